@@ -1,0 +1,46 @@
+"""Packaging of xnas-tf: the ranges that work; requirements.txt has the exact pins."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = next(
+    line.split('"')[1]
+    for line in (here / "xnas_tf" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+setup(
+    name="xnas-tf",
+    version=version,
+    description="Neural architecture search for networks that are accurate and can be understood",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="GPL-3.0-or-later",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["xnas_tf", "xnas_tf.*"]),
+    install_requires=[
+        "tensorflow>=2.18,<2.19",
+        "keras>=3.12,<3.16",
+        "numpy>=1.26,<2.1",
+        "setuptools<81",  # TensorBoard 2.18 imports pkg_resources
+        "keras-tuner>=1.4.8,<1.5",
+        "tf-explain>=0.3.1,<0.4",
+        "opencv-python-headless>=4.5,<5",
+        "platypus-opt>=1.4.1,<1.5",
+        "pydantic>=2.7,<3",
+        "PyYAML>=6",
+        "click>=8.1",
+        "rich>=13",
+        "matplotlib>=3.8",
+        "mlxtend>=0.23",
+        "scikit-learn>=1.3",
+    ],
+    extras_require={
+        # Needs TensorFlow installed first and --no-build-isolation: see docs/installation.md.
+        "horovod": ["horovod==0.28.1", "cloudpickle", "psutil"],
+        "test": ["pytest>=8", "hypothesis>=6.120", "playwright"],
+    },
+    entry_points={"console_scripts": ["xnas-tf=xnas_tf.cli:main"]},
+)

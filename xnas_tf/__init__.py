@@ -1,0 +1,46 @@
+"""Neural architecture search for networks that are accurate and can be understood.
+
+    import xnas_tf as xt
+
+    run = xt.search("configs/quickstart.yaml")
+    best = run.pareto()[0]
+    model = run.candidate(best.id).load_model()
+
+Everything is imported when first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Candidate": "xnas_tf.candidate",
+    "Config": "xnas_tf.config",
+    "InputError": "xnas_tf.errors",
+    "Run": "xnas_tf.run.directory",
+    "RunError": "xnas_tf.errors",
+    "export": "xnas_tf.export",
+    "load_config": "xnas_tf.config",
+    "load_run": "xnas_tf.run.directory",
+    "search": "xnas_tf.run.search",
+}
+__all__ = [*_PUBLIC, "__version__"]
+
+if TYPE_CHECKING:
+    from xnas_tf.candidate import Candidate
+    from xnas_tf.config import Config, load_config
+    from xnas_tf.errors import InputError, RunError
+    from xnas_tf.export import export
+    from xnas_tf.run.directory import Run, load_run
+    from xnas_tf.run.search import search
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,90 @@
+"""The one record type: a candidate from proposal to objective values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from xnas_tf.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+State = Literal["running", "done", "failed", "infeasible"]
+
+
+@dataclass
+class Candidate:
+    """One point of the search space in one run.
+
+    Attributes:
+        id: Number in the run, from 1, in the order of proposal.
+        genotype: Canonical text of the architecture.
+        hyperparameters: Active hyperparameters by name.
+        parents: Ids of the candidates it was bred from; none in generation 0.
+        generation: Generation of NSGA-II that proposed it.
+        seed: Seed of its training; depends on the run's seed and the genotype alone.
+        epochs: Fidelity: epochs of training.
+        state: ``running`` also for one whose search was killed.
+        reason: Why it failed or is infeasible.
+        objectives: Value by objective; empty unless done.
+        metrics: Further figures by name.
+        seconds: Time by phase (build, train, score).
+        history: Figures of each epoch.
+        started: Time of the start, ISO 8601 UTC; ``finished`` likewise.
+        model_path: The kept Keras model, for those on the front when they finished.
+    """
+
+    id: int
+    genotype: str
+    hyperparameters: dict[str, Any]
+    parents: tuple[int, ...] = ()
+    generation: int = 0
+    seed: int = 0
+    epochs: int = 0
+    state: State = "running"
+    reason: str = ""
+    objectives: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    started: str = ""
+    finished: str = ""
+    model_path: Path | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether it counts as a training: done, or failed on the way."""
+        return self.state in ("done", "failed")
+
+    @property
+    def seconds_total(self) -> float:
+        """Seconds of its evaluation."""
+        return sum(self.seconds.values())
+
+    def value(self, name: str) -> float:
+        """An objective's value, or that of a measure of the same name that only limits."""
+        return self.objectives[name] if name in self.objectives else self.metrics[name]
+
+    def violation(self, constraints: Mapping[str, Any]) -> float:
+        """Total violation of the constraints, each as a share of its limit; 0 if none."""
+        return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
+
+    def load_model(self) -> keras.Model:
+        """Loads the trained Keras model, in safe mode.
+
+        Raises:
+            InputError: If none was kept: only candidates that were on the front when they
+                finished have one.
+        """
+        if self.model_path is None or not self.model_path.is_file():
+            raise InputError(
+                f"candidate {self.id} ({self.state}) has no kept model: only candidates that "
+                "were Pareto-optimal when they finished have one"
+            )
+        import keras
+
+        return keras.saving.load_model(self.model_path, compile=False, safe_mode=True)

@@ -1,0 +1,189 @@
+"""The command line: parses, calls the library, prints. Results on stdout, the rest on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xnas_tf import __version__
+from xnas_tf.errors import XnasError
+
+# TensorFlow reads these when it is first imported; its own messages drown ours.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+RUN = click.argument("run", type=click.Path(path_type=Path))
+
+
+def _clear_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Ends with one message and the right exit code where a person can mend the matter."""
+
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except XnasError as error:
+            click.echo(f"xnas-tf: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("xnas-tf: interrupted; the same command goes on from here", err=True)
+            sys.exit(130)
+
+    return guarded
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="xnas-tf")
+def main() -> None:
+    """Neural architecture search for networks that are accurate and can be understood.
+
+    \b
+    Example:
+      xnas-tf search configs/quickstart.yaml     search, on one process
+      horovodrun -np 8 xnas-tf search CONFIG     search, on eight ranks
+      xnas-tf pareto runs/quickstart             what came out
+      xnas-tf export runs/quickstart             SavedModels of the best
+    """
+
+
+@main.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Default: runs/NAME OF CONFIG.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--fresh", is_flag=True, help="Move an existing run aside and start anew.")
+@_clear_errors
+def search(
+    config: Path | None, run_dir: Path | None, overrides: tuple[str, ...], fresh: bool
+) -> None:
+    """Search for Pareto-optimal networks, or go on with an interrupted search.
+
+    CONFIG is a YAML file; without it ./xnas.yaml is taken, else the quickstart on real
+    digits. Its sections: dataset, space, objectives, constraints, training, search,
+    distributed. docs/configuration.md explains every key.
+
+    \b
+    Example:
+      xnas-tf search configs/quickstart.yaml --set search.candidates=32 --run-dir runs/long
+    """
+    from xnas_tf.run.search import search as run_search
+
+    run = run_search(config, run_dir, overrides, fresh)
+    if run is None:
+        return
+    _print_pareto(run, everyone=False)
+    click.echo(
+        f"\nNext:\n"
+        f"  xnas-tf pareto {run.path} --plot front.png\n"
+        f"  xnas-tf export {run.path}\n"
+        f"  tensorboard --logdir {run.path / 'tensorboard'}",
+        err=True,
+    )
+
+
+@main.command()
+@RUN
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
+)
+@click.option("--all", "everyone", is_flag=True, help="List dominated candidates too.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@_clear_errors
+def pareto(run: Path, form: str, everyone: bool, plot: Path | None) -> None:
+    """List the Pareto-optimal candidates of RUN.
+
+    \b
+    Example:
+      xnas-tf pareto runs/quickstart --format csv > front.csv
+    """
+    from xnas_tf.report import tables
+    from xnas_tf.run.directory import load_run
+
+    opened = load_run(run)
+    if form == "table":
+        _print_pareto(opened, everyone)
+    else:
+        write = tables.pareto_json if form == "json" else tables.pareto_csv
+        click.echo(write(opened, *tables.select(opened, everyone)).rstrip("\n"))
+    if plot:
+        from xnas_tf.report.figures import save_front
+
+        save_front(opened, plot)
+        click.echo(f"wrote {plot}", err=True)
+
+
+@main.command()
+@RUN
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@_clear_errors
+def status(run: Path, form: str) -> None:
+    """Say how far RUN is: done, failed, infeasible, running, rate, time left.
+
+    \b
+    Example:
+      xnas-tf status runs/quickstart
+    """
+    import json
+
+    from xnas_tf.report.status import run_status, status_text
+    from xnas_tf.run.directory import load_run
+
+    state = run_status(load_run(run))
+    click.echo(status_text(state) if form == "text" else json.dumps(state.as_dict(), indent=2))
+
+
+@main.command()
+@RUN
+@click.option("--candidate", "candidates", multiple=True, type=int, help="An id; may be repeated.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: RUN/exports.")
+@_clear_errors
+def export(run: Path, candidates: tuple[int, ...], out: Path | None) -> None:
+    """Export models of RUN, by default all Pareto-optimal ones, as SavedModels.
+
+    \b
+    Example:
+      xnas-tf export runs/quickstart --candidate 7 --out served
+    """
+    from xnas_tf.export import export as export_models
+    from xnas_tf.run.directory import load_run
+
+    for folder in export_models(load_run(run), candidates, out):
+        click.echo(str(folder))
+
+
+@main.command()
+@_clear_errors
+def doctor() -> None:
+    """Show versions, devices and Horovod's build, and what to do about anything missing.
+
+    \b
+    Example:
+      xnas-tf doctor
+    """
+    from xnas_tf.doctor import examine
+
+    for finding in examine():
+        click.echo(f"{finding.name:20} {finding.value}")
+        if finding.advice:
+            click.echo(f"{'':20} -> {finding.advice}")
+
+
+def _print_pareto(run: Any, everyone: bool) -> None:
+    from rich.console import Console
+
+    from xnas_tf.report import tables
+
+    candidates, front = tables.select(run, everyone)
+    if not candidates:
+        click.echo(f"{run.path} has no finished candidates yet", err=True)
+        return
+    console = Console()
+    width = console.width if console.is_terminal else 140
+    console.print(tables.pareto_table(run, candidates, front), width=width)

@@ -1,0 +1,55 @@
+"""Limits on measured values, written as ``"<= 500_000"``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
+
+_PATTERN = re.compile(r"\s*(<=|>=)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound on a value: ``operator`` is ``<=`` or ``>=``."""
+
+    operator: str
+    limit: float
+
+    @classmethod
+    def parse(cls, text: Any) -> Constraint:
+        """Reads ``"<= 500_000"``.
+
+        Raises:
+            ValueError: If the text is of another form.
+        """
+        if isinstance(text, cls):
+            return text
+        match = _PATTERN.fullmatch(str(text))
+        try:
+            return cls(match[1], float(match[2]))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f'given {text!r}; allowed: "<= NUMBER" or ">= NUMBER", in quotes'
+            ) from None
+
+    def violation(self, value: float) -> float:
+        """How far a value lies outside, as a share of the limit; 0 where it is inside."""
+        excess = value - self.limit if self.operator == "<=" else self.limit - value
+        return max(0.0, excess) / max(abs(self.limit), 1e-12)
+
+    def __str__(self) -> str:
+        return f"{self.operator} {self.limit:.12g}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, str]:
+        return {"type": "string"}

@@ -1,0 +1,163 @@
+"""Configuration from YAML and ``key=value``, with errors that name file and key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from xnas_tf.config.models import Config
+from xnas_tf.errors import InputError, suggest
+
+DEFAULT_FILE = Path("xnas.yaml")
+
+
+def load_config(source: str | Path | Config | None = None, overrides: Iterable[str] = ()) -> Config:
+    """Reads a configuration.
+
+    Args:
+        source: A YAML file; None takes ``./xnas.yaml``, else the quickstart (the defaults).
+        overrides: Texts ``section.key=value``, the value in YAML.
+
+    Raises:
+        InputError: If the file is missing or anything in it is wrong.
+    """
+    if isinstance(source, Config):
+        data, origin = source.model_dump(mode="json"), "configuration"
+    else:
+        path = find_config(source)
+        data, origin = (_read_yaml(path), str(path)) if path else ({}, "quickstart")
+    overrides = list(overrides)
+    for text in overrides:
+        _override(data, text)
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        where = f"{origin} with --set {' --set '.join(overrides)}" if overrides else origin
+        raise InputError("\n".join(f"{where}: {line}" for line in _explain(error))) from error
+
+
+def find_config(source: str | Path | None) -> Path | None:
+    """The file that ``load_config`` reads; None for the quickstart."""
+    if source is None:
+        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    return Path(source)
+
+
+def dump_config(config: Config) -> str:
+    """The whole configuration as YAML, defaults included."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def differing_keys(old: Config, new: Config) -> list[str]:
+    """Lines ``key: old value -> new value`` for every key that differs."""
+    before, after = (_flatten(c.model_dump(mode="json")) for c in (old, new))
+    return [
+        f"{key}: {before.get(key)!r} -> {after.get(key)!r}"
+        for key in sorted(before | after)
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _flatten(value: Any, key: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        parts = ((f"{key}.{name}" if key else name, part) for name, part in value.items())
+    elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        parts = ((f"{key}.{index}", part) for index, part in enumerate(value))
+    else:
+        return {key: value}
+    return {name: leaf for part_key, part in parts for name, leaf in _flatten(part, part_key).items()}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        folder = path.parent if path.parent.is_dir() else Path()
+        near = [str(p) for p in (*folder.glob("*.y*ml"), *Path("configs").glob("*.y*ml"))]
+        raise InputError(f"there is no configuration file {suggest(str(path), near)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"configuration file {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(data or {}, dict):
+        raise InputError(f"{path}: the file holds a {type(data).__name__}, not sections")
+    return data or {}
+
+
+def _override(data: dict[str, Any], text: str) -> None:
+    """Sets ``a.b=value`` in nested data; a number in the path is a place in a list."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {text!r} is not of the form key=value")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {text!r}: the value is not valid YAML: {error}") from error
+    *path, last = key.split(".")
+    place: Any = data
+    for name in path:
+        place = _step_into(place, name, text)
+    if isinstance(place, list):
+        place[_index(place, last, text)] = parsed
+    else:
+        place[last] = parsed
+
+
+def _step_into(place: Any, name: str, text: str) -> Any:
+    if isinstance(place, list):
+        key: Any = _index(place, name, text)
+        child = place[key]
+    else:
+        key, child = name, place.get(name)
+    if child is None:
+        child = _defaults().get(name, {})
+    if isinstance(child, str):  # the short form of a section with a name
+        child = {"name": child}
+    if not isinstance(child, dict | list):
+        raise InputError(f"--set {text!r}: {name!r} has no keys of its own")
+    place[key] = child
+    return child
+
+
+def _defaults() -> dict[str, Any]:
+    """Sections that an override may reach into although the file does not give them."""
+    return Config().model_dump(mode="json", include={"space", "objectives"})
+
+
+def _index(place: list, name: str, text: str) -> int:
+    if not name.isdecimal() or int(name) >= len(place):
+        raise InputError(f"--set {text!r}: {name!r} is no place in a list of {len(place)}")
+    return int(name)
+
+
+def _explain(error: ValidationError) -> Iterable[str]:
+    for item in error.errors():
+        yield from _explain_item(item, Config)
+
+
+def _explain_item(item: dict[str, Any], model: type[BaseModel], prefix: str = "") -> Iterable[str]:
+    """One line an error: the key, what was given and what is allowed."""
+    key = prefix + ".".join(map(str, item["loc"]))
+    if item["type"] == "nested":
+        for inner in item["ctx"]["errors"]:
+            yield from _explain_item(inner, item["ctx"]["model"], f"{key}.")
+    elif item["type"] == "extra_forbidden":
+        fields = _section(model, item["loc"][:-1]).model_fields
+        yield f"unknown key {key}: {suggest(item['loc'][-1], fields)}"
+    elif item["type"] in ("entry", "value_error"):
+        yield f"{key}: {item['msg'].removeprefix('Value error, ')}"
+    else:
+        yield f"{key}: given {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _section(model: type[BaseModel], location: tuple) -> type[BaseModel]:
+    for name in location:
+        annotation = model.model_fields[name].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        model = annotation
+    return model

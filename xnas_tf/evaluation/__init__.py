@@ -1,0 +1,1 @@
+"""One candidate from hyperparameters to objective values."""

@@ -1,0 +1,41 @@
+"""Predicting with a model, one trace for all batches."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from xnas_tf.attribution.models import ends_in_softmax
+from xnas_tf.data.preprocessing import to_model_input
+
+BATCH = 250
+"""Images at a time."""
+
+
+class Predictor:
+    """Class probabilities of a model, traced once and always with its present weights."""
+
+    def __init__(self, model: keras.Model) -> None:
+        already = ends_in_softmax(model)
+
+        @tf.function
+        def probabilities(images: tf.Tensor) -> tf.Tensor:
+            outputs = model(to_model_input(images), training=False)
+            return outputs if already else tf.nn.softmax(outputs)
+
+        self._probabilities = probabilities
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
+        size = min(BATCH, max(1, len(images)))
+        padded = np.pad(images, [(0, -len(images) % size)] + [(0, 0)] * 3)
+        starts = range(0, max(len(padded), 1), size)
+        parts = [self._probabilities(tf.constant(padded[i : i + size])).numpy() for i in starts]
+        return np.concatenate(parts)[: len(images)]
+
+
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Sum over the images of minus the logarithm of the right class's probability."""
+    right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(right, np.finfo(np.float32).tiny)).sum())

@@ -1,0 +1,54 @@
+"""Objectives of cost: known exactly before any training."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+from xnas_tf.objectives.base import Objective, Score, Subject
+
+
+class Parameters(Objective):
+    """Number of trainable parameters."""
+
+    needs_training: ClassVar[bool] = False
+    name: Literal["parameters"] = "parameters"
+
+    def score(self, subject: Subject) -> Score:
+        """See ``Objective.score``."""
+        return Score(float(sum(math.prod(v.shape) for v in subject.model.trainable_variables)))
+
+
+class Flops(Objective):
+    """Floating-point operations for one image, a multiplication and an addition being two.
+
+    Counted by TensorFlow's profiler on the inference graph, so that any layer counts that
+    is made of TensorFlow operations.
+    """
+
+    needs_training: ClassVar[bool] = False
+    name: Literal["flops"] = "flops"
+
+    def score(self, subject: Subject) -> Score:
+        """See ``Objective.score``."""
+        return Score(float(count_flops(subject.model)))
+
+
+def count_flops(model) -> int:
+    """Counts the floating-point operations of a Keras model on one image."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2_as_graph,
+    )
+
+    shape = (1, *model.input_shape[1:])
+    forward = tf.function(lambda image: model(image, training=False))
+    concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    _, graph_def = convert_variables_to_constants_v2_as_graph(concrete)
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(graph_def, name="")
+        options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+        profile = tf.compat.v1.profiler.profile(
+            graph, options={**options, "output": "none"}, cmd="op"
+        )
+    return profile.total_float_ops

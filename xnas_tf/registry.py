@@ -1,0 +1,88 @@
+"""Extension points: implementations by name, by entry point or as ``module:Name``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any
+
+from xnas_tf.errors import InputError, suggest
+
+
+class Registry:
+    """The implementations of one extension point, imported when first asked for.
+
+    Args:
+        kind: What it registers, for messages ("objective").
+        group: Entry-point group in which other packages register theirs.
+        builtin: Name -> ``module:Name`` of the implementations that come with xnas-tf.
+    """
+
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.group = group
+        self._builtin = dict(builtin)
+
+    @cached_property
+    def _targets(self) -> dict[str, str]:
+        plugins = {point.name: point.value for point in entry_points(group=self.group)}
+        return {**plugins, **self._builtin}
+
+    def names(self) -> list[str]:
+        """All registered names, sorted."""
+        return sorted(self._targets)
+
+    def get(self, name: str) -> Any:
+        """Returns the implementation called ``name``, or the object at ``module:Name``.
+
+        Raises:
+            InputError: If there is none; names the nearest match.
+        """
+        if name in self._targets:
+            return import_object(self._targets[name], self.kind)
+        if ":" in name:
+            return import_object(name, self.kind)
+        raise InputError(f"unknown {self.kind} {suggest(name, self.names())}")
+
+
+def import_object(target: str, kind: str) -> Any:
+    """Imports ``package.module:Name``, looking in the current folder too.
+
+    Raises:
+        InputError: If the module is missing, fails to import or has no such name.
+    """
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise InputError(f"{kind} {target!r} is not of the form package.module:Name")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a user's module may raise anything at all
+        raise InputError(
+            f"{kind} {target!r}: importing {module_name} failed: {describe(error)}"
+        ) from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        public = [name for name in vars(module) if not name.startswith("_")]
+        raise InputError(
+            f"{kind} {target!r}: module {module_name} has no {suggest(attribute, public)}"
+        ) from None
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type, its message and where it was raised."""
+    message = (str(error).strip().splitlines() or [""])[0]
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = ""
+    if trace:
+        code = trace.tb_frame.f_code
+        place = f" ({os.path.basename(code.co_filename)}:{trace.tb_lineno})"
+    return f"{type(error).__name__}: {message[:500]}{place}"

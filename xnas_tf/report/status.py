@@ -1,0 +1,84 @@
+"""How far a run is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from xnas_tf.run.directory import Run
+from xnas_tf.run.progress import duration
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts and times of a run.
+
+    Attributes:
+        searching: Whether a process works on it at this moment.
+        wanted: Trainings asked for.
+        done: Candidates with objective values; ``failed``, ``infeasible`` and ``running``
+            (in flight, or cut off by a kill) likewise.
+        trainings_saved: Trainings that did not take place: of infeasible candidates, and of
+            offspring that had been proposed before.
+        per_hour: Trainings an hour, by the time the evaluations took; None before the first.
+        seconds_left: What the missing ones will take at that rate.
+    """
+
+    run: str
+    searching: bool
+    wanted: int
+    done: int
+    failed: int
+    infeasible: int
+    running: int
+    trainings_saved: int
+    per_hour: float | None
+    seconds_left: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def run_status(run: Run) -> Status:
+    """Reads how far a run is."""
+    candidates = run.candidates()
+    states = Counter(candidate.state for candidate in candidates)
+    trained = [candidate for candidate in candidates if candidate.trained]
+    spent = sum(candidate.seconds_total for candidate in candidates)
+    missing = max(0, run.config.search.candidates - len(trained))
+    return Status(
+        run=str(run.path),
+        searching=run.is_searching(),
+        wanted=run.config.search.candidates,
+        done=states["done"],
+        failed=states["failed"],
+        infeasible=states["infeasible"],
+        running=states["running"],
+        trainings_saved=states["infeasible"] + int(run.fact("duplicates") or 0),
+        per_hour=len(trained) / spent * 3600 if trained and spent else None,
+        seconds_left=spent / len(trained) * missing if trained and spent else None,
+    )
+
+
+def status_text(status: Status) -> str:
+    """A status for people."""
+    if status.searching:
+        state = "searching"
+    elif status.done + status.failed >= status.wanted:
+        state = "finished"
+    else:
+        state = "stopped; the same search command goes on with it"
+    lines = [
+        f"run              {status.run}: {state}",
+        f"trained          {status.done + status.failed} of {status.wanted}"
+        f" ({status.done} done, {status.failed} failed)",
+        f"infeasible       {status.infeasible}",
+        f"running          {status.running}",
+        f"trainings saved  {status.trainings_saved}",
+    ]
+    if status.per_hour is not None:
+        lines.append(f"rate             {status.per_hour:.0f} trainings an hour")
+        lines.append(f"time left        {duration(status.seconds_left or 0)}")
+    return "\n".join(lines)

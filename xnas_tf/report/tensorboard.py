@@ -1,0 +1,118 @@
+"""What TensorBoard shows of a run: ``tensorboard --logdir RUN/tensorboard``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.report.attributions import Explained, attribution_figure
+from xnas_tf.report.figures import front_figure, front_info, png
+from xnas_tf.spaces.variables import Variable
+
+
+class TensorBoard:
+    """Writes one TensorBoard run for the search and one for each candidate.
+
+    Args:
+        path: The log directory.
+        config: The run's configuration.
+        variables: The search space's variables, shown as hyperparameters.
+    """
+
+    def __init__(self, path: Path, config: Config, variables: Sequence[Variable]) -> None:
+        self._path = path
+        self._config = config
+        self._variables = variables
+
+    def candidate(self, candidate: Candidate) -> None:
+        """Writes training curves, hyperparameters and objectives, unless they are there."""
+        folder = self._folder(candidate)
+        if candidate.state != "done" or folder.exists():
+            return
+        with _writer(folder):
+            for epoch, figures in enumerate(candidate.history, start=1):
+                for name, value in figures.items():
+                    tf.summary.scalar(_curve_tag(name), value, step=epoch)
+            values = {name: _plain(v) for name, v in candidate.hyperparameters.items()}
+            hparams.hparams(values, trial_id=f"candidate {candidate.id}")
+            for name, value in candidate.objectives.items():
+                tf.summary.scalar(f"objective/{name}", value, step=candidate.epochs)
+
+    def generation(
+        self,
+        generation: int,
+        candidates: Sequence[Candidate],
+        front: Sequence[Candidate],
+        hypervolume: float,
+    ) -> None:
+        """Writes the front and its hypervolume after a generation."""
+        figure = front_figure(front_info(candidates, front, self._config))
+        with _writer(self._path / "search"):
+            if generation == 1:
+                self._declare_hyperparameters()
+            tf.summary.scalar("front/hypervolume", hypervolume, step=generation)
+            tf.summary.scalar("front/size", len(front), step=generation)
+            for objective in self._config.objectives if front else ():
+                best = min(objective.sign * c.objectives[objective.name] for c in front)
+                tf.summary.scalar(f"best/{objective.name}", objective.sign * best, step=generation)
+            _image("front", png(figure), generation)
+
+    def attributions(
+        self, candidate: Candidate, explained: Explained, class_names: Sequence[str]
+    ) -> None:
+        """Writes a picture of a model's attributions beside their inputs."""
+        title = f"candidate {candidate.id}: {candidate.genotype}"
+        picture = png(attribution_figure(explained, class_names, title))
+        with _writer(self._folder(candidate)):
+            _image("attributions", picture, candidate.epochs)
+
+    def _folder(self, candidate: Candidate) -> Path:
+        return self._path / f"candidate-{candidate.id:05d}"
+
+    def _declare_hyperparameters(self) -> None:
+        hparams.hparams_config(
+            hparams=[hparams.HParam(name) for name in dict.fromkeys(v.name for v in self._variables)],
+            metrics=[
+                hparams.Metric(f"objective/{o.name}", display_name=o.name)
+                for o in self._config.objectives
+            ],
+        )
+
+
+def _writer(folder: Path):
+    writer = tf.summary.create_file_writer(str(folder))
+    return _Closing(writer)
+
+
+class _Closing:
+    """Makes a summary writer the default one, and closes its file in the end."""
+
+    def __init__(self, writer: tf.summary.SummaryWriter) -> None:
+        self._writer = writer
+        self._context = writer.as_default()
+
+    def __enter__(self) -> None:
+        self._context.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._context.__exit__(*error)
+        self._writer.close()
+
+
+def _curve_tag(name: str) -> str:
+    """``val_loss`` -> ``loss/validation``, so that both curves of a figure stand together."""
+    return f"{name.removeprefix('val_')}/{'validation' if name.startswith('val_') else 'training'}"
+
+
+def _image(tag: str, picture: bytes, step: int) -> None:
+    tf.summary.image(tag, tf.io.decode_png(picture, channels=3)[None], step=step)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str) else str(value)

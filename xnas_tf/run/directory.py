@@ -1,0 +1,181 @@
+"""A run directory and what it holds."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config, differing_keys, dump_config, load_config
+from xnas_tf.errors import InputError, RunError
+from xnas_tf.run.record import Record
+from xnas_tf.search.front import HypervolumeMeter, pareto_front
+
+CONFIG = "config.yaml"
+RECORD = "run.sqlite"
+
+
+class Run:
+    """A run: its configuration and its candidates.
+
+    Args:
+        path: The run directory.
+
+    Raises:
+        InputError: If it is no run directory.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        missing = [n for n in (CONFIG, RECORD) if not (self.path / n).is_file()]
+        if missing:
+            what = "has no" if self.path.is_dir() else "does not exist, so it has no"
+            near = sorted(str(p.parent) for p in Path("runs").glob(f"*/{RECORD}"))
+            hint = f"; runs here: {', '.join(near[:10])}" if near else ""
+            raise InputError(f"{self.path} is no run: it {what} {' and '.join(missing)}{hint}")
+        self.config: Config = load_config(self.path / CONFIG)
+
+    def candidates(self) -> list[Candidate]:
+        """All candidates by id, whatever their state."""
+        record = Record(self.path / RECORD)
+        try:
+            return [self._with_model(candidate) for candidate in record.candidates()]
+        finally:
+            record.close()
+
+    def candidate(self, number: int) -> Candidate:
+        """The candidate with an id.
+
+        Raises:
+            InputError: If there is none.
+        """
+        everyone = {candidate.id: candidate for candidate in self.candidates()}
+        if number not in everyone:
+            allowed = f"1 to {max(everyone)}" if everyone else "none yet"
+            raise InputError(f"{self.path} has no candidate {number}; allowed: {allowed}")
+        return everyone[number]
+
+    def pareto(self) -> list[Candidate]:
+        """The Pareto-optimal candidates, best in the first objective first."""
+        front = pareto_front(self.candidates(), self.config)
+        first = self.config.objectives[0]
+        return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
+
+    def hypervolume(self) -> float:
+        """Hypervolume of the front; see ``HypervolumeMeter`` for its unit."""
+        everyone = self.candidates()
+        return HypervolumeMeter(everyone, self.config)(pareto_front(everyone, self.config))
+
+    def fact(self, name: str) -> object:
+        """A recorded fact about the whole run; None where there is none."""
+        record = Record(self.path / RECORD)
+        try:
+            return record.fact(name)
+        finally:
+            record.close()
+
+    def is_searching(self) -> bool:
+        """Whether a process is searching in it at this moment."""
+        try:
+            with locked(self.path):
+                return False
+        except InputError:
+            return True
+        except RunError:  # a read-only copy
+            return False
+
+    def _with_model(self, candidate: Candidate) -> Candidate:
+        path = model_path(self.path, candidate.id)
+        candidate.model_path = path if path.is_file() else None
+        return candidate
+
+
+def load_run(path: str | Path) -> Run:
+    """Opens a run directory; see ``Run``."""
+    return Run(path)
+
+
+def model_path(run: Path, candidate: int) -> Path:
+    """Where a candidate's Keras model is kept."""
+    return run / "models" / f"{candidate:05d}.keras"
+
+
+def open_directory(path: Path, config: Config, fresh: bool) -> Record:
+    """Makes a run directory, or opens one to go on with.
+
+    Args:
+        path: The run directory.
+        config: The configuration; must be the run's own where there is a run.
+        fresh: Moves an existing run aside, to ``PATH.1`` or the next free number, and
+            starts anew.
+
+    Raises:
+        InputError: If the directory holds something else, or a run of another configuration.
+        RunError: If it cannot be written.
+    """
+    try:
+        if fresh and path.exists():
+            path.rename(_free_name(path))
+        if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
+            raise InputError(f"{path} exists and is no run; nothing was changed there")
+        (path / "models").mkdir(parents=True, exist_ok=True)
+        if (path / CONFIG).is_file():
+            _check_same(path, config)
+        else:
+            write_whole(path / CONFIG, dump_config(config).encode())
+    except OSError as error:
+        raise InputError(f"run directory {path} cannot be written: {error}") from error
+    return Record(path / RECORD, create=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file so that a kill leaves the whole file or none."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(data)
+    os.replace(draft, path)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds a run directory, for one search at a time.
+
+    Raises:
+        InputError: If another process holds it.
+    """
+    try:
+        handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise RunError(f"{path} cannot be locked: {error}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise InputError(f"another process is searching in {path} at this moment") from None
+    finally:
+        os.close(handle)
+
+
+def _visible(path: Path) -> list[Path]:
+    if not path.is_dir():
+        raise InputError(f"{path} exists and is no directory")
+    return [child for child in path.iterdir() if not child.name.startswith(".")]
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    return aside
+
+
+def _check_same(path: Path, config: Config) -> None:
+    changed = differing_keys(load_config(path / CONFIG), config)
+    if changed:
+        lines = "\n  ".join(changed)
+        raise InputError(
+            f"{path} is a run with another configuration:\n  {lines}\n"
+            "Use --run-dir for a new run beside it, or --fresh to move it aside and start anew."
+        )

@@ -1,0 +1,58 @@
+"""What a finished search adds: test figures and attributions of its Pareto-optimal models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from xnas_tf.config import Config
+from xnas_tf.data import Dataset, Part
+from xnas_tf.evaluation.prediction import Predictor
+from xnas_tf.report.attributions import explain_batch
+from xnas_tf.report.tensorboard import TensorBoard
+from xnas_tf.run.directory import Run
+from xnas_tf.run.progress import Progress
+from xnas_tf.run.record import Record
+
+SHOWN = 8
+"""Validation images whose attributions are drawn for each model."""
+
+
+def finish(
+    path: Path,
+    config: Config,
+    record: Record,
+    dataset: Dataset,
+    board: TensorBoard,
+    progress: Progress,
+) -> None:
+    """Measures the Pareto-optimal models on the test part, which the search never saw, and
+    draws their attributions. What is there already is not done again."""
+    images = sample_images(dataset.validation)
+    for candidate in Run(path).pareto():
+        if "test_accuracy" in candidate.metrics:
+            continue
+        progress.note(f"testing candidate {candidate.id} and drawing its attributions")
+        model = candidate.load_model()
+        accuracy = accuracy_on(model, dataset.test)
+        board.attributions(candidate, explain_batch(model, images), dataset.class_names)
+        candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
+        record.save(candidate)
+        del model
+        keras.backend.clear_session()
+
+
+def accuracy_on(model: keras.Model, part: Part) -> float:
+    """Share of a part's images that a model classifies rightly."""
+    return float(np.mean(Predictor(model)(part.images).argmax(axis=1) == part.labels))
+
+
+
+
+def sample_images(part: Part, count: int = SHOWN) -> Part:
+    """The first images of as many different classes as possible, in the order of classes."""
+    _, first = np.unique(part.labels, return_index=True)
+    rest = np.setdiff1d(np.arange(len(part)), first)
+    return part.take(np.concatenate([first, rest])[:count])

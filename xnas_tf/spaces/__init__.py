@@ -1,0 +1,12 @@
+"""Search spaces: keras-tuner HyperModels as variables, genotypes and Keras models."""
+
+from xnas_tf.registry import Registry
+
+SPACES = Registry(
+    "search space",
+    "xnas_tf.spaces",
+    {
+        "nas_bench_201": "xnas_tf.spaces.options:NASBench201Options",
+        "hypermodel": "xnas_tf.spaces.options:HyperModelOptions",
+    },
+)

@@ -1,0 +1,140 @@
+"""The NAS-Bench-201 search space (Dong & Yang 2020, arXiv 2001.00326) as a HyperModel.
+
+A cell is a directed acyclic graph of four nodes; each of its six edges carries one of
+five operations, and a node is the sum of its incoming edges. Cells are stacked into a
+fixed skeleton: stem, three stacks of cells with C, 2C and 4C channels, residual blocks
+of stride 2 between the stacks, then global average pooling and a linear classifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import keras_tuner
+from keras import layers
+
+from xnas_tf.spaces.cells import EDGES, NODES, OPERATIONS, format_genotype, live_edges
+
+BATCH_NORM_MOMENTUM = 0.9
+"""NAS-Bench-201's value. Keras' 0.99 leaves the moving averages unconverged after short
+trainings: 0.09-0.75 validation accuracy against 0.95-0.96 (docs/dependencies.md)."""
+
+
+class NASBench201(keras_tuner.HyperModel):
+    """Builds the network of a cell.
+
+    Args:
+        input_shape: Shape of an image, (height, width, channels).
+        classes: Number of classes.
+        channels: Channels C of the stem and of the first stack.
+        cells_per_stack: Cells N in each of the three stacks.
+
+    The all-``nor_conv_3x3`` cell with C=16, N=5, RGB images and 10 classes has the
+    published 1,531,546 trainable parameters.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        channels: int = 16,
+        cells_per_stack: int = 5,
+    ) -> None:
+        super().__init__(name="nas_bench_201")
+        self.image_shape = tuple(input_shape)
+        self.classes = classes
+        self.channels = channels
+        self.cells_per_stack = cells_per_stack
+
+    def genotype(self, hyperparameters: Mapping[str, Any]) -> str:
+        """Returns the genotype string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
+        return format_genotype(hyperparameters)
+
+    def infeasible(self, hyperparameters: Mapping[str, Any]) -> str | None:
+        """Says why no network can be built, or returns None where one can be."""
+        if live_edges(hyperparameters):
+            return None
+        return "the cell has no path from its input to its output"
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Builds the uncompiled Keras model, softmax at its end."""
+        cell = {
+            edge: hp.Choice(edge, list(OPERATIONS), default="nor_conv_3x3") for edge in EDGES
+        }
+        if reason := self.infeasible(cell):
+            raise ValueError(f"{format_genotype(cell)}: {reason}")
+        inputs = keras.Input(self.image_shape, name="image")
+        x = _conv(inputs, self.channels, 3, "stem_conv")
+        x = _batch_norm(x, "stem_norm")
+        for stack in range(3):
+            channels = self.channels * 2**stack
+            if stack:
+                x = _residual_block(x, channels, f"reduction{stack}")
+            for index in range(self.cells_per_stack):
+                x = _cell(x, cell, channels, f"stack{stack + 1}_cell{index + 1}")
+        x = _batch_norm(x, "final_norm")
+        x = layers.Activation("relu", name="final_relu")(x)
+        x = layers.GlobalAveragePooling2D(name="pool")(x)
+        x = layers.Dense(self.classes, name="logits")(x)
+        return keras.Model(inputs, layers.Softmax(name="probabilities")(x), name="nas_bench_201")
+
+
+def _conv(x, channels: int, kernel: int, name: str, strides: int = 1):
+    """A convolution as NAS-Bench-201 has it: no bias, He-normal (fan-out) initial values."""
+    return layers.Conv2D(
+        channels,
+        kernel,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+
+
+def _batch_norm(x, name: str):
+    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=1e-5, name=name)(x)
+
+
+def _relu_conv_norm(x, channels: int, kernel: int, name: str, strides: int = 1):
+    x = layers.Activation("relu", name=f"{name}_relu")(x)
+    x = _conv(x, channels, kernel, f"{name}_conv", strides)
+    return _batch_norm(x, f"{name}_norm")
+
+
+def _operation(x, operation: str, channels: int, name: str):
+    if operation == "skip_connect":
+        return x
+    if operation == "avg_pool_3x3":
+        return layers.AveragePooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
+    kernel = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}[operation]
+    return _relu_conv_norm(x, channels, kernel, name)
+
+
+def _cell(x, cell: Mapping[str, str], channels: int, name: str):
+    """One cell; only edges on a path from input to output are built, so the others cost
+    neither parameters nor time."""
+    nodes = {0: x}
+    live = live_edges(cell)
+    for node in range(1, NODES):
+        incoming = [
+            _operation(nodes[source], cell[edge], channels, f"{name}_{edge}")
+            for edge, (source, target) in EDGES.items()
+            if target == node and edge in live
+        ]
+        if len(incoming) > 1:
+            nodes[node] = layers.Add(name=f"{name}_node{node}")(incoming)
+        elif incoming:
+            nodes[node] = incoming[0]
+    return nodes[NODES - 1]
+
+
+def _residual_block(x, channels: int, name: str):
+    """Halves height and width and doubles the channels."""
+    shortcut = layers.AveragePooling2D(2, padding="same", name=f"{name}_shortcut_pool")(x)
+    shortcut = _conv(shortcut, channels, 1, f"{name}_shortcut_conv")
+    x = _relu_conv_norm(x, channels, 3, f"{name}_a", strides=2)
+    x = _relu_conv_norm(x, channels, 3, f"{name}_b")
+    return layers.Add(name=f"{name}_sum")([x, shortcut])

@@ -1,0 +1,96 @@
+"""The configuration of each search space, and how it becomes a HyperModel."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from xnas_tf.errors import InputError
+from xnas_tf.registry import describe, import_object
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+
+class SpaceOptions(BaseModel):
+    """A search space's section of the configuration; plug-ins subclass it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+
+    @abstractmethod
+    def hypermodel(
+        self, image_shape: tuple[int, int, int], classes: int
+    ) -> keras_tuner.HyperModel:
+        """Returns the HyperModel for images (H, W, C) of so many classes.
+
+        A HyperModel may also have ``genotype(values) -> str`` and
+        ``infeasible(values) -> str | None``, both given the active hyperparameters.
+        """
+
+
+class NASBench201Options(SpaceOptions):
+    """The 15,625 cells of NAS-Bench-201; the defaults are the published skeleton."""
+
+    name: Literal["nas_bench_201"] = "nas_bench_201"
+    channels: int = Field(16, ge=1, le=1024, description="of the first stack of cells")
+    cells_per_stack: int = Field(5, ge=1, le=100)
+
+    def hypermodel(
+        self, image_shape: tuple[int, int, int], classes: int
+    ) -> keras_tuner.HyperModel:
+        """See ``SpaceOptions.hypermodel``."""
+        from xnas_tf.spaces.nas_bench_201 import NASBench201
+
+        return NASBench201(image_shape, classes, self.channels, self.cells_per_stack)
+
+
+class HyperModelOptions(SpaceOptions):
+    """A user's own keras-tuner HyperModel. Images come as floats in [0, 1]."""
+
+    name: Literal["hypermodel"] = "hypermodel"
+    hypermodel_: str = Field(
+        alias="hypermodel",
+        description="`package.module:Name` of a HyperModel class, of a function that returns "
+        "a HyperModel, or of a function `build(hp)`; those of `input_shape` and `classes` "
+        "that a class or function takes as parameters are passed",
+    )
+
+    def hypermodel(
+        self, image_shape: tuple[int, int, int], classes: int
+    ) -> keras_tuner.HyperModel:
+        """See ``SpaceOptions.hypermodel``.
+
+        Raises:
+            InputError: If the target cannot be imported or called, or is no HyperModel.
+        """
+        import keras_tuner
+
+        target = import_object(self.hypermodel_, "HyperModel")
+        if callable(target) and not isinstance(target, keras_tuner.HyperModel):
+            available = {"input_shape": image_shape, "classes": classes}
+            target = self._call(target, available)
+        if not isinstance(target, keras_tuner.HyperModel):
+            raise InputError(
+                f"HyperModel {self.hypermodel_!r} is a {type(target).__name__}; allowed: a "
+                "keras_tuner.HyperModel, a function that returns one, or a function build(hp)"
+            )
+        return target
+
+    def _call(self, target: Any, available: dict[str, Any]) -> Any:
+        import keras_tuner
+
+        parameters = inspect.signature(target).parameters
+        if list(parameters)[:1] == ["hp"]:
+            wrapper = keras_tuner.HyperModel()
+            wrapper.build = target
+            return wrapper
+        try:
+            return target(**{name: available[name] for name in parameters if name in available})
+        except Exception as error:  # a user's code may raise anything at all
+            raise InputError(
+                f"HyperModel {self.hypermodel_!r} could not be made: {describe(error)}"
+            ) from error

@@ -1,0 +1,117 @@
+"""A search space: a keras-tuner HyperModel seen as variables, genotypes and models."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.engine import hyperparameters as kt_hp
+
+from xnas_tf.errors import InputError
+from xnas_tf.registry import describe
+from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
+
+
+class SearchSpace:
+    """What a search may choose from, and how a choice becomes a Keras model.
+
+    Args:
+        hypermodel: Any keras-tuner HyperModel.
+        image_shape: Shape (H, W, C) of the images its models get.
+        classes: Number of classes its models must tell apart.
+
+    Raises:
+        InputError: If the HyperModel fails to build its default model.
+    """
+
+    def __init__(
+        self, hypermodel: keras_tuner.HyperModel, image_shape: tuple[int, int, int], classes: int
+    ) -> None:
+        self._hypermodel = hypermodel
+        self._input = (None, *image_shape)
+        self._output = (None, classes)
+        self._declared = self._discover()
+        self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
+        if not any(variable.size > 1 for variable in self.variables):
+            raise InputError(f"{self._name} leaves nothing to choose: it has no hyperparameters")
+
+    @property
+    def _name(self) -> str:
+        return f"HyperModel {type(self._hypermodel).__name__}"
+
+    @property
+    def size(self) -> float:
+        """An upper bound of the number of architectures; infinite with real numbers."""
+        return float(np.prod([float(variable.size) for variable in self.variables]))
+
+    def genotype(self, values: Mapping[str, Any]) -> str:
+        """The canonical text of an architecture, from its active hyperparameters."""
+        if hasattr(self._hypermodel, "genotype"):
+            return self._hypermodel.genotype(values)
+        return json.dumps(dict(values), sort_keys=True)
+
+    def infeasible(self, values: Mapping[str, Any]) -> str | None:
+        """Why no network can be built from these hyperparameters; None where one can."""
+        check = getattr(self._hypermodel, "infeasible", None)
+        return check(values) if check else None
+
+    def build(self, values: Mapping[str, Any]) -> keras.Model:
+        """Builds the Keras model of the given active hyperparameters.
+
+        Raises:
+            TypeError: If the HyperModel returns something other than a fitting model.
+        """
+        hp = self._declared.copy()
+        hp.values = dict(values)
+        return self._check(self._hypermodel.build(hp))
+
+    def _check(self, model: Any) -> keras.Model:
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"build() returned a {type(model).__name__}, not a keras.Model")
+        if not model.built:
+            model.build(self._input)
+        shapes = tuple(getattr(model, "input_shape", ())), tuple(getattr(model, "output_shape", ()))
+        if shapes[0] and not _fits(shapes[0], self._input):
+            raise TypeError(f"the model takes {shapes[0]}, but the images are {self._input}")
+        if shapes[1] and shapes[1] != self._output:
+            raise TypeError(f"the model's output is {shapes[1]}; wanted: {self._output}")
+        return model
+
+    def _discover(self) -> keras_tuner.HyperParameters:
+        """Lets keras-tuner build the model until every conditional scope was active once."""
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                tuner = keras_tuner.RandomSearch(
+                    lambda hp: self._check(self._hypermodel.build(hp)),
+                    objective="val_loss",
+                    max_trials=1,
+                    directory=folder,
+                )
+                return tuner.oracle.get_space()
+        except Exception as error:  # a user's code may raise anything at all
+            raise InputError(
+                f"{self._name} cannot build its default model: {describe(error)}"
+            ) from error
+        finally:
+            keras.backend.clear_session()
+
+
+def _fits(declared: tuple, wanted: tuple) -> bool:
+    return len(declared) == len(wanted) and all(
+        have is None or have == want for have, want in zip(declared[1:], wanted[1:], strict=True)
+    )
+
+
+def _variable(hp: Any) -> Variable:
+    conditions = tuple(Condition(c.name, tuple(c.values)) for c in hp.conditions)
+    if isinstance(hp, kt_hp.Float) and hp.step is None:
+        return Range(hp.name, hp.prob_to_value, conditions)
+    ordered = isinstance(hp, kt_hp.Int | kt_hp.Float) or bool(getattr(hp, "ordered", False))
+    if isinstance(hp, kt_hp.Fixed):
+        return Choice(hp.name, (hp.value,), conditions=conditions)
+    return Choice(hp.name, tuple(hp.values), ordered, conditions)
