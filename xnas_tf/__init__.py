@@ -20,7 +20,7 @@ _PUBLIC = {
     "InputError": "xnas_tf.errors",
     "Run": "xnas_tf.run.directory",
     "RunError": "xnas_tf.errors",
-    "export": "xnas_tf.export",
+    "export": "xnas_tf.exporting",
     "load_config": "xnas_tf.config",
     "load_run": "xnas_tf.run.directory",
     "search": "xnas_tf.run.search",
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from xnas_tf.candidate import Candidate
     from xnas_tf.config import Config, load_config
     from xnas_tf.errors import InputError, RunError
-    from xnas_tf.export import export
+    from xnas_tf.exporting import export
     from xnas_tf.run.directory import Run, load_run
     from xnas_tf.run.search import search
 

@@ -89,7 +89,11 @@ def search(
 @main.command()
 @RUN
 @click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
 )
 @click.option("--all", "everyone", is_flag=True, help="List dominated candidates too.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
@@ -151,7 +155,7 @@ def export(run: Path, candidates: tuple[int, ...], out: Path | None) -> None:
     Example:
       xnas-tf export runs/quickstart --candidate 7 --out served
     """
-    from xnas_tf.export import export as export_models
+    from xnas_tf.exporting import export as export_models
     from xnas_tf.run.directory import load_run
 
     for folder in export_models(load_run(run), candidates, out):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import tensorflow as tf
 from tf_explain.core.grad_cam import GradCAM as _TfExplainGradCAM
@@ -27,9 +29,12 @@ class GradCAM:
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Maps (B, h, w), non-negative, for images (B, H, W, C); h and w are the layer's."""
-        outputs, gradients = _TfExplainGradCAM.get_gradients_and_filters(
-            self._model, images, self._layer, 0, use_guided_grads=False
-        )
+        with warnings.catch_warnings():
+            # tf-explain nests the model's inputs in one more list than Keras 3 expects.
+            warnings.filterwarnings("ignore", message="The structure of `inputs`")
+            outputs, gradients = _TfExplainGradCAM.get_gradients_and_filters(
+                self._model, images, self._layer, 0, use_guided_grads=False
+            )
         maps = tf.vectorized_map(
             lambda pair: _TfExplainGradCAM.ponderate_output(*pair), (outputs, gradients)
         )

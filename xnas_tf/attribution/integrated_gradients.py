@@ -37,7 +37,9 @@ class IntegratedGradients:
         average = _TfExplainIntegratedGradients.get_integrated_gradients.python_function
         gradients = average(
             tf.reshape(path, (-1, *images.shape[1:])),
-            lambda points: tf.gather(self._logits(points), predicted, axis=1, batch_dims=1)[:, None],
+            lambda points: tf.gather(self._logits(points), predicted, axis=1, batch_dims=1)[
+                :, None
+            ],
             0,
             self._steps,
         )

@@ -50,6 +50,10 @@ def last_feature_map(model: keras.Model) -> str:
     """
     for layer in reversed(model.layers):
         shape = getattr(getattr(layer, "output", None), "shape", ())
-        if len(shape) == 4 and shape[1:3] != (1, 1) and not isinstance(layer, keras.layers.InputLayer):
+        if (
+            len(shape) == 4
+            and shape[1:3] != (1, 1)
+            and not isinstance(layer, keras.layers.InputLayer)
+        ):
             return layer.name
     raise RunError("Grad-CAM needs a layer with outputs (height, width, channels); there is none")

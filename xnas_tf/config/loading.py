@@ -69,7 +69,9 @@ def _flatten(value: Any, key: str = "") -> dict[str, Any]:
         parts = ((f"{key}.{index}", part) for index, part in enumerate(value))
     else:
         return {key: value}
-    return {name: leaf for part_key, part in parts for name, leaf in _flatten(part, part_key).items()}
+    return {
+        name: leaf for part_key, part in parts for name, leaf in _flatten(part, part_key).items()
+    }
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -37,9 +37,9 @@ class DatasetConfig(Section):
         "mnist5k",
         description="`mnist5k`, `digits`, `npz:PATH`, `keras:NAME` or `package.module:function`",
     )
-    validation: float = Field(0.15, gt=0, lt=1, description="share of the images for validation")
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the images for validation")
     test: float = Field(
-        0.15, gt=0, lt=1, description="share kept for final figures, unless a test part exists"
+        0.2, gt=0, lt=1, description="share kept for final figures, unless a test part exists"
     )
     seed: int = Field(0, ge=0, description="seed of the split")
 
@@ -67,7 +67,7 @@ class TrainingConfig(Section):
     own optimizer and loss."""
 
     epochs: int = Field(3, ge=1)
-    batch_size: int = Field(128, ge=1, description="global: shared by all ranks of a candidate")
+    batch_size: int = Field(64, ge=1, description="global: shared by all ranks of a candidate")
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
     learning_rate: float = Field(0.1, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")

@@ -22,9 +22,7 @@ DATASETS = Registry(
 )
 
 
-def load_dataset(
-    name: str, validation: float = 0.15, test: float = 0.15, seed: int = 0
-) -> Dataset:
+def load_dataset(name: str, validation: float = 0.2, test: float = 0.2, seed: int = 0) -> Dataset:
     """Loads a data set and splits it, stratified by class.
 
     Args:

@@ -55,6 +55,7 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None) -> None:
     """One GPU a local rank, growing memory; a fair share of the host's cores."""
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # it warns of every new model's trace
     gpus = tf.config.list_physical_devices("GPU")
     try:
         for gpu in gpus:

@@ -103,7 +103,9 @@ class Evaluator:
         if not outcome.reason:
             with outcome.timed("build"):
                 self._model = self._build(candidate)
-                self._score(Subject(self._model, self._communicator, self._dataset.classes), outcome)
+                self._score(
+                    Subject(self._model, self._communicator, self._dataset.classes), outcome
+                )
                 outcome.reason = self._broken_limits(outcome)
         if outcome.reason:
             outcome.state = "infeasible"

@@ -6,7 +6,6 @@ class, the mean over class pairs of one minus the cosine of their angle.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from pydantic import Field, field_validator
 from xnas_tf.objectives.base import Objective, Score, Subject
 
 if TYPE_CHECKING:
-    import tensorflow as tf
+    pass
 
 Source = Literal["grad_cam", "integrated_gradients", "activations"]
 BATCH = 64
@@ -63,30 +62,26 @@ class Introspectability(Objective):
         self, source: Source, subject: Subject, images: np.ndarray, predicted: np.ndarray
     ) -> np.ndarray:
         """The inner products of the class means, (classes, classes), up to each class's scale."""
-        layers = self._represent(source, subject.model)
-        sums: list[np.ndarray] = []
-        for representation in self._batches(layers, images, predicted, subject.classes):
-            sums = [a + b for a, b in zip(sums, representation, strict=True)] or representation
-        sums = subject.communicator.sum(*sums)
-        return sum((layer @ layer.T for layer in sums), np.zeros((subject.classes,) * 2))
-
-    def _batches(self, layers, images, predicted, classes) -> Iterator[list[np.ndarray]]:
-        """For each batch the sum over its images of each class, layer by layer."""
         import tensorflow as tf
 
         from xnas_tf.data.preprocessing import to_model_input
 
+        represent = self._represent(source, subject.model)
+
         @tf.function
-        def class_sums(batch, one_hot):
-            outputs = layers(to_model_input(batch))
+        def class_sums(batch: tf.Tensor, one_hot: tf.Tensor) -> list[tf.Tensor]:
+            outputs = represent(to_model_input(batch))
             flat = (tf.reshape(a, (tf.shape(a)[0], -1)) for a in outputs)
             return [tf.matmul(one_hot, tf.cast(a, tf.float32), transpose_a=True) for a in flat]
 
-        one_hot = np.eye(classes, dtype=np.float32)[predicted]
-        for start in range(0, len(images), BATCH):
+        one_hot = np.eye(subject.classes, dtype=np.float32)[predicted]
+        totals: list[tf.Tensor] | None = None
+        for start in range(0, max(len(images), 1), BATCH):
             rows = slice(start, start + BATCH)
-            batch = _pad(images[rows]), _pad(one_hot[rows])
-            yield [s.numpy().astype(np.float64) for s in class_sums(*map(tf.constant, batch))]
+            sums = class_sums(tf.constant(_pad(images[rows])), tf.constant(_pad(one_hot[rows])))
+            totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
+        sums = subject.communicator.sum(*(total.numpy().astype(np.float64) for total in totals))
+        return sum((layer @ layer.T for layer in sums), np.zeros((subject.classes,) * 2))
 
     def _represent(self, source: Source, model):
         """Images -> list of representations, to be concatenated."""

@@ -69,11 +69,14 @@ def attribution_figure(explained: Explained, class_names: Sequence[str], title: 
     for column in range(count):
         image = explained.part.images[column].squeeze()
         true, predicted = (
-            class_names[int(labels[column])] for labels in (explained.part.labels, explained.predicted)
+            class_names[int(labels[column])]
+            for labels in (explained.part.labels, explained.predicted)
         )
         axes[0, column].imshow(image, cmap="gray", vmin=0, vmax=255)
         heading = true if true == predicted else f"{true}, taken for {predicted}"
-        axes[0, column].set_title(heading, fontsize=8, color="black" if true == predicted else "#a00")
+        axes[0, column].set_title(
+            heading, fontsize=8, color="black" if true == predicted else "#a00"
+        )
         for row, (method, maps) in enumerate(explained.maps.items(), start=1):
             _draw_map(axes[row, column], image, maps[column], method)
     for axis, label in zip(axes[:, 0], ["image", *explained.maps], strict=True):

@@ -73,7 +73,9 @@ def pareto_json(run: Run, candidates: Sequence[Candidate], front: set[int]) -> s
         for c in candidates
     ]
     objectives = [{"name": o.name, "direction": o.direction} for o in run.config.objectives]
-    return json.dumps({"run": str(run.path), "objectives": objectives, "candidates": rows}, indent=2)
+    return json.dumps(
+        {"run": str(run.path), "objectives": objectives, "candidates": rows}, indent=2
+    )
 
 
 def pareto_csv(run: Run, candidates: Sequence[Candidate], front: set[int]) -> str:
@@ -85,6 +87,10 @@ def pareto_csv(run: Run, candidates: Sequence[Candidate], front: set[int]) -> st
     writer.writerow(["id", "pareto", "generation", "parents", "genotype", *names, *metrics])
     for c in candidates:
         row: list[Any] = [c.id, c.id in front, c.generation, " ".join(map(str, c.parents))]
-        row += [c.genotype, *(c.objectives[n] for n in names), *(c.metrics.get(n, "") for n in metrics)]
+        row += [
+            c.genotype,
+            *(c.objectives[n] for n in names),
+            *(c.metrics.get(n, "") for n in metrics),
+        ]
         writer.writerow(row)
     return buffer.getvalue()

@@ -77,7 +77,9 @@ class TensorBoard:
 
     def _declare_hyperparameters(self) -> None:
         hparams.hparams_config(
-            hparams=[hparams.HParam(name) for name in dict.fromkeys(v.name for v in self._variables)],
+            hparams=[
+                hparams.HParam(name) for name in dict.fromkeys(v.name for v in self._variables)
+            ],
             metrics=[
                 hparams.Metric(f"objective/{o.name}", display_name=o.name)
                 for o in self._config.objectives

@@ -21,9 +21,9 @@ from xnas_tf.run.finish import finish
 from xnas_tf.run.progress import Progress
 from xnas_tf.run.record import Record
 from xnas_tf.run.versions import versions
-from xnas_tf.search import NSGA2, Proposal
-from xnas_tf.search.front import HypervolumeMeter, pareto_front
 from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.strategy import NSGA2, Proposal
+from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
 
 PATIENCE = 1000
 """Infeasible proposals in a row after which a search gives up."""

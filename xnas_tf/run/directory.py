@@ -12,7 +12,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, differing_keys, dump_config, load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.run.record import Record
-from xnas_tf.search.front import HypervolumeMeter, pareto_front
+from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
 
 CONFIG = "config.yaml"
 RECORD = "run.sqlite"

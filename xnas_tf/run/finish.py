@@ -49,8 +49,6 @@ def accuracy_on(model: keras.Model, part: Part) -> float:
     return float(np.mean(Predictor(model)(part.images).argmax(axis=1) == part.labels))
 
 
-
-
 def sample_images(part: Part, count: int = SHOWN) -> Part:
     """The first images of as many different classes as possible, in the order of classes."""
     _, first = np.unique(part.labels, return_index=True)

@@ -72,7 +72,9 @@ class Progress:
         if candidate.state == "failed" and is_new:
             self._print(f"[red]candidate {candidate.id} failed:[/red] {escape(candidate.reason)}")
         if is_new and not self._console.is_terminal:
-            self._print(f"{self._trained}/{self._goal} {_line(candidate)}  {summary}  {self._left()} left")
+            self._print(
+                f"{self._trained}/{self._goal} {_line(candidate)}  {summary}  {self._left()} left"
+            )
 
     def _left(self) -> str:
         if not self._fresh:

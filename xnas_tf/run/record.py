@@ -100,7 +100,10 @@ class Record:
             rows = self._connection.execute(
                 f"SELECT {', '.join(_COLUMNS)} FROM candidates {clause}", values
             ).fetchall()
-        return [Candidate(**{n: _decode(n, v) for n, v in zip(_COLUMNS, row, strict=True)}) for row in rows]
+        return [
+            Candidate(**{n: _decode(n, v) for n, v in zip(_COLUMNS, row, strict=True)})
+            for row in rows
+        ]
 
     @contextmanager
     def _errors(self, kind: type[Exception]) -> Iterator[None]:

@@ -60,9 +60,7 @@ class NASBench201(keras_tuner.HyperModel):
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Builds the uncompiled Keras model, softmax at its end."""
-        cell = {
-            edge: hp.Choice(edge, list(OPERATIONS), default="nor_conv_3x3") for edge in EDGES
-        }
+        cell = {edge: hp.Choice(edge, list(OPERATIONS), default="nor_conv_3x3") for edge in EDGES}
         if reason := self.infeasible(cell):
             raise ValueError(f"{format_genotype(cell)}: {reason}")
         inputs = keras.Input(self.image_shape, name="image")

@@ -22,9 +22,7 @@ class SpaceOptions(BaseModel):
     name: str
 
     @abstractmethod
-    def hypermodel(
-        self, image_shape: tuple[int, int, int], classes: int
-    ) -> keras_tuner.HyperModel:
+    def hypermodel(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """Returns the HyperModel for images (H, W, C) of so many classes.
 
         A HyperModel may also have ``genotype(values) -> str`` and
@@ -39,9 +37,7 @@ class NASBench201Options(SpaceOptions):
     channels: int = Field(16, ge=1, le=1024, description="of the first stack of cells")
     cells_per_stack: int = Field(5, ge=1, le=100)
 
-    def hypermodel(
-        self, image_shape: tuple[int, int, int], classes: int
-    ) -> keras_tuner.HyperModel:
+    def hypermodel(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.hypermodel``."""
         from xnas_tf.spaces.nas_bench_201 import NASBench201
 
@@ -59,9 +55,7 @@ class HyperModelOptions(SpaceOptions):
         "that a class or function takes as parameters are passed",
     )
 
-    def hypermodel(
-        self, image_shape: tuple[int, int, int], classes: int
-    ) -> keras_tuner.HyperModel:
+    def hypermodel(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.hypermodel``.
 
         Raises:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     import keras
 
 
-def export(
-    run: Run, candidates: Sequence[int] = (), out: str | Path | None = None
-) -> list[Path]:
+def export(run: Run, candidates: Sequence[int] = (), out: str | Path | None = None) -> list[Path]:
     """Exports models, each into a folder of its own, ``OUT/candidate-00007``.
 
     The folder holds ``1/``, a SavedModel that plain TensorFlow loads (version 1 of the model,

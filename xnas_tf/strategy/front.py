@@ -19,9 +19,7 @@ def costs(candidates: Sequence[Candidate], config: Config) -> np.ndarray:
 
 def pareto_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:
     """The done candidates that keep all constraints and that no other such one dominates."""
-    allowed = [
-        c for c in candidates if c.state == "done" and c.violation(config.constraints) == 0
-    ]
+    allowed = [c for c in candidates if c.state == "done" and c.violation(config.constraints) == 0]
     values = costs(allowed, config)
     return [c for c, row in zip(allowed, values, strict=True) if not _dominated(row, values)]
 

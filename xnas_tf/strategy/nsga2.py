@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import platypus
 
-from xnas_tf.search.problem import SearchProblem, Space
-from xnas_tf.search.variation import MixedVariation, Tournament
+from xnas_tf.strategy.problem import SearchProblem, Space
+from xnas_tf.strategy.variation import MixedVariation, Tournament
 
 BRED_TRIES = 100
 """Offspring bred in search of a new genotype before random ones are drawn."""
