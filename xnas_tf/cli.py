@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -12,11 +11,10 @@ from typing import Any
 import click
 
 from xnas_tf import __version__
+from xnas_tf.environment import set_defaults
 from xnas_tf.errors import XnasError
 
-# TensorFlow reads these when it is first imported; its own messages drown ours.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+set_defaults()
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
 

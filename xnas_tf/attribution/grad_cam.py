@@ -14,9 +14,10 @@ from xnas_tf.attribution.models import last_feature_map, predicted_score
 class GradCAM:
     """Grad-CAM of the predicted class (Selvaraju et al. 2017, arXiv 1610.02391, eq. 1-2).
 
-    tf-explain 0.3.1 computes gradients and the weighted sum. Corrected here: the ReLU of
-    equation 2 is applied, gradients are plain and not guided, the layer is found under
-    Keras 3, and a batch may mix predicted classes.
+    tf-explain 0.3.1 computes the feature maps and their gradients. Corrected here: the ReLU
+    of equation 2 is applied, gradients are plain and not guided, the layer is found under
+    Keras 3, and a batch may mix predicted classes; its weighted sum takes one image at a
+    time, so that is done here too.
 
     Args:
         model: A functional or sequential Keras image classifier; its present weights count.
@@ -35,7 +36,5 @@ class GradCAM:
             outputs, gradients = _TfExplainGradCAM.get_gradients_and_filters(
                 self._model, images, self._layer, 0, use_guided_grads=False
             )
-        maps = tf.vectorized_map(
-            lambda pair: _TfExplainGradCAM.ponderate_output(*pair), (outputs, gradients)
-        )
-        return tf.nn.relu(maps)
+        weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
+        return tf.nn.relu(tf.reduce_sum(weights * outputs, axis=-1))

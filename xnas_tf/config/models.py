@@ -67,13 +67,13 @@ class TrainingConfig(Section):
     own optimizer and loss."""
 
     epochs: int = Field(3, ge=1)
-    batch_size: int = Field(64, ge=1, description="global: shared by all ranks of a candidate")
+    batch_size: int = Field(48, ge=1, description="global: shared by all ranks of a candidate")
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
     learning_rate: float = Field(0.1, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     nesterov: bool = Field(True, description="of sgd")
     weight_decay: float = Field(
-        5e-4, ge=0, description="L2 penalty's gradient, added to that of the loss"
+        0.0, ge=0, description="L2 penalty's gradient, added to that of the loss"
     )
     schedule: Literal["cosine", "constant"] = Field("cosine", description="of the learning rate")
     augmentation: AugmentationConfig = AugmentationConfig()

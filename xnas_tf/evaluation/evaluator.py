@@ -67,6 +67,9 @@ class Evaluator:
         order = np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))
         mine = order[shard(len(order), communicator.rank, communicator.size)]
         self._validation = dataset.validation.take(mine)
+        # What is imported by now stays: collections need not walk through it each time.
+        gc.collect()
+        gc.freeze()
 
     def evaluate(self, candidate: Candidate, keep: Keep | None = None) -> Outcome:
         """Builds, trains and scores a candidate.
@@ -183,7 +186,6 @@ class Evaluator:
         return "; ".join(broken)
 
     def _release(self) -> None:
-        """Frees the model and everything traced with it."""
+        """Frees the model and everything traced with it; ``clear_session`` collects garbage."""
         self._model = self._probabilities = None
         keras.backend.clear_session()
-        gc.collect()

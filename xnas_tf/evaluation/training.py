@@ -16,6 +16,7 @@ from xnas_tf.data.batches import steps_per_epoch, training_batches
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
+from xnas_tf.evaluation.fused_batch_norm import fused_batch_norm
 
 Step = Callable[[np.ndarray, np.ndarray], tf.Tensor]
 
@@ -93,7 +94,7 @@ class Trainer:
             inputs = to_model_input(images)
             targets = tf.one_hot(labels, classes) if one_hot else labels
             share = tf.cast(tf.shape(labels)[0], tf.float32) / global_batch
-            with tf.GradientTape() as tape:
+            with fused_batch_norm(model), tf.GradientTape() as tape:
                 outputs = model(inputs, training=True)
                 loss = model.compute_loss(inputs, targets, outputs) * share
             self._apply(tape.gradient(loss, model.trainable_variables))
@@ -111,11 +112,11 @@ class Trainer:
             if gradient is not None
         ]
         summed = self._communicator.sum_tensors([g for g, _ in used], "gradients")
-        decayed = [
-            g + self._weight_decay * tf.convert_to_tensor(v)
-            for g, (_, v) in zip(summed, used, strict=True)
-        ]
-        model.optimizer.apply(decayed if self._weight_decay else summed, [v for _, v in used])
+        variables = [variable for _, variable in used]
+        if self._weight_decay:
+            values = map(tf.convert_to_tensor, variables)
+            summed = [g + self._weight_decay * v for g, v in zip(summed, values, strict=True)]
+        model.optimizer.apply(summed, variables)
 
     def _average_statistics(self) -> None:
         """Gives every rank the mean of what layers such as BatchNorm gathered on each."""

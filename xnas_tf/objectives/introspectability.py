@@ -33,7 +33,7 @@ class Introspectability(Objective):
     name: Literal["introspectability"] = "introspectability"
     direction: Literal["minimize", "maximize"] = "maximize"
     sources: tuple[Source, ...] = Field(("grad_cam", "integrated_gradients"), min_length=1)
-    images: int = Field(256, ge=2, description="validation images looked at, at most")
+    images: int = Field(128, ge=2, description="validation images looked at, at most")
     steps: int = Field(8, ge=1, description="of integrated gradients")
 
     @field_validator("sources")

@@ -31,7 +31,7 @@ class Explained:
     maps: dict[str, np.ndarray]
 
 
-def explain_batch(model: keras.Model, part: Part, steps: int = 32) -> Explained:
+def explain_batch(model: keras.Model, part: Part, steps: int = 16) -> Explained:
     """Computes Grad-CAM, scaled up to the image's size, and integrated gradients.
 
     Args:

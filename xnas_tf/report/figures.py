@@ -68,7 +68,7 @@ def front_figure(info: FrontInfo):
     return figure
 
 
-def png(figure, dpi: int = 110) -> bytes:
+def png(figure, dpi: int = 90) -> bytes:
     """A matplotlib figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xnas_tf.config import Config, find_config, load_config
+from xnas_tf.environment import set_defaults
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
 from xnas_tf.run.directory import Run, locked, open_directory
@@ -34,6 +35,7 @@ def search(
     """
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)
+    set_defaults()
     import xnas_tf.distributed
 
     communicator = xnas_tf.distributed.start(resolved.distributed, resolved.training.deterministic)

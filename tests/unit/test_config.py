@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xnas_tf.config import Config, Constraint, differing_keys, dump_config, load_config
+from xnas_tf.config.reference import reference
+from xnas_tf.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_quickstart_spells_out_the_defaults():
+    assert load_config(ROOT / "configs/quickstart.yaml") == Config()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_configuration_loads_and_survives_a_round_trip(path):
+    config = load_config(path)
+    assert Config.model_validate(yaml.safe_load(dump_config(config))) == config
+
+
+def test_reference_is_up_to_date():
+    assert (ROOT / "docs/configuration.md").read_text(encoding="utf-8") == reference()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epocks=3", "unknown key training.epocks: 'epocks' (did you mean 'epochs'?"),
+        ("trainig.epochs=3", "unknown key trainig: 'trainig' (did you mean 'training'?"),
+        ("training.epochs=0", "training.epochs: given 0; input should be greater than or equal"),
+        ("training.epochs=many", "training.epochs: given 'many'"),
+        ("training.optimizer=sdg", "training.optimizer: given 'sdg'"),
+        ("objectives=[eror]", "objectives.0: unknown objective 'eror' (did you mean 'error'?"),
+        ("objectives=[error, error]", "objectives: the same objective is given twice"),
+        ("objectives.1.sources=[gradcam]", "objectives.1.sources.0: given 'gradcam'"),
+        ("objectives.1.sorces=[grad_cam]", "unknown key objectives.1.sorces: 'sorces'"),
+        ("objectives.7.images=3", "'7' is no place in a list of 2"),
+        ("space=nas_bench_102", "space: unknown search space 'nas_bench_102' (did you mean"),
+        ("space.chanels=4", "unknown key space.chanels: 'chanels' (did you mean 'channels'?"),
+        ("space.channels=0", "space.channels: given 0"),
+        ("constraints.parameters=500", "constraints.parameters: given 500; allowed"),
+        ("constraints.params='<= 1'", "unknown objective 'params'"),
+        ("dataset.validation=0.9", "leave nothing to train on"),
+        ("training.learning_rate=.nan", "training.learning_rate: given nan"),
+        ("epochs", "--set 'epochs' is not of the form key=value"),
+        ("training.epochs.more=1", "'epochs' has no keys of its own"),
+        ("training=[", "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_named(override, message):
+    with pytest.raises(InputError) as error:
+        load_config(ROOT / "configs/quickstart.yaml", [override])
+    assert message in str(error.value)
+
+
+def test_overrides_reach_into_short_forms_and_defaults(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("dataset: digits\n")
+    config = load_config(path, ["dataset.test=0.1", "space.channels=4", "objectives.0=flops"])
+    assert (config.dataset.name, config.dataset.test) == ("digits", 0.1)
+    assert (config.space.channels, config.space.cells_per_stack) == (4, 1)
+    assert [objective.name for objective in config.objectives] == ["flops", "introspectability"]
+
+
+def test_a_missing_file_names_the_nearest(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError, match="did you mean 'configs/quickstart.yaml'"):
+        load_config("configs/quickstrat.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "\x00"])
+def test_a_broken_file_is_named(tmp_path, text):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="broken.yaml"):
+        load_config(path)
+
+
+def test_local_file_comes_before_the_quickstart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config() == Config()
+    (tmp_path / "xnas.yaml").write_text("training: {epochs: 7}")
+    assert load_config().training.epochs == 7
+
+
+def test_differing_keys_are_named():
+    other = load_config(Config(), ["training.epochs=4", "objectives.1.images=10"])
+    assert differing_keys(Config(), other) == [
+        "objectives.1.images: 128 -> 10",
+        "training.epochs: 3 -> 4",
+    ]
+
+
+@given(st.sampled_from(["<=", ">="]), st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9))
+def test_constraint_is_violated_exactly_where_python_says(operator, limit, value):
+    constraint = Constraint.parse(f"{operator} {limit:_}")
+    holds = value <= limit if operator == "<=" else value >= limit
+    assert (constraint.violation(value) == 0) == holds
+    assert Constraint.parse(str(constraint)) == constraint

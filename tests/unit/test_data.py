@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import make_dataset
+from xnas_tf.config.models import AugmentationConfig
+from xnas_tf.data import load_dataset
+from xnas_tf.data.batches import shard, steps_per_epoch, training_batches
+from xnas_tf.errors import InputError
+
+
+@pytest.mark.parametrize(("name", "count"), [("mnist5k", 5000), ("digits", 1797)])
+def test_parts_are_stratified_and_share_no_image(name, count):
+    dataset = load_dataset(name)
+    parts = [dataset.train, dataset.validation, dataset.test]
+    assert sum(map(len, parts)) == count
+    assert len(np.unique(np.concatenate([p.images for p in parts]), axis=0)) >= count - 5
+    for part in parts:
+        shares = np.bincount(part.labels, minlength=10) / len(part)
+        assert np.abs(shares - 0.1).max() < 0.01
+    assert dataset.train.images.dtype == np.uint8 and dataset.train.images.max() == 255
+    assert not dataset.mirrored
+
+
+def test_the_split_depends_on_its_seed_alone():
+    first, again, other = (load_dataset("digits", seed=s).test.images for s in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def save(tmp_path, **arrays):
+    path = tmp_path / "data.npz"
+    np.savez(path, **arrays)
+    return f"npz:{path}"
+
+
+IMAGES = np.zeros((40, 6, 6), np.uint8)
+LABELS = np.arange(40) % 4
+
+
+def test_npz_with_a_published_test_part_keeps_it(tmp_path):
+    name = save(
+        tmp_path,
+        x_train=IMAGES,
+        y_train=LABELS[:, None],
+        x_test=IMAGES[:4] + 7,
+        y_test=LABELS[:4],
+        class_names=["a", "b", "c", "d"],
+    )
+    dataset = load_dataset(name, validation=0.25)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (30, 10, 4)
+    assert (dataset.test.images == 7).all() and dataset.class_names == ("a", "b", "c", "d")
+
+
+def test_floats_between_0_and_1_become_bytes(tmp_path):
+    dataset = load_dataset(save(tmp_path, x=IMAGES + 0.5, y=LABELS))
+    assert (dataset.train.images == 128).all()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": IMAGES, "labels": LABELS}, "no array 'y'"),
+        ({"x": IMAGES[0], "y": LABELS}, r"images have shape \(6, 6\)"),
+        ({"x": IMAGES[:0], "y": LABELS[:0]}, "no images"),
+        ({"x": IMAGES - 3.0, "y": LABELS}, "range from -3.0"),
+        ({"x": IMAGES * np.nan, "y": LABELS}, "range from nan"),
+        ({"x": IMAGES.astype(str), "y": LABELS}, "not numbers"),
+        ({"x": IMAGES, "y": LABELS[:9]}, "40 images but labels of shape"),
+        ({"x": IMAGES, "y": LABELS * 0.5}, "not integers"),
+        ({"x": IMAGES, "y": LABELS - 1}, "label -1 is out of range; allowed: 0 to 3"),
+        ({"x": IMAGES, "y": LABELS * 9}, "label 9 is out of range"),
+        ({"x": IMAGES, "y": LABELS, "class_names": ["a", "b"]}, "0 to 1 .2 class names"),
+        ({"x": IMAGES, "y": LABELS * 0}, "all images are of one class"),
+        ({"x": IMAGES[:6], "y": LABELS[:6]}, "too few to split"),
+    ],
+)
+def test_unfit_data_is_refused_with_the_reason(tmp_path, arrays, message):
+    with pytest.raises(InputError, match=message):
+        load_dataset(save(tmp_path, **arrays))
+
+
+def test_missing_and_corrupt_files_are_named(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        load_dataset(f"npz:{tmp_path}/none.npz")
+    for content in (b"", b"not an archive", b"PK\x03\x04 cut off"):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(InputError, match="not a readable npz"):
+            load_dataset(f"npz:{tmp_path}/bad.npz")
+
+
+def test_objects_are_never_unpickled(tmp_path):
+    with pytest.raises(InputError, match="not a readable npz"):
+        load_dataset(save(tmp_path, x=np.array([{}, {}], dtype=object), y=LABELS))
+
+
+def test_unknown_names_get_the_nearest():
+    with pytest.raises(InputError, match="did you mean 'mnist5k'"):
+        load_dataset("mnist5")
+    with pytest.raises(InputError, match="did you mean 'cifar10'"):
+        load_dataset("keras:cifar1O")
+
+
+AUGMENTATION = AugmentationConfig(crop=2, flip=True, cutout=3)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 5), st.integers(5, 40), st.integers(0, 3))
+def test_ranks_together_see_what_one_process_sees(size, batch, epoch):
+    dataset = make_dataset()
+    whole = list(training_batches(dataset, batch, AUGMENTATION, 3, epoch))
+    parts = [
+        list(training_batches(dataset, batch, AUGMENTATION, 3, epoch, rank, size))
+        for rank in range(size)
+    ]
+    assert len(whole) == steps_per_epoch(len(dataset.train), batch)
+    for step, together in enumerate(whole):
+        for rank in range(size):
+            mine = shard(len(together), rank, size)
+            assert np.array_equal(together.images[mine], parts[rank][step].images)
+            assert np.array_equal(together.labels[mine], parts[rank][step].labels)
+
+
+def test_epochs_differ_and_repeat_with_the_seed():
+    dataset = make_dataset()
+    first, again, later = (
+        next(training_batches(dataset, 20, AUGMENTATION, 1, epoch)).images for epoch in (0, 0, 1)
+    )
+    assert np.array_equal(first, again) and not np.array_equal(first, later)
+
+
+def one_epoch(augmentation, mirrored=False):
+    dataset = make_dataset(mirrored=mirrored)
+    batches = list(training_batches(dataset, 60, augmentation, 0, 0))
+    order = np.random.default_rng([0, 0]).permutation(60)
+    return dataset.train.images[order], batches[0].images
+
+
+def test_digits_are_never_flipped_and_photographs_are():
+    before, after = one_epoch(AugmentationConfig())
+    assert np.array_equal(before, after)
+    before, after = one_epoch(AugmentationConfig(), mirrored=True)
+    kept = (before == after).all(axis=(1, 2, 3))
+    turned = (before[:, :, ::-1] == after).all(axis=(1, 2, 3))
+    assert (kept ^ turned).all() and 15 < turned.sum() < 45
+
+
+def test_cutout_blanks_a_square_and_crop_shifts():
+    before, after = one_epoch(AugmentationConfig(cutout=4))
+    blank = ((after == 0) & (before > 0)).sum(axis=(1, 2, 3))
+    assert (blank <= 16).all() and blank.max() == 16
+    before, after = one_epoch(AugmentationConfig(crop=1))
+    moved = [
+        any(
+            np.array_equal(np.pad(b[..., 0], 1)[i : i + 8, j : j + 8], a[..., 0])
+            for i in range(3)
+            for j in range(3)
+        )
+        for b, a in zip(before, after, strict=True)
+    ]
+    assert all(moved)

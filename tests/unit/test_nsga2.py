@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+
+from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges
+from xnas_tf.spaces.variables import Choice, Condition, Range, decode
+from xnas_tf.strategy import NSGA2
+
+
+class CellSpace:
+    """NAS-Bench-201's cells without their networks."""
+
+    variables = tuple(Choice(edge, OPERATIONS) for edge in EDGES)
+    size = 15_625
+    genotype = staticmethod(format_genotype)
+
+
+class TinySpace:
+    variables = (Choice("a", (0, 1, 2)), Choice("b", ("x", "y")))
+    size = 6
+    genotype = staticmethod(lambda values: f"{values['a']}{values['b']}")
+
+
+def scores(cell):
+    """Two conflicting objectives: few convolutions, few other live edges."""
+    live = live_edges(cell)
+    convolutions = sum(cell[edge].startswith("nor") for edge in live)
+    return [convolutions, len(live) - convolutions + 0.1 * (6 - convolutions)]
+
+
+def run(seed, count, space=CellSpace, score=scores, population=8, told=None):
+    algorithm = NSGA2(space(), ["minimize", "maximize"], population, np.random.default_rng(seed))
+    proposals = []
+    while len(proposals) < count and (proposal := algorithm.ask()):
+        proposals.append(proposal)
+        values = score(proposal.hyperparameters)
+        (told or algorithm.tell)(
+            *(
+                (algorithm, proposal, len(proposals), values)
+                if told
+                else (proposal, len(proposals), values)
+            )
+        )
+    return algorithm, proposals
+
+
+def test_the_same_seed_asks_for_the_same_and_another_does_not():
+    first, again, other = ([p.genotype for p in run(s, 60)[1]] for s in (1, 1, 2))
+    assert first == again != other
+
+
+def test_python_and_numpy_global_generators_are_not_used():
+    import random
+
+    first = [p.genotype for p in run(1, 40)[1]]
+    random.seed(99)
+    np.random.seed(99)
+    assert [p.genotype for p in run(1, 40)[1]] == first
+
+
+def test_nothing_is_proposed_twice_and_parents_come_before_children():
+    algorithm, proposals = run(3, 200)
+    assert len({p.genotype for p in proposals}) == 200
+    for number, proposal in enumerate(proposals, start=1):
+        assert all(1 <= parent < number for parent in proposal.parents)
+        assert bool(proposal.parents) == (proposal.generation > 0)
+    assert proposals[-1].generation == 24 and algorithm.duplicates > 0
+
+
+@pytest.mark.parametrize("space_size", [6])
+def test_an_exhausted_space_ends_the_search(space_size):
+    _, proposals = run(0, 100, TinySpace, lambda v: [v["a"], v["a"]], population=2)
+    assert len(proposals) == len({p.genotype for p in proposals}) == space_size
+
+
+def test_failed_candidates_never_breed():
+    failed = set()
+
+    def tell(algorithm, proposal, number, values):
+        bad = proposal.hyperparameters["edge_0_1"] == "none"
+        failed.update({number} if bad else ())
+        algorithm.tell(proposal, number, None if bad else values)
+
+    _, proposals = run(5, 150, told=tell)
+    assert failed
+    assert not failed & {parent for p in proposals for parent in p.parents}
+
+
+def test_a_generation_of_failures_is_survived():
+    _, proposals = run(0, 40, told=lambda a, p, n, v: a.tell(p, n, None))
+    assert len(proposals) == 40 and all(p.parents == () for p in proposals)
+
+
+def test_those_within_constraints_come_first():
+    def tell(algorithm, proposal, number, values):
+        algorithm.tell(proposal, number, values, violation=max(0.0, values[0] - 2.0))
+
+    algorithm, _ = run(2, 160, told=tell)
+    assert all(s.constraint_violation == 0 for s in algorithm._population)
+
+
+def test_better_than_random_on_the_same_number_of_candidates():
+    """Two objectives over all cells; 12 seeds, the share of seeds on which the front's
+    sum over convolutions of the best second objective is at least random's."""
+
+    def reached(proposals):
+        best = {}
+        for p in proposals:
+            cost, gain = scores(p.hyperparameters)
+            best[cost] = max(best.get(cost, -1), gain)
+        return sum(best.values())
+
+    def random_search(seed, count):
+        rng = np.random.default_rng(seed)
+        for _ in range(count):
+            encoded = [v.sample(rng) for v in CellSpace.variables]
+            yield decode(CellSpace.variables, encoded)
+
+    wins = 0
+    for seed in range(12):
+        _, proposals = run(seed, 120)
+        best = {}
+        for values in random_search(seed, 120):
+            cost, gain = scores(values)
+            best[cost] = max(best.get(cost, -1), gain)
+        wins += reached(proposals) >= sum(best.values())
+    assert wins >= 10
+
+
+def test_variables_mutate_to_other_values_of_their_own():
+    rng = np.random.default_rng(0)
+    for ordered in (False, True):
+        variable = Choice("v", range(5), ordered)
+        moves = [(p, variable.mutate(p, rng)) for p in range(5) for _ in range(200)]
+        assert all(a != b and 0 <= b < 5 for a, b in moves)
+        near = np.mean([abs(a - b) == 1 for a, b in moves])
+        assert (near > 0.6) == ordered
+    assert Choice("v", ("only",)).mutate(0, rng) == 0
+    places = [Range("r", float).mutate(p, rng) for p in np.linspace(0, 1, 300)]
+    assert min(places) >= 0 and max(places) <= 1
+
+
+def test_only_active_variables_have_values():
+    variables = (
+        Choice("head", ("mean", "dense")),
+        Choice("units", (8, 16), conditions=(Condition("head", ("dense",)),)),
+        Choice("depth", (1, 2), conditions=(Condition("units", (16,)),)),
+    )
+    assert decode(variables, [0, 1, 1]) == {"head": "mean"}
+    assert decode(variables, [1, 0, 1]) == {"head": "dense", "units": 8}
+    assert decode(variables, [1, 1, 1]) == {"head": "dense", "units": 16, "depth": 2}

@@ -1,0 +1,101 @@
+import sqlite3
+
+import pytest
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config, load_config
+from xnas_tf.errors import InputError
+from xnas_tf.run.directory import Run, locked, open_directory
+from xnas_tf.run.record import Record
+
+FULL = Candidate(
+    id=3,
+    genotype="g",
+    hyperparameters={"a": 1, "b": "x", "c": 0.1, "d": True},
+    parents=(1, 2),
+    generation=1,
+    seed=7,
+    epochs=3,
+    state="done",
+    objectives={"error": 0.1},
+    metrics={"introspectability/grad_cam": 1 / 3},
+    seconds={"train": 1.5},
+    history=[{"loss": 0.5}],
+    versions={"keras": "3"},
+    started="s",
+    finished="f",
+)
+
+
+def test_a_candidate_comes_back_as_it_was(tmp_path):
+    record = Record(tmp_path / "run.sqlite", create=True)
+    record.save(FULL)
+    record.set_fact("generations", 4)
+    record.close()
+    again = Record(tmp_path / "run.sqlite")
+    assert again.candidates() == [FULL] and again.find("g") == FULL
+    assert again.find("h") is None and again.next_id() == 4 and again.fact("generations") == 4
+
+
+def test_what_is_no_record_is_refused(tmp_path):
+    (tmp_path / "run.sqlite").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(InputError, match="run.sqlite"):
+        Record(tmp_path / "run.sqlite")
+    with pytest.raises(InputError, match="none.sqlite"):
+        Record(tmp_path / "none.sqlite")
+    sqlite3.connect(tmp_path / "other.sqlite").execute("CREATE TABLE t (x)")
+    with pytest.raises(InputError, match="other.sqlite"):
+        Record(tmp_path / "other.sqlite")
+
+
+def test_a_run_goes_on_with_its_own_configuration_only(tmp_path):
+    path = tmp_path / "run"
+    open_directory(path, Config(), fresh=False).close()
+    open_directory(path, Config(), fresh=False).close()
+    with pytest.raises(InputError, match=r"training.epochs: 3 -> 4"):
+        open_directory(path, load_config(Config(), ["training.epochs=4"]), fresh=False)
+    assert Run(path).config == Config()
+
+
+def test_fresh_moves_aside_and_deletes_nothing(tmp_path):
+    path = tmp_path / "run"
+    for number in range(3):
+        record = open_directory(path, Config(), fresh=True)
+        record.set_fact("number", number)
+        record.close()
+    kept = {p.name: Run(p).fact("number") for p in tmp_path.iterdir()}
+    assert kept == {"run": 2, "run.1": 0, "run.2": 1}
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="is no run"):
+        open_directory(tmp_path, Config(), fresh=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(InputError, match="is no directory"):
+        open_directory(tmp_path / "thesis.tex", Config(), fresh=False)
+    with pytest.raises(InputError, match="is no run"):
+        Run(tmp_path)
+    with pytest.raises(InputError, match="cannot be written"):
+        open_directory(tmp_path / "thesis.tex" / "run", Config(), fresh=False)
+
+
+def test_one_search_at_a_time(tmp_path):
+    open_directory(tmp_path / "run", Config(), fresh=False).close()
+    run = Run(tmp_path / "run")
+    with locked(run.path):
+        assert run.is_searching()
+        with pytest.raises(InputError, match="another process"), locked(run.path):
+            pass
+    assert not run.is_searching()
+
+
+def test_unknown_candidates_and_missing_models_are_named(tmp_path):
+    record = open_directory(tmp_path / "run", Config(), fresh=False)
+    record.save(FULL)
+    record.close()
+    run = Run(tmp_path / "run")
+    with pytest.raises(InputError, match="no candidate 9; allowed: 1 to 3"):
+        run.candidate(9)
+    with pytest.raises(InputError, match="candidate 3 .done. has no kept model"):
+        run.candidate(3).load_model()

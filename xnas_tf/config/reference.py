@@ -1,0 +1,107 @@
+"""The configuration's reference, generated from its models:
+
+python -m xnas_tf.config.reference > docs/configuration.md
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import yaml
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from xnas_tf.config.models import AugmentationConfig, Config
+from xnas_tf.objectives import OBJECTIVES
+from xnas_tf.spaces import SPACES
+
+_INTRO = """# Configuration
+
+Generated from the models in `xnas_tf/config/models.py` by
+`python -m xnas_tf.config.reference > docs/configuration.md`.
+
+A configuration is a YAML file of the sections below; every key has a default, and the
+defaults together are the quickstart. `--set section.key=value` overrides a key on the command
+line, and a number in the path picks from a list: `--set objectives.1.images=512`. Whatever
+takes a name and options may be given as the name alone: `dataset: digits`. Unknown keys are
+errors.
+
+Besides the names below, `package.module:Name` works wherever an objective, a search space or
+a data set is named, and other packages can register names of their own under the entry-point
+groups `xnas_tf.objectives`, `xnas_tf.spaces` and `xnas_tf.datasets`."""
+_BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
+
+
+def reference() -> str:
+    """The whole reference as Markdown."""
+    return "\n\n".join([_INTRO, *_sections()]) + "\n"
+
+
+def _sections() -> Iterator[str]:
+    for name in ("dataset", "training"):
+        yield _model_section(f"## `{name}`", Config.model_fields[name].annotation)
+    yield _model_section("### `training.augmentation`", AugmentationConfig)
+    yield _model_section("## `search`", Config.model_fields["search"].annotation)
+    yield _model_section("## `distributed`", Config.model_fields["distributed"].annotation)
+    yield "## `space`\n\nOne search space, by name with options."
+    for name in SPACES.names():
+        yield _model_section(f"### `{name}`", SPACES.get(name))
+    yield "## `objectives`\n\nOne to five objectives, each a name or a name with options."
+    for name in OBJECTIVES.names():
+        yield _model_section(f"### `{name}`", OBJECTIVES.get(name))
+    limits = Config.model_fields["constraints"].description
+    yield (
+        f"## `constraints`\n\nA mapping of {limits}. A candidate that breaks a limit on a cost, "
+        "known before training, is infeasible and costs no training; one that breaks another "
+        "limit is kept out of the front."
+    )
+
+
+def _model_section(heading: str, model: type[BaseModel]) -> str:
+    rows = [_row(name, field) for name, field in model.model_fields.items() if name != "name"]
+    if "name" in model.model_fields and not get_args(model.model_fields["name"].annotation):
+        rows.insert(0, _row("name", model.model_fields["name"]))
+    table = ["| key | type | default | meaning |", "|---|---|---|---|", *rows] if rows else []
+    return "\n".join([heading, "", inspect.cleandoc(model.__doc__ or ""), "", *table]).rstrip()
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    kind = _type_name(field.annotation).replace("|", "\\|")
+    bounds = ", ".join(filter(None, map(_bound, field.metadata)))
+    if isinstance(field.default, BaseModel):
+        kind, default = "section", ""
+    else:
+        default = "" if field.is_required() else f"`{_yaml(field.get_default())}`"
+    meaning = field.description or ""
+    kind = f"{kind}, {bounds}" if bounds else kind
+    return f"| `{field.alias or name}` | {kind} | {default} | {meaning} |"
+
+
+def _bound(constraint: Any) -> str:
+    if type(constraint) not in _BOUNDS:
+        return ""
+    sign, attribute = _BOUNDS[type(constraint)]
+    return f"{sign} {getattr(constraint, attribute)}"
+
+
+def _type_name(annotation: Any) -> str:
+    arguments = get_args(annotation)
+    if not arguments:
+        return "none" if annotation is type(None) else getattr(annotation, "__name__", "")
+    if getattr(annotation, "__origin__", None) in (list, tuple):
+        return f"list of {_type_name(arguments[0])}"
+    if all(isinstance(argument, str) for argument in arguments):
+        return " | ".join(f"`{argument}`" for argument in arguments)
+    return " | ".join(map(_type_name, arguments))
+
+
+def _yaml(value: Any) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(plain, default_flow_style=True).removesuffix("\n...\n").strip()
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
