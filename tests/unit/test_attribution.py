@@ -24,11 +24,11 @@ def linear_model(seed=0, softmax=True):
 @pytest.mark.parametrize("softmax", [True, False])
 def test_integrated_gradients_of_a_linear_model_are_weight_times_input(steps, softmax):
     model = linear_model(softmax=softmax)
-    images = np.random.default_rng(1).random((6, 5, 4, 2), np.float32)
+    images = np.random.default_rng(1).normal(size=(16, 5, 4, 2)).astype(np.float32)
     kernel, _ = model.get_weights()
     predicted = model(images).numpy().argmax(axis=1)
     assert len(set(predicted)) > 1
-    right = (images.reshape(6, -1) * kernel[:, predicted].T).reshape(images.shape).sum(axis=-1)
+    right = (images.reshape(16, -1) * kernel[:, predicted].T).reshape(images.shape).sum(axis=-1)
     maps = IntegratedGradients(model, steps)(tf.constant(images)).numpy()
     np.testing.assert_allclose(maps, right, atol=1e-5)
 

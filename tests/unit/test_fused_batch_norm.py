@@ -9,7 +9,9 @@ from xnas_tf.evaluation.fused_batch_norm import fused_batch_norm
 def build(**options):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6, 6, 2))
-    inner = keras.Sequential([keras.layers.Conv2D(3, 3), keras.layers.BatchNormalization(**options)])
+    inner = keras.Sequential(
+        [keras.layers.Conv2D(3, 3), keras.layers.BatchNormalization(**options)]
+    )
     x = keras.layers.BatchNormalization(epsilon=1e-5, **options)(inner(inputs))
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
     rng = np.random.default_rng(1)

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
@@ -15,6 +16,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.evaluator import Evaluator, Outcome
+from xnas_tf.registry import describe
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.directory import model_path
 from xnas_tf.run.finish import finish
@@ -68,12 +70,19 @@ class Conductor:
 
     def run(self) -> None:
         """Searches until the requested number of candidates is trained or none is left."""
-        with Progress(self._config, self._path) as progress:
-            self._search(progress)
-            self._communicator.broadcast(None)  # the other ranks are done
-            if not self._front:
-                raise RunError(self._nothing_found())
-            finish(self._path, self._config, self._record, self._dataset, self._board, progress)
+        self._record.set_fact("dataset", _facts(self._dataset))
+        try:
+            with Progress(self._config, self._path) as progress:
+                self._search(progress)
+                self._communicator.broadcast(None)  # the other ranks are done
+                if not self._front:
+                    raise RunError(self._nothing_found())
+                finish(self._path, self._record, self._dataset, self._board, progress)
+        except (OSError, tf.errors.OpError) as error:
+            raise RunError(
+                f"{self._path} cannot be written: {describe(error)}. What was finished is "
+                "recorded; the same command goes on from there"
+            ) from error
 
     def _search(self, progress: Progress) -> None:
         trained = infeasible = 0
@@ -160,6 +169,13 @@ class Conductor:
             f"no candidate can be recommended: {len(failed)} of {len(self._everyone)} failed, "
             f"{limits}{reason}. All of them are recorded in {self._path}"
         )
+
+
+def _facts(dataset: Dataset) -> dict[str, object]:
+    """What a model card says of the data."""
+    parts = {name: len(getattr(dataset, name)) for name in ("train", "validation", "test")}
+    shape = list(dataset.image_shape)
+    return {"class_names": list(dataset.class_names), "image_shape": shape, "images": parts}
 
 
 def save_model(model, path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from xnas_tf.config import Config
 from xnas_tf.data import Dataset, Part
 from xnas_tf.evaluation.prediction import Predictor
 from xnas_tf.report.attributions import explain_batch
@@ -22,7 +21,6 @@ SHOWN = 8
 
 def finish(
     path: Path,
-    config: Config,
     record: Record,
     dataset: Dataset,
     board: TensorBoard,

@@ -1,0 +1,65 @@
+"""Resident memory over a search of many tiny candidates in one process.
+
+python benchmarks/memory.py [CANDIDATES]
+
+The growth is a ratio of two moments of one run: after the last candidate against after the
+tenth. Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from xnas_tf.run.search import search
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in MB, as Linux counts it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def measure(candidates: int) -> list[float]:
+    """Runs a search and returns the resident memory after each trained candidate."""
+    from xnas_tf.run.progress import Progress
+
+    readings: list[float] = []
+    tell = Progress.candidate
+
+    def watched(self, candidate, *rest):
+        tell(self, candidate, *rest)
+        if candidate.trained:
+            readings.append(resident_mb())
+
+    Progress.candidate = watched
+    overrides = [
+        "dataset=digits",
+        "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}",
+        "training={epochs: 1, batch_size: 64}",
+        f"search={{candidates: {candidates}, population: 12}}",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        search(run_dir=Path(folder) / "run", overrides=overrides)
+    return readings
+
+
+def main() -> None:
+    """Prints the readings and the figures."""
+    candidates = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    readings = measure(candidates)
+    for number in range(9, len(readings), 10):
+        print(f"after candidate {number + 1:4}: {readings[number]:7.0f} MB")
+    figures = {
+        "candidates": len(readings),
+        "mb_after_10": round(readings[9]),
+        "mb_after_last": round(readings[-1]),
+        "growth": round(readings[-1] / readings[9], 3),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Running the real command line, as a user does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+TINY = [
+    "dataset=digits",
+    "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}",
+    "training={epochs: 1, batch_size: 64}",
+    "objectives.1.images=32",
+    "search={candidates: 4, population: 2}",
+]
+
+
+def tiny(*more):
+    """The options of a search that takes seconds; later ones win."""
+    return [word for text in [*TINY, *more] for word in ("--set", text)]
+
+
+def environment():
+    """The environment with this Python's programs first."""
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+
+def xnas(*words, cwd, code=0, **options):
+    """Runs ``xnas-tf`` and returns the finished process; fails on another exit code."""
+    done = subprocess.run(
+        [str(BIN / "xnas-tf"), *map(str, words)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=540,
+        **options,
+    )
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder and the output of one finished tiny search."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = xnas("search", *tiny(), "--run-dir", "run", cwd=folder)
+    return folder / "run", done

@@ -1,0 +1,104 @@
+"""Real kills, a real full disk."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+
+import xnas_tf as xt
+from tests.e2e.conftest import BIN, environment, tiny, xnas
+
+
+def start(*words, cwd):
+    return subprocess.Popen(
+        [str(BIN / "xnas-tf"), *map(str, words)],
+        cwd=cwd,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process, text):
+    """Reads stderr until a line holds ``text``; returns all lines so far."""
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError(f"{text!r} never came:\n{''.join(lines)}")
+
+
+def done(run):
+    return {c.genotype: c for c in xt.load_run(run).candidates() if c.state == "done"}
+
+
+SIX = tiny("search={candidates: 6, population: 3}")
+
+
+@pytest.mark.parametrize(
+    ("kill", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+)
+def test_a_killed_search_goes_on_and_does_nothing_twice(tmp_path, kill, code):
+    run = tmp_path / "run"
+    process = start("search", *SIX, "--run-dir", run, cwd=tmp_path)
+    wait_for(process, "2/6")
+    process.send_signal(kill)
+    assert process.wait() == code
+    before = done(run)
+    assert 2 <= len(before) < 6
+    stopped = json.loads(xnas("status", run, "--format", "json", cwd=tmp_path).stdout)
+    assert not stopped["searching"]
+    xnas("search", *SIX, "--run-dir", run, cwd=tmp_path)
+    after = done(run)
+    assert len(after) == 6
+    for genotype, candidate in before.items():
+        again = after[genotype]
+        assert again.started == candidate.started and again.objectives == candidate.objectives
+    check = sqlite3.connect(run / "run.sqlite").execute("PRAGMA integrity_check").fetchone()
+    assert check == ("ok",)
+
+
+def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(tmp_path, finished):
+    run = tmp_path / "run"
+    process = start("search", *tiny(), "--run-dir", run, cwd=tmp_path)
+    wait_for(process, "1/4")
+    process.kill()
+    process.wait()
+    xnas("search", *tiny(), "--run-dir", run, cwd=tmp_path)
+    whole = done(finished[0])
+    assert {g: c.objectives for g, c in done(run).items()} == {
+        g: c.objectives for g, c in whole.items()
+    }
+
+
+def test_two_searches_in_one_run_are_refused(tmp_path):
+    run = tmp_path / "run"
+    process = start("search", *SIX, "--run-dir", run, cwd=tmp_path)
+    wait_for(process, "1/6")
+    status = json.loads(xnas("status", run, "--format", "json", cwd=tmp_path).stdout)
+    assert status["searching"]
+    refused = xnas("search", *SIX, "--run-dir", run, cwd=tmp_path, code=2)
+    assert "another process is searching" in refused.stderr
+    process.kill()
+    process.wait()
+
+
+def test_a_full_disk_ends_with_1_and_loses_nothing(tmp_path):
+    """Files larger than a limit cannot be written, as on a full disk."""
+    run = tmp_path / "run"
+    xnas("search", *tiny("search={candidates: 2, population: 2}"), "--run-dir", run, cwd=tmp_path)
+    import resource
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    fresh = tmp_path / "full"
+    failed = xnas("search", *SIX, "--run-dir", fresh, cwd=tmp_path, code=1, preexec_fn=limit)
+    assert "xnas-tf:" in failed.stderr and "full" in failed.stderr
+    assert os.path.exists(fresh / "run.sqlite")
+    xnas("search", *SIX, "--run-dir", fresh, cwd=tmp_path)
+    assert len(done(fresh)) == 6 and len(done(run)) == 2

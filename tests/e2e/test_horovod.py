@@ -1,0 +1,89 @@
+"""A real horovodrun with two ranks."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+import xnas_tf as xt
+from tests.e2e.conftest import BIN, environment, tiny, xnas
+
+pytestmark = pytest.mark.skipif(
+    not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
+)
+
+PLAIN = """
+import keras
+def build(hp):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(hp.Int("filters", 4, 9), 3, activation="relu")(inputs)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
+"""
+
+
+def horovodrun(*words, cwd):
+    done = subprocess.run(
+        [str(BIN / "horovodrun"), "-np", "2", str(BIN / "xnas-tf"), *map(str, words)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=540,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def test_two_ranks_find_what_one_finds_without_batch_norm(tmp_path):
+    (tmp_path / "plain.py").write_text(PLAIN)
+    words = tiny(
+        "space={hypermodel: 'plain:build'}",
+        "training={epochs: 3, batch_size: 63, optimizer: sgd, learning_rate: 0.05}",
+        "objectives.1.sources=[grad_cam, integrated_gradients, activations]",
+    )
+    xnas("search", *words, "--run-dir", "one", cwd=tmp_path)
+    horovodrun("search", *words, "--run-dir", "two", cwd=tmp_path)
+    one, two = (xt.load_run(tmp_path / name).candidates() for name in ("one", "two"))
+    assert len(one) == len(two) == 4
+    assert [c.genotype for c in one][:2] == [c.genotype for c in two][:2]
+    pairs = {c.genotype: [c] for c in one}
+    for candidate in two:
+        pairs.setdefault(candidate.genotype, []).append(candidate)
+    compared = [pair for pair in pairs.values() if len(pair) == 2]
+    assert len(compared) >= 2
+    for first, second in compared:
+        for a, b in zip(first.history, second.history, strict=True):
+            assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+            assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
+        for name in first.objectives:
+            assert first.objectives[name] == pytest.approx(second.objectives[name], abs=1e-4)
+
+
+def test_rank_0_alone_writes_the_same_record(finished, tmp_path):
+    done = horovodrun("search", *tiny(), "--run-dir", tmp_path / "two", cwd=tmp_path)
+    columns = ["error ↓", "introspectability ↑", "test accuracy", "parents", "genotype"]
+    for text in (finished[1].stdout, done.stdout):
+        assert all(column in text for column in columns)
+    # horovodrun marks each line with the rank that printed it
+    assert "<stdout>" in done.stdout and "[1]<stdout>" not in done.stdout
+    listings = [
+        json.loads(xnas("pareto", run, "--all", "--format", "json", cwd=tmp_path).stdout)
+        for run in (finished[0], tmp_path / "two")
+    ]
+    assert [set(listing["candidates"][0]) for listing in listings][0] == set(
+        listings[1]["candidates"][0]
+    )
+    assert len(listings[1]["candidates"]) == 4
+
+
+def test_a_run_begun_on_one_process_goes_on_with_two_ranks(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    before = xt.load_run(run).candidates()
+    horovodrun("search", *tiny(), "--run-dir", run, cwd=tmp_path)
+    assert xt.load_run(run).candidates() == [
+        type(c)(**{**vars(c), "model_path": after.model_path})
+        for c, after in zip(before, xt.load_run(run).candidates(), strict=True)
+    ]

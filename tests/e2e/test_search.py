@@ -1,0 +1,203 @@
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import xnas_tf as xt
+from tests.e2e.conftest import ROOT, tiny, xnas
+
+
+def test_a_search_ends_with_a_table_and_the_next_commands(finished):
+    run, done = finished
+    assert "test accuracy" in done.stdout and "nor_conv" in done.stdout
+    for command in ("xnas-tf pareto", "xnas-tf export", "tensorboard --logdir"):
+        assert command in done.stderr
+    files = {path.name for path in run.iterdir() if not path.name.startswith(".")}
+    assert files == {"config.yaml", "run.sqlite", "models", "tensorboard"}
+
+
+def test_pareto_json_has_the_promised_form(finished):
+    run, _ = finished
+    data = json.loads(xnas("pareto", run, "--format", "json", "--all", cwd=run).stdout)
+    assert data["run"] == str(run)
+    assert data["objectives"] == [
+        {"name": "error", "direction": "minimize"},
+        {"name": "introspectability", "direction": "maximize"},
+    ]
+    assert len(data["candidates"]) == 4
+    assert {"id", "genotype", "hyperparameters", "objectives", "metrics", "parents"} <= set(
+        data["candidates"][0]
+    )
+    flags = [candidate["pareto"] for candidate in data["candidates"]]
+    assert flags == sorted(flags, reverse=True) and any(flags)
+    front = json.loads(xnas("pareto", run, "--format", "json", cwd=run).stdout)["candidates"]
+    assert [c["id"] for c in front] == [c["id"] for c in data["candidates"] if c["pareto"]]
+    assert all("test_accuracy" in c["metrics"] for c in front)
+
+
+def test_pareto_csv_and_plot(finished, tmp_path):
+    run, _ = finished
+    done = xnas("pareto", run, "--format", "csv", "--plot", tmp_path / "front.png", cwd=tmp_path)
+    header, *rows = done.stdout.splitlines()
+    assert header.startswith("id,pareto,generation,parents,genotype,error,introspectability")
+    assert rows and (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_status_counts(finished):
+    run, _ = finished
+    status = json.loads(xnas("status", run, "--format", "json", cwd=run).stdout)
+    assert (status["done"], status["failed"], status["running"]) == (4, 0, 0)
+    assert status["seconds_left"] == 0 and status["per_hour"] > 0 and not status["searching"]
+    assert "finished" in xnas("status", run, cwd=run).stdout
+
+
+def test_the_same_command_on_a_finished_run_trains_nothing(finished):
+    run, _ = finished
+    before = xt.load_run(run).candidates()
+    xnas("search", *tiny(), "--run-dir", run, cwd=run.parent)
+    assert xt.load_run(run).candidates() == before
+
+
+def test_the_same_seed_gives_identical_values(finished, tmp_path):
+    run, _ = finished
+    xnas("search", *tiny(), "--run-dir", tmp_path / "again", cwd=tmp_path)
+    first, again = (xt.load_run(r).candidates() for r in (run, tmp_path / "again"))
+    for one, other in zip(first, again, strict=True):
+        assert (one.genotype, one.seed, one.parents) == (other.genotype, other.seed, other.parents)
+        assert one.objectives == other.objectives and one.history == other.history
+
+
+def test_a_changed_configuration_is_refused_and_fresh_moves_aside(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    done = xnas("search", *tiny("training.epochs=2"), "--run-dir", run, cwd=tmp_path, code=2)
+    assert "training.epochs: 1 -> 2" in done.stderr and "--fresh" in done.stderr
+    more = tiny("search.candidates=2")
+    xnas("search", *more, "--run-dir", run, "--fresh", cwd=tmp_path)
+    assert len(xt.load_run(run).candidates()) == 2
+    assert len(xt.load_run(tmp_path / "run.1").candidates()) == 4
+
+
+SERVE = """
+import json, sys
+import numpy as np
+class Refuse:
+    def find_spec(self, name, *rest):
+        if name.split(".")[0] in ("xnas_tf", "keras_tuner", "tf_explain"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+import tensorflow as tf
+served = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+images = np.load(sys.argv[2])
+np.save(sys.argv[3], served(images=tf.constant(images))["probabilities"].numpy())
+"""
+
+
+def test_an_export_serves_the_same_probabilities_without_xnas_tf(finished, tmp_path):
+    run, _ = finished
+    out = tmp_path / "served"
+    folders = xnas("export", run, "--out", out, cwd=tmp_path).stdout.split()
+    opened = xt.load_run(run)
+    assert len(folders) == len(opened.pareto())
+    again = xnas("export", run, "--out", out, cwd=tmp_path, code=2)
+    assert "nothing was exported" in again.stderr
+    images = np.random.default_rng(0).integers(0, 256, (500, 8, 8, 1), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    (tmp_path / "serve.py").write_text(SERVE)
+    for folder, candidate in zip(
+        sorted(folders), sorted(c.id for c in opened.pareto()), strict=True
+    ):
+        words = [f"{folder}/1", tmp_path / "images.npy", tmp_path / "out.npy"]
+        subprocess.run(
+            [sys.executable, "-I", str(tmp_path / "serve.py"), *map(str, words)],
+            check=True,
+            cwd=tmp_path,
+        )
+        served = np.load(tmp_path / "out.npy")
+        model = opened.candidate(candidate).load_model()
+        expected = model(images / np.float32(255), training=False).numpy()
+        np.testing.assert_allclose(served, expected, atol=1e-5)
+        np.testing.assert_allclose(served.sum(axis=1), 1, atol=1e-5)
+        card = json.loads(open(f"{folder}/card.json").read())
+        assert card["candidate"] == candidate and card["dataset"]["class_names"] == list(
+            "0123456789"
+        )
+        assert {"genotype", "objectives", "versions"} <= set(card)
+
+
+def test_a_candidate_without_a_kept_model_is_named(finished, tmp_path):
+    run, _ = finished
+    done = xnas("export", run, "--candidate", 99, cwd=tmp_path, code=2)
+    assert "no candidate 99; allowed: 1 to 4" in done.stderr
+
+
+def test_python_api(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    overrides = [w for w in tiny("search.candidates=2") if w != "--set"]
+    run = xt.search(overrides=overrides, run_dir="run")
+    best = run.pareto()[0]
+    assert run.candidate(best.id).load_model().output_shape == (None, 10)
+    assert callable(xt.search) and callable(xt.export)
+
+
+def test_users_hypermodel_runs_end_to_end(tmp_path):
+    words = ["--set", "search={candidates: 3, population: 2}", "--set", "training.epochs=1"]
+    config = ROOT / "configs/hypermodel.yaml"
+    xnas("search", config, *words, "--run-dir", tmp_path / "run", cwd=ROOT)
+    candidates = xt.load_run(tmp_path / "run").candidates()
+    done = [c for c in candidates if c.state == "done"]
+    assert len(done) == 3 and all(c.objectives["parameters"] <= 50_000 for c in done)
+    assert all("learning_rate" in c.hyperparameters for c in done)
+
+
+BROKEN = textwrap.dedent("""
+    import keras, keras_tuner
+    def build(hp):
+        if hp.Choice("mood", ["good", "bad", "worse"]) != "good":
+            raise ValueError("not in the mood")
+        inputs = keras.Input((8, 8, 1))
+        x = keras.layers.Conv2D(hp.Int("filters", 1, 4), 3)(inputs)
+        x = keras.layers.Flatten()(x)
+        return keras.Model(inputs, keras.layers.Dense(10)(x))
+""")
+
+
+def test_failing_candidates_are_recorded_and_the_search_goes_on(tmp_path):
+    (tmp_path / "moody.py").write_text(BROKEN)
+    more = ["space={hypermodel: 'moody:build'}", "search={candidates: 9, population: 4}"]
+    done = xnas("search", *tiny(*more), "--run-dir", "run", cwd=tmp_path)
+    assert "not in the mood" in done.stderr
+    status = json.loads(xnas("status", "run", "--format", "json", cwd=tmp_path).stdout)
+    assert status["done"] + status["failed"] == 9 and status["failed"] > 0
+    failed = [c for c in xt.load_run(tmp_path / "run").candidates() if c.state == "failed"]
+    assert all("ValueError: not in the mood (moody.py:5)" in c.reason for c in failed)
+    xnas("export", "run", cwd=tmp_path)  # a model that ends in logits
+
+
+def test_when_everything_fails_the_reason_is_given(tmp_path):
+    done = xnas(
+        "search", *tiny("training.learning_rate=1e30"), "--run-dir", "run", cwd=tmp_path, code=1
+    )
+    assert "no candidate can be recommended: 4 of 4 failed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "dataset=npz:none.npz"], "no such file"),
+        (["--set", "search.population=9", "--set", "space={hypermodel: 'few:build'}"], "only 2"),
+        (["--run-dir", "/proc/nowhere"], "cannot be written"),
+        (["nothing.yaml"], "no configuration file"),
+    ],
+)
+def test_bad_input_ends_with_2_and_one_message(words, message, tmp_path):
+    few = BROKEN.replace('["good", "bad", "worse"]', '["good"]').replace(
+        '"filters", 1, 4', '"f", 1, 2'
+    )
+    (tmp_path / "few.py").write_text(few)
+    done = xnas("search", *tiny(), *words, cwd=tmp_path, code=2)
+    assert message in done.stderr and done.stderr.count("xnas-tf:") == 1

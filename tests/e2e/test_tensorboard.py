@@ -1,0 +1,65 @@
+"""TensorBoard on a finished run, in a real browser."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.e2e.conftest import BIN, environment
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def board(finished):
+    """The address of a TensorBoard on the finished run."""
+    process = subprocess.Popen(
+        [str(BIN / "tensorboard"), "--logdir", str(finished[0] / "tensorboard")]
+        + ["--host", "127.0.0.1", "--port", "0"],
+        env={**environment(), "TF_CPP_MIN_LOG_LEVEL": "2"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for line in process.stderr:
+            if found := re.search(r"http://127.0.0.1:\d+/", line):
+                yield found[0]
+                break
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def page():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            + ["--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"],
+        )
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()
+
+
+@pytest.mark.parametrize(
+    ("tab", "texts"),
+    [
+        ("timeseries", ["front/hypervolume", "best/error", "accuracy/validation"]),
+        ("hparams", ["edge_0_1", "introspectability"]),
+        ("images", ["attributions", "front"]),
+    ],
+)
+def test_tabs_show_the_run(board, page, tab, texts, tmp_path):
+    page.goto(f"{board}#{tab}")
+    for text in texts:
+        page.get_by_text(text, exact=False).first.wait_for(timeout=60_000)
+    if tab == "images":
+        picture = page.locator("img[src*='plugin/images']").first
+        picture.wait_for(timeout=60_000)
+        assert picture.evaluate("image => image.naturalWidth") > 200
+    page.screenshot(path=tmp_path / f"{tab}.png")

@@ -1,0 +1,177 @@
+import keras
+import numpy as np
+import pytest
+
+from tests.conftest import make_dataset
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.prediction import Predictor, cross_entropy
+from xnas_tf.evaluation.training import Trainer
+from xnas_tf.spaces.cells import EDGES
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.spaces.space import SearchSpace
+
+SHAPE = (8, 8, 1)
+
+
+def small_model(seed=0, **compiled):
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input(SHAPE)
+    x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    x = keras.layers.Flatten()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    if compiled:
+        model.compile(**compiled)
+    return model
+
+
+def train(model, epochs=3, **changes):
+    settings = [
+        "training.batch_size=20",
+        "training.learning_rate=0.05",
+        f"training.epochs={epochs}",
+    ]
+    settings += [f"training.{key}={value}" for key, value in changes.items()]
+    config = load_config(overrides=settings)
+    trainer = Trainer(model, make_dataset(), config.training, SingleProcess(), seed=4)
+    return [trainer.run_epoch(epoch) for epoch in range(epochs)]
+
+
+def test_a_step_is_what_keras_does():
+    """Two epochs against model.fit on the same batches in the same order."""
+    from xnas_tf.config.models import AugmentationConfig
+    from xnas_tf.data.batches import training_batches
+
+    ours = small_model(optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
+    train(ours, epochs=2)
+    theirs = small_model(
+        optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy"
+    )
+    for epoch in range(2):
+        for batch in training_batches(make_dataset(), 20, AugmentationConfig(), 4, epoch):
+            theirs.train_on_batch(batch.images / np.float32(255), batch.labels)
+    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_every_optimizer_and_schedule_learns(optimizer, schedule):
+    rate = 0.05 if optimizer == "sgd" else 0.01
+    figures = train(
+        small_model(), optimizer=optimizer, schedule=schedule, learning_rate=rate, weight_decay=1e-4
+    )
+    assert figures[-1]["loss"] < 0.6 * figures[0]["loss"]
+
+
+def test_a_compiled_model_keeps_its_optimizer_and_a_one_hot_loss_works():
+    model = small_model(optimizer=keras.optimizers.Adam(0.02), loss="categorical_crossentropy")
+    optimizer = model.optimizer
+    figures = train(model)
+    assert model.optimizer is optimizer and int(optimizer.iterations) == 9
+    assert figures[-1]["accuracy"] > figures[0]["accuracy"]
+
+
+def test_weight_decay_pulls_weights_towards_zero():
+    weights = []
+    for decay in (0.0, 0.5):
+        model = small_model()
+        train(model, weight_decay=decay)
+        weights.append(np.linalg.norm(model.layers[1].get_weights()[0]))
+    assert weights[1] < 0.5 * weights[0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 249, 250, 251])
+def test_prediction_does_not_depend_on_batches(count):
+    images = np.random.default_rng(0).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
+    model = small_model()
+    expected = np.concatenate(
+        [np.zeros((0, 3)), *(model(i[None] / np.float32(255)).numpy() for i in images)]
+    )
+    np.testing.assert_allclose(Predictor(model)(images), expected, atol=1e-6)
+
+
+def test_cross_entropy_of_known_cases():
+    probabilities = np.array([[0.5, 0.5], [0.25, 0.75]], np.float32)
+    assert cross_entropy(probabilities, np.array([0, 1])) == pytest.approx(-np.log(0.5 * 0.75))
+    assert np.isfinite(cross_entropy(np.array([[0.0, 1.0]]), np.array([0])))
+
+
+def evaluator(*overrides, dataset=None):
+    dataset = dataset or make_dataset()
+    base = ["training.batch_size=20", "training.epochs=2", "objectives=[error, parameters]"]
+    config = load_config(overrides=[*base, *overrides])
+    space = SearchSpace(NASBench201(SHAPE, dataset.classes, 2, 1), SHAPE, dataset.classes)
+    return Evaluator(config, dataset, space, SingleProcess())
+
+
+def candidate(operation="nor_conv_1x1", seed=1):
+    return Candidate(1, "g", dict.fromkeys(EDGES, operation), seed=seed)
+
+
+def test_an_evaluation_is_a_pure_function():
+    judge = evaluator()
+    first, other = judge.evaluate(candidate()), judge.evaluate(candidate(seed=2))
+    again = judge.evaluate(candidate())
+    assert first.state == "done" and set(first.objectives) == {"error", "parameters"}
+    assert (first.objectives, first.metrics) == (again.objectives, again.metrics)
+    assert first.metrics != other.metrics
+    assert len(first.history) == 2 and set(first.seconds) == {"build", "train", "score"}
+
+
+def test_the_test_part_is_never_looked_at():
+    """Test images of another shape would break anything that touched them."""
+    from dataclasses import replace
+
+    from xnas_tf.data import Part
+
+    whole = make_dataset()
+    hidden = replace(whole, test=Part(np.zeros((1, 1), np.uint8), np.zeros(1, np.int32)))
+    scores = [evaluator(dataset=d).evaluate(candidate()).objectives for d in (whole, hidden)]
+    assert scores[0] == scores[1]
+
+
+def test_infeasible_candidates_cost_no_training(monkeypatch):
+    monkeypatch.setattr(Trainer, "run_epoch", lambda *_: pytest.fail("it was trained"))
+    no_path = evaluator().evaluate(candidate("none"))
+    assert no_path.state == "infeasible" and "no path" in no_path.reason
+    too_large = evaluator("constraints.parameters='<= 10'").evaluate(candidate())
+    assert too_large.state == "infeasible" and "wanted: <= 10" in too_large.reason
+
+
+def test_a_limit_on_what_is_no_objective_is_measured_and_recorded():
+    outcome = evaluator("constraints.flops='>= 1'").evaluate(candidate())
+    assert outcome.metrics["flops"] > 1 and "flops" not in outcome.objectives
+
+
+def test_what_goes_wrong_is_recorded_and_later_candidates_are_fine(monkeypatch):
+    judge = evaluator("training.learning_rate=1e30")
+    lost = judge.evaluate(candidate())
+    assert lost.state == "failed" and "loss became" in lost.reason and not lost.objectives
+
+    judge = evaluator()
+    for error in (MemoryError("out of memory"), ValueError("some reason"), RuntimeError("")):
+
+        def fail(*_, error=error):
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(NASBench201, "_build", fail, raising=False)
+            patch.setattr(SearchSpace, "build", fail)
+            outcome = judge.evaluate(candidate())
+        assert outcome.state == "failed" and type(error).__name__ in outcome.reason
+    assert judge.evaluate(candidate()).state == "done"
+
+
+def test_kept_models_are_those_that_were_scored():
+    kept = []
+    judge = evaluator()
+    outcome = judge.evaluate(candidate(), lambda o, model: kept.append(model.get_weights()))
+    judge.evaluate(candidate("none"), lambda *_: pytest.fail("nothing was trained"))
+    model = judge._space.build(candidate().hyperparameters)
+    model.set_weights(kept[0])
+    dataset = make_dataset()
+    wrong = Predictor(model)(dataset.validation.images).argmax(axis=1) != dataset.validation.labels
+    assert outcome.objectives["error"] == np.mean(wrong)

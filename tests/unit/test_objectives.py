@@ -1,0 +1,154 @@
+"""One contract for every registered objective; then what each must be."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.objectives import OBJECTIVES
+from xnas_tf.objectives.base import Objective, Subject
+from xnas_tf.objectives.cost import count_flops
+from xnas_tf.objectives.introspectability import Introspectability, class_distance
+from xnas_tf.objectives.performance import Error
+
+CLASSES = 3
+
+
+def make_model(seed=0):
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    x = keras.layers.Conv2D(5, 3)(x)
+    x = keras.layers.Activation("relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(CLASSES, activation="softmax")(x))
+
+
+def make_subject(model, count=70, seed=0, predicted=None):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
+    if predicted is None:
+        predicted = rng.integers(0, CLASSES, count)
+    probabilities = np.eye(CLASSES, dtype=np.float32)[predicted]
+    labels = rng.integers(0, CLASSES, count).astype(np.int32)
+    return Subject(model, SingleProcess(), CLASSES, images, labels, probabilities)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES.names())
+def test_contract(name, model):
+    cls = OBJECTIVES.get(name)
+    objective = cls()
+    assert issubclass(cls, Objective) and objective.name == name and cls.__doc__
+    assert objective.sign == (1 if objective.direction == "minimize" else -1)
+    before = [w.copy() for w in model.get_weights()]
+    subject = make_subject(model)
+    first, again = objective.score(subject), objective.score(subject)
+    assert np.isfinite(first.value) and first == again
+    assert all(isinstance(v, float) for v in [first.value, *first.metrics.values()])
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    if not objective.needs_training:
+        assert objective.score(Subject(model, SingleProcess(), CLASSES)) == first
+    with pytest.raises(ValueError):
+        cls(no_such_option=1)
+
+
+def test_error_is_the_share_of_wrong_answers(model):
+    subject = make_subject(model)
+    assert Error().score(subject).value == np.mean(subject.predicted != subject.labels)
+
+
+def test_flops_of_a_dense_layer_are_two_per_weight_and_one_per_bias():
+    model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(7)])
+    assert count_flops(model) == 2 * 20 * 7 + 7
+
+
+def direct(representation, predicted):
+    """The paper's formula, word for word."""
+    means = [representation[predicted == c].mean(axis=0) for c in np.unique(predicted)]
+    pairs = [(a, b) for i, a in enumerate(means) for b in means[i + 1 :]]
+    return np.mean([1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in pairs])
+
+
+@settings(deadline=None, max_examples=5)
+@given(st.integers(0, 10**6), st.integers(2, 150))
+def test_activations_score_is_the_formula_on_stored_activations(seed, count):
+    model = make_model(seed)
+    subject = make_subject(model, count, seed)
+    view = keras.Model(model.inputs, [layer.output for layer in model.layers[1:4]])
+    outputs = view((subject.images / 255).astype(np.float32), training=False)
+    stored = np.concatenate([np.reshape(o, (count, -1)) for o in outputs], axis=1)
+    expected = direct(stored, subject.predicted) if len(set(subject.predicted)) > 1 else 0.0
+    score = Introspectability(sources=("activations",), images=1000).score(subject)
+    assert score.value == pytest.approx(expected, abs=1e-5)
+
+
+def test_several_sources_are_averaged_and_recorded(model):
+    sources = ("grad_cam", "integrated_gradients", "activations")
+    score = Introspectability(sources=sources).score(make_subject(model))
+    parts = [score.metrics[f"introspectability/{source}"] for source in sources]
+    assert score.value == pytest.approx(np.mean(parts))
+    assert score.metrics["introspectability/predicted_classes"] == CLASSES
+
+
+def test_a_network_that_predicts_one_class_is_not_introspectable(model):
+    subject = make_subject(model, predicted=np.zeros(70, int))
+    assert Introspectability().score(subject).value == 0
+
+
+class OneOfTwo(SingleProcess):
+    """Rank 0 or 1 of two; sums are put together by the test."""
+
+    size = 2
+
+    def __init__(self, rank, log):
+        self.rank, self.log = rank, log
+
+    def sum(self, *arrays):
+        self.log.append([a.copy() for a in arrays])
+        return list(arrays)
+
+
+def test_two_ranks_look_at_the_same_images_as_one(model):
+    """What both ranks sum up, added, is what one process sums up."""
+    whole = make_subject(model, 71)
+    objective = Introspectability(sources=("activations",), images=33)
+    logs = {}
+    for size in (1, 2):
+        for rank in range(size):
+            log = logs.setdefault((size, rank), [])
+            rows = slice(rank, None, size)
+            communicator = OneOfTwo(rank, log)
+            communicator.size = size
+            part = [a[rows] for a in (whole.images, whole.labels, whole.probabilities)]
+            objective.score(Subject(model, communicator, CLASSES, *part))
+    for one, first, second in zip(logs[1, 0], logs[2, 0], logs[2, 1], strict=True):
+        for a, b, c in zip(one, first, second, strict=True):
+            np.testing.assert_allclose(a, b + c, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("gram", "distance"),
+    [
+        (np.eye(3), 1.0),
+        (np.ones((3, 3)), 0.0),
+        (np.array([[1.0, -1.0], [-1.0, 1.0]]), 2.0),
+        (np.array([[4.0, 0.0], [0.0, 0.0]]), 0.0),
+        (np.zeros((3, 3)), 0.0),
+        (np.diag([1.0, 5.0, 0.0]), 1.0),
+    ],
+)
+def test_class_distance_of_known_cases(gram, distance):
+    assert class_distance(gram) == pytest.approx(distance)
+    assert class_distance(gram * 7) == pytest.approx(distance)
+
+
+def test_nan_activations_are_not_hidden():
+    assert np.isnan(class_distance(np.array([[1.0, np.nan], [np.nan, 1.0]])))

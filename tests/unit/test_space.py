@@ -1,0 +1,124 @@
+import json
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+
+from examples.small_convnet import SmallConvNet
+from xnas_tf.config import load_config
+from xnas_tf.errors import InputError
+from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.variables import Choice, Range, decode
+
+SHAPE, CLASSES = (8, 8, 1), 3
+
+
+def make(target):
+    options = load_config(overrides=[f"space={{hypermodel: '{target}'}}"]).space
+    return SearchSpace(options.hypermodel(SHAPE, CLASSES), SHAPE, CLASSES)
+
+
+@pytest.fixture(scope="module")
+def space():
+    return SearchSpace(SmallConvNet(SHAPE, CLASSES), SHAPE, CLASSES)
+
+
+def test_every_kind_of_hyperparameter_becomes_a_variable(space):
+    variables = {variable.name: variable for variable in space.variables}
+    assert variables["kernel"].values == (3,)
+    assert tuple(variables["activation"].values) == ("relu", "gelu", "swish")
+    assert not variables["activation"].ordered
+    assert tuple(variables["filters"].values) == (8, 16, 24, 32) and variables["filters"].ordered
+    assert set(variables["batch_norm"].values) == {True, False}
+    assert isinstance(variables["dropout"], Range) and isinstance(variables["units"], Choice)
+    assert variables["units"].conditions[0].parent == "head"
+    rates = [variables["learning_rate"].decode(p) for p in (0, 0.5, 1)]
+    assert rates == pytest.approx([1e-3, 1e-2, 1e-1])
+    assert space.size == float("inf")
+
+
+def test_random_points_build_and_inactive_values_are_left_out(space):
+    rng = np.random.default_rng(0)
+    heads = set()
+    for _ in range(6):
+        values = decode(space.variables, [v.sample(rng) for v in space.variables])
+        model = space.build(values)
+        heads.add(values["head"])
+        assert ("units" in values) == ("dropout" in values) == (values["head"] == "hidden")
+        assert any(isinstance(x, keras.layers.Dropout) for x in model.layers) == ("units" in values)
+        rate = float(model.optimizer.learning_rate)
+        assert rate == pytest.approx(values["learning_rate"], rel=1e-4)
+        assert json.loads(space.genotype(values)) == values
+    assert heads == {"average", "hidden"}
+
+
+class Plain(keras_tuner.HyperModel):
+    def build(self, hp):
+        return tiny(hp)
+
+
+def tiny(hp, outputs=CLASSES, shape=SHAPE):
+    inputs = keras.Input(shape)
+    x = keras.layers.Flatten()(inputs)
+    return keras.Model(
+        inputs, keras.layers.Dense(hp.Int("units", outputs, outputs + 1) * 0 + outputs)(x)
+    )
+
+
+def build(hp):
+    return tiny(hp)
+
+
+def factory(classes):
+    assert classes == CLASSES
+    return Plain()
+
+
+def raises(hp):
+    raise ValueError("no such luck")
+
+
+def no_model(hp):
+    hp.Int("a", 0, 3)
+    return "a model, honestly"
+
+
+def wrong_output(hp):
+    return tiny(hp, outputs=7)
+
+
+def wrong_input(hp):
+    return tiny(hp, shape=(9, 9, 1))
+
+
+def no_choice(hp):
+    return tiny(keras_tuner.HyperParameters())
+
+
+NOT_CALLABLE = 3
+HERE = "tests.unit.test_space"
+
+
+@pytest.mark.parametrize("name", ["Plain", "build", "factory"])
+def test_class_build_function_and_factory_all_work(name):
+    assert [variable.name for variable in make(f"{HERE}:{name}").variables] == ["units"]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (f"{HERE}:raises", "cannot build its default model: ValueError: no such luck"),
+        (f"{HERE}:no_model", "returned a str, not a keras.Model"),
+        (f"{HERE}:wrong_output", r"output is \(None, 7\); wanted: \(None, 3\)"),
+        (f"{HERE}:wrong_input", r"takes \(None, 9, 9, 1\)"),
+        (f"{HERE}:no_choice", "leaves nothing to choose"),
+        (f"{HERE}:NOT_CALLABLE", "is a int; allowed"),
+        (f"{HERE}:Plan", "did you mean 'Plain'"),
+        ("no.such.module:Name", "importing no.such.module failed: ModuleNotFoundError"),
+        ("nonsense", "not of the form package.module:Name"),
+    ],
+)
+def test_what_is_wrong_with_a_hypermodel_is_named(target, message):
+    with pytest.raises(InputError, match=message):
+        make(target)
