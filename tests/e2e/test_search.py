@@ -180,7 +180,7 @@ def test_failing_candidates_are_recorded_and_the_search_goes_on(tmp_path):
 
 def test_when_everything_fails_the_reason_is_given(tmp_path):
     done = xnas(
-        "search", *tiny("training.learning_rate=1e30"), "--run-dir", "run", cwd=tmp_path, code=1
+        "search", *tiny("training.learning_rate=1e38"), "--run-dir", "run", cwd=tmp_path, code=1
     )
     assert "no candidate can be recommended: 4 of 4 failed" in done.stderr
 

@@ -1,7 +1,11 @@
+import csv
+import gzip
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges
+from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges, parse_genotype
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
 from xnas_tf.strategy import NSGA2
 
@@ -98,32 +102,52 @@ def test_those_within_constraints_come_first():
     assert all(s.constraint_violation == 0 for s in algorithm._population)
 
 
-def test_better_than_random_on_the_same_number_of_candidates():
-    """Two objectives over all cells; 12 seeds, the share of seeds on which the front's
-    sum over convolutions of the best second objective is at least random's."""
+TABLE = Path(__file__).parents[3] / "shared/data/nasbench201_cifar10.csv.gz"
 
-    def reached(proposals):
-        best = {}
-        for p in proposals:
-            cost, gain = scores(p.hyperparameters)
-            best[cost] = max(best.get(cost, -1), gain)
-        return sum(best.values())
 
-    def random_search(seed, count):
-        rng = np.random.default_rng(seed)
-        for _ in range(count):
-            encoded = [v.sample(rng) for v in CellSpace.variables]
-            yield decode(CellSpace.variables, encoded)
+def trainable_millions(cell):
+    """Parameters of a cell's network at C=16, N=5, dead edges included, as published."""
+    sizes = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
+    kernels = [sizes[operation] for operation in cell.values() if operation in sizes]
+    fixed = 1_531_546 - 5 * sum(6 * (9 * c * c + 2 * c) for c in (16, 32, 64))
+    return (fixed + 5 * sum(k * c * c + 2 * c for k in kernels for c in (16, 32, 64))) / 1e6
 
-    wins = 0
-    for seed in range(12):
-        _, proposals = run(seed, 120)
-        best = {}
-        for values in random_search(seed, 120):
-            cost, gain = scores(values)
-            best[cost] = max(best.get(cost, -1), gain)
-        wins += reached(proposals) >= sum(best.values())
-    assert wins >= 10
+
+def hypervolume(points, reference=(20, 1.6)):
+    volume, height = 0.0, reference[1]
+    for error, size in sorted(p for p in points if p[0] < reference[0]):
+        if size < height:
+            volume += (reference[0] - error) * (height - size)
+            height = size
+    return volume
+
+
+@pytest.mark.skipif(not TABLE.exists(), reason="../shared/data is not here")
+def test_published_results_are_searched_better_than_at_random():
+    """Share of the true front's hypervolume after 200 trainings, median of 16 seeds: 0.980
+    at population 24, and 0.967 at random (seen when this was written; the published XNAS
+    settings reach 0.972)."""
+    with gzip.open(TABLE, "rt") as lines:
+        error = {r["arch"]: 100 - float(r["cifar10_test_accuracy"]) for r in csv.DictReader(lines)}
+    points = {g: (e, trainable_millions(parse_genotype(g))) for g, e in error.items()}
+    whole = hypervolume(points.values())
+
+    def searched(seed):
+        algorithm = NSGA2(CellSpace(), ["minimize"] * 2, 24, np.random.default_rng(seed))
+        found = []
+        while len(found) < 200:
+            proposal = algorithm.ask()
+            if live_edges(proposal.hyperparameters):
+                found.append(points[proposal.genotype])
+                algorithm.tell(proposal, len(found), found[-1])
+        return hypervolume(found) / whole
+
+    def drawn(seed):
+        chosen = np.random.default_rng(seed).permutation(list(points))[:200]
+        return hypervolume([points[genotype] for genotype in chosen]) / whole
+
+    ours, random = (np.median([f(seed) for seed in range(16)]) for f in (searched, drawn))
+    assert ours > 0.976 and ours > random + 0.005
 
 
 def test_variables_mutate_to_other_values_of_their_own():

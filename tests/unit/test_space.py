@@ -16,7 +16,7 @@ SHAPE, CLASSES = (8, 8, 1), 3
 
 def make(target):
     options = load_config(overrides=[f"space={{hypermodel: '{target}'}}"]).space
-    return SearchSpace(options.hypermodel(SHAPE, CLASSES), SHAPE, CLASSES)
+    return SearchSpace(options.create(SHAPE, CLASSES), SHAPE, CLASSES)
 
 
 @pytest.fixture(scope="module")

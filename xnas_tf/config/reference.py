@@ -77,7 +77,7 @@ def _row(name: str, field: FieldInfo) -> str:
         default = "" if field.is_required() else f"`{_yaml(field.get_default())}`"
     meaning = field.description or ""
     kind = f"{kind}, {bounds}" if bounds else kind
-    return f"| `{field.alias or name}` | {kind} | {default} | {meaning} |"
+    return f"| `{name}` | {kind} | {default} | {meaning} |"
 
 
 def _bound(constraint: Any) -> str:

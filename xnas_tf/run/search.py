@@ -67,7 +67,7 @@ def _prepare(config: Config, communicator):
     from xnas_tf.spaces.space import SearchSpace
 
     dataset = load_dataset(**config.dataset.model_dump())
-    hypermodel = config.space.hypermodel(dataset.image_shape, dataset.classes)
+    hypermodel = config.space.create(dataset.image_shape, dataset.classes)
     space = SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
     if config.search.population > space.size:
         raise InputError(

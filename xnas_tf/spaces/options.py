@@ -22,7 +22,7 @@ class SpaceOptions(BaseModel):
     name: str
 
     @abstractmethod
-    def hypermodel(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
+    def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """Returns the HyperModel for images (H, W, C) of so many classes.
 
         A HyperModel may also have ``genotype(values) -> str`` and
@@ -37,8 +37,8 @@ class NASBench201Options(SpaceOptions):
     channels: int = Field(16, ge=1, le=1024, description="of the first stack of cells")
     cells_per_stack: int = Field(5, ge=1, le=100)
 
-    def hypermodel(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
-        """See ``SpaceOptions.hypermodel``."""
+    def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
+        """See ``SpaceOptions.create``."""
         from xnas_tf.spaces.nas_bench_201 import NASBench201
 
         return NASBench201(image_shape, classes, self.channels, self.cells_per_stack)
@@ -48,28 +48,27 @@ class HyperModelOptions(SpaceOptions):
     """A user's own keras-tuner HyperModel. Images come as floats in [0, 1]."""
 
     name: Literal["hypermodel"] = "hypermodel"
-    hypermodel_: str = Field(
-        alias="hypermodel",
+    hypermodel: str = Field(
         description="`package.module:Name` of a HyperModel class, of a function that returns "
         "a HyperModel, or of a function `build(hp)`; those of `input_shape` and `classes` "
         "that a class or function takes as parameters are passed",
     )
 
-    def hypermodel(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
-        """See ``SpaceOptions.hypermodel``.
+    def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
+        """See ``SpaceOptions.create``.
 
         Raises:
             InputError: If the target cannot be imported or called, or is no HyperModel.
         """
         import keras_tuner
 
-        target = import_object(self.hypermodel_, "HyperModel")
+        target = import_object(self.hypermodel, "HyperModel")
         if callable(target) and not isinstance(target, keras_tuner.HyperModel):
             available = {"input_shape": image_shape, "classes": classes}
             target = self._call(target, available)
         if not isinstance(target, keras_tuner.HyperModel):
             raise InputError(
-                f"HyperModel {self.hypermodel_!r} is a {type(target).__name__}; allowed: a "
+                f"HyperModel {self.hypermodel!r} is a {type(target).__name__}; allowed: a "
                 "keras_tuner.HyperModel, a function that returns one, or a function build(hp)"
             )
         return target
@@ -86,5 +85,5 @@ class HyperModelOptions(SpaceOptions):
             return target(**{name: available[name] for name in parameters if name in available})
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(
-                f"HyperModel {self.hypermodel_!r} could not be made: {describe(error)}"
+                f"HyperModel {self.hypermodel!r} could not be made: {describe(error)}"
             ) from error
