@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xnas_tf.errors import InputError
+from xnas_tf.registry import describe
 
 if TYPE_CHECKING:
     import keras
@@ -87,4 +88,10 @@ class Candidate:
             )
         import keras
 
-        return keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
+        try:
+            return keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
+        except Exception as error:  # custom layers, lambdas: whatever Keras or they raise
+            raise InputError(
+                f"candidate {self.id}: its model {self.model_path} cannot be loaded in safe mode: "
+                f"{describe(error)}. Register custom layers with keras.saving, and use no Lambda"
+            ) from error

@@ -37,8 +37,10 @@ def _versions() -> list[Finding]:
 
 
 def _devices() -> list[Finding]:
-    import tensorflow as tf
-
+    try:
+        import tensorflow as tf
+    except Exception as error:  # missing, or broken in one of many ways
+        return [Finding("TensorFlow", f"cannot be loaded: {describe(error)}", "run bin/setup")]
     gpus = tf.config.list_physical_devices("GPU")
     built = tf.test.is_built_with_cuda()
     advice = ""
@@ -53,10 +55,7 @@ def _devices() -> list[Finding]:
 
 
 def _horovod() -> list[Finding]:
-    missing = (
-        "only needed for several ranks: install g++, then run bin/setup again "
-        "(docs/installation.md)"
-    )
+    missing = "only needed for several ranks: install g++ and run bin/setup (docs/installation.md)"
     if not package_version("horovod"):
         return [Finding("Horovod", "not installed", missing)]
     try:

@@ -37,7 +37,11 @@ def export(run: Run, candidates: Sequence[int] = (), out: str | Path | None = No
         InputError: If a candidate doesn't exist or its model was not kept, if there is
             nothing to export, or if a folder is there already: nothing is overwritten.
     """
-    chosen = [run.candidate(number) for number in candidates] if candidates else run.pareto()
+    chosen = (
+        [run.candidate(number) for number in dict.fromkeys(candidates)]
+        if candidates
+        else run.pareto()
+    )
     if not chosen:
         raise InputError(f"{run.path} has no Pareto-optimal candidates to export yet")
     base = Path(out) if out else run.path / "exports"

@@ -77,7 +77,9 @@ def import_object(target: str, kind: str) -> Any:
 
 def describe(error: BaseException) -> str:
     """An exception in one line: its type, its message and where it was raised."""
-    message = (str(error).strip().splitlines() or [""])[0]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    # While a graph is traced, TensorFlow puts a traceback before the message.
+    message = lines[-1] if lines[0] == "in user code:" else lines[0]
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

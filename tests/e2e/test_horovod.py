@@ -40,7 +40,7 @@ def test_two_ranks_find_what_one_finds_without_batch_norm(tmp_path):
     (tmp_path / "plain.py").write_text(PLAIN)
     words = tiny(
         "space={hypermodel: 'plain:build'}",
-        "training={epochs: 3, batch_size: 63, optimizer: sgd, learning_rate: 0.05}",
+        "training={epochs: 3, batch_size: 63, learning_rate: 0.05}",
         "objectives.1.sources=[grad_cam, integrated_gradients, activations]",
     )
     xnas("search", *words, "--run-dir", "one", cwd=tmp_path)

@@ -135,20 +135,22 @@ def test_two_ranks_look_at_the_same_images_as_one(model):
 
 
 @pytest.mark.parametrize(
-    ("gram", "distance"),
+    ("gram", "predicted", "distance"),
     [
-        (np.eye(3), 1.0),
-        (np.ones((3, 3)), 0.0),
-        (np.array([[1.0, -1.0], [-1.0, 1.0]]), 2.0),
-        (np.array([[4.0, 0.0], [0.0, 0.0]]), 0.0),
-        (np.zeros((3, 3)), 0.0),
-        (np.diag([1.0, 5.0, 0.0]), 1.0),
+        (np.eye(3), [1, 1, 1], 1.0),
+        (np.ones((3, 3)), [1, 1, 1], 0.0),
+        (np.array([[1.0, -1.0], [-1.0, 1.0]]), [1, 1], 2.0),
+        (np.eye(2), [1, 0], 0.0),
+        (np.zeros((3, 3)), [1, 1, 1], 0.0),
+        (np.diag([1.0, 5.0, 0.0]), [1, 1, 0], 1.0),
+        (np.diag([1.0, 5.0, 0.0]), [1, 1, 1], 1 / 3),
     ],
 )
-def test_class_distance_of_known_cases(gram, distance):
-    assert class_distance(gram) == pytest.approx(distance)
-    assert class_distance(gram * 7) == pytest.approx(distance)
+def test_class_distance_of_known_cases(gram, predicted, distance):
+    mask = np.array(predicted, bool)
+    assert class_distance(gram, mask) == pytest.approx(distance)
+    assert class_distance(gram * 7, mask) == pytest.approx(distance)
 
 
 def test_nan_activations_are_not_hidden():
-    assert np.isnan(class_distance(np.array([[1.0, np.nan], [np.nan, 1.0]])))
+    assert np.isnan(class_distance(np.array([[1.0, np.nan], [np.nan, 1.0]]), np.ones(2, bool)))

@@ -122,3 +122,44 @@ def test_class_build_function_and_factory_all_work(name):
 def test_what_is_wrong_with_a_hypermodel_is_named(target, message):
     with pytest.raises(InputError, match=message):
         make(target)
+
+
+def stacked(hp):
+    x = inputs = keras.Input(SHAPE)
+    for index in range(hp.Int("layers", 1, 3)):
+        x = keras.layers.Conv2D(hp.Int(f"filters_{index}", 2, 4), 3, padding="same")(x)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+
+
+def hidden_softmax(hp):
+    model = tiny(hp)
+    return keras.Model(model.inputs, keras.ops.softmax(model.outputs[0]))
+
+
+class Subclassed(keras.Model):
+    def __init__(self, units):
+        super().__init__()
+        self.dense = keras.layers.Dense(units)
+
+    def call(self, images):
+        return self.dense(keras.ops.reshape(images, (-1, 64)))
+
+
+def subclassed(hp):
+    hp.Int("units", 1, 2)
+    return Subclassed(CLASSES)
+
+
+def test_hyperparameters_of_later_layers_are_found():
+    names = {variable.name for variable in make(f"{HERE}:stacked").variables}
+    assert names == {"layers", "filters_0", "filters_1", "filters_2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("hidden_softmax", "its last layer is no softmax"), ("subclassed", "neither functional")],
+)
+def test_models_whose_logits_cannot_be_had_are_refused(name, message):
+    with pytest.raises(InputError, match=message):
+        make(f"{HERE}:{name}")

@@ -26,4 +26,5 @@ def activations(model: keras.Model) -> Callable[[tf.Tensor], list[tf.Tensor]]:
     if not outputs:
         raise RunError("the model has no convolution or activation layers to compare")
     view = keras.Model(model.inputs, outputs)
-    return lambda images: view(images, training=False)
+    # Keras gives back the tensor itself where there is only one.
+    return lambda images: tf.nest.flatten(view(images, training=False))

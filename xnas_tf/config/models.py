@@ -101,7 +101,7 @@ class DistributedConfig(Section):
         None, ge=1, description="CPU threads; the host's cores shared out if not given"
     )
     stall_minutes: float = Field(
-        10, gt=0, description="ranks that wait longer than this for each other end the job"
+        10, ge=2, description="ranks that wait longer than this for each other end the job"
     )
 
 
@@ -169,14 +169,15 @@ class Config(Section):
     @classmethod
     def _known(cls, constraints: Any) -> Any:
         for name in constraints if isinstance(constraints, dict) else ():
-            try:
-                OBJECTIVES.get(name)
-            except InputError as error:
-                raise PydanticCustomError("entry", "{text}", {"text": str(error)}) from error
+            measure = _create(OBJECTIVES, name, Objective)
+            if measure.name != name:
+                raise ValueError(f"{name!r} calls itself {measure.name!r}: use that name")
         return constraints
 
     def measures(self) -> list[Objective]:
         """The objectives, and those that only a constraint needs, with default options."""
         named = {objective.name for objective in self.objectives}
-        extra = [OBJECTIVES.get(name)() for name in self.constraints if name not in named]
+        extra = [
+            _create(OBJECTIVES, name, Objective) for name in self.constraints if name not in named
+        ]
         return [*self.objectives, *extra]

@@ -96,7 +96,7 @@ def check_images(images: np.ndarray, name: str) -> np.ndarray:
             f"data set {name}: image values range from {low} to {high}; allowed: "
             "integers 0 to 255, or floats 0 to 1"
         )
-    if floats and high <= 1:
+    if images.dtype == bool or (floats and high <= 1):
         images = images * 255
     return np.rint(images).astype(np.uint8)
 

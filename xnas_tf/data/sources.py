@@ -42,12 +42,17 @@ def npz(argument: str) -> Source:
                 "wanted: x and y, or x_train and y_train"
             )
     names = arrays.get("class_names")
+    mirrored = arrays.get("mirrored", np.array(False))
+    if (names is not None and names.ndim != 1) or mirrored.ndim:
+        raise InputError(
+            f"data set npz:{argument}: class_names must be a list of names, mirrored true or false"
+        )
     return Source(
         arrays[images],
         arrays[labels],
         tuple(map(str, names)) if names is not None else None,
         (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= set(arrays) else None,
-        bool(arrays.get("mirrored", False)),
+        bool(mirrored),
     )
 
 

@@ -17,6 +17,8 @@ class Communicator(Protocol):
 
     rank: int
     size: int
+    local_rank: int
+    local_size: int
 
     def broadcast(self, message: Any = None) -> Any:
         """Returns rank 0's message, anything that JSON can hold, on every rank."""
@@ -36,6 +38,8 @@ class SingleProcess:
 
     rank = 0
     size = 1
+    local_rank = 0
+    local_size = 1
 
     def broadcast(self, message: Any = None) -> Any:
         """See ``Communicator.broadcast``."""

@@ -24,9 +24,7 @@ def start(config: DistributedConfig, deterministic: bool) -> Communicator:
     seconds = str(int(config.stall_minutes * 60))
     os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", seconds)
     communicator = _join()
-    local_rank = getattr(communicator, "local_rank", 0)
-    local_size = getattr(communicator, "local_size", 1)
-    _use_devices(local_rank, local_size, config.threads_per_rank)
+    _use_devices(communicator.local_rank, communicator.local_size, config.threads_per_rank)
     if deterministic:
         _make_deterministic()
     return communicator
@@ -35,15 +33,16 @@ def start(config: DistributedConfig, deterministic: bool) -> Communicator:
 def _join() -> Communicator:
     try:
         import horovod.tensorflow as hvd
-    except ImportError as error:
+
+        hvd.init()
+    except Exception as error:  # a build against another TensorFlow fails in many ways
         # Only for the message: the rank itself is always Horovod's word.
         if "HOROVOD_RANK" in os.environ:
             raise RunError(
-                f"horovodrun started this process, but Horovod cannot be loaded ({error}); "
+                f"horovodrun started this process, but Horovod cannot be used ({error}); "
                 "see xnas-tf doctor"
             ) from error
         return SingleProcess()
-    hvd.init()
     if hvd.size() == 1:
         return SingleProcess()
     from xnas_tf.distributed.horovod import HorovodCommunicator

@@ -96,9 +96,20 @@ class Evaluator:
             error.__traceback__ = None  # it holds the model
         else:
             if keep and outcome.state == "done":
-                keep(outcome, self._model)
+                outcome = self._keep(keep, outcome)
         finally:
             self._release()
+        return outcome
+
+    def _keep(self, keep: Keep, outcome: Outcome) -> Outcome:
+        """Keeps the model; one that cannot be saved is a failure of the candidate."""
+        try:
+            keep(outcome, self._model)
+        except OSError:  # the disk's failure, not the candidate's
+            raise
+        except Exception as error:  # a user's layers may raise anything at all
+            reason = f"the model cannot be saved: {describe(error)}"
+            return Outcome("failed", reason, seconds=outcome.seconds, history=outcome.history)
         return outcome
 
     def _evaluate(self, candidate: Candidate, outcome: Outcome) -> None:
@@ -106,9 +117,8 @@ class Evaluator:
         if not outcome.reason:
             with outcome.timed("build"):
                 self._model = self._build(candidate)
-                self._score(
-                    Subject(self._model, self._communicator, self._dataset.classes), outcome
-                )
+                untrained = Subject(self._model, self._communicator, self._dataset.classes)
+                self._score(untrained, outcome, trained=False)
                 outcome.reason = self._broken_limits(outcome)
         if outcome.reason:
             outcome.state = "infeasible"
@@ -117,7 +127,7 @@ class Evaluator:
         with outcome.timed("train"):
             self._train(candidate, predictor, outcome)
         with outcome.timed("score"):
-            self._score(self._trained_subject(predictor), outcome)
+            self._score(self._trained_subject(), outcome, trained=True)
         outcome.state = "done"
 
     def _build(self, candidate: Candidate) -> keras.Model:
@@ -141,6 +151,9 @@ class Evaluator:
         for epoch in range(self._config.training.epochs):
             figures = trainer.run_epoch(epoch)
             outcome.history.append({**figures, **self._validate(predictor)})
+            loss = outcome.history[-1]["val_loss"]
+            if not math.isfinite(loss):
+                raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
         outcome.metrics.update(outcome.history[-1])
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:
@@ -152,7 +165,7 @@ class Evaluator:
         (sums,) = self._communicator.sum(sums)
         return {"val_loss": sums[0] / sums[2], "val_accuracy": sums[1] / sums[2]}
 
-    def _trained_subject(self, predictor: Predictor) -> Subject:
+    def _trained_subject(self) -> Subject:
         return Subject(
             self._model,
             self._communicator,
@@ -162,10 +175,9 @@ class Evaluator:
             self._probabilities,
         )
 
-    def _score(self, subject: Subject, outcome: Outcome) -> None:
+    def _score(self, subject: Subject, outcome: Outcome, trained: bool) -> None:
         """Measures what can be measured now: before training the costs, afterwards the rest."""
         chosen = {objective.name for objective in self._config.objectives}
-        trained = len(subject.labels) > 0
         for measure in self._measures:
             if measure.needs_training != trained:
                 continue

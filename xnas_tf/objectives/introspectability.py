@@ -48,13 +48,13 @@ class Introspectability(Objective):
         share = len(range(subject.communicator.rank, self.images, subject.communicator.size))
         images = subject.images[:share]
         predicted = subject.predicted[:share]
-        parts = {}
-        for source in self.sources:
-            gram = self._gram(source, subject, images, predicted)
-            parts[f"{self.name}/{source}"] = class_distance(gram)
         counts = subject.communicator.sum(
             np.bincount(predicted, minlength=subject.classes).astype(np.float64)
         )[0]
+        parts = {}
+        for source in self.sources:
+            gram = self._gram(source, subject, images, predicted)
+            parts[f"{self.name}/{source}"] = class_distance(gram, counts > 0)
         metrics = {**parts, f"{self.name}/predicted_classes": float(np.count_nonzero(counts))}
         return Score(float(np.mean(list(parts.values()))), metrics)
 
@@ -102,25 +102,25 @@ def _pad(rows: np.ndarray) -> np.ndarray:
     return np.pad(rows, [(0, BATCH - len(rows))] + [(0, 0)] * (rows.ndim - 1))
 
 
-def class_distance(gram: np.ndarray) -> float:
+def class_distance(gram: np.ndarray, predicted: np.ndarray) -> float:
     """Mean over pairs of classes of one minus the cosine of their mean representations.
 
     Args:
         gram: Inner products of the class means, (classes, classes). A class's scale doesn't
             matter, so sums serve as well as means.
+        predicted: Which classes were predicted at all, (classes,): only they count.
 
     Returns:
-        A number in [0, 2]. Only classes that were predicted count; a class whose mean is all
-        zero has no direction, and its pairs count as 0: no explanation is no difference.
-        With fewer than two such classes it is 0. NaN stays NaN.
+        A number in [0, 2]; 0 with fewer than two predicted classes. A predicted class whose
+        mean is all zero has no direction, and its pairs count as 0: no explanation is no
+        difference. NaN stays NaN.
     """
-    norms = np.sqrt(np.diag(gram))
     if not np.isfinite(gram).all():
         return float("nan")
-    present = norms > 0
-    if np.count_nonzero(present) < 2:
+    if np.count_nonzero(predicted) < 2:
         return 0.0
-    gram, norms = gram[np.ix_(present, present)], norms[present]
-    cosine = gram / np.outer(norms, norms)
-    upper = np.triu_indices(len(norms), k=1)
+    gram = gram[np.ix_(predicted, predicted)]
+    scale = np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
+    cosine = np.divide(gram, scale, out=np.ones_like(gram), where=scale > 0)
+    upper = np.triu_indices(len(gram), k=1)
     return float(np.mean(1 - np.clip(cosine[upper], -1, 1)))

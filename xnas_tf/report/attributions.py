@@ -67,7 +67,7 @@ def attribution_figure(explained: Explained, class_names: Sequence[str], title: 
     axes = figure.subplots(rows, count, squeeze=False)
     figure.suptitle(title, fontsize=10)
     for column in range(count):
-        image = explained.part.images[column].squeeze()
+        image = _drawable(explained.part.images[column])
         true, predicted = (
             class_names[int(labels[column])]
             for labels in (explained.part.labels, explained.predicted)
@@ -84,6 +84,11 @@ def attribution_figure(explained: Explained, class_names: Sequence[str], title: 
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     return figure
+
+
+def _drawable(image: np.ndarray) -> np.ndarray:
+    """An image that can be drawn: colours, or the first of other numbers of channels."""
+    return image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
 
 
 def _draw_map(axis, image: np.ndarray, values: np.ndarray, method: str) -> None:

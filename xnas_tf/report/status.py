@@ -16,6 +16,7 @@ class Status:
 
     Attributes:
         searching: Whether a process works on it at this moment.
+        ended: Whether the search came to its end, be it that the space is exhausted.
         wanted: Trainings asked for.
         done: Candidates with objective values; ``failed``, ``infeasible`` and ``running``
             (in flight, or cut off by a kill) likewise.
@@ -27,6 +28,7 @@ class Status:
 
     run: str
     searching: bool
+    ended: bool
     wanted: int
     done: int
     failed: int
@@ -47,10 +49,12 @@ def run_status(run: Run) -> Status:
     states = Counter(candidate.state for candidate in candidates)
     trained = [candidate for candidate in candidates if candidate.trained]
     spent = sum(candidate.seconds_total for candidate in candidates)
-    missing = max(0, run.config.search.candidates - len(trained))
+    ended = bool(run.fact("ended"))
+    missing = 0 if ended else max(0, run.config.search.candidates - len(trained))
     return Status(
         run=str(run.path),
         searching=run.is_searching(),
+        ended=ended,
         wanted=run.config.search.candidates,
         done=states["done"],
         failed=states["failed"],
@@ -66,7 +70,7 @@ def status_text(status: Status) -> str:
     """A status for people."""
     if status.searching:
         state = "searching"
-    elif status.done + status.failed >= status.wanted:
+    elif status.ended:
         state = "finished"
     else:
         state = "stopped; the same search command goes on with it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ class TensorBoard:
         folder = self._folder(candidate)
         if candidate.state != "done" or folder.exists():
             return
-        with _writer(folder):
+        draft = folder.with_name(f".{folder.name}")
+        shutil.rmtree(draft, ignore_errors=True)  # an earlier one, cut off by a kill
+        with _writer(draft):
             for epoch, figures in enumerate(candidate.history, start=1):
                 for name, value in figures.items():
                     tf.summary.scalar(_curve_tag(name), value, step=epoch)
@@ -43,6 +46,7 @@ class TensorBoard:
             hparams.hparams(values, trial_id=f"candidate {candidate.id}")
             for name, value in candidate.objectives.items():
                 tf.summary.scalar(f"objective/{name}", value, step=candidate.epochs)
+        draft.rename(folder)
 
     def generation(
         self,

@@ -77,6 +77,9 @@ class Conductor:
                 self._communicator.broadcast(None)  # the other ranks are done
                 if not self._front:
                     raise RunError(self._nothing_found())
+                if self._algorithm.is_amid_generation:
+                    self._draw_front(self._algorithm.generation + 1)
+                self._record.set_fact("ended", True)
                 finish(self._path, self._record, self._dataset, self._board, progress)
         except (OSError, tf.errors.OpError) as error:
             raise RunError(
@@ -101,9 +104,12 @@ class Conductor:
                 return
             if candidate.trained:
                 trained += 1
-                self._tell(proposal, candidate)
-            hypervolume = HypervolumeMeter(self._everyone, self._config)(self._front)
-            progress.candidate(candidate, is_new, self._front, hypervolume)
+                self._tell(proposal, candidate, is_new)
+            progress.candidate(candidate, is_new, self._front, self._hypervolume(is_new))
+
+    def _hypervolume(self, is_new: bool) -> float:
+        """The front's hypervolume; 0 while a run is replayed, when nobody watches."""
+        return HypervolumeMeter(self._everyone, self._config)(self._front) if is_new else 0.0
 
     def _settle(self, proposal: Proposal) -> tuple[Candidate, bool]:
         """The finished candidate of a proposal, and whether it was evaluated just now."""
@@ -148,18 +154,22 @@ class Conductor:
         self._record.save(candidate)
         return candidate
 
-    def _tell(self, proposal: Proposal, candidate: Candidate) -> None:
+    def _tell(self, proposal: Proposal, candidate: Candidate, is_new: bool) -> None:
         values, violation = None, 0.0
         if candidate.state == "done":
             values = [candidate.objectives[o.name] for o in self._config.objectives]
             violation = candidate.violation(self._config.constraints)
-        complete = self._algorithm.tell(proposal, candidate.id, values, violation)
-        generation = self._algorithm.generation
-        if complete and generation > (self._record.fact("generations") or 0):
-            meter = HypervolumeMeter(self._everyone, self._config)
-            self._board.generation(generation, self._everyone, self._front, meter(self._front))
+        if self._algorithm.tell(proposal, candidate.id, values, violation):
+            self._draw_front(self._algorithm.generation)
+        if is_new:
+            self._record.set_fact("duplicates", self._algorithm.duplicates)
+
+    def _draw_front(self, generation: int) -> None:
+        """Shows the front after a generation in TensorBoard, unless an earlier search did."""
+        if generation > (self._record.fact("generations") or 0):
+            hypervolume = self._hypervolume(is_new=True)
+            self._board.generation(generation, self._everyone, self._front, hypervolume)
             self._record.set_fact("generations", generation)
-        self._record.set_fact("duplicates", self._algorithm.duplicates)
 
     def _nothing_found(self) -> str:
         failed = [c for c in self._everyone if c.state == "failed"]

@@ -117,15 +117,17 @@ def open_directory(path: Path, config: Config, fresh: bool) -> Record:
         RunError: If it cannot be written.
     """
     try:
-        if fresh and path.exists():
-            path.rename(_free_name(path))
+        if fresh and path.is_dir():
+            with locked(path):
+                path.rename(_free_name(path))
         if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
             raise InputError(f"{path} exists and is no run; nothing was changed there")
-        (path / "models").mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
         if (path / CONFIG).is_file():
             _check_same(path, config)
         else:
             write_whole(path / CONFIG, dump_config(config).encode())
+        (path / "models").mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"run directory {path} cannot be written: {error}") from error
     return Record(path / RECORD, create=True)

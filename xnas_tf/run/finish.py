@@ -8,7 +8,9 @@ import keras
 import numpy as np
 
 from xnas_tf.data import Dataset, Part
+from xnas_tf.errors import InputError
 from xnas_tf.evaluation.prediction import Predictor
+from xnas_tf.registry import describe
 from xnas_tf.report.attributions import explain_batch
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.directory import Run
@@ -33,9 +35,18 @@ def finish(
         if "test_accuracy" in candidate.metrics:
             continue
         progress.note(f"testing candidate {candidate.id} and drawing its attributions")
-        model = candidate.load_model()
+        try:
+            model = candidate.load_model()
+        except InputError as error:
+            progress.note(f"not tested: {error}")
+            continue
+        try:
+            explained = explain_batch(model, images)
+        except Exception as error:  # a user's layers may raise anything at all
+            progress.note(f"candidate {candidate.id} is not drawn: {describe(error)}")
+        else:
+            board.attributions(candidate, explained, dataset.class_names)
         accuracy = accuracy_on(model, dataset.test)
-        board.attributions(candidate, explain_batch(model, images), dataset.class_names)
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
         record.save(candidate)
         del model

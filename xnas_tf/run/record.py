@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,9 +44,7 @@ class Record:
     def __init__(self, path: Path, create: bool = False) -> None:
         self._path = path
         with self._errors(InputError if not create else RunError):
-            mode = "rwc" if create else "ro"
-            uri = f"{path.absolute().as_uri()}?mode={mode}"
-            self._connection = sqlite3.connect(uri, uri=True, timeout=60)
+            self._connection = self._connect("rwc" if create else _reading_mode(path))
             # A power cut must not undo a commit either.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
@@ -56,13 +55,20 @@ class Record:
             if self.fact("format") != FORMAT:
                 raise InputError(f"{path} has format {self.fact('format')}; wanted: {FORMAT}")
 
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self._path.absolute().as_uri()}?mode={mode}", uri=True, timeout=60
+        )
+
     def close(self) -> None:
         """Closes the database."""
         self._connection.close()
 
     def fact(self, name: str) -> Any:
         """A fact about the whole run; None where it was never set."""
-        row = self._connection.execute("SELECT value FROM facts WHERE name=?", (name,)).fetchone()
+        with self._errors(InputError):
+            query = self._connection.execute("SELECT value FROM facts WHERE name=?", (name,))
+            row = query.fetchone()
         return json.loads(row[0]) if row else None
 
     def set_fact(self, name: str, value: Any) -> None:
@@ -115,8 +121,13 @@ class Record:
             ) from error
 
 
+def _reading_mode(path: Path) -> str:
+    """Writable where possible: after a kill in mid-commit SQLite must roll back to read."""
+    return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
+
+
 def _encode(name: str, value: Any) -> Any:
-    return json.dumps(value) if name in _JSON else value
+    return json.dumps(value, allow_nan=False) if name in _JSON else value
 
 
 def _decode(name: str, value: Any) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from pathlib import Path
+
+import numpy as np
 
 from xnas_tf.config import Config, find_config, load_config
 from xnas_tf.environment import set_defaults
@@ -51,6 +54,7 @@ def search(
             Conductor(path, resolved, record, dataset, space, evaluator, communicator).run()
     finally:
         record.close()
+        gc.unfreeze()  # what the evaluator froze may be a notebook's
     return Run(path)
 
 
@@ -66,7 +70,7 @@ def _prepare(config: Config, communicator):
     from xnas_tf.evaluation.evaluator import Evaluator
     from xnas_tf.spaces.space import SearchSpace
 
-    dataset = load_dataset(**config.dataset.model_dump())
+    dataset = _load_in_turn(lambda: load_dataset(**config.dataset.model_dump()), communicator)
     hypermodel = config.space.create(dataset.image_shape, dataset.classes)
     space = SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
     if config.search.population > space.size:
@@ -74,12 +78,29 @@ def _prepare(config: Config, communicator):
             f"search.population: given {config.search.population}, but the space has only "
             f"{space.size:.0f} architectures"
         )
-    if config.training.batch_size < communicator.size:
+    smallest = min(config.training.batch_size, len(dataset.train), len(dataset.validation))
+    if smallest < communicator.size:
         raise InputError(
-            f"training.batch_size: given {config.training.batch_size}; on {communicator.size} "
-            f"ranks it must be at least {communicator.size}, one image a rank"
+            f"on {communicator.size} ranks training.batch_size ({config.training.batch_size}), "
+            f"the train part ({len(dataset.train)} images) and the validation part "
+            f"({len(dataset.validation)}) must have at least one image a rank"
         )
     return Evaluator(config, dataset, space, communicator), dataset, space
+
+
+def _load_in_turn(load, communicator):
+    """Lets one rank of each host load first, so that only it downloads; all fail together."""
+    dataset = failure = None
+    for first in (True, False):
+        if (communicator.local_rank == 0) == first and failure is None:
+            try:
+                dataset = load()
+            except Exception as error:  # every rank must reach the sum below
+                failure = error
+        (failed,) = communicator.sum(np.array(failure is not None, np.int64))
+        if failed:
+            raise failure or InputError("another rank could not load the data set")
+    return dataset
 
 
 def _serve(evaluator, communicator) -> None:

@@ -76,12 +76,12 @@ class HyperModelOptions(SpaceOptions):
     def _call(self, target: Any, available: dict[str, Any]) -> Any:
         import keras_tuner
 
-        parameters = inspect.signature(target).parameters
-        if list(parameters)[:1] == ["hp"]:
-            wrapper = keras_tuner.HyperModel()
-            wrapper.build = target
-            return wrapper
         try:
+            parameters = inspect.signature(target).parameters
+            if list(parameters)[:1] == ["hp"]:
+                wrapper = keras_tuner.HyperModel()
+                wrapper.build = target
+                return wrapper
             return target(**{name: available[name] for name in parameters if name in available})
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(

@@ -12,6 +12,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 
+from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
@@ -68,13 +69,25 @@ class SearchSpace:
         """
         hp = self._declared.copy()
         hp.values = dict(values)
-        return self._check(self._hypermodel.build(hp))
+        model = self._check(self._hypermodel.build(hp))
+        known = {declared.name for declared in self._declared.space}
+        new = [found.name for found in hp.space if found.name not in known]
+        if new:
+            raise TypeError(
+                f"build() asks for hyperparameters that the search space did not show: "
+                f"{', '.join(new)}. Put them into an hp.conditional_scope"
+            )
+        return model
 
     def _check(self, model: Any) -> keras.Model:
         if not isinstance(model, keras.Model):
             raise TypeError(f"build() returned a {type(model).__name__}, not a keras.Model")
         if not model.built:
             model.build(self._input)
+        if not getattr(model, "inputs", None):
+            raise TypeError(
+                "the model is neither functional nor sequential; attributions need that"
+            )
         shapes = tuple(getattr(model, "input_shape", ())), tuple(getattr(model, "output_shape", ()))
         if shapes[0] and not _fits(shapes[0], self._input):
             raise TypeError(f"the model takes {shapes[0]}, but the images are {self._input}")
@@ -92,13 +105,43 @@ class SearchSpace:
                     max_trials=1,
                     directory=folder,
                 )
-                return tuner.oracle.get_space()
+                declared = tuner.oracle.get_space()
+            self._check_outputs(self._hypermodel.build(declared.copy()))
+            return self._widen(declared)
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(
                 f"{self._name} cannot build its default model: {describe(error)}"
             ) from error
         finally:
             keras.backend.clear_session()
+
+    def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
+        """Adds what shows only with more layers: ``for i in range(hp.Int("layers", 1, 5))``.
+
+        keras-tuner meets such hyperparameters in the course of its trials; a search must know
+        them at its start, and builds the model with all whole numbers at their largest.
+        """
+        size = -1
+        while size < len(declared.space):
+            size = len(declared.space)
+            hp = declared.copy()
+            largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
+            hp.values = {**hp.values, **{n: v for n, v in largest.items() if n in hp.values}}
+            if largest:
+                self._hypermodel.build(hp)
+                declared.merge(hp, overwrite=False)
+        return declared
+
+    def _check_outputs(self, model: keras.Model) -> None:
+        """Probabilities must come from a softmax that can be seen, so that logits can be had."""
+        images = np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
+        outputs = np.asarray(model(images, training=False))
+        sums_to_one = np.allclose(outputs.sum(axis=1), 1, atol=1e-3) and (outputs >= 0).all()
+        if sums_to_one and not ends_in_softmax(model):
+            raise TypeError(
+                "the model's outputs are probabilities, but its last layer is no softmax; end it "
+                "in Dense(…, activation='softmax'), Activation('softmax'), Softmax() or in logits"
+            )
 
 
 def _fits(declared: tuple, wanted: tuple) -> bool:

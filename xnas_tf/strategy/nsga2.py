@@ -110,6 +110,11 @@ class NSGA2:
         self._survive()
         return True
 
+    @property
+    def is_amid_generation(self) -> bool:
+        """Whether candidates were told of since the last complete generation."""
+        return self._trained > 0
+
     def _survive(self) -> None:
         everyone = self._offspring + self._population
         platypus.nondominated_sort(everyone)
