@@ -186,6 +186,6 @@ def _print_pareto(run: Any, everyone: bool) -> None:
     if not candidates:
         click.echo(f"{run.path} has no finished candidates yet", err=True)
         return
-    console = Console()
-    width = console.width if console.is_terminal else 140
-    console.print(tables.pareto_table(run, candidates, front), width=width)
+    # A genotype is some 100 characters long; a file or a pipe has room for it in one line.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(tables.pareto_table(run, candidates, front))

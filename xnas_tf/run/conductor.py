@@ -81,6 +81,10 @@ class Conductor:
                     self._draw_front(self._algorithm.generation + 1)
                 self._record.set_fact("ended", True)
                 finish(self._path, self._record, self._dataset, self._board, progress)
+        except RuntimeError as error:  # Horovod's own class exists only where Horovod does
+            if self._communicator.size == 1:
+                raise
+            raise RunError(f"another rank died: {describe(error)}") from error
         except (OSError, tf.errors.OpError) as error:
             raise RunError(
                 f"{self._path} cannot be written: {describe(error)}. What was finished is "
