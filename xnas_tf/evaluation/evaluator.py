@@ -148,12 +148,15 @@ class Evaluator:
         trainer = Trainer(
             self._model, self._dataset, self._config.training, self._communicator, candidate.seed
         )
-        for epoch in range(self._config.training.epochs):
-            figures = trainer.run_epoch(epoch)
-            outcome.history.append({**figures, **self._validate(predictor)})
-            loss = outcome.history[-1]["val_loss"]
-            if not math.isfinite(loss):
-                raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
+        try:
+            for epoch in range(self._config.training.epochs):
+                figures = trainer.run_epoch(epoch)
+                outcome.history.append({**figures, **self._validate(predictor)})
+                loss = outcome.history[-1]["val_loss"]
+                if not math.isfinite(loss):
+                    raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
+        finally:
+            trainer.close()
         outcome.metrics.update(outcome.history[-1])
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:
