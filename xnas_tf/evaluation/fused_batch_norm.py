@@ -1,8 +1,8 @@
 """Batch normalisation as one TensorFlow operation while a training step is traced.
 
-Keras 3 composes it of nine operations. Forward and backward on 64 feature maps of 28x28x8
-took 5.4 ms that way on two cores, and 1.7 ms as ``FusedBatchNormV3``
-(benchmarks/training_step.py); the results agree to rounding.
+Keras 3 composes it of nine operations. A training step of the quickstart's network was 1.39
+times as fast on two cores with ``FusedBatchNormV3`` (benchmarks/training_step.py); the results
+agree to rounding.
 """
 
 from __future__ import annotations
