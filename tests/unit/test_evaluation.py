@@ -1,3 +1,5 @@
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -121,6 +123,18 @@ def test_an_evaluation_is_a_pure_function():
     assert (first.objectives, first.metrics) == (again.objectives, again.metrics)
     assert first.metrics != other.metrics
     assert len(first.history) == 2 and set(first.seconds) == {"build", "train", "score"}
+
+
+def test_an_evaluation_leaves_no_graph_behind():
+    judge = evaluator("objectives=[error, introspectability]")
+    known = {id(graph) for graph in live_graphs()}
+    assert judge.evaluate(candidate()).state == "done"
+    assert [graph.name for graph in live_graphs() if id(graph) not in known] == []
+
+
+def live_graphs():
+    gc.collect()
+    return [it for it in gc.get_objects() if type(it).__name__ == "FuncGraph"]
 
 
 def test_the_test_part_is_never_looked_at():

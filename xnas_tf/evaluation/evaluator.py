@@ -18,6 +18,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
+from xnas_tf.evaluation.custom_gradients import forgotten_custom_gradients
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.objectives.base import Subject
@@ -87,7 +88,8 @@ class Evaluator:
         """
         outcome = Outcome()
         try:
-            self._evaluate(candidate, outcome)
+            with forgotten_custom_gradients():
+                self._evaluate(candidate, outcome)
         except Exception as error:  # a failed candidate must not end the search
             if self._communicator.size > 1 and "horovod" in str(error).lower():
                 raise RunError(f"another rank died: {describe(error)}") from error
@@ -148,15 +150,12 @@ class Evaluator:
         trainer = Trainer(
             self._model, self._dataset, self._config.training, self._communicator, candidate.seed
         )
-        try:
-            for epoch in range(self._config.training.epochs):
-                figures = trainer.run_epoch(epoch)
-                outcome.history.append({**figures, **self._validate(predictor)})
-                loss = outcome.history[-1]["val_loss"]
-                if not math.isfinite(loss):
-                    raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
-        finally:
-            trainer.close()
+        for epoch in range(self._config.training.epochs):
+            figures = trainer.run_epoch(epoch)
+            outcome.history.append({**figures, **self._validate(predictor)})
+            loss = outcome.history[-1]["val_loss"]
+            if not math.isfinite(loss):
+                raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
         outcome.metrics.update(outcome.history[-1])
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.func_graph import dismantle_func_graph
 
 from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.config.models import TrainingConfig
@@ -56,7 +55,6 @@ class Trainer:
             compile_model(model, config, steps_per_epoch(len(dataset.train), self._batch_size))
         model.optimizer.build(model.trainable_variables)
         communicator.broadcast_variables(model)
-        self._graphs: list[tf.Graph] = []
         self._step = self._make_step()
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
@@ -86,13 +84,6 @@ class Trainer:
         self._average_statistics()
         return {"loss": float(loss), "accuracy": float(correct)}
 
-    def close(self) -> None:
-        """Frees the traced step: its graph and operations hold each other where Python's
-        collector cannot see it, some 7 MB a model (benchmarks/memory.py)."""
-        for graph in self._graphs:
-            dismantle_func_graph(graph)
-        self._graphs.clear()
-
     def _make_step(self) -> Step:
         model, global_batch = self._model, self._batch_size
         one_hot = not _takes_class_numbers(model.loss)
@@ -100,7 +91,6 @@ class Trainer:
 
         @tf.function
         def step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-            self._graphs.append(tf.compat.v1.get_default_graph())
             inputs = to_model_input(images)
             targets = tf.one_hot(labels, classes) if one_hot else labels
             share = tf.cast(tf.shape(labels)[0], tf.float32) / global_batch
