@@ -1,5 +1,8 @@
 """Shared fixtures. Everything tests write goes into temporary folders."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 from xnas_tf.environment import set_defaults
 
 set_defaults()
@@ -8,6 +11,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from xnas_tf.data import Dataset, Part  # noqa: E402
+from xnas_tf.distributed import SingleProcess  # noqa: E402
 
 
 def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -> Dataset:
@@ -29,3 +33,32 @@ def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -
 def dataset():
     """Three classes of 8x8 grey images."""
     return make_dataset()
+
+
+class _ThreadRank(SingleProcess):
+    """A rank that is a thread; its sums wait for the others."""
+
+    def __init__(self, rank, size, shared, barrier):
+        self.rank, self.size, self._shared, self._barrier = rank, size, shared, barrier
+
+    def sum(self, *arrays):
+        self._shared[self.rank] = arrays
+        self._barrier.wait(timeout=120)
+        totals = [np.sum(parts, axis=0) for parts in zip(*self._shared, strict=True)]
+        self._barrier.wait(timeout=120)
+        return totals
+
+
+def on_ranks(size: int, work) -> list:
+    """What ``work(communicator)`` returns on each of several ranks, which are threads here."""
+    shared, barrier = [None] * size, threading.Barrier(size)
+
+    def run(rank):
+        try:
+            return work(_ThreadRank(rank, size, shared, barrier))
+        except BaseException:
+            barrier.abort()
+            raise
+
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(run, range(size)))

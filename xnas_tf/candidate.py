@@ -29,7 +29,7 @@ class Candidate:
         seed: Seed of its training; depends on the run's seed and the genotype alone.
         epochs: Fidelity: epochs of training.
         state: ``running`` also for one whose search was killed.
-        reason: Why it failed or is infeasible.
+        reason: Why it failed or is infeasible, or what is odd about its values.
         objectives: Value by objective; empty unless done.
         metrics: Further figures by name.
         seconds: Time by phase (build, train, score).

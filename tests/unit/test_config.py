@@ -36,7 +36,11 @@ def test_reference_is_up_to_date():
         ("training.optimizer=sdg", "training.optimizer: given 'sdg'"),
         ("objectives=[eror]", "objectives.0: unknown objective 'eror' (did you mean 'error'?"),
         ("objectives=[error, error]", "objectives: the same objective is given twice"),
-        ("objectives.1.sources=[gradcam]", "objectives.1.sources.0: given 'gradcam'"),
+        (
+            "objectives.1.sources=[gradcam]",
+            "objectives.1.sources: unknown source 'gradcam' (did you mean 'grad_cam'?",
+        ),
+        ("objectives.1.sources={grad_cam: -1}", "the weight of grad_cam is -1.0"),
         ("objectives.1.sorces=[grad_cam]", "unknown key objectives.1.sorces: 'sorces'"),
         ("objectives.7.images=3", "'7' is no place in a list of 2"),
         ("space=nas_bench_102", "space: unknown search space 'nas_bench_102' (did you mean"),

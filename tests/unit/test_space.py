@@ -134,7 +134,8 @@ def stacked(hp):
 
 def hidden_softmax(hp):
     model = tiny(hp)
-    return keras.Model(model.inputs, keras.ops.softmax(model.outputs[0]))
+    odds = keras.ops.exp(model.outputs[0])
+    return keras.Model(model.inputs, odds / keras.ops.sum(odds, axis=-1, keepdims=True))
 
 
 class Subclassed(keras.Model):

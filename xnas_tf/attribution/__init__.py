@@ -1,7 +1,22 @@
-"""Attributions: maps over the input that say what a prediction rests on."""
+"""Attributions: maps over the input that say what a prediction rests on.
 
-from xnas_tf.attribution.activations import activations
-from xnas_tf.attribution.grad_cam import GradCAM
-from xnas_tf.attribution.integrated_gradients import IntegratedGradients
+A method is called with a model, images and target classes and returns one map an image:
 
-__all__ = ["GradCAM", "IntegratedGradients", "activations"]
+    maps = IntegratedGradients(steps=32)(model, images)          # of the predicted classes
+    maps = GradCAM(layer="block3")(model, images, targets=7)     # of class 7
+"""
+
+from xnas_tf.registry import Registry
+
+ATTRIBUTIONS = Registry(
+    "attribution method",
+    "xnas_tf.attributions",
+    {
+        "grad_cam": "xnas_tf.attribution.grad_cam:GradCAM",
+        "grad_cam_plus_plus": "xnas_tf.attribution.grad_cam:GradCAMPlusPlus",
+        "integrated_gradients": "xnas_tf.attribution.integrated_gradients:IntegratedGradients",
+        "smooth_grad": "xnas_tf.attribution.smooth_grad:SmoothGrad",
+        "gradient_input": "xnas_tf.attribution.gradient_input:GradientInput",
+        "occlusion": "xnas_tf.attribution.occlusion:Occlusion",
+    },
+)

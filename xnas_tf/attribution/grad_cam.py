@@ -1,40 +1,101 @@
-"""Grad-CAM."""
+"""Grad-CAM and Grad-CAM++."""
 
 from __future__ import annotations
 
-import warnings
+from typing import ClassVar
 
-import keras
 import tensorflow as tf
+from pydantic import Field
 from tf_explain.core.grad_cam import GradCAM as _TfExplainGradCAM
 
-from xnas_tf.attribution.models import last_feature_map, predicted_score
+from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.models import Call
+from xnas_tf.attribution.score import Score
+from xnas_tf.errors import InputError, suggest
+
+Layer = int | str
 
 
-class GradCAM:
-    """Grad-CAM of the predicted class (Selvaraju et al. 2017, arXiv 1610.02391, eq. 1-2).
+class GradCAM(AttributionMethod):
+    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, eq. 1 and 2), scaled up to the image.
 
-    tf-explain 0.3.1 computes the feature maps and their gradients. Corrected here: the ReLU
-    of equation 2 is applied, gradients are plain and not guided, the layer is found under
-    Keras 3, and a batch may mix predicted classes; its weighted sum takes one image at a
-    time, so that is done here too.
-
-    Args:
-        model: A functional or sequential Keras image classifier; its present weights count.
-        layer: Name of the feature map; the last one where None.
+    tf-explain 0.3.1 weighs the feature maps. Corrected here: the ReLU of equation 2 is
+    applied, gradients are plain and not guided, the layer is found under Keras 3 and inside
+    nested models, a batch may mix target classes. Of several layers, each map is scaled to a
+    largest value of 1 and the mean is taken.
     """
 
-    def __init__(self, model: keras.Model, layer: str | None = None) -> None:
-        self._model = predicted_score(model)
-        self._layer = layer or last_feature_map(model)
+    title: ClassVar[str] = "Grad-CAM"
+    signed: ClassVar[bool] = False
+    layer: Layer | tuple[Layer, ...] | None = Field(
+        None, description="name or index, or several; the last feature map if not given"
+    )
 
-    def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        """Maps (B, h, w), non-negative, for images (B, H, W, C); h and w are the layer's."""
-        with warnings.catch_warnings():
-            # tf-explain nests the model's inputs in one more list than Keras 3 expects.
-            warnings.filterwarnings("ignore", message="The structure of `inputs`")
-            outputs, gradients = _TfExplainGradCAM.get_gradients_and_filters(
-                self._model, images, self._layer, 0, use_guided_grads=False
+    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+        """See ``AttributionMethod.attribute``."""
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            values, calls = score.recorded()
+        features = _chosen(calls, self.layer)
+        gradients = tape.gradient(values, features)
+        if any(gradient is None for gradient in gradients):
+            raise InputError(
+                f"{self.title}: no gradient reaches layer {self.layer!r} from the model's output"
             )
-        weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
-        return tf.nn.relu(tf.reduce_sum(weights * outputs, axis=-1))
+        maps = [
+            tf.image.resize(self._weigh(*pair)[..., None], images.shape[1:3])[..., 0]
+            for pair in zip(features, gradients, strict=True)
+        ]
+        if len(maps) == 1:
+            return maps[0]
+        tops = (tf.reduce_max(each, axis=(1, 2), keepdims=True) for each in maps)
+        scaled = [tf.math.divide_no_nan(m, top) for m, top in zip(maps, tops, strict=True)]
+        return tf.add_n(scaled) / len(scaled)
+
+    def _weigh(self, features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+        """Map (B, h, w) of features and gradients (B, h, w, K)."""
+        maps = tf.vectorized_map(
+            lambda pair: _TfExplainGradCAM.ponderate_output(*pair), (features, gradients)
+        )
+        return tf.nn.relu(maps)
+
+
+class GradCAMPlusPlus(GradCAM):
+    """Grad-CAM++ (Chattopadhay et al. 2018, arXiv 1710.11063, eq. 5 and 19): pixels weigh
+    differently, so that several instances of a class all show.
+
+    The score is passed through an exponential there, so powers of the first gradient serve
+    as its higher derivatives; the common factor exp(score) is left out. tf-explain has none.
+    """
+
+    title: ClassVar[str] = "Grad-CAM++"
+
+    def _weigh(self, features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+        total = tf.reduce_sum(features, axis=(1, 2), keepdims=True)
+        alpha = tf.math.divide_no_nan(gradients**2, 2 * gradients**2 + total * gradients**3)
+        weights = tf.reduce_sum(alpha * tf.nn.relu(gradients), axis=(1, 2), keepdims=True)
+        return tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
+
+
+def _chosen(calls: list[Call], wanted: Layer | tuple[Layer, ...] | None) -> list[tf.Tensor]:
+    """The outputs of the layers asked for; the last feature map if none is named."""
+    maps = [(layer.name, out) for layer, out in calls if out.shape.rank == 4]
+    if wanted is None:
+        large = [out for _, out in maps if tuple(out.shape[1:3]) != (1, 1)]
+        if not large:
+            raise InputError(
+                "Grad-CAM needs a layer with outputs (height, width, channels); there is none"
+            )
+        return large[-1:]
+    return [_find(maps, each) for each in (wanted if isinstance(wanted, tuple) else (wanted,))]
+
+
+def _find(maps: list[tuple[str, tf.Tensor]], wanted: Layer) -> tf.Tensor:
+    """The last output of a layer: by name, or by index among the feature maps."""
+    names = list(dict.fromkeys(name for name, _ in maps))
+    if isinstance(wanted, int) and -len(maps) <= wanted < len(maps):
+        return maps[wanted][1]
+    found = [out for name, out in maps if name == wanted]
+    if not found:
+        raise InputError(f"no layer with a feature map is called {suggest(str(wanted), names)}")
+    return found[-1]

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import keras
+from typing import ClassVar
+
 import tensorflow as tf
-from tf_explain.core.integrated_gradients import (
-    IntegratedGradients as _TfExplainIntegratedGradients,
-)
+from pydantic import Field
 
-from xnas_tf.attribution.models import logits_model
+from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.baselines import BaselineName, baseline_of
+from xnas_tf.attribution.gradients import mean_gradient, over_channels
+from xnas_tf.attribution.score import Score
 
 
-class IntegratedGradients:
-    """Integrated gradients of the predicted class from a black image (Sundararajan et al.
-    2017, arXiv 1703.01365, eq. 1 and 3).
+class IntegratedGradients(AttributionMethod):
+    """Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365, eq. 1 and 3).
 
-    tf-explain 0.3.1 averages the gradients along the path. Corrected here: the factor
-    (x - baseline), without which nothing sums to the change of the score; midpoints instead
-    of both ends, which halves the error of the sum; batches may mix predicted classes, and
-    no trace is kept for each model and class.
-
-    Args:
-        model: A Keras image classifier; its present weights count.
-        steps: Points on the path.
+    A map's sum is the change of the score from the baseline to the image, up to the error of
+    the Riemann sum. tf-explain 0.3.1 averages the gradients along the path. Corrected here:
+    the factor (x - baseline); midpoints of the steps instead of both ends, which halves the
+    error; baselines other than black.
     """
 
-    def __init__(self, model: keras.Model, steps: int = 8) -> None:
-        self._logits = logits_model(model)
-        self._steps = steps
+    title: ClassVar[str] = "integrated gradients"
+    steps: int = Field(32, ge=1, description="points on the path from the baseline")
+    baseline: BaselineName = "zero"
+    seed: int = Field(0, ge=0, description="of the noise baseline")
 
-    def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        """Maps (B, H, W), signed, summed over channels, for images (B, H, W, C)."""
-        predicted = tf.repeat(tf.argmax(self._logits(images), axis=-1), self._steps)
-        shares = (tf.range(self._steps, dtype=images.dtype) + 0.5) / self._steps
-        path = images[:, None] * shares[None, :, None, None, None]
-        average = _TfExplainIntegratedGradients.get_integrated_gradients.python_function
-        gradients = average(
-            tf.reshape(path, (-1, *images.shape[1:])),
-            lambda points: tf.gather(self._logits(points), predicted, axis=1, batch_dims=1)[
-                :, None
-            ],
-            0,
-            self._steps,
-        )
-        return tf.reduce_sum(images * gradients, axis=-1)
+    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+        """See ``AttributionMethod.attribute``."""
+        baseline = baseline_of(self.baseline, images, self.seed)
+        change = images - baseline
+
+        def points(numbers: tf.Tensor) -> tf.Tensor:
+            shares = (tf.cast(numbers, tf.float32) + 0.5) / self.steps
+            shares = tf.reshape(shares, [1, -1] + [1] * (images.shape.rank - 1))
+            return baseline[:, None] + shares * change[:, None]
+
+        return over_channels(change * mean_gradient(score, images, points, self.steps, self.batch))

@@ -1,59 +1,106 @@
-"""Views of a Keras model that attributions need."""
+"""Looking into a Keras model of any kind while it is traced: functional, sequential,
+subclassed or nested. Layers are watched in place, so no copies or views of it are built."""
 
 from __future__ import annotations
 
-import keras
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
-from xnas_tf.errors import RunError
+import keras
+import tensorflow as tf
+
+Call = tuple[keras.layers.Layer, tf.Tensor]
+"""A layer and what one call of it returned."""
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a model, those inside nested models and layers included."""
+    layers = model._flatten_layers(include_self=False)  # `layers` has no layers of layers
+    return [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
+
+
+def is_functional(model: keras.Model) -> bool:
+    """Whether a model knows its own graph: functional, or sequential and built."""
+    if isinstance(model, keras.Sequential):
+        return model.built and bool(model.outputs)
+    return hasattr(model, "_nodes_by_depth")
+
+
+def final_layer(model: keras.Model) -> Any:
+    """The layer, or Keras operation, that makes a model's output.
+
+    A subclassed model doesn't say; it is its last layer that is taken for it.
+    """
+    if is_functional(model) and len(model.outputs) == 1:
+        last = model.outputs[0]._keras_history.operation
+    else:
+        last = model.layers[-1] if model.layers else model
+    return final_layer(last) if isinstance(last, keras.Model) and last is not model else last
+
+
+def final_activation(model: keras.Model) -> str | None:
+    """``softmax`` or ``sigmoid`` where that is how a model ends."""
+    last = final_layer(model)
+    for name in ("softmax", "sigmoid"):
+        function = getattr(last, "activation", None)
+        if type(last).__name__.lower() == name or function is getattr(keras.activations, name):
+            return name
+    return None
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether the model's outputs are probabilities made by a softmax of its last layer."""
-    last = model.layers[-1]
-    softmax = getattr(last, "activation", None) is keras.activations.softmax
-    return isinstance(last, keras.layers.Softmax) or softmax
+    """Whether the model's outputs are probabilities made by a softmax."""
+    return final_activation(model) == "softmax"
 
 
-def logits_model(model: keras.Model) -> keras.Model:
-    """The model without its final softmax; itself where it ends in none.
-
-    A layer with weights and a softmax is replaced by a linear copy with its present weights.
-    """
-    if not ends_in_softmax(model):
-        return model
-    last = model.layers[-1]
-    if not last.weights:
-        return keras.Model(model.inputs, last.input)
-    linear = type(last).from_config(
-        {**last.get_config(), "activation": "linear", "name": f"{last.name}_logits"}
-    )
-    outputs = linear(last.input)
-    linear.set_weights(last.get_weights())
-    return keras.Model(model.inputs, outputs)
+@contextmanager
+def linear_output(model: keras.Model) -> Iterator[None]:
+    """Inside, a final softmax or sigmoid is left out of what is traced: logits come out."""
+    if final_activation(model) is None:
+        yield
+    elif hasattr(last := final_layer(model), "activation"):
+        activation, last.activation = last.activation, keras.activations.linear
+        try:
+            yield
+        finally:
+            last.activation = activation
+    else:
+        with _replaced_call(last, lambda inputs, *_, **__: inputs):
+            yield
 
 
-def predicted_score(model: keras.Model) -> keras.Model:
-    """The model with one output (B, 1): the logit of the class it predicts.
+@contextmanager
+def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
+    """Inside, notes what each layer returns, in the order of the calls."""
+    calls: list[Call] = []
 
-    Its gradient is that of the predicted class, image by image, so that one pass serves a
-    batch of mixed classes. tf-explain takes it as a model with a single class, number 0.
-    """
-    logits = logits_model(model).output
-    return keras.Model(model.inputs, keras.ops.max(logits, axis=-1, keepdims=True))
+    def watch(layer: keras.layers.Layer) -> Callable:
+        original = layer.call
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            outputs = original(*args, **kwargs)
+            if tf.is_tensor(outputs):
+                calls.append((layer, outputs))
+            return outputs
+
+        return call
+
+    with ExitStack() as replaced:
+        for layer in all_layers(model):
+            replaced.enter_context(_replaced_call(layer, watch(layer)))
+        yield calls
 
 
-def last_feature_map(model: keras.Model) -> str:
-    """Name of the last layer whose output is (B, H, W, C) with more than one pixel.
-
-    Raises:
-        RunError: If there is none, as in a model without convolutions.
-    """
-    for layer in reversed(model.layers):
-        shape = getattr(getattr(layer, "output", None), "shape", ())
-        if (
-            len(shape) == 4
-            and shape[1:3] != (1, 1)
-            and not isinstance(layer, keras.layers.InputLayer)
-        ):
-            return layer.name
-    raise RunError("Grad-CAM needs a layer with outputs (height, width, channels); there is none")
+@contextmanager
+def _replaced_call(layer: Any, call: Callable) -> Iterator[None]:
+    """Gives one layer a ``call`` of its own, past Keras' tracking of attributes."""
+    before = vars(layer).get("call")
+    object.__setattr__(layer, "call", call)
+    try:
+        yield
+    finally:
+        if before is None:
+            object.__delattr__(layer, "call")
+        else:
+            object.__setattr__(layer, "call", before)

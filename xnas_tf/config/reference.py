@@ -91,6 +91,9 @@ def _type_name(annotation: Any) -> str:
     arguments = get_args(annotation)
     if not arguments:
         return "none" if annotation is type(None) else getattr(annotation, "__name__", "")
+    if getattr(annotation, "__origin__", None) is dict:
+        key, value = map(_type_name, arguments)
+        return f"mapping of {key} to {value}"
     if getattr(annotation, "__origin__", None) in (list, tuple):
         return f"list of {_type_name(arguments[0])}"
     if all(isinstance(argument, str) for argument in arguments):

@@ -17,13 +17,13 @@ from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
-from xnas_tf.errors import RunError
-from xnas_tf.evaluation.custom_gradients import forgotten_custom_gradients
+from xnas_tf.errors import RunError, XnasError
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.objectives.base import Subject
 from xnas_tf.registry import describe
 from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.tracing import forgotten_custom_gradients
 
 Keep = Callable[["Outcome", keras.Model], None]
 
@@ -65,6 +65,8 @@ class Evaluator:
         self._space = space
         self._communicator = communicator
         self._measures = config.measures()
+        for measure in self._measures:
+            measure.check(dataset.class_names)
         order = np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))
         mine = order[shard(len(order), communicator.rank, communicator.size)]
         self._validation = dataset.validation.take(mine)
@@ -93,7 +95,7 @@ class Evaluator:
         except Exception as error:  # a failed candidate must not end the search
             if self._communicator.size > 1 and "horovod" in str(error).lower():
                 raise RunError(f"another rank died: {describe(error)}") from error
-            reason = str(error) if isinstance(error, RunError) else describe(error)
+            reason = str(error) if isinstance(error, XnasError) else describe(error)
             outcome = Outcome("failed", reason, seconds=outcome.seconds, history=outcome.history)
             error.__traceback__ = None  # it holds the model
         else:
@@ -119,7 +121,7 @@ class Evaluator:
         if not outcome.reason:
             with outcome.timed("build"):
                 self._model = self._build(candidate)
-                untrained = Subject(self._model, self._communicator, self._dataset.classes)
+                untrained = Subject(self._model, self._communicator, self._dataset.class_names)
                 self._score(untrained, outcome, trained=False)
                 outcome.reason = self._broken_limits(outcome)
         if outcome.reason:
@@ -171,7 +173,7 @@ class Evaluator:
         return Subject(
             self._model,
             self._communicator,
-            self._dataset.classes,
+            self._dataset.class_names,
             self._validation.images,
             self._validation.labels,
             self._probabilities,
@@ -185,7 +187,9 @@ class Evaluator:
                 continue
             score = measure.score(subject)
             if not math.isfinite(score.value):
-                raise RunError(f"{measure.name} is {score.value}")
+                why = f" ({score.reason})" if score.reason else ""
+                raise RunError(f"{measure.name} is {score.value}{why}")
+            outcome.reason = "; ".join(filter(None, [outcome.reason, score.reason]))
             target = outcome.objectives if measure.name in chosen else outcome.metrics
             target[measure.name] = score.value
             outcome.metrics.update(score.metrics)

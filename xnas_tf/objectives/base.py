@@ -27,10 +27,15 @@ class Subject:
 
     model: keras.Model
     communicator: Communicator
-    classes: int
+    class_names: tuple[str, ...]
     images: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -40,10 +45,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Score:
-    """An objective's value, and the parts it is made of, recorded as metrics."""
+    """An objective's value, the parts it is made of, recorded as metrics, and what is odd
+    about it, recorded as the candidate's reason."""
 
     value: float
     metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
 
 
 class Objective(BaseModel):
@@ -58,6 +65,13 @@ class Objective(BaseModel):
 
     name: str
     direction: Literal["minimize", "maximize"] = Field("minimize")
+
+    def check(self, class_names: tuple[str, ...]) -> None:  # noqa: B027, most need none
+        """Checks, before anything is trained, what depends on the data set.
+
+        Raises:
+            InputError: If the options don't fit it.
+        """
 
     @abstractmethod
     def score(self, subject: Subject) -> Score:

@@ -6,121 +6,170 @@ class, the mean over class pairs of one minus the cosine of their angle.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from xnas_tf.attribution import ATTRIBUTIONS
+from xnas_tf.errors import suggest
 from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.objectives.class_distance import (
+    combined_gram,
+    distance_of,
+    resampled_distances,
+    what_is_degenerate,
+)
+from xnas_tf.objectives.similarity import class_weights
 
-if TYPE_CHECKING:
-    pass
+ACTIVATIONS = "activations"
 
-Source = Literal["grad_cam", "integrated_gradients", "activations"]
-BATCH = 64
-"""Images at a time: bounds the memory of attributions and activations."""
+
+@dataclass(frozen=True)
+class Layer:
+    """A part of a representation: all of an attribution map, or one layer's activations.
+
+    Attributes:
+        name: The source's or layer's name.
+        sums: Sums over this rank's images of each class, (classes, D).
+        rows: This rank's images, (N, d): as they are, or sketches of them.
+    """
+
+    name: str
+    sums: np.ndarray
+    rows: np.ndarray
 
 
 class Introspectability(Objective):
     """Mean distance of the class-mean representations, in [0, 2]; more is better.
 
     The representation is an attribution map over the input (``grad_cam``,
-    ``integrated_gradients``) or the concatenated outputs of all convolution and activation
-    layers (``activations``, the XNAS paper's). With several sources it is the mean of
-    theirs, each recorded as ``introspectability/SOURCE``.
+    ``integrated_gradients`` or any other method) or the concatenated outputs of all
+    convolution and activation layers (``activations``, the XNAS paper's). Of several sources
+    the weighted mean is taken, and each is recorded as ``introspectability/SOURCE``. A
+    standard error, by bootstrap over the images, is recorded for all of them, and each
+    layer's own value for the activations.
     """
 
     name: Literal["introspectability"] = "introspectability"
     direction: Literal["minimize", "maximize"] = "maximize"
-    sources: tuple[Source, ...] = Field(("grad_cam", "integrated_gradients"), min_length=1)
+    sources: dict[str, float] = Field(
+        {"grad_cam": 1.0, "integrated_gradients": 1.0},
+        min_length=1,
+        description="a list of sources, or each source's weight",
+    )
     images: int = Field(128, ge=2, description="validation images looked at, at most")
     steps: int = Field(8, ge=1, description="of integrated gradients")
+    group_by: Literal["predicted", "true"] = Field("predicted", description="class of an image")
+    normalize: Literal["none", "layer"] = Field(
+        "none", description="`layer`: every layer counts the same; `none`: as in the paper"
+    )
+    layers: tuple[str, ...] | None = Field(
+        None, description="layers of `activations`, names or patterns such as `stack3*`; else all"
+    )
+    similarity: str | None = Field(
+        None, description="weights of class pairs: a CSV file with a matrix, or `wordnet`"
+    )
+    bootstrap: int = Field(100, ge=2, description="resamples for the standard error")
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _listed(cls, sources: Any) -> Any:
+        """A list of names is a mapping with equal weights."""
+        if not isinstance(sources, (list, tuple)):
+            return sources
+        if len(set(map(str, sources))) < len(sources):
+            raise ValueError(f"the same source is given twice: {', '.join(map(str, sources))}")
+        return dict.fromkeys(sources, 1.0)
 
     @field_validator("sources")
     @classmethod
-    def _different(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
-        if len(set(sources)) < len(sources):
-            raise ValueError(f"the same source is given twice: {', '.join(sources)}")
+    def _known(cls, sources: dict[str, float]) -> dict[str, float]:
+        allowed = [ACTIVATIONS, *ATTRIBUTIONS.names()]
+        for source, weight in sources.items():
+            if source not in allowed and ":" not in source:
+                raise ValueError(f"unknown source {suggest(source, allowed)}")
+            if not 0 < weight < float("inf"):
+                raise ValueError(f"the weight of {source} is {weight}; allowed: more than 0")
         return sources
+
+    def check(self, class_names: tuple[str, ...]) -> None:
+        """See ``Objective.check``."""
+        class_weights(self.similarity, class_names)
 
     def score(self, subject: Subject) -> Score:
         """See ``Objective.score``; class sums are added up over the ranks, then compared."""
-        share = len(range(subject.communicator.rank, self.images, subject.communicator.size))
+        communicator, classes = subject.communicator, subject.classes
+        share = len(range(communicator.rank, self.images, communicator.size))
         images = subject.images[:share]
-        predicted = subject.predicted[:share]
-        counts = subject.communicator.sum(
-            np.bincount(predicted, minlength=subject.classes).astype(np.float64)
-        )[0]
-        parts = {}
+        groups = (subject.predicted if self.group_by == "predicted" else subject.labels)[:share]
+        members = np.eye(classes)[groups]
+        (counts,) = communicator.sum(members.sum(axis=0))
+        weights = class_weights(self.similarity, subject.class_names)
+        resamples = _own_share(self.bootstrap, int(counts.sum()), len(images), communicator)
+        metrics, replicates, reasons = {}, [], []
         for source in self.sources:
-            gram = self._gram(source, subject, images, predicted)
-            parts[f"{self.name}/{source}"] = class_distance(gram, counts > 0)
-        metrics = {**parts, f"{self.name}/predicted_classes": float(np.count_nonzero(counts))}
-        return Score(float(np.mean(list(parts.values()))), metrics)
+            layers = self._layers(source, subject, images, groups)
+            sums = communicator.sum(*(layer.sums for layer in layers))
+            grams = [_gram(each) for each in sums]
+            gram = combined_gram(grams, counts, self.normalize)
+            metrics[f"{self.name}/{source}"] = distance_of(gram, counts, weights)
+            reasons += what_is_degenerate(source, gram, counts)
+            if source == ACTIVATIONS:
+                for layer, own in zip(layers, grams, strict=True):
+                    key = f"{self.name}/{source}/{layer.name}"
+                    metrics[key] = distance_of(own, counts, weights)
+            rows = [layer.rows for layer in layers]
+            replicates.append(
+                resampled_distances(rows, members, resamples, communicator, self.normalize, weights)
+            )
+        return self._combined(metrics, replicates, reasons, counts)
 
-    def _gram(
-        self, source: Source, subject: Subject, images: np.ndarray, predicted: np.ndarray
-    ) -> np.ndarray:
-        """The inner products of the class means, (classes, classes), up to each class's scale."""
-        import tensorflow as tf
+    def _combined(
+        self,
+        metrics: dict[str, float],
+        replicates: list[np.ndarray],
+        reasons: list[str],
+        counts: np.ndarray,
+    ) -> Score:
+        """The weighted mean over the sources, with its standard error."""
+        shares = np.array(list(self.sources.values())) / sum(self.sources.values())
+        values = [metrics[f"{self.name}/{source}"] for source in self.sources]
+        for source, spread in zip(self.sources, replicates, strict=True):
+            metrics[f"{self.name}/{source}/standard_error"] = float(np.std(spread, ddof=1))
+        together = np.std(shares @ np.stack(replicates), ddof=1)
+        metrics[f"{self.name}/standard_error"] = float(together)
+        metrics[f"{self.name}/groups"] = float(np.count_nonzero(counts))
+        return Score(float(shares @ values), metrics, "; ".join(dict.fromkeys(reasons)))
 
+    def _layers(
+        self, source: str, subject: Subject, images: np.ndarray, groups: np.ndarray
+    ) -> list[Layer]:
+        """This rank's part of a representation."""
+        if source == ACTIVATIONS:
+            from xnas_tf.attribution.activations import class_activations
+
+            found, _ = class_activations(
+                subject.model, images, subject.classes, groups, self.layers
+            )
+            return [Layer(each.name, each.sums, each.sketches) for each in found]
         from xnas_tf.data.preprocessing import to_model_input
 
-        represent = self._represent(source, subject.model)
-
-        @tf.function
-        def class_sums(batch: tf.Tensor, one_hot: tf.Tensor) -> list[tf.Tensor]:
-            outputs = represent(to_model_input(batch))
-            flat = (tf.reshape(a, (tf.shape(a)[0], -1)) for a in outputs)
-            return [tf.matmul(one_hot, tf.cast(a, tf.float32), transpose_a=True) for a in flat]
-
-        one_hot = np.eye(subject.classes, dtype=np.float32)[predicted]
-        totals: list[tf.Tensor] | None = None
-        for start in range(0, max(len(images), 1), BATCH):
-            rows = slice(start, start + BATCH)
-            sums = class_sums(tf.constant(_pad(images[rows])), tf.constant(_pad(one_hot[rows])))
-            totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
-        sums = subject.communicator.sum(*(total.numpy().astype(np.float64) for total in totals))
-        return sum((layer @ layer.T for layer in sums), np.zeros((subject.classes,) * 2))
-
-    def _represent(self, source: Source, model):
-        """Images -> list of representations, to be concatenated."""
-        from xnas_tf import attribution
-
-        if source == "activations":
-            return attribution.activations(model)
-        if source == "grad_cam":
-            maps = attribution.GradCAM(model)
-        else:
-            maps = attribution.IntegratedGradients(model, self.steps)
-        return lambda batch: [maps(batch)]
+        method = ATTRIBUTIONS.get(source)
+        options = {"steps": self.steps} if "steps" in method.model_fields else {}
+        maps = method(**options)(subject.model, to_model_input(images), groups)
+        rows = maps.reshape(len(maps), -1).astype(np.float64)
+        return [Layer(source, np.eye(subject.classes)[groups].T @ rows, rows)]
 
 
-def _pad(rows: np.ndarray) -> np.ndarray:
-    """Fills a last batch up with zeros, so that one trace serves all. A zero row of the
-    one-hot classes belongs to no class and adds nothing."""
-    return np.pad(rows, [(0, BATCH - len(rows))] + [(0, 0)] * (rows.ndim - 1))
+def _gram(sums: np.ndarray) -> np.ndarray:
+    wide = sums.astype(np.float64)
+    return wide @ wide.T
 
 
-def class_distance(gram: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean over pairs of classes of one minus the cosine of their mean representations.
-
-    Args:
-        gram: Inner products of the class means, (classes, classes). A class's scale doesn't
-            matter, so sums serve as well as means.
-        predicted: Which classes were predicted at all, (classes,): only they count.
-
-    Returns:
-        A number in [0, 2]; 0 with fewer than two predicted classes. A predicted class whose
-        mean is all zero has no direction, and its pairs count as 0: no explanation is no
-        difference. NaN stays NaN.
-    """
-    if not np.isfinite(gram).all():
-        return float("nan")
-    if np.count_nonzero(predicted) < 2:
-        return 0.0
-    gram = gram[np.ix_(predicted, predicted)]
-    scale = np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
-    cosine = np.divide(gram, scale, out=np.ones_like(gram), where=scale > 0)
-    upper = np.triu_indices(len(gram), k=1)
-    return float(np.mean(1 - np.clip(cosine[upper], -1, 1)))
+def _own_share(count: int, total: int, share: int, communicator: Any) -> np.ndarray:
+    """Poisson weights (count, share) of this rank's images: the bootstrap that needs no
+    exchange of images, the same for any number of ranks (Chamandy et al. 2012)."""
+    weights = np.random.default_rng(0).poisson(1.0, (count, total))
+    return weights[:, communicator.rank :: communicator.size][:, :share].astype(np.float64)

@@ -12,7 +12,8 @@ from tensorboard.plugins.hparams import api as hparams
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.report.attributions import Explained, attribution_figure
+from xnas_tf.explaining import Explanation
+from xnas_tf.report.attributions import attribution_figure
 from xnas_tf.report.figures import front_figure, front_info, png
 from xnas_tf.spaces.variables import Variable
 
@@ -68,7 +69,7 @@ class TensorBoard:
             _image("front", png(figure), generation)
 
     def attributions(
-        self, candidate: Candidate, explained: Explained, class_names: Sequence[str]
+        self, candidate: Candidate, explained: Explanation, class_names: Sequence[str]
     ) -> None:
         """Writes a picture of a model's attributions beside their inputs."""
         title = f"candidate {candidate.id}: {candidate.genotype}"

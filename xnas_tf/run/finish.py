@@ -10,8 +10,8 @@ import numpy as np
 from xnas_tf.data import Dataset, Part
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.prediction import Predictor
+from xnas_tf.explaining import explain
 from xnas_tf.registry import describe
-from xnas_tf.report.attributions import explain_batch
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.directory import Run
 from xnas_tf.run.progress import Progress
@@ -41,7 +41,7 @@ def finish(
             progress.note(f"not tested: {error}")
             continue
         try:
-            explained = explain_batch(model, images)
+            explained = explain(model, images.images, labels=images.labels)
         except Exception as error:  # a user's layers may raise anything at all
             progress.note(f"candidate {candidate.id} is not drawn: {describe(error)}")
         else:

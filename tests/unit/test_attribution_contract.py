@@ -1,0 +1,157 @@
+"""One contract for all attribution methods, on all kinds of models and images."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+
+from xnas_tf.attribution import ATTRIBUTIONS
+from xnas_tf.attribution.base import AttributionMethod
+
+CLASSES = 3
+L = keras.layers
+
+
+def chain(shape):
+    """Layers from images (H, W[, C]) to class scores."""
+    grey = [L.Reshape((*shape, 1))] if len(shape) == 2 else []
+    convolutions = [L.Conv2D(4, 3, activation="swish"), L.Conv2D(5, 3), L.BatchNormalization()]
+    return [*grey, *convolutions, L.ReLU(), L.GlobalAveragePooling2D(), L.Dense(CLASSES)]
+
+
+def functional(shape, ending=None):
+    x = inputs = keras.Input(shape)
+    for layer in [*chain(shape), *(ending or [L.Activation("softmax")])]:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def sequential(shape):
+    return keras.Sequential([*chain(shape), L.Softmax()])  # not built yet
+
+
+def nested(shape):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, functional(shape)(L.Rescaling(2.0)(inputs)))
+
+
+def logits(shape):
+    return functional(shape, [L.Rescaling(1.0)])
+
+
+class Subclassed(keras.Model):
+    def __init__(self, shape):
+        super().__init__()
+        self.body = chain(shape)
+        self.ending = L.Softmax()
+
+    def call(self, images, training=False):
+        for layer in self.body:
+            images = layer(images, training=training) if "batch" in layer.name else layer(images)
+        return self.ending(images)
+
+
+def two_inputs(shape):
+    images, extra = keras.Input(shape), keras.Input((2,))
+    features = functional(shape, [L.ReLU()])(images)
+    outputs = L.Dense(CLASSES, activation="softmax")(L.Concatenate()([features, extra]))
+    return keras.Model([images, extra], outputs)
+
+
+KINDS = {f.__name__: f for f in (functional, sequential, nested, logits, Subclassed, two_inputs)}
+SHAPES = [(12, 12, 1), (10, 14, 3), (11, 9)]
+
+
+def make(kind, shape, count=5):
+    keras.utils.set_random_seed(3)
+    model = KINDS[kind](shape)
+    rng = np.random.default_rng(0)
+    images = rng.random((count, *shape), np.float32)
+    if kind == "two_inputs":
+        return model, [images, rng.random((count, 2), np.float32)]
+    return model, images
+
+
+def rows(images, which):
+    return [part[which] for part in images] if isinstance(images, list) else images[which]
+
+
+CASES = [(kind, SHAPES[0]) for kind in KINDS] + [("functional", shape) for shape in SHAPES[1:]]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=str)
+def case(request):
+    return make(*request.param)
+
+
+@pytest.mark.parametrize("name", ATTRIBUTIONS.names())
+def test_contract(name, case):
+    model, images = case
+    cls = ATTRIBUTIONS.get(name)
+    assert issubclass(cls, AttributionMethod) and cls.__doc__ and cls.title
+    method = cls()
+    maps = method(model, images)
+    shown = images[0] if isinstance(images, list) else images
+    assert maps.shape == shown.shape[:3] and maps.dtype == np.float32
+    assert np.isfinite(maps).all() and (method.signed or maps.min() >= 0)
+    np.testing.assert_array_equal(maps, cls()(model, images))
+
+    predicted = np.argmax(model(images, training=False), axis=1)
+    everything = method(model, images, "all")
+    assert everything.shape == (5, CLASSES, *shown.shape[1:3])
+    chosen = everything[np.arange(5), predicted]
+    close = {"rtol": 1e-3, "atol": 1e-5 * max(1, np.abs(maps).max())}
+    np.testing.assert_allclose(maps, chosen, **close)
+    mixed = np.array([0, 2, 1, 1, 0])
+    given = method(model, images, mixed)
+    np.testing.assert_allclose(given, everything[np.arange(5), mixed], **close)
+    alone = method(model, rows(images, slice(1, 2)), 2)
+    np.testing.assert_allclose(alone, given[1:2], **close)
+    with pytest.raises(ValueError):
+        cls(no_such_option=1)
+
+
+@pytest.mark.parametrize("name", ATTRIBUTIONS.names())
+def test_neither_batches_nor_the_kind_of_output_are_ignored(name):
+    model, images = make("functional", (10, 14, 3))
+    cls = ATTRIBUTIONS.get(name)
+    whole = cls()(model, images, 1)
+    np.testing.assert_allclose(cls(batch=2)(model, images, 1), whole, rtol=1e-3, atol=1e-6)
+    assert not np.allclose(cls(output="probabilities")(model, images, 1), whole, rtol=0.01)
+
+
+@pytest.mark.parametrize("name", ATTRIBUTIONS.names())
+@pytest.mark.parametrize("kind", ["functional", "Subclassed"])
+def test_present_weights_count_and_the_model_is_left_as_it_was(name, kind, tmp_path):
+    model, images = make(kind, (12, 12, 1))
+    method = ATTRIBUTIONS.get(name)()
+    before, outputs = method(model, images, 1), model(images)
+    np.testing.assert_array_equal(outputs, model(images))
+    assert not [layer for layer in model._flatten_layers() if "call" in vars(layer)]
+    if kind == "functional":
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras")
+        np.testing.assert_allclose(again(images), outputs, atol=1e-6)
+    model.set_weights([2 * w for w in model.get_weights()])
+    assert not np.allclose(method(model, images, 1), before)
+
+
+@pytest.mark.parametrize("name", ATTRIBUTIONS.names())
+def test_everything_is_freed_with_the_model(name):
+    def explain():
+        model, images = make("functional", (12, 12, 1))
+        ATTRIBUTIONS.get(name)()(model, images)
+        return weakref.ref(model)
+
+    explain()
+    keras.backend.clear_session()
+    gc.collect()
+    known = {id(it) for it in gc.get_objects() if type(it).__name__ == "FuncGraph"}
+    model = explain()
+    keras.backend.clear_session()
+    gc.collect()
+    assert model() is None
+    graphs = [it for it in gc.get_objects() if type(it).__name__ == "FuncGraph"]
+    assert [graph.name for graph in graphs if id(graph) not in known] == []

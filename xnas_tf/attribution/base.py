@@ -1,0 +1,70 @@
+"""What an attribution method is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from xnas_tf.attribution.score import Score
+
+Targets = Any
+"""``"predicted"``, ``"all"``, one class number, or a class number for each image, (N,)."""
+
+
+class AttributionMethod(BaseModel):
+    """Model, images and target classes -> a map over each image.
+
+    Options are fields; plug-ins subclass this and implement ``attribute``. What a method
+    traces for a model is kept with the model and freed with it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    title: ClassVar[str]
+    """The method's name in pictures."""
+    signed: ClassVar[bool] = True
+    """Whether maps speak against a class where they are negative."""
+
+    output: Literal["logits", "probabilities"] = Field(
+        "logits", description="explained: what comes before a final softmax, or after it"
+    )
+    batch: int = Field(64, ge=1, description="images or points at a time; bounds the memory")
+    input: int | str | None = Field(
+        None, description="the input explained, by position or key; the first image if not given"
+    )
+
+    def __call__(
+        self, model: keras.Model, images: Any, targets: Targets = "predicted"
+    ) -> np.ndarray:
+        """Explains a model's output on images.
+
+        Args:
+            model: A Keras classifier of any kind; its present weights count.
+            images: (N, H, W) or (N, H, W, C) as the model takes them, or a list, tuple or
+                dictionary of the inputs of a model that has several.
+            targets: See ``Targets``.
+
+        Returns:
+            Maps (N, H, W), float32; (N, classes, H, W) for the targets ``"all"``.
+
+        Raises:
+            InputError: If the method cannot be applied to this model or these images.
+        """
+        from xnas_tf.attribution.explainer import explainer_of
+
+        return explainer_of(model, self)(images, targets)
+
+    @abstractmethod
+    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+        """Computes maps (B, H, W); traced once a model.
+
+        Args:
+            score: The target's output of each image, as a function of the images.
+            images: The images explained, (B, H, W[, C]), float32.
+        """

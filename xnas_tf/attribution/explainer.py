@@ -1,0 +1,147 @@
+"""A method bound to a model: traced once, then run batch by batch."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from xnas_tf.attribution.base import AttributionMethod, Targets
+from xnas_tf.attribution.models import final_activation, is_functional, linear_output
+from xnas_tf.attribution.score import Score
+from xnas_tf.errors import InputError
+from xnas_tf.tracing import forgotten_custom_gradients
+
+
+def explainer_of(model: keras.Model, method: AttributionMethod) -> Explainer:
+    """The explainer of a model and a method, made at the first call.
+
+    It is kept in the model's own dictionary, past Keras' tracking: whatever was traced lives
+    as long as the model, and a table elsewhere would keep every model alive.
+    """
+    explainers = vars(model).setdefault("_xnas_tf_explainers", {})
+    if method not in explainers:
+        explainers[method] = Explainer(model, method)
+    return explainers[method]
+
+
+class Explainer:
+    """Runs one attribution method on one model; see ``AttributionMethod.__call__``."""
+
+    def __init__(self, model: keras.Model, method: AttributionMethod) -> None:
+        self._model = model
+        self._method = method
+        self._traced: dict[Any, Any] = {}
+
+    def __call__(self, images: Any, targets: Targets = "predicted") -> np.ndarray:
+        """Maps (N, H, W), or (N, classes, H, W) for all classes."""
+        inputs = tf.nest.map_structure(lambda a: np.asarray(a, np.float32), images)
+        position = self._position(inputs)
+        count = len(tf.nest.flatten(inputs)[position])
+        if isinstance(targets, str) and targets == "predicted":
+            return self._run(inputs, position, None)
+        classes = self._classes(inputs)
+        if isinstance(targets, str) and targets == "all":
+            maps = [self._run(inputs, position, np.full(count, c)) for c in range(classes)]
+            return np.stack(maps, axis=1)
+        return self._run(inputs, position, _checked(targets, count, classes))
+
+    def _run(self, inputs: Any, position: int, targets: np.ndarray | None) -> np.ndarray:
+        flat = tf.nest.flatten(inputs)
+        traced = self._trace(inputs, position, targets is None)
+        size = self._method.batch
+        known = np.zeros(len(flat[0]), np.int32) if targets is None else targets.astype(np.int32)
+        parts = [
+            traced(
+                [tf.constant(part[i : i + size]) for part in flat],
+                tf.constant(known[i : i + size]),
+            ).numpy()
+            for i in range(0, len(known), size)
+        ]
+        return np.concatenate(parts) if parts else np.zeros(flat[position].shape[:3], np.float32)
+
+    def _trace(self, inputs: Any, position: int, predicted: bool) -> Any:
+        """The traced method for any number of images of these shapes."""
+        specs = [tf.TensorSpec((None, *a.shape[1:]), tf.float32) for a in tf.nest.flatten(inputs)]
+        structure = tf.nest.map_structure(lambda _: 0, inputs)
+        key = (predicted, position, *(tuple(spec.shape[1:]) for spec in specs))
+        if key not in self._traced:
+            method, model = self._method, self._model
+            probabilities = method.output == "probabilities"
+
+            def maps(flat: list[tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
+                nested = tf.nest.pack_sequence_as(structure, flat)
+                known = None if predicted else targets
+                score = Score(model, nested, position, known, probabilities)
+                return method.attribute(score, flat[position])
+
+            self._check(inputs)
+            with self._explained_output(), forgotten_custom_gradients():
+                self._traced[key] = tf.function(maps, autograph=False).get_concrete_function(
+                    specs, tf.TensorSpec((None,), tf.int32)
+                )
+        return self._traced[key]
+
+    def _explained_output(self) -> AbstractContextManager[None]:
+        return linear_output(self._model) if self._method.output == "logits" else nullcontext()
+
+    def _check(self, inputs: Any) -> None:
+        """Builds a model that isn't yet; finds out whether a subclassed one ends as it seems to."""
+        few = tf.nest.map_structure(lambda a: tf.constant(a[:2]), inputs)
+        if is_functional(self._model) or self._method.output == "probabilities":
+            return
+        outputs = self._model(few, training=False)
+        with linear_output(self._model):
+            logits = self._model(few, training=False)
+        ending = {"softmax": tf.nn.softmax, "sigmoid": tf.sigmoid, None: tf.identity}
+        again = ending[final_activation(self._model)](logits)
+        if not np.allclose(outputs, again, atol=1e-4):
+            raise InputError(
+                f"the logits of {type(self._model).__name__} cannot be told from its layers; "
+                "give the model without its softmax, or explain its probabilities "
+                "(output: probabilities)"
+            )
+
+    def _position(self, inputs: Any) -> int:
+        """Which of the flattened inputs is explained."""
+        flat = tf.nest.flatten(inputs)
+        shapes = ", ".join(str(a.shape) for a in flat)
+        images = [i for i, a in enumerate(flat) if a.ndim in (3, 4)]
+        wanted = self._method.input
+        if wanted is None and images:
+            return images[0]
+        names = sorted(inputs) if isinstance(inputs, dict) else list(range(len(flat)))
+        if wanted in names and (position := names.index(wanted)) in images:
+            return position
+        what = "images" if wanted is None else f"input {wanted!r}"
+        raise InputError(
+            f"attributions need {what} of shape (N, H, W) or (N, H, W, C); given inputs "
+            f"{', '.join(map(str, names))} of the shapes {shapes}"
+        )
+
+    def _classes(self, inputs: Any) -> int:
+        """Number of classes; a subclassed model says only when it is called."""
+        few = tf.nest.map_structure(lambda a: tf.constant(a[:1]), inputs)
+        shape = tf.nest.flatten(
+            self._model.outputs if is_functional(self._model) else self._model(few, training=False)
+        )[0].shape
+        return max(2, int(shape[-1]))
+
+
+def _checked(targets: Any, count: int, classes: int) -> np.ndarray:
+    """Class numbers as (N,)."""
+    numbers = np.asarray(targets)
+    if not (np.issubdtype(numbers.dtype, np.integer) and numbers.shape in ((), (count,))):
+        raise InputError(
+            f"targets are {str(targets)[:100]}; allowed: 'predicted', 'all', a class number, or "
+            f"a class number for each of the {count} images"
+        )
+    wrong = numbers[(numbers < 0) | (numbers >= classes)]
+    if wrong.size:
+        raise InputError(
+            f"target class {wrong.flat[0]} is out of range; allowed: 0 to {classes - 1}"
+        )
+    return np.broadcast_to(numbers, (count,))

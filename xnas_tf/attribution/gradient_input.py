@@ -1,0 +1,23 @@
+"""Gradient times input."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import tensorflow as tf
+
+from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.gradients import mean_gradient, over_channels
+from xnas_tf.attribution.score import Score
+
+
+class GradientInput(AttributionMethod):
+    """Gradient times input (Shrikumar et al. 2016, arXiv 1605.01713, section 3): one step of
+    the attribution's path, from black; exact where the model is linear."""
+
+    title: ClassVar[str] = "gradient × input"
+
+    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+        """See ``AttributionMethod.attribute``."""
+        gradient = mean_gradient(score, images, lambda _: images[:, None], 1, self.batch)
+        return over_channels(images * gradient)

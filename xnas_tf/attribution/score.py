@@ -1,0 +1,85 @@
+"""What is explained: the output for a target class, as a function of the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from xnas_tf.attribution.models import Call, recorded_calls
+from xnas_tf.errors import InputError
+
+
+class Score:
+    """The output of each image's target class; exists while a method is traced.
+
+    A single output, as of a sigmoid, counts as two classes: z and -z as logits, p and 1 - p
+    as probabilities.
+
+    Args:
+        model: The model.
+        inputs: All inputs of a batch, nested as the model takes them.
+        position: Which of the flattened inputs is the image that is explained.
+        targets: Class numbers, (B,); None for the predicted ones.
+        probabilities: Whether the model's outputs are taken as probabilities.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        inputs: Any,
+        position: int,
+        targets: tf.Tensor | None,
+        probabilities: bool,
+    ) -> None:
+        self._model = model
+        self._inputs = inputs
+        self._position = position
+        self._probabilities = probabilities
+        self._targets = targets
+
+    @property
+    def targets(self) -> tf.Tensor:
+        """The target class of each image, (B,)."""
+        if self._targets is None:
+            self._targets = _highest(self._outputs(self._inputs))
+        return self._targets
+
+    def __call__(self, points: tf.Tensor) -> tf.Tensor:
+        """Scores (B * k,) of k points for each image, (B * k, H, W[, C]), image by image."""
+        inputs = tf.nest.flatten(self._inputs)
+        count = tf.shape(points)[0] // tf.shape(inputs[self._position])[0]
+        inputs = [tf.repeat(part, count, axis=0) for part in inputs]
+        inputs[self._position] = points
+        outputs = self._outputs(tf.nest.pack_sequence_as(self._inputs, inputs))
+        return _chosen(outputs, tf.repeat(self.targets, count))
+
+    def recorded(self) -> tuple[tf.Tensor, list[Call]]:
+        """Scores (B,) of the images themselves, and what each layer returned."""
+        with recorded_calls(self._model) as calls:
+            outputs = self._outputs(self._inputs)
+        if self._targets is None:
+            self._targets = _highest(outputs)
+        return _chosen(outputs, self._targets), calls
+
+    def _outputs(self, inputs: Any) -> tf.Tensor:
+        outputs = tf.nest.flatten(self._model(inputs, training=False))
+        if len(outputs) != 1 or outputs[0].shape.rank != 2:
+            shapes = ", ".join(str(tuple(o.shape)) for o in outputs)
+            raise InputError(
+                f"the model's outputs have the shapes {shapes}; allowed: one output (N, classes)"
+            )
+        (only,) = outputs
+        if only.shape[1] != 1:
+            return only
+        other = 1 - only if self._probabilities else -only
+        return tf.concat([other, only], axis=1)
+
+
+def _highest(outputs: tf.Tensor) -> tf.Tensor:
+    return tf.argmax(outputs, axis=1, output_type=tf.int32)
+
+
+def _chosen(outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    return tf.gather(outputs, targets, axis=1, batch_dims=1)

@@ -1,0 +1,110 @@
+"""Distances of class means, all from the inner products of the class sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from xnas_tf.distributed import Communicator
+
+Normalize = Literal["none", "layer"]
+
+
+def combined_gram(
+    grams: Sequence[np.ndarray], counts: np.ndarray, normalize: Normalize
+) -> np.ndarray:
+    """Inner products of the class means of the concatenated layers, (..., classes, classes).
+
+    Args:
+        grams: Inner products of the class sums, a layer each, (..., classes, classes).
+        counts: Images of each class, (..., classes).
+        normalize: ``layer`` scales each layer to class means of mean square norm 1; ``none``
+            leaves them, so that large layers dominate.
+    """
+    scale = 1 / np.maximum(counts, 1)
+    pairs = scale[..., :, None] * scale[..., None, :]
+    means = [gram * pairs for gram in grams]
+    if normalize == "layer":
+        sizes = [np.trace(mean, axis1=-2, axis2=-1)[..., None, None] for mean in means]
+        means = [
+            np.divide(mean, size, out=np.zeros_like(mean), where=size != 0)
+            for mean, size in zip(means, sizes, strict=True)
+        ]
+    return np.sum(means, axis=0)
+
+
+def distance_of(gram: np.ndarray, counts: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Weighted mean over pairs of classes of one minus the cosine of their means.
+
+    Args:
+        gram: Inner products of the class means, (classes, classes). A class's scale doesn't
+            matter.
+        counts: Images of each class, (classes,); classes without images don't count.
+        weights: A weight for each pair, (classes, classes), symmetric; equal ones if None.
+
+    Returns:
+        A number in [0, 2]; 0 with fewer than two classes or no weight. A class whose mean is
+        all zero has no direction, and its pairs count as 0: no explanation is no
+        difference. NaN stays NaN.
+    """
+    present = counts > 0
+    if not np.isfinite(gram).all():
+        return float("nan")
+    upper = np.triu_indices(np.count_nonzero(present), k=1)
+    gram = gram[np.ix_(present, present)]
+    scale = np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
+    cosine = np.divide(gram, scale, out=np.ones_like(gram), where=scale > 0)
+    distances = 1 - np.clip(cosine[upper], -1, 1)
+    pairs = np.ones(len(distances))
+    if weights is not None:
+        pairs = weights[np.ix_(present, present)][upper]
+    total = pairs.sum()
+    return float(pairs @ distances / total) if total > 0 else 0.0
+
+
+def what_is_degenerate(source: str, gram: np.ndarray, counts: np.ndarray) -> list[str]:
+    """What makes a distance mean less than it seems, in words; empty if nothing does."""
+    present = np.flatnonzero(counts)
+    if not np.isfinite(gram).all():
+        return [f"{source}: not a finite number"]
+    found = []
+    if len(present) < 2:
+        found.append("all images are of one class, so there are no pairs to compare: 0")
+    if len(present) < len(counts):
+        absent = ", ".join(map(str, np.flatnonzero(counts == 0)))
+        found.append(f"no image is of class {absent}, left out of introspectability")
+    if flat := [str(c) for c in present if gram[c, c] == 0]:
+        found.append(f"{source}: the mean of class {', '.join(flat)} is all zero, counted as 0")
+    return found
+
+
+def resampled_distances(
+    rows: Sequence[np.ndarray],
+    members: np.ndarray,
+    resamples: np.ndarray,
+    communicator: Communicator,
+    normalize: Normalize,
+    weights: np.ndarray | None,
+) -> np.ndarray:
+    """The distance on resampled images: its spread is the standard error (Efron 1979).
+
+    Args:
+        rows: This rank's representations, a layer each, (N, d).
+        members: 1 where an image is of a class, (N, classes).
+        resamples: How often each resample takes each image, (resamples, N).
+        communicator: The ranks; each adds its own images.
+        normalize: See ``combined_gram``.
+        weights: See ``distance_of``.
+
+    Returns:
+        The distances, (resamples,).
+    """
+    inside = [np.flatnonzero(column) for column in members.T]
+    counts = resamples @ members
+    sums = [np.stack([resamples[:, own] @ each[own] for own in inside], axis=1) for each in rows]
+    counts, *sums = communicator.sum(counts, *sums)
+    gram = combined_gram([s @ s.transpose(0, 2, 1) for s in sums], counts, normalize)
+    return np.array([distance_of(g, c, weights) for g, c in zip(gram, counts, strict=True)])

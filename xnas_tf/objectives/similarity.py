@@ -1,0 +1,89 @@
+"""How similar classes are to people: weights of class pairs."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from xnas_tf.errors import InputError, suggest
+
+
+def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarray | None:
+    """Weights of class pairs, (classes, classes), symmetric and not negative.
+
+    Args:
+        source: ``wordnet`` for the path similarity of the class names (as the XNAS paper has
+            for ImageNet-16-120), or a CSV file: a matrix in the order of the classes, or one
+            with the class names in its first line, in any order; None for no weights.
+        class_names: The data set's classes.
+
+    Raises:
+        InputError: If the file or WordNet is missing or doesn't fit the classes.
+    """
+    if source is None:
+        return None
+    weights = _wordnet(class_names) if source == "wordnet" else _from_csv(source, class_names)
+    if not np.isfinite(weights).all() or (weights < 0).any() or not np.allclose(weights, weights.T):
+        raise InputError(f"{_key(source)}: allowed: a symmetric matrix of numbers from 0")
+    return weights
+
+
+def _key(source: str) -> str:
+    return f"objectives: introspectability: similarity: {source}"
+
+
+def _from_csv(path: str, class_names: tuple[str, ...]) -> np.ndarray:
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{_key(path)}: the file cannot be read: {error}") from error
+    header = None
+    if rows and not _is_number(rows[0][-1]):
+        header = [name for name in rows.pop(0) if name]
+        rows = [row[-len(header) :] for row in rows]  # a first column of names may be there
+    try:
+        matrix = np.array(rows, float)
+    except ValueError as error:
+        raise InputError(f"{_key(path)}: not a matrix of numbers: {error}") from error
+    wanted = (len(class_names),) * 2
+    if matrix.shape != wanted:
+        raise InputError(f"{_key(path)}: a matrix of shape {matrix.shape}; allowed: {wanted}")
+    if header is None:
+        return matrix
+    for name in class_names:
+        if name not in header:
+            raise InputError(f"{_key(path)}: no column for class {suggest(name, header)}")
+    order = [header.index(name) for name in class_names]
+    return matrix[np.ix_(order, order)]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _wordnet(class_names: tuple[str, ...]) -> np.ndarray:
+    """Path similarity of the first noun that each name has."""
+    try:
+        from nltk.corpus import wordnet
+
+        senses = [wordnet.synsets(name.replace(" ", "_"), pos="n") for name in class_names]
+    except (ImportError, LookupError) as error:
+        raise InputError(
+            f"{_key('wordnet')}: nltk's WordNet is not installed: pip install nltk, then "
+            "python -m nltk.downloader wordnet"
+        ) from error
+    unknown = [name for name, found in zip(class_names, senses, strict=True) if not found]
+    if unknown:
+        raise InputError(
+            f"{_key('wordnet')}: WordNet knows no noun {', '.join(map(repr, unknown))}; "
+            "give a CSV matrix instead"
+        )
+    first = [found[0] for found in senses]
+    return np.array([[a.path_similarity(b) for b in first] for a in first], float)
