@@ -20,6 +20,8 @@ _PUBLIC = {
     "InputError": "xnas_tf.errors",
     "Run": "xnas_tf.run.directory",
     "RunError": "xnas_tf.errors",
+    "Explanation": "xnas_tf.explaining",
+    "explain": "xnas_tf.explaining",
     "export": "xnas_tf.exporting",
     "load_config": "xnas_tf.config",
     "load_run": "xnas_tf.run.directory",
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from xnas_tf.candidate import Candidate
     from xnas_tf.config import Config, load_config
     from xnas_tf.errors import InputError, RunError
+    from xnas_tf.explaining import Explanation, explain
     from xnas_tf.exporting import export
     from xnas_tf.run.directory import Run, load_run
     from xnas_tf.run.search import search

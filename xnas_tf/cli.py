@@ -161,6 +161,66 @@ def export(run: Path, candidates: tuple[int, ...], out: Path | None) -> None:
 
 
 @main.command()
+@click.argument("model_or_run", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--candidate", type=int, help="Default: the best in the first objective.")
+@click.option("--images", multiple=True, type=click.Path(path_type=Path), help="Image files.")
+@click.option("--dataset", help="Take images from its test part. Default: the run's own.")
+@click.option("--count", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--method", "methods", multiple=True, help="May be repeated; `all` compares all.")
+@click.option("--set", "options", multiple=True, metavar="METHOD.OPTION=VALUE")
+@click.option(
+    "--target", default="predicted", show_default=True, help="Or `true`, or a class to explain."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--raw", is_flag=True, help="The model takes values 0 to 255, not 0 to 1.")
+@click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@_clear_errors
+def explain(
+    model_or_run: Path,
+    files: tuple[Path, ...],
+    images: tuple[Path, ...],
+    methods: tuple[str, ...],
+    form: str,
+    unsafe: bool,
+    **options: Any,
+) -> None:
+    """Show what a model looks at: pictures, maps, and figures of their quality.
+
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file; FILES are more image files.
+    Methods: grad_cam, integrated_gradients (both by default), grad_cam_plus_plus, smooth_grad,
+    gradient_input, occlusion. docs/attributions.md explains them and their options.
+
+    \b
+    Example:
+      xnas-tf explain runs/quickstart --method all
+      xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
+    """
+    import json
+
+    from xnas_tf.explaining import DEFAULT_METHODS
+    from xnas_tf.explaining.command import Request, explain_request
+    from xnas_tf.explaining.saving import facts
+
+    request = Request(
+        model_or_run,
+        images=(*images, *files),
+        methods=methods or DEFAULT_METHODS,
+        safe=not unsafe,
+        **options,
+    )
+    found, folder = explain_request(request, lambda text: click.echo(text, err=True))
+    for method, why in found.failures.items():
+        click.echo(f"{method} was left out: {why}", err=True)
+    click.echo(f"wrote {folder}", err=True)
+    if form == "json":
+        click.echo(json.dumps(facts(found), indent=2))
+    else:
+        _print_explanation(found)
+
+
+@main.command()
 @_clear_errors
 def doctor() -> None:
     """Show versions, devices and Horovod's build, and what to do about anything missing.
@@ -175,6 +235,15 @@ def doctor() -> None:
         click.echo(f"{finding.name:20} {finding.value}")
         if finding.advice:
             click.echo(f"{'':20} -> {finding.advice}")
+
+
+def _print_explanation(explanation: Any) -> None:
+    from rich.console import Console
+
+    from xnas_tf.report.tables import explanation_tables
+
+    for table in explanation_tables(explanation):
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _print_pareto(run: Any, everyone: bool) -> None:

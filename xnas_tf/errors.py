@@ -18,6 +18,10 @@ class InputError(XnasError):
     exit_code = 2
 
 
+class NotApplicable(InputError):
+    """An attribution method that cannot be applied to this kind of model."""
+
+
 class RunError(XnasError):
     """A run that began cannot go on, for a reason outside its configuration."""
 

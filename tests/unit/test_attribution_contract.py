@@ -91,6 +91,7 @@ def test_contract(name, case):
     model, images = case
     cls = ATTRIBUTIONS.get(name)
     assert issubclass(cls, AttributionMethod) and cls.__doc__ and cls.title
+    assert cls.name == name
     method = cls()
     maps = method(model, images)
     shown = images[0] if isinstance(images, list) else images

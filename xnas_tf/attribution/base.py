@@ -26,6 +26,8 @@ class AttributionMethod(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    name: ClassVar[str]
+    """The name it is registered under."""
     title: ClassVar[str]
     """The method's name in pictures."""
     signed: ClassVar[bool] = True

@@ -11,7 +11,7 @@ from tf_explain.core.grad_cam import GradCAM as _TfExplainGradCAM
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.models import Call
 from xnas_tf.attribution.score import Score
-from xnas_tf.errors import InputError, suggest
+from xnas_tf.errors import InputError, NotApplicable, suggest
 
 Layer = int | str
 
@@ -25,6 +25,7 @@ class GradCAM(AttributionMethod):
     largest value of 1 and the mean is taken.
     """
 
+    name: ClassVar[str] = "grad_cam"
     title: ClassVar[str] = "Grad-CAM"
     signed: ClassVar[bool] = False
     layer: Layer | tuple[Layer, ...] | None = Field(
@@ -39,7 +40,7 @@ class GradCAM(AttributionMethod):
         features = _chosen(calls, self.layer)
         gradients = tape.gradient(values, features)
         if any(gradient is None for gradient in gradients):
-            raise InputError(
+            raise NotApplicable(
                 f"{self.title}: no gradient reaches layer {self.layer!r} from the model's output"
             )
         maps = [
@@ -68,6 +69,7 @@ class GradCAMPlusPlus(GradCAM):
     as its higher derivatives; the common factor exp(score) is left out. tf-explain has none.
     """
 
+    name: ClassVar[str] = "grad_cam_plus_plus"
     title: ClassVar[str] = "Grad-CAM++"
 
     def _weigh(self, features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
@@ -83,7 +85,7 @@ def _chosen(calls: list[Call], wanted: Layer | tuple[Layer, ...] | None) -> list
     if wanted is None:
         large = [out for _, out in maps if tuple(out.shape[1:3]) != (1, 1)]
         if not large:
-            raise InputError(
+            raise NotApplicable(
                 "Grad-CAM needs a layer with outputs (height, width, channels); there is none"
             )
         return large[-1:]

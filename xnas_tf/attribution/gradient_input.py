@@ -15,6 +15,7 @@ class GradientInput(AttributionMethod):
     """Gradient times input (Shrikumar et al. 2016, arXiv 1605.01713, section 3): one step of
     the attribution's path, from black; exact where the model is linear."""
 
+    name: ClassVar[str] = "gradient_input"
     title: ClassVar[str] = "gradient × input"
 
     def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:

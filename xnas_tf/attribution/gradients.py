@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_explain.core.integrated_gradients import IntegratedGradients
 
 from xnas_tf.attribution.score import Score
-from xnas_tf.errors import InputError
+from xnas_tf.errors import NotApplicable
 
 
 def mean_gradient(
@@ -33,7 +33,7 @@ def mean_gradient(
         batch: Points that go through the network at a time, of all images together.
 
     Raises:
-        InputError: If no gradient reaches the images.
+        NotApplicable: If no gradient reaches the images.
     """
     average = IntegratedGradients.get_integrated_gradients.python_function
     shape = tf.shape(images)
@@ -47,7 +47,7 @@ def mean_gradient(
         except AttributeError as error:
             if "NoneType" not in str(error):
                 raise
-            raise InputError("no gradient of the model's output reaches its input") from error
+            raise NotApplicable("no gradient of the model's output reaches its input") from error
 
     score.targets  # noqa: B018, traced here: a tensor made inside the loop couldn't leave it
     return sum_over(some, count, batch // shape[0], images) / count

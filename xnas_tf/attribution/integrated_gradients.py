@@ -22,6 +22,7 @@ class IntegratedGradients(AttributionMethod):
     error; baselines other than black.
     """
 
+    name: ClassVar[str] = "integrated_gradients"
     title: ClassVar[str] = "integrated gradients"
     steps: int = Field(32, ge=1, description="points on the path from the baseline")
     baseline: BaselineName = "zero"

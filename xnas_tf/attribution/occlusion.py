@@ -23,6 +23,7 @@ class Occlusion(AttributionMethod):
     change from the baseline. tf-explain 0.3.1 covers one image at a time, in grey only.
     """
 
+    name: ClassVar[str] = "occlusion"
     title: ClassVar[str] = "occlusion"
     patch: int | None = Field(None, ge=1, description="side in pixels; an eighth if not given")
     stride: int | None = Field(None, ge=1, description="pixels; half a patch if not given")

@@ -22,6 +22,7 @@ class SmoothGrad(AttributionMethod):
     every image, so that a map doesn't depend on its batch.
     """
 
+    name: ClassVar[str] = "smooth_grad"
     title: ClassVar[str] = "SmoothGrad"
     signed: ClassVar[bool] = False
     samples: int = Field(25, ge=1, description="noisy copies of an image")

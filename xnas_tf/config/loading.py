@@ -37,7 +37,9 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
         return Config.model_validate(data)
     except ValidationError as error:
         where = f"{origin} with --set {' --set '.join(overrides)}" if overrides else origin
-        raise InputError("\n".join(f"{where}: {line}" for line in _explain(error))) from error
+        raise InputError(
+            "\n".join(f"{where}: {line}" for line in problems(error, Config))
+        ) from error
 
 
 def find_config(source: str | Path | None) -> Path | None:
@@ -136,9 +138,10 @@ def _index(place: list, name: str, text: str) -> int:
     return int(name)
 
 
-def _explain(error: ValidationError) -> Iterable[str]:
+def problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> Iterable[str]:
+    """What is wrong with values for a model, one line an error: key, given, allowed."""
     for item in error.errors():
-        yield from _explain_item(item, Config)
+        yield from _explain_item(item, model, prefix)
 
 
 def _explain_item(item: dict[str, Any], model: type[BaseModel], prefix: str = "") -> Iterable[str]:

@@ -24,6 +24,13 @@ class Part:
         return Part(self.images[indices], self.labels[indices])
 
 
+def sample_images(part: Part, count: int) -> Part:
+    """The first images of as many different classes as possible, in the order of classes."""
+    _, first = np.unique(part.labels, return_index=True)
+    rest = np.setdiff1d(np.arange(len(part)), first)
+    return part.take(np.concatenate([first, rest])[:count])
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set split into the parts for training, search (validation) and final figures.

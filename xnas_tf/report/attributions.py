@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xnas_tf.explaining import Explanation
+from xnas_tf.explaining.explanation import Explanation
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+SIDE = 224
+"""Pixels of an overlay's longer side, at least."""
 
 
-def attribution_figure(explained: Explanation, class_names: Sequence[str], title: str):
+def attribution_figure(explained: Explanation, title: str = "", images: Sequence[int] = ()):
     """Draws images in the first row and a method's maps in each row below.
 
     Maps without a sign lie over their image from dark blue to yellow (cividis, made for
     colour-blind readers). Signed ones go from orange (against the class) over white to purple
     (for it), each image scaled to its own largest value.
 
+    Args:
+        explained: The explanation.
+        title: A heading.
+        images: Numbers of the images drawn; all if empty.
+
     Returns:
         A matplotlib ``Figure``.
     """
     from matplotlib.figure import Figure
 
-    count, rows = len(explained.images), 1 + len(explained.maps)
+    drawn = list(images) or range(len(explained.images))
+    count, rows = len(drawn), 1 + len(explained.maps)
     figure = Figure(figsize=(1.15 * count + 1.2, 1.25 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, count, squeeze=False)
     figure.suptitle(title, fontsize=10)
-    for column in range(count):
-        image = _drawable(explained.images[column])
-        heading, colour = _heading(explained, column, class_names)
-        axes[0, column].imshow(image, cmap="gray", vmin=0, vmax=255)
-        axes[0, column].set_title(heading, fontsize=8, color=colour)
-        for row, (method, maps) in enumerate(explained.maps.items(), start=1):
-            _draw_map(axes[row, column], image, maps[column], method.signed)
+    for column, number in zip(axes.T, drawn, strict=True):
+        image = _drawable(explained.images[number])
+        heading, colour = _heading(explained, number)
+        column[0].imshow(image, cmap="gray", vmin=0, vmax=255)
+        column[0].set_title(heading, fontsize=8, color=colour)
+        for axis, (method, maps) in zip(column[1:], explained.maps.items(), strict=True):
+            _draw_map(axis, image, maps[number], method.signed)
     for axis, label in zip(axes[:, 0], ["image", *(m.title for m in explained.maps)], strict=True):
         axis.set_ylabel(label, fontsize=8)
     for axis in axes.flat:
@@ -39,8 +52,33 @@ def attribution_figure(explained: Explanation, class_names: Sequence[str], title
     return figure
 
 
-def _heading(explained: Explanation, number: int, names: Sequence[str]) -> tuple[str, str]:
+def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
+    """One map over its image in grey, enlarged to at least 224 pixels.
+
+    Args:
+        image: (H, W, C).
+        values: The map, (H, W).
+        signed: Whether it has a sign; see ``attribution_figure`` for the colours. A signed
+            map covers its image the more, the stronger it is.
+    """
+    import PIL.Image
+    from matplotlib import colormaps
+
+    grey = _drawable(image).astype(float)
+    grey = grey.mean(axis=-1) if grey.ndim == 3 else grey
+    top = float(np.abs(values).max()) or 1.0
+    share = values / top
+    colours = colormaps["PuOr" if signed else "cividis"]((share + 1) / 2 if signed else share)
+    cover = 0.25 + 0.75 * np.abs(share)[..., None] if signed else 0.65
+    mixed = cover * colours[..., :3] * 255 + (1 - cover) * grey[..., None]
+    picture = PIL.Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+    factor = -(-SIDE // max(values.shape))
+    return picture.resize([factor * n for n in picture.size], PIL.Image.Resampling.NEAREST)
+
+
+def _heading(explained: Explanation, number: int) -> tuple[str, str]:
     """What an image is taken for, and the colour to say it in."""
+    names = explained.class_names
     predicted = names[int(explained.predicted[number])]
     if explained.labels is None:
         return predicted, "black"
@@ -49,8 +87,13 @@ def _heading(explained: Explanation, number: int, names: Sequence[str]) -> tuple
 
 
 def _drawable(image: np.ndarray) -> np.ndarray:
-    """An image that can be drawn: colours, or the first of other numbers of channels."""
-    return image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
+    """Values from 0 to 255, in colours or grey; other numbers of channels show their first."""
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        image = (image - low) * (255 / ((high - low) or 1.0))
+    if image.ndim == 2:
+        return image
+    return image[..., :3].astype(np.uint8) if image.shape[-1] >= 3 else image[..., 0]
 
 
 def _draw_map(axis, image: np.ndarray, values: np.ndarray, signed: bool) -> None:

@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.explaining import Explanation
+from xnas_tf.explaining.explanation import Explanation
 from xnas_tf.report.attributions import attribution_figure
 from xnas_tf.report.figures import front_figure, front_info, png
 from xnas_tf.spaces.variables import Variable
@@ -68,12 +68,10 @@ class TensorBoard:
                 tf.summary.scalar(f"best/{objective.name}", objective.sign * best, step=generation)
             _image("front", png(figure), generation)
 
-    def attributions(
-        self, candidate: Candidate, explained: Explanation, class_names: Sequence[str]
-    ) -> None:
+    def attributions(self, candidate: Candidate, explained: Explanation) -> None:
         """Writes a picture of a model's attributions beside their inputs."""
         title = f"candidate {candidate.id}: {candidate.genotype}"
-        picture = png(attribution_figure(explained, class_names, title))
+        picture = png(attribution_figure(explained, title))
         with _writer(self._folder(candidate)):
             _image("attributions", picture, candidate.epochs)
 
@@ -90,6 +88,13 @@ class TensorBoard:
                 for o in self._config.objectives
             ],
         )
+
+
+def write_images(folder: Path, tag: str, pictures: Sequence[bytes]) -> None:
+    """Writes PNG pictures, a step each."""
+    with _writer(folder):
+        for step, picture in enumerate(pictures):
+            _image(tag, picture, step)
 
 
 def _writer(folder: Path):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from xnas_tf.data import Dataset, Part
+from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.prediction import Predictor
 from xnas_tf.explaining import explain
@@ -30,7 +31,7 @@ def finish(
 ) -> None:
     """Measures the Pareto-optimal models on the test part, which the search never saw, and
     draws their attributions. What is there already is not done again."""
-    images = sample_images(dataset.validation)
+    images = sample_images(dataset.validation, SHOWN)
     for candidate in Run(path).pareto():
         if "test_accuracy" in candidate.metrics:
             continue
@@ -41,11 +42,13 @@ def finish(
             progress.note(f"not tested: {error}")
             continue
         try:
-            explained = explain(model, images.images, labels=images.labels)
+            explained = explain(
+                model, images.images, labels=images.labels, class_names=dataset.class_names
+            )
         except Exception as error:  # a user's layers may raise anything at all
             progress.note(f"candidate {candidate.id} is not drawn: {describe(error)}")
         else:
-            board.attributions(candidate, explained, dataset.class_names)
+            board.attributions(candidate, explained)
         accuracy = accuracy_on(model, dataset.test)
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
         record.save(candidate)
@@ -56,10 +59,3 @@ def finish(
 def accuracy_on(model: keras.Model, part: Part) -> float:
     """Share of a part's images that a model classifies rightly."""
     return float(np.mean(Predictor(model)(part.images).argmax(axis=1) == part.labels))
-
-
-def sample_images(part: Part, count: int = SHOWN) -> Part:
-    """The first images of as many different classes as possible, in the order of classes."""
-    _, first = np.unique(part.labels, return_index=True)
-    rest = np.setdiff1d(np.arange(len(part)), first)
-    return part.take(np.concatenate([first, rest])[:count])

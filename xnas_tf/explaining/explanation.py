@@ -1,0 +1,121 @@
+"""Images, a model's outputs for them, and attribution maps by method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from xnas_tf.attribution import ATTRIBUTIONS
+from xnas_tf.attribution.base import AttributionMethod, Targets
+from xnas_tf.attribution.models import final_activation
+from xnas_tf.data.preprocessing import to_model_input
+from xnas_tf.errors import InputError, NotApplicable
+
+DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Images with what a model sees in them.
+
+    Attributes:
+        images: (N, H, W, C) as given.
+        probabilities: The model's, (N, classes).
+        targets: The class explained for each image, (N,).
+        class_names: The classes.
+        labels: The true class of each image, (N,), where it is known.
+        maps: Maps (N, H, W) by method.
+        quality: Figures (N,) by method and name; see ``xnas_tf.attribution.quality``.
+        failures: Why a method gave none, by its title.
+    """
+
+    images: np.ndarray
+    probabilities: np.ndarray
+    targets: np.ndarray
+    class_names: Sequence[str]
+    labels: np.ndarray | None = None
+    maps: dict[AttributionMethod, np.ndarray] = field(default_factory=dict)
+    quality: dict[AttributionMethod, dict[str, np.ndarray]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The predicted class of each image, (N,)."""
+        return self.probabilities.argmax(axis=1)
+
+    def save(self, out: str | Path, title: str = "") -> Path:
+        """Writes pictures, maps, figures and TensorBoard images into a new folder.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: If it is there already, or cannot be written.
+        """
+        from xnas_tf.explaining.saving import save
+
+        return save(self, Path(out), title)
+
+
+def explain(
+    model: keras.Model,
+    images: np.ndarray,
+    methods: Sequence[str | AttributionMethod] = DEFAULT_METHODS,
+    targets: Targets = "predicted",
+    labels: np.ndarray | None = None,
+    class_names: Sequence[str] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Explanation:
+    """Explains a model's output on images, with each method that applies to this model.
+
+    Args:
+        model: A Keras image classifier.
+        images: (N, H, W, C): uint8 ones are scaled to [0, 1], as the models of a search take
+            them; floats are passed as they are.
+        methods: Names, or methods with options.
+        targets: ``"predicted"``, a class number, or one for each image, (N,).
+        labels: The true class of each image, (N,), where it is known.
+        class_names: The classes; their numbers if None.
+        tell: Is told which method is at work.
+
+    Raises:
+        InputError: If a name is unknown, or no method applies.
+    """
+    chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
+    images = np.asarray(images)
+    inputs = to_model_input(images).numpy() if images.dtype == np.uint8 else images
+    probabilities = _probabilities(model, inputs)
+    if isinstance(targets, str) and targets == "predicted":
+        targets = probabilities.argmax(axis=1)
+    names = class_names or [str(c) for c in range(probabilities.shape[1])]
+    each = np.broadcast_to(targets, len(images))
+    found = Explanation(images, probabilities, each, names, labels)
+    for method in chosen:
+        tell(method.title)
+        try:
+            found.maps[method] = method(model, inputs, targets)
+        except NotApplicable as error:
+            found.failures[method.title] = str(error)
+    if not found.maps:
+        raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
+    return found
+
+
+def _probabilities(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    """Class probabilities (N, classes), whatever the model ends in."""
+    outputs = np.asarray(model.predict(inputs, verbose=0))
+    if outputs.ndim != 2:
+        raise InputError(
+            f"the model's outputs have the shape {outputs.shape}; allowed: (N, classes)"
+        )
+    if outputs.shape[1] == 1:
+        positive = outputs if final_activation(model) else 1 / (1 + np.exp(-outputs))
+        return np.concatenate([1 - positive, positive], axis=1)
+    if final_activation(model):
+        return outputs
+    odds = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)

@@ -1,0 +1,117 @@
+"""From what a user names to a model and images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from xnas_tf.data import load_dataset
+from xnas_tf.data.dataset import Part, sample_images
+from xnas_tf.errors import InputError, suggest
+from xnas_tf.registry import describe
+from xnas_tf.run.directory import RECORD, Run
+
+
+@dataclass(frozen=True)
+class ModelSubject:
+    """A model to explain.
+
+    Attributes:
+        model: The model.
+        name: What to call it in pictures.
+        home: Where its explanations go if nothing else is said.
+        dataset: Keywords for ``load_dataset``, of the data it was trained on; None if unknown.
+    """
+
+    model: keras.Model
+    name: str
+    home: Path
+    dataset: dict | None = None
+
+
+def load_subject(path: Path, candidate: int | None = None, safe: bool = True) -> ModelSubject:
+    """Opens a run, an exported candidate or a Keras model file.
+
+    Args:
+        path: A run directory, a folder that ``xnas-tf export`` wrote, or a ``.keras`` or
+            ``.h5`` file.
+        candidate: A candidate of the run; the best in the first objective if None.
+        safe: Whether to refuse models that bring code of their own.
+
+    Raises:
+        InputError: If there is no model, or it cannot be loaded.
+    """
+    if (path / RECORD).is_file():
+        return _of_run(Run(path), candidate)
+    if candidate is not None:
+        raise InputError(f"--candidate {candidate}: {path} is no run")
+    file = path / "model.keras" if (path / "model.keras").is_file() else path
+    if not file.is_file():
+        what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
+    try:
+        model = keras.saving.load_model(file, compile=False, safe_mode=safe)
+    except Exception as error:  # whatever Keras or a user's layers raise
+        raise InputError(
+            f"{file} cannot be loaded{' in safe mode' if safe else ''}: {describe(error)}"
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise InputError(f"{file} holds a {type(model).__name__}; allowed: a Keras model")
+    return ModelSubject(model, path.stem, Path("explanations") / path.stem)
+
+
+def _of_run(run: Run, number: int | None) -> ModelSubject:
+    front = run.pareto()
+    if number is None and not front:
+        raise InputError(f"{run.path} has no Pareto-optimal candidates to explain yet")
+    candidate = front[0] if number is None else run.candidate(number)
+    name = f"candidate {candidate.id}: {candidate.genotype}"
+    home = run.path / "explanations" / f"candidate-{candidate.id:05d}"
+    return ModelSubject(candidate.load_model(), name, home, run.config.dataset.model_dump())
+
+
+def dataset_images(dataset: dict, count: int) -> tuple[Part, tuple[str, ...]]:
+    """Images of a data set's test part, of as many classes as possible, and the class names."""
+    loaded = load_dataset(**dataset)
+    return sample_images(loaded.test, count), loaded.class_names
+
+
+def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
+    """Image files as uint8 (N, H, W, C), in the size and the channels that a model takes.
+
+    Raises:
+        InputError: If one cannot be read, or the model doesn't say its size.
+    """
+    shape = getattr(model, "input_shape", None)
+    if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (1, 3)):
+        raise InputError(f"the model's input is {shape}; image files need (height, width, 1 or 3)")
+    _, height, width, channels = shape
+    mode = "grayscale" if channels == 1 else "rgb"
+    sizes = (height, width) if height and width else None
+    images = []
+    for file in files:
+        try:
+            image = keras.utils.load_img(file, color_mode=mode, target_size=sizes)
+        except Exception as error:  # Pillow raises many kinds
+            raise InputError(f"image {file} cannot be read: {describe(error)}") from error
+        images.append(keras.utils.img_to_array(image, dtype="uint8"))
+    if len({image.shape for image in images}) > 1:
+        raise InputError("the images differ in size, and the model doesn't say which it takes")
+    return np.stack(images)
+
+
+def class_number(text: str, class_names: Sequence[str]) -> int:
+    """A class by name or number.
+
+    Raises:
+        InputError: If there is none; names the nearest.
+    """
+    if text in class_names:
+        return list(class_names).index(text)
+    if text.isdecimal() and int(text) < len(class_names):
+        return int(text)
+    raise InputError(f"--target: no class {suggest(text, ['predicted', 'true', *class_names])}")
