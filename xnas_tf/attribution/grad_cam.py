@@ -34,11 +34,10 @@ class GradCAM(AttributionMethod):
 
     def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            values, calls = score.recorded()
+        values, calls = score.recorded()
         features = _chosen(calls, self.layer)
-        gradients = tape.gradient(values, features)
+        # Not a tape: it would trace the way back to the first layer, to no use.
+        gradients = tf.gradients(values, features)
         if any(gradient is None for gradient in gradients):
             raise NotApplicable(
                 f"{self.title}: no gradient reaches layer {self.layer!r} from the model's output"

@@ -66,7 +66,7 @@ def linear_output(model: keras.Model) -> Iterator[None]:
         finally:
             last.activation = activation
     else:
-        with _replaced_call(last, lambda inputs, *_, **__: inputs):
+        with replaced_call(last, lambda inputs, *_, **__: inputs):
             yield
 
 
@@ -88,12 +88,12 @@ def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
 
     with ExitStack() as replaced:
         for layer in all_layers(model):
-            replaced.enter_context(_replaced_call(layer, watch(layer)))
+            replaced.enter_context(replaced_call(layer, watch(layer)))
         yield calls
 
 
 @contextmanager
-def _replaced_call(layer: Any, call: Callable) -> Iterator[None]:
+def replaced_call(layer: Any, call: Callable) -> Iterator[None]:
     """Gives one layer a ``call`` of its own, past Keras' tracking of attributes."""
     before = vars(layer).get("call")
     object.__setattr__(layer, "call", call)

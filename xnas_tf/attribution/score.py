@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from xnas_tf.attribution.folding import folded_batch_norm
 from xnas_tf.attribution.models import Call, recorded_calls
 from xnas_tf.errors import InputError
 
@@ -43,7 +44,8 @@ class Score:
     def targets(self) -> tf.Tensor:
         """The target class of each image, (B,)."""
         if self._targets is None:
-            self._targets = _highest(self._outputs(self._inputs))
+            with folded_batch_norm(self._model):
+                self._targets = _highest(self._outputs(self._inputs))
         return self._targets
 
     def __call__(self, points: tf.Tensor) -> tf.Tensor:
@@ -52,7 +54,8 @@ class Score:
         count = tf.shape(points)[0] // tf.shape(inputs[self._position])[0]
         inputs = [tf.repeat(part, count, axis=0) for part in inputs]
         inputs[self._position] = points
-        outputs = self._outputs(tf.nest.pack_sequence_as(self._inputs, inputs))
+        with folded_batch_norm(self._model):
+            outputs = self._outputs(tf.nest.pack_sequence_as(self._inputs, inputs))
         return _chosen(outputs, tf.repeat(self.targets, count))
 
     def recorded(self) -> tuple[tf.Tensor, list[Call]]:

@@ -1,0 +1,206 @@
+"""Attributions of a network's own predictions: ours against tf-explain used as it comes.
+
+python benchmarks/attribution.py
+
+Five different NAS-Bench-201 networks (C=16, N=1) explain 1,000 MNIST images of mixed predicted
+classes, one network after the other, ours and tf-explain in turns within one process; whatever
+is traced for a network counts. tf-explain is used class by class through its static methods,
+and image by image through ``explain`` on the first 20 images, its time scaled up. Peak memory
+comes from a process of its own for each way, growth from one that explains 50 networks. Ends
+with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from xnas_tf.environment import set_defaults
+
+set_defaults()
+
+import keras  # noqa: E402
+import keras_tuner  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from tf_explain.core.grad_cam import GradCAM as TheirGradCAM  # noqa: E402
+from tf_explain.core.integrated_gradients import (  # noqa: E402
+    IntegratedGradients as TheirIntegratedGradients,
+)
+
+from benchmarks.memory import resident_mb  # noqa: E402
+from xnas_tf.attribution.grad_cam import GradCAM  # noqa: E402
+from xnas_tf.attribution.integrated_gradients import IntegratedGradients  # noqa: E402
+from xnas_tf.data import load_dataset  # noqa: E402
+from xnas_tf.spaces.cells import EDGES, OPERATIONS  # noqa: E402
+from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
+
+MODELS, IMAGES, STEPS, SINGLE, GROWTH = 5, 1000, 10, 20, 50
+LAYER = "final_relu"
+Way = Callable[[keras.Model, np.ndarray, np.ndarray], object]
+
+
+def make_model(seed: int, images: np.ndarray) -> keras.Model:
+    """A random network whose classifier's bias is set so that all classes are predicted."""
+    rng = np.random.default_rng(seed)
+    hp = keras_tuner.HyperParameters()
+    hp.values = {edge: str(rng.choice(OPERATIONS[1:])) for edge in EDGES}
+    keras.utils.set_random_seed(seed)
+    model = NASBench201((28, 28, 1), 10, 16, 1).build(hp)
+    classifier = model.get_layer("logits")
+    kernel, _ = classifier.get_weights()
+    features = keras.Model(model.input, classifier.input)(images[:200]).numpy()
+    scale = 10 / np.std(features @ kernel)
+    classifier.set_weights([scale * kernel, -scale * (features @ kernel).mean(axis=0)])
+    return model
+
+
+def grad_cam_by_class(model: keras.Model, images: np.ndarray, predicted: np.ndarray) -> None:
+    """tf-explain's static methods, a class at a time."""
+    for number in np.unique(predicted):
+        chosen = images[predicted == number]
+        found = TheirGradCAM.get_gradients_and_filters(model, chosen, LAYER, number, False)
+        TheirGradCAM.generate_ponderated_output(*found)
+
+
+def grad_cam_by_image(model: keras.Model, images: np.ndarray, predicted: np.ndarray) -> None:
+    """tf-explain's ``explain``, an image at a time."""
+    for image, number in zip(images[:SINGLE], predicted, strict=False):
+        TheirGradCAM().explain((image[None], None), model, number, LAYER, use_guided_grads=False)
+
+
+def gradients_by_class(model: keras.Model, images: np.ndarray, predicted: np.ndarray) -> None:
+    """tf-explain's static methods, a class at a time."""
+    for number in np.unique(predicted):
+        path = TheirIntegratedGradients.generate_interpolations(images[predicted == number], STEPS)
+        TheirIntegratedGradients.get_integrated_gradients(path, model, int(number), STEPS)
+
+
+def gradients_by_image(model: keras.Model, images: np.ndarray, predicted: np.ndarray) -> None:
+    """tf-explain's ``explain``, an image at a time."""
+    for image, number in zip(images[:SINGLE], predicted, strict=False):
+        TheirIntegratedGradients().explain((image[None], None), model, int(number), STEPS)
+
+
+WAYS: dict[str, Way] = {
+    "Grad-CAM, ours": lambda *given: GradCAM()(*given),
+    "Grad-CAM, by class": grad_cam_by_class,
+    "Grad-CAM, by image": grad_cam_by_image,
+    "integrated gradients, ours": lambda *given: IntegratedGradients(steps=STEPS)(*given),
+    "integrated gradients, by class": gradients_by_class,
+    "integrated gradients, by image": gradients_by_image,
+}
+
+
+def pass_seconds(model: keras.Model, images: np.ndarray) -> float:
+    """Seconds of one forward and backward pass to the images, already traced: the median of 3."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 28, 28, 1))])
+    def gradient(batch: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(batch)
+            highest = tf.reduce_max(model(batch, training=False), axis=1)
+        return tape.gradient(highest, batch)
+
+    gradient(images[:64])
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        for start in range(0, len(images), 64):
+            gradient(tf.constant(images[start : start + 64])).numpy()
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))
+
+
+def prepare(seed: int) -> tuple[keras.Model, np.ndarray, np.ndarray]:
+    """A network, the images, and the classes that it predicts for them."""
+    images = load_dataset("mnist5k").train.images[:IMAGES] / np.float32(255)
+    model = make_model(seed, images)
+    return model, images, np.argmax(model.predict(images, verbose=0, batch_size=100), axis=1)
+
+
+def measure_times() -> tuple[dict[str, float], float]:
+    """Mean seconds a network by way, and of the forward and backward pass."""
+    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    passes = []
+    for seed in range(MODELS):
+        model, images, predicted = prepare(seed)
+        classes = len(np.unique(predicted))
+        print(f"network {seed + 1} predicts {classes} classes", file=sys.stderr)
+        passes.append(pass_seconds(model, images))
+        for name, way in WAYS.items():
+            begin = time.perf_counter()
+            way(model, images, predicted)
+            scale = IMAGES / SINGLE if name.endswith("by image") else 1
+            times[name].append((time.perf_counter() - begin) * scale)
+        keras.backend.clear_session()
+    return {name: float(np.mean(each)) for name, each in times.items()}, float(np.mean(passes))
+
+
+def measure_memory(name: str) -> float:
+    """Peak memory in MB that five networks explained in one way add."""
+    before = peak = 0.0
+    for seed in range(MODELS):
+        model, images, predicted = prepare(seed)
+        before = before or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        WAYS[name](model, images, predicted)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        keras.backend.clear_session()
+    return peak - before
+
+
+def measure_growth() -> float:
+    """MB by which memory grows from the 10th network explained to the 50th."""
+    readings = []
+    for seed in range(GROWTH):
+        model, images, _ = prepare(seed)
+        for method in (GradCAM(), IntegratedGradients(steps=STEPS)):
+            method(model, images[:64])
+        del model
+        keras.backend.clear_session()
+        gc.collect()
+        readings.append(resident_mb())
+    return readings[-1] - readings[9]
+
+
+def _in_a_process(*words: str) -> float:
+    done = subprocess.run(
+        [sys.executable, __file__, *words], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Prints the tables and the figures."""
+    if sys.argv[1:2] == ["memory"]:
+        print(measure_memory(sys.argv[2]))
+        return
+    if sys.argv[1:] == ["growth"]:
+        print(measure_growth())
+        return
+    times, one_pass = measure_times()
+    memory = {name: _in_a_process("memory", name) for name in WAYS}
+    print(f"a network, {IMAGES} images: seconds, and peak memory added by {MODELS} networks")
+    for name, seconds in times.items():
+        print(f"{name:32} {seconds:8.2f} s {memory[name]:7.0f} MB")
+    print(f"{'one forward and backward pass':32} {one_pass:8.2f} s")
+    cam, gradients = "Grad-CAM, ", "integrated gradients, "
+    figures = {
+        "speedup_grad_cam": times[cam + "by class"] / times[cam + "ours"],
+        "speedup_grad_cam_per_image": times[cam + "by image"] / times[cam + "ours"],
+        "speedup_integrated_gradients": times[gradients + "by class"] / times[gradients + "ours"],
+        "speedup_integrated_gradients_per_image": times[gradients + "by image"]
+        / times[gradients + "ours"],
+        "integrated_gradients_over_limit": times[gradients + "ours"] / (STEPS * one_pass),
+        "memory_growth_mb": _in_a_process("growth"),
+    }
+    print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
