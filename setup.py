@@ -36,6 +36,7 @@ setup(
         "matplotlib>=3.8",
         "mlxtend>=0.23",
         "scikit-learn>=1.3",
+        "scipy>=1.11",
     ],
     extras_require={
         # Needs TensorFlow installed first and --no-build-isolation: see docs/installation.md.

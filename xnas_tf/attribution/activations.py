@@ -20,10 +20,10 @@ LAYERS = (keras.layers.Activation, keras.layers.ReLU) + tuple(
     for name in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose")
 )
 """Convolution and activation layers, as the XNAS paper takes them."""
-BATCH = 32
-"""Images at a time: bounds the memory, since all layers' outputs are held at once."""
-SKETCH = 64
-"""Numbers that an image's sketch has for each layer."""
+BATCH = 250
+"""Images at a time, as many as a plain prediction takes."""
+SAMPLE = 128
+"""Positions of a layer's output that are kept of each image."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class LayerActivations:
     Attributes:
         name: The layer's name.
         sums: Sums over the images of each class, (classes, D), float32.
-        sketches: A count sketch of each image's output, (N, at most 64), float32: inner
-            products of sketches are those of the outputs on average (Charikar, Chen &
-            Farach-Colton 2002), with a relative error of about sqrt(2 / 64).
+        samples: Each image's outputs at random positions, the same for all images,
+            (N, at most 128), float32. Scaled: their inner products are on average those of
+            the whole outputs.
     """
 
     name: str
     sums: np.ndarray
-    sketches: np.ndarray
+    samples: np.ndarray
 
 
 def class_activations(
@@ -52,8 +52,8 @@ def class_activations(
 ) -> tuple[list[LayerActivations], np.ndarray]:
     """Sums the outputs of all convolution and activation layers by class, in one pass.
 
-    The sums stay on the device from batch to batch; no image's activations are kept. A final
-    softmax is left out.
+    The sums stay on the device from batch to batch; of an image's activations only a small
+    sample is kept. A final softmax is left out.
 
     Args:
         model: A Keras image classifier of any kind.
@@ -71,15 +71,15 @@ def class_activations(
     traced, names = _trace(model, images, classes, groups is None, layers)
     given = np.zeros(len(images), np.int32) if groups is None else groups.astype(np.int32)
     totals: list[tf.Tensor] = []
-    sketches: list[list[np.ndarray]] = []
+    samples: list[list[np.ndarray]] = []
     outputs = []
     for start in range(0, max(len(images), 1), BATCH):
         rows = slice(start, start + BATCH)
-        output, sums, sketch = traced(tf.constant(images[rows]), tf.constant(given[rows]))
+        output, sums, sample = traced(tf.constant(images[rows]), tf.constant(given[rows]))
         totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
-        sketches.append([s.numpy() for s in sketch])
+        samples.append([s.numpy() for s in sample])
         outputs.append(output.numpy())
-    by_layer = [np.concatenate(parts) for parts in zip(*sketches, strict=True)]
+    by_layer = [np.concatenate(parts) for parts in zip(*samples, strict=True)]
     found = [
         LayerActivations(name, total.numpy(), rows)
         for name, total, rows in zip(names, totals, by_layer, strict=True)
@@ -90,7 +90,6 @@ def class_activations(
 def _trace(model, images, classes, predicted, layers):
     """The traced pass over one batch, and the names of its layers."""
     names: list[str] = []
-    signs: dict[int, tf.Tensor] = {}
 
     def one_batch(images: tf.Tensor, groups: tf.Tensor):
         with recorded_calls(model) as calls:
@@ -102,7 +101,7 @@ def _trace(model, images, classes, predicted, layers):
         names[:] = [layer.name for layer, _ in kept]
         flat = [tf.reshape(tf.cast(out, tf.float32), (-1, _size(out))) for _, out in kept]
         sums = [tf.matmul(members, each, transpose_a=True) for each in flat]
-        return outputs, sums, [_sketch(each, signs) for each in flat]
+        return outputs, sums, [_sampled(each) for each in flat]
 
     specs = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None,), tf.int32)
     with forgotten_custom_gradients():
@@ -129,15 +128,10 @@ def _size(outputs: tf.Tensor) -> int:
     return int(np.prod(outputs.shape[1:]))
 
 
-def _sketch(flat: tf.Tensor, signs: dict[int, tf.Tensor]) -> tf.Tensor:
-    """Random signs, then sums over stretches of equal length: (B, D) -> (B, at most 64)."""
+def _sampled(flat: tf.Tensor) -> tf.Tensor:
+    """Some positions of (B, D), scaled so that inner products keep their size on average."""
     size = flat.shape[1]
-    if size <= SKETCH:
+    if size <= SAMPLE:
         return flat
-    length = -(-size // SKETCH)
-    if size not in signs:
-        with tf.init_scope():  # one eager tensor for all layers of this size
-            drawn = np.random.default_rng(size).choice(np.float32([-1, 1]), size)
-            signs[size] = tf.constant(drawn)
-    padded = tf.pad(flat * signs[size], [(0, 0), (0, length * SKETCH - size)])
-    return tf.reduce_sum(tf.reshape(padded, (-1, SKETCH, length)), axis=2)
+    drawn = np.random.default_rng(size).choice(size, SAMPLE, replace=False)
+    return tf.gather(flat, np.sort(drawn), axis=1) * np.float32(np.sqrt(size / SAMPLE))

@@ -47,7 +47,7 @@ class Explainer:
         if isinstance(targets, str) and targets == "all":
             maps = [self._run(inputs, position, np.full(count, c)) for c in range(classes)]
             return np.stack(maps, axis=1)
-        return self._run(inputs, position, _checked(targets, count, classes))
+        return self._run(inputs, position, checked_targets(targets, count, classes))
 
     def _run(self, inputs: Any, position: int, targets: np.ndarray | None) -> np.ndarray:
         flat = tf.nest.flatten(inputs)
@@ -131,8 +131,12 @@ class Explainer:
         return max(2, int(shape[-1]))
 
 
-def _checked(targets: Any, count: int, classes: int) -> np.ndarray:
-    """Class numbers as (N,)."""
+def checked_targets(targets: Any, count: int, classes: int) -> np.ndarray:
+    """Targets other than words as class numbers, (N,).
+
+    Raises:
+        InputError: If they are no class numbers.
+    """
     numbers = np.asarray(targets)
     if not (np.issubdtype(numbers.dtype, np.integer) and numbers.shape in ((), (count,))):
         raise InputError(

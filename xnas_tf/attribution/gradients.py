@@ -77,7 +77,9 @@ def sum_over(
         part = some(tf.minimum(numbers, count - 1), inside)
         return i + 1, total + part * tf.cast(size, tf.float32)
 
-    return tf.while_loop(lambda i, _: i < rounds, step, [0, tf.zeros_like(like)])[1]
+    start = [0, tf.zeros_like(like)]
+    # one round at a time: several at once would hold several batches
+    return tf.while_loop(lambda i, _: i < rounds, step, start, parallel_iterations=1)[1]
 
 
 def over_channels(maps: tf.Tensor) -> tf.Tensor:

@@ -44,8 +44,7 @@ class Score:
     def targets(self) -> tf.Tensor:
         """The target class of each image, (B,)."""
         if self._targets is None:
-            with folded_batch_norm(self._model):
-                self._targets = _highest(self._outputs(self._inputs))
+            self._targets = _highest(self.outputs(self._inputs))
         return self._targets
 
     def __call__(self, points: tf.Tensor) -> tf.Tensor:
@@ -54,19 +53,23 @@ class Score:
         count = tf.shape(points)[0] // tf.shape(inputs[self._position])[0]
         inputs = [tf.repeat(part, count, axis=0) for part in inputs]
         inputs[self._position] = points
-        with folded_batch_norm(self._model):
-            outputs = self._outputs(tf.nest.pack_sequence_as(self._inputs, inputs))
+        outputs = self.outputs(tf.nest.pack_sequence_as(self._inputs, inputs))
         return _chosen(outputs, tf.repeat(self.targets, count))
 
     def recorded(self) -> tuple[tf.Tensor, list[Call]]:
         """Scores (B,) of the images themselves, and what each layer returned."""
         with recorded_calls(self._model) as calls:
-            outputs = self._outputs(self._inputs)
+            outputs = self._all_outputs(self._inputs)
         if self._targets is None:
             self._targets = _highest(outputs)
         return _chosen(outputs, self._targets), calls
 
-    def _outputs(self, inputs: Any) -> tf.Tensor:
+    def outputs(self, inputs: Any) -> tf.Tensor:
+        """All outputs, (B, classes), for inputs nested as the model takes them."""
+        with folded_batch_norm(self._model):
+            return self._all_outputs(inputs)
+
+    def _all_outputs(self, inputs: Any) -> tf.Tensor:
         outputs = tf.nest.flatten(self._model(inputs, training=False))
         if len(outputs) != 1 or outputs[0].shape.rank != 2:
             shapes = ", ".join(str(tuple(o.shape)) for o in outputs)

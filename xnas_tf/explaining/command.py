@@ -77,7 +77,7 @@ def explain_request(
     elif target != "predicted":
         target = class_number(target, names)
     shown = images.astype("float32") if request.raw else images
-    found = explain(subject.model, shown, methods, target, labels, names, tell)
+    found = explain(subject.model, shown, methods, target, labels, names, True, tell)
     return found, found.save(out, subject.name)
 
 

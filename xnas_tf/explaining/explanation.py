@@ -14,6 +14,7 @@ from xnas_tf.attribution.base import AttributionMethod, Targets
 from xnas_tf.attribution.models import final_activation
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.explaining.quality import quality_of
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
 
@@ -68,6 +69,7 @@ def explain(
     targets: Targets = "predicted",
     labels: np.ndarray | None = None,
     class_names: Sequence[str] | None = None,
+    measured: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Explanation:
     """Explains a model's output on images, with each method that applies to this model.
@@ -80,6 +82,7 @@ def explain(
         targets: ``"predicted"``, a class number, or one for each image, (N,).
         labels: The true class of each image, (N,), where it is known.
         class_names: The classes; their numbers if None.
+        measured: Whether the maps' quality is measured too, which takes longer.
         tell: Is told which method is at work.
 
     Raises:
@@ -100,6 +103,9 @@ def explain(
             found.maps[method] = method(model, inputs, targets)
         except NotApplicable as error:
             found.failures[method.title] = str(error)
+            continue
+        if measured:
+            found.quality[method] = quality_of(model, inputs, method, found.maps[method], each)
     if not found.maps:
         raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
     return found

@@ -10,5 +10,13 @@ OBJECTIVES = Registry(
         "parameters": "xnas_tf.objectives.cost:Parameters",
         "flops": "xnas_tf.objectives.cost:Flops",
         "introspectability": "xnas_tf.objectives.introspectability:Introspectability",
+        "completeness_error": "xnas_tf.objectives.attribution_quality:CompletenessError",
+        "deletion": "xnas_tf.objectives.attribution_quality:Deletion",
+        "insertion": "xnas_tf.objectives.attribution_quality:Insertion",
+        "sensitivity_n": "xnas_tf.objectives.attribution_quality:SensitivityN",
+        "infidelity": "xnas_tf.objectives.attribution_quality:Infidelity",
+        "max_sensitivity": "xnas_tf.objectives.attribution_quality:MaxSensitivity",
+        "randomization": "xnas_tf.objectives.attribution_quality:Randomization",
+        "sparseness": "xnas_tf.objectives.attribution_quality:Sparseness",
     },
 )

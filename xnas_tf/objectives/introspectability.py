@@ -33,7 +33,7 @@ class Layer:
     Attributes:
         name: The source's or layer's name.
         sums: Sums over this rank's images of each class, (classes, D).
-        rows: This rank's images, (N, d): as they are, or sketches of them.
+        rows: This rank's images, (N, d): all of them, or samples.
     """
 
     name: str
@@ -153,7 +153,7 @@ class Introspectability(Objective):
             found, _ = class_activations(
                 subject.model, images, subject.classes, groups, self.layers
             )
-            return [Layer(each.name, each.sums, each.sketches) for each in found]
+            return [Layer(each.name, each.sums, each.samples) for each in found]
         from xnas_tf.data.preprocessing import to_model_input
 
         method = ATTRIBUTIONS.get(source)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xnas_tf.candidate import Candidate
+from xnas_tf.explaining.quality import MORE_IS_BETTER
 from xnas_tf.run.directory import Run
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def explanation_tables(explanation: Explanation) -> list[Table]:
     quality = Table(box=box.SIMPLE_HEAD, title="quality of the explanations, means")
     quality.add_column("method")
     for name in figures:
-        quality.add_column(name, justify="right")
+        quality.add_column(f"{name} {'↑' if name in MORE_IS_BETTER else '↓'}", justify="right")
     for method, found in explanation.quality.items():
         means = (f"{found[name].mean():.4f}" if name in found else "" for name in figures)
         quality.add_row(method.title, *means)

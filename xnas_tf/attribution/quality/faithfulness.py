@@ -66,7 +66,7 @@ def sensitivity_n(
     masks = rng.permuted(chosen, axis=1).reshape(subsets, height, width)
     scores = Scores(model, images, targets, output)
     # The remaining score, not its fall: its size tells rounding from change.
-    return -pearson(_sums(maps, masks), _remaining(scores, images, masks, baseline))
+    return pearson(-_sums(maps, masks), _remaining(scores, images, masks, baseline))
 
 
 def infidelity(

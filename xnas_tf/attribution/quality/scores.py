@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from xnas_tf.attribution.base import AttributionMethod, Targets
 from xnas_tf.attribution.baselines import BaselineName, baseline_of
-from xnas_tf.attribution.explainer import _checked, explainer_of
+from xnas_tf.attribution.explainer import checked_targets, explainer_of
 from xnas_tf.attribution.models import final_activation
 from xnas_tf.attribution.score import Score
 from xnas_tf.errors import InputError
@@ -25,11 +25,12 @@ BATCH = 64
 class _Outputs(AttributionMethod):
     """All outputs, (B, classes), in place of a map: batched and traced as any method is."""
 
+    name: ClassVar[str] = "outputs"
     title: ClassVar[str] = "outputs"
 
     def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
-        return score._outputs(images)
+        return score.outputs(images)
 
 
 class Scores:
@@ -68,7 +69,9 @@ class Scores:
         if isinstance(targets, str):
             self.targets = outputs.argmax(axis=1)
         else:
-            self.targets = _checked(targets, *outputs.shape) if len(images) else np.zeros(0, int)
+            self.targets = (
+                checked_targets(targets, *outputs.shape) if len(images) else np.zeros(0, int)
+            )
         self.unchanged = outputs[np.arange(len(images)), self.targets].astype(np.float64)
 
     def __call__(self, count: int, copies: Callable[[slice], np.ndarray]) -> np.ndarray:
@@ -127,9 +130,13 @@ def checked_images(images: Any, maps: Any = None) -> np.ndarray:
     Raises:
         InputError: If they aren't one array (N, H, W[, C]), or maps aren't (N, H, W).
     """
-    if isinstance(images, (list, tuple, dict)) or np.ndim(images) not in (3, 4):
-        given = type(images).__name__ if isinstance(images, dict) else np.shape(images)
-        raise InputError(f"given images: {given}; allowed: one array (N, H, W) or (N, H, W, C)")
+    several = isinstance(images, (list, tuple, dict))
+    if several or np.ndim(images) not in (3, 4):
+        given = f"a {type(images).__name__}" if several else f"of the shape {np.shape(images)}"
+        raise InputError(
+            f"the images are {given}; allowed: one array (N, H, W) or (N, H, W, C); models with "
+            "several inputs cannot be measured"
+        )
     if maps is not None and np.shape(maps) != np.shape(images)[:3]:
         raise InputError(
             f"the maps have the shape {np.shape(maps)}; allowed for images of the shape "

@@ -1,0 +1,128 @@
+"""Introspectability by activations: ours against activations stored and concatenated.
+
+python benchmarks/introspectability.py
+
+A NAS-Bench-201 network (C=16, N=1) and all 5,000 MNIST images. The straightforward way runs the
+network image by image in batches, concatenates every image's activations in numpy and averages
+by class; it is measured on 1,000 images, which already fill gigabytes, and its time scaled up.
+Ours gives the predictions too, so it is also compared with a plain forward pass that gives
+nothing else. All are measured in turns, tracing included; peak memory comes from processes of
+their own. Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from xnas_tf.environment import set_defaults
+
+set_defaults()
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+
+from benchmarks.attribution import make_model  # noqa: E402
+from xnas_tf.attribution.activations import LAYERS, class_activations  # noqa: E402
+from xnas_tf.data import load_dataset  # noqa: E402
+from xnas_tf.evaluation.prediction import Predictor  # noqa: E402
+from xnas_tf.objectives.class_distance import combined_gram, distance_of  # noqa: E402
+
+CLASSES, STORED, ROUNDS = 10, 1000, 3
+
+
+def ours(model: keras.Model, images: np.ndarray) -> float:
+    """Class sums gathered layer by layer during one pass."""
+    layers, outputs = class_activations(model, images, CLASSES)
+    counts = np.bincount(outputs.argmax(axis=1), minlength=CLASSES)
+    wide = [layer.sums.astype(np.float64) for layer in layers]
+    return distance_of(combined_gram([s @ s.T for s in wide], counts, "none"), counts)
+
+
+def stored(model: keras.Model, images: np.ndarray) -> float:
+    """Every image's activations, concatenated, kept and averaged by class."""
+    kept = [layer for layer in model.layers[:-1] if isinstance(layer, LAYERS)]
+    view = keras.Model(model.inputs, [*(layer.output for layer in kept), model.output])
+    rows, predicted = [], []
+    for start in range(0, len(images), 100):
+        *layers, output = view.predict_on_batch(images[start : start + 100] / np.float32(255))
+        for i in range(len(output)):
+            rows.append(np.concatenate([layer[i].ravel() for layer in layers]))
+            predicted.append(int(output[i].argmax()))
+    everything, groups = np.stack(rows), np.array(predicted)
+    means = [everything[groups == c].mean(axis=0) for c in np.unique(groups)]
+    pairs = [(a, b) for i, a in enumerate(means) for b in means[i + 1 :]]
+    cosines = [float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for a, b in pairs]
+    return float(np.mean([1 - cosine for cosine in cosines]))
+
+
+def forward(model: keras.Model, images: np.ndarray) -> float:
+    """A plain forward pass: predictions and nothing else."""
+    return float(Predictor(model)(images)[0, 0])
+
+
+WAYS: dict[str, Callable[[keras.Model, np.ndarray], float]] = {
+    "ours": ours,
+    "stored": stored,
+    "forward": forward,
+}
+
+
+def prepare() -> tuple[keras.Model, np.ndarray]:
+    """The network and the images."""
+    data = load_dataset("mnist5k")
+    parts = (data.train, data.validation, data.test)
+    images = np.concatenate([part.images for part in parts])
+    return make_model(0, images[:200] / np.float32(255)), images
+
+
+def measure_times() -> dict[str, float]:
+    """Median seconds for all images by way."""
+    model, images = prepare()
+    some = images[:STORED]
+    print(f"the same value: {ours(model, some):.6f} ours, {stored(model, some):.6f} stored")
+    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    for _ in range(ROUNDS):
+        for name, way in WAYS.items():
+            chosen = some if name == "stored" else images
+            begin = time.perf_counter()
+            way(model, chosen)
+            times[name].append((time.perf_counter() - begin) * len(images) / len(chosen))
+    return {name: float(np.median(each)) for name, each in times.items()}
+
+
+def measure_memory(name: str) -> float:
+    """Peak memory in MB that one way adds to the network and the images."""
+    model, images = prepare()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    WAYS[name](model, images[:STORED] if name == "stored" else images)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+
+
+def main() -> None:
+    """Prints the table and the figures."""
+    if sys.argv[1:2] == ["memory"]:
+        print(measure_memory(sys.argv[2]))
+        return
+    times = measure_times()
+    memory = {}
+    for name in WAYS:
+        words = [sys.executable, __file__, "memory", name]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        memory[name] = float(done.stdout.splitlines()[-1])
+        extent = f" (memory: {STORED} images)" if name == "stored" else ""
+        print(f"{name:10} {times[name]:8.2f} s {memory[name]:8.0f} MB{extent}")
+    figures = {
+        "speedup": round(times["stored"] / times["ours"], 2),
+        "over_forward_pass": round(times["ours"] / times["forward"], 2),
+        "extra_memory_mb": round(memory["ours"] - memory["forward"]),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
