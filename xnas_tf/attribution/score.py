@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from xnas_tf.attribution.folding import folded_batch_norm
-from xnas_tf.attribution.models import Call, recorded_calls
+from xnas_tf.attribution.models import Call, final_activation, recorded_calls
 from xnas_tf.errors import InputError
 
 
@@ -69,18 +69,30 @@ class Score:
         with folded_batch_norm(self._model):
             return self._all_outputs(inputs)
 
+    def probabilities(self, inputs: Any) -> tf.Tensor:
+        """Class probabilities, (B, classes), whatever the model ends in; traced as it is."""
+        with folded_batch_norm(self._model):
+            outputs = self._only_output(inputs)
+        single = outputs.shape[1] == 1
+        if final_activation(self._model) is None:
+            outputs = tf.sigmoid(outputs) if single else tf.nn.softmax(outputs)
+        return tf.concat([1 - outputs, outputs], axis=1) if single else outputs
+
     def _all_outputs(self, inputs: Any) -> tf.Tensor:
+        only = self._only_output(inputs)
+        if only.shape[1] != 1:
+            return only
+        other = 1 - only if self._probabilities else -only
+        return tf.concat([other, only], axis=1)
+
+    def _only_output(self, inputs: Any) -> tf.Tensor:
         outputs = tf.nest.flatten(self._model(inputs, training=False))
         if len(outputs) != 1 or outputs[0].shape.rank != 2:
             shapes = ", ".join(str(tuple(o.shape)) for o in outputs)
             raise InputError(
                 f"the model's outputs have the shapes {shapes}; allowed: one output (N, classes)"
             )
-        (only,) = outputs
-        if only.shape[1] != 1:
-            return only
-        other = 1 - only if self._probabilities else -only
-        return tf.concat([other, only], axis=1)
+        return outputs[0]
 
 
 def _highest(outputs: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod, Targets
-from xnas_tf.attribution.models import final_activation
+from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explaining.quality import quality_of
@@ -91,7 +91,7 @@ def explain(
     chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
     images = np.asarray(images)
     inputs = to_model_input(images).numpy() if images.dtype == np.uint8 else images
-    probabilities = _probabilities(model, inputs)
+    probabilities = probabilities_of(model, inputs)
     if isinstance(targets, str) and targets == "predicted":
         targets = probabilities.argmax(axis=1)
     names = class_names or [str(c) for c in range(probabilities.shape[1])]
@@ -109,19 +109,3 @@ def explain(
     if not found.maps:
         raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
     return found
-
-
-def _probabilities(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
-    """Class probabilities (N, classes), whatever the model ends in."""
-    outputs = np.asarray(model.predict(inputs, verbose=0))
-    if outputs.ndim != 2:
-        raise InputError(
-            f"the model's outputs have the shape {outputs.shape}; allowed: (N, classes)"
-        )
-    if outputs.shape[1] == 1:
-        positive = outputs if final_activation(model) else 1 / (1 + np.exp(-outputs))
-        return np.concatenate([1 - positive, positive], axis=1)
-    if final_activation(model):
-        return outputs
-    odds = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from xnas_tf.attribution.base import Targets
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
+from xnas_tf.attribution.outputs import Outputs
 from xnas_tf.attribution.quality.scores import Scores, baselines_of, checked_images
 from xnas_tf.attribution.quality.statistics import Errors, share_of_larger
 
@@ -35,7 +36,7 @@ def completeness_error(
         InputError: If the images or targets don't fit the model.
     """
     images, method = checked_images(images), method or IntegratedGradients()
-    scores = Scores(model, images, targets, method.output)
+    scores = Scores(model, images, targets, Outputs(output=method.output))
     baselines = baselines_of(method.baseline, images, method.seed)
     changes = scores.unchanged - scores(1, lambda rows: baselines[rows, None])[:, 0]
     sums = method(model, images, scores.targets).sum(axis=(1, 2), dtype=np.float64)

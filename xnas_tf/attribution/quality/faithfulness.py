@@ -11,6 +11,7 @@ import numpy as np
 
 from xnas_tf.attribution.base import Targets
 from xnas_tf.attribution.baselines import BaselineName
+from xnas_tf.attribution.outputs import Outputs
 from xnas_tf.attribution.quality.scores import (
     Output,
     Scores,
@@ -64,7 +65,7 @@ def sensitivity_n(
         raise InputError(f"n is {n}; allowed: 1 to {height * width}, the number of pixels")
     chosen = np.tile(np.arange(height * width) < n, (subsets, 1))
     masks = rng.permuted(chosen, axis=1).reshape(subsets, height, width)
-    scores = Scores(model, images, targets, output)
+    scores = Scores(model, images, targets, Outputs(output=output))
     # The remaining score, not its fall: its size tells rounding from change.
     return pearson(-_sums(maps, masks), _remaining(scores, images, masks, baseline))
 
@@ -108,7 +109,7 @@ def infidelity(
     """
     images = checked_images(images, maps)
     masks = _squares(*images.shape[1:3], perturbations, rng)
-    scores = Scores(model, images, targets, output)
+    scores = Scores(model, images, targets, Outputs(output=output))
     falls = scores.unchanged[:, None] - _remaining(scores, images, masks, baseline)
     sums = _sums(maps, masks)
     errors = np.mean((sums - falls) ** 2, axis=1)

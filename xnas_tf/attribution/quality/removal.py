@@ -8,11 +8,11 @@ import numpy as np
 from xnas_tf.attribution.base import Targets
 from xnas_tf.attribution.baselines import BaselineName
 from xnas_tf.attribution.quality.scores import (
+    PROBABILITIES,
     Scores,
     baselines_of,
     checked_images,
     replaced,
-    with_probabilities,
 )
 from xnas_tf.errors import InputError
 
@@ -84,7 +84,7 @@ def deletion_curves(
         InputError: If images, maps or targets don't fit, or there is no step.
     """
     images = checked_images(images, maps)
-    scores = Scores(with_probabilities(model), images, targets, "probabilities")
+    scores = Scores(model, images, targets, PROBABILITIES)
     return _curves(scores, images, baselines_of(baseline, images), maps, steps)
 
 
@@ -102,7 +102,7 @@ def insertion_curves(
     See ``deletion_curves``; these run from the baseline alone to the whole image.
     """
     images = checked_images(images, maps)
-    scores = Scores(with_probabilities(model), images, targets, "probabilities")
+    scores = Scores(model, images, targets, PROBABILITIES)
     return _curves(scores, baselines_of(baseline, images), images, maps, steps)
 
 

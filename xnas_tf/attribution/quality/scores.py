@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.attribution.base import AttributionMethod, Targets
+from xnas_tf.attribution.base import Targets
 from xnas_tf.attribution.baselines import BaselineName, baseline_of
 from xnas_tf.attribution.explainer import checked_targets, explainer_of
-from xnas_tf.attribution.models import final_activation
-from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.outputs import Outputs, Probabilities
 from xnas_tf.errors import InputError
 
 Output = Literal["logits", "probabilities"]
 """Which score is meant; see ``AttributionMethod.output``."""
-BATCH = 64
-"""Changed images that go through the network at a time."""
-
-
-class _Outputs(AttributionMethod):
-    """All outputs, (B, classes), in place of a map: batched and traced as any method is."""
-
-    name: ClassVar[str] = "outputs"
-    title: ClassVar[str] = "outputs"
-
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
-        """See ``AttributionMethod.attribute``."""
-        return score.outputs(images)
+LOGITS = Outputs()
+PROBABILITIES = Probabilities(output="probabilities")
 
 
 class Scores:
@@ -39,10 +27,10 @@ class Scores:
     The network is traced once a model, however many images and copies there are.
 
     Args:
-        model: A Keras classifier, or a function called like one.
+        model: A Keras classifier.
         images: (N, H, W[, C]), float32, in the model's range.
         targets: See ``Targets``, without ``"all"``.
-        output: Which output; logits leave out a final softmax or sigmoid.
+        outputs: Which outputs.
 
     Attributes:
         targets: The target class of each image, (N,), int.
@@ -54,25 +42,25 @@ class Scores:
 
     def __init__(
         self,
-        model: keras.Model | Callable[..., Any],
+        model: keras.Model,
         images: np.ndarray,
         targets: Targets = "predicted",
-        output: Output = "logits",
+        outputs: Outputs = LOGITS,
     ) -> None:
         if isinstance(targets, str) and targets != "predicted":
             raise InputError(
                 f"targets are {targets!r}; allowed: 'predicted', a class number, or a class "
                 "number for each image"
             )
-        self._explainer = explainer_of(model, _Outputs(output=output, batch=BATCH))
-        outputs = self._explainer(images) if len(images) else np.zeros((0, 1))
+        self._explainer = explainer_of(model, outputs)
+        found = self._explainer(images) if len(images) else np.zeros((0, 1))
         if isinstance(targets, str):
-            self.targets = outputs.argmax(axis=1)
+            self.targets = found.argmax(axis=1)
         else:
             self.targets = (
-                checked_targets(targets, *outputs.shape) if len(images) else np.zeros(0, int)
+                checked_targets(targets, *found.shape) if len(images) else np.zeros(0, int)
             )
-        self.unchanged = outputs[np.arange(len(images)), self.targets].astype(np.float64)
+        self.unchanged = found[np.arange(len(images)), self.targets].astype(np.float64)
 
     def __call__(self, count: int, copies: Callable[[slice], np.ndarray]) -> np.ndarray:
         """Scores (N, count), float64, of ``count`` changed copies of each image.
@@ -83,7 +71,7 @@ class Scores:
                 as many images at a time as fill a batch, at least one.
         """
         found = np.empty((len(self.targets), count))
-        size = max(1, BATCH // count)
+        size = max(1, LOGITS.batch // count)
         for start in range(0, len(found), size):
             rows = slice(start, start + size)
             points = copies(rows)
@@ -91,17 +79,6 @@ class Scores:
             outputs = outputs.reshape(*points.shape[:2], -1)
             found[rows] = np.take_along_axis(outputs, self.targets[rows, None, None], 2)[..., 0]
         return found
-
-
-def with_probabilities(model: keras.Model) -> keras.Model | Callable[..., Any]:
-    """The model where it ends in probabilities; else a function that appends what makes them."""
-    if final_activation(model):
-        return model
-
-    def ending(outputs: tf.Tensor) -> tf.Tensor:
-        return tf.sigmoid(outputs) if outputs.shape[-1] == 1 else tf.nn.softmax(outputs)
-
-    return lambda images, training: tf.nest.map_structure(ending, model(images, training=training))
 
 
 def replaced(images: np.ndarray, others: np.ndarray, masks: np.ndarray) -> np.ndarray:
