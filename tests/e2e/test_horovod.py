@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -23,9 +24,39 @@ def build(hp):
 """
 
 
-def horovodrun(*words, cwd):
+SCORE = """
+import sys
+import keras, numpy as np
+import xnas_tf.distributed
+from xnas_tf.config import load_config
+from xnas_tf.data import load_dataset
+from xnas_tf.objectives.base import Subject
+from xnas_tf.objectives.introspectability import Introspectability
+config = load_config(overrides=["dataset=digits"])
+ranks = xnas_tf.distributed.start(config.distributed, True)
+part = load_dataset("digits").validation
+keras.utils.set_random_seed(1)
+inputs = keras.Input((8, 8, 1))
+x = keras.layers.Conv2D(6, 3, activation="relu")(inputs)
+x = keras.layers.Conv2D(20, 3, activation="relu")(x)
+model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+mine = slice(ranks.rank, None, ranks.size)
+images, labels = part.images[mine], part.labels[mine]
+probabilities = np.asarray(model(images / np.float32(255)))
+names = tuple("0123456789")
+sources = ["activations", "grad_cam", "integrated_gradients"]
+for group_by in ("predicted", "true"):
+    objective = Introspectability(sources=sources, images=201, group_by=group_by)
+    subject = Subject(model, ranks, names, images, labels, probabilities)
+    score = objective.score(subject)
+    if ranks.rank == 0:
+        print("score", score.value, *(score.metrics[k] for k in sorted(score.metrics)))
+"""
+
+
+def horovodrun(*words, cwd, program=BIN / "xnas-tf"):
     done = subprocess.run(
-        [str(BIN / "horovodrun"), "-np", "2", str(BIN / "xnas-tf"), *map(str, words)],
+        [str(BIN / "horovodrun"), "-np", "2", *map(str, (program, *words))],
         cwd=cwd,
         env=environment(),
         capture_output=True,
@@ -59,6 +90,19 @@ def test_two_ranks_find_what_one_finds_without_batch_norm(tmp_path):
             assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
         for name in first.objectives:
             assert first.objectives[name] == pytest.approx(second.objectives[name], abs=1e-4)
+
+
+def test_two_ranks_score_introspectability_as_one_does(tmp_path):
+    (tmp_path / "score.py").write_text(SCORE)
+    words = [sys.executable, str(tmp_path / "score.py")]
+    alone = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    together = horovodrun(words[1], cwd=tmp_path, program=words[0])
+    found = []
+    for text in (alone.stdout, together.stdout):
+        lines = [line.split("score ")[1] for line in text.splitlines() if "score " in line]
+        assert len(lines) == 2
+        found.append([float(number) for line in lines for number in line.split()])
+    assert found[1] == pytest.approx(found[0], abs=1e-5)
 
 
 def test_rank_0_alone_writes_the_same_record(finished, tmp_path):
