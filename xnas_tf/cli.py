@@ -240,7 +240,7 @@ def doctor() -> None:
 def _print_explanation(explanation: Any) -> None:
     from rich.console import Console
 
-    from xnas_tf.report.tables import explanation_tables
+    from xnas_tf.report.explanations import explanation_tables
 
     for table in explanation_tables(explanation):
         Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -192,7 +192,8 @@ class Evaluator:
             outcome.reason = "; ".join(filter(None, [outcome.reason, score.reason]))
             target = outcome.objectives if measure.name in chosen else outcome.metrics
             target[measure.name] = score.value
-            outcome.metrics.update(score.metrics)
+            figures = score.metrics.items()
+            outcome.metrics.update({k: v for k, v in figures if math.isfinite(v)})
 
     def _broken_limits(self, outcome: Outcome) -> str:
         known = {**outcome.metrics, **outcome.objectives}
