@@ -37,6 +37,7 @@ setup(
         "mlxtend>=0.23",
         "scikit-learn>=1.3",
         "scipy>=1.11",
+        "threadpoolctl>=3",
     ],
     extras_require={
         # Needs TensorFlow installed first and --no-build-isolation: see docs/installation.md.

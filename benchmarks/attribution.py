@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import gc
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -33,7 +32,7 @@ from tf_explain.core.integrated_gradients import (  # noqa: E402
     IntegratedGradients as TheirIntegratedGradients,
 )
 
-from benchmarks.memory import resident_mb  # noqa: E402
+from benchmarks.memory import forget_peak, peak_mb, resident_mb  # noqa: E402
 from xnas_tf.attribution.grad_cam import GradCAM  # noqa: E402
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients  # noqa: E402
 from xnas_tf.data import load_dataset  # noqa: E402
@@ -144,14 +143,15 @@ def measure_times() -> tuple[dict[str, float], float]:
 
 def measure_memory(name: str) -> float:
     """Peak memory in MB that five networks explained in one way add."""
-    before = peak = 0.0
+    before = added = 0.0
     for seed in range(MODELS):
         model, images, predicted = prepare(seed)
-        before = before or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        start = forget_peak()
+        before = before or start
         WAYS[name](model, images, predicted)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        added = max(added, peak_mb() - before)
         keras.backend.clear_session()
-    return peak - before
+    return added
 
 
 def measure_growth() -> float:

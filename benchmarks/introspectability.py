@@ -5,15 +5,14 @@ python benchmarks/introspectability.py
 A NAS-Bench-201 network (C=16, N=1) and all 5,000 MNIST images. The straightforward way runs the
 network image by image in batches, concatenates every image's activations in numpy and averages
 by class; it is measured on 1,000 images, which already fill gigabytes, and its time scaled up.
-Ours gives the predictions too, so it is also compared with a plain forward pass that gives
-nothing else. All are measured in turns, tracing included; peak memory comes from processes of
-their own. Ends with one line of JSON.
+Ours is the objective that a search measures, standard error included; it is compared with a
+plain forward pass over the same images too. All are measured in turns, tracing included; peak
+memory comes from processes of their own. Ends with one line of JSON.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -27,80 +26,91 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks.attribution import make_model  # noqa: E402
-from xnas_tf.attribution.activations import LAYERS, class_activations  # noqa: E402
-from xnas_tf.data import load_dataset  # noqa: E402
+from benchmarks.memory import forget_peak, peak_mb  # noqa: E402
+from xnas_tf.attribution.activations import LAYERS  # noqa: E402
+from xnas_tf.data import Part, load_dataset  # noqa: E402
+from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.evaluation.prediction import Predictor  # noqa: E402
-from xnas_tf.objectives.class_distance import combined_gram, distance_of  # noqa: E402
+from xnas_tf.objectives.base import Subject  # noqa: E402
+from xnas_tf.objectives.introspectability import Introspectability  # noqa: E402
 
 CLASSES, STORED, ROUNDS = 10, 1000, 3
 
 
-def ours(model: keras.Model, images: np.ndarray) -> float:
-    """Class sums gathered layer by layer during one pass."""
-    layers, outputs = class_activations(model, images, CLASSES)
-    counts = np.bincount(outputs.argmax(axis=1), minlength=CLASSES)
-    wide = [layer.sums.astype(np.float64) for layer in layers]
-    return distance_of(combined_gram([s @ s.T for s in wide], counts, "none"), counts)
+def ours(model: keras.Model, images: np.ndarray, probabilities: np.ndarray) -> float:
+    """The objective as a search takes it, its standard error included."""
+    objective = Introspectability(sources=["activations"], images=len(images))
+    labels = np.zeros(len(images), np.int32)
+    names = tuple(map(str, range(CLASSES)))
+    subject = Subject(model, SingleProcess(), names, images, labels, probabilities)
+    return objective.score(subject).value
 
 
-def stored(model: keras.Model, images: np.ndarray) -> float:
+def stored(model: keras.Model, images: np.ndarray, probabilities: np.ndarray) -> float:
     """Every image's activations, concatenated, kept and averaged by class."""
     kept = [layer for layer in model.layers[:-1] if isinstance(layer, LAYERS)]
-    view = keras.Model(model.inputs, [*(layer.output for layer in kept), model.output])
-    rows, predicted = [], []
+    view = keras.Model(model.inputs, [layer.output for layer in kept])
+    rows = []
     for start in range(0, len(images), 100):
-        *layers, output = view.predict_on_batch(images[start : start + 100] / np.float32(255))
-        for i in range(len(output)):
+        layers = view.predict_on_batch(images[start : start + 100] / np.float32(255))
+        for i in range(len(layers[0])):
             rows.append(np.concatenate([layer[i].ravel() for layer in layers]))
-            predicted.append(int(output[i].argmax()))
-    everything, groups = np.stack(rows), np.array(predicted)
+    everything, groups = np.stack(rows), probabilities.argmax(axis=1)
     means = [everything[groups == c].mean(axis=0) for c in np.unique(groups)]
     pairs = [(a, b) for i, a in enumerate(means) for b in means[i + 1 :]]
     cosines = [float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for a, b in pairs]
     return float(np.mean([1 - cosine for cosine in cosines]))
 
 
-def forward(model: keras.Model, images: np.ndarray) -> float:
+def forward(model: keras.Model, images: np.ndarray, probabilities: np.ndarray) -> float:
     """A plain forward pass: predictions and nothing else."""
     return float(Predictor(model)(images)[0, 0])
 
 
-WAYS: dict[str, Callable[[keras.Model, np.ndarray], float]] = {
+WAYS: dict[str, Callable[[keras.Model, np.ndarray, np.ndarray], float]] = {
     "ours": ours,
     "stored": stored,
     "forward": forward,
 }
 
 
-def prepare() -> tuple[keras.Model, np.ndarray]:
-    """The network and the images."""
+def prepare() -> tuple[keras.Model, np.ndarray, np.ndarray]:
+    """The network, the images, and its predictions for them."""
+    images = np.concatenate([part.images for part in _parts()])
+    model = make_model(0, images[:200] / np.float32(255))
+    return model, images, Predictor(model)(images)
+
+
+def _parts() -> list[Part]:
     data = load_dataset("mnist5k")
-    parts = (data.train, data.validation, data.test)
-    images = np.concatenate([part.images for part in parts])
-    return make_model(0, images[:200] / np.float32(255)), images
+    return [data.train, data.validation, data.test]
 
 
 def measure_times() -> dict[str, float]:
     """Median seconds for all images by way."""
-    model, images = prepare()
-    some = images[:STORED]
-    print(f"the same value: {ours(model, some):.6f} ours, {stored(model, some):.6f} stored")
+    model, *everything = prepare()
+    some = [each[:STORED] for each in everything]
+    print(f"the same value: {ours(model, *some):.6f} ours, {stored(model, *some):.6f} stored")
     times: dict[str, list[float]] = {name: [] for name in WAYS}
     for _ in range(ROUNDS):
         for name, way in WAYS.items():
-            chosen = some if name == "stored" else images
+            chosen = some if name == "stored" else everything
             begin = time.perf_counter()
-            way(model, chosen)
-            times[name].append((time.perf_counter() - begin) * len(images) / len(chosen))
+            way(model, *chosen)
+            scale = len(everything[0]) / len(chosen[0])
+            times[name].append((time.perf_counter() - begin) * scale)
     return {name: float(np.median(each)) for name, each in times.items()}
 
 
 def measure_memory(name: str) -> float:
     """Peak memory in MB that one way adds to the network and the images."""
-    model, images = prepare()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    WAYS[name](model, images[:STORED] if name == "stored" else images)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    images = np.concatenate([p.images for p in _parts()])
+    model = make_model(0, images[:200] / np.float32(255))
+    probabilities = np.eye(CLASSES, dtype=np.float32)[np.arange(len(images)) % CLASSES]
+    before = forget_peak()
+    count = STORED if name == "stored" else len(images)
+    WAYS[name](model, images[:count], probabilities[:count])
+    return peak_mb() - before
 
 
 def main() -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
+from xnas_tf.folders import new_folder
 from xnas_tf.run.directory import Run
 
 if TYPE_CHECKING:
@@ -56,22 +55,12 @@ def export(run: Run, candidates: Sequence[int] = (), out: str | Path | None = No
 
 
 def _export_one(run: Run, candidate: Candidate, dataset: dict[str, Any], folder: Path) -> None:
-    """Writes next to the place and renames, so that a kill leaves no half export."""
     model = candidate.load_model()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".export-", dir=folder.parent))
-        try:
-            save_saved_model(model, draft / "1")
-            shutil.copyfile(candidate.model_path, draft / "model.keras")
-            card = model_card(run, candidate, dataset)
-            (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
-            draft.chmod(0o777 & ~_umask())
-            draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"the export to {folder} cannot be written: {error}") from error
+    with new_folder(folder) as draft:
+        save_saved_model(model, draft / "1")
+        shutil.copyfile(candidate.model_path, draft / "model.keras")
+        card = model_card(run, candidate, dataset)
+        (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
 
 
 def save_saved_model(model: keras.Model, path: Path) -> None:
@@ -119,9 +108,3 @@ def model_card(run: Run, candidate: Candidate, dataset: dict[str, Any]) -> dict[
 def _dataset_facts(run: Run) -> dict[str, Any]:
     facts = run.fact("dataset")
     return {**run.config.dataset.model_dump(mode="json"), **(facts or {})}
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

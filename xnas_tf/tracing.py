@@ -16,7 +16,8 @@ def forgotten_custom_gradients() -> Iterator[None]:
     and the closure holds the graph with all that was traced. Every Keras optimizer uses one
     (``ReplicaContext.all_reduce``), so do ``tf.nn.silu`` and others: some 7 MB a candidate
     stayed for ever (benchmarks/memory.py; TensorFlow 2.18). What was traced inside can still
-    be run afterwards, but no gradient can be traced through it.
+    be run afterwards, but no gradient can be traced through it. The table is the process's:
+    what other threads trace meanwhile is forgotten too.
     """
     known = set(gradient_registry.list())
     try:

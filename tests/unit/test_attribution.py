@@ -11,8 +11,9 @@ from xnas_tf.attribution.baselines import baseline_of, blurred
 from xnas_tf.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
-from xnas_tf.attribution.models import ends_in_softmax, final_activation, linear_output
+from xnas_tf.attribution.models import ending_of, ends_in_softmax, linear_output
 from xnas_tf.attribution.occlusion import Occlusion
+from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.errors import InputError
 
@@ -209,6 +210,13 @@ def test_what_no_method_can_explain_is_a_clear_error():
     images = images_of()
     with pytest.raises(InputError, match="Grad-CAM needs a layer"):
         GradCAM()(linear_model(), images)
+    with pytest.raises(InputError, match="stride is 4; allowed: at most the patch's side, 2"):
+        Occlusion(patch=2, stride=4)(linear_model(), images)
+    with pytest.raises(InputError, match=r"shape \(16, 5, 4\); the model takes"):
+        GradientInput()(linear_model(), images[..., 0])
+    first = keras.Sequential([keras.Input((2, 8, 8)), keras.layers.Flatten("channels_first")])
+    with pytest.raises(InputError, match="channels first"):
+        GradientInput()(first, np.zeros((3, 2, 8, 8), np.float32))
     with pytest.raises(InputError, match="need images"):
         GradientInput()(linear_model(), np.zeros((3, 4), np.float32))
     for targets in (3, -1, [0] * 16, "predictd", np.zeros(4, int), 0.5):
@@ -219,7 +227,7 @@ def test_what_no_method_can_explain_is_a_clear_error():
             GradientInput()(linear_model(), images, targets)
     inputs = keras.Input(SHAPE)
     x = keras.layers.Flatten()(keras.ops.round(inputs) // 1)
-    disconnected = keras.Model(inputs, keras.ops.one_hot(keras.ops.argmax(x, axis=-1), 40))
+    disconnected = keras.Model(inputs, 3 * keras.ops.one_hot(keras.ops.argmax(x, axis=-1), 40))
     with pytest.raises(InputError, match="no gradient"):
         GradientInput()(disconnected, images)
     two = keras.Model(inputs, [keras.layers.Flatten()(inputs)] * 2)
@@ -248,29 +256,40 @@ def test_logits_are_what_comes_before_the_softmax(kind):
     x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     kernel, bias = model.get_weights()
     before = model(x)
-    with linear_output(model):
+    with linear_output(ending_of(model)):
         np.testing.assert_allclose(model(x), x @ kernel + bias, atol=1e-5)
     np.testing.assert_array_equal(model(x), before)
     assert ends_in_softmax(model) == (kind != "none")
-    assert final_activation(model) == (None if kind == "none" else "softmax")
 
 
-def test_a_subclassed_model_that_does_not_end_in_its_last_layer_is_told():
-    class Odd(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.last = keras.layers.Dense(3, activation="softmax")
-            self.flat = keras.layers.Flatten()
-            self.first = keras.layers.Dense(3, activation="softmax")
+class Hidden(keras.Model):
+    """Its softmax is no layer."""
 
-        def call(self, images):
-            return self.last(self.first(self.flat(images)))
+    def __init__(self):
+        super().__init__()
+        self.flat = keras.layers.Flatten()
+        self.dense = keras.layers.Dense(3)
 
+    def call(self, images):
+        return keras.ops.softmax(self.dense(self.flat(images)))
+
+
+def twice():
+    """Its final softmax layer is used before, too."""
+    inputs = keras.Input(SHAPE)
+    softmax = keras.layers.Softmax()
+    x = softmax(keras.layers.Dense(4)(keras.layers.Flatten()(inputs)))
+    return keras.Model(inputs, softmax(keras.layers.Dense(3)(x)))
+
+
+@pytest.mark.parametrize("make", [Hidden, twice])
+def test_logits_that_cannot_be_told_are_refused(make):
     keras.utils.set_random_seed(0)
-    model = Odd()
-    with pytest.raises(InputError, match="logits of Odd cannot be told"):
-        GradientInput()(model, images_of())
-    assert GradientInput(output="probabilities")(model, images_of()).shape == (16, 5, 4)
+    model, images = make(), images_of()
+    with pytest.raises(InputError, match="cannot be told from its layers"):
+        GradientInput()(model, images)
+    assert GradientInput(output="probabilities")(model, images).shape == (16, 5, 4)
+    np.testing.assert_allclose(probabilities_of(model, images), model(images), atol=1e-5)
 
 
 @settings(deadline=None, max_examples=20)
@@ -303,24 +322,33 @@ def test_activations_are_the_outputs_of_convolutions_and_activations():
     model = small_network()
     images = np.random.default_rng(0).integers(0, 256, (70, 6, 6, 1), dtype=np.uint8)
     groups = np.arange(70) % 3
-    found, outputs = class_activations(model, images, 3, groups)
+    found = class_activations(model, images, 3, groups)
     assert [each.name for each in found] == ["conv", "relu"]
-    np.testing.assert_allclose(outputs, model(images / np.float32(255)), atol=1e-5)
     for each in found:
         view = keras.Model(model.input, model.get_layer(each.name).output)
         stored = view(images / np.float32(255)).numpy().reshape(70, -1)
         right = np.stack([stored[groups == c].sum(axis=0) for c in range(3)])
         np.testing.assert_allclose(each.sums, right, atol=1e-4)
-        np.testing.assert_allclose(each.samples, stored, atol=1e-5)  # few enough to be exact
-    predicted, _ = class_activations(model, images, 3)
-    own, _ = class_activations(model, images, 3, outputs.argmax(axis=1))
-    np.testing.assert_array_equal(predicted[0].sums, own[0].sums)
-    some, _ = class_activations(model, images, 3, layers=["re*"])
+        np.testing.assert_allclose(each.samples, stored, atol=1e-5)  # few enough to be whole
+    for each in class_activations(model, images[:0], 3, groups[:0]):
+        assert not each.sums.any() and each.samples.shape[0] == 0
+    some = class_activations(model, images, 3, groups, layers=["re*"])
     assert [each.name for each in some] == ["relu"]
     with pytest.raises(InputError, match="allowed: conv, relu"):
-        class_activations(model, images, 3, layers=["dense*"])
+        class_activations(model, images, 3, groups, layers=["dense*"])
     with pytest.raises(InputError, match="no convolution or activation layers"):
-        class_activations(linear_model(), np.zeros((2, *SHAPE), np.uint8), 3)
+        class_activations(linear_model(), np.zeros((2, *SHAPE), np.uint8), 3, np.zeros(2))
+
+
+def test_layers_that_are_used_twice_count_twice():
+    inputs = keras.Input((6, 6, 1))
+    conv, leaky = keras.layers.Conv2D(1, 1, name="conv"), keras.layers.LeakyReLU(name="leaky")
+    x = leaky(conv(leaky(conv(inputs))))
+    model = keras.Model(inputs, keras.layers.Flatten()(x))
+    images = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 1), dtype=np.uint8)
+    found = class_activations(model, images, 1, np.zeros(4, int))
+    assert [each.name for each in found] == ["conv", "leaky", "conv_2", "leaky_2"]
+    assert not np.allclose(found[0].sums, found[2].sums)
 
 
 def test_samples_keep_inner_products():
@@ -330,7 +358,8 @@ def test_samples_keep_inner_products():
     maps = [keras.layers.Conv2D(n, 3, activation="softplus")(inputs) for n in range(2, 14)]
     model = keras.Model(inputs, keras.layers.Concatenate()(maps))
     images = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 1), dtype=np.uint8)
-    layers, outputs = class_activations(model, images, 1, np.zeros(40, int))
+    layers = class_activations(model, images, 1, np.zeros(40, int))
+    outputs = model(images / np.float32(255)).numpy()
     parts = np.split(outputs, np.cumsum(np.arange(2, 13)), axis=-1)
     ratios = []
     for layer, part in zip(layers, parts, strict=True):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from benchmarks.debuggability_patch import (
     LEVELS,
     SIDE,
@@ -21,6 +20,7 @@ from benchmarks.debuggability_statistics import (
     reliability,
     spearman,
 )
+
 from xnas_tf.data import Part
 
 SIZE, CLASSES = 28, 10

@@ -13,6 +13,7 @@ from tests.conftest import make_dataset, on_ranks
 from tests.unit.test_objectives import CLASSES, NAMES, make_model, make_subject
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
+from xnas_tf.objectives.attribution_quality import Deletion
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.class_distance import distance_of, resampled_distances
 from xnas_tf.objectives.introspectability import Introspectability
@@ -30,6 +31,8 @@ def direct(layers, groups, normalize="none", weights=None, times=None):
     """The paper's formula on stored activations; ``times`` says how often an image counts."""
     times = np.ones(len(groups)) if times is None else times
     present = [c for c in np.unique(groups) if times[groups == c].sum() > 0]
+    if len(present) < 2:
+        return 0.0
     means = [
         np.stack([np.average(a[groups == c], axis=0, weights=times[groups == c]) for c in present])
         for a in layers
@@ -107,7 +110,7 @@ def test_the_standard_error_is_what_repeated_samples_show():
         score = objective.score(Subject(model, SingleProcess(), NAMES, *part))
         values.append(score.value)
         errors.append(score.metrics["introspectability/standard_error"])
-    assert 0.5 < np.mean(errors) / np.std(values, ddof=1) < 2
+    assert 0.6 < np.mean(errors) / np.std(values, ddof=1) < 1.7
 
 
 def test_sources_are_weighted_and_recorded():
@@ -137,11 +140,11 @@ def test_degenerate_cases_have_a_value_and_a_reason():
     one = Introspectability().score(make_subject(model, predicted=np.zeros(70, int)))
     assert one.value == 0 and "all images are of one class" in one.reason
     two = Introspectability().score(make_subject(model, predicted=np.arange(70) % 2))
-    assert two.value > 0 and "no image is of class 2" in two.reason
+    assert two.value > 0 and "no image is of class c" in two.reason
     dead = make_model()
     dead.set_weights([0 * w for w in dead.get_weights()])
     flat = Introspectability().score(make_subject(dead))
-    assert flat.value == 0 and "grad_cam: the mean of class 0, 1, 2 is all zero" in flat.reason
+    assert flat.value == 0 and "grad_cam: the mean of class a, b, c is all zero" in flat.reason
     broken = make_model()
     broken.set_weights([w * np.nan for w in broken.get_weights()])
     nan = Introspectability(sources=["activations"]).score(make_subject(broken))
@@ -159,10 +162,10 @@ def test_layers_can_be_chosen():
     assert not any(names[1] in key for key in score.metrics)
 
 
-@pytest.mark.parametrize("size", [2, 3])
-def test_several_ranks_score_what_one_does(size):
-    """Also with labels that only one rank has, and images that don't divide evenly."""
-    objective = Introspectability(sources=("activations", "grad_cam"), images=33)
+@pytest.mark.parametrize(("size", "images"), [(2, 33), (3, 33), (4, 2)])
+def test_several_ranks_score_what_one_does(size, images):
+    """Also where images don't divide evenly, and where some ranks have none."""
+    objective = Introspectability(sources=("activations", "grad_cam"), images=images)
     models = [make_model() for _ in range(size)]  # not in the threads: their seed is global
     whole = make_subject(models[0], 71)
 
@@ -199,6 +202,28 @@ def test_nan_activations_are_not_hidden():
     assert np.isnan(distance_of(np.array([[1.0, np.nan], [np.nan, 1.0]]), np.ones(2, bool)))
 
 
+def test_numbers_may_be_names(tmp_path):
+    path = tmp_path / "similarity.csv"
+    path.write_text("1,0\n0.5,0.2\n0.2,0.7\n")
+    np.testing.assert_array_equal(class_weights(str(path), ("0", "1")), [[0.7, 0.2], [0.2, 0.5]])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"layers": []}, {"layers": ["conv"]}, {"normalize": "layer"}, {"sources": []}],
+    ids=str,
+)
+def test_options_without_effect_are_refused(options):
+    with pytest.raises(ValueError):
+        Introspectability(**options)
+
+
+def test_plug_ins_are_looked_up_before_anything_is_trained():
+    for objective in (Introspectability(sources=["no.module:Name"]), Deletion(method="json:load")):
+        with pytest.raises(InputError):
+            objective.check(NAMES)
+
+
 NAMED = "cat,dog,car\n1,0.2,0.1\n0.2,1,0.3\n0.1,0.3,1\n"
 
 
@@ -221,6 +246,7 @@ def test_similarities_are_read_with_names_and_without(tmp_path, text):
         ("1,2\n2,1\n", r"shape \(2, 2\); allowed: \(3, 3\)"),
         ("cat,dog,cow\n1,0,0\n0,1,0\n0,0,1\n", "no column for class 'car'"),
         ("1,0,0\n0,1,x\n0,0,1\n", "not a matrix of numbers"),
+        (",cat,dog,car\ncat,1,0,0\ncar,0,1,0\ndog,0,0,1\n", "different orders"),
         ("1,2,3\n0,1,0\n0,0,1\n", "symmetric"),
         ("1,-2,0\n-2,1,0\n0,0,1\n", "numbers from 0"),
         ("", "shape"),

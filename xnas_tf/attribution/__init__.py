@@ -6,6 +6,9 @@ A method is called with a model, images and target classes and returns one map a
     maps = GradCAM(layer="block3")(model, images, targets=7)     # of class 7
 """
 
+from typing import Any
+
+from xnas_tf.errors import InputError
 from xnas_tf.registry import Registry
 
 ATTRIBUTIONS = Registry(
@@ -20,3 +23,17 @@ ATTRIBUTIONS = Registry(
         "occlusion": "xnas_tf.attribution.occlusion:Occlusion",
     },
 )
+
+
+def attribution_method(name: str) -> Any:
+    """The class of the method called ``name``, or the one at ``module:Name``.
+
+    Raises:
+        InputError: If there is none, or it is no attribution method.
+    """
+    from xnas_tf.attribution.base import AttributionMethod
+
+    method = ATTRIBUTIONS.get(name)
+    if not (isinstance(method, type) and issubclass(method, AttributionMethod)):
+        raise InputError(f"{name!r} is no xnas_tf.attribution.base.AttributionMethod")
+    return method

@@ -10,14 +10,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.attribution.models import Call, ends_in_softmax, final_layer, recorded_calls
+from xnas_tf.attribution.models import Call, inlined_calls, recorded_calls
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.errors import InputError
 from xnas_tf.tracing import forgotten_custom_gradients
 
-LAYERS = (keras.layers.Activation, keras.layers.ReLU) + tuple(
+LAYERS = tuple(
     getattr(keras.layers, name)
-    for name in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose")
+    for name in (
+        *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"),
+        *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
+    )
 )
 """Convolution and activation layers, as the XNAS paper takes them."""
 BATCH = 250
@@ -47,9 +50,9 @@ def class_activations(
     model: keras.Model,
     images: np.ndarray,
     classes: int,
-    groups: np.ndarray | None = None,
+    groups: np.ndarray,
     layers: Sequence[str] | None = None,
-) -> tuple[list[LayerActivations], np.ndarray]:
+) -> list[LayerActivations]:
     """Sums the outputs of all convolution and activation layers by class, in one pass.
 
     The sums stay on the device from batch to batch; of an image's activations only a small
@@ -59,67 +62,73 @@ def class_activations(
         model: A Keras image classifier of any kind.
         images: uint8 images (N, H, W, C).
         classes: Number of classes.
-        groups: The class of each image, (N,); the predicted one if None.
+        groups: The class of each image, (N,).
         layers: Names or patterns such as ``stack3*`` of the layers taken; all if None.
 
     Returns:
-        The layers in the order of their calls, and the model's outputs (N, classes).
+        The layers in the order of their calls; a layer that is called again has ``NAME_2``.
 
     Raises:
         InputError: If the model has no such layer.
     """
-    traced, names = _trace(model, images, classes, groups is None, layers)
-    given = np.zeros(len(images), np.int32) if groups is None else groups.astype(np.int32)
+    traced, names = _trace(model, images, classes, layers)
     totals: list[tf.Tensor] = []
     samples: list[list[np.ndarray]] = []
-    outputs = []
-    for start in range(0, max(len(images), 1), BATCH):
+    # Without images, as on one of many ranks, an image of no class: the sums need a shape.
+    given = groups if len(images) else np.full(1, -1)
+    shown = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)
+    for start in range(0, len(shown), BATCH):
         rows = slice(start, start + BATCH)
-        output, sums, sample = traced(tf.constant(images[rows]), tf.constant(given[rows]))
+        sums, sample = traced(tf.constant(shown[rows]), tf.constant(given[rows], tf.int32))
         totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
         samples.append([s.numpy() for s in sample])
-        outputs.append(output.numpy())
-    by_layer = [np.concatenate(parts) for parts in zip(*samples, strict=True)]
-    found = [
+    by_layer = [np.concatenate(parts)[: len(images)] for parts in zip(*samples, strict=True)]
+    return [
         LayerActivations(name, total.numpy(), rows)
         for name, total, rows in zip(names, totals, by_layer, strict=True)
     ]
-    return found, np.concatenate(outputs)
 
 
-def _trace(model, images, classes, predicted, layers):
+def _trace(model, images, classes, layers):
     """The traced pass over one batch, and the names of its layers."""
     names: list[str] = []
 
     def one_batch(images: tf.Tensor, groups: tf.Tensor):
         with recorded_calls(model) as calls:
             outputs = model(to_model_input(images), training=False)
-        if predicted:
-            groups = tf.argmax(outputs, axis=1, output_type=tf.int32)
+        kept = _kept(calls, outputs, layers)
+        names[:] = [name for name, _ in kept]
         members = tf.one_hot(groups, classes)
-        kept = _kept(model, calls, layers)
-        names[:] = [layer.name for layer, _ in kept]
         flat = [tf.reshape(tf.cast(out, tf.float32), (-1, _size(out))) for _, out in kept]
         sums = [tf.matmul(members, each, transpose_a=True) for each in flat]
-        return outputs, sums, [_sampled(each) for each in flat]
+        return sums, [_sampled(each) for each in flat]
 
     specs = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None,), tf.int32)
-    with forgotten_custom_gradients():
+    with forgotten_custom_gradients(), inlined_calls(model):
         traced = tf.function(one_batch, autograph=False).get_concrete_function(*specs)
     return traced, names
 
 
-def _kept(model: keras.Model, calls: list[Call], layers: Sequence[str] | None) -> list[Call]:
-    softmax = final_layer(model) if ends_in_softmax(model) else None
-    able = [call for call in calls if isinstance(call[0], LAYERS) and call[0] is not softmax]
+def _kept(
+    calls: list[Call], outputs: tf.Tensor, layers: Sequence[str] | None
+) -> list[tuple[str, tf.Tensor]]:
+    """Names and outputs of the layers that count; the model's own output is no activation."""
+    able = [call for call in calls if isinstance(call[0], LAYERS) and call[1] is not outputs]
     if not able:
         raise InputError("the model has no convolution or activation layers to compare")
+    names = [layer.name for layer, _ in able]
+    names = [
+        name if name not in names[:i] else f"{name}_{names[:i].count(name) + 1}"
+        for i, name in enumerate(names)
+    ]
     kept = [
-        call for call in able if layers is None or any(fnmatch(call[0].name, p) for p in layers)
+        (name, out)
+        for name, (_, out) in zip(names, able, strict=True)
+        if layers is None or any(fnmatch(name, pattern) for pattern in layers)
     ]
     if not kept:
-        names = ", ".join(dict.fromkeys(layer.name for layer, _ in able))
-        raise InputError(f"no layer is called {' or '.join(layers or ())}; allowed: {names}")
+        wanted = " or ".join(layers or ())
+        raise InputError(f"no layer is called {wanted}; allowed: {', '.join(names)}")
     return kept
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -10,9 +9,16 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.attribution.base import AttributionMethod, Targets
-from xnas_tf.attribution.models import final_activation, is_functional, linear_output
+from xnas_tf.attribution.models import (
+    Ending,
+    all_layers,
+    ending_of,
+    inlined_calls,
+    is_functional,
+    observed_ending,
+)
 from xnas_tf.attribution.score import Score
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.tracing import forgotten_custom_gradients
 
 
@@ -35,6 +41,7 @@ class Explainer:
         self._model = model
         self._method = method
         self._traced: dict[Any, Any] = {}
+        self._layers: list[keras.layers.Layer] = []
 
     def __call__(self, images: Any, targets: Targets = "predicted") -> np.ndarray:
         """Maps (N, H, W), or (N, classes, H, W) for all classes."""
@@ -66,43 +73,67 @@ class Explainer:
     def _trace(self, inputs: Any, position: int, predicted: bool) -> Any:
         """The traced method for any number of images of these shapes."""
         specs = [tf.TensorSpec((None, *a.shape[1:]), tf.float32) for a in tf.nest.flatten(inputs)]
-        structure = tf.nest.map_structure(lambda _: 0, inputs)
+        self._forget_other_layers()
         key = (predicted, position, *(tuple(spec.shape[1:]) for spec in specs))
         if key not in self._traced:
-            method, model = self._method, self._model
-            probabilities = method.output == "probabilities"
-
-            def maps(flat: list[tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
-                nested = tf.nest.pack_sequence_as(structure, flat)
-                known = None if predicted else targets
-                score = Score(model, nested, position, known, probabilities)
-                return method.attribute(score, flat[position])
-
-            self._check(inputs)
-            with self._explained_output(), forgotten_custom_gradients():
-                self._traced[key] = tf.function(maps, autograph=False).get_concrete_function(
-                    specs, tf.TensorSpec((None,), tf.int32)
-                )
+            self._traced[key] = self._new_trace(inputs, position, predicted, specs)
         return self._traced[key]
 
-    def _explained_output(self) -> AbstractContextManager[None]:
-        return linear_output(self._model) if self._method.output == "logits" else nullcontext()
+    def _new_trace(
+        self, inputs: Any, position: int, predicted: bool, specs: list[tf.TensorSpec]
+    ) -> Any:
+        method, model = self._method, self._model
+        structure = tf.nest.map_structure(lambda _: 0, inputs)
+        ending = self._ending(inputs)
 
-    def _check(self, inputs: Any) -> None:
-        """Builds a model that isn't yet; finds out whether a subclassed one ends as it seems to."""
-        few = tf.nest.map_structure(lambda a: tf.constant(a[:2]), inputs)
-        if is_functional(self._model) or self._method.output == "probabilities":
-            return
-        outputs = self._model(few, training=False)
-        with linear_output(self._model):
-            logits = self._model(few, training=False)
-        ending = {"softmax": tf.nn.softmax, "sigmoid": tf.sigmoid, None: tf.identity}
-        again = ending[final_activation(self._model)](logits)
-        if not np.allclose(outputs, again, atol=1e-4):
+        def maps(flat: list[tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
+            nested = tf.nest.pack_sequence_as(structure, flat)
+            known = None if predicted else targets
+            score = Score(model, nested, position, known, ending, method.output)
+            return method.attribute(score, flat[position])
+
+        with forgotten_custom_gradients(), inlined_calls(model):
+            return tf.function(maps, autograph=False).get_concrete_function(
+                specs, tf.TensorSpec((None,), tf.int32)
+            )
+
+    def _forget_other_layers(self) -> None:
+        """Traces anew after a layer was added, removed or exchanged."""
+        layers = all_layers(self._model)
+        if [*map(id, layers)] != [*map(id, self._layers)]:
+            self._traced.clear()
+        self._layers = layers
+
+    def _ending(self, inputs: Any) -> Ending:
+        """How the model ends; checks that it can be explained, the same way on every rank."""
+        if any(getattr(each, "data_format", "") == "channels_first" for each in self._layers):
+            raise NotApplicable("the model's images have their channels first; allowed: last")
+        self._check_shapes(inputs)
+        ending = ending_of(self._model)
+        if ending.activation is None or len(getattr(ending.layer, "_inbound_nodes", ())) != 1:
+            ending = observed_ending(self._model, _few_like(inputs))
+            self._layers = all_layers(self._model)  # a first call may have built some
+        if self._method.output == "logits" and not ending.can_be_linear:
             raise InputError(
                 f"the logits of {type(self._model).__name__} cannot be told from its layers; "
                 "give the model without its softmax, or explain its probabilities "
                 "(output: probabilities)"
+            )
+        return ending
+
+    def _check_shapes(self, inputs: Any) -> None:
+        declared = getattr(self._model, "inputs", None) or ()
+        flat = tf.nest.flatten(inputs)
+        shapes = [tuple(each.shape) for each in declared]
+        fits = len(shapes) in (0, len(flat)) and all(
+            len(shape) == a.ndim
+            and all(w in (None, have) for w, have in zip(shape[1:], a.shape[1:], strict=True))
+            for shape, a in zip(shapes, flat, strict=False)
+        )
+        if not fits:
+            given = ", ".join(str(a.shape) for a in flat)
+            raise InputError(
+                f"images of shape {given}; the model takes {', '.join(map(str, shapes))}"
             )
 
     def _position(self, inputs: Any) -> int:
@@ -124,11 +155,18 @@ class Explainer:
 
     def _classes(self, inputs: Any) -> int:
         """Number of classes; a subclassed model says only when it is called."""
-        few = tf.nest.map_structure(lambda a: tf.constant(a[:1]), inputs)
-        shape = tf.nest.flatten(
-            self._model.outputs if is_functional(self._model) else self._model(few, training=False)
-        )[0].shape
-        return max(2, int(shape[-1]))
+        self._check_shapes(inputs)
+        declared = self._model.outputs if is_functional(self._model) else None
+        outputs = declared or self._model(_few_like(inputs), training=False)
+        return max(2, int(tf.nest.flatten(outputs)[0].shape[-1]))
+
+
+def _few_like(inputs: Any) -> Any:
+    """Two images of noise, the same on every rank."""
+    rng = np.random.default_rng(0)
+    return tf.nest.map_structure(
+        lambda a: tf.constant(rng.random((2, *a.shape[1:]), np.float32)), inputs
+    )
 
 
 def checked_targets(targets: Any, count: int, classes: int) -> np.ndarray:

@@ -43,7 +43,7 @@ class GradCAM(AttributionMethod):
                 f"{self.title}: no gradient reaches layer {self.layer!r} from the model's output"
             )
         maps = [
-            tf.image.resize(self._weigh(*pair)[..., None], images.shape[1:3])[..., 0]
+            tf.image.resize(self._weigh(*_as_float(pair))[..., None], images.shape[1:3])[..., 0]
             for pair in zip(features, gradients, strict=True)
         ]
         if len(maps) == 1:
@@ -76,6 +76,11 @@ class GradCAMPlusPlus(GradCAM):
         alpha = tf.math.divide_no_nan(gradients**2, 2 * gradients**2 + total * gradients**3)
         weights = tf.reduce_sum(alpha * tf.nn.relu(gradients), axis=(1, 2), keepdims=True)
         return tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
+
+
+def _as_float(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """In single precision, whatever the layer computes in."""
+    return tf.cast(pair[0], tf.float32), tf.cast(pair[1], tf.float32)
 
 
 def _chosen(calls: list[Call], wanted: Layer | tuple[Layer, ...] | None) -> list[tf.Tensor]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 Call = tuple[keras.layers.Layer, tf.Tensor]
@@ -27,47 +29,103 @@ def is_functional(model: keras.Model) -> bool:
     return hasattr(model, "_nodes_by_depth")
 
 
-def final_layer(model: keras.Model) -> Any:
-    """The layer, or Keras operation, that makes a model's output.
+@dataclass(frozen=True)
+class Ending:
+    """How a model ends.
 
-    A subclassed model doesn't say; it is its last layer that is taken for it.
+    Attributes:
+        layer: The layer, or Keras operation, that makes its output; None if it isn't known.
+        activation: ``softmax`` or ``sigmoid`` where its output is made by one.
     """
-    if is_functional(model) and len(model.outputs) == 1:
-        last = model.outputs[0]._keras_history.operation
-    else:
-        last = model.layers[-1] if model.layers else model
-    return final_layer(last) if isinstance(last, keras.Model) and last is not model else last
+
+    layer: Any
+    activation: str | None
+
+    @property
+    def can_be_linear(self) -> bool:
+        """Whether logits can be had: there is nothing to leave out, or it is known where."""
+        return self.activation is None or self.layer is not None
 
 
-def final_activation(model: keras.Model) -> str | None:
-    """``softmax`` or ``sigmoid`` where that is how a model ends."""
-    last = final_layer(model)
+def ending_of(model: keras.Model) -> Ending:
+    """How a model ends, as far as its graph says; unknown for subclassed models."""
+    layer = _final_layer(model)
+    return Ending(layer, _activation_of(layer))
+
+
+def observed_ending(model: keras.Model, inputs: Any) -> Ending:
+    """How a model of any kind ends, found by calling it on a few inputs.
+
+    Outputs that are probabilities although no layer is seen to make them so count as a
+    softmax that cannot be left out; so does a softmax layer that is used elsewhere too.
+    """
+    with inlined_calls(model):
+        model(inputs, training=False)  # Keras calls each layer twice when it builds them
+        with recorded_calls(model) as calls:
+            outputs = model(inputs, training=False)
+    outputs = tf.nest.flatten(outputs)[0]
+    # Layers inside others return first.
+    layer = next((layer for layer, out in calls if out is outputs), _final_layer(model))
+    activation = _activation_of(layer)
+    if activation and sum(each is layer for each, _ in calls) <= 1:
+        return Ending(layer, activation)
+    rows = np.asarray(outputs, np.float64)
+    sums_to_one = rows.ndim == 2 and rows.shape[1] > 1 and (rows >= 0).all()
+    if activation or (sums_to_one and np.allclose(rows.sum(axis=1), 1, atol=1e-3)):
+        return Ending(None, activation or "softmax")
+    return Ending(layer, None)
+
+
+def _final_layer(model: keras.Model) -> Any:
+    """The layer or operation of a functional model's output; None where it isn't known."""
+    if not is_functional(model) or len(model.outputs) != 1:
+        return None
+    last = model.outputs[0]._keras_history.operation
+    return _final_layer(last) if isinstance(last, keras.Model) else last
+
+
+def _activation_of(layer: Any) -> str | None:
+    function = getattr(layer, "activation", None)
     for name in ("softmax", "sigmoid"):
-        function = getattr(last, "activation", None)
-        if type(last).__name__.lower() == name or function is getattr(keras.activations, name):
+        if type(layer).__name__.lower() == name or function is getattr(keras.activations, name):
             return name
     return None
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
     """Whether the model's outputs are probabilities made by a softmax."""
-    return final_activation(model) == "softmax"
+    return ending_of(model).activation == "softmax"
 
 
 @contextmanager
-def linear_output(model: keras.Model) -> Iterator[None]:
+def linear_output(ending: Ending) -> Iterator[None]:
     """Inside, a final softmax or sigmoid is left out of what is traced: logits come out."""
-    if final_activation(model) is None:
+    layer = ending.layer
+    if ending.activation is None:
         yield
-    elif hasattr(last := final_layer(model), "activation"):
-        activation, last.activation = last.activation, keras.activations.linear
+    elif hasattr(layer, "activation"):
+        activation, layer.activation = layer.activation, keras.activations.linear
         try:
             yield
         finally:
-            last.activation = activation
+            layer.activation = activation
     else:
-        with replaced_call(last, lambda inputs, *_, **__: inputs):
+        with replaced_call(layer, lambda inputs, *_, **__: inputs):
             yield
+
+
+@contextmanager
+def inlined_calls(model: keras.Model) -> Iterator[None]:
+    """Inside, a ``call`` that is a ``tf.function`` is traced as the Python that it was made of.
+
+    Otherwise its layers could not be watched, and a trace that it keeps would lose its custom
+    gradients with ``forgotten_custom_gradients``.
+    """
+    with ExitStack() as replaced:
+        for layer in [model, *all_layers(model)]:
+            if isinstance(layer.call, tf.types.experimental.PolymorphicFunction):
+                replaced.enter_context(replaced_call(layer, layer.call.python_function))
+        yield
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.baselines import BaselineName, baseline_of
 from xnas_tf.attribution.gradients import sum_over
 from xnas_tf.attribution.score import Score
+from xnas_tf.errors import InputError
 
 
 class Occlusion(AttributionMethod):
@@ -35,6 +36,11 @@ class Occlusion(AttributionMethod):
         height, width = images.shape[1:3]
         side = self.patch or math.ceil(max(height, width) / 8)
         stride = self.stride or max(1, side // 2)
+        if stride > side:
+            raise InputError(
+                f"occlusion.stride is {stride}; allowed: at most the patch's side, {side}, or "
+                "pixels between the patches would have no value"
+            )
         rows, columns = -(-height // stride), -(-width // stride)
         baseline = baseline_of(self.baseline, images, self.seed)
         whole = score(images)
@@ -59,7 +65,9 @@ class Occlusion(AttributionMethod):
         count = rows * columns
         like = images[..., 0] if images.shape.rank == 4 else images
         total = sum_over(fall, count, self.batch // tf.shape(images)[0], like)
-        return total / tf.reduce_sum(masks(tf.range(count)), axis=0)
+        by_row = tf.reduce_sum(_window(tf.range(rows) * stride, side, height), axis=0)
+        by_column = tf.reduce_sum(_window(tf.range(columns) * stride, side, width), axis=0)
+        return total / (by_row[:, None] * by_column)
 
 
 def _window(start: tf.Tensor, side: int, size: int) -> tf.Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
 from xnas_tf.attribution.folding import folded_batch_norm
-from xnas_tf.attribution.models import Call, final_activation, recorded_calls
+from xnas_tf.attribution.models import Call, Ending, linear_output, recorded_calls
 from xnas_tf.errors import InputError
 
 
@@ -23,7 +24,8 @@ class Score:
         inputs: All inputs of a batch, nested as the model takes them.
         position: Which of the flattened inputs is the image that is explained.
         targets: Class numbers, (B,); None for the predicted ones.
-        probabilities: Whether the model's outputs are taken as probabilities.
+        ending: How the model ends.
+        output: What is explained: ``logits`` or ``probabilities``.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class Score:
         inputs: Any,
         position: int,
         targets: tf.Tensor | None,
-        probabilities: bool,
+        ending: Ending,
+        output: Literal["logits", "probabilities"],
     ) -> None:
         self._model = model
         self._inputs = inputs
         self._position = position
-        self._probabilities = probabilities
+        self._ending = ending
+        self._is_linear = output == "logits"
         self._targets = targets
 
     @property
@@ -70,19 +74,20 @@ class Score:
             return self._all_outputs(inputs)
 
     def probabilities(self, inputs: Any) -> tf.Tensor:
-        """Class probabilities, (B, classes), whatever the model ends in; traced as it is."""
+        """Class probabilities, (B, classes), whatever the model ends in."""
         with folded_batch_norm(self._model):
             outputs = self._only_output(inputs)
         single = outputs.shape[1] == 1
-        if final_activation(self._model) is None:
+        if self._ending.activation is None:
             outputs = tf.sigmoid(outputs) if single else tf.nn.softmax(outputs)
         return tf.concat([1 - outputs, outputs], axis=1) if single else outputs
 
     def _all_outputs(self, inputs: Any) -> tf.Tensor:
-        only = self._only_output(inputs)
+        with linear_output(self._ending) if self._is_linear else nullcontext():
+            only = self._only_output(inputs)
         if only.shape[1] != 1:
             return only
-        other = 1 - only if self._probabilities else -only
+        other = -only if self._is_linear else 1 - only
         return tf.concat([other, only], axis=1)
 
     def _only_output(self, inputs: Any) -> tf.Tensor:
@@ -92,7 +97,7 @@ class Score:
             raise InputError(
                 f"the model's outputs have the shapes {shapes}; allowed: one output (N, classes)"
             )
-        return outputs[0]
+        return tf.cast(outputs[0], tf.float32)  # of a model in mixed precision
 
 
 def _highest(outputs: tf.Tensor) -> tf.Tensor:

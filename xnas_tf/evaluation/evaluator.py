@@ -117,15 +117,15 @@ class Evaluator:
         return outcome
 
     def _evaluate(self, candidate: Candidate, outcome: Outcome) -> None:
-        outcome.reason = self._space.infeasible(candidate.hyperparameters) or ""
-        if not outcome.reason:
+        infeasible = self._space.infeasible(candidate.hyperparameters)
+        if not infeasible:
             with outcome.timed("build"):
                 self._model = self._build(candidate)
                 untrained = Subject(self._model, self._communicator, self._dataset.class_names)
                 self._score(untrained, outcome, trained=False)
-                outcome.reason = self._broken_limits(outcome)
-        if outcome.reason:
-            outcome.state = "infeasible"
+                infeasible = self._broken_limits(outcome)
+        if infeasible:
+            outcome.state, outcome.reason = "infeasible", infeasible
             return
         predictor = Predictor(self._model)
         with outcome.timed("train"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -89,12 +90,12 @@ def explain(
         InputError: If a name is unknown, or no method applies.
     """
     chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
-    images = np.asarray(images)
+    images = _checked_images(images)
     inputs = to_model_input(images).numpy() if images.dtype == np.uint8 else images
     probabilities = probabilities_of(model, inputs)
     if isinstance(targets, str) and targets == "predicted":
         targets = probabilities.argmax(axis=1)
-    names = class_names or [str(c) for c in range(probabilities.shape[1])]
+    names = _checked_names(class_names, probabilities.shape[1])
     each = np.broadcast_to(targets, len(images))
     found = Explanation(images, probabilities, each, names, labels)
     for method in chosen:
@@ -109,3 +110,22 @@ def explain(
     if not found.maps:
         raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
     return found
+
+
+def _checked_images(images: Any) -> np.ndarray:
+    try:
+        array = np.asarray(images)
+    except ValueError as error:  # images of different sizes
+        raise InputError(f"the images make no array: {error}") from error
+    if array.ndim not in (3, 4) or not len(array):
+        what = f"of shape {array.shape}" if array.ndim else f"a {type(images).__name__}"
+        raise InputError(f"images are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
+    return array
+
+
+def _checked_names(names: Sequence[str] | None, classes: int) -> list[str]:
+    if names is None:
+        return [str(c) for c in range(classes)]
+    if len(names) != classes:
+        raise InputError(f"{len(names)} class names, but the model tells {classes} classes apart")
+    return [str(name) for name in names]

@@ -13,6 +13,8 @@ MORE_IS_BETTER = {"insertion", "sensitivity_n", "sparseness"}
 """Of the other figures, less is better."""
 STAGES = 4
 """Groups of layers randomised one after the other."""
+RADIUS = 0.02
+"""Of the noise for max-sensitivity, as a share of the images' range."""
 SHARE = 0.25
 """Of the pixels, removed at a time for sensitivity-n."""
 
@@ -36,6 +38,7 @@ def quality_of(
         seed: Of what is drawn at random.
     """
     given = (model, inputs, maps, targets)
+    radius = RADIUS * float(np.ptp(inputs)) or RADIUS
     pixels = max(1, round(SHARE * maps[0].size))
     cascade = quality.randomization(
         model, inputs, method, targets, rng=np.random.default_rng(seed), stages=STAGES
@@ -47,7 +50,7 @@ def quality_of(
             *given, n=pixels, rng=np.random.default_rng(seed), output=method.output
         ),
         "max_sensitivity": quality.max_sensitivity(
-            model, inputs, method, targets, rng=np.random.default_rng(seed)
+            model, inputs, method, targets, rng=np.random.default_rng(seed), radius=radius
         ),
         "randomization": np.abs(cascade.correlations).mean(axis=0),
         "sparseness": quality.sparseness(maps),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xnas_tf.errors import InputError
+from xnas_tf.folders import new_folder
 from xnas_tf.report.attributions import attribution_figure, overlay
 from xnas_tf.report.figures import png
 
@@ -23,20 +21,9 @@ COLUMNS = 10
 
 
 def save(explanation: Explanation, out: Path, title: str = "") -> Path:
-    """Writes next to the place and renames, so that a kill leaves no half explanation."""
-    if out.exists():
-        raise InputError(f"{out} is there already and was not touched; name another with --out")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".explain-", dir=out.parent))
-        try:
-            _write(explanation, draft, title)
-            draft.chmod(out.parent.stat().st_mode)
-            draft.rename(out)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"the explanation cannot be written to {out}: {error}") from error
+    """Writes a new folder; see ``Explanation.save``."""
+    with new_folder(out) as draft:
+        _write(explanation, draft, title)
     return out
 
 
@@ -90,7 +77,7 @@ def facts(explanation: Explanation) -> dict[str, Any]:
     images = [
         {
             "predicted": explanation.class_names[int(predicted)],
-            "probability": round(float(explanation.probabilities[i, predicted]), 6),
+            "probability": _plain(explanation.probabilities[i, predicted]),
             "explained": explanation.class_names[int(explanation.targets[i])],
             "label": None if labels is None else explanation.class_names[int(labels[i])],
         }
@@ -100,10 +87,15 @@ def facts(explanation: Explanation) -> dict[str, Any]:
         key: {
             "options": method.model_dump(mode="json"),
             "quality": {
-                name: {"mean": float(np.mean(values)), "images": [float(v) for v in values]}
+                name: {"mean": _plain(np.mean(values)), "images": [_plain(v) for v in values]}
                 for name, values in explanation.quality.get(method, {}).items()
             },
         }
         for method, key in _keys(explanation).items()
     }
     return {"images": images, "methods": methods, "failures": explanation.failures}
+
+
+def _plain(value: float) -> float | None:
+    """A number for JSON, which knows no NaN."""
+    return float(value) if np.isfinite(value) else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from xnas_tf.attribution import ATTRIBUTIONS
+from xnas_tf.attribution import ATTRIBUTIONS, attribution_method
 from xnas_tf.errors import suggest
 from xnas_tf.objectives.base import Objective, Score, Subject
 
@@ -86,8 +86,12 @@ class MethodQuality(AttributionQuality):
             raise ValueError(f"unknown attribution method {suggest(method, ATTRIBUTIONS.names())}")
         return method
 
+    def check(self, class_names: tuple[str, ...]) -> None:
+        """See ``Objective.check``."""
+        attribution_method(self.method)
+
     def _explain(self) -> AttributionMethod:
-        method = ATTRIBUTIONS.get(self.method)
+        method = attribution_method(self.method)
         return method(**({"steps": self.steps} if "steps" in method.model_fields else {}))
 
 

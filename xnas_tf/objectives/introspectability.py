@@ -6,18 +6,19 @@ class, the mean over class pairs of one minus the cosine of their angle.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from xnas_tf.attribution import ATTRIBUTIONS
+from xnas_tf.attribution import ATTRIBUTIONS, attribution_method
 from xnas_tf.errors import suggest
 from xnas_tf.objectives.base import Objective, Score, Subject
 from xnas_tf.objectives.class_distance import (
-    combined_gram,
     distance_of,
+    mean_gram,
     resampled_distances,
     what_is_degenerate,
 )
@@ -66,7 +67,9 @@ class Introspectability(Objective):
         "none", description="`layer`: every layer counts the same; `none`: as in the paper"
     )
     layers: tuple[str, ...] | None = Field(
-        None, description="layers of `activations`, names or patterns such as `stack3*`; else all"
+        None,
+        min_length=1,
+        description="layers of `activations`, names or patterns such as `stack3*`; else all",
     )
     similarity: str | None = Field(
         None, description="weights of class pairs: a CSV file with a matrix, or `wordnet`"
@@ -94,9 +97,18 @@ class Introspectability(Objective):
                 raise ValueError(f"the weight of {source} is {weight}; allowed: more than 0")
         return sources
 
+    @model_validator(mode="after")
+    def _used(self) -> Introspectability:
+        if ACTIVATIONS not in self.sources and (self.layers or self.normalize != "none"):
+            raise ValueError(f"layers and normalize are for the source {ACTIVATIONS} only")
+        return self
+
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``."""
         class_weights(self.similarity, class_names)
+        for source in self.sources:
+            if source != ACTIVATIONS:
+                attribution_method(source)
 
     def score(self, subject: Subject) -> Score:
         """See ``Objective.score``; class sums are added up over the ranks, then compared."""
@@ -113,9 +125,9 @@ class Introspectability(Objective):
             layers = self._layers(source, subject, images, groups)
             sums = communicator.sum(*(layer.sums for layer in layers))
             grams = [_gram(each) for each in sums]
-            gram = combined_gram(grams, counts, self.normalize)
+            gram = sum(mean_gram(each, counts, self.normalize) for each in grams)
             metrics[f"{self.name}/{source}"] = distance_of(gram, counts, weights)
-            reasons += what_is_degenerate(source, gram, counts)
+            reasons += what_is_degenerate(source, gram, counts, subject.class_names)
             if source == ACTIVATIONS:
                 for layer, own in zip(layers, grams, strict=True):
                     key = f"{self.name}/{source}/{layer.name}"
@@ -150,16 +162,14 @@ class Introspectability(Objective):
         if source == ACTIVATIONS:
             from xnas_tf.attribution.activations import class_activations
 
-            found, _ = class_activations(
-                subject.model, images, subject.classes, groups, self.layers
-            )
+            found = class_activations(subject.model, images, subject.classes, groups, self.layers)
             return [Layer(each.name, each.sums, each.samples) for each in found]
         from xnas_tf.data.preprocessing import to_model_input
 
-        method = ATTRIBUTIONS.get(source)
+        method = attribution_method(source)
         options = {"steps": self.steps} if "steps" in method.model_fields else {}
         maps = method(**options)(subject.model, to_model_input(images), groups)
-        rows = maps.reshape(len(maps), -1).astype(np.float64)
+        rows = maps.reshape(len(maps), math.prod(maps.shape[1:])).astype(np.float64)
         return [Layer(source, np.eye(subject.classes)[groups].T @ rows, rows)]
 
 

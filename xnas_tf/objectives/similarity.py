@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from xnas_tf.errors import InputError, suggest
 
 
+@cache
 def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarray | None:
     """Weights of class pairs, (classes, classes), symmetric and not negative.
 
@@ -18,6 +20,9 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
             for ImageNet-16-120), or a CSV file: a matrix in the order of the classes, or one
             with the class names in its first line, in any order; None for no weights.
         class_names: The data set's classes.
+
+    Returns:
+        The weights, read once a process, so that they stay the same during a search.
 
     Raises:
         InputError: If the file or WordNet is missing or doesn't fit the classes.
@@ -40,10 +45,12 @@ def _from_csv(path: str, class_names: tuple[str, ...]) -> np.ndarray:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{_key(path)}: the file cannot be read: {error}") from error
-    header = None
-    if rows and not _is_number(rows[0][-1]):
-        header = [name for name in rows.pop(0) if name]
-        rows = [row[-len(header) :] for row in rows]  # a first column of names may be there
+    header = rows.pop(0) if rows and _is_header(rows[0], class_names) else None
+    if header and all(row and row[0] in class_names for row in rows):
+        order = [row[0] for row in rows]
+        if order != header[-len(order) :]:
+            raise InputError(f"{_key(path)}: lines and columns are in different orders")
+        header, rows = header[-len(order) :], [row[1:] for row in rows]
     try:
         matrix = np.array(rows, float)
     except ValueError as error:
@@ -60,12 +67,10 @@ def _from_csv(path: str, class_names: tuple[str, ...]) -> np.ndarray:
     return matrix[np.ix_(order, order)]
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _is_header(cells: list[str], class_names: tuple[str, ...]) -> bool:
+    """Whether a line holds names; classes may be called by numbers."""
+    known = set(class_names) & set(cells)
+    return known == set(class_names) or any(not name.isdecimal() for name in known)
 
 
 def _wordnet(class_names: tuple[str, ...]) -> np.ndarray:

@@ -85,22 +85,31 @@ def _prepare(config: Config, communicator):
             f"the train part ({len(dataset.train)} images) and the validation part "
             f"({len(dataset.validation)}) must have at least one image a rank"
         )
-    return Evaluator(config, dataset, space, communicator), dataset, space
+    evaluator = _agreed(lambda: Evaluator(config, dataset, space, communicator), communicator)
+    return evaluator, dataset, space
 
 
 def _load_in_turn(load, communicator):
     """Lets one rank of each host load first, so that only it downloads; all fail together."""
-    dataset = failure = None
+    loaded = None
     for first in (True, False):
-        if (communicator.local_rank == 0) == first and failure is None:
-            try:
-                dataset = load()
-            except Exception as error:  # every rank must reach the sum below
-                failure = error
-        (failed,) = communicator.sum(np.array(failure is not None, np.int64))
-        if failed:
-            raise failure or InputError("another rank could not load the data set")
-    return dataset
+        mine = (communicator.local_rank == 0) == first
+        loaded = _agreed(load if mine else lambda: None, communicator) or loaded
+    return loaded
+
+
+def _agreed(work, communicator):
+    """What a piece of work returns; where it fails on one rank it fails on all, so that none
+    is left waiting."""
+    result = failure = None
+    try:
+        result = work()
+    except Exception as error:  # every rank must reach the sum below
+        failure = error
+    (failed,) = communicator.sum(np.array(failure is not None, np.int64))
+    if failed:
+        raise failure or InputError("another rank could not be prepared; it says why")
+    return result
 
 
 def _serve(evaluator, communicator) -> None:

@@ -137,7 +137,7 @@ class SearchSpace:
         images = np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
         outputs = np.asarray(model(images, training=False))
         sums_to_one = np.allclose(outputs.sum(axis=1), 1, atol=1e-3) and (outputs >= 0).all()
-        if sums_to_one and not ends_in_softmax(model):
+        if bool(sums_to_one) != ends_in_softmax(model):
             raise TypeError(
                 "the model's outputs are probabilities, but its last layer is no softmax; end it "
                 "in Dense(…, activation='softmax'), Activation('softmax'), Softmax() or in logits"

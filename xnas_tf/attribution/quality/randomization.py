@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.attribution.base import Targets
-from xnas_tf.attribution.models import all_layers, recorded_calls
+from xnas_tf.attribution.models import all_layers, inlined_calls, recorded_calls
 from xnas_tf.attribution.quality.scores import Scores, checked_images
 from xnas_tf.attribution.quality.stability import Explain
 from xnas_tf.attribution.quality.statistics import spearman
@@ -101,7 +101,7 @@ def _from_the_output(
     model: keras.Model, shape: tuple[int, ...]
 ) -> list[tuple[str, list[keras.Variable]]]:
     """Layers with the weights that are their own, the last one called first."""
-    with recorded_calls(model) as calls:
+    with inlined_calls(model), recorded_calls(model) as calls:
         model(tf.zeros((1, *shape)), training=False)
     order = {id(layer): number for number, (layer, _) in enumerate(calls)}
     # A layer that returns no single tensor isn't recorded; it counts as the lowest.

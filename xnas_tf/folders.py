@@ -1,0 +1,45 @@
+"""Folders that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xnas_tf.errors import InputError
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Inside, a folder beside the place to write into; then it gets its name.
+
+    A kill or an error leaves nothing behind under that name.
+
+    Args:
+        path: The folder to make; the folders above it are made too.
+
+    Raises:
+        InputError: If it is there already, or cannot be written.
+    """
+    if path.exists():
+        raise InputError(f"{path} is there already and was not touched; name another with --out")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            yield draft
+            draft.chmod(0o777 & ~_umask())
+            draft.rename(path)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
