@@ -44,11 +44,16 @@ LAYER = "final_relu"
 Way = Callable[[keras.Model, np.ndarray, np.ndarray], object]
 
 
-def make_model(seed: int, images: np.ndarray) -> keras.Model:
-    """A random network whose classifier's bias is set so that all classes are predicted."""
+def random_cell(seed: int) -> dict[str, str]:
+    """A cell in which every edge does something."""
     rng = np.random.default_rng(seed)
+    return {edge: str(rng.choice(OPERATIONS[1:])) for edge in EDGES}
+
+
+def make_model(cell: dict[str, str], seed: int, images: np.ndarray) -> keras.Model:
+    """An untrained network whose classifier is set so that all classes are predicted."""
     hp = keras_tuner.HyperParameters()
-    hp.values = {edge: str(rng.choice(OPERATIONS[1:])) for edge in EDGES}
+    hp.values = cell
     keras.utils.set_random_seed(seed)
     model = NASBench201((28, 28, 1), 10, 16, 1).build(hp)
     classifier = model.get_layer("logits")
@@ -119,7 +124,7 @@ def pass_seconds(model: keras.Model, images: np.ndarray) -> float:
 def prepare(seed: int) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     """A network, the images, and the classes that it predicts for them."""
     images = load_dataset("mnist5k").train.images[:IMAGES] / np.float32(255)
-    model = make_model(seed, images)
+    model = make_model(random_cell(seed), seed, images)
     return model, images, np.argmax(model.predict(images, verbose=0, batch_size=100), axis=1)
 
 
