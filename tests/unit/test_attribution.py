@@ -364,6 +364,6 @@ def test_samples_keep_inner_products():
     ratios = []
     for layer, part in zip(layers, parts, strict=True):
         stored = part.reshape(40, -1)
-        assert layer.samples.shape == (40, 128)
+        assert layer.samples.shape == (40, 64)
         ratios.append((layer.samples @ layer.samples.T) / (stored @ stored.T))
-    assert abs(np.mean(ratios) - 1) < 0.05
+    assert abs(np.mean(ratios) - 1) < 0.08

@@ -24,8 +24,8 @@ LAYERS = tuple(
 )
 """Convolution and activation layers, as the XNAS paper takes them."""
 BATCH = 250
-"""Images at a time, as many as a plain prediction takes."""
-SAMPLE = 128
+"""Images at a time: bounds the memory."""
+SAMPLE = 64
 """Positions of a layer's output that are kept of each image."""
 
 
@@ -37,7 +37,7 @@ class LayerActivations:
         name: The layer's name.
         sums: Sums over the images of each class, (classes, D), float32.
         samples: Each image's outputs at random positions, the same for all images,
-            (N, at most 128), float32. Scaled: their inner products are on average those of
+            (N, at most 64), float32. Scaled: their inner products are on average those of
             the whole outputs.
     """
 
@@ -82,11 +82,12 @@ def class_activations(
         sums, sample = traced(tf.constant(shown[rows]), tf.constant(given[rows], tf.int32))
         totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
         samples.append([s.numpy() for s in sample])
-    by_layer = [np.concatenate(parts)[: len(images)] for parts in zip(*samples, strict=True)]
-    return [
-        LayerActivations(name, total.numpy(), rows)
-        for name, total, rows in zip(names, totals, by_layer, strict=True)
-    ]
+    found = []
+    for name, total, parts in zip(names, totals, zip(*samples, strict=True), strict=True):
+        rows = np.concatenate(parts)[: len(images)]
+        scale = np.float32(np.sqrt(total.shape[1] / rows.shape[1]))
+        found.append(LayerActivations(name, total.numpy(), scale * rows))
+    return found
 
 
 def _trace(model, images, classes, layers):
@@ -138,9 +139,9 @@ def _size(outputs: tf.Tensor) -> int:
 
 
 def _sampled(flat: tf.Tensor) -> tf.Tensor:
-    """Some positions of (B, D), scaled so that inner products keep their size on average."""
+    """Some positions of (B, D), at random but the same for all images."""
     size = flat.shape[1]
     if size <= SAMPLE:
         return flat
     drawn = np.random.default_rng(size).choice(size, SAMPLE, replace=False)
-    return tf.gather(flat, np.sort(drawn), axis=1) * np.float32(np.sqrt(size / SAMPLE))
+    return tf.gather(flat, np.sort(drawn), axis=1)
