@@ -54,10 +54,10 @@ class GradCAM(AttributionMethod):
 
     def _weigh(self, features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
         """Map (B, h, w) of features and gradients (B, h, w, K)."""
-        maps = tf.vectorized_map(
-            lambda pair: _TfExplainGradCAM.ponderate_output(*pair), (features, gradients)
-        )
-        return tf.nn.relu(maps)
+        # tf-explain takes one image, (h, w, K): with the images third, it takes them all.
+        images_third = [tf.transpose(each, (1, 2, 0, 3)) for each in (features, gradients)]
+        maps = _TfExplainGradCAM.ponderate_output(*images_third)
+        return tf.nn.relu(tf.transpose(maps, (2, 0, 1)))
 
 
 class GradCAMPlusPlus(GradCAM):
