@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges, parse_genotype
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
@@ -172,3 +174,47 @@ def test_only_active_variables_have_values():
     assert decode(variables, [0, 1, 1]) == {"head": "mean"}
     assert decode(variables, [1, 0, 1]) == {"head": "dense", "units": 8}
     assert decode(variables, [1, 1, 1]) == {"head": "dense", "units": 16, "depth": 2}
+
+
+def in_any_order(seed, batch, shuffle):
+    """A generational search with several proposals open, answered in a random order."""
+    algorithm = NSGA2(CellSpace(), ["minimize", "maximize"], 8, np.random.default_rng(seed))
+    rng, waiting, asked = np.random.default_rng(shuffle), [], []
+    while len(asked) < 60:
+        while algorithm.can_ask and len(waiting) < batch:
+            waiting.append(algorithm.ask())
+            asked.append(waiting[-1].genotype)
+        proposal = waiting.pop(int(rng.integers(len(waiting))))
+        if proposal.hyperparameters["edge_0_1"] == "none":  # as if it were infeasible
+            algorithm.reject(proposal)
+        else:
+            algorithm.tell(proposal, proposal.number, scores(proposal.hyperparameters))
+    return asked[:60]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 99), st.integers(1, 12), st.integers(0, 99))
+def test_a_generation_does_not_depend_on_who_answers_first(seed, batch, shuffle):
+    assert in_any_order(seed, batch, shuffle) == in_any_order(seed, 1, 0)
+
+
+def test_a_generation_waits_for_all_of_the_one_before():
+    algorithm = NSGA2(CellSpace(), ["minimize", "maximize"], 4, np.random.default_rng(0))
+    proposals = [algorithm.ask() for _ in range(4)]
+    assert not algorithm.can_ask
+    algorithm.reject(proposals[0])
+    assert algorithm.can_ask and algorithm.ask().generation == 0
+    assert not algorithm.can_ask
+
+
+def test_steady_state_breeds_from_what_is_known():
+    algorithm = NSGA2(CellSpace(), ["minimize"] * 2, 4, np.random.default_rng(0), steady_state=True)
+    slow = algorithm.ask()
+    for number in range(2, 40):
+        assert algorithm.can_ask
+        proposal = algorithm.ask()
+        assert bool(proposal.parents) == (number > 5)  # the first four answers are at random
+        algorithm.tell(proposal, number, [float(number), 0.0])
+    algorithm.tell(slow, 1, [0.0, 0.0])
+    heirs = [algorithm.ask().parents for _ in range(40)]
+    assert sum(1 in parents for parents in heirs) > 10  # the late one is the best

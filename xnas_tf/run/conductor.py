@@ -109,6 +109,8 @@ class Conductor:
             if candidate.trained:
                 trained += 1
                 self._tell(proposal, candidate, is_new)
+            else:
+                self._algorithm.reject(proposal)
             progress.candidate(candidate, is_new, self._front, self._hypervolume(is_new))
 
     def _hypervolume(self, is_new: bool) -> float:

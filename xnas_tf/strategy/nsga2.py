@@ -24,21 +24,26 @@ tries keep failing."""
 
 @dataclass
 class Proposal:
-    """A new architecture, never proposed before in this run."""
+    """A new architecture, never proposed before in this run; ``number`` counts them."""
 
     genotype: str
     hyperparameters: dict[str, Any]
     parents: tuple[int, ...]
     generation: int
+    number: int
     solution: platypus.Solution
 
 
 class NSGA2:
     """Elitist non-dominated sorting over distinct genotypes.
 
-    Given the same generator and the same answers it asks for the same architectures, so a
-    search is resumed by asking again and telling from the record. Failed and infeasible
-    candidates never enter the population.
+    Several proposals may be open at once, and be answered in any order. Generational: the
+    next generation is bred when all of this one is known, whatever the order. Steady state
+    (Durillo et al. 2009, section 3): every answer enters the population at once.
+
+    Given the same generator and the same answers at the same moments it asks for the same
+    architectures, so a search is resumed by asking again and telling from the record. Failed
+    and infeasible candidates never enter the population.
 
     Args:
         space: The search space.
@@ -46,6 +51,7 @@ class NSGA2:
         population: Size of the population and of each generation's offspring.
         rng: The generator that everything is drawn with.
         crossover: See ``MixedVariation``; ``mutation`` likewise.
+        steady_state: Whether it is one.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class NSGA2:
         rng: np.random.Generator,
         crossover: float = 0.9,
         mutation: float | None = None,
+        steady_state: bool = False,
     ) -> None:
         self._space = space
         self._problem = SearchProblem(space, directions, rng)
@@ -65,12 +72,20 @@ class NSGA2:
         self._variator = MixedVariation(rng, crossover, mutation)
         self._generator = platypus.RandomGenerator()
         self._population: list[platypus.Solution] = []
-        self._offspring: list[platypus.Solution] = []
+        self._offspring: dict[int, platypus.Solution] = {}
+        self._steady_state = steady_state
         self._trained = 0
+        self._open = 0
+        self._asked = 0
         self._seen: set[str] = set()
         self.generation = 0
         self.duplicates = 0
         """Offspring thrown away because their genotype had been proposed before."""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether enough is known to ask; else an open proposal must be answered first."""
+        return self._steady_state or self._trained + self._open < self._size
 
     def ask(self) -> Proposal | None:
         """Proposes a new architecture; None when none is left."""
@@ -79,7 +94,9 @@ class NSGA2:
             genotype = self._space.genotype(values)
             if genotype not in self._seen:
                 self._seen.add(genotype)
-                return Proposal(genotype, values, parents, self.generation, solution)
+                self._open += 1
+                self._asked += 1
+                return Proposal(genotype, values, parents, self.generation, self._asked, solution)
             self.duplicates += bool(parents)
         return None
 
@@ -95,8 +112,9 @@ class NSGA2:
             violation: Total constraint violation, 0 where all constraints hold.
 
         Returns:
-            Whether this completed a generation.
+            Whether this completed a generation: as many answers as the population is large.
         """
+        self._open -= 1
         self._trained += 1
         if objectives is not None:
             solution = proposal.solution
@@ -104,11 +122,18 @@ class NSGA2:
             solution.objectives[:] = list(objectives)
             solution.constraint_violation = violation
             solution.evaluated = True
-            self._offspring.append(solution)
-        if self._trained < self._size:
-            return False
-        self._survive()
-        return True
+            self._offspring[proposal.number] = solution
+        complete = self._trained == self._size
+        if complete or self._steady_state:
+            self._survive()
+        if complete:
+            self._trained = 0
+            self.generation += 1
+        return complete
+
+    def reject(self, proposal: Proposal) -> None:
+        """Hears that a proposal was infeasible and cost no training; another takes its place."""
+        self._open -= 1
 
     @property
     def is_amid_generation(self) -> bool:
@@ -116,16 +141,16 @@ class NSGA2:
         return self._trained > 0
 
     def _survive(self) -> None:
-        everyone = self._offspring + self._population
+        """The best of parents and offspring, in the order of the proposals, not the answers."""
+        offspring = [self._offspring[number] for number in sorted(self._offspring)]
+        everyone = offspring + self._population
         platypus.nondominated_sort(everyone)
         self._population = platypus.nondominated_truncate(everyone, self._size)
-        self._offspring = []
-        self._trained = 0
-        self.generation += 1
+        self._offspring = {}
 
     def _candidates(self) -> Iterator[tuple[platypus.Solution, tuple[int, ...]]]:
         """Bred ones first, then random ones, then, if they can be counted, all the rest."""
-        if len(self._population) >= 2:
+        if self.generation > 0 and len(self._population) >= 2:
             for _ in range(BRED_TRIES):
                 parents = self._selector.select(self._variator.arity, self._population)
                 (child,) = self._variator.evolve(parents)

@@ -1,0 +1,198 @@
+"""The work queue: who may speak to it, and that nobody is forgotten."""
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xnas_tf.distributed import queue
+from xnas_tf.distributed.queue import QueueClient, QueueServer
+from xnas_tf.distributed.wire import FIRST_LIMIT, HEADER, NONCE, Seal, WireError
+from xnas_tf.errors import RunError
+
+
+class Desk:
+    """Hands out a number of tasks, each of which may be told once."""
+
+    def __init__(self, tasks):
+        self.left = list(range(1, tasks + 1))
+        self.open, self.told, self.models, self.groups = set(), {}, {}, {}
+        self.threads = set()
+
+    together = staticmethod(nullcontext)
+
+    @property
+    def is_over(self):
+        return not self.left and not self.open
+
+    def next(self, group=0):
+        self.threads.add(threading.get_ident())
+        if not self.left:
+            return None
+        number = self.left.pop(0)
+        self.open.add(number)
+        self.groups[number] = group
+        return {"id": number}
+
+    def wants_model(self, number, outcome):
+        return outcome["value"] % 2 == 0
+
+    def keep_model(self, number, data):
+        self.models[number] = data
+
+    def tell(self, number, outcome):
+        self.open.remove(number)
+        assert number not in self.told
+        self.told[number] = outcome["value"]
+
+
+def work(address, group):
+    client, done = QueueClient(address), 0
+    while not (reply := client.request({"do": "next", "group": group})).get("over"):
+        if "task" in reply:
+            number = reply["task"]["id"]
+            outcome = {"value": number * 10 + number % 3}
+            if client.request({"do": "wants", "id": number, "outcome": outcome})["wants"]:
+                client.request({"do": "model", "id": number}, b"m" * (number * 1000))
+            client.request({"do": "tell", "id": number, "outcome": outcome})
+            done += 1
+    client.close()
+    return done
+
+
+def test_every_task_is_done_once_by_somebody():
+    desk = Desk(200)
+    with QueueServer(desk) as server, ThreadPoolExecutor(20) as pool:
+        counts = list(pool.map(lambda g: work(server.address, g), range(20)))
+    assert sum(counts) == 200 and desk.is_over
+    assert desk.told == {n: n * 10 + n % 3 for n in range(1, 201)}
+    assert desk.models == {n: b"m" * (n * 1000) for n in range(1, 201) if (n * 10 + n % 3) % 2 == 0}
+    assert len(desk.threads) == 1
+
+
+def test_who_waits_is_told_so_and_served_when_there_is_something(monkeypatch):
+    monkeypatch.setattr(queue, "HOLD", 0.05)
+    desk = Desk(1)
+    with QueueServer(desk) as server:
+        first, second = QueueClient(server.address), QueueClient(server.address)
+        assert first.request({"do": "next", "group": 0}) == {"task": {"id": 1}}
+        assert second.request({"do": "next", "group": 1}) == {"wait": True}
+        first.request({"do": "tell", "id": 1, "outcome": {"value": 1}})
+        assert second.request({"do": "next", "group": 1}) == {"over": True}
+
+
+def connect(server):
+    raw = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return raw, raw.recv(NONCE)
+
+
+ASK = json.dumps({"do": "next", "group": 0}).encode()
+
+
+def is_hung_up_on(raw):
+    with contextlib.suppress(ConnectionError):
+        while data := raw.recv(1 << 16):
+            assert not data
+    return True
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.binary(max_size=300))
+def test_garbage_does_nothing(data):
+    desk = Desk(3)
+    with QueueServer(desk) as server:
+        raw, _ = connect(server)
+        raw.sendall(data)
+        raw.shutdown(socket.SHUT_WR)
+        assert is_hung_up_on(raw)
+        assert work(server.address, 0) == 3
+    assert desk.is_over
+
+
+def sealed(key, nonces, contents, is_server=False):
+    seal = Seal(key, nonces, is_server)
+    return b"".join(seal.header(content) + content for content in contents)
+
+
+@pytest.mark.parametrize("attack", ["wrong key", "replayed", "changed", "mirrored", "long"])
+def test_what_is_not_authentic_does_nothing(attack):
+    desk = Desk(2)
+    with QueueServer(desk) as server:
+        raw, nonce = connect(server)
+        mine = b"n" * NONCE
+        frames = {
+            "wrong key": lambda: sealed(b"k" * 32, nonce + mine, [ASK]),
+            # heard in another conversation
+            "replayed": lambda: sealed(server.key, b"o" * NONCE + mine, [ASK]),
+            "changed": lambda: sealed(server.key, nonce + mine, [ASK])[:-1] + b" ",
+            # what the server itself would say
+            "mirrored": lambda: sealed(server.key, nonce + mine, [ASK], is_server=True),
+            "long": lambda: HEADER.pack(FIRST_LIMIT + 1, b"c" * 32) + b"x" * 100,
+        }
+        raw.sendall(mine + frames[attack]())
+        assert is_hung_up_on(raw)
+        assert desk.left == [1, 2]
+        assert work(server.address, 0) == 2
+
+
+def test_silent_and_slow_strangers_keep_nobody_waiting(monkeypatch):
+    desk = Desk(5)
+    with QueueServer(desk) as server:
+        silent = [connect(server)[0] for _ in range(50)]
+        silent[0].sendall(struct.pack(">I", 10))
+        assert work(server.address, 0) == 5
+        for raw in silent:
+            raw.close()
+
+
+def test_silent_strangers_are_hung_up_on(monkeypatch):
+    monkeypatch.setattr(queue, "PATIENCE", 0.1)
+    with QueueServer(Desk(1)) as server:
+        assert is_hung_up_on(connect(server)[0])
+
+
+def test_a_desk_that_fails_fails_everybody():
+    class Broken(Desk):
+        def tell(self, number, outcome):
+            raise RunError("the disk is full")
+
+    with QueueServer(Broken(3)) as server:
+        first, second = QueueClient(server.address), QueueClient(server.address)
+        first.request({"do": "next", "group": 0})
+        with pytest.raises(RunError, match="the disk is full"):
+            first.request({"do": "tell", "id": 1, "outcome": {"value": 1}})
+        with pytest.raises(RunError, match="rank 0"):
+            second.request({"do": "next", "group": 1})
+    assert "the disk is full" in str(server.failure)
+
+
+def test_a_client_of_a_dead_server_is_told():
+    server = QueueServer(Desk(1))
+    with server:
+        client = QueueClient(server.address)
+        client.request({"do": "next", "group": 0})
+        address = server.address
+    with pytest.raises(RunError, match="rank 0 is gone"):
+        client.request({"do": "next", "group": 0})
+    with pytest.raises(RunError, match="cannot be reached"):
+        QueueClient(address)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.binary(max_size=100), max_size=5), st.binary(min_size=32, max_size=32))
+def test_what_is_sealed_is_opened_in_its_order_only(contents, key):
+    sender, receiver = Seal(key, b"n", is_server=True), Seal(key, b"n", is_server=False)
+    frames = [(sender.header(content), content) for content in contents]
+    for header, content in frames:
+        assert receiver.length(header) == len(content)
+        assert receiver.check(header, content) == content
+    for header, content in frames:
+        with pytest.raises(WireError):
+            receiver.check(header, content)
