@@ -1,7 +1,7 @@
 """Do attributions reveal a bug that was planted in the training data, and do they reveal it
 better in models of high introspectability?
 
-python -m benchmarks.debuggability [CELLS] [--seeds N] [--seed N] [--figure FILE]
+python benchmarks/debuggability.py [CELLS] [--seeds N] [--seed N] [--figure FILE]
 
 A small patch whose position or brightness gives the class away is planted in most training and
 validation images. Random cells are trained with it, and once more without it as a control. On
@@ -23,9 +23,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.debuggability_models import Bench, compared, examples_of, look_at, make_variants
-from benchmarks.debuggability_report import Row, example_figure, print_report
-from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges
+sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
+
+from benchmarks.debuggability_models import (  # noqa: E402
+    Bench,
+    compared,
+    examples_of,
+    look_at,
+    make_variants,
+)
+from benchmarks.debuggability_report import Row, example_figure, print_report  # noqa: E402
+from xnas_tf.spaces.cells import (  # noqa: E402
+    EDGES,
+    OPERATIONS,
+    format_genotype,
+    live_edges,
+)
 
 if TYPE_CHECKING:
     import keras

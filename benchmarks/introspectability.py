@@ -18,10 +18,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from xnas_tf.environment import set_defaults
 
 set_defaults()
+sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
