@@ -21,9 +21,9 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["xnas_tf", "xnas_tf.*"]),
     install_requires=[
-        "tensorflow>=2.18,<2.19",
+        "tensorflow>=2.16,<2.19",
         "keras>=3.12,<3.16",
-        "numpy>=1.26,<2.1",
+        "numpy>=1.24,<2.1",
         "setuptools<81",  # TensorBoard 2.18 imports pkg_resources
         "keras-tuner>=1.4.8,<1.5",
         "tf-explain>=0.3.1,<0.4",
@@ -38,10 +38,11 @@ setup(
         "scikit-learn>=1.3",
         "scipy>=1.11",
         "threadpoolctl>=3",
+        "psutil>=5.9",
     ],
     extras_require={
         # Needs TensorFlow installed first and --no-build-isolation: see docs/installation.md.
-        "horovod": ["horovod==0.28.1", "cloudpickle", "psutil"],
+        "horovod": ["horovod==0.28.1", "cloudpickle"],
         "test": ["pytest>=8", "hypothesis>=6.120", "playwright"],
     },
     entry_points={"console_scripts": ["xnas-tf=xnas_tf.cli:main"]},
