@@ -1,5 +1,6 @@
 """Shared fixtures. Everything tests write goes into temporary folders."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,16 +37,39 @@ def dataset():
 
 
 class _ThreadRank(SingleProcess):
-    """A rank that is a thread; its sums wait for the others."""
+    """A rank that is a thread; what it says to the others waits for them."""
 
     def __init__(self, rank, size, shared, barrier):
         self.rank, self.size, self._shared, self._barrier = rank, size, shared, barrier
 
+    def _exchange(self, mine, combine):
+        self._shared[self.rank] = mine
+        self._barrier.wait(timeout=120)
+        result = combine(self._shared)
+        self._barrier.wait(timeout=120)
+        return result
+
+    def broadcast(self, message=None):
+        return json.loads(self._exchange(json.dumps(message), lambda shared: shared[0]))
+
     def sum(self, *arrays):
-        self._shared[self.rank] = arrays
-        self._barrier.wait(timeout=120)
-        totals = [np.sum(parts, axis=0) for parts in zip(*self._shared, strict=True)]
-        self._barrier.wait(timeout=120)
+        return self._exchange(
+            arrays, lambda shared: [np.sum(parts, axis=0) for parts in zip(*shared, strict=True)]
+        )
+
+    def broadcast_variables(self, variables):
+        mine = [np.array(variable) for variable in variables]
+        values = self._exchange(mine, lambda shared: shared[0])
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    def sum_tensors(self, tensors, name):
+        import tensorflow as tf
+
+        kinds = [tensor.dtype for tensor in tensors]
+        totals = tf.numpy_function(self.sum, list(tensors), kinds)
+        for total, tensor in zip(totals, tensors, strict=True):
+            total.set_shape(tensor.shape)
         return totals
 
 

@@ -77,9 +77,7 @@ def import_object(target: str, kind: str) -> Any:
 
 def describe(error: BaseException) -> str:
     """An exception in one line: its type, its message and where it was raised."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    # While a graph is traced, TensorFlow puts a traceback before the message.
-    message = lines[-1] if lines[0] == "in user code:" else lines[0]
+    message = _message(str(error))
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -88,3 +86,15 @@ def describe(error: BaseException) -> str:
         code = trace.tb_frame.f_code
         place = f" ({os.path.basename(code.co_filename)}:{trace.tb_lineno})"
     return f"{type(error).__name__}: {message[:500]}{place}"
+
+
+def _message(text: str) -> str:
+    """The line that says what is wrong: TensorFlow puts a traceback before it, of the code that
+    it was tracing, or of where a node of a graph that failed was made."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()] or [""]
+    if lines[0] == "in user code:":
+        return lines[-1].strip()
+    if lines[0] == "Graph execution error:":
+        of_nodes = (" ", "\t", "Detected at node")
+        lines = [line for line in lines[1:] if not line.startswith(of_nodes)] or lines
+    return lines[0].strip()

@@ -38,7 +38,7 @@ def train(model, epochs=3, **changes):
     settings += [f"training.{key}={value}" for key, value in changes.items()]
     config = load_config(overrides=settings)
     trainer = Trainer(model, make_dataset(), config.training, SingleProcess(), seed=4)
-    return [trainer.run_epoch(epoch) for epoch in range(epochs)]
+    return [trainer.run_epoch() for _ in range(epochs)]
 
 
 def test_a_step_is_what_keras_does():
@@ -122,7 +122,8 @@ def test_an_evaluation_is_a_pure_function():
     assert first.state == "done" and set(first.objectives) == {"error", "parameters"}
     assert (first.objectives, first.metrics) == (again.objectives, again.metrics)
     assert first.metrics != other.metrics
-    assert len(first.history) == 2 and set(first.seconds) == {"build", "train", "score"}
+    phases = {"build", "trace", "train", "score", "communication"}
+    assert len(first.history) == 2 and set(first.seconds) == phases
 
 
 def test_an_evaluation_leaves_no_graph_behind():
@@ -191,3 +192,34 @@ def test_kept_models_are_those_that_were_scored():
     dataset = make_dataset()
     wrong = Predictor(model)(dataset.validation.images).argmax(axis=1) != dataset.validation.labels
     assert outcome.objectives["error"] == np.mean(wrong)
+
+
+def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from xnas_tf.evaluation import evaluator as module
+    from xnas_tf.run.record import Record
+
+    monkeypatch.setattr(module, "cross_entropy", lambda *_: float("nan"))
+    outcome = evaluator().evaluate(candidate())
+    assert outcome.state == "failed" and "validation loss became nan in epoch 1" in outcome.reason
+    record = Record(tmp_path / "run.sqlite", create=True)
+    record.save(replace(candidate(), **vars(outcome)))
+    assert record.candidates()[0].state == "failed"
+
+
+def test_what_went_wrong_in_a_graph_is_said_in_one_line():
+    import tensorflow as tf
+
+    from xnas_tf.registry import describe
+
+    def act(x):
+        raise MemoryError("a GPU is full")
+
+    @tf.function
+    def step(x):
+        return tf.numpy_function(act, [x], x.dtype) * 2
+
+    with pytest.raises(tf.errors.ResourceExhaustedError) as raised:
+        step(tf.ones(3))
+    assert describe(raised.value).startswith("ResourceExhaustedError: MemoryError: a GPU is full (")

@@ -13,6 +13,7 @@ import tensorflow as tf
 from xnas_tf.attribution.models import Call, inlined_calls, recorded_calls
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.errors import InputError
+from xnas_tf.heartbeat import beat
 from xnas_tf.tracing import forgotten_custom_gradients
 
 LAYERS = tuple(
@@ -82,6 +83,7 @@ def class_activations(
         sums, sample = traced(tf.constant(shown[rows]), tf.constant(given[rows], tf.int32))
         totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
         samples.append([s.numpy() for s in sample])
+        beat()
     found = []
     for name, total, parts in zip(names, totals, zip(*samples, strict=True), strict=True):
         rows = np.concatenate(parts)[: len(images)]

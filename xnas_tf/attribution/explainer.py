@@ -19,6 +19,7 @@ from xnas_tf.attribution.models import (
 )
 from xnas_tf.attribution.score import Score
 from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.heartbeat import beat
 from xnas_tf.tracing import forgotten_custom_gradients, unoptimized_graphs
 
 
@@ -62,13 +63,11 @@ class Explainer:
         size = self._method.batch
         known = np.zeros(len(flat[0]), np.int32) if targets is None else targets.astype(np.int32)
         with unoptimized_graphs():
-            parts = [
-                traced(
-                    [tf.constant(part[i : i + size]) for part in flat],
-                    tf.constant(known[i : i + size]),
-                ).numpy()
-                for i in range(0, len(known), size)
-            ]
+            parts = []
+            for i in range(0, len(known), size):
+                given = [tf.constant(part[i : i + size]) for part in flat]
+                parts.append(traced(given, tf.constant(known[i : i + size])).numpy())
+                beat()
         return np.concatenate(parts) if parts else np.zeros(flat[position].shape[:3], np.float32)
 
     def _trace(self, inputs: Any, position: int, predicted: bool) -> Any:

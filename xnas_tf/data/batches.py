@@ -28,19 +28,22 @@ def training_batches(
     epoch: int,
     rank: int = 0,
     size: int = 1,
+    first: int = 0,
 ) -> Iterator[Part]:
-    """Yields this rank's slice of every global batch of one epoch.
+    """Yields this rank's slice of every global batch of one epoch, from the ``first`` on.
 
     Order and augmentation depend on the seed and the epoch alone, so that all ranks
-    together see exactly what one process would see.
+    together see exactly what one process would see, interrupted or not.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(dataset.train))
     batch_size = min(batch_size, len(order))
     mine = shard(batch_size, rank, size)
     for step in range(steps_per_epoch(len(order), batch_size)):
-        batch = dataset.train.take(order[step * batch_size : (step + 1) * batch_size][mine])
         changes = Augmentation(augmentation, dataset, batch_size, rng)
+        if step < first:
+            continue
+        batch = dataset.train.take(order[step * batch_size : (step + 1) * batch_size][mine])
         yield Part(changes.apply(batch.images, mine), batch.labels)
 
 

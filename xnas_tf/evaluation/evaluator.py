@@ -4,50 +4,32 @@ from __future__ import annotations
 
 import gc
 import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from xnas_tf.candidate import Candidate, State
+from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError, XnasError
+from xnas_tf.evaluation.mixed_precision import check_devices
+from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy
+from xnas_tf.evaluation.scoring import Scorer, broken_limits
+from xnas_tf.evaluation.seconds import TimedCommunicator
+from xnas_tf.evaluation.supervision import Escaping, Interrupted, Unsupervised, escaping
 from xnas_tf.evaluation.training import Trainer
+from xnas_tf.heartbeat import beat, heard_by
 from xnas_tf.objectives.base import Subject
 from xnas_tf.registry import describe
 from xnas_tf.spaces.space import SearchSpace
 from xnas_tf.tracing import forgotten_custom_gradients
 
-Keep = Callable[["Outcome", keras.Model], None]
-
-
-@dataclass
-class Outcome:
-    """What an evaluation found; see ``Candidate`` for the fields."""
-
-    state: State = "running"
-    reason: str = ""
-    objectives: dict[str, float] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        """Adds the time spent inside to a phase."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - begin
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
+Keep = Callable[[Outcome, keras.Model], None]
 
 
 class Evaluator:
@@ -63,10 +45,10 @@ class Evaluator:
         self._config = config
         self._dataset = dataset
         self._space = space
-        self._communicator = communicator
-        self._measures = config.measures()
-        for measure in self._measures:
-            measure.check(dataset.class_names)
+        self._ranks = communicator
+        self._scorer = Scorer(config, dataset.class_names)
+        if config.training.mixed_precision:
+            check_devices()
         order = np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))
         mine = order[shard(len(order), communicator.rank, communicator.size)]
         self._validation = dataset.validation.take(mine)
@@ -74,29 +56,45 @@ class Evaluator:
         gc.collect()
         gc.freeze()
 
-    def evaluate(self, candidate: Candidate, keep: Keep | None = None) -> Outcome:
+    def evaluate(
+        self,
+        candidate: Candidate,
+        keep: Keep | None = None,
+        supervisor: Unsupervised | None = None,
+    ) -> Outcome:
         """Builds, trains and scores a candidate.
 
         Args:
             candidate: Its hyperparameters and seed are used.
             keep: Called with the outcome and the trained model of one that is done, before
                 the model is freed.
+            supervisor: Hears of the progress, keeps checkpoints, and may interrupt.
 
         Returns:
             The same outcome on every rank: done, infeasible, or failed with the reason.
 
         Raises:
             RunError: If another rank died.
+            Exception: Whatever the supervisor raises, and ``OSError``, ``RunError`` or
+                ``Interrupted`` of ``keep``: no failures of the candidate.
         """
+        supervisor = supervisor or Unsupervised()
         outcome = Outcome()
+        self._communicator = TimedCommunicator(self._ranks, outcome.seconds)
         try:
-            with forgotten_custom_gradients():
-                self._evaluate(candidate, outcome)
+            with forgotten_custom_gradients(), heard_by(escaping()(supervisor.beat)):
+                self._evaluate(candidate, outcome, supervisor)
+        except Escaping as escaped:
+            raise escaped.error from None
+        except Interrupted:
+            raise
         except Exception as error:  # a failed candidate must not end the search
-            if self._communicator.size > 1 and "horovod" in str(error).lower():
+            if self._ranks.size > 1 and _is_of_horovod(error):
                 raise RunError(f"another rank died: {describe(error)}") from error
             reason = str(error) if isinstance(error, XnasError) else describe(error)
-            outcome = Outcome("failed", reason, seconds=outcome.seconds, history=outcome.history)
+            if not isinstance(error, XnasError):  # ours are raised on all ranks alike
+                supervisor.failed(reason)
+            outcome = outcome.failed(reason)
             error.__traceback__ = None  # it holds the model
         else:
             if keep and outcome.state == "done":
@@ -109,29 +107,28 @@ class Evaluator:
         """Keeps the model; one that cannot be saved is a failure of the candidate."""
         try:
             keep(outcome, self._model)
-        except OSError:  # the disk's failure, not the candidate's
+        except (OSError, RunError, Interrupted):  # of the disk, rank 0 or the user
             raise
         except Exception as error:  # a user's layers may raise anything at all
-            reason = f"the model cannot be saved: {describe(error)}"
-            return Outcome("failed", reason, seconds=outcome.seconds, history=outcome.history)
+            return outcome.failed(f"the model cannot be saved: {describe(error)}")
         return outcome
 
-    def _evaluate(self, candidate: Candidate, outcome: Outcome) -> None:
+    def _evaluate(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> None:
         infeasible = self._space.infeasible(candidate.hyperparameters)
         if not infeasible:
-            with outcome.timed("build"):
+            with outcome.seconds.timed("build"):
                 self._model = self._build(candidate)
+                beat()
                 untrained = Subject(self._model, self._communicator, self._dataset.class_names)
-                self._score(untrained, outcome, trained=False)
-                infeasible = self._broken_limits(outcome)
+                self._scorer.score(untrained, outcome, trained=False)
+                infeasible = broken_limits(self._config.constraints, outcome)
         if infeasible:
             outcome.state, outcome.reason = "infeasible", infeasible
             return
-        predictor = Predictor(self._model)
-        with outcome.timed("train"):
-            self._train(candidate, predictor, outcome)
-        with outcome.timed("score"):
-            self._score(self._trained_subject(), outcome, trained=True)
+        with outcome.seconds.timed("train"):
+            self._train(candidate, outcome, supervisor)
+        with outcome.seconds.timed("score"):
+            self._scorer.score(self._trained_subject(), outcome, trained=True)
         outcome.state = "done"
 
     def _build(self, candidate: Candidate) -> keras.Model:
@@ -148,16 +145,27 @@ class Evaluator:
             raise RunError(f"build failed: {failure or 'on another rank'}")
         return model
 
-    def _train(self, candidate: Candidate, predictor: Predictor, outcome: Outcome) -> None:
+    def _train(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> None:
+        training = self._config.training
         trainer = Trainer(
-            self._model, self._dataset, self._config.training, self._communicator, candidate.seed
+            self._model,
+            self._dataset,
+            training,
+            self._communicator,
+            candidate.seed,
+            supervisor,
+            outcome.seconds,
         )
-        for epoch in range(self._config.training.epochs):
-            figures = trainer.run_epoch(epoch)
-            outcome.history.append({**figures, **self._validate(predictor)})
-            loss = outcome.history[-1]["val_loss"]
-            if not math.isfinite(loss):
+        outcome.note(trainer.ignored)
+        outcome.history = trainer.progress.history
+        predictor = Predictor(self._model)
+        while (epoch := trainer.progress.epoch) < training.epochs:
+            figures = trainer.run_epoch()
+            figures |= self._validate(predictor)
+            if not math.isfinite(figures["val_loss"]):
+                loss = figures["val_loss"]
                 raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
+            outcome.history.append(figures)
         outcome.metrics.update(outcome.history[-1])
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:
@@ -179,32 +187,13 @@ class Evaluator:
             self._probabilities,
         )
 
-    def _score(self, subject: Subject, outcome: Outcome, trained: bool) -> None:
-        """Measures what can be measured now: before training the costs, afterwards the rest."""
-        chosen = {objective.name for objective in self._config.objectives}
-        for measure in self._measures:
-            if measure.needs_training != trained:
-                continue
-            score = measure.score(subject)
-            if not math.isfinite(score.value):
-                why = f" ({score.reason})" if score.reason else ""
-                raise RunError(f"{measure.name} is {score.value}{why}")
-            outcome.reason = "; ".join(filter(None, [outcome.reason, score.reason]))
-            target = outcome.objectives if measure.name in chosen else outcome.metrics
-            target[measure.name] = score.value
-            figures = score.metrics.items()
-            outcome.metrics.update({k: v for k, v in figures if math.isfinite(v)})
-
-    def _broken_limits(self, outcome: Outcome) -> str:
-        known = {**outcome.metrics, **outcome.objectives}
-        broken = [
-            f"{name} is {known[name]:,.12g}, wanted: {limit}"
-            for name, limit in self._config.constraints.items()
-            if name in known and limit.violation(known[name])
-        ]
-        return "; ".join(broken)
-
     def _release(self) -> None:
         """Frees the model and everything traced with it; ``clear_session`` collects garbage."""
         self._model = self._probabilities = None
         keras.backend.clear_session()
+
+
+def _is_of_horovod(error: Exception) -> bool:
+    """Whether a collective operation failed; being out of memory in one is another matter."""
+    is_memory = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+    return not is_memory and "horovod" in str(error).lower()

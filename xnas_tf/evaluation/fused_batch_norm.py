@@ -23,8 +23,8 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=tf.convert_to_tensor(self.gamma),
-            offset=tf.convert_to_tensor(self.beta),
+            scale=tf.cast(self.gamma, tf.float32),  # as bfloat16 where layers compute in it
+            offset=tf.cast(self.beta, tf.float32),
             mean=tf.constant([], tf.float32),
             variance=tf.constant([], tf.float32),
             epsilon=self.epsilon,
@@ -66,7 +66,7 @@ def _can_be_fused(layer: keras.layers.Layer) -> bool:
         and layer.scale
         and layer.center
         and not getattr(layer, "renorm", False)
-        and layer.compute_dtype == "float32"
+        and layer.compute_dtype in ("float32", "bfloat16")
         and layer.input_spec.ndim == 4
         and layer.axis in (-1, 3)
     )

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.data.preprocessing import to_model_input
+from xnas_tf.heartbeat import beat
 
 BATCH = 250
 """Images at a time."""
@@ -31,7 +32,10 @@ class Predictor:
         size = min(BATCH, max(1, len(images)))
         padded = np.pad(images, [(0, -len(images) % size)] + [(0, 0)] * 3)
         starts = range(0, max(len(padded), 1), size)
-        parts = [self._probabilities(tf.constant(padded[i : i + size])).numpy() for i in starts]
+        parts = []
+        for i in starts:
+            parts.append(self._probabilities(tf.constant(padded[i : i + size])).numpy())
+            beat()
         return np.concatenate(parts)[: len(images)]
 
 

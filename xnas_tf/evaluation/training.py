@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import asdict, replace
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.config.models import TrainingConfig
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import steps_per_epoch, training_batches
-from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
-from xnas_tf.evaluation.fused_batch_norm import fused_batch_norm
-
-Step = Callable[[np.ndarray, np.ndarray], tf.Tensor]
+from xnas_tf.evaluation.checkpoint import CheckpointError, Progress, pack, unpack
+from xnas_tf.evaluation.compiling import compile_model
+from xnas_tf.evaluation.seconds import Seconds
+from xnas_tf.evaluation.step import Step
+from xnas_tf.evaluation.supervision import Unsupervised, escaping
+from xnas_tf.heartbeat import beat
 
 
 class Trainer:
@@ -27,12 +27,19 @@ class Trainer:
     Gradients are sums over the global batch divided by its size, so one rank and several
     give the same model (without BatchNorm, whose statistics are those of a rank's share).
 
+    Attributes:
+        progress: How far the training has come: at first as far as the supervisor's checkpoint.
+            Who calls ``run_epoch`` adds its figures to the history.
+        ignored: Why the supervisor's checkpoint was not used, if it wasn't.
+
     Args:
         model: A model; compiled with the configuration's optimizer unless it already is.
         dataset: The images; only ``dataset.train`` is touched.
         config: The configuration's section.
         communicator: The ranks that train this model together.
         seed: Seed of the order of images and of their augmentation.
+        supervisor: Keeps checkpoints.
+        seconds: What the time of the first step, ``trace``, is added to.
     """
 
     def __init__(
@@ -42,23 +49,46 @@ class Trainer:
         config: TrainingConfig,
         communicator: Communicator,
         seed: int,
+        supervisor: Unsupervised | None = None,
+        seconds: Seconds | None = None,
     ) -> None:
         self._model = model
         self._dataset = dataset
         self._config = config
         self._communicator = communicator
         self._seed = seed
+        self._supervisor = supervisor or Unsupervised()
+        self._seconds = Seconds() if seconds is None else seconds
         self._batch_size = min(config.batch_size, len(dataset.train))
-        self._weight_decay = 0.0
+        self._steps = steps_per_epoch(len(dataset.train), self._batch_size)
+        weight_decay = 0.0 if model.compiled else config.weight_decay
         if not model.compiled:
-            self._weight_decay = config.weight_decay
-            compile_model(model, config, steps_per_epoch(len(dataset.train), self._batch_size))
+            compile_model(model, config, self._steps)
         model.optimizer.build(model.trainable_variables)
-        communicator.broadcast_variables(model)
-        self._step = self._make_step()
+        self.progress, self.ignored = self._beginning()
+        self._step = Step(model, dataset, self._batch_size, weight_decay, config, communicator)
+        self._is_traced = False
 
-    def run_epoch(self, epoch: int) -> dict[str, float]:
-        """Trains one epoch.
+    @property
+    def _state(self) -> list[keras.Variable]:
+        return [*self._model.variables, *self._model.optimizer.variables]
+
+    def _beginning(self) -> tuple[Progress, str]:
+        """The leader's checkpoint or nothing; then all ranks have its variables."""
+        progress, ignored = Progress(), ""
+        if self._communicator.rank == 0:
+            with escaping():
+                data = self._supervisor.checkpoint()
+            try:
+                progress = unpack(data, self._state) if data is not None else progress
+            except CheckpointError as error:
+                ignored = f"its checkpoint was ignored: {error}"
+        told, ignored = self._communicator.broadcast([asdict(progress), ignored])
+        self._communicator.broadcast_variables(self._state)
+        return Progress(**told), ignored
+
+    def run_epoch(self) -> dict[str, float]:
+        """Trains an epoch, or what is left of it.
 
         Returns:
             Mean loss (regularisation included) and accuracy over the epoch's images, while
@@ -67,56 +97,51 @@ class Trainer:
         Raises:
             RunError: If the loss is no longer finite.
         """
+        totals = self._run_steps()
+        loss, accuracy = totals[0] / self._steps, totals[1] / (self._steps * self._batch_size)
+        epoch = self.progress.epoch + 1
+        if not math.isfinite(loss):
+            raise RunError(f"the loss became {loss} in epoch {epoch}")
+        self._average_statistics()
+        self.progress = Progress(epoch, history=self.progress.history)
+        return {"loss": loss, "accuracy": accuracy}
+
+    def _run_steps(self) -> list[float]:
+        """The steps left in this epoch; returns the totals of all of them."""
         batches = training_batches(
             self._dataset,
             self._batch_size,
             self._config.augmentation,
             self._seed,
-            epoch,
+            self.progress.epoch,
             self._communicator.rank,
             self._communicator.size,
+            self.progress.step,
         )
-        steps = [self._step(tf.constant(b.images), tf.constant(b.labels)) for b in batches]
-        (totals,) = self._communicator.sum(tf.add_n(steps).numpy().astype(np.float64))
-        loss, correct = totals[0] / len(steps), totals[1] / (len(steps) * self._batch_size)
-        if not math.isfinite(loss):
-            raise RunError(f"the loss became {loss} in epoch {epoch + 1}")
-        self._average_statistics()
-        return {"loss": float(loss), "accuracy": float(correct)}
+        totals = tf.constant(self.progress.totals, tf.float64)
+        for step, batch in enumerate(batches, self.progress.step + 1):
+            totals += self._run_step(tf.constant(batch.images), tf.constant(batch.labels))
+            self._keep_checkpoint(step, totals)
+            beat()
+        return totals.numpy().tolist()
 
-    def _make_step(self) -> Step:
-        model, global_batch = self._model, self._batch_size
-        one_hot = not _takes_class_numbers(model.loss)
-        classes = self._dataset.classes
+    def _run_step(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        if self._is_traced:
+            return self._step(images, labels)
+        self._is_traced = True
+        with self._seconds.timed("trace", within="train"):
+            return tf.constant(self._step(images, labels).numpy())  # waits for a GPU
 
-        @tf.function
-        def step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-            inputs = to_model_input(images)
-            targets = tf.one_hot(labels, classes) if one_hot else labels
-            share = tf.cast(tf.shape(labels)[0], tf.float32) / global_batch
-            with fused_batch_norm(model), tf.GradientTape() as tape:
-                outputs = model(inputs, training=True)
-                loss = model.compute_loss(inputs, targets, outputs) * share
-            self._apply(tape.gradient(loss, model.trainable_variables))
-            hits = tf.argmax(outputs, axis=-1, output_type=labels.dtype) == labels
-            return tf.stack([loss, tf.reduce_sum(tf.cast(hits, tf.float32))])
-
-        return step
-
-    def _apply(self, gradients: list[tf.Tensor | None]) -> None:
-        """Sums the gradients over the ranks and lets the optimizer use them."""
-        model = self._model
-        used = [
-            (tf.convert_to_tensor(gradient), variable)
-            for gradient, variable in zip(gradients, model.trainable_variables, strict=True)
-            if gradient is not None
-        ]
-        summed = self._communicator.sum_tensors([g for g, _ in used], "gradients")
-        variables = [variable for _, variable in used]
-        if self._weight_decay:
-            values = map(tf.convert_to_tensor, variables)
-            summed = [g + self._weight_decay * v for g, v in zip(summed, values, strict=True)]
-        model.optimizer.apply(summed, variables)
+    def _keep_checkpoint(self, step: int, totals: tf.Tensor) -> None:
+        if self._communicator.rank != 0:
+            return
+        with escaping():
+            if not self._supervisor.wants_checkpoint():
+                return
+        progress = replace(self.progress, step=step, totals=totals.numpy().tolist())
+        data = pack(progress, self._state)
+        with escaping():
+            self._supervisor.keep_checkpoint(data)
 
     def _average_statistics(self) -> None:
         """Gives every rank the mean of what layers such as BatchNorm gathered on each."""
@@ -130,31 +155,3 @@ class Trainer:
         sums = self._communicator.sum(*(variable.numpy() for variable in statistics))
         for variable, total in zip(statistics, sums, strict=True):
             variable.assign(total / self._communicator.size)
-
-
-def compile_model(model: keras.Model, config: TrainingConfig, steps: int) -> None:
-    """Compiles a model as the configuration says.
-
-    Args:
-        model: A classifier that ends in a softmax, or in logits.
-        config: The configuration's section.
-        steps: Steps in an epoch, for the learning rate's schedule.
-    """
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
-    if config.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps * config.epochs)
-    options = {"momentum": config.momentum, "nesterov": config.nesterov}
-    optimizer = keras.optimizers.get(
-        {
-            "class_name": config.optimizer,
-            "config": {"learning_rate": rate, **(options if config.optimizer == "sgd" else {})},
-        }
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
-    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
-
-
-def _takes_class_numbers(loss: object) -> bool:
-    """Whether a loss wants class numbers (sparse) rather than one-hot vectors."""
-    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
-    return "sparse" in name.lower()

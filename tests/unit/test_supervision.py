@@ -1,0 +1,157 @@
+"""What an evaluation tells its surroundings, and what it lets them do."""
+
+import time
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import make_dataset
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import RunError
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
+from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
+from xnas_tf.spaces.space import SearchSpace
+
+SHAPE = (8, 8, 1)
+CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3)
+BEATS = 1 + 1 + 2 * (3 + 1) + 1 + 2
+"""Built, parameters; two epochs of three steps and a validation; one method; two measures."""
+
+
+class Small(keras_tuner.HyperModel):
+    """All that has a state: batch normalisation, dropout, and an optimizer."""
+
+    def build(self, hp):
+        inputs = keras.Input(SHAPE)
+        x = keras.layers.Conv2D(hp.Int("filters", 3, 5), 3)(inputs)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+        x = keras.layers.Dropout(0.2)(keras.layers.Flatten()(x))
+        return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+
+
+class Supervisor(Unsupervised):
+    """Interrupts at one beat with an error; keeps the last checkpoint."""
+
+    def __init__(self, at=None, error=None, data=None):
+        self.at, self.error, self.data, self.beats = at, error, data, 0
+
+    def beat(self):
+        self.beats += 1
+        if self.beats == self.at:
+            raise self.error
+
+    def wants_checkpoint(self):
+        return True
+
+    def keep_checkpoint(self, data):
+        self.data = data
+
+    def checkpoint(self):
+        return self.data
+
+
+@pytest.fixture(scope="module")
+def judge():
+    dataset = make_dataset()
+    config = load_config(
+        overrides=[
+            "training={epochs: 2, batch_size: 20, augmentation: {crop: 1}}",
+            "objectives=[error, parameters, {name: introspectability, sources: [grad_cam]}]",
+        ]
+    )
+    space = SearchSpace(Small(), SHAPE, dataset.classes)
+    return Evaluator(config, dataset, space, SingleProcess())
+
+
+@pytest.fixture(scope="module")
+def whole(judge):
+    supervisor = Supervisor()
+    outcome = judge.evaluate(CANDIDATE, supervisor=supervisor)
+    assert outcome.state == "done" and supervisor.beats == BEATS
+    return outcome
+
+
+@pytest.mark.parametrize("at", [4, 10, BEATS])
+def test_interrupted_at_a_beat_it_goes_on_to_the_same_values(judge, whole, at):
+    supervisor = Supervisor(at, Interrupted("terminated", 143))
+    with pytest.raises(Interrupted, match="terminated") as caught:
+        judge.evaluate(CANDIDATE, supervisor=supervisor)
+    assert caught.value.exit_code == 143 and supervisor.beats == at
+    resumed = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=supervisor.data))
+    for name in ("state", "reason", "objectives", "metrics", "history"):
+        assert getattr(resumed, name) == getattr(whole, name)
+
+
+def test_a_useless_checkpoint_is_noted_and_training_starts_anew(judge, whole):
+    outcome = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=b"not a checkpoint"))
+    assert "its checkpoint was ignored: it is damaged" in outcome.reason
+    assert (outcome.objectives, outcome.history) == (whole.objectives, whole.history)
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), RunError("rank 0 is gone")])
+@pytest.mark.parametrize("where", ["beat", "wants_checkpoint", "keep_checkpoint", "checkpoint"])
+def test_what_a_supervisor_raises_is_no_failure_of_the_candidate(judge, monkeypatch, error, where):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Supervisor, where, fail)
+    with pytest.raises(type(error)) as caught:
+        judge.evaluate(CANDIDATE, supervisor=Supervisor())
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), RunError("gone"), Interrupted("stop")])
+def test_what_keeping_raises_neither(judge, monkeypatch, error):
+    def keep(*_):
+        raise error
+
+    def done(candidate, outcome, supervisor):
+        outcome.state = "done"
+
+    monkeypatch.setattr(judge, "_evaluate", done)
+    judge._model = None
+    with pytest.raises(type(error)):
+        judge.evaluate(CANDIDATE, keep)
+
+
+def test_phases_exclude_each_other(monkeypatch):
+    ticks = iter([0.0, 2.0, 7.0, 10.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+    seconds = Seconds()
+    with seconds.timed("outer"), seconds.timed("inner", within="outer"):
+        pass
+    assert seconds == {"outer": 5.0, "inner": 5.0}
+
+
+def test_communication_is_timed_in_graphs_and_outside():
+    class Slow(SingleProcess):
+        size = 2
+
+        def sum(self, *arrays):
+            time.sleep(0.02)
+            return list(arrays)
+
+        def sum_tensors(self, tensors, name):
+            return tf.numpy_function(self.sum, tensors, [t.dtype for t in tensors])
+
+    seconds = Seconds()
+    ranks = TimedCommunicator(Slow(), seconds)
+    step = tf.function(lambda x: ranks.sum_tensors([x, x + 1], "test"))
+    step(tf.ones(2))
+    seconds["communication"] = 0.0
+    begin = time.perf_counter()
+    ranks.sum(np.zeros(3))
+    for _ in range(2):
+        np.testing.assert_array_equal(step(tf.ones(2)), [[1, 1], [2, 2]])
+    assert 0.06 <= seconds["communication"] <= time.perf_counter() - begin
+
+
+def test_the_phases_are_all_there(whole):
+    assert set(whole.seconds) == {"build", "trace", "train", "score", "communication"}
+    assert min(whole.seconds.values()) >= 0 and whole.seconds["trace"] > 0

@@ -1,0 +1,33 @@
+"""What an evaluation found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xnas_tf.candidate import State
+from xnas_tf.evaluation.seconds import Seconds
+
+
+@dataclass
+class Outcome:
+    """What an evaluation found; see ``Candidate`` for the fields.
+
+    The phases in ``seconds`` are build, trace (the first training step: mostly tracing),
+    train (the others, and validation) and score. ``communication``, collective operations and
+    the waiting in them, is a part of those phases.
+    """
+
+    state: State = "running"
+    reason: str = ""
+    objectives: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: Seconds = field(default_factory=Seconds)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def note(self, reason: str) -> None:
+        """Adds what is odd."""
+        self.reason = "; ".join(filter(None, [self.reason, reason]))
+
+    def failed(self, reason: str) -> Outcome:
+        """The outcome of the same evaluation when it failed."""
+        return Outcome("failed", reason, seconds=self.seconds, history=self.history)

@@ -1,0 +1,64 @@
+"""Measuring what is chosen, into an outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from xnas_tf.config import Config
+from xnas_tf.config.constraints import Constraint
+from xnas_tf.errors import RunError
+from xnas_tf.evaluation.outcome import Outcome
+from xnas_tf.heartbeat import beat
+from xnas_tf.objectives.base import Objective, Subject
+
+
+class Scorer:
+    """Measures the objectives, and what only a constraint needs.
+
+    Args:
+        config: The configuration.
+        class_names: Names of the data set's classes.
+
+    Raises:
+        InputError: If an objective's options don't fit the data set.
+    """
+
+    def __init__(self, config: Config, class_names: tuple[str, ...]) -> None:
+        self._chosen = {objective.name for objective in config.objectives}
+        self._measures = config.measures()
+        for measure in self._measures:
+            measure.check(class_names)
+
+    def score(self, subject: Subject, outcome: Outcome, trained: bool) -> None:
+        """Measures what can be measured now: before training the costs, afterwards the rest.
+
+        Raises:
+            RunError: If a value is not finite.
+        """
+        for measure in self._measures:
+            if measure.needs_training == trained:
+                self._measure(measure, subject, outcome)
+                beat()
+
+    def _measure(self, measure: Objective, subject: Subject, outcome: Outcome) -> None:
+        score = measure.score(subject)
+        if not math.isfinite(score.value):
+            why = f" ({score.reason})" if score.reason else ""
+            raise RunError(f"{measure.name} is {score.value}{why}")
+        outcome.note(score.reason)
+        target = outcome.objectives if measure.name in self._chosen else outcome.metrics
+        target[measure.name] = score.value
+        figures = score.metrics.items()
+        outcome.metrics.update({k: v for k, v in figures if math.isfinite(v)})
+
+
+def broken_limits(limits: Mapping[str, Constraint], outcome: Outcome) -> str:
+    """The limits that what is measured by now breaks, in words; empty if none."""
+    known = {**outcome.metrics, **outcome.objectives}
+    broken = [
+        f"{name} is {known[name]:,.12g}, wanted: {limit}"
+        for name, limit in limits.items()
+        if name in known and limit.violation(known[name])
+    ]
+    return "; ".join(broken)
