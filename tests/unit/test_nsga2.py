@@ -3,6 +3,7 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import platypus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges, parse_genotype
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
 from xnas_tf.strategy import NSGA2
+from xnas_tf.strategy.ranking import rank
 
 
 class CellSpace:
@@ -174,6 +176,29 @@ def test_only_active_variables_have_values():
     assert decode(variables, [0, 1, 1]) == {"head": "mean"}
     assert decode(variables, [1, 0, 1]) == {"head": "dense", "units": 8}
     assert decode(variables, [1, 1, 1]) == {"head": "dense", "units": 16, "depth": 2}
+
+
+VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 7.0])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(VALUES, VALUES, VALUES, st.sampled_from([0.0, 0.0, 1.0, 2.0])), max_size=30)
+)
+def test_ranks_are_those_of_platypus(rows):
+    problem = platypus.Problem(0, 3, nconstrs=1)
+    problem.directions[:] = ["minimize", "maximize", "minimize"]
+    found = []
+    for sort in (rank, platypus.nondominated_sort):
+        solutions = []
+        for *objectives, violation in rows:
+            solution = platypus.Solution(problem)
+            solution.objectives[:] = objectives
+            solution.constraint_violation = violation
+            solutions.append(solution)
+        sort(solutions)
+        found.append([(s.rank, s.crowding_distance) for s in solutions])
+    assert found[0] == found[1]
 
 
 def in_any_order(seed, batch, shuffle):

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xnas_tf.distributed import queue
-from xnas_tf.distributed.queue import QueueClient, QueueServer
+from xnas_tf.distributed.client import QueueClient
+from xnas_tf.distributed.queue import QueueServer
 from xnas_tf.distributed.wire import FIRST_LIMIT, HEADER, NONCE, Seal, WireError
 from xnas_tf.errors import RunError
 
@@ -24,9 +25,13 @@ class Desk:
     def __init__(self, tasks):
         self.left = list(range(1, tasks + 1))
         self.open, self.told, self.models, self.groups = set(), {}, {}, {}
+        self.checkpoints, self.gone = {}, []
         self.threads = set()
 
     together = staticmethod(nullcontext)
+
+    def stopping(self):
+        return 143 if self.is_over else 0
 
     @property
     def is_over(self):
@@ -47,21 +52,39 @@ class Desk:
     def keep_model(self, number, data):
         self.models[number] = data
 
+    def keep_checkpoint(self, number, data):
+        self.checkpoints[number] = data
+
+    def checkpoint(self, number):
+        return self.checkpoints.get(number, b"")
+
+    def lost(self, rank):
+        self.gone.append(rank)
+
     def tell(self, number, outcome):
         self.open.remove(number)
         assert number not in self.told
         self.told[number] = outcome["value"]
 
 
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch):
+    """Clients that a test leaves open hold nobody up."""
+    monkeypatch.setattr(queue, "PATIENCE", 1.0)
+
+
 def work(address, group):
     client, done = QueueClient(address), 0
-    while not (reply := client.request({"do": "next", "group": group})).get("over"):
+    while not (reply := client.next(group)).get("over"):
         if "task" in reply:
             number = reply["task"]["id"]
             outcome = {"value": number * 10 + number % 3}
-            if client.request({"do": "wants", "id": number, "outcome": outcome})["wants"]:
-                client.request({"do": "model", "id": number}, b"m" * (number * 1000))
-            client.request({"do": "tell", "id": number, "outcome": outcome})
+            assert client.checkpoint(number) == b""
+            client.keep_checkpoint(number, b"c" * number)
+            assert client.checkpoint(number) == b"c" * number
+            if client.wants_model(number, outcome):
+                client.keep_model(number, b"m" * (number * 1000))
+            client.tell(number, outcome)
             done += 1
     client.close()
     return done
@@ -82,10 +105,74 @@ def test_who_waits_is_told_so_and_served_when_there_is_something(monkeypatch):
     desk = Desk(1)
     with QueueServer(desk) as server:
         first, second = QueueClient(server.address), QueueClient(server.address)
-        assert first.request({"do": "next", "group": 0}) == {"task": {"id": 1}}
-        assert second.request({"do": "next", "group": 1}) == {"wait": True}
-        first.request({"do": "tell", "id": 1, "outcome": {"value": 1}})
-        assert second.request({"do": "next", "group": 1}) == {"over": True}
+        assert first.next(0)["task"] == {"id": 1}
+        assert second.next(1)["wait"]
+        first.tell(1, {"value": 1})
+        assert first.stopping() == 143
+        assert second.next(1)["over"] and second.stopping() == 143
+
+
+def test_who_meets_hears_whether_all_came(monkeypatch):
+    monkeypatch.setattr(queue, "HOLD", 0.3)
+    with QueueServer(Desk(0)) as server, ThreadPoolExecutor(3) as pool:
+        clients = [QueueClient(server.address) for _ in range(3)]
+        assert list(pool.map(lambda c: c.meet("all three", 3), clients)) == [True] * 3
+        assert list(pool.map(lambda c: c.meet("one is missing", 4), clients)) == [False] * 3
+        assert clients[0].meet("alone", 1)
+
+
+def test_the_first_that_vanishes_is_noted_and_who_says_goodbye_is_not():
+    desk = Desk(1)
+    with QueueServer(desk) as server:
+        polite, killed, taken_along = (QueueClient(server.address, rank) for rank in (3, 1, 2))
+        polite.close()
+        for client in (killed, taken_along):
+            client._socket.close()
+            while not server._losses:
+                pass
+    assert desk.gone == [1]
+
+
+def test_what_is_sent_in_pieces_arrives_whole(monkeypatch):
+    from xnas_tf.distributed import wire
+
+    for module in (queue, wire):
+        monkeypatch.setattr(module, "PIECE", 200)
+    desk = Desk(0)
+    with QueueServer(desk) as server:
+        client = QueueClient(server.address)
+        for length in (0, 1, 199, 200, 201, 1000):
+            client.keep_checkpoint(length, bytes(range(250)) * 4 + b"x" * length)
+            assert client.checkpoint(length) == bytes(range(250)) * 4 + b"x" * length
+        client.close()
+
+
+def test_those_in_line_hear_of_a_failure_too(monkeypatch):
+    class Broken(Desk):
+        is_over, asked = False, 0
+
+        def next(self, group=0):
+            self.asked += 1
+            if self.asked > 1:
+                raise OSError("no space left")
+
+    with QueueServer(Broken(0)) as server, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(QueueClient(server.address).next, 0)
+        while not server._waiting:
+            pass
+        for ask in (lambda: QueueClient(server.address), lambda: first.result(timeout=20)):
+            with pytest.raises(RunError, match="no space left"):
+                ask()
+
+
+def test_many_idle_strangers_do_not_stop_the_queue(monkeypatch):
+    monkeypatch.setattr(queue, "STRANGERS", 8)
+    desk = Desk(3)
+    with QueueServer(desk) as server:
+        idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
+        assert work(server.address, 0) == 3  # as soon as those few have been given up
+        for stranger in idle:
+            stranger.close()
 
 
 def connect(server):
@@ -165,11 +252,11 @@ def test_a_desk_that_fails_fails_everybody():
 
     with QueueServer(Broken(3)) as server:
         first, second = QueueClient(server.address), QueueClient(server.address)
-        first.request({"do": "next", "group": 0})
+        first.next(0)
         with pytest.raises(RunError, match="the disk is full"):
-            first.request({"do": "tell", "id": 1, "outcome": {"value": 1}})
+            first.tell(1, {"value": 1})
         with pytest.raises(RunError, match="rank 0"):
-            second.request({"do": "next", "group": 1})
+            second.next(1)
     assert "the disk is full" in str(server.failure)
 
 
@@ -177,10 +264,10 @@ def test_a_client_of_a_dead_server_is_told():
     server = QueueServer(Desk(1))
     with server:
         client = QueueClient(server.address)
-        client.request({"do": "next", "group": 0})
+        client.next(0)
         address = server.address
     with pytest.raises(RunError, match="rank 0 is gone"):
-        client.request({"do": "next", "group": 0})
+        client.next(0)
     with pytest.raises(RunError, match="cannot be reached"):
         QueueClient(address)
 

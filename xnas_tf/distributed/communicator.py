@@ -26,8 +26,8 @@ class Communicator(Protocol):
     def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """Sums each array over the ranks; shapes and types must agree."""
 
-    def broadcast_variables(self, model: keras.Model) -> None:
-        """Gives rank 0's weights to every rank."""
+    def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
+        """Gives rank 0's values of variables to every rank."""
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
         """Sums tensors over the ranks inside a ``tf.function``; ``name`` tells calls apart."""
@@ -49,7 +49,7 @@ class SingleProcess:
         """See ``Communicator.sum``."""
         return list(arrays)
 
-    def broadcast_variables(self, model: keras.Model) -> None:
+    def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
         """See ``Communicator.broadcast_variables``."""
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:

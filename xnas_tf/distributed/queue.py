@@ -1,31 +1,36 @@
-"""The work queue: leaders of groups ask rank 0 for candidates and hand back outcomes."""
+"""Rank 0's work queue: groups ask it for candidates and hand back outcomes."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import secrets
-import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from xnas_tf.distributed.wire import HEADER, NONCE, Seal, WireError
-from xnas_tf.errors import RunError
+from xnas_tf.distributed.wire import HEADER, NONCE, PIECE, Seal
+from xnas_tf.errors import RunError, XnasError
+from xnas_tf.registry import describe
 
 HOLD = 5.0
 """Seconds after which a request for a candidate is answered with "wait" when there is none, so
-that the ranks of a group hear of each other long before Horovod takes them for stalled."""
+that the ranks of a group hear of each other long before Horovod takes them for stalled; and
+after which those who wait for others to meet are told that these did not come."""
 PATIENCE = 10.0
 """Seconds that an unknown client may take to prove who it is."""
-STRANGERS = 512
-"""Clients that may be proving it at the same time; others wait in line."""
+STRANGERS = 256
+"""Clients that may be proving it at the same time; others are hung up on and try again."""
 
 
 class Desk(Protocol):
     """What the queue stands in front of (``Conductor``); called from the queue's thread only."""
+
+    stopping: Callable[[], int]
+    """The exit code that all ranks are told to leave with; 0 while they are not."""
 
     @property
     def is_over(self) -> bool:
@@ -40,8 +45,17 @@ class Desk(Protocol):
     def keep_model(self, number: int, data: bytes) -> None:
         """Keeps it."""
 
+    def keep_checkpoint(self, number: int, data: bytes) -> None:
+        """Keeps what a candidate's training can go on from."""
+
+    def checkpoint(self, number: int) -> bytes:
+        """What was kept last; empty if nothing was."""
+
     def tell(self, number: int, outcome: dict[str, Any]) -> None:
         """Takes a candidate's outcome."""
+
+    def lost(self, rank: int) -> None:
+        """Hears which rank of the job was the first to vanish."""
 
     def together(self) -> AbstractContextManager[None]:
         """Inside, everything is recorded at once when it ends."""
@@ -53,6 +67,9 @@ class _Request:
     data: bytes
     reply: asyncio.Future
     deadline: float
+
+
+Reply = tuple[_Request, dict[str, Any], bytes]
 
 
 class QueueServer:
@@ -75,17 +92,21 @@ class QueueServer:
         """What ended the service, if anything did."""
         self._inbox: list[_Request] = []
         self._waiting: list[_Request] = []
+        self._meetings: dict[str, list[_Request]] = {}
+        self._losses = 0
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name="work queue", daemon=True)
 
     def __enter__(self) -> QueueServer:
+        _allow_many_files()
         self._thread.start()
         self._listening.wait()
         if self.failure:
             raise RunError(f"the work queue cannot listen on {self._host}: {self.failure}")
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._patience = 0.0 if kind else PATIENCE
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -105,33 +126,55 @@ class QueueServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._wake, self._stop = asyncio.Event(), asyncio.Event()
-        self._strangers = asyncio.Semaphore(STRANGERS)
+        self._strangers = 0
+        self._conversations: dict[asyncio.Task, asyncio.StreamWriter] = {}
         server = await asyncio.start_server(self._converse, self._host, 0, backlog=4096)
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
         turns = asyncio.create_task(self._take_turns())
         await self._stop.wait()
         server.close()
+        # Those who have just heard that it is over are hanging up; then it is our turn.
+        for patience in (self._patience, 1.0):
+            if self._conversations:
+                await asyncio.wait(list(self._conversations), timeout=patience)
+            for writer in self._conversations.values():
+                writer.close()
         turns.cancel()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation, rank = asyncio.current_task(), None
         try:
-            async with self._strangers:
-                seal, content = await asyncio.wait_for(_greet(self.key, reader, writer), PATIENCE)
-            while True:
-                message = json.loads(content)
-                data = await _receive(seal, reader) if message.get("data") else b""
-                reply = await self._answer(message, data)
-                content = json.dumps(reply).encode()
-                writer.write(seal.header(content) + content)
+            seal, content = await self._welcome(reader, writer)
+            self._conversations[conversation] = writer
+            while (message := json.loads(content))["do"] != "bye":
+                rank = message.get("rank", rank)
+                data = b"".join([await _receive(seal, reader) for _ in range(message["data"])])
+                for frame in framed(*await self._answer(message, data)):
+                    writer.write(seal.header(frame) + frame)
                 await writer.drain()
                 content = await _receive(seal, reader)
         except (OSError, EOFError, TimeoutError, asyncio.TimeoutError, ValueError):
-            pass  # gone, or not who it should be: nothing was looked at
+            # Gone, or not who it should be: then nothing was looked at.
+            if rank is not None:
+                await self._answer({"do": "lost", "rank": rank}, b"")
         finally:
+            self._conversations.pop(conversation, None)
             writer.close()
 
-    async def _answer(self, message: dict[str, Any], data: bytes) -> dict[str, Any]:
+    async def _welcome(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[Seal, bytes]:
+        """Finds out who it is, of so many at the same time that files can still be opened."""
+        if self._strangers >= STRANGERS:
+            raise ConnectionError("too many strangers")
+        self._strangers += 1
+        try:
+            return await asyncio.wait_for(_greet(self.key, reader, writer), PATIENCE)
+        finally:
+            self._strangers -= 1
+
+    async def _answer(self, message: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         deadline = self._loop.time() + HOLD
         request = _Request(message, data, self._loop.create_future(), deadline)
         self._inbox.append(request)
@@ -142,61 +185,101 @@ class QueueServer:
         while True:
             await self._something()
             requests, self._inbox = self._inbox, []
-            for request, reply in self._turn(requests):
+            for request, reply, data in self._turn(requests):
                 if not request.reply.done():
-                    request.reply.set_result(reply)
+                    request.reply.set_result((reply, data))
 
-    def _turn(self, requests: list[_Request]) -> list[tuple[_Request, dict[str, Any]]]:
+    def _turn(self, requests: list[_Request]) -> list[Reply]:
         """Replies to all that was asked since the last turn; after a failure only to say so."""
+        meeting = [request for meeting in self._meetings.values() for request in meeting]
+        everyone = [*requests, *self._waiting, *meeting]
         try:
             if self.failure is None:
                 with self._desk.together():
                     replies = [reply for request in requests for reply in self._take(request)]
-                    return [*replies, *self._serve_waiting()]
-        except BaseException as error:  # raised again by rank 0's main thread
+                    return [*replies, *self._serve_waiting(), *self._hold_meetings()]
+        except BaseException as error:  # told to all who ask, rank 0 among them
             self.failure = error
-        failed = {"failed": str(self.failure)}
-        replies = [(request, failed) for request in (*requests, *self._waiting)]
-        self._waiting = []
-        return replies
+        is_clear = isinstance(self.failure, XnasError)
+        failed = {"failed": str(self.failure) if is_clear else describe(self.failure)}
+        self._waiting, self._meetings = [], {}
+        return [(request, failed, b"") for request in everyone]
 
     async def _something(self) -> None:
         """Waits for a request, or for one that has waited long enough."""
-        times = [request.deadline - self._loop.time() for request in self._waiting]
+        held = [*self._waiting, *(requests[0] for requests in self._meetings.values())]
+        times = [request.deadline - self._loop.time() for request in held]
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(0.0, min(times)) if times else None)
         self._wake.clear()
 
-    def _take(self, request: _Request) -> list[tuple[_Request, dict[str, Any]]]:
-        message, reply = request.message, {}
+    def _take(self, request: _Request) -> list[Reply]:
+        message, reply, data = request.message, {}, b""
         match message.get("do"):
             case "next":
                 self._waiting.append(request)
                 return []
-            case "wants":
+            case "meet":
+                self._meetings.setdefault(message["name"], []).append(request)
+                return []
+            case "wants_model":
                 reply["wants"] = self._desk.wants_model(message["id"], message["outcome"])
-            case "model":
+            case "keep_model":
                 self._desk.keep_model(message["id"], request.data)
+            case "keep_checkpoint":
+                self._desk.keep_checkpoint(message["id"], request.data)
+            case "checkpoint":
+                data = self._desk.checkpoint(message["id"])
             case "tell":
                 self._desk.tell(message["id"], message["outcome"])
+            case "hello":
+                pass
+            case "stopping":
+                reply["code"] = self._desk.stopping()
+            case "lost":
+                # Those that vanish later may do so because of the first.
+                if not self._losses:
+                    self._desk.lost(message["rank"])
+                self._losses += 1
             case other:
                 reply["failed"] = f"unknown request {other!r}"
-        return [(request, reply)]
+        return [(request, reply, data)]
 
-    def _serve_waiting(self) -> Iterator[tuple[_Request, dict[str, Any]]]:
+    def _serve_waiting(self) -> Iterator[Reply]:
         """Tasks for those in line as long as there are some; then patience, or the end."""
         now, waiting, self._waiting = self._loop.time(), self._waiting, []
         task: dict[str, Any] | None = {}
         for request in waiting:
             task = self._desk.next(request.message["group"]) if task is not None else None
             if task is not None:
-                yield request, {"task": task}
+                yield request, {"task": task}, b""
             elif self._desk.is_over:
-                yield request, {"over": True}
+                yield request, {"over": True}, b""
             elif request.deadline <= now:
-                yield request, {"wait": True}
+                yield request, {"wait": True}, b""
             else:
                 self._waiting.append(request)
+
+    def _hold_meetings(self) -> Iterator[Reply]:
+        """Tells those who meet that all have come, or that they waited long enough."""
+        for name, requests in list(self._meetings.items()):
+            met = len(requests) >= requests[0].message["count"]
+            if met or requests[0].deadline <= self._loop.time():
+                del self._meetings[name]
+                yield from ((request, {"met": met}, b"") for request in requests)
+
+
+def framed(message: dict[str, Any], data: bytes) -> list[bytes]:
+    """The contents of the frames that carry a message, and data after it if there is any."""
+    pieces = [data[start : start + PIECE] for start in range(0, len(data), PIECE)]
+    return [json.dumps({**message, "data": len(pieces)}).encode(), *pieces]
+
+
+def _allow_many_files() -> None:
+    """Every rank holds a connection, and 1,024 open files are a common limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _greet(
@@ -212,60 +295,3 @@ async def _greet(
 async def _receive(seal: Seal, reader: asyncio.StreamReader) -> bytes:
     header = await reader.readexactly(HEADER.size)
     return seal.check(header, await reader.readexactly(seal.length(header)))
-
-
-class QueueClient:
-    """A leader's line to the queue.
-
-    Args:
-        address: ``QueueServer.address``.
-
-    Raises:
-        RunError: If rank 0 cannot be reached.
-    """
-
-    def __init__(self, address: dict[str, Any]) -> None:
-        try:
-            self._socket = socket.create_connection((address["host"], address["port"]), timeout=60)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            server = self._read(NONCE)
-            nonce = secrets.token_bytes(NONCE)
-            self._socket.sendall(nonce)
-        except OSError as error:
-            raise RunError(f"rank 0's work queue cannot be reached: {error}") from error
-        self._seal = Seal(bytes.fromhex(address["key"]), server + nonce, is_server=False)
-
-    def request(self, message: dict[str, Any], data: bytes = b"") -> dict[str, Any]:
-        """Asks and waits for the reply.
-
-        Args:
-            message: What JSON can hold.
-            data: Sent after it.
-
-        Raises:
-            RunError: If rank 0 is gone or has failed.
-        """
-        contents = [json.dumps({**message, "data": bool(data)}).encode(), *([data] if data else [])]
-        try:
-            for content in contents:
-                self._socket.sendall(self._seal.header(content) + content)
-            header = self._read(HEADER.size)
-            reply = json.loads(self._seal.check(header, self._read(self._seal.length(header))))
-        except OSError as error:
-            raise RunError(f"rank 0 is gone: {error}") from error
-        if "failed" in reply:
-            raise RunError(f"rank 0: {reply['failed']}")
-        return reply
-
-    def close(self) -> None:
-        """Hangs up."""
-        self._socket.close()
-
-    def _read(self, length: int) -> bytes:
-        parts = bytearray()
-        while len(parts) < length:
-            part = self._socket.recv(min(length - len(parts), 1 << 20))
-            if not part:
-                raise WireError("the connection was closed")
-            parts += part
-        return bytes(parts)

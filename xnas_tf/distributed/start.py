@@ -6,7 +6,7 @@ import os
 
 from xnas_tf.config.models import DistributedConfig
 from xnas_tf.distributed.communicator import Communicator, SingleProcess
-from xnas_tf.errors import RunError
+from xnas_tf.errors import InputError, RunError
 
 
 def start(config: DistributedConfig, deterministic: bool) -> Communicator:
@@ -21,8 +21,16 @@ def start(config: DistributedConfig, deterministic: bool) -> Communicator:
         RunError: If horovodrun started this process but Horovod cannot be loaded.
     """
     # A rank that fails alone leaves the others waiting in a collective operation.
-    seconds = str(int(config.stall_minutes * 60))
+    # Ours notices hangs first (run/watch.py) and says which candidate it was; other ranks may
+    # wait long for one that downloads the data.
+    seconds = str(int(2 * config.stall_minutes * 60) + 7200)
     os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", seconds)
+    os.environ.setdefault("HOROVOD_DYNAMIC_PROCESS_SETS", "1")  # for groups of ranks
+    if config.ranks_per_candidate == 1:
+        # Its ranks ask each other every millisecond, by default, whether there is something to
+        # add up. Alone, each trained 1.25 times as many candidates without that
+        # (docs/distributed.md).
+        os.environ.setdefault("HOROVOD_CYCLE_TIME", "100")
     communicator = _join()
     _use_devices(communicator.local_rank, communicator.local_size, config.threads_per_rank)
     if deterministic:
@@ -36,18 +44,32 @@ def _join() -> Communicator:
 
         hvd.init()
     except Exception as error:  # a build against another TensorFlow fails in many ways
-        # Only for the message: the rank itself is always Horovod's word.
-        if "HOROVOD_RANK" in os.environ:
+        if _started_ranks() > 1:
             raise RunError(
-                f"horovodrun started this process, but Horovod cannot be used ({error}); "
+                f"this process is one of several ranks, but Horovod cannot be used ({error}); "
                 "see xnas-tf doctor"
             ) from error
         return SingleProcess()
-    if hvd.size() == 1:
-        return SingleProcess()
-    from xnas_tf.distributed.horovod import HorovodCommunicator
+    if hvd.size() > 1:
+        from xnas_tf.distributed.horovod import HorovodCommunicator
 
-    return HorovodCommunicator()
+        return HorovodCommunicator()
+    if _started_ranks() > 1:
+        raise RunError(
+            f"{_started_ranks()} processes were started, and each would search alone: this "
+            "Horovod is built without MPI, so start them with horovodrun or xnas-tf launch"
+        )
+    return SingleProcess()
+
+
+def _started_ranks() -> int:
+    """How many ranks the launcher says it started. Only for messages, since launchers differ:
+    what rank this is and how many there are is always Horovod's word."""
+    names = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+    if "SLURM_STEP_ID" in os.environ and "SLURM_PROCID" in os.environ:
+        names = (*names, "SLURM_STEP_NUM_TASKS")
+    sizes = [os.environ.get(name, "") for name in names]
+    return max((int(size) for size in sizes if size.isdigit()), default=1)
 
 
 def _use_devices(local_rank: int, local_size: int, threads: int | None) -> None:
@@ -59,12 +81,18 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None) -> None:
     try:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
+        if gpus and local_size > len(gpus):
+            raise InputError(
+                f"{local_size} ranks were started on this host, which has {len(gpus)} GPUs; "
+                "start at most one rank a GPU"
+            )
         if gpus and local_size > 1:
-            tf.config.set_visible_devices(gpus[local_rank % len(gpus)], "GPU")
+            tf.config.set_visible_devices(gpus[local_rank], "GPU")
         if threads is None and local_size > 1:
             threads = max(1, len(os.sched_getaffinity(0)) // local_size)
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         # TensorFlow ran something before, as in a notebook: its settings are final by now.
         pass

@@ -17,8 +17,8 @@ HEADER = struct.Struct(">I32s")
 """Length of the content, and its HMAC."""
 FIRST_LIMIT = 1 << 16
 """Bytes of a conversation's first frame, at most: it comes from nobody knows whom yet."""
-LIMIT = 1 << 30
-"""Bytes of a later frame, at most."""
+PIECE = 1 << 26
+"""Bytes of a later frame, at most; more are sent in pieces."""
 
 
 class WireError(ConnectionError):
@@ -52,7 +52,7 @@ class Seal:
             WireError: If it is longer than allowed.
         """
         length, _ = HEADER.unpack(header)
-        if length > (LIMIT if self._received else FIRST_LIMIT):
+        if length > (PIECE if self._received else FIRST_LIMIT):
             raise WireError(f"a frame of {length} bytes is too long")
         return length
 

@@ -24,6 +24,17 @@ def pareto_front(candidates: Iterable[Candidate], config: Config) -> list[Candid
     return [c for c, row in zip(allowed, values, strict=True) if not _dominated(row, values)]
 
 
+def extended(front: Sequence[Candidate], new: Candidate, config: Config) -> Sequence[Candidate]:
+    """The front when one more candidate is known; the very same if it does not belong there."""
+    if new.state != "done" or new.violation(config.constraints) > 0:
+        return front
+    values = costs([*front, new], config)
+    if _dominated(values[-1], values[:-1]):
+        return front
+    kept = [c for c, row in zip(front, values, strict=False) if not _dominated(row, values[-1:])]
+    return [*kept, new]
+
+
 def _dominated(row: np.ndarray, others: np.ndarray) -> bool:
     return bool(np.any(np.all(others <= row, axis=1) & np.any(others < row, axis=1)))
 

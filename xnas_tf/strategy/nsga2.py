@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import platypus
 
+from xnas_tf.config import Config
 from xnas_tf.strategy.problem import SearchProblem, Space
+from xnas_tf.strategy.ranking import rank
 from xnas_tf.strategy.variation import MixedVariation, Tournament
 
 BRED_TRIES = 100
@@ -39,7 +41,7 @@ class NSGA2:
 
     Several proposals may be open at once, and be answered in any order. Generational: the
     next generation is bred when all of this one is known, whatever the order. Steady state
-    (Durillo et al. 2009, section 3): every answer enters the population at once.
+    (Durillo et al. 2009, section 3): a proposal is bred from all that is known by then.
 
     Given the same generator and the same answers at the same moments it asks for the same
     architectures, so a search is resumed by asking again and telling from the record. Failed
@@ -82,6 +84,20 @@ class NSGA2:
         self.duplicates = 0
         """Offspring thrown away because their genotype had been proposed before."""
 
+    @classmethod
+    def from_config(cls, config: Config, space: Space, steady_state: bool) -> NSGA2:
+        """The algorithm that a configuration describes, at its start."""
+        search = config.search
+        return cls(
+            space,
+            [objective.direction for objective in config.objectives],
+            search.population,
+            np.random.default_rng(search.seed),
+            search.crossover,
+            search.mutation,
+            steady_state,
+        )
+
     @property
     def can_ask(self) -> bool:
         """Whether enough is known to ask; else an open proposal must be answered first."""
@@ -89,6 +105,8 @@ class NSGA2:
 
     def ask(self) -> Proposal | None:
         """Proposes a new architecture; None when none is left."""
+        if self._steady_state and self._offspring:
+            self._survive()
         for solution, parents in self._candidates():
             values = self._problem.values(solution)
             genotype = self._space.genotype(values)
@@ -124,9 +142,8 @@ class NSGA2:
             solution.evaluated = True
             self._offspring[proposal.number] = solution
         complete = self._trained == self._size
-        if complete or self._steady_state:
-            self._survive()
         if complete:
+            self._survive()
             self._trained = 0
             self.generation += 1
         return complete
@@ -144,7 +161,7 @@ class NSGA2:
         """The best of parents and offspring, in the order of the proposals, not the answers."""
         offspring = [self._offspring[number] for number in sorted(self._offspring)]
         everyone = offspring + self._population
-        platypus.nondominated_sort(everyone)
+        rank(everyone)
         self._population = platypus.nondominated_truncate(everyone, self._size)
         self._offspring = {}
 

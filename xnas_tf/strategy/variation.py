@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import platypus
 
@@ -44,8 +42,8 @@ class MixedVariation(platypus.Variator):
 
     def evolve(self, parents: list[platypus.Solution]) -> list[platypus.Solution]:
         """One child of two parents, which stay as they are."""
-        child = copy.deepcopy(parents[0])
-        child.evaluated = False
+        child = platypus.Solution(parents[0].problem)
+        child.variables[:] = list(parents[0].variables)
         self._cross(child, parents[1])
         self._mutate(child)
         if list(child.variables) == list(parents[0].variables):

@@ -1,0 +1,128 @@
+"""A rank's line to the work queue on rank 0."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from xnas_tf.distributed.queue import framed
+from xnas_tf.distributed.wire import HEADER, NONCE, Seal, WireError
+from xnas_tf.errors import RunError
+
+PATIENCE = 300.0
+"""Seconds that rank 0 may take for a reply: a slow disk, a large model."""
+TRIES = 6
+"""Attempts at a connection, over some six seconds."""
+
+
+class QueueClient:
+    """A rank's line to the queue. One request at a time; others wait for it.
+
+    Args:
+        address: ``QueueServer.address``.
+        rank: This rank. If it vanishes without ``close``, rank 0 notes that it died.
+
+    Raises:
+        RunError: If rank 0 cannot be reached; by every method, if it is gone or has failed.
+    """
+
+    def __init__(self, address: dict[str, Any], rank: int = 0) -> None:
+        self._turn = threading.Lock()
+        try:
+            self._socket = _connect(address["host"], address["port"])
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            server = self._read(NONCE)
+            nonce = secrets.token_bytes(NONCE)
+            self._socket.sendall(nonce)
+        except OSError as error:
+            raise RunError(f"rank 0's work queue cannot be reached: {error}") from error
+        self._seal = Seal(bytes.fromhex(address["key"]), server + nonce, is_server=False)
+        self.request({"do": "hello", "rank": rank})
+
+    def next(self, group: int = 0) -> dict[str, Any]:
+        """``{"task": …}``, ``{"wait": True}`` or ``{"over": True}``; may take seconds."""
+        return self.request({"do": "next", "group": group})[0]
+
+    def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
+        """See ``Desk.wants_model``."""
+        return self.request({"do": "wants_model", "id": number, "outcome": outcome})[0]["wants"]
+
+    def keep_model(self, number: int, data: bytes) -> None:
+        """See ``Desk.keep_model``."""
+        self.request({"do": "keep_model", "id": number}, data)
+
+    def keep_checkpoint(self, number: int, data: bytes) -> None:
+        """See ``Desk.keep_checkpoint``."""
+        self.request({"do": "keep_checkpoint", "id": number}, data)
+
+    def checkpoint(self, number: int) -> bytes:
+        """See ``Desk.checkpoint``."""
+        return self.request({"do": "checkpoint", "id": number})[1]
+
+    def tell(self, number: int, outcome: dict[str, Any]) -> None:
+        """See ``Desk.tell``."""
+        self.request({"do": "tell", "id": number, "outcome": outcome})
+
+    def meet(self, name: str, count: int) -> bool:
+        """Waits for others to say the same; returns whether as many as ``count`` came."""
+        return self.request({"do": "meet", "name": name, "count": count})[0]["met"]
+
+    def stopping(self) -> int:
+        """The exit code that rank 0 was told to leave with; 0 while it was not."""
+        return self.request({"do": "stopping"})[0]["code"]
+
+    def request(self, message: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        """Sends a message that JSON can hold, with data after it; returns the reply, likewise."""
+        with self._turn:
+            try:
+                self._send(message, data)
+                reply = json.loads(self._receive())
+                received = b"".join([self._receive() for _ in range(reply["data"])])
+            except OSError as error:
+                raise RunError(f"rank 0 is gone: {error}") from error
+        if "failed" in reply:
+            raise RunError(f"rank 0: {reply['failed']}")
+        return reply, received
+
+    def close(self) -> None:
+        """Says goodbye and hangs up."""
+        with suppress(OSError):  # nobody is there any more
+            self._send({"do": "bye"}, b"")
+        self._socket.close()
+
+    def _send(self, message: dict[str, Any], data: bytes) -> None:
+        for frame in framed(message, data):
+            self._socket.sendall(self._seal.header(frame) + frame)
+
+    def _receive(self) -> bytes:
+        header = self._read(HEADER.size)
+        return self._seal.check(header, self._read(self._seal.length(header)))
+
+    def _read(self, length: int) -> bytes:
+        parts = bytearray()
+        while len(parts) < length:
+            part = self._socket.recv(min(length - len(parts), 1 << 20))
+            if not part:
+                raise WireError("the connection was closed")
+            parts += part
+        return bytes(parts)
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    """Connects; more than once, since rank 0 turns away who comes when too many do."""
+    for attempt in range(TRIES):
+        try:
+            connection = socket.create_connection((host, port), timeout=PATIENCE)
+            if connection.recv(NONCE, socket.MSG_PEEK):
+                return connection
+            connection.close()
+        except (ConnectionError, TimeoutError):
+            if attempt == TRIES - 1:
+                raise
+        time.sleep(0.1 * 2**attempt)
+    raise WireError("the connection was closed")
