@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import keras
 
 State = Literal["running", "done", "failed", "infeasible"]
+PHASES = ("build", "trace", "train", "score")
+"""What an evaluation consists of, one after the other."""
+NO_GROUP = -1
+"""The group of a candidate that waits for one."""
 
 
 @dataclass
@@ -32,9 +36,14 @@ class Candidate:
         reason: Why it failed or is infeasible, or what is odd about its values.
         objectives: Value by objective; empty unless done.
         metrics: Further figures by name.
-        seconds: Time by phase (build, train, score).
+        seconds: Time by phase: build, trace (the first training step), train and score; of
+            which communication between ranks; and before them the group's wait for it.
         history: Figures of each epoch.
         started: Time of the start, ISO 8601 UTC; ``finished`` likewise.
+        group: The group of ranks that trains or trained it.
+        answers_before: How many candidates the search knew the end of when it proposed this.
+        answer: Its place in the order in which they ended, from 1; 0 while it has not.
+        deaths: How often its group died while training it.
         model_path: The kept Keras model, for those on the front when they finished.
     """
 
@@ -54,6 +63,10 @@ class Candidate:
     versions: dict[str, str] = field(default_factory=dict)
     started: str = ""
     finished: str = ""
+    group: int = NO_GROUP
+    answers_before: int = 0
+    answer: int = 0
+    deaths: int = 0
     model_path: Path | None = None
 
     @property
@@ -63,8 +76,8 @@ class Candidate:
 
     @property
     def seconds_total(self) -> float:
-        """Seconds of its evaluation."""
-        return sum(self.seconds.values())
+        """Seconds of its evaluation, without the wait before it."""
+        return sum(self.seconds.get(phase, 0.0) for phase in PHASES)
 
     def value(self, name: str) -> float:
         """An objective's value, or that of a measure of the same name that only limits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import click
 
 from xnas_tf import __version__
 from xnas_tf.environment import set_defaults
-from xnas_tf.errors import XnasError
+from xnas_tf.errors import InputError, XnasError
 
 set_defaults()
 
@@ -45,6 +45,7 @@ def main() -> None:
     Example:
       xnas-tf search configs/quickstart.yaml     search, on one process
       horovodrun -np 8 xnas-tf search CONFIG     search, on eight ranks
+      xnas-tf launch -np 8 -- search CONFIG      the same, and again when a rank dies
       xnas-tf pareto runs/quickstart             what came out
       xnas-tf export runs/quickstart             SavedModels of the best
     """
@@ -82,6 +83,37 @@ def search(
         f"  tensorboard --logdir {run.path / 'tensorboard'}",
         err=True,
     )
+
+
+@main.command()
+@click.option("-np", "ranks", type=click.IntRange(1), required=True, help="Ranks.")
+@click.option("-H", "hosts", metavar="HOST:SLOTS,…", help="Default: this host alone.")
+@click.option("--min-np", type=click.IntRange(1), help="Go on with so few if hosts are lost.")
+@click.option("--restarts", type=click.IntRange(0), default=20, show_default=True)
+@click.option("--network-interface", metavar="NAME,…", help="As horovodrun's.")
+@click.option("--ssh-port", type=int, help="As horovodrun's.")
+@click.option("--ssh-identity-file", type=click.Path(), help="As horovodrun's.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@_clear_errors
+def launch(command: tuple[str, ...], **options: Any) -> None:
+    """Run a search under horovodrun, and start it again when a rank dies.
+
+    COMMAND is `search` with its options, after two dashes. What is finished is never done
+    again; a candidate that kills its group twice is recorded as failed.
+
+    \b
+    Example:
+      xnas-tf launch -np 8 -- search CONFIG
+      xnas-tf launch -np 8 -H a:4,b:4 --min-np 4 -- search CONFIG --run-dir runs/long
+    """
+    from xnas_tf.run.launch import launch as launch_search
+
+    if not command or command[0] != "search":
+        given = f"given {command[0]!r}" if command else "nothing is given"
+        raise InputError(f"launch: {given} after --; allowed: search with its options")
+    parsed = search.make_context("xnas-tf search", list(command[1:]))
+    say = partial(click.echo, err=True)
+    sys.exit(launch_search(command, parsed.params, **options, say=say))
 
 
 @main.command()
@@ -124,21 +156,30 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None) -> None:
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
 @_clear_errors
-def status(run: Path, form: str) -> None:
+def status(run: Path, form: str, plot: Path | None) -> None:
     """Say how far RUN is: done, failed, infeasible, running, rate, time left.
+
+    The picture shows what each group of ranks was doing when.
 
     \b
     Example:
-      xnas-tf status runs/quickstart
+      xnas-tf status runs/quickstart --plot groups.png
     """
     import json
 
     from xnas_tf.report.status import run_status, status_text
     from xnas_tf.run.directory import load_run
 
-    state = run_status(load_run(run))
+    opened = load_run(run)
+    state = run_status(opened)
     click.echo(status_text(state) if form == "text" else json.dumps(state.as_dict(), indent=2))
+    if plot:
+        from xnas_tf.report.utilisation import save_timeline
+
+        save_timeline(opened, plot)
+        click.echo(f"wrote {plot}", err=True)
 
 
 @main.command()

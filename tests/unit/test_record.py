@@ -33,8 +33,20 @@ def test_a_candidate_comes_back_as_it_was(tmp_path):
     record.set_fact("generations", 4)
     record.close()
     again = Record(tmp_path / "run.sqlite")
-    assert again.candidates() == [FULL] and again.find("g") == FULL
-    assert again.find("h") is None and again.next_id() == 4 and again.fact("generations") == 4
+    assert again.candidates() == [FULL] and again.fact("generations") == 4
+
+
+def test_what_is_saved_together_is_there_whole_or_not_at_all(tmp_path):
+    record = Record(tmp_path / "run.sqlite", create=True)
+    with pytest.raises(KeyError), record.together():
+        record.save(FULL)
+        with record.together():
+            record.set_fact("generations", 1)
+        raise KeyError
+    assert Record(tmp_path / "run.sqlite").candidates() == [] and record.fact("generations") is None
+    with record.together():
+        record.save(FULL)
+    assert Record(tmp_path / "run.sqlite").candidates() == [FULL]
 
 
 def test_what_is_no_record_is_refused(tmp_path):
@@ -55,6 +67,14 @@ def test_a_run_goes_on_with_its_own_configuration_only(tmp_path):
     with pytest.raises(InputError, match=r"training.epochs: 3 -> 4"):
         open_directory(path, load_config(Config(), ["training.epochs=4"]), fresh=False)
     assert Run(path).config == Config()
+
+
+def test_a_run_goes_on_with_other_ranks(tmp_path):
+    path = tmp_path / "run"
+    open_directory(path, Config(), fresh=False).close()
+    other = load_config(Config(), ["distributed.ranks_per_candidate=2"])
+    open_directory(path, other, fresh=False).close()
+    assert Run(path).config == other
 
 
 def test_fresh_moves_aside_and_deletes_nothing(tmp_path):

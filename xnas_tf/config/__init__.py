@@ -1,12 +1,19 @@
 """The configuration: typed models, YAML in and out, overrides."""
 
 from xnas_tf.config.constraints import Constraint
-from xnas_tf.config.loading import differing_keys, dump_config, find_config, load_config
+from xnas_tf.config.loading import (
+    differences,
+    differing_keys,
+    dump_config,
+    find_config,
+    load_config,
+)
 from xnas_tf.config.models import Config
 
 __all__ = [
     "Config",
     "Constraint",
+    "differences",
     "differing_keys",
     "dump_config",
     "find_config",

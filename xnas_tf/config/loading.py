@@ -56,9 +56,14 @@ def dump_config(config: Config) -> str:
 
 def differing_keys(old: Config, new: Config) -> list[str]:
     """Lines ``key: old value -> new value`` for every key that differs."""
-    before, after = (_flatten(c.model_dump(mode="json")) for c in (old, new))
+    return differences(old.model_dump(mode="json"), new.model_dump(mode="json"), "->")
+
+
+def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> list[str]:
+    """Lines ``key: one value BETWEEN other value`` for every key of nested data that differs."""
+    before, after = _flatten(one), _flatten(other)
     return [
-        f"{key}: {before.get(key)!r} -> {after.get(key)!r}"
+        f"{key}: {before.get(key)!r} {between} {after.get(key)!r}"
         for key in sorted(before | after)
         if before.get(key) != after.get(key)
     ]

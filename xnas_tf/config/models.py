@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PositiveInt,
     SerializeAsAny,
     ValidationError,
     field_validator,
@@ -80,6 +81,19 @@ class TrainingConfig(Section):
     deterministic: bool = Field(
         True, description="same seed, same result, bit for bit, on one process; slower on GPUs"
     )
+    mixed_precision: bool = Field(
+        False,
+        description="training steps compute in bfloat16: for GPUs, of compute capability 8.0 or "
+        "more; CPUs were slower; weights, scores and saved models stay float32",
+    )
+    jit_compile: bool = Field(
+        False,
+        description="XLA compiles training steps: for GPUs; the first takes longer, CPUs were "
+        "slower; Dropout draws other random numbers",
+    )
+    checkpoint_minutes: float = Field(
+        15, gt=0, description="minutes between checkpoints of a candidate in training"
+    )
 
 
 class SearchConfig(Section):
@@ -91,17 +105,29 @@ class SearchConfig(Section):
     mutation: float | None = Field(
         None, gt=0, le=1, description="probability a variable; 1 / number of variables if not given"
     )
+    mode: Literal["generational", "steady_state"] | None = Field(
+        None,
+        description="`steady_state`: who is free gets an offspring of what is known by then; "
+        "`generational`: the next generation waits for the whole of this one, and is "
+        "reproducible; steady state with more than one group if not given",
+    )
     seed: int = Field(0, ge=0)
 
 
 class DistributedConfig(Section):
-    """Several ranks under horovodrun."""
+    """Several ranks under horovodrun: docs/distributed.md."""
+
+    ranks_per_candidate: Literal["all", "auto"] | PositiveInt = Field(
+        "all",
+        description="ranks that train one candidate together while others train others; "
+        "`auto`: what yields most in the first trainings",
+    )
 
     threads_per_rank: int | None = Field(
         None, ge=1, description="CPU threads; the host's cores shared out if not given"
     )
     stall_minutes: float = Field(
-        10, ge=2, description="ranks that wait longer than this for each other end the job"
+        10, gt=0, description="minutes without a step after which a candidate is given up"
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from xnas_tf.report.utilisation import utilisation
 from xnas_tf.run.directory import Run
 from xnas_tf.run.progress import duration
 
@@ -22,7 +23,12 @@ class Status:
             (in flight, or cut off by a kill) likewise.
         trainings_saved: Trainings that did not take place: of infeasible candidates, and of
             offspring that had been proposed before.
-        per_hour: Trainings an hour, by the time the evaluations took; None before the first.
+        groups: Groups of ranks that train at the same time.
+        ranks_per_group: Ranks in each.
+        utilisation: By group, the share of its time in which it was evaluating rather than
+            waiting for a candidate.
+        per_hour: Trainings an hour, by the time the evaluations took and the groups that
+            there are; None before the first.
         seconds_left: What the missing ones will take at that rate.
     """
 
@@ -35,6 +41,9 @@ class Status:
     infeasible: int
     running: int
     trainings_saved: int
+    groups: int
+    ranks_per_group: int
+    utilisation: dict[int, float]
     per_hour: float | None
     seconds_left: float | None
 
@@ -48,7 +57,8 @@ def run_status(run: Run) -> Status:
     candidates = run.candidates()
     states = Counter(candidate.state for candidate in candidates)
     trained = [candidate for candidate in candidates if candidate.trained]
-    spent = sum(candidate.seconds_total for candidate in candidates)
+    groups, ranks = run.groups()
+    spent = sum(candidate.seconds_total for candidate in candidates) / groups
     ended = bool(run.fact("ended"))
     missing = 0 if ended else max(0, run.config.search.candidates - len(trained))
     return Status(
@@ -61,6 +71,9 @@ def run_status(run: Run) -> Status:
         infeasible=states["infeasible"],
         running=states["running"],
         trainings_saved=states["infeasible"] + int(run.fact("duplicates") or 0),
+        groups=groups,
+        ranks_per_group=ranks,
+        utilisation=utilisation(candidates),
         per_hour=len(trained) / spent * 3600 if trained and spent else None,
         seconds_left=spent / len(trained) * missing if trained and spent else None,
     )
@@ -84,5 +97,13 @@ def status_text(status: Status) -> str:
     ]
     if status.per_hour is not None:
         lines.append(f"rate             {status.per_hour:.0f} trainings an hour")
+        lines.append(f"groups           {_groups_text(status)}")
         lines.append(f"time left        {duration(status.seconds_left or 0)}")
     return "\n".join(lines)
+
+
+def _groups_text(status: Status) -> str:
+    """``4 of 2 ranks, busy 99%, 98%, 99% and 97% of the time``."""
+    each = "1 rank" if status.ranks_per_group == 1 else f"{status.ranks_per_group} ranks"
+    shares = [f"{share:.0%}" for share in status.utilisation.values()]
+    return f"{status.groups} of {each}, busy {', '.join(shares)} of the time"

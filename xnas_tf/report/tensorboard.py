@@ -15,10 +15,12 @@ from xnas_tf.config import Config
 from xnas_tf.explaining.explanation import Explanation
 from xnas_tf.report.attributions import attribution_figure
 from xnas_tf.report.figures import front_figure, front_info, png
+from xnas_tf.report.utilisation import timeline, timeline_figure
+from xnas_tf.run.observer import Observer
 from xnas_tf.spaces.variables import Variable
 
 
-class TensorBoard:
+class TensorBoard(Observer):
     """Writes one TensorBoard run for the search and one for each candidate.
 
     Args:
@@ -32,7 +34,7 @@ class TensorBoard:
         self._config = config
         self._variables = variables
 
-    def candidate(self, candidate: Candidate) -> None:
+    def candidate(self, candidate: Candidate, *_: object) -> None:
         """Writes training curves, hyperparameters and objectives, unless they are there."""
         folder = self._folder(candidate)
         if candidate.state != "done" or folder.exists():
@@ -67,6 +69,12 @@ class TensorBoard:
                 best = min(objective.sign * c.objectives[objective.name] for c in front)
                 tf.summary.scalar(f"best/{objective.name}", objective.sign * best, step=generation)
             _image("front", png(figure), generation)
+
+    def groups(self, candidates: Sequence[Candidate]) -> None:
+        """Writes a picture of what each group of ranks did when."""
+        picture = png(timeline_figure(timeline(candidates)))
+        with _writer(self._path / "search"):
+            _image("groups", picture, len(candidates))
 
     def attributions(self, candidate: Candidate, explained: Explanation) -> None:
         """Writes a picture of a model's attributions beside their inputs."""

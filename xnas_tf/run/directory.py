@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
 from xnas_tf.candidate import Candidate
@@ -16,6 +17,8 @@ from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
 
 CONFIG = "config.yaml"
 RECORD = "run.sqlite"
+CHANGEABLE = ("distributed.", "training.checkpoint_minutes:")
+"""Keys on which no candidate's values depend: a run may go on with other ones."""
 
 
 class Run:
@@ -77,6 +80,11 @@ class Run:
         finally:
             record.close()
 
+    def groups(self) -> tuple[int, int]:
+        """Groups that train, or trained last, at the same time, and the ranks in each."""
+        split = self.fact("groups") or {"ranks": 1, "size": 1}
+        return split["ranks"] // split["size"], split["size"]
+
     def is_searching(self) -> bool:
         """Whether a process is searching in it at this moment."""
         try:
@@ -103,6 +111,16 @@ def model_path(run: Path, candidate: int) -> Path:
     return run / "models" / f"{candidate:05d}.keras"
 
 
+def now() -> str:
+    """This moment as the record has it: ISO 8601, UTC, to the millisecond."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def checkpoint_path(run: Path, candidate: int) -> Path:
+    """Where a training that may be cut off can go on from."""
+    return run / "checkpoints" / f"{candidate:05d}.npz"
+
+
 def open_directory(path: Path, config: Config, fresh: bool) -> Record:
     """Makes a run directory, or opens one to go on with.
 
@@ -124,7 +142,7 @@ def open_directory(path: Path, config: Config, fresh: bool) -> Record:
             raise InputError(f"{path} exists and is no run; nothing was changed there")
         path.mkdir(parents=True, exist_ok=True)
         if (path / CONFIG).is_file():
-            _check_same(path, config)
+            _use_config(path, config)
         else:
             write_whole(path / CONFIG, dump_config(config).encode())
         (path / "models").mkdir(exist_ok=True)
@@ -173,9 +191,12 @@ def _free_name(path: Path) -> Path:
     return aside
 
 
-def _check_same(path: Path, config: Config) -> None:
+def _use_config(path: Path, config: Config) -> None:
     changed = differing_keys(load_config(path / CONFIG), config)
-    if changed:
+    if all(line.startswith(CHANGEABLE) for line in changed):
+        if changed:
+            write_whole(path / CONFIG, dump_config(config).encode())
+    else:
         lines = "\n  ".join(changed)
         raise InputError(
             f"{path} is a run with another configuration:\n  {lines}\n"

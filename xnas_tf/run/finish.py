@@ -31,8 +31,11 @@ def finish(
 ) -> None:
     """Measures the Pareto-optimal models on the test part, which the search never saw, and
     draws their attributions. What is there already is not done again."""
+    run = Run(path)
+    if run.groups()[0] > 1:
+        board.groups(run.candidates())
     images = sample_images(dataset.validation, SHOWN)
-    for candidate in Run(path).pareto():
+    for candidate in run.pareto():
         if "test_accuracy" in candidate.metrics:
             continue
         progress.note(f"testing candidate {candidate.id} and drawing its attributions")

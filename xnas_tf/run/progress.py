@@ -11,9 +11,10 @@ from rich.markup import escape
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.run.observer import Observer
 
 
-class Progress:
+class Progress(Observer):
     """One progress bar in a terminal; one line a candidate in a log file."""
 
     def __init__(self, config: Config, path: Path) -> None:
@@ -43,20 +44,13 @@ class Progress:
         self._bar.stop()
 
     def note(self, text: str) -> None:
-        """Says something that is worth a line."""
+        """See ``Observer.note``."""
         self._print(escape(text))
 
     def candidate(
         self, candidate: Candidate, is_new: bool, front: list[Candidate], hypervolume: float
     ) -> None:
-        """Tells of a candidate that is settled.
-
-        Args:
-            candidate: The candidate, in any state but running.
-            is_new: Whether it was evaluated now rather than answered from the record.
-            front: The Pareto-optimal candidates so far.
-            hypervolume: Theirs.
-        """
+        """See ``Observer.candidate``."""
         self._trained += candidate.trained
         self._fresh += candidate.trained and is_new
         best = min((self._first.sign * c.objectives[self._first.name] for c in front), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -16,6 +17,8 @@ from xnas_tf.errors import InputError, RunError
 
 _JSON = ("hyperparameters", "parents", "objectives", "metrics", "seconds", "history", "versions")
 _COLUMNS = tuple(field.name for field in fields(Candidate) if field.name != "model_path")
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_SAVE = f"INSERT OR REPLACE INTO candidates ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS candidates (
@@ -23,10 +26,13 @@ CREATE TABLE IF NOT EXISTS candidates (
     parents TEXT NOT NULL, generation INTEGER NOT NULL, seed INTEGER NOT NULL,
     epochs INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
     objectives TEXT NOT NULL, metrics TEXT NOT NULL, seconds TEXT NOT NULL,
-    history TEXT NOT NULL, versions TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL
+    history TEXT NOT NULL, versions TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL,
+    "group" INTEGER NOT NULL, answers_before INTEGER NOT NULL, answer INTEGER NOT NULL,
+    deaths INTEGER NOT NULL
 );
 """
-FORMAT = "1"
+_TO_JSON = json.JSONEncoder(allow_nan=False).encode
+FORMAT = "2"
 
 
 class Record:
@@ -43,6 +49,8 @@ class Record:
 
     def __init__(self, path: Path, create: bool = False) -> None:
         self._path = path
+        # The work queue's thread writes while a search runs, the main thread now and then.
+        self._turn = threading.RLock()
         with self._errors(InputError if not create else RunError):
             self._connection = self._connect("rwc" if create else _reading_mode(path))
             # A power cut must not undo a commit either.
@@ -57,7 +65,10 @@ class Record:
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(
-            f"{self._path.absolute().as_uri()}?mode={mode}", uri=True, timeout=60
+            f"{self._path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=60,
+            check_same_thread=False,
         )
 
     def close(self) -> None:
@@ -66,14 +77,14 @@ class Record:
 
     def fact(self, name: str) -> Any:
         """A fact about the whole run; None where it was never set."""
-        with self._errors(InputError):
+        with self._turn, self._errors(InputError):
             query = self._connection.execute("SELECT value FROM facts WHERE name=?", (name,))
             row = query.fetchone()
         return json.loads(row[0]) if row else None
 
     def set_fact(self, name: str, value: Any) -> None:
         """Records a fact about the whole run, replacing its earlier value."""
-        with self._errors(RunError), self._connection:
+        with self.together():
             self._connection.execute(
                 "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value))
             )
@@ -81,35 +92,29 @@ class Record:
     def save(self, candidate: Candidate) -> None:
         """Commits a candidate, new or with more known of it."""
         row = [_encode(name, getattr(candidate, name)) for name in _COLUMNS]
-        marks = ", ".join("?" * len(row))
-        with self._errors(RunError), self._connection:
-            self._connection.execute(
-                f"INSERT OR REPLACE INTO candidates ({', '.join(_COLUMNS)}) VALUES ({marks})", row
-            )
+        with self.together():
+            self._connection.execute(_SAVE, row)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Inside, everything is committed at once when the outermost such block ends; if it
+        ends in an error, nothing is."""
+        with self._turn:
+            if self._connection.in_transaction:
+                yield
+                return
+            with self._errors(RunError), self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
 
     def candidates(self) -> list[Candidate]:
         """All candidates by id."""
-        return self._select("ORDER BY id")
-
-    def find(self, genotype: str) -> Candidate | None:
-        """The candidate with a genotype; None where there is none yet."""
-        found = self._select("WHERE genotype=?", genotype)
-        return found[0] if found else None
-
-    def next_id(self) -> int:
-        """The id that comes after the last."""
-        (last,) = self._connection.execute("SELECT MAX(id) FROM candidates").fetchone()
-        return (last or 0) + 1
-
-    def _select(self, clause: str, *values: Any) -> list[Candidate]:
-        with self._errors(InputError):
-            rows = self._connection.execute(
-                f"SELECT {', '.join(_COLUMNS)} FROM candidates {clause}", values
-            ).fetchall()
-        return [
-            Candidate(**{n: _decode(n, v) for n, v in zip(_COLUMNS, row, strict=True)})
-            for row in rows
-        ]
+        with self._turn, self._errors(InputError):
+            rows = self._connection.execute(f"SELECT {_NAMES} FROM candidates ORDER BY id")
+            return [
+                Candidate(**{n: _decode(n, v) for n, v in zip(_COLUMNS, row, strict=True)})
+                for row in rows
+            ]
 
     @contextmanager
     def _errors(self, kind: type[Exception]) -> Iterator[None]:
@@ -127,7 +132,7 @@ def _reading_mode(path: Path) -> str:
 
 
 def _encode(name: str, value: Any) -> Any:
-    return json.dumps(value, allow_nan=False) if name in _JSON else value
+    return _TO_JSON(value) if name in _JSON else value
 
 
 def _decode(name: str, value: Any) -> Any:

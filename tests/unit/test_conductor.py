@@ -1,0 +1,214 @@
+"""The search without Keras: candidates handed out, answered in any order, killed at any time."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.test_nsga2 import CellSpace
+from xnas_tf.config import load_config
+from xnas_tf.errors import RunError
+from xnas_tf.run.conductor import Conductor
+from xnas_tf.run.directory import checkpoint_path, model_path, open_directory
+from xnas_tf.run.observer import Observer
+from xnas_tf.strategy import NSGA2
+from xnas_tf.strategy.front import pareto_front
+
+WORDS = ["objectives=[error, parameters]", "training.epochs=1"]
+
+
+def configuration(candidates=30, population=6):
+    return load_config(
+        overrides=[*WORDS, f"search={{candidates: {candidates}, population: {population}}}"]
+    )
+
+
+def outcome_of(task):
+    """What an evaluation would find: a function of the task alone."""
+    rng = np.random.default_rng(task["seed"])
+    error, parameters, luck = rng.random(3)
+    if luck < 0.1:
+        return {"state": "failed", "reason": "the loss became nan in epoch 1"}
+    if luck < 0.25:
+        return {"state": "infeasible", "reason": "no path"}
+    return {"state": "done", "objectives": {"error": error, "parameters": float(parameters)}}
+
+
+class Killed(Exception):
+    """The process was killed: nothing it held in memory is left."""
+
+
+class Groups:
+    """Groups that work at their own pace until the search is over or the process is killed."""
+
+    def __init__(self, path, config, steady_state, count, rng):
+        self.path, self.config, self.steady, self.count = path, config, steady_state, count
+        self.rng = rng
+
+    def run(self, steps=10**9):
+        """Makes so many moves, each of a group drawn at random; returns all tasks."""
+        record = open_directory(self.path, self.config, fresh=False)
+        try:
+            algorithm = NSGA2.from_config(self.config, CellSpace(), self.steady)
+            conductor = Conductor(self.path, self.config, record, algorithm, Observer())
+            self._work(conductor, steps)
+            conductor.end()
+        finally:
+            record.close()
+
+    def _work(self, conductor, steps):
+        busy = {}
+        while not conductor.is_over:
+            steps -= 1
+            if steps < 0:
+                raise Killed
+            group = int(self.rng.integers(self.count))
+            with conductor.together():
+                if group in busy:
+                    task = busy.pop(group)
+                    conductor.tell(task["id"], outcome_of(task))
+                elif task := conductor.next(group):
+                    busy[group] = task
+
+
+def candidates(path, config):
+    record = open_directory(path, config, fresh=False)
+    found = record.candidates()
+    record.close()
+    return found
+
+
+def facts(candidate):
+    return candidate.id, candidate.genotype, candidate.parents, candidate.state, candidate.answer
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    st.integers(1, 9), st.booleans(), st.lists(st.integers(1, 40), max_size=4), st.integers(0, 99)
+)
+def test_kills_lose_and_repeat_nothing(tmp_path_factory, count, steady_state, kills, seed):
+    """Whatever the number of groups, which may change from start to start."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    config, rng = configuration(), np.random.default_rng(seed)
+    known = {}
+    for steps in kills:
+        groups = Groups(path, config, steady_state, int(rng.integers(1, count + 1)), rng)
+        try:
+            groups.run(steps)
+        except Killed:
+            pass
+        ended = {c.id: facts(c) for c in candidates(path, config) if c.answer}
+        assert known.items() <= ended.items()
+        known = ended
+    Groups(path, config, steady_state, count, rng).run()
+    found = candidates(path, config)
+    assert known.items() <= {c.id: facts(c) for c in found}.items()
+    assert sum(c.trained for c in found) == 30
+    assert [c.id for c in found] == list(range(1, len(found) + 1))
+    assert len({c.genotype for c in found}) == len(found)
+    assert sorted(c.answer for c in found) == list(range(1, len(found) + 1))
+    assert all(c.answers_before < c.answer for c in found)
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(1, 9), st.integers(0, 99))
+def test_a_generational_search_finds_the_same_with_any_number_of_groups(
+    tmp_path_factory, count, seed
+):
+    found = []
+    for groups in (1, count):
+        path = tmp_path_factory.mktemp("run") / "run"
+        rng = np.random.default_rng(seed)
+        Groups(path, configuration(), False, groups, rng).run()
+        trained = [c for c in candidates(path, configuration()) if c.trained]
+        found.append([(c.genotype, c.parents, c.generation) for c in trained][:24])
+    # The last generation may be cut off elsewhere, since it is not whole.
+    assert found[0] == found[1]
+
+
+def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
+    config = configuration()
+    record = open_directory(tmp_path / "run", config, fresh=False)
+    conductor = Conductor(
+        tmp_path / "run", config, record, NSGA2.from_config(config, CellSpace(), True), Observer()
+    )
+    slow = conductor.next(0)
+    for _ in range(200):
+        if conductor._trained < 29:
+            task = conductor.next(1)
+            assert task is not None
+            conductor.tell(task["id"], outcome_of(task))
+    # nothing is left to hand out, but the slow one may still be infeasible
+    assert conductor.next(1) is None and not conductor.is_over
+    conductor.tell(slow["id"], {"state": "infeasible", "reason": "no path"})
+    assert conductor.next(1) is not None
+
+
+def conductor_of(path, config=None, **changes):
+    config = config or configuration(**changes)
+    record = open_directory(path, config, fresh=False)
+    return Conductor(path, config, record, NSGA2.from_config(config, CellSpace(), True), Observer())
+
+
+def test_only_the_first_outcome_of_a_candidate_counts(tmp_path):
+    conductor = conductor_of(tmp_path / "run")
+    task = conductor.next()
+    conductor.tell(task["id"], {"state": "failed", "reason": "it hung"})
+    conductor.tell(task["id"], outcome_of(task))
+    assert [c.reason for c in candidates(tmp_path / "run", configuration())] == ["it hung"]
+
+
+def test_models_and_checkpoints_of_candidates_are_kept(tmp_path):
+    path = tmp_path / "run"
+    conductor = conductor_of(path)
+    good, bad = conductor.next(), conductor.next()
+    done = {"state": "done", "objectives": {"error": 0.1, "parameters": 5.0}}
+    worse = {"state": "done", "objectives": {"error": 0.2, "parameters": 6.0}}
+    conductor.keep_checkpoint(good["id"], b"half way")
+    assert conductor.checkpoint(good["id"]) == b"half way" and conductor.checkpoint(99) == b""
+    assert conductor.wants_model(good["id"], done)
+    conductor.keep_model(good["id"], b"model")
+    with conductor.together():
+        conductor.tell(good["id"], done)
+        assert checkpoint_path(path, good["id"]).exists()  # until that is recorded
+    assert model_path(path, good["id"]).read_bytes() == b"model"
+    assert not checkpoint_path(path, good["id"]).exists()
+    assert not conductor.wants_model(bad["id"], worse)
+    assert not conductor.wants_model(bad["id"], {"state": "failed", "reason": "nan"})
+
+
+def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_path):
+    for rank in (2, 3):  # of group 1
+        conductor = conductor_of(tmp_path / "run")
+        conductor.ranks_per_group = 2
+        tasks = [conductor.next(group) for group in (0, 1)]
+        conductor.lost(rank)
+        assert tasks[1]["id"] == 2
+    conductor = conductor_of(tmp_path / "run")
+    first, second = candidates(tmp_path / "run", configuration())
+    assert (first.state, first.deaths) == ("running", 0)
+    assert (second.state, second.deaths) == ("failed", 2)
+    assert second.reason == "a rank of its group died 2 times while it was trained"
+    assert conductor.next()["id"] == 1  # and 2 is not tried again
+    conductor.stopping = lambda: 143
+    conductor.lost(0)
+    assert conductor._open[1][0].deaths == 0
+
+
+def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
+    conductor_of(tmp_path / "run").next()
+    config = configuration()
+    other = NSGA2.from_config(config, CellSpace(), True)
+    other.ask()
+    record = open_directory(tmp_path / "run", config, fresh=False)
+    with pytest.raises(RunError, match="cannot go on: where its record has candidate 1"):
+        Conductor(tmp_path / "run", config, record, other, Observer())
+
+
+def test_the_front_is_that_of_all_candidates(tmp_path):
+    config = configuration()
+    Groups(tmp_path / "run", config, True, 3, np.random.default_rng(0)).run()
+    conductor = conductor_of(tmp_path / "run")
+    everyone = candidates(tmp_path / "run", config)
+    assert {c.id for c in conductor._front} == {c.id for c in pareto_front(everyone, config)}
+    assert conductor.is_over and conductor.next() is None

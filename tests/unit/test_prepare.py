@@ -1,0 +1,72 @@
+"""What all ranks check together before the first candidate."""
+
+import pytest
+
+from tests.conftest import on_ranks
+from xnas_tf.config import load_config
+from xnas_tf.errors import InputError
+from xnas_tf.run import prepare as preparing
+from xnas_tf.run.prepare import agreed, prepare
+
+TINY = ["dataset=digits", "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}"]
+
+
+def failures(size, work):
+    """What each rank raises."""
+
+    def rank(world):
+        with pytest.raises(InputError) as raised:
+            work(world)
+        return str(raised.value)
+
+    return on_ranks(size, rank)
+
+
+def test_what_fails_on_one_rank_fails_on_all():
+    def work(world):
+        def mine():
+            if world.rank == 1:
+                raise InputError("my module is missing")
+
+        agreed(mine, world)
+
+    assert failures(3, work) == [
+        "another rank could not be prepared; it says why",
+        "my module is missing",
+        "another rank could not be prepared; it says why",
+    ]
+
+
+def test_another_configuration_is_refused_with_both_values():
+    configs = [load_config(overrides=[*TINY, f"training.epochs={3 + rank}"]) for rank in (0, 1)]
+    said = failures(2, lambda world: prepare(configs[world.rank], world, 2))
+    assert said[0] == "another rank could not be prepared; it says why"
+    assert "rank 1 on " in said[1] and "config.training.epochs: 4 here, on rank 0 3" in said[1]
+
+
+def test_another_version_is_refused_with_both_versions(monkeypatch):
+    import threading
+
+    known = {}
+
+    def versions():
+        me = threading.get_ident()
+        return {"keras": f"3.{known.setdefault(me, len(known))}"}
+
+    monkeypatch.setattr(preparing, "versions", versions)
+    config = load_config(overrides=TINY)
+    said = failures(2, lambda world: prepare(config, world, 2))
+    assert any("versions.keras: '3." in text and "here, on rank 0" in text for text in said)
+
+
+def test_all_ranks_get_the_same_data_and_space():
+    config = load_config(overrides=TINY)
+    found = on_ranks(2, lambda world: prepare(config, world, 2))
+    (first, space), (second, _) = found
+    assert (first.train.images == second.train.images).all() and space.size == 5**6
+
+
+def test_too_few_images_for_a_group_are_refused():
+    config = load_config(overrides=[*TINY, "training.batch_size=1"])
+    said = failures(2, lambda world: prepare(config, world, 2))
+    assert all("in groups of 2 ranks training.batch_size (1)" in text for text in said)

@@ -1,0 +1,90 @@
+"""One rank's way through a search."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from xnas_tf.config import Config
+from xnas_tf.distributed import Communicator, join_group
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.run.group_size import measure_size, wanted_size
+from xnas_tf.run.lead import Lead
+from xnas_tf.run.prepare import agreed, prepare
+from xnas_tf.run.source import Directly, Source, connected
+from xnas_tf.run.watch import Watch
+from xnas_tf.run.work import Worker
+
+
+class Job:
+    """A search as one rank sees it. Rank 0 leads: it keeps the record and decides.
+
+    Args:
+        path: The run directory; only rank 0 looks at it.
+        config: The configuration.
+        world: All ranks.
+    """
+
+    def __init__(self, path: Path, config: Config, world: Communicator) -> None:
+        self._path = path
+        self._config = config
+        self._world = world
+
+    def run(self, fresh: bool) -> None:
+        """Runs the search; see ``xnas_tf.search``."""
+        config, world = self._config, self._world
+        size = wanted_size(config.distributed.ranks_per_candidate, world.size)
+        self._dataset, self._space = prepare(config, world, size or 1)
+        with ExitStack() as stack:
+            lead = agreed(lambda: self._take_lead(stack, fresh), world)
+            stall = 60 * config.distributed.stall_minutes
+            with Watch(stall, has_launcher=world.size > 1) as self._watch:
+                self._work(lead, size)
+            if lead:
+                lead.finish()
+
+    def _take_lead(self, stack: ExitStack, fresh: bool) -> Lead | None:
+        """Rank 0's part; None on other ranks."""
+        if self._world.rank:
+            return None
+        lead = Lead(self._path, self._config, self._world, self._dataset, self._space)
+        return stack.enter_context(lead.opened(fresh))
+
+    def _work(self, lead: Lead | None, size: int | None) -> None:
+        """Trains candidates until there are no more."""
+        with ExitStack() as stack:
+            if self._world.size == 1:
+                source: Source = Directly(lead.conductor)
+            else:
+                address = stack.enter_context(lead.serving(self._watch)) if lead else None
+                address = self._world.broadcast(address)
+                source = stack.enter_context(connected(address, self._world.rank))
+            worker = self._worker(source, lead, size or self._measured_size(source, lead))
+            worker.run()
+            if self._world.size > 1:  # who leaves first takes the others' Horovod along
+                worker.gather("end", self._world.size)
+
+    def _measured_size(self, source: Source, lead: Lead | None) -> int:
+        """The group size that an earlier search found best, or this one's first trainings."""
+        known = self._world.broadcast(lead.known_size if lead else None)
+        if known:
+            return known
+
+        def trial(size: int, count: int) -> list[float]:
+            worker = self._worker(source, lead, size)
+            seconds = worker.run(count)
+            worker.gather(f"trial of groups of {size}", self._world.size)
+            return seconds if worker.group.leads else []
+
+        size, why = measure_size(self._world, trial)
+        if lead:
+            lead.note_size(size, why)
+        return size
+
+    def _worker(self, source: Source, lead: Lead | None, size: int) -> Worker:
+        group = join_group(self._world, size)
+        if lead:
+            lead.note_groups(size)
+        evaluator = Evaluator(self._config, self._dataset, self._space, group.ranks)
+        minutes = self._config.training.checkpoint_minutes
+        return Worker(evaluator, group, source, self._watch, minutes)

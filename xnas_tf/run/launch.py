@@ -1,0 +1,312 @@
+"""Runs a search under horovodrun, and starts it again with what is left when a rank dies."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from xnas_tf.config import load_config
+from xnas_tf.errors import InputError, RunError
+from xnas_tf.run.deaths import Death, blame
+from xnas_tf.run.directory import Run, locked, now
+from xnas_tf.run.group_size import wanted_size
+from xnas_tf.run.hosts import Hosts, parse_hosts, ssh_words, watchful_ssh
+from xnas_tf.run.search import default_run_dir
+
+FRUITLESS_STARTS = 5
+"""Starts in a row that reach nothing, after which it is of no use to go on. One alone proves
+little: what kills a rank may strike twice before the first candidate has ended."""
+FIRST_PAUSE = 1.0
+"""Seconds before a start, doubled for each start in a row that reached nothing."""
+LEAVE_SECONDS = 22.0
+"""Seconds that ranks may take to save and leave; they themselves stop after 20."""
+_OF_A_RANK = re.compile(r"\[\d+\]<std(out|err)>:")
+_NAME, _CODE = re.compile(r"Process name: (\d+)"), re.compile(r"Exit code: (-?\d+)")
+
+
+def launch(
+    command: Sequence[str],
+    options: Mapping[str, Any],
+    ranks: int,
+    hosts: str | None = None,
+    min_np: int | None = None,
+    restarts: int = 20,
+    network_interface: str | None = None,
+    ssh_port: int | None = None,
+    ssh_identity_file: str | None = None,
+    say: Callable[[str], None] = print,
+) -> int:
+    """Runs a search under horovodrun, as often as it takes.
+
+    Args:
+        command: The words after ``xnas-tf``: ``search`` and its arguments.
+        options: What they mean: config, run_dir and overrides.
+        ranks: Ranks to start.
+        hosts: ``HOST:SLOTS,…``; this host alone if None. The first one keeps the record, and
+            this must be called there or where its file system is seen.
+        min_np: Ranks to go on with when hosts are lost; ``ranks`` if None.
+        restarts: How often to start again, at most.
+        network_interface: As horovodrun's; ``ssh_port`` and ``ssh_identity_file`` likewise.
+        say: Tells the user something.
+
+    Returns:
+        The exit code; see ``Launch``.
+
+    Raises:
+        InputError: If anything given is wrong; nothing was started then.
+        RunError: If the search died and it is of no use to start again.
+    """
+    config = load_config(options["config"], options["overrides"])
+    size = config.distributed.ranks_per_candidate
+    wanted_size(size, ranks)
+    if min_np and min_np > ranks:
+        raise InputError(f"--min-np: given {min_np}; allowed: 1 to {ranks}, as -np says")
+    given = {
+        "--network-interface": network_interface,
+        "--ssh-port": ssh_port,
+        "--ssh-identity-file": ssh_identity_file,
+    }
+    chosen = Hosts(
+        parse_hosts(hosts, ranks),
+        ranks,
+        min_np or ranks,
+        size if isinstance(size, int) else 1,
+        [str(word) for name, value in given.items() if value for word in (name, value)],
+        ssh_words(ssh_port, ssh_identity_file),
+        say,
+    )
+    run = Path(options["run_dir"] or default_run_dir(options["config"]))
+    with watchful_ssh() as environment:
+        job = Launch(command, run, chosen, restarts, say, environment)
+        return job()
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """What a search has reached: candidates that have ended, deaths that were noted, and
+    checkpoints."""
+
+    ended: int
+    deaths: int
+    checkpoints: tuple[tuple[str, float], ...]
+
+
+@dataclass
+class Launch:
+    """One search, started as often as it takes.
+
+    Args:
+        command: The words after ``xnas-tf``: ``search`` and its arguments.
+        run: The run directory that they name.
+        ranks: Chooses the ranks of a start: the number, and horovodrun's options. Raises
+            ``RunError`` where too few hosts are left.
+        restarts: How often to start again, at most.
+        say: Tells the user something.
+        environment: The environment of horovodrun.
+    """
+
+    command: Sequence[str]
+    run: Path
+    ranks: Callable[[], tuple[int, Sequence[str]]]
+    restarts: int
+    say: Callable[[str], None]
+    environment: Mapping[str, str] | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _signal: int = 0
+    _process: subprocess.Popen | None = None
+
+    def __call__(self) -> int:
+        """Runs the search to its end.
+
+        Returns:
+            The exit code: 0, 2 if the search found its input wrong, 130 or 143 after SIGINT
+            or SIGTERM.
+
+        Raises:
+            RunError: If it died and it is of no use to start again.
+        """
+        command, fruitless = list(self.command), 0
+        with self._listening():
+            for attempt in itertools.count():
+                # A run that is about to be moved aside is none of ours.
+                before = None if "--fresh" in command else self._progress()
+                folder, begin = self._folder(), now()
+                code, death = self._start(command)
+                if self._signal:
+                    break
+                if code == 0 or (death and death.code == 2):
+                    return 0 if code == 0 else 2
+                if self._folder() != folder:  # the old run was moved aside, or there was none
+                    command = [word for word in command if word != "--fresh"]
+                self._note(death, before.deaths if before else 0, begin)
+                after = None if "--fresh" in command else self._progress()
+                fruitless = fruitless + 1 if after == before else 0
+                self._check(death, attempt, fruitless)
+                self._pause(FIRST_PAUSE * 2**fruitless, death)
+                if self._signal:
+                    break
+        return 128 + self._signal
+
+    def _folder(self) -> int | None:
+        """Tells one run directory from another one of the same name."""
+        return self.run.stat().st_ino if self.run.is_dir() else None
+
+    def _start(self, command: Sequence[str]) -> tuple[int, Death | None]:
+        """Runs horovodrun once; returns its exit code and who died first."""
+        number, options = self.ranks()
+        # Without --gloo it imports TensorFlow once more to see whether MPI is there, 3 s.
+        words = [horovodrun(), "--gloo", "-np", str(number), *options]
+        words += [sys.executable, "-m", "xnas_tf"]
+        # In a session of its own, Ctrl-C reaches it through us alone.
+        with subprocess.Popen(
+            [*words, *command],
+            env=self.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as self._process:
+            if self._signal:  # it came just before
+                self._process.terminate()
+            own = deque(self._relay(self._process.stderr), maxlen=40)
+        code, self._process = self._process.returncode, None
+        death = first_death(own)
+        if code and not death and not self._signal:
+            sys.stderr.writelines(own)
+        return code, death
+
+    @staticmethod
+    def _relay(lines: Iterator[str]) -> Iterator[str]:
+        """Passes on what the ranks say; yields what horovodrun itself says."""
+        for line in lines:
+            if _OF_A_RANK.match(line):
+                sys.stderr.write(line)
+                sys.stderr.flush()
+            else:
+                yield line
+
+    def _note(self, death: Death | None, deaths: int, begin: str) -> None:
+        """Records a death, unless rank 0 has already noted one since there were so many."""
+        self._await_end()
+        if death and death.is_violent and self._progress() and self._deaths() == deaths:
+            candidate = blame(self.run, death, begin)
+            if candidate:
+                self.say(f"{death} while candidate {candidate.id} was trained")
+
+    def _deaths(self) -> int:
+        progress = self._progress()
+        return progress.deaths if progress else 0
+
+    def _await_end(self) -> None:
+        """Waits for a rank 0 on another host, which may take a while to notice."""
+        end = time.monotonic() + LEAVE_SECONDS
+        while self.run.is_dir() and time.monotonic() < end and not self._stop.wait(0.1):
+            with suppress(InputError), locked(self.run):
+                return
+
+    def _progress(self) -> _Progress | None:
+        """What has been reached; None before there is a record, or a whole one."""
+        try:
+            candidates = Run(self.run).candidates()
+        except InputError:
+            return None
+        return _Progress(
+            sum(c.answer > 0 for c in candidates),
+            sum(c.deaths for c in candidates),
+            tuple(sorted((p.name, p.stat().st_mtime) for p in self.run.glob("checkpoints/*.npz"))),
+        )
+
+    def _check(self, death: Death | None, attempt: int, fruitless: int) -> None:
+        what = str(death) if death else "the job ended"
+        if attempt == self.restarts:
+            raise RunError(
+                f"{what}, and it was started {attempt + 1} times (--restarts "
+                f"{self.restarts}). What is finished is recorded in {self.run}; the same "
+                "command goes on from there"
+            )
+        if fruitless == FRUITLESS_STARTS:
+            raise RunError(
+                f"{what}, and the last {fruitless} starts reached nothing: starting again would "
+                f"be of no use. What is finished is recorded in {self.run}"
+            )
+
+    def _pause(self, seconds: float, death: Death | None) -> None:
+        self.say(f"{death or 'the job ended'}; starting again in {seconds:.0f} s")
+        self._stop.wait(seconds)
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Passes SIGINT and SIGTERM on to the ranks."""
+
+        def hear(number: int, _: object) -> None:
+            asked_twice, self._signal = self._stop.is_set(), number
+            self._stop.set()
+            if self._process and asked_twice:
+                self._process.kill()  # its ranks end with it
+            elif self._process:
+                threading.Thread(target=stop_job, args=(self._process,), daemon=True).start()
+
+        before = {n: signal.signal(n, hear) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def stop_job(horovodrun: subprocess.Popen) -> None:
+    """Lets a job save and leave.
+
+    horovodrun gives its ranks five seconds, none at all where /bin/sh is bash (they get
+    SIGSTOP), and does not tell those on other hosts. So the ranks of this host are told
+    first, in their own time; rank 0 tells the leaders, wherever they are. Where no rank is on
+    this host they notice when horovodrun's connections end.
+    """
+    with suppress(psutil.Error):
+        family = psutil.Process(horovodrun.pid).children(recursive=True)
+        ranks = [process for process in family if _is_rank(process)]
+        for rank in ranks:
+            with suppress(psutil.Error):
+                rank.terminate()
+        psutil.wait_procs(ranks, timeout=LEAVE_SECONDS)
+    with suppress(OSError):
+        horovodrun.terminate()
+
+
+def _is_rank(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return "HOROVOD_RANK" in process.environ() and process.name() not in ("sh", "bash", "dash")
+    return False
+
+
+def first_death(lines: Sequence[str]) -> Death | None:
+    """Which rank ended first with an error, by what horovodrun says in the end."""
+    text = "".join(lines)
+    names, codes = _NAME.findall(text), _CODE.findall(text)
+    return Death(int(names[-1]), int(codes[-1])) if names and codes else None
+
+
+def horovodrun() -> str:
+    """The program beside this Python, else on the PATH.
+
+    Raises:
+        InputError: If there is none.
+    """
+    beside = Path(sys.executable).with_name("horovodrun")
+    found = str(beside) if beside.is_file() else shutil.which("horovodrun")
+    if not found:
+        raise InputError("Horovod is not installed: see docs/installation.md and xnas-tf doctor")
+    return found

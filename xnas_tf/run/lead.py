@@ -1,0 +1,118 @@
+"""Rank 0's part of a search: the record, the decisions, and what people see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xnas_tf.config import Config
+from xnas_tf.data import Dataset
+from xnas_tf.distributed import Communicator
+from xnas_tf.distributed.address import queue_host
+from xnas_tf.distributed.queue import QueueServer
+from xnas_tf.report.tensorboard import TensorBoard
+from xnas_tf.run.conductor import Conductor
+from xnas_tf.run.directory import locked, open_directory
+from xnas_tf.run.finish import finish
+from xnas_tf.run.observer import Spectators
+from xnas_tf.run.progress import Progress
+from xnas_tf.run.watch import Watch
+from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.strategy import NSGA2
+
+
+class Lead:
+    """What rank 0 has and others have not.
+
+    Args:
+        path: The run directory.
+        config: The configuration.
+        world: All ranks.
+        dataset: The data, for the final figures.
+        space: The search space.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        world: Communicator,
+        dataset: Dataset,
+        space: SearchSpace,
+    ) -> None:
+        self._path = path
+        self._config = config
+        self._world = world
+        self._dataset = dataset
+        self._space = space
+        self.conductor: Conductor
+
+    @contextmanager
+    def opened(self, fresh: bool) -> Iterator[Lead]:
+        """Opens the run directory and holds it.
+
+        Raises:
+            InputError: If it is no place for this run, or another search holds it.
+        """
+        self._record = open_directory(self._path, self._config, fresh)
+        try:
+            with locked(self._path), Progress(self._config, self._path) as self._progress:
+                self._board = TensorBoard(
+                    self._path / "tensorboard", self._config, self._space.variables
+                )
+                self._record.set_fact("dataset", self._dataset.facts)
+                observers = Spectators(self._progress, self._board)
+                algorithm = NSGA2.from_config(self._config, self._space, self._is_steady_state())
+                self.conductor = Conductor(
+                    self._path, self._config, self._record, algorithm, observers
+                )
+                yield self
+        finally:
+            self._record.close()
+
+    @contextmanager
+    def serving(self, watch: Watch) -> Iterator[dict[str, Any]]:
+        """Serves the work queue to all ranks; gives the address that they must know."""
+        self.conductor.stopping = lambda: watch.stopping
+        with QueueServer(self.conductor, queue_host(self._world)) as server:
+            yield server.address
+
+    @property
+    def known_size(self) -> int | None:
+        """The group size that was measured in this run on as many ranks; None if never."""
+        known = self._record.fact("measured_size") or {}
+        return known.get(str(self._world.size))
+
+    def note_groups(self, size: int) -> None:
+        """Records how the ranks are split from now on."""
+        self.conductor.ranks_per_group = size
+        self._record.set_fact("groups", {"ranks": self._world.size, "size": size})
+
+    def note_size(self, size: int, why: str) -> None:
+        """Records a measured group size and says why it was chosen."""
+        known = self._record.fact("measured_size") or {}
+        self._record.set_fact("measured_size", {**known, str(self._world.size): size})
+        self._progress.note(f"distributed.ranks_per_candidate is {size} ({why})")
+
+    def finish(self) -> None:
+        """Closes the search and adds what a finished one has.
+
+        Raises:
+            RunError: If no candidate can be recommended.
+        """
+        self.conductor.end()
+        finish(self._path, self._record, self._dataset, self._board, self._progress)
+
+    def _is_steady_state(self) -> bool:
+        """What the configuration says, else what the run was begun with, else whether there
+        is more than one group."""
+        mode = self._config.search.mode or self._record.fact("mode") or self._default_mode()
+        self._record.set_fact("mode", mode)
+        return mode == "steady_state"
+
+    def _default_mode(self) -> str:
+        wanted = self._config.distributed.ranks_per_candidate
+        is_one_group = wanted in ("all", self._world.size) or self._world.size == 1
+        return "generational" if is_one_group else "steady_state"

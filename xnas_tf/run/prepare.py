@@ -1,0 +1,129 @@
+"""What all ranks do before the first candidate, and check that all did alike."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from xnas_tf.config import Config, differences
+from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.distributed import Communicator
+from xnas_tf.errors import InputError
+from xnas_tf.run.versions import versions
+from xnas_tf.spaces.space import SearchSpace
+
+T = TypeVar("T")
+
+
+def agreed(work: Callable[[], T], world: Communicator) -> T:
+    """What a piece of work returns; where it fails on one rank it fails on all, so that none
+    is left waiting."""
+    result = failure = None
+    try:
+        result = work()
+    except Exception as error:  # every rank must reach the sum below
+        failure = error
+    (failed,) = world.sum(np.array(failure is not None, np.int64))
+    if failed:
+        raise failure or InputError("another rank could not be prepared; it says why")
+    return result
+
+
+def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, SearchSpace]:
+    """Loads the data and the space, and checks what the configuration alone can't show.
+
+    Args:
+        config: The configuration.
+        world: All ranks.
+        size: Ranks in a group.
+
+    Raises:
+        InputError: On all ranks, if anything is wrong on one.
+    """
+    reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})
+    agreed(lambda: _check_same(reference, config, world.rank), world)
+    dataset = _load_in_turn(config, world)
+    digest = world.broadcast(dataset.digest)
+    agreed(lambda: _check_data(dataset, digest, world.rank), world)
+    space = agreed(lambda: _space(config, dataset), world)
+    agreed(lambda: _check_sizes(config, dataset, space, size), world)
+    return dataset, space
+
+
+def _check_same(reference: dict, config: Config, rank: int) -> None:
+    """Refuses ranks that would evaluate other candidates, or evaluate them otherwise."""
+    mine = {"versions": versions(), "config": config.model_dump(mode="json")}
+    lines = differences(mine, reference, "here, on rank 0")
+    if lines:
+        listed = "\n  ".join(lines)
+        raise InputError(f"rank {rank} on {platform.node()} differs from rank 0:\n  {listed}")
+
+
+def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
+    if dataset.digest != digest:
+        raise InputError(
+            f"rank {rank} on {platform.node()} has other images or labels than rank 0 under the "
+            f"name {dataset.name}: check that its files are the same on all hosts"
+        )
+
+
+def _load_in_turn(config: Config, world: Communicator) -> Dataset:
+    """Lets one rank of each host load first, so that only it downloads."""
+    is_first = world.local_rank == 0
+    first = agreed(lambda: _load_first(config) if is_first else None, world)
+    return agreed(lambda: first or _load(config), world)
+
+
+def _load(config: Config) -> Dataset:
+    return load_dataset(**config.dataset.model_dump())
+
+
+def _load_first(config: Config) -> Dataset:
+    """Downloads and prepares what the other ranks of this host then find."""
+    with _host_lock("datasets"):
+        return _load(config)
+
+
+@contextmanager
+def _host_lock(name: str) -> Iterator[None]:
+    """One process of this host at a time, whatever job it belongs to."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "xnas-tf"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # no home to write to: nor can anything be downloaded into it
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _space(config: Config, dataset: Dataset) -> SearchSpace:
+    """The search space; a user's HyperModel builds its default model on every rank."""
+    hypermodel = config.space.create(dataset.image_shape, dataset.classes)
+    return SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
+
+
+def _check_sizes(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
+    if config.search.population > space.size:
+        raise InputError(
+            f"search.population: given {config.search.population}, but the space has only "
+            f"{space.size:.0f} architectures"
+        )
+    smallest = min(config.training.batch_size, len(dataset.train), len(dataset.validation))
+    if smallest < size:
+        raise InputError(
+            f"in groups of {size} ranks training.batch_size ({config.training.batch_size}), "
+            f"the train part ({len(dataset.train)} images) and the validation part "
+            f"({len(dataset.validation)}) must have at least one image a rank"
+        )
