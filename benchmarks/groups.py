@@ -1,0 +1,87 @@
+"""Candidates an hour: one rank, two ranks apart (K=1) and two ranks together (K=2).
+
+python benchmarks/groups.py [CANDIDATES] [ROUNDS]
+
+The quickstart's space and data, one thread a rank, the same candidates in all three, which
+take turns. A rate is the sum over the groups of candidates by time, from the group's second
+candidate on: the first also warms up TensorFlow. What the number of ranks does to the errors
+(through BatchNorm: the quickstart's networks have it) is shown too. Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.run.directory import Run
+from xnas_tf.run.launch import horovodrun
+
+KINDS = {"np1": (1, 1), "k1": (2, 1), "k2": (2, 2)}
+"""Ranks, and ranks a candidate."""
+
+
+def run(path: Path, ranks: int, size: int, candidates: int) -> list[Candidate]:
+    """Searches in a process of its own, and returns the candidates."""
+    words = [sys.executable, "-m", "xnas_tf", "search", "--run-dir", str(path)]
+    for text in (
+        f"search={{candidates: {candidates}, population: {candidates}, mode: generational}}",
+        "distributed.threads_per_rank=1",
+        f"distributed.ranks_per_candidate={size}",
+    ):
+        words += ["--set", text]
+    if ranks > 1:
+        words = [horovodrun(), "-np", str(ranks), *words]
+    root = Path(__file__).resolve().parents[1]
+    subprocess.run(words, cwd=root, check=True, capture_output=True)
+    return [candidate for candidate in Run(path).candidates() if candidate.trained]
+
+
+def rate(candidates: list[Candidate]) -> float:
+    """Candidates an hour, without the first of each group."""
+    total = 0.0
+    for group in {candidate.group for candidate in candidates}:
+        mine = sorted((c for c in candidates if c.group == group), key=lambda c: c.started)[1:]
+        begin, end = datetime.fromisoformat(mine[0].started), max(c.finished for c in mine)
+        total += 3600 * len(mine) / (datetime.fromisoformat(end) - begin).total_seconds()
+    return total
+
+
+def main() -> None:
+    """Prints the rates and the figures."""
+    candidates = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+    rates: dict[str, list[float]] = {name: [] for name in KINDS}
+    seconds: list[float] = []
+    errors: dict[str, dict[str, float]] = {}
+    for number in range(rounds):
+        for name, (ranks, size) in KINDS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                found = run(Path(folder) / "run", ranks, size, candidates)
+            rates[name].append(rate(found))
+            errors[name] = {c.genotype: c.objectives["error"] for c in found if c.state == "done"}
+            if name == "np1":
+                seconds += [c.seconds_total for c in sorted(found, key=lambda c: c.id)[1:]]
+            print(f"round {number + 1}  {name:4} {rates[name][-1]:6.0f} candidates an hour")
+    figures = {f"per_hour_{name}": float(np.mean(values)) for name, values in rates.items()}
+    for name in ("k1", "k2"):
+        ratios = np.array(rates[name]) / np.array(rates["np1"])
+        figures[f"speedup_{name}"] = float(ratios.mean())
+        figures[f"speedup_{name}_min"] = float(ratios.min())
+        apart = [abs(errors[name][g] - error) for g, error in errors["np1"].items()]
+        figures[f"error_difference_{name}_mean"] = float(np.mean(apart))
+        figures[f"error_difference_{name}_max"] = float(np.max(apart))
+    figures["log_seconds_sigma"] = float(np.std(np.log(seconds)))
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""horovodrun over ssh to two hosts with two ranks each."""
+
+import time
+
+import pytest
+
+import xnas_tf as xt
+from tests.e2e.conftest import BIN, tiny
+from tests.e2e.hosts import two_hosts  # noqa: F401  # a fixture
+
+pytestmark = pytest.mark.skipif(
+    not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
+)
+
+GROUPS = tiny("distributed.ranks_per_candidate=2", "search={candidates: 8, population: 4}")
+
+
+def test_a_search_on_two_hosts(two_hosts, tmp_path):  # noqa: F811
+    """A group on each host: the leader of the second one reaches rank 0's queue."""
+    job = two_hosts.horovodrun(
+        *(BIN / "xnas-tf", "search", *GROUPS, "--run-dir", tmp_path / "run"), cwd=tmp_path
+    )
+    out, err = job.communicate(timeout=540)
+    assert job.returncode == 0, f"{out}\n{err}"
+    # horovodrun marks each line with the rank that printed it
+    assert "[0]<stdout>" in out
+    assert not any(f"[{rank}]<stdout>" in out for rank in (1, 2, 3))
+    candidates = xt.load_run(tmp_path / "run").candidates()
+    assert [candidate.state for candidate in candidates] == ["done"] * 8
+    assert {candidate.group for candidate in candidates} == {0, 1}
+
+
+def test_when_a_host_loses_power_launch_goes_on_with_the_other(two_hosts, tmp_path):  # noqa: F811
+    run = tmp_path / "run"
+    words = ["launch", "-np", 4, *two_hosts.options, "--min-np", 2]
+    words += ["--", "search", *GROUPS, "--run-dir", run]
+    job = two_hosts.start_job(BIN / "xnas-tf", *map(str, words), cwd=tmp_path)
+    _wait(lambda: (run / "run.sqlite").exists() and len(_ended(run)) >= 2, seconds=200)
+    two_hosts.kill("hostb")
+    before = _ended(run)
+    out, err = job.communicate(timeout=400)
+    assert job.returncode == 0, f"{out}\n{err}"
+    assert "host hostb cannot be reached by ssh; going on without it if we may" in err
+    after = _ended(run)
+    assert before.items() <= after.items() and len(after) == 8
+    assert xt.load_run(run).groups() == (1, 2)
+
+
+def _ended(run):
+    return {c.genotype: (c.id, c.started) for c in xt.load_run(run).candidates() if c.answer}
+
+
+def _wait(done, seconds):
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, f"nothing happened in {seconds} s"
+        time.sleep(0.1)
