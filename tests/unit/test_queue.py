@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -113,10 +114,10 @@ def test_who_waits_is_told_so_and_served_when_there_is_something(monkeypatch):
 
 
 def test_who_meets_hears_whether_all_came(monkeypatch):
-    monkeypatch.setattr(queue, "HOLD", 0.3)
     with QueueServer(Desk(0)) as server, ThreadPoolExecutor(3) as pool:
         clients = [QueueClient(server.address) for _ in range(3)]
         assert list(pool.map(lambda c: c.meet("all three", 3), clients)) == [True] * 3
+        monkeypatch.setattr(queue, "HOLD", 0.1)
         assert list(pool.map(lambda c: c.meet("one is missing", 4), clients)) == [False] * 3
         assert clients[0].meet("alone", 1)
 
@@ -128,9 +129,24 @@ def test_the_first_that_vanishes_is_noted_and_who_says_goodbye_is_not():
         polite.close()
         for client in (killed, taken_along):
             client._socket.close()
-            while not server._losses:
-                pass
+            wait_until(lambda: server._losses)
     assert desk.gone == [1]
+
+
+def test_nobody_vanishes_because_rank_0_leaves():
+    desk = Desk(1)
+    with pytest.raises(KeyError), QueueServer(desk) as server:
+        client = QueueClient(server.address, 2)
+        raise KeyError  # rank 0 fails
+    assert desk.gone == [] and server._losses == 0
+    with pytest.raises(RunError, match="rank 0 is gone"):
+        client.next(0)
+
+
+def wait_until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
 
 
 def test_what_is_sent_in_pieces_arrives_whole(monkeypatch):
@@ -158,8 +174,7 @@ def test_those_in_line_hear_of_a_failure_too(monkeypatch):
 
     with QueueServer(Broken(0)) as server, ThreadPoolExecutor(2) as pool:
         first = pool.submit(QueueClient(server.address).next, 0)
-        while not server._waiting:
-            pass
+        wait_until(lambda: server._waiting)
         for ask in (lambda: QueueClient(server.address), lambda: first.result(timeout=20)):
             with pytest.raises(RunError, match="no space left"):
                 ask()
@@ -168,9 +183,10 @@ def test_those_in_line_hear_of_a_failure_too(monkeypatch):
 def test_many_idle_strangers_do_not_stop_the_queue(monkeypatch):
     monkeypatch.setattr(queue, "STRANGERS", 8)
     desk = Desk(3)
+    monkeypatch.setattr(queue, "PATIENCE", 60.0)  # longer than a client tries
     with QueueServer(desk) as server:
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
-        assert work(server.address, 0) == 3  # as soon as those few have been given up
+        assert work(server.address, 0) == 3
         for stranger in idle:
             stranger.close()
 
@@ -231,6 +247,7 @@ def test_what_is_not_authentic_does_nothing(attack):
 
 def test_silent_and_slow_strangers_keep_nobody_waiting(monkeypatch):
     desk = Desk(5)
+    monkeypatch.setattr(queue, "PATIENCE", 600.0)  # one after the other would take for ever
     with QueueServer(desk) as server:
         silent = [connect(server)[0] for _ in range(50)]
         silent[0].sendall(struct.pack(">I", 10))

@@ -1,11 +1,21 @@
+import fcntl
+import os
 import sqlite3
+import threading
 
 import pytest
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError
-from xnas_tf.run.directory import Run, locked, open_directory
+from xnas_tf.run.directory import (
+    Run,
+    locked,
+    model_path,
+    open_directory,
+    remove_drafts,
+    write_whole,
+)
 from xnas_tf.run.record import Record
 
 FULL = Candidate(
@@ -47,6 +57,28 @@ def test_what_is_saved_together_is_there_whole_or_not_at_all(tmp_path):
     with record.together():
         record.save(FULL)
     assert Record(tmp_path / "run.sqlite").candidates() == [FULL]
+
+
+def test_what_kills_left_half_written_is_removed_and_nothing_else(tmp_path):
+    open_directory(tmp_path / "run", Config(), fresh=False).close()
+    write_whole(model_path(tmp_path / "run", 1), b"whole")
+    for name in (".00002.keras.77", "mine.keras"):
+        (tmp_path / "run" / "models" / name).write_bytes(b"half")
+    remove_drafts(tmp_path / "run")
+    assert {p.name for p in (tmp_path / "run" / "models").iterdir()} == {
+        "00001.keras",
+        "mine.keras",
+    }
+
+
+def test_who_looks_for_an_instant_stops_no_search(tmp_path):
+    open_directory(tmp_path / "run", Config(), fresh=False).close()
+    release = threading.Timer(0.3, lambda: os.close(handle))
+    handle = os.open(tmp_path / "run" / ".lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    release.start()
+    with locked(tmp_path / "run", patience=60):
+        assert Run(tmp_path / "run").is_searching()
 
 
 def test_what_is_no_record_is_refused(tmp_path):

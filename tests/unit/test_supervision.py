@@ -15,6 +15,7 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
+from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
 from xnas_tf.spaces.space import SearchSpace
 
@@ -38,6 +39,8 @@ class Small(keras_tuner.HyperModel):
 class Supervisor(Unsupervised):
     """Interrupts at one beat with an error; keeps the last checkpoint."""
 
+    is_careful = True
+
     def __init__(self, at=None, error=None, data=None):
         self.at, self.error, self.data, self.beats = at, error, data, 0
 
@@ -47,7 +50,7 @@ class Supervisor(Unsupervised):
             raise self.error
 
     def wants_checkpoint(self):
-        return True
+        return self.is_careful
 
     def keep_checkpoint(self, data):
         self.data = data
@@ -86,6 +89,26 @@ def test_interrupted_at_a_beat_it_goes_on_to_the_same_values(judge, whole, at):
     resumed = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=supervisor.data))
     for name in ("state", "reason", "objectives", "metrics", "history"):
         assert getattr(resumed, name) == getattr(whole, name)
+
+
+def test_what_was_trained_is_kept_when_a_signal_comes_while_it_is_judged(judge, whole, monkeypatch):
+    monkeypatch.setattr(Supervisor, "is_careful", False)  # no step is the last before a signal
+    steps, step = [], Step.__call__
+    monkeypatch.setattr(Step, "__call__", lambda *args: steps.append(1) or step(*args))
+    steps_left = set()
+    for at in range(1, BEATS + 1):
+        supervisor = Supervisor(at, Interrupted("terminated", 143))
+        with pytest.raises(Interrupted):
+            judge.evaluate(CANDIDATE, supervisor=supervisor)
+        if supervisor.data is None:
+            continue
+        steps.clear()
+        resumed = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=supervisor.data))
+        steps_left.add(len(steps))
+        for name in ("state", "reason", "objectives", "metrics", "history"):
+            assert getattr(resumed, name) == getattr(whole, name)
+    # in the validations of both epochs, and in the scoring after them
+    assert steps_left == {3, 0}
 
 
 def test_a_useless_checkpoint_is_noted_and_training_starts_anew(judge, whole):

@@ -11,7 +11,6 @@ HEAD = """
 import os, sys, time
 from xnas_tf.run import watch
 from xnas_tf.run.watch import Watch
-watch.GRACE = 0.5
 def say(text): print(text, flush=True)
 """
 
@@ -43,6 +42,7 @@ def test_a_signal_is_noted_and_the_step_is_finished(number, code):
 
 def test_who_does_not_leave_in_time_is_ended():
     process = start("""
+        watch.GRACE = 0.5
         with Watch(60):
             say("ready")
             while True: time.sleep(0.01)
@@ -54,7 +54,6 @@ def test_who_does_not_leave_in_time_is_ended():
 
 def test_a_second_ctrl_c_ends_at_once():
     process = start("""
-        watch.GRACE = 600
         with Watch(60) as watching:
             say("ready")
             while not watching.stopping: time.sleep(0.01)
@@ -70,12 +69,12 @@ def test_a_second_ctrl_c_ends_at_once():
 
 def test_a_hang_is_told_of_and_ends_the_process_while_steps_do_not():
     process = start("""
-        with Watch(0.5) as watching:
+        with Watch(3) as watching:
             with watching.over(lambda: say("never")):
-                for _ in range(20):
-                    time.sleep(0.05)
+                for _ in range(40):
+                    time.sleep(0.1)
                     watching.beat()
-            time.sleep(1)  # nothing is evaluated
+            time.sleep(4)  # nothing is evaluated
             say("fine so far")
             with watching.over(lambda: say("it hung")):
                 while True: time.sleep(0.01)
@@ -87,8 +86,8 @@ def test_a_hang_is_told_of_and_ends_the_process_while_steps_do_not():
 def test_afterwards_signals_are_as_before():
     process = start("""
         with Watch(60): pass
-        say("ready")
         try:
+            say("ready")
             time.sleep(60)
         except KeyboardInterrupt:
             say("interrupted")

@@ -96,6 +96,13 @@ def test_as_many_as_wanted_are_trained():
     assert [number for number, *_ in source.told] == [1, 2]
 
 
+def test_a_leader_decides_for_its_group_when_it_has_enough():
+    working = worker(Source(), Evaluator(done, done), ranks=Member())
+    heard = iter([task(1), task(2), OVER])  # the first could not be saved, which only it knows
+    working.group.ranks.broadcast = lambda message=None: next(heard)
+    assert len(working.run(limit=1)) == 2
+
+
 def test_models_are_kept_that_the_search_wants():
     import keras
 

@@ -114,7 +114,7 @@ class QueueClient:
 
 
 def _connect(host: str, port: int) -> socket.socket:
-    """Connects; more than once, since rank 0 turns away who comes when too many do."""
+    """Connects; more than once, since rank 0 hangs up on the oldest when too many come."""
     for attempt in range(TRIES):
         try:
             connection = socket.create_connection((host, port), timeout=PATIENCE)

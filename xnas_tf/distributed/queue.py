@@ -23,7 +23,7 @@ after which those who wait for others to meet are told that these did not come."
 PATIENCE = 10.0
 """Seconds that an unknown client may take to prove who it is."""
 STRANGERS = 256
-"""Clients that may be proving it at the same time; others are hung up on and try again."""
+"""Clients that may be proving it at the same time; one more, and the oldest is hung up on."""
 
 
 class Desk(Protocol):
@@ -94,6 +94,7 @@ class QueueServer:
         self._waiting: list[_Request] = []
         self._meetings: dict[str, list[_Request]] = {}
         self._losses = 0
+        self._is_hanging_up = False
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name="work queue", daemon=True)
 
@@ -126,7 +127,7 @@ class QueueServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._wake, self._stop = asyncio.Event(), asyncio.Event()
-        self._strangers = 0
+        self._strangers: dict[asyncio.Task, None] = {}
         self._conversations: dict[asyncio.Task, asyncio.StreamWriter] = {}
         server = await asyncio.start_server(self._converse, self._host, 0, backlog=4096)
         self.port = server.sockets[0].getsockname()[1]
@@ -138,6 +139,7 @@ class QueueServer:
         for patience in (self._patience, 1.0):
             if self._conversations:
                 await asyncio.wait(list(self._conversations), timeout=patience)
+            self._is_hanging_up = True
             for writer in self._conversations.values():
                 writer.close()
         turns.cancel()
@@ -156,7 +158,7 @@ class QueueServer:
                 content = await _receive(seal, reader)
         except (OSError, EOFError, TimeoutError, asyncio.TimeoutError, ValueError):
             # Gone, or not who it should be: then nothing was looked at.
-            if rank is not None:
+            if rank is not None and not self._is_hanging_up:
                 await self._answer({"do": "lost", "rank": rank}, b"")
         finally:
             self._conversations.pop(conversation, None)
@@ -165,14 +167,20 @@ class QueueServer:
     async def _welcome(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> tuple[Seal, bytes]:
-        """Finds out who it is, of so many at the same time that files can still be opened."""
-        if self._strangers >= STRANGERS:
-            raise ConnectionError("too many strangers")
-        self._strangers += 1
+        """Finds out who it is, of so many at the same time that files can still be opened.
+
+        Who knows the key proves it at once, so that the oldest stranger is none of ours.
+        """
+        if len(self._strangers) >= STRANGERS:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.cancel()
+        conversation = asyncio.current_task()
+        self._strangers[conversation] = None
         try:
             return await asyncio.wait_for(_greet(self.key, reader, writer), PATIENCE)
         finally:
-            self._strangers -= 1
+            self._strangers.pop(conversation, None)
 
     async def _answer(self, message: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         deadline = self._loop.time() + HOLD

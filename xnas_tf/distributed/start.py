@@ -26,6 +26,9 @@ def start(config: DistributedConfig, deterministic: bool) -> Communicator:
     seconds = str(int(2 * config.stall_minutes * 60) + 7200)
     os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", seconds)
     os.environ.setdefault("HOROVOD_DYNAMIC_PROCESS_SETS", "1")  # for groups of ranks
+    # By default a rank aborts when it has waited 30 s for another one to arrive (measured), which
+    # takes that long where many import TensorFlow from a slow disk.
+    os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", "300")
     if config.ranks_per_candidate == 1:
         # Its ranks ask each other every millisecond, by default, whether there is something to
         # add up. Alone, each trained 1.25 times as many candidates without that
@@ -81,12 +84,14 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None) -> None:
     try:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-        if gpus and local_size > len(gpus):
+        # One GPU seen by each of several ranks is its own (srun --gpus-per-task=1); where it is
+        # not, NCCL says so.
+        if 1 < len(gpus) < local_size:
             raise InputError(
                 f"{local_size} ranks were started on this host, which has {len(gpus)} GPUs; "
                 "start at most one rank a GPU"
             )
-        if gpus and local_size > 1:
+        if len(gpus) > 1 and local_size > 1:
             tf.config.set_visible_devices(gpus[local_rank], "GPU")
         if threads is None and local_size > 1:
             threads = max(1, len(os.sched_getaffinity(0)) // local_size)

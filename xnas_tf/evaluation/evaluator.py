@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 from collections.abc import Callable
 
 import keras
@@ -126,8 +127,8 @@ class Evaluator:
             outcome.state, outcome.reason = "infeasible", infeasible
             return
         with outcome.seconds.timed("train"):
-            self._train(candidate, outcome, supervisor)
-        with outcome.seconds.timed("score"):
+            trainer = self._train(candidate, outcome, supervisor)
+        with outcome.seconds.timed("score"), trainer.kept_if_interrupted():
             self._scorer.score(self._trained_subject(), outcome, trained=True)
         outcome.state = "done"
 
@@ -145,7 +146,7 @@ class Evaluator:
             raise RunError(f"build failed: {failure or 'on another rank'}")
         return model
 
-    def _train(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> None:
+    def _train(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> Trainer:
         training = self._config.training
         trainer = Trainer(
             self._model,
@@ -161,12 +162,14 @@ class Evaluator:
         predictor = Predictor(self._model)
         while (epoch := trainer.progress.epoch) < training.epochs:
             figures = trainer.run_epoch()
-            figures |= self._validate(predictor)
+            with trainer.kept_if_interrupted():
+                figures |= self._validate(predictor)
             if not math.isfinite(figures["val_loss"]):
                 loss = figures["val_loss"]
                 raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
             outcome.history.append(figures)
         outcome.metrics.update(outcome.history[-1])
+        return trainer
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:
         """Exact validation figures: sums over all ranks, then divided."""
@@ -194,6 +197,11 @@ class Evaluator:
 
 
 def _is_of_horovod(error: Exception) -> bool:
-    """Whether a collective operation failed; being out of memory in one is another matter."""
+    """Whether a collective operation failed; being out of memory in one is another matter.
+
+    Its messages and the names of its operations have a capital letter, the paths of files that
+    TensorFlow quotes have not.
+    """
     is_memory = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
-    return not is_memory and "horovod" in str(error).lower()
+    said = f"{type(error).__name__}: {error}"
+    return not is_memory and re.search(r"(?<![\w/\\.-])Horovod", said) is not None

@@ -48,9 +48,10 @@ class Scorer:
             raise RunError(f"{measure.name} is {score.value}{why}")
         outcome.note(score.reason)
         target = outcome.objectives if measure.name in self._chosen else outcome.metrics
-        target[measure.name] = score.value
+        # Plain numbers: a measure's own may be NumPy's, which the record does not take.
+        target[measure.name] = float(score.value)
         figures = score.metrics.items()
-        outcome.metrics.update({k: v for k, v in figures if math.isfinite(v)})
+        outcome.metrics.update({k: float(v) for k, v in figures if math.isfinite(v)})
 
 
 def broken_limits(limits: Mapping[str, Constraint], outcome: Outcome) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 import keras
@@ -17,7 +19,7 @@ from xnas_tf.evaluation.checkpoint import CheckpointError, Progress, pack, unpac
 from xnas_tf.evaluation.compiling import compile_model
 from xnas_tf.evaluation.seconds import Seconds
 from xnas_tf.evaluation.step import Step
-from xnas_tf.evaluation.supervision import Unsupervised, escaping
+from xnas_tf.evaluation.supervision import Escaping, Interrupted, Unsupervised, escaping
 from xnas_tf.heartbeat import beat
 
 
@@ -103,8 +105,23 @@ class Trainer:
         if not math.isfinite(loss):
             raise RunError(f"the loss became {loss} in epoch {epoch}")
         self._average_statistics()
-        self.progress = Progress(epoch, history=self.progress.history)
+        history = self.progress.history
+        # A copy: this epoch's figures are added to the list itself.
+        self._steps_done = Progress(epoch - 1, self._steps, totals, list(history))
+        self.progress = Progress(epoch, history=history)
         return {"loss": loss, "accuracy": accuracy}
+
+    @contextmanager
+    def kept_if_interrupted(self) -> Iterator[None]:
+        """Inside, between the steps of an epoch and its figures in the history or those of the
+        whole training, an interruption first keeps a checkpoint. From there an epoch of no more
+        steps is run, and what was interrupted begins anew."""
+        try:
+            yield
+        except Escaping as escaped:
+            if isinstance(escaped.error, Interrupted) and self._communicator.rank == 0:
+                self._keep(self._steps_done)
+            raise
 
     def _run_steps(self) -> list[float]:
         """The steps left in this epoch; returns the totals of all of them."""
@@ -138,7 +155,9 @@ class Trainer:
         with escaping():
             if not self._supervisor.wants_checkpoint():
                 return
-        progress = replace(self.progress, step=step, totals=totals.numpy().tolist())
+        self._keep(replace(self.progress, step=step, totals=totals.numpy().tolist()))
+
+    def _keep(self, progress: Progress) -> None:
         data = pack(progress, self._state)
         with escaping():
             self._supervisor.keep_checkpoint(data)

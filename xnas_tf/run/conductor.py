@@ -136,7 +136,6 @@ class Conductor:
         ended = replace(candidate, **outcome, finished=now(), answer=self._answers)
         self._record.save(ended)
         self._settle(ended, proposal, is_new=True)
-        self._stale.append(checkpoint_path(self._path, number))
 
     def lost(self, rank: int) -> None:
         """Notes with a candidate that a rank of its group died, unless all are told to leave."""
@@ -163,12 +162,12 @@ class Conductor:
         Raises:
             RunError: If no candidate can be recommended.
         """
-        if not self._front:
-            raise RunError(self._nothing_found())
         with self.together():
-            if self._algorithm.is_amid_generation:
+            if self._front and self._algorithm.is_amid_generation:
                 self._show_generation(self._algorithm.generation + 1)
             self._record.set_fact("ended", True)
+        if not self._front:
+            raise RunError(self._nothing_found())
 
     # What follows from it
 
@@ -197,6 +196,7 @@ class Conductor:
 
     def _settle(self, candidate: Candidate, proposal: Proposal, is_new: bool) -> None:
         del self._open[candidate.id]
+        self._stale.append(checkpoint_path(self._path, candidate.id))
         # Only what the front and its picture need stays in memory.
         self._everyone.append(replace(candidate, history=[], metrics={}, versions={}))
         self._enter_front(candidate)

@@ -28,6 +28,17 @@ class Death:
         library; SIGINT and SIGTERM only ask it to leave, and 255 is ssh's own."""
         return 128 < self.code < 255 and self.code not in (130, 143)
 
+    def is_final(self, has_ended: bool) -> bool:
+        """Whether another start would end alike: the search refused its input, or came to its
+        end and said what is wrong with that."""
+        return self.code == 2 or (has_ended and self.code == 1)
+
+    @property
+    def is_consequence(self) -> bool:
+        """Whether it may just have lost its connection to the rank that really died: Horovod
+        aborts then (SIGABRT). Rank 0 notes when another one aborts by itself."""
+        return self.rank > 0 and self.code == 134
+
     def __str__(self) -> str:
         is_signal = 128 < self.code < 255
         how = f"was killed by signal {self.code - 128}" if is_signal else "ended"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -17,6 +18,8 @@ from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
 
 CONFIG = "config.yaml"
 RECORD = "run.sqlite"
+LOCK_SECONDS = 2.0
+"""Seconds to wait for who holds a run directory: xnas-tf status does so for an instant."""
 CHANGEABLE = ("distributed.", "training.checkpoint_minutes:")
 """Keys on which no candidate's values depend: a run may go on with other ones."""
 
@@ -88,7 +91,7 @@ class Run:
     def is_searching(self) -> bool:
         """Whether a process is searching in it at this moment."""
         try:
-            with locked(self.path):
+            with locked(self.path, patience=0):
                 return False
         except InputError:
             return True
@@ -159,8 +162,12 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
     """Holds a run directory, for one search at a time.
+
+    Args:
+        path: The run directory.
+        patience: Seconds to wait for another process that holds it.
 
     Raises:
         InputError: If another process holds it.
@@ -170,12 +177,28 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"{path} cannot be locked: {error}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(handle, time.monotonic() + patience, path)
         yield
-    except BlockingIOError:
-        raise InputError(f"another process is searching in {path} at this moment") from None
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, end: float, path: Path) -> None:
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                message = f"another process is searching in {path} at this moment"
+                raise InputError(message) from None
+        time.sleep(0.05)
+
+
+def remove_drafts(path: Path) -> None:
+    """Removes what kills left half written in a run directory that is held."""
+    for pattern in ("models/.*.keras.*", "checkpoints/.*.npz.*"):
+        for draft in path.glob(pattern):
+            draft.unlink(missing_ok=True)
 
 
 def _visible(path: Path) -> list[Path]:

@@ -27,9 +27,13 @@ from xnas_tf.run.group_size import wanted_size
 from xnas_tf.run.hosts import Hosts, parse_hosts, ssh_words, watchful_ssh
 from xnas_tf.run.search import default_run_dir
 
+HOST_PAUSE = 20.0
+"""Seconds between two questions whether they can be reached again."""
 FRUITLESS_STARTS = 5
 """Starts in a row that reach nothing, after which it is of no use to go on. One alone proves
 little: what kills a rank may strike twice before the first candidate has ended."""
+HOST_SECONDS = 300.0
+"""Seconds to wait, before a restart, for hosts that cannot be reached: they may be booting."""
 FIRST_PAUSE = 1.0
 """Seconds before a start, doubled for each start in a row that reached nothing."""
 LEAVE_SECONDS = 22.0
@@ -133,8 +137,8 @@ class Launch:
         """Runs the search to its end.
 
         Returns:
-            The exit code: 0, 2 if the search found its input wrong, 130 or 143 after SIGINT
-            or SIGTERM.
+            The exit code: 0, 1 if the search ended with nothing to recommend or could not
+            finish, 2 if it found its input wrong, 130 or 143 after SIGINT or SIGTERM.
 
         Raises:
             RunError: If it died and it is of no use to start again.
@@ -145,14 +149,19 @@ class Launch:
                 # A run that is about to be moved aside is none of ours.
                 before = None if "--fresh" in command else self._progress()
                 folder, begin = self._folder(), now()
-                code, death = self._start(command)
+                ranks = self._ranks(HOST_SECONDS if attempt else 0.0)
+                if ranks is None:
+                    break
+                code, death = self._start(*ranks, command)
                 if self._signal:
                     break
-                if code == 0 or (death and death.code == 2):
-                    return 0 if code == 0 else 2
+                if code == 0 or (death and death.is_final(self._has_ended())):
+                    return death.code if code else 0
                 if self._folder() != folder:  # the old run was moved aside, or there was none
                     command = [word for word in command if word != "--fresh"]
                 self._note(death, before.deaths if before else 0, begin)
+                if self._signal:
+                    break
                 after = None if "--fresh" in command else self._progress()
                 fruitless = fruitless + 1 if after == before else 0
                 self._check(death, attempt, fruitless)
@@ -165,9 +174,24 @@ class Launch:
         """Tells one run directory from another one of the same name."""
         return self.run.stat().st_ino if self.run.is_dir() else None
 
-    def _start(self, command: Sequence[str]) -> tuple[int, Death | None]:
+    def _ranks(self, seconds: float) -> tuple[int, Sequence[str]] | None:
+        """The ranks of a start and horovodrun's options; so long hosts are waited for. None
+        after a signal."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.ranks()
+            except RunError as error:
+                if time.monotonic() >= end:
+                    raise
+                self.say(f"{error}; asking them again in {HOST_PAUSE:.0f} s")
+                if self._stop.wait(HOST_PAUSE):
+                    return None
+
+    def _start(
+        self, number: int, options: Sequence[str], command: Sequence[str]
+    ) -> tuple[int, Death | None]:
         """Runs horovodrun once; returns its exit code and who died first."""
-        number, options = self.ranks()
         # Without --gloo it imports TensorFlow once more to see whether MPI is there, 3 s.
         words = [horovodrun(), "--gloo", "-np", str(number), *options]
         words += [sys.executable, "-m", "xnas_tf"]
@@ -201,10 +225,16 @@ class Launch:
     def _note(self, death: Death | None, deaths: int, begin: str) -> None:
         """Records a death, unless rank 0 has already noted one since there were so many."""
         self._await_end()
-        if death and death.is_violent and self._progress() and self._deaths() == deaths:
-            candidate = blame(self.run, death, begin)
-            if candidate:
-                self.say(f"{death} while candidate {candidate.id} was trained")
+        is_known = death and death.is_violent and not death.is_consequence
+        if is_known and self._progress() and self._deaths() == deaths:
+            with suppress(InputError):  # somebody else holds the run by now
+                if candidate := blame(self.run, death, begin):
+                    self.say(f"{death} while candidate {candidate.id} was trained")
+
+    def _has_ended(self) -> bool:
+        with suppress(InputError):
+            return bool(Run(self.run).fact("ended"))
+        return False
 
     def _deaths(self) -> int:
         progress = self._progress()

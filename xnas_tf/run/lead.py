@@ -14,7 +14,7 @@ from xnas_tf.distributed.address import queue_host
 from xnas_tf.distributed.queue import QueueServer
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.conductor import Conductor
-from xnas_tf.run.directory import locked, open_directory
+from xnas_tf.run.directory import locked, open_directory, remove_drafts
 from xnas_tf.run.finish import finish
 from xnas_tf.run.observer import Spectators
 from xnas_tf.run.progress import Progress
@@ -59,6 +59,7 @@ class Lead:
         self._record = open_directory(self._path, self._config, fresh)
         try:
             with locked(self._path), Progress(self._config, self._path) as self._progress:
+                remove_drafts(self._path)
                 self._board = TensorBoard(
                     self._path / "tensorboard", self._config, self._space.variables
                 )

@@ -56,10 +56,11 @@ class Record:
             # A power cut must not undo a commit either.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
-                with self._connection:
-                    self._connection.executescript(_SCHEMA)
-                if self.fact("format") is None:
-                    self.set_fact("format", FORMAT)
+                with self.together():  # whoever reads finds the whole or nothing
+                    for statement in _SCHEMA.split(";\n"):
+                        self._connection.execute(statement)
+                    if self.fact("format") is None:
+                        self.set_fact("format", FORMAT)
             if self.fact("format") != FORMAT:
                 raise InputError(f"{path} has format {self.fact('format')}; wanted: {FORMAT}")
 

@@ -56,9 +56,9 @@ class Worker:
         """
         seconds: list[float] = []
         try:
-            while len(seconds) < limit:
+            while True:
                 begin = time.perf_counter()
-                task = self._next()
+                task = self._next(has_enough=len(seconds) >= limit)
                 if task is None:
                     break
                 outcome = self._work(task, waited=time.perf_counter() - begin)
@@ -81,6 +81,7 @@ class Worker:
             Interrupted: After a signal.
         """
         while not self.source.meet(name, ranks):
+            self.heed()
             if self.watch.stopping:
                 if self.group.leads:
                     self._leave()
@@ -101,13 +102,16 @@ class Worker:
             if code := self.source.stopping():
                 self.watch.stop(code)
 
-    def _next(self) -> dict[str, Any] | None:
-        """The group's next task, on all of its ranks; None when there is no more."""
+    def _next(self, has_enough: bool) -> dict[str, Any] | None:
+        """The group's next task, on all of its ranks; None when there is no more, or its leader
+        has enough: the others don't know of a model that could not be saved."""
         while True:
             self.heed()
             if self.watch.stopping and self.group.leads:
                 raise self.watch.interruption()
-            reply = self.source.next(self.group.number) if self.group.leads else None
+            reply = None
+            if self.group.leads:
+                reply = {"over": True} if has_enough else self.source.next(self.group.number)
             try:
                 reply = self.group.ranks.broadcast(reply)
             except Exception as error:  # Horovod's own class exists only where Horovod does
