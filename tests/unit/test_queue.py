@@ -191,6 +191,14 @@ def test_many_idle_strangers_do_not_stop_the_queue(monkeypatch):
             stranger.close()
 
 
+def test_more_clients_at_once_than_strangers_are_allowed_all_get_in(monkeypatch):
+    monkeypatch.setattr(queue, "STRANGERS", 4)
+    desk = Desk(100)
+    with QueueServer(desk) as server, ThreadPoolExecutor(50) as pool:
+        counts = list(pool.map(lambda g: work(server.address, g), range(50)))
+    assert sum(counts) == 100 and desk.gone == []
+
+
 def connect(server):
     raw = socket.create_connection(("127.0.0.1", server.port), timeout=20)
     return raw, raw.recv(NONCE)

@@ -111,6 +111,33 @@ def test_what_was_trained_is_kept_when_a_signal_comes_while_it_is_judged(judge, 
     assert steps_left == {3, 0}
 
 
+@pytest.mark.parametrize(
+    ("error", "is_of_horovod"),
+    [
+        (ValueError("bad shape in /home/a/horovod-lab/space.py"), False),
+        (ValueError("File /opt/Horovod/space.py, line 1"), False),
+        (MemoryError("Horovod has no memory left"), False),
+        (RuntimeError("Horovod has been shut down. This was caused by an exception"), True),
+        (RuntimeError("{{node HorovodGroupedAllreduce_gradients}} failed"), True),
+    ],
+)
+def test_a_rank_that_is_gone_is_told_from_a_failing_candidate(
+    judge, monkeypatch, error, is_of_horovod
+):
+    def fail(*_):
+        raise error
+
+    two = SingleProcess()
+    two.size = 2
+    monkeypatch.setattr(judge, "_ranks", two)
+    monkeypatch.setattr(judge, "_evaluate", fail)
+    if is_of_horovod:
+        with pytest.raises(RunError, match="another rank died"):
+            judge.evaluate(CANDIDATE)
+    else:
+        assert judge.evaluate(CANDIDATE).state == "failed"
+
+
 def test_a_useless_checkpoint_is_noted_and_training_starts_anew(judge, whole):
     outcome = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=b"not a checkpoint"))
     assert "its checkpoint was ignored: it is damaged" in outcome.reason

@@ -217,3 +217,20 @@ def test_figures_are_plain_enough_for_json():
     with outcome.seconds.timed("train"):
         pass
     assert json.loads(json.dumps(asdict(outcome)))["objectives"] == {"error": 0.5}
+
+
+def test_what_a_users_measure_finds_is_plain_enough_for_json(monkeypatch):
+    import json
+    from dataclasses import asdict
+
+    from xnas_tf.config import Config
+    from xnas_tf.evaluation.scoring import Scorer
+    from xnas_tf.objectives.base import Score
+
+    scorer, outcome = Scorer(Config(), ("a", "b")), Outcome()
+    for measure in scorer._measures:
+        score = Score(np.float32(0.5), {"part": np.float32(0.25), "none": np.float32("nan")})
+        monkeypatch.setattr(type(measure), "score", lambda *_, score=score: score)
+    scorer.score(None, outcome, trained=True)
+    found = json.loads(json.dumps(asdict(outcome), allow_nan=False))
+    assert set(found["objectives"].values()) == {0.5} and found["metrics"] == {"part": 0.25}

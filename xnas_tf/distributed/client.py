@@ -16,8 +16,9 @@ from xnas_tf.errors import RunError
 
 PATIENCE = 300.0
 """Seconds that rank 0 may take for a reply: a slow disk, a large model."""
-TRIES = 6
-"""Attempts at a connection, over some six seconds."""
+TRIES = 8
+"""Attempts at a connection, over some 12 seconds: rank 0 hangs up on the oldest of those that
+it does not know yet when too many come at once."""
 
 
 class QueueClient:
@@ -33,16 +34,28 @@ class QueueClient:
 
     def __init__(self, address: dict[str, Any], rank: int = 0) -> None:
         self._turn = threading.Lock()
-        try:
-            self._socket = _connect(address["host"], address["port"])
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            server = self._read(NONCE)
-            nonce = secrets.token_bytes(NONCE)
-            self._socket.sendall(nonce)
-        except OSError as error:
-            raise RunError(f"rank 0's work queue cannot be reached: {error}") from error
+        self._socket: socket.socket | None = None
+        for pause in [0.1 * 2**attempt for attempt in range(TRIES - 1)] + [None]:
+            try:
+                self._connect(address)
+                self._exchange({"do": "hello", "rank": rank})
+                return
+            except OSError as error:
+                # It listened before anybody was told its address.
+                if pause is None or isinstance(error, ConnectionRefusedError):
+                    message = f"rank 0's work queue cannot be reached: {error}"
+                    raise RunError(message) from error
+            if self._socket:
+                self._socket.close()
+            time.sleep(pause)
+
+    def _connect(self, address: dict[str, Any]) -> None:
+        target = address["host"], address["port"]
+        self._socket = socket.create_connection(target, timeout=PATIENCE)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        server, nonce = self._read(NONCE), secrets.token_bytes(NONCE)
+        self._socket.sendall(nonce)
         self._seal = Seal(bytes.fromhex(address["key"]), server + nonce, is_server=False)
-        self.request({"do": "hello", "rank": rank})
 
     def next(self, group: int = 0) -> dict[str, Any]:
         """``{"task": …}``, ``{"wait": True}`` or ``{"over": True}``; may take seconds."""
@@ -80,11 +93,14 @@ class QueueClient:
         """Sends a message that JSON can hold, with data after it; returns the reply, likewise."""
         with self._turn:
             try:
-                self._send(message, data)
-                reply = json.loads(self._receive())
-                received = b"".join([self._receive() for _ in range(reply["data"])])
+                return self._exchange(message, data)
             except OSError as error:
                 raise RunError(f"rank 0 is gone: {error}") from error
+
+    def _exchange(self, message: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        self._send(message, data)
+        reply = json.loads(self._receive())
+        received = b"".join([self._receive() for _ in range(reply["data"])])
         if "failed" in reply:
             raise RunError(f"rank 0: {reply['failed']}")
         return reply, received
@@ -111,18 +127,3 @@ class QueueClient:
                 raise WireError("the connection was closed")
             parts += part
         return bytes(parts)
-
-
-def _connect(host: str, port: int) -> socket.socket:
-    """Connects; more than once, since rank 0 hangs up on the oldest when too many come."""
-    for attempt in range(TRIES):
-        try:
-            connection = socket.create_connection((host, port), timeout=PATIENCE)
-            if connection.recv(NONCE, socket.MSG_PEEK):
-                return connection
-            connection.close()
-        except (ConnectionError, TimeoutError):
-            if attempt == TRIES - 1:
-                raise
-        time.sleep(0.1 * 2**attempt)
-    raise WireError("the connection was closed")

@@ -22,7 +22,7 @@ that the ranks of a group hear of each other long before Horovod takes them for 
 after which those who wait for others to meet are told that these did not come."""
 PATIENCE = 10.0
 """Seconds that an unknown client may take to prove who it is."""
-STRANGERS = 256
+STRANGERS = 1024
 """Clients that may be proving it at the same time; one more, and the oldest is hung up on."""
 
 

@@ -1,0 +1,51 @@
+"""Which GPUs a rank takes."""
+
+import pytest
+import tensorflow as tf
+
+from xnas_tf.distributed.start import _use_devices
+from xnas_tf.errors import InputError
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Lets a host have so many GPUs; gives those that a rank made visible for itself."""
+
+    def use(gpus, local_rank, local_size):
+        devices = [
+            tf.config.PhysicalDevice(f"/physical_device:GPU:{n}", "GPU") for n in range(gpus)
+        ]
+        visible, growing = list(range(gpus)), []
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: devices)
+        monkeypatch.setattr(
+            tf.config.experimental, "set_memory_growth", lambda gpu, _: growing.append(gpu)
+        )
+        monkeypatch.setattr(
+            tf.config,
+            "set_visible_devices",
+            lambda gpu, _: visible.__setitem__(slice(None), [devices.index(gpu)]),
+        )
+        _use_devices(local_rank, local_size, threads=None)
+        assert growing == devices
+        return visible
+
+    for name in ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads"):
+        monkeypatch.setattr(tf.config.threading, name, lambda _: None)
+    return use
+
+
+def test_each_local_rank_takes_a_gpu_of_its_own(taken):
+    assert [taken(4, rank, 4) for rank in range(4)] == [[0], [1], [2], [3]]
+
+
+def test_the_gpu_that_a_launcher_bound_to_a_rank_is_its_own(taken):
+    assert [taken(1, rank, 4) for rank in range(4)] == [[0]] * 4
+
+
+def test_one_process_takes_all_and_none_is_fine(taken):
+    assert taken(2, 0, 1) == [0, 1] and taken(0, 1, 2) == []
+
+
+def test_more_ranks_than_gpus_are_refused(taken):
+    with pytest.raises(InputError, match="4 ranks were started on this host, which has 2 GPUs"):
+        taken(2, 0, 4)
