@@ -70,11 +70,6 @@ class TwoHosts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.options = [
-            *("-H", ",".join(f"{name}:2" for name in NAMES)),
-            *("--ssh-port", str(PORT), "--ssh-identity-file", str(folder / "user_key")),
-        ]
-        """What horovodrun and ``xnas-tf launch`` must be told."""
         self.environment = environment()
         # Every machine needs xnas_tf; the wrapper makes ssh use this folder only.
         self.environment["PATH"] = f"{folder}{os.pathsep}{self.environment['PATH']}"
@@ -83,6 +78,13 @@ class TwoHosts:
         self._machines: dict[str, subprocess.Popen] = {}
         self._jobs: list[subprocess.Popen] = []
         self._write_settings()
+
+    def options(self, slots: int) -> list[str]:
+        """What horovodrun and ``xnas-tf launch`` must be told for so many ranks a host."""
+        return [
+            *("-H", ",".join(f"{name}:{slots}" for name in NAMES)),
+            *("--ssh-port", str(PORT), "--ssh-identity-file", str(self.folder / "user_key")),
+        ]
 
     def start(self) -> None:
         """Starts the head and both hosts, and waits until they answer."""
@@ -109,9 +111,8 @@ class TwoHosts:
     def horovodrun(self, *words: str | Path, cwd: Path, ranks: int = 4) -> subprocess.Popen:
         """Starts ``horovodrun -np RANKS -H hosta:2,hostb:2 WORDS`` on the head; it remembers for
         an hour that a host can be reached, unless told otherwise."""
-        return self.start_job(
-            BIN / "horovodrun", "-np", str(ranks), *self.options, "--disable-cache", *words, cwd=cwd
-        )
+        options = ["-np", str(ranks), *self.options(2), "--disable-cache"]
+        return self.start_job(BIN / "horovodrun", *options, *words, cwd=cwd)
 
     def start_job(self, *words: str | Path, cwd: Path) -> subprocess.Popen:
         """Starts a program on the head, in a session of its own."""

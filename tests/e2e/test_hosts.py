@@ -13,13 +13,12 @@ pytestmark = pytest.mark.skipif(
     not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
 )
 
-GROUPS = tiny("distributed.ranks_per_candidate=2", "search={candidates: 12, population: 4}")
-
 
 def test_a_search_on_two_hosts(two_hosts, tmp_path):  # noqa: F811
     """A group on each host: the leader of the second one reaches rank 0's queue."""
+    words = tiny("distributed.ranks_per_candidate=2", "search={candidates: 8, population: 4}")
     job = two_hosts.horovodrun(
-        *(BIN / "xnas-tf", "search", *GROUPS, "--run-dir", tmp_path / "run"), cwd=tmp_path
+        *(BIN / "xnas-tf", "search", *words, "--run-dir", tmp_path / "run"), cwd=tmp_path
     )
     out, err = job.communicate(timeout=540)
     assert job.returncode == 0, f"{out}\n{err}"
@@ -27,14 +26,16 @@ def test_a_search_on_two_hosts(two_hosts, tmp_path):  # noqa: F811
     assert "[0]<stdout>" in out
     assert not any(f"[{rank}]<stdout>" in out for rank in (1, 2, 3))
     candidates = xt.load_run(tmp_path / "run").candidates()
-    assert [candidate.state for candidate in candidates] == ["done"] * 12
+    # Who is free first decides what is proposed; some of it may be infeasible.
+    assert [c.state for c in candidates if c.trained] == ["done"] * 8
     assert {candidate.group for candidate in candidates} == {0, 1}
 
 
 def test_when_a_host_loses_power_launch_goes_on_with_the_other(two_hosts, tmp_path):  # noqa: F811
     run = tmp_path / "run"
-    words = ["launch", "-np", 4, *two_hosts.options, "--min-np", 2]
-    words += ["--", "search", *GROUPS, "--run-dir", run]
+    words = ["launch", "-np", 2, *two_hosts.options(slots=1), "--min-np", 1]
+    words += ["--", "search", "--run-dir", run]
+    words += tiny("distributed.ranks_per_candidate=1", "search={candidates: 20, population: 4}")
     job = two_hosts.start_job(BIN / "xnas-tf", *map(str, words), cwd=tmp_path)
     _wait(lambda: len(_ended(run)) >= 2, seconds=200)
     two_hosts.kill("hostb")
@@ -43,8 +44,9 @@ def test_when_a_host_loses_power_launch_goes_on_with_the_other(two_hosts, tmp_pa
     assert job.returncode == 0, f"{out}\n{err}"
     assert "host hostb cannot be reached by ssh; going on without it if we may" in err
     after = _ended(run)
-    assert before.items() <= after.items() and len(after) == 12
-    assert xt.load_run(run).groups() == (1, 2)
+    assert before.items() <= after.items()
+    assert sum(candidate.trained for candidate in xt.load_run(run).candidates()) == 20
+    assert xt.load_run(run).groups() == (1, 1)
 
 
 def _ended(run):

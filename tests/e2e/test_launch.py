@@ -120,7 +120,7 @@ def test_whoever_dies_whenever_the_search_is_finished(tmp_path, size, plan):
     words += tiny(
         "objectives=[{name: 'saboteur:Deadly'}, parameters]",
         f"distributed.ranks_per_candidate={size}",
-        "search={candidates: 12, population: 3}",
+        "search={candidates: 10, population: 3}",
     )
     process = launch(2, words, tmp_path, SABOTAGE=str(tmp_path / "plan"))
     output = process.communicate(timeout=500)[0]
@@ -128,7 +128,7 @@ def test_whoever_dies_whenever_the_search_is_finished(tmp_path, size, plan):
     assert (tmp_path / "plan").read_text() == "", output
     # Two may die before horovodrun has ended the job.
     assert 1 <= output.count("starting again in") <= len(plan)
-    check_whole(tmp_path / "run", 12)
+    check_whole(tmp_path / "run", 10)
 
 
 def test_kills_at_twenty_random_instants_lose_and_repeat_nothing(tmp_path):
