@@ -22,6 +22,8 @@ that the ranks of a group hear of each other long before Horovod takes them for 
 after which those who wait for others to meet are told that these did not come."""
 PATIENCE = 10.0
 """Seconds that an unknown client may take to prove who it is."""
+PACE = 0.01
+"""Seconds between two turns: what is asked meanwhile is answered, recorded and ranked at once."""
 STRANGERS = 1024
 """Clients that may be proving it at the same time; one more, and the oldest is hung up on."""
 
@@ -196,6 +198,7 @@ class QueueServer:
             for request, reply, data in self._turn(requests):
                 if not request.reply.done():
                     request.reply.set_result((reply, data))
+            await asyncio.sleep(PACE)
 
     def _turn(self, requests: list[_Request]) -> list[Reply]:
         """Replies to all that was asked since the last turn; after a failure only to say so."""
