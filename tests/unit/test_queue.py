@@ -70,8 +70,9 @@ class Desk:
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
-    """Clients that a test leaves open hold nobody up."""
+    """Clients that a test leaves open hold nobody up, and turns follow each other."""
     monkeypatch.setattr(queue, "PATIENCE", 1.0)
+    monkeypatch.setattr(queue, "PACE", 0.0)
 
 
 def work(address, group):

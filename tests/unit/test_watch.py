@@ -69,12 +69,12 @@ def test_a_second_ctrl_c_ends_at_once():
 
 def test_a_hang_is_told_of_and_ends_the_process_while_steps_do_not():
     process = start("""
-        with Watch(3) as watching:
+        with Watch(1.5) as watching:
             with watching.over(lambda: say("never")):
-                for _ in range(40):
+                for _ in range(20):
                     time.sleep(0.1)
                     watching.beat()
-            time.sleep(4)  # nothing is evaluated
+            time.sleep(2)  # nothing is evaluated
             say("fine so far")
             with watching.over(lambda: say("it hung")):
                 while True: time.sleep(0.01)
