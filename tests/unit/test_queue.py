@@ -193,7 +193,7 @@ def test_many_idle_strangers_do_not_stop_the_queue(monkeypatch):
 
 
 def test_more_clients_at_once_than_strangers_are_allowed_all_get_in(monkeypatch):
-    monkeypatch.setattr(queue, "STRANGERS", 16)  # eight tries of fifty clients
+    monkeypatch.setattr(queue, "STRANGERS", 4)
     desk = Desk(100)
     with QueueServer(desk) as server, ThreadPoolExecutor(50) as pool:
         counts = list(pool.map(lambda g: work(server.address, g), range(50)))

@@ -47,7 +47,8 @@ class QueueClient:
                     raise RunError(message) from error
             if self._socket:
                 self._socket.close()
-            time.sleep(pause)
+            # Not all at the same moment again: they came together.
+            time.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
 
     def _connect(self, address: dict[str, Any]) -> None:
         target = address["host"], address["port"]
