@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xnas_tf.distributed import queue
+from xnas_tf.distributed import door, queue
 from xnas_tf.distributed.client import QueueClient
 from xnas_tf.distributed.queue import QueueServer
 from xnas_tf.distributed.wire import FIRST_LIMIT, HEADER, NONCE, Seal, WireError
@@ -123,15 +123,48 @@ def test_who_meets_hears_whether_all_came(monkeypatch):
         assert clients[0].meet("alone", 1)
 
 
-def test_the_first_that_vanishes_is_noted_and_who_says_goodbye_is_not():
-    desk = Desk(1)
+def test_the_first_that_vanishes_is_noted_and_those_taken_along_are_not():
+    desk = Desk(3)
     with QueueServer(desk) as server:
-        polite, killed, taken_along = (QueueClient(server.address, rank) for rank in (3, 1, 2))
-        polite.close()
+        killed, taken_along, other = (QueueClient(server.address, rank) for rank in (1, 2, 3))
         for client in (killed, taken_along):
             client._socket.close()
-            wait_until(lambda: server._losses)
+            wait_until(lambda: desk.gone)
+        with pytest.raises(RunError, match="rank 1 is gone"):
+            other.next(0)
     assert desk.gone == [1]
+
+
+def test_nobody_waits_for_who_left_before_the_end(monkeypatch):
+    """User code may end its process with exit code 0, and srun may let the others go on."""
+    monkeypatch.setattr(queue, "HOLD", 0.1)
+    desk = Desk(2)
+    with QueueServer(desk) as server, ThreadPoolExecutor(1) as pool:
+        left, working, waiting = (QueueClient(server.address, rank) for rank in (0, 1, 2))
+        left.next(0), working.next(1)
+        monkeypatch.setattr(queue, "HOLD", 60.0)
+        held = pool.submit(waiting.next, 2)
+        wait_until(lambda: server._waiting)
+        left.close()
+        with pytest.raises(RunError, match="rank 0 is gone"):
+            held.result(timeout=20)
+        working.tell(2, {"value": 4})  # what is finished is not lost
+        monkeypatch.setattr(queue, "HOLD", 0.1)
+        with pytest.raises(RunError, match="rank 0 is gone"):
+            working.meet("end", 3)
+        with pytest.raises(RunError, match="rank 0 is gone"):
+            working.next(1)
+    assert desk.gone == [] and desk.told == {2: 4}
+
+
+def test_who_leaves_when_it_is_over_or_all_are_told_to_is_not_missed():
+    for desk in (Desk(0), Desk(1)):
+        desk.stopping = lambda: 143
+        with QueueServer(desk) as server:
+            first, second = QueueClient(server.address, 1), QueueClient(server.address, 2)
+            first.close()
+            wait_until(lambda: len(server._conversations) == 1)
+            assert second.next(0) in ({"over": True, "data": 0}, {"task": {"id": 1}, "data": 0})
 
 
 def test_nobody_vanishes_because_rank_0_leaves():
@@ -139,7 +172,7 @@ def test_nobody_vanishes_because_rank_0_leaves():
     with pytest.raises(KeyError), QueueServer(desk) as server:
         client = QueueClient(server.address, 2)
         raise KeyError  # rank 0 fails
-    assert desk.gone == [] and server._losses == 0
+    assert desk.gone == [] and not server._gone
     with pytest.raises(RunError, match="rank 0 is gone"):
         client.next(0)
 
@@ -182,9 +215,9 @@ def test_those_in_line_hear_of_a_failure_too(monkeypatch):
 
 
 def test_many_idle_strangers_do_not_stop_the_queue(monkeypatch):
-    monkeypatch.setattr(queue, "STRANGERS", 8)
+    monkeypatch.setattr(door, "STRANGERS", 8)
     desk = Desk(3)
-    monkeypatch.setattr(queue, "PATIENCE", 60.0)  # longer than a client tries
+    monkeypatch.setattr(door, "PATIENCE", 60.0)  # longer than a client tries
     with QueueServer(desk) as server:
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
         assert work(server.address, 0) == 3
@@ -193,7 +226,7 @@ def test_many_idle_strangers_do_not_stop_the_queue(monkeypatch):
 
 
 def test_more_clients_at_once_than_strangers_are_allowed_all_get_in(monkeypatch):
-    monkeypatch.setattr(queue, "STRANGERS", 4)
+    monkeypatch.setattr(door, "STRANGERS", 4)
     desk = Desk(100)
     with QueueServer(desk) as server, ThreadPoolExecutor(50) as pool:
         counts = list(pool.map(lambda g: work(server.address, g), range(50)))
@@ -256,7 +289,7 @@ def test_what_is_not_authentic_does_nothing(attack):
 
 def test_silent_and_slow_strangers_keep_nobody_waiting(monkeypatch):
     desk = Desk(5)
-    monkeypatch.setattr(queue, "PATIENCE", 600.0)  # one after the other would take for ever
+    monkeypatch.setattr(door, "PATIENCE", 600.0)  # one after the other would take for ever
     with QueueServer(desk) as server:
         silent = [connect(server)[0] for _ in range(50)]
         silent[0].sendall(struct.pack(">I", 10))
@@ -266,7 +299,7 @@ def test_silent_and_slow_strangers_keep_nobody_waiting(monkeypatch):
 
 
 def test_silent_strangers_are_hung_up_on(monkeypatch):
-    monkeypatch.setattr(queue, "PATIENCE", 0.1)
+    monkeypatch.setattr(door, "PATIENCE", 0.1)
     with QueueServer(Desk(1)) as server:
         assert is_hung_up_on(connect(server)[0])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +11,8 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from xnas_tf.distributed.wire import HEADER, NONCE, PIECE, Seal
+from xnas_tf.distributed.door import PATIENCE, Door, listen, receive
+from xnas_tf.distributed.wire import PIECE
 from xnas_tf.errors import RunError, XnasError
 from xnas_tf.registry import describe
 
@@ -20,12 +20,8 @@ HOLD = 5.0
 """Seconds after which a request for a candidate is answered with "wait" when there is none, so
 that the ranks of a group hear of each other long before Horovod takes them for stalled; and
 after which those who wait for others to meet are told that these did not come."""
-PATIENCE = 10.0
-"""Seconds that an unknown client may take to prove who it is."""
 PACE = 0.01
 """Seconds between two turns: what is asked meanwhile is answered, recorded and ranked at once."""
-STRANGERS = 1024
-"""Clients that may be proving it at the same time; one more, and the oldest is hung up on."""
 
 
 class Desk(Protocol):
@@ -83,11 +79,16 @@ class QueueServer:
     Args:
         desk: What decides.
         host: The address to listen on.
+        ranks: Ranks that will come.
+
+    Raises:
+        RunError: On entering, if it cannot listen there, or not to so many.
     """
 
-    def __init__(self, desk: Desk, host: str = "127.0.0.1") -> None:
+    def __init__(self, desk: Desk, host: str = "127.0.0.1", ranks: int = 1) -> None:
         self._desk = desk
         self._host = host
+        self._ranks = ranks
         self.key = secrets.token_bytes(32)
         self.port = 0
         self.failure: BaseException | None = None
@@ -95,13 +96,14 @@ class QueueServer:
         self._inbox: list[_Request] = []
         self._waiting: list[_Request] = []
         self._meetings: dict[str, list[_Request]] = {}
-        self._losses = 0
+        self._gone: dict[str, str] = {}
+        """The reply to who would wait for a rank that is gone."""
         self._is_hanging_up = False
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name="work queue", daemon=True)
 
     def __enter__(self) -> QueueServer:
-        _allow_many_files()
+        self._door = Door(self.key, self._ranks)
         self._thread.start()
         self._listening.wait()
         if self.failure:
@@ -129,9 +131,8 @@ class QueueServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._wake, self._stop = asyncio.Event(), asyncio.Event()
-        self._strangers: dict[asyncio.Task, None] = {}
         self._conversations: dict[asyncio.Task, asyncio.StreamWriter] = {}
-        server = await asyncio.start_server(self._converse, self._host, 0, backlog=4096)
+        server = await listen(self._converse, self._host)
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
         turns = asyncio.create_task(self._take_turns())
@@ -149,15 +150,16 @@ class QueueServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         conversation, rank = asyncio.current_task(), None
         try:
-            seal, content = await self._welcome(reader, writer)
+            seal, content = await self._door.welcome(reader, writer)
             self._conversations[conversation] = writer
             while (message := json.loads(content))["do"] != "bye":
                 rank = message.get("rank", rank)
-                data = b"".join([await _receive(seal, reader) for _ in range(message["data"])])
+                data = b"".join([await receive(seal, reader) for _ in range(message["data"])])
                 for frame in framed(*await self._answer(message, data)):
                     writer.write(seal.header(frame) + frame)
                 await writer.drain()
-                content = await _receive(seal, reader)
+                content = await receive(seal, reader)
+            await self._answer({"do": "left", "rank": rank}, b"")
         except (OSError, EOFError, TimeoutError, asyncio.TimeoutError, ValueError):
             # Gone, or not who it should be: then nothing was looked at.
             if rank is not None and not self._is_hanging_up:
@@ -165,24 +167,6 @@ class QueueServer:
         finally:
             self._conversations.pop(conversation, None)
             writer.close()
-
-    async def _welcome(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> tuple[Seal, bytes]:
-        """Finds out who it is, of so many at the same time that files can still be opened.
-
-        Who knows the key proves it at once, so that the oldest stranger is none of ours.
-        """
-        if len(self._strangers) >= STRANGERS:
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
-            oldest.cancel()
-        conversation = asyncio.current_task()
-        self._strangers[conversation] = None
-        try:
-            return await asyncio.wait_for(_greet(self.key, reader, writer), PATIENCE)
-        finally:
-            self._strangers.pop(conversation, None)
 
     async def _answer(self, message: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         deadline = self._loop.time() + HOLD
@@ -247,20 +231,31 @@ class QueueServer:
                 pass
             case "stopping":
                 reply["code"] = self._desk.stopping()
-            case "lost":
-                # Those that vanish later may do so because of the first.
-                if not self._losses:
-                    self._desk.lost(message["rank"])
-                self._losses += 1
+            case "lost" | "left" as how:
+                self._note_departure(message["rank"], is_death=how == "lost")
             case other:
                 reply["failed"] = f"unknown request {other!r}"
         return [(request, reply, data)]
 
+    def _note_departure(self, rank: int, is_death: bool) -> None:
+        """Those that go later may do so because of the first."""
+        if not self._gone and not self._desk.is_over and not self._desk.stopping():
+            self._gone = {"failed": f"rank {rank} is gone"}
+            if is_death:
+                self._desk.lost(rank)
+
     def _serve_waiting(self) -> Iterator[Reply]:
-        """Tasks for those in line as long as there are some; then patience, or the end."""
+        """Tasks for those in line as long as there are some; then patience, or the end.
+
+        After a rank has gone there are none: what it was doing would never end. Those that are
+        at work can still tell how it went.
+        """
         now, waiting, self._waiting = self._loop.time(), self._waiting, []
         task: dict[str, Any] | None = {}
         for request in waiting:
+            if self._gone:
+                yield request, self._gone, b""
+                continue
             task = self._desk.next(request.message["group"]) if task is not None else None
             if task is not None:
                 yield request, {"task": task}, b""
@@ -277,32 +272,11 @@ class QueueServer:
             met = len(requests) >= requests[0].message["count"]
             if met or requests[0].deadline <= self._loop.time():
                 del self._meetings[name]
-                yield from ((request, {"met": met}, b"") for request in requests)
+                reply = {"met": met} if met or not self._gone else self._gone
+                yield from ((request, reply, b"") for request in requests)
 
 
 def framed(message: dict[str, Any], data: bytes) -> list[bytes]:
     """The contents of the frames that carry a message, and data after it if there is any."""
     pieces = [data[start : start + PIECE] for start in range(0, len(data), PIECE)]
     return [json.dumps({**message, "data": len(pieces)}).encode(), *pieces]
-
-
-def _allow_many_files() -> None:
-    """Every rank holds a connection, and 1,024 open files are a common limit."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def _greet(
-    key: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> tuple[Seal, bytes]:
-    """Exchanges nonces; returns the seal and the first content, which proves the client."""
-    nonce = secrets.token_bytes(NONCE)
-    writer.write(nonce)
-    seal = Seal(key, nonce + await reader.readexactly(NONCE), is_server=True)
-    return seal, await _receive(seal, reader)
-
-
-async def _receive(seal: Seal, reader: asyncio.StreamReader) -> bytes:
-    header = await reader.readexactly(HEADER.size)
-    return seal.check(header, await reader.readexactly(seal.length(header)))

@@ -77,7 +77,7 @@ class Lead:
     def serving(self, watch: Watch) -> Iterator[dict[str, Any]]:
         """Serves the work queue to all ranks; gives the address that they must know."""
         self.conductor.stopping = lambda: watch.stopping
-        with QueueServer(self.conductor, queue_host(self._world)) as server:
+        with QueueServer(self.conductor, queue_host(self._world), self._world.size) as server:
             yield server.address
 
     @property
