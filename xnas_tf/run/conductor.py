@@ -21,7 +21,7 @@ from xnas_tf.run.observer import Observer
 from xnas_tf.run.record import Record
 from xnas_tf.run.versions import versions
 from xnas_tf.strategy import NSGA2, Proposal
-from xnas_tf.strategy.front import HypervolumeMeter, extended
+from xnas_tf.strategy.front import Front, HypervolumeMeter
 
 PATIENCE = 1000
 """Infeasible proposals in a row after which a search gives up."""
@@ -61,11 +61,12 @@ class Conductor:
         self._stale: list[Path] = []
         self._news: deque[Callable[[], None]] = deque()
         self._everyone: list[Candidate] = []
-        self._front: list[Candidate] = []
+        self._front = Front(config)
         self._meter = HypervolumeMeter([], config)
         self._volume: float | None = None
         self._answers = self._trained = self._infeasible = 0
         self._is_exhausted = False
+        self._duplicates = 0
         self.ranks_per_group = 1
         self.stopping: Callable[[], int] = lambda: 0
         """The exit code that all ranks are told to leave with: none is said to die then."""
@@ -107,8 +108,7 @@ class Conductor:
         kept."""
         if number not in self._open or outcome["state"] != "done":
             return False
-        finished = replace(self._open[number][0], **outcome)
-        return extended(self._front, finished, self._config) is not self._front
+        return self._front.wants(replace(self._open[number][0], **outcome))
 
     def keep_model(self, number: int, data: bytes) -> None:
         """Keeps a candidate's model, the content of a Keras file."""
@@ -133,9 +133,9 @@ class Conductor:
             return
         candidate, proposal = self._open[number]
         self._answers += 1
-        ended = replace(candidate, **outcome, finished=now(), answer=self._answers)
-        self._record.save(ended)
-        self._settle(ended, proposal, is_new=True)
+        news = {**outcome, "finished": now(), "answer": self._answers}
+        self._record.update(number, news)
+        self._settle(replace(candidate, **news), proposal, is_new=True)
 
     def lost(self, rank: int) -> None:
         """Notes with a candidate that a rank of its group died, unless all are told to leave."""
@@ -151,6 +151,7 @@ class Conductor:
         """Inside, everything is recorded at once when it ends, and only then shown."""
         with self._record.together():
             yield
+            self._record_duplicates()
         while self._news:
             self._news.popleft()()
         while self._stale:  # not before it is recorded that they are of no use
@@ -163,10 +164,10 @@ class Conductor:
             RunError: If no candidate can be recommended.
         """
         with self.together():
-            if self._front and self._algorithm.is_amid_generation:
+            if self._front.candidates and self._algorithm.is_amid_generation:
                 self._show_generation(self._algorithm.generation + 1)
             self._record.set_fact("ended", True)
-        if not self._front:
+        if not self._front.candidates:
             raise RunError(self._nothing_found())
 
     # What follows from it
@@ -203,38 +204,42 @@ class Conductor:
         if candidate.trained:
             self._trained += 1
             self._infeasible = 0
-            self._tell_algorithm(candidate, proposal, is_new)
+            self._tell_algorithm(candidate, proposal)
         else:
             self._algorithm.reject(proposal)
             self._count_infeasible(candidate)
         hypervolume = self._hypervolume() if is_new else 0.0
         self._news.append(
-            partial(self._observer.candidate, candidate, is_new, self._front, hypervolume)
+            partial(
+                self._observer.candidate, candidate, is_new, self._front.candidates, hypervolume
+            )
         )
 
     def _enter_front(self, candidate: Candidate) -> None:
-        front = extended(self._front, candidate, self._config)
         if candidate.state == "done" and candidate.generation == 0:
             # The box that hypervolume is measured in has grown.
             self._meter, self._volume = HypervolumeMeter(self._everyone, self._config), None
-        if front is not self._front:
-            self._front, self._volume = front, None
+        if self._front.add(candidate):
+            self._volume = None
 
     def _hypervolume(self) -> float:
         """The front's hypervolume, measured again only when it has changed."""
         if self._volume is None:
-            self._volume = self._meter(self._front)
+            self._volume = self._meter(self._front.candidates)
         return self._volume
 
-    def _tell_algorithm(self, candidate: Candidate, proposal: Proposal, is_new: bool) -> None:
+    def _tell_algorithm(self, candidate: Candidate, proposal: Proposal) -> None:
         values, violation = None, 0.0
         if candidate.state == "done":
             values = [candidate.objectives[o.name] for o in self._config.objectives]
             violation = candidate.violation(self._config.constraints)
         if self._algorithm.tell(proposal, candidate.id, values, violation):
             self._show_generation(self._algorithm.generation)
-        if is_new:
-            self._record.set_fact("duplicates", self._algorithm.duplicates)
+
+    def _record_duplicates(self) -> None:
+        if self._algorithm.duplicates > self._duplicates:
+            self._duplicates = self._algorithm.duplicates
+            self._record.set_fact("duplicates", self._duplicates)
 
     def _count_infeasible(self, candidate: Candidate) -> None:
         self._infeasible += 1
@@ -248,7 +253,7 @@ class Conductor:
         """Shows the front after a generation, unless an earlier search did."""
         if generation > (self._record.fact("generations") or 0):
             volume = self._hypervolume()
-            news = generation, self._everyone, self._front, volume
+            news = generation, self._everyone, self._front.candidates, volume
             self._news.append(partial(self._observer.generation, *news))
             self._record.set_fact("generations", generation)
 

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS candidates (
     deaths INTEGER NOT NULL
 );
 """
+_EMPTY = {dict: "{}", list: "[]", tuple: "[]"}
 _TO_JSON = json.JSONEncoder(allow_nan=False).encode
 FORMAT = "2"
 
@@ -96,6 +97,19 @@ class Record:
         with self.together():
             self._connection.execute(_SAVE, row)
 
+    def update(self, number: int, values: Mapping[str, Any]) -> None:
+        """Commits what is newly known of a recorded candidate, by attribute.
+
+        Takes half the time of ``save``, which writes what has not changed too.
+        """
+        names = [name for name in _COLUMNS if name in values]
+        changes = ", ".join(f'"{name}"=?' for name in names)
+        row = [_encode(name, values[name]) for name in names]
+        with self.together():
+            self._connection.execute(
+                f"UPDATE candidates SET {changes} WHERE id=?", [*row, number]
+            )
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Inside, everything is committed at once when the outermost such block ends; if it
@@ -133,7 +147,9 @@ def _reading_mode(path: Path) -> str:
 
 
 def _encode(name: str, value: Any) -> Any:
-    return _TO_JSON(value) if name in _JSON else value
+    if name not in _JSON:
+        return value
+    return _TO_JSON(value) if value else _EMPTY[type(value)]  # most are empty at first
 
 
 def _decode(name: str, value: Any) -> Any:

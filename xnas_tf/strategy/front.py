@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -24,15 +25,36 @@ def pareto_front(candidates: Iterable[Candidate], config: Config) -> list[Candid
     return [c for c, row in zip(allowed, values, strict=True) if not _dominated(row, values)]
 
 
-def extended(front: Sequence[Candidate], new: Candidate, config: Config) -> Sequence[Candidate]:
-    """The front when one more candidate is known; the very same if it does not belong there."""
-    if new.state != "done" or new.violation(config.constraints) > 0:
-        return front
-    values = costs([*front, new], config)
-    if _dominated(values[-1], values[:-1]):
-        return front
-    kept = [c for c, row in zip(front, values, strict=False) if not _dominated(row, values[-1:])]
-    return [*kept, new]
+class Front:
+    """The Pareto front as candidates become known, one by one.
+
+    Attributes:
+        candidates: Those that no other one dominates; a new list whenever that changes.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.candidates: list[Candidate] = []
+        # Kept, as most newcomers don't belong here: with many groups a tenth of the work
+        # queue's time went into collecting them anew.
+        self._costs = costs([], config)
+
+    def wants(self, new: Candidate) -> bool:
+        """Whether a candidate belongs here."""
+        if new.state != "done" or new.violation(self._config.constraints) > 0:
+            return False
+        return not _dominated(costs([new], self._config)[0], self._costs)
+
+    def add(self, new: Candidate) -> bool:
+        """Takes a candidate in if it belongs here, in place of those that it dominates; returns
+        whether it does."""
+        if not self.wants(new):
+            return False
+        row = costs([new], self._config)
+        kept = [not _dominated(other, row) for other in self._costs]
+        self.candidates = [*itertools.compress(self.candidates, kept), new]
+        self._costs = np.concatenate([self._costs[kept], row])
+        return True
 
 
 def _dominated(row: np.ndarray, others: np.ndarray) -> bool:
