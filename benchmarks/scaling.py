@@ -194,14 +194,15 @@ def sleep_in_groups(address: dict, groups: int, median: float, pipe) -> None:
 
     def lead_and_sleep(group: int) -> None:
         rng = np.random.default_rng([group])
-        client = QueueClient(address)
+        client, told = QueueClient(address), None
         begun.wait()
-        while "over" not in (reply := client.next(group)):
-            if "task" in reply:
+        while "over" not in (reply := client.next(group, told)):
+            told = None
+            if task := reply.get("task"):
                 begin = time.perf_counter()
                 time.sleep(median * math.exp(SIGMA * rng.standard_normal()))
                 spans.append((begin, time.perf_counter()))
-                client.tell(reply["task"]["id"], outcome(reply["task"]))
+                told = task["id"], outcome(task)
         client.close()
 
     threads = [threading.Thread(target=lead_and_sleep, args=(n,)) for n in range(groups)]
@@ -251,10 +252,10 @@ def ask(address: dict, clients: int) -> None:
 
 def lead(address: dict, group: int) -> None:
     """A group whose evaluations take no time."""
-    client = QueueClient(address)
-    while "over" not in (reply := client.next(group)):
-        if "task" in reply:
-            client.tell(reply["task"]["id"], outcome(reply["task"]))
+    client, told = QueueClient(address), None
+    while "over" not in (reply := client.next(group, told)):
+        task = reply.get("task")
+        told = (task["id"], outcome(task)) if task else None
     client.close()
 
 

@@ -70,9 +70,8 @@ class Desk:
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
-    """Clients that a test leaves open hold nobody up, and turns follow each other."""
+    """Clients that a test leaves open hold nobody up."""
     monkeypatch.setattr(queue, "PATIENCE", 1.0)
-    monkeypatch.setattr(queue, "PACE", 0.0)
 
 
 def work(address, group):

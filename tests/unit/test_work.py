@@ -19,7 +19,9 @@ class Source:
         self.code = 0
         self.told, self.models, self.checkpoints, self.meetings = [], {}, {}, []
 
-    def next(self, group=0):
+    def next(self, group=0, told=None):
+        if told:
+            self.tell(*told)
         return self.replies.pop(0)
 
     def wants_model(self, number, outcome):

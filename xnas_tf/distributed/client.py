@@ -16,6 +16,8 @@ from xnas_tf.errors import RunError
 
 PATIENCE = 300.0
 """Seconds that rank 0 may take for a reply: a slow disk, a large model."""
+Told = tuple[int, dict[str, Any]]
+"""A candidate's number and outcome."""
 TRIES = 8
 """Attempts at a connection, over some 12 seconds: rank 0 hangs up on the oldest of those that
 it does not know yet when too many come at once."""
@@ -58,9 +60,14 @@ class QueueClient:
         self._socket.sendall(nonce)
         self._seal = Seal(bytes.fromhex(address["key"]), server + nonce, is_server=False)
 
-    def next(self, group: int = 0) -> dict[str, Any]:
-        """``{"task": …}``, ``{"wait": True}`` or ``{"over": True}``; may take seconds."""
-        return self.request({"do": "next", "group": group})[0]
+    def next(self, group: int = 0, told: Told | None = None) -> dict[str, Any]:
+        """``{"task": …}``, ``{"wait": True}`` or ``{"over": True}``; may take seconds.
+
+        Args:
+            group: The group that asks.
+            told: What it would ``tell`` before that.
+        """
+        return self.request({"do": "next", "group": group, "told": told})[0]
 
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """See ``Desk.wants_model``."""

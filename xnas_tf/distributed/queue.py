@@ -20,8 +20,6 @@ HOLD = 5.0
 """Seconds after which a request for a candidate is answered with "wait" when there is none, so
 that the ranks of a group hear of each other long before Horovod takes them for stalled; and
 after which those who wait for others to meet are told that these did not come."""
-PACE = 0.01
-"""Seconds between two turns: what is asked meanwhile is answered, recorded and ranked at once."""
 
 
 class Desk(Protocol):
@@ -178,11 +176,14 @@ class QueueServer:
     async def _take_turns(self) -> None:
         while True:
             await self._something()
+            begin = self._loop.time()
             requests, self._inbox = self._inbox, []
             for request, reply, data in self._turn(requests):
                 if not request.reply.done():
                     request.reply.set_result((reply, data))
-            await asyncio.sleep(PACE)
+            # As long a pause: the more is asked at the same time, the more is answered, recorded
+            # and ranked at once.
+            await asyncio.sleep(self._loop.time() - begin)
 
     def _turn(self, requests: list[_Request]) -> list[Reply]:
         """Replies to all that was asked since the last turn; after a failure only to say so."""
@@ -212,6 +213,8 @@ class QueueServer:
         message, reply, data = request.message, {}, b""
         match message.get("do"):
             case "next":
+                if told := message["told"]:
+                    self._desk.tell(*told)
                 self._waiting.append(request)
                 return []
             case "meet":

@@ -58,6 +58,8 @@ class Conductor:
         self._versions = versions()
         self._open: dict[int, tuple[Candidate, Proposal]] = {}
         self._again: deque[int] = deque()
+        kept = checkpoint_path(path, 0).parent.glob("*.npz")
+        self._checkpointed = {int(file.stem) for file in kept if file.stem.isdecimal()}
         self._stale: list[Path] = []
         self._news: deque[Callable[[], None]] = deque()
         self._everyone: list[Candidate] = []
@@ -117,6 +119,7 @@ class Conductor:
     def keep_checkpoint(self, number: int, data: bytes) -> None:
         """Keeps what a candidate's training can go on from, in place of what was kept."""
         if number in self._open:
+            self._checkpointed.add(number)
             path = checkpoint_path(self._path, number)
             path.parent.mkdir(exist_ok=True)
             write_whole(path, data)
@@ -197,7 +200,8 @@ class Conductor:
 
     def _settle(self, candidate: Candidate, proposal: Proposal, is_new: bool) -> None:
         del self._open[candidate.id]
-        self._stale.append(checkpoint_path(self._path, candidate.id))
+        if candidate.id in self._checkpointed:
+            self._stale.append(checkpoint_path(self._path, candidate.id))
         # Only what the front and its picture need stays in memory.
         self._everyone.append(replace(candidate, history=[], metrics={}, versions={}))
         self._enter_front(candidate)

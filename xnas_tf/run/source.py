@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import Any, Protocol
 
-from xnas_tf.distributed.client import QueueClient
+from xnas_tf.distributed.client import QueueClient, Told
 from xnas_tf.distributed.queue import Desk
 
 
 class Source(Protocol):
     """What a rank asks of the search; see ``QueueClient``."""
 
-    def next(self, group: int = 0) -> dict[str, Any]:
-        """``{"task": …}``, ``{"wait": True}`` or ``{"over": True}``."""
+    def next(self, group: int = 0, told: Told | None = None) -> dict[str, Any]:
+        """``{"task": …}``, ``{"wait": True}`` or ``{"over": True}``, after telling something."""
 
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """See ``Desk.wants_model``."""
@@ -49,9 +49,11 @@ class Directly:
         self._desk = desk
         self._turn = RLock()
 
-    def next(self, group: int = 0) -> dict[str, Any]:
+    def next(self, group: int = 0, told: Told | None = None) -> dict[str, Any]:
         """See ``Source.next``; there is never anybody to wait for."""
         with self._turn, self._desk.together():
+            if told:
+                self._desk.tell(*told)
             task = self._desk.next(group)
         return {"over": True} if task is None else {"task": task}
 

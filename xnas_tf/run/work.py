@@ -14,6 +14,7 @@ import keras
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.distributed import Group
+from xnas_tf.distributed.client import Told
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.evaluator import Evaluator, Outcome
 from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
@@ -43,6 +44,8 @@ class Worker:
     watch: Watch
     checkpoint_minutes: float
     _asked: float = 0.0
+    _untold: Told | None = None
+    """What the group's leader tells when it asks for more."""
 
     def run(self, limit: float = float("inf")) -> list[float]:
         """Works until no candidate is left, or until a number of them is trained.
@@ -65,6 +68,8 @@ class Worker:
                 if outcome.state == "done":
                     seconds.append(time.perf_counter() - begin - outcome.seconds["wait"])
         except Interrupted:
+            with suppress(RunError):
+                self._tell()
             self._leave()
             raise
         except RunError as error:
@@ -111,13 +116,26 @@ class Worker:
                 raise self.watch.interruption()
             reply = None
             if self.group.leads:
-                reply = {"over": True} if has_enough else self.source.next(self.group.number)
+                reply = self._enough() if has_enough else self._more()
             try:
                 reply = self.group.ranks.broadcast(reply)
             except Exception as error:  # Horovod's own class exists only where Horovod does
                 raise RunError(f"another rank is gone: {describe(error)}") from error
             if "wait" not in reply:
                 return reply.get("task")
+
+    def _more(self) -> dict[str, Any]:
+        told, self._untold = self._untold, None
+        return self.source.next(self.group.number, told)
+
+    def _enough(self) -> dict[str, Any]:
+        self._tell()
+        return {"over": True}
+
+    def _tell(self) -> None:
+        if self._untold:
+            self.source.tell(*self._untold)
+            self._untold = None
 
     def _work(self, task: dict[str, Any], waited: float) -> Outcome:
         candidate = Candidate(**task)
@@ -133,7 +151,7 @@ class Worker:
             )
         outcome.seconds["wait"] = waited
         if self.group.leads:
-            self.source.tell(candidate.id, asdict(outcome))
+            self._untold = candidate.id, asdict(outcome)
         return outcome
 
     def _hang(self, number: int) -> None:

@@ -105,7 +105,7 @@ class NSGA2:
 
     def ask(self) -> Proposal | None:
         """Proposes a new architecture; None when none is left."""
-        if self._steady_state and self._offspring:
+        if self._offspring and (self._steady_state or not self.is_amid_generation):
             self._survive()
         for solution, parents in self._candidates():
             values = self._problem.values(solution)
@@ -143,7 +143,6 @@ class NSGA2:
             self._offspring[proposal.number] = solution
         complete = self._trained == self._size
         if complete:
-            self._survive()
             self._trained = 0
             self.generation += 1
         return complete

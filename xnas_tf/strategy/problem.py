@@ -57,4 +57,4 @@ class SearchProblem(platypus.Problem):
 
     def values(self, solution: platypus.Solution) -> dict[str, Any]:
         """The active hyperparameters of a solution."""
-        return decode(self.space.variables, list(solution.variables))
+        return decode(self.space.variables, solution.variables[:])

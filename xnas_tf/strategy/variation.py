@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import platypus
+
+from xnas_tf.strategy.problem import VariableType
 
 
 class Tournament(platypus.Selector):
@@ -42,31 +46,29 @@ class MixedVariation(platypus.Variator):
 
     def evolve(self, parents: list[platypus.Solution]) -> list[platypus.Solution]:
         """One child of two parents, which stay as they are."""
-        child = platypus.Solution(parents[0].problem)
-        child.variables[:] = list(parents[0].variables)
-        self._cross(child, parents[1])
-        self._mutate(child)
-        if list(child.variables) == list(parents[0].variables):
-            self._mutate_one(child)
+        problem = parents[0].problem
+        first, second = (parent.variables[:] for parent in parents)
+        places = self._crossed(first, second)
+        # On a list: Platypus' arrays check and convert with every access.
+        self._mutate(places, problem.types)
+        if places == first:
+            self._mutate_one(places, problem.types)
+        child = platypus.Solution(problem)
+        child.variables[:] = places
         return [child]
 
-    def _cross(self, child: platypus.Solution, other: platypus.Solution) -> None:
+    def _crossed(self, first: list, second: list) -> list:
         if self._rng.random() >= self._crossover:
-            return
-        for index, swap in enumerate(self._rng.random(len(child.variables)) < 0.5):
-            if swap:
-                child.variables[index] = other.variables[index]
+            return list(first)
+        swaps = self._rng.random(len(first)) < 0.5
+        return [b if swap else a for a, b, swap in zip(first, second, swaps, strict=True)]
 
-    def _mutate(self, child: platypus.Solution) -> None:
-        rate = self._mutation or 1 / len(child.variables)
-        for index in np.flatnonzero(self._rng.random(len(child.variables)) < rate):
-            self._mutate_at(child, int(index))
+    def _mutate(self, places: list, types: Sequence[VariableType]) -> None:
+        rate = self._mutation or 1 / len(places)
+        for index in np.flatnonzero(self._rng.random(len(places)) < rate):
+            places[index] = types[index].variable.mutate(places[index], self._rng)
 
-    def _mutate_one(self, child: platypus.Solution) -> None:
-        types = child.problem.types
-        free = [i for i in range(len(child.variables)) if types[i].variable.size > 1]
-        self._mutate_at(child, free[int(self._rng.integers(len(free)))])
-
-    def _mutate_at(self, child: platypus.Solution, index: int) -> None:
-        variable = child.problem.types[index].variable
-        child.variables[index] = variable.mutate(child.variables[index], self._rng)
+    def _mutate_one(self, places: list, types: Sequence[VariableType]) -> None:
+        free = [i for i in range(len(places)) if types[i].variable.size > 1]
+        index = free[int(self._rng.integers(len(free)))]
+        places[index] = types[index].variable.mutate(places[index], self._rng)
