@@ -2,12 +2,12 @@
 
 python benchmarks/scaling.py [--plot docs/scaling.png]
 
-Utilisation is the share of all groups' time that goes into evaluations. The search itself is
-the real one (NSGA-II, SQLite record) on a simulated clock, on which evaluations take lognormal
-times and whatever the search does takes as long as it really took, one request after the
-other. Nobody watches: TensorBoard would take 6 ms a candidate more. On the real clock, over real
-sockets, 512 groups that sleep go through the same search, and the queue's throughput is measured:
-candidates a second of the serving process's CPU time. Ends with one line of JSON.
+Utilisation is the share of all groups' time that goes into evaluations. The search itself is the
+real one (NSGA-II, SQLite record) on a simulated clock, on which evaluations take lognormal times,
+partly the cell's and partly luck, and whatever the search does takes as long as it really took, one
+request after the other. Nobody watches: TensorBoard would take 6 ms a candidate more. On the real
+clock, over real sockets, 512 groups that sleep go through the same search, and the queue's throughput
+is measured: candidates a second of the serving process's CPU time. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ MEDIAN, SIGMA = 60.0, 0.36
 """Seconds of an evaluation, and the standard deviation of their logarithm. The latter was
 measured on NAS-Bench-201's cells (benchmarks/groups.py: log_seconds_sigma, 0.31 and 0.36 in two
 runs); the former is what a short training on a GPU may take."""
+EXPLAINED = 0.7
+"""Share of the variance of that logarithm that hyperparameters explain; the rest is luck."""
 
 
 class WideSpace:
@@ -59,7 +61,25 @@ class WideSpace:
         return "|".join(values.values())
 
 
-def outcome(task: dict) -> dict:
+def length_of(task: dict, luck: float, median: float = MEDIAN) -> float:
+    """Seconds of an evaluation: each operation at each edge has its share in it."""
+    places = [OPERATIONS.index(operation) for operation in task["hyperparameters"].values()]
+    of_the_cell = SHARES[np.arange(len(places)), places].sum()
+    z = math.sqrt(EXPLAINED) * of_the_cell + math.sqrt(1 - EXPLAINED) * luck
+    return median * math.exp(SIGMA * z)
+
+
+def _shares() -> np.ndarray:
+    """(edges, operations), with mean 0 and variance 1 over all cells."""
+    drawn = np.random.default_rng(0).standard_normal((10, len(OPERATIONS)))
+    drawn -= drawn.mean(axis=1, keepdims=True)
+    return drawn / math.sqrt(drawn.var(axis=1).sum())
+
+
+SHARES = _shares()
+
+
+def outcome(task: dict, seconds: float = 50.0) -> dict:
     """A candidate's objectives and figures, as large as real ones."""
     cell = task["hyperparameters"].values()
     convolutions = sum(operation.startswith("nor") for operation in cell)
@@ -70,19 +90,23 @@ def outcome(task: dict) -> dict:
         "state": "done",
         "objectives": {"error": error, "introspectability": float(luck[1] - 0.05 * convolutions)},
         "metrics": {f"introspectability/{i}": 0.5 for i in range(6)},
-        "seconds": {"build": 0.1, "trace": 2.0, "train": 50.0, "score": 1.0, "wait": 0.1},
+        "seconds": {"build": 0.1, "trace": 2.0, "train": seconds, "score": 1.0, "wait": 0.1},
         "history": [figures] * 12,
     }
 
 
-def conductor_of(folder: str, candidates: int, steady_state: bool, population: int = 64):
+def conductor_of(
+    folder: str, candidates: int, steady_state: bool, population: int = 64, groups: int = 1
+) -> Conductor:
     """The real search on a fresh record."""
     search = f"search={{candidates: {candidates}, population: {population}}}"
     config = load_config(overrides=[search, "objectives=[error, introspectability]"])
     path = Path(folder) / "run"
     record = open_directory(path, config, fresh=False)
     algorithm = NSGA2.from_config(config, WideSpace(), steady_state)
-    return Conductor(path, config, record, algorithm, Observer())
+    conductor = Conductor(path, config, record, algorithm, Observer())
+    conductor.groups = groups
+    return conductor
 
 
 @dataclass
@@ -93,11 +117,13 @@ class Simulation:
         whole: Utilisation from the first hand-out to the end of the last evaluation.
         fed: Utilisation until the last candidate was handed out: without the end, at which
             groups stop one by one because nothing is left.
+        sigma: Standard deviation of the logarithm of the evaluations' seconds.
         seconds: Real seconds that the search took for each candidate.
     """
 
     whole: float
     fed: float
+    sigma: float
     seconds: float
 
 
@@ -105,12 +131,12 @@ def simulate(groups: int, steady_state: bool, seed: int = 0) -> Simulation:
     """Runs a whole search on a simulated clock."""
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
-        conductor = conductor_of(folder, groups * EACH, steady_state)
+        conductor = conductor_of(folder, groups * EACH, steady_state, groups=groups)
         return _simulate(conductor, groups, rng)
 
 
 def _simulate(conductor: Conductor, groups: int, rng: np.random.Generator) -> Simulation:
-    # (time, group, task that it has finished): what the groups say next, in order of time
+    # (time, group, what it tells): what the groups say next, in order of time
     events = [(0.0, group, None) for group in range(groups)]
     idle: list[int] = []
     spans: list[tuple[float, float]] = []
@@ -123,9 +149,9 @@ def _simulate(conductor: Conductor, groups: int, rng: np.random.Generator) -> Si
             turn.append(heapq.heappop(events))
         begin = time.perf_counter()
         with conductor.together():
-            for _, _, task in turn:
-                if task:
-                    conductor.tell(task["id"], outcome(task))
+            for _, _, told in turn:
+                if told:
+                    conductor.tell(*told)
             idle += [group for _, group, _ in turn]
             tasks = []
             while idle and (task := conductor.next(idle[0])):
@@ -134,9 +160,10 @@ def _simulate(conductor: Conductor, groups: int, rng: np.random.Generator) -> Si
         spent += took
         free += took
         for group, task in tasks:
-            length = MEDIAN * math.exp(SIGMA * rng.standard_normal())
+            length = length_of(task, rng.standard_normal())
             spans.append((free, free + length))
-            heapq.heappush(events, (free + length, group, task))
+            told = task["id"], outcome(task, length)
+            heapq.heappush(events, (free + length, group, told))
     return _summary(np.array(spans), groups, spent)
 
 
@@ -146,6 +173,7 @@ def _summary(spans: np.ndarray, groups: int, spent: float) -> Simulation:
     return Simulation(
         float((spans[:, 1] - spans[:, 0]).sum() / groups / end),
         float(until.clip(0).sum() / groups / last),
+        float(np.log(spans[:, 1] - spans[:, 0]).std()),
         spent / len(spans),
     )
 
@@ -174,7 +202,7 @@ def sleepers(groups: int, median: float = 2.0) -> Simulation:
     """A whole search with the real queue, over real sockets and on the real clock: groups that
     sleep instead of evaluating, 30 times as short as on the simulated clock."""
     with tempfile.TemporaryDirectory() as folder:
-        conductor = conductor_of(folder, groups * EACH, steady_state=True)
+        conductor = conductor_of(folder, groups * EACH, steady_state=True, groups=groups)
         with QueueServer(conductor) as server:
             context = multiprocessing.get_context("spawn")
             mine, theirs = context.Pipe()
@@ -200,9 +228,9 @@ def sleep_in_groups(address: dict, groups: int, median: float, pipe) -> None:
             told = None
             if task := reply.get("task"):
                 begin = time.perf_counter()
-                time.sleep(median * math.exp(SIGMA * rng.standard_normal()))
+                time.sleep(length_of(task, rng.standard_normal(), median))
                 spans.append((begin, time.perf_counter()))
-                told = task["id"], outcome(task)
+                told = task["id"], outcome(task, spans[-1][1] - begin)
         client.close()
 
     threads = [threading.Thread(target=lead_and_sleep, args=(n,)) for n in range(groups)]

@@ -1,11 +1,14 @@
 """The search without Keras: candidates handed out, answered in any order, killed at any time."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_nsga2 import CellSpace
+from xnas_tf.candidate import NO_GROUP
 from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
 from xnas_tf.run.conductor import Conductor
@@ -31,7 +34,16 @@ def outcome_of(task):
         return {"state": "failed", "reason": "the loss became nan in epoch 1"}
     if luck < 0.25:
         return {"state": "infeasible", "reason": "no path"}
-    return {"state": "done", "objectives": {"error": error, "parameters": float(parameters)}}
+    return {
+        "state": "done",
+        "objectives": {"error": error, "parameters": float(parameters)},
+        "seconds": {"train": length_of(task)},
+    }
+
+
+def length_of(task):
+    """Seconds of an evaluation: what the operations of its cell take."""
+    return 1.0 + sum(len(operation) for operation in task["hyperparameters"].values())
 
 
 class Killed(Exception):
@@ -51,6 +63,7 @@ class Groups:
         try:
             algorithm = NSGA2.from_config(self.config, CellSpace(), self.steady)
             conductor = Conductor(self.path, self.config, record, algorithm, Observer())
+            conductor.groups = self.count
             self._work(conductor, steps)
             conductor.end()
         finally:
@@ -144,6 +157,36 @@ def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     assert conductor.next(1) is not None
 
 
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_at_the_end_the_longest_are_handed_out_first(tmp_path, is_resumed):
+    """A tenth of the search is proposed ahead, and two for each group at most."""
+    config = configuration(candidates=200, population=20)
+
+    def started():
+        conductor = conductor_of(tmp_path / "run", config)
+        conductor.groups = 9
+        return conductor
+
+    conductor, rng = started(), np.random.default_rng(0)
+    busy = [conductor.next(group) for group in range(9)]
+    while conductor._left > 18:
+        task = busy.pop(int(rng.integers(9)))
+        conductor.tell(task["id"], outcome_of(task))
+        busy.append(conductor.next())
+    assert conductor._line == deque()
+    last = [conductor.next()]
+    if is_resumed:  # killed: what was in flight and what waited is in line again
+        record = candidates(tmp_path / "run", config)
+        assert sum(c.state == "running" and c.group == NO_GROUP for c in record) == 17
+        conductor, last = started(), []
+    while task := conductor.next():
+        last.append(task)
+    lengths = [length_of(task) for task in last]
+    assert len(last) == (27 if is_resumed else 18) and lengths[0] > lengths[-1]
+    assert lengths == sorted(lengths, reverse=True)
+    assert conductor._left == 0 and not conductor.is_over
+
+
 def conductor_of(path, config=None, **changes):
     config = config or configuration(**changes)
     record = open_directory(path, config, fresh=False)
@@ -210,5 +253,7 @@ def test_the_front_is_that_of_all_candidates(tmp_path):
     Groups(tmp_path / "run", config, True, 3, np.random.default_rng(0)).run()
     conductor = conductor_of(tmp_path / "run")
     everyone = candidates(tmp_path / "run", config)
-    assert {c.id for c in conductor._front.candidates} == {c.id for c in pareto_front(everyone, config)}
+    assert {c.id for c in conductor._front.candidates} == {
+        c.id for c in pareto_front(everyone, config)
+    }
     assert conductor.is_over and conductor.next() is None

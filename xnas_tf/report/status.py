@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from xnas_tf.candidate import NO_GROUP
 from xnas_tf.report.utilisation import utilisation
 from xnas_tf.run.directory import Run
 from xnas_tf.run.progress import duration
@@ -20,7 +21,7 @@ class Status:
         ended: Whether the search came to its end, be it that the space is exhausted.
         wanted: Trainings asked for.
         done: Candidates with objective values; ``failed``, ``infeasible`` and ``running``
-            (in flight, or cut off by a kill) likewise.
+            (in flight, or cut off by a kill; not those that wait in line) likewise.
         trainings_saved: Trainings that did not take place: of infeasible candidates, and of
             offspring that had been proposed before.
         groups: Groups of ranks that train at the same time.
@@ -69,7 +70,7 @@ def run_status(run: Run) -> Status:
         done=states["done"],
         failed=states["failed"],
         infeasible=states["infeasible"],
-        running=states["running"],
+        running=sum(c.state == "running" and c.group != NO_GROUP for c in candidates),
         trainings_saved=states["infeasible"] + int(run.fact("duplicates") or 0),
         groups=groups,
         ranks_per_group=ranks,

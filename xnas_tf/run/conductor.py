@@ -21,10 +21,18 @@ from xnas_tf.run.observer import Observer
 from xnas_tf.run.record import Record
 from xnas_tf.run.versions import versions
 from xnas_tf.strategy import NSGA2, Proposal
+from xnas_tf.strategy.forecast import expected_seconds
 from xnas_tf.strategy.front import Front, HypervolumeMeter
 
 PATIENCE = 1000
 """Infeasible proposals in a row after which a search gives up."""
+AHEAD = 0.1
+"""Share of a search that may be proposed ahead at its end, so that what takes long can be begun
+first: these candidates are bred before the last ones are known."""
+AHEAD_OF_A_GROUP = 2
+"""Candidates proposed ahead for each group, at most. With one, the last ones are handed out in
+the order of the groups' arrival again (simulated: of 91.6% utilisation at 512 groups with 20
+candidates each, one makes 93.3%, two 97.0%)."""
 DEATHS = 2
 """Deaths of its group after which a candidate counts as failed."""
 
@@ -57,7 +65,7 @@ class Conductor:
         self._observer = observer
         self._versions = versions()
         self._open: dict[int, tuple[Candidate, Proposal]] = {}
-        self._again: deque[int] = deque()
+        self._line: deque[int] = deque()
         kept = checkpoint_path(path, 0).parent.glob("*.npz")
         self._checkpointed = {int(file.stem) for file in kept if file.stem.isdecimal()}
         self._stale: list[Path] = []
@@ -67,9 +75,9 @@ class Conductor:
         self._meter = HypervolumeMeter([], config)
         self._volume: float | None = None
         self._answers = self._trained = self._infeasible = 0
-        self._is_exhausted = False
+        self._is_exhausted = self._is_ending = False
         self._duplicates = 0
-        self.ranks_per_group = 1
+        self.groups = self.ranks_per_group = 1
         self.stopping: Callable[[], int] = lambda: 0
         """The exit code that all ranks are told to leave with: none is said to die then."""
         self._replay()
@@ -83,19 +91,11 @@ class Conductor:
 
     def next(self, group: int = 0) -> dict[str, Any] | None:
         """A task for a group; None while, or because, there is none."""
-        if self._again:
-            number = self._again.popleft()
-        elif self._may_ask and self._algorithm.can_ask:
-            proposal = self._algorithm.ask()
-            if proposal is None:
-                self._is_exhausted = True
-                self._note("the search space is exhausted: every architecture was proposed")
-                return None
-            number = proposal.number
-            self._open[number] = self._enter(proposal), proposal
-        else:
+        if not self._is_ending and self._left <= self._ahead:
+            self._prepare_end()
+        if not self._line and not self._propose():
             return None
-        candidate, _ = self._open[number]
+        candidate, _ = self._open[self._line.popleft()]
         candidate.group, candidate.started = group, now()
         self._record.save(candidate)
         return {
@@ -178,9 +178,47 @@ class Conductor:
     @property
     def _may_ask(self) -> bool:
         """Whether more trainings are wanted than are done or open, and can be had."""
-        wanted = self._config.search.candidates
         gave_up = self._is_exhausted or self._infeasible >= PATIENCE
-        return not gave_up and self._trained + len(self._open) < wanted
+        return not gave_up and self._left > 0
+
+    @property
+    def _left(self) -> int:
+        """Trainings wanted beside those that are done or open."""
+        return self._config.search.candidates - self._trained - len(self._open)
+
+    @property
+    def _ahead(self) -> int:
+        """Trainings that may be proposed ahead at the end of the search."""
+        if self.groups == 1 or not self._algorithm.is_steady_state:
+            return 0
+        share = int(AHEAD * self._config.search.candidates)
+        return min(AHEAD_OF_A_GROUP * self.groups, share)
+
+    def _prepare_end(self) -> None:
+        """Proposes all that is left and puts first in line what is expected to take longest:
+        at the end groups wait for who began a long evaluation last."""
+        self._is_ending = True
+        while self._propose():
+            pass
+        line = [self._open[number][0] for number in self._line]
+        order = np.argsort(-expected_seconds(line, self._everyone), kind="stable")
+        self._line = deque(line[place].id for place in order)
+        for candidate in line:  # they may be handed out in another order than proposed
+            self._record.save(candidate)
+
+    def _propose(self) -> bool:
+        """Puts a new candidate in line; returns whether there was one."""
+        if not (self._may_ask and self._algorithm.can_ask):
+            return False
+        proposal = self._algorithm.ask()
+        if proposal is None:
+            self._is_exhausted = True
+            self._note("the search space is exhausted: every architecture was proposed")
+            return False
+        candidate = self._enter(proposal)
+        self._open[candidate.id] = candidate, proposal
+        self._line.append(candidate.id)
+        return True
 
     def _enter(self, proposal: Proposal) -> Candidate:
         digest = hashlib.sha256(proposal.genotype.encode()).digest()
@@ -296,7 +334,7 @@ class Conductor:
             return
         candidate.group = NO_GROUP
         self._record.save(candidate)
-        self._again.append(candidate.id)
+        self._line.append(candidate.id)
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
         proposal = self._algorithm.ask()

@@ -89,6 +89,7 @@ class Lead:
     def note_groups(self, size: int) -> None:
         """Records how the ranks are split from now on."""
         self.conductor.ranks_per_group = size
+        self.conductor.groups = self._world.size // size
         self._record.set_fact("groups", {"ranks": self._world.size, "size": size})
 
     def note_size(self, size: int, why: str) -> None:

@@ -106,9 +106,7 @@ class Record:
         changes = ", ".join(f'"{name}"=?' for name in names)
         row = [_encode(name, values[name]) for name in names]
         with self.together():
-            self._connection.execute(
-                f"UPDATE candidates SET {changes} WHERE id=?", [*row, number]
-            )
+            self._connection.execute(f"UPDATE candidates SET {changes} WHERE id=?", [*row, number])
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -75,7 +75,7 @@ class NSGA2:
         self._generator = platypus.RandomGenerator()
         self._population: list[platypus.Solution] = []
         self._offspring: dict[int, platypus.Solution] = {}
-        self._steady_state = steady_state
+        self.is_steady_state = steady_state
         self._trained = 0
         self._open = 0
         self._asked = 0
@@ -101,11 +101,11 @@ class NSGA2:
     @property
     def can_ask(self) -> bool:
         """Whether enough is known to ask; else an open proposal must be answered first."""
-        return self._steady_state or self._trained + self._open < self._size
+        return self.is_steady_state or self._trained + self._open < self._size
 
     def ask(self) -> Proposal | None:
         """Proposes a new architecture; None when none is left."""
-        if self._offspring and (self._steady_state or not self.is_amid_generation):
+        if self._offspring and (self.is_steady_state or not self.is_amid_generation):
             self._survive()
         for solution, parents in self._candidates():
             values = self._problem.values(solution)
