@@ -253,7 +253,7 @@ def test_the_front_is_that_of_all_candidates(tmp_path):
     Groups(tmp_path / "run", config, True, 3, np.random.default_rng(0)).run()
     conductor = conductor_of(tmp_path / "run")
     everyone = candidates(tmp_path / "run", config)
-    assert {c.id for c in conductor._front.candidates} == {
+    assert {c.id for c in conductor._standing.front} == {
         c.id for c in pareto_front(everyone, config)
     }
     assert conductor.is_over and conductor.next() is None

@@ -167,6 +167,9 @@ class QueueServer:
             writer.close()
 
     async def _answer(self, message: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        if message["do"] == "stopping" and not self.failure:
+            # Every leader asks every second; it takes no turn to know.
+            return {"code": self._desk.stopping()}, b""
         deadline = self._loop.time() + HOLD
         request = _Request(message, data, self._loop.create_future(), deadline)
         self._inbox.append(request)
@@ -232,8 +235,6 @@ class QueueServer:
                 self._desk.tell(message["id"], message["outcome"])
             case "hello":
                 pass
-            case "stopping":
-                reply["code"] = self._desk.stopping()
             case "lost" | "left" as how:
                 self._note_departure(message["rank"], is_death=how == "lost")
             case other:

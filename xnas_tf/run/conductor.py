@@ -19,10 +19,10 @@ from xnas_tf.errors import RunError
 from xnas_tf.run.directory import checkpoint_path, model_path, now, write_whole
 from xnas_tf.run.observer import Observer
 from xnas_tf.run.record import Record
+from xnas_tf.run.standing import Standing
 from xnas_tf.run.versions import versions
 from xnas_tf.strategy import NSGA2, Proposal
 from xnas_tf.strategy.forecast import expected_seconds
-from xnas_tf.strategy.front import Front, HypervolumeMeter
 
 PATIENCE = 1000
 """Infeasible proposals in a row after which a search gives up."""
@@ -70,10 +70,7 @@ class Conductor:
         self._checkpointed = {int(file.stem) for file in kept if file.stem.isdecimal()}
         self._stale: list[Path] = []
         self._news: deque[Callable[[], None]] = deque()
-        self._everyone: list[Candidate] = []
-        self._front = Front(config)
-        self._meter = HypervolumeMeter([], config)
-        self._volume: float | None = None
+        self._standing = Standing(config)
         self._answers = self._trained = self._infeasible = 0
         self._is_exhausted = self._is_ending = False
         self._duplicates = 0
@@ -110,7 +107,7 @@ class Conductor:
         kept."""
         if number not in self._open or outcome["state"] != "done":
             return False
-        return self._front.wants(replace(self._open[number][0], **outcome))
+        return self._standing.wants(replace(self._open[number][0], **outcome))
 
     def keep_model(self, number: int, data: bytes) -> None:
         """Keeps a candidate's model, the content of a Keras file."""
@@ -167,11 +164,13 @@ class Conductor:
             RunError: If no candidate can be recommended.
         """
         with self.together():
-            if self._front.candidates and self._algorithm.is_amid_generation:
+            if self._standing.front and self._algorithm.is_amid_generation:
                 self._show_generation(self._algorithm.generation + 1)
             self._record.set_fact("ended", True)
-        if not self._front.candidates:
-            raise RunError(self._nothing_found())
+        if not self._standing.front:
+            raise RunError(
+                f"{self._standing.why_nothing()}. All of them are recorded in {self._path}"
+            )
 
     # What follows from it
 
@@ -201,7 +200,7 @@ class Conductor:
         while self._propose():
             pass
         line = [self._open[number][0] for number in self._line]
-        order = np.argsort(-expected_seconds(line, self._everyone), kind="stable")
+        order = np.argsort(-expected_seconds(line, self._standing.everyone), kind="stable")
         self._line = deque(line[place].id for place in order)
         for candidate in line:  # they may be handed out in another order than proposed
             self._record.save(candidate)
@@ -240,9 +239,7 @@ class Conductor:
         del self._open[candidate.id]
         if candidate.id in self._checkpointed:
             self._stale.append(checkpoint_path(self._path, candidate.id))
-        # Only what the front and its picture need stays in memory.
-        self._everyone.append(replace(candidate, history=[], metrics={}, versions={}))
-        self._enter_front(candidate)
+        self._standing.enter(candidate)
         if candidate.trained:
             self._trained += 1
             self._infeasible = 0
@@ -250,25 +247,9 @@ class Conductor:
         else:
             self._algorithm.reject(proposal)
             self._count_infeasible(candidate)
-        hypervolume = self._hypervolume() if is_new else 0.0
-        self._news.append(
-            partial(
-                self._observer.candidate, candidate, is_new, self._front.candidates, hypervolume
-            )
-        )
-
-    def _enter_front(self, candidate: Candidate) -> None:
-        if candidate.state == "done" and candidate.generation == 0:
-            # The box that hypervolume is measured in has grown.
-            self._meter, self._volume = HypervolumeMeter(self._everyone, self._config), None
-        if self._front.add(candidate):
-            self._volume = None
-
-    def _hypervolume(self) -> float:
-        """The front's hypervolume, measured again only when it has changed."""
-        if self._volume is None:
-            self._volume = self._meter(self._front.candidates)
-        return self._volume
+        hypervolume = self._standing.hypervolume if is_new else 0.0
+        news = candidate, is_new, self._standing.front, hypervolume
+        self._news.append(partial(self._observer.candidate, *news))
 
     def _tell_algorithm(self, candidate: Candidate, proposal: Proposal) -> None:
         values, violation = None, 0.0
@@ -294,22 +275,13 @@ class Conductor:
     def _show_generation(self, generation: int) -> None:
         """Shows the front after a generation, unless an earlier search did."""
         if generation > (self._record.fact("generations") or 0):
-            volume = self._hypervolume()
-            news = generation, self._everyone, self._front.candidates, volume
+            found = self._standing
+            news = generation, found.everyone, found.front, found.hypervolume
             self._news.append(partial(self._observer.generation, *news))
             self._record.set_fact("generations", generation)
 
     def _note(self, text: str) -> None:
         self._news.append(partial(self._observer.note, text))
-
-    def _nothing_found(self) -> str:
-        failed = [c for c in self._everyone if c.state == "failed"]
-        limits = f"{len(self._everyone) - len(failed)} kept no constraint or were infeasible"
-        reason = f"; candidate {failed[0].id} failed: {failed[0].reason}" if failed else ""
-        return (
-            f"no candidate can be recommended: {len(failed)} of {len(self._everyone)} failed, "
-            f"{limits}{reason}. All of them are recorded in {self._path}"
-        )
 
     # Going on with a run
 

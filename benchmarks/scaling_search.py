@@ -1,0 +1,87 @@
+"""The search that benchmarks/scaling.py runs: the real one, on evaluations that are made up."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from xnas_tf.config import load_config
+from xnas_tf.run.conductor import Conductor
+from xnas_tf.run.directory import open_directory
+from xnas_tf.run.observer import Observer
+from xnas_tf.spaces.cells import OPERATIONS
+from xnas_tf.spaces.variables import Choice
+from xnas_tf.strategy import NSGA2
+
+EACH = 20
+"""Candidates a group."""
+MEDIAN, SIGMA = 60.0, 0.36
+"""Seconds of an evaluation, and the standard deviation of their logarithm. The latter was
+measured on NAS-Bench-201's cells (benchmarks/groups.py: log_seconds_sigma, 0.31 and 0.36 in two
+runs); the former is what a short training on a GPU may take."""
+EXPLAINED = 0.7
+"""Share of the variance of that logarithm that hyperparameters explain; the rest is luck."""
+
+
+class WideSpace:
+    """Cells of five nodes: as NAS-Bench-201's, but enough of them for 4,096 groups."""
+
+    variables = tuple(Choice(f"edge_{i}", OPERATIONS) for i in range(10))
+    size = float(len(OPERATIONS) ** 10)
+
+    @staticmethod
+    def genotype(values: dict) -> str:
+        return "|".join(values.values())
+
+
+def length_of(task: dict, luck: float, median: float = MEDIAN) -> float:
+    """Seconds of an evaluation: each operation at each edge has its share in it."""
+    places = [OPERATIONS.index(operation) for operation in task["hyperparameters"].values()]
+    of_the_cell = SHARES[np.arange(len(places)), places].sum()
+    z = math.sqrt(EXPLAINED) * of_the_cell + math.sqrt(1 - EXPLAINED) * luck
+    return median * math.exp(SIGMA * z)
+
+
+def _shares() -> np.ndarray:
+    """(edges, operations), with mean 0 and variance 1 over all cells."""
+    drawn = np.random.default_rng(0).standard_normal((10, len(OPERATIONS)))
+    drawn -= drawn.mean(axis=1, keepdims=True)
+    return drawn / math.sqrt(drawn.var(axis=1).sum())
+
+
+SHARES = _shares()
+
+
+def outcome(task: dict, seconds: float = 50.0) -> dict:
+    """A candidate's objectives and figures, as large as real ones."""
+    cell = task["hyperparameters"].values()
+    convolutions = sum(operation.startswith("nor") for operation in cell)
+    luck = np.random.default_rng(task["seed"]).random(2)
+    error = 0.5 * math.exp(-convolutions / 4) + 0.05 * luck[0]
+    figures = {"loss": 0.1, "accuracy": 0.9, "val_loss": 0.2, "val_accuracy": 0.8}
+    return {
+        "state": "done",
+        "objectives": {"error": error, "introspectability": float(luck[1] - 0.05 * convolutions)},
+        "metrics": {f"introspectability/{i}": 0.5 for i in range(6)},
+        "seconds": {"build": 0.1, "trace": 2.0, "train": seconds, "score": 1.0, "wait": 0.1},
+        "history": [figures] * 12,
+    }
+
+
+def conductor_of(
+    folder: str, candidates: int, steady_state: bool, population: int = 64, groups: int = 1
+) -> Conductor:
+    """The real search on a fresh record."""
+    search = f"search={{candidates: {candidates}, population: {population}}}"
+    config = load_config(overrides=[search, "objectives=[error, introspectability]"])
+    path = Path(folder) / "run"
+    record = open_directory(path, config, fresh=False)
+    algorithm = NSGA2.from_config(config, WideSpace(), steady_state)
+    conductor = Conductor(path, config, record, algorithm, Observer())
+    conductor.groups = groups
+    return conductor

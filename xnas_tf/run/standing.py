@@ -1,0 +1,61 @@
+"""What a search has found by now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.strategy.front import Front, HypervolumeMeter
+
+
+class Standing:
+    """All candidates that have ended, their Pareto front and its hypervolume.
+
+    Attributes:
+        everyone: The candidates, in the order in which they ended, without what only the
+            record needs of them.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.everyone: list[Candidate] = []
+        self._front = Front(config)
+        self._meter = HypervolumeMeter([], config)
+        self._volume: float | None = None
+
+    @property
+    def front(self) -> Sequence[Candidate]:
+        """The Pareto front; another list whenever it has changed."""
+        return self._front.candidates
+
+    @property
+    def hypervolume(self) -> float:
+        """The front's hypervolume, measured again only when it has changed."""
+        if self._volume is None:
+            self._volume = self._meter(self.front)
+        return self._volume
+
+    def wants(self, candidate: Candidate) -> bool:
+        """Whether a candidate would be on the front."""
+        return self._front.wants(candidate)
+
+    def enter(self, candidate: Candidate) -> None:
+        """Takes a candidate in that has ended."""
+        self.everyone.append(replace(candidate, history=[], metrics={}, versions={}))
+        if candidate.state == "done" and candidate.generation == 0:
+            # The box that hypervolume is measured in has grown.
+            self._meter, self._volume = HypervolumeMeter(self.everyone, self._config), None
+        if self._front.add(candidate):
+            self._volume = None
+
+    def why_nothing(self) -> str:
+        """Says why no candidate can be recommended."""
+        failed = [c for c in self.everyone if c.state == "failed"]
+        limits = f"{len(self.everyone) - len(failed)} kept no constraint or were infeasible"
+        reason = f"; candidate {failed[0].id} failed: {failed[0].reason}" if failed else ""
+        return (
+            f"no candidate can be recommended: {len(failed)} of {len(self.everyone)} failed, "
+            f"{limits}{reason}"
+        )
