@@ -10,11 +10,13 @@ import pytest
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
+from xnas_tf.run import horovodrun as starting
 from xnas_tf.run import launch as launching
 from xnas_tf.run.deaths import Death, blame
 from xnas_tf.run.directory import Run, open_directory
+from xnas_tf.run.horovodrun import first_death
 from xnas_tf.run.hosts import Hosts, parse_hosts
-from xnas_tf.run.launch import Launch, first_death
+from xnas_tf.run.launch import Launch
 
 SAID = """Traceback (most recent call last):
 RuntimeError: Horovod detected that one or more processes exited with non-zero status, thus
@@ -115,7 +117,7 @@ def program(tmp_path, monkeypatch):
             "    sys.exit(1)\n" + textwrap.dedent(script)
         )
         path.chmod(0o755)
-        monkeypatch.setattr(launching, "horovodrun", lambda: str(path))
+        monkeypatch.setattr(starting, "horovodrun", lambda: str(path))
         return tmp_path / "starts"
 
     monkeypatch.setattr(launching, "FIRST_PAUSE", 0.0)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.run.deaths import Death, blame
 from xnas_tf.run.directory import Run, locked, now
 from xnas_tf.run.group_size import wanted_size
-from xnas_tf.run.hosts import Hosts, parse_hosts, ssh_words, watchful_ssh
+from xnas_tf.run.horovodrun import LEAVE_SECONDS, first_death, own_words, start_job, stop_job
+from xnas_tf.run.hosts import chosen_hosts, watchful_ssh
 from xnas_tf.run.search import default_run_dir
 
 HOST_PAUSE = 20.0
@@ -36,10 +32,6 @@ HOST_SECONDS = 300.0
 """Seconds to wait, before a restart, for hosts that cannot be reached: they may be booting."""
 FIRST_PAUSE = 1.0
 """Seconds before a start, doubled for each start in a row that reached nothing."""
-LEAVE_SECONDS = 22.0
-"""Seconds that ranks may take to save and leave; they themselves stop after 20."""
-_OF_A_RANK = re.compile(r"\[\d+\]<std(out|err)>:")
-_NAME, _CODE = re.compile(r"Process name: (\d+)"), re.compile(r"Exit code: (-?\d+)")
 
 
 def launch(
@@ -77,26 +69,19 @@ def launch(
     config = load_config(options["config"], options["overrides"])
     size = config.distributed.ranks_per_candidate
     wanted_size(size, ranks)
-    if min_np and min_np > ranks:
-        raise InputError(f"--min-np: given {min_np}; allowed: 1 to {ranks}, as -np says")
-    given = {
-        "--network-interface": network_interface,
-        "--ssh-port": ssh_port,
-        "--ssh-identity-file": ssh_identity_file,
-    }
-    chosen = Hosts(
-        parse_hosts(hosts, ranks),
+    chosen = chosen_hosts(
+        hosts,
         ranks,
-        min_np or ranks,
+        min_np,
         size if isinstance(size, int) else 1,
-        [str(word) for name, value in given.items() if value for word in (name, value)],
-        ssh_words(ssh_port, ssh_identity_file),
         say,
+        network_interface,
+        ssh_port,
+        ssh_identity_file,
     )
     run = Path(options["run_dir"] or default_run_dir(options["config"]))
     with watchful_ssh() as environment:
-        job = Launch(command, run, chosen, restarts, say, environment)
-        return job()
+        return Launch(command, run, chosen, restarts, say, environment)()
 
 
 @dataclass(frozen=True)
@@ -192,35 +177,15 @@ class Launch:
         self, number: int, options: Sequence[str], command: Sequence[str]
     ) -> tuple[int, Death | None]:
         """Runs horovodrun once; returns its exit code and who died first."""
-        # Without --gloo it imports TensorFlow once more to see whether MPI is there, 3 s.
-        words = [horovodrun(), "--gloo", "-np", str(number), *options]
-        words += [sys.executable, "-m", "xnas_tf"]
-        # In a session of its own, Ctrl-C reaches it through us alone.
-        with subprocess.Popen(
-            [*words, *command],
-            env=self.environment,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as self._process:
+        with start_job(number, options, command, self.environment) as self._process:
             if self._signal:  # it came just before
                 self._process.terminate()
-            own = deque(self._relay(self._process.stderr), maxlen=40)
+            own = own_words(self._process.stderr)
         code, self._process = self._process.returncode, None
         death = first_death(own)
         if code and not death and not self._signal:
             sys.stderr.writelines(own)
         return code, death
-
-    @staticmethod
-    def _relay(lines: Iterator[str]) -> Iterator[str]:
-        """Passes on what the ranks say; yields what horovodrun itself says."""
-        for line in lines:
-            if _OF_A_RANK.match(line):
-                sys.stderr.write(line)
-                sys.stderr.flush()
-            else:
-                yield line
 
     def _note(self, death: Death | None, deaths: int, begin: str) -> None:
         """Records a death, unless rank 0 has already noted one since there were so many."""
@@ -295,48 +260,3 @@ class Launch:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def stop_job(horovodrun: subprocess.Popen) -> None:
-    """Lets a job save and leave.
-
-    horovodrun gives its ranks five seconds, none at all where /bin/sh is bash (they get
-    SIGSTOP), and does not tell those on other hosts. So the ranks of this host are told
-    first, in their own time; rank 0 tells the leaders, wherever they are. Where no rank is on
-    this host they notice when horovodrun's connections end.
-    """
-    with suppress(psutil.Error):
-        family = psutil.Process(horovodrun.pid).children(recursive=True)
-        ranks = [process for process in family if _is_rank(process)]
-        for rank in ranks:
-            with suppress(psutil.Error):
-                rank.terminate()
-        psutil.wait_procs(ranks, timeout=LEAVE_SECONDS)
-    with suppress(OSError):
-        horovodrun.terminate()
-
-
-def _is_rank(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return "HOROVOD_RANK" in process.environ() and process.name() not in ("sh", "bash", "dash")
-    return False
-
-
-def first_death(lines: Sequence[str]) -> Death | None:
-    """Which rank ended first with an error, by what horovodrun says in the end."""
-    text = "".join(lines)
-    names, codes = _NAME.findall(text), _CODE.findall(text)
-    return Death(int(names[-1]), int(codes[-1])) if names and codes else None
-
-
-def horovodrun() -> str:
-    """The program beside this Python, else on the PATH.
-
-    Raises:
-        InputError: If there is none.
-    """
-    beside = Path(sys.executable).with_name("horovodrun")
-    found = str(beside) if beside.is_file() else shutil.which("horovodrun")
-    if not found:
-        raise InputError("Horovod is not installed: see docs/installation.md and xnas-tf doctor")
-    return found
