@@ -4,16 +4,17 @@ import os
 import stat
 import sys
 import textwrap
+import threading
 
 import pytest
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run import horovodrun as starting
 from xnas_tf.run import launch as launching
 from xnas_tf.run.deaths import Death, blame
-from xnas_tf.run.directory import Run, open_directory
+from xnas_tf.run.directory import Run, locked, open_directory
 from xnas_tf.run.horovodrun import first_death
 from xnas_tf.run.hosts import Hosts, parse_hosts
 from xnas_tf.run.launch import Launch
@@ -220,6 +221,37 @@ def test_who_lost_its_connection_is_not_blamed(run, program):
 def test_bad_input_is_not_tried_again(run, program):
     starts = program("die(0, 2)")
     assert launched(run) == 2 and len(starts.read_text().splitlines()) == 1
+
+
+def test_a_run_that_another_search_holds_is_left_to_it(run, program, monkeypatch):
+    monkeypatch.setattr(launching, "LEAVE_SECONDS", 0.0)
+    starts, said = program(""), []
+    with locked(run), pytest.raises(HeldError, match="another process is searching in"):
+        launched(run, said=said)
+    assert not starts.exists() and said == []
+
+
+def test_who_is_still_leaving_is_waited_for(run, program):
+    starts, said, holds, told = program(""), [], threading.Event(), threading.Event()
+
+    def leave():
+        with locked(run):
+            holds.set()
+            assert told.wait(60)
+
+    def say(text):
+        said.append(text)
+        told.set()
+
+    leaving = threading.Thread(target=leave)
+    leaving.start()
+    assert holds.wait(60)
+    assert Launch(["search"], run, lambda: (4, []), 5, say)() == 0
+    leaving.join()
+    assert len(starts.read_text().splitlines()) == 1
+    assert said == [
+        f"another process is searching in {run} at this moment; waiting for it to leave"
+    ]
 
 
 def test_what_horovodrun_itself_complains_of_is_shown(run, program, capfd):

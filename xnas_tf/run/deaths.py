@@ -59,6 +59,9 @@ def blame(run: Path, death: Death, since: str) -> Candidate | None:
 
     Returns:
         That candidate; None where the group trained nothing.
+
+    Raises:
+        HeldError: If another search holds the run by now.
     """
     with locked(run):
         record = Record(run / RECORD, create=True)

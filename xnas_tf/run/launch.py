@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from xnas_tf.config import load_config
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run.deaths import Death, blame
-from xnas_tf.run.directory import Run, locked, now
+from xnas_tf.run.directory import CONFIG, Run, locked, now
 from xnas_tf.run.group_size import wanted_size
 from xnas_tf.run.horovodrun import LEAVE_SECONDS, first_death, own_words, start_job, stop_job
 from xnas_tf.run.hosts import chosen_hosts, watchful_ssh
@@ -126,10 +126,13 @@ class Launch:
             finish, 2 if it found its input wrong, 130 or 143 after SIGINT or SIGTERM.
 
         Raises:
+            HeldError: If another search holds the run; nothing was started then.
             RunError: If it died and it is of no use to start again.
         """
         command, fruitless = list(self.command), 0
         with self._listening():
+            if not self._is_free() and not self._signal:
+                raise HeldError(self.run)
             for attempt in itertools.count():
                 # A run that is about to be moved aside is none of ours.
                 before = None if "--fresh" in command else self._progress()
@@ -189,10 +192,10 @@ class Launch:
 
     def _note(self, death: Death | None, deaths: int, begin: str) -> None:
         """Records a death, unless rank 0 has already noted one since there were so many."""
-        self._await_end()
+        self._is_free()
         is_known = death and death.is_violent and not death.is_consequence
         if is_known and self._progress() and self._deaths() == deaths:
-            with suppress(InputError):  # somebody else holds the run by now
+            with suppress(HeldError):
                 if candidate := blame(self.run, death, begin):
                     self.say(f"{death} while candidate {candidate.id} was trained")
 
@@ -205,12 +208,21 @@ class Launch:
         progress = self._progress()
         return progress.deaths if progress else 0
 
-    def _await_end(self) -> None:
-        """Waits for a rank 0 on another host, which may take a while to notice."""
+    def _is_free(self) -> bool:
+        """Waits for whoever holds the run, such as a rank 0 on another host that has not
+        noticed yet that its job has ended; returns whether that has left."""
         end = time.monotonic() + LEAVE_SECONDS
-        while self.run.is_dir() and time.monotonic() < end and not self._stop.wait(0.1):
-            with suppress(InputError), locked(self.run):
-                return
+        for attempt in itertools.count():
+            if not (self.run / CONFIG).is_file():
+                return True
+            try:
+                with locked(self.run):
+                    return True
+            except HeldError as error:
+                if time.monotonic() > end or self._stop.wait(0.1):
+                    return False
+                if not attempt:
+                    self.say(f"{error}; waiting for it to leave")
 
     def _progress(self) -> _Progress | None:
         """What has been reached; None before there is a record, or a whole one."""
