@@ -108,7 +108,7 @@ def program(tmp_path, monkeypatch):
     def install(script):
         path = tmp_path / "horovodrun"
         path.write_text(
-            f"#!{sys.executable}\nimport os, shutil, sqlite3, sys, time\n"
+            f"#!{sys.executable}\nimport os, pathlib, shutil, sqlite3, sys, time\n"
             f"starts = {str(tmp_path / 'starts')!r}\n"
             "open(starts, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
             "start = len(open(starts).readlines())\n"
@@ -216,6 +216,67 @@ def test_who_lost_its_connection_is_not_blamed(run, program):
     program(HAND_OUT.format(run=run) + "; die(2, 134) if start == 1 else sys.exit(0)")
     assert launched(run) == 0
     assert [c.deaths for c in Run(run).candidates()] == [0, 0, 0, 0]
+
+
+RESUME = """
+d = sqlite3.connect('{run}/run.sqlite', isolation_level=None)
+for number, group in d.execute(
+    "SELECT id, \\"group\\" FROM candidates WHERE deaths=2 AND state='running'"
+).fetchall():
+    d.execute(f"UPDATE candidates SET state='failed', answer=9 WHERE id={{number}}")
+    d.execute(f'UPDATE candidates SET "group"={{group}} WHERE "group"=-1')
+    pathlib.Path(f'{run}/checkpoints/{{number:05d}}.npz').unlink(missing_ok=True)
+d.execute("UPDATE candidates SET started='9' WHERE state='running'")
+failed = d.execute("SELECT count(*) FROM candidates WHERE state='failed'").fetchone()[0]
+"""
+"""Rank 0 records as failed who died twice, and hands out what was in flight; the group that had
+such a candidate gets the one that waited."""
+
+
+def with_resume(run, script):
+    return RESUME.format(run=run) + script
+
+
+@pytest.mark.parametrize("death", ["2, 1", "3, 7", "3, 134", "2, -6"])
+def test_a_candidate_that_ends_its_process_ends_as_failed(run, program, death):
+    starts = program(with_resume(run, f"if not failed: die({death})"))
+    said = []
+    assert launched(run, said=said, command=["search"]) == 0
+    assert len(starts.read_text().splitlines()) == 4  # the first start may be anybody's fault
+    assert [(c.deaths, c.state) for c in Run(run).candidates()] == [
+        (0, "done"),
+        (0, "running"),
+        (2, "failed"),
+        (0, "running"),
+    ]
+    assert sum("while candidate 3 was trained" in text for text in said) == 2
+
+
+def test_a_broken_network_does_not_fail_one_candidate_after_the_other(run, program):
+    (run / "checkpoints").mkdir()
+    for number in (2, 3, 4):
+        (run / "checkpoints" / f"{number:05d}.npz").write_bytes(b"")
+    starts = program(with_resume(run, "die(0, 1)"))
+    with pytest.raises(RunError, match="the last 5 starts reached nothing"):
+        launched(run, restarts=20, command=["search"])
+    assert len(starts.read_text().splitlines()) == 5
+    assert [c.deaths for c in Run(run).candidates()] == [0, 2, 0, 1]
+
+
+@pytest.mark.parametrize("code", [130, 143, 255])
+def test_who_was_told_to_leave_is_never_suspected(run, program, code):
+    program(with_resume(run, f"die(0, {code})"))
+    with pytest.raises(RunError, match="the last 5 starts reached nothing"):
+        launched(run, command=["search"])
+    assert [c.deaths for c in Run(run).candidates()] == [0, 0, 0, 0]
+
+
+def test_what_rank_0_has_noted_is_not_noted_again(run, program):
+    note = 'd.execute("UPDATE candidates SET deaths=deaths+1 WHERE id=3")'
+    starts = program(with_resume(run, f"if not failed: {note}; die(2, 1 if start == 1 else 137)"))
+    assert launched(run, command=["search"]) == 0
+    assert len(starts.read_text().splitlines()) == 3
+    assert [c.deaths for c in Run(run).candidates()] == [0, 0, 2, 0]
 
 
 def test_bad_input_is_not_tried_again(run, program):

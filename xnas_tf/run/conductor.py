@@ -16,6 +16,7 @@ import numpy as np
 from xnas_tf.candidate import NO_GROUP, Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import RunError
+from xnas_tf.run.deaths import DEATHS
 from xnas_tf.run.directory import checkpoint_path, model_path, now, write_whole
 from xnas_tf.run.observer import Observer
 from xnas_tf.run.record import Record
@@ -25,8 +26,6 @@ from xnas_tf.strategy.front import HypervolumeMeter, extended
 
 PATIENCE = 1000
 """Infeasible proposals in a row after which a search gives up."""
-DEATHS = 2
-"""Deaths of its group after which a candidate counts as failed."""
 
 
 class Conductor:

@@ -21,6 +21,7 @@ from xnas_tf.run.directory import CONFIG, Run, locked, now
 from xnas_tf.run.group_size import wanted_size
 from xnas_tf.run.horovodrun import LEAVE_SECONDS, first_death, own_words, start_job, stop_job
 from xnas_tf.run.hosts import chosen_hosts, watchful_ssh
+from xnas_tf.run.reached import reached
 from xnas_tf.run.search import default_run_dir
 
 HOST_PAUSE = 20.0
@@ -30,6 +31,9 @@ FRUITLESS_STARTS = 5
 little: what kills a rank may strike twice before the first candidate has ended."""
 HOST_SECONDS = 300.0
 """Seconds to wait, before a restart, for hosts that cannot be reached: they may be booting."""
+SUSPICIOUS_STARTS = 2
+"""Starts in a row that reach nothing, from which on the candidate that was trained is suspected
+of ending its process itself. A second such start fails it, well before there are too many."""
 FIRST_PAUSE = 1.0
 """Seconds before a start, doubled for each start in a row that reached nothing."""
 
@@ -84,16 +88,6 @@ def launch(
         return Launch(command, run, chosen, restarts, say, environment)()
 
 
-@dataclass(frozen=True)
-class _Progress:
-    """What a search has reached: candidates that have ended, deaths that were noted, and
-    checkpoints."""
-
-    ended: int
-    deaths: int
-    checkpoints: tuple[tuple[str, float], ...]
-
-
 @dataclass
 class Launch:
     """One search, started as often as it takes.
@@ -135,7 +129,7 @@ class Launch:
                 raise HeldError(self.run)
             for attempt in itertools.count():
                 # A run that is about to be moved aside is none of ours.
-                before = None if "--fresh" in command else self._progress()
+                before = None if "--fresh" in command else reached(self.run)
                 folder, begin = self._folder(), now()
                 ranks = self._ranks(HOST_SECONDS if attempt else 0.0)
                 if ranks is None:
@@ -147,11 +141,14 @@ class Launch:
                     return death.code if code else 0
                 if self._folder() != folder:  # the old run was moved aside, or there was none
                     command = [word for word in command if word != "--fresh"]
-                self._note(death, before.deaths if before else 0, begin)
+                self._is_free()
                 if self._signal:
                     break
-                after = None if "--fresh" in command else self._progress()
-                fruitless = fruitless + 1 if after == before else 0
+                after = None if "--fresh" in command else reached(self.run)
+                fruitless = 0 if after and after.is_beyond(before) else fruitless + 1
+                if death and after:
+                    has_noted = after.deaths > (before.deaths if before else 0)
+                    fruitless = self._note(death, begin, fruitless, has_noted)
                 self._check(death, attempt, fruitless)
                 self._pause(FIRST_PAUSE * 2**fruitless, death)
                 if self._signal:
@@ -190,23 +187,32 @@ class Launch:
             sys.stderr.writelines(own)
         return code, death
 
-    def _note(self, death: Death | None, deaths: int, begin: str) -> None:
-        """Records a death, unless rank 0 has already noted one since there were so many."""
-        self._is_free()
-        is_known = death and death.is_violent and not death.is_consequence
-        if is_known and self._progress() and self._deaths() == deaths:
-            with suppress(HeldError):
-                if candidate := blame(self.run, death, begin):
-                    self.say(f"{death} while candidate {candidate.id} was trained")
+    def _note(self, death: Death, begin: str, fruitless: int, has_noted: bool) -> int:
+        """Records a death with the candidate that may have caused it, unless rank 0 has.
+
+        Returns:
+            The starts in a row that reached nothing. That something killed a rank is something
+            that was learnt; a suspicion is not, or a broken network would fail one candidate
+            after the other.
+        """
+        if death.is_violent and not death.is_consequence:
+            return 0 if has_noted or self._blame(death, begin) else fruitless
+        if death.is_suspicious and SUSPICIOUS_STARTS <= fruitless < FRUITLESS_STARTS:
+            self._blame(death, begin)
+        return fruitless
+
+    def _blame(self, death: Death, begin: str) -> bool:
+        """Notes a death with what the rank's group was training, if that can be told."""
+        with suppress(HeldError):
+            if candidate := blame(self.run, death, begin):
+                self.say(f"{death} while candidate {candidate.id} was trained")
+                return True
+        return False
 
     def _has_ended(self) -> bool:
         with suppress(InputError):
             return bool(Run(self.run).fact("ended"))
         return False
-
-    def _deaths(self) -> int:
-        progress = self._progress()
-        return progress.deaths if progress else 0
 
     def _is_free(self) -> bool:
         """Waits for whoever holds the run, such as a rank 0 on another host that has not
@@ -223,18 +229,6 @@ class Launch:
                     return False
                 if not attempt:
                     self.say(f"{error}; waiting for it to leave")
-
-    def _progress(self) -> _Progress | None:
-        """What has been reached; None before there is a record, or a whole one."""
-        try:
-            candidates = Run(self.run).candidates()
-        except InputError:
-            return None
-        return _Progress(
-            sum(c.answer > 0 for c in candidates),
-            sum(c.deaths for c in candidates),
-            tuple(sorted((p.name, p.stat().st_mtime) for p in self.run.glob("checkpoints/*.npz"))),
-        )
 
     def _check(self, death: Death | None, attempt: int, fruitless: int) -> None:
         what = str(death) if death else "the job ended"
