@@ -88,6 +88,10 @@ def launch(
         return Launch(command, run, chosen, restarts, say, environment)()
 
 
+class _Stopped(Exception):
+    """A signal told this process to leave; ``Launch._signal`` says which one."""
+
+
 @dataclass
 class Launch:
     """One search, started as often as it takes.
@@ -123,45 +127,43 @@ class Launch:
             HeldError: If another search holds the run; nothing was started then.
             RunError: If it died and it is of no use to start again.
         """
+        try:
+            with self._listening():
+                return self._search()
+        except _Stopped:
+            return 128 + self._signal
+
+    def _search(self) -> int:
+        if not self._is_free():
+            raise HeldError(self.run)
         command, fruitless = list(self.command), 0
-        with self._listening():
-            if not self._is_free() and not self._signal:
-                raise HeldError(self.run)
-            for attempt in itertools.count():
-                # A run that is about to be moved aside is none of ours.
-                before = None if "--fresh" in command else reached(self.run)
-                folder, begin = self._folder(), now()
-                ranks = self._ranks(HOST_SECONDS if attempt else 0.0)
-                if ranks is None:
-                    break
-                code, death = self._start(*ranks, command)
-                if self._signal:
-                    break
-                if code == 0 or (death and death.is_final(self._has_ended())):
-                    return death.code if code else 0
-                if self._folder() != folder:  # the old run was moved aside, or there was none
-                    command = [word for word in command if word != "--fresh"]
-                self._is_free()
-                if self._signal:
-                    break
-                after = None if "--fresh" in command else reached(self.run)
-                fruitless = 0 if after and after.is_beyond(before) else fruitless + 1
-                if death and after:
-                    has_noted = after.deaths > (before.deaths if before else 0)
-                    fruitless = self._note(death, begin, fruitless, has_noted)
-                self._check(death, attempt, fruitless)
-                self._pause(FIRST_PAUSE * 2**fruitless, death)
-                if self._signal:
-                    break
-        return 128 + self._signal
+        for attempt in itertools.count():
+            # A run that is about to be moved aside is none of ours.
+            before = None if "--fresh" in command else reached(self.run)
+            folder, begin = self._folder(), now()
+            ranks = self._ranks(HOST_SECONDS if attempt else 0.0)
+            code, death = self._start(*ranks, command)
+            if code == 0 or (death and death.is_final(self._has_ended())):
+                return death.code if code else 0
+            if self._folder() != folder:  # the old run was moved aside, or there was none
+                command = [word for word in command if word != "--fresh"]
+            self._is_free()
+            after = None if "--fresh" in command else reached(self.run)
+            fruitless = 0 if after and after.is_beyond(before) else fruitless + 1
+            if death and after:
+                has_noted = after.deaths > (before.deaths if before else 0)
+                fruitless = self._note(death, begin, fruitless, has_noted)
+            self._check(death, attempt, fruitless)
+            pause = FIRST_PAUSE * 2**fruitless
+            self.say(f"{death or 'the job ended'}; starting again in {pause:.0f} s")
+            self._wait(pause)
 
     def _folder(self) -> int | None:
         """Tells one run directory from another one of the same name."""
         return self.run.stat().st_ino if self.run.is_dir() else None
 
-    def _ranks(self, seconds: float) -> tuple[int, Sequence[str]] | None:
-        """The ranks of a start and horovodrun's options; so long hosts are waited for. None
-        after a signal."""
+    def _ranks(self, seconds: float) -> tuple[int, Sequence[str]]:
+        """The ranks of a start and horovodrun's options; so long hosts are waited for."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -170,8 +172,7 @@ class Launch:
                 if time.monotonic() >= end:
                     raise
                 self.say(f"{error}; asking them again in {HOST_PAUSE:.0f} s")
-                if self._stop.wait(HOST_PAUSE):
-                    return None
+                self._wait(HOST_PAUSE)
 
     def _start(
         self, number: int, options: Sequence[str], command: Sequence[str]
@@ -182,8 +183,9 @@ class Launch:
                 self._process.terminate()
             own = own_words(self._process.stderr)
         code, self._process = self._process.returncode, None
+        self._wait(0.0)
         death = first_death(own)
-        if code and not death and not self._signal:
+        if code and not death:
             sys.stderr.writelines(own)
         return code, death
 
@@ -225,10 +227,11 @@ class Launch:
                 with locked(self.run):
                     return True
             except HeldError as error:
-                if time.monotonic() > end or self._stop.wait(0.1):
+                if time.monotonic() > end:
                     return False
                 if not attempt:
                     self.say(f"{error}; waiting for it to leave")
+            self._wait(0.1)
 
     def _check(self, death: Death | None, attempt: int, fruitless: int) -> None:
         what = str(death) if death else "the job ended"
@@ -244,9 +247,14 @@ class Launch:
                 f"be of no use. What is finished is recorded in {self.run}"
             )
 
-    def _pause(self, seconds: float, death: Death | None) -> None:
-        self.say(f"{death or 'the job ended'}; starting again in {seconds:.0f} s")
-        self._stop.wait(seconds)
+    def _wait(self, seconds: float) -> None:
+        """Waits, unless a signal came or comes.
+
+        Raises:
+            _Stopped: Then.
+        """
+        if self._stop.wait(seconds):
+            raise _Stopped
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
