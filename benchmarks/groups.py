@@ -23,7 +23,7 @@ import numpy as np
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.run.directory import Run
-from xnas_tf.run.launch import horovodrun
+from xnas_tf.run.horovodrun import horovodrun
 
 KINDS = {"np1": (1, 1), "k1": (2, 1), "k2": (2, 2)}
 """Ranks, and ranks a candidate."""

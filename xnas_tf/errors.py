@@ -18,6 +18,18 @@ class InputError(XnasError):
     exit_code = 2
 
 
+class HeldError(InputError):
+    """A run directory in which another process is searching. Who asked for it is told so;
+    where a launcher starts a search again, it only came too early: see ``run/job.py``.
+
+    Args:
+        path: The run directory.
+    """
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"another process is searching in {path} at this moment")
+
+
 class NotApplicable(InputError):
     """An attribution method that cannot be applied to this kind of model."""
 

@@ -4,17 +4,20 @@ import os
 import stat
 import sys
 import textwrap
+import threading
 
 import pytest
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import HeldError, InputError, RunError
+from xnas_tf.run import horovodrun as starting
 from xnas_tf.run import launch as launching
 from xnas_tf.run.deaths import Death, blame
-from xnas_tf.run.directory import Run, open_directory
+from xnas_tf.run.directory import Run, locked, open_directory
+from xnas_tf.run.horovodrun import first_death
 from xnas_tf.run.hosts import Hosts, parse_hosts
-from xnas_tf.run.launch import Launch, first_death
+from xnas_tf.run.launch import Launch
 
 SAID = """Traceback (most recent call last):
 RuntimeError: Horovod detected that one or more processes exited with non-zero status, thus
@@ -105,7 +108,7 @@ def program(tmp_path, monkeypatch):
     def install(script):
         path = tmp_path / "horovodrun"
         path.write_text(
-            f"#!{sys.executable}\nimport os, shutil, sqlite3, sys, time\n"
+            f"#!{sys.executable}\nimport os, pathlib, shutil, sqlite3, sys, time\n"
             f"starts = {str(tmp_path / 'starts')!r}\n"
             "open(starts, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
             "start = len(open(starts).readlines())\n"
@@ -115,7 +118,7 @@ def program(tmp_path, monkeypatch):
             "    sys.exit(1)\n" + textwrap.dedent(script)
         )
         path.chmod(0o755)
-        monkeypatch.setattr(launching, "horovodrun", lambda: str(path))
+        monkeypatch.setattr(starting, "horovodrun", lambda: str(path))
         return tmp_path / "starts"
 
     monkeypatch.setattr(launching, "FIRST_PAUSE", 0.0)
@@ -215,9 +218,101 @@ def test_who_lost_its_connection_is_not_blamed(run, program):
     assert [c.deaths for c in Run(run).candidates()] == [0, 0, 0, 0]
 
 
+RESUME = """
+d = sqlite3.connect('{run}/run.sqlite', isolation_level=None)
+for number, group in d.execute(
+    "SELECT id, \\"group\\" FROM candidates WHERE deaths=2 AND state='running'"
+).fetchall():
+    d.execute(f"UPDATE candidates SET state='failed', answer=9 WHERE id={{number}}")
+    d.execute(f'UPDATE candidates SET "group"={{group}} WHERE "group"=-1')
+    pathlib.Path(f'{run}/checkpoints/{{number:05d}}.npz').unlink(missing_ok=True)
+d.execute("UPDATE candidates SET started='9' WHERE state='running'")
+failed = d.execute("SELECT count(*) FROM candidates WHERE state='failed'").fetchone()[0]
+"""
+"""Rank 0 records as failed who died twice, and hands out what was in flight; the group that had
+such a candidate gets the one that waited."""
+
+
+def with_resume(run, script):
+    return RESUME.format(run=run) + script
+
+
+@pytest.mark.parametrize("death", ["2, 1", "3, 7", "3, 134", "2, -6"])
+def test_a_candidate_that_ends_its_process_ends_as_failed(run, program, death):
+    starts = program(with_resume(run, f"if not failed: die({death})"))
+    said = []
+    assert launched(run, said=said, command=["search"]) == 0
+    assert len(starts.read_text().splitlines()) == 4  # the first start may be anybody's fault
+    assert [(c.deaths, c.state) for c in Run(run).candidates()] == [
+        (0, "done"),
+        (0, "running"),
+        (2, "failed"),
+        (0, "running"),
+    ]
+    assert sum("while candidate 3 was trained" in text for text in said) == 2
+
+
+def test_a_broken_network_does_not_fail_one_candidate_after_the_other(run, program):
+    (run / "checkpoints").mkdir()
+    for number in (2, 3, 4):
+        (run / "checkpoints" / f"{number:05d}.npz").write_bytes(b"")
+    starts = program(with_resume(run, "die(0, 1)"))
+    with pytest.raises(RunError, match="the last 5 starts reached nothing"):
+        launched(run, restarts=20, command=["search"])
+    assert len(starts.read_text().splitlines()) == 5
+    assert [c.deaths for c in Run(run).candidates()] == [0, 2, 0, 1]
+
+
+@pytest.mark.parametrize("code", [130, 143, 255])
+def test_who_was_told_to_leave_is_never_suspected(run, program, code):
+    program(with_resume(run, f"die(0, {code})"))
+    with pytest.raises(RunError, match="the last 5 starts reached nothing"):
+        launched(run, command=["search"])
+    assert [c.deaths for c in Run(run).candidates()] == [0, 0, 0, 0]
+
+
+def test_what_rank_0_has_noted_is_not_noted_again(run, program):
+    note = 'd.execute("UPDATE candidates SET deaths=deaths+1 WHERE id=3")'
+    starts = program(with_resume(run, f"if not failed: {note}; die(2, 1 if start == 1 else 137)"))
+    assert launched(run, command=["search"]) == 0
+    assert len(starts.read_text().splitlines()) == 3
+    assert [c.deaths for c in Run(run).candidates()] == [0, 0, 2, 0]
+
+
 def test_bad_input_is_not_tried_again(run, program):
     starts = program("die(0, 2)")
     assert launched(run) == 2 and len(starts.read_text().splitlines()) == 1
+
+
+def test_a_run_that_another_search_holds_is_left_to_it(run, program, monkeypatch):
+    monkeypatch.setattr(launching, "LEAVE_SECONDS", 0.0)
+    starts, said = program(""), []
+    with locked(run), pytest.raises(HeldError, match="another process is searching in"):
+        launched(run, said=said)
+    assert not starts.exists() and said == []
+
+
+def test_who_is_still_leaving_is_waited_for(run, program):
+    starts, said, holds, told = program(""), [], threading.Event(), threading.Event()
+
+    def leave():
+        with locked(run):
+            holds.set()
+            assert told.wait(60)
+
+    def say(text):
+        said.append(text)
+        told.set()
+
+    leaving = threading.Thread(target=leave)
+    leaving.start()
+    assert holds.wait(60)
+    assert Launch(["search"], run, lambda: (4, []), 5, say)() == 0
+    leaving.join()
+    assert len(starts.read_text().splitlines()) == 1
+    assert said == [
+        f"another process is searching in {run} at this moment; waiting for it to leave"
+    ]
 
 
 def test_what_horovodrun_itself_complains_of_is_shown(run, program, capfd):

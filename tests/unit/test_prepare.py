@@ -4,18 +4,21 @@ import pytest
 
 from tests.conftest import on_ranks
 from xnas_tf.config import load_config
-from xnas_tf.errors import InputError
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run import prepare as preparing
+from xnas_tf.run.directory import locked, open_directory
+from xnas_tf.run.job import Job
 from xnas_tf.run.prepare import agreed, prepare
 
 TINY = ["dataset=digits", "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}"]
 
 
-def failures(size, work):
+def failures(size, work, kinds=InputError):
     """What each rank raises."""
 
     def rank(world):
-        with pytest.raises(InputError) as raised:
+        with pytest.raises(kinds) as raised:
             work(world)
         return str(raised.value)
 
@@ -35,6 +38,39 @@ def test_what_fails_on_one_rank_fails_on_all():
         "my module is missing",
         "another rank could not be prepared; it says why",
     ]
+
+
+@pytest.mark.parametrize("failure", [RunError("no space left"), OSError("no space left")])
+def test_what_is_no_fault_of_the_input_is_none_on_other_ranks_either(failure):
+    def work(world):
+        def mine():
+            if world.rank == 1:
+                raise failure
+
+        agreed(mine, world)
+
+    assert failures(3, work, (RunError, OSError)) == [
+        "another rank could not be prepared; it says why",
+        "no space left",
+        "another rank could not be prepared; it says why",
+    ]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_launcher_may_try_a_held_run_again_but_a_person_is_told(tmp_path, monkeypatch, ranks):
+    config = load_config(overrides=TINY)
+    open_directory(tmp_path / "run", config, fresh=False).close()
+
+    def work(world):
+        Job(tmp_path / "run", config, world).run(fresh=False)
+
+    with locked(tmp_path / "run"):
+        with pytest.raises(HeldError, match="another process is searching in .*run"):
+            work(SingleProcess())
+        monkeypatch.setenv("HOROVOD_RANK", "0")
+        said = failures(ranks, work, RunError)
+    assert "another process is searching in" in said[0]
+    assert said[1:] == ["another rank could not be prepared; it says why"] * (ranks - 1)
 
 
 def test_another_configuration_is_refused_with_both_values():

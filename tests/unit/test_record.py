@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import os
 import sqlite3
@@ -7,7 +8,8 @@ import pytest
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, RunError
+from xnas_tf.run import directory
 from xnas_tf.run.directory import (
     Run,
     locked,
@@ -130,6 +132,16 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
         Run(tmp_path)
     with pytest.raises(InputError, match="cannot be written"):
         open_directory(tmp_path / "thesis.tex" / "run", Config(), fresh=False)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, RunError), (errno.EACCES, InputError)])
+def test_a_full_disk_is_no_wrong_input(tmp_path, monkeypatch, number, kind):
+    def write(path, data):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(directory, "write_whole", write)
+    with pytest.raises(kind, match=f"cannot be written: .*{os.strerror(number)}"):
+        open_directory(tmp_path / "run", Config(), fresh=False)
 
 
 def test_one_search_at_a_time(tmp_path):

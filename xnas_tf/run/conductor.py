@@ -16,6 +16,7 @@ import numpy as np
 from xnas_tf.candidate import NO_GROUP, Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import RunError
+from xnas_tf.run.deaths import DEATHS
 from xnas_tf.run.directory import checkpoint_path, model_path, now, write_whole
 from xnas_tf.run.observer import Observer
 from xnas_tf.run.record import Record
@@ -33,8 +34,6 @@ AHEAD_OF_A_GROUP = 2
 """Candidates proposed ahead for each group, at most. With one, the last ones are handed out in
 the order of the groups' arrival again (simulated: of 91.6% utilisation at 512 groups with 20
 candidates each, one makes 93.3%, two 97.0%)."""
-DEATHS = 2
-"""Deaths of its group after which a candidate counts as failed."""
 
 
 class Conductor:

@@ -9,6 +9,9 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.run.directory import RECORD, locked
 from xnas_tf.run.record import Record
 
+DEATHS = 2
+"""Deaths of its group after which a candidate counts as failed."""
+
 
 @dataclass(frozen=True)
 class Death:
@@ -27,6 +30,12 @@ class Death:
         """Whether something killed it, such as the system being out of memory or a crash in a
         library; SIGINT and SIGTERM only ask it to leave, and 255 is ssh's own."""
         return 128 < self.code < 255 and self.code not in (130, 143)
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether a candidate may have caused it all the same, for example by ending the
+        process. A rank leaves with 2 when its input is wrong; see ``is_violent`` too."""
+        return self.code not in (0, 2, 130, 143, 255)
 
     def is_final(self, has_ended: bool) -> bool:
         """Whether another start would end alike: the search refused its input, or came to its
@@ -59,6 +68,9 @@ def blame(run: Path, death: Death, since: str) -> Candidate | None:
 
     Returns:
         That candidate; None where the group trained nothing.
+
+    Raises:
+        HeldError: If another search holds the run by now.
     """
     with locked(run):
         record = Record(run / RECORD, create=True)

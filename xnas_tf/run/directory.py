@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, differing_keys, dump_config, load_config
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run.record import Record
 from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
 
@@ -20,6 +21,8 @@ CONFIG = "config.yaml"
 RECORD = "run.sqlite"
 LOCK_SECONDS = 2.0
 """Seconds to wait for who holds a run directory: xnas-tf status does so for an instant."""
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
+"""What is wrong with a disk or its server, not with a path: another start may do better."""
 CHANGEABLE = ("distributed.", "training.checkpoint_minutes:")
 """Keys on which no candidate's values depend: a run may go on with other ones."""
 
@@ -93,7 +96,7 @@ class Run:
         try:
             with locked(self.path, patience=0):
                 return False
-        except InputError:
+        except HeldError:
             return True
         except RunError:  # a read-only copy
             return False
@@ -134,8 +137,10 @@ def open_directory(path: Path, config: Config, fresh: bool) -> Record:
             starts anew.
 
     Raises:
-        InputError: If the directory holds something else, or a run of another configuration.
-        RunError: If it cannot be written.
+        InputError: If the directory holds something else, or a run of another configuration,
+            or is no place to write to.
+        HeldError: If it is to be moved aside while another process holds it.
+        RunError: If it cannot be written, as on a full disk.
     """
     try:
         if fresh and path.is_dir():
@@ -150,7 +155,8 @@ def open_directory(path: Path, config: Config, fresh: bool) -> Record:
             write_whole(path / CONFIG, dump_config(config).encode())
         (path / "models").mkdir(exist_ok=True)
     except OSError as error:
-        raise InputError(f"run directory {path} cannot be written: {error}") from error
+        kind = RunError if error.errno in PASSING else InputError
+        raise kind(f"run directory {path} cannot be written: {error}") from error
     return Record(path / RECORD, create=True)
 
 
@@ -170,7 +176,8 @@ def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
         patience: Seconds to wait for another process that holds it.
 
     Raises:
-        InputError: If another process holds it.
+        HeldError: If another process holds it.
+        RunError: If that cannot be found out.
     """
     try:
         handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -189,8 +196,7 @@ def _lock(handle: int, end: float, path: Path) -> None:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > end:
-                message = f"another process is searching in {path} at this moment"
-                raise InputError(message) from None
+                raise HeldError(path) from None
         time.sleep(0.05)
 
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,6 +101,39 @@ class Hosts:
         return done.returncode == 0
 
 
+def chosen_hosts(
+    hosts: str | None,
+    ranks: int,
+    min_np: int | None,
+    group: int,
+    say: Callable[[str], None],
+    network_interface: str | None = None,
+    ssh_port: int | None = None,
+    ssh_identity_file: str | None = None,
+) -> Hosts:
+    """The hosts that the options of ``xnas-tf launch`` ask for; see there and ``Hosts``.
+
+    Raises:
+        InputError: If one of them is wrong.
+    """
+    if min_np and min_np > ranks:
+        raise InputError(f"--min-np: given {min_np}; allowed: 1 to {ranks}, as -np says")
+    given = {
+        "--network-interface": network_interface,
+        "--ssh-port": ssh_port,
+        "--ssh-identity-file": ssh_identity_file,
+    }
+    return Hosts(
+        parse_hosts(hosts, ranks),
+        ranks,
+        min_np or ranks,
+        group,
+        _words(given),
+        ssh_words(ssh_port, ssh_identity_file),
+        say,
+    )
+
+
 def parse_hosts(text: str | None, ranks: int) -> dict[str, int]:
     """Reads ``HOST:SLOTS,…``.
 
@@ -131,7 +164,11 @@ def ssh_words(port: int | None, identity: str | None) -> list[str]:
         raise InputError(
             f"--ssh-identity-file {identity!r}: horovodrun cannot use a path with such characters"
         )
-    options = {"-p": port, "-i": identity}
+    return _words({"-p": port, "-i": identity})
+
+
+def _words(options: Mapping[str, object]) -> list[str]:
+    """The options that are given, as words of a command line."""
     return [str(word) for name, value in options.items() if value for word in (name, value)]
 
 

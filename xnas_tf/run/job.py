@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
 from xnas_tf.config import Config
 from xnas_tf.distributed import Communicator, join_group
+from xnas_tf.errors import HeldError, RunError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.run.group_size import measure_size, wanted_size
 from xnas_tf.run.lead import Lead
@@ -44,11 +46,22 @@ class Job:
                 lead.finish()
 
     def _take_lead(self, stack: ExitStack, fresh: bool) -> Lead | None:
-        """Rank 0's part; None on other ranks."""
+        """Rank 0's part; None on other ranks.
+
+        Raises:
+            RunError: If a launcher started this while another search holds the run: the one
+                before it may still be leaving, on another host. Alone it is a ``HeldError``.
+        """
         if self._world.rank:
             return None
         lead = Lead(self._path, self._config, self._world, self._dataset, self._space)
-        return stack.enter_context(lead.opened(fresh))
+        try:
+            return stack.enter_context(lead.opened(fresh))
+        except HeldError as error:
+            if self._world.size == 1 and "HOROVOD_RANK" not in os.environ:
+                raise
+            # Its exit code would tell the launcher that there is no use in another start.
+            raise RunError(str(error)) from error
 
     def _work(self, lead: Lead | None, size: int | None) -> None:
         """Trains candidates until there are no more."""

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from xnas_tf.config import load_config
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run.deaths import Death, blame
-from xnas_tf.run.directory import Run, locked, now
+from xnas_tf.run.directory import CONFIG, Run, locked, now
 from xnas_tf.run.group_size import wanted_size
-from xnas_tf.run.hosts import Hosts, parse_hosts, ssh_words, watchful_ssh
+from xnas_tf.run.horovodrun import LEAVE_SECONDS, first_death, own_words, start_job, stop_job
+from xnas_tf.run.hosts import chosen_hosts, watchful_ssh
+from xnas_tf.run.reached import reached
 from xnas_tf.run.search import default_run_dir
 
 HOST_PAUSE = 20.0
@@ -34,12 +31,11 @@ FRUITLESS_STARTS = 5
 little: what kills a rank may strike twice before the first candidate has ended."""
 HOST_SECONDS = 300.0
 """Seconds to wait, before a restart, for hosts that cannot be reached: they may be booting."""
+SUSPICIOUS_STARTS = 2
+"""Starts in a row that reach nothing, from which on the candidate that was trained is suspected
+of ending its process itself. A second such start fails it, well before there are too many."""
 FIRST_PAUSE = 1.0
 """Seconds before a start, doubled for each start in a row that reached nothing."""
-LEAVE_SECONDS = 22.0
-"""Seconds that ranks may take to save and leave; they themselves stop after 20."""
-_OF_A_RANK = re.compile(r"\[\d+\]<std(out|err)>:")
-_NAME, _CODE = re.compile(r"Process name: (\d+)"), re.compile(r"Exit code: (-?\d+)")
 
 
 def launch(
@@ -77,36 +73,23 @@ def launch(
     config = load_config(options["config"], options["overrides"])
     size = config.distributed.ranks_per_candidate
     wanted_size(size, ranks)
-    if min_np and min_np > ranks:
-        raise InputError(f"--min-np: given {min_np}; allowed: 1 to {ranks}, as -np says")
-    given = {
-        "--network-interface": network_interface,
-        "--ssh-port": ssh_port,
-        "--ssh-identity-file": ssh_identity_file,
-    }
-    chosen = Hosts(
-        parse_hosts(hosts, ranks),
+    chosen = chosen_hosts(
+        hosts,
         ranks,
-        min_np or ranks,
+        min_np,
         size if isinstance(size, int) else 1,
-        [str(word) for name, value in given.items() if value for word in (name, value)],
-        ssh_words(ssh_port, ssh_identity_file),
         say,
+        network_interface,
+        ssh_port,
+        ssh_identity_file,
     )
     run = Path(options["run_dir"] or default_run_dir(options["config"]))
     with watchful_ssh() as environment:
-        job = Launch(command, run, chosen, restarts, say, environment)
-        return job()
+        return Launch(command, run, chosen, restarts, say, environment)()
 
 
-@dataclass(frozen=True)
-class _Progress:
-    """What a search has reached: candidates that have ended, deaths that were noted, and
-    checkpoints."""
-
-    ended: int
-    deaths: int
-    checkpoints: tuple[tuple[str, float], ...]
+class _Stopped(Exception):
+    """A signal told this process to leave; ``Launch._signal`` says which one."""
 
 
 @dataclass
@@ -141,42 +124,46 @@ class Launch:
             finish, 2 if it found its input wrong, 130 or 143 after SIGINT or SIGTERM.
 
         Raises:
+            HeldError: If another search holds the run; nothing was started then.
             RunError: If it died and it is of no use to start again.
         """
+        try:
+            with self._listening():
+                return self._search()
+        except _Stopped:
+            return 128 + self._signal
+
+    def _search(self) -> int:
+        if not self._is_free():
+            raise HeldError(self.run)
         command, fruitless = list(self.command), 0
-        with self._listening():
-            for attempt in itertools.count():
-                # A run that is about to be moved aside is none of ours.
-                before = None if "--fresh" in command else self._progress()
-                folder, begin = self._folder(), now()
-                ranks = self._ranks(HOST_SECONDS if attempt else 0.0)
-                if ranks is None:
-                    break
-                code, death = self._start(*ranks, command)
-                if self._signal:
-                    break
-                if code == 0 or (death and death.is_final(self._has_ended())):
-                    return death.code if code else 0
-                if self._folder() != folder:  # the old run was moved aside, or there was none
-                    command = [word for word in command if word != "--fresh"]
-                self._note(death, before.deaths if before else 0, begin)
-                if self._signal:
-                    break
-                after = None if "--fresh" in command else self._progress()
-                fruitless = fruitless + 1 if after == before else 0
-                self._check(death, attempt, fruitless)
-                self._pause(FIRST_PAUSE * 2**fruitless, death)
-                if self._signal:
-                    break
-        return 128 + self._signal
+        for attempt in itertools.count():
+            # A run that is about to be moved aside is none of ours.
+            before = None if "--fresh" in command else reached(self.run)
+            folder, begin = self._folder(), now()
+            ranks = self._ranks(HOST_SECONDS if attempt else 0.0)
+            code, death = self._start(*ranks, command)
+            if code == 0 or (death and death.is_final(self._has_ended())):
+                return death.code if code else 0
+            if self._folder() != folder:  # the old run was moved aside, or there was none
+                command = [word for word in command if word != "--fresh"]
+            self._is_free()
+            after = None if "--fresh" in command else reached(self.run)
+            fruitless = 0 if after and after.is_beyond(before) else fruitless + 1
+            if death and after:
+                has_noted = after.deaths > (before.deaths if before else 0)
+                fruitless = self._note(death, begin, fruitless, has_noted)
+            self._check(death, attempt, fruitless)
+            pause = FIRST_PAUSE * 2**fruitless
+            self.say(f"{death or 'the job ended'}; starting again in {pause:.0f} s")
+            self._wait(pause)
 
     def _folder(self) -> int | None:
         """Tells one run directory from another one of the same name."""
         return self.run.stat().st_ino if self.run.is_dir() else None
 
-    def _ranks(self, seconds: float) -> tuple[int, Sequence[str]] | None:
-        """The ranks of a start and horovodrun's options; so long hosts are waited for. None
-        after a signal."""
+    def _ranks(self, seconds: float) -> tuple[int, Sequence[str]]:
+        """The ranks of a start and horovodrun's options; so long hosts are waited for."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -185,79 +172,66 @@ class Launch:
                 if time.monotonic() >= end:
                     raise
                 self.say(f"{error}; asking them again in {HOST_PAUSE:.0f} s")
-                if self._stop.wait(HOST_PAUSE):
-                    return None
+                self._wait(HOST_PAUSE)
 
     def _start(
         self, number: int, options: Sequence[str], command: Sequence[str]
     ) -> tuple[int, Death | None]:
         """Runs horovodrun once; returns its exit code and who died first."""
-        # Without --gloo it imports TensorFlow once more to see whether MPI is there, 3 s.
-        words = [horovodrun(), "--gloo", "-np", str(number), *options]
-        words += [sys.executable, "-m", "xnas_tf"]
-        # In a session of its own, Ctrl-C reaches it through us alone.
-        with subprocess.Popen(
-            [*words, *command],
-            env=self.environment,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as self._process:
+        with start_job(number, options, command, self.environment) as self._process:
             if self._signal:  # it came just before
                 self._process.terminate()
-            own = deque(self._relay(self._process.stderr), maxlen=40)
+            own = own_words(self._process.stderr)
         code, self._process = self._process.returncode, None
+        self._wait(0.0)
         death = first_death(own)
-        if code and not death and not self._signal:
+        if code and not death:
             sys.stderr.writelines(own)
         return code, death
 
-    @staticmethod
-    def _relay(lines: Iterator[str]) -> Iterator[str]:
-        """Passes on what the ranks say; yields what horovodrun itself says."""
-        for line in lines:
-            if _OF_A_RANK.match(line):
-                sys.stderr.write(line)
-                sys.stderr.flush()
-            else:
-                yield line
+    def _note(self, death: Death, begin: str, fruitless: int, has_noted: bool) -> int:
+        """Records a death with the candidate that may have caused it, unless rank 0 has.
 
-    def _note(self, death: Death | None, deaths: int, begin: str) -> None:
-        """Records a death, unless rank 0 has already noted one since there were so many."""
-        self._await_end()
-        is_known = death and death.is_violent and not death.is_consequence
-        if is_known and self._progress() and self._deaths() == deaths:
-            with suppress(InputError):  # somebody else holds the run by now
-                if candidate := blame(self.run, death, begin):
-                    self.say(f"{death} while candidate {candidate.id} was trained")
+        Returns:
+            The starts in a row that reached nothing. That something killed a rank is something
+            that was learnt; a suspicion is not, or a broken network would fail one candidate
+            after the other.
+        """
+        if death.is_violent and not death.is_consequence:
+            return 0 if has_noted or self._blame(death, begin) else fruitless
+        if death.is_suspicious and SUSPICIOUS_STARTS <= fruitless < FRUITLESS_STARTS:
+            self._blame(death, begin)
+        return fruitless
+
+    def _blame(self, death: Death, begin: str) -> bool:
+        """Notes a death with what the rank's group was training, if that can be told."""
+        with suppress(HeldError):
+            if candidate := blame(self.run, death, begin):
+                self.say(f"{death} while candidate {candidate.id} was trained")
+                return True
+        return False
 
     def _has_ended(self) -> bool:
         with suppress(InputError):
             return bool(Run(self.run).fact("ended"))
         return False
 
-    def _deaths(self) -> int:
-        progress = self._progress()
-        return progress.deaths if progress else 0
-
-    def _await_end(self) -> None:
-        """Waits for a rank 0 on another host, which may take a while to notice."""
+    def _is_free(self) -> bool:
+        """Waits for whoever holds the run, such as a rank 0 on another host that has not
+        noticed yet that its job has ended; returns whether that has left."""
         end = time.monotonic() + LEAVE_SECONDS
-        while self.run.is_dir() and time.monotonic() < end and not self._stop.wait(0.1):
-            with suppress(InputError), locked(self.run):
-                return
-
-    def _progress(self) -> _Progress | None:
-        """What has been reached; None before there is a record, or a whole one."""
-        try:
-            candidates = Run(self.run).candidates()
-        except InputError:
-            return None
-        return _Progress(
-            sum(c.answer > 0 for c in candidates),
-            sum(c.deaths for c in candidates),
-            tuple(sorted((p.name, p.stat().st_mtime) for p in self.run.glob("checkpoints/*.npz"))),
-        )
+        for attempt in itertools.count():
+            if not (self.run / CONFIG).is_file():
+                return True
+            try:
+                with locked(self.run):
+                    return True
+            except HeldError as error:
+                if time.monotonic() > end:
+                    return False
+                if not attempt:
+                    self.say(f"{error}; waiting for it to leave")
+            self._wait(0.1)
 
     def _check(self, death: Death | None, attempt: int, fruitless: int) -> None:
         what = str(death) if death else "the job ended"
@@ -273,9 +247,14 @@ class Launch:
                 f"be of no use. What is finished is recorded in {self.run}"
             )
 
-    def _pause(self, seconds: float, death: Death | None) -> None:
-        self.say(f"{death or 'the job ended'}; starting again in {seconds:.0f} s")
-        self._stop.wait(seconds)
+    def _wait(self, seconds: float) -> None:
+        """Waits, unless a signal came or comes.
+
+        Raises:
+            _Stopped: Then.
+        """
+        if self._stop.wait(seconds):
+            raise _Stopped
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -295,48 +274,3 @@ class Launch:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def stop_job(horovodrun: subprocess.Popen) -> None:
-    """Lets a job save and leave.
-
-    horovodrun gives its ranks five seconds, none at all where /bin/sh is bash (they get
-    SIGSTOP), and does not tell those on other hosts. So the ranks of this host are told
-    first, in their own time; rank 0 tells the leaders, wherever they are. Where no rank is on
-    this host they notice when horovodrun's connections end.
-    """
-    with suppress(psutil.Error):
-        family = psutil.Process(horovodrun.pid).children(recursive=True)
-        ranks = [process for process in family if _is_rank(process)]
-        for rank in ranks:
-            with suppress(psutil.Error):
-                rank.terminate()
-        psutil.wait_procs(ranks, timeout=LEAVE_SECONDS)
-    with suppress(OSError):
-        horovodrun.terminate()
-
-
-def _is_rank(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return "HOROVOD_RANK" in process.environ() and process.name() not in ("sh", "bash", "dash")
-    return False
-
-
-def first_death(lines: Sequence[str]) -> Death | None:
-    """Which rank ended first with an error, by what horovodrun says in the end."""
-    text = "".join(lines)
-    names, codes = _NAME.findall(text), _CODE.findall(text)
-    return Death(int(names[-1]), int(codes[-1])) if names and codes else None
-
-
-def horovodrun() -> str:
-    """The program beside this Python, else on the PATH.
-
-    Raises:
-        InputError: If there is none.
-    """
-    beside = Path(sys.executable).with_name("horovodrun")
-    found = str(beside) if beside.is_file() else shutil.which("horovodrun")
-    if not found:
-        raise InputError("Horovod is not installed: see docs/installation.md and xnas-tf doctor")
-    return found

@@ -54,7 +54,8 @@ class Lead:
         """Opens the run directory and holds it.
 
         Raises:
-            InputError: If it is no place for this run, or another search holds it.
+            InputError: If it is no place for this run.
+            HeldError: If another search holds it.
         """
         self._record = open_directory(self._path, self._config, fresh)
         try:

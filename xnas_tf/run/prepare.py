@@ -15,7 +15,7 @@ import numpy as np
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import Communicator
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, RunError
 from xnas_tf.run.versions import versions
 from xnas_tf.spaces.space import SearchSpace
 
@@ -24,15 +24,24 @@ T = TypeVar("T")
 
 def agreed(work: Callable[[], T], world: Communicator) -> T:
     """What a piece of work returns; where it fails on one rank it fails on all, so that none
-    is left waiting."""
+    is left waiting.
+
+    Raises:
+        InputError: On the other ranks, if a rank found its input wrong.
+        RunError: On the other ranks, if one failed otherwise, as on a full disk: another start
+            may do better, which exit code 2 would deny.
+        Exception: What the work raised, on the ranks where it did.
+    """
     result = failure = None
     try:
         result = work()
     except Exception as error:  # every rank must reach the sum below
         failure = error
-    (failed,) = world.sum(np.array(failure is not None, np.int64))
+    kinds = [failure is not None, isinstance(failure, InputError)]
+    failed, refused = world.sum(*(np.array(kind, np.int64) for kind in kinds))
     if failed:
-        raise failure or InputError("another rank could not be prepared; it says why")
+        kind = InputError if refused else RunError
+        raise failure or kind("another rank could not be prepared; it says why")
     return result
 
 
@@ -45,7 +54,8 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
         size: Ranks in a group.
 
     Raises:
-        InputError: On all ranks, if anything is wrong on one.
+        InputError: On all ranks, if anything given is wrong on one.
+        RunError: On the other ranks, if one failed for another reason.
     """
     reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})
     agreed(lambda: _check_same(reference, config, world.rank), world)
