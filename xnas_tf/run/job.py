@@ -76,7 +76,10 @@ class Job:
             worker.gather(f"trial of groups of {size}", self._world.size)
             return seconds if worker.group.leads else []
 
-        size, why = measure_size(self._world, trial)
+        # Each rank needs at least one image of every batch and of both parts.
+        batch, data = self._config.training.batch_size, self._dataset
+        limit = min(batch, len(data.train), len(data.validation))
+        size, why = measure_size(self._world, trial, limit)
         if lead:
             lead.note_size(size, why)
         return size
