@@ -1,9 +1,13 @@
 """What a rank does before and around its work."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from tests.conftest import make_dataset, on_ranks
 from xnas_tf.config import load_config
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.run import job as module
 from xnas_tf.run.job import Job
 
 
@@ -41,3 +45,29 @@ class Trial:
 
     def gather(self, name, ranks):
         pass
+
+
+@pytest.mark.parametrize(
+    ("ranks", "rank", "has_launcher"), [(1, None, False), (1, "0", True), (2, None, True)]
+)
+def test_whatever_a_launcher_started_must_not_outlive_it(
+    tmp_path, monkeypatch, ranks, rank, has_launcher
+):
+    """A single rank may be on another host than its launcher, too."""
+    found = []
+
+    def watch(stall_seconds, has_launcher):
+        found.append(has_launcher)
+        return nullcontext()
+
+    monkeypatch.setattr(module, "Watch", watch)
+    monkeypatch.setattr(module, "prepare", lambda *_: (None, None))
+    monkeypatch.setattr(Job, "_take_lead", lambda *_: None)
+    monkeypatch.setattr(Job, "_work", lambda *_: None)
+    monkeypatch.delenv("HOROVOD_RANK", raising=False)
+    if rank:
+        monkeypatch.setenv("HOROVOD_RANK", rank)
+    world = SingleProcess()
+    world.size = ranks
+    Job(tmp_path, load_config(), world).run(fresh=False)
+    assert found == [has_launcher]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -38,7 +39,9 @@ class Job:
         with ExitStack() as stack:
             lead = agreed(lambda: self._take_lead(stack, fresh), world)
             stall = 60 * config.distributed.stall_minutes
-            with Watch(stall, has_launcher=world.size > 1) as self._watch:
+            # horovodrun may start a single rank too, even on another host.
+            has_launcher = world.size > 1 or "HOROVOD_RANK" in os.environ
+            with Watch(stall, has_launcher) as self._watch:
                 self._work(lead, size)
             if lead:
                 lead.finish()
