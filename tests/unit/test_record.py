@@ -7,9 +7,10 @@ import pytest
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, XnasError
 from xnas_tf.run.directory import (
     Run,
+    held_directory,
     locked,
     model_path,
     open_directory,
@@ -140,6 +141,28 @@ def test_one_search_at_a_time(tmp_path):
         with pytest.raises(InputError, match="another process"), locked(run.path):
             pass
     assert not run.is_searching()
+
+
+def test_a_search_that_is_refused_changes_nothing(tmp_path):
+    path = tmp_path / "run"
+    other = load_config(Config(), ["distributed.ranks_per_candidate=2"])
+    with held_directory(path, Config(), fresh=False) as record:
+        record.save(FULL)
+        for fresh in (False, True):
+            with pytest.raises(XnasError, match="another process"):
+                held_directory(path, other, fresh).__enter__()
+        assert Run(path).config == Config() and Run(path).is_searching()
+    assert not Run(path).is_searching() and [p.name for p in tmp_path.iterdir()] == ["run"]
+    with held_directory(path, other, fresh=False) as record:
+        assert record.candidates() == [FULL]
+    assert Run(path).config == other
+
+
+def test_a_folder_that_cannot_be_written_is_wrong_input(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="cannot be written: permission denied"):
+        held_directory(tmp_path, Config(), fresh=False).__enter__()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_candidates_and_missing_models_are_named(tmp_path):

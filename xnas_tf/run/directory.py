@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -124,8 +124,10 @@ def checkpoint_path(run: Path, candidate: int) -> Path:
     return run / "checkpoints" / f"{candidate:05d}.npz"
 
 
-def open_directory(path: Path, config: Config, fresh: bool) -> Record:
-    """Makes a run directory, or opens one to go on with.
+@contextmanager
+def held_directory(path: Path, config: Config, fresh: bool) -> Iterator[Record]:
+    """Makes a run directory, or opens one to go on with, and holds it: see ``locked``. Nothing
+    in it is changed before it is held.
 
     Args:
         path: The run directory.
@@ -137,21 +139,15 @@ def open_directory(path: Path, config: Config, fresh: bool) -> Record:
         InputError: If the directory holds something else, or a run of another configuration.
         RunError: If it cannot be written.
     """
-    try:
-        if fresh and path.is_dir():
-            with locked(path):
-                path.rename(_free_name(path))
-        if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
-            raise InputError(f"{path} exists and is no run; nothing was changed there")
-        path.mkdir(parents=True, exist_ok=True)
-        if (path / CONFIG).is_file():
-            _use_config(path, config)
-        else:
-            write_whole(path / CONFIG, dump_config(config).encode())
-        (path / "models").mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"run directory {path} cannot be written: {error}") from error
-    return Record(path / RECORD, create=True)
+    _make_directory(path, fresh)
+    with locked(path), closing(_open_record(path, config)) as record:
+        yield record
+
+
+def open_directory(path: Path, config: Config, fresh: bool) -> Record:
+    """As ``held_directory``, for who knows that no search can come: the directory is not held."""
+    _make_directory(path, fresh)
+    return _open_record(path, config)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -199,6 +195,36 @@ def remove_drafts(path: Path) -> None:
     for pattern in ("models/.*.keras.*", "checkpoints/.*.npz.*"):
         for draft in path.glob(pattern):
             draft.unlink(missing_ok=True)
+
+
+def _make_directory(path: Path, fresh: bool) -> None:
+    with _writing(path):
+        if fresh and path.is_dir():
+            with locked(path):
+                path.rename(_free_name(path))
+        if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
+            raise InputError(f"{path} exists and is no run; nothing was changed there")
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError("permission denied, or the file system is read-only")
+
+
+def _open_record(path: Path, config: Config) -> Record:
+    with _writing(path):
+        if (path / CONFIG).is_file():
+            _use_config(path, config)
+        else:
+            write_whole(path / CONFIG, dump_config(config).encode())
+        (path / "models").mkdir(exist_ok=True)
+    return Record(path / RECORD, create=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"run directory {path} cannot be written: {error}") from error
 
 
 def _visible(path: Path) -> list[Path]:
