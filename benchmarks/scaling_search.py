@@ -12,7 +12,7 @@ import numpy as np
 
 from xnas_tf.config import load_config
 from xnas_tf.run.conductor import Conductor
-from xnas_tf.run.directory import open_directory
+from xnas_tf.run.directory import open_record
 from xnas_tf.run.observer import Observer
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
@@ -80,7 +80,7 @@ def conductor_of(
     search = f"search={{candidates: {candidates}, population: {population}}}"
     config = load_config(overrides=[search, "objectives=[error, introspectability]"])
     path = Path(folder) / "run"
-    record = open_directory(path, config, fresh=False)
+    record = open_record(path, config)
     algorithm = NSGA2.from_config(config, WideSpace(), steady_state)
     conductor = Conductor(path, config, record, algorithm, Observer())
     conductor.groups = groups

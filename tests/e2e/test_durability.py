@@ -83,8 +83,11 @@ def test_two_searches_in_one_run_are_refused(tmp_path):
     wait_for(process, "1/6")
     status = json.loads(xnas("status", run, "--format", "json", cwd=tmp_path).stdout)
     assert status["searching"]
-    refused = xnas("search", *SIX, "--run-dir", run, cwd=tmp_path, code=2)
+    before = (run / "config.yaml").read_bytes()
+    other = [*SIX, "--set", "distributed.stall_minutes=7"]
+    refused = xnas("search", *other, "--run-dir", run, cwd=tmp_path, code=2)
     assert "another process is searching" in refused.stderr
+    assert (run / "config.yaml").read_bytes() == before
     process.kill()
     process.wait()
 

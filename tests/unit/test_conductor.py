@@ -12,7 +12,7 @@ from xnas_tf.candidate import NO_GROUP
 from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
 from xnas_tf.run.conductor import Conductor
-from xnas_tf.run.directory import checkpoint_path, model_path, open_directory
+from xnas_tf.run.directory import checkpoint_path, model_path, open_record
 from xnas_tf.run.observer import Observer
 from xnas_tf.strategy import NSGA2
 from xnas_tf.strategy.front import pareto_front
@@ -59,7 +59,7 @@ class Groups:
 
     def run(self, steps=10**9):
         """Makes so many moves, each of a group drawn at random; returns all tasks."""
-        record = open_directory(self.path, self.config, fresh=False)
+        record = open_record(self.path, self.config)
         try:
             algorithm = NSGA2.from_config(self.config, CellSpace(), self.steady)
             conductor = Conductor(self.path, self.config, record, algorithm, Observer())
@@ -85,7 +85,7 @@ class Groups:
 
 
 def candidates(path, config):
-    record = open_directory(path, config, fresh=False)
+    record = open_record(path, config)
     found = record.candidates()
     record.close()
     return found
@@ -141,7 +141,7 @@ def test_a_generational_search_finds_the_same_with_any_number_of_groups(
 
 def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     config = configuration()
-    record = open_directory(tmp_path / "run", config, fresh=False)
+    record = open_record(tmp_path / "run", config)
     conductor = Conductor(
         tmp_path / "run", config, record, NSGA2.from_config(config, CellSpace(), True), Observer()
     )
@@ -189,7 +189,7 @@ def test_at_the_end_the_longest_are_handed_out_first(tmp_path, is_resumed):
 
 def conductor_of(path, config=None, **changes):
     config = config or configuration(**changes)
-    record = open_directory(path, config, fresh=False)
+    record = open_record(path, config)
     return Conductor(path, config, record, NSGA2.from_config(config, CellSpace(), True), Observer())
 
 
@@ -243,7 +243,7 @@ def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
     config = configuration()
     other = NSGA2.from_config(config, CellSpace(), True)
     other.ask()
-    record = open_directory(tmp_path / "run", config, fresh=False)
+    record = open_record(tmp_path / "run", config)
     with pytest.raises(RunError, match="cannot go on: where its record has candidate 1"):
         Conductor(tmp_path / "run", config, record, other, Observer())
 

@@ -16,7 +16,7 @@ from xnas_tf.distributed.client import QueueClient
 from xnas_tf.distributed.queue import QueueServer
 from xnas_tf.errors import RunError
 from xnas_tf.run.conductor import Conductor
-from xnas_tf.run.directory import open_directory
+from xnas_tf.run.directory import open_record
 from xnas_tf.run.observer import Observer
 from xnas_tf.strategy import NSGA2
 
@@ -29,7 +29,7 @@ def serve_with_few_files(path, pipe):
     """A real search that may open few files; sends its address, then how it ended."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
     config = configuration(CANDIDATES)
-    record = open_directory(path, config, fresh=False)
+    record = open_record(path, config)
     algorithm = NSGA2.from_config(config, CellSpace(), steady_state=True)
     conductor = Conductor(path, config, record, algorithm, Observer())
     with QueueServer(conductor) as server:

@@ -34,7 +34,7 @@ def test_what_is_no_size_is_refused(value):
         load_config(overrides=[f"distributed.ranks_per_candidate={value}"])
 
 
-def measured(ranks, seconds):
+def measured(ranks, seconds, limit=64):
     """What 'auto' chooses on ranks that are threads, and what it tried."""
     tried = []
 
@@ -45,7 +45,7 @@ def measured(ranks, seconds):
             is_leader = world.rank % size == 0
             return [99.0] * (count - 1) + [seconds[size]] if is_leader else []
 
-        return measure_size(world, trial)
+        return measure_size(world, trial, limit)
 
     found = on_ranks(ranks, rank)
     assert len(set(found)) == 1  # all ranks agree
@@ -63,6 +63,15 @@ def test_auto_takes_what_yields_most_and_says_why():
 
 def test_auto_goes_down_to_single_ranks_where_that_pays():
     assert measured(4, {4: 1.0, 2: 1.0, 1: 1.1})[0][0] == 1
+
+
+def test_auto_tries_only_groups_that_fit():
+    (size, why), tried = measured(8, {2: 1.0, 1: 9.0}, limit=3)
+    assert size == 2 and tried == [(2, 2), (1, 1)]
+    assert measured(8, {1: 1.0}, limit=1) == (
+        (1, "candidates an hour: 28800 by groups of 1"),
+        [(1, 2)],
+    )
 
 
 def test_one_group_is_all_ranks():

@@ -14,7 +14,7 @@ from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run import horovodrun as starting
 from xnas_tf.run import launch as launching
 from xnas_tf.run.deaths import Death, blame
-from xnas_tf.run.directory import Run, locked, open_directory
+from xnas_tf.run.directory import Run, locked, open_record
 from xnas_tf.run.horovodrun import first_death
 from xnas_tf.run.hosts import Hosts, parse_hosts
 from xnas_tf.run.launch import Launch
@@ -85,7 +85,7 @@ NOW = "2026-01-01T00:00:00.000+00:00"
 def run(tmp_path):
     """A run with candidates in flight on two groups of two ranks, and one that waits."""
     path = tmp_path / "run"
-    record = open_directory(path, load_config(), fresh=False)
+    record = open_record(path, load_config())
     record.set_fact("groups", {"ranks": 4, "size": 2})
     record.save(Candidate(1, "done", {}, state="done", group=1, answer=1))
     for number, group in ((2, 0), (3, 1), (4, -1)):
@@ -204,7 +204,7 @@ def test_hosts_that_boot_are_waited_for_before_a_restart_but_not_at_first(
 
 
 def test_a_search_that_ended_without_result_is_not_tried_again(run, program):
-    record = open_directory(run, load_config(), fresh=False)
+    record = open_record(run, load_config())
     record.set_fact("ended", True)
     record.close()
     starts = program("die(0, 1 if start == 2 else 137)")  # a kill while it finishes is

@@ -7,7 +7,7 @@ from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run import prepare as preparing
-from xnas_tf.run.directory import locked, open_directory
+from xnas_tf.run.directory import locked, open_record
 from xnas_tf.run.job import Job
 from xnas_tf.run.prepare import agreed, prepare
 
@@ -59,7 +59,7 @@ def test_what_is_no_fault_of_the_input_is_none_on_other_ranks_either(failure):
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_launcher_may_try_a_held_run_again_but_a_person_is_told(tmp_path, monkeypatch, ranks):
     config = load_config(overrides=TINY)
-    open_directory(tmp_path / "run", config, fresh=False).close()
+    open_record(tmp_path / "run", config).close()
 
     def work(world):
         Job(tmp_path / "run", config, world).run(fresh=False)

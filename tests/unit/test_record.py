@@ -8,13 +8,13 @@ import pytest
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import InputError, RunError, XnasError
 from xnas_tf.run import directory
 from xnas_tf.run.directory import (
     Run,
+    held_directory,
     locked,
     model_path,
-    open_directory,
     remove_drafts,
     write_whole,
 )
@@ -37,6 +37,11 @@ FULL = Candidate(
     started="s",
     finished="f",
 )
+
+
+def make(path, config, fresh):
+    with held_directory(path, config, fresh):
+        pass
 
 
 def test_a_candidate_comes_back_as_it_was(tmp_path):
@@ -62,7 +67,7 @@ def test_what_is_saved_together_is_there_whole_or_not_at_all(tmp_path):
 
 
 def test_what_kills_left_half_written_is_removed_and_nothing_else(tmp_path):
-    open_directory(tmp_path / "run", Config(), fresh=False).close()
+    make(tmp_path / "run", Config(), fresh=False)
     write_whole(model_path(tmp_path / "run", 1), b"whole")
     for name in (".00002.keras.77", "mine.keras"):
         (tmp_path / "run" / "models" / name).write_bytes(b"half")
@@ -74,7 +79,7 @@ def test_what_kills_left_half_written_is_removed_and_nothing_else(tmp_path):
 
 
 def test_who_looks_for_an_instant_stops_no_search(tmp_path):
-    open_directory(tmp_path / "run", Config(), fresh=False).close()
+    make(tmp_path / "run", Config(), fresh=False)
     release = threading.Timer(0.3, lambda: os.close(handle))
     handle = os.open(tmp_path / "run" / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_EX)
@@ -96,27 +101,26 @@ def test_what_is_no_record_is_refused(tmp_path):
 
 def test_a_run_goes_on_with_its_own_configuration_only(tmp_path):
     path = tmp_path / "run"
-    open_directory(path, Config(), fresh=False).close()
-    open_directory(path, Config(), fresh=False).close()
+    make(path, Config(), fresh=False)
+    make(path, Config(), fresh=False)
     with pytest.raises(InputError, match=r"training.epochs: 3 -> 4"):
-        open_directory(path, load_config(Config(), ["training.epochs=4"]), fresh=False)
+        make(path, load_config(Config(), ["training.epochs=4"]), fresh=False)
     assert Run(path).config == Config()
 
 
 def test_a_run_goes_on_with_other_ranks(tmp_path):
     path = tmp_path / "run"
-    open_directory(path, Config(), fresh=False).close()
+    make(path, Config(), fresh=False)
     other = load_config(Config(), ["distributed.ranks_per_candidate=2"])
-    open_directory(path, other, fresh=False).close()
+    make(path, other, fresh=False)
     assert Run(path).config == other
 
 
 def test_fresh_moves_aside_and_deletes_nothing(tmp_path):
     path = tmp_path / "run"
     for number in range(3):
-        record = open_directory(path, Config(), fresh=True)
-        record.set_fact("number", number)
-        record.close()
+        with held_directory(path, Config(), fresh=True) as record:
+            record.set_fact("number", number)
     kept = {p.name: Run(p).fact("number") for p in tmp_path.iterdir()}
     assert kept == {"run": 2, "run.1": 0, "run.2": 1}
 
@@ -124,14 +128,14 @@ def test_fresh_moves_aside_and_deletes_nothing(tmp_path):
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="is no run"):
-        open_directory(tmp_path, Config(), fresh=False)
+        make(tmp_path, Config(), fresh=False)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(InputError, match="is no directory"):
-        open_directory(tmp_path / "thesis.tex", Config(), fresh=False)
+        make(tmp_path / "thesis.tex", Config(), fresh=False)
     with pytest.raises(InputError, match="is no run"):
         Run(tmp_path)
     with pytest.raises(InputError, match="cannot be written"):
-        open_directory(tmp_path / "thesis.tex" / "run", Config(), fresh=False)
+        make(tmp_path / "thesis.tex" / "run", Config(), fresh=False)
 
 
 @pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, RunError), (errno.EACCES, InputError)])
@@ -141,11 +145,11 @@ def test_a_full_disk_is_no_wrong_input(tmp_path, monkeypatch, number, kind):
 
     monkeypatch.setattr(directory, "write_whole", write)
     with pytest.raises(kind, match=f"cannot be written: .*{os.strerror(number)}"):
-        open_directory(tmp_path / "run", Config(), fresh=False)
+        make(tmp_path / "run", Config(), fresh=False)
 
 
 def test_one_search_at_a_time(tmp_path):
-    open_directory(tmp_path / "run", Config(), fresh=False).close()
+    make(tmp_path / "run", Config(), fresh=False)
     run = Run(tmp_path / "run")
     with locked(run.path):
         assert run.is_searching()
@@ -154,10 +158,31 @@ def test_one_search_at_a_time(tmp_path):
     assert not run.is_searching()
 
 
+def test_a_search_that_is_refused_changes_nothing(tmp_path):
+    path = tmp_path / "run"
+    other = load_config(Config(), ["distributed.ranks_per_candidate=2"])
+    with held_directory(path, Config(), fresh=False) as record:
+        record.save(FULL)
+        for fresh in (False, True):
+            with pytest.raises(XnasError, match="another process"):
+                held_directory(path, other, fresh).__enter__()
+        assert Run(path).config == Config() and Run(path).is_searching()
+    assert not Run(path).is_searching() and [p.name for p in tmp_path.iterdir()] == ["run"]
+    with held_directory(path, other, fresh=False) as record:
+        assert record.candidates() == [FULL]
+    assert Run(path).config == other
+
+
+def test_a_folder_that_cannot_be_written_is_wrong_input(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="cannot be written: permission denied"):
+        held_directory(tmp_path, Config(), fresh=False).__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_candidates_and_missing_models_are_named(tmp_path):
-    record = open_directory(tmp_path / "run", Config(), fresh=False)
-    record.save(FULL)
-    record.close()
+    with held_directory(tmp_path / "run", Config(), fresh=False) as record:
+        record.save(FULL)
     run = Run(tmp_path / "run")
     with pytest.raises(InputError, match="no candidate 9; allowed: 1 to 3"):
         run.candidate(9)

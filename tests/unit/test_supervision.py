@@ -1,5 +1,6 @@
 """What an evaluation tells its surroundings, and what it lets them do."""
 
+import sys
 import time
 
 import keras
@@ -14,6 +15,7 @@ from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.scoring import Scorer
 from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
 from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
@@ -168,6 +170,37 @@ def test_what_keeping_raises_neither(judge, monkeypatch, error):
     judge._model = None
     with pytest.raises(type(error)):
         judge.evaluate(CANDIDATE, keep)
+
+
+def leave(*_, **__):
+    sys.exit("bye")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(SearchSpace, "build"), (Step, "__call__"), (Scorer, "score")]
+)
+def test_sys_exit_in_a_users_code_fails_the_candidate_alone(judge, whole, monkeypatch, owner, name):
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, leave)
+        outcome = judge.evaluate(CANDIDATE)
+    assert outcome.state == "failed" and "SystemExit: bye (test_supervision.py:" in outcome.reason
+    assert judge.evaluate(CANDIDATE).objectives == whole.objectives
+
+
+def test_sys_exit_where_the_model_is_saved_fails_the_candidate(judge):
+    outcome = judge.evaluate(CANDIDATE, leave)
+    assert outcome.state == "failed"
+    assert outcome.reason.startswith("the model cannot be saved: SystemExit: bye")
+
+
+@pytest.mark.parametrize("name", ["build", "infeasible"])
+def test_ctrl_c_is_no_failure_of_the_candidate(judge, monkeypatch, name):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SearchSpace, name, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        judge.evaluate(CANDIDATE)
 
 
 def test_phases_exclude_each_other(monkeypatch):

@@ -1,11 +1,16 @@
 """Signals and hangs, in processes of their own."""
 
+import os
+import pty
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 
 import pytest
+
+from xnas_tf.run.watch import _has_no_reader
 
 HEAD = """
 import os, sys, time
@@ -69,18 +74,66 @@ def test_a_second_ctrl_c_ends_at_once():
 
 def test_a_hang_is_told_of_and_ends_the_process_while_steps_do_not():
     process = start("""
-        with Watch(1.5) as watching:
+        class Clock:  # the machine's load does not change it
+            now = 0.0
+            def monotonic(self): return self.now
+        watch.time = clock = Clock()
+        with Watch(60) as watching:
             with watching.over(lambda: say("never")):
                 for _ in range(20):
-                    time.sleep(0.1)
+                    clock.now += 50
+                    time.sleep(0.05)
                     watching.beat()
-            time.sleep(2)  # nothing is evaluated
+            clock.now += 100  # nothing is evaluated
+            time.sleep(0.5)
             say("fine so far")
             with watching.over(lambda: say("it hung")):
+                clock.now += 61
                 while True: time.sleep(0.01)
     """)
     out = process.communicate(timeout=30)[0]
     assert out == "fine so far\nit hung\n" and process.returncode == 1
+
+
+def test_what_hung_is_told_of_even_if_it_ends_at_this_moment():
+    process = start("""
+        class Ending(Watch):  # ends the evaluation as soon as the watch has looked at it
+            @property
+            def _on_hang(self):
+                on_hang, self.kept = self.kept, None
+                return on_hang
+            @_on_hang.setter
+            def _on_hang(self, on_hang): self.kept = on_hang
+        with Ending(0) as watching, watching.over(lambda: say("it hung")):
+            while True: time.sleep(0.01)
+    """)
+    assert process.communicate(timeout=20)[0] == "it hung\n" and process.returncode == 1
+
+
+def pipe():
+    reader, writer = os.pipe()
+    return open(reader), open(writer, "w")
+
+
+def terminal():
+    reader, writer = pty.openpty()
+    return open(reader), open(writer, "w")
+
+
+@pytest.mark.parametrize("pair", [pipe, socket.socketpair, terminal])
+def test_a_stream_has_a_reader_until_that_is_closed(pair):
+    reader, writer = pair()
+    with writer:
+        with reader:
+            assert not _has_no_reader(writer)
+        assert _has_no_reader(writer)
+
+
+def test_what_needs_no_reader_does_not_lack_one(tmp_path):
+    for path in (tmp_path / "log", os.devnull):
+        with open(path, "w") as stream:
+            assert not _has_no_reader(stream)
+    assert not _has_no_reader(stream) and not _has_no_reader(None)  # closed, none at all
 
 
 def test_afterwards_signals_are_as_before():

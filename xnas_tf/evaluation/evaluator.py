@@ -31,6 +31,9 @@ from xnas_tf.spaces.space import SearchSpace
 from xnas_tf.tracing import forgotten_custom_gradients
 
 Keep = Callable[[Outcome, keras.Model], None]
+_FAILURES = (Exception, SystemExit)
+"""What a user's code may raise that is a failure of its candidate: ``sys.exit()`` in it must not
+end the search either."""
 
 
 class Evaluator:
@@ -89,7 +92,7 @@ class Evaluator:
             raise escaped.error from None
         except Interrupted:
             raise
-        except Exception as error:  # a failed candidate must not end the search
+        except _FAILURES as error:  # a failed candidate must not end the search
             if self._ranks.size > 1 and _is_of_horovod(error):
                 raise RunError(f"another rank died: {describe(error)}") from error
             reason = str(error) if isinstance(error, XnasError) else describe(error)
@@ -110,7 +113,7 @@ class Evaluator:
             keep(outcome, self._model)
         except (OSError, RunError, Interrupted):  # of the disk, rank 0 or the user
             raise
-        except Exception as error:  # a user's layers may raise anything at all
+        except _FAILURES as error:  # of a user's layers
             return outcome.failed(f"the model cannot be saved: {describe(error)}")
         return outcome
 
@@ -139,7 +142,7 @@ class Evaluator:
         failure = model = None
         try:
             model = self._space.build(candidate.hyperparameters)
-        except Exception as error:  # a user's code may raise anything at all
+        except _FAILURES as error:
             failure = describe(error)
         (failed,) = self._communicator.sum(np.array(failure is not None, np.int64))
         if failed:
@@ -196,7 +199,7 @@ class Evaluator:
         keras.backend.clear_session()
 
 
-def _is_of_horovod(error: Exception) -> bool:
+def _is_of_horovod(error: BaseException) -> bool:
     """Whether a collective operation failed; being out of memory in one is another matter.
 
     Its messages and the names of its operations have a capital letter, the paths of files that

@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -127,8 +127,10 @@ def checkpoint_path(run: Path, candidate: int) -> Path:
     return run / "checkpoints" / f"{candidate:05d}.npz"
 
 
-def open_directory(path: Path, config: Config, fresh: bool) -> Record:
-    """Makes a run directory, or opens one to go on with.
+@contextmanager
+def held_directory(path: Path, config: Config, fresh: bool) -> Iterator[Record]:
+    """Makes a run directory, or opens one to go on with, and holds it: see ``locked``. Nothing
+    in it is changed before it is held.
 
     Args:
         path: The run directory.
@@ -139,24 +141,24 @@ def open_directory(path: Path, config: Config, fresh: bool) -> Record:
     Raises:
         InputError: If the directory holds something else, or a run of another configuration,
             or is no place to write to.
-        HeldError: If it is to be moved aside while another process holds it.
+        HeldError: If another process holds it.
         RunError: If it cannot be written, as on a full disk.
     """
-    try:
-        if fresh and path.is_dir():
-            with locked(path):
-                path.rename(_free_name(path))
-        if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
-            raise InputError(f"{path} exists and is no run; nothing was changed there")
+    _make_directory(path, fresh)
+    with locked(path), closing(open_record(path, config)) as record:
+        yield record
+
+
+def open_record(path: Path, config: Config) -> Record:
+    """The record in a run directory that is held, made where there is none; see
+    ``held_directory``."""
+    with _writing(path):
         path.mkdir(parents=True, exist_ok=True)
         if (path / CONFIG).is_file():
             _use_config(path, config)
         else:
             write_whole(path / CONFIG, dump_config(config).encode())
         (path / "models").mkdir(exist_ok=True)
-    except OSError as error:
-        kind = RunError if error.errno in PASSING else InputError
-        raise kind(f"run directory {path} cannot be written: {error}") from error
     return Record(path / RECORD, create=True)
 
 
@@ -205,6 +207,27 @@ def remove_drafts(path: Path) -> None:
     for pattern in ("models/.*.keras.*", "checkpoints/.*.npz.*"):
         for draft in path.glob(pattern):
             draft.unlink(missing_ok=True)
+
+
+def _make_directory(path: Path, fresh: bool) -> None:
+    with _writing(path):
+        if fresh and path.is_dir():
+            with locked(path):
+                path.rename(_free_name(path))
+        if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
+            raise InputError(f"{path} exists and is no run; nothing was changed there")
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError("permission denied, or the file system is read-only")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kind = RunError if error.errno in PASSING else InputError
+        raise kind(f"run directory {path} cannot be written: {error}") from error
 
 
 def _visible(path: Path) -> list[Path]:

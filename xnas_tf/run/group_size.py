@@ -26,16 +26,21 @@ def wanted_size(wanted: int | str, ranks: int) -> int | None:
     return size
 
 
-def measure_size(world: Communicator, trial: Trial) -> tuple[int, str]:
-    """Tries all ranks together, then smaller and smaller groups as long as that yields more.
+def measure_size(world: Communicator, trial: Trial, limit: int) -> tuple[int, str]:
+    """Tries the largest groups, then smaller and smaller ones as long as that yields more.
 
     What is tried are the first candidates of the search; their values count.
+
+    Args:
+        world: All ranks.
+        trial: Tries a size.
+        limit: Ranks that a group may have at most.
 
     Returns:
         The size of the groups that trained most candidates an hour, and why it was chosen.
     """
     rates: dict[int, float] = {}
-    for size in reversed(divisors(world.size)):
+    for size in (size for size in reversed(divisors(world.size)) if size <= limit):
         # The first training of all also warms up TensorFlow, and is not counted.
         seconds = trial(size, 1 if rates else 2)
         mine = 3600 / seconds[-1] if seconds else 0.0

@@ -40,7 +40,9 @@ class Job:
         with ExitStack() as stack:
             lead = agreed(lambda: self._take_lead(stack, fresh), world)
             stall = 60 * config.distributed.stall_minutes
-            with Watch(stall, has_launcher=world.size > 1) as self._watch:
+            # horovodrun may start a single rank too, even on another host.
+            has_launcher = world.size > 1 or "HOROVOD_RANK" in os.environ
+            with Watch(stall, has_launcher) as self._watch:
                 self._work(lead, size)
             if lead:
                 lead.finish()
@@ -89,7 +91,10 @@ class Job:
             worker.gather(f"trial of groups of {size}", self._world.size)
             return seconds if worker.group.leads else []
 
-        size, why = measure_size(self._world, trial)
+        # Each rank needs at least one image of every batch and of both parts.
+        batch, data = self._config.training.batch_size, self._dataset
+        limit = min(batch, len(data.train), len(data.validation))
+        size, why = measure_size(self._world, trial, limit)
         if lead:
             lead.note_size(size, why)
         return size

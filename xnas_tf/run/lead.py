@@ -14,7 +14,7 @@ from xnas_tf.distributed.address import queue_host
 from xnas_tf.distributed.queue import QueueServer
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.conductor import Conductor
-from xnas_tf.run.directory import locked, open_directory, remove_drafts
+from xnas_tf.run.directory import held_directory, remove_drafts
 from xnas_tf.run.finish import finish
 from xnas_tf.run.observer import Spectators
 from xnas_tf.run.progress import Progress
@@ -57,22 +57,18 @@ class Lead:
             InputError: If it is no place for this run.
             HeldError: If another search holds it.
         """
-        self._record = open_directory(self._path, self._config, fresh)
-        try:
-            with locked(self._path), Progress(self._config, self._path) as self._progress:
-                remove_drafts(self._path)
-                self._board = TensorBoard(
-                    self._path / "tensorboard", self._config, self._space.variables
-                )
-                self._record.set_fact("dataset", self._dataset.facts)
-                observers = Spectators(self._progress, self._board)
-                algorithm = NSGA2.from_config(self._config, self._space, self._is_steady_state())
-                self.conductor = Conductor(
-                    self._path, self._config, self._record, algorithm, observers
-                )
-                yield self
-        finally:
-            self._record.close()
+        path, config = self._path, self._config
+        with (
+            held_directory(path, config, fresh) as self._record,
+            Progress(config, path) as self._progress,
+        ):
+            remove_drafts(path)
+            self._board = TensorBoard(path / "tensorboard", config, self._space.variables)
+            self._record.set_fact("dataset", self._dataset.facts)
+            observers = Spectators(self._progress, self._board)
+            algorithm = NSGA2.from_config(config, self._space, self._is_steady_state())
+            self.conductor = Conductor(path, config, self._record, algorithm, observers)
+            yield self
 
     @contextmanager
     def serving(self, watch: Watch) -> Iterator[dict[str, Any]]:

@@ -113,8 +113,9 @@ class Watch:
             now = time.monotonic()
             if self.stopping and now > self._deadline:
                 os._exit(self.stopping)
-            if self._on_hang and now - self._last > self.stall_seconds:
-                self._give_up()
+            on_hang = self._on_hang  # the main thread may end the evaluation at any moment
+            if on_hang and now - self._last > self.stall_seconds:
+                _give_up(on_hang)
 
     def _is_orphan(self) -> bool:
         if self._parent is None:
@@ -127,23 +128,25 @@ class Watch:
         if number in SIGNALS:
             self.stop(128 + number)
 
-    def _give_up(self) -> None:
-        # In a thread of its own: what it tells may be waiting for the main thread.
-        telling = threading.Thread(target=self._on_hang, daemon=True)
-        telling.start()
-        telling.join(GRACE)
-        sys.stderr.flush()
-        os._exit(1)
+
+def _give_up(on_hang: Callable[[], None]) -> None:
+    # In a thread of its own: what it tells may be waiting for the main thread.
+    telling = threading.Thread(target=on_hang, daemon=True)
+    telling.start()
+    telling.join(GRACE)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _has_no_reader(stream: TextIO | None) -> bool:
-    """Whether a stream is a pipe that nobody reads any more."""
+    """Whether a stream is a pipe, socket or terminal that nobody reads any more."""
     poll = select.poll()
     try:
         poll.register(stream.fileno(), 0)
     except (AttributeError, OSError, ValueError):
         return False
-    return any(events & select.POLLERR for _, events in poll.poll(0))
+    # A pipe without a reader shows POLLERR, a socket POLLHUP, a pseudo-terminal both (measured).
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _nothing(*_: object) -> None:
