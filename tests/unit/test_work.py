@@ -178,6 +178,23 @@ def test_a_leader_leaves_when_rank_0_was_told_to():
     assert source.meetings == [("leave", 3)] and working.watch.stopping == 143
 
 
+def test_a_leader_saves_before_it_leaves_with_rank_0():
+    def act(candidate, keep, supervisor):
+        assert not supervisor.wants_checkpoint()
+        source.code = 143
+        working._asked = -9.0  # a second has passed
+        assert supervisor.wants_checkpoint()
+        supervisor.keep_checkpoint(b"half")
+        supervisor.beat()
+        pytest.fail("it went on")
+
+    source = Source(task(1), task(2))
+    working = worker(source, Evaluator(act), minutes=60)
+    with pytest.raises(Interrupted):
+        working.run()
+    assert source.checkpoints == {1: b"half"}
+
+
 def test_a_signal_lets_a_member_go_on_until_its_leader_is_gone():
     working = worker(Source(), None, ranks=Member())
     working.watch.stopping = 143

@@ -183,7 +183,11 @@ class _Supervisor(Unsupervised):
             raise watch.interruption()
 
     def wants_checkpoint(self) -> bool:
-        """Whether it is time to save, or the last moment for it."""
+        """Whether it is time to save, or the last moment for it.
+
+        Asked just before a beat, which ends it where rank 0 leaves: that is heard here already.
+        """
+        self._worker.heed()
         late = time.monotonic() - self._saved > self._worker.checkpoint_minutes * 60
         return late or bool(self._worker.watch.stopping)
 
