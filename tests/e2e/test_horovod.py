@@ -1,14 +1,16 @@
 """A real horovodrun with two ranks."""
 
 import json
-import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import BIN, environment, tiny, xnas
+from tests.e2e.test_durability import done as finished_in
+from tests.e2e.test_durability import start, wait_for
 
 pytestmark = pytest.mark.skipif(
     not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
@@ -18,11 +20,33 @@ PLAIN = """
 import keras
 def build(hp):
     inputs = keras.Input((8, 8, 1))
-    x = keras.layers.Conv2D(hp.Int("filters", 4, 9), 3, activation="relu")(inputs)
+    x = keras.layers.Conv2D(hp.Int("filters", 4, 19), 3, activation="relu")(inputs)
     x = keras.layers.Flatten()(x)
     return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
 """
+"""A space without BatchNorm, where two ranks give the values of one."""
+IN_PLAIN = tiny("space={hypermodel: 'plain:build'}")
 
+TOGETHER = """
+import time
+from pathlib import Path
+import horovod.tensorflow as hvd
+import xnas_tf.evaluation.training as training
+
+batches, begun = training.training_batches, Path("begun")
+
+def together(*args, **kwargs):
+    begun.mkdir(exist_ok=True)
+    (begun / str(hvd.rank())).touch()
+    end = time.monotonic() + 120
+    while len(list(begun.iterdir())) < hvd.size() and time.monotonic() < end:
+        time.sleep(0.05)
+    return batches(*args, **kwargs)
+
+training.training_batches = together
+"""
+"""Added to the space's module: no training begins before every rank has a candidate, so that all
+groups take part, also one that is late."""
 
 SCORE = """
 import sys
@@ -125,32 +149,59 @@ def test_two_ranks_score_introspectability_as_one_does(tmp_path):
     assert found[1] == pytest.approx(found[0], abs=1e-5)
 
 
-def test_rank_0_alone_writes_the_same_record(finished, tmp_path):
-    done = horovodrun("search", *tiny(), "--run-dir", tmp_path / "two", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The folder and the output of a finished search on one process, in ``PLAIN``."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "plain.py").write_text(PLAIN)
+    return folder, xnas("search", *IN_PLAIN, "--run-dir", "one", cwd=folder)
+
+
+def check_same(run, reference):
+    """The same architectures of the same parents, seeds and values, in the same order."""
+    for one, other in zip(*(xt.load_run(r).candidates() for r in (run, reference)), strict=True):
+        assert one.state == other.state == "done"
+        assert (one.genotype, one.seed, one.parents) == (other.genotype, other.seed, other.parents)
+        assert one.objectives == pytest.approx(other.objectives, rel=1e-4)
+
+
+def test_rank_0_alone_writes_the_same_record(alone):
+    folder, first = alone
+    done = horovodrun("search", *IN_PLAIN, "--run-dir", "two", cwd=folder)
     columns = ["error ↓", "introspectability ↑", "test accuracy", "parents", "genotype"]
-    for text in (finished[1].stdout, done.stdout):
+    for text in (first.stdout, done.stdout):
         assert all(column in text for column in columns)
     # horovodrun marks each line with the rank that printed it
     assert "<stdout>" in done.stdout and "[1]<stdout>" not in done.stdout
     listings = [
-        json.loads(xnas("pareto", run, "--all", "--format", "json", cwd=tmp_path).stdout)
-        for run in (finished[0], tmp_path / "two")
+        json.loads(xnas("pareto", run, "--all", "--format", "json", cwd=folder).stdout)
+        for run in ("one", "two")
     ]
     assert [set(listing["candidates"][0]) for listing in listings][0] == set(
         listings[1]["candidates"][0]
     )
     assert len(listings[1]["candidates"]) == 4
+    check_same(folder / "two", folder / "one")
 
 
-def test_a_run_begun_on_one_process_goes_on_with_two_ranks(finished, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(finished[0], run)
-    before = xt.load_run(run).candidates()
-    horovodrun("search", *tiny(), "--run-dir", run, cwd=tmp_path)
-    assert xt.load_run(run).candidates() == [
-        type(c)(**{**vars(c), "model_path": after.model_path})
-        for c, after in zip(before, xt.load_run(run).candidates(), strict=True)
-    ]
+def test_a_run_begun_on_one_process_goes_on_with_two_ranks(alone):
+    folder, _ = alone
+    run = folder / "cut"
+    process = start("search", *IN_PLAIN, "--run-dir", run, cwd=folder)
+    wait_for(process, "2/4")
+    process.kill()
+    process.wait()
+    before = finished_in(run)
+    assert 2 <= len(before) < 4
+    horovodrun("search", *IN_PLAIN, "--run-dir", run, cwd=folder)
+    after = finished_in(run)
+    for genotype, candidate in before.items():
+        again = after[genotype]
+        assert candidate.metrics.items() <= again.metrics.items()  # the best are tested in the end
+        kept = {"metrics": candidate.metrics, "model_path": candidate.model_path}
+        assert replace(again, **kept) == candidate
+    assert xt.load_run(run).groups() == (1, 2)
+    check_same(run, folder / "one")
 
 
 def test_two_ranks_go_on_from_the_leaders_checkpoint_to_the_same_weights(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import xnas_tf as xt
 from tests.e2e.conftest import BIN, tiny
 from tests.e2e.hosts import two_hosts  # noqa: F401  # a fixture
+from tests.e2e.test_horovod import IN_PLAIN, PLAIN, TOGETHER
 from xnas_tf.errors import InputError
 
 pytestmark = pytest.mark.skipif(
@@ -16,7 +17,9 @@ pytestmark = pytest.mark.skipif(
 
 def test_a_search_on_two_hosts(two_hosts, tmp_path):  # noqa: F811
     """A group on each host: the leader of the second one reaches rank 0's queue."""
-    words = tiny("distributed.ranks_per_candidate=2", "search={candidates: 8, population: 4}")
+    (tmp_path / "plain.py").write_text(PLAIN + TOGETHER)  # nothing in it is infeasible
+    words = [*IN_PLAIN, "--set", "search={candidates: 8, population: 4}"]
+    words += ["--set", "distributed.ranks_per_candidate=2"]
     job = two_hosts.horovodrun(
         *(BIN / "xnas-tf", "search", *words, "--run-dir", tmp_path / "run"), cwd=tmp_path
     )
@@ -26,8 +29,7 @@ def test_a_search_on_two_hosts(two_hosts, tmp_path):  # noqa: F811
     assert "[0]<stdout>" in out
     assert not any(f"[{rank}]<stdout>" in out for rank in (1, 2, 3))
     candidates = xt.load_run(tmp_path / "run").candidates()
-    # Who is free first decides what is proposed; some of it may be infeasible.
-    assert [c.state for c in candidates if c.trained] == ["done"] * 8
+    assert [candidate.state for candidate in candidates] == ["done"] * 8
     assert {candidate.group for candidate in candidates} == {0, 1}
 
 
@@ -49,12 +51,26 @@ def test_when_a_host_loses_power_launch_goes_on_with_the_other(two_hosts, tmp_pa
     assert xt.load_run(run).groups() == (1, 1)
 
 
-def _ended(run):
+def test_a_single_rank_on_another_host_ends_with_its_launcher(two_hosts, tmp_path):  # noqa: F811
+    run = tmp_path / "run"
+    words = ["search", "--run-dir", run]
+    words += tiny("training={epochs: 4000, batch_size: 16}", "objectives=[error, parameters]")
+    job = two_hosts.horovodrun(BIN / "xnas-tf", *map(str, words), cwd=tmp_path, ranks=1)
+    _wait(lambda: _candidates(run), seconds=200)
+    assert two_hosts.processes("hosta", str(run))
+    job.kill()
+    _wait(lambda: not two_hosts.processes("hosta", str(run)), seconds=60)
+
+
+def _candidates(run):
     try:
-        candidates = xt.load_run(run).candidates()
+        return xt.load_run(run).candidates()
     except InputError:  # not there yet, or not whole
-        return {}
-    return {c.genotype: (c.id, c.started) for c in candidates if c.answer}
+        return []
+
+
+def _ended(run):
+    return {c.genotype: (c.id, c.started) for c in _candidates(run) if c.answer}
 
 
 def _wait(done, seconds):
