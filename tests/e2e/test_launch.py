@@ -1,25 +1,17 @@
 """Real kills of real ranks: xnas-tf launch goes on until the search is done."""
 
 import json
-import random
 import signal
-import sqlite3
-import subprocess
 import textwrap
 import time
 
 import numpy as np
-import psutil
 import pytest
 
-from tests.e2e.conftest import BIN, environment, tiny
-from xnas_tf.errors import InputError
-from xnas_tf.run.directory import now
-from xnas_tf.run.record import Record
+from tests.e2e.conftest import tiny
+from tests.e2e.launches import candidates_of, check_whole, needs_horovod, ranks_of
 
-pytestmark = pytest.mark.skipif(
-    not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
-)
+pytestmark = needs_horovod
 
 SABOTEUR = textwrap.dedent("""
     # A user's module that kills its own process where the next line of a list says.
@@ -64,47 +56,6 @@ SABOTEUR = textwrap.dedent("""
 """)
 
 
-def launch(ranks, words, cwd, more=(), **variables):
-    return subprocess.Popen(
-        [str(BIN / "xnas-tf"), "launch", "-np", str(ranks), *more, "--", *map(str, words)],
-        cwd=cwd,
-        env={**environment(), **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def check_whole(run, wanted):
-    """The requested number is there, nothing twice, and the database is sound."""
-    candidates = candidates_of(run)
-    trained = [c for c in candidates if c.trained]
-    assert len(trained) == wanted
-    assert len({c.genotype for c in candidates}) == len(candidates)
-    assert sorted(c.answer for c in candidates) == list(range(1, len(candidates) + 1))
-    check = sqlite3.connect(run / "run.sqlite").execute("PRAGMA integrity_check").fetchone()
-    assert check == ("ok",)
-    return candidates
-
-
-def candidates_of(run):
-    """All candidates, without the configuration: it may name a user's module. None before there
-    is a whole record."""
-    try:
-        record = Record(run / "run.sqlite")
-    except InputError:
-        return []
-    try:
-        return record.candidates()
-    finally:
-        record.close()
-
-
-def finished(run):
-    """What is known for good by now."""
-    return {c.genotype: (c.id, c.started, c.objectives) for c in candidates_of(run) if c.answer}
-
-
 @pytest.mark.parametrize(
     ("size", "plan"),
     [
@@ -112,7 +63,7 @@ def finished(run):
         (2, ["1 train", "1 score", "0 train"]),
     ],
 )
-def test_whoever_dies_whenever_the_search_is_finished(tmp_path, size, plan):
+def test_whoever_dies_whenever_the_search_is_finished(tmp_path, launch, size, plan):
     """Leaders, members and rank 0, in trainings, scores and writes."""
     (tmp_path / "saboteur.py").write_text(SABOTEUR)
     (tmp_path / "plan").write_text("\n".join(plan))
@@ -122,7 +73,7 @@ def test_whoever_dies_whenever_the_search_is_finished(tmp_path, size, plan):
         f"distributed.ranks_per_candidate={size}",
         "search={candidates: 10, population: 3}",
     )
-    process = launch(2, words, tmp_path, SABOTAGE=str(tmp_path / "plan"))
+    process = launch(2, words, SABOTAGE=str(tmp_path / "plan"))
     output = process.communicate(timeout=500)[0]
     assert process.returncode == 0, output
     assert (tmp_path / "plan").read_text() == "", output
@@ -131,71 +82,8 @@ def test_whoever_dies_whenever_the_search_is_finished(tmp_path, size, plan):
     check_whole(tmp_path / "run", 10)
 
 
-def test_kills_at_twenty_random_instants_lose_and_repeat_nothing(tmp_path):
-    run, rng = tmp_path / "run", random.Random(0)
-    words = ["search", "--run-dir", run]
-    words += tiny("distributed.ranks_per_candidate=1", "search={candidates: 60, population: 6}")
-    process = launch(2, words, tmp_path, more=["--restarts", "40"])
-    killed, known, end = 0, {}, time.monotonic() + 1200
-    while killed < 20 and process.poll() is None:
-        assert time.monotonic() < end
-        ranks = wait_for_start(process)
-        begin = now()
-        # In turns while they start, and while they train: a start that is killed again and again
-        # before it has reached anything is rightly given up.
-        if killed % 2 == 0 or wait_until_all_train(process, run, begin):
-            time.sleep(rng.uniform(0, 3))
-        found = finished(run)
-        assert known.items() <= found.items()
-        known = found
-        if ranks and kill(rng.choice(ranks)):
-            killed += 1
-            psutil.wait_procs(ranks, timeout=60)
-    output = process.communicate(timeout=500)[0]
-    assert process.returncode == 0 and killed == 20, output
-    assert known.items() <= finished(run).items()
-    check_whole(run, 60)
-
-
-def wait_for_start(process, count=2):
-    """The ranks of the next start; fewer if the job ends."""
-    while len(ranks := ranks_of(process)) < count and process.poll() is None:
-        time.sleep(0.05)
-    return ranks
-
-
-def wait_until_all_train(process, run, since, groups=2):
-    """Until each group has been handed a candidate since then; whether that came."""
-    while process.poll() is None:
-        if len({c.group for c in candidates_of(run) if c.started >= since}) == groups:
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def ranks_of(process):
-    """The ranks of a launch that run at this moment."""
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-        return [p for p in family if "-m xnas_tf search" in " ".join(p.cmdline()) and is_rank(p)]
-    except psutil.Error:
-        return []
-
-
-def is_rank(process):
-    return "HOROVOD_RANK" in process.environ() and "xnas_tf" in process.cmdline()
-
-
-def kill(process):
-    try:
-        process.kill()
-        return True
-    except psutil.Error:
-        return False
-
-
 TROUBLES = """
-import time
+import os, time
 import horovod.tensorflow as hvd
 import keras, tensorflow as tf
 
@@ -220,14 +108,19 @@ class Trouble(keras.layers.Layer):
             self.kind == "one out of memory" and hvd.rank() % 2 == 1
         ):
             raise MemoryError("a GPU is full")
+        if self.kind == "all exit":
+            os._exit(1)  # as some libraries do; sys.exit in a thread of TensorFlow's is caught
+        if hvd.rank() % 2 == 1 and self.kind == "one exits":
+            os._exit(1)
+        if hvd.rank() % 2 == 1 and self.kind == "one aborts":
+            os.abort()  # as C++ does when an assertion fails
         return x
 
     def compute_output_shape(self, shape):
         return shape
 
 def build(hp):
-    kinds = ["none", "nan", "hang", "all out of memory", "one out of memory"]
-    kind = hp.Choice("kind", kinds)
+    kind = hp.Choice("kind", ["none", *os.environ["TROUBLES"].split(",")])
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
     if kind != "none":
@@ -237,30 +130,51 @@ def build(hp):
 """
 
 
-def test_troubled_candidates_end_as_failed_and_the_rest_completes(tmp_path):
+def test_troubled_candidates_end_as_failed_and_the_rest_completes(tmp_path, launch):
     (tmp_path / "troubles.py").write_text(TROUBLES)
     words = ["search", "--run-dir", "run"]
     words += tiny(
         "space={hypermodel: 'troubles:build'}",
         "search={candidates: 5, population: 5}",
-        "distributed={ranks_per_candidate: 2, stall_minutes: 0.5}",
+        "distributed={ranks_per_candidate: 2, stall_minutes: 1}",
     )
-    process = launch(2, words, tmp_path)
+    process = launch(2, words, TROUBLES="nan,hang,all out of memory,one out of memory")
     output = process.communicate(timeout=500)[0]
     assert process.returncode == 0, output
     found = {c.hyperparameters["kind"]: c for c in check_whole(tmp_path / "run", 5)}
     assert found.pop("none").state == "done"
     assert {c.state for c in found.values()} == {"failed"}
     assert found["nan"].reason == "the loss became nan in epoch 1"
-    assert "it hung: no step for 0.5 minutes" in found["hang"].reason
+    assert "it hung: no step for 1 minutes" in found["hang"].reason
     for kind in ("all out of memory", "one out of memory"):
         assert "a GPU is full" in found[kind].reason
     # Where all ranks fail alike the job goes on, unless they do so more than 5 s apart.
     assert output.count("starting again in") in (2, 3), output
 
 
+@pytest.mark.parametrize("kinds", [["all exit"], ["one exits", "one aborts"]])
+def test_candidates_that_end_processes_end_as_failed_too(tmp_path, launch, kinds):
+    (tmp_path / "troubles.py").write_text(TROUBLES)
+    number = 1 + len(kinds)
+    words = ["search", "--run-dir", "run"]
+    words += tiny(
+        "space={hypermodel: 'troubles:build'}",
+        f"search={{candidates: {number}, population: {number}}}",
+        "distributed.ranks_per_candidate=2",
+    )
+    process = launch(2, words, TROUBLES=",".join(kinds))
+    output = process.communicate(timeout=500)[0]
+    assert process.returncode == 0, output
+    found = {c.hyperparameters["kind"]: c for c in check_whole(tmp_path / "run", number)}
+    assert found.pop("none").state == "done"
+    reason = "a rank of its group died 2 times while it was trained"
+    assert {kind: (c.state, c.reason) for kind, c in found.items()} == {
+        kind: ("failed", reason) for kind in kinds
+    }
+
+
 LONG = tiny(
-    "training={epochs: 400, batch_size: 16, checkpoint_minutes: 60}",
+    "training={epochs: 40000, batch_size: 16, checkpoint_minutes: 60}",
     "objectives=[error, parameters]",
     "search={candidates: 2, population: 2}",
 )
@@ -276,10 +190,10 @@ def progress_of(run, number):
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_sigterm_saves_the_trainings_and_the_next_start_goes_on_from_there(tmp_path, ranks):
+def test_sigterm_saves_the_trainings_and_the_next_start_goes_on_from_there(tmp_path, launch, ranks):
     run = tmp_path / "run"
     words = ["search", *LONG, "--run-dir", str(run), "--set", "distributed.ranks_per_candidate=1"]
-    process = launch(ranks, words, tmp_path)
+    process = launch(ranks, words)
     wait_for_training(process, ranks)
     begin = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -289,7 +203,7 @@ def test_sigterm_saves_the_trainings_and_the_next_start_goes_on_from_there(tmp_p
     assert all(p["epoch"] + p["step"] > 0 for p in saved), output
     assert [c.deaths for c in candidates_of(run)] == [0] * ranks  # nobody is to blame
     # The next start does not begin anew: a checkpoint of its own is further on.
-    process = launch(ranks, words, tmp_path)
+    process = launch(ranks, words)
     wait_for_training(process, ranks)
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=60)[0]
