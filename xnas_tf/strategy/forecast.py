@@ -8,6 +8,8 @@ import numpy as np
 
 from xnas_tf.candidate import Candidate
 
+PENALTIES = 10.0 ** np.arange(-1, 4)
+"""Of the regression's weights; that one is taken which foresees best what it left out."""
 FEWEST = 20
 """Evaluations that must be known to judge by: fewer say little about so many hyperparameters."""
 
@@ -28,11 +30,11 @@ def expected_seconds(wanted: Sequence[Candidate], known: Sequence[Candidate]) ->
         return np.ones(len(wanted))
     # Only at the end of a search with several groups: scikit-learn takes a second to import.
     from sklearn.feature_extraction import DictVectorizer
-    from sklearn.linear_model import Ridge
+    from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(DictVectorizer(), StandardScaler(with_mean=False), Ridge())
+    model = make_pipeline(DictVectorizer(), StandardScaler(with_mean=False), RidgeCV(PENALTIES))
     model.fit([_features(c) for c in done], [np.log(c.seconds_total) for c in done])
     return np.exp(model.predict([_features(c) for c in wanted]))
 
