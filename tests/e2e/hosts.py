@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -79,10 +79,10 @@ class TwoHosts:
         self._jobs: list[subprocess.Popen] = []
         self._write_settings()
 
-    def options(self, slots: int) -> list[str]:
+    def options(self, slots: int, names: Sequence[str] = NAMES) -> list[str]:
         """What horovodrun and ``xnas-tf launch`` must be told for so many ranks a host."""
         return [
-            *("-H", ",".join(f"{name}:{slots}" for name in NAMES)),
+            *("-H", ",".join(f"{name}:{slots}" for name in names)),
             *("--ssh-port", str(PORT), "--ssh-identity-file", str(self.folder / "user_key")),
         ]
 

@@ -6,7 +6,7 @@ import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import BIN, tiny
-from tests.e2e.hosts import two_hosts  # noqa: F401  # a fixture
+from tests.e2e.hosts import INTERFACE, two_hosts  # noqa: F401  # a fixture
 from tests.e2e.test_horovod import IN_PLAIN, PLAIN, TOGETHER
 from xnas_tf.errors import InputError
 
@@ -53,9 +53,11 @@ def test_when_a_host_loses_power_launch_goes_on_with_the_other(two_hosts, tmp_pa
 
 def test_a_single_rank_on_another_host_ends_with_its_launcher(two_hosts, tmp_path):  # noqa: F811
     run = tmp_path / "run"
-    words = ["search", "--run-dir", run]
+    words = ["-np", "1", *two_hosts.options(1, ["hosta"]), "--disable-cache"]
+    # With a single host horovodrun may take lo for the interface that all have (measured).
+    words += ["--network-interface", INTERFACE, BIN / "xnas-tf", "search", "--run-dir", run]
     words += tiny("training={epochs: 4000, batch_size: 16}", "objectives=[error, parameters]")
-    job = two_hosts.horovodrun(BIN / "xnas-tf", *map(str, words), cwd=tmp_path, ranks=1)
+    job = two_hosts.start_job(BIN / "horovodrun", *words, cwd=tmp_path)
     _wait(lambda: _candidates(run), seconds=200)
     assert two_hosts.processes("hosta", str(run))
     job.kill()
