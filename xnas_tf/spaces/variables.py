@@ -88,7 +88,7 @@ def decode(variables: Sequence[Variable], encoded: Sequence[Any]) -> dict[str, A
     """The values of the active variables by name, parents before their dependants."""
     values: dict[str, Any] = {}
     for variable, place in zip(variables, encoded, strict=True):
-        if is_active(variable, values):
+        if not variable.conditions or is_active(variable, values):
             values[variable.name] = variable.decode(place)
     return values
 
