@@ -4,7 +4,7 @@ python benchmarks/forecast.py [RUN] [--candidates 80]
 
 Without a run it searches at random in the quickstart's space first. Each tenth of the candidates
 is foreseen from the other nine (``strategy/forecast.py``): ``foreseen`` is the share of the
-variance of the logarithm of the seconds that this explains, and ``sigma`` the root of that variance.
+variance of the logarithm of the seconds that this explains, ``sigma`` the root of that variance.
 So few candidates say little about so many hyperparameters; ``explained`` is what many would: the
 share of a regression on all of them, adjusted for its degrees of freedom (adjusted R squared). The
 first candidate also warms TensorFlow up and is left out. Ends with one line of JSON.
