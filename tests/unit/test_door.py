@@ -1,6 +1,7 @@
 """Floods of strangers: they take neither the queue nor the record's files."""
 
 import multiprocessing
+import os
 import resource
 import socket
 import threading
@@ -25,8 +26,13 @@ FLOOD = 1500
 CANDIDATES = 40
 
 
-def serve_with_few_files(path, pipe):
+MARGIN = 100
+"""Files that the server could still open at any time."""
+
+
+def serve_with_few_files(path, said, pipe):
     """A real search that may open few files; sends its address, then how it ended."""
+    os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY, 0o600), 2)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
     config = configuration(CANDIDATES)
     record = open_record(path, config)
@@ -79,18 +85,21 @@ def many_files():
 def test_a_flood_of_strangers_leaves_files_for_the_record(tmp_path, many_files):
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
-    arguments = tmp_path / "run", theirs
+    arguments = tmp_path / "run", tmp_path / "said", theirs
     process = context.Process(target=serve_with_few_files, args=arguments, daemon=True)
     process.start()
     address = mine.recv()
     with flooded(address["port"], FLOOD):
-        client = QueueClient(address)
+        client, opened = QueueClient(address), []
         while "over" not in (reply := client.next()):
+            opened.append(len(os.listdir(f"/proc/{process.pid}/fd")))
             client.tell(reply["task"]["id"], outcome_of(reply["task"]))
         client.close()
     mine.send("end")
     assert mine.recv() == (None, True)
     process.join()
+    assert door.FEWEST_STRANGERS < max(opened) < FILES - MARGIN
+    assert (tmp_path / "said").read_text() == ""  # a flood must not fill the log either
 
 
 def test_strangers_are_fewer_where_files_are(monkeypatch):
@@ -99,7 +108,7 @@ def test_strangers_are_fewer_where_files_are(monkeypatch):
     for limit, ranks in ((resource.RLIM_INFINITY, 8), (10**6, 4096)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
         assert door.allowed_strangers(ranks) == door.STRANGERS
-    limit = opened + door.OWN_FILES + 2 * door.AT_ONCE + 100
+    limit = opened + door.OWN_FILES + door.PASSES * door.AT_ONCE + 100
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     assert door.allowed_strangers(8) in range(60, 101)  # files of other tests may have closed
     with pytest.raises(RunError, match=rf"may open {limit} files; 64 ranks need \d+: raise"):

@@ -101,6 +101,15 @@ def test_a_death_is_noted_with_what_the_group_was_training(run):
     assert blame(run, Death(2, 137), "2026-01-02") is None  # it has trained nothing since
 
 
+END = """
+if os.path.exists('{run}/run.sqlite'):
+    e = sqlite3.connect('{run}/run.sqlite')
+    e.execute("INSERT OR REPLACE INTO facts VALUES ('ended', 'true')")
+    e.commit()
+"""
+"""A script that comes to its end has come to the end of the search."""
+
+
 @pytest.fixture
 def program(tmp_path, monkeypatch):
     """A horovodrun that does what a script says; the script knows the number of its start."""
@@ -115,7 +124,7 @@ def program(tmp_path, monkeypatch):
             "def die(rank, code):\n"
             "    print('The first process to do so was:', file=sys.stderr)\n"
             "    print(f'Process name: {rank}\\nExit code: {code}', file=sys.stderr)\n"
-            "    sys.exit(1)\n" + textwrap.dedent(script)
+            "    sys.exit(1)\n" + textwrap.dedent(script) + END.format(run=tmp_path / "run")
         )
         path.chmod(0o755)
         monkeypatch.setattr(starting, "horovodrun", lambda: str(path))
@@ -213,7 +222,7 @@ def test_a_search_that_ended_without_result_is_not_tried_again(run, program):
 
 
 def test_who_lost_its_connection_is_not_blamed(run, program):
-    program(HAND_OUT.format(run=run) + "; die(2, 134) if start == 1 else sys.exit(0)")
+    program(HAND_OUT.format(run=run) + "\nif start == 1: die(2, 134)")
     assert launched(run) == 0
     assert [c.deaths for c in Run(run).candidates()] == [0, 0, 0, 0]
 
@@ -250,6 +259,14 @@ def test_a_candidate_that_ends_its_process_ends_as_failed(run, program, death):
         (0, "running"),
     ]
     assert sum("while candidate 3 was trained" in text for text in said) == 2
+
+
+def test_who_leaves_as_if_it_were_done_is_started_again(run, program):
+    starts = program(with_resume(run, "if start < 3: os._exit(0)"))
+    said = []
+    assert launched(run, said=said, command=["search"]) == 0
+    assert len(starts.read_text().splitlines()) == 3
+    assert sum("the job ended; starting again" in text for text in said) == 2
 
 
 def test_a_broken_network_does_not_fail_one_candidate_after_the_other(run, program):

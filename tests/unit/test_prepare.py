@@ -1,5 +1,7 @@
 """What all ranks check together before the first candidate."""
 
+import sys
+
 import pytest
 
 from tests.conftest import on_ranks
@@ -106,3 +108,9 @@ def test_too_few_images_for_a_group_are_refused():
     config = load_config(overrides=[*TINY, "training.batch_size=1"])
     said = failures(2, lambda world: prepare(config, world, 2))
     assert all("in groups of 2 ranks training.batch_size (1)" in text for text in said)
+
+
+def test_a_module_that_ends_its_process_is_wrong_input():
+    """Else the search would end as if it were done."""
+    with pytest.raises(InputError, match=r"calls sys.exit\(0\) when it is loaded"):
+        agreed(lambda: sys.exit(0), SingleProcess())

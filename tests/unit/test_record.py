@@ -188,3 +188,27 @@ def test_unknown_candidates_and_missing_models_are_named(tmp_path):
         run.candidate(9)
     with pytest.raises(InputError, match="candidate 3 .done. has no kept model"):
         run.candidate(3).load_model()
+
+
+def test_a_lock_goes_with_the_directory_that_is_moved_aside(tmp_path):
+    """Who waits for a run that --fresh moves aside must not share the new one."""
+    path = tmp_path / "run"
+    make(path, Config(), fresh=False)
+    waiting, inside = threading.Event(), []
+
+    def wait():
+        waiting.set()
+        with locked(path, patience=60):
+            inside.append(os.stat(path / ".lock").st_ino)
+
+    waiter = threading.Thread(target=wait)
+    with locked(path):
+        waiter.start()
+        waiting.wait()
+        path.rename(tmp_path / "run.1")
+        path.mkdir()
+        with locked(path):
+            os.close(os.open(tmp_path / "run.1" / ".lock", os.O_RDWR))
+            assert inside == []
+    waiter.join()
+    assert inside == [os.stat(path / ".lock").st_ino]

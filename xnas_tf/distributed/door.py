@@ -20,9 +20,12 @@ STRANGERS = 1024
 up on."""
 FEWEST_STRANGERS = 16
 """With fewer, ranks that come at the same time would hang up on each other too often."""
-AT_ONCE = 64
+AT_ONCE = 16
 """Connections accepted before those that came earlier are looked at: asyncio takes as many as
 it finds, up to the backlog, and each is an open file before anybody can be hung up on."""
+PASSES = 8
+"""Times that so many may be accepted before the file of who is hung up on is closed: asyncio needs
+some six passes of its loop from the one to the other."""
 BACKLOG = 4096
 """Connections that the system keeps in line meanwhile: all ranks come at once."""
 OWN_FILES = 256
@@ -43,7 +46,7 @@ class Door:
     def __init__(self, key: bytes, ranks: int) -> None:
         self._key = key
         self._limit = allowed_strangers(ranks)
-        self._strangers: dict[asyncio.Task, None] = {}
+        self._strangers: dict[asyncio.StreamWriter, None] = {}
 
     async def welcome(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -61,13 +64,15 @@ class Door:
         if len(self._strangers) >= self._limit:
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
-            oldest.cancel()
-        conversation = asyncio.current_task()
-        self._strangers[conversation] = None
+            oldest.transport.abort()
+        self._strangers[writer] = None
         try:
-            return await asyncio.wait_for(self._greet(reader, writer), PATIENCE)
+            known = await asyncio.wait_for(self._greet(reader, writer), PATIENCE)
         finally:
-            self._strangers.pop(conversation, None)
+            self._strangers.pop(writer, None)
+        if writer.transport.is_closing():  # it proved it in the moment in which it was hung up on
+            raise ConnectionError("hung up on")
+        return known
 
     async def _greet(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -111,7 +116,7 @@ def allowed_strangers(ranks: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     # A rank holds a connection to the queue, and one for Horovod in its group.
-    taken = psutil.Process().num_fds() + 2 * ranks + OWN_FILES + 2 * AT_ONCE
+    taken = psutil.Process().num_fds() + 2 * ranks + OWN_FILES + PASSES * AT_ONCE
     if limit != resource.RLIM_INFINITY and limit - taken < FEWEST_STRANGERS:
         raise RunError(
             f"rank 0 may open {limit} files; {ranks} ranks need {taken + FEWEST_STRANGERS}: "

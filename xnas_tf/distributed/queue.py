@@ -65,6 +65,7 @@ class _Request:
     deadline: float
 
 
+_GONE = (OSError, EOFError, TimeoutError, asyncio.TimeoutError, ValueError)
 Reply = tuple[_Request, dict[str, Any], bytes]
 
 
@@ -158,7 +159,7 @@ class QueueServer:
                 await writer.drain()
                 content = await receive(seal, reader)
             await self._answer({"do": "left", "rank": rank}, b"")
-        except (OSError, EOFError, TimeoutError, asyncio.TimeoutError, ValueError):
+        except (*_GONE, asyncio.CancelledError):  # the latter at the end, which asyncio would log
             # Gone, or not who it should be: then nothing was looked at.
             if rank is not None and not self._is_hanging_up:
                 await self._answer({"do": "lost", "rank": rank}, b"")

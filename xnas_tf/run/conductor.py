@@ -32,8 +32,8 @@ AHEAD = 0.1
 first: these candidates are bred before the last ones are known."""
 AHEAD_OF_A_GROUP = 2
 """Candidates proposed ahead for each group, at most. With one, the last ones are handed out in
-the order of the groups' arrival again (simulated: of 91.6% utilisation at 512 groups with 20
-candidates each, one makes 93.3%, two 97.0%)."""
+the order of the groups' arrival again (simulated, 512 groups with 20 candidates each, half of the
+lengths' variance foreseen: of 91.6% utilisation one makes 93.8%, two 95.6%)."""
 
 
 class Conductor:
@@ -87,7 +87,7 @@ class Conductor:
 
     def next(self, group: int = 0) -> dict[str, Any] | None:
         """A task for a group; None while, or because, there is none."""
-        if not self._is_ending and self._left <= self._ahead:
+        if self._ahead and self._left <= self._ahead and not self._is_ending:
             self._prepare_end()
         if not self._line and not self._propose():
             return None

@@ -181,25 +181,43 @@ def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
         HeldError: If another process holds it.
         RunError: If that cannot be found out.
     """
+    handle = _lock(path, time.monotonic() + patience)
     try:
-        handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise RunError(f"{path} cannot be locked: {error}") from error
-    try:
-        _lock(handle, time.monotonic() + patience, path)
         yield
     finally:
         os.close(handle)
 
 
-def _lock(handle: int, end: float, path: Path) -> None:
+def _lock(path: Path, end: float) -> int:
+    """The open lock file of a directory, once nobody else holds it."""
     while True:
         try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                raise HeldError(path) from None
+            handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise RunError(f"{path} cannot be locked: {error}") from error
+        if _is_locked(handle) and _is_in(path, handle):
+            return handle
+        os.close(handle)
+        if time.monotonic() > end:
+            raise HeldError(path)
         time.sleep(0.05)
+
+
+def _is_locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+
+
+def _is_in(path: Path, handle: int) -> bool:
+    """Whether a lock is the directory's still: who waited for it may find that the directory was
+    moved aside meanwhile, and that another one is in its place."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path / ".lock"))
+    except FileNotFoundError:
+        return False
 
 
 def remove_drafts(path: Path) -> None:

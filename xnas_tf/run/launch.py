@@ -143,8 +143,8 @@ class Launch:
             folder, begin = self._folder(), now()
             ranks = self._ranks(HOST_SECONDS if attempt else 0.0)
             code, death = self._start(*ranks, command)
-            if code == 0 or (death and death.is_final(self._has_ended())):
-                return death.code if code else 0
+            if self._is_over(code, death):
+                return death.code if death else 0
             if self._folder() != folder:  # the old run was moved aside, or there was none
                 command = [word for word in command if word != "--fresh"]
             self._is_free()
@@ -210,6 +210,12 @@ class Launch:
                 self.say(f"{death} while candidate {candidate.id} was trained")
                 return True
         return False
+
+    def _is_over(self, code: int, death: Death | None) -> bool:
+        """Whether another start is of no use. Code that ends its process with 0 is not done."""
+        if code == 0:
+            return self._has_ended() or not reached(self.run)
+        return death is not None and death.is_final(self._has_ended())
 
     def _has_ended(self) -> bool:
         with suppress(InputError):

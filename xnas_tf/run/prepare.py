@@ -37,6 +37,8 @@ def agreed(work: Callable[[], T], world: Communicator) -> T:
         result = work()
     except Exception as error:  # every rank must reach the sum below
         failure = error
+    except SystemExit as error:  # of a user's module: the search would end as if it were done
+        failure = InputError(f"a user's code calls sys.exit({error.code!r}) when it is loaded")
     kinds = [failure is not None, isinstance(failure, InputError)]
     failed, refused = world.sum(*(np.array(kind, np.int64) for kind in kinds))
     if failed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +43,13 @@ def reached(run: Path) -> Reached | None:
     except InputError:
         return None
     return Reached(
-        sum(c.answer > 0 and c.deaths < DEATHS for c in candidates),
+        sum(c.answer > 0 and not (c.state == "failed" and c.deaths >= DEATHS) for c in candidates),
         sum(c.deaths for c in candidates),
-        frozenset((path.name, path.stat().st_mtime) for path in run.glob("checkpoints/*.npz")),
+        frozenset(_checkpoints(run)),
     )
+
+
+def _checkpoints(run: Path) -> Iterator[tuple[str, float]]:
+    for path in run.glob("checkpoints/*.npz"):
+        with suppress(FileNotFoundError):  # its candidate has just ended
+            yield path.name, path.stat().st_mtime
