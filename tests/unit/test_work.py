@@ -164,34 +164,41 @@ def test_a_signal_makes_a_leader_save_and_leave_with_the_others():
     assert source.told == []
 
 
+def interrupted(act):
+    """A worker whose first evaluation is told to leave, and where it got its work from."""
+    source = Source(task(1), task(2))
+    working = worker(source, None, minutes=60)
+    working.evaluator = Evaluator(lambda *arguments: act(working, *arguments))
+    with pytest.raises(Interrupted):
+        working.run()
+    return working, source
+
+
+def told_to_leave(working):
+    working.source.code = 143
+    working._asked = -9.0  # a second has passed
+
+
 def test_a_leader_leaves_when_rank_0_was_told_to():
-    def act(candidate, keep, supervisor):
-        source.code = 143
-        working._asked = -9.0  # a second has passed
+    def act(working, candidate, keep, supervisor):
+        told_to_leave(working)
         supervisor.beat()
         pytest.fail("it went on")
 
-    source = Source(task(1), task(2))
-    working = worker(source, Evaluator(act), minutes=60)
-    with pytest.raises(Interrupted):
-        working.run()
+    working, source = interrupted(act)
     assert source.meetings == [("leave", 3)] and working.watch.stopping == 143
 
 
 def test_a_leader_saves_before_it_leaves_with_rank_0():
-    def act(candidate, keep, supervisor):
+    def act(working, candidate, keep, supervisor):
         assert not supervisor.wants_checkpoint()
-        source.code = 143
-        working._asked = -9.0  # a second has passed
+        told_to_leave(working)
         assert supervisor.wants_checkpoint()
         supervisor.keep_checkpoint(b"half")
         supervisor.beat()
         pytest.fail("it went on")
 
-    source = Source(task(1), task(2))
-    working = worker(source, Evaluator(act), minutes=60)
-    with pytest.raises(Interrupted):
-        working.run()
+    _, source = interrupted(act)
     assert source.checkpoints == {1: b"half"}
 
 
