@@ -29,6 +29,7 @@ setup(
         "tf-explain>=0.3.1,<0.4",
         "opencv-python-headless>=4.5,<5",
         "platypus-opt>=1.4.1,<1.5",
+        "moocore>=0.3,<0.4",
         "pydantic>=2.7,<3",
         "PyYAML>=6",
         "click>=8.1",

@@ -50,6 +50,12 @@ def test_reference_is_up_to_date():
         ("constraints.params='<= 1'", "unknown objective 'params'"),
         ("dataset.validation=0.9", "leave nothing to train on"),
         ("training.learning_rate=.nan", "training.learning_rate: given nan"),
+        (
+            "search.reference={eror: 1, introspectability: 0}",
+            "search.reference: unknown objective 'eror' (did you mean 'error'?",
+        ),
+        ("search.epsilons={error: 1}", "search.epsilons: no value for objective 'introspect"),
+        ("search.epsilons={error: 0, introspectability: 1}", "search.epsilons: given 0 for error"),
         ("epochs", "--set 'epochs' is not of the form key=value"),
         ("training.epochs.more=1", "'epochs' has no keys of its own"),
         ("training=[", "not valid YAML"),

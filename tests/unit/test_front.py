@@ -1,17 +1,19 @@
 import itertools
 
 import numpy as np
+import platypus
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
+from xnas_tf.strategy.front import Front, HypervolumeMeter, costs, pareto_front
 
 TWO = load_config(overrides=["objectives=[error, introspectability]"])
 THREE = load_config(overrides=["objectives=[error, introspectability, parameters]"])
 ONE = load_config(overrides=["objectives=[error]"])
+FIVE = load_config(overrides=["objectives=[error, introspectability, parameters, flops, deletion]"])
 
 
 def candidates(config, rows, **extra):
@@ -71,3 +73,98 @@ def test_hypervolume_grows_beyond_the_first_generation():
     meter = HypervolumeMeter(first + later, TWO)
     assert meter(later) > 1 > meter(first) >= 0
     assert HypervolumeMeter([], TWO)([]) == 0
+
+
+def with_search(config, **values):
+    """A configuration in which every objective has the values of these keys of ``search``."""
+    names = [objective.name for objective in config.objectives]
+    given = [
+        f"search.{key}={{{', '.join(f'{n}: {v}' for n in names)}}}" for key, v in values.items()
+    ]
+    return load_config(config, given)
+
+
+@given(st.lists(st.tuples(grid, grid), min_size=2, max_size=9))
+def test_hypervolume_is_the_same_whichever_way_its_unit_became_known(rows):
+    everyone = candidates(TWO, rows)
+    meter = HypervolumeMeter([], TWO)
+    assert all(meter.heed(candidate) for candidate in everyone)
+    assert not meter.heed(candidates(TWO, [(99.0, -99.0)], generation=1)[0])
+    front = pareto_front(everyone, TWO)
+    assert meter(front) == HypervolumeMeter(reversed(everyone), TWO)(front)
+
+
+@pytest.mark.parametrize("config", [ONE, TWO, THREE], ids=["1", "2", "3"])
+@given(data=st.data(), reference=st.integers(-4, 7))
+def test_hypervolume_against_a_reference_counts_boxes_that_are_better_than_it(
+    config, data, reference
+):
+    """On whole numbers, and in units of the reference; generation 0 does not matter."""
+    rows = data.draw(st.lists(st.tuples(*[grid] * len(config.objectives)), max_size=7))
+    config = with_search(config, reference=reference)
+    everyone = candidates(config, rows)
+    signs = np.array([objective.sign for objective in config.objectives])
+    values, worst = costs(everyone, config), reference * signs
+    boxes = itertools.product(*(np.arange(-7, w) for w in worst))
+    count = sum(any((value <= np.array(box)).all() for value in values) for box in boxes)
+    measured = HypervolumeMeter(everyone[:1], config)(pareto_front(everyone, config))
+    assert measured == pytest.approx(count / (abs(reference) or 1) ** len(signs))
+
+
+fine = st.integers(0, 30).map(lambda number: number / 10)
+
+
+@pytest.mark.parametrize("config", [TWO, THREE, FIVE], ids=["2", "3", "5"])
+@given(data=st.data())
+def test_the_epsilon_front_is_the_best_of_each_box_that_none_dominates(config, data):
+    """By its definition, at once, and whatever the order in which candidates come."""
+    rows = data.draw(st.lists(st.tuples(*[fine] * len(config.objectives)), max_size=12))
+    config = with_search(config, epsilons=0.75)
+    everyone = candidates(config, rows)
+    places = dict(zip([c.id for c in everyone], costs(everyone, config), strict=True))
+    boxes = {number: np.floor(place / 0.75) for number, place in places.items()}
+    best = {}
+    for number, place in places.items():
+        order = (((place / 0.75 - boxes[number]) ** 2).sum(), *place, number)
+        best[tuple(boxes[number])] = min(order, best.get(tuple(boxes[number]), order))
+    expected = {
+        int(order[-1])
+        for box, order in best.items()
+        if not any(other != box and np.less_equal(other, box).all() for other in best)
+    }
+    shuffled = data.draw(st.permutations(everyone))
+    assert {c.id for c in pareto_front(shuffled, config)} == expected
+    assert expected <= {
+        c.id for c in pareto_front(everyone, load_config(config, ["search.epsilons={}"]))
+    }
+
+
+@given(st.lists(st.tuples(fine, fine, fine), max_size=12), st.data())
+def test_who_is_on_the_epsilon_front_in_the_end_was_wanted_all_along(rows, data):
+    """So that its model was kept, whatever else was known when it ended."""
+    config = with_search(THREE, epsilons=0.5)
+    everyone = candidates(config, rows)
+    for candidate in pareto_front(everyone, config):
+        others = [c for c in everyone if c is not candidate]
+        front = Front(config)
+        for known in data.draw(
+            st.lists(st.sampled_from(others), unique_by=id) if others else st.just([])
+        ):
+            front.add(known)
+        assert front.wants(candidate) and front.add(candidate) and candidate in front.candidates
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 3)), max_size=12))
+def test_the_epsilon_front_has_the_boxes_of_platypus(rows):
+    """Which of a box Platypus keeps depends on the order where distances are equal."""
+    config = with_search(TWO, epsilons=0.5)
+    everyone = candidates(config, rows)
+    problem = platypus.Problem(0, 2)
+    archive = platypus.EpsilonBoxArchive([0.5, 0.5])
+    for row in costs(everyone, config):
+        solution = platypus.Solution(problem)
+        solution.objectives[:] = row.tolist()
+        archive.add(solution)
+    theirs = {tuple(np.floor(np.array(s.objectives[:]) / 0.5)) for s in archive}
+    ours = [tuple(box) for box in np.floor(costs(pareto_front(everyone, config), config) / 0.5)]
+    assert len(ours) == len(theirs) and set(ours) == theirs

@@ -12,13 +12,14 @@ from pydantic import (
     PositiveInt,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from xnas_tf.config.constraints import Constraint
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives import OBJECTIVES
 from xnas_tf.objectives.base import Objective
 from xnas_tf.spaces import SPACES
@@ -111,7 +112,25 @@ class SearchConfig(Section):
         "`generational`: the next generation waits for the whole of this one, and is "
         "reproducible; steady state with more than one group if not given",
     )
+    reference: dict[str, float] = Field(
+        {},
+        description="the value of each objective that hypervolume is measured against; the worst "
+        "ones of generation 0 if not given",
+    )
+    epsilons: dict[str, float] = Field(
+        {},
+        description="for each objective the difference that matters: the front keeps one "
+        "candidate a box of that size; all if not given",
+    )
     seed: int = Field(0, ge=0)
+
+    @field_validator("epsilons")
+    @classmethod
+    def _positive(cls, epsilons: dict[str, float]) -> dict[str, float]:
+        for name, epsilon in epsilons.items():
+            if epsilon <= 0:
+                raise ValueError(f"given {epsilon:g} for {name}; allowed: more than 0")
+        return epsilons
 
 
 class DistributedConfig(Section):
@@ -190,6 +209,23 @@ class Config(Section):
         if len(set(names)) < len(names):
             raise ValueError(f"the same objective is given twice: {', '.join(names)}")
         return objectives
+
+    @field_validator("search")
+    @classmethod
+    def _of_all_objectives(cls, search: SearchConfig, info: ValidationInfo) -> SearchConfig:
+        names = [objective.name for objective in info.data.get("objectives", ())]
+        for key in ("reference", "epsilons") if names else ():
+            given = getattr(search, key)
+            wrong = [
+                f"unknown objective {suggest(name, names)}" for name in given if name not in names
+            ]
+            wrong += [f"no value for objective {name!r}" for name in names if name not in given]
+            errors = [{"loc": (key,), "type": "entry", "msg": text} for text in wrong]
+            if given and errors:
+                raise PydanticCustomError(
+                    "nested", "{errors}", {"errors": errors, "model": SearchConfig}
+                )
+        return search
 
     @field_validator("constraints", mode="before")
     @classmethod

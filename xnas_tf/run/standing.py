@@ -19,7 +19,6 @@ class Standing:
     """
 
     def __init__(self, config: Config) -> None:
-        self._config = config
         self.everyone: list[Candidate] = []
         self._front = Front(config)
         self._meter = HypervolumeMeter([], config)
@@ -37,6 +36,10 @@ class Standing:
             self._volume = self._meter(self.front)
         return self._volume
 
+    def measured(self, front: Sequence[Candidate]) -> float:
+        """The hypervolume of an earlier front, in the unit of today."""
+        return self.hypervolume if front is self.front else self._meter(front)
+
     def wants(self, candidate: Candidate) -> bool:
         """Whether a candidate would be on the front."""
         return self._front.wants(candidate)
@@ -44,10 +47,8 @@ class Standing:
     def enter(self, candidate: Candidate) -> None:
         """Takes a candidate in that has ended."""
         self.everyone.append(replace(candidate, history=[], metrics={}, versions={}))
-        if candidate.state == "done" and candidate.generation == 0:
-            # The box that hypervolume is measured in has grown.
-            self._meter, self._volume = HypervolumeMeter(self.everyone, self._config), None
-        if self._front.add(candidate):
+        has_new_unit = self._meter.heed(candidate)
+        if self._front.add(candidate) or has_new_unit:
             self._volume = None
 
     def why_nothing(self) -> str:
