@@ -1,5 +1,6 @@
 """The search without Keras: candidates handed out, answered in any order, killed at any time."""
 
+import time
 from collections import deque
 
 import numpy as np
@@ -53,16 +54,18 @@ class Killed(Exception):
 class Groups:
     """Groups that work at their own pace until the search is over or the process is killed."""
 
-    def __init__(self, path, config, steady_state, count, rng):
+    def __init__(self, path, config, steady_state, count, rng, observer=None, clock=time.monotonic):
         self.path, self.config, self.steady, self.count = path, config, steady_state, count
-        self.rng = rng
+        self.rng, self.observer, self.clock = rng, observer or Observer(), clock
 
     def run(self, steps=10**9):
         """Makes so many moves, each of a group drawn at random; returns all tasks."""
         record = open_record(self.path, self.config)
         try:
             algorithm = NSGA2.from_config(self.config, CellSpace(), self.steady)
-            conductor = Conductor(self.path, self.config, record, algorithm, Observer())
+            conductor = Conductor(
+                self.path, self.config, record, algorithm, self.observer, self.clock
+            )
             conductor.groups = self.count
             self._work(conductor, steps)
             conductor.end()
@@ -147,7 +150,7 @@ def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     )
     slow = conductor.next(0)
     for _ in range(200):
-        if conductor._trained < 29:
+        if conductor._limits.trained < 29:
             task = conductor.next(1)
             assert task is not None
             conductor.tell(task["id"], outcome_of(task))
@@ -187,10 +190,10 @@ def test_at_the_end_the_longest_are_handed_out_first(tmp_path, is_resumed):
     assert conductor._left == 0 and not conductor.is_over
 
 
-def conductor_of(path, config=None, **changes):
-    config = config or configuration(**changes)
-    record = open_record(path, config)
-    return Conductor(path, config, record, NSGA2.from_config(config, CellSpace(), True), Observer())
+def conductor_of(path, config=None, observer=None, clock=time.monotonic):
+    config = config or configuration()
+    record, algorithm = open_record(path, config), NSGA2.from_config(config, CellSpace(), True)
+    return Conductor(path, config, record, algorithm, observer or Observer(), clock)
 
 
 def test_only_the_first_outcome_of_a_candidate_counts(tmp_path):

@@ -56,6 +56,7 @@ def test_reference_is_up_to_date():
         ),
         ("search.epsilons={error: 1}", "search.epsilons: no value for objective 'introspect"),
         ("search.epsilons={error: 0, introspectability: 1}", "search.epsilons: given 0 for error"),
+        ("search.hours=0", "search.hours: given 0"),
         ("epochs", "--set 'epochs' is not of the form key=value"),
         ("training.epochs.more=1", "'epochs' has no keys of its own"),
         ("training=[", "not valid YAML"),

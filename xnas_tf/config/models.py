@@ -101,6 +101,17 @@ class SearchConfig(Section):
     """What NSGA-II does."""
 
     candidates: int = Field(16, ge=1, description="trainings; infeasible candidates don't count")
+    hours: float | None = Field(
+        None,
+        gt=0,
+        description="hours of searching, over all sessions, after which nothing new is proposed",
+    )
+    plateau: int | None = Field(
+        None,
+        ge=1,
+        description="trainings; nothing new is proposed once the last so many have added no "
+        "more than 0.1% to the hypervolume",
+    )
     population: int = Field(8, ge=2)
     crossover: float = Field(0.9, ge=0, le=1, description="probability of crossing two parents")
     mutation: float | None = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from xnas_tf.candidate import NO_GROUP
 from xnas_tf.report.utilisation import utilisation
 from xnas_tf.run.directory import Run
+from xnas_tf.run.limits import SPENT
 from xnas_tf.run.progress import duration
 
 
@@ -18,7 +20,8 @@ class Status:
 
     Attributes:
         searching: Whether a process works on it at this moment.
-        ended: Whether the search came to its end, be it that the space is exhausted.
+        ended: Whether the search came to its end.
+        ended_because: Why it did; empty before.
         wanted: Trainings asked for.
         done: Candidates with objective values; ``failed``, ``infeasible`` and ``running``
             (in flight, or cut off by a kill; not those that wait in line) likewise.
@@ -30,12 +33,13 @@ class Status:
             waiting for a candidate.
         per_hour: Trainings an hour, by the time the evaluations took and the groups that
             there are; None before the first.
-        seconds_left: What the missing ones will take at that rate.
+        seconds_left: What the missing ones will take at that rate, or ``search.hours`` leaves.
     """
 
     run: str
     searching: bool
     ended: bool
+    ended_because: str
     wanted: int
     done: int
     failed: int
@@ -61,11 +65,11 @@ def run_status(run: Run) -> Status:
     groups, ranks = run.groups()
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
     ended = bool(run.fact("ended"))
-    missing = 0 if ended else max(0, run.config.search.candidates - len(trained))
     return Status(
         run=str(run.path),
         searching=run.is_searching(),
         ended=ended,
+        ended_because=str(run.fact("ended_because") or "") if ended else "",
         wanted=run.config.search.candidates,
         done=states["done"],
         failed=states["failed"],
@@ -76,8 +80,20 @@ def run_status(run: Run) -> Status:
         ranks_per_group=ranks,
         utilisation=utilisation(candidates),
         per_hour=len(trained) / spent * 3600 if trained and spent else None,
-        seconds_left=spent / len(trained) * missing if trained and spent else None,
+        seconds_left=_seconds_left(run, len(trained), spent / len(trained), ended)
+        if trained and spent
+        else None,
     )
+
+
+def _seconds_left(run: Run, trained: int, each: float, ended: bool) -> float:
+    """Until the trainings or the hours that are wanted are spent, whichever is first."""
+    if ended:
+        return 0.0
+    search = run.config.search
+    wanted = each * (search.candidates - trained)
+    hours = math.inf if search.hours is None else search.hours
+    return max(0.0, min(wanted, hours * 3600 - float(run.fact(SPENT) or 0.0)))
 
 
 def status_text(status: Status) -> str:
@@ -86,6 +102,8 @@ def status_text(status: Status) -> str:
         state = "searching"
     elif status.ended:
         state = "finished"
+        if status.ended_because:  # a run of an earlier version does not say
+            state += f": {status.ended_because}"
     else:
         state = "stopped; the same search command goes on with it"
     lines = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from xnas_tf.config import Config
 from xnas_tf.errors import RunError
 from xnas_tf.run.deaths import DEATHS
 from xnas_tf.run.directory import checkpoint_path, model_path, now, write_whole
+from xnas_tf.run.limits import Limits
 from xnas_tf.run.observer import Observer
 from xnas_tf.run.record import Record
 from xnas_tf.run.standing import Standing
@@ -25,8 +27,6 @@ from xnas_tf.run.versions import versions
 from xnas_tf.strategy import NSGA2, Proposal
 from xnas_tf.strategy.forecast import expected_seconds
 
-PATIENCE = 1000
-"""Infeasible proposals in a row after which a search gives up."""
 AHEAD = 0.1
 """Share of a search that may be proposed ahead at its end, so that what takes long can be begun
 first: these candidates are bred before the last ones are known."""
@@ -49,13 +49,20 @@ class Conductor:
         record: The run's record.
         algorithm: The search algorithm, fresh.
         observer: Hears of everything that happens.
+        clock: Tells the seconds that ``search.hours`` limits.
 
     Raises:
         RunError: If the algorithm does not ask for what the record holds.
     """
 
     def __init__(
-        self, path: Path, config: Config, record: Record, algorithm: NSGA2, observer: Observer
+        self,
+        path: Path,
+        config: Config,
+        record: Record,
+        algorithm: NSGA2,
+        observer: Observer,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._config = config
@@ -70,8 +77,10 @@ class Conductor:
         self._stale: list[Path] = []
         self._news: deque[Callable[[], None]] = deque()
         self._standing = Standing(config)
-        self._answers = self._trained = self._infeasible = 0
-        self._is_exhausted = self._is_ending = False
+        self._limits = Limits(config.search, record, self._note, clock)
+        self._has_ended = bool(record.fact("ended"))
+        self._answers = 0
+        self._is_ending = False
         self._duplicates = 0
         self.groups = self.ranks_per_group = 1
         self.stopping: Callable[[], int] = lambda: 0
@@ -83,7 +92,7 @@ class Conductor:
     @property
     def is_over(self) -> bool:
         """Whether no task will come any more."""
-        return not self._open and not self._may_ask
+        return not self._open and self._left <= 0
 
     def next(self, group: int = 0) -> dict[str, Any] | None:
         """A task for a group; None while, or because, there is none."""
@@ -119,6 +128,7 @@ class Conductor:
             path = checkpoint_path(self._path, number)
             path.parent.mkdir(exist_ok=True)
             write_whole(path, data)
+            self._limits.save()
 
     def checkpoint(self, number: int) -> bytes:
         """What a candidate's training can go on from; empty if nothing was kept."""
@@ -134,6 +144,7 @@ class Conductor:
         self._answers += 1
         news = {**outcome, "finished": now(), "answer": self._answers}
         self._record.update(number, news)
+        self._limits.save()
         self._settle(replace(candidate, **news), proposal, is_new=True)
 
     def lost(self, rank: int) -> None:
@@ -166,6 +177,7 @@ class Conductor:
             if self._standing.front and self._algorithm.is_amid_generation:
                 self._show_generation(self._algorithm.generation + 1)
             self._record.set_fact("ended", True)
+            self._limits.end()
         if not self._standing.front:
             raise RunError(
                 f"{self._standing.why_nothing()}. All of them are recorded in {self._path}"
@@ -174,15 +186,9 @@ class Conductor:
     # What follows from it
 
     @property
-    def _may_ask(self) -> bool:
-        """Whether more trainings are wanted than are done or open, and can be had."""
-        gave_up = self._is_exhausted or self._infeasible >= PATIENCE
-        return not gave_up and self._left > 0
-
-    @property
     def _left(self) -> int:
-        """Trainings wanted beside those that are done or open."""
-        return self._config.search.candidates - self._trained - len(self._open)
+        """Trainings wanted beside those that are done or open, if they can be had."""
+        return self._limits.left(len(self._open))
 
     @property
     def _ahead(self) -> int:
@@ -206,17 +212,25 @@ class Conductor:
 
     def _propose(self) -> bool:
         """Puts a new candidate in line; returns whether there was one."""
-        if not (self._may_ask and self._algorithm.can_ask):
+        if not (self._left > 0 and self._algorithm.can_ask):
             return False
         proposal = self._algorithm.ask()
         if proposal is None:
-            self._is_exhausted = True
-            self._note("the search space is exhausted: every architecture was proposed")
+            self._limits.close("the search space is exhausted: every architecture was proposed")
             return False
+        if self._has_ended:
+            self._reopen()
         candidate = self._enter(proposal)
         self._open[candidate.id] = candidate, proposal
         self._line.append(candidate.id)
         return True
+
+    def _reopen(self) -> None:
+        """Takes back that the search has ended, and that a generation is complete which is not:
+        it goes on with more trainings than were wanted before."""
+        self._has_ended = False
+        self._record.set_fact("ended", False)
+        self._record.set_fact("generations", self._algorithm.generation)
 
     def _enter(self, proposal: Proposal) -> Candidate:
         digest = hashlib.sha256(proposal.genotype.encode()).digest()
@@ -239,13 +253,11 @@ class Conductor:
         if candidate.id in self._checkpointed:
             self._stale.append(checkpoint_path(self._path, candidate.id))
         self._standing.enter(candidate)
+        self._limits.heed(candidate, self._standing)
         if candidate.trained:
-            self._trained += 1
-            self._infeasible = 0
             self._tell_algorithm(candidate, proposal)
         else:
             self._algorithm.reject(proposal)
-            self._count_infeasible(candidate)
         hypervolume = self._standing.hypervolume if is_new else 0.0
         news = candidate, is_new, self._standing.front, hypervolume
         self._news.append(partial(self._observer.candidate, *news))
@@ -262,14 +274,6 @@ class Conductor:
         if self._algorithm.duplicates > self._duplicates:
             self._duplicates = self._algorithm.duplicates
             self._record.set_fact("duplicates", self._duplicates)
-
-    def _count_infeasible(self, candidate: Candidate) -> None:
-        self._infeasible += 1
-        if self._infeasible == PATIENCE:
-            self._note(
-                f"{PATIENCE} proposals in a row were infeasible, the last one because "
-                f"{candidate.reason}; the search ends here"
-            )
 
     def _show_generation(self, generation: int) -> None:
         """Shows the front after a generation, unless an earlier search did."""

@@ -23,8 +23,15 @@ LOCK_SECONDS = 2.0
 """Seconds to wait for who holds a run directory: xnas-tf status does so for an instant."""
 PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 """What is wrong with a disk or its server, not with a path: another start may do better."""
-CHANGEABLE = ("distributed.", "training.checkpoint_minutes:")
-"""Keys on which no candidate's values depend: a run may go on with other ones."""
+CHANGEABLE = (
+    "distributed.",
+    "training.checkpoint_minutes:",
+    "search.candidates:",
+    "search.hours:",
+    "search.plateau:",
+)
+"""Keys on which neither a candidate's values nor what was proposed depend: a run may go on with
+other ones."""
 
 
 class Run:

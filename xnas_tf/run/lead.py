@@ -16,6 +16,7 @@ from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.conductor import Conductor
 from xnas_tf.run.directory import held_directory, remove_drafts
 from xnas_tf.run.finish import finish
+from xnas_tf.run.limits import spent
 from xnas_tf.run.observer import Spectators
 from xnas_tf.run.progress import Progress
 from xnas_tf.run.watch import Watch
@@ -60,7 +61,7 @@ class Lead:
         path, config = self._path, self._config
         with (
             held_directory(path, config, fresh) as self._record,
-            Progress(config, path) as self._progress,
+            Progress(config, path, spent(self._record)) as self._progress,
         ):
             remove_drafts(path)
             self._board = TensorBoard(path / "tensorboard", config, self._space.variables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -15,11 +16,18 @@ from xnas_tf.run.observer import Observer
 
 
 class Progress(Observer):
-    """One progress bar in a terminal; one line a candidate in a log file."""
+    """One progress bar in a terminal; one line a candidate in a log file.
 
-    def __init__(self, config: Config, path: Path) -> None:
+    Args:
+        config: The configuration.
+        path: The run directory.
+        spent: Seconds that earlier sessions of the run took.
+    """
+
+    def __init__(self, config: Config, path: Path, spent: float = 0.0) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._goal = config.search.candidates
+        self._limit = (config.search.hours or math.inf) * 3600 - spent
         self._first = config.objectives[0]
         self._path = path
         self._trained = 0
@@ -73,8 +81,9 @@ class Progress(Observer):
     def _left(self) -> str:
         if not self._fresh:
             return "?"
-        each = (time.monotonic() - self._begin) / self._fresh
-        return duration(each * (self._goal - self._trained))
+        spent = time.monotonic() - self._begin
+        wanted = spent / self._fresh * (self._goal - self._trained)
+        return duration(max(0.0, min(wanted, self._limit - spent)))
 
     def _print(self, text: str) -> None:
         self._console.print(text)
