@@ -129,7 +129,10 @@ def launch(command: tuple[str, ...], **options: Any) -> None:
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
 @_clear_errors
 def pareto(run: Path, form: str, everyone: bool, plot: Path | None) -> None:
-    """List the Pareto-optimal candidates of RUN.
+    """List the Pareto-optimal candidates of RUN, and suggest one of them.
+
+    The one suggested is the knee of the front, from where a gain in one objective costs most in
+    the others.
 
     \b
     Example:
@@ -143,7 +146,7 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None) -> None:
         _print_pareto(opened, everyone)
     else:
         write = tables.pareto_json if form == "json" else tables.pareto_csv
-        click.echo(write(opened, *tables.select(opened, everyone)).rstrip("\n"))
+        click.echo(write(tables.listing(opened, everyone)).rstrip("\n"))
     if plot:
         from xnas_tf.report.figures import save_front
 
@@ -292,10 +295,12 @@ def _print_pareto(run: Any, everyone: bool) -> None:
 
     from xnas_tf.report import tables
 
-    candidates, front = tables.select(run, everyone)
-    if not candidates:
+    listed = tables.listing(run, everyone)
+    if not listed.candidates:
         click.echo(f"{run.path} has no finished candidates yet", err=True)
         return
     # A genotype is some 100 characters long; a file or a pipe has room for it in one line.
     console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(tables.pareto_table(run, candidates, front))
+    console.print(tables.pareto_table(listed))
+    if suggested := run.suggestion():
+        click.echo(f"suggested: candidate {suggested.id}** ({suggested.why})", err=True)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich import box
@@ -16,35 +17,49 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.run.directory import Run
 
 
-def select(run: Run, everyone: bool) -> tuple[list[Candidate], set[int]]:
-    """The candidates to list, Pareto-optimal ones first, and the ids of those.
+@dataclass(frozen=True)
+class Listing:
+    """Candidates of a run to be listed.
 
-    Args:
+    Attributes:
         run: The run.
-        everyone: Whether dominated candidates are listed too.
+        candidates: The candidates, Pareto-optimal ones first.
+        front: Ids of those.
+        knee: Id of the one that is suggested; None where there is none.
     """
-    front = run.pareto()
+
+    run: Run
+    candidates: Sequence[Candidate]
+    front: set[int]
+    knee: int | None
+
+
+def listing(run: Run, everyone: bool) -> Listing:
+    """The candidates of a run; dominated ones only if everyone is wanted."""
+    front, suggested = run.pareto(), run.suggestion()
     ids = {candidate.id for candidate in front}
     rest = [c for c in run.candidates() if c.state == "done" and c.id not in ids]
-    return front + (rest if everyone else []), ids
+    knee = suggested.id if suggested else None
+    return Listing(run, front + (rest if everyone else []), ids, knee)
 
 
-def pareto_table(run: Run, candidates: Sequence[Candidate], front: set[int]) -> Table:
-    """A table of candidates, one a row; a star marks the Pareto-optimal ones."""
-    names = [objective.name for objective in run.config.objectives]
+def pareto_table(listed: Listing) -> Table:
+    """A table of candidates, one a row; a star marks the Pareto-optimal ones, two stars the one
+    that is suggested."""
+    objectives = listed.run.config.objectives
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("id", justify="right")
-    for objective in run.config.objectives:
+    for objective in objectives:
         arrow = "↓" if objective.direction == "minimize" else "↑"
         table.add_column(f"{objective.name} {arrow}", justify="right", no_wrap=True)
     table.add_column("test accuracy", justify="right")
     table.add_column("parents")
     table.add_column("genotype", overflow="fold")
-    for candidate in candidates:
+    for candidate in listed.candidates:
         test = candidate.metrics.get("test_accuracy")
         table.add_row(
-            f"{candidate.id}{'*' if candidate.id in front else ''}",
-            *(format_value(candidate.objectives[name]) for name in names),
+            f"{candidate.id}{'*' * _stars(candidate.id, listed)}",
+            *(format_value(candidate.objectives[o.name]) for o in objectives),
             f"{test:.2%}" if test is not None else "",
             ", ".join(map(str, candidate.parents)),
             Text(candidate.genotype),  # a user's text, not markup
@@ -52,13 +67,18 @@ def pareto_table(run: Run, candidates: Sequence[Candidate], front: set[int]) -> 
     return table
 
 
+def _stars(number: int, listed: Listing) -> int:
+    return (number in listed.front) + (number == listed.knee)
+
+
 def format_value(value: float) -> str:
     """A number as a table shows it: whole numbers with commas, others to four digits."""
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4f}"
 
 
-def pareto_json(run: Run, candidates: Sequence[Candidate], front: set[int]) -> str:
+def pareto_json(listed: Listing) -> str:
     """The candidates as JSON, for programs."""
+    run = listed.run
     rows = [
         {
             "id": c.id,
@@ -68,9 +88,10 @@ def pareto_json(run: Run, candidates: Sequence[Candidate], front: set[int]) -> s
             "metrics": c.metrics,
             "parents": list(c.parents),
             "generation": c.generation,
-            "pareto": c.id in front,
+            "pareto": c.id in listed.front,
+            "knee": c.id == listed.knee,
         }
-        for c in candidates
+        for c in listed.candidates
     ]
     objectives = [{"name": o.name, "direction": o.direction} for o in run.config.objectives]
     return json.dumps(
@@ -78,19 +99,20 @@ def pareto_json(run: Run, candidates: Sequence[Candidate], front: set[int]) -> s
     )
 
 
-def pareto_csv(run: Run, candidates: Sequence[Candidate], front: set[int]) -> str:
+def pareto_csv(listed: Listing) -> str:
     """The candidates as CSV with a header line."""
-    names = [objective.name for objective in run.config.objectives]
-    metrics = sorted({name for c in candidates for name in c.metrics} - set(names))
+    names = [objective.name for objective in listed.run.config.objectives]
+    metrics = sorted({name for c in listed.candidates for name in c.metrics} - set(names))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["id", "pareto", "generation", "parents", "genotype", *names, *metrics])
-    for c in candidates:
-        row: list[Any] = [c.id, c.id in front, c.generation, " ".join(map(str, c.parents))]
+    writer.writerow(["id", "pareto", "generation", "parents", "genotype", *names, *metrics, "knee"])
+    for c in listed.candidates:
+        row: list[Any] = [c.id, c.id in listed.front, c.generation, " ".join(map(str, c.parents))]
         row += [
             c.genotype,
             *(c.objectives[n] for n in names),
             *(c.metrics.get(n, "") for n in metrics),
+            c.id == listed.knee,
         ]
         writer.writerow(row)
     return buffer.getvalue()

@@ -16,6 +16,7 @@ from xnas_tf.config import Config, differing_keys, dump_config, load_config
 from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run.record import Record
 from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
+from xnas_tf.strategy.knee import Suggestion, suggestion
 
 CONFIG = "config.yaml"
 RECORD = "run.sqlite"
@@ -79,6 +80,10 @@ class Run:
         front = pareto_front(self.candidates(), self.config)
         first = self.config.objectives[0]
         return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
+
+    def suggestion(self) -> Suggestion | None:
+        """The Pareto-optimal candidate that is suggested; None where there is none."""
+        return suggestion(self.pareto(), self.config)
 
     def hypervolume(self) -> float:
         """Hypervolume of the front; see ``HypervolumeMeter`` for its unit."""

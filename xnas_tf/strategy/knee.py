@@ -1,0 +1,92 @@
+"""The one candidate of a front that is suggested where nobody says what matters most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.strategy.front import costs
+
+FLAT = 1e-9
+"""Distances below this are rounding: the front bulges nowhere."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A candidate of a front, and why it is suggested."""
+
+    id: int
+    why: str
+
+
+def suggestion(front: Sequence[Candidate], config: Config) -> Suggestion | None:
+    """Suggests a candidate of a front: its knee, or what comes nearest to one.
+
+    Args:
+        front: The Pareto-optimal candidates.
+        config: The run's configuration.
+
+    Returns:
+        The suggestion; None for an empty front.
+    """
+    if not front:
+        return None
+    values = costs(front, config)
+    if len(np.unique(values, axis=0)) == 1:
+        return Suggestion(front[0].id, "nothing else is Pareto-optimal")
+    scaled = normalised(values)
+    bulge = distances(scaled)
+    place = int(np.argmax(bulge))
+    if bulge[place] > FLAT:
+        through = "line" if scaled.shape[1] == 2 else "plane"
+        why = (
+            f"the knee: with all objectives scaled to 1 it lies furthest ({bulge[place]:.2f}) "
+            f"before the {through} through the front's extremes, so that any gain in one "
+            "objective costs much in another"
+        )
+        return Suggestion(front[place].id, why)
+    place = int(np.argmin(np.linalg.norm(scaled, axis=1)))
+    why = "the front has no knee; this one is nearest to the best values of all objectives"
+    return Suggestion(front[place].id, why)
+
+
+def normalised(values: np.ndarray) -> np.ndarray:
+    """Costs (N, M) of a front with the best of it as 0 and the worst as 1; of its objectives
+    only those in which it differs."""
+    span = np.ptp(values, axis=0)
+    return ((values - values.min(axis=0)) / np.where(span > 0, span, 1.0))[:, span > 0]
+
+
+def distances(scaled: np.ndarray) -> np.ndarray:
+    """How far points lie before the hyperplane through the extremes of their front.
+
+    The knee is the point furthest from it towards the best values (Das 1999, "On
+    characterizing the 'knee' of the Pareto curve based on normal-boundary intersection"). With
+    two objectives the plane is the line between the best of each. The extreme of an
+    objective is the point nearest to its axis; where these points span no plane that cuts all
+    axes, the one through the worst of each objective takes its place, as in NSGA-III (Deb and
+    Jain 2014, section IV-C).
+
+    Args:
+        scaled: Costs (N, M), see ``normalised``.
+
+    Returns:
+        Distances (N,); negative behind the plane.
+    """
+    size = scaled.shape[1]
+    extremes = scaled[[_extreme(scaled, axis) for axis in range(size)]]
+    normal = np.ones(size)
+    if np.linalg.matrix_rank(extremes) == size:
+        found = np.linalg.solve(extremes, np.ones(size))
+        normal = found if (found > 0).all() else normal
+    return (1 - scaled @ normal) / np.linalg.norm(normal)
+
+
+def _extreme(scaled: np.ndarray, axis: int) -> int:
+    """The point nearest to an axis, by its worst other cost, then by its cost along the axis."""
+    others = np.delete(scaled, axis, axis=1).max(axis=1)
+    return int(np.lexsort((scaled[:, axis], others))[0])
