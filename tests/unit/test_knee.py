@@ -19,7 +19,9 @@ def of_costs(config, values):
 
 def suggested(config, values):
     front = pareto_front(of_costs(config, values), config)
-    return suggestion(front, config).id
+    found = suggestion(front, config)
+    assert suggestion(front[::-1], config) == found
+    return found.id
 
 
 def test_the_knee_of_a_hyperbola_is_where_its_slope_is_that_of_the_line():
@@ -85,3 +87,11 @@ def test_fronts_without_a_knee_say_so():
     assert two.id == 1 and "no knee" in two.why
     hollow = suggestion(of_costs(TWO, [[0, 1], [0.7, 0.8], [1, 0]]), TWO)
     assert hollow.id in (1, 3) and "no knee" in hollow.why
+
+
+def test_where_the_extremes_span_no_plane_that_cuts_all_axes_all_objectives_count_alike():
+    """The last is nearest to the first two axes, the first to the third: the plane has equal
+    slopes and goes through their middle, where costs add up to (5/4 + 5/4 + 1) / 3."""
+    values = np.array([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.5, 0.25, 0.5]])
+    expected = (3.5 / 3 - values.sum(axis=1)) / np.sqrt(3)
+    assert distances(normalised(values)) == pytest.approx(expected)

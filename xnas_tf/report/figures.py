@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError
 from xnas_tf.run.directory import Run
+from xnas_tf.strategy.knee import suggestion
 
 
 @dataclass(frozen=True)
@@ -20,52 +22,83 @@ class FrontInfo:
     """What a picture of a front shows.
 
     Attributes:
-        names: The two objectives drawn.
-        front: Their values (N, 2) for Pareto-optimal candidates, sorted by the first.
+        names: The objectives drawn, K of them.
+        front: Their values (N, K) for Pareto-optimal candidates, sorted by the first.
         ids: Ids of those.
-        dominated: Values (M, 2) of the other done candidates.
+        dominated: Values (M, K) of the other done candidates.
+        knee: Place in ``front`` of the one that is suggested; None for an empty front.
     """
 
-    names: tuple[str, str]
+    names: tuple[str, ...]
     front: np.ndarray
     ids: tuple[int, ...]
     dominated: np.ndarray
+    knee: int | None
 
 
 def front_info(
     candidates: Sequence[Candidate], front: Sequence[Candidate], config: Config
 ) -> FrontInfo:
-    """Gathers the first two objectives; with only one, ids stand for the second."""
-    names = [objective.name for objective in config.objectives[:2]]
+    """Gathers all objectives; with only one, ids stand for the second."""
+    names = [objective.name for objective in config.objectives]
+    width = max(2, len(names))
 
     def values(chosen: Sequence[Candidate]) -> np.ndarray:
-        rows = [[*(c.objectives[name] for name in names), c.id][:2] for c in chosen]
-        return np.array(rows, dtype=float).reshape(-1, 2)
+        rows = [[*(c.objectives[name] for name in names), c.id][:width] for c in chosen]
+        return np.array(rows, dtype=float).reshape(-1, width)
 
     ordered = sorted(front, key=lambda c: c.objectives[names[0]])
     ids = tuple(c.id for c in ordered)
     rest = [c for c in candidates if c.state == "done" and c.id not in ids]
-    return FrontInfo(tuple([*names, "candidate"][:2]), values(ordered), ids, values(rest))
+    suggested = suggestion(ordered, config)
+    knee = ids.index(suggested.id) if suggested else None
+    shown = tuple([*names, "candidate"][:width])
+    return FrontInfo(shown, values(ordered), ids, values(rest), knee)
 
 
 def front_figure(info: FrontInfo):
-    """Draws a front: dominated candidates in grey, Pareto-optimal ones joined and numbered.
+    """Draws a front: other candidates in grey, Pareto-optimal ones in blue, the one that is
+    suggested with a ring. Of more than two objectives each pair has a picture of its own.
 
     Returns:
         A matplotlib ``Figure``.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4.2), layout="constrained")
-    axis = figure.subplots()
-    axis.scatter(*info.dominated.T, color="#b0b0b0", label="dominated", zorder=1)
-    axis.plot(*info.front.T, "o-", color="#1f4e9c", label="Pareto-optimal", zorder=2)
-    for number, point in zip(info.ids, info.front, strict=True):
-        axis.annotate(str(number), point, xytext=(5, 5), textcoords="offset points", fontsize=8)
-    axis.set(xlabel=info.names[0], ylabel=info.names[1])
-    axis.grid(alpha=0.3)
-    axis.legend()
+    pictures = len(info.names) - 1
+    size = (6, 4.2) if pictures == 1 else (2.6 * pictures, 2.2 * pictures)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(pictures, pictures, sharex="col", sharey="row", squeeze=False)
+    for row, column in itertools.product(range(pictures), repeat=2):
+        if column > row:
+            axes[row, column].set_axis_off()
+        else:
+            _draw_pair(axes[row, column], info, (column, row + 1))
+    for place in range(pictures):
+        axes[-1, place].set_xlabel(info.names[place])
+        axes[place, 0].set_ylabel(info.names[place + 1])
+    if pictures == 1:
+        axes[0, 0].legend()
+    else:
+        figure.legend(*axes[-1, 0].get_legend_handles_labels(), loc="upper right")
     return figure
+
+
+def _draw_pair(axis, info: FrontInfo, pair: tuple[int, int]) -> None:
+    """Draws two objectives; where these are all, the front is a line with numbers."""
+    front = info.front[:, pair]
+    is_whole = len(info.names) == 2
+    axis.scatter(
+        *info.dominated[:, pair].T, s=36 if is_whole else 9, color="#b0b0b0", label="others"
+    )
+    line, size = ("o-", 6) if is_whole else ("o", 3.5)
+    axis.plot(*front.T, line, markersize=size, color="#1f4e9c", label="Pareto-optimal")
+    if info.knee is not None:
+        ring = {"markersize": 2 * size, "fillstyle": "none", "color": "#c8511b"}
+        axis.plot(*front[info.knee], "o", label=f"suggested: {info.ids[info.knee]}", **ring)
+    for number, point in zip(info.ids, front, strict=True) if is_whole else ():
+        axis.annotate(str(number), point, xytext=(5, 5), textcoords="offset points", fontsize=8)
+    axis.grid(alpha=0.3)
 
 
 def png(figure, dpi: int = 90) -> bytes:

@@ -24,7 +24,8 @@ class Suggestion:
 
 
 def suggestion(front: Sequence[Candidate], config: Config) -> Suggestion | None:
-    """Suggests a candidate of a front: its knee, or what comes nearest to one.
+    """Suggests a candidate of a front: its knee, or what comes nearest to one. Among equals it
+    is the best in the first objective that differs, then the one with the lowest id.
 
     Args:
         front: The Pareto-optimal candidates.
@@ -35,6 +36,7 @@ def suggestion(front: Sequence[Candidate], config: Config) -> Suggestion | None:
     """
     if not front:
         return None
+    front = sorted(front, key=lambda c: (*costs([c], config)[0], c.id))
     values = costs(front, config)
     if len(np.unique(values, axis=0)) == 1:
         return Suggestion(front[0].id, "nothing else is Pareto-optimal")
@@ -67,9 +69,9 @@ def distances(scaled: np.ndarray) -> np.ndarray:
     The knee is the point furthest from it towards the best values (Das 1999, "On
     characterizing the 'knee' of the Pareto curve based on normal-boundary intersection"). With
     two objectives the plane is the line between the best of each. The extreme of an
-    objective is the point nearest to its axis; where these points span no plane that cuts all
-    axes, the one through the worst of each objective takes its place, as in NSGA-III (Deb and
-    Jain 2014, section IV-C).
+    objective is the point nearest to its axis, as in NSGA-III (Deb and Jain 2014, section
+    IV-C). Where these points span no plane that cuts all axes, as with few of them and many
+    objectives, one that cuts all alike is laid through their middle.
 
     Args:
         scaled: Costs (N, M), see ``normalised``.
@@ -83,7 +85,7 @@ def distances(scaled: np.ndarray) -> np.ndarray:
     if np.linalg.matrix_rank(extremes) == size:
         found = np.linalg.solve(extremes, np.ones(size))
         normal = found if (found > 0).all() else normal
-    return (1 - scaled @ normal) / np.linalg.norm(normal)
+    return ((extremes @ normal).mean() - scaled @ normal) / np.linalg.norm(normal)
 
 
 def _extreme(scaled: np.ndarray, axis: int) -> int:
