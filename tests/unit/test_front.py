@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import platypus
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xnas_tf.candidate import Candidate
@@ -84,6 +84,7 @@ def with_search(config, **values):
     return load_config(config, given)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(grid, grid), min_size=2, max_size=9))
 def test_hypervolume_is_the_same_whichever_way_its_unit_became_known(rows):
     everyone = candidates(TWO, rows)
@@ -95,6 +96,7 @@ def test_hypervolume_is_the_same_whichever_way_its_unit_became_known(rows):
 
 
 @pytest.mark.parametrize("config", [ONE, TWO, THREE], ids=["1", "2", "3"])
+@settings(max_examples=40)
 @given(data=st.data(), reference=st.integers(-4, 7))
 def test_hypervolume_against_a_reference_counts_boxes_that_are_better_than_it(
     config, data, reference
@@ -115,6 +117,7 @@ fine = st.integers(0, 30).map(lambda number: number / 10)
 
 
 @pytest.mark.parametrize("config", [TWO, THREE, FIVE], ids=["2", "3", "5"])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_the_epsilon_front_is_the_best_of_each_box_that_none_dominates(config, data):
     """By its definition, at once, and whatever the order in which candidates come."""
@@ -139,6 +142,7 @@ def test_the_epsilon_front_is_the_best_of_each_box_that_none_dominates(config, d
     }
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(fine, fine, fine), max_size=12), st.data())
 def test_who_is_on_the_epsilon_front_in_the_end_was_wanted_all_along(rows, data):
     """So that its model was kept, whatever else was known when it ended."""
@@ -154,6 +158,7 @@ def test_who_is_on_the_epsilon_front_in_the_end_was_wanted_all_along(rows, data)
         assert front.wants(candidate) and front.add(candidate) and candidate in front.candidates
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 3)), max_size=12))
 def test_the_epsilon_front_has_the_boxes_of_platypus(rows):
     """Which of a box Platypus keeps depends on the order where distances are equal."""

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
@@ -40,6 +40,7 @@ def test_its_distance_is_that_of_geometry():
 
 
 @SEVERAL
+@settings(max_examples=30)
 @given(seed=st.integers(0, 999), count=st.integers(1, 30))
 def test_the_knee_of_a_sphere_is_its_middle(config, seed, count):
     """Points at distance 1 from (1, …, 1): by symmetry, whatever else of the sphere is there,
@@ -52,6 +53,7 @@ def test_the_knee_of_a_sphere_is_its_middle(config, seed, count):
 
 
 @SEVERAL
+@settings(max_examples=30)
 @given(data=st.data())
 def test_neither_scales_nor_dominated_candidates_change_it(config, data):
     """Scales are powers of two, so that nothing is rounded."""
@@ -69,6 +71,7 @@ def test_neither_scales_nor_dominated_candidates_change_it(config, data):
 
 
 @SEVERAL
+@settings(max_examples=30)
 @given(data=st.data())
 def test_every_front_has_a_suggestion_which_is_on_it(config, data):
     number = st.sampled_from([0.0, 1e-300, 0.5, 1.0, 1e300])

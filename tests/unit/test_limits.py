@@ -88,7 +88,7 @@ def done(task):
 
 
 @given(st.lists(st.floats(1, 100), min_size=1, max_size=8), st.floats(0.1, 1))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_hours_count_over_all_sessions_whatever_their_clocks_show(tmp_path_factory, lengths, hours):
     """One session a candidate, killed when it is recorded, until the hours are spent."""
     path = tmp_path_factory.mktemp("run") / "run"
@@ -112,7 +112,7 @@ def test_hours_count_over_all_sessions_whatever_their_clocks_show(tmp_path_facto
 
 @pytest.mark.parametrize("reference", ["{}", "{error: 1.0, parameters: 1.0}"])
 @given(st.integers(1, 12), st.integers(0, 99))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_a_plateau_ends_the_search_when_it_is_reached(tmp_path_factory, reference, plateau, seed):
     """Found again from the record: the first training with which the last so many have added
     too little, in the unit of that moment."""
@@ -139,7 +139,7 @@ def test_a_plateau_ends_the_search_when_it_is_reached(tmp_path_factory, referenc
 
 
 @given(st.lists(st.integers(1, 30), max_size=4), st.integers(0, 99))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_a_killed_search_ends_on_the_plateau_of_an_uninterrupted_one(tmp_path_factory, kills, seed):
     config = configuration(candidates=80, plateau=12, seed=seed)
     folder = tmp_path_factory.mktemp("runs")
@@ -153,7 +153,7 @@ def test_a_killed_search_ends_on_the_plateau_of_an_uninterrupted_one(tmp_path_fa
 
 
 @given(st.integers(1, 30), st.integers(0, 99))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_going_on_for_longer_finds_what_a_longer_search_finds(tmp_path_factory, first, seed):
     folder = tmp_path_factory.mktemp("runs")
     whole = run(folder / "whole", configuration(candidates=30, seed=seed))
@@ -176,7 +176,7 @@ limits = st.tuples(
     st.booleans(),
     st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_a_run_goes_on_whatever_its_limits_and_groups_were_before(
     tmp_path_factory, sessions, steady_state, seed
 ):

@@ -98,7 +98,7 @@ class TrainingConfig(Section):
 
 
 class SearchConfig(Section):
-    """What NSGA-II does."""
+    """What NSGA-II does, when it ends, and how its front is measured and kept."""
 
     candidates: int = Field(16, ge=1, description="trainings; infeasible candidates don't count")
     hours: float | None = Field(

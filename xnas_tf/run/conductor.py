@@ -27,14 +27,6 @@ from xnas_tf.run.versions import versions
 from xnas_tf.strategy import NSGA2, Proposal
 from xnas_tf.strategy.forecast import expected_seconds
 
-AHEAD = 0.1
-"""Share of a search that may be proposed ahead at its end, so that what takes long can be begun
-first: these candidates are bred before the last ones are known."""
-AHEAD_OF_A_GROUP = 2
-"""Candidates proposed ahead for each group, at most. With one, the last ones are handed out in
-the order of the groups' arrival again (simulated, 512 groups with 20 candidates each, half of the
-lengths' variance foreseen: of 91.6% utilisation one makes 93.8%, two 95.6%)."""
-
 
 class Conductor:
     """Hands out candidates and takes their outcomes, from wherever the record stands.
@@ -195,8 +187,7 @@ class Conductor:
         """Trainings that may be proposed ahead at the end of the search."""
         if self.groups == 1 or not self._algorithm.is_steady_state:
             return 0
-        share = int(AHEAD * self._config.search.candidates)
-        return min(AHEAD_OF_A_GROUP * self.groups, share)
+        return self._limits.ahead(self.groups)
 
     def _prepare_end(self) -> None:
         """Proposes all that is left and puts first in line what is expected to take longest:
