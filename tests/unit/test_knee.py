@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
 from xnas_tf.config import load_config
-from xnas_tf.strategy.front import pareto_front
+from xnas_tf.strategy.front import costs, pareto_front
 from xnas_tf.strategy.knee import distances, normalised, suggestion
 
 FOUR = load_config(overrides=["objectives=[error, introspectability, parameters, flops]"])
@@ -98,3 +98,13 @@ def test_where_the_extremes_span_no_plane_that_cuts_all_axes_all_objectives_coun
     values = np.array([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.5, 0.25, 0.5]])
     expected = (3.5 / 3 - values.sum(axis=1)) / np.sqrt(3)
     assert distances(normalised(values)) == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=9))
+def test_an_objective_in_which_the_front_does_not_differ_is_left_out(rows):
+    front = pareto_front(of_costs(TWO, rows), TWO)
+    places = [[*costs([c], TWO)[0], 7.0] for c in front]
+    wider = of_costs(THREE, places)
+    for one, other in zip(front, wider, strict=True):
+        other.id = one.id
+    assert suggestion(wider, THREE) == suggestion(front, TWO)
