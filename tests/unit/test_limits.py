@@ -87,7 +87,7 @@ def done(task):
     return {"state": "done", "objectives": {"error": error, "parameters": parameters}}
 
 
-@given(st.lists(st.floats(1, 100), min_size=1, max_size=8), st.floats(0.1, 1))
+@given(st.lists(st.floats(6, 100), min_size=1, max_size=8), st.floats(0.1, 1))
 @settings(deadline=None, max_examples=6)
 def test_hours_count_over_all_sessions_whatever_their_clocks_show(tmp_path_factory, lengths, hours):
     """One session a candidate, killed when it is recorded, until the hours are spent."""
