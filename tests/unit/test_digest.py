@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, network_of
-from xnas_tf.spaces.digest import network_digest
+from xnas_tf.spaces.digest import COMMUTATIVE, network_digest
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
 WIDTH = 4
@@ -93,7 +93,10 @@ def _edges(calls, number_of):
 @given(networks(), st.data())
 def test_equal_digests_are_isomorphisms_and_nothing_else(first, data):
     changed = data.draw(st.integers(0, len(first) - 1))
-    second = [*first[:changed], data.draw(call(changed + 1)), *first[changed + 1 :]]
+    kind, parents, layer = first[changed]
+    turned = (kind, parents[::-1], layer)
+    other = data.draw(st.one_of(st.just(turned), call(changed + 1)))
+    second = [*first[:changed], other, *first[changed + 1 :]]
     equal = network_digest(build(first)) == network_digest(build(second))
     assert equal == isomorphic(first, second)
 
@@ -108,6 +111,26 @@ def test_order_of_making_and_names_make_no_difference(calls, data):
         waiting.remove(order[-1])
     again = build(calls, order, swapped=True)
     assert network_digest(again) == network_digest(build(calls))
+
+
+def rings(*members):
+    """Six layers of the same input, and maxima of neighbours: one ring of six or two of three."""
+    inputs = keras.Input((WIDTH,))
+    made = [layers.Dense(WIDTH)(inputs) for _ in range(6)]
+    maxima = [
+        layers.Maximum()([made[a], made[b]])
+        for ring in members
+        for a, b in zip(ring, [*ring[1:], ring[0]], strict=True)
+    ]
+    return keras.Model(inputs, layers.Average()(maxima))
+
+
+def test_what_colours_alone_cannot_tell_apart():
+    six, again, threes = map(
+        network_digest,
+        [rings([0, 1, 2, 3, 4, 5]), rings([3, 1, 5, 0, 2, 4]), rings([0, 1, 2], [3, 4, 5])],
+    )
+    assert six == again != threes
 
 
 def double(x):
@@ -148,6 +171,11 @@ def branches(merge, *makers):
 
 def dense(units=4, **options):
     return lambda: layers.Dense(units, **options)
+
+
+def both_ways(merge):
+    makers = dense(4), dense(4, activation="relu")
+    return [branches(merge(), *makers), branches(merge(), *makers[::-1])]
 
 
 def twice(shared):
@@ -210,10 +238,7 @@ EQUAL = {
         chain(layers.Flatten(), layers.Dense(3)),
         chain(chain(layers.Flatten()), functional(layers.Dense(3), shape=(128,))),
     ],
-    "order of a sum": lambda: [
-        branches(layers.Add(), dense(4), dense(4, activation="relu")),
-        branches(layers.Add(), dense(4, activation="relu"), dense(4)),
-    ],
+    **{f"order of {merge.__name__}": lambda merge=merge: both_ways(merge) for merge in COMMUTATIVE},
     "sum of sums": lambda: [sums(nested) for nested in (True, False)],
     "custom layer": lambda: [functional(Scaled(2.0)) for _ in range(2)],
     "local function": lambda: [functional(layers.Lambda(closure(2.0))) for _ in range(2)],
@@ -243,10 +268,10 @@ DIFFERENT = {
     "merge": lambda: [
         branches(merge(), dense(), dense()) for merge in (layers.Add, layers.Maximum)
     ],
-    "order of a concatenation": lambda: [
-        branches(layers.Concatenate(), *makers)
-        for makers in itertools.permutations([dense(4), dense(5)])
-    ],
+    **{
+        f"order of {merge.__name__}": lambda merge=merge: both_ways(merge)
+        for merge in (layers.Concatenate, layers.Subtract)
+    },
     "one summand twice": lambda: [
         branches(layers.Add(), dense()),
         branches(layers.Add(), dense(), dense()),
