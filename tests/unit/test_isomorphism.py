@@ -2,7 +2,7 @@
 
 import itertools
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import keras
 import keras_tuner
@@ -159,6 +159,19 @@ def test_cells_of_one_network_compute_the_same(networks):
 
 def convolutions(cell):
     return tuple(sorted(cell[edge] for edge in live_edges(cell) if "conv" in cell[edge]))
+
+
+def costs(cell):
+    """All that is computed in a cell: its layers, and how many tensors are added."""
+    live = live_edges(cell)
+    ends = Counter(target for _, target in (EDGES[edge] for edge in live))
+    layers = Counter(cell[edge] for edge in live if cell[edge] != "skip_connect")
+    return layers, sum(ends.values()) - len(ends)
+
+
+def test_cells_of_one_network_cost_the_same(networks):
+    for first, *others in networks.values():
+        assert all(costs(other) == costs(first) for other in others)
 
 
 def test_cells_of_one_canonical_form_compute_the_same_with_weights_in_common():

@@ -25,8 +25,9 @@ class Latency(Objective):
 
     Float32 images go through the compiled network, a batch at a time, on one rank, after
     a warm-up. It is as good as the machine is quiet: on 2 shared CPU cores ten measurements
-    of one network had a standard deviation of 10 to 30% of their mean, whatever ``repeats``
-    (20 to 100), as the noise is slower than a measurement. Limits need that much room.
+    of one network had a standard deviation of 6 to 30% of their mean, whatever ``repeats``
+    (20 to 100), as the noise is slower than a measurement (benchmarks/latency.py). Limits
+    need that much room.
     """
 
     needs_training: ClassVar[bool] = False

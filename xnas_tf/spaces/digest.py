@@ -32,7 +32,8 @@ def network_digest(model: keras.Model) -> str:
     they use, so that shared weights differ from weights of their own. They carry classes,
     configurations, shapes, and whether they train; names and seeds don't count. Nested models
     are part of the graph, the inputs of commutative merge layers have no order, and a sum of
-    sums is one sum. Where the model is compiled, its optimizer and loss count too.
+    sums is one sum (so that the FLOPs of models of one digest may differ by some additions).
+    Where the model is compiled, its optimizer and loss count too.
 
     Equal digests are of isomorphic graphs only; the same graph made in another way has the
     same digest: see ``Graph.digest``. What weights hold is not looked at: a HyperModel that
