@@ -1,11 +1,18 @@
 """One contract for every registered objective; then what each must be."""
 
+import gc
+import itertools
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
 
+from tests.conftest import on_ranks
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.objectives import OBJECTIVES
+from xnas_tf.errors import InputError, RunError
+from xnas_tf.objectives import OBJECTIVES, latency
 from xnas_tf.objectives.base import Objective, Subject
 from xnas_tf.objectives.cost import count_flops
 from xnas_tf.objectives.performance import Error
@@ -39,8 +46,20 @@ def model():
     return make_model()
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """Replaces the clock by one on which each timed batch takes what is given, in ns."""
+
+    def set_durations(durations):
+        ticks = itertools.chain.from_iterable((0, duration) for duration in durations)
+        monkeypatch.setattr(latency, "perf_counter_ns", ticks.__next__)
+
+    return set_durations
+
+
 @pytest.mark.parametrize("name", OBJECTIVES.names())
-def test_contract(name, model):
+def test_contract(name, model, clock):
+    clock(itertools.repeat(1_000_000))  # a real one never says the same twice
     cls = OBJECTIVES.get(name)
     objective = cls()
     assert issubclass(cls, Objective) and objective.name == name and cls.__doc__
@@ -66,3 +85,101 @@ def test_error_is_the_share_of_wrong_answers(model):
 def test_flops_of_a_dense_layer_are_two_per_weight_and_one_per_bias():
     model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(7)])
     assert count_flops(model) == 2 * 20 * 7 + 7
+
+
+def test_latency_is_the_median_of_an_image(model, clock):
+    milliseconds = np.random.default_rng(0).permutation(np.arange(1, 12))
+    clock(int(each) * 1_000_000 for each in milliseconds)
+    measure = latency.Latency(batch_size=4, repeats=11, device="/CPU:0")
+    score = measure.score(Subject(model, SingleProcess(), NAMES))
+    low, high = (score.metrics[f"latency/percentile_{q}"] for q in (10, 90))
+    assert (low, score.value, high) == pytest.approx((2 / 4, 6 / 4, 10 / 4))
+
+
+def test_latency_is_measured_on_batches_of_that_size(clock):
+    shapes = set()
+
+    class Watching(keras.layers.Layer):
+        def call(self, x):
+            shapes.add(x.shape)
+            return x
+
+    inputs = keras.Input((8, 8, 1))
+    model = keras.Model(inputs, keras.layers.Flatten()(Watching()(inputs)))
+    shapes.clear()
+    clock(itertools.repeat(1))
+    latency.Latency(batch_size=3).score(Subject(model, SingleProcess(), NAMES))
+    assert shapes == {(3, 8, 8, 1)}
+
+
+def test_latency_is_rank_0s(model, clock):
+    clock(itertools.repeat(2_000_000))
+    scores = on_ranks(
+        3,
+        lambda ranks: latency.Latency().score(
+            Subject(model if ranks.rank == 0 else None, ranks, NAMES)
+        ),
+    )
+    assert [score.value for score in scores] == [2.0] * 3
+
+
+class Fragile(keras.layers.Flatten):
+    broken = False
+
+    def call(self, x):
+        if self.broken:
+            raise ValueError("it broke")
+        return super().call(x)
+
+
+def test_latency_of_a_network_that_fails_fails_on_all_ranks():
+    fragile, inputs = Fragile(), keras.Input((8, 8, 1))
+    model = keras.Model(inputs, fragile(inputs))
+    fragile.broken = True
+
+    def said(ranks):
+        with pytest.raises(RunError, match="latency cannot be measured: ValueError"):
+            latency.Latency().score(Subject(model, ranks, NAMES))
+        return True
+
+    assert on_ranks(2, said) == [True, True]
+
+
+def test_unknown_device_is_refused():
+    with pytest.raises(InputError, match="latency: device: '/GPU:77' .*allowed: /CPU:0.*auto"):
+        latency.Latency(device="/GPU:77").check(NAMES)
+    latency.Latency(device="/CPU:0").check(NAMES)
+
+
+def test_latency_leaves_no_graph_behind(clock):
+    """``silu`` has a custom gradient, which TensorFlow enters in a table with its graph."""
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3, activation="silu")(inputs)
+    model = keras.Model(inputs, keras.layers.Flatten()(x))
+    clock(itertools.repeat(1))
+    before = _graphs()
+    latency.Latency().score(Subject(model, SingleProcess(), NAMES))
+    assert _graphs() <= before
+
+
+def _graphs():
+    gc.collect()
+    return sum(isinstance(each, FuncGraph) for each in gc.get_objects())
+
+
+class Traced(keras.layers.Layer):
+    @tf.function
+    def call(self, x, training=None):
+        return tf.nn.silu(x)
+
+
+def test_network_with_traces_of_its_own_has_gradients_after_its_latency(clock):
+    inputs = keras.Input((8, 8, 1))
+    model = keras.Model(inputs, keras.layers.Flatten()(Traced()(inputs)))
+    clock(itertools.repeat(1))
+    latency.Latency().score(Subject(model, SingleProcess(), NAMES))
+    images = tf.ones((1, 8, 8, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = model(images, training=False)
+    assert np.all(tape.gradient(outputs, images) > 0)

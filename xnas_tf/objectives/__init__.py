@@ -9,6 +9,7 @@ OBJECTIVES = Registry(
         "error": "xnas_tf.objectives.performance:Error",
         "parameters": "xnas_tf.objectives.cost:Parameters",
         "flops": "xnas_tf.objectives.cost:Flops",
+        "latency": "xnas_tf.objectives.latency:Latency",
         "introspectability": "xnas_tf.objectives.introspectability:Introspectability",
         "completeness_error": "xnas_tf.objectives.attribution_quality:CompletenessError",
         "deletion": "xnas_tf.objectives.attribution_quality:Deletion",

@@ -15,7 +15,17 @@ import keras
 import keras_tuner
 from keras import layers
 
-from xnas_tf.spaces.cells import EDGES, NODES, OPERATIONS, format_genotype, live_edges
+from xnas_tf.spaces.cells import (
+    EDGES,
+    NODES,
+    OPERATIONS,
+    canonical,
+    format_genotype,
+    live_edges,
+    network_of,
+)
+
+__all__ = ["BATCH_NORM_MOMENTUM", "NASBench201", "canonical"]
 
 BATCH_NORM_MOMENTUM = 0.9
 """NAS-Bench-201's value. Keras' 0.99 leaves the moving averages unconverged after short
@@ -51,6 +61,11 @@ class NASBench201(keras_tuner.HyperModel):
     def genotype(self, hyperparameters: Mapping[str, Any]) -> str:
         """Returns the genotype string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
         return format_genotype(hyperparameters)
+
+    def identity(self, hyperparameters: Mapping[str, Any]) -> str:
+        """Returns the network that the cell stands for. Cells of the same identity are the same
+        network, with the same costs, and only one of them is ever trained."""
+        return network_of(hyperparameters)
 
     def infeasible(self, hyperparameters: Mapping[str, Any]) -> str | None:
         """Says why no network can be built, or returns None where one can be."""

@@ -25,8 +25,11 @@ class SpaceOptions(BaseModel):
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """Returns the HyperModel for images (H, W, C) of so many classes.
 
-        A HyperModel may also have ``genotype(values) -> str`` and
-        ``infeasible(values) -> str | None``, both given the active hyperparameters.
+        A HyperModel may also have ``genotype(values) -> str``, ``identity(values) -> str`` and
+        ``infeasible(values) -> str | None``, all given the active hyperparameters. Two
+        architectures of the same identity are the same network, and only one is ever trained:
+        whatever changes what is trained or measured must change the identity. Without it the
+        genotype is the identity.
         """
 
 

@@ -56,6 +56,14 @@ class SearchSpace:
             return self._hypermodel.genotype(values)
         return json.dumps(dict(values), sort_keys=True)
 
+    def identity(self, values: Mapping[str, Any]) -> str:
+        """What tells networks apart: architectures of the same identity are the same network,
+        and only one of them is ever trained. The HyperModel's if it has one, else the genotype.
+        """
+        if hasattr(self._hypermodel, "identity"):
+            return self._hypermodel.identity(values)
+        return self.genotype(values)
+
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
         """Why no network can be built from these hyperparameters; None where one can."""
         check = getattr(self._hypermodel, "infeasible", None)
