@@ -9,7 +9,7 @@ import moocore
 import numpy as np
 
 from xnas_tf.benchmark.table import Table
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, suggest
 from xnas_tf.spaces.cells import parse_genotype
 
 MAXIMISED = "max:"
@@ -109,7 +109,10 @@ def _costs(table: Table, objective: str, column: str | None) -> np.ndarray:
     name = objective.removeprefix(MAXIMISED)
     if objective == "error":
         return _error(table, column or next(iter(table.columns), "accuracy"))
-    if name == "parameters" and name not in table.columns:
+    if name not in table.columns:
+        if name != "parameters":
+            allowed = ["error", "parameters", *table.columns]
+            raise InputError(f"--objectives: {table.name} has no {suggest(name, allowed)}")
         return sign(objective) * np.array([parameters(cell) for cell in table.genotypes])
     if "accuracy" in name.lower() and sign(objective) > 0:
         return _error(table, name)
