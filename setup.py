@@ -39,11 +39,14 @@ setup(
         "scikit-learn>=1.3",
         "scipy>=1.11",
         "threadpoolctl>=3",
+        "joblib>=1.4",
         "psutil>=5.9",
     ],
     extras_require={
         # Needs TensorFlow installed first and --no-build-isolation: see docs/installation.md.
         "horovod": ["horovod==0.28.1", "cloudpickle"],
+        # What `xnas-tf benchmark search` compares with, and reads NATS-Bench's own files with.
+        "benchmark": ["pymoo>=0.6.1,<0.7", "optuna>=4,<6", "nats-bench>=1.8,<2"],
         "test": ["pytest>=8", "hypothesis>=6.120", "playwright"],
     },
     entry_points={"console_scripts": ["xnas-tf=xnas_tf.cli:main"]},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -264,6 +264,77 @@ def explain(
         _print_explanation(found)
 
 
+@main.group()
+def benchmark() -> None:
+    """Measure what searches cost."""
+
+
+@benchmark.command("search")
+@click.option("--table", type=click.Path(path_type=Path), required=True, help="CSV, CSV.gz, NATS.")
+@click.option(
+    "--objectives",
+    default="error,parameters",
+    show_default=True,
+    metavar="NAME,…",
+    help="Or any column, minimised; max:COLUMN maximises.",
+)
+@click.option("--column", help="Accuracy that `error` is made of. Default: the first column.")
+@click.option("--reference", metavar="X,Y,…", help="Of the hypervolume, an objective each.")
+@click.option(
+    "--algorithm",
+    "algorithms",
+    multiple=True,
+    default=["nsga2", "random"],
+    metavar="NAME",
+    help="May be repeated.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="search.KEY=VALUE", help="Of our own algorithms."
+)
+@click.option("--seeds", type=int, default=20, show_default=True, help="Searches of each.")
+@click.option("--trainings", type=int, default=600, show_default=True, help="Of each search.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@_clear_errors
+def benchmark_search(
+    table: Path,
+    objectives: str,
+    column: str | None,
+    reference: str | None,
+    form: str,
+    plot: Path | None,
+    **options: Any,
+) -> None:
+    """Play searches on a TABLE of known results: how many trainings do they need?
+
+    TABLE has the header `arch,column…`; arch is a genotype of NAS-Bench-201. NATS-Bench's own
+    files are read too where the package nats-bench is installed. Algorithms: nsga2 and random
+    (both by default), and as peers pymoo (NSGA-II as XNAS had it), optuna_nsga2, optuna_tpe.
+
+    The reference is 20,1.6 for error,parameters, else the worst value of each objective.
+
+    \b
+    Example:
+      xnas-tf benchmark search --table nasbench201.csv.gz --algorithm nsga2 \\
+        --algorithm pymoo --set search.population=24 --plot searches.png
+    """
+    from xnas_tf.benchmark import compare, make_problem, parse_reference, read_table
+    from xnas_tf.benchmark.report import report_json, report_tables
+
+    point = parse_reference(reference) if reference else None
+    problem = make_problem(read_table(table), objectives.split(","), column, point)
+    comparison = compare(problem, **options)
+    if form == "json":
+        click.echo(report_json(comparison))
+    else:
+        _print_tables(report_tables(comparison))
+    if plot:
+        from xnas_tf.benchmark.figure import save_comparison
+
+        save_comparison(comparison, plot)
+        click.echo(f"wrote {plot}", err=True)
+
+
 @main.command()
 @_clear_errors
 def doctor() -> None:
@@ -282,25 +353,27 @@ def doctor() -> None:
 
 
 def _print_explanation(explanation: Any) -> None:
-    from rich.console import Console
-
     from xnas_tf.report.explanations import explanation_tables
 
-    for table in explanation_tables(explanation):
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
+    _print_tables(explanation_tables(explanation))
+
+
+def _print_tables(tables: Iterable[Any]) -> None:
+    from rich.console import Console
+
+    # A genotype is some 100 characters long; a file or a pipe has room for it in one line.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for table in tables:
+        console.print(table)
 
 
 def _print_pareto(run: Any, everyone: bool) -> None:
-    from rich.console import Console
-
     from xnas_tf.report import tables
 
     listed = tables.listing(run, everyone)
     if not listed.candidates:
         click.echo(f"{run.path} has no finished candidates yet", err=True)
         return
-    # A genotype is some 100 characters long; a file or a pipe has room for it in one line.
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(tables.pareto_table(listed))
+    _print_tables([tables.pareto_table(listed)])
     if suggested := run.suggestion():
         click.echo(f"suggested: candidate {suggested.id}** ({suggested.why})", err=True)

@@ -62,3 +62,18 @@ def test_only_trainable_parameters_count():
 
     Subject.model = model
     assert Parameters().score(Subject).value == parameters(model) < model.count_params()
+
+
+def test_the_parameters_of_tables_are_those_of_networks_without_dead_edges():
+    from xnas_tf.benchmark.problem import parameters as millions
+
+    genotype = "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|none~2|"
+    live = genotype.replace("none~2", "nor_conv_1x1~2")
+    model = build(
+        parse_genotype(live),
+        input_shape=(32, 32, 3),
+        classes=10,
+        channels=16,
+        cells_per_stack=5,
+    )
+    assert millions(live) == parameters(model) / 1e6

@@ -1,0 +1,15 @@
+"""Plays searches against tables of known results, with simulated training."""
+
+from xnas_tf.benchmark.comparison import Comparison, compare
+from xnas_tf.benchmark.problem import Problem, make_problem, parse_reference
+from xnas_tf.benchmark.table import Table, read_table
+
+__all__ = [
+    "Comparison",
+    "Problem",
+    "Table",
+    "compare",
+    "make_problem",
+    "parse_reference",
+    "read_table",
+]

@@ -1,0 +1,83 @@
+"""A picture of a comparison: what is still missing of the hypervolume, against trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from xnas_tf.benchmark.comparison import SHARES, Comparison
+from xnas_tf.benchmark.report import reference
+from xnas_tf.errors import InputError
+from xnas_tf.report.figures import png
+
+LEAST = 1e-4
+"""Missing share below which nothing is drawn apart: a search that has found all misses 0."""
+TICKS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
+
+
+def comparison_figure(comparison: Comparison):
+    """Draws the median over seeds of each algorithm, with a band between the quartiles.
+
+    The axis is that of the missing share, 1 - share, in logarithms: the last percents are what
+    searches differ in.
+
+    Returns:
+        A matplotlib figure.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axis = figure.subplots()
+    trainings = np.arange(1, comparison.trainings + 1)
+    missing = {name: _missing(curves) for name, curves in comparison.curves.items()}
+    for index, (name, (most, median, least)) in enumerate(missing.items()):
+        axis.fill_between(trainings, most, least, color=f"C{index}", alpha=0.18, lw=0)
+        axis.plot(trainings, median, color=f"C{index}", lw=1.8, label=name)
+    for share in SHARES:
+        axis.axhline(1 - share, color="#606060", lw=0.9, ls="--", zorder=0)
+    medians = np.array([median for _, median, _ in missing.values()])
+    begin = min(5, comparison.trainings) - 1  # before, there is nothing to compare
+    lowest, highest = min(medians.min(), 1 - SHARES[-1]), max(medians[:, begin].max(), 0.1)
+    axis.set(yscale="log", ylim=(highest * 1.2, lowest / 1.5), xlim=(0, comparison.trainings))
+    _label_shares(axis.yaxis)
+    axis.set(xlabel="trainings", ylabel="share of the table's hypervolume")
+    axis.set_title(_title(comparison), fontsize=10)
+    axis.grid(alpha=0.2)
+    axis.legend(loc="lower right")
+    return figure
+
+
+def _missing(curves: np.ndarray) -> np.ndarray:
+    """Quartiles of what is missing, (3, trainings), of shares found (seeds, trainings)."""
+    return np.clip(1 - np.quantile(curves, (0.25, 0.5, 0.75), axis=0), LEAST, None)
+
+
+def _label_shares(axis) -> None:
+    """Labels an axis of missing shares with the shares that were found."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axis.set_major_locator(FixedLocator([1 - share for share in TICKS]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * (1 - value):.4g}%"))
+
+
+def _title(comparison: Comparison) -> str:
+    point = ", ".join(f"{value:g}" for value in reference(comparison))
+    return (
+        f"{comparison.problem.table}: {', '.join(comparison.problem.objectives)} "
+        f"(reference {point})\nmedian and quartiles of {comparison.seeds} seeds"
+    )
+
+
+def save_comparison(comparison: Comparison, path: Path) -> None:
+    """Draws a comparison into a PNG file.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    picture = png(comparison_figure(comparison), dpi=150)
+    try:
+        path.write_bytes(picture)
+    except OSError as error:
+        raise InputError(f"--plot {path} cannot be written: {error}") from error

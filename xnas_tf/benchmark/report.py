@@ -1,0 +1,110 @@
+"""A comparison of searches as tables for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from xnas_tf.benchmark.comparison import SHARES, Comparison, Spread, spread
+from xnas_tf.benchmark.problem import sign
+
+
+def report_tables(comparison: Comparison) -> list[Table]:
+    """Two tables, a row an algorithm: shares after so many trainings, trainings to shares."""
+    problem = comparison.problem
+    about = (
+        f"{problem.table}: {len(problem.rows):,} cells, {', '.join(problem.objectives)}, "
+        f"reference {', '.join(f'{value:g}' for value in reference(comparison))}; "
+        f"{comparison.seeds} seeds, median (quartiles)"
+    )
+    shares = _table(
+        f"{about}; worst seed\nShare of the table's hypervolume after trainings",
+        [str(count) for count in comparison.checkpoints],
+    )
+    trainings = _table(
+        "Trainings to a share of the table's hypervolume; seeds that reached it",
+        [f"{share:.0%}" for share in SHARES],
+    )
+    for name in comparison.curves:
+        shares.add_row(name, *(_share_cell(comparison, name, c) for c in comparison.checkpoints))
+        trainings.add_row(name, *(_trainings_cell(comparison, name, share) for share in SHARES))
+    return [shares, trainings]
+
+
+def reference(comparison: Comparison) -> list[float]:
+    """The reference point in the objectives' own units."""
+    problem = comparison.problem
+    pairs = zip(problem.objectives, problem.reference.tolist(), strict=True)
+    return [sign(objective) * cost for objective, cost in pairs]
+
+
+def _table(title: str, columns: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="")
+    table.add_column("algorithm")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _share_cell(comparison: Comparison, name: str, trainings: int) -> str:
+    shares = comparison.share(name, trainings)
+    found = spread(shares)
+    return f"{found.median:.3f} ({found.lower:.3f}–{found.upper:.3f}); {shares.min():.3f}"
+
+
+def _trainings_cell(comparison: Comparison, name: str, share: float) -> str:
+    needed = comparison.trainings_to(name, share)
+    found = spread(needed)
+    low, middle, high = (
+        f"{value:.0f}" if np.isfinite(value) else f"> {comparison.trainings}"
+        for value in (found.lower, found.median, found.upper)
+    )
+    return f"{middle} ({low}–{high}); {np.isfinite(needed).sum()}/{comparison.seeds}"
+
+
+def report_json(comparison: Comparison) -> str:
+    """All figures as JSON; null for trainings to a share that was not reached."""
+    problem = comparison.problem
+    facts = {
+        "table": problem.table,
+        "rows": len(problem.rows),
+        "objectives": list(problem.objectives),
+        "reference": reference(comparison),
+        "hypervolume": problem.hypervolume,
+        "seeds": comparison.seeds,
+        "trainings": comparison.trainings,
+        "algorithms": {name: _figures(comparison, name) for name in comparison.curves},
+    }
+    return json.dumps(facts, indent=2)
+
+
+def _figures(comparison: Comparison, name: str) -> dict[str, Any]:
+    shares = {count: comparison.share(name, count) for count in comparison.checkpoints}
+    needed = {share: comparison.trainings_to(name, share) for share in SHARES}
+    return {
+        "hypervolume_share": [
+            {"trainings": count, **_numbers(spread(values)), "min": float(values.min())}
+            for count, values in shares.items()
+        ],
+        "trainings_to": [
+            {
+                "share": share,
+                **_numbers(spread(values)),
+                "reached": int(np.isfinite(values).sum()),
+            }
+            for share, values in needed.items()
+        ],
+    }
+
+
+def _numbers(found: Spread) -> dict[str, float | None]:
+    values = {
+        "median": found.median,
+        "lower_quartile": found.lower,
+        "upper_quartile": found.upper,
+    }
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
