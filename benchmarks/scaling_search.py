@@ -14,9 +14,10 @@ from xnas_tf.config import load_config
 from xnas_tf.run.conductor import Conductor
 from xnas_tf.run.directory import open_record
 from xnas_tf.run.observer import Observer
+from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
-from xnas_tf.strategy import NSGA2
+from xnas_tf.strategy import create
 
 EACH = 20
 """Candidates a group."""
@@ -29,14 +30,13 @@ EXPLAINED = 0.5
 evaluations on a machine that did other things too it was 0.55 (benchmarks/forecast.py)."""
 
 
-class WideSpace:
+class WideSpace(Space):
     """Cells of five nodes: as NAS-Bench-201's, but enough of them for 4,096 groups."""
 
     variables = tuple(Choice(f"edge_{i}", OPERATIONS) for i in range(10))
     size = float(len(OPERATIONS) ** 10)
 
-    @staticmethod
-    def genotype(values: dict) -> str:
+    def genotype(self, values: dict) -> str:
         return "|".join(values.values())
 
 
@@ -82,7 +82,7 @@ def conductor_of(
     config = load_config(overrides=[search, "objectives=[error, introspectability]"])
     path = Path(folder) / "run"
     record = open_record(path, config)
-    algorithm = NSGA2.from_config(config, WideSpace(), steady_state)
+    algorithm = create(config.search, config.directions, WideSpace(), steady_state)
     conductor = Conductor(path, config, record, algorithm, Observer())
     conductor.groups = groups
     return conductor

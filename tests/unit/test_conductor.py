@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_nsga2 import CellSpace
+from tests.unit.test_algorithm import CellSpace
 from xnas_tf.candidate import NO_GROUP
 from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
 from xnas_tf.run.conductor import Conductor
 from xnas_tf.run.directory import checkpoint_path, model_path, open_record
 from xnas_tf.run.observer import Observer
-from xnas_tf.strategy import NSGA2
+from xnas_tf.strategy import create
 from xnas_tf.strategy.front import pareto_front
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1"]
@@ -25,6 +25,10 @@ def configuration(candidates=30, population=6):
     return load_config(
         overrides=[*WORDS, f"search={{candidates: {candidates}, population: {population}}}"]
     )
+
+
+def search_of(config, steady_state=True):
+    return create(config.search, config.directions, CellSpace(), steady_state)
 
 
 def outcome_of(task):
@@ -62,7 +66,7 @@ class Groups:
         """Makes so many moves, each of a group drawn at random; returns all tasks."""
         record = open_record(self.path, self.config)
         try:
-            algorithm = NSGA2.from_config(self.config, CellSpace(), self.steady)
+            algorithm = search_of(self.config, self.steady)
             conductor = Conductor(
                 self.path, self.config, record, algorithm, self.observer, self.clock
             )
@@ -146,7 +150,11 @@ def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     config = configuration()
     record = open_record(tmp_path / "run", config)
     conductor = Conductor(
-        tmp_path / "run", config, record, NSGA2.from_config(config, CellSpace(), True), Observer()
+        tmp_path / "run",
+        config,
+        record,
+        search_of(config),
+        Observer(),
     )
     slow = conductor.next(0)
     for _ in range(200):
@@ -192,7 +200,10 @@ def test_at_the_end_the_longest_are_handed_out_first(tmp_path, is_resumed):
 
 def conductor_of(path, config=None, observer=None, clock=time.monotonic):
     config = config or configuration()
-    record, algorithm = open_record(path, config), NSGA2.from_config(config, CellSpace(), True)
+    record, algorithm = (
+        open_record(path, config),
+        search_of(config),
+    )
     return Conductor(path, config, record, algorithm, observer or Observer(), clock)
 
 
@@ -244,7 +255,7 @@ def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_p
 def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
     conductor_of(tmp_path / "run").next()
     config = configuration()
-    other = NSGA2.from_config(config, CellSpace(), True)
+    other = search_of(config)
     other.ask()
     record = open_record(tmp_path / "run", config)
     with pytest.raises(RunError, match="cannot go on: where its record has candidate 1"):

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
+from tests.unit.test_algorithm import CellSpace
 from tests.unit.test_conductor import configuration, outcome_of
-from tests.unit.test_nsga2 import CellSpace
 from xnas_tf.distributed import door
 from xnas_tf.distributed.client import QueueClient
 from xnas_tf.distributed.queue import QueueServer
@@ -19,7 +19,7 @@ from xnas_tf.errors import RunError
 from xnas_tf.run.conductor import Conductor
 from xnas_tf.run.directory import open_record
 from xnas_tf.run.observer import Observer
-from xnas_tf.strategy import NSGA2
+from xnas_tf.strategy import create
 
 FILES = 600
 FLOOD = 1500
@@ -36,7 +36,7 @@ def serve_with_few_files(path, said, pipe):
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
     config = configuration(CANDIDATES)
     record = open_record(path, config)
-    algorithm = NSGA2.from_config(config, CellSpace(), steady_state=True)
+    algorithm = create(config.search, config.directions, CellSpace(), steady_state=True)
     conductor = Conductor(path, config, record, algorithm, Observer())
     with QueueServer(conductor) as server:
         pipe.send(server.address)

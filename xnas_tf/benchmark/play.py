@@ -11,11 +11,21 @@ from xnas_tf.benchmark.peers import PEERS
 from xnas_tf.benchmark.problem import Problem
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError
-from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges
+from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.cells import (
+    EDGES,
+    OPERATIONS,
+    format_genotype,
+    live_edges,
+    network_of,
+    path_counts,
+    plain,
+)
 from xnas_tf.spaces.variables import Choice
-from xnas_tf.strategy import NSGA2
+from xnas_tf.strategy import SELECTIONS, Algorithm, create
 
-OURS = ("nsga2",)
+WITH_SURROGATE = "+surrogate"
+OURS = tuple(name + suffix for name in SELECTIONS for suffix in ("", WITH_SURROGATE))
 PATIENCE = 100
 """Asks without a new cell, in a row, after which a search is ended on a table of all cells; more
 in proportion where cells are missing. In 600 trainings pymoo comes to 3, Optuna's NSGA-II to
@@ -70,7 +80,7 @@ class Game:
         self.shares.append(self.problem.share(self._front))
 
 
-class CellSpace:
+class CellSpace(Space):
     """NAS-Bench-201's cells as a search space without networks.
 
     Args:
@@ -87,14 +97,27 @@ class CellSpace:
         """The genotype string of a cell."""
         return format_genotype(values)
 
+    def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The cell without its dead edges, if the table has that."""
+        plainest = plain(values)
+        return plainest if format_genotype(plainest) in self._rows else values
+
+    def identity(self, values: Mapping[str, Any]) -> str:
+        """The network that a cell stands for."""
+        return network_of(values)
+
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
         """Why a cell cannot be trained, known before it is tried; None if it can be."""
         if not live_edges(values):
             return "the cell has no path from its input to its output"
         return None if self.genotype(values) in self._rows else "the cell is not in the table"
 
+    def features(self, values: Mapping[str, Any]) -> list[float]:
+        """The operations on each path."""
+        return path_counts(values)
 
-def algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> NSGA2:
+
+def algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> Algorithm:
     """One of our own algorithms, as the ``search`` section of a configuration makes it.
 
     Args:
@@ -113,15 +136,17 @@ def algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) 
                 f"--set {text!r}: allowed: keys of search; --seeds and --trainings stand for "
                 "search.seed and search.candidates"
             )
-    search = load_config(Config(), [*overrides, f"search.seed={seed}"]).search
-    return NSGA2(
+    own = [f"search.algorithm={name.removesuffix(WITH_SURROGATE)}", f"search.seed={seed}"]
+    if name.endswith(WITH_SURROGATE):
+        own.append("search.surrogate=true")
+    search = load_config(Config(), [*overrides, *own]).search
+    search = search.model_copy(update={"reference": problem.given_reference})
+    return create(
+        search,
+        dict.fromkeys(problem.objectives, "minimize"),
         CellSpace(problem.rows),
-        ["minimize"] * len(problem.objectives),
-        search.population,
-        np.random.default_rng(search.seed),
-        search.crossover,
-        search.mutation,
         search.mode == "steady_state",
+        problem.known_costs,
     )
 
 

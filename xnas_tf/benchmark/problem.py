@@ -10,9 +10,11 @@ import numpy as np
 
 from xnas_tf.benchmark.table import Table
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.spaces.cells import parse_genotype
+from xnas_tf.spaces.cells import format_genotype, parse_genotype
 
 MAXIMISED = "max:"
+NEED_NO_TRAINING = ("param", "flop", "latency")
+"""What the names of such objectives and columns have in them."""
 PUBLISHED_REFERENCE = {"error": 20.0, "parameters": 1.6}
 """Of the published comparison on CIFAR-10: error in %, parameters in millions."""
 
@@ -42,6 +44,20 @@ class Problem:
     costs: np.ndarray
     reference: np.ndarray
     hypervolume: float
+
+    @property
+    def given_reference(self) -> dict[str, float]:
+        """The reference point by objective, as ``search.reference`` has it."""
+        return dict(zip(self.objectives, self.reference.tolist(), strict=True))
+
+    def known_costs(self, values: Mapping[str, str]) -> dict[int, float]:
+        """Those costs of a cell that need no training, by their objective's place."""
+        row = self.rows[format_genotype(values)]
+        return {
+            place: float(self.costs[row, place])
+            for place, name in enumerate(self.objectives)
+            if any(word in name.lower() for word in NEED_NO_TRAINING)
+        }
 
     def share(self, costs: np.ndarray) -> float:
         """Hypervolume of some rows' costs (N, objectives), as a share of that of all rows."""

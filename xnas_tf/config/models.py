@@ -98,8 +98,16 @@ class TrainingConfig(Section):
 
 
 class SearchConfig(Section):
-    """What NSGA-II does, when it ends, and how its front is measured and kept."""
+    """How new candidates are found, when that ends, and how the front is measured and kept."""
 
+    algorithm: Literal[
+        "nsga2", "nsga3", "moead", "spea2", "eps_moea", "random", "regularized_evolution"
+    ] = Field("nsga2", description="who survives and who breeds; see docs/search.md")
+    surrogate: bool = Field(
+        False,
+        description="a model that learns from the candidates chooses which of many offspring are "
+        "trained",
+    )
     candidates: int = Field(16, ge=1, description="trainings; infeasible candidates don't count")
     hours: float | None = Field(
         None,
@@ -246,6 +254,11 @@ class Config(Section):
             if measure.name != name:
                 raise ValueError(f"{name!r} calls itself {measure.name!r}: use that name")
         return constraints
+
+    @property
+    def directions(self) -> dict[str, str]:
+        """``minimize`` or ``maximize`` by the objective's name."""
+        return {objective.name: objective.direction for objective in self.objectives}
 
     def measures(self) -> list[Objective]:
         """The objectives, and those that only a constraint needs, with default options."""

@@ -57,11 +57,13 @@ class Objective(BaseModel):
     """A number with a direction. Options are fields; plug-ins subclass this.
 
     ``needs_training`` is False for values that the untrained model already has: they are
-    computed first, and a constraint on them costs no training.
+    computed first, and a constraint on them costs no training. ``is_measured`` is True for
+    values that differ from one measurement to the next.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     needs_training: ClassVar[bool] = True
+    is_measured: ClassVar[bool] = False
 
     name: str
     direction: Literal["minimize", "maximize"] = Field("minimize")

@@ -31,6 +31,7 @@ class Latency(Objective):
     """
 
     needs_training: ClassVar[bool] = False
+    is_measured: ClassVar[bool] = True
     name: Literal["latency"] = "latency"
     batch_size: int = Field(1, ge=1, description="images at a time")
     repeats: int = Field(50, ge=3, description="batches that are timed")

@@ -24,7 +24,7 @@ from xnas_tf.run.observer import Observer
 from xnas_tf.run.record import Record
 from xnas_tf.run.standing import Standing
 from xnas_tf.run.versions import versions
-from xnas_tf.strategy import NSGA2, Proposal
+from xnas_tf.strategy import Algorithm, Proposal
 from xnas_tf.strategy.forecast import expected_seconds
 
 
@@ -52,7 +52,7 @@ class Conductor:
         path: Path,
         config: Config,
         record: Record,
-        algorithm: NSGA2,
+        algorithm: Algorithm,
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -303,7 +303,7 @@ class Conductor:
         self._line.append(candidate.id)
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
-        proposal = self._algorithm.ask()
+        proposal = self._algorithm.ask(candidate.genotype)
         asked = (proposal.number, proposal.genotype) if proposal else None
         if asked != (candidate.id, candidate.genotype):
             raise RunError(

@@ -16,12 +16,13 @@ from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.conductor import Conductor
 from xnas_tf.run.directory import held_directory, remove_drafts
 from xnas_tf.run.finish import finish
+from xnas_tf.run.known_costs import KnownCosts
 from xnas_tf.run.limits import spent
 from xnas_tf.run.observer import Spectators
 from xnas_tf.run.progress import Progress
 from xnas_tf.run.watch import Watch
 from xnas_tf.spaces.space import SearchSpace
-from xnas_tf.strategy import NSGA2
+from xnas_tf.strategy import Algorithm, create
 
 
 class Lead:
@@ -67,7 +68,7 @@ class Lead:
             self._board = TensorBoard(path / "tensorboard", config, self._space.variables)
             self._record.set_fact("dataset", self._dataset.facts)
             observers = Spectators(self._progress, self._board)
-            algorithm = NSGA2.from_config(config, self._space, self._is_steady_state())
+            algorithm = self._algorithm()
             self.conductor = Conductor(path, config, self._record, algorithm, observers)
             yield self
 
@@ -104,6 +105,15 @@ class Lead:
         """
         self.conductor.end()
         finish(self._path, self._record, self._dataset, self._board, self._progress)
+
+    def _algorithm(self) -> Algorithm:
+        return create(
+            self._config.search,
+            self._config.directions,
+            self._space,
+            self._is_steady_state(),
+            KnownCosts(self._config, self._space, self._dataset.class_names),
+        )
 
     def _is_steady_state(self) -> bool:
         """What the configuration says, else what the run was begun with, else whether there

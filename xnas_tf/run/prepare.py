@@ -127,11 +127,6 @@ def _space(config: Config, dataset: Dataset) -> SearchSpace:
 
 
 def _check_sizes(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
-    if config.search.population > space.size:
-        raise InputError(
-            f"search.population: given {config.search.population}, but the space has only "
-            f"{space.size:.0f} architectures"
-        )
     smallest = min(config.training.batch_size, len(dataset.train), len(dataset.validation))
     if smallest < size:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 
@@ -126,3 +127,36 @@ def network_of(cell: Mapping[str, str]) -> str:
             terms[target].append(layers[-1])
     output = "+".join(sorted(terms[NODES - 1]))
     return f"{output} with {', '.join(sorted(layers))}" if layers else output
+
+
+def plain(cell: Mapping[str, str]) -> dict[str, str]:
+    """The same network with ``none`` on all dead edges."""
+    live = live_edges(cell)
+    return {edge: cell[edge] if edge in live else "none" for edge in EDGES}
+
+
+PATHS = tuple(
+    path
+    for length in range(1, NODES)
+    for path in itertools.combinations(EDGES, length)
+    if (EDGES[path[0]][0], EDGES[path[-1]][1]) == (0, NODES - 1)
+    and all(EDGES[a][1] == EDGES[b][0] for a, b in itertools.pairwise(path))
+)
+"""The edges of each of the four ways from the input to the output."""
+
+
+def path_counts(cell: Mapping[str, str]) -> list[float]:
+    """Of each path, 1 if nothing on it is ``none``, and how many of each other operation it
+    then has. What a path does is what it is made of, wherever on it that is: errors are
+    predicted better from this than from the edges alone (docs/search.md).
+
+    Returns:
+        (paths * operations,).
+    """
+    counts: list[float] = []
+    for path in PATHS:
+        found = [cell[edge] for edge in path]
+        is_open = "none" not in found
+        counts.append(float(is_open))
+        counts += [float(is_open * found.count(o)) for o in OPERATIONS if o != "none"]
+    return counts

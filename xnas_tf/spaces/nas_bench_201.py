@@ -23,6 +23,8 @@ from xnas_tf.spaces.cells import (
     format_genotype,
     live_edges,
     network_of,
+    path_counts,
+    plain,
 )
 
 __all__ = ["BATCH_NORM_MOMENTUM", "NASBench201", "canonical"]
@@ -66,6 +68,14 @@ class NASBench201(keras_tuner.HyperModel):
         """Returns the network that the cell stands for. Cells of the same identity are the same
         network, with the same costs, and only one of them is ever trained."""
         return network_of(hyperparameters)
+
+    def simplify(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the cell with ``none`` on the edges that do nothing."""
+        return plain(hyperparameters)
+
+    def features(self, hyperparameters: Mapping[str, Any]) -> list[float]:
+        """Returns the operations on each path through the cell, for surrogates."""
+        return path_counts(hyperparameters)
 
     def infeasible(self, hyperparameters: Mapping[str, Any]) -> str | None:
         """Says why no network can be built, or returns None where one can be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,10 +15,11 @@ from keras_tuner.engine import hyperparameters as kt_hp
 from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
+from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 
 
-class SearchSpace:
+class SearchSpace(Space):
     """What a search may choose from, and how a choice becomes a Keras model.
 
     Args:
@@ -63,6 +64,16 @@ class SearchSpace:
         if hasattr(self._hypermodel, "identity"):
             return self._hypermodel.identity(values)
         return self.genotype(values)
+
+    def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The plainest hyperparameters of the same network: the HyperModel's, if it knows."""
+        simplify = getattr(self._hypermodel, "simplify", None)
+        return simplify(values) if simplify else values
+
+    def features(self, values: Mapping[str, Any]) -> Sequence[float]:
+        """The HyperModel's further numbers from which values may be predicted, if it has any."""
+        features = getattr(self._hypermodel, "features", None)
+        return features(values) if features else ()
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
         """Why no network can be built from these hyperparameters; None where one can."""

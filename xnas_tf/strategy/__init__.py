@@ -1,6 +1,6 @@
 """Decides what to evaluate; knows nothing of Keras or Horovod."""
 
-from xnas_tf.strategy.nsga2 import NSGA2, Proposal
-from xnas_tf.strategy.problem import SearchProblem
+from xnas_tf.strategy.algorithm import Algorithm, Proposal
+from xnas_tf.strategy.creation import SELECTIONS, create
 
-__all__ = ["NSGA2", "Proposal", "SearchProblem"]
+__all__ = ["SELECTIONS", "Algorithm", "Proposal", "create"]

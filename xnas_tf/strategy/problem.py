@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import platypus
 
+from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.variables import Variable, decode
-
-
-class Space(Protocol):
-    """What a search needs to know of a search space."""
-
-    variables: Sequence[Variable]
-
-    @property
-    def size(self) -> float:
-        """An upper bound of the number of architectures."""
-
-    def genotype(self, values: dict[str, Any]) -> str:
-        """The canonical text of an architecture."""
 
 
 class VariableType(platypus.Type):
@@ -41,20 +29,28 @@ class VariableType(platypus.Type):
 
 
 class SearchProblem(platypus.Problem):
-    """Variables, objectives with directions, and one total constraint violation.
+    """Variables, objectives to be minimised, and one total constraint violation.
 
     Args:
         space: The search space.
-        directions: ``minimize`` or ``maximize`` for each objective.
+        objectives: How many.
         rng: The generator that random variables are drawn with.
     """
 
-    def __init__(self, space: Space, directions: Sequence[str], rng: Any) -> None:
-        super().__init__(len(space.variables), len(directions), nconstrs=1)
+    def __init__(self, space: Space, objectives: int, rng: Any) -> None:
+        super().__init__(len(space.variables), objectives, nconstrs=1)
         self.space = space
         self.types[:] = [VariableType(variable, rng) for variable in space.variables]
-        self.directions[:] = list(directions)
+        self._free = [i for i, variable in enumerate(space.variables) if variable.size > 1]
+        self._is_conditional = any(variable.conditions for variable in space.variables)
 
     def values(self, solution: platypus.Solution) -> dict[str, Any]:
         """The active hyperparameters of a solution."""
         return decode(self.space.variables, solution.variables[:])
+
+    def free(self, places: Sequence[Any]) -> list[int]:
+        """The places of those variables that are active and have more than one value."""
+        if not self._is_conditional:
+            return self._free
+        values = decode(self.space.variables, places)
+        return [i for i in self._free if self.space.variables[i].name in values]

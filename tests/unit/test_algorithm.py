@@ -8,24 +8,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xnas_tf.config.models import SearchConfig
+from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges, parse_genotype
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
-from xnas_tf.strategy import NSGA2
+from xnas_tf.strategy import create
 from xnas_tf.strategy.ranking import rank
 
 
-class CellSpace:
+class CellSpace(Space):
     """NAS-Bench-201's cells without their networks."""
 
     variables = tuple(Choice(edge, OPERATIONS) for edge in EDGES)
     size = 15_625
-    genotype = staticmethod(format_genotype)
+
+    def genotype(self, values):
+        return format_genotype(values)
 
 
-class TinySpace:
+class TinySpace(Space):
     variables = (Choice("a", (0, 1, 2)), Choice("b", ("x", "y")))
     size = 6
-    genotype = staticmethod(lambda values: f"{values['a']}{values['b']}")
+
+    def genotype(self, values):
+        return f"{values['a']}{values['b']}"
+
+
+def algorithm_of(space, directions, population, seed=0, steady_state=False, **search):
+    config = SearchConfig(population=population, seed=seed, **search)
+    names = [f"f{number}" for number in range(len(directions))]
+    return create(config, dict(zip(names, directions, strict=True)), space, steady_state)
 
 
 def scores(cell):
@@ -36,7 +48,7 @@ def scores(cell):
 
 
 def run(seed, count, space=CellSpace, score=scores, population=8, told=None):
-    algorithm = NSGA2(space(), ["minimize", "maximize"], population, np.random.default_rng(seed))
+    algorithm = algorithm_of(space(), ["minimize", "maximize"], population, seed)
     proposals = []
     while len(proposals) < count and (proposal := algorithm.ask()):
         proposals.append(proposal)
@@ -137,7 +149,7 @@ def test_published_results_are_searched_better_than_at_random():
     whole = hypervolume(points.values())
 
     def searched(seed):
-        algorithm = NSGA2(CellSpace(), ["minimize"] * 2, 24, np.random.default_rng(seed))
+        algorithm = algorithm_of(CellSpace(), ["minimize"] * 2, 24, seed)
         found = []
         while len(found) < 200:
             proposal = algorithm.ask()
@@ -203,7 +215,7 @@ def test_ranks_are_those_of_platypus(rows):
 
 def in_any_order(seed, batch, shuffle):
     """A generational search with several proposals open, answered in a random order."""
-    algorithm = NSGA2(CellSpace(), ["minimize", "maximize"], 8, np.random.default_rng(seed))
+    algorithm = algorithm_of(CellSpace(), ["minimize", "maximize"], 8, seed)
     rng, waiting, asked = np.random.default_rng(shuffle), [], []
     while len(asked) < 60:
         while algorithm.can_ask and len(waiting) < batch:
@@ -224,7 +236,7 @@ def test_a_generation_does_not_depend_on_who_answers_first(seed, batch, shuffle)
 
 
 def test_a_generation_waits_for_all_of_the_one_before():
-    algorithm = NSGA2(CellSpace(), ["minimize", "maximize"], 4, np.random.default_rng(0))
+    algorithm = algorithm_of(CellSpace(), ["minimize", "maximize"], 4, 0)
     proposals = [algorithm.ask() for _ in range(4)]
     assert not algorithm.can_ask
     algorithm.reject(proposals[0])
@@ -233,7 +245,7 @@ def test_a_generation_waits_for_all_of_the_one_before():
 
 
 def test_steady_state_breeds_from_what_is_known():
-    algorithm = NSGA2(CellSpace(), ["minimize"] * 2, 4, np.random.default_rng(0), steady_state=True)
+    algorithm = algorithm_of(CellSpace(), ["minimize"] * 2, 4, 0, steady_state=True)
     slow = algorithm.ask()
     for number in range(2, 40):
         assert algorithm.can_ask
