@@ -25,6 +25,8 @@ FRONT = 64
 """Members of the front that it learns from, and that gains are measured over."""
 PATIENCE = 1.25
 """Growth of what is known after which length scale, variance and noise are found anew."""
+TUNED_ON = 128
+"""Latest of those that length scale, variance and noise are found with: it takes 20 to 50 fits."""
 OPTIMISM = 1.0
 """Standard deviations by which a prediction is taken as better than the mean."""
 FINALISTS = 8
@@ -78,6 +80,7 @@ class Surrogate:
         self._front: list[int] = []
         self._finished = 0
         self._known = self._tuned_with = np.zeros(0, int)
+        self._tuned_at = 0
         self._is_fitted = self._is_tuned = False
         self._regressions = [Regression() for _ in range(objectives)]
 
@@ -112,8 +115,8 @@ class Surrogate:
         latest = range(max(0, count - LEARNT_FROM), count)
         self._known = np.array(sorted({*self._front[-FRONT:], *latest}))
         self._is_fitted = False
-        if count >= PATIENCE * len(self._tuned_with):
-            self._tuned_with, self._is_tuned = self._known, False
+        if count >= PATIENCE * self._tuned_at:
+            self._tuned_at, self._tuned_with, self._is_tuned = count, self._known[-TUNED_ON:], False
         return min(PICKS, 1 + count // ANSWERS_A_PICK)
 
     def best(self, offspring: Sequence[Proposal], open_ones: Sequence[Proposal]) -> int:
@@ -187,10 +190,13 @@ class Surrogate:
         """
         corner = self._corner()
         gains = np.zeros(len(costs))
-        for place in np.flatnonzero((costs < corner).all(axis=1)):
+        is_beaten = (front[None] <= costs[:, None]).all(axis=2).any(axis=1)
+        # Thinned out: with four objectives, 700 on the front took 50 ms a choice.
+        order = np.argsort(front[:, 0], kind="stable")
+        thin = front[order[np.linspace(0, len(front) - 1, min(len(front), FRONT)).astype(int)]]
+        for place in np.flatnonzero((costs < corner).all(axis=1) & ~is_beaten):
             own = costs[place]
-            limited = np.maximum(front, own)
-            taken = moocore.hypervolume(limited, ref=corner) if len(limited) else 0.0
+            taken = moocore.hypervolume(np.maximum(thin, own), ref=corner) if len(thin) else 0.0
             gains[place] = np.prod(corner - own) - taken
         return gains
 
