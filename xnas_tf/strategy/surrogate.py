@@ -31,8 +31,8 @@ OPTIMISM = 1.0
 """Standard deviations by which a prediction is taken as better than the mean."""
 FINALISTS = 8
 """Offspring whose costs are computed exactly before one of them is chosen."""
-PICKS, ANSWERS_A_PICK = 16, 64
-"""Choices among the same offspring: one, and one more for so many answers, at most 16. A
+PICKS, ANSWERS_A_PICK = 32, 64
+"""Choices among the same offspring: one, and one more for so many answers, at most 32. A
 network more matters less where many are known, and fits cost more."""
 
 LEAST_CHANCE = 0.05
@@ -78,16 +78,18 @@ class Surrogate:
         self._costs: list[np.ndarray] = []
         self._keeps: list[bool] = []
         self._front: list[int] = []
-        self._finished = 0
+        self._finished: list[int] = []
         self._known = self._tuned_with = np.zeros(0, int)
         self._tuned_at = 0
         self._is_fitted = self._is_tuned = False
         self._regressions = [Regression() for _ in range(objectives)]
+        self._promises: dict[str, np.ndarray] = {}
+        self._chances: dict[str, float] = {}
 
     @property
     def is_ready(self) -> bool:
         """Whether enough is known to predict."""
-        return self._finished >= ENOUGH
+        return len(self._finished) >= ENOUGH
 
     def features(self, proposal: Proposal) -> np.ndarray:
         """A proposal in numbers."""
@@ -97,10 +99,12 @@ class Surrogate:
         """Learns how a proposal did; None: its training failed."""
         self._features.append(proposal.features)
         self._keeps.append(costs is not None and violation == 0)
-        self._finished += costs is not None
         self._costs.append(np.full(self._objectives, np.nan) if costs is None else np.array(costs))
-        if self._keeps[-1]:
-            self._enter(len(self._costs) - 1)
+        row = len(self._costs) - 1
+        if costs is not None:
+            self._finished.append(row)
+        if self._keeps[row]:
+            self._enter(row)
 
     def _enter(self, row: int) -> None:
         """Takes an answer into the front, if it belongs there."""
@@ -113,7 +117,7 @@ class Surrogate:
         """Hears that new offspring are to be chosen from, and says how often."""
         count = len(self._costs)
         latest = range(max(0, count - LEARNT_FROM), count)
-        self._known = np.array(sorted({*self._front[-FRONT:], *latest}))
+        self._known = np.array(sorted({*self._front[-FRONT:], *self._finished[-ENOUGH:], *latest}))
         self._is_fitted = False
         if count >= PATIENCE * self._tuned_at:
             self._tuned_at, self._tuned_with, self._is_tuned = count, self._known[-TUNED_ON:], False
@@ -121,9 +125,11 @@ class Surrogate:
 
     def best(self, offspring: Sequence[Proposal], open_ones: Sequence[Proposal]) -> int:
         """The place of the one that promises most, by what was known at ``begin``."""
-        self._fit()
-        features = np.array([proposal.features for proposal in offspring])
-        costs, keeps = self._predict(features), self._chances(features)
+        if not self._is_fitted:
+            self._fit()
+            self._predict_all(offspring)
+        costs = np.array([self._promises[proposal.genotype] for proposal in offspring])
+        keeps = np.array([self._chances[proposal.genotype] for proposal in offspring])
         front = self._rivals(open_ones)
         gains = keeps * self._gains(costs, front)
         finalists = np.argsort(-gains, kind="stable")[:FINALISTS]
@@ -138,9 +144,7 @@ class Surrogate:
     # Learning
 
     def _fit(self) -> None:
-        """Fits to what was known at ``begin``, unless that is done."""
-        if self._is_fitted:
-            return
+        """Fits to what was known at ``begin``."""
         for place, regression in enumerate(self._regressions):
             if not self._is_tuned:
                 regression.tune(*self._examples(self._tuned_with, place))
@@ -163,14 +167,21 @@ class Surrogate:
         """Costs (N, objectives), at the better end of what is likely."""
         return np.column_stack([r.predict(features, OPTIMISM) for r in self._regressions])
 
-    def _chances(self, features: np.ndarray) -> np.ndarray:
+    def _predict_all(self, offspring: Sequence[Proposal]) -> None:
+        """What offspring promise: it stays so as long as they are chosen from."""
+        features = np.array([proposal.features for proposal in offspring])
+        genotypes = [proposal.genotype for proposal in offspring]
+        self._promises = dict(zip(genotypes, self._predict(features), strict=True))
+        self._chances = dict(zip(genotypes, self._predict_chances(features), strict=True))
+
+    def _predict_chances(self, features: np.ndarray) -> np.ndarray:
         """Of being trained and keeping all constraints, (N,)."""
         breaks = ~np.array([self._keeps[row] for row in self._known])
         if not breaks.any():
             return np.ones(len(features))
         known = np.array([self._features[row] for row in self._known])
         regression = Regression()
-        regression.tune(known, breaks.astype(float))
+        regression.tune(known[-TUNED_ON:], breaks[-TUNED_ON:].astype(float))
         regression.fit(known, breaks.astype(float))
         return np.clip(1 - regression.predict(features), LEAST_CHANCE, 1)
 
