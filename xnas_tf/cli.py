@@ -284,7 +284,8 @@ def benchmark() -> None:
     "--algorithm",
     "algorithms",
     multiple=True,
-    default=["nsga2", "random"],
+    default=["nsga2+surrogate", "nsga2", "random"],
+    show_default="nsga2+surrogate, nsga2 and random",
     metavar="NAME",
     help="May be repeated.",
 )
@@ -308,15 +309,16 @@ def benchmark_search(
     """Play searches on a TABLE of known results: how many trainings do they need?
 
     TABLE has the header `arch,column…`; arch is a genotype of NAS-Bench-201. NATS-Bench's own
-    files are read too where the package nats-bench is installed. Algorithms: nsga2 and random
-    (both by default), and as peers pymoo (NSGA-II as XNAS had it), optuna_nsga2, optuna_tpe.
+    files are read too where the package nats-bench is installed. Algorithms are those of
+    search.algorithm, each also with "+surrogate" behind its name, and as peers pymoo (NSGA-II
+    as XNAS had it), optuna_nsga2, optuna_tpe and random.
 
     The reference is 20,1.6 for error,parameters, else the worst value of each objective.
 
     \b
     Example:
-      xnas-tf benchmark search --table nasbench201.csv.gz --algorithm nsga2 \\
-        --algorithm pymoo --set search.population=24 --plot searches.png
+      xnas-tf benchmark search --table nasbench201.csv.gz --algorithm nsga2+surrogate \\
+        --algorithm pymoo --seeds 10 --plot searches.png
     """
     from xnas_tf.benchmark import compare, make_problem, parse_reference, read_table
     from xnas_tf.benchmark.report import report_json, report_tables

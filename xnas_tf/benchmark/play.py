@@ -25,7 +25,12 @@ from xnas_tf.spaces.variables import Choice
 from xnas_tf.strategy import SELECTIONS, Algorithm, create
 
 WITH_SURROGATE = "+surrogate"
-OURS = tuple(name + suffix for name in SELECTIONS for suffix in ("", WITH_SURROGATE))
+OURS = tuple(
+    name + suffix
+    for name in SELECTIONS
+    for suffix in ("", WITH_SURROGATE)
+    if name + suffix not in PEERS  # random: cells, not networks, as published baselines have it
+)
 PATIENCE = 100
 """Asks without a new cell, in a row, after which a search is ended on a table of all cells; more
 in proportion where cells are missing. In 600 trainings pymoo comes to 3, Optuna's NSGA-II to

@@ -25,11 +25,17 @@ class SpaceOptions(BaseModel):
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """Returns the HyperModel for images (H, W, C) of so many classes.
 
-        A HyperModel may also have ``genotype(values) -> str``, ``identity(values) -> str`` and
-        ``infeasible(values) -> str | None``, all given the active hyperparameters. Two
-        architectures of the same identity are the same network, and only one is ever trained:
-        whatever changes what is trained or measured must change the identity. Without it the
-        genotype is the identity.
+        A HyperModel may also have some of these, all given the active hyperparameters:
+
+        - ``genotype(values) -> str``: the canonical text.
+        - ``simplify(values) -> dict``: the plainest hyperparameters of the same network, which
+          are then proposed in their place.
+        - ``identity(values) -> str``: two architectures of the same identity are the same
+          network, and only one is ever trained: whatever changes what is trained or measured
+          must change the identity. Without it the genotype is the identity.
+        - ``infeasible(values) -> str | None``: why no network can be built.
+        - ``features(values) -> Sequence[float]``: further numbers, always as many, from which a
+          surrogate may predict objectives.
         """
 
 
