@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,9 @@ def _explain_item(item: dict[str, Any], model: type[BaseModel], prefix: str = ""
     elif item["type"] == "extra_forbidden":
         fields = _section(model, item["loc"][:-1]).model_fields
         yield f"unknown key {key}: {suggest(item['loc'][-1], fields)}"
+    elif item["type"] == "literal_error":
+        allowed = re.findall("'([^']*)'", item["ctx"]["expected"])
+        yield f"{key}: given {suggest(item['input'], allowed)}"
     elif item["type"] in ("entry", "value_error"):
         yield f"{key}: {item['msg'].removeprefix('Value error, ')}"
     else:

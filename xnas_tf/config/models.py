@@ -152,6 +152,18 @@ class SearchConfig(Section):
         return epsilons
 
 
+def _check_algorithm(search: SearchConfig, objectives: list[str]) -> None:
+    """Refuses algorithms that need what is not given."""
+    wrong = None
+    if search.algorithm == "moead" and len(objectives) == 1:
+        wrong = "algorithm", "given 'moead', which decomposes two objectives or more; there is one"
+    if search.algorithm == "eps_moea" and not search.epsilons:
+        wrong = "epsilons", "nothing is given; algorithm eps_moea needs a value an objective"
+    if wrong:
+        errors = [{"loc": wrong[:1], "type": "entry", "msg": wrong[1]}]
+        raise PydanticCustomError("nested", "{errors}", {"errors": errors, "model": SearchConfig})
+
+
 class DistributedConfig(Section):
     """Several ranks under horovodrun: docs/distributed.md."""
 
@@ -233,6 +245,7 @@ class Config(Section):
     @classmethod
     def _of_all_objectives(cls, search: SearchConfig, info: ValidationInfo) -> SearchConfig:
         names = [objective.name for objective in info.data.get("objectives", ())]
+        _check_algorithm(search, names)
         for key in ("reference", "epsilons") if names else ():
             given = getattr(search, key)
             wrong = [

@@ -68,8 +68,9 @@ class SPEA2:
     ) -> list[platypus.Solution]:
         """See ``Selection``."""
         everyone = offspring + population
-        if len(everyone) < 2:  # there is no distance to a neighbour
-            everyone[0].fitness = 0.0
+        if len(everyone) < 3:  # Platypus measures the distance to the second neighbour
+            for solution in everyone:
+                solution.fitness = 0.0
             return everyone
         twins = self._scaled(everyone)
         self._platypus._assign_fitness(twins)
