@@ -31,6 +31,10 @@ OURS = tuple(
     for suffix in ("", WITH_SURROGATE)
     if name + suffix not in PEERS  # random: cells, not networks, as published baselines have it
 )
+FIXED = tuple(
+    f"search.{key}"
+    for key in ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
+)
 PATIENCE = 100
 """Asks without a new cell, in a row, after which a search is ended on a table of all cells; more
 in proportion where cells are missing. In 600 trainings pymoo comes to 3, Optuna's NSGA-II to
@@ -136,16 +140,20 @@ def algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) 
     """
     for text in overrides:
         key = text.partition("=")[0]
-        if not key.startswith("search.") or key in ("search.seed", "search.candidates"):
+        if not key.startswith("search.") or key in FIXED:
             raise InputError(
-                f"--set {text!r}: allowed: keys of search; --seeds and --trainings stand for "
-                "search.seed and search.candidates"
+                f"--set {text!r}: allowed: keys of search, but not {', '.join(FIXED)}: options "
+                "and the table say these"
             )
-    own = [f"search.algorithm={name.removesuffix(WITH_SURROGATE)}", f"search.seed={seed}"]
-    if name.endswith(WITH_SURROGATE):
-        own.append("search.surrogate=true")
-    search = load_config(Config(), [*overrides, *own]).search
-    search = search.model_copy(update={"reference": problem.given_reference})
+    search = load_config(Config(), overrides).search.model_copy(
+        update={
+            "algorithm": name.removesuffix(WITH_SURROGATE),
+            "surrogate": name.endswith(WITH_SURROGATE),
+            "seed": seed,
+            "reference": problem.given_reference,
+            "epsilons": dict(zip(problem.objectives, _epsilons(problem), strict=True)),
+        }
+    )
     return create(
         search,
         dict.fromkeys(problem.objectives, "minimize"),
@@ -153,6 +161,11 @@ def algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) 
         search.mode == "steady_state",
         problem.known_costs,
     )
+
+
+def _epsilons(problem: Problem) -> list[float]:
+    """A hundredth of what the reference leaves of each cost, for ε-dominance."""
+    return ((problem.reference - problem.costs.min(axis=0)) / 100).tolist()
 
 
 def play(

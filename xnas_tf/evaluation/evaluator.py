@@ -26,6 +26,7 @@ from xnas_tf.evaluation.supervision import Escaping, Interrupted, Unsupervised, 
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.heartbeat import beat, heard_by
 from xnas_tf.objectives.base import Subject
+from xnas_tf.randomness import uninterrupted
 from xnas_tf.registry import describe
 from xnas_tf.spaces.space import SearchSpace
 from xnas_tf.tracing import forgotten_custom_gradients
@@ -137,11 +138,12 @@ class Evaluator:
 
     def _build(self, candidate: Candidate) -> keras.Model:
         """Builds on all ranks; where it fails on one it fails on all, so that none waits."""
-        # Initial values come from Keras' global generator, whatever layers a user has.
-        keras.utils.set_random_seed(candidate.seed)
         failure = model = None
         try:
-            model = self._space.build(candidate.hyperparameters)
+            with uninterrupted():
+                # Initial values come from global generators, whatever layers a user has.
+                keras.utils.set_random_seed(candidate.seed)
+                model = self._space.build(candidate.hyperparameters)
         except _FAILURES as error:
             failure = describe(error)
         (failed,) = self._communicator.sum(np.array(failure is not None, np.int64))

@@ -10,6 +10,7 @@ import numpy as np
 from xnas_tf.config import Config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.objectives.base import Subject
+from xnas_tf.randomness import own_generator
 from xnas_tf.spaces.space import SearchSpace
 
 
@@ -46,7 +47,8 @@ class KnownCosts:
 
     def _computed(self, values: Mapping[str, Any]) -> dict[int, float]:
         try:
-            model = self._space.build(values)
+            with own_generator(seed=0):  # initial values are of no account
+                model = self._space.build(values)
         except Exception:  # a user's code may raise anything at all
             return {}
         subject = Subject(model, SingleProcess(), self._class_names)

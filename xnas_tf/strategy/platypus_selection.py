@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import platypus
 
+from xnas_tf.randomness import own_generator
 from xnas_tf.strategy.ranking import rank
 from xnas_tf.strategy.selection import tournament
 
@@ -214,12 +214,6 @@ def _divisions(objectives: int, size: int) -> int:
     return max(fitting, default=1)
 
 
-@contextmanager
-def _lent(rng: np.random.Generator) -> Iterator[None]:
+def _lent(rng: np.random.Generator) -> AbstractContextManager[None]:
     """Platypus draws from Python's global generator; inside, that is seeded by ours."""
-    state = random.getstate()
-    random.seed(int(rng.integers(2**63)))
-    try:
-        yield
-    finally:
-        random.setstate(state)
+    return own_generator(int(rng.integers(2**63)))
