@@ -1,0 +1,40 @@
+"""Going on with a search at any point finds what the uninterrupted search would."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.test_conductor import WORDS, Groups, Killed, candidates, facts
+from xnas_tf.config import load_config
+from xnas_tf.strategy import SELECTIONS
+
+EPSILONS = "epsilons: {error: 0.1, parameters: 0.1}"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "surrogate"), [*itertools.product(sorted(SELECTIONS), [False]), ("nsga2", True)]
+)
+@pytest.mark.parametrize("steady_state", [False, True])
+@settings(deadline=None, max_examples=4)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=3))
+def test_a_killed_search_goes_on_as_if_nothing_had_been(
+    tmp_path_factory, algorithm, surrogate, steady_state, kills
+):
+    search = f"algorithm: {algorithm}, surrogate: {str(surrogate).lower()}, {EPSILONS}"
+    overrides = [*WORDS, f"search={{candidates: 24, population: 6, {search}}}"]
+    config = load_config(overrides=overrides)
+
+    def play(kills):
+        path = tmp_path_factory.mktemp("run") / "run"
+        groups = Groups(path, config, steady_state, 1, np.random.default_rng(0))
+        for steps in [*kills, 10**9]:
+            try:
+                groups.run(steps)
+            except Killed:
+                pass
+        return [facts(c) for c in candidates(path, config)]
+
+    assert play(kills) == play([])
