@@ -2,7 +2,7 @@
 
 python benchmarks/search_overhead.py [--recorded 16000] [--million]
 
-Every search runs in a process of its own on the same made-up problem of two objectives: ten
+Every search runs in a process of its own on the same made-up problem of two objectives: twenty
 edges with five operations each, unordered. Our own searches, Platypus and pymoo evaluate as
 many as are to be recorded; Optuna is given them, as its TPE would take hours. Then the next
 candidates are asked for one by one, steady state where there is such a mode. ``--million``
@@ -27,14 +27,14 @@ from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
 from xnas_tf.strategy import create
 
-EDGES, OBJECTIVES, POPULATION, ASKED = 10, 2, 64, 200
+EDGES, OBJECTIVES, POPULATION, ASKED = 20, 2, 64, 200
 WEIGHTS = np.random.default_rng(0).standard_normal((OBJECTIVES, EDGES, len(OPERATIONS)))
 CHECKPOINTS = 4
 """Equal parts of the recorded candidates, after each of which memory is looked at."""
 
 
 class WideSpace(Space):
-    """Ten edges with five operations each: 9,765,625 architectures."""
+    """Twenty edges with five operations each: 95 million million architectures."""
 
     variables = tuple(Choice(f"edge_{i}", OPERATIONS) for i in range(EDGES))
     size = float(len(OPERATIONS) ** EDGES)
