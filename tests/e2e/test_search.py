@@ -196,3 +196,33 @@ def test_when_everything_fails_the_reason_is_given(tmp_path):
 def test_bad_input_ends_with_2_and_one_message(words, message, tmp_path):
     done = xnas("search", *tiny(), *words, cwd=tmp_path, code=2)
     assert message in done.stderr and done.stderr.count("xnas-tf:") == 1
+
+
+TINY = textwrap.dedent("""
+    import keras
+    def build(hp):
+        inputs = keras.Input((8, 8, 1))
+        x = keras.layers.Conv2D(hp.Int("filters", 1, {most}), 3)(inputs)
+        return keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+""")
+
+
+@pytest.mark.parametrize("surrogate", ["true", "false"])
+def test_a_space_that_is_exhausted_ends_the_search(surrogate, tmp_path):
+    (tmp_path / "few.py").write_text(TINY.format(most=3))
+    more = ["space={hypermodel: 'few:build'}", f"search={{surrogate: {surrogate}}}"]
+    done = xnas("search", *tiny(*more), "--run-dir", "run", cwd=tmp_path)
+    assert "the search space is exhausted" in done.stderr
+    found = xt.load_run(tmp_path / "run").candidates()
+    assert sorted(c.hyperparameters["filters"] for c in found) == [1, 2, 3]
+
+
+def test_a_space_of_one_value_and_one_without_feasible_networks_are_said(tmp_path):
+    (tmp_path / "few.py").write_text(TINY.format(most=1))
+    words = tiny("space={hypermodel: 'few:build'}")
+    done = xnas("search", *words, cwd=tmp_path, code=2)
+    assert "no hyperparameter has two values or more" in done.stderr
+    (tmp_path / "few.py").write_text(TINY.format(most=3))
+    limit = ["--set", "constraints={parameters: '<= 5'}"]
+    done = xnas("search", *words, *limit, cwd=tmp_path, code=1)
+    assert "no candidate can be recommended: 0 of 3 failed, 3 kept no constraint" in done.stderr

@@ -40,7 +40,9 @@ class SearchSpace(Space):
         self._declared = self._discover()
         self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
         if not any(variable.size > 1 for variable in self.variables):
-            raise InputError(f"{self._name} leaves nothing to choose: it has no hyperparameters")
+            raise InputError(
+                f"{self._name} leaves nothing to choose: no hyperparameter has two values or more"
+            )
 
     @property
     def _name(self) -> str:
