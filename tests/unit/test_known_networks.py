@@ -184,7 +184,7 @@ def test_networks_are_the_same_only_at_the_same_fidelity():
     assert answer == {"state": "duplicate", "reason": "the same network as candidate 4"}
 
 
-def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_added(tmp_path):
+def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tmp_path):
     config = configuration()
     record = open_record(tmp_path / "run", config)
     known = {"error": 0.1, "parameters": 5.0}
@@ -194,9 +194,11 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_added(tmp_pat
     )
     record.close()
     networks = KnownNetworks([Run(tmp_path / "run")])
-    wanted = Candidate(5, "b", {}, epochs=1, digest="d", metrics={"flops": 7.0})
+    costs = {"objectives": {"parameters": 6.0}, "metrics": {"flops": 7.0}}
+    wanted = Candidate(5, "b", {}, epochs=1, digest="d", **costs)
     answer = networks.answer(wanted, lambda candidate: False, None)
-    assert answer["metrics"] == {"val_loss": 0.5, "flops": 7.0} and answer["objectives"] == known
+    assert answer["metrics"] == {"val_loss": 0.5, "flops": 7.0}
+    assert answer["objectives"] == {"error": 0.1, "parameters": 6.0}
     assert networks.answer(wanted, lambda candidate: True, None) is None
     kept = []
     model_path(tmp_path / "run", 1).write_bytes(b"model")

@@ -71,12 +71,13 @@ def _key(candidate: Candidate) -> tuple[str, int]:
 
 
 def _taken_over(candidate: Candidate, known: Candidate, path: Path) -> dict[str, Any]:
+    """Costs stay as they were measured here: latency may have been another machine's there."""
     metrics = {name: value for name, value in known.metrics.items() if name not in _TESTED}
     return {
         "state": "done",
         "reason": known.reason,
-        "objectives": known.objectives,
-        "metrics": {**candidate.metrics, **metrics},  # limits may need other costs than there
+        "objectives": {**known.objectives, **candidate.objectives},
+        "metrics": {**metrics, **candidate.metrics},
         "history": known.history,
         "answered_by": f"candidate {known.id} of {path}",
     }
