@@ -13,7 +13,7 @@ from xnas_tf.registry import describe
 if TYPE_CHECKING:
     import keras
 
-State = Literal["running", "done", "failed", "infeasible"]
+State = Literal["running", "done", "failed", "infeasible", "duplicate"]
 PHASES = ("build", "trace", "train", "score")
 """What an evaluation consists of, one after the other."""
 NO_GROUP = -1
@@ -33,7 +33,7 @@ class Candidate:
         seed: Seed of its training; depends on the run's seed and the genotype alone.
         epochs: Fidelity: epochs of training.
         state: ``running`` also for one whose search was killed.
-        reason: Why it failed or is infeasible, or what is odd about its values.
+        reason: Why it failed, is infeasible or is a duplicate, or what is odd about its values.
         objectives: Value by objective; empty unless done.
         metrics: Further figures by name.
         seconds: Time by phase: build, trace (the first training step), train and score; of
@@ -44,6 +44,10 @@ class Candidate:
         answers_before: How many candidates the search knew the end of when it proposed this.
         answer: Its place in the order in which they ended, from 1; 0 while it has not.
         deaths: How often its group died while training it.
+        digest: Hash of its network, with what else tells evaluations apart; empty if no model
+            was built. See ``evaluation_digest``.
+        answered_by: Whose recorded results these are, ``candidate N of RUN``; empty if they are
+            its own.
         model_path: The kept Keras model, for those on the front when they finished.
     """
 
@@ -67,12 +71,20 @@ class Candidate:
     answers_before: int = 0
     answer: int = 0
     deaths: int = 0
+    digest: str = ""
+    answered_by: str = ""
     model_path: Path | None = None
 
     @property
-    def trained(self) -> bool:
-        """Whether it counts as a training: done, or failed on the way."""
+    def counts(self) -> bool:
+        """Whether it counts in its generation: done, whoever was trained, or failed."""
         return self.state in ("done", "failed")
+
+    @property
+    def trained(self) -> bool:
+        """Whether it counts as a training: done, or failed on the way, and not answered by an
+        earlier run."""
+        return self.counts and not self.answered_by
 
     @property
     def seconds_total(self) -> float:

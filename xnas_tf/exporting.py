@@ -101,6 +101,7 @@ def model_card(run: Run, candidate: Candidate, dataset: dict[str, Any]) -> dict[
         "training": run.config.training.model_dump(mode="json"),
         "seed": candidate.seed,
         "parents": list(candidate.parents),
+        "answered_by": candidate.answered_by,
         "versions": candidate.versions,
     }
 

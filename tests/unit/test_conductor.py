@@ -66,15 +66,23 @@ class Groups:
         """Makes so many moves, each of a group drawn at random; returns all tasks."""
         record = open_record(self.path, self.config)
         try:
-            algorithm = search_of(self.config, self.steady)
-            conductor = Conductor(
-                self.path, self.config, record, algorithm, self.observer, self.clock
-            )
+            conductor = self.conductor(record)
             conductor.groups = self.count
             self._work(conductor, steps)
             conductor.end()
         finally:
             record.close()
+
+    def conductor(self, record):
+        algorithm = search_of(self.config, self.steady)
+        return Conductor(self.path, self.config, record, algorithm, self.observer, self.clock)
+
+    def begin(self, conductor, task):
+        """What there is to tell of a task in the end."""
+        return outcome_of(task)
+
+    def end(self, conductor, task, outcome):
+        conductor.tell(task["id"], outcome)
 
     def _work(self, conductor, steps):
         busy = {}
@@ -85,10 +93,9 @@ class Groups:
             group = int(self.rng.integers(self.count))
             with conductor.together():
                 if group in busy:
-                    task = busy.pop(group)
-                    conductor.tell(task["id"], outcome_of(task))
+                    self.end(conductor, *busy.pop(group))
                 elif task := conductor.next(group):
-                    busy[group] = task
+                    busy[group] = task, self.begin(conductor, task)
 
 
 def candidates(path, config):

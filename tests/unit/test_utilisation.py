@@ -46,4 +46,4 @@ def test_the_timeline_has_each_ended_candidate_where_it_was():
 def test_the_picture_has_a_bar_and_a_wait_for_each():
     (axis,) = timeline_figure(timeline(CANDIDATES)).axes
     boxes = [len(collection.get_paths()) for collection in axis.collections]
-    assert boxes == [2, 1, 0, 3] and list(axis.get_yticks()) == [0, 1]  # done, failed, …, waits
+    assert boxes == [2, 1, 0, 0, 3] and list(axis.get_yticks()) == [0, 1]  # done, failed, …, waits

@@ -24,6 +24,9 @@ class Source:
             self.tell(*told)
         return self.replies.pop(0)
 
+    def known(self, number, outcome):
+        return {"state": "done", "answered_by": outcome["digest"]}
+
     def wants_model(self, number, outcome):
         return outcome["objectives"]["error"] < 0.5
 
@@ -95,6 +98,18 @@ def test_as_many_as_wanted_are_trained():
     source = Source(task(1), task(2), task(3))
     infeasible = lambda *_: Outcome("infeasible", "no path")  # noqa: E731
     worker(source, Evaluator(infeasible, done, done)).run(limit=1)
+    assert [number for number, *_ in source.told] == [1, 2]
+
+
+def test_what_is_known_counts_as_no_training():
+    def known(candidate, keep, supervisor):
+        outcome = Outcome(digest="candidate 3 of run")
+        outcome.take(supervisor.known(outcome))
+        assert (outcome.state, outcome.answered_by) == ("done", "candidate 3 of run")
+        return outcome
+
+    source = Source(task(1), task(2), task(3))
+    assert len(worker(source, Evaluator(known, done, done)).run(limit=1)) == 1
     assert [number for number, *_ in source.told] == [1, 2]
 
 

@@ -108,7 +108,12 @@ class SearchConfig(Section):
         description="a model that learns from the candidates chooses which of many offspring are "
         "trained",
     )
-    candidates: int = Field(16, ge=1, description="trainings; infeasible candidates don't count")
+    candidates: int = Field(
+        16,
+        ge=1,
+        description="trainings; infeasible candidates, duplicates, and "
+        "what earlier runs answer don't count",
+    )
     hours: float | None = Field(
         None,
         gt=0,
@@ -140,6 +145,11 @@ class SearchConfig(Section):
         {},
         description="for each objective the difference that matters: the front keeps one "
         "candidate a box of that size; all if not given",
+    )
+    reuse: list[str] = Field(
+        [],
+        description="earlier runs of the same data, training and objectives: what they know of "
+        "a network is not trained again",
     )
     seed: int = Field(0, ge=0)
 

@@ -73,6 +73,7 @@ class Dataset:
         """What a model card says of the data, as JSON can hold it."""
         parts = {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
         return {
+            "digest": self.digest,
             "class_names": list(self.class_names),
             "image_shape": list(self.image_shape),
             "images": parts,

@@ -69,6 +69,10 @@ class QueueClient:
         """
         return self.request({"do": "next", "group": group, "told": told})[0]
 
+    def known(self, number: int, outcome: dict[str, Any]) -> dict[str, Any] | None:
+        """See ``Desk.known``."""
+        return self.request({"do": "known", "id": number, "outcome": outcome})[0]["known"]
+
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """See ``Desk.wants_model``."""
         return self.request({"do": "wants_model", "id": number, "outcome": outcome})[0]["wants"]

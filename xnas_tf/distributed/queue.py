@@ -35,6 +35,9 @@ class Desk(Protocol):
     def next(self, group: int = 0) -> dict[str, Any] | None:
         """A task for a group; None while there is none."""
 
+    def known(self, number: int, outcome: dict[str, Any]) -> dict[str, Any] | None:
+        """What is known already of a candidate's network, in place of its training."""
+
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """Whether a candidate's model is to be kept."""
 
@@ -224,6 +227,8 @@ class QueueServer:
             case "meet":
                 self._meetings.setdefault(message["name"], []).append(request)
                 return []
+            case "known":
+                reply["known"] = self._desk.known(message["id"], message["outcome"])
             case "wants_model":
                 reply["wants"] = self._desk.wants_model(message["id"], message["outcome"])
             case "keep_model":

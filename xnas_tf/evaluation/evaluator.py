@@ -17,6 +17,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError, XnasError
+from xnas_tf.evaluation.digest import evaluation_digest
 from xnas_tf.evaluation.mixed_precision import check_devices
 from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy
@@ -67,7 +68,7 @@ class Evaluator:
         keep: Keep | None = None,
         supervisor: Unsupervised | None = None,
     ) -> Outcome:
-        """Builds, trains and scores a candidate.
+        """Builds, trains and scores a candidate, unless the supervisor knows its network.
 
         Args:
             candidate: Its hyperparameters and seed are used.
@@ -76,7 +77,8 @@ class Evaluator:
             supervisor: Hears of the progress, keeps checkpoints, and may interrupt.
 
         Returns:
-            The same outcome on every rank: done, infeasible, or failed with the reason.
+            The same outcome on every rank: done, infeasible, a duplicate, or failed with the
+            reason.
 
         Raises:
             RunError: If another rank died.
@@ -102,7 +104,7 @@ class Evaluator:
             outcome = outcome.failed(reason)
             error.__traceback__ = None  # it holds the model
         else:
-            if keep and outcome.state == "done":
+            if keep and outcome.state == "done" and not outcome.answered_by:
                 outcome = self._keep(keep, outcome)
         finally:
             self._release()
@@ -123,12 +125,15 @@ class Evaluator:
         if not infeasible:
             with outcome.seconds.timed("build"):
                 self._model = self._build(candidate)
+                outcome.digest = self._digest(candidate)
                 beat()
                 untrained = Subject(self._model, self._communicator, self._dataset.class_names)
                 self._scorer.score(untrained, outcome, trained=False)
                 infeasible = broken_limits(self._config.constraints, outcome)
         if infeasible:
             outcome.state, outcome.reason = "infeasible", infeasible
+            return
+        if self._is_known(outcome, supervisor):
             return
         with outcome.seconds.timed("train"):
             trainer = self._train(candidate, outcome, supervisor)
@@ -150,6 +155,20 @@ class Evaluator:
         if failed:
             raise RunError(f"build failed: {failure or 'on another rank'}")
         return model
+
+    def _digest(self, candidate: Candidate) -> str:
+        values = candidate.hyperparameters
+        return evaluation_digest(self._model, self._config.space, self._space, values)
+
+    def _is_known(self, outcome: Outcome, supervisor: Unsupervised) -> bool:
+        """Takes over what is known, on all ranks what the leader hears; whether there is any."""
+        answer = None
+        if self._communicator.rank == 0:
+            with escaping():
+                answer = supervisor.known(outcome)
+        answer = self._communicator.broadcast(answer)
+        outcome.take(answer or {})
+        return answer is not None
 
     def _train(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> Trainer:
         training = self._config.training

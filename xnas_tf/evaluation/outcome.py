@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from xnas_tf.candidate import State
 from xnas_tf.evaluation.seconds import Seconds
@@ -23,6 +25,8 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: Seconds = field(default_factory=Seconds)
     history: list[dict[str, float]] = field(default_factory=list)
+    digest: str = ""
+    answered_by: str = ""
 
     def note(self, reason: str) -> None:
         """Adds what is odd."""
@@ -30,4 +34,10 @@ class Outcome:
 
     def failed(self, reason: str) -> Outcome:
         """The outcome of the same evaluation when it failed."""
-        return Outcome("failed", reason, seconds=self.seconds, history=self.history)
+        kept = {"seconds": self.seconds, "history": self.history, "digest": self.digest}
+        return Outcome("failed", reason, **kept)
+
+    def take(self, answer: Mapping[str, Any]) -> None:
+        """Takes fields over from what is known already."""
+        for name, value in answer.items():
+            setattr(self, name, value)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from xnas_tf.errors import XnasError
+
+if TYPE_CHECKING:
+    from xnas_tf.evaluation.outcome import Outcome
 
 
 class Interrupted(XnasError):
@@ -44,6 +48,15 @@ class Unsupervised:
 
     def checkpoint(self) -> bytes | None:
         """What to go on from, if anything; asked of the leader alone, before training."""
+        return None
+
+    def known(self, outcome: Outcome) -> dict[str, Any] | None:
+        """What is known already of an evaluation whose network is built and fit to be trained,
+        as fields of its outcome; None if it is to be trained. Asked of the leader alone.
+
+        Args:
+            outcome: With the network's digest and costs.
+        """
         return None
 
     def failed(self, reason: str) -> None:

@@ -23,10 +23,11 @@ class Status:
         ended: Whether the search came to its end.
         ended_because: Why it did; empty before.
         wanted: Trainings asked for.
-        done: Candidates with objective values; ``failed``, ``infeasible`` and ``running``
-            (in flight, or cut off by a kill; not those that wait in line) likewise.
-        trainings_saved: Trainings that did not take place: of infeasible candidates, and of
-            offspring that had been proposed before.
+        done: Candidates with objective values; ``failed``, ``infeasible``, ``duplicate`` and
+            ``running`` (in flight, or cut off by a kill; not those that wait in line) likewise.
+        answered: Those done that earlier runs answered.
+        trainings_saved: Trainings that did not take place: of infeasible candidates, duplicates
+            and those that earlier runs answered, and of offspring that had been proposed before.
         groups: Groups of ranks that train at the same time.
         ranks_per_group: Ranks in each.
         utilisation: By group, the share of its time in which it was evaluating rather than
@@ -44,6 +45,8 @@ class Status:
     done: int
     failed: int
     infeasible: int
+    duplicate: int
+    answered: int
     running: int
     trainings_saved: int
     groups: int
@@ -62,6 +65,8 @@ def run_status(run: Run) -> Status:
     candidates = run.candidates()
     states = Counter(candidate.state for candidate in candidates)
     trained = [candidate for candidate in candidates if candidate.trained]
+    answered = sum(candidate.counts for candidate in candidates) - len(trained)
+    saved = states["infeasible"] + states["duplicate"] + answered
     groups, ranks = run.groups()
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
     ended = bool(run.fact("ended"))
@@ -74,8 +79,10 @@ def run_status(run: Run) -> Status:
         done=states["done"],
         failed=states["failed"],
         infeasible=states["infeasible"],
+        duplicate=states["duplicate"],
+        answered=answered,
         running=sum(c.state == "running" and c.group != NO_GROUP for c in candidates),
-        trainings_saved=states["infeasible"] + int(run.fact("duplicates") or 0),
+        trainings_saved=saved + int(run.fact("duplicates") or 0),
         groups=groups,
         ranks_per_group=ranks,
         utilisation=utilisation(candidates),
@@ -106,11 +113,14 @@ def status_text(status: Status) -> str:
             state += f": {status.ended_because}"
     else:
         state = "stopped; the same search command goes on with it"
+    done = status.done - status.answered
     lines = [
         f"run              {status.run}: {state}",
-        f"trained          {status.done + status.failed} of {status.wanted}"
-        f" ({status.done} done, {status.failed} failed)",
+        f"trained          {done + status.failed} of {status.wanted}"
+        f" ({done} done, {status.failed} failed)",
         f"infeasible       {status.infeasible}",
+        f"known networks   {status.duplicate + status.answered}"
+        f" ({status.duplicate} duplicates, {status.answered} answered by earlier runs)",
         f"running          {status.running}",
         f"trainings saved  {status.trainings_saved}",
     ]

@@ -90,6 +90,7 @@ def pareto_json(listed: Listing) -> str:
             "generation": c.generation,
             "pareto": c.id in listed.front,
             "knee": c.id == listed.knee,
+            "answered_by": c.answered_by,
         }
         for c in listed.candidates
     ]

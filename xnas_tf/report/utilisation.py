@@ -13,7 +13,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.report.figures import png
 from xnas_tf.run.directory import Run
 
-COLOURS = {"done": "#1f4e9c", "failed": "#c0392b", "infeasible": "#b0b0b0"}
+COLOURS = {"done": "#1f4e9c", "failed": "#c0392b", "infeasible": "#b0b0b0", "duplicate": "#7fb3a8"}
 WAIT = "#f0c04a"
 
 

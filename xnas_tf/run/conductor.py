@@ -19,6 +19,7 @@ from xnas_tf.config import Config
 from xnas_tf.errors import RunError
 from xnas_tf.run.deaths import DEATHS
 from xnas_tf.run.directory import checkpoint_path, model_path, now, write_whole
+from xnas_tf.run.known_networks import KnownNetworks
 from xnas_tf.run.limits import Limits
 from xnas_tf.run.observer import Observer
 from xnas_tf.run.record import Record
@@ -42,6 +43,7 @@ class Conductor:
         algorithm: The search algorithm, fresh.
         observer: Hears of everything that happens.
         clock: Tells the seconds that ``search.hours`` limits.
+        networks: What earlier runs know of networks.
 
     Raises:
         RunError: If the algorithm does not ask for what the record holds.
@@ -55,6 +57,7 @@ class Conductor:
         algorithm: Algorithm,
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,
+        networks: KnownNetworks | None = None,
     ) -> None:
         self._path = path
         self._config = config
@@ -62,6 +65,7 @@ class Conductor:
         self._algorithm = algorithm
         self._observer = observer
         self._versions = versions()
+        self._networks = networks or KnownNetworks()
         self._open: dict[int, tuple[Candidate, Proposal]] = {}
         self._line: deque[int] = deque()
         kept = checkpoint_path(path, 0).parent.glob("*.npz")
@@ -101,6 +105,16 @@ class Conductor:
             "hyperparameters": candidate.hyperparameters,
             "seed": candidate.seed,
         }
+
+    def known(self, number: int, outcome: dict[str, Any]) -> dict[str, Any] | None:
+        """What is known of the network of a candidate whose outcome has its digest and costs:
+        fields of the outcome, in place of a training. One that another group is training is
+        not known yet."""
+        if number not in self._open:
+            return None
+        candidate = replace(self._open[number][0], **outcome)
+        keep = partial(self.keep_model, number)
+        return self._networks.answer(candidate, self._standing.wants, keep)
 
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """Whether a candidate is Pareto-optimal by what is known now, so that its model is
@@ -244,8 +258,9 @@ class Conductor:
         if candidate.id in self._checkpointed:
             self._stale.append(checkpoint_path(self._path, candidate.id))
         self._standing.enter(candidate)
+        self._networks.heed(candidate)
         self._limits.heed(candidate, self._standing)
-        if candidate.trained:
+        if candidate.counts:
             self._tell_algorithm(candidate, proposal)
         else:
             self._algorithm.reject(proposal)

@@ -30,9 +30,10 @@ CHANGEABLE = (
     "search.candidates:",
     "search.hours:",
     "search.plateau:",
+    "search.reuse:",
 )
-"""Keys on which neither a candidate's values nor what was proposed depend: a run may go on with
-other ones."""
+"""Keys on which neither a candidate's values nor what was proposed depend, or only by what is
+recorded: a run may go on with other ones."""
 
 
 class Run:

@@ -17,6 +17,7 @@ from xnas_tf.run.conductor import Conductor
 from xnas_tf.run.directory import held_directory, remove_drafts
 from xnas_tf.run.finish import finish
 from xnas_tf.run.known_costs import KnownCosts
+from xnas_tf.run.known_networks import KnownNetworks, earlier_runs
 from xnas_tf.run.limits import spent
 from xnas_tf.run.observer import Spectators
 from xnas_tf.run.progress import Progress
@@ -56,10 +57,11 @@ class Lead:
         """Opens the run directory and holds it.
 
         Raises:
-            InputError: If it is no place for this run.
+            InputError: If it is no place for this run, or ``search.reuse`` is wrong.
             HeldError: If another search holds it.
         """
         path, config = self._path, self._config
+        networks = KnownNetworks(earlier_runs(config, path, self._dataset.facts))
         with (
             held_directory(path, config, fresh) as self._record,
             Progress(config, path, spent(self._record)) as self._progress,
@@ -69,7 +71,9 @@ class Lead:
             self._record.set_fact("dataset", self._dataset.facts)
             observers = Spectators(self._progress, self._board)
             algorithm = self._algorithm()
-            self.conductor = Conductor(path, config, self._record, algorithm, observers)
+            self.conductor = Conductor(
+                path, config, self._record, algorithm, observers, networks=networks
+            )
             yield self
 
     @contextmanager

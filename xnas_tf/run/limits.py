@@ -11,7 +11,7 @@ from xnas_tf.run.record import Record
 from xnas_tf.run.standing import Standing
 
 PATIENCE = 1000
-"""Infeasible proposals in a row after which a search gives up."""
+"""Infeasible proposals and duplicates in a row after which a search gives up."""
 PLATEAU_GROWTH = 0.001
 """Share by which hypervolume must grow, or it stands on a plateau."""
 AHEAD = 0.1
@@ -59,7 +59,7 @@ class Limits:
         self._clock = clock
         self._begin = clock() - spent(record)
         self._fronts: deque[Sequence[Candidate]] = deque(maxlen=(search.plateau or 0) + 1)
-        self._infeasible = 0
+        self._in_vain = 0
         self._reason = ""
         self.trained = 0
 
@@ -83,13 +83,12 @@ class Limits:
         """Hears of a candidate that has ended, and how the search stands with it."""
         if candidate.trained:
             self.trained += 1
-            self._infeasible = 0
             self._heed_front(standing)
-            return
-        self._infeasible += 1
-        if self._infeasible == PATIENCE:
+        # Earlier runs answer for each of their networks once: that ends by itself.
+        self._in_vain = 0 if candidate.counts else self._in_vain + 1
+        if self._in_vain == PATIENCE:
             self.close(
-                f"{PATIENCE} proposals in a row were infeasible, the last one because "
+                f"{PATIENCE} proposals in a row were infeasible or known networks, the last one: "
                 f"{candidate.reason}; the search ends here"
             )
 

@@ -92,7 +92,8 @@ class Progress(Observer):
 def _line(candidate: Candidate) -> str:
     values = "  ".join(f"{name} {value:.4g}" for name, value in candidate.objectives.items())
     what = values or candidate.state
-    return escape(f"candidate {candidate.id}: {what}  ({candidate.seconds_total:.1f} s)")
+    how = candidate.answered_by or f"{candidate.seconds_total:.1f} s"
+    return escape(f"candidate {candidate.id}: {what}  ({how})")
 
 
 def duration(seconds: float) -> str:

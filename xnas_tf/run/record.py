@@ -28,12 +28,12 @@ CREATE TABLE IF NOT EXISTS candidates (
     objectives TEXT NOT NULL, metrics TEXT NOT NULL, seconds TEXT NOT NULL,
     history TEXT NOT NULL, versions TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL,
     "group" INTEGER NOT NULL, answers_before INTEGER NOT NULL, answer INTEGER NOT NULL,
-    deaths INTEGER NOT NULL
+    deaths INTEGER NOT NULL, digest TEXT NOT NULL, answered_by TEXT NOT NULL
 );
 """
 _EMPTY = {dict: "{}", list: "[]", tuple: "[]"}
 _TO_JSON = json.JSONEncoder(allow_nan=False).encode
-FORMAT = "2"
+FORMAT = "3"
 
 
 class Record:

@@ -17,6 +17,9 @@ class Source(Protocol):
     def next(self, group: int = 0, told: Told | None = None) -> dict[str, Any]:
         """``{"task": …}``, ``{"wait": True}`` or ``{"over": True}``, after telling something."""
 
+    def known(self, number: int, outcome: dict[str, Any]) -> dict[str, Any] | None:
+        """See ``Desk.known``."""
+
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """See ``Desk.wants_model``."""
 
@@ -56,6 +59,11 @@ class Directly:
                 self._desk.tell(*told)
             task = self._desk.next(group)
         return {"over": True} if task is None else {"task": task}
+
+    def known(self, number: int, outcome: dict[str, Any]) -> dict[str, Any] | None:
+        """See ``Desk.known``."""
+        with self._turn:
+            return self._desk.known(number, outcome)
 
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """See ``Desk.wants_model``."""

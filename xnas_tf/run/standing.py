@@ -54,7 +54,7 @@ class Standing:
     def why_nothing(self) -> str:
         """Says why no candidate can be recommended."""
         failed = [c for c in self.everyone if c.state == "failed"]
-        limits = f"{len(self.everyone) - len(failed)} kept no constraint or were infeasible"
+        limits = f"{len(self.everyone) - len(failed)} kept no constraint, were infeasible or known"
         reason = f"; candidate {failed[0].id} failed: {failed[0].reason}" if failed else ""
         return (
             f"no candidate can be recommended: {len(failed)} of {len(self.everyone)} failed, "

@@ -65,7 +65,7 @@ class Worker:
                 if task is None:
                     break
                 outcome = self._work(task, waited=time.perf_counter() - begin)
-                if outcome.state == "done":
+                if outcome.state == "done" and not outcome.answered_by:
                     seconds.append(time.perf_counter() - begin - outcome.seconds["wait"])
         except Interrupted:
             with suppress(RunError):
@@ -199,6 +199,10 @@ class _Supervisor(Unsupervised):
     def checkpoint(self) -> bytes | None:
         """The checkpoint that an interrupted search left, if it did."""
         return self._worker.source.checkpoint(self._number) or None
+
+    def known(self, outcome: Outcome) -> dict[str, Any] | None:
+        """What rank 0 knows of such a network."""
+        return self._worker.source.known(self._number, asdict(outcome))
 
     def failed(self, reason: str) -> None:
         """Makes sure that all ranks of the group failed; else nobody may go on.

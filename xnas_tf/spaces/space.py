@@ -63,9 +63,13 @@ class SearchSpace(Space):
         """What tells networks apart: architectures of the same identity are the same network,
         and only one of them is ever trained. The HyperModel's if it has one, else the genotype.
         """
-        if hasattr(self._hypermodel, "identity"):
-            return self._hypermodel.identity(values)
-        return self.genotype(values)
+        own = self.own_identity(values)
+        return self.genotype(values) if own is None else own
+
+    def own_identity(self, values: Mapping[str, Any]) -> str | None:
+        """The HyperModel's identity of a network; None if it has none."""
+        identity = getattr(self._hypermodel, "identity", None)
+        return identity(values) if identity else None
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
         """The plainest hyperparameters of the same network: the HyperModel's, if it knows."""

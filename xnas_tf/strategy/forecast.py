@@ -20,12 +20,12 @@ def expected_seconds(wanted: Sequence[Candidate], known: Sequence[Candidate]) ->
 
     Args:
         wanted: N candidates that are not evaluated yet.
-        known: Candidates; those that are done are learned from.
+        known: Candidates; those that were trained and are done are learned from.
 
     Returns:
         (N,); all equal where too few are known.
     """
-    done = [c for c in known if c.state == "done" and c.seconds_total > 0]
+    done = [c for c in known if c.state == "done" and c.trained and c.seconds_total > 0]
     if len(done) < FEWEST or not wanted:
         return np.ones(len(wanted))
     # Only at the end of a search with several groups: scikit-learn takes a second to import.

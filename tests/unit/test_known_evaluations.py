@@ -1,0 +1,155 @@
+"""What an evaluation does about a network that is known, and what it is known by."""
+
+import keras
+import keras_tuner
+import pytest
+
+from tests.conftest import make_dataset, on_ranks
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.evaluation.digest import evaluation_digest
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.supervision import Unsupervised
+from xnas_tf.evaluation.training import Trainer
+from xnas_tf.spaces.digest import network_digest
+from xnas_tf.spaces.options import HyperModelOptions
+from xnas_tf.spaces.space import SearchSpace
+
+SHAPE = (8, 8, 1)
+OPTIONS = HyperModelOptions(hypermodel="a:B")
+VALUES = {"idle": False, "filters": 2}
+
+
+class Idle(keras_tuner.HyperModel):
+    """One of its hyperparameters has no effect."""
+
+    layer = keras.layers.Flatten
+
+    def build(self, hp):
+        hp.Boolean("idle")
+        inputs = keras.Input(SHAPE)
+        x = self.layer()(keras.layers.Conv2D(hp.Int("filters", 1, 3), 3)(inputs))
+        return keras.Model(inputs, keras.layers.Dense(3)(x))
+
+
+class Named(Idle):
+    """Knows of a difference that the graph does not show."""
+
+    def identity(self, values):
+        return f"{values['idle']}"
+
+
+def local_layer():
+    class Local(keras.layers.Flatten):
+        pass
+
+    return Local
+
+
+class Opaque(Idle):
+    """Its graph cannot be read."""
+
+    layer = local_layer()
+
+
+class Odd(keras.layers.Flatten):
+    def get_config(self):
+        raise AttributeError("no such thing")
+
+
+class Broken(Idle):
+    layer = Odd
+
+
+def digest(hypermodel, options=OPTIONS, **values):
+    space = SearchSpace(hypermodel, SHAPE, 3)
+    values = {**VALUES, **values}
+    return evaluation_digest(space.build(values), options, space, values)
+
+
+def test_a_network_is_known_by_its_graph():
+    plain = digest(Idle())
+    assert plain == digest(Idle(), idle=True) != digest(Idle(), filters=3)
+    assert plain == network_digest(SearchSpace(Idle(), SHAPE, 3).build(VALUES))
+
+
+def test_an_identity_tells_more():
+    assert digest(Named()) == digest(Named())
+    assert len({digest(Named()), digest(Named(), idle=True), digest(Named(), filters=3)}) == 3
+
+
+@pytest.mark.parametrize("kind", [Opaque, Broken])
+def test_what_cannot_be_read_is_known_by_its_genotype_and_options(kind):
+    plain, other = digest(kind()), HyperModelOptions(hypermodel="a:C")
+    assert plain == digest(kind()) and plain.startswith("genotype:")
+    assert len({plain, digest(kind(), idle=True), digest(kind(), other)}) == 3
+
+
+class Knows(Unsupervised):
+    """Knows every network, or fails to say."""
+
+    def __init__(self, answer):
+        self.answer, self.heard = answer, []
+
+    def known(self, outcome):
+        self.heard.append((outcome.digest, dict(outcome.objectives)))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def evaluator(communicator=None, *more):
+    base = ["training={epochs: 1, batch_size: 20}", "objectives=[error, parameters]"]
+    space = SearchSpace(Idle(), SHAPE, 3)
+    config = load_config(overrides=[*base, *more])
+    return Evaluator(config, make_dataset(), space, communicator or SingleProcess())
+
+
+CANDIDATE = Candidate(1, "g", VALUES, seed=1)
+TAKEN = {
+    "state": "done",
+    "objectives": {"error": 0.25, "parameters": 7.0},
+    "history": [{"loss": 0.5}],
+    "answered_by": "candidate 3 of runs/first",
+}
+
+
+def test_a_known_network_is_neither_trained_nor_kept(monkeypatch):
+    monkeypatch.setattr(Trainer, "run_epoch", lambda *_: pytest.fail("it was trained"))
+    supervisor, judge = Knows(TAKEN), evaluator()
+    outcome = judge.evaluate(CANDIDATE, lambda *_: pytest.fail("it was kept"), supervisor)
+    assert {name: getattr(outcome, name) for name in TAKEN} == TAKEN
+    ((known_by, costs),) = supervisor.heard
+    assert known_by == outcome.digest == digest(Idle()) and set(costs) == {"parameters"}
+    assert outcome.seconds["build"] > 0 and "train" not in outcome.seconds
+    same = judge.evaluate(CANDIDATE, None, Knows({"state": "duplicate", "reason": "the same"}))
+    assert (same.state, same.reason, same.digest) == ("duplicate", "the same", outcome.digest)
+
+
+def test_what_breaks_a_limit_is_infeasible_whether_it_is_known_or_not():
+    supervisor = Knows(TAKEN)
+    outcome = evaluator(None, "constraints.parameters='<= 1'").evaluate(CANDIDATE, None, supervisor)
+    assert outcome.state == "infeasible" and outcome.digest and not supervisor.heard
+
+
+def test_what_is_new_is_trained_and_recorded_with_its_digest():
+    outcome = evaluator().evaluate(CANDIDATE, None, Knows(None))
+    assert (outcome.state, outcome.digest, outcome.answered_by) == ("done", digest(Idle()), "")
+    assert outcome.failed("later").digest == outcome.digest
+
+
+def test_all_ranks_take_over_what_the_leader_hears():
+    supervisors = Knows(TAKEN), Knows(None)
+
+    def work(communicator):
+        outcome = evaluator(communicator).evaluate(CANDIDATE, None, supervisors[communicator.rank])
+        return outcome.state, outcome.answered_by
+
+    assert on_ranks(2, work) == [("done", TAKEN["answered_by"])] * 2
+    assert not supervisors[1].heard
+
+
+def test_a_dead_rank_0_is_no_failure_of_the_candidate():
+    with pytest.raises(OSError, match="gone"):
+        evaluator().evaluate(CANDIDATE, None, Knows(OSError("gone")))

@@ -1,0 +1,244 @@
+"""Networks that are known are not trained again, however often the search is killed."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.test_conductor import Groups, Killed, candidates, search_of
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.errors import InputError
+from xnas_tf.report.status import run_status, status_text
+from xnas_tf.run import limits
+from xnas_tf.run.conductor import Conductor
+from xnas_tf.run.directory import Run, model_path, open_record
+from xnas_tf.run.known_networks import KnownNetworks, earlier_runs
+
+WORDS = ["objectives=[error, parameters]", "training.epochs=1", "search.population=6"]
+
+
+def configuration(*more):
+    return load_config(overrides=[*WORDS, *more])
+
+
+class Networks(Groups):
+    """Groups that build a network of the first edges alone, and ask whether it is known."""
+
+    edges = 3  # of six: 125 networks
+
+    def __init__(self, path, config, steady_state=False, count=1, seed=0):
+        super().__init__(path, config, steady_state, count, np.random.default_rng(seed))
+
+    def conductor(self, record):
+        networks = KnownNetworks(earlier_runs(self.config, self.path, {}))
+        algorithm = search_of(self.config, self.steady)
+        return Conductor(
+            self.path, self.config, record, algorithm, self.observer, networks=networks
+        )
+
+    def begin(self, conductor, task):
+        digest = "+".join(list(task["hyperparameters"].values())[: self.edges])
+        built = {"digest": digest}
+        return {**(conductor.known(task["id"], built) or result(digest)), **built}
+
+    def end(self, conductor, task, outcome):
+        is_trained = outcome["state"] == "done" and "answered_by" not in outcome
+        if is_trained and conductor.wants_model(task["id"], outcome):
+            conductor.keep_model(task["id"], outcome["digest"].encode())
+        super().end(conductor, task, outcome)
+
+
+def result(digest):
+    """What a training of a network finds; the same each time, unlike a real one."""
+    error, parameters, luck = np.random.default_rng([*digest.encode()]).random(3).tolist()
+    if luck < 0.1:
+        return {"state": "failed", "reason": "the loss became nan in epoch 1"}
+    return {"state": "done", "objectives": {"error": error, "parameters": parameters}}
+
+
+def facts(path, config):
+    """All that is recorded of candidates, except when."""
+    same = {"started": "", "finished": "", "group": 0, "seconds": {}}
+    return [replace(c, **same) for c in candidates(path, config)]
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    path = tmp_path_factory.mktemp("earlier") / "run"
+    Networks(path, configuration("search.candidates=25", "search.seed=7")).run()
+    return path
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.integers(1, 60), max_size=4), st.integers(0, 9))
+def test_a_search_that_is_killed_finds_what_an_uninterrupted_one_does(
+    tmp_path_factory, earlier, kills, seed
+):
+    config = configuration(
+        "search.candidates=30", f"search.reuse=[{earlier}]", f"search.seed={seed}"
+    )
+    whole, cut = (tmp_path_factory.mktemp("run") / name for name in ("whole", "cut"))
+    Networks(whole, config).run()
+    for steps in kills:
+        try:
+            Networks(cut, config).run(steps)
+        except Killed:
+            pass
+    Networks(cut, config).run()
+    found = facts(whole, config)
+    assert found == facts(cut, config)
+    assert {"duplicate", "done", "failed"} == {c.state for c in found}
+    assert any(c.answered_by for c in found) and sum(c.trained for c in found) == 30
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    st.integers(1, 9), st.booleans(), st.lists(st.integers(1, 60), max_size=3), st.integers(0, 99)
+)
+def test_no_group_trains_what_is_known(tmp_path_factory, earlier, count, steady_state, kills, seed):
+    path = tmp_path_factory.mktemp("run") / "run"
+    config = configuration("search.candidates=30", f"search.reuse=[{earlier}]")
+    for steps in [*kills, 10**9]:
+        try:
+            Networks(path, config, steady_state, count, seed).run(steps)
+        except Killed:
+            pass
+    run, before = Run(path), {c.digest: c for c in Run(earlier).candidates() if c.state == "done"}
+    ended = sorted(run.candidates(), key=lambda c: c.answer)
+    assert sum(c.trained for c in ended) == 30
+    for c in ended:
+        if c.answered_by:
+            known = before[c.digest]
+            assert c.answered_by == f"candidate {known.id} of {earlier}"
+            assert (c.objectives, c.history) == (known.objectives, known.history)
+        elif c.state == "duplicate":
+            first = run.candidate(int(c.reason.removeprefix("the same network as candidate ")))
+            assert (first.digest, first.state) == (c.digest, "done") and first.answer < c.answer
+        elif c.trained and c.digest in before:  # it was Pareto-optimal here, and was not there
+            assert before[c.digest].model_path is None and c.model_path.is_file()
+    done = [c.digest for c in ended if c.state == "done"]
+    assert len(done) - len(set(done)) < count  # what others are training is not known yet
+    assert all(c.model_path.read_bytes() == c.digest.encode() for c in run.pareto())
+
+
+def test_a_run_that_is_repeated_trains_nothing_but_what_is_new(tmp_path, earlier):
+    """The same seed asks for the same: what is answered makes up generations as before."""
+    config = configuration("search.candidates=10", "search.seed=7", f"search.reuse=[{earlier}]")
+    Networks(tmp_path / "run", config).run()
+    old, new = Run(earlier).candidates(), Run(tmp_path / "run").candidates()
+    common = [(c.genotype, c.parents, c.generation, c.state, c.objectives) for c in old]
+    again = [(c.genotype, c.parents, c.generation, c.state, c.objectives) for c in new]
+    assert again[: len(old)] == common
+    failed = [c for c in old if c.state == "failed"]  # they get another chance
+    assert [c.id for c in new if c.trained][: len(failed)] == [c.id for c in failed]
+    assert sum(c.trained for c in new) == 10
+
+
+def test_a_search_in_which_nothing_is_left_to_train_ends(tmp_path, monkeypatch):
+    class Few(Networks):
+        edges = 1
+
+    monkeypatch.setattr(limits, "PATIENCE", 100)
+    first, second = tmp_path / "first", tmp_path / "second"
+    Few(first, configuration()).run()
+    Few(second, configuration(f"search.reuse=[{first}]")).run()
+    for path, trained in ((first, 5), (second, 0)):
+        found = Run(path).candidates()
+        assert [c.state for c in found[-100:]] == ["duplicate"] * 100
+        assert sum(c.trained for c in found) == trained
+        assert sum(c.state == "done" for c in found) == 5
+        assert "infeasible or known networks" in Run(path).fact("ended_because")
+        assert all(c.model_path for c in Run(path).pareto())
+    status = status_text(run_status(Run(second)))
+    assert "trained          0 of 16 (0 done, 0 failed)" in status
+    assert f"({len(found) - 5} duplicates, 5 answered by earlier runs)" in status
+
+
+def test_a_run_goes_on_without_the_runs_that_answered(tmp_path):
+    """What they answered is recorded."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    Networks(first, configuration("search.candidates=25")).run()
+    with pytest.raises(Killed):
+        Networks(second, configuration(f"search.reuse=[{first}]")).run(30)
+    shutil.rmtree(first)
+    before = [c for c in facts(second, configuration()) if c.answer]
+    assert any(c.answered_by for c in before)
+    Networks(second, configuration()).run()
+    found = facts(second, configuration())
+    assert found[: len(before)] == before and sum(c.trained for c in found) == 16
+    assert all(c.model_path for c in Run(second).pareto())
+
+
+def test_networks_are_the_same_only_at_the_same_fidelity():
+    networks, wanted = KnownNetworks(), Candidate(2, "b", {}, digest="d", epochs=3)
+    ended = Candidate(1, "a", {}, digest="d", epochs=1, state="done")
+    for candidate, state in ((ended, "done"), (replace(ended, id=3, epochs=3), "failed")):
+        networks.heed(replace(candidate, state=state))
+        assert networks.answer(wanted, None, None) is None
+    networks.heed(replace(ended, id=4, epochs=3))
+    answer = networks.answer(wanted, None, None)
+    assert answer == {"state": "duplicate", "reason": "the same network as candidate 4"}
+
+
+def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tmp_path):
+    config = configuration()
+    record = open_record(tmp_path / "run", config)
+    known = {"error": 0.1, "parameters": 5.0}
+    metrics = {"val_loss": 0.5, "test_accuracy": 0.9, "test_error": 0.1}
+    record.save(
+        Candidate(1, "a", {}, epochs=1, digest="d", state="done", objectives=known, metrics=metrics)
+    )
+    record.close()
+    networks = KnownNetworks([Run(tmp_path / "run")])
+    costs = {"objectives": {"parameters": 6.0}, "metrics": {"flops": 7.0}}
+    wanted = Candidate(5, "b", {}, epochs=1, digest="d", **costs)
+    answer = networks.answer(wanted, lambda candidate: False, None)
+    assert answer["metrics"] == {"val_loss": 0.5, "flops": 7.0}
+    assert answer["objectives"] == {"error": 0.1, "parameters": 6.0}
+    assert networks.answer(wanted, lambda candidate: True, None) is None
+    kept = []
+    model_path(tmp_path / "run", 1).write_bytes(b"model")
+    networks = KnownNetworks([Run(tmp_path / "run")])
+    assert networks.answer(wanted, lambda candidate: True, kept.append) == answer
+    assert kept == [b"model"]
+    shutil.rmtree(tmp_path / "run")
+    assert networks.answer(wanted, lambda candidate: True, kept.append) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("training.epochs=2", "training.epochs: 1 there, here 2"),
+        ("dataset.seed=4", "dataset.seed: 0 there, here 4"),
+        ("objectives=[error, {name: latency, repeats: 7}]", "objectives.parameters.name"),
+        ("constraints={deletion: '<= 0.5'}", "constraints.deletion: not measured there"),
+        ("search.reuse=[nowhere]", "search.reuse: nowhere is no run: it does not exist"),
+        ("search.reuse=[HERE/run]", "is the run itself"),
+        ("training.optimizer=adam", "training.optimizer: 'sgd' there, here 'adam'"),
+    ],
+)
+def test_results_that_mean_something_else_are_refused(tmp_path, earlier, more, message):
+    words = [f"search.reuse=[{earlier}]", more.replace("HERE", str(tmp_path))]
+    with pytest.raises(InputError, match="search.reuse: ") as raised:
+        earlier_runs(configuration(*words), tmp_path / "run", {})
+    assert message in str(raised.value)
+
+
+def test_what_makes_no_difference_is_not_refused(tmp_path, earlier):
+    more = ["training.checkpoint_minutes=3", "constraints={flops: '<= 1'}", "search.seed=3"]
+    config = configuration(*more, f"search.reuse=[{earlier}]", "search.algorithm=random")
+    assert [run.path for run in earlier_runs(config, tmp_path / "run", {})] == [earlier]
+
+
+def test_other_images_of_the_same_name_are_refused(tmp_path):
+    config = configuration(f"search.reuse=[{tmp_path / 'run'}]")
+    record = open_record(tmp_path / "run", configuration())
+    record.set_fact("dataset", {"digest": "one"})
+    record.close()
+    assert earlier_runs(config, tmp_path / "new", {"digest": "one"})
+    with pytest.raises(InputError, match="images.digest: 'one' there, here 'other'"):
+        earlier_runs(config, tmp_path / "new", {"digest": "other"})
