@@ -22,7 +22,7 @@ from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
 from xnas_tf.spaces.space import SearchSpace
 
 SHAPE = (8, 8, 1)
-CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3)
+CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3, epochs=2)
 BEATS = 1 + 1 + 2 * (3 + 1) + 1 + 2
 """Built, parameters; two epochs of three steps and a validation; one method; two measures."""
 

@@ -17,6 +17,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError, XnasError
+from xnas_tf.evaluation.checkpoint import Progress
 from xnas_tf.evaluation.mixed_precision import check_devices
 from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy
@@ -69,7 +70,8 @@ class Evaluator:
         """Builds, trains and scores a candidate.
 
         Args:
-            candidate: Its hyperparameters and seed are used.
+            candidate: Its hyperparameters, seed and epochs are used. Below the full length the
+                supervisor gets the state of the training in the end, to go on from.
             keep: Called with the outcome and the trained model of one that is done, before
                 the model is freed.
             supervisor: Hears of the progress, keeps checkpoints, and may interrupt.
@@ -161,9 +163,11 @@ class Evaluator:
             outcome.seconds,
         )
         outcome.note(trainer.ignored)
+        if candidate.promoted_from and trainer.progress == Progress() and not trainer.ignored:
+            outcome.note("the state of the rung below was not found: it was trained anew")
         outcome.history = trainer.progress.history
         predictor = Predictor(self._model)
-        while (epoch := trainer.progress.epoch) < training.epochs:
+        while (epoch := trainer.progress.epoch) < candidate.epochs:
             figures = trainer.run_epoch()
             with trainer.kept_if_interrupted():
                 figures |= self._validate(predictor)
@@ -172,6 +176,8 @@ class Evaluator:
                 raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
             outcome.history.append(figures)
         outcome.metrics.update(outcome.history[-1])
+        if candidate.epochs < training.epochs:
+            trainer.keep_end()
         return trainer
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import moocore
 import numpy as np
 import platypus
 
@@ -41,3 +42,42 @@ def _dominates(solutions: Sequence[platypus.Solution]) -> np.ndarray:
     better = (costs[:, None] < costs[None]).any(axis=2)
     equal = violations[:, None] == violations[None]
     return np.where(equal, no_worse & better, violations[:, None] < violations[None])
+
+
+def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[int]:
+    """The best of many points, in the order that ``rank`` gives solutions: by rank, then crowding
+    distance; the earlier one where both are equal. 16,000 points take milliseconds.
+
+    Args:
+        costs: (N, objectives), to be minimised.
+        violations: Total constraint violation of each, (N,).
+        count: How many are wanted.
+
+    Returns:
+        Places of points, the best first.
+    """
+    found: list[int] = []
+    for violation in np.unique(violations):
+        places = np.flatnonzero(violations == violation)
+        ranks = moocore.pareto_rank(costs[places])
+        for number in range(int(ranks.max()) + 1):
+            if len(found) >= count:
+                return found[:count]
+            front = places[ranks == number]
+            found += front[np.argsort(-crowding(costs[front]), kind="stable")].tolist()
+    return found[:count]
+
+
+def crowding(costs: np.ndarray) -> np.ndarray:
+    """Crowding distances (N,) of the points (N, objectives) of one front; those that repeat an
+    earlier point have none."""
+    distances = np.zeros(len(costs))
+    _, first = np.unique(costs, axis=0, return_index=True)
+    first.sort()
+    for column in costs[first].T:
+        order = first[np.argsort(column, kind="stable")]
+        values = np.sort(column)
+        span = values[-1] - values[0]
+        distances[order[[0, -1]]] = np.inf
+        distances[order[1:-1]] += (values[2:] - values[:-2]) / span if span > 0 else np.inf
+    return distances
