@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 
 import keras
 import keras_tuner
@@ -91,6 +92,45 @@ def test_interrupted_at_a_beat_it_goes_on_to_the_same_values(judge, whole, at):
     resumed = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=supervisor.data))
     for name in ("state", "reason", "objectives", "metrics", "history"):
         assert getattr(resumed, name) == getattr(whole, name)
+
+
+def model_after(judge, candidate, supervisor):
+    """The outcome, and all weights of the model that was judged."""
+    weights = []
+    keep = lambda _, model: weights.extend(w.tobytes() for w in model.get_weights())  # noqa: E731
+    return judge.evaluate(candidate, keep, supervisor), weights
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_promotion_ends_as_a_training_in_full(judge, whole, is_resumed, monkeypatch):
+    """To the last bit, though its state comes from the rung below, and from another process."""
+    monkeypatch.setattr(Supervisor, "is_careful", is_resumed)
+    lower, promoted = replace(CANDIDATE, epochs=1), replace(CANDIDATE, id=2, promoted_from=1)
+    below, above = Supervisor(), Supervisor()
+    first = judge.evaluate(lower, supervisor=below)
+    assert (first.state, first.history) == ("done", whole.history[:1])
+    above.data = below.data
+    if is_resumed:  # cut off in the promotion's second step
+        above.at, above.error = 5, Interrupted("terminated", 143)
+        with pytest.raises(Interrupted):
+            judge.evaluate(promoted, supervisor=above)
+        assert above.data != below.data
+        above.at = None
+    second, weights = model_after(judge, promoted, above)
+    in_full, expected = model_after(judge, CANDIDATE, Supervisor())
+    assert weights == expected
+    for name in ("state", "reason", "objectives", "metrics", "history"):
+        assert getattr(second, name) == getattr(whole, name) == getattr(in_full, name)
+
+
+@pytest.mark.parametrize(
+    ("data", "note"), [(None, "was not found"), (b"damaged", "its checkpoint was ignored")]
+)
+def test_a_promotion_without_a_state_is_trained_anew(judge, whole, data, note):
+    promoted = replace(CANDIDATE, id=2, promoted_from=1)
+    outcome = judge.evaluate(promoted, supervisor=Supervisor(data=data))
+    assert note in outcome.reason
+    assert (outcome.objectives, outcome.history) == (whole.objectives, whole.history)
 
 
 def test_what_was_trained_is_kept_when_a_signal_comes_while_it_is_judged(judge, whole, monkeypatch):
