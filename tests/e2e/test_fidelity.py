@@ -1,0 +1,63 @@
+"""Successive halving with real trainings, real kills and real ranks."""
+
+import signal
+
+import xnas_tf as xt
+from tests.e2e.conftest import tiny, xnas
+from tests.e2e.launches import needs_horovod
+from tests.e2e.test_durability import start, wait_for
+from tests.e2e.test_horovod import horovodrun
+
+RUNGS = tiny("search={candidates: 6, population: 3, fidelity: {epochs: [1, 3]}}")
+RUNGS[RUNGS.index("training={epochs: 1, batch_size: 64}")] = "training.batch_size=64"
+
+
+def by_rung(run):
+    """Candidates by genotype and epochs, all done, promotions with nothing odd about them."""
+    found = {(c.genotype, c.epochs): c for c in xt.load_run(run).candidates()}
+    for (genotype, epochs), candidate in found.items():
+        assert candidate.state == "done" and len(candidate.history) == epochs
+        if candidate.promoted_from:
+            below = found[genotype, 1]
+            assert (candidate.promoted_from, epochs) == (below.id, 3)
+            assert candidate.history[:1] == below.history
+            assert "trained anew" not in candidate.reason
+            assert "ignored" not in candidate.reason
+    return found
+
+
+def test_promotions_go_on_after_a_kill_and_end_as_trainings_in_full(tmp_path):
+    killed, whole, full = tmp_path / "killed", tmp_path / "whole", tmp_path / "full"
+    process = start("search", *RUNGS, "--run-dir", killed, cwd=tmp_path)
+    wait_for(process, "3/6")  # now one of three is promoted
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=120) == 130
+    xnas("search", *RUNGS, "--run-dir", killed, cwd=tmp_path)
+    done = xnas("search", *RUNGS, "--run-dir", whole, cwd=tmp_path)
+    assert "epochs" in done.stdout and "goes on" in done.stderr
+    found, expected = by_rung(killed), by_rung(whole)
+    assert {k: (c.id, c.objectives) for k, c in found.items()} == {
+        k: (c.id, c.objectives) for k, c in expected.items()
+    }
+    assert not list(killed.glob("checkpoints/*"))
+    front = xt.load_run(whole).pareto()
+    assert front and all(c.epochs == 3 and "test_accuracy" in c.metrics for c in front)
+    front[0].load_model()
+    words = tiny("training.epochs=3", "search={candidates: 3, population: 3}")
+    xnas("search", *words, "--run-dir", full, cwd=tmp_path)
+    of_both = [c for c in by_rung(full).values() if (c.genotype, 3) in expected]
+    assert of_both
+    for candidate in of_both:
+        promoted = expected[candidate.genotype, 3]
+        assert promoted.objectives == candidate.objectives
+        assert promoted.history == candidate.history
+
+
+@needs_horovod
+def test_groups_hand_trainings_to_each_other(tmp_path):
+    words = [*RUNGS, "--set", "distributed.ranks_per_candidate=1", "--run-dir", "run"]
+    horovodrun("search", *words, cwd=tmp_path)
+    found = by_rung(tmp_path / "run")
+    assert sum(epochs == 1 for _, epochs in found) == 6
+    assert sum(epochs == 3 for _, epochs in found) >= 2
+    assert {c.group for c in found.values()} == {0, 1}
