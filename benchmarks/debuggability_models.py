@@ -138,7 +138,7 @@ class Bench:
         evaluator = Evaluator(self._config, dataset, self._space, self._communicator)
         found: list[T] = []
         outcome = evaluator.evaluate(
-            Candidate(id=1, genotype="", hyperparameters=cell, seed=seed),
+            Candidate(1, "", cell, seed=seed, epochs=self._config.training.epochs),
             lambda outcome, model: found.append(look(outcome, model)),
         )
         if outcome.state != "done":

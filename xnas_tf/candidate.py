@@ -31,13 +31,16 @@ class Candidate:
         parents: Ids of the candidates it was bred from; none in generation 0.
         generation: Generation of NSGA-II that proposed it.
         seed: Seed of its training; depends on the run's seed and the genotype alone.
-        epochs: Fidelity: epochs of training.
+        epochs: Fidelity: epochs of training, those of lower rungs included.
+        promoted_from: Id of the candidate of the rung below whose training this one goes on with
+            (``search.fidelity``); 0 for one that began anew.
         state: ``running`` also for one whose search was killed.
         reason: Why it failed, is infeasible or is a duplicate, or what is odd about its values.
         objectives: Value by objective; empty unless done.
         metrics: Further figures by name.
         seconds: Time by phase: build, trace (the first training step), train and score; of
-            which communication between ranks; and before them the group's wait for it.
+            which communication between ranks; and before them the group's wait for it. What it
+            goes on from is not counted again.
         history: Figures of each epoch.
         started: Time of the start, ISO 8601 UTC; ``finished`` likewise.
         group: The group of ranks that trains or trained it.
@@ -58,6 +61,7 @@ class Candidate:
     generation: int = 0
     seed: int = 0
     epochs: int = 0
+    promoted_from: int = 0
     state: State = "running"
     reason: str = ""
     objectives: dict[str, float] = field(default_factory=dict)

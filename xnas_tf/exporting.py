@@ -98,7 +98,7 @@ def model_card(run: Run, candidate: Candidate, dataset: dict[str, Any]) -> dict[
         "dataset": dataset,
         "input": "uint8 images (batch, height, width, channels), 0 to 255",
         "output": "probabilities (batch, classes), in the order of dataset.class_names",
-        "training": run.config.training.model_dump(mode="json"),
+        "training": run.config.training.model_dump(mode="json") | {"epochs": candidate.epochs},
         "seed": candidate.seed,
         "parents": list(candidate.parents),
         "answered_by": candidate.answered_by,

@@ -58,6 +58,8 @@ class Killed(Exception):
 class Groups:
     """Groups that work at their own pace until the search is over or the process is killed."""
 
+    outcome_of = staticmethod(outcome_of)
+
     def __init__(self, path, config, steady_state, count, rng, observer=None, clock=time.monotonic):
         self.path, self.config, self.steady, self.count = path, config, steady_state, count
         self.rng, self.observer, self.clock = rng, observer or Observer(), clock

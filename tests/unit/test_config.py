@@ -57,6 +57,12 @@ def test_reference_is_up_to_date():
         ("search.epsilons={error: 1}", "search.epsilons: no value for objective 'introspect"),
         ("search.epsilons={error: 0, introspectability: 1}", "search.epsilons: given 0 for error"),
         ("search.hours=0", "search.hours: given 0"),
+        ("search.fidelity.epochs=[1, 3, 3]", "search.fidelity.epochs: given [1, 3, 3]; allowed"),
+        ("search.fidelity.epochs=[3, 1]", "search.fidelity.epochs: given [3, 1]; allowed: two or"),
+        ("search.fidelity.epochs=[3]", "search.fidelity.epochs: given [3]; allowed: two or more"),
+        ("search.fidelity.epochs=[0, 3]", "search.fidelity.epochs.0: given 0"),
+        ("search.fidelity.epocks=[1, 3]", "unknown key search.fidelity.epocks: 'epocks' (did you"),
+        ("search.fidelity=3", "search.fidelity: given 3"),
         ("epochs", "--set 'epochs' is not of the form key=value"),
         ("training.epochs.more=1", "'epochs' has no keys of its own"),
         ("training=[", "not valid YAML"),
@@ -112,3 +118,16 @@ def test_constraint_is_violated_exactly_where_python_says(operator, limit, value
     holds = value <= limit if operator == "<=" else value >= limit
     assert (constraint.violation(value) == 0) == holds
     assert Constraint.parse(str(constraint)) == constraint
+
+
+def test_the_last_rung_is_the_full_length_of_a_training():
+    rungs = "search.fidelity.epochs=[3, 9, 27]"
+    assert load_config(overrides=[rungs]).training.epochs == 27
+    config = load_config(overrides=[rungs, "training.batch_size=20"])
+    assert (config.training.epochs, config.training.batch_size) == (27, 20)
+    assert config.rungs == [3, 9, 27] and load_config().rungs == [3]
+    assert load_config(config) == config
+    with pytest.raises(InputError, match="its last rung is 27, but training.epochs is 9"):
+        load_config(overrides=[rungs, "training.epochs=9"])
+    with pytest.raises(InputError, match="search.fidelity.epochs: its last rung is 9"):
+        load_config(config, ["search.fidelity.epochs=[3, 9]"])

@@ -112,7 +112,7 @@ def evaluator(*overrides, dataset=None):
 
 
 def candidate(operation="nor_conv_1x1", seed=1):
-    return Candidate(1, "g", dict.fromkeys(EDGES, operation), seed=seed)
+    return Candidate(1, "g", dict.fromkeys(EDGES, operation), seed=seed, epochs=2)
 
 
 def test_an_evaluation_is_a_pure_function():

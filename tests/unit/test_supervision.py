@@ -1,7 +1,9 @@
 """What an evaluation tells its surroundings, and what it lets them do."""
 
+import json
 import sys
 import time
+from dataclasses import replace
 
 import keras
 import keras_tuner
@@ -22,7 +24,7 @@ from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
 from xnas_tf.spaces.space import SearchSpace
 
 SHAPE = (8, 8, 1)
-CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3)
+CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3, epochs=2)
 BEATS = 1 + 1 + 2 * (3 + 1) + 1 + 2
 """Built, parameters; two epochs of three steps and a validation; one method; two measures."""
 
@@ -61,17 +63,22 @@ class Supervisor(Unsupervised):
         return self.data
 
 
-@pytest.fixture(scope="module")
-def judge():
+def judge_of(**training):
     dataset = make_dataset()
+    training = {"epochs": 2, "batch_size": 20, "augmentation": {"crop": 1}, **training}
     config = load_config(
         overrides=[
-            "training={epochs: 2, batch_size: 20, augmentation: {crop: 1}}",
+            f"training={json.dumps(training)}",
             "objectives=[error, parameters, {name: introspectability, sources: [grad_cam]}]",
         ]
     )
     space = SearchSpace(Small(), SHAPE, dataset.classes)
     return Evaluator(config, dataset, space, SingleProcess())
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return judge_of()
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +98,70 @@ def test_interrupted_at_a_beat_it_goes_on_to_the_same_values(judge, whole, at):
     resumed = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=supervisor.data))
     for name in ("state", "reason", "objectives", "metrics", "history"):
         assert getattr(resumed, name) == getattr(whole, name)
+
+
+def model_after(judge, candidate, supervisor):
+    """The outcome, and all weights of the model that was judged."""
+    weights = []
+    keep = lambda _, model: weights.extend(w.tobytes() for w in model.get_weights())  # noqa: E731
+    return judge.evaluate(candidate, keep, supervisor), weights
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_promotion_ends_as_a_training_in_full(is_resumed, monkeypatch):
+    """To the last bit where the learning rate is constant, though its state comes from the rung
+    below, and from another process."""
+    judge = judge_of(schedule="constant")
+    monkeypatch.setattr(Supervisor, "is_careful", is_resumed)
+    lower, promoted = replace(CANDIDATE, epochs=1), replace(CANDIDATE, id=2, promoted_from=1)
+    below, above = Supervisor(), Supervisor()
+    first = judge.evaluate(lower, supervisor=below)
+    above.data = below.data
+    if is_resumed:  # cut off in the promotion's second step
+        above.at, above.error = 5, Interrupted("terminated", 143)
+        with pytest.raises(Interrupted):
+            judge.evaluate(promoted, supervisor=above)
+        assert above.data != below.data
+        above.at = None
+    second, weights = model_after(judge, promoted, above)
+    in_full, expected = model_after(judge, CANDIDATE, Supervisor())
+    assert (first.state, first.history) == ("done", in_full.history[:1])
+    assert weights == expected
+    for name in ("state", "reason", "objectives", "metrics", "history"):
+        assert getattr(second, name) == getattr(in_full, name)
+
+
+def test_each_rung_is_a_training_of_its_length(judge):
+    """The learning rate falls to nothing on each: as in a training of so many epochs, and after
+    the first rung from where one of the next rung's length would be."""
+    lower, promoted = replace(CANDIDATE, epochs=1), replace(CANDIDATE, id=2, promoted_from=1)
+    below = Supervisor()
+    first = judge.evaluate(lower, supervisor=below)
+    short = judge_of(epochs=1).evaluate(lower, supervisor=Supervisor())
+    assert (first.objectives, first.history) == (short.objectives, short.history)
+    rates, step = [], Step.__call__
+
+    def noted(self, *args):
+        rates.append(float(self._model.optimizer.learning_rate))
+        return step(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Step, "__call__", noted)
+        above = Supervisor()
+        above.data = below.data
+        judge.evaluate(promoted, supervisor=above)
+    places = np.arange(len(rates), 2 * len(rates)) / (2 * len(rates))
+    np.testing.assert_allclose(rates, 0.05 * (1 + np.cos(np.pi * places)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("data", "note"), [(None, "was not found"), (b"damaged", "its checkpoint was ignored")]
+)
+def test_a_promotion_without_a_state_is_trained_anew(judge, whole, data, note):
+    promoted = replace(CANDIDATE, id=2, promoted_from=1)
+    outcome = judge.evaluate(promoted, supervisor=Supervisor(data=data))
+    assert note in outcome.reason
+    assert (outcome.objectives, outcome.history) == (whole.objectives, whole.history)
 
 
 def test_what_was_trained_is_kept_when_a_signal_comes_while_it_is_judged(judge, whole, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -97,6 +98,24 @@ class TrainingConfig(Section):
     )
 
 
+class FidelityConfig(Section):
+    """Successive halving: everything is trained for a few epochs first, and what is best by then
+    for more; see docs/search.md."""
+
+    epochs: list[PositiveInt] = Field(
+        [],
+        description="of the rungs, such as `[3, 9, 27]`; the last one is `training.epochs`. Not "
+        "given: everything is trained in full",
+    )
+
+    @field_validator("epochs")
+    @classmethod
+    def _rising(cls, epochs: list[int]) -> list[int]:
+        if len(epochs) == 1 or epochs != sorted(set(epochs)):
+            raise ValueError(f"given {epochs}; allowed: two or more whole numbers that rise")
+        return epochs
+
+
 class SearchConfig(Section):
     """How new candidates are found, when that ends, and how the front is measured and kept."""
 
@@ -111,8 +130,8 @@ class SearchConfig(Section):
     candidates: int = Field(
         16,
         ge=1,
-        description="trainings; infeasible candidates, duplicates, and "
-        "what earlier runs answer don't count",
+        description="trainings; infeasible candidates, duplicates and what earlier runs answer "
+        "don't count, nor do those of `fidelity` that go on",
     )
     hours: float | None = Field(
         None,
@@ -151,6 +170,7 @@ class SearchConfig(Section):
         description="earlier runs of the same data, training and objectives: what they know of "
         "a network is not trained again",
     )
+    fidelity: FidelityConfig = FidelityConfig()
     seed: int = Field(0, ge=0)
 
     @field_validator("epsilons")
@@ -269,6 +289,30 @@ class Config(Section):
                 )
         return search
 
+    @model_validator(mode="before")
+    @classmethod
+    def _full_length(cls, data: Any) -> Any:
+        """The last rung says how long a training is, unless ``training.epochs`` does."""
+        with suppress(AttributeError, KeyError, IndexError, TypeError):  # whatever was given
+            last = data["search"]["fidelity"]["epochs"][-1]
+            return {**data, "training": {"epochs": last, **data.get("training", {})}}
+        return data
+
+    @field_validator("search")
+    @classmethod
+    def _to_the_full_length(cls, search: SearchConfig, info: ValidationInfo) -> SearchConfig:
+        rungs, training = search.fidelity.epochs, info.data.get("training")
+        if rungs and training and rungs[-1] != training.epochs:
+            text = (
+                f"its last rung is {rungs[-1]}, but training.epochs is {training.epochs}: these "
+                "must be equal, or leave training.epochs out"
+            )
+            error = {"loc": ("fidelity", "epochs"), "type": "entry", "msg": text}
+            raise PydanticCustomError(
+                "nested", "{errors}", {"errors": [error], "model": SearchConfig}
+            )
+        return search
+
     @field_validator("constraints", mode="before")
     @classmethod
     def _known(cls, constraints: Any) -> Any:
@@ -282,6 +326,11 @@ class Config(Section):
     def directions(self) -> dict[str, str]:
         """``minimize`` or ``maximize`` by the objective's name."""
         return {objective.name: objective.direction for objective in self.objectives}
+
+    @property
+    def rungs(self) -> list[int]:
+        """Epochs of the fidelities, rising; the full length of a training is the last."""
+        return self.search.fidelity.epochs or [self.training.epochs]
 
     def measures(self) -> list[Objective]:
         """The objectives, and those that only a constraint needs, with default options."""

@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from xnas_tf.config.models import AugmentationConfig, Config
+from xnas_tf.config.models import AugmentationConfig, Config, FidelityConfig
 from xnas_tf.objectives import OBJECTIVES
 from xnas_tf.spaces import SPACES
 
@@ -45,6 +45,7 @@ def _sections() -> Iterator[str]:
         yield _model_section(f"## `{name}`", Config.model_fields[name].annotation)
     yield _model_section("### `training.augmentation`", AugmentationConfig)
     yield _model_section("## `search`", Config.model_fields["search"].annotation)
+    yield _model_section("### `search.fidelity`", FidelityConfig)
     yield _model_section("## `distributed`", Config.model_fields["distributed"].annotation)
     yield "## `space`\n\nOne search space, by name with options."
     for name in SPACES.names():

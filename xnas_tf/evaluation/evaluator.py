@@ -17,6 +17,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError, XnasError
+from xnas_tf.evaluation.checkpoint import Progress
 from xnas_tf.evaluation.digest import evaluation_digest
 from xnas_tf.evaluation.mixed_precision import check_devices
 from xnas_tf.evaluation.outcome import Outcome
@@ -71,7 +72,8 @@ class Evaluator:
         """Builds, trains and scores a candidate, unless the supervisor knows its network.
 
         Args:
-            candidate: Its hyperparameters and seed are used.
+            candidate: Its hyperparameters, seed and epochs are used. Below the full length the
+                supervisor gets the state of the training in the end, to go on from.
             keep: Called with the outcome and the trained model of one that is done, before
                 the model is freed.
             supervisor: Hears of the progress, keeps checkpoints, and may interrupt.
@@ -171,7 +173,8 @@ class Evaluator:
         return answer is not None
 
     def _train(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> Trainer:
-        training = self._config.training
+        # The learning rate falls within each rung, or its order would not be that of the end.
+        training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         trainer = Trainer(
             self._model,
             self._dataset,
@@ -182,9 +185,11 @@ class Evaluator:
             outcome.seconds,
         )
         outcome.note(trainer.ignored)
+        if candidate.promoted_from and trainer.progress == Progress() and not trainer.ignored:
+            outcome.note("the state of the rung below was not found: it was trained anew")
         outcome.history = trainer.progress.history
         predictor = Predictor(self._model)
-        while (epoch := trainer.progress.epoch) < training.epochs:
+        while (epoch := trainer.progress.epoch) < candidate.epochs:
             figures = trainer.run_epoch()
             with trainer.kept_if_interrupted():
                 figures |= self._validate(predictor)
@@ -193,6 +198,8 @@ class Evaluator:
                 raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
             outcome.history.append(figures)
         outcome.metrics.update(outcome.history[-1])
+        if candidate.epochs < self._config.training.epochs:
+            trainer.keep_end()
         return trainer
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:

@@ -111,6 +111,12 @@ class Trainer:
         self.progress = Progress(epoch, history=history)
         return {"loss": loss, "accuracy": accuracy}
 
+    def keep_end(self) -> None:
+        """Keeps the state after the latest epoch, for another training to go on from as
+        after an interruption: with an epoch of no more steps."""
+        if self._communicator.rank == 0:
+            self._keep(self._steps_done)
+
     @contextmanager
     def kept_if_interrupted(self) -> Iterator[None]:
         """Inside, between the steps of an epoch and its figures in the history or those of the

@@ -25,7 +25,7 @@ class FrontInfo:
         names: The objectives drawn, K of them.
         front: Their values (N, K) for Pareto-optimal candidates, sorted by the first.
         ids: Ids of those.
-        dominated: Values (M, K) of the other done candidates.
+        dominated: Values (M, K) of the other done candidates, of the front's fidelity.
         knee: Place in ``front`` of the one that is suggested; None for an empty front.
     """
 
@@ -49,7 +49,8 @@ def front_info(
 
     ordered = sorted(front, key=lambda c: c.objectives[names[0]])
     ids = tuple(c.id for c in ordered)
-    rest = [c for c in candidates if c.state == "done" and c.id not in ids]
+    done = [c for c in candidates if c.state == "done" and c.id not in ids]
+    rest = [c for c in done if not ordered or c.epochs == ordered[0].epochs]
     suggested = suggestion(ordered, config)
     knee = ids.index(suggested.id) if suggested else None
     shown = tuple([*names, "candidate"][:width])

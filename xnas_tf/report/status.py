@@ -7,11 +7,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from xnas_tf.candidate import NO_GROUP
+from xnas_tf.candidate import NO_GROUP, Candidate
 from xnas_tf.report.utilisation import utilisation
 from xnas_tf.run.directory import Run
 from xnas_tf.run.limits import SPENT
 from xnas_tf.run.progress import duration
+from xnas_tf.strategy.halving import epochs_of, expected_epochs
+
+LOST = ("failed", "infeasible")
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,13 @@ class Status:
         searching: Whether a process works on it at this moment.
         ended: Whether the search came to its end.
         ended_because: Why it did; empty before.
-        wanted: Trainings asked for.
-        done: Candidates with objective values; ``failed``, ``infeasible``, ``duplicate`` and
-            ``running`` (in flight, or cut off by a kill; not those that wait in line) likewise.
+        wanted: Trainings asked for; promotions (``search.fidelity``) are not counted here.
+        done: Candidates with objective values, without promotions; ``failed``, ``infeasible``
+            and ``duplicate`` likewise, and ``running`` with them (in flight, or cut off by a
+            kill; not those that wait in line).
         answered: Those done that earlier runs answered.
+        reached: By epochs, the candidates that are done with so many: one entry a rung.
+        promotions_failed: Promotions that ended otherwise.
         trainings_saved: Trainings that did not take place: of infeasible candidates, duplicates
             and those that earlier runs answered, and of offspring that had been proposed before.
         groups: Groups of ranks that train at the same time.
@@ -48,6 +54,8 @@ class Status:
     duplicate: int
     answered: int
     running: int
+    reached: dict[int, int]
+    promotions_failed: int
     trainings_saved: int
     groups: int
     ranks_per_group: int
@@ -63,7 +71,8 @@ class Status:
 def run_status(run: Run) -> Status:
     """Reads how far a run is."""
     candidates = run.candidates()
-    states = Counter(candidate.state for candidate in candidates)
+    states = Counter(c.state for c in candidates if not c.promoted_from)
+    reached = Counter(c.epochs for c in candidates if c.state == "done")
     trained = [candidate for candidate in candidates if candidate.trained]
     answered = sum(candidate.counts for candidate in candidates) - len(trained)
     saved = states["infeasible"] + states["duplicate"] + answered
@@ -82,23 +91,25 @@ def run_status(run: Run) -> Status:
         duplicate=states["duplicate"],
         answered=answered,
         running=sum(c.state == "running" and c.group != NO_GROUP for c in candidates),
+        reached={epochs: reached[epochs] for epochs in run.config.rungs},
+        promotions_failed=sum(bool(c.promoted_from) and c.state in LOST for c in candidates),
         trainings_saved=saved + int(run.fact("duplicates") or 0),
         groups=groups,
         ranks_per_group=ranks,
         utilisation=utilisation(candidates),
         per_hour=len(trained) / spent * 3600 if trained and spent else None,
-        seconds_left=_seconds_left(run, len(trained), spent / len(trained), ended)
-        if trained and spent
-        else None,
+        seconds_left=_seconds_left(run, trained, spent, ended) if trained and spent else None,
     )
 
 
-def _seconds_left(run: Run, trained: int, each: float, ended: bool) -> float:
+def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool) -> float:
     """Until the trainings or the hours that are wanted are spent, whichever is first."""
     if ended:
         return 0.0
     search = run.config.search
-    wanted = each * (search.candidates - trained)
+    rungs = run.config.rungs
+    epochs = sum(epochs_of(rungs, candidate.epochs) for candidate in trained)
+    wanted = spent / epochs * (expected_epochs(rungs, search.candidates) - epochs)
     hours = math.inf if search.hours is None else search.hours
     return max(0.0, min(wanted, hours * 3600 - float(run.fact(SPENT) or 0.0)))
 
@@ -124,11 +135,20 @@ def status_text(status: Status) -> str:
         f"running          {status.running}",
         f"trainings saved  {status.trainings_saved}",
     ]
+    if len(status.reached) > 1:
+        lines.insert(2, f"epochs           {_reached_text(status)}")
     if status.per_hour is not None:
         lines.append(f"rate             {status.per_hour:.0f} trainings an hour")
         lines.append(f"groups           {_groups_text(status)}")
         lines.append(f"time left        {duration(status.seconds_left or 0)}")
     return "\n".join(lines)
+
+
+def _reached_text(status: Status) -> str:
+    """``16 candidates reached 1, 5 reached 3``."""
+    first, *others = (f"{count} reached {epochs}" for epochs, count in status.reached.items())
+    failed = [f"{status.promotions_failed} failed on the way"] if status.promotions_failed else []
+    return ", ".join([first.replace(" ", " candidates ", 1), *others, *failed])
 
 
 def _groups_text(status: Status) -> str:

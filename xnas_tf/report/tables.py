@@ -52,6 +52,8 @@ def pareto_table(listed: Listing) -> Table:
     for objective in objectives:
         arrow = "↓" if objective.direction == "minimize" else "↑"
         table.add_column(f"{objective.name} {arrow}", justify="right", no_wrap=True)
+    if has_rungs := len(listed.run.config.rungs) > 1:
+        table.add_column("epochs", justify="right")
     table.add_column("test accuracy", justify="right")
     table.add_column("parents")
     table.add_column("genotype", overflow="fold")
@@ -60,6 +62,7 @@ def pareto_table(listed: Listing) -> Table:
         table.add_row(
             f"{candidate.id}{'*' * _stars(candidate.id, listed)}",
             *(format_value(candidate.objectives[o.name]) for o in objectives),
+            *([str(candidate.epochs)] if has_rungs else []),
             f"{test:.2%}" if test is not None else "",
             ", ".join(map(str, candidate.parents)),
             Text(candidate.genotype),  # a user's text, not markup
@@ -88,6 +91,8 @@ def pareto_json(listed: Listing) -> str:
             "metrics": c.metrics,
             "parents": list(c.parents),
             "generation": c.generation,
+            "epochs": c.epochs,
+            "promoted_from": c.promoted_from or None,
             "pareto": c.id in listed.front,
             "knee": c.id == listed.knee,
             "answered_by": c.answered_by,
@@ -106,7 +111,8 @@ def pareto_csv(listed: Listing) -> str:
     metrics = sorted({name for c in listed.candidates for name in c.metrics} - set(names))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["id", "pareto", "generation", "parents", "genotype", *names, *metrics, "knee"])
+    head = ["id", "pareto", "generation", "parents", "genotype"]
+    writer.writerow([*head, *names, *metrics, "knee", "epochs"])
     for c in listed.candidates:
         row: list[Any] = [c.id, c.id in listed.front, c.generation, " ".join(map(str, c.parents))]
         row += [
@@ -114,6 +120,7 @@ def pareto_csv(listed: Listing) -> str:
             *(c.objectives[n] for n in names),
             *(c.metrics.get(n, "") for n in metrics),
             c.id == listed.knee,
+            c.epochs,
         ]
         writer.writerow(row)
     return buffer.getvalue()

@@ -22,6 +22,7 @@ from xnas_tf.run.directory import checkpoint_path, model_path, now, write_whole
 from xnas_tf.run.known_networks import KnownNetworks
 from xnas_tf.run.limits import Limits
 from xnas_tf.run.observer import Observer
+from xnas_tf.run.promotions import Promotions
 from xnas_tf.run.record import Record
 from xnas_tf.run.standing import Standing
 from xnas_tf.run.versions import versions
@@ -66,13 +67,17 @@ class Conductor:
         self._observer = observer
         self._versions = versions()
         self._networks = networks or KnownNetworks()
-        self._open: dict[int, tuple[Candidate, Proposal]] = {}
+        self._open: dict[int, tuple[Candidate, Proposal | None]] = {}
+        """With the algorithm's proposal; None with a promotion."""
+        self._last = 0
+        """The id of the latest candidate."""
         self._line: deque[int] = deque()
         kept = checkpoint_path(path, 0).parent.glob("*.npz")
         self._checkpointed = {int(file.stem) for file in kept if file.stem.isdecimal()}
         self._stale: list[Path] = []
         self._news: deque[Callable[[], None]] = deque()
         self._standing = Standing(config)
+        self._promotions = Promotions(path, config)
         self._limits = Limits(config.search, record, self._note, clock)
         self._has_ended = bool(record.fact("ended"))
         self._answers = 0
@@ -88,13 +93,16 @@ class Conductor:
     @property
     def is_over(self) -> bool:
         """Whether no task will come any more."""
-        return not self._open and self._left <= 0
+        can_promote = not self._open and self._promotions.is_any and self._limits.has_time
+        return not self._open and self._left <= 0 and not can_promote
 
     def next(self, group: int = 0) -> dict[str, Any] | None:
         """A task for a group; None while, or because, there is none."""
         if self._ahead and self._left <= self._ahead and not self._is_ending:
             self._prepare_end()
-        if not self._line and not self._propose():
+        if self._is_ending or not self._line:
+            self._promote(is_idle=False)
+        if not self._line and not self._propose() and not self._promote(is_idle=True):
             return None
         candidate, _ = self._open[self._line.popleft()]
         candidate.group, candidate.started = group, now()
@@ -104,6 +112,8 @@ class Conductor:
             "genotype": candidate.genotype,
             "hyperparameters": candidate.hyperparameters,
             "seed": candidate.seed,
+            "epochs": candidate.epochs,
+            "promoted_from": candidate.promoted_from,
         }
 
     def known(self, number: int, outcome: dict[str, Any]) -> dict[str, Any] | None:
@@ -138,8 +148,7 @@ class Conductor:
 
     def checkpoint(self, number: int) -> bytes:
         """What a candidate's training can go on from; empty if nothing was kept."""
-        path = checkpoint_path(self._path, number)
-        return path.read_bytes() if path.is_file() else b""
+        return self._promotions.state(self._open[number][0]) if number in self._open else b""
 
     def tell(self, number: int, outcome: dict[str, Any]) -> None:
         """Takes a candidate's outcome. Only the first counts: one that was given up as hung
@@ -180,10 +189,12 @@ class Conductor:
             RunError: If no candidate can be recommended.
         """
         with self.together():
-            if self._standing.front and self._algorithm.is_amid_generation:
+            is_beyond = self._algorithm.is_amid_generation or len(self._config.rungs) > 1
+            if self._standing.front and is_beyond:
                 self._show_generation(self._algorithm.generation + 1)
             self._record.set_fact("ended", True)
             self._limits.end()
+            self._stale += [checkpoint_path(self._path, n) for n in self._checkpointed]
         if not self._standing.front:
             raise RunError(
                 f"{self._standing.why_nothing()}. All of them are recorded in {self._path}"
@@ -194,7 +205,7 @@ class Conductor:
     @property
     def _left(self) -> int:
         """Trainings wanted beside those that are done or open, if they can be had."""
-        return self._limits.left(len(self._open))
+        return self._limits.left(len(self._open) - self._promotions.open)
 
     @property
     def _ahead(self) -> int:
@@ -223,12 +234,30 @@ class Conductor:
         if proposal is None:
             self._limits.close("the search space is exhausted: every architecture was proposed")
             return False
+        self._line.append(self._begin(self._enter(proposal), proposal))
+        return True
+
+    def _promote(self, is_idle: bool) -> bool:
+        """Puts a promotion first in line; returns whether there was one."""
+        candidate = self._promotions.next(self._last + 1, is_idle)
+        if candidate is None or not self._limits.has_time:
+            return False
+        candidate.versions, candidate.answers_before = self._versions, self._answers
+        self._line.appendleft(self._begin(candidate, None))
+        return True
+
+    def _begin(self, candidate: Candidate, proposal: Proposal | None) -> int:
+        """Notes that a new candidate is open; returns its id."""
         if self._has_ended:
             self._reopen()
-        candidate = self._enter(proposal)
+        self._note_open(candidate, proposal)
+        return candidate.id
+
+    def _note_open(self, candidate: Candidate, proposal: Proposal | None) -> None:
         self._open[candidate.id] = candidate, proposal
-        self._line.append(candidate.id)
-        return True
+        self._last = candidate.id
+        if proposal is None:
+            self._promotions.begin(candidate)
 
     def _reopen(self) -> None:
         """Takes back that the search has ended, and that a generation is complete which is not:
@@ -242,27 +271,28 @@ class Conductor:
         words = np.frombuffer(digest[:16], "<u4").tolist()
         seeds = np.random.SeedSequence([self._config.search.seed, *words])
         return Candidate(
-            id=proposal.number,
+            id=self._last + 1,
             genotype=proposal.genotype,
             hyperparameters=proposal.hyperparameters,
             parents=proposal.parents,
             generation=proposal.generation,
             seed=int(seeds.generate_state(1)[0] >> 1),
-            epochs=self._config.training.epochs,
+            epochs=self._config.rungs[0],
             versions=self._versions,
             answers_before=self._answers,
         )
 
-    def _settle(self, candidate: Candidate, proposal: Proposal, is_new: bool) -> None:
+    def _settle(self, candidate: Candidate, proposal: Proposal | None, is_new: bool) -> None:
         del self._open[candidate.id]
-        if candidate.id in self._checkpointed:
-            self._stale.append(checkpoint_path(self._path, candidate.id))
+        self._promotions.heed(candidate)
+        for number in self._checkpointed.intersection(self._promotions.useless(candidate)):
+            self._stale.append(checkpoint_path(self._path, number))
         self._standing.enter(candidate)
         self._networks.heed(candidate)
         self._limits.heed(candidate, self._standing)
-        if candidate.counts:
+        if proposal and candidate.counts:
             self._tell_algorithm(candidate, proposal)
-        else:
+        elif proposal:
             self._algorithm.reject(proposal)
         hypervolume = self._standing.hypervolume if is_new else 0.0
         news = candidate, is_new, self._standing.front, hypervolume
@@ -300,7 +330,8 @@ class Conductor:
         for candidate in candidates:
             while self._answers < candidate.answers_before:
                 self._tell_again(ended.popleft())
-            self._open[candidate.id] = candidate, self._ask_again(candidate)
+            proposal = None if candidate.promoted_from else self._ask_again(candidate)
+            self._note_open(candidate, proposal)
         while ended:
             self._tell_again(ended.popleft())
         with self.together():
@@ -319,8 +350,8 @@ class Conductor:
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
         proposal = self._algorithm.ask(candidate.genotype)
-        asked = (proposal.number, proposal.genotype) if proposal else None
-        if asked != (candidate.id, candidate.genotype):
+        asked = proposal and proposal.genotype
+        if asked != candidate.genotype:
             raise RunError(
                 f"{self._path} cannot go on: where its record has candidate {candidate.id} "
                 f"({candidate.genotype}), the search now proposes {asked}. Was it begun with "

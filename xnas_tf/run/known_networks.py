@@ -128,6 +128,7 @@ def _settings(config: Config) -> dict[str, Any]:
         "dataset": config.dataset.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json", exclude={"checkpoint_minutes"}),
         "objectives": {o.name: o.model_dump(mode="json") for o in config.objectives},
+        "rungs": config.rungs,
     }
 
 

@@ -43,7 +43,7 @@ class Limits:
         clock: Seconds since any moment, as ``time.monotonic``.
 
     Attributes:
-        trained: Trainings that have ended.
+        trained: Trainings that have ended, without promotions.
     """
 
     def __init__(
@@ -68,12 +68,22 @@ class Limits:
         """Time spent searching, over all sessions of the run."""
         return self._clock() - self._begin
 
+    @property
+    def has_time(self) -> bool:
+        """Whether ``search.hours`` leave some; promotions go on at any other limit."""
+        hours = self._search.hours
+        if hours is None or self.seconds < hours * 3600:
+            return True
+        self.close(f"the search has taken {hours:g} h (search.hours)")
+        return False
+
     def left(self, open_: int) -> int:
         """Trainings wanted beside those that have ended and those that are open."""
-        hours = self._search.hours
-        if hours is not None and self.seconds >= hours * 3600:
-            self.close(f"the search has taken {hours:g} h (search.hours)")
-        return 0 if self._reason else self._search.candidates - self.trained - open_
+        return (
+            0
+            if self._reason or not self.has_time
+            else self._search.candidates - self.trained - open_
+        )
 
     def ahead(self, groups: int) -> int:
         """Trainings that so many groups may have proposed ahead at the end of the search."""
@@ -81,6 +91,9 @@ class Limits:
 
     def heed(self, candidate: Candidate, standing: Standing) -> None:
         """Hears of a candidate that has ended, and how the search stands with it."""
+        if candidate.promoted_from:
+            self._heed_front(standing)
+            return
         if candidate.trained:
             self.trained += 1
             self._heed_front(standing)
@@ -109,10 +122,13 @@ class Limits:
         self.save()
 
     def _heed_front(self, standing: Standing) -> None:
-        """Compares fronts rather than figures: generation 0 may change the unit of these."""
+        """Compares fronts rather than figures: generation 0 may change the unit of these. One
+        of a higher fidelity is compared with none before."""
         plateau = self._search.plateau
         if plateau is None:
             return
+        if self._fronts and _fidelity(self._fronts[-1]) != _fidelity(standing.front):
+            self._fronts.clear()
         self._fronts.append(standing.front)
         if len(self._fronts) <= plateau:
             return
@@ -122,3 +138,7 @@ class Limits:
                 f"the last {plateau} trainings added no more than {PLATEAU_GROWTH:.1%} to the "
                 "hypervolume (search.plateau)"
             )
+
+
+def _fidelity(front: Sequence[Candidate]) -> int:
+    return front[0].epochs if front else 0

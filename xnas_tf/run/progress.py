@@ -13,6 +13,7 @@ from rich.markup import escape
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.run.observer import Observer
+from xnas_tf.strategy.halving import epochs_of, expected_epochs
 
 
 class Progress(Observer):
@@ -31,7 +32,9 @@ class Progress(Observer):
         self._first = config.objectives[0]
         self._path = path
         self._trained = 0
-        self._fresh = 0
+        self._rungs = config.rungs
+        self._epochs = self._fresh = 0
+        """Epochs of all trainings, and of those in this session."""
         self._begin = time.monotonic()
         self._bar = bars.Progress(
             bars.TextColumn("{task.description}"),
@@ -59,8 +62,11 @@ class Progress(Observer):
         self, candidate: Candidate, is_new: bool, front: list[Candidate], hypervolume: float
     ) -> None:
         """See ``Observer.candidate``."""
-        self._trained += candidate.trained
-        self._fresh += candidate.trained and is_new
+        self._trained += candidate.trained and not candidate.promoted_from
+        if candidate.trained:
+            epochs = epochs_of(self._rungs, candidate.epochs)
+            self._epochs += epochs
+            self._fresh += epochs * is_new
         best = min((self._first.sign * c.objectives[self._first.name] for c in front), default=None)
         summary = f"hypervolume {hypervolume:.3f}"
         if best is not None:
@@ -82,7 +88,7 @@ class Progress(Observer):
         if not self._fresh:
             return "?"
         spent = time.monotonic() - self._begin
-        wanted = spent / self._fresh * (self._goal - self._trained)
+        wanted = spent / self._fresh * (expected_epochs(self._rungs, self._goal) - self._epochs)
         return duration(max(0.0, min(wanted, self._limit - spent)))
 
     def _print(self, text: str) -> None:
@@ -93,7 +99,8 @@ def _line(candidate: Candidate) -> str:
     values = "  ".join(f"{name} {value:.4g}" for name, value in candidate.objectives.items())
     what = values or candidate.state
     how = candidate.answered_by or f"{candidate.seconds_total:.1f} s"
-    return escape(f"candidate {candidate.id}: {what}  ({how})")
+    promoted = f" ({candidate.promoted_from} goes on)" if candidate.promoted_from else ""
+    return escape(f"candidate {candidate.id}{promoted}: {what}  ({how})")
 
 
 def duration(seconds: float) -> str:

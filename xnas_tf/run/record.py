@@ -22,13 +22,15 @@ _SAVE = f"INSERT OR REPLACE INTO candidates ({_NAMES}) VALUES ({', '.join('?' * 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS candidates (
-    id INTEGER PRIMARY KEY, genotype TEXT NOT NULL UNIQUE, hyperparameters TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, genotype TEXT NOT NULL, hyperparameters TEXT NOT NULL,
     parents TEXT NOT NULL, generation INTEGER NOT NULL, seed INTEGER NOT NULL,
-    epochs INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
+    epochs INTEGER NOT NULL, promoted_from INTEGER NOT NULL,
+    state TEXT NOT NULL, reason TEXT NOT NULL,
     objectives TEXT NOT NULL, metrics TEXT NOT NULL, seconds TEXT NOT NULL,
     history TEXT NOT NULL, versions TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL,
     "group" INTEGER NOT NULL, answers_before INTEGER NOT NULL, answer INTEGER NOT NULL,
-    deaths INTEGER NOT NULL, digest TEXT NOT NULL, answered_by TEXT NOT NULL
+    deaths INTEGER NOT NULL, digest TEXT NOT NULL, answered_by TEXT NOT NULL,
+    UNIQUE (genotype, epochs)
 );
 """
 _EMPTY = {dict: "{}", list: "[]", tuple: "[]"}

@@ -51,7 +51,7 @@ class Worker:
         """Works until no candidate is left, or until a number of them is trained.
 
         Returns:
-            The seconds that each of these evaluations took.
+            The seconds that each of these evaluations took; promotions are not among them.
 
         Raises:
             Interrupted: After a signal, when what can be saved is saved.
@@ -65,7 +65,8 @@ class Worker:
                 if task is None:
                     break
                 outcome = self._work(task, waited=time.perf_counter() - begin)
-                if outcome.state == "done" and not outcome.answered_by:
+                is_whole = not (outcome.answered_by or task.get("promoted_from"))
+                if outcome.state == "done" and is_whole:
                     seconds.append(time.perf_counter() - begin - outcome.seconds["wait"])
         except Interrupted:
             with suppress(RunError):

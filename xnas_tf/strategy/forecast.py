@@ -16,7 +16,7 @@ FEWEST = 20
 
 def expected_seconds(wanted: Sequence[Candidate], known: Sequence[Candidate]) -> np.ndarray:
     """Predicts the seconds of evaluations: a ridge regression of their logarithm on the
-    hyperparameters, choices one-hot.
+    hyperparameters and the rung, choices one-hot.
 
     Args:
         wanted: N candidates that are not evaluated yet.
@@ -41,7 +41,8 @@ def expected_seconds(wanted: Sequence[Candidate], known: Sequence[Candidate]) ->
 
 def _features(candidate: Candidate) -> dict[str, str | float]:
     """Numbers as they are, anything else as a category of its own."""
-    return {
+    rung = {"(epochs)": str(candidate.epochs)}
+    return rung | {
         name: value
         if isinstance(value, int | float) and not isinstance(value, bool)
         else str(value)

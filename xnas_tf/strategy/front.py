@@ -38,6 +38,8 @@ class Front:
     which candidates arrive; and who belongs to it in the end did so all along, so that its
     model was kept.
 
+    Values are compared within one fidelity: the highest that any such candidate has reached.
+
     Attributes:
         candidates: Those that belong to it; a new list whenever that changes.
     """
@@ -47,6 +49,8 @@ class Front:
         epsilons = config.search.epsilons
         self._epsilons = np.array([epsilons[o.name] for o in config.objectives if epsilons])
         self.candidates: list[Candidate] = []
+        self.epochs = 0
+        """The fidelity of the candidates."""
         # Kept, as most newcomers don't belong here: with many groups a tenth of the work
         # queue's time went into collecting them anew.
         self._boxes = costs([], config)
@@ -55,6 +59,8 @@ class Front:
         """Whether a candidate belongs here."""
         if new.state != "done" or new.violation(self._config.constraints) > 0:
             return False
+        if new.epochs != self.epochs:
+            return new.epochs > self.epochs
         box = self._box(new)
         rivals = itertools.compress(self.candidates, self._shares(box))
         return not _dominates(self._boxes, box).any() and all(
@@ -66,6 +72,8 @@ class Front:
         it; returns whether it does."""
         if not self.wants(new):
             return False
+        if new.epochs > self.epochs:
+            self.epochs, self.candidates, self._boxes = new.epochs, [], costs([], self._config)
         box = self._box(new)
         kept = ~_dominates(box, self._boxes) & ~self._shares(box)
         self.candidates = [*itertools.compress(self.candidates, kept), new]
@@ -106,7 +114,8 @@ class HypervolumeMeter:
 
     Without, it is measured in units of the box that the first generation spans, from the best
     to the worst value of every objective among the done candidates of generation 0; the worst
-    corner is the reference point. This measure grows with the front, beyond 1 too.
+    corner is the reference point. This measure grows with the front, beyond 1 too. With several
+    fidelities the box is that of the lowest one, which all of generation 0 have reached.
 
     Args:
         candidates: The first to be heeded; see ``heed``.
@@ -123,7 +132,8 @@ class HypervolumeMeter:
 
     def heed(self, candidate: Candidate) -> bool:
         """Hears of a candidate that has ended; returns whether the unit has changed."""
-        if self._config.search.reference or candidate.state != "done" or candidate.generation:
+        is_of_the_first = not (candidate.generation or candidate.promoted_from)
+        if self._config.search.reference or candidate.state != "done" or not is_of_the_first:
             return False
         row = costs([candidate], self._config)[0]
         self._first += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import moocore
 import numpy as np
 import platypus
 
@@ -31,6 +32,31 @@ def rank(solutions: Sequence[platypus.Solution]) -> None:
     ):
         solution.rank = number
         solution.crowding_distance = distance
+
+
+def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[int]:
+    """The best of many points, in the order that ``rank`` gives solutions: by rank, then crowding
+    distance; the earlier one where both are equal. 16,000 points take milliseconds.
+
+    Args:
+        costs: (N, objectives), to be minimised.
+        violations: Total constraint violation of each, (N,).
+        count: How many are wanted.
+
+    Returns:
+        Places of points, the best first.
+    """
+    found: list[int] = []
+    for violation in np.unique(violations):
+        places = np.flatnonzero(violations == violation)
+        ranks = moocore.pareto_rank(costs[places])
+        for number in range(int(ranks.max()) + 1):
+            if len(found) >= count:
+                return found[:count]
+            front = places[ranks == number]
+            distances = _crowding_distances(costs[front], np.zeros(len(front), int))
+            found += front[np.argsort(-distances, kind="stable")].tolist()
+    return found[:count]
 
 
 def _dominates(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:

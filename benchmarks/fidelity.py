@@ -1,0 +1,125 @@
+"""What successive halving saves: the quickstart with and without ``search.fidelity``.
+
+python benchmarks/fidelity.py [--seeds 10] [--epochs 1,3] [--candidates 16] [--jobs 2]
+
+Searches configs/quickstart.yaml in full, and with fidelities, with the same seeds. Prints the
+epochs that each search trained (a promotion costs what it adds) and the hypervolume of its final
+front, all of whose models are trained in full; and the mean difference between searches of the
+same seed with its 95% interval (Student's t). Ends with one line of JSON. With --folder the runs
+are kept there, and those that are there already are not searched again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import moocore
+import numpy as np
+from scipy import stats
+
+from xnas_tf import load_run
+from xnas_tf.strategy.halving import epochs_of
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = 0.25, 0.4
+"""Error and introspectability beyond which no candidate counts. A network of the quickstart that is
+trained in full has an error of 0.02 to 0.2 if it is any good, and an introspectability of 0.45 to
+0.75: against 0.5 and 0 nearly every front would have the same share of the box."""
+
+
+class Found(NamedTuple):
+    """What a search came to."""
+
+    hypervolume: float
+    epochs: int
+    promotions: int
+    seconds: float
+
+
+def searched(folder: Path, rungs: str, candidates: int, job: tuple[int, bool]) -> Found:
+    """Searches with a seed, in full or with fidelities."""
+    seed, is_halving = job
+    run = folder / (f"{seed}-{candidates}-{rungs}" if is_halving else f"{seed}")
+    changes = [f"search.seed={seed}"]
+    if is_halving:
+        changes += [f"search.fidelity.epochs=[{rungs}]", f"search.candidates={candidates}"]
+    options = [word for text in changes for word in ("--set", text)]
+    command = [sys.executable, "-m", "xnas_tf", "search", "configs/quickstart.yaml"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+    if not (run.is_dir() and load_run(run).fact("ended")):
+        subprocess.run(
+            [*command, "--run-dir", str(run), *options],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+    found = measured(run)
+    print(f"seed {seed}, {'with' if is_halving else 'without'} fidelity: {found}", flush=True)
+    return found
+
+
+def measured(path: Path) -> Found:
+    """The figures of a finished run."""
+    run = load_run(path)
+    front = [[c.objectives["error"], -c.objectives["introspectability"]] for c in run.pareto()]
+    trained = [c for c in run.candidates() if c.trained]
+    return Found(
+        float(moocore.hypervolume(np.array(front), ref=(REFERENCE[0], -REFERENCE[1]))),
+        sum(epochs_of(run.config.rungs, c.epochs) for c in trained),
+        sum(c.promoted_from > 0 for c in trained),
+        sum(c.seconds_total for c in trained),
+    )
+
+
+def compared(halved: Sequence[Found], full: Sequence[Found]) -> dict[str, float]:
+    """Means, and the interval of the difference in hypervolume."""
+    gain = np.array([h.hypervolume - f.hypervolume for h, f in zip(halved, full, strict=True)])
+    half = stats.t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain))
+    figures = {
+        "hypervolume_with": np.mean([f.hypervolume for f in halved]),
+        "hypervolume_without": np.mean([f.hypervolume for f in full]),
+        "gain": gain.mean(),
+        "gain_low": gain.mean() - half,
+        "gain_high": gain.mean() + half,
+        "share_of_epochs": sum(f.epochs for f in halved) / sum(f.epochs for f in full),
+        "share_of_epochs_at_most": max(
+            h.epochs / f.epochs for h, f in zip(halved, full, strict=True)
+        ),
+        "share_of_seconds": sum(f.seconds for f in halved) / sum(f.seconds for f in full),
+    }
+    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--epochs", default="1,3", help="of the rungs")
+    parser.add_argument("--candidates", type=int, default=16, help="of the searches with fidelity")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(options.jobs) as pool,
+    ):
+        place = (options.folder or Path(folder)).absolute()
+        work = partial(searched, place, options.epochs, options.candidates)
+        jobs = [(seed, way) for seed in range(options.seeds) for way in (True, False)]
+        found = dict(zip(jobs, pool.map(work, jobs), strict=True))
+    halved, full = ([f for (_, has), f in found.items() if has is way] for way in (True, False))
+    print(json.dumps(vars(options) | compared(halved, full), default=str))
+
+
+if __name__ == "__main__":
+    main()
