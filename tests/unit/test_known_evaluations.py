@@ -106,7 +106,7 @@ def evaluator(communicator=None, *more):
     return Evaluator(config, make_dataset(), space, communicator or SingleProcess())
 
 
-CANDIDATE = Candidate(1, "g", VALUES, seed=1)
+CANDIDATE = Candidate(1, "g", VALUES, seed=1, epochs=1)
 TAKEN = {
     "state": "done",
     "objectives": {"error": 0.25, "parameters": 7.0},
