@@ -5,11 +5,7 @@ import numpy as np
 import pytest
 
 from xnas_tf.data import Dataset, Part
-from xnas_tf.errors import InputError
 from xnas_tf.interpret.nad import disentangle
-from xnas_tf.interpret.nad.learning import Images, Lesson, hard, learn
-from xnas_tf.interpret.nad.network import MaskedNetwork
-from xnas_tf.interpret.nad.taps import find_taps
 
 CLASSES = 3
 NAMES = ("red", "green", "blue")

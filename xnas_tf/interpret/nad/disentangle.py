@@ -96,6 +96,7 @@ def disentangle(
     beta: float | Literal["auto"] = "auto",
     epochs: int = 20,
     tolerance: float = 0.02,
+    false_alarms: float = 1.0,
     seed: int = 0,
     images: int | None = None,
     raw: bool = False,
@@ -116,6 +117,8 @@ def disentangle(
             class's accuracy.
         epochs: Passes over the training images of each class.
         tolerance: Share of its images that a class may lose with ``auto``.
+        false_alarms: Share of other classes' images that its path may take for the class with
+            ``auto``; 1 sets no limit, as in the paper.
         seed: Of the order of images, and of collages.
         images: Images of each class and part that are used, at most; all if None.
         raw: Whether the model takes values from 0 to 255 instead of 0 to 1.
@@ -125,7 +128,7 @@ def disentangle(
         InputError: If something given is wrong or doesn't fit the model, or fewer than two
             classes have a correctly classified training image.
     """
-    lesson = _checked(Lesson(beta, epochs, tolerance=tolerance, seed=seed))
+    lesson = _checked(Lesson(beta, epochs, 16, tolerance, false_alarms, seed))
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     wanted = _chosen(classes, data.class_names)
     parts = [_at_most(part, images) for part in (data.train, data.validation, data.test)]
@@ -185,8 +188,9 @@ def _checked(lesson: Lesson) -> Lesson:
         raise InputError(f"--beta {beta}: allowed: auto, or a number from 0")
     if lesson.epochs < 1:
         raise InputError(f"--epochs {lesson.epochs}: allowed: 1 or more")
-    if not 0 <= lesson.tolerance <= 1:
-        raise InputError(f"--tolerance {lesson.tolerance}: allowed: 0 to 1")
+    for name in ("tolerance", "false_alarms"):
+        if not 0 <= getattr(lesson, name) <= 1:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(lesson, name)}: allowed: 0 to 1")
     if lesson.seed < 0:
         raise InputError(f"--seed {lesson.seed}: allowed: 0 or more")
     return lesson

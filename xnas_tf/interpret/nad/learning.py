@@ -42,6 +42,8 @@ class Lesson:
         epochs: Passes over a class's images.
         batch: Images of each class in a step.
         tolerance: Share of a class's images that ``auto`` may give up.
+        false_alarms: Share of other classes' images that ``auto`` may let a path take for its
+            class; the paper looks at the class's own images alone, which is 1.
         seed: Of the order of the images.
     """
 
@@ -49,6 +51,7 @@ class Lesson:
     epochs: int = 20
     batch: int = 16
     tolerance: float = 0.02
+    false_alarms: float = 1.0
     seed: int = 0
 
     @property
@@ -210,18 +213,22 @@ def _moved(
 
 class _Judge:
     """Keeps, for each class, the masks that count: the last ones, or with ``auto`` the sparsest
-    that the class can bear."""
+    that the class can bear. Judged on all images of the class and as many of others."""
 
     def __init__(self, network, held_out: Images, classes, lesson: Lesson, logits, ranks) -> None:
         self._network = network
         self._ranks = ranks
         self._classes = classes
         self._lesson = lesson
-        size, rank = ranks.size, ranks.rank
-        self._images, self._labels = held_out.images, held_out.labels[rank::size]
-        self._total = np.array([(held_out.labels == c).sum() for c in classes])
-        right = np.array([held_out.is_right[held_out.labels == c].sum() for c in classes])
-        self._least = right - lesson.tolerance * self._total
+        self._images = held_out.images
+        right = [held_out.is_right[held_out.labels == c].sum() for c in classes]
+        self._own = [np.flatnonzero(held_out.labels == c) for c in classes]
+        self._others = [
+            _some_others(held_out.labels, c, len(own), lesson)
+            for c, own in zip(classes, self._own, strict=True)
+        ]
+        self._least = np.array(right) - lesson.tolerance * np.array(list(map(len, self._own)))
+        self._most = lesson.false_alarms * np.array(list(map(len, self._others)))
         self.found = Learned([each.copy() for each in logits], np.zeros(len(classes)))
 
     def note(self, logits: Masks, betas: np.ndarray, ended: list[int]) -> None:
@@ -237,18 +244,27 @@ class _Judge:
         now, before = hard(logits), self.found.hard
         sparser = _share(now) <= _share(before)
         full = np.all([mask.any(axis=1) for mask in now], axis=0)
-        bearable = self._hits(now, ended) >= self._least
+        bearable = self._count(self._own, now, ended) >= self._least
+        if self._lesson.false_alarms < 1:
+            bearable &= self._count(self._others, now, ended) <= self._most
         return [u for u in ended if sparser[u] and full[u] and bearable[u]]
 
-    def _hits(self, masks: Masks, units: list[int]) -> np.ndarray:
-        """How many images of each of these units its masks leave classified right."""
-        place = {int(self._classes[u]): u for u in units}
-        rows = np.flatnonzero(np.isin(self._labels, list(place)))
-        owners = np.array([place[int(label)] for label in self._labels[rows]], int)
+    def _count(self, images: list[np.ndarray], masks: Masks, units: list[int]) -> np.ndarray:
+        """How many of each unit's images are taken for its class, (units,)."""
+        mine = [each[each % self._ranks.size == self._ranks.rank] for each in images]
+        owners = np.concatenate([np.full(len(mine[u]), u) for u in units])
+        rows = np.concatenate([mine[u] for u in units]) // self._ranks.size
         predicted = self._network.predict(self._images[rows], owners, masks).argmax(axis=1)
-        hits = np.bincount(owners[predicted == self._labels[rows]], minlength=len(self._total))
-        (total,) = self._ranks.sum(hits.astype(np.float64))
+        taken = owners[predicted == self._classes[owners]]
+        counts = np.bincount(taken, minlength=len(images)).astype(np.float64)
+        (total,) = self._ranks.sum(counts)
         return total
+
+
+def _some_others(labels: np.ndarray, number: int, count: int, lesson: Lesson) -> np.ndarray:
+    others = np.flatnonzero(labels != number)
+    rng = np.random.default_rng([lesson.seed, int(number)])
+    return np.sort(rng.choice(others, min(count, len(others)), replace=False))
 
 
 def _share(masks: Masks) -> np.ndarray:

@@ -27,7 +27,7 @@ def save(found: Disentanglement, out: Path, title: str = "") -> Path:
         for name, figure in drawings(found, title).items():
             picture = png(figure, dpi=150)
             (draft / f"{name}.png").write_bytes(picture)
-            write_images(draft / "tensorboard" / name, f"disentanglement/{name}", [picture])
+            write_images(draft / "tensorboard", f"disentanglement/{name}", [picture])
         np.savez_compressed(draft / "masks.npz", **_arrays(found))
         text = json.dumps(facts(found), indent=2, allow_nan=False)
         (draft / "disentanglement.json").write_text(text, encoding="utf-8")
