@@ -92,12 +92,12 @@ def paths_figure(found: Disentanglement, classes: tuple[int, ...] = ()):
             heights = (np.arange(len(kept)) + 0.5) / len(kept)
             axis.barh(heights, 0.8, 0.8 / len(kept), layer - 0.4, color=colours)
         axis.set_title(paths.class_names[unit], fontsize=9)
-        axis.set(xticks=range(count), xticklabels=range(1, count + 1), yticks=[])
+        axis.set(xticks=range(count), xticklabels=range(1, count + 1), yticks=[], ylim=(0, 1))
         axis.tick_params(labelsize=7, axis="x", rotation=90 if count > 9 else 0)
         axis.set_xlabel("layer", fontsize=8)
     axes[0].set_ylabel("channels", fontsize=8)
     for colour, what in ((BLUE, "on this path only"), (ORANGE, "shared"), ("#e4e4e4", "not on it")):
-        axes[0].barh([0], 0, color=colour, label=what)
+        axes[0].bar([], [], color=colour, label=what)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
@@ -127,10 +127,9 @@ def collages_figure(found: Disentanglement):
 
 
 def mistakes_figure(found: Disentanglement):
-    """Misclassified images, and how they agree with the paths of both classes by depth."""
+    """The first misclassified images: how they agree with the paths of both classes by depth."""
     mistakes, names = found.mistakes, found.paths.class_names
-    gap = defined_mean(mistakes.wrong - mistakes.right, axis=0)
-    drawn = np.argsort(-np.nan_to_num(gap, nan=-np.inf), kind="stable")[:SHOWN]
+    drawn = range(min(SHOWN, len(mistakes.labels)))
     figure = _figure(6.5, 1.5 * len(drawn) + 0.7)
     axes = figure.subplots(len(drawn), 2, width_ratios=(1, 3.5), squeeze=False)
     depth = np.arange(1, len(found.paths.layers) + 1)
@@ -144,6 +143,7 @@ def mistakes_figure(found: Disentanglement):
         right.set_ylabel("agreement", fontsize=8)
         right.legend(fontsize=7)
         right.tick_params(labelsize=7)
+        right.set_xticks(depth)
         right.grid(alpha=0.3)
     axes[-1, 1].set_xlabel("layer", fontsize=8)
     return figure
