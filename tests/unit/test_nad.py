@@ -11,12 +11,15 @@ from click.testing import CliRunner
 from tests.conftest import on_ranks
 from xnas_tf.cli import main
 from xnas_tf.data import Dataset, Part
+from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpret.nad import disentangle
 from xnas_tf.interpret.nad.learning import Images, Lesson, learn
 from xnas_tf.interpret.nad.network import MaskedNetwork
 from xnas_tf.interpret.nad.saving import facts
 from xnas_tf.interpret.nad.taps import find_taps
+from xnas_tf.objectives.base import Subject
+from xnas_tf.objectives.disentanglement import Disentanglement
 
 CLASSES = 3
 NAMES = ("red", "green", "blue")
@@ -181,6 +184,27 @@ def test_the_gradient_is_that_of_the_paper():
             ends.append(loss(moved))
         slope = (ends[0] - ends[1]) / 2e-4
         assert found[layer][unit, channel] == pytest.approx(slope, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [10, 2, 1])
+def test_objective_does_not_depend_on_the_number_of_ranks(count):
+    """Nor on ranks that have no image of some step, or none at all."""
+    images, labels = (each[:10] for each in (colours().train.images, colours().train.labels))
+    probabilities = np.eye(CLASSES, dtype=np.float32)[labels]
+    models = [sharing_model() for _ in range(3)]  # a model is traced by one thread at a time
+    objective = Disentanglement(images=10, epochs=8)
+
+    def score(ranks):
+        mine = slice(ranks.rank, count, ranks.size)
+        given = images[mine], labels[mine], probabilities[mine]
+        return objective.score(Subject(models[ranks.rank], ranks, NAMES, *given))
+
+    alone = score(SingleProcess())
+    assert (alone.value > 0) == (count > 1) == (not alone.reason)
+    assert alone.metrics["disentanglement/classes"] == min(count, CLASSES)
+    for found in on_ranks(3, score):
+        assert found.value == pytest.approx(alone.value, abs=1e-6)
+        assert found.metrics == pytest.approx(alone.metrics, abs=1e-6)
 
 
 class Subclassed(keras.Model):

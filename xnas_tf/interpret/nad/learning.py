@@ -188,13 +188,15 @@ def _batch(
         units.append(np.full(mine.sum(), unit))
         losses.append(np.full(mine.sum(), 1 / max(1, len(chosen))))
         errors.append(right[mine] / max(1, right.sum()))
-    places = np.concatenate(units)
+    # A rank without images in this step shows one that counts nothing.
+    nothing = [0] if not sum(map(len, rows)) else []
+    places = np.concatenate([*units, nothing]).astype(np.int32)
     return [
-        tf.constant(train.images[np.concatenate(rows)]),
-        tf.constant(places, tf.int32),
+        tf.constant(train.images[np.concatenate([*rows, nothing]).astype(int)]),
+        tf.constant(places),
         tf.constant(classes[places], tf.int32),
-        tf.constant(np.concatenate(losses), tf.float32),
-        tf.constant(np.concatenate(errors), tf.float32),
+        tf.constant(np.concatenate([*losses, nothing]), tf.float32),
+        tf.constant(np.concatenate([*errors, nothing]), tf.float32),
     ]
 
 
