@@ -15,7 +15,7 @@ CHOSEN = 4
 """Classes whose paths, and layers whose maps, are drawn."""
 SHOWN = 6
 """Collages and misclassified images drawn, at most."""
-BLUE, ORANGE, GREY = "#1f4e9c", "#c8511b", "#b0b0b0"
+BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 """As in the pictures of fronts; told apart by colour-blind readers too."""
 
 
@@ -79,6 +79,8 @@ def paths_figure(found: Disentanglement, classes: tuple[int, ...] = ()):
         found: The network.
         classes: Places of the classes; the first four if empty.
     """
+    from matplotlib.patches import Patch
+
     paths = found.paths
     chosen = list(classes) or list(range(min(CHOSEN, len(paths.class_names))))
     count = len(paths.layers)
@@ -88,7 +90,7 @@ def paths_figure(found: Disentanglement, classes: tuple[int, ...] = ()):
         for layer, mask in enumerate(paths.hard):
             kept = mask[unit] > 0
             shared = kept & (mask[chosen].sum(axis=0) > 1)
-            colours = np.where(shared, ORANGE, np.where(kept, BLUE, "#e4e4e4"))
+            colours = np.where(shared, ORANGE, np.where(kept, BLUE, PALE))
             heights = (np.arange(len(kept)) + 0.5) / len(kept)
             axis.barh(heights, 0.8, 0.8 / len(kept), layer - 0.4, color=colours)
         axis.set_title(paths.class_names[unit], fontsize=9)
@@ -96,9 +98,11 @@ def paths_figure(found: Disentanglement, classes: tuple[int, ...] = ()):
         axis.tick_params(labelsize=7, axis="x", rotation=90 if count > 9 else 0)
         axis.set_xlabel("layer", fontsize=8)
     axes[0].set_ylabel("channels", fontsize=8)
-    for colour, what in ((BLUE, "on this path only"), (ORANGE, "shared"), ("#e4e4e4", "not on it")):
-        axes[0].bar([], [], color=colour, label=what)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    handles = [
+        Patch(color=colour, label=what)
+        for colour, what in ((BLUE, "on this path only"), (ORANGE, "shared"), (PALE, "not on it"))
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 
@@ -127,9 +131,10 @@ def collages_figure(found: Disentanglement):
 
 
 def mistakes_figure(found: Disentanglement):
-    """The first misclassified images: how they agree with the paths of both classes by depth."""
+    """Misclassified images, the first of each class, and how they agree by depth with the paths
+    of the right class and of the one that they are taken for."""
     mistakes, names = found.mistakes, found.paths.class_names
-    drawn = range(min(SHOWN, len(mistakes.labels)))
+    drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
     figure = _figure(6.5, 1.5 * len(drawn) + 0.7)
     axes = figure.subplots(len(drawn), 2, width_ratios=(1, 3.5), squeeze=False)
     depth = np.arange(1, len(found.paths.layers) + 1)
