@@ -10,6 +10,10 @@ from pydantic import Field
 from xnas_tf.objectives.base import Objective, Score, Subject
 
 
+BATCH = 4
+"""Images of each class in a step: few, so that there are many steps."""
+
+
 class Disentanglement(Objective):
     """Diversity of the classes' paths, in [0, 1]: one minus their mean similarity; more is better.
 
@@ -23,9 +27,9 @@ class Disentanglement(Objective):
     name: Literal["disentanglement"] = "disentanglement"
     direction: Literal["minimize", "maximize"] = "maximize"
     images: int = Field(128, ge=2, description="validation images learned from, at most")
-    epochs: int = Field(12, ge=1, description="passes over them")
+    epochs: int = Field(6, ge=1, description="passes over them")
     beta: float = Field(
-        5.0, ge=0, allow_inf_nan=False, description="weight of sparsity; published: 0.02 to 5"
+        2.0, ge=0, allow_inf_nan=False, description="weight of sparsity; published: 0.02 to 5"
     )
     layers: tuple[str, ...] | None = Field(
         None,
@@ -51,7 +55,7 @@ class Disentanglement(Objective):
         if not len(images):  # as on one of many ranks: one that never counts
             images = np.zeros((1, *images.shape[1:]), np.uint8)
         network = MaskedNetwork(subject.model, images, self.layers)
-        how = Lesson(self.beta, self.epochs, seed=self.seed)
+        how = Lesson(self.beta, self.epochs, BATCH, seed=self.seed)
         learned = learn(network, Images(images, labels, is_right), able, how, communicator=ranks)
         if not all(np.isfinite(each).all() for each in learned.logits):
             return Score(float("nan"), {}, f"{self.name}: the gradients are not finite")
