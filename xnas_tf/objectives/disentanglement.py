@@ -9,7 +9,6 @@ from pydantic import Field
 
 from xnas_tf.objectives.base import Objective, Score, Subject
 
-
 BATCH = 4
 """Images of each class in a step: few, so that there are many steps."""
 
