@@ -20,7 +20,9 @@ _PUBLIC = {
     "InputError": "xnas_tf.errors",
     "Run": "xnas_tf.run.directory",
     "RunError": "xnas_tf.errors",
+    "Disentanglement": "xnas_tf.interpret.nad",
     "Explanation": "xnas_tf.explaining",
+    "disentangle": "xnas_tf.interpret.nad",
     "explain": "xnas_tf.explaining",
     "export": "xnas_tf.exporting",
     "load_config": "xnas_tf.config",
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from xnas_tf.errors import InputError, RunError
     from xnas_tf.explaining import Explanation, explain
     from xnas_tf.exporting import export
+    from xnas_tf.interpret.nad import Disentanglement, disentangle
     from xnas_tf.run.directory import Run, load_run
     from xnas_tf.run.search import search
 

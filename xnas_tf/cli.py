@@ -264,6 +264,78 @@ def explain(
         _print_explanation(found)
 
 
+@main.command()
+@click.argument("model_or_run", type=click.Path(path_type=Path))
+@click.option("--candidate", type=int, help="Default: the best in the first objective.")
+@click.option("--dataset", help="Default: the run's own.")
+@click.option("--classes", multiple=True, metavar="NAME,…", help="Default: all.")
+@click.option(
+    "--layers",
+    multiple=True,
+    metavar="NAME,…",
+    help="Names or patterns; default: the ends of all convolution blocks.",
+)
+@click.option("--beta", default="auto", show_default=True, help="Or the weight of sparsity.")
+@click.option(
+    "--tolerance", default=0.02, show_default=True, help="Accuracy a class may lose with auto."
+)
+@click.option(
+    "--false-alarms",
+    default=1.0,
+    show_default=True,
+    help="Of other images, how many a path may take for its class with auto.",
+)
+@click.option("--epochs", default=20, show_default=True, help="Over each class's images.")
+@click.option("--images", type=int, help="Of each class and part, at most; default: all.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--raw", is_flag=True, help="The model takes values 0 to 255, not 0 to 1.")
+@click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@_clear_errors
+def disentangle(
+    model_or_run: Path,
+    classes: tuple[str, ...],
+    layers: tuple[str, ...],
+    form: str,
+    unsafe: bool,
+    **options: Any,
+) -> None:
+    """Find the path of each class through a network, and how different the paths are.
+
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class and layer a
+    mask over the channels is learned with the network frozen (NAD, arXiv 2003.13268).
+    docs/nad.md explains the figures and pictures.
+
+    \b
+    Example:
+      xnas-tf disentangle runs/quickstart --epochs 10
+      xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
+    """
+    import json
+
+    from xnas_tf.interpret.nad.command import Request, disentangle_request
+    from xnas_tf.interpret.nad.saving import facts
+
+    request = Request(
+        model_or_run,
+        classes=[name for each in classes for name in each.split(",")],
+        layers=[name for each in layers for name in each.split(",")],
+        safe=not unsafe,
+        **options,
+    )
+    found, folder = disentangle_request(request, lambda text: click.echo(text, err=True))
+    for name, why in found.left_out.items():
+        click.echo(f"class {name} was left out: {why}", err=True)
+    click.echo(f"wrote {folder}", err=True)
+    if form == "json":
+        click.echo(json.dumps(facts(found), indent=2))
+    else:
+        from xnas_tf.interpret.nad.tables import disentanglement_tables
+
+        _print_tables(disentanglement_tables(found))
+
+
 @main.group()
 def benchmark() -> None:
     """Measure what searches cost."""

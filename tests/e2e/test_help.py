@@ -5,7 +5,7 @@ import pytest
 
 from tests.e2e.conftest import ROOT, xnas
 
-COMMANDS = ["search", "launch", "pareto", "status", "export", "explain", "doctor"]
+COMMANDS = ["search", "launch", "pareto", "status", "export", "explain", "disentangle", "doctor"]
 
 
 @pytest.mark.parametrize(

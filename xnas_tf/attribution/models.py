@@ -14,6 +14,8 @@ import tensorflow as tf
 
 Call = tuple[keras.layers.Layer, tf.Tensor]
 """A layer and what one call of it returned."""
+Edit = Callable[[keras.layers.Layer, list[tf.Tensor], tf.Tensor], tf.Tensor]
+"""What becomes of a call's outputs, from the layer, its inputs and its outputs."""
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -129,24 +131,40 @@ def inlined_calls(model: keras.Model) -> Iterator[None]:
 
 
 @contextmanager
-def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
-    """Inside, notes what each layer returns, in the order of the calls."""
-    calls: list[Call] = []
+def edited_calls(model: keras.Model, edit: Edit) -> Iterator[None]:
+    """Inside, a layer returns ``edit(layer, inputs, outputs)`` in place of its outputs.
 
-    def watch(layer: keras.layers.Layer) -> Callable:
+    ``inputs`` are the tensors of the call, flattened. Layers whose outputs are no single tensor
+    are left alone; layers inside others are edited first.
+    """
+
+    def edited(layer: keras.layers.Layer) -> Callable:
         original = layer.call
 
         def call(*args: Any, **kwargs: Any) -> Any:
             outputs = original(*args, **kwargs)
-            if tf.is_tensor(outputs):
-                calls.append((layer, outputs))
-            return outputs
+            if not tf.is_tensor(outputs):
+                return outputs
+            return edit(layer, [t for t in tf.nest.flatten(args) if tf.is_tensor(t)], outputs)
 
         return call
 
     with ExitStack() as replaced:
         for layer in all_layers(model):
-            replaced.enter_context(replaced_call(layer, watch(layer)))
+            replaced.enter_context(replaced_call(layer, edited(layer)))
+        yield
+
+
+@contextmanager
+def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
+    """Inside, notes what each layer returns, in the order of the calls."""
+    calls: list[Call] = []
+
+    def note(layer: keras.layers.Layer, _: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
+        calls.append((layer, outputs))
+        return outputs
+
+    with edited_calls(model, note):
         yield calls
 
 

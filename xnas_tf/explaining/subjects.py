@@ -104,8 +104,19 @@ def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
     return np.stack(images)
 
 
-def class_number(text: str, class_names: Sequence[str]) -> int:
+def class_number(
+    text: str,
+    class_names: Sequence[str],
+    option: str = "--target",
+    others: Sequence[str] = ("predicted", "true"),
+) -> int:
     """A class by name or number.
+
+    Args:
+        text: The name or the number.
+        class_names: The classes.
+        option: Where it was given, for messages.
+        others: Words that are allowed there too.
 
     Raises:
         InputError: If there is none; names the nearest.
@@ -114,4 +125,4 @@ def class_number(text: str, class_names: Sequence[str]) -> int:
         return list(class_names).index(text)
     if text.isdecimal() and int(text) < len(class_names):
         return int(text)
-    raise InputError(f"--target: no class {suggest(text, ['predicted', 'true', *class_names])}")
+    raise InputError(f"{option}: no class {suggest(text, [*others, *class_names])}")

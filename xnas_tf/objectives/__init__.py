@@ -11,6 +11,7 @@ OBJECTIVES = Registry(
         "flops": "xnas_tf.objectives.cost:Flops",
         "latency": "xnas_tf.objectives.latency:Latency",
         "introspectability": "xnas_tf.objectives.introspectability:Introspectability",
+        "disentanglement": "xnas_tf.objectives.disentanglement:Disentanglement",
         "completeness_error": "xnas_tf.objectives.attribution_quality:CompletenessError",
         "deletion": "xnas_tf.objectives.attribution_quality:Deletion",
         "insertion": "xnas_tf.objectives.attribution_quality:Insertion",

@@ -1,0 +1,167 @@
+"""Disentanglement: masks of all classes together against one after the other, and what comes out.
+
+python benchmarks/nad.py [IMAGES [EPOCHS]]
+
+A NAS-Bench-201 network (C=16, N=1) and a small VGG are trained briefly on mnist5k. The masks of
+its ten classes are learned at a fixed β together, and one class after the other: by ten calls
+that each trace for themselves (``speedup``), on one trace (``speedup_one_trace``), and without
+tracing, as the published code works (``speedup_eager``; a few steps, scaled up). Each way goes
+through IMAGES images of each class EPOCHS times (default 64, 10). Then ``disentangle`` with the
+same settings and β chosen automatically, without and with a bound on false alarms; all figures
+are of the test part. Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from xnas_tf.environment import set_defaults
+
+set_defaults()
+sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
+
+import keras  # noqa: E402
+import keras_tuner  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from xnas_tf.data import Dataset, load_dataset  # noqa: E402
+from xnas_tf.interpret.nad import Disentanglement, disentangle  # noqa: E402
+from xnas_tf.interpret.nad.learning import Images, Lesson, learn  # noqa: E402
+from xnas_tf.interpret.nad.network import MaskedNetwork  # noqa: E402
+from xnas_tf.interpret.nad.saving import facts  # noqa: E402
+from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
+from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
+
+CELL = (
+    "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|"
+    "+|nor_conv_1x1~0|skip_connect~1|nor_conv_3x3~2|"
+)
+EAGER_STEPS = 4
+BOUND = 0.1
+"""Of other images, how many a path may take for its class in the second disentanglement."""
+CLASSES = np.arange(10)
+
+
+def cell_network() -> keras.Model:
+    """A C=16, N=1 network for 28x28 images."""
+    hp = keras_tuner.HyperParameters()
+    hp.values = parse_genotype(CELL)
+    return NASBench201((28, 28, 1), 10, 16, 1).build(hp)
+
+
+def small_vgg() -> keras.Model:
+    """Three blocks of two convolutions, 16 to 64 channels."""
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((28, 28, 1))])
+    for block, channels in enumerate((16, 32, 64), start=1):
+        for number in (1, 2):
+            name = f"block{block}_conv{number}"
+            model.add(layers.Conv2D(channels, 3, padding="same", activation="relu", name=name))
+        model.add(layers.MaxPooling2D())
+    for layer in (layers.Flatten(), layers.Dense(64, activation="relu"), layers.Dense(10)):
+        model.add(layer)
+    return model
+
+
+def trained(model: keras.Model, data: Dataset, optimizer, epochs: int) -> keras.Model:
+    """Trains briefly."""
+    is_linear = not isinstance(model.layers[-1], keras.layers.Softmax)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=is_linear)
+    model.compile(optimizer, loss)
+    images = data.train.images / np.float32(255)
+    model.fit(images, data.train.labels, batch_size=48, epochs=epochs, verbose=0)
+    return model
+
+
+def seconds(work) -> float:
+    """Seconds of a call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def speedups(model: keras.Model, train: Images, lesson: Lesson) -> dict[str, float]:
+    """How many times as long one class after the other takes as all together."""
+
+    def learned(classes: np.ndarray, network: MaskedNetwork | None = None, how=lesson) -> None:
+        learn(network or MaskedNetwork(model, train.images), train, classes, how)
+
+    together = seconds(lambda: learned(CLASSES))
+    each = seconds(lambda: [learned(CLASSES[c : c + 1]) for c in CLASSES])
+    network = MaskedNetwork(model, train.images)
+    assert network.gradients is not None  # traced before the clock starts
+    together_traced = seconds(lambda: learned(CLASSES, network))
+    each_traced = seconds(lambda: [learned(CLASSES[c : c + 1], network) for c in CLASSES])
+    steps = lesson.epochs * -(-int((train.labels == 0).sum()) // lesson.batch)
+    tf.config.run_functions_eagerly(True)
+    try:
+        eager = MaskedNetwork(model, train.images)
+        vars(eager)["gradients"] = eager._gradients  # past the trace
+        own = np.flatnonzero(train.labels == 0)[: lesson.batch]
+        one = Images(train.images[own], train.labels[own], train.is_right[own])
+        how = Lesson(lesson.beta, EAGER_STEPS, lesson.batch)
+        a_step = seconds(lambda: learn(eager, one, CLASSES[:1], how)) / EAGER_STEPS
+    finally:
+        tf.config.run_functions_eagerly(False)
+    return {
+        "seconds_together": together,
+        "speedup": each / together,
+        "speedup_one_trace": each_traced / together_traced,
+        "speedup_eager": a_step * steps * len(CLASSES) / together,
+    }
+
+
+def summary(found: Disentanglement) -> dict[str, object]:
+    """The figures that matter, over all classes and by layer."""
+    known = facts(found)
+    changes = found.hard.accuracy - found.plain.accuracy
+    return {
+        "kept": known["kept"],
+        "accuracy": float(found.plain.accuracy.mean()),
+        "accuracy_change": [round(100 * float(each), 1) for each in changes],
+        "worst_accuracy_change": 100 * float(changes.min()),
+        "false_alarms_soft": float(found.soft.false_alarms.mean()),
+        "false_alarms_hard": float(found.hard.false_alarms.mean()),
+        "diversity": known["diversity"],
+        "rank_correlation": known["rank_correlation"],
+        "hit_rates": {
+            layer["layer"]: layer["hit_rate"]["mean"] and round(layer["hit_rate"]["mean"], 3)
+            for layer in known["layers"]
+        },
+        "mistakes": {key: value for key, value in known["mistakes"].items() if key != "images"},
+    }
+
+
+def main() -> None:
+    """Prints progress on stderr and the figures as the last line."""
+    images, epochs = map(int, [*sys.argv[1:], *("64", "10")[len(sys.argv) - 1 :]])
+    data = load_dataset("mnist5k")
+    rows = [np.flatnonzero(data.train.labels == c)[:images] for c in CLASSES]
+    part = data.train.take(np.sort(np.concatenate(rows)))
+    keras.utils.set_random_seed(0)
+    sgd = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
+    figures: dict[str, object] = {"images": images, "epochs": epochs}
+    for name, model in (
+        ("cell", trained(cell_network(), data, sgd, 3)),
+        ("vgg", trained(small_vgg(), data, keras.optimizers.Adam(1e-3), 4)),
+    ):
+        network = MaskedNetwork(model, part.images)
+        right = network.predict(part.images).argmax(axis=1) == part.labels
+        train = Images(part.images, part.labels, right)
+        found = speedups(model, train, Lesson(1.0, epochs))
+        print(name, {key: round(value, 2) for key, value in found.items()}, file=sys.stderr)
+        given = {"images": images, "epochs": epochs}
+        found["auto"] = summary(disentangle(model, data, **given))
+        print(name, found["auto"], file=sys.stderr)
+        found["bounded"] = summary(disentangle(model, data, false_alarms=BOUND, **given))
+        print(name, found["bounded"], file=sys.stderr)
+        figures[name] = found
+    print(json.dumps({"speedup": figures["vgg"]["speedup"], **figures}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,383 @@
+"""Disentanglement of constructed networks on which the right paths are known."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+
+from tests.conftest import on_ranks
+from xnas_tf.cli import main
+from xnas_tf.data import Dataset, Part
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import InputError
+from xnas_tf.interpret.nad import disentangle
+from xnas_tf.interpret.nad.learning import Images, Lesson, learn
+from xnas_tf.interpret.nad.network import MaskedNetwork
+from xnas_tf.interpret.nad.saving import facts
+from xnas_tf.interpret.nad.taps import find_taps
+from xnas_tf.objectives.base import Subject
+from xnas_tf.objectives.disentanglement import Disentanglement
+
+CLASSES = 3
+NAMES = ("red", "green", "blue")
+layers = keras.layers
+
+
+def colours(count=48, size=6, seed=0) -> Dataset:
+    """Images that are bright in the channel of their class alone."""
+    rng = np.random.default_rng(seed)
+
+    def part(number):
+        labels = (np.arange(number) % CLASSES).astype(np.int32)
+        images = np.zeros((number, size, size, CLASSES), np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[..., label] = rng.integers(150, 256, (size, size))
+        return Part(images, labels)
+
+    return Dataset("colours", NAMES, part(count), part(30), part(30))
+
+
+def weighted(model, weights):
+    """Sets the kernels of a model's layers, in their order; all biases are zero."""
+    for layer, kernel in zip([each for each in model.layers if each.weights], weights, strict=True):
+        layer.set_weights([kernel.reshape(layer.get_weights()[0].shape)])
+    return model
+
+
+def disjoint_model():
+    """Two channels for each class in each of two layers, and none that two classes use."""
+    inputs = keras.Input((6, 6, CLASSES))
+    x = layers.Conv2D(6, 1, use_bias=False, activation="relu", name="first")(inputs)
+    x = layers.Conv2D(6, 1, use_bias=False, activation="relu", name="second")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    outputs = layers.Dense(CLASSES, use_bias=False, activation="softmax")(x)
+    pairs = np.repeat(np.eye(CLASSES), 2, axis=1)
+    kernels = [pairs, np.kron(np.eye(CLASSES), np.ones((2, 2))), 10 * pairs.T]
+    return weighted(keras.Model(inputs, outputs), kernels)
+
+
+def sharing_model():
+    """Every channel is the sum of differently weighted colours: all classes need all of them."""
+    inputs = keras.Input((6, 6, CLASSES))
+    mixed = np.array([[3, 2, 1, 1], [1, 3, 2, 1], [1, 1, 3, 2]], float)
+    x = layers.Conv2D(4, 1, use_bias=False, activation="relu", name="first")(inputs)
+    x = layers.GlobalAveragePooling2D()(x)
+    outputs = layers.Dense(CLASSES, use_bias=False)(x)
+    return weighted(keras.Model(inputs, outputs), [mixed, 20 * np.linalg.pinv(mixed)])
+
+
+def masks_of(found):
+    return [mask.astype(bool) for mask in found.paths.hard]
+
+
+@pytest.mark.parametrize("beta", ["auto", 1.0])
+def test_disjoint_paths_are_recovered_exactly(beta):
+    model = disjoint_model()
+    before = [w.copy() for w in model.get_weights()]
+    found = disentangle(model, colours(), beta=beta, epochs=30)
+    known = facts(found)
+    truth = np.repeat(np.eye(CLASSES, dtype=bool), 2, axis=1)
+    for mask in masks_of(found):
+        np.testing.assert_array_equal(mask, truth)
+    assert found.paths.layers == ["first", "second"]
+    np.testing.assert_array_equal(found.paths.similarity, np.eye(CLASSES))
+    assert found.diversity == 1
+    assert (found.hard.accuracy == 1).all() and (found.plain.accuracy == 1).all()
+    # On other images a path returns zeros, a tie that goes to the first class.
+    assert (found.hard.false_alarms == [1, 0, 0]).all()
+    assert (found.hits.by_class > 0.99).all()
+    assert known["diversity"] == 1 and known["empty"] == [] and known["left_out"] == {}
+    assert known["layers"][0]["kept"] == {"red": 2, "green": 2, "blue": 2}
+    assert known["rank_correlation"] is None  # all pairs are equally similar
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_paths_that_all_classes_share_are_the_same():
+    found = disentangle(sharing_model(), colours(), beta=0.02)
+    assert all(mask.all() for mask in masks_of(found))
+    np.testing.assert_array_equal(found.paths.similarity, np.ones((CLASSES, CLASSES)))
+    assert found.diversity == 0
+
+
+def small_network(seed=0):
+    """A network that knows nothing, of three blocks."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((6, 6, CLASSES))
+    x = layers.Conv2D(5, 3, padding="same", activation="relu", name="one")(inputs)
+    x = layers.Conv2D(4, 3, padding="same", name="two")(x)
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.ReLU(name="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(x))
+
+
+def lesson_images(data, network):
+    right = network.predict(data.train.images).argmax(axis=1) == data.train.labels
+    return Images(data.train.images, data.train.labels, right)
+
+
+def test_together_and_one_after_the_other_give_the_same_masks():
+    data = colours()
+    network = MaskedNetwork(small_network(), data.train.images)
+    train, how = lesson_images(data, network), Lesson(1.0, 12, batch=8)
+    together = learn(network, train, np.arange(CLASSES), how)
+    for number in range(CLASSES):
+        alone = learn(network, train, np.array([number]), how)
+        for both, single in zip(together.logits, alone.logits, strict=True):
+            np.testing.assert_allclose(both[number], single[0], atol=1e-3)
+        for both, single in zip(together.hard, alone.hard, strict=True):
+            np.testing.assert_array_equal(both[number], single[0])
+
+
+def test_masks_do_not_depend_on_the_number_of_ranks():
+    data = colours()
+    network = MaskedNetwork(small_network(), data.train.images)
+    train, how = lesson_images(data, network), Lesson("auto", 5, batch=8)
+    assert network.gradients is not None  # traced before the threads ask for it
+    alone = learn(network, train, np.arange(CLASSES), how)
+
+    def on_a_rank(ranks):
+        share = Images(train.images[ranks.rank :: ranks.size], train.labels, train.is_right)
+        return learn(network, share, np.arange(CLASSES), how, communicator=ranks)
+
+    for found in on_ranks(3, on_a_rank):
+        np.testing.assert_array_equal(found.betas, alone.betas)
+        for mine, theirs in zip(found.logits, alone.logits, strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-3)
+
+
+def test_the_gradient_is_that_of_the_paper():
+    """Against finite differences of the loss, written down plainly."""
+    data, model = colours(count=6), disjoint_model()
+    network = MaskedNetwork(model, data.train.images)
+    rng = np.random.default_rng(0)
+    logits = [rng.normal(size=(CLASSES, 6)).astype(np.float32) for _ in range(2)]
+    counts = rng.random((2, 6)).astype(np.float32)
+    labels = data.train.labels
+
+    def loss(logits):
+        masks = [1 / (1 + np.exp(-np.float64(each))) for each in logits]
+        x = data.train.images.mean(axis=(1, 2)) / 255  # 1x1 convolutions before a mean: linear
+        first, second, last = (np.squeeze(w) for w in model.get_weights())
+        # With positive weights ReLU does nothing, so means may be taken at once; the squares
+        # need each pixel.
+        pixels = data.train.images / 255
+        a, b = pixels @ first, (pixels @ first) @ second
+        am = a * masks[0][labels][:, None, None]
+        bm = (am @ second) * masks[1][labels][:, None, None]
+        outputs = bm.mean(axis=(1, 2)) @ last
+        entropy = np.log(np.exp(outputs).sum(axis=1)) - outputs[np.arange(len(x)), labels]
+        errors = ((am - a) ** 2).mean(axis=(1, 2, 3)) + ((bm - b) ** 2).mean(axis=(1, 2, 3))
+        return (counts[0] * entropy + counts[1] * errors).sum() / 2
+
+    given = [tf.constant(each) for each in (data.train.images, labels, labels, *counts, *logits)]
+    found = [each.numpy() for each in network.gradients(*given)]
+    for layer, unit, channel in [(0, 0, 1), (0, 2, 5), (1, 1, 2), (1, 0, 0), (1, 2, 1)]:
+        ends = []
+        for step in (1e-4, -1e-4):
+            moved = [np.float64(each) for each in logits]
+            moved[layer][unit, channel] += step
+            ends.append(loss(moved))
+        slope = (ends[0] - ends[1]) / 2e-4
+        assert found[layer][unit, channel] == pytest.approx(slope, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [10, 2, 1])
+def test_objective_does_not_depend_on_the_number_of_ranks(count):
+    """Nor on ranks that have no image of some step, or none at all."""
+    images, labels = (each[:10] for each in (colours().train.images, colours().train.labels))
+    probabilities = np.eye(CLASSES, dtype=np.float32)[labels]
+    models = [sharing_model() for _ in range(3)]  # a model is traced by one thread at a time
+    objective = Disentanglement(images=10, epochs=8)
+
+    def score(ranks):
+        mine = slice(ranks.rank, count, ranks.size)
+        given = images[mine], labels[mine], probabilities[mine]
+        return objective.score(Subject(models[ranks.rank], ranks, NAMES, *given))
+
+    alone = score(SingleProcess())
+    assert (alone.value > 0) == (count > 1) == (not alone.reason)
+    assert alone.metrics["disentanglement/classes"] == min(count, CLASSES)
+    for found in on_ranks(3, score):
+        assert found.value == pytest.approx(alone.value, abs=1e-6)
+        assert found.metrics == pytest.approx(alone.metrics, abs=1e-6)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.body = keras.Sequential([layers.Conv2D(4, 3, name="inner"), layers.ReLU(name="end")])
+        self.head = layers.Dense(CLASSES)
+
+    def call(self, x):
+        return self.head(keras.ops.mean(self.body(x), axis=(1, 2)))
+
+
+def nested_model():
+    block = keras.Sequential(
+        [keras.Input((6, 6, CLASSES)), layers.Conv2D(4, 3, name="inner"), layers.ReLU(name="end")]
+    )
+    inputs = keras.Input((6, 6, CLASSES))
+    x = layers.GlobalAveragePooling2D()(block(inputs))
+    return keras.Model(inputs, layers.Dense(CLASSES)(x))
+
+
+def residual_model():
+    """A block as in a residual network, and one convolution that is used twice."""
+    inputs = keras.Input((6, 6, CLASSES))
+    twice = layers.Conv2D(4, 3, padding="same", name="twice")
+    stem = layers.Conv2D(4, 1, name="stem")(inputs)
+    x = layers.BatchNormalization(name="norm")(twice(stem))
+    x = twice(layers.ReLU(name="middle")(x))
+    x = layers.ReLU(name="end")(layers.Add(name="sum")([x, stem]))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(CLASSES)(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (small_network, ["one", "relu"]),
+        (Subclassed, ["end"]),
+        (nested_model, ["end"]),
+        (residual_model, ["stem", "middle", "end"]),
+    ],
+)
+def test_blocks_of_every_kind_of_model_end_where_they_should(make, names):
+    images = colours().train.images
+    network = MaskedNetwork(make(), images)
+    assert [tap.name for tap in network.taps] == names
+    units = np.zeros(len(images), int)
+    ones = [np.ones((1, tap.channels), np.float32) for tap in network.taps]
+    plain = network.predict(images)
+    np.testing.assert_allclose(network.predict(images, units, ones), plain, rtol=1e-5)
+    last_off = [*ones[:-1], 0 * ones[-1]]
+    masked = network.predict(images, units, last_off)
+    np.testing.assert_allclose(masked, np.tile(masked[:1], (len(images), 1)), rtol=1e-5)
+    assert not np.allclose(masked, plain)
+
+
+def test_layers_by_name_and_pattern():
+    model, images = residual_model(), tf.zeros((1, 6, 6, CLASSES))
+    assert [tap.name for tap in find_taps(model, images, ["twice_2"])] == ["twice_2"]
+    assert [tap.name for tap in find_taps(model, images, ["twice*", "sum"])] == [
+        "twice",
+        "twice_2",
+        "sum",
+    ]
+    with pytest.raises(InputError, match="--layers.*'twyce' .did you mean 'twice'"):
+        find_taps(model, images, ["twyce"])
+
+
+def test_a_beta_that_empties_masks_is_recorded_and_leaves_no_nan(tmp_path):
+    found = disentangle(sharing_model(), colours(), ["red", "2"], beta=1e9, epochs=12)
+    known = facts(found)
+    assert {each["layer"] for each in known["empty"]} == {"first"}
+    assert {each["class"] for each in known["empty"]} == {"red", "blue"}
+    json.dumps(known, allow_nan=False)
+    assert known["layers"][0]["hit_rate"]["mean"] is None
+    assert known["diversity"] == 0  # two empty masks are the same
+    out = found.save(tmp_path / "out")
+    assert {each.suffix for each in out.iterdir() if each.is_file()} == {".png", ".json", ".npz"}
+    with np.load(out / "masks.npz") as masks:
+        assert set(masks.files) == {"class_names", "first"}
+    with pytest.raises(InputError, match="is there already and was not touched"):
+        found.save(out)
+
+
+def blind_model(seen=(0, 1)):
+    """Never answers with a class that is not seen."""
+    model = disjoint_model()
+    kernel = model.layers[-1].get_weights()[0]
+    for number in set(range(CLASSES)) - set(seen):
+        kernel[:, number] = -1
+    model.layers[-1].set_weights([kernel])
+    return model
+
+
+def test_a_class_that_is_never_right_is_left_out_and_said_so():
+    found = disentangle(blind_model(), colours(), epochs=2)
+    assert list(found.left_out) == ["blue"] and "correctly" in found.left_out["blue"]
+    assert found.paths.class_names == ["red", "green"]
+    json.dumps(facts(found), allow_nan=False)
+    with pytest.raises(InputError, match="need 2 or more"):
+        disentangle(blind_model(seen=(0,)), colours(), epochs=1)
+
+
+def test_auto_bounds_false_alarms():
+    found = disentangle(sharing_model(), colours(), epochs=12, false_alarms=0.0)
+    free = disentangle(sharing_model(), colours(), epochs=12)
+    assert found.paths.share.mean() > free.paths.share.mean()
+    assert found.hard.false_alarms.mean() == 0 < free.hard.false_alarms.mean()
+
+
+def dense_model(classes=CLASSES, shape=(6, 6, CLASSES)):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, layers.Dense(classes)(layers.Flatten()(inputs)))
+
+
+def with_convolution(classes, shape=(6, 6, CLASSES)):
+    inputs = keras.Input(shape)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 1)(inputs))
+    return keras.Model(inputs, layers.Dense(classes)(x))
+
+
+def broken_model():
+    model = small_network()
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "problem"),
+    [
+        (dense_model, {}, "the model has no convolutions"),
+        (lambda: with_convolution(1), {}, "2 classes or more"),
+        (lambda: with_convolution(4), {}, "3 classes; the model tells 4 apart"),
+        (lambda: with_convolution(3, (9, 9, 1)), {}, "takes no images of shape"),
+        (broken_model, {}, "not finite"),
+        (small_network, {"layers": ["won"]}, "'won' .did you mean 'two'"),
+        (small_network, {"classes": ["rot"]}, "--classes: no class 'rot'"),
+        (small_network, {"classes": ["red", "0"]}, "fewer than two classes"),
+        (small_network, {"beta": -1.0}, "--beta -1.0: allowed"),
+        (small_network, {"beta": float("nan")}, "--beta nan: allowed"),
+        (small_network, {"epochs": 0}, "--epochs 0"),
+        (small_network, {"tolerance": 2.0}, "--tolerance 2.0"),
+        (small_network, {"false_alarms": -1.0}, "--false-alarms -1.0"),
+        (small_network, {"seed": -1}, "--seed -1"),
+        (small_network, {"images": 0}, "--images 0"),
+    ],
+)
+def test_what_is_wrong_is_said(make, options, problem):
+    with pytest.raises(InputError, match=problem):
+        disentangle(make(), colours(), **options)
+
+
+def test_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(4, 3, activation="relu", name="conv")(inputs)
+    keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x))).save("model.keras")
+    words = ["disentangle", "model.keras", "--dataset", "digits", "--epochs", "2", "--images", "20"]
+    done = CliRunner().invoke(main, [*words, "--format", "json"])
+    assert done.exit_code == 0, done.stderr
+    folder = tmp_path / "disentanglements" / "model"
+    assert json.loads(done.stdout) == json.loads((folder / "disentanglement.json").read_text())
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 2 and "is there already and was not touched" in again.stderr
+    table = CliRunner().invoke(main, [*words, "--out", "new", "--beta", "0.1", "--layers", "conv"])
+    assert table.exit_code == 0 and "diversity of paths" in table.stdout
+    for wrong, problem in (
+        (["--beta", "much"], "--beta 'much': allowed: auto, or a number"),
+        (["--candidate", "3"], "model.keras is no run"),
+        (["--layers", "cnv"], "did you mean 'conv'"),
+    ):
+        done = CliRunner().invoke(main, [*words, *wrong, "--out", "never"])
+        assert done.exit_code == 2 and problem in " ".join(done.stderr.split())
+        assert not (tmp_path / "never").exists()
+    done = CliRunner().invoke(main, ["disentangle", "model.keras", "--out", "never"])
+    assert done.exit_code == 2 and "give --dataset NAME" in done.stderr

@@ -1,0 +1,86 @@
+"""What ``xnas-tf disentangle`` does: from names and files to saved paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnas_tf.data import load_dataset
+from xnas_tf.errors import InputError
+from xnas_tf.explaining.subjects import load_subject
+from xnas_tf.interpret.nad.disentangle import Disentanglement, disentangle
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be disentangled, and how; see ``disentangle`` for what is not said here.
+
+    Attributes:
+        path: A run, an exported candidate or a Keras model file.
+        candidate: A candidate of the run; the best in the first objective if None.
+        dataset: A data set's name; the run's own if None.
+        classes: Names or numbers; all if empty.
+        layers: Names or patterns; the ends of all convolution blocks if empty.
+        beta: ``auto`` or a number, as text.
+        out: The folder written; a default beside the run if None.
+        safe: Whether to refuse models that bring code of their own.
+    """
+
+    path: Path
+    candidate: int | None = None
+    dataset: str | None = None
+    classes: Sequence[str] = ()
+    layers: Sequence[str] = ()
+    beta: str = "auto"
+    tolerance: float = 0.02
+    false_alarms: float = 1.0
+    epochs: int = 20
+    images: int | None = None
+    seed: int = 0
+    out: Path | None = None
+    safe: bool = True
+    raw: bool = False
+
+
+def disentangle_request(
+    request: Request, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Disentanglement, Path]:
+    """Disentangles and saves; returns what was found and the folder it was written to.
+
+    Raises:
+        InputError: If anything named is missing or wrong, or the folder is there already.
+    """
+    beta = _beta(request.beta)
+    subject = load_subject(request.path, request.candidate, request.safe)
+    # Beside the explanations of the same model.
+    out = request.out or subject.home.parents[1] / "disentanglements" / subject.home.name
+    if out.exists():
+        raise InputError(f"{out} is there already and was not touched; name another with --out")
+    known = {"name": request.dataset} if request.dataset else subject.dataset
+    if known is None:
+        raise InputError(f"{request.path}: give --dataset NAME to learn the paths from")
+    found = disentangle(
+        subject.model,
+        load_dataset(**known),
+        request.classes or None,
+        request.layers or None,
+        beta,
+        request.epochs,
+        request.tolerance,
+        request.false_alarms,
+        request.seed,
+        request.images,
+        request.raw,
+        tell,
+    )
+    return found, found.save(out, subject.name)
+
+
+def _beta(text: str):
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"--beta {text!r}: allowed: auto, or a number from 0") from error

@@ -1,0 +1,142 @@
+"""A disentangled network as files: figures, masks, pictures, TensorBoard images."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xnas_tf.folders import new_folder
+from xnas_tf.interpret.nad.figures import defined_deviation, defined_mean
+from xnas_tf.interpret.nad.metrics import others_by
+
+if TYPE_CHECKING:
+    from xnas_tf.interpret.nad.disentangle import Disentanglement
+
+
+def save(found: Disentanglement, out: Path, title: str = "") -> Path:
+    """Writes a new folder; see ``Disentanglement.save``."""
+    from xnas_tf.interpret.nad.drawing import drawings
+    from xnas_tf.report.figures import png
+    from xnas_tf.report.tensorboard import write_images
+
+    with new_folder(out) as draft:
+        for name, figure in drawings(found, title).items():
+            picture = png(figure, dpi=150)
+            (draft / f"{name}.png").write_bytes(picture)
+            write_images(draft / "tensorboard", f"disentanglement/{name}", [picture])
+        np.savez_compressed(draft / "masks.npz", **_arrays(found))
+        text = json.dumps(facts(found), indent=2, allow_nan=False)
+        (draft / "disentanglement.json").write_text(text, encoding="utf-8")
+    return out
+
+
+def _arrays(found: Disentanglement) -> dict[str, np.ndarray]:
+    soft = {layer: mask for layer, mask in zip(found.paths.layers, found.paths.soft, strict=True)}
+    return {"class_names": np.array(found.paths.class_names), **soft}
+
+
+def facts(found: Disentanglement) -> dict[str, Any]:
+    """All figures, for programs; what is not defined is null."""
+    paths, hits = found.paths, found.hits
+    return {
+        "diversity": paths.diversity,
+        "rank_correlation": _plain(found.rank_correlation()),
+        "kept": float(paths.share.mean()),
+        "chance": None if hits is None else hits.collages.chance,
+        "settings": asdict(found.lesson),
+        "images": found.images,
+        "classes": [_class(found, place) for place in range(len(paths.class_names))],
+        "layers": [_layer(found, place) for place in range(len(paths.layers))],
+        "similarity": _plain(paths.similarity),
+        "confusion": _plain(found.confusion),
+        "mistakes": _mistakes(found),
+        "left_out": found.left_out,
+        "empty": [
+            {"class": paths.class_names[unit], "layer": paths.layers[layer]}
+            for layer, unit in np.argwhere(paths.kept == 0)
+        ],
+    }
+
+
+def _class(found: Disentanglement, place: int) -> dict[str, Any]:
+    paths = found.paths
+    answers = {"network": found.plain, "soft": found.soft, "hard": found.hard}
+    return {
+        "class": paths.class_names[place],
+        "beta": float(paths.betas[place]),
+        "kept": float(paths.share[:, place].mean()),
+        "accuracy": {name: _plain(each.accuracy[place]) for name, each in answers.items()},
+        "false_alarms": {name: _plain(each.false_alarms[place]) for name, each in answers.items()},
+        "most_similar": nearest(found, place)[0],
+        "most_confused": nearest(found, place)[1],
+        "rank_correlation": _plain(found.rank_correlation(place)),
+    }
+
+
+def nearest(found: Disentanglement, place: int) -> tuple[list[str], list[str]]:
+    """The three classes of the most similar paths, and the three most confused with a class;
+    the latter are unknown, an empty list, where no image of it was held out."""
+    names, confusion = found.paths.class_names, found.confusion[place]
+    similar = others_by(found.paths.similarity[place], place)
+    confused = others_by(confusion, place) if np.isfinite(confusion).all() else []
+    return [names[other] for other in similar], [names[other] for other in confused]
+
+
+def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
+    paths, hits = found.paths, found.hits
+    rates = np.full(len(paths.class_names), np.nan) if hits is None else hits.by_class[place]
+    off = ~np.eye(len(paths.class_names), dtype=bool)
+    return {
+        "layer": paths.layers[place],
+        "channels": int(paths.channels[place]),
+        "kept": dict(zip(paths.class_names, paths.kept[place].tolist(), strict=True)),
+        "similarity": float(paths.layer_similarity[place][off].mean()),
+        "hit_rate": {
+            "mean": _plain(defined_mean(rates, 0)),
+            "deviation": _plain(defined_deviation(rates, 0)),
+            "classes": dict(zip(paths.class_names, _plain(rates), strict=True)),
+        },
+    }
+
+
+def _mistakes(found: Disentanglement) -> dict[str, Any]:
+    """How often the path of the class taken for is among the three most similar ones, and how
+    often an image agrees more with it than with the right class's, over all layers."""
+    mistakes, names = found.mistakes, found.paths.class_names
+    near = [
+        taken in others_by(found.paths.similarity[label], label)
+        for label, taken in zip(mistakes.labels, mistakes.predicted, strict=True)
+    ]
+    right, wrong = (defined_mean(each, axis=0) for each in (mistakes.right, mistakes.wrong))
+    known = np.isfinite(right) & np.isfinite(wrong)
+    return {
+        "count": len(near),
+        "taken_for_a_similar_class": _plain(np.mean(near)) if near else None,
+        "by_chance": min(1.0, 3 / (len(names) - 1)),
+        "nearer_to_wrong_path": _plain(np.mean(wrong[known] > right[known]))
+        if known.any()
+        else None,
+        "images": [
+            {
+                "label": names[label],
+                "predicted": names[taken],
+                "right_path": _plain(mistakes.right[:, image]),
+                "wrong_path": _plain(mistakes.wrong[:, image]),
+            }
+            for image, (label, taken) in enumerate(
+                zip(mistakes.labels, mistakes.predicted, strict=True)
+            )
+        ],
+    }
+
+
+def _plain(values: Any) -> Any:
+    """Numbers for JSON, which knows no NaN: null stands for what is not defined."""
+    array = np.asarray(values, np.float64)
+    if array.ndim:
+        return [_plain(each) for each in array]
+    return float(array) if np.isfinite(array) else None
