@@ -10,9 +10,14 @@ set_defaults()
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 from xnas_tf.data import Dataset, Part  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
+
+# As every process of xnas-tf does: without it the same training gives other last digits when
+# something else keeps the cores busy.
+tf.config.experimental.enable_op_determinism()
 
 
 def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -> Dataset:
@@ -64,8 +69,6 @@ class _ThreadRank(SingleProcess):
             variable.assign(value)
 
     def sum_tensors(self, tensors, name):
-        import tensorflow as tf
-
         kinds = [tensor.dtype for tensor in tensors]
         totals = tf.numpy_function(self.sum, list(tensors), kinds)
         for total, tensor in zip(totals, tensors, strict=True):

@@ -18,7 +18,7 @@ from xnas_tf.strategy import SELECTIONS
 NAMES = sorted(SELECTIONS)
 WAYS = [
     *itertools.product(NAMES, (False, True), (False,)),
-    *itertools.product(("nsga2", "eps_moea"), (False, True), (True,)),
+    *itertools.product(("nsga2",), (False, True), (True,)),
 ]
 """Algorithm, steady state, surrogate: of which no selection knows."""
 

@@ -19,12 +19,12 @@ EPSILONS = "epsilons: {error: 0.1, parameters: 0.1}"
 )
 @pytest.mark.parametrize("steady_state", [False, True])
 @settings(deadline=None, max_examples=4)
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=3))
+@given(st.lists(st.integers(0, 45), min_size=1, max_size=2))
 def test_a_killed_search_goes_on_as_if_nothing_had_been(
     tmp_path_factory, algorithm, surrogate, steady_state, kills
 ):
     search = f"algorithm: {algorithm}, surrogate: {str(surrogate).lower()}, {EPSILONS}"
-    overrides = [*WORDS, f"search={{candidates: 24, population: 6, {search}}}"]
+    overrides = [*WORDS, f"search={{candidates: 18, population: 6, {search}}}"]
     config = load_config(overrides=overrides)
 
     def play(kills):
