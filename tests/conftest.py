@@ -18,6 +18,8 @@ from xnas_tf.distributed import SingleProcess  # noqa: E402
 # As every process of xnas-tf does: without it the same training gives other last digits when
 # something else keeps the cores busy.
 tf.config.experimental.enable_op_determinism()
+# Each rank that is a thread waits for the others in an operation, which holds a thread of these.
+tf.config.threading.set_inter_op_parallelism_threads(4)
 
 
 def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -> Dataset:
