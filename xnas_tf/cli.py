@@ -310,6 +310,7 @@ def disentangle(
     \b
     Example:
       xnas-tf disentangle runs/quickstart --epochs 10
+      horovodrun -np 8 xnas-tf disentangle runs/quickstart
       xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
     """
     import json
@@ -324,7 +325,10 @@ def disentangle(
         safe=not unsafe,
         **options,
     )
-    found, folder = disentangle_request(request, lambda text: click.echo(text, err=True))
+    result = disentangle_request(request, lambda text: click.echo(text, err=True))
+    if result is None:
+        return
+    found, folder = result
     for name, why in found.left_out.items():
         click.echo(f"class {name} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import keras
 import pytest
 
 import xnas_tf as xt
@@ -147,6 +148,20 @@ def test_two_ranks_score_introspectability_as_one_does(tmp_path):
         assert len(lines) == 2
         found.append([float(number) for line in lines for number in line.split()])
     assert found[1] == pytest.approx(found[0], abs=1e-5)
+
+
+def test_two_ranks_disentangle_as_one_does(tmp_path):
+    keras.utils.set_random_seed(0)
+    conv = keras.layers.Conv2D(4, 3, activation="relu", name="conv")
+    head = [keras.layers.Flatten(), keras.layers.Dense(10)]
+    keras.Sequential([keras.Input((8, 8, 1)), conv, *head]).save(tmp_path / "model.keras")
+    words = ["disentangle", "model.keras", "--dataset", "digits", "--epochs", 4, "--images", 20]
+    xnas(*words, "--out", "one", cwd=tmp_path)
+    horovodrun(*words, "--out", "two", cwd=tmp_path)
+    one, two = (
+        json.loads((tmp_path / out / "disentanglement.json").read_text()) for out in ("one", "two")
+    )
+    assert two == one
 
 
 @pytest.fixture(scope="module")

@@ -150,6 +150,16 @@ def test_masks_do_not_depend_on_the_number_of_ranks():
             np.testing.assert_allclose(mine, theirs, atol=1e-3)
 
 
+def test_all_ranks_find_what_one_process_does():
+    data, how = colours(), {"beta": 1.0, "epochs": 8}
+    alone = facts(disentangle(disjoint_model(), data, **how))
+    models = [disjoint_model() for _ in range(3)]
+    found = on_ranks(
+        3, lambda ranks: facts(disentangle(models[ranks.rank], data, **how, communicator=ranks))
+    )
+    assert found == [alone] * 3
+
+
 def test_the_gradient_is_that_of_the_paper():
     """Against finite differences of the loss, written down plainly."""
     data, model = colours(count=6), disjoint_model()

@@ -2,7 +2,7 @@
 
 from xnas_tf.distributed.communicator import Communicator, SingleProcess
 from xnas_tf.distributed.groups import Group, check_size, divisors, join_group
-from xnas_tf.distributed.start import start
+from xnas_tf.distributed.start import joined, start
 
 __all__ = [
     "Communicator",
@@ -11,5 +11,6 @@ __all__ = [
     "check_size",
     "divisors",
     "join_group",
+    "joined",
     "start",
 ]

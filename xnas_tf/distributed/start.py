@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from xnas_tf.config.models import DistributedConfig
 from xnas_tf.distributed.communicator import Communicator, SingleProcess
 from xnas_tf.errors import InputError, RunError
+from xnas_tf.registry import describe
+
+
+@contextmanager
+def joined(config: DistributedConfig, deterministic: bool = True) -> Iterator[Communicator]:
+    """Joins the other ranks, and says so where one of them dies; see ``start``.
+
+    Raises:
+        RunError: If the ranks cannot be joined, or another one died.
+    """
+    import tensorflow as tf
+
+    world = start(config, deterministic)
+    try:
+        yield world
+    except (RuntimeError, tf.errors.UnknownError) as error:  # of Horovod, with several ranks
+        if world.size == 1:
+            raise
+        raise RunError(f"another rank died: {describe(error)}") from error
 
 
 def start(config: DistributedConfig, deterministic: bool) -> Communicator:

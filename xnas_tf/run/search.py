@@ -40,16 +40,12 @@ def search(
     set_defaults()
     import tensorflow as tf
 
-    from xnas_tf.distributed import start
+    from xnas_tf.distributed import joined
     from xnas_tf.run.job import Job
 
-    world = start(resolved.distributed, resolved.training.deterministic)
     try:
-        Job(path, resolved, world).run(fresh)
-    except (RuntimeError, tf.errors.UnknownError) as error:  # of Horovod, with several ranks
-        if world.size == 1:
-            raise
-        raise RunError(f"another rank died: {describe(error)}") from error
+        with joined(resolved.distributed, resolved.training.deterministic) as world:
+            Job(path, resolved, world).run(fresh)
     except (OSError, tf.errors.OpError) as error:
         raise RunError(
             f"{path} cannot be written: {describe(error)}. What was finished is "

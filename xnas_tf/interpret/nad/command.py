@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xnas_tf.config.models import DistributedConfig
 from xnas_tf.data import load_dataset
+from xnas_tf.distributed import joined
 from xnas_tf.errors import InputError
 from xnas_tf.explaining.subjects import load_subject
 from xnas_tf.interpret.nad.disentangle import Disentanglement, disentangle
@@ -45,8 +47,11 @@ class Request:
 
 def disentangle_request(
     request: Request, tell: Callable[[str], None] = lambda _: None
-) -> tuple[Disentanglement, Path]:
-    """Disentangles and saves; returns what was found and the folder it was written to.
+) -> tuple[Disentanglement, Path] | None:
+    """Disentangles and saves, on one process or on all ranks of a job.
+
+    Returns:
+        What was found and the folder it was written to; None on ranks other than 0.
 
     Raises:
         InputError: If anything named is missing or wrong, or the folder is there already.
@@ -60,21 +65,23 @@ def disentangle_request(
     known = {"name": request.dataset} if request.dataset else subject.dataset
     if known is None:
         raise InputError(f"{request.path}: give --dataset NAME to learn the paths from")
-    found = disentangle(
-        subject.model,
-        load_dataset(**known),
-        request.classes or None,
-        request.layers or None,
-        beta,
-        request.epochs,
-        request.tolerance,
-        request.false_alarms,
-        request.seed,
-        request.images,
-        request.raw,
-        tell,
-    )
-    return found, found.save(out, subject.name)
+    with joined(DistributedConfig()) as world:
+        found = disentangle(
+            subject.model,
+            load_dataset(**known),
+            request.classes or None,
+            request.layers or None,
+            beta,
+            request.epochs,
+            request.tolerance,
+            request.false_alarms,
+            request.seed,
+            request.images,
+            request.raw,
+            tell if world.rank == 0 else lambda _: None,
+            world,
+        )
+    return (found, found.save(out, subject.name)) if world.rank == 0 else None
 
 
 def _beta(text: str):

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from xnas_tf.data import Dataset, Part, load_dataset
+from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.explaining.subjects import class_number
 from xnas_tf.interpret.nad import figures, metrics
@@ -101,6 +102,7 @@ def disentangle(
     images: int | None = None,
     raw: bool = False,
     tell: Callable[[str], None] = lambda _: None,
+    communicator: Communicator | None = None,
 ) -> Disentanglement:
     """Finds each class's path through a trained network, and measures the paths.
 
@@ -123,6 +125,7 @@ def disentangle(
         images: Images of each class and part that are used, at most; all if None.
         raw: Whether the model takes values from 0 to 255 instead of 0 to 1.
         tell: Is told what is being done.
+        communicator: Ranks that share the work; each is given the same, and returns the same.
 
     Raises:
         InputError: If something given is wrong or doesn't fit the model, or fewer than two
@@ -138,17 +141,18 @@ def disentangle(
             f"data set {data.name} has {data.classes} classes; the model tells {network.classes} "
             "apart"
         )
+    ranks = communicator or SingleProcess()
     tell("the network without masks")
-    plain = [_probabilities(network, part) for part in parts]
+    plain = [_probabilities(network, part, ranks) for part in parts]
     train, validation = (
-        Images(part.images, part.labels, part.labels == each.argmax(axis=1))
+        Images(part.images[ranks.rank :: ranks.size], part.labels, part.labels == each.argmax(1))
         for part, each in zip(parts[:2], plain, strict=False)
     )
     able, left_out = _learnable(wanted, train, data.class_names)
-    learned = learn(network, train, able, lesson, validation, tell=tell)
+    learned = learn(network, train, able, lesson, validation, ranks, tell)
     names = [data.class_names[c] for c in able]
     paths = figures.paths_of(learned, network, names)
-    found = _measured(network, paths, parts[2], plain[2], able, lesson, tell)
+    found = _measured(network, paths, parts[2], plain[2], able, lesson, ranks, tell)
     counts = dict(zip(("train", "validation", "test"), map(len, parts), strict=True))
     return replace(found, left_out=left_out, images=counts)
 
@@ -160,13 +164,15 @@ def _measured(
     plain: np.ndarray,
     classes: np.ndarray,
     lesson: Lesson,
+    ranks: Communicator,
     tell: Callable[[str], None],
 ) -> Disentanglement:
     """All figures on held-out images; ``plain`` are the probabilities without masks."""
     predicted = plain.argmax(axis=1)
     tell("answers of the masked networks")
     soft, hard = (
-        figures.masked_answers(network, test, classes, masks) for masks in (paths.soft, paths.hard)
+        figures.masked_answers(network, test, classes, masks, ranks)
+        for masks in (paths.soft, paths.hard)
     )
     tell("collages and misclassified images")
     correct = test.take(np.flatnonzero(predicted == test.labels))
@@ -216,8 +222,8 @@ def _at_most(part: Part, count: int | None) -> Part:
     return part.take(np.sort(np.concatenate(chosen)))
 
 
-def _probabilities(network: MaskedNetwork, part: Part) -> np.ndarray:
-    found = network.predict(part.images)
+def _probabilities(network: MaskedNetwork, part: Part, ranks: Communicator) -> np.ndarray:
+    found = figures.predict(network, part.images, ranks)
     if not np.isfinite(found).all():
         raise InputError("the model returns values that are not finite: it cannot be disentangled")
     return found

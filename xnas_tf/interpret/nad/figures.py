@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from xnas_tf.data import Part
+from xnas_tf.distributed import Communicator
 from xnas_tf.interpret.nad import metrics
 from xnas_tf.interpret.nad.collages import Collages, make_collages
 from xnas_tf.interpret.nad.learning import Learned
@@ -140,12 +141,27 @@ def _shares(counted: np.ndarray, among: np.ndarray) -> np.ndarray:
     return np.where(totals > 0, shares, np.nan)
 
 
+def predict(
+    network: MaskedNetwork,
+    images: np.ndarray,
+    ranks: Communicator,
+    unit: int = 0,
+    masks: Masks | None = None,
+) -> np.ndarray:
+    """Class probabilities (N, classes) with a unit's masks, if any; each rank computes a share."""
+    mine = slice(ranks.rank, None, ranks.size)
+    found = np.zeros((len(images), network.classes), np.float32)
+    found[mine] = network.predict(images[mine], np.full(len(images[mine]), unit), masks)
+    (found,) = ranks.sum(found)
+    return found
+
+
 def masked_answers(
-    network: MaskedNetwork, held_out: Part, classes: np.ndarray, masks: Masks
+    network: MaskedNetwork, held_out: Part, classes: np.ndarray, masks: Masks, ranks: Communicator
 ) -> Answers:
     """Shows all images to each class's masked network."""
     predicted = [
-        network.predict(held_out.images, np.full(len(held_out), unit), masks).argmax(axis=1)
+        predict(network, held_out.images, ranks, unit, masks).argmax(axis=1)
         for unit in range(len(classes))
     ]
     return answers(np.stack(predicted), held_out.labels, classes)

@@ -188,11 +188,12 @@ def _batch(
         units.append(np.full(mine.sum(), unit))
         losses.append(np.full(mine.sum(), 1 / max(1, len(chosen))))
         errors.append(right[mine] / max(1, right.sum()))
+    images = train.images[np.concatenate(rows)]
     # A rank without images in this step shows one that counts nothing.
-    nothing = [0] if not sum(map(len, rows)) else []
+    nothing = [] if len(images) else [0]
     places = np.concatenate([*units, nothing]).astype(np.int32)
     return [
-        tf.constant(train.images[np.concatenate([*rows, nothing]).astype(int)]),
+        tf.constant(images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)),
         tf.constant(places),
         tf.constant(classes[places], tf.int32),
         tf.constant(np.concatenate([*losses, nothing]), tf.float32),
