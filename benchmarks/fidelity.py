@@ -49,8 +49,9 @@ class Found(NamedTuple):
 def searched(folder: Path, rungs: str, candidates: int, job: tuple[int, bool]) -> Found:
     """Searches with a seed, in full or with fidelities."""
     seed, is_halving = job
-    run = folder / (f"{seed}-{candidates}-{rungs}" if is_halving else f"{seed}")
-    changes = [f"search.seed={seed}"]
+    epochs = rungs.split(",")[-1]
+    run = folder / (f"{seed}-{candidates}-{rungs}" if is_halving else f"{seed}-{epochs}")
+    changes = [f"search.seed={seed}", f"training.epochs={epochs}"]
     if is_halving:
         changes += [f"search.fidelity.epochs=[{rungs}]", f"search.candidates={candidates}"]
     options = [word for text in changes for word in ("--set", text)]
@@ -104,8 +105,8 @@ def compared(halved: Sequence[Found], full: Sequence[Found]) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--epochs", default="1,3", help="of the rungs")
-    parser.add_argument("--candidates", type=int, default=16, help="of the searches with fidelity")
+    parser.add_argument("--epochs", default="1,3", help="of the rungs; the last: of a training")
+    parser.add_argument("--candidates", type=int, default=16, help="of those with fidelity")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
