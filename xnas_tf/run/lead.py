@@ -69,6 +69,8 @@ class Lead:
             remove_drafts(path)
             self._board = TensorBoard(path / "tensorboard", config, self._space.variables)
             self._record.set_fact("dataset", self._dataset.facts)
+            for note in self._dataset.notes:
+                self._progress.note(f"data set {self._dataset.name}: {note}")
             observers = Spectators(self._progress, self._board)
             algorithm = self._algorithm()
             self.conductor = Conductor(

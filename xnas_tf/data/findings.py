@@ -1,0 +1,94 @@
+"""What was found in image files that their owner should know of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+LISTED = 20
+"""Files named of each kind where people read; programs get all."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found in the images of a data set; all names are files' or records'.
+
+    Attributes:
+        unreadable: Why an image cannot be decoded; it is left out.
+        grey: Images without colour, where the data set has colour.
+        odd: Height and width of images whose shape differs so much from the others' that they
+            are stretched by more than half.
+        empty: Classes without images; they are left out.
+        identical: Groups of images that are the same, pixel by pixel, and lie in several parts
+            or classes.
+        ignored: How many files are no images by their names.
+        sizes: Height and width of the smallest, the median and the largest image.
+        different_sizes: How many sizes there are.
+    """
+
+    unreadable: dict[str, str] = field(default_factory=dict)
+    grey: Sequence[str] = ()
+    odd: dict[str, tuple[int, int]] = field(default_factory=dict)
+    empty: Sequence[str] = ()
+    identical: Sequence[Sequence[str]] = ()
+    ignored: int = 0
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    different_sizes: int = 1
+
+    @property
+    def notes(self) -> list[str]:
+        """One text a kind of finding, with the files."""
+        odd = [f"{name} ({size[1]}x{size[0]})" for name, size in self.odd.items()]
+        bad = [f"{name} ({why})" for name, why in self.unreadable.items()]
+        kinds = [
+            ("unreadable and left out", "images", bad),
+            ("without images and left out", "classes", self.empty),
+            ("without colour, among coloured ones", "images", self.grey),
+            ("of an odd shape, stretched by more than half", "images", odd),
+            (
+                "identical ones in several parts or classes",
+                "groups of images",
+                [" = ".join(names) for names in self.identical],
+            ),
+        ]
+        notes = [f"{len(n)} {what} {text}: {listed(n)}" for text, what, n in kinds if n]
+        if self.ignored:
+            notes.append(f"{self.ignored} files are no images by their names")
+        return notes
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything, as JSON can hold it."""
+        return asdict(self)
+
+
+def listed(names: Iterable[str], most: int = LISTED) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def identical(
+    digests: np.ndarray, owners: np.ndarray, names: Sequence[str]
+) -> tuple[tuple[str, ...], ...]:
+    """Groups of images that are the same though they have different owners.
+
+    Args:
+        digests: A hash of each image, (N, 16) bytes.
+        owners: What twins may not differ in, (N, ...) integers: part and class.
+        names: What each image is called.
+    """
+    _, kinds, counts = np.unique(
+        np.ascontiguousarray(digests).view("S16").ravel(), return_inverse=True, return_counts=True
+    )
+    twins = np.flatnonzero(counts[kinds] > 1)
+    groups: dict[int, list[int]] = {}
+    for row in twins:
+        groups.setdefault(int(kinds[row]), []).append(int(row))
+    return tuple(
+        tuple(names[row] for row in rows)
+        for rows in groups.values()
+        if (owners[rows] != owners[rows[0]]).any()
+    )
