@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -89,8 +90,18 @@ def load_dataset(
     if source.test is not None:
         found = _images(source.test[0], sizes, channels, f"{name} (test)")
         parts["test"] = _published_test(found, source.test[1], names, images.shape, name)
-    dataset = Dataset(name, names, **parts, mirrored=source.mirrored)
-    return replace(dataset, findings=_findings(source, images, labels, rows))
+    findings = _findings(source, images, labels, rows)
+    return Dataset(
+        name, names, **parts, mirrored=source.mirrored, findings=findings, how_split=_how(source)
+    )
+
+
+def _how(source: Source) -> str:
+    """What decides on the parts."""
+    given = sorted({"test"} if source.test else set(() if source.parts is None else source.parts))
+    words = [f"{', '.join(filter(None, given))} as given"] * any(given)
+    whole = [] if source.groups is None else ["groups stay whole"]
+    return "; ".join([*words, "by class", *whole])
 
 
 def _source(name: str) -> Source | ImageFiles:
@@ -102,15 +113,22 @@ def _source(name: str) -> Source | ImageFiles:
             raise InputError(f"data set {name!r}: allowed: {scheme}:{_ARGUMENTS[scheme]}")
         return DATASETS.get(scheme)(argument)
     if not argument:
-        names = [
-            f"{each}:{_ARGUMENTS[each]}" if each in _ARGUMENTS else each
-            for each in DATASETS.names()
-        ]
-        raise InputError(f"unknown data set {suggest(name, names)}")
+        raise InputError(f"unknown data set {_suggested(name)}")
     source = DATASETS.get(name)()
     if not isinstance(source, Source | ImageFiles):
         raise InputError(f"data set {name}: the function returned no xnas_tf.data.Source")
     return source
+
+
+def _suggested(name: str) -> str:
+    path = Path(name).expanduser()
+    scheme = "folder" if path.is_dir() else path.suffix[1:] if path.is_file() else ""
+    if scheme in _ARGUMENTS:
+        return f"{name!r}: did you mean {scheme}:{name}?"
+    forms = (
+        f"{each}:{_ARGUMENTS[each]}" if each in _ARGUMENTS else each for each in DATASETS.names()
+    )
+    return suggest(name, forms)
 
 
 def _images(

@@ -55,7 +55,7 @@ class Dataset:
 
     ``mirrored`` says whether an image and its mirror image mean the same class: true for
     photographs, false for digits and letters. Horizontal flips follow it. ``findings`` are those
-    of image files.
+    of image files; ``how_split`` says what decided on the parts.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Dataset:
     test: Part
     mirrored: bool = False
     findings: Findings = field(default_factory=Findings)
+    how_split: str = "by class"
 
     @property
     def parts(self) -> dict[str, Part]:

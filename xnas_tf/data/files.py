@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -83,10 +84,12 @@ def _loose(root: Path) -> str:
 
 
 def _near(path: Path) -> str:
+    """What of the same kind beside it has almost its name."""
     if not path.parent.is_dir():
         return ""
     names = [each.name for each in path.parent.iterdir() if each.is_dir() == (not path.suffix)]
-    return f": {suggest(path.name, sorted(names)[:20])}" if names else ""
+    near = get_close_matches(path.name, sorted(names), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def table(argument: str) -> ImageFiles:

@@ -38,22 +38,34 @@ class Findings:
     different_sizes: int = 1
 
     @property
-    def notes(self) -> list[str]:
-        """One text a kind of finding, with the files."""
-        odd = [f"{name} ({size[1]}x{size[0]})" for name, size in self.odd.items()]
-        bad = [f"{name} ({why})" for name, why in self.unreadable.items()]
-        kinds = [
-            ("unreadable and left out", "images", bad),
-            ("without images and left out", "classes", self.empty),
-            ("without colour, among coloured ones", "images", self.grey),
-            ("of an odd shape, stretched by more than half", "images", odd),
-            (
-                "identical ones in several parts or classes",
-                "groups of images",
-                [" = ".join(names) for names in self.identical],
-            ),
+    def _kinds(self) -> list[tuple[str, dict[str, str]]]:
+        """What is found, and each name with what is particular to it."""
+        odd = {name: f"{width}x{height}" for name, (height, width) in self.odd.items()}
+        twins = {" = ".join(names): "" for names in self.identical}
+        return [
+            ("unreadable and left out", self.unreadable),
+            ("class without images, left out", dict.fromkeys(self.empty, "")),
+            ("without colour, among coloured ones", dict.fromkeys(self.grey, "")),
+            ("of an odd shape, stretched by more than half", odd),
+            ("identical, but in several parts or classes", twins),
         ]
-        notes = [f"{len(n)} {what} {text}: {listed(n)}" for text, what, n in kinds if n]
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        """What is found, and the file, class or files, with what is particular to it."""
+        return [
+            (kind, f"{name} ({what})" if what else name)
+            for kind, found in self._kinds
+            for name, what in found.items()
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """One text a kind of finding, with the names."""
+        notes = []
+        for kind, found in self._kinds:
+            names = listed(name for each, name in self.problems if each == kind)
+            notes += [f"{kind} ({len(found)}): {names}"] if found else []
         if self.ignored:
             notes.append(f"{self.ignored} files are no images by their names")
         return notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -89,20 +89,15 @@ def numbered(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     return np.array([places[text] for text in texts], np.int32), tuple(ordered)
 
 
-def grouped(listing: Listing, pattern: str, name: str) -> Listing:
-    """The listing with groups by what a regular expression finds in each image's name: its
-    first parenthesis if it has one.
+def groups_by(pattern: str, names: Sequence[str], name: str) -> np.ndarray:
+    """What a regular expression finds in each image's name: its first parenthesis if it has one.
 
     Raises:
-        InputError: If there are groups already, or a name doesn't match.
+        InputError: If a name doesn't match.
     """
-    if listing.groups is not None:
-        raise InputError(f"dataset.group: {name} has groups of its own")
-    found = [re.search(pattern, image) for image in listing.names]
+    found = [re.search(pattern, image) for image in names]
     if None in found:
         raise InputError(
-            f"dataset.group: {pattern!r} is not found in {listing.names[found.index(None)]!r} "
-            f"of {name}"
+            f"dataset.group: {pattern!r} is not found in {names[found.index(None)]!r} of {name}"
         )
-    groups = [match[match.re.groups and 1] or "" for match in found]
-    return replace(listing, groups=np.array(groups))
+    return np.array([match[match.re.groups and 1] or "" for match in found])

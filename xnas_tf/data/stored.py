@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -24,7 +24,7 @@ from xnas_tf.data.cache import cache_folder, host_lock
 from xnas_tf.data.dataset import Source
 from xnas_tf.data.findings import Findings, listed
 from xnas_tf.data.images import Encoded, Look, Unreadable, look_at, read_image
-from xnas_tf.data.listing import ImageFiles, Listing, grouped
+from xnas_tf.data.listing import ImageFiles, Listing, groups_by
 from xnas_tf.data.rows import Rows
 from xnas_tf.errors import InputError
 from xnas_tf.folders import new_folder
@@ -82,19 +82,20 @@ def stored(
                 _make(folder, files, reading, name, tell)
     listing, findings, digests = _opened(folder)
     _check_readable(listing, findings, reading.max_corrupt, name)
-    if reading.group:
-        listing = grouped(listing, reading.group, name)
     images = Rows(np.load(folder / "images.npy", mmap_mode="r"), digests)
-    readable = np.array([each not in findings.unreadable for each in listing.names])
-    rows = np.flatnonzero(readable)
+    rows = np.flatnonzero([each not in findings.unreadable for each in listing.names])
+    names = [listing.names[row] for row in rows]
+    groups = None if listing.groups is None else listing.groups[rows]
+    if reading.group and groups is not None:
+        raise InputError(f"dataset.group: data set {name} has groups of its own")
     return Source(
         images.select(rows),
         listing.labels[rows],
         listing.class_names,
         mirrored=files.mirrored,
-        groups=None if listing.groups is None else listing.groups[rows],
+        groups=groups_by(reading.group, names, name) if reading.group else groups,
         parts=None if listing.parts is None else listing.parts[rows],
-        names=[listing.names[row] for row in rows],
+        names=names,
         findings=findings,
     )
 
@@ -253,7 +254,7 @@ def _opened(folder: Path) -> tuple[Listing, Findings, np.ndarray]:
         kept.get("groups"),
         kept.get("parts"),
     )
-    return listing, replace(findings), kept["digests"]
+    return listing, findings, kept["digests"]
 
 
 def _check_readable(listing: Listing, findings: Findings, most: float, name: str) -> None:
