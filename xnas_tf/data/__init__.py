@@ -13,7 +13,7 @@ from xnas_tf.data.findings import identical
 from xnas_tf.data.listing import ImageFiles
 from xnas_tf.data.rows import Rows
 from xnas_tf.data.splitting import split
-from xnas_tf.data.stored import Reading, stored
+from xnas_tf.data.storing import Reading, stored
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import Registry
 

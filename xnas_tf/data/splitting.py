@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 
 from xnas_tf.data.findings import listed
 from xnas_tf.data.listing import PARTS
 from xnas_tf.errors import InputError
-
-_FOLDS = 20
-"""Folds of which some are the part split off, where groups stay together."""
 
 
 def split(
@@ -51,6 +48,7 @@ def split(
     rows = {part: np.flatnonzero(given == part) for part in PARTS[1:]}
     rows = {part: found for part, found in rows.items() if len(found)}
     rest = np.flatnonzero(~np.isin(given, list(rows)))
+    _check_groups(groups, {**rows, "train": rest}, name)
     validation = shares["validation"]
     split_off = partial(_split_off, labels, class_names, groups, name)
     if "test" in shares and "test" not in rows:
@@ -59,7 +57,7 @@ def split(
     if "validation" not in rows:
         rest, rows["validation"] = split_off(rest, validation, seed + 1, "validation")
     rows["train"] = rest
-    _check(labels, class_names, groups, rows, name)
+    _check_classes(labels, class_names, rest, name)
     return rows
 
 
@@ -106,44 +104,50 @@ def _split_groups(
     share: float,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whole groups, about the share of every class: as many folds of even ones as come near."""
-    from sklearn.model_selection import StratifiedGroupKFold
+    """Whole groups, large ones first: whichever brings the classes nearer to their share.
 
-    mine, own = labels[rows], groups[rows]
-    folds = int(min(_FOLDS, len(np.unique(own)), np.bincount(mine).max()))
-    if folds < 2:
-        raise ValueError(f"all {len(rows)} images are of one group")
-    folding = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():  # of classes with fewer images than folds
-        warnings.simplefilter("ignore", UserWarning)
-        parts = [taken for _, taken in folding.split(rows, mine, own)]
-    count = min(max(1, round(share * folds)), folds - 1)
-    taken = np.zeros(len(rows), bool)
-    taken[np.concatenate(parts[:count])] = True
-    missing = set(np.unique(mine)) - set(np.unique(mine[taken])) & set(np.unique(mine[~taken]))
-    if missing:
-        raise ValueError(f"class {class_names[min(missing)]} has too few groups")
-    return rows[~taken], rows[taken]
+    scikit-learn's ``StratifiedGroupKFold`` makes folds that lack a class: of 20 groups of one
+    image, seven of a class, one of its five had none of them.
+    """
+    _, mine = np.unique(labels[rows], return_inverse=True)
+    _, own = np.unique(groups[rows], return_inverse=True)
+    counts = np.zeros((own.max() + 1, mine.max() + 1))
+    np.add.at(counts, (own, mine), 1)
+    weights = counts / counts.sum(axis=0)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    chosen, reached = np.zeros(len(counts), bool), np.zeros(counts.shape[1])
+    for group in order:
+        with_it = reached + weights[group]
+        if np.sum((with_it - share) ** 2) < np.sum((reached - share) ** 2):
+            chosen[group], reached = True, with_it
+    for missing in np.flatnonzero(reached == 0):  # its groups are larger than its share
+        if not counts[chosen, missing].any():
+            having = order[counts[order, missing] > 0]
+            chosen[having[-1]] = True
+    left = np.flatnonzero(~(counts[~chosen].any(axis=0) & counts[chosen].any(axis=0)))
+    if left.size:
+        name = class_names[np.unique(labels[rows])[left[0]]]
+        raise ValueError(f"class {name} has too few groups")
+    return rows[~chosen[own]], rows[chosen[own]]
 
 
-def _check(
-    labels: np.ndarray,
-    class_names: Sequence[str],
-    groups: np.ndarray | None,
-    rows: dict[str, np.ndarray],
-    name: str,
+def _check_classes(
+    labels: np.ndarray, class_names: Sequence[str], train: np.ndarray, name: str
 ) -> None:
-    missing = np.setdiff1d(labels, labels[rows["train"]])
+    missing = np.setdiff1d(labels, labels[train])
     if missing.size:
         raise InputError(
             f"data set {name}: no images to train on of the classes "
             f"{listed(class_names[number] for number in missing)}"
         )
-    for part in rows if groups is not None else ():
-        for other in rows:
-            shared = np.intersect1d(groups[rows[part]], groups[rows[other]])
-            if part < other and shared.size:
-                raise InputError(
-                    f"data set {name}: {shared.size} groups have images in {part} and in "
-                    f"{other}, which leaks"
-                )
+
+
+def _check_groups(groups: np.ndarray | None, rows: dict[str, np.ndarray], name: str) -> None:
+    for part, other in combinations(rows, 2) if groups is not None else ():
+        shared = np.intersect1d(groups[rows[part]], groups[rows[other]])
+        if shared.size:
+            raise InputError(
+                f"data set {name}: {shared.size} groups have images in {part} and in {other}, "
+                "which leaks"
+            )

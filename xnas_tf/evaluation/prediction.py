@@ -12,7 +12,9 @@ from xnas_tf.data.rows import Rows
 from xnas_tf.heartbeat import beat
 
 BATCH = 250
-"""Images at a time."""
+"""Images at a time, at most."""
+BATCH_BYTES = 2**24
+"""Bytes of images at a time, at most: 250 of 149x149 pixels in colour."""
 
 
 class Predictor:
@@ -30,7 +32,8 @@ class Predictor:
 
     def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
         """Probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
-        size = min(BATCH, max(1, len(images)))
+        most = min(BATCH, max(1, BATCH_BYTES // int(np.prod(images.shape[1:]))))
+        size = min(most, max(1, len(images)))
         parts = []
         for begin in range(0, max(len(images), 1), size):
             batch = images[begin : begin + size]  # of what may be larger than memory
