@@ -3,6 +3,8 @@
 import csv
 import os
 import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -110,6 +112,25 @@ def test_a_group_is_found_in_the_path(pets):
     assert set(source.groups) == set("0123456789")
     with pytest.raises(InputError, match="'x.y' is not found in 'cat/000.png'"):
         load_dataset(f"folder:{pets}", group="x.y")
+
+
+def test_grey_images_stored_with_colour_are_no_problem_but_a_hint(pets):
+    for file in pets.rglob("*.*"):
+        Image.open(file).convert("L").convert("RGB").save(file.with_suffix(".png"))
+        if file.suffix != ".png":
+            file.unlink()
+    dataset = load_dataset(f"folder:{pets}")
+    assert dataset.image_shape == (12, 12, 3) and not dataset.findings.grey
+    assert dataset.notes == ["stored with colour, but without any: dataset.channels: 1 would do"]
+
+
+def test_names_of_any_bytes_can_be_printed(pets):
+    (pets / "cat" / "000.png").rename(pets / "cat" / os.fsdecode(b"\xff.png"))
+    (pets / "cat" / os.fsdecode(b"\xfe.png")).touch()
+    (pets / "dog").rename(pets / os.fsdecode(b"\xe9"))
+    dataset = load_dataset(f"folder:{pets}")
+    assert dataset.class_names == ("cat", "\ufffd") and len(dataset.train) == 24
+    assert " ".join(dataset.notes).encode()
 
 
 def test_imbalance_is_noted(tmp_path):
@@ -426,6 +447,37 @@ def test_unfit_records_are_refused(tmp_path):
 
 
 def test_tfds_without_its_package_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tensorflow_datasets", None)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(InputError, match=r"pip install 'xnas-tf\[tfds\]'"):
         load_dataset("tfds:mnist")
+
+
+def test_tfds_gives_encoded_images_with_its_own_parts(pets, tmp_path, monkeypatch):
+    """The package itself was tried by hand: it is too large for every test machine."""
+    records = [
+        {"image": file.read_bytes(), "label": int(file.parent.name == "dog")}
+        for file in sorted(pets.rglob("*.*"))
+    ]
+    split = {"train": records[::2], "test": records[1::2], "unsupervised": records}
+    label = SimpleNamespace(names=["cat", "dog"])
+    info = SimpleNamespace(features={"image": None, "label": label}, splits=split)
+    builder = SimpleNamespace(
+        info=info,
+        data_dir=tmp_path,
+        download_and_prepare=lambda: None,
+        as_dataset=lambda split, **_: SimpleNamespace(
+            as_numpy_iterator=lambda: iter(info.splits[split])
+        ),
+    )
+    fake = SimpleNamespace(
+        builder=lambda name: builder,
+        decode=SimpleNamespace(SkipDecoding=object),
+        ReadConfig=lambda **_: None,
+    )
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
+    dataset = load_dataset("tfds:pets")
+    assert (len(dataset.test), len(dataset.train) + len(dataset.validation)) == (20, 20)
+    assert dataset.class_names == ("cat", "dog") and dataset.image_shape == (12, 12, 3)
+    del info.features["label"]
+    with pytest.raises(InputError, match="has the features image; wanted: image, and label"):
+        load_dataset("tfds:pets")

@@ -44,11 +44,11 @@ def _of_folders(root: Path, classes: list[Path], has_parts: bool, name: str) -> 
             f"that end in {', '.join(SUFFIXES)}" + _loose(root)
         )
     owners = {file: each for each in classes for file in found[each]}
-    names = {each.name for each in classes}
-    labels, class_names = numbered([owners[file].name for file in files])
+    names = {_shown(Path(each.name)) for each in classes}
+    labels, class_names = numbered([_shown(Path(owners[file].name)) for file in files])
     where = (owners[file].parent.name for file in files) if has_parts else ()
     listing = Listing(
-        [file.relative_to(root).as_posix() for file in files],
+        [_shown(file.relative_to(root)) for file in files],
         labels,
         class_names,
         partial(iter, files),
@@ -72,6 +72,11 @@ def _files_below(root: Path) -> list[Path]:
         if not name.startswith(".")
     )
     return sorted(walked, key=lambda file: file.relative_to(root).as_posix())
+
+
+def _shown(path: Path) -> str:
+    """A path as text that can be printed, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _is_image(file: Path) -> bool:

@@ -17,7 +17,8 @@ class Findings:
 
     Attributes:
         unreadable: Why an image cannot be decoded; it is left out.
-        grey: Images without colour, where the data set has colour.
+        grey: Images without colour, where others have it.
+        is_all_grey: Whether none has any colour, though they are stored with it.
         odd: Height and width of images whose shape differs so much from the others' that they
             are stretched by more than half.
         empty: Classes without images; they are left out.
@@ -30,6 +31,7 @@ class Findings:
 
     unreadable: dict[str, str] = field(default_factory=dict)
     grey: Sequence[str] = ()
+    is_all_grey: bool = False
     odd: dict[str, tuple[int, int]] = field(default_factory=dict)
     empty: Sequence[str] = ()
     identical: Sequence[Sequence[str]] = ()
@@ -66,8 +68,10 @@ class Findings:
         for kind, found in self._kinds:
             names = listed(name for each, name in self.problems if each == kind)
             notes += [f"{kind} ({len(found)}): {names}"] if found else []
+        if self.is_all_grey:
+            notes.append("stored with colour, but without any: dataset.channels: 1 would do")
         if self.ignored:
-            notes.append(f"{self.ignored} files are no images by their names")
+            notes.append(f"files that are no images by their names: {self.ignored}")
         return notes
 
     def as_dict(self) -> dict[str, object]:

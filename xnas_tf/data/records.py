@@ -114,10 +114,11 @@ def tfds(argument: str) -> ImageFiles:
         builder.download_and_prepare()
     except Exception as error:  # of the network, of a name, of a format
         raise InputError(f"{name} could not be loaded: {describe(error)}") from error
-    wanted = {"image", "label"}
-    if not wanted <= set(builder.info.features):
+    features = builder.info.features
+    class_names = getattr(features.get("label"), "names", None)
+    if class_names is None or "image" not in features:
         raise InputError(
-            f"{name} has the features {', '.join(builder.info.features)}; wanted: image and label"
+            f"{name} has the features {', '.join(features)}; wanted: image, and label with classes"
         )
     files = sorted(file for file in Path(builder.data_dir).iterdir() if file.is_file())
     decoders = {"image": tensorflow_datasets.decode.SkipDecoding()}
@@ -130,9 +131,7 @@ def tfds(argument: str) -> ImageFiles:
         return made.as_numpy_iterator()
 
     parts = [part for part in sorted(builder.info.splits) if part_name(part)]
-    return ImageFiles(
-        files, partial(_list_tfds, records, parts, builder.info.features["label"].names), argument
-    )
+    return ImageFiles(files, partial(_list_tfds, records, parts, class_names), argument)
 
 
 def _list_tfds(

@@ -204,9 +204,11 @@ def _findings(
     middle = np.median([look[:2] for look in known.values()] or [size], axis=0)
     named = list(zip(listing.names, decoded, strict=True))
     grey = [name for name, each in named if channels == 3 and each.is_grey]
+    is_all_grey = 0 < len(grey) == len(known)
     return Findings(
         unreadable={name: each.reason for name, each in named if each.reason},
-        grey=grey,
+        grey=[] if is_all_grey else grey,
+        is_all_grey=is_all_grey,
         odd={name: look[:2] for name, look in known.items() if _is_odd(look, size)},
         empty=listing.empty,
         ignored=listing.ignored,
