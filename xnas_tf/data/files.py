@@ -75,8 +75,8 @@ def _files_below(root: Path) -> list[Path]:
 
 
 def _shown(path: Path) -> str:
-    """A path as text that can be printed, whatever bytes it has."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """A path as text that can be printed, whatever bytes it has; another for each path."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _is_image(file: Path) -> bool:

@@ -21,7 +21,7 @@ class Listing:
     """Images in an order that comes from their names alone.
 
     Args:
-        names: What each is called in messages, (N,).
+        names: What each is called in messages, (N,), each something else.
         labels: Class numbers, (N,).
         class_names: One name a class.
         stream: Gives the images, each time anew, in the order of ``names``.

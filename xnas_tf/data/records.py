@@ -48,12 +48,13 @@ def _list_records(files: Sequence[Path], name: str) -> Listing:
             texts.append(record[TEXT].decode())
             for key in OPTIONAL:
                 found[key].append(record[key].decode())
-            names.append(found["image/filename"][-1] or f"{file.name}#{number}")
+            names.append(f"{file.name}#{number}")
     if not names:
         raise InputError(f"{name}: no records in {len(files)} files")
     labels, class_names = _classes(numbers, texts, name)
+    own = [filename or name for filename, name in zip(found["image/filename"], names, strict=True)]
     return Listing(
-        names,
+        own if len(set(own)) == len(own) else names,
         labels,
         class_names,
         lambda: (record[IMAGE] for file in files for record in _records(file, name)),
