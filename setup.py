@@ -35,6 +35,7 @@ setup(
         "click>=8.1",
         "rich>=13",
         "matplotlib>=3.8",
+        "pillow>=10.1",
         "mlxtend>=0.23",
         "scikit-learn>=1.3",
         "scipy>=1.11",
@@ -47,6 +48,8 @@ setup(
         "horovod": ["horovod==0.28.1", "cloudpickle"],
         # What `xnas-tf benchmark search` compares with, and reads NATS-Bench's own files with.
         "benchmark": ["pymoo>=0.6.1,<0.7", "optuna>=4,<6", "nats-bench>=1.8,<2"],
+        # dataset: tfds:NAME
+        "tfds": ["tensorflow-datasets>=4.9,<5"],
         "test": ["pytest>=8", "hypothesis>=6.120", "playwright"],
     },
     entry_points={"console_scripts": ["xnas-tf=xnas_tf.cli:main"]},

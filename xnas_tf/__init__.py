@@ -20,12 +20,15 @@ _PUBLIC = {
     "InputError": "xnas_tf.errors",
     "Run": "xnas_tf.run.directory",
     "RunError": "xnas_tf.errors",
+    "DataReport": "xnas_tf.report.data",
     "Disentanglement": "xnas_tf.interpret.nad",
     "Explanation": "xnas_tf.explaining",
     "disentangle": "xnas_tf.interpret.nad",
     "explain": "xnas_tf.explaining",
     "export": "xnas_tf.exporting",
+    "inspect_data": "xnas_tf.report.data",
     "load_config": "xnas_tf.config",
+    "load_dataset": "xnas_tf.data",
     "load_run": "xnas_tf.run.directory",
     "search": "xnas_tf.run.search",
 }
@@ -34,10 +37,12 @@ __all__ = [*_PUBLIC, "__version__"]
 if TYPE_CHECKING:
     from xnas_tf.candidate import Candidate
     from xnas_tf.config import Config, load_config
+    from xnas_tf.data import load_dataset
     from xnas_tf.errors import InputError, RunError
     from xnas_tf.explaining import Explanation, explain
     from xnas_tf.exporting import export
     from xnas_tf.interpret.nad import Disentanglement, disentangle
+    from xnas_tf.report.data import DataReport, inspect_data
     from xnas_tf.run.directory import Run, load_run
     from xnas_tf.run.search import search
 

@@ -43,6 +43,7 @@ def main() -> None:
 
     \b
     Example:
+      xnas-tf data folder:pets                   what a search would do to your images
       xnas-tf search configs/quickstart.yaml     search, on one process
       horovodrun -np 8 xnas-tf search CONFIG     search, on eight ranks
       xnas-tf launch -np 8 -- search CONFIG      the same, and again when a rank dies
@@ -114,6 +115,38 @@ def launch(command: tuple[str, ...], **options: Any) -> None:
     parsed = search.make_context("xnas-tf search", list(command[1:]))
     say = partial(click.echo, err=True)
     sys.exit(launch_search(command, parsed.params, **options, say=say))
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@_clear_errors
+def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
+    """Show a data set: classes, parts, problems by file, and what a search would do to it.
+
+    DATASET is a name as in the configuration (folder:PATH, csv:FILE, npz:FILE, tfrecord:FILES,
+    keras:NAME, tfds:NAME, mnist5k, digits, module:function) or a configuration file. The
+    picture has some images of each class, as a network would see them.
+
+    \b
+    Example:
+      xnas-tf data folder:pets --out pets.png
+      xnas-tf data configs/quickstart.yaml --set dataset.seed=1 --format json
+    """
+    import json
+
+    from xnas_tf.report.data import data_tables, inspect_data
+
+    found = inspect_data(dataset, overrides, lambda text: click.echo(text, err=True))
+    if form == "json":
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        _print_tables(data_tables(found))
+    if out:
+        found.save_sheet(out)
+        click.echo(f"wrote {out}", err=True)
 
 
 @main.command()

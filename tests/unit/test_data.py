@@ -89,6 +89,33 @@ def test_missing_and_corrupt_files_are_named(tmp_path):
             load_dataset(f"npz:{tmp_path}/bad.npz")
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "fourth"),
+    [
+        ("mnist", (28, 28, 1), "3"),
+        ("fashion_mnist", (28, 28, 1), "dress"),
+        ("cifar10", (32, 32, 3), "cat"),
+        ("cifar100", (32, 32, 3), "bear"),
+    ],
+)
+def test_keras_data_sets_come_from_the_cache(tmp_path, monkeypatch, name, shape, fourth):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "datasets").mkdir()
+    count = 500 if name == "cifar100" else 50
+    labels = np.arange(count) % (count // 5)
+    np.savez(
+        tmp_path / "datasets" / f"{name}.npz",
+        x_train=np.zeros((count, *shape), np.uint8),
+        y_train=labels,
+        x_test=np.ones((count, *shape), np.uint8),
+        y_test=labels,
+    )
+    dataset = load_dataset(f"keras:{name}")
+    assert dataset.image_shape == shape and (dataset.test.images == 1).all()
+    assert len(dataset.train) == 0.8 * count and len(dataset.class_names) == count // 5
+    assert dataset.class_names[3] == fourth and dataset.mirrored == (name != "mnist")
+
+
 def test_objects_are_never_unpickled(tmp_path):
     with pytest.raises(InputError, match="not a readable npz"):
         load_dataset(save(tmp_path, x=np.array([{}, {}], dtype=object), y=LABELS))

@@ -1,6 +1,7 @@
 """What all ranks check together before the first candidate."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run import prepare as preparing
 from xnas_tf.run.directory import locked, open_record
 from xnas_tf.run.job import Job
+from xnas_tf.run.lead import Lead
 from xnas_tf.run.prepare import agreed, prepare
 
 TINY = ["dataset=digits", "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}"]
@@ -102,6 +104,19 @@ def test_all_ranks_get_the_same_data_and_space():
     found = on_ranks(2, lambda world: prepare(config, world, 2))
     (first, space), (second, _) = found
     assert (first.train.images == second.train.images).all() and space.size == 5**6
+
+
+def test_a_run_goes_on_with_the_data_that_it_was_begun_with(tmp_path):
+    config, world = load_config(overrides=TINY), SingleProcess()
+    dataset, space = prepare(config, world, 1)
+    for _ in range(2):
+        with Lead(tmp_path / "run", config, world, dataset, space).opened(fresh=False):
+            pass
+    fewer = replace(dataset, train=dataset.train.take(slice(5, None)))
+    lead = Lead(tmp_path / "run", config, world, fewer, space)
+    with pytest.raises(InputError, match="images.train: 1077 when it began, now 1072"):
+        with lead.opened(fresh=False):
+            pass
 
 
 def test_too_few_images_for_a_group_are_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
@@ -33,18 +34,57 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+
+
 class DatasetConfig(Section):
     """The labelled images, and how they are split (stratified by class)."""
 
     name: str = Field(
         "mnist5k",
-        description="`mnist5k`, `digits`, `npz:PATH`, `keras:NAME` or `package.module:function`",
+        description="`mnist5k`, `digits`, `folder:PATH`, `csv:FILE`, `npz:FILE`, `tfrecord:FILES`, "
+        "`keras:NAME`, `tfds:NAME` or `package.module:function`: docs/data.md",
     )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the images for validation")
     test: float = Field(
         0.2, gt=0, lt=1, description="share kept for final figures, unless a test part exists"
     )
     seed: int = Field(0, ge=0, description="seed of the split")
+    size: Pixels | list[Pixels] | None = Field(
+        None,
+        description="pixels: one number, or height and width; not given: as they are, and image "
+        "files the median of theirs, at most 128 on the longer side",
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="not given: as they are, and image files 3 if any of them has colour"
+    )
+    group: str | None = Field(
+        None,
+        description="of image files: a regular expression that finds in a file's path whom or "
+        "what it shows, by its parenthesis; what shows the same stays in one part",
+    )
+    max_corrupt: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of image files that may be unreadable: they are named and left out",
+    )
+
+    @field_validator("size")
+    @classmethod
+    def _of_two(cls, size: int | list[int] | None) -> int | list[int] | None:
+        if isinstance(size, list) and len(size) != 2:
+            raise ValueError(f"given {size}; allowed: one number, or height and width")
+        return size
+
+    @field_validator("group")
+    @classmethod
+    def _expression(cls, group: str | None) -> str | None:
+        try:
+            re.compile(group or "")
+        except re.error as error:
+            raise ValueError(f"{group!r} is no regular expression: {error}") from error
+        return group
 
     @model_validator(mode="after")
     def _leaves_some(self) -> DatasetConfig:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
 from xnas_tf.data.dataset import Dataset, Part, Source, check_images, check_labels
+from xnas_tf.data.findings import identical
+from xnas_tf.data.listing import ImageFiles
+from xnas_tf.data.rows import Rows
+from xnas_tf.data.splitting import split
+from xnas_tf.data.storing import Reading, stored
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import Registry
 
-__all__ = ["DATASETS", "Dataset", "Part", "Source", "load_dataset"]
+__all__ = ["DATASETS", "Dataset", "ImageFiles", "Part", "Source", "load_dataset"]
 
 DATASETS = Registry(
     "data set",
@@ -16,75 +25,144 @@ DATASETS = Registry(
     {
         "mnist5k": "xnas_tf.data.sources:mnist5k",
         "digits": "xnas_tf.data.sources:digits",
+        "folder": "xnas_tf.data.files:folder",
+        "csv": "xnas_tf.data.files:table",
         "npz": "xnas_tf.data.sources:npz",
+        "tfrecord": "xnas_tf.data.records:tfrecord",
         "keras": "xnas_tf.data.sources:keras_dataset",
+        "tfds": "xnas_tf.data.records:tfds",
     },
 )
+_ARGUMENTS = {
+    "folder": "PATH",
+    "csv": "FILE",
+    "npz": "FILE",
+    "tfrecord": "FILES",
+    "keras": "NAME",
+    "tfds": "NAME",
+}
 
 
-def load_dataset(name: str, validation: float = 0.2, test: float = 0.2, seed: int = 0) -> Dataset:
+def load_dataset(
+    name: str,
+    validation: float = 0.2,
+    test: float = 0.2,
+    seed: int = 0,
+    size: int | Sequence[int] | None = None,
+    channels: int | None = None,
+    group: str | None = None,
+    max_corrupt: float = 0.1,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Dataset:
     """Loads a data set and splits it, stratified by class.
 
     Args:
-        name: ``mnist5k``, ``digits``, ``npz:PATH``, ``keras:NAME``, a registered name, or
+        name: ``mnist5k``, ``digits``, ``folder:PATH``, ``csv:FILE``, ``npz:FILE``,
+            ``tfrecord:FILES``, ``keras:NAME``, ``tfds:NAME``, a registered name, or
             ``package.module:function`` returning a ``Source``.
         validation: Share of all images for validation.
         test: Share of all images for test; not used where a test part is published.
         seed: Seed of the split; independent of the search's seed, so that runs with
             several seeds see the same parts.
+        size: Height and width of the images in pixels, one number for both; if None that of
+            the source, of image files the usual one.
+        channels: 1 or 3; those of the source if None.
+        group: Regular expression that finds in the name of an image file what it belongs with.
+        max_corrupt: Share of image files that may be left out because they cannot be decoded.
+        tell: Is told of work that takes a while.
 
     Raises:
         InputError: If there is no such data set, or it isn't fit for classification.
     """
+    sizes = (size, size) if isinstance(size, int) else size and tuple(size)
     source = _source(name)
-    images = check_images(source.images, name)
+    if isinstance(source, ImageFiles):
+        source = stored(source, Reading(sizes, channels, group, max_corrupt), name, tell)
+    elif group:
+        raise InputError(f"dataset.group: {name} has no image files; allowed: with those alone")
+    images = _images(source.images, sizes, channels, name)
     labels = check_labels(source.labels, len(images), source.class_names, name)
-    everything = Part(images, labels)
     names = source.class_names or tuple(str(i) for i in range(labels.max() + 1))
-    if source.test is None:
-        rest, test_part = _split(everything, test, seed, name, "test")
-        validation = validation / (1 - test)
-    else:
-        rest, test_part = everything, _published_test(source, names, images.shape, name)
-    train, validation_part = _split(rest, validation, seed + 1, name, "validation")
-    return Dataset(name, names, train, validation_part, test_part, source.mirrored)
+    shares = {"validation": validation} | ({"test": test} if source.test is None else {})
+    rows = split(labels, names, shares, seed, name, source.groups, source.parts)
+    everything = Part(images, labels)
+    parts = {part: everything.select(rows[part]) for part in rows}
+    if source.test is not None:
+        found = _images(source.test[0], sizes, channels, f"{name} (test)")
+        parts["test"] = _published_test(found, source.test[1], names, images.shape, name)
+    findings = _findings(source, images, labels, rows)
+    return Dataset(
+        name, names, **parts, mirrored=source.mirrored, findings=findings, how_split=_how(source)
+    )
 
 
-def _source(name: str) -> Source:
+def _how(source: Source) -> str:
+    """What decides on the parts."""
+    given = sorted({"test"} if source.test else set(() if source.parts is None else source.parts))
+    words = [f"{', '.join(filter(None, given))} as given"] * any(given)
+    whole = [] if source.groups is None else ["groups stay whole"]
+    return "; ".join([*words, "by class", *whole])
+
+
+def _source(name: str) -> Source | ImageFiles:
     scheme, _, argument = name.partition(":")
     if scheme in DATASETS.names():
         if argument and scheme in ("mnist5k", "digits"):
             raise InputError(f"data set {name!r}: {scheme} takes no argument")
+        if not argument and scheme in _ARGUMENTS:
+            raise InputError(f"data set {name!r}: allowed: {scheme}:{_ARGUMENTS[scheme]}")
         return DATASETS.get(scheme)(argument)
     if not argument:
-        names = [*DATASETS.names(), "npz:PATH", "keras:NAME"]
-        raise InputError(f"unknown data set {suggest(name, set(names) - {'npz', 'keras'})}")
+        raise InputError(f"unknown data set {_suggested(name)}")
     source = DATASETS.get(name)()
-    if not isinstance(source, Source):
+    if not isinstance(source, Source | ImageFiles):
         raise InputError(f"data set {name}: the function returned no xnas_tf.data.Source")
     return source
 
 
-def _published_test(source: Source, names, shape, name: str) -> Part:
-    images = check_images(source.test[0], f"{name} (test)")
+def _suggested(name: str) -> str:
+    path = Path(name).expanduser()
+    scheme = "folder" if path.is_dir() else path.suffix[1:] if path.is_file() else ""
+    if scheme in _ARGUMENTS:
+        return f"{name!r}: did you mean {scheme}:{name}?"
+    forms = (
+        f"{each}:{_ARGUMENTS[each]}" if each in _ARGUMENTS else each for each in DATASETS.names()
+    )
+    return suggest(name, forms)
+
+
+def _images(
+    images: np.ndarray | Rows, size: tuple[int, int] | None, channels: int | None, name: str
+) -> np.ndarray | Rows:
+    """Checked images in the size and channels wanted; those of files have them by now."""
+    images = check_images(images, name)
+    _, *own, depth = images.shape
+    if isinstance(images, Rows) or (size in (None, tuple(own)) and channels in (None, depth)):
+        return images
+    if depth not in (1, 3):
+        raise InputError(f"data set {name}: size and channels need 1 or 3 channels; it has {depth}")
+    from PIL import Image
+
+    from xnas_tf.data.images import fitted
+
+    plain = images[..., 0] if depth == 1 else images
+    return np.stack([fitted(Image.fromarray(each), size, channels or depth) for each in plain])
+
+
+def _published_test(images, labels, names, shape, name: str) -> Part:
     if images.shape[1:] != shape[1:]:
         raise InputError(
             f"data set {name}: test images are {images.shape[1:]}, the others {shape[1:]}"
         )
-    return Part(images, check_labels(source.test[1], len(images), names, f"{name} (test)"))
+    return Part(images, check_labels(labels, len(images), names, f"{name} (test)"))
 
 
-def _split(part: Part, share: float, seed: int, name: str, what: str) -> tuple[Part, Part]:
-    """Splits off ``share`` of the images, the same share of every class."""
-    from sklearn.model_selection import train_test_split
-
-    try:
-        kept, taken = train_test_split(
-            np.arange(len(part)), test_size=share, random_state=seed, stratify=part.labels
-        )
-    except ValueError as error:
-        raise InputError(
-            f"data set {name}: {len(part)} images are too few to split off a {what} part of "
-            f"{share:.0%} with every class in it: {error}"
-        ) from error
-    return part.take(np.sort(kept)), part.take(np.sort(taken))
+def _findings(source: Source, images, labels: np.ndarray, rows: dict[str, np.ndarray]):
+    """Those of the source, and twins in several parts or classes."""
+    if not isinstance(images, Rows):
+        return source.findings
+    part = np.zeros(len(labels), np.int32)
+    for number, each in enumerate(rows.values()):
+        part[each] = number
+    owners = np.stack([part, labels], axis=1)
+    return replace(source.findings, identical=identical(images.digests, owners, source.names))

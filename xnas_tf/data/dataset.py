@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from xnas_tf.data.findings import Findings
+from xnas_tf.data.rows import Rows, selected
 from xnas_tf.errors import InputError
+
+_CHUNK = 2**24
+"""Bytes of images that are hashed at a time."""
+_IMBALANCED = 2
+"""How many times the smallest class the largest may be before it is noted."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Images (N, height, width, channels) as uint8 with labels (N,) as int32."""
+    """Images (N, height, width, channels) as uint8 with labels (N,) as int32.
 
-    images: np.ndarray
+    Images of image files stay on the disk and are read where they are indexed: no more than a
+    batch at a time.
+    """
+
+    images: np.ndarray | Rows
     labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: np.ndarray | slice) -> Part:
-        """The images at ``indices``, in their order."""
+        """The images at ``indices``, in their order, in memory."""
         return Part(self.images[indices], self.labels[indices])
+
+    def select(self, indices: np.ndarray | slice) -> Part:
+        """The images at ``indices``, in their order; those on the disk stay there."""
+        return Part(selected(self.images, indices), self.labels[indices])
 
 
 def sample_images(part: Part, count: int) -> Part:
@@ -38,7 +54,8 @@ class Dataset:
     """A data set split into the parts for training, search (validation) and final figures.
 
     ``mirrored`` says whether an image and its mirror image mean the same class: true for
-    photographs, false for digits and letters. Horizontal flips follow it.
+    photographs, false for digits and letters. Horizontal flips follow it. ``findings`` are those
+    of image files; ``how_split`` says what decided on the parts.
     """
 
     name: str
@@ -47,6 +64,40 @@ class Dataset:
     validation: Part
     test: Part
     mirrored: bool = False
+    findings: Findings = field(default_factory=Findings)
+    how_split: str = "by class"
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The parts by their names."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def counts(self) -> dict[str, np.ndarray]:
+        """Images of each class, (classes,), by part."""
+        return {
+            name: np.bincount(part.labels, minlength=self.classes)
+            for name, part in self.parts.items()
+        }
+
+    @property
+    def imbalance(self) -> float:
+        """How many times as many images the largest class has as the smallest."""
+        totals = sum(self.counts.values())
+        return float(totals.max() / max(1, totals.min()))
+
+    @property
+    def notes(self) -> list[str]:
+        """What its owner should know before anything is trained on it."""
+        totals = sum(self.counts.values())
+        most, least = (int(place) for place in (totals.argmax(), totals.argmin()))
+        notes = list(self.findings.notes)
+        if self.imbalance >= _IMBALANCED:
+            notes.append(
+                f"classes are imbalanced: {totals[most]:,} images of {self.class_names[most]}, "
+                f"{totals[least]:,} of {self.class_names[least]} ({self.imbalance:.1f} to 1)"
+            )
+        return notes
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -62,22 +113,32 @@ class Dataset:
     def digest(self) -> str:
         """Tells data sets apart: a hash of all images and labels."""
         found = hashlib.blake2b(digest_size=16)
-        for part in (self.train, self.validation, self.test):
+        for part in self.parts.values():
             found.update(repr(part.images.shape).encode())
             found.update(np.ascontiguousarray(part.labels))
-            found.update(np.ascontiguousarray(part.images))
+            for content in _content(part.images):
+                found.update(content)
         return found.hexdigest()
 
     @property
     def facts(self) -> dict[str, object]:
         """What a model card says of the data, as JSON can hold it."""
-        parts = {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
         return {
             "digest": self.digest,
             "class_names": list(self.class_names),
             "image_shape": list(self.image_shape),
-            "images": parts,
+            "images": {name: len(part) for name, part in self.parts.items()},
         }
+
+
+def _content(images: np.ndarray | Rows) -> Iterator[np.ndarray]:
+    """What tells images apart, piece by piece."""
+    if isinstance(images, Rows):
+        yield images.digests
+        return
+    count = max(1, _CHUNK // max(1, images[:1].nbytes))
+    for begin in range(0, len(images), count):
+        yield np.ascontiguousarray(images[begin : begin + count])
 
 
 @dataclass(frozen=True)
@@ -90,21 +151,31 @@ class Source:
         class_names: One name a class; the numbers themselves where None.
         test: Images and labels of the published test part, kept as it is.
         mirrored: See ``Dataset``.
+        groups: What each image belongs with, (N,) texts: a group is never split.
+        parts: The part each image is in, (N,): ``train``, ``validation``, ``test`` or nothing.
+        names: What each image is called, (N,).
+        findings: Of image files.
     """
 
-    images: np.ndarray
+    images: np.ndarray | Rows
     labels: np.ndarray
     class_names: tuple[str, ...] | None = None
     test: tuple[np.ndarray, np.ndarray] | None = None
     mirrored: bool = False
+    groups: np.ndarray | None = None
+    parts: np.ndarray | None = None
+    names: Sequence[str] = ()
+    findings: Findings = field(default_factory=Findings)
 
 
-def check_images(images: np.ndarray, name: str) -> np.ndarray:
+def check_images(images: np.ndarray | Rows, name: str) -> np.ndarray | Rows:
     """Returns images as uint8 of shape (N, height, width, channels).
 
     Raises:
         InputError: If they have another rank, are empty or have values outside 0-255.
     """
+    if isinstance(images, Rows):
+        return images
     images = np.asarray(images)
     if images.ndim == 3:
         images = images[..., np.newaxis]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +73,16 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"data set npz:{path}: not a readable npz file: {error}") from error
 
 
+CIFAR100 = tuple(
+    """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab
+    crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard
+    lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom
+    oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+    possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake
+    spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor
+    train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()
+)
 KERAS = {
     "mnist": (DIGITS, False),
     "fashion_mnist": (
@@ -79,23 +94,47 @@ KERAS = {
         ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         True,
     ),
-    "cifar100": (None, True),
+    "cifar100": (CIFAR100, True),
 }
 """Name in ``keras.datasets`` -> class names, and whether mirror images are alike."""
+_PATIENCE = 30
+"""Seconds without an answer after which a download is given up."""
 
 
 def keras_dataset(argument: str) -> Source:
-    """A data set of ``keras.datasets`` with its published test part (downloaded by Keras)."""
+    """A data set of ``keras.datasets`` with its published test part, from Keras' cache or
+    downloaded into it by Keras.
+
+    A file ``NAME.npz`` in that cache, as Keras itself has of MNIST, is taken as it is: Keras
+    would download one whose hash it doesn't know again, and lose it where there is no network.
+    """
     if argument not in KERAS:
         raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")
+    names, mirrored = KERAS[argument]
+    cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+    file = cache / f"{argument}.npz"
+    if file.is_file():
+        return replace(npz(str(file)), class_names=names, mirrored=mirrored)
     import keras
 
-    names, mirrored = KERAS[argument]
     try:
-        train, test = getattr(keras.datasets, argument).load_data()
+        with _impatient():
+            train, test = getattr(keras.datasets, argument).load_data()
     except Exception as error:  # urllib and Keras raise many kinds
         raise InputError(
-            f"data set keras:{argument} could not be loaded: {error}. Without a network, put "
-            "the file into ~/.keras/datasets, or use npz:PATH"
+            f"data set keras:{argument} is not in {cache}, and could not be downloaded: {error}. "
+            f"Run this once where there is a network and copy that folder, or put x_train, "
+            f"y_train, x_test and y_test into {file}"
         ) from error
     return Source(*train, names, test, mirrored)
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Inside, a network that doesn't answer is no network."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -58,7 +58,7 @@ class Evaluator:
             check_devices()
         order = np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))
         mine = order[shard(len(order), communicator.rank, communicator.size)]
-        self._validation = dataset.validation.take(mine)
+        self._validation = dataset.validation.select(mine)
         # What is imported by now stays: collections need not walk through it each time.
         gc.collect()
         gc.freeze()

@@ -8,10 +8,13 @@ import tensorflow as tf
 
 from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.data.preprocessing import to_model_input
+from xnas_tf.data.rows import Rows
 from xnas_tf.heartbeat import beat
 
 BATCH = 250
-"""Images at a time."""
+"""Images at a time, at most."""
+BATCH_BYTES = 2**24
+"""Bytes of images at a time, at most: 250 of 149x149 pixels in colour."""
 
 
 class Predictor:
@@ -27,14 +30,15 @@ class Predictor:
 
         self._probabilities = probabilities
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
         """Probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
-        size = min(BATCH, max(1, len(images)))
-        padded = np.pad(images, [(0, -len(images) % size)] + [(0, 0)] * 3)
-        starts = range(0, max(len(padded), 1), size)
+        most = min(BATCH, max(1, BATCH_BYTES // int(np.prod(images.shape[1:]))))
+        size = min(most, max(1, len(images)))
         parts = []
-        for i in starts:
-            parts.append(self._probabilities(tf.constant(padded[i : i + size])).numpy())
+        for begin in range(0, max(len(images), 1), size):
+            batch = images[begin : begin + size]  # of what may be larger than memory
+            padded = np.pad(batch, [(0, size - len(batch))] + [(0, 0)] * 3)
+            parts.append(self._probabilities(tf.constant(padded)).numpy())
             beat()
         return np.concatenate(parts)[: len(images)]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from xnas_tf.data import load_dataset
 from xnas_tf.data.dataset import Part, sample_images
+from xnas_tf.data.images import Unreadable, read_image
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import describe
 from xnas_tf.run.directory import RECORD, Run
@@ -81,7 +82,8 @@ def dataset_images(dataset: dict, count: int) -> tuple[Part, tuple[str, ...]]:
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
-    """Image files as uint8 (N, H, W, C), in the size and the channels that a model takes.
+    """Image files as uint8 (N, H, W, C), in the size and the channels that a model takes, made
+    so as those of a data set are.
 
     Raises:
         InputError: If one cannot be read, or the model doesn't say its size.
@@ -90,15 +92,13 @@ def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
     if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (1, 3)):
         raise InputError(f"the model's input is {shape}; image files need (height, width, 1 or 3)")
     _, height, width, channels = shape
-    mode = "grayscale" if channels == 1 else "rgb"
     sizes = (height, width) if height and width else None
     images = []
     for file in files:
         try:
-            image = keras.utils.load_img(file, color_mode=mode, target_size=sizes)
-        except Exception as error:  # Pillow raises many kinds
-            raise InputError(f"image {file} cannot be read: {describe(error)}") from error
-        images.append(keras.utils.img_to_array(image, dtype="uint8"))
+            images.append(read_image(file, sizes, channels))
+        except Unreadable as error:
+            raise InputError(f"image {file} cannot be read: {error}") from error
     if len({image.shape for image in images}) > 1:
         raise InputError("the images differ in size, and the model doesn't say which it takes")
     return np.stack(images)

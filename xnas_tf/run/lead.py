@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xnas_tf.config import Config
+from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.distributed.address import queue_host
 from xnas_tf.distributed.queue import QueueServer
+from xnas_tf.errors import InputError
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.conductor import Conductor
 from xnas_tf.run.directory import held_directory, remove_drafts
@@ -57,7 +58,8 @@ class Lead:
         """Opens the run directory and holds it.
 
         Raises:
-            InputError: If it is no place for this run, or ``search.reuse`` is wrong.
+            InputError: If it is no place for this run, its data has changed, or ``search.reuse``
+                is wrong.
             HeldError: If another search holds it.
         """
         path, config = self._path, self._config
@@ -68,13 +70,27 @@ class Lead:
         ):
             remove_drafts(path)
             self._board = TensorBoard(path / "tensorboard", config, self._space.variables)
-            self._record.set_fact("dataset", self._dataset.facts)
+            self._check_data()
+            for note in self._dataset.notes:
+                self._progress.note(f"data set {self._dataset.name}: {note}")
             observers = Spectators(self._progress, self._board)
             algorithm = self._algorithm()
             self.conductor = Conductor(
                 path, config, self._record, algorithm, observers, networks=networks
             )
             yield self
+
+    def _check_data(self) -> None:
+        """Records what the data is; a run goes on with the data that it was begun with."""
+        facts = self._dataset.facts
+        lines = differences(self._record.fact("dataset") or facts, facts, "when it began, now")
+        if lines:
+            listed = "\n  ".join(lines)
+            raise InputError(
+                f"the data of {self._path} has changed; --fresh moves the run aside and starts "
+                f"anew:\n  {listed}"
+            )
+        self._record.set_fact("dataset", facts)
 
     @contextmanager
     def serving(self, watch: Watch) -> Iterator[dict[str, Any]]:

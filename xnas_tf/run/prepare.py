@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import sys
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
 
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.data.cache import host_lock
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.run.versions import versions
@@ -94,30 +92,15 @@ def _load_in_turn(config: Config, world: Communicator) -> Dataset:
 
 
 def _load(config: Config) -> Dataset:
-    return load_dataset(**config.dataset.model_dump())
+    return load_dataset(
+        **config.dataset.model_dump(), tell=lambda text: print(text, file=sys.stderr)
+    )
 
 
 def _load_first(config: Config) -> Dataset:
     """Downloads and prepares what the other ranks of this host then find."""
-    with _host_lock("datasets"):
+    with host_lock("datasets"):
         return _load(config)
-
-
-@contextmanager
-def _host_lock(name: str) -> Iterator[None]:
-    """One process of this host at a time, whatever job it belongs to."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "xnas-tf"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:  # no home to write to: nor can anything be downloaded into it
-        yield
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _space(config: Config, dataset: Dataset) -> SearchSpace:

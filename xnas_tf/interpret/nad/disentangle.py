@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from xnas_tf.data import Dataset, Part, load_dataset
+from xnas_tf.data.rows import selected
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.explaining.subjects import class_number
@@ -145,7 +146,11 @@ def disentangle(
     tell("the network without masks")
     plain = [_probabilities(network, part, ranks) for part in parts]
     train, validation = (
-        Images(part.images[ranks.rank :: ranks.size], part.labels, part.labels == each.argmax(1))
+        Images(
+            selected(part.images, slice(ranks.rank, None, ranks.size)),
+            part.labels,
+            part.labels == each.argmax(1),
+        )
         for part, each in zip(parts[:2], plain, strict=False)
     )
     able, left_out = _learnable(wanted, train, data.class_names)
@@ -175,7 +180,7 @@ def _measured(
         for masks in (paths.soft, paths.hard)
     )
     tell("collages and misclassified images")
-    correct = test.take(np.flatnonzero(predicted == test.labels))
+    correct = test.select(np.flatnonzero(predicted == test.labels))
     return Disentanglement(
         paths,
         figures.answers(np.tile(predicted, (len(classes), 1)), test.labels, classes),
@@ -219,7 +224,7 @@ def _at_most(part: Part, count: int | None) -> Part:
     if count < 1:
         raise InputError(f"--images {count}: allowed: 1 or more")
     chosen = [np.flatnonzero(part.labels == c)[:count] for c in np.unique(part.labels)]
-    return part.take(np.sort(np.concatenate(chosen)))
+    return part.select(np.sort(np.concatenate(chosen)))
 
 
 def _probabilities(network: MaskedNetwork, part: Part, ranks: Communicator) -> np.ndarray:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from xnas_tf.data import Part
+from xnas_tf.data.rows import Rows, selected
 from xnas_tf.distributed import Communicator
 from xnas_tf.interpret.nad import metrics
 from xnas_tf.interpret.nad.collages import Collages, make_collages
@@ -143,7 +144,7 @@ def _shares(counted: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 def predict(
     network: MaskedNetwork,
-    images: np.ndarray,
+    images: np.ndarray | Rows,
     ranks: Communicator,
     unit: int = 0,
     masks: Masks | None = None,
@@ -151,7 +152,7 @@ def predict(
     """Class probabilities (N, classes) with a unit's masks, if any; each rank computes a share."""
     mine = slice(ranks.rank, None, ranks.size)
     found = np.zeros((len(images), network.classes), np.float32)
-    found[mine] = network.predict(images[mine], np.full(len(images[mine]), unit), masks)
+    found[mine] = network.predict(selected(images, mine), np.full(len(found[mine]), unit), masks)
     (found,) = ranks.sum(found)
     return found
 
