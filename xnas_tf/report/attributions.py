@@ -39,7 +39,7 @@ def attribution_figure(explained: Explanation, title: str = "", images: Sequence
     axes = figure.subplots(rows, count, squeeze=False)
     figure.suptitle(title, fontsize=10)
     for column, number in zip(axes.T, drawn, strict=True):
-        image = _drawable(explained.images[number])
+        image = drawable(explained.images[number])
         heading, colour = _heading(explained, number)
         column[0].imshow(image, cmap="gray", vmin=0, vmax=255)
         column[0].set_title(heading, fontsize=8, color=colour)
@@ -52,19 +52,22 @@ def attribution_figure(explained: Explanation, title: str = "", images: Sequence
     return figure
 
 
-def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
-    """One map over its image in grey, enlarged to at least 224 pixels.
+def overlay(
+    image: np.ndarray, values: np.ndarray, signed: bool, side: int = SIDE
+) -> PIL.Image.Image:
+    """One map over its image in grey.
 
     Args:
         image: (H, W, C).
         values: The map, (H, W).
         signed: Whether it has a sign; see ``attribution_figure`` for the colours. A signed
             map covers its image the more, the stronger it is.
+        side: Pixels of the longer side, at least: smaller ones are enlarged, by whole numbers.
     """
     import PIL.Image
     from matplotlib import colormaps
 
-    grey = _drawable(image).astype(float)
+    grey = drawable(image).astype(float)
     grey = grey.mean(axis=-1) if grey.ndim == 3 else grey
     top = float(np.abs(values).max()) or 1.0
     share = values / top
@@ -72,7 +75,7 @@ def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Im
     cover = 0.25 + 0.75 * np.abs(share)[..., None] if signed else 0.65
     mixed = cover * colours[..., :3] * 255 + (1 - cover) * grey[..., None]
     picture = PIL.Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
-    factor = -(-SIDE // max(values.shape))
+    factor = max(1, -(-side // max(values.shape)))
     return picture.resize([factor * n for n in picture.size], PIL.Image.Resampling.NEAREST)
 
 
@@ -86,7 +89,7 @@ def _heading(explained: Explanation, number: int) -> tuple[str, str]:
     return (true, "black") if true == predicted else (f"{true}, taken for {predicted}", "#a00")
 
 
-def _drawable(image: np.ndarray) -> np.ndarray:
+def drawable(image: np.ndarray) -> np.ndarray:
     """Values from 0 to 255, in colours or grey; other numbers of channels show their first."""
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())

@@ -1,0 +1,305 @@
+// The sections about the search.
+const axes = [...data.objectives.map((objective, at) =>
+  ({ title: `${objective.name} ${arrow(objective)}`, values: all.objectives[at] })),
+  { title: "candidate", values: all.id, whole: true }];
+const only = (axis, places) => ({ ...axis, values: places.map((place) => axis.values[place]) });
+const frontPlaces = data.front.map((id) => placeOf.get(id));
+const dominated = shownPlaces.filter((place) => !onFront.has(all.id[place]));
+
+function frontSection() {
+  const rest = all.id.length - shownPlaces.length;
+  const other = rest ? `${plural(rest, "candidate")} without a result of ${data.epochs} epochs not drawn. `
+    : "";
+  const made = section("front", "Pareto front", `${plural(data.front.length, "Pareto-optimal candidate")} `
+    + `in colour, ${dominated.length.toLocaleString("en")} dominated in grey. ${other}`
+    + "Hover, or focus the picture and use the arrow keys; a click or Enter marks a candidate in "
+    + "every section.");
+  if (data.suggested) {
+    made.append(el("p", {}, "Suggested: candidate ", idButton(data.suggested.id),
+      `, ${data.suggested.why}.`));
+  }
+  const shown = { x: 0, y: Math.min(1, axes.length - 1) };
+  const titles = axes.map((axis) => axis.title);
+  const change = (which) => (at) => { shown[which] = at; plot.draw(); };
+  made.append(el("div", { class: "controls" }, picker("across", titles, shown.x, change("x")),
+    picker("up", titles, shown.y, change("y"))));
+  const plot = new Plot(made, "Pareto front", 420, () => ({
+    x: only(axes[shown.x], shownPlaces), y: only(axes[shown.y], shownPlaces),
+    draw: (drawn) => drawFront(drawn, axes[shown.x].values, axes[shown.y].values) }));
+  plot.box.addEventListener("pointermove", (event) => hover(plot, event));
+  plot.box.addEventListener("pointerleave", hideCard);
+  plot.box.addEventListener("click", (event) => {
+    const near = nearest(plot, event);
+    if (near !== null) choose(all.id[near]);
+  });
+  made.append(el("p", { class: "key" }, el("span", { class: "front" }), "Pareto-optimal ",
+    el("span", { class: "dominated" }), "dominated ", el("span", { class: "chosen" }), "marked"));
+}
+function drawFront(plot, xs, ys) {
+  plot.at = new Map(shownPlaces.map((place) => [place, [plot.x(xs[place]), plot.y(ys[place])]]));
+  plot.context.globalAlpha = dominated.length > 2000 ? 0.4 : 0.8;
+  const grey = colour("--grey");
+  for (const place of dominated) plot.dot(...plot.at.get(place), 3, grey);
+  plot.context.globalAlpha = 1;
+  const along = [...frontPlaces].sort((a, b) => xs[a] - xs[b]);
+  if (data.objectives.length === 2 && xs !== all.id && ys !== all.id) {
+    plot.path(along.map((place) => plot.at.get(place)), colour("--blue"));
+  }
+  const chosen = placeOf.get(chosenId);
+  if (plot.at.has(chosen)) {
+    plot.context.lineWidth = 2;
+    plot.dot(...plot.at.get(chosen), 10, colour("--orange"), true);
+  }
+  const first = along.includes(chosen) ? chosen : along[0];
+  const points = along.map((place) => frontPoint(plot, place, place === first));
+  points.forEach((point, at) => point.addEventListener("keydown", (event) => {
+    const to = points[at + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] || NaN)];
+    if (to) { point.setAttribute("tabindex", -1); to.setAttribute("tabindex", 0); to.focus(); }
+  }));
+  plot.svg.append(...points);
+}
+function frontPoint(plot, place, reachable) {
+  const [cx, cy] = plot.at.get(place);
+  const enter = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    choose(all.id[place]);
+    plot.svg.querySelector(`[data-id="${all.id[place]}"]`).focus();
+  };
+  return svg("circle", { cx, cy, r: 5, class: "front", tabindex: reachable ? 0 : -1, role: "button",
+    "aria-label": describe(place).text, "data-id": all.id[place], onkeydown: enter, onblur: hideCard,
+    onfocus: (event) => {
+      const box = event.target.getBoundingClientRect();
+      showCard(place, box.right, box.bottom);
+    } });
+}
+function nearest(plot, event) {
+  const box = plot.box.getBoundingClientRect();
+  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+  let best = null, least = 14;
+  for (const [place, [px, py]] of plot.at || []) {
+    const far = Math.hypot(px - x, py - y) + (onFront.has(all.id[place]) ? 0 : 3);
+    if (far < least) [best, least] = [place, far];
+  }
+  return best;
+}
+function hover(plot, event) {
+  const place = nearest(plot, event);
+  plot.box.classList.toggle("pointing", place !== null);
+  if (place === null) hideCard(); else showCard(place, event.clientX, event.clientY);
+}
+
+function progressSection() {
+  const known = data.progress;
+  const made = section("progress", "Progress",
+    "The hypervolume of the front and the best value on it of each objective.");
+  if (!known.trainings.length) return;
+  let by = 0;
+  const ways = [["trainings", known.trainings], ["hours since the first candidate began", known.hours]];
+  const plots = el("div", { class: "grid-of" });
+  made.append(el("div", { class: "controls" }, picker("over", ways.map(([name]) => name), by, (at) => {
+    by = at;
+    drawn.forEach((plot) => plot.draw());
+  })), plots);
+  const lines = [["hypervolume ↑", known.hypervolume], ...data.objectives.map((objective, at) =>
+    [`best ${objective.name} ${arrow(objective)}`, known.best[at]])];
+  const drawn = lines.map(([title, values]) => new Plot(
+    el("figure", {}, el("figcaption", {}, `${title}: ${number(values.at(-1))}`)), title, 220, () => ({
+      x: { title: ways[by][0], values: ways[by][1] }, y: { title, values },
+      draw: (plot) => plot.path(steps(values.map((value, at) =>
+        [plot.x(ways[by][1][at]), plot.y(value)])), colour("--blue"), 2) })));
+  plots.append(...drawn.map((plot) => plot.box.parentElement));
+}
+
+function tableSection() {
+  const columns = [["id", (place) => all.id[place]],
+    ...data.objectives.map((objective, at) =>
+      [`${objective.name} ${arrow(objective)}`, (place) => all.objectives[at][place]]),
+    ["test accuracy", (place) => all.test[place]], ["generation", (place) => all.generation[place]],
+    ["parents", (place) => all.parents[place].join(", ")],
+    ["architecture", (place) => all.genotype[place]]];
+  const body = el("tbody");
+  const cell = (at, value) => (at === 0 ? idButton(value) : columns[at][0] === "test accuracy"
+    ? percent(value) : typeof value === "number" ? number(value) : value);
+  const fillBody = (places) => body.replaceChildren(...places.map((place) => el("tr",
+    { "data-id": all.id[place] },
+    columns.map(([, value], at) => el("td", {}, cell(at, value(place)))))));
+  const heads = columns.map(([name, value]) => el("th", { scope: "col" },
+    el("button", { type: "button", onclick: (event) => {
+      const head = event.currentTarget.parentElement;
+      const rises = head.getAttribute("aria-sort") !== "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", rises ? "ascending" : "descending");
+      const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : (a ?? -1) - (b ?? -1));
+      fillBody([...frontPlaces].sort((a, b) => (rises ? 1 : -1) * compare(value(a), value(b))));
+      mark();
+    } }, name)));
+  const mark = () => body.querySelectorAll("tr").forEach((row) =>
+    row.classList.toggle("marked", +row.dataset.id === chosenId));
+  listeners.push(mark);
+  section("table", "Pareto-optimal candidates", "Each heading sorts by its column.",
+    scroller("Pareto-optimal candidates", el("table", {}, el("thead", {}, el("tr", {}, heads)), body)));
+  fillBody(frontPlaces);
+  mark();
+}
+
+// One line a candidate through its hyperparameters and objectives; what is better is higher.
+const LINES = 2000, UPRIGHTS = 16;
+function parallelSection() {
+  const uprights = [...data.hyperparameters.filter((each) => each.values.length > 1)
+    .slice(0, UPRIGHTS).map((each) => ({ title: each.name, labels: each.values,
+      values: each.places.map((place) => (place < 0 ? null : place)) })),
+    ...data.objectives.map((objective, at) => ({ title: `${objective.name} ${arrow(objective)}`,
+      values: all.objectives[at], falls: objective.direction === "minimize" }))];
+  const few = dominated.filter((_, at) => at % Math.ceil(dominated.length / LINES) === 0);
+  const made = section("parallel", "Parallel coordinates", "A line is a candidate: through its "
+    + "hyperparameters, then its objectives, of which the better end is up."
+    + (few.length < dominated.length ? ` Of the dominated only ${few.length} are drawn.` : ""));
+  const inner = el("div", {});
+  inner.style.minWidth = `${uprights.length * 92}px`;
+  made.append(scroller("Parallel coordinates", inner));
+  const plot = new Plot(inner, "Parallel coordinates", 320, () => ({ x: { title: "", values: [] },
+    y: { title: "", values: [] }, draw: (drawn) => drawParallel(drawn, uprights, few) }));
+  plot.axes = () => [];
+}
+function drawParallel(plot, uprights, few) {
+  const { right } = plot.area, [top, bottom] = [40, 300];
+  const across = (at) => 50 + (at * (right - 86)) / Math.max(1, uprights.length - 1);
+  const scales = uprights.map((upright) => {
+    const known = shownPlaces.map((place) => upright.values[place]);
+    return upright.falls ? scale(known, top, bottom) : scale(known, bottom, top, Boolean(upright.labels));
+  });
+  const line = (place) => uprights.map((upright, at) => [upright.values[place], at])
+    .filter(([value]) => value !== null).map(([value, at]) => [across(at), scales[at](value)]);
+  plot.context.globalAlpha = few.length > 300 ? 0.12 : 0.5;
+  const [grey, blue] = ["--grey", "--blue"].map(colour);
+  few.forEach((place) => plot.path(line(place), grey));
+  plot.context.globalAlpha = frontPlaces.length > 60 ? 0.4 : 0.9;
+  frontPlaces.forEach((place) => plot.path(line(place), blue, 1.5));
+  plot.context.globalAlpha = 1;
+  if (placeOf.has(chosenId)) plot.path(line(placeOf.get(chosenId)), colour("--orange"), 3);
+  uprights.forEach((upright, at) => {
+    const x = across(at), labels = upright.labels;
+    const shown = labels && labels.length <= 8 ? labels.map((_, place) => place) : labels
+      ? [0, labels.length - 1] : scales[at].ticks;
+    plot.svg.append(svg("line", { x1: x, x2: x, y1: top, y2: bottom, class: "upright" }),
+      svg("text", { x, y: at % 2 ? 30 : 16, class: "axis" }, upright.title),
+      ...shown.map((value) => svg("text", { x: x + 4, y: scales[at](value) + 4, class: "tick halo" },
+        labels ? String(labels[value]).replace("nor_", "") : tickText(value))));
+  });
+}
+
+function ancestors(ids) {
+  const found = new Set(ids), open = [...ids];
+  while (open.length) {
+    for (const parent of all.parents[placeOf.get(open.pop())]) {
+      if (!found.has(parent) && placeOf.has(parent)) { found.add(parent); open.push(parent); }
+    }
+  }
+  return found;
+}
+function lineageSection() {
+  const made = section("lineage", "Lineage", "All ancestors of the front: a line leads from each "
+    + "parent to its child. Those of the marked candidate are in the colour of its ring.");
+  const places = [...ancestors(data.front)].map((id) => placeOf.get(id)).filter((place) =>
+    all.state[place] === "done");
+  let up = 0;
+  const text = el("p", {});
+  made.append(el("div", { class: "controls" }, picker("up", axes.slice(0, -1).map((a) => a.title), up,
+    (at) => { up = at; plot.draw(); })));
+  const plot = new Plot(made, "Lineage of the front", 320, () => ({
+    x: only(axes.at(-1), places), y: only(axes[up], places),
+    draw: (drawn) => {
+      const mine = ancestors(placeOf.has(chosenId) ? [chosenId] : []);
+      drawLineage(drawn, axes[up].values, places, mine);
+      text.textContent = mine.size > 1 ? `Candidate ${chosenId} descends from `
+        + `${[...mine].filter((id) => id !== chosenId).sort((a, b) => a - b).join(", ")}.`
+        : `Candidate ${chosenId} has no parents: it was drawn at random.`;
+    } }));
+  if (data.front.length) made.append(text);
+}
+function drawLineage(plot, ys, places, mine) {
+  const at = (place) => [plot.x(all.id[place]), plot.y(ys[place])];
+  const [blue, grey, orange] = ["--blue", "--grey", "--orange"].map(colour);
+  const known = new Set(places);
+  for (const bright of [false, true]) {
+    for (const place of places.filter((each) => mine.has(all.id[each]) === bright)) {
+      plot.context.globalAlpha = bright ? 1 : Math.max(0.15, Math.min(0.8, 150 / places.length));
+      for (const parent of all.parents[place].map((id) => placeOf.get(id))) {
+        if (known.has(parent)) {
+          plot.path([at(parent), at(place)], bright ? orange : grey, bright ? 2 : 1);
+        }
+      }
+      plot.context.globalAlpha = 1;
+      plot.dot(...at(place), onFront.has(all.id[place]) ? 5 : 3,
+        onFront.has(all.id[place]) ? blue : bright ? orange : grey);
+    }
+  }
+}
+
+function influenceSection() {
+  const known = data.influence;
+  const made = section("influence", "What matters for each objective", known.why_not
+    ? `Nothing can be said: ${known.why_not}.`
+    : `Random forests learned each objective from ${plural(known.candidates, "candidate")}. Importance: how `
+    + "much of its variance is no longer foreseen when a hyperparameter is shuffled. Below it, what "
+    + "is foreseen when all candidates get one value. Intervals: 90% over bootstrap samples; those "
+    + "that overlap tell nothing apart.");
+  made.append(...known.objectives.map((each, at) => {
+    const [, foreseen] = each.foreseen;
+    const top = Math.max(...each.hyperparameters.map((one) => one.importance[2]), 0.01);
+    const ends = each.hyperparameters.flatMap((one) => one.values.flatMap(({ mean }) => mean));
+    const [low, high] = [Math.min(...ends), Math.max(...ends)];
+    const ordered = [...each.hyperparameters].sort((a, b) => b.importance[1] - a.importance[1]);
+    return el("details", { open: at === 0 }, el("summary", {}, el("h3", {}, each.name)),
+      el("p", {}, `${percent(Math.max(0, foreseen))} of the variance is foreseen on candidates not learned `
+        + `from (${each.foreseen.filter((_, i) => i !== 1).map(percent).join(" to ")})`
+        + (each.foreseen[0] <= 0 ? ": too little to trust what follows." : ".")),
+      el("div", { class: "grid-of narrow" }, ordered.map((one) => scroller(one.name,
+        table(["", "", "mean", "90%"], [
+          [el("th", { scope: "row" }, "importance"), whisker(one.importance, Math.min(0, one.importance[0]), top),
+            ...intervalText(one.importance)],
+          ...one.values.map(({ value, mean }) => [el("th", { scope: "row" }, String(value)),
+            whisker(mean, low, high), ...intervalText(mean)]),
+        ], one.name)))));
+  }));
+}
+const intervalText = ([low, mean, high]) => [number(mean), `${number(low)} to ${number(high)}`];
+
+function groupsSection() {
+  const { busy, bars } = data.groups;
+  const made = section("groups", "Utilisation", "What each group of ranks did when, and the share of its "
+    + "time in which it was not waiting for a candidate.", busy.length ? table(["group", "busy"],
+    busy.map(({ group, share }) => [group, percent(share)]), "utilisation of groups") : null);
+  if (!bars.length) return;
+  const [scaleBy, unit] = Math.max(...bars.map((bar) => bar[3] + bar[4])) > 2 ? [1, "hours"] : [60, "minutes"];
+  const colours = { done: "--blue", failed: "--red", infeasible: "--grey", duplicate: "--green", waiting: "--yellow" };
+  const groups = new Set(bars.map((bar) => bar[1]));
+  const thick = Math.min(24, 260 / groups.size);
+  new Plot(made, "What each group did when", Math.min(360, 90 + 30 * groups.size), () => ({
+    x: { title: `${unit} since the first candidate began`,
+      values: bars.flatMap((bar) => [0, scaleBy * (bar[3] + bar[4])]) },
+    y: { title: "group", whole: true, values: [...groups, Math.min(...groups) - 0.5, Math.max(...groups) + 0.5] },
+    draw: (plot) => {
+      const shades = Object.fromEntries(Object.entries(colours).map(([state, name]) => [state, colour(name)]));
+      const box = (group, from, long, high, state) => {
+        const [x, end] = [plot.x(scaleBy * from), plot.x(scaleBy * (from + long))];
+        plot.context.fillStyle = shades[state];
+        plot.context.fillRect(x, plot.y(group) - high / 2, Math.max(0.5, end - x - 0.5), high);
+      };
+      for (const [, group, state, begin, length, wait] of bars) {
+        box(group, begin, length, thick, state);
+        box(group, begin - wait, wait, thick / 2, "waiting");
+      }
+    } }));
+  made.append(el("p", { class: "key" }, Object.keys(colours).map((state) =>
+    [el("span", { class: state }), `${state} `])));
+}
+
+function lostSection() {
+  section("lost", "Failures", data.lost.length ? "Candidates without a result, and why. Reasons that differ only "
+    + "in numbers are counted together." : "Every candidate that ended has a result.",
+  data.lost.length ? scroller("Failures", table(["state", "how many", "reason", "candidates"],
+    data.lost.map(({ state, reason, ids }) => [state, number(ids.length), reason,
+      ids.slice(0, 20).join(", ") + (ids.length > 20 ? ", …" : "")]), "candidates without a result")) : null);
+}
