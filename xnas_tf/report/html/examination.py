@@ -20,7 +20,7 @@ from xnas_tf.explaining import explain
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.class_distance import pair_distances
 from xnas_tf.objectives.introspectability import ACTIVATIONS, ClassMeans, Introspectability
-from xnas_tf.report.attributions import drawable, overlay
+from xnas_tf.report.attributions import drawable, map_picture
 from xnas_tf.report.html.interpretations import png_uri
 from xnas_tf.report.html.models import answers_data
 from xnas_tf.run.directory import Run
@@ -91,7 +91,7 @@ class Examiner:
             "probability": [round(float(p.max()), 4) for p in found.probabilities],
             "maps": {
                 method.title: [
-                    _picture(overlay(image, values, method.signed, side=0))
+                    _picture(map_picture(image, values, method.signed))
                     for image, values in zip(shown.images, maps, strict=True)
                 ]
                 for method, maps in found.maps.items()
@@ -123,7 +123,7 @@ def _drawn(means: ClassMeans, part: Part, groups: np.ndarray) -> dict[str, Any]:
         for label in present:
             mean = part.images[groups == label].mean(axis=0)
             values = (means.sums[0][label] / means.counts[label]).reshape(mean.shape[:2])
-            maps.append(_picture(overlay(mean.astype(np.uint8), values, method.signed, side=0)))
+            maps.append(_picture(map_picture(mean.astype(np.uint8), values, method.signed)))
     return {
         "source": title,
         "classes": present.tolist(),

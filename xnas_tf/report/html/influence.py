@@ -19,6 +19,7 @@ from sklearn.inspection import permutation_importance
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.report.html.hyperparameters import Hyperparameter, hyperparameters
 
 LEAST = 10
 """Candidates, below which nothing can be learned from them."""
@@ -46,60 +47,35 @@ def influence_data(
         hyperparameter and its dependence on each value, as ``[low, mean, high]``; or why there is
         nothing to say.
     """
-    table = Table(candidates)
-    if len(candidates) < LEAST or not table.names:
+    columns = [column for column in hyperparameters(candidates) if len(set(column.places)) > 1]
+    if len(candidates) < LEAST or not columns:
         what = "nothing was varied" if len(candidates) >= LEAST else f"fewer than {LEAST} results"
         return {"why_not": f"{what}, too little to learn from", "objectives": []}
     chosen = rng.permutation(len(candidates))[:MOST]
-    codes = table.codes[chosen]
+    codes = np.array([column.places for column in columns], dtype=float).T[chosen]
     found = []
     for objective in config.objectives:
         values = np.array([candidates[place].objectives[objective.name] for place in chosen])
-        found.append({"name": objective.name, **_influence(table, codes, values, rng)})
+        found.append({"name": objective.name, **_influence(columns, codes, values, rng)})
     return {"why_not": "", "candidates": len(chosen), "objectives": found}
 
 
-class Table:
-    """Hyperparameters as numbers that trees can split: each value's place among all that occur,
-    numbers by size and before texts, -1 where it is not active. What never varies is left out.
-
-    Attributes:
-        names: The hyperparameters.
-        values: The values of each, in order.
-        codes: (candidates, hyperparameters).
-    """
-
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
-        rows = [candidate.hyperparameters for candidate in candidates]
-        self.names, self.values, columns = [], [], []
-        for name in dict.fromkeys(name for row in rows for name in row):
-            values = sorted({row[name] for row in rows if name in row}, key=_order)
-            places = {value: place for place, value in enumerate(values)}
-            column = [places[row[name]] if name in row else -1 for row in rows]
-            if len(set(column)) > 1:
-                self.names.append(name)
-                self.values.append(values)
-                columns.append(column)
-        self.codes = np.array(columns, dtype=float).reshape(len(columns), -1).T
-
-    def looked_at(self, column: int) -> np.ndarray:
-        """Places of the values at which a dependence is looked at; not all of many numbers."""
-        count = len(self.values[column])
-        if count <= PLACES or isinstance(self.values[column][-1], str):
-            return np.arange(count)
-        return np.linspace(0, count - 1, PLACES).round().astype(int)
-
-
-def _order(value: Any) -> tuple:
-    return (isinstance(value, str), value)
+def looked_at(values: Sequence[Any]) -> np.ndarray:
+    """Places of the values at which a dependence is looked at; not all of many numbers."""
+    if len(values) <= PLACES or isinstance(values[-1], str):
+        return np.arange(len(values))
+    return np.linspace(0, len(values) - 1, PLACES).round().astype(int)
 
 
 def _influence(
-    table: Table, codes: np.ndarray, values: np.ndarray, rng: np.random.Generator
+    columns: Sequence[Hyperparameter],
+    codes: np.ndarray,
+    values: np.ndarray,
+    rng: np.random.Generator,
 ) -> dict[str, Any]:
     """The influence on one objective of all hyperparameters."""
     scores, importances, dependences = [], [], []
-    places = [table.looked_at(column) for column in range(len(table.names))]
+    places = [looked_at(column.values) for column in columns]
     while len(scores) < RESAMPLES:
         taken = rng.integers(len(values), size=len(values))
         rest = np.setdiff1d(np.arange(len(values)), taken)
@@ -125,18 +101,16 @@ def _influence(
         "foreseen": _interval(scores),
         "hyperparameters": [
             {
-                "name": name,
-                "importance": _interval([each[column] for each in importances]),
+                "name": column.name,
+                "importance": _interval([each[at] for each in importances]),
                 "values": [
-                    {"value": table.values[column][place], "mean": _interval(each)}
-                    for place, each in zip(
-                        places[column],
-                        np.transpose([each[column] for each in dependences]),
-                        strict=True,
+                    {"value": column.values[place], "mean": _interval(means)}
+                    for place, means in zip(
+                        places[at], np.transpose([each[at] for each in dependences]), strict=True
                     )
                 ],
             }
-            for column, name in enumerate(table.names)
+            for at, column in enumerate(columns)
         ],
     }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.report.html.hyperparameters import hyperparameters
 from xnas_tf.report.utilisation import timeline, utilisation
 from xnas_tf.run.directory import Run
 from xnas_tf.spaces.cells import EDGES
@@ -34,7 +36,7 @@ def search_data(run: Run, everyone: Sequence[Candidate], front: Sequence[Candida
     return {
         "objectives": [{"name": o.name, "direction": o.direction} for o in config.objectives],
         "candidates": candidates_data(everyone, config),
-        "hyperparameters": hyperparameters_data(everyone),
+        "hyperparameters": [asdict(column) for column in hyperparameters(everyone)],
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,
         "front": [candidate.id for candidate in front],
         "epochs": front[0].epochs if front else 0,
@@ -58,22 +60,6 @@ def candidates_data(everyone: Sequence[Candidate], config: Config) -> dict[str, 
             for o in config.objectives
         ],
     }
-
-
-def hyperparameters_data(everyone: Sequence[Candidate]) -> list[dict[str, Any]]:
-    """Of each hyperparameter its values, and which of them each candidate has (-1: none)."""
-    columns: dict[str, dict[Any, int]] = {}
-    for candidate in everyone:
-        for name, value in candidate.hyperparameters.items():
-            columns.setdefault(name, {}).setdefault(value, len(columns[name]))
-    return [
-        {
-            "name": name,
-            "values": list(places),
-            "places": [places.get(c.hyperparameters.get(name), -1) for c in everyone],
-        }
-        for name, places in columns.items()
-    ]
 
 
 def progress_data(everyone: Iterable[Candidate], config: Config) -> dict[str, list]:

@@ -48,25 +48,26 @@ function confusionMatrix(model) {
 function classAccuracies(model) {
   const rows = names.map((name, at) => [name, model.classes[at]]).filter(([, each]) => each);
   const low = Math.min(...rows.map(([, each]) => each[0]));
-  return scroller("Accuracy by class", table(["class", "", "accuracy", "95%"], rows.map(([name, each]) =>
-    [el("th", { scope: "row" }, name), whisker(each, low, 1), percent(each[1]),
-      `${percent(each[0])} to ${percent(each[2])}`]), "accuracy by class, with Wilson's interval"));
+  return scroller("Accuracy by class", table(["class", "", "accuracy (95%)"], rows.map(([name, each]) =>
+    [el("th", { scope: "row" }, name), whisker(each, low, 1),
+      `${percent(each[1])} (${percent(each[0])} to ${percent(each[2])})`]),
+  "accuracy by class, with Wilson's interval"));
 }
 function curves(model) {
   const kinds = [...new Set(model.history.flatMap(Object.keys).map((key) => key.replace(/^val_/, "")))];
   return kinds.map((kind) => {
-    const lines = [[kind, "--blue"], [`val_${kind}`, "--orange"]].map(([key, style]) =>
-      [model.history.map((epoch) => epoch[key] ?? null), style]);
+    const lines = [[kind, "--blue", []], [`val_${kind}`, "--orange", [6, 4]]]
+      .map(([key, ...style]) => [model.history.map((epoch) => epoch[key] ?? null), ...style]);
     const last = lines.map(([values]) => number(values.at(-1)));
     const box = el("figure", {}, el("figcaption", {},
-      `${kind}: training ${last[0]} (blue), validation ${last[1]} (orange)`));
+      `${kind}: training ${last[0]} (blue), validation ${last[1]} (orange, dashed)`));
     new Plot(box, `${kind} by epoch`, 200, () => ({
       x: { title: "epoch", whole: true, values: model.history.map((_, at) => at + 1) },
       y: { title: kind, values: lines.flatMap(([values]) => values) },
-      draw: (plot) => lines.forEach(([values, style]) => {
+      draw: (plot) => lines.forEach(([values, style, dash]) => {
         const points = values.map((value, at) => [value, at + 1]).filter(([value]) => value !== null)
           .map(([value, epoch]) => [plot.x(epoch), plot.y(value)]);
-        plot.path(points, colour(style), 2);
+        plot.path(points, colour(style), 2, dash);
         points.forEach(([x, y]) => plot.dot(x, y, 2.5, colour(style)));
       }) }));
     return box;
@@ -117,7 +118,7 @@ function modelCard(model, at) {
       scroller("All recorded figures", table(["figure", "value"], recorded, "recorded figures"))));
   };
   const whole = el("details", { id: `model-${model.id}`, ontoggle: build },
-    el("summary", {}, el("h3", {}, describe(place).title), ` ${describe(place).kind}`));
+    el("summary", {}, el("h3", {}, describe(place).title), ` ${describe(place).kind}`), inner);
   whole.open = at === 0;
   return whole;
 }

@@ -1,4 +1,4 @@
-// A picture with axes: many marks on a canvas, axes and what can be focused as SVG over it.
+// A picture with axes: many marks on a canvas, axes as SVG below it, what can be focused above.
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function ticks(low, high, count) {
@@ -24,7 +24,7 @@ function scale(values, from, to, whole = false) {
   const pad = (b - a) * 0.04 || Math.abs(a) * 0.1 || 1;
   [a, b] = [a - pad, b + pad];
   const apply = (value) => from + ((turn(value) - a) / (b - a)) * (to - from);
-  const many = Math.max(2, Math.min(6, Math.abs(to - from) / 70));
+  const many = Math.max(3, Math.min(7, Math.abs(to - from) / 80));
   apply.ticks = log
     ? Array.from({ length: Math.floor(b) - Math.ceil(a) + 1 }, (_, at) => 10 ** (Math.ceil(a) + at))
     : ticks(a, b, many).filter((value) => !whole || Number.isInteger(value));
@@ -36,8 +36,9 @@ class Plot {
   constructor(parent, label, height, spec) {
     Object.assign(this, { height, spec });
     this.canvas = el("canvas", { "aria-hidden": "true" });
+    this.below = svg("svg", { "aria-hidden": "true" });
     this.svg = svg("svg", { role: "group", "aria-label": label });
-    this.box = el("div", { class: "plot" }, this.canvas, this.svg);
+    this.box = el("div", { class: "plot" }, this.below, this.canvas, this.svg);
     this.box.style.height = `${height}px`;
     parent.append(this.box);
     new ResizeObserver(() => this.draw()).observe(this.box);
@@ -55,7 +56,8 @@ class Plot {
     const { x, y, draw } = this.spec();
     this.x = scale(x.values, this.area.left, this.area.right, x.whole);
     this.y = scale(y.values, this.area.bottom, this.area.top, y.whole);
-    this.svg.replaceChildren(...this.axes(x.title, y.title));
+    this.below.replaceChildren(...this.axes(x.title, y.title));
+    this.svg.replaceChildren();
     draw(this);
   }
   axes(xTitle, yTitle) {
@@ -79,12 +81,14 @@ class Plot {
     context[ring ? "strokeStyle" : "fillStyle"] = style;
     context[ring ? "stroke" : "fill"]();
   }
-  path(points, style, width = 1) {
+  path(points, style, width = 1, dash = []) {
     const { context } = this;
     context.beginPath();
     points.forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
     Object.assign(context, { strokeStyle: style, lineWidth: width });
+    context.setLineDash(dash);
     context.stroke();
+    context.setLineDash([]);
   }
 }
 

@@ -10,7 +10,8 @@ function frontSection() {
   const rest = all.id.length - shownPlaces.length;
   const other = rest ? `${plural(rest, "candidate")} without a result of ${data.epochs} epochs not drawn. `
     : "";
-  const made = section("front", "Pareto front", `${plural(data.front.length, "Pareto-optimal candidate")} `
+  const made = section("front", "Pareto front", "↓: less is better, ↑: more is better. "
+    + `${plural(data.front.length, "Pareto-optimal candidate")} `
     + `in colour, ${dominated.length.toLocaleString("en")} dominated in grey. ${other}`
     + "Hover, or focus the picture and use the arrow keys; a click or Enter marks a candidate in "
     + "every section.");
@@ -123,7 +124,8 @@ function tableSection() {
     ? percent(value) : typeof value === "number" ? number(value) : value);
   const fillBody = (places) => body.replaceChildren(...places.map((place) => el("tr",
     { "data-id": all.id[place] },
-    columns.map(([, value], at) => el("td", {}, cell(at, value(place)))))));
+    columns.map(([name, value], at) => el("td", { class: name === "architecture" ? "text" : null },
+      cell(at, value(place)))))));
   const heads = columns.map(([name, value]) => el("th", { scope: "col" },
     el("button", { type: "button", onclick: (event) => {
       const head = event.currentTarget.parentElement;
@@ -183,7 +185,8 @@ function drawParallel(plot, uprights, few) {
     const shown = labels && labels.length <= 8 ? labels.map((_, place) => place) : labels
       ? [0, labels.length - 1] : scales[at].ticks;
     plot.svg.append(svg("line", { x1: x, x2: x, y1: top, y2: bottom, class: "upright" }),
-      svg("text", { x, y: at % 2 ? 30 : 16, class: "axis" }, upright.title),
+      svg("text", { x: x + (at && at === uprights.length - 1 ? 34 : 0), y: at % 2 ? 30 : 16,
+        class: at && at === uprights.length - 1 ? "axis y" : "axis" }, upright.title),
       ...shown.map((value) => svg("text", { x: x + 4, y: scales[at](value) + 4, class: "tick halo" },
         labels ? String(labels[value]).replace("nor_", "") : tickText(value))));
   });
@@ -246,25 +249,26 @@ function influenceSection() {
     + "is foreseen when all candidates get one value. Intervals: 90% over bootstrap samples; those "
     + "that overlap tell nothing apart.");
   made.append(...known.objectives.map((each, at) => {
-    const [, foreseen] = each.foreseen;
+    const [low0, foreseen, high0] = each.foreseen;
     const top = Math.max(...each.hyperparameters.map((one) => one.importance[2]), 0.01);
     const ends = each.hyperparameters.flatMap((one) => one.values.flatMap(({ mean }) => mean));
     const [low, high] = [Math.min(...ends), Math.max(...ends)];
     const ordered = [...each.hyperparameters].sort((a, b) => b.importance[1] - a.importance[1]);
     return el("details", { open: at === 0 }, el("summary", {}, el("h3", {}, each.name)),
-      el("p", {}, `${percent(Math.max(0, foreseen))} of the variance is foreseen on candidates not learned `
-        + `from (${each.foreseen.filter((_, i) => i !== 1).map(percent).join(" to ")})`
-        + (each.foreseen[0] <= 0 ? ": too little to trust what follows." : ".")),
+      el("p", {}, low0 > 0 ? `${percent(foreseen)} of its variance is foreseen on candidates not learned from `
+        + `(${percent(low0)} to ${percent(high0)}).` : "It is not reliably foreseen on candidates not learned "
+        + "from: do not trust what follows."),
       el("div", { class: "grid-of narrow" }, ordered.map((one) => scroller(one.name,
-        table(["", "", "mean", "90%"], [
+        table(["", "", "mean (90%)"], [
           [el("th", { scope: "row" }, "importance"), whisker(one.importance, Math.min(0, one.importance[0]), top),
-            ...intervalText(one.importance)],
+            intervalText(one.importance)],
           ...one.values.map(({ value, mean }) => [el("th", { scope: "row" }, String(value)),
-            whisker(mean, low, high), ...intervalText(mean)]),
+            whisker(mean, low, high), intervalText(mean)]),
         ], one.name)))));
   }));
 }
-const intervalText = ([low, mean, high]) => [number(mean), `${number(low)} to ${number(high)}`];
+const brief = (value, digits) => number(+value.toPrecision(digits));
+const intervalText = ([low, mean, high]) => `${brief(mean, 3)} (${brief(low, 2)} to ${brief(high, 2)})`;
 
 function groupsSection() {
   const { busy, bars } = data.groups;
@@ -300,6 +304,6 @@ function lostSection() {
   section("lost", "Failures", data.lost.length ? "Candidates without a result, and why. Reasons that differ only "
     + "in numbers are counted together." : "Every candidate that ended has a result.",
   data.lost.length ? scroller("Failures", table(["state", "how many", "reason", "candidates"],
-    data.lost.map(({ state, reason, ids }) => [state, number(ids.length), reason,
+    data.lost.map(({ state, reason, ids }) => [state, number(ids.length), el("td", { class: "text" }, reason),
       ids.slice(0, 20).join(", ") + (ids.length > 20 ? ", …" : "")]), "candidates without a result")) : null);
 }
