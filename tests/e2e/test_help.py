@@ -5,7 +5,17 @@ import pytest
 
 from tests.e2e.conftest import ROOT, xnas
 
-COMMANDS = ["search", "launch", "pareto", "status", "export", "explain", "disentangle", "doctor"]
+COMMANDS = [
+    "search",
+    "launch",
+    "pareto",
+    "status",
+    "export",
+    "explain",
+    "disentangle",
+    "report",
+    "doctor",
+]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def render(data: dict[str, Any]) -> str:
     return Template((assets / "report.html").read_text(encoding="utf-8")).substitute(
         mark=MARK,
         policy=policy,
-        title=html.escape(data["run"]),
+        # A folder's name may have bytes that are no text.
+        title=html.escape(data["run"]).encode("ascii", "xmlcharrefreplace").decode(),
         style=style,
         script=script,
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),

@@ -76,7 +76,7 @@ function drawCell(place) {
       drawn.append(svg("text", { x, y }, operation.replace("nor_", "").replace("_connect", "")));
     }
   }
-  NODES.forEach(([cx, cy], node) => drawn.append(svg("circle", { cx, cy, r: 8 }),
+  NODES.forEach(([cx, cy], node) => drawn.append(svg("circle", { cx, cy, r: 10 }),
     svg("text", { x: cx, y: cy + 3, class: "node" }, ["in", "1", "2", "out"][node])));
   return drawn;
 }

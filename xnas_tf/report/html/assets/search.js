@@ -261,7 +261,7 @@ function influenceSection() {
       el("div", { class: "grid-of narrow" }, ordered.map((one) => scroller(one.name,
         table(["", "", "mean (90%)"], [
           [el("th", { scope: "row" }, "importance"), whisker(one.importance, Math.min(0, one.importance[0]), top),
-            intervalText(one.importance)],
+            intervalText(one.importance.map((value) => +value.toFixed(2)))],
           ...one.values.map(({ value, mean }) => [el("th", { scope: "row" }, String(value)),
             whisker(mean, low, high), intervalText(mean)]),
         ], one.name)))));
