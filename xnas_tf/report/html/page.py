@@ -26,7 +26,7 @@ from xnas_tf.strategy.front import pareto_front
 
 MARK = '<meta name="generator" content="xnas-tf report">'
 """By this a report is known as one, and may be replaced by a newer one."""
-SCRIPTS = ("base.js", "plot.js", "search.js", "models.js")
+SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "models.js")
 
 
 def save_report(
