@@ -28,6 +28,7 @@ function number(value) {
   return size >= 1e4 ? Math.round(value).toLocaleString("en") : size && size < 1e-3
     ? value.toExponential(2) : String(+value.toFixed(size < 10 ? 4 : 2));
 }
+const plain = (value) => (typeof value === "number" ? number(value) : String(value));
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
 const plural = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 const arrow = (objective) => (objective.direction === "minimize" ? "↓" : "↑");
@@ -82,7 +83,7 @@ function drawCell(place) {
 }
 const architecture = (place) => (data.cell ? drawCell(place) : list(hyperparametersOf(place)));
 const list = (pairs) => el("dl", {}, pairs.flatMap(([name, value]) => [el("dt", {}, name),
-  el("dd", {}, typeof value === "number" ? number(value) : String(value))]));
+  el("dd", {}, plain(value))]));
 const objectivePairs = (place) => data.objectives.map((objective, at) =>
   [`${objective.name} ${arrow(objective)}`, all.objectives[at][place]]);
 

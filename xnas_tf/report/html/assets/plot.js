@@ -24,7 +24,7 @@ function scale(values, from, to, whole = false) {
   const pad = (b - a) * 0.04 || Math.abs(a) * 0.1 || 1;
   [a, b] = [a - pad, b + pad];
   const apply = (value) => from + ((turn(value) - a) / (b - a)) * (to - from);
-  const many = Math.max(3, Math.min(7, Math.abs(to - from) / 80));
+  const many = Math.max(4, Math.min(7, Math.abs(to - from) / 80));
   apply.ticks = log
     ? Array.from({ length: Math.floor(b) - Math.ceil(a) + 1 }, (_, at) => 10 ** (Math.ceil(a) + at))
     : ticks(a, b, many).filter((value) => !whole || Number.isInteger(value));

@@ -42,7 +42,7 @@ function drawParallel(plot, uprights, few) {
       svg("text", { x: x + (at && at === uprights.length - 1 ? 34 : 0), y: at % 2 ? 30 : 16,
         class: at && at === uprights.length - 1 ? "axis y" : "axis" }, upright.title),
       ...shown.map((value) => svg("text", { x: x + 4, y: scales[at](value) + 4, class: "tick halo" },
-        labels ? String(labels[value]).replace("nor_", "") : tickText(value))));
+        labels ? plain(labels[value]).replace("nor_", "") : tickText(value))));
   });
 }
 
@@ -71,7 +71,7 @@ function lineageSection() {
       drawLineage(drawn, axes[up].values, places, mine);
       text.textContent = mine.size > 1 ? `Candidate ${chosenId} descends from `
         + `${[...mine].filter((id) => id !== chosenId).sort((a, b) => a - b).join(", ")}.`
-        : `Candidate ${chosenId} has no parents: it was drawn at random.`;
+        : `Candidate ${chosenId} has no parents.`;
     } }));
   if (data.front.length) made.append(text);
 }
@@ -116,7 +116,7 @@ function influenceSection() {
         table(["", "", "mean (90%)"], [
           [el("th", { scope: "row" }, "importance"), whisker(one.importance, Math.min(0, one.importance[0]), top),
             intervalText(one.importance.map((value) => +value.toFixed(2)))],
-          ...one.values.map(({ value, mean }) => [el("th", { scope: "row" }, String(value)),
+          ...one.values.map(({ value, mean }) => [el("th", { scope: "row" }, plain(value)),
             whisker(mean, low, high), intervalText(mean)]),
         ], one.name)))));
   }));
