@@ -20,6 +20,7 @@ setup(
     license="GPL-3.0-or-later",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["xnas_tf", "xnas_tf.*"]),
+    package_data={"xnas_tf.report.html": ["assets/*"]},
     install_requires=[
         "tensorflow>=2.16,<2.19",
         "keras>=3.12,<3.16",

@@ -30,6 +30,7 @@ _PUBLIC = {
     "load_config": "xnas_tf.config",
     "load_dataset": "xnas_tf.data",
     "load_run": "xnas_tf.run.directory",
+    "save_report": "xnas_tf.report.html",
     "search": "xnas_tf.run.search",
 }
 __all__ = [*_PUBLIC, "__version__"]
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from xnas_tf.exporting import export
     from xnas_tf.interpret.nad import Disentanglement, disentangle
     from xnas_tf.report.data import DataReport, inspect_data
+    from xnas_tf.report.html import save_report
     from xnas_tf.run.directory import Run, load_run
     from xnas_tf.run.search import search
 

@@ -48,6 +48,7 @@ def main() -> None:
       horovodrun -np 8 xnas-tf search CONFIG     search, on eight ranks
       xnas-tf launch -np 8 -- search CONFIG      the same, and again when a rank dies
       xnas-tf pareto runs/quickstart             what came out
+      xnas-tf report runs/quickstart             the same as one HTML file, with what it looks at
       xnas-tf export runs/quickstart             SavedModels of the best
     """
 
@@ -80,6 +81,7 @@ def search(
     click.echo(
         f"\nNext:\n"
         f"  xnas-tf pareto {run.path} --plot front.png\n"
+        f"  xnas-tf report {run.path}\n"
         f"  xnas-tf export {run.path}\n"
         f"  tensorboard --logdir {run.path / 'tensorboard'}",
         err=True,
@@ -216,6 +218,40 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 
         save_timeline(opened, plot)
         click.echo(f"wrote {plot}", err=True)
+
+
+@main.command()
+@RUN
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: RUN/report.html."
+)
+@click.option("--candidate", "candidates", multiple=True, type=int, help="A model to show, by id.")
+@click.option(
+    "--models",
+    type=click.IntRange(0),
+    default=8,
+    show_default=True,
+    help="Pareto-optimal models shown, at most; 0 opens none.",
+)
+@click.option(
+    "--images", type=click.IntRange(1), default=8, show_default=True, help="Explained, of each."
+)
+@_clear_errors
+def report(run: Path, **options: Any) -> None:
+    """Write what RUN found, and why, as one HTML file that needs no network.
+
+    The front, its progress and lineage, what each objective depends on, failures; of each
+    Pareto-optimal model curves, test figures, attributions and class distances. RUN may be
+    searching still. docs/report.md explains how to read it.
+
+    \b
+    Example:
+      xnas-tf report runs/quickstart --out front.html
+      xnas-tf report runs/quickstart --candidate 7 --candidate 9 --images 16
+    """
+    from xnas_tf.report.html import save_report
+
+    click.echo(save_report(run, tell=lambda text: click.echo(text, err=True), **options))
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """Running the real command line, as a user does."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 TINY = [
     "dataset=digits",
     "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}",
@@ -50,6 +52,23 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     done = xnas("search", *tiny(), "--run-dir", "run", cwd=folder)
     return folder / "run", done
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A page of a real browser."""
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            + ["--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"],
+        )
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()
 
 
 QUICK_START = """

@@ -1,15 +1,11 @@
 """TensorBoard on a finished run, in a real browser."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
 
 from tests.e2e.conftest import BIN, environment
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
 
 
 @pytest.fixture(scope="module")
@@ -30,20 +26,6 @@ def board(finished):
     finally:
         process.kill()
         process.wait()
-
-
-@pytest.fixture(scope="module")
-def page():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-            + ["--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"],
-        )
-        yield browser.new_page(viewport={"width": 1400, "height": 1000})
-        browser.close()
 
 
 @pytest.mark.parametrize(

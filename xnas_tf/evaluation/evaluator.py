@@ -56,7 +56,7 @@ class Evaluator:
         self._scorer = Scorer(config, dataset.class_names)
         if config.training.mixed_precision:
             check_devices()
-        order = np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))
+        order = validation_order(config, dataset)
         mine = order[shard(len(order), communicator.rank, communicator.size)]
         self._validation = dataset.validation.select(mine)
         # What is imported by now stays: collections need not walk through it each time.
@@ -225,6 +225,11 @@ class Evaluator:
         """Frees the model and everything traced with it; ``clear_session`` collects garbage."""
         self._model = self._probabilities = None
         keras.backend.clear_session()
+
+
+def validation_order(config: Config, dataset: Dataset) -> np.ndarray:
+    """Numbers of the validation images in the order in which objectives see them."""
+    return np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))
 
 
 def _is_of_horovod(error: BaseException) -> bool:

@@ -52,15 +52,23 @@ def distance_of(gram: np.ndarray, counts: np.ndarray, weights: np.ndarray | None
     if not np.isfinite(gram).all():
         return float("nan")
     upper = np.triu_indices(np.count_nonzero(present), k=1)
-    gram = gram[np.ix_(present, present)]
-    scale = np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
-    cosine = np.divide(gram, scale, out=np.ones_like(gram), where=scale > 0)
-    distances = 1 - np.clip(cosine[upper], -1, 1)
+    distances = pair_distances(gram[np.ix_(present, present)])[upper]
     pairs = np.ones(len(distances))
     if weights is not None:
         pairs = weights[np.ix_(present, present)][upper]
     total = pairs.sum()
     return float(pairs @ distances / total) if total > 0 else 0.0
+
+
+def pair_distances(gram: np.ndarray) -> np.ndarray:
+    """One minus the cosine of each two class means, (classes, classes); 0 where one is all zero.
+
+    Args:
+        gram: Inner products of the class means, (classes, classes).
+    """
+    scale = np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
+    cosine = np.divide(gram, scale, out=np.ones_like(gram), where=scale > 0)
+    return 1 - np.clip(cosine, -1, 1)
 
 
 def what_is_degenerate(

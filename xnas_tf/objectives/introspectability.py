@@ -7,6 +7,7 @@ class, the mean over class pairs of one minus the cosine of their angle.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +41,27 @@ class Layer:
     name: str
     sums: np.ndarray
     rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClassMeans:
+    """What one source says of the classes, over all ranks.
+
+    Attributes:
+        source: The source.
+        layers: This rank's parts of the representation.
+        sums: Sums over the images of each class, (classes, D) a layer.
+        counts: Images of each class, (classes,).
+        grams: Inner products of the class sums, (classes, classes) a layer.
+        gram: Inner products of the class means of the whole, (classes, classes).
+    """
+
+    source: str
+    layers: list[Layer]
+    sums: list[np.ndarray]
+    counts: np.ndarray
+    grams: list[np.ndarray]
+    gram: np.ndarray
 
 
 class Introspectability(Objective):
@@ -112,31 +134,53 @@ class Introspectability(Objective):
 
     def score(self, subject: Subject) -> Score:
         """See ``Objective.score``; class sums are added up over the ranks, then compared."""
-        communicator, classes = subject.communicator, subject.classes
-        share = len(range(communicator.rank, self.images, communicator.size))
-        images = subject.images[:share]
-        groups = (subject.predicted if self.group_by == "predicted" else subject.labels)[:share]
-        members = np.eye(classes)[groups]
+        communicator = subject.communicator
+        images, groups = self._grouped(subject)
+        members = np.eye(subject.classes)[groups]
         (counts,) = communicator.sum(members.sum(axis=0))
         weights = class_weights(self.similarity, subject.class_names)
         resamples = _own_share(self.bootstrap, int(counts.sum()), len(images), communicator)
         metrics, replicates, reasons = {}, [], []
         for source in self.sources:
-            layers = self._layers(source, subject, images, groups)
-            sums = communicator.sum(*(layer.sums for layer in layers))
-            grams = [_gram(each) for each in sums]
-            gram = sum(mean_gram(each, counts, self.normalize) for each in grams)
-            metrics[f"{self.name}/{source}"] = distance_of(gram, counts, weights)
-            reasons += what_is_degenerate(source, gram, counts, subject.class_names)
+            means = self._class_means(source, subject, images, groups, counts)
+            metrics[f"{self.name}/{source}"] = distance_of(means.gram, counts, weights)
+            reasons += what_is_degenerate(source, means.gram, counts, subject.class_names)
             if source == ACTIVATIONS:
-                for layer, own in zip(layers, grams, strict=True):
+                for layer, own in zip(means.layers, means.grams, strict=True):
                     key = f"{self.name}/{source}/{layer.name}"
                     metrics[key] = distance_of(own, counts, weights)
-            rows = [layer.rows for layer in layers]
+            rows = [layer.rows for layer in means.layers]
             replicates.append(
                 resampled_distances(rows, members, resamples, communicator, self.normalize, weights)
             )
         return self._combined(metrics, replicates, reasons, counts)
+
+    def class_means(self, subject: Subject) -> Iterator[ClassMeans]:
+        """What the score is made of, source by source."""
+        images, groups = self._grouped(subject)
+        (counts,) = subject.communicator.sum(np.eye(subject.classes)[groups].sum(axis=0))
+        for source in self.sources:
+            yield self._class_means(source, subject, images, groups, counts)
+
+    def _grouped(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+        """This rank's share of the images looked at, and the class that each counts for."""
+        share = len(range(subject.communicator.rank, self.images, subject.communicator.size))
+        groups = subject.predicted if self.group_by == "predicted" else subject.labels
+        return subject.images[:share], groups[:share]
+
+    def _class_means(
+        self,
+        source: str,
+        subject: Subject,
+        images: np.ndarray,
+        groups: np.ndarray,
+        counts: np.ndarray,
+    ) -> ClassMeans:
+        layers = self._layers(source, subject, images, groups)
+        sums = subject.communicator.sum(*(layer.sums for layer in layers))
+        grams = [_gram(each) for each in sums]
+        gram = sum(mean_gram(each, counts, self.normalize) for each in grams)
+        return ClassMeans(source, layers, sums, counts, grams, gram)
 
     def _combined(
         self,

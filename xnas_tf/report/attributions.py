@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SIDE = 224
 """Pixels of an overlay's longer side, at least."""
+COVER = 0.65
+"""How far a map without a sign covers its image."""
 
 
 def attribution_figure(explained: Explanation, title: str = "", images: Sequence[int] = ()):
@@ -39,7 +41,7 @@ def attribution_figure(explained: Explanation, title: str = "", images: Sequence
     axes = figure.subplots(rows, count, squeeze=False)
     figure.suptitle(title, fontsize=10)
     for column, number in zip(axes.T, drawn, strict=True):
-        image = _drawable(explained.images[number])
+        image = drawable(explained.images[number])
         heading, colour = _heading(explained, number)
         column[0].imshow(image, cmap="gray", vmin=0, vmax=255)
         column[0].set_title(heading, fontsize=8, color=colour)
@@ -62,18 +64,39 @@ def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Im
             map covers its image the more, the stronger it is.
     """
     import PIL.Image
-    from matplotlib import colormaps
 
-    grey = _drawable(image).astype(float)
-    grey = grey.mean(axis=-1) if grey.ndim == 3 else grey
-    top = float(np.abs(values).max()) or 1.0
-    share = values / top
-    colours = colormaps["PuOr" if signed else "cividis"]((share + 1) / 2 if signed else share)
-    cover = 0.25 + 0.75 * np.abs(share)[..., None] if signed else 0.65
-    mixed = cover * colours[..., :3] * 255 + (1 - cover) * grey[..., None]
-    picture = PIL.Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+    cover = 0.25 + 0.75 * np.abs(_share(values))[..., None] if signed else COVER
+    picture = _over(image, _coloured(values, signed), cover)
     factor = -(-SIDE // max(values.shape))
     return picture.resize([factor * n for n in picture.size], PIL.Image.Resampling.NEAREST)
+
+
+def map_picture(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
+    """One map as ``attribution_figure`` draws it, a pixel each; see ``overlay``."""
+    return _over(image, _coloured(values, signed), 1.0 if signed else COVER)
+
+
+def _over(image: np.ndarray, colours: np.ndarray, cover: Any) -> PIL.Image.Image:
+    """Colours (H, W, 3) over an image in grey, which they cover so far."""
+    import PIL.Image
+
+    grey = drawable(image).astype(float)
+    grey = grey.mean(axis=-1) if grey.ndim == 3 else grey
+    mixed = cover * colours + (1 - cover) * grey[..., None]
+    return PIL.Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+
+
+def _coloured(values: np.ndarray, signed: bool) -> np.ndarray:
+    """Colours (H, W, 3) from 0 to 255, scaled to the map's own largest value."""
+    from matplotlib import colormaps
+
+    share = _share(values)
+    colours = colormaps["PuOr" if signed else "cividis"]((share + 1) / 2 if signed else share)
+    return colours[..., :3] * 255
+
+
+def _share(values: np.ndarray) -> np.ndarray:
+    return values / (float(np.abs(values).max()) or 1.0)
 
 
 def _heading(explained: Explanation, number: int) -> tuple[str, str]:
@@ -86,7 +109,7 @@ def _heading(explained: Explanation, number: int) -> tuple[str, str]:
     return (true, "black") if true == predicted else (f"{true}, taken for {predicted}", "#a00")
 
 
-def _drawable(image: np.ndarray) -> np.ndarray:
+def drawable(image: np.ndarray) -> np.ndarray:
     """Values from 0 to 255, in colours or grey; other numbers of channels show their first."""
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
@@ -100,6 +123,6 @@ def _draw_map(axis, image: np.ndarray, values: np.ndarray, signed: bool) -> None
     top = float(np.abs(values).max()) or 1.0
     if not signed:
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axis.imshow(values, cmap="cividis", vmin=0, vmax=top, alpha=0.65)
+        axis.imshow(values, cmap="cividis", vmin=0, vmax=top, alpha=COVER)
     else:
         axis.imshow(values, cmap="PuOr", vmin=-top, vmax=top)

@@ -1,0 +1,179 @@
+"""A run's report, opened in a real browser."""
+
+import json
+import re
+import shutil
+from contextlib import contextmanager
+
+import pytest
+
+import xnas_tf as xt
+from tests.e2e.conftest import xnas
+from xnas_tf.report.html.page import render
+
+HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"
+
+
+@pytest.fixture(scope="module")
+def reported(finished, tmp_path_factory):
+    """A run with a report of all its parts, and the report's file."""
+    run = shutil.copytree(finished[0], tmp_path_factory.mktemp("reported") / "run")
+    words = ["--epochs", 1, "--images", 6, "--classes", "0,1,2"]
+    xnas("disentangle", run, *words, cwd=run)
+    done = xnas("report", run, "--images", 3, cwd=run)
+    assert done.stdout.strip() == str(run / "report.html")
+    return xt.load_run(run), run / "report.html"
+
+
+def data_of(page):
+    return json.loads(page.locator("#data").text_content())
+
+
+@pytest.fixture
+def opened(page, reported):
+    """The report on the page; on leaving, nothing may have been asked of the network."""
+    with visited(page, reported[1].as_uri()) as view:
+        yield view
+
+
+@contextmanager
+def visited(page, address):
+    """A file in a page of its own, which must neither fail nor ask for anything else."""
+    asked, failed = [], []
+    view = page.context.browser.new_page()
+    view.on("request", lambda request: asked.append(request.url))
+    view.on("pageerror", lambda error: failed.append(str(error)))
+    view.on("dialog", lambda dialog: failed.append(dialog.message))
+    view.goto(address)
+    view.wait_for_selector("body[data-ready]")
+    yield view
+    view.close()
+    assert not failed
+    assert [url for url in asked if not url.startswith("data:")] == [address]
+
+
+def test_hovering_shows_a_candidate_and_a_click_marks_it(opened, reported):
+    last = reported[0].pareto()[-1]
+    point = opened.locator(f"#front circle[data-id='{last.id}']")
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    opened.mouse.move(box["x"] + 5, box["y"] + 5)
+    card = opened.locator("#card")
+    assert f"candidate {last.id}" in card.text_content()
+    assert str(round(last.objectives["error"], 4)) in card.text_content()
+    assert card.locator("svg.cell").count() == 1
+    opened.mouse.click(box["x"] + 5, box["y"] + 5)
+    assert opened.locator(f"#table tr[data-id='{last.id}'].marked").count() == 1
+    opened.mouse.move(2, 2)
+    assert not card.is_visible()
+
+
+def test_the_keyboard_walks_along_the_front(opened, reported):
+    front = sorted(reported[0].pareto(), key=lambda c: c.objectives["error"])
+    opened.locator("#front circle[tabindex='0']").focus()
+    for _ in front:
+        opened.keyboard.press("ArrowLeft")
+    for candidate in front:
+        focused = opened.evaluate("document.activeElement.getAttribute('aria-label')")
+        assert focused.startswith(f"candidate {candidate.id},") and "error" in focused
+        assert f"candidate {candidate.id}" in opened.locator("#card").text_content()
+        opened.keyboard.press("ArrowRight")
+    opened.keyboard.press("Enter")
+    assert opened.locator(f"#table tr[data-id='{front[-1].id}'].marked").count() == 1
+    opened.keyboard.press("Escape")
+    assert not opened.locator("#card").is_visible()
+
+
+def test_objectives_can_be_chosen_and_columns_sorted(opened, reported):
+    titles = opened.locator("#front svg .axis")
+    assert titles.all_text_contents() == ["error ↓", "introspectability ↑"]
+    opened.get_by_label("across").select_option(label="introspectability ↑")
+    opened.locator("#front").get_by_label("up").select_option(label="error ↓")
+    assert titles.all_text_contents() == ["introspectability ↑", "error ↓"]
+    heading = opened.locator("#table th", has_text="introspectability")
+    for order, reverse in (("ascending", False), ("descending", True)):
+        heading.locator("button").click()
+        assert heading.get_attribute("aria-sort") == order
+        ids = [int(text) for text in opened.locator("#table button.id").all_text_contents()]
+        front = {c.id: c.objectives["introspectability"] for c in reported[0].pareto()}
+        assert ids == sorted(front, key=front.get, reverse=reverse)
+
+
+def test_each_model_is_shown_with_what_it_looks_at(opened, reported):
+    run = reported[0]
+    front = run.pareto()
+    known = {model["id"]: model for model in data_of(opened)["models"]["models"]}
+    assert opened.locator("#gallery img").count() == 3 * (1 + 2 * len(front))
+    for candidate in front:
+        model = opened.locator(f"#model-{candidate.id}")
+        if not model.evaluate("details => details.open"):
+            model.locator("summary").first.click()
+        model.get_by_text("distances of class means").first.wait_for()
+        assert not known[candidate.id]["problem"]
+        accuracy = known[candidate.id]["accuracy"][1]
+        assert accuracy == pytest.approx(candidate.metrics["test_accuracy"])
+        for means in known[candidate.id]["means"]:
+            key = "introspectability/" + means["source"].lower().replace("-", "_").replace(" ", "_")
+            rows = means["distances"]
+            pairs = [value for r, row in enumerate(rows) for value in row[r + 1 :]]
+            mean = sum(pairs) / len(pairs)
+            assert mean == pytest.approx(candidate.metrics[key], abs=2e-3)
+    assert opened.locator("img:not([alt]), img[alt='']").count() == 0
+    broken = "all => all.filter(i => i.complete && !i.naturalWidth).length"
+    assert opened.locator("img").evaluate_all(broken) == 0
+    assert opened.get_by_text("diversity of paths").count() == 1
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_it_fits_narrow_and_wide_windows(opened, width):
+    opened.set_viewport_size({"width": width, "height": 900})
+    opened.wait_for_function(f"innerWidth === {width}")
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def everywhere(value, text):
+    """The same data with the text in place of all that a user may have named."""
+    if isinstance(value, dict):
+        return {key: everywhere(each, text) for key, each in value.items()}
+    if isinstance(value, list):
+        return [everywhere(each, text) for each in value]
+    is_ours = not isinstance(value, str) or re.match("data:image|done$|minimize|maximize", value)
+    return value if is_ours else text
+
+
+def test_hostile_names_are_texts_and_nothing_else(page, opened, tmp_path):
+    data = {**everywhere(data_of(opened), HOSTILE), "cell": None}
+    file = tmp_path / "hostile.html"
+    file.write_text(render(data), encoding="utf-8")
+    with visited(page, file.as_uri()) as view:
+        view.locator("details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
+        view.get_by_text("recorded figures").first.wait_for()
+        view.locator("#front circle.front").first.focus()
+        for place in ("h1", "#card", "#table", "#gallery", "#models", "#influence", "#parallel"):
+            assert HOSTILE in view.locator(place).text_content()
+        assert view.evaluate("window.hurt") is None
+        assert view.locator("img[src='x']").count() == 0
+        assert view.locator("script").count() == 2
+
+
+def test_the_network_is_forbidden(page, reported):
+    page.goto(reported[1].as_uri())
+    refused = page.evaluate(
+        """() => new Promise((done) => {
+            document.addEventListener("securitypolicyviolation", (e) => done(e.violatedDirective));
+            new Image().src = "https://example.invalid/x.png";
+        })"""
+    )
+    assert refused == "img-src"
+
+
+def test_bad_input_ends_with_2(reported, tmp_path):
+    run = reported[0].path
+    (tmp_path / "mine.html").write_text("notes")
+    for words, message in (
+        (["--out", "mine.html"], "is no report and was not touched"),
+        (["--candidate", 99], "has no candidate 99"),
+        (["--out", "no/where.html"], "there is no folder"),
+    ):
+        assert message in xnas("report", run, *words, cwd=tmp_path, code=2).stderr
+    assert (tmp_path / "mine.html").read_text() == "notes"

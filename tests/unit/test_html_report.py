@@ -1,0 +1,300 @@
+"""The data behind a report, and that no text in it becomes anything else."""
+
+import base64
+import hashlib
+import itertools
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.test_conductor import Groups, configuration
+from tests.unit.test_front import ONE, THREE, TWO, candidates
+from xnas_tf.candidate import Candidate
+from xnas_tf.errors import InputError
+from xnas_tf.report.html import influence
+from xnas_tf.report.html.influence import influence_data
+from xnas_tf.report.html.interpretations import interpretations_data
+from xnas_tf.report.html.models import accuracy_interval, answers_data, chosen_models
+from xnas_tf.report.html.page import render, report_data, save_report
+from xnas_tf.report.html.search import lost_data, progress_data
+from xnas_tf.run.directory import Run
+from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
+from xnas_tf.strategy.knee import suggestion
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&<!--\u2028\ud800"
+
+
+class Page(HTMLParser):
+    """What a browser finds in a page: its elements, and what is in its scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.scripts, self.metas, self.within = [], [], {}, ""
+        self.feed(text)
+        self.data = json.loads(self.scripts[0])
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.within = tag
+        if tag == "meta":
+            known = dict(attributes)
+            self.metas[known.get("http-equiv") or known.get("name")] = known.get("content")
+
+    def handle_data(self, text):
+        if self.within == "script":
+            self.scripts.append(text)
+            self.within = ""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "run"
+    Groups(path, configuration(60, 12), True, 3, np.random.default_rng(0)).run()
+    return Run(path)
+
+
+def quietly(run, numbers=(), models=0):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(influence, "RESAMPLES", 2)
+        return report_data(run, numbers, models, 1, lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def known(run):
+    return quietly(run)
+
+
+def test_the_page_has_every_candidate_as_recorded(run, known):
+    data = Page(render(known)).data
+    everyone, shown = run.candidates(), data["candidates"]
+    for name in ("id", "genotype", "state", "generation", "reason"):
+        assert shown[name] == [getattr(candidate, name) for candidate in everyone]
+    assert shown["parents"] == [list(candidate.parents) for candidate in everyone]
+    for objective, values in zip(run.config.objectives, shown["objectives"], strict=True):
+        recorded = [c.objectives.get(objective.name) for c in everyone]
+        np.testing.assert_allclose(*np.array([values, recorded], float), rtol=1e-5)
+    assert data["front"] == [candidate.id for candidate in run.pareto()]
+    assert data["suggested"]["id"] == run.suggestion().id
+    for place, candidate in enumerate(everyone):
+        found = {h["name"]: h["values"][h["places"][place]] for h in data["hyperparameters"]}
+        assert found == candidate.hyperparameters
+
+
+def test_every_candidate_without_a_result_is_among_the_failures(run, known):
+    lost = known["lost"]
+    ids = [number for kind in lost for number in kind["ids"]]
+    states = {c.id: c.state for c in run.candidates()}
+    assert sorted(ids) == [n for n, s in states.items() if s not in ("done", "running")]
+    assert all(states[number] == kind["state"] for kind in lost for number in kind["ids"])
+
+
+def test_reasons_that_differ_in_numbers_are_one_failure():
+    reasons = ["loss nan in epoch 3", "loss nan in epoch 12", "out of memory"]
+    found = lost_data(
+        Candidate(i, str(i), {}, state="failed", reason=reason) for i, reason in enumerate(reasons)
+    )
+    assert [(kind["reason"], kind["ids"]) for kind in found] == [
+        ("loss nan in epoch 3", [0, 1]),
+        ("out of memory", [2]),
+    ]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(*[st.integers(0, 5).map(float)] * 3), max_size=12), st.integers(1, 3))
+def test_progress_ends_with_the_front_and_never_loses_volume(rows, size):
+    config = (ONE, TWO, THREE)[size - 1]
+    everyone = candidates(config, [row[:size] for row in rows])
+    everyone = [replace(c, answer=c.id, started="2026-01-01T00:00:00+00:00") for c in everyone]
+    everyone = [replace(c, finished=f"2026-01-01T{c.id:02d}:00:00+00:00") for c in everyone]
+    found = progress_data(everyone, config)
+    volumes = found["hypervolume"]
+    assert all(a <= b + 1e-9 for a, b in itertools.pairwise(volumes))
+    assert found["hours"] == found["trainings"] == sorted(found["trainings"])
+    if rows:
+        front = pareto_front(everyone, config)
+        assert found["trainings"][-1] == len(rows)
+        assert volumes[-1] == pytest.approx(HypervolumeMeter(everyone, config)(front), rel=1e-5)
+        for objective, values in zip(config.objectives, found["best"], strict=True):
+            best = min if objective.direction == "minimize" else max
+            assert values[-1] == best(c.objectives[objective.name] for c in everyone)
+
+
+def everywhere(value, text):
+    """The same data with the text in place of all texts and names that a user may choose."""
+    if isinstance(value, dict):
+        return {key: everywhere(each, text) for key, each in value.items()}
+    if isinstance(value, list):
+        return [everywhere(each, text) for each in value]
+    return text if isinstance(value, str) else value
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.text() | st.just(HOSTILE) | st.text("<>/!-script&'\"", max_size=30))
+def test_no_text_becomes_anything_but_text(known, text):
+    data = everywhere(known, text)
+    written = render(data)
+    page = Page(written)
+    assert page.data == json.loads(json.dumps(data))
+    assert page.tags == Page(render(known)).tags
+    written.encode()  # lone surrogates too
+
+
+def test_the_policy_allows_the_pages_own_script_and_style_alone(known):
+    text = render(known)
+    page = Page(text)
+    policy = dict(rule.strip().split(" ", 1) for rule in page.metas[POLICY].split(";"))
+    assert policy.pop("img-src") == "data:"
+    for kind, content in (
+        ("script-src", page.scripts[1]),
+        ("style-src", re.search("<style>(.*?)</style>", text, re.S)[1]),
+    ):
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert policy.pop(kind) == f"'sha256-{digest}'"
+    assert set(policy.values()) == {"'none'"} and "default-src" in policy
+    assert "link" not in page.tags and "img" not in page.tags
+
+
+POLICY = "Content-Security-Policy"
+
+
+def varied(count, value_of, extra=False):
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(1, count + 1):
+        values = {"a": str(rng.choice(["x", "y", "z"])), "b": int(rng.integers(5)), "same": 1}
+        if extra and values["a"] == "x":
+            values["only with x"] = float(rng.random())
+        error = value_of(values) + 0.01 * rng.standard_normal()
+        found.append(Candidate(number, "", values, state="done", objectives={"error": error}))
+    return found
+
+
+def test_what_an_objective_depends_on_matters_and_nothing_else():
+    everyone = varied(300, lambda values: {"x": 0.0, "y": 1.0, "z": 3.0}[values["a"]])
+    (found,) = influence_data(everyone, ONE, np.random.default_rng(0))["objectives"]
+    assert found["foreseen"][0] > 0.95
+    known = {each["name"]: each for each in found["hyperparameters"]}
+    assert set(known) == {"a", "b"}
+    assert known["a"]["importance"][0] > 0.5
+    assert known["b"]["importance"][2] < 0.05
+    means = {each["value"]: each["mean"][1] for each in known["a"]["values"]}
+    assert means == pytest.approx({"x": 0, "y": 1, "z": 3}, abs=0.2)
+    assert [each["value"] for each in known["b"]["values"]] == [0, 1, 2, 3, 4]
+
+
+def test_of_many_numbers_some_are_looked_at():
+    everyone = varied(60, lambda values: values.get("only with x", 2.0), extra=True)
+    (found,) = influence_data(everyone, ONE, np.random.default_rng(0))["objectives"]
+    known = {each["name"]: each["values"] for each in found["hyperparameters"]}
+    numbers = [each["value"] for each in known["only with x"]]
+    assert len(numbers) == 6 and numbers == sorted(numbers)
+    recorded = [c.hyperparameters.get("only with x", numbers[0]) for c in everyone]
+    assert (numbers[0], numbers[-1]) == (min(recorded), max(recorded))
+
+
+def test_chance_is_not_called_influence():
+    rng = np.random.default_rng(1)
+    everyone = varied(60, lambda _: float(rng.random()))
+    (found,) = influence_data(everyone, ONE, np.random.default_rng(0))["objectives"]
+    assert found["foreseen"][0] <= 0
+    assert all(each["importance"][0] <= 0 for each in found["hyperparameters"])
+
+
+@pytest.mark.parametrize(
+    ("everyone", "why"),
+    [
+        ([], "fewer than 10 results"),
+        (varied(9, lambda _: 0.0), "fewer than 10 results"),
+        ([replace(c, hyperparameters={"a": 1}) for c in varied(20, lambda _: 0.0)], "nothing was"),
+    ],
+)
+def test_too_little_to_learn_from_is_said(everyone, why):
+    found = influence_data(everyone, ONE, np.random.default_rng(0))
+    assert why in found["why_not"] and not found["objectives"]
+
+
+@given(st.integers(0, 50), st.integers(1, 50))
+def test_accuracies_have_wilsons_interval(right, more):
+    """His formula of 1927: the roots of (p - right/count)² = z² p (1 - p) / count."""
+    count, z = right + more, 1.959963984540054
+    low, share, high = accuracy_interval(right, count)
+    assert share == right / count
+    for bound in (low, high):
+        distance = (bound - share) ** 2 - z**2 * bound * (1 - bound) / count
+        assert math.isclose(distance, 0, abs_tol=1e-9)
+    assert accuracy_interval(0, 0) is None
+
+
+def test_answers_are_counted_by_true_and_predicted_class():
+    found = answers_data(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3)
+    assert found["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+    assert found["accuracy"][1] == 0.75
+    assert [each and each[1] for each in found["classes"]] == [0.5, 1.0, None]
+
+
+@given(st.integers(0, 30), st.integers(0, 9))
+def test_a_part_of_the_front_has_its_ends_and_the_one_suggested(run, size, most):
+    rows = [(float(place), float(place) ** 1.5) for place in range(size)]
+    front = candidates(TWO, rows)
+    chosen = chosen_models(run_of(TWO), front, (), most)
+    assert len(chosen) == min(size, most) and len({c.id for c in chosen}) == len(chosen)
+    assert [c.id for c in chosen] == sorted(c.id for c in chosen)
+    if chosen:
+        assert suggestion(front, TWO).id in [c.id for c in chosen]
+    if most > 2 and size > most:
+        assert {front[0].id, front[-1].id} <= {c.id for c in chosen}
+
+
+def run_of(config):
+    return type("", (), {"config": config})
+
+
+def test_a_candidate_that_is_not_there_is_refused(run):
+    with pytest.raises(InputError, match="has no candidate 9999"):
+        quietly(run, [9999])
+
+
+def test_models_that_were_not_kept_say_so(run):
+    data = quietly(run, models=3)
+    assert len(data["models"]["models"]) == min(3, len(run.pareto()))
+    assert all("no model was kept" in model["problem"] for model in data["models"]["models"])
+
+
+def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
+    folder = tmp_path / "disentanglements"
+    known = {"diversity": 0.5, "kept": 0.25, "rank_correlation": None}
+    known["mistakes"] = {"count": 2, "taken_for_a_similar_class": 0.5, "by_chance": 0.3}
+    for name, text in (("candidate-00007", json.dumps(known)), ("candidate-00012", "{")):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "disentanglement.json").write_text(text)
+    (folder / "mine").mkdir()
+    (folder / "candidate-00007" / "hit_rate.png").write_bytes(b"\x89PNG")
+    (kind,) = interpretations_data(type("", (), {"path": tmp_path}))
+    good, broken = kind["found"]
+    assert good["candidate"] == 7 and ("diversity of paths ↑", 0.5) in good["figures"]
+    assert [picture["name"] for picture in good["pictures"]] == ["hit rate"]
+    assert broken["candidate"] == 12 and "candidate-00012 cannot be read" in broken["problem"]
+
+
+def test_only_an_earlier_report_is_replaced(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(influence, "RESAMPLES", 2)
+    mine = tmp_path / "mine.html"
+    mine.write_text("<p>my notes</p>")
+    with pytest.raises(InputError, match="is no report and was not touched"):
+        save_report(run, mine, models=0)
+    assert mine.read_text() == "<p>my notes</p>"
+    with pytest.raises(InputError, match="there is no folder"):
+        save_report(run, tmp_path / "nowhere" / "r.html", models=0)
+    with pytest.raises(InputError, match="cannot be written"):
+        save_report(run, tmp_path, models=0)
+    path = save_report(run.path, models=0)
+    assert path == run.path / "report.html"
+    assert save_report(run, models=0) == path
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.html"]

@@ -1,0 +1,146 @@
+// The front, its progress and its table.
+const axes = [...data.objectives.map((objective, at) =>
+  ({ title: `${objective.name} ${arrow(objective)}`, values: all.objectives[at] })),
+  { title: "candidate", values: all.id, whole: true }];
+const only = (axis, places) => ({ ...axis, values: places.map((place) => axis.values[place]) });
+const frontPlaces = data.front.map((id) => placeOf.get(id));
+const dominated = shownPlaces.filter((place) => !onFront.has(all.id[place]));
+
+function frontSection() {
+  const rest = all.id.length - shownPlaces.length;
+  const other = rest ? `${plural(rest, "candidate")} without a result of ${data.epochs} epochs not drawn. `
+    : "";
+  const made = section("front", "Pareto front", "↓: less is better, ↑: more is better. "
+    + `${plural(data.front.length, "Pareto-optimal candidate")} `
+    + `in colour, ${dominated.length.toLocaleString("en")} dominated in grey. ${other}`
+    + "Hover, or focus the picture and use the arrow keys; a click or Enter marks a candidate in "
+    + "every section.");
+  if (data.suggested) {
+    made.append(el("p", {}, "Suggested: candidate ", idButton(data.suggested.id),
+      `, ${data.suggested.why}.`));
+  }
+  const shown = { x: 0, y: Math.min(1, axes.length - 1) };
+  const titles = axes.map((axis) => axis.title);
+  const change = (which) => (at) => { shown[which] = at; plot.draw(); };
+  made.append(el("div", { class: "controls" }, picker("across", titles, shown.x, change("x")),
+    picker("up", titles, shown.y, change("y"))));
+  const plot = new Plot(made, "Pareto front", 420, () => ({
+    x: only(axes[shown.x], shownPlaces), y: only(axes[shown.y], shownPlaces),
+    draw: (drawn) => drawFront(drawn, axes[shown.x].values, axes[shown.y].values) }));
+  plot.box.addEventListener("pointermove", (event) => hover(plot, event));
+  plot.box.addEventListener("pointerleave", hideCard);
+  plot.box.addEventListener("click", (event) => {
+    const near = nearest(plot, event);
+    if (near !== null) choose(all.id[near]);
+  });
+  made.append(el("p", { class: "key" }, el("span", { class: "front" }), "Pareto-optimal ",
+    el("span", { class: "dominated" }), "dominated ", el("span", { class: "chosen" }), "marked"));
+}
+function drawFront(plot, xs, ys) {
+  plot.at = new Map(shownPlaces.map((place) => [place, [plot.x(xs[place]), plot.y(ys[place])]]));
+  plot.context.globalAlpha = dominated.length > 2000 ? 0.4 : 0.8;
+  const grey = colour("--grey");
+  for (const place of dominated) plot.dot(...plot.at.get(place), 3, grey);
+  plot.context.globalAlpha = 1;
+  const along = [...frontPlaces].sort((a, b) => xs[a] - xs[b]);
+  if (data.objectives.length === 2 && xs !== all.id && ys !== all.id) {
+    plot.path(along.map((place) => plot.at.get(place)), colour("--blue"));
+  }
+  const chosen = placeOf.get(chosenId);
+  if (plot.at.has(chosen)) {
+    plot.context.lineWidth = 2;
+    plot.dot(...plot.at.get(chosen), 10, colour("--orange"), true);
+  }
+  const first = along.includes(chosen) ? chosen : along[0];
+  const points = along.map((place) => frontPoint(plot, place, place === first));
+  points.forEach((point, at) => point.addEventListener("keydown", (event) => {
+    const to = points[at + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] || NaN)];
+    if (to) { point.setAttribute("tabindex", -1); to.setAttribute("tabindex", 0); to.focus(); }
+  }));
+  plot.svg.append(...points);
+}
+function frontPoint(plot, place, reachable) {
+  const [cx, cy] = plot.at.get(place);
+  const enter = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    choose(all.id[place]);
+    plot.svg.querySelector(`[data-id="${all.id[place]}"]`).focus();
+  };
+  return svg("circle", { cx, cy, r: 5, class: "front", tabindex: reachable ? 0 : -1, role: "button",
+    "aria-label": describe(place).text, "data-id": all.id[place], onkeydown: enter, onblur: hideCard,
+    onfocus: (event) => {
+      const box = event.target.getBoundingClientRect();
+      showCard(place, box.right, box.bottom);
+    } });
+}
+function nearest(plot, event) {
+  const box = plot.box.getBoundingClientRect();
+  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+  let best = null, least = 14;
+  for (const [place, [px, py]] of plot.at || []) {
+    const far = Math.hypot(px - x, py - y) + (onFront.has(all.id[place]) ? 0 : 3);
+    if (far < least) [best, least] = [place, far];
+  }
+  return best;
+}
+function hover(plot, event) {
+  const place = nearest(plot, event);
+  plot.box.classList.toggle("pointing", place !== null);
+  if (place === null) hideCard(); else showCard(place, event.clientX, event.clientY);
+}
+
+function progressSection() {
+  const known = data.progress;
+  const made = section("progress", "Progress",
+    "The hypervolume of the front and the best value on it of each objective.");
+  if (!known.trainings.length) return;
+  let by = 0;
+  const ways = [["trainings", known.trainings], ["hours since the first candidate began", known.hours]];
+  const plots = el("div", { class: "grid-of" });
+  made.append(el("div", { class: "controls" }, picker("over", ways.map(([name]) => name), by, (at) => {
+    by = at;
+    drawn.forEach((plot) => plot.draw());
+  })), plots);
+  const lines = [["hypervolume ↑", known.hypervolume], ...data.objectives.map((objective, at) =>
+    [`best ${objective.name} ${arrow(objective)}`, known.best[at]])];
+  const drawn = lines.map(([title, values]) => new Plot(
+    el("figure", {}, el("figcaption", {}, `${title}: ${number(values.at(-1))}`)), title, 220, () => ({
+      x: { title: ways[by][0], values: ways[by][1] }, y: { title, values },
+      draw: (plot) => plot.path(steps(values.map((value, at) =>
+        [plot.x(ways[by][1][at]), plot.y(value)])), colour("--blue"), 2) })));
+  plots.append(...drawn.map((plot) => plot.box.parentElement));
+}
+
+function tableSection() {
+  const columns = [["id", (place) => all.id[place]],
+    ...data.objectives.map((objective, at) =>
+      [`${objective.name} ${arrow(objective)}`, (place) => all.objectives[at][place]]),
+    ["test accuracy", (place) => all.test[place]], ["generation", (place) => all.generation[place]],
+    ["parents", (place) => all.parents[place].join(", ")],
+    ["architecture", (place) => all.genotype[place]]];
+  const body = el("tbody");
+  const cell = (at, value) => (at === 0 ? idButton(value) : columns[at][0] === "test accuracy"
+    ? percent(value) : typeof value === "number" ? number(value) : value);
+  const fillBody = (places) => body.replaceChildren(...places.map((place) => el("tr",
+    { "data-id": all.id[place] },
+    columns.map(([name, value], at) => el("td", { class: name === "architecture" ? "text" : null },
+      cell(at, value(place)))))));
+  const heads = columns.map(([name, value]) => el("th", { scope: "col" },
+    el("button", { type: "button", onclick: (event) => {
+      const head = event.currentTarget.parentElement;
+      const rises = head.getAttribute("aria-sort") !== "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", rises ? "ascending" : "descending");
+      const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : (a ?? -1) - (b ?? -1));
+      fillBody([...frontPlaces].sort((a, b) => (rises ? 1 : -1) * compare(value(a), value(b))));
+      mark();
+    } }, name)));
+  const mark = () => body.querySelectorAll("tr").forEach((row) =>
+    row.classList.toggle("marked", +row.dataset.id === chosenId));
+  listeners.push(mark);
+  section("table", "Pareto-optimal candidates", "Each heading sorts by its column.",
+    scroller("Pareto-optimal candidates", el("table", {}, el("thead", {}, el("tr", {}, heads)), body)));
+  fillBody(frontPlaces);
+  mark();
+}

@@ -1,0 +1,144 @@
+"""What a report says of single models, as plain data and pictures for the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.errors import InputError
+from xnas_tf.registry import describe
+from xnas_tf.run.directory import Run
+from xnas_tf.strategy.knee import suggestion
+
+if TYPE_CHECKING:
+    from xnas_tf.report.html.examination import Examiner
+
+CONFIDENCE = 0.95
+"""Of the intervals of accuracies."""
+
+
+def chosen_models(
+    run: Run, front: Sequence[Candidate], numbers: Sequence[int], most: int
+) -> list[Candidate]:
+    """The candidates that get a section of their own.
+
+    Args:
+        run: The run.
+        front: The Pareto-optimal candidates, best in the first objective first.
+        numbers: Ids that the user named; if empty, the front is taken.
+        most: Models of the front, at most: of more, the one that is suggested and others evenly
+            from one end to the other.
+
+    Raises:
+        InputError: If there is no such candidate.
+    """
+    if numbers:
+        return [run.candidate(number) for number in dict.fromkeys(numbers)]
+    if len(front) <= most:
+        return list(front)
+    places = np.linspace(0, len(front) - 1, most).round().astype(int).tolist()
+    knee = [c.id for c in front].index(suggestion(front, run.config).id)
+    if places and knee not in places:
+        places[int(np.argmin(np.abs(np.array(places) - knee)))] = knee
+    return [front[place] for place in sorted(places)]
+
+
+def models_data(
+    run: Run, chosen: Sequence[Candidate], count: int, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """What is recorded of each model, and what can be seen in it now.
+
+    Args:
+        run: The run.
+        chosen: The candidates.
+        count: Test images explained.
+        tell: Is told which model is at work.
+    """
+    recorded = [recorded_data(run, candidate) for candidate in chosen]
+    found: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
+    if not any(candidate.model_path for candidate in chosen):
+        return found
+    try:
+        examiner = _examiner(run, count)
+    except InputError as error:  # data that moved since
+        return {**found, "problem": str(error)}
+    for candidate, entry in zip(chosen, recorded, strict=True):
+        if not entry["problem"]:
+            tell(f"examining the model of candidate {candidate.id}")
+            entry |= _examined(examiner, candidate)
+    return {**found, **examiner.shared()}
+
+
+def _examiner(run: Run, count: int) -> Examiner:
+    from xnas_tf.report.html.examination import Examiner  # needs TensorFlow
+
+    return Examiner(run, count)
+
+
+def _examined(examiner: Examiner, candidate: Candidate) -> dict[str, Any]:
+    try:
+        return examiner.examine(candidate)
+    except Exception as error:  # a user's layers may raise anything at all
+        why = str(error) if isinstance(error, InputError) else describe(error)
+        return {"problem": f"its model could not be examined: {why}"}
+
+
+def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
+    """What the run says of a candidate without its model."""
+    file = run.path / "explanations" / f"candidate-{candidate.id:05d}" / "explanation.json"
+    return {
+        "id": candidate.id,
+        "history": candidate.history,
+        "metrics": candidate.metrics,
+        "seconds": candidate.seconds_total,
+        "quality": _saved_quality(file),
+        "problem": ""
+        if candidate.model_path
+        else "no model was kept: only candidates that were Pareto-optimal when they finished "
+        "have one, so nothing can be shown that needs it",
+    }
+
+
+def _saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
+    """Mean figures by method and name that ``xnas-tf explain`` measured; empty where it was not
+    run, or for other models."""
+    try:
+        methods = json.loads(file.read_text(encoding="utf-8"))["methods"]
+        return {
+            method: {name: figure["mean"] for name, figure in known["quality"].items()}
+            for method, known in methods.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def answers_data(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
+    """A model's answers on the test part.
+
+    Returns:
+        ``confusion`` (classes, classes), true class by row; and of all images and of each class
+        ``[low, accuracy, high]``, with Wilson's interval (1927), None for a class without images.
+    """
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (labels, predicted), 1)
+    right, all_of = np.diag(confusion), confusion.sum(axis=1)
+    return {
+        "confusion": confusion.tolist(),
+        "accuracy": accuracy_interval(int(right.sum()), len(labels)),
+        "classes": [accuracy_interval(*pair) for pair in zip(right, all_of, strict=True)],
+    }
+
+
+def accuracy_interval(right: int, count: int) -> list[float] | None:
+    """``[low, accuracy, high]`` of so many right answers."""
+    from scipy.stats import binomtest
+
+    if not count:
+        return None
+    interval = binomtest(int(right), int(count)).proportion_ci(CONFIDENCE, method="wilson")
+    return [float(interval.low), float(right / count), float(interval.high)]

@@ -1,0 +1,136 @@
+"""Gathers what a run has to say and writes it as one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from xnas_tf import __version__
+from xnas_tf.errors import InputError
+from xnas_tf.report.html.influence import influence_data
+from xnas_tf.report.html.interpretations import interpretations_data
+from xnas_tf.report.html.models import chosen_models, models_data
+from xnas_tf.report.html.search import search_data
+from xnas_tf.report.status import run_status, status_text
+from xnas_tf.run.directory import Run, load_run, now, write_whole
+from xnas_tf.strategy.front import pareto_front
+
+MARK = '<meta name="generator" content="xnas-tf report">'
+"""By this a report is known as one, and may be replaced by a newer one."""
+SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "models.js")
+
+
+def save_report(
+    run: Run | str | Path,
+    out: str | Path | None = None,
+    candidates: Sequence[int] = (),
+    models: int = 8,
+    images: int = 8,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Writes a report of a finished or running run: one HTML file that loads nothing else.
+
+    Args:
+        run: The run, or its directory.
+        out: The file; ``RUN/report.html`` if None. An earlier report is replaced, nothing else.
+        candidates: Ids of the candidates whose models are shown; the Pareto-optimal if empty.
+        models: Pareto-optimal models shown, at most; with 0 no model is opened.
+        images: Test images that each model's attributions are shown for.
+        tell: Is told what is at work.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If there is no such run or candidate, or the file is something else or cannot
+            be written.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    path = Path(out) if out else run.path / "report.html"
+    _check(path)
+    page = render(report_data(run, candidates, models, images, tell))
+    try:
+        write_whole(path, page.encode())
+    except OSError as error:
+        raise InputError(f"--out {path} cannot be written: {error}") from error
+    return path
+
+
+def report_data(
+    run: Run, candidates: Sequence[int], models: int, images: int, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """All that the page shows; see ``save_report``."""
+    everyone = run.candidates()
+    first = run.config.objectives[0]
+    front = sorted(
+        pareto_front(everyone, run.config),
+        key=lambda c: (first.sign * c.objectives[first.name], c.id),
+    )
+    chosen = chosen_models(run, front, candidates, models)
+    alike = [c for c in everyone if c.state == "done" and front and c.epochs == front[0].epochs]
+    tell("what the objectives depend on")
+    return {
+        "run": run.path.resolve().name,
+        "made": now(),
+        "version": __version__,
+        "dataset": run.config.dataset.name,
+        "status": status_text(run_status(run)),
+        **search_data(run, everyone, front),
+        "influence": influence_data(alike, run.config, np.random.default_rng(0)),
+        "models": models_data(run, chosen, images, tell),
+        "interpretations": interpretations_data(run),
+    }
+
+
+def render(data: dict[str, Any]) -> str:
+    """The page, with its data as JSON in which no tag can begin: texts reach the document as
+    texts only. Its policy allows nothing but its own script and style and the pictures in it.
+    """
+    assets = files(__package__) / "assets"
+    script = "\n".join((assets / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    script = f'"use strict";\n{script}'
+    style = (assets / "report.css").read_text(encoding="utf-8")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return Template((assets / "report.html").read_text(encoding="utf-8")).substitute(
+        mark=MARK,
+        policy=policy,
+        # A folder's name may have bytes that are no text.
+        title=html.escape(data["run"]).encode("ascii", "xmlcharrefreplace").decode(),
+        style=style,
+        script=script,
+        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+    )
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _check(path: Path) -> None:
+    """Refuses early what cannot be written in the end, or must not be."""
+    if not path.parent.is_dir():
+        raise InputError(f"--out {path}: there is no folder {path.parent}")
+    if not path.exists():
+        return
+    try:
+        with path.open("rb") as file:
+            if MARK.encode() in file.read(1000):
+                return
+    except OSError as error:
+        raise InputError(f"--out {path} cannot be written: {error}") from error
+    raise InputError(
+        f"{path} is there already, is no report and was not touched; name another with --out"
+    )
