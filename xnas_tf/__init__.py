@@ -22,12 +22,16 @@ _PUBLIC = {
     "RunError": "xnas_tf.errors",
     "Disentanglement": "xnas_tf.interpret.nad",
     "Explanation": "xnas_tf.explaining",
+    "InterpretableModel": "xnas_tf.interpret.flint",
+    "Interpretation": "xnas_tf.interpret.flint",
+    "Interpreter": "xnas_tf.interpret.flint",
     "disentangle": "xnas_tf.interpret.nad",
     "explain": "xnas_tf.explaining",
     "export": "xnas_tf.exporting",
     "load_config": "xnas_tf.config",
     "load_run": "xnas_tf.run.directory",
     "search": "xnas_tf.run.search",
+    "train_interpreter": "xnas_tf.interpret.flint",
 }
 __all__ = [*_PUBLIC, "__version__"]
 
@@ -37,6 +41,12 @@ if TYPE_CHECKING:
     from xnas_tf.errors import InputError, RunError
     from xnas_tf.explaining import Explanation, explain
     from xnas_tf.exporting import export
+    from xnas_tf.interpret.flint import (
+        InterpretableModel,
+        Interpretation,
+        Interpreter,
+        train_interpreter,
+    )
     from xnas_tf.interpret.nad import Disentanglement, disentangle
     from xnas_tf.run.directory import Run, load_run
     from xnas_tf.run.search import search
