@@ -5,7 +5,8 @@ import pytest
 
 from tests.e2e.conftest import ROOT, xnas
 
-COMMANDS = ["search", "launch", "pareto", "status", "export", "explain", "disentangle", "doctor"]
+COMMANDS = ["search", "launch", "pareto", "status", "export", "explain", "doctor"]
+COMMANDS += ["disentangle", "interpret"]
 
 
 @pytest.mark.parametrize(

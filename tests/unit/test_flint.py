@@ -155,16 +155,15 @@ def test_models_fit_and_come_back_from_a_file(tmp_path, kind, make, dataset):
 
 
 def test_own_parts_are_used_and_saved(tmp_path):
-    psi = keras.Sequential(
-        [keras.Input((4, 4, 8)), layers.Flatten(), layers.Dense(2, activation="relu")]
-    )
+    maps = keras.Input((4, 4, 8))
+    psi = keras.Model(maps, layers.Dense(2, activation="relu")(layers.Flatten()(maps)))
     back = keras.Sequential([keras.Input((2,)), layers.Dense(64), layers.Reshape((8, 8, 1))])
     model = Interpreter(small_network(), 2, ["norm"], psi, back)
     images = np.random.default_rng(0).random((3, 8, 8, 1), np.float32)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     hidden = model.predictor.get_layer("norm").output
-    maps = keras.Model(model.predictor.inputs, hidden)(images)
+    maps = keras.Model(model.predictor.input, hidden)(images)
     np.testing.assert_allclose(model.look(images).attributes, psi(maps), atol=1e-6)
     np.testing.assert_allclose(again.look(images).attributes, psi(maps), atol=1e-6)
     np.testing.assert_allclose(again.look(images).decoded, back(psi(maps)), atol=1e-6)

@@ -115,11 +115,13 @@ def explanations_figure(found: Interpretation, places: tuple[int, ...] = ()):
 
     Args:
         found: The classifier.
-        places: Which images of the test part; one each of some classes if empty.
+        places: Which images of the test part; if empty, one of each of some classes, that f and
+            g answer alike if there is one.
     """
     answers = found.answers
-    _, first = np.unique(answers.interpreter, return_index=True)
-    chosen = list(places) or [int(each) for each in first[:SHOWN]]
+    alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(found.test))
+    _, first = np.unique(answers.interpreter[alike], return_index=True)
+    chosen = list(places) or [int(each) for each in alike[first[:SHOWN]]]
     tops = [np.argsort(-answers.relevance[place], kind="stable")[:TOP] for place in chosen]
     repeated = np.repeat(found.test.images[chosen], [len(top) for top in tops], axis=0)
     changed = iter(maximised(found.model, repeated, np.concatenate(tops)))
@@ -133,11 +135,12 @@ def explanations_figure(found: Interpretation, places: tuple[int, ...] = ()):
         for axis, attribute in zip(row[2:], top, strict=True):
             value = answers.relevance[place, attribute]
             picture = next(changed)
-            if value > 0:
+            if value > 1 / TAU:
                 draw_image(axis, picture)
                 axis.set_title(f"attribute {attribute}: {value:.2f}", fontsize=8)
             else:
                 axis.axis("off")
+    axes[-1, 1].set_xlabel("attribute", fontsize=8)
     return figure
 
 

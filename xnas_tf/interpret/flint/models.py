@@ -91,7 +91,6 @@ class _Interpreted(keras.Model):
             "raw": raw,
             "seed": seed,
         }
-        self._epoch: tuple[int, int] | None = None
         self._has_own = {"attribute_network": attribute_network, "decoder": decoder}
         shape = model.input_shape if is_functional(model) else None
         if isinstance(shape, tuple) and None not in shape[1:]:
@@ -122,7 +121,7 @@ class _Interpreted(keras.Model):
         self.linear = networks.linear(self.classes, 3 * seed + 2)
         self.linear.build((None, size))
         self._loss_weights = self.add_weight(shape=(4,), trainable=False, name="loss_weights")
-        self._weigh_losses()
+        self._loss_weights.assign(self.settings.final)
         self._check_parts(hidden, shape)
         super().build(input_shape)
 
@@ -195,17 +194,11 @@ class _Interpreted(keras.Model):
             epoch: Which epoch, from 0.
             epochs: How many there are.
         """
-        self._epoch = epoch, epochs
-        if hasattr(self, "_loss_weights"):  # else when the model is built
-            self._weigh_losses()
+        self._loss_weights.assign(self.settings.weights(epoch, epochs))
 
-    def _weigh_losses(self) -> None:
-        """With the weights of the present epoch; without one, with those of the end."""
-        settings = self.settings
-        weights = settings.weights(*self._epoch) if self._epoch else settings.final
-        self._loss_weights.assign(weights)
-
-    def fit(self, *args: Any, callbacks: Sequence[Any] | None = None, **options: Any) -> Any:
+    def fit(
+        self, x: Any = None, *args: Any, callbacks: Sequence[Any] | None = None, **options: Any
+    ) -> Any:
         """See ``keras.Model.fit``; the weights of the losses follow their schedule.
 
         Raises:
@@ -216,7 +209,10 @@ class _Interpreted(keras.Model):
                 "compile was given no loss, so that f would learn nothing; give one for class "
                 "probabilities, such as 'sparse_categorical_crossentropy'"
             )
-        return super().fit(*args, callbacks=[*(callbacks or ()), _Schedule()], **options)
+        if not self.built:  # Keras would do it where no values are computed
+            spec = getattr(x, "element_spec", None)
+            self.build((None, *np.shape(x)[1:]) if spec is None else tuple(spec[0].shape))
+        return super().fit(x, *args, callbacks=[*(callbacks or ()), _Schedule()], **options)
 
     def get_config(self) -> dict[str, Any]:
         """See ``keras.Model.get_config``."""

@@ -54,7 +54,7 @@ def attribute_network(
         seed: Of the initial weights.
 
     Returns:
-        A model from a list of maps to (B, J).
+        A model from a list of maps, or from the one there is, to (B, J).
     """
     seeds = _seeds(seed)
     inputs = [keras.Input(shape) for shape in shapes]
@@ -67,7 +67,8 @@ def attribute_network(
         parts.append(keras.layers.Flatten()(x))
     x = parts[0] if len(parts) == 1 else keras.layers.Concatenate()(parts)
     x = keras.layers.Dense(attributes, kernel_initializer=_he(seeds))(x)
-    return keras.Model(inputs, NonNegative()(x), name="attribute_network")
+    given = inputs[0] if len(inputs) == 1 else inputs
+    return keras.Model(given, NonNegative()(x), name="attribute_network")
 
 
 def decoder(shape: tuple[int, int, int], attributes: int, seed: int) -> keras.Model:
