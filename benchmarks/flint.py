@@ -147,7 +147,12 @@ def main() -> None:
         "posthoc": summary(seeds, "posthoc"),
         "published": published,
     }
-    print(json.dumps(report, default=lambda number: round(float(number), 3)))
+    print(json.dumps(rounded(report)))
+
+
+def rounded(report: dict) -> dict:
+    """The same with three digits behind the point."""
+    return json.loads(json.dumps(report), parse_float=lambda text: round(float(text), 3))
 
 
 if __name__ == "__main__":
