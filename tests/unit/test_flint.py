@@ -174,6 +174,7 @@ def test_several_layers_and_small_maps():
     seen = model.look(tf.ones((2, 3, 2, 4)))
     assert model.layer_names == ["one", "relu"]
     assert [tuple(each.shape) for each in seen] == [(2, 3), (2, 4), (2, 3), (2, 3, 2, 4)]
+    assert model.predict(np.ones((2, 3, 2, 4)), verbose=0).shape == (2, 3)  # in a graph too
 
 
 def test_raw_models_see_values_to_255():

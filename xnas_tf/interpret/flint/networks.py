@@ -45,8 +45,8 @@ def attribute_network(
 ) -> keras.Model:
     """Ψ: from feature maps to non-negative attributes.
 
-    Each map passes a convolution and is pooled to a grid of 3×3; then one linear layer over
-    all of them.
+    Each map passes a convolution and is pooled to a grid of 3×3, if it is not smaller; then
+    one linear layer over all of them.
 
     Args:
         shapes: (H, W, C) of each map.
@@ -63,7 +63,9 @@ def attribute_network(
         x = keras.layers.Conv2D(
             WIDTH, 3, padding="same", activation="relu", kernel_initializer=_he(seeds)
         )(maps)
-        x = keras.layers.AdaptiveAveragePooling2D(CELLS)(x)
+        sides = maps.shape[1:3]
+        if min(sides) > 1:  # Keras cannot pool one row to one row (3.15)
+            x = keras.layers.AdaptiveAveragePooling2D([min(CELLS, side) for side in sides])(x)
         parts.append(keras.layers.Flatten()(x))
     x = parts[0] if len(parts) == 1 else keras.layers.Concatenate()(parts)
     x = keras.layers.Dense(attributes, kernel_initializer=_he(seeds))(x)
