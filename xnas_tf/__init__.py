@@ -23,6 +23,9 @@ _PUBLIC = {
     "DataReport": "xnas_tf.report.data",
     "Disentanglement": "xnas_tf.interpret.nad",
     "Explanation": "xnas_tf.explaining",
+    "InterpretableModel": "xnas_tf.interpret.flint",
+    "Interpretation": "xnas_tf.interpret.flint",
+    "Interpreter": "xnas_tf.interpret.flint",
     "disentangle": "xnas_tf.interpret.nad",
     "explain": "xnas_tf.explaining",
     "export": "xnas_tf.exporting",
@@ -32,6 +35,7 @@ _PUBLIC = {
     "load_run": "xnas_tf.run.directory",
     "save_report": "xnas_tf.report.html",
     "search": "xnas_tf.run.search",
+    "train_interpreter": "xnas_tf.interpret.flint",
 }
 __all__ = [*_PUBLIC, "__version__"]
 
@@ -42,6 +46,12 @@ if TYPE_CHECKING:
     from xnas_tf.errors import InputError, RunError
     from xnas_tf.explaining import Explanation, explain
     from xnas_tf.exporting import export
+    from xnas_tf.interpret.flint import (
+        InterpretableModel,
+        Interpretation,
+        Interpreter,
+        train_interpreter,
+    )
     from xnas_tf.interpret.nad import Disentanglement, disentangle
     from xnas_tf.report.data import DataReport, inspect_data
     from xnas_tf.report.html import save_report

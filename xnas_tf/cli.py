@@ -409,6 +409,71 @@ def disentangle(
         _print_tables(disentanglement_tables(found))
 
 
+@main.command()
+@click.argument("model_or_run", required=False, type=click.Path(path_type=Path))
+@click.option("--hypermodel", metavar="MODULE:NAME", help="Train its default network, by design.")
+@click.option("--candidate", type=int, help="Default: the best in the first objective.")
+@click.option("--dataset", help="Default: the run's own.")
+@click.option(
+    "--mode",
+    type=click.Choice(["posthoc", "by-design"]),
+    default="posthoc",
+    show_default=True,
+    help="The model stays as it is, or is trained too.",
+)
+@click.option("--attributes", type=int, help="How many; default: 25, of coloured images 36.")
+@click.option(
+    "--layers", multiple=True, metavar="NAME,…", help="Names or patterns; default: the last ones."
+)
+@click.option("--settings", help="grey, drawings or colour; default: by the images.")
+@click.option("--epochs", type=int, help="Default: by the size of the data.")
+@click.option("--rate", type=float, help="Learning rate; default: by the size of the data.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--raw", is_flag=True, help="The model takes values 0 to 255, not 0 to 1.")
+@click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@_clear_errors
+def interpret(
+    model_or_run: Path | None, layers: tuple[str, ...], form: str, unsafe: bool, **options: Any
+) -> None:
+    """Train an interpreter: a few attributes that say what a model says, and show why.
+
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file. Attributes are learned from
+    its hidden layers, and a linear classifier on them (FLINT, arXiv 2010.09345). Runs under
+    horovodrun too. docs/flint.md explains the figures and pictures.
+
+    \b
+    Example:
+      xnas-tf interpret runs/quickstart
+      xnas-tf interpret model.keras --dataset mnist5k --mode by-design --attributes 12
+      xnas-tf interpret --hypermodel examples.small_convnet:SmallConvNet --dataset digits \\
+        --mode by-design
+    """
+    import json
+
+    from xnas_tf.interpret.flint.command import Request, interpret_request
+    from xnas_tf.interpret.flint.saving import facts
+
+    request = Request(
+        model_or_run,
+        layers=[name for each in layers for name in each.split(",")],
+        safe=not unsafe,
+        **options,
+    )
+    done = interpret_request(request, lambda text: click.echo(text, err=True))
+    if done is None:  # another rank prints
+        return
+    found, folder = done
+    click.echo(f"wrote {folder}", err=True)
+    if form == "json":
+        click.echo(json.dumps(facts(found), indent=2))
+    else:
+        from xnas_tf.interpret.flint.tables import interpretation_tables
+
+        _print_tables(interpretation_tables(found))
+
+
 @main.group()
 def benchmark() -> None:
     """Measure what searches cost."""

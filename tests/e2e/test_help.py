@@ -14,6 +14,7 @@ COMMANDS = [
     "export",
     "explain",
     "disentangle",
+    "interpret",
     "report",
     "doctor",
 ]

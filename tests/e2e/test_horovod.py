@@ -137,6 +137,32 @@ def horovodrun(*words, cwd, program=BIN / "xnas-tf", ranks=2):
     return done
 
 
+PREDICTOR = """
+import keras
+keras.utils.set_random_seed(0)
+inputs = keras.Input((8, 8, 1))
+x = keras.layers.Conv2D(6, 3, activation="relu")(inputs)
+model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+model.save("model.keras")
+"""
+
+
+def test_two_ranks_train_the_interpreter_of_one(tmp_path):
+    subprocess.run([sys.executable, "-c", PREDICTOR], cwd=tmp_path, check=True)
+    words = ["interpret", "model.keras", "--dataset", "digits", "--mode", "by-design"]
+    words += ["--epochs", "3", "--attributes", "5"]
+    xnas(*words, "--out", "one", cwd=tmp_path)
+    done = horovodrun(*words, "--out", "two", cwd=tmp_path)
+    assert done.stderr.count("wrote two") == 1
+    one, two = (
+        json.loads((tmp_path / n / "interpretation.json").read_text()) for n in ("one", "two")
+    )
+    for alone, together in zip(one["history"], two["history"], strict=True):
+        assert together == pytest.approx(alone, rel=1e-3)
+    means = [each["test"]["attribute_means"] for each in (one, two)]
+    assert means[0] == pytest.approx(means[1], abs=1e-2)
+
+
 def test_two_ranks_score_introspectability_as_one_does(tmp_path):
     (tmp_path / "score.py").write_text(SCORE)
     words = [sys.executable, str(tmp_path / "score.py")]

@@ -17,7 +17,7 @@ from xnas_tf.interpret.nad import disentangle
 from xnas_tf.interpret.nad.learning import Images, Lesson, learn
 from xnas_tf.interpret.nad.network import MaskedNetwork
 from xnas_tf.interpret.nad.saving import facts
-from xnas_tf.interpret.nad.taps import find_taps
+from xnas_tf.interpret.taps import find_taps
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import Disentanglement
 

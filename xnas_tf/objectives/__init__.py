@@ -12,6 +12,8 @@ OBJECTIVES = Registry(
         "latency": "xnas_tf.objectives.latency:Latency",
         "introspectability": "xnas_tf.objectives.introspectability:Introspectability",
         "disentanglement": "xnas_tf.objectives.disentanglement:Disentanglement",
+        "fidelity": "xnas_tf.objectives.interpretation:Fidelity",
+        "conciseness": "xnas_tf.objectives.interpretation:Conciseness",
         "completeness_error": "xnas_tf.objectives.attribution_quality:CompletenessError",
         "deletion": "xnas_tf.objectives.attribution_quality:Deletion",
         "insertion": "xnas_tf.objectives.attribution_quality:Insertion",

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xnas_tf.config.models import DistributedConfig
-from xnas_tf.data import load_dataset
 from xnas_tf.distributed import joined
 from xnas_tf.errors import InputError
-from xnas_tf.explaining.subjects import load_subject
+from xnas_tf.interpret.command import open_dataset, open_subject
 from xnas_tf.interpret.nad.disentangle import Disentanglement, disentangle
 
 
@@ -57,18 +56,14 @@ def disentangle_request(
         InputError: If anything named is missing or wrong, or the folder is there already.
     """
     beta = _beta(request.beta)
-    subject = load_subject(request.path, request.candidate, request.safe)
-    # Beside the explanations of the same model.
-    out = request.out or subject.home.parents[1] / "disentanglements" / subject.home.name
-    if out.exists():
-        raise InputError(f"{out} is there already and was not touched; name another with --out")
-    known = {"name": request.dataset} if request.dataset else subject.dataset
-    if known is None:
-        raise InputError(f"{request.path}: give --dataset NAME to learn the paths from")
-    with joined(DistributedConfig()) as world:
+    with joined(DistributedConfig()) as world:  # first: it decides on the devices
+        subject, out = open_subject(
+            request.path, request.candidate, request.safe, "disentanglements", request.out
+        )
+        data = open_dataset(request.dataset, subject, request.path, "to learn the paths from")
         found = disentangle(
             subject.model,
-            load_dataset(**known),
+            data,
             request.classes or None,
             request.layers or None,
             beta,

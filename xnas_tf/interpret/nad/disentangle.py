@@ -15,6 +15,7 @@ from xnas_tf.data.rows import selected
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.explaining.subjects import class_number
+from xnas_tf.interpret.classifier import check_classes
 from xnas_tf.interpret.nad import figures, metrics
 from xnas_tf.interpret.nad.figures import Answers, Mistakes, PathHits, Paths
 from xnas_tf.interpret.nad.learning import Images, Lesson, learn
@@ -137,11 +138,7 @@ def disentangle(
     wanted = _chosen(classes, data.class_names)
     parts = [_at_most(part, images) for part in (data.train, data.validation, data.test)]
     network = MaskedNetwork(model, data.train.images, layers, raw)
-    if network.classes != data.classes:
-        raise InputError(
-            f"data set {data.name} has {data.classes} classes; the model tells {network.classes} "
-            "apart"
-        )
+    check_classes(network.classes, data.class_names, data.name)
     ranks = communicator or SingleProcess()
     tell("the network without masks")
     plain = [_probabilities(network, part, ranks) for part in parts]

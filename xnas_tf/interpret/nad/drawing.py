@@ -6,6 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xnas_tf.interpret.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PALE,
+    draw_image,
+    name_ticks,
+    new_figure,
+)
 from xnas_tf.interpret.nad.figures import defined_deviation, defined_mean
 
 if TYPE_CHECKING:
@@ -15,8 +24,6 @@ CHOSEN = 4
 """Classes whose paths, and layers whose maps, are drawn."""
 SHOWN = 6
 """Collages and misclassified images drawn, at most."""
-BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
-"""As in the pictures of fronts; told apart by colour-blind readers too."""
 
 
 def drawings(found: Disentanglement, title: str = "") -> dict[str, Any]:
@@ -40,7 +47,7 @@ def similarity_figure(found: Disentanglement):
     """The similarity of each pair of paths, beside what the network confuses."""
     names = found.paths.class_names
     side = 1.6 + 0.36 * len(names)
-    figure = _figure(2 * side + 0.8, side)
+    figure = new_figure(2 * side + 0.8, side)
     both = figure.subplots(1, 2)
     confusion = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * found.confusion)
     _draw_matrix(figure, both[0], found.paths.similarity, names, "similarity of paths", "{:.2f}")
@@ -84,7 +91,7 @@ def paths_figure(found: Disentanglement, classes: tuple[int, ...] = ()):
     paths = found.paths
     chosen = list(classes) or list(range(min(CHOSEN, len(paths.class_names))))
     count = len(paths.layers)
-    figure = _figure(1.2 + max(2.0, 0.2 * count) * len(chosen), 4.6)
+    figure = new_figure(1.2 + max(2.0, 0.2 * count) * len(chosen), 4.6)
     axes = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
     for axis, unit in zip(axes, chosen, strict=True):
         for layer, mask in enumerate(paths.hard):
@@ -112,15 +119,15 @@ def collages_figure(found: Disentanglement):
     _, first = np.unique(hits.owners, return_index=True)
     drawn = first[:SHOWN]
     layers = _spread(len(paths.layers), CHOSEN)
-    figure = _figure(1.5 * len(drawn) + 0.8, 1.6 * (1 + len(layers)) + 0.3)
+    figure = new_figure(1.5 * len(drawn) + 0.8, 1.6 * (1 + len(layers)) + 0.3)
     axes = figure.subplots(1 + len(layers), len(drawn), squeeze=False)
     for column, number in zip(axes.T, drawn, strict=True):
-        image = _drawable(hits.collages.images[number])
+        image = hits.collages.images[number]
         region = hits.collages.inside[number]
         column[0].set_title(f"path of {paths.class_names[hits.owners[number]]}", fontsize=8)
-        _draw_image(column[0], image, region)
+        _draw_framed(column[0], image, region)
         for axis, layer in zip(column[1:], layers, strict=True):
-            _draw_image(axis, image, region)
+            _draw_framed(axis, image, region)
             axis.imshow(hits.maps[layer][number], cmap="cividis", alpha=0.75)
             rate = hits.rates[layer, number]
             axis.set_title(f"{rate:.0%} inside" if np.isfinite(rate) else "empty", fontsize=7)
@@ -135,12 +142,12 @@ def mistakes_figure(found: Disentanglement):
     of the right class and of the one that they are taken for."""
     mistakes, names = found.mistakes, found.paths.class_names
     drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
-    figure = _figure(6.5, 1.5 * len(drawn) + 0.7)
+    figure = new_figure(6.5, 1.5 * len(drawn) + 0.7)
     axes = figure.subplots(len(drawn), 2, width_ratios=(1, 3.5), squeeze=False)
     depth = np.arange(1, len(found.paths.layers) + 1)
     for (left, right), number in zip(axes, drawn, strict=True):
         true, taken = names[mistakes.labels[number]], names[mistakes.predicted[number]]
-        _draw_image(left, _drawable(mistakes.images[number]))
+        draw_image(left, mistakes.images[number])
         left.set_title(f"{true}, taken for {taken}", fontsize=8, color="#a00")
         right.plot(depth, mistakes.right[:, number], "o-", color=BLUE, label=f"path of {true}")
         right.plot(depth, mistakes.wrong[:, number], "s-", color=ORANGE, label=f"path of {taken}")
@@ -154,15 +161,9 @@ def mistakes_figure(found: Disentanglement):
     return figure
 
 
-def _figure(width: float, height: float):
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def _depth_axes(found: Disentanglement):
     layers = found.paths.layers
-    figure = _figure(2.4 + 0.32 * max(8, len(layers)), 4.2)
+    figure = new_figure(2.4 + 0.32 * max(8, len(layers)), 4.2)
     axis = figure.subplots()
     labels = [f"{number}: {_short(layer)}" for number, layer in enumerate(layers, start=1)]
     axis.set_xticks(range(len(layers)), labels, rotation=60, ha="right", fontsize=7)
@@ -184,8 +185,7 @@ def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str)
     picture = axis.imshow(values, cmap="cividis")
     figure.colorbar(picture, ax=axis, shrink=0.8)
     axis.set_title(title, fontsize=9)
-    axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=7)
-    axis.set_yticks(range(len(names)), names, fontsize=7)
+    name_ticks(axis, names, names)
     known = values[np.isfinite(values)]
     middle = (known.min() + known.max()) / 2 if known.size else 0
     for (row, column), value in np.ndenumerate(values) if len(names) <= 12 else ():
@@ -195,21 +195,14 @@ def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str)
             axis.text(column, row, form.format(value), **style)
 
 
-def _draw_image(axis, image: np.ndarray, region: np.ndarray | None = None) -> None:
-    axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-    axis.set(xticks=[], yticks=[])
-    if region is not None:
-        down, across = np.nonzero(region)
-        corner = across.min() - 0.5, down.min() - 0.5
-        size = np.ptp(across) + 1, np.ptp(down) + 1
-        from matplotlib.patches import Rectangle
+def _draw_framed(axis, image: np.ndarray, region: np.ndarray) -> None:
+    from matplotlib.patches import Rectangle
 
-        axis.add_patch(Rectangle(corner, *size, fill=False, color=ORANGE, linewidth=2, zorder=3))
-
-
-def _drawable(image: np.ndarray) -> np.ndarray:
-    """Colours or grey; other numbers of channels show their first."""
-    return image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
+    draw_image(axis, image)
+    down, across = np.nonzero(region)
+    corner = across.min() - 0.5, down.min() - 0.5
+    size = np.ptp(across) + 1, np.ptp(down) + 1
+    axis.add_patch(Rectangle(corner, *size, fill=False, color=ORANGE, linewidth=2, zorder=3))
 
 
 def _spread(count: int, wanted: int) -> list[int]:

@@ -9,12 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.attribution.models import inlined_calls, linear_output, observed_ending
+from xnas_tf.attribution.models import inlined_calls, linear_output
 from xnas_tf.data.preprocessing import to_model_input
-from xnas_tf.errors import InputError
 from xnas_tf.heartbeat import beat
-from xnas_tf.interpret.nad.taps import Tap, find_taps, tapped
-from xnas_tf.registry import describe
+from xnas_tf.interpret.classifier import examine
+from xnas_tf.interpret.taps import Tap, find_taps, tapped
 from xnas_tf.tracing import forgotten_custom_gradients
 
 BATCH = 256
@@ -51,13 +50,7 @@ class MaskedNetwork:
         self._is_raw = is_raw
         self._shape = images.shape[1:]
         sample = self._inputs(tf.constant(images[:2]))
-        try:
-            self.classes = _classes(model(sample, training=False))
-            self._ending = observed_ending(model, sample)
-        except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise InputError(
-                f"the model takes no images of shape {self._shape}: {describe(error)}"
-            ) from error
+        self.classes, self._ending = examine(model, sample)
         self.taps: list[Tap] = find_taps(model, sample, layers)
 
     def predict(
@@ -185,13 +178,3 @@ class MaskedNetwork:
 
 def _joined(batches: Iterator[list[np.ndarray]]) -> list[np.ndarray]:
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-
-
-def _classes(outputs: tf.Tensor) -> int:
-    """The classes that a model tells apart."""
-    if not tf.is_tensor(outputs) or outputs.shape.rank != 2 or outputs.shape[1] < 2:
-        shape = getattr(outputs, "shape", type(outputs).__name__)
-        raise InputError(
-            f"the model's output is {shape}; allowed: (images, classes) with 2 classes or more"
-        )
-    return int(outputs.shape[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from xnas_tf.folders import new_folder
 from xnas_tf.interpret.nad.figures import defined_deviation, defined_mean
 from xnas_tf.interpret.nad.metrics import others_by
+from xnas_tf.interpret.saving import plain, write_facts, write_pictures
 
 if TYPE_CHECKING:
     from xnas_tf.interpret.nad.disentangle import Disentanglement
@@ -20,17 +20,11 @@ if TYPE_CHECKING:
 def save(found: Disentanglement, out: Path, title: str = "") -> Path:
     """Writes a new folder; see ``Disentanglement.save``."""
     from xnas_tf.interpret.nad.drawing import drawings
-    from xnas_tf.report.figures import png
-    from xnas_tf.report.tensorboard import write_images
 
     with new_folder(out) as draft:
-        for name, figure in drawings(found, title).items():
-            picture = png(figure, dpi=150)
-            (draft / f"{name}.png").write_bytes(picture)
-            write_images(draft / "tensorboard", f"disentanglement/{name}", [picture])
+        write_pictures(draft, "disentanglement", drawings(found, title))
         np.savez_compressed(draft / "masks.npz", **_arrays(found))
-        text = json.dumps(facts(found), indent=2, allow_nan=False)
-        (draft / "disentanglement.json").write_text(text, encoding="utf-8")
+        write_facts(draft / "disentanglement.json", facts(found))
     return out
 
 
@@ -44,15 +38,15 @@ def facts(found: Disentanglement) -> dict[str, Any]:
     paths, hits = found.paths, found.hits
     return {
         "diversity": paths.diversity,
-        "rank_correlation": _plain(found.rank_correlation()),
+        "rank_correlation": plain(found.rank_correlation()),
         "kept": float(paths.share.mean()),
         "chance": None if hits is None else hits.collages.chance,
         "settings": asdict(found.lesson),
         "images": found.images,
         "classes": [_class(found, place) for place in range(len(paths.class_names))],
         "layers": [_layer(found, place) for place in range(len(paths.layers))],
-        "similarity": _plain(paths.similarity),
-        "confusion": _plain(found.confusion),
+        "similarity": plain(paths.similarity),
+        "confusion": plain(found.confusion),
         "mistakes": _mistakes(found),
         "left_out": found.left_out,
         "empty": [
@@ -69,11 +63,11 @@ def _class(found: Disentanglement, place: int) -> dict[str, Any]:
         "class": paths.class_names[place],
         "beta": float(paths.betas[place]),
         "kept": float(paths.share[:, place].mean()),
-        "accuracy": {name: _plain(each.accuracy[place]) for name, each in answers.items()},
-        "false_alarms": {name: _plain(each.false_alarms[place]) for name, each in answers.items()},
+        "accuracy": {name: plain(each.accuracy[place]) for name, each in answers.items()},
+        "false_alarms": {name: plain(each.false_alarms[place]) for name, each in answers.items()},
         "most_similar": nearest(found, place)[0],
         "most_confused": nearest(found, place)[1],
-        "rank_correlation": _plain(found.rank_correlation(place)),
+        "rank_correlation": plain(found.rank_correlation(place)),
     }
 
 
@@ -96,9 +90,9 @@ def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
         "kept": dict(zip(paths.class_names, paths.kept[place].tolist(), strict=True)),
         "similarity": float(paths.layer_similarity[place][off].mean()),
         "hit_rate": {
-            "mean": _plain(defined_mean(rates, 0)),
-            "deviation": _plain(defined_deviation(rates, 0)),
-            "classes": dict(zip(paths.class_names, _plain(rates), strict=True)),
+            "mean": plain(defined_mean(rates, 0)),
+            "deviation": plain(defined_deviation(rates, 0)),
+            "classes": dict(zip(paths.class_names, plain(rates), strict=True)),
         },
     }
 
@@ -115,28 +109,20 @@ def _mistakes(found: Disentanglement) -> dict[str, Any]:
     known = np.isfinite(right) & np.isfinite(wrong)
     return {
         "count": len(near),
-        "taken_for_a_similar_class": _plain(np.mean(near)) if near else None,
+        "taken_for_a_similar_class": plain(np.mean(near)) if near else None,
         "by_chance": min(1.0, 3 / (len(names) - 1)),
-        "nearer_to_wrong_path": _plain(np.mean(wrong[known] > right[known]))
+        "nearer_to_wrong_path": plain(np.mean(wrong[known] > right[known]))
         if known.any()
         else None,
         "images": [
             {
                 "label": names[label],
                 "predicted": names[taken],
-                "right_path": _plain(mistakes.right[:, image]),
-                "wrong_path": _plain(mistakes.wrong[:, image]),
+                "right_path": plain(mistakes.right[:, image]),
+                "wrong_path": plain(mistakes.wrong[:, image]),
             }
             for image, (label, taken) in enumerate(
                 zip(mistakes.labels, mistakes.predicted, strict=True)
             )
         ],
     }
-
-
-def _plain(values: Any) -> Any:
-    """Numbers for JSON, which knows no NaN: null stands for what is not defined."""
-    array = np.asarray(values, np.float64)
-    if array.ndim:
-        return [_plain(each) for each in array]
-    return float(array) if np.isfinite(array) else None

@@ -1,4 +1,4 @@
-"""Where masks go: the ends of a network's convolution blocks, or layers by name."""
+"""Where a network is looked into: the ends of its convolution blocks, or layers by name."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _Call:
 def find_taps(
     model: keras.Model, images: tf.Tensor, layers: Sequence[str] | None = None
 ) -> list[Tap]:
-    """Finds where masks go, by showing the model a few images.
+    """Finds where to look into a model, by showing it a few images.
 
     By default the end of each convolution block: from a convolution over normalisation,
     activation and the sum with other branches, as long as nothing else uses what lies between.
@@ -79,7 +79,7 @@ def find_taps(
         return _named([call.tap for call in able], layers)
     ends = [_end(call, calls) for call in able if isinstance(call.tap.layer, CONVOLUTIONS)]
     if not ends:
-        raise InputError("the model has no convolutions whose channels could be masked")
+        raise InputError("the model has no convolutions to look into")
     return [call.tap for call in able if any(call is end for end in ends)]
 
 

@@ -1,0 +1,392 @@
+"""An interpreter: losses and figures against plain numpy, learning, saving, what is refused."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import xnas_tf as xt
+from tests.conftest import make_dataset, on_ranks
+from xnas_tf.cli import main
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import InputError
+from xnas_tf.interpret.flint import InterpretableModel, Interpreter, losses, train_interpreter
+from xnas_tf.interpret.flint.activation import Maximisation, maximised, objective
+from xnas_tf.interpret.flint.learning import learn
+from xnas_tf.interpret.flint.saving import facts
+from xnas_tf.interpret.flint.settings import SETTINGS, Settings, settings_for
+from xnas_tf.objectives.base import Subject
+from xnas_tf.objectives.interpretation import Conciseness, Fidelity
+
+CLASSES = 3
+layers = keras.layers
+KINDS = [Interpreter, InterpretableModel]
+
+
+def softmax(values):
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def entropy(values):
+    p = softmax(values)
+    return -(p * np.log(p)).sum(axis=-1)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 999), st.integers(1, 6), st.integers(1, 5))
+def test_losses_are_those_of_the_paper(seed, count, size):
+    rng = np.random.default_rng(seed)
+    f, g = rng.normal(size=(2, count, CLASSES))
+    attributes = rng.random((count, size)) * 3
+    images, decoded = rng.random((2, count, 4, 5, 2))
+    close = {"rel": 1e-5, "abs": 1e-6}
+    expected = -(softmax(f) * np.log(softmax(g))).sum(axis=1).mean()
+    assert float(losses.output_fidelity(f, g)) == pytest.approx(expected, **close)
+    expected = entropy(attributes).mean() - entropy(attributes.mean(axis=0))
+    assert float(losses.conciseness(attributes)) == pytest.approx(expected, **close)
+    assert float(losses.sparsity(attributes)) == pytest.approx(attributes.mean(), **close)
+    squared, absolute = ((decoded - images) ** 2).mean(), np.abs(decoded - images).mean()
+    assert float(losses.input_fidelity(images, decoded)) == pytest.approx(squared, **close)
+    found = losses.input_fidelity(images, decoded, "absolute")
+    assert float(found) == pytest.approx(absolute, **close)
+
+
+def test_conciseness_loss_by_hand():
+    """Each image has one attribute and all are used: entropies go to 0 and to log 2."""
+    one_hot = tf.constant([[50.0, 0], [0, 50.0]])
+    assert float(losses.conciseness(one_hot)) == pytest.approx(-np.log(2), abs=1e-6)
+    assert float(losses.conciseness(tf.zeros((2, 2)))) == pytest.approx(0, abs=1e-6)
+
+
+def test_output_fidelity_leaves_the_predictor_alone():
+    f, g = tf.constant([[1.0, 2, 3]]), tf.constant([[3.0, 1, 1]])
+    with tf.GradientTape() as tape:
+        tape.watch([f, g])
+        loss = losses.output_fidelity(f, g)
+    to_f, to_g = tape.gradient(loss, [f, g])
+    assert to_f is None
+    np.testing.assert_allclose(to_g, softmax(g.numpy()) - softmax(f.numpy()), atol=1e-6)
+
+
+def test_weights_follow_the_published_schedule():
+    """(output fidelity, input fidelity, entropy, sparsity), epochs counted from 0."""
+    grey = [SETTINGS["grey"].weights(epoch, 12) for epoch in range(12)]
+    assert grey == [(0, 0.8, 0, 0)] * 2 + [(0.5, 0.8, 0, 0.1)] * 2 + [(0.5, 0.8, 0.2, 0.1)] * 8
+    drawings = [SETTINGS["drawings"].weights(epoch, 12) for epoch in range(4)]
+    sparse = [(0, 5, 0, 0), (0, 5, 0, 0.02), (0.1, 5, 0, 0.3), (0.1, 5, 0.1, 0.3)]
+    assert drawings == sparse
+    colour = [SETTINGS["colour"].weights(epoch, 25) for epoch in range(4)]
+    assert colour == [(0, 2, 0, 0), (0, 2, 0, 0.001), (0.6, 2, 0, 0.15), (0.6, 2, 0.2, 0.15)]
+    stretched = [SETTINGS["grey"].weights(epoch, 24) for epoch in range(24)]
+    assert stretched == [each for each in grey for _ in range(2)]
+
+
+@given(st.integers(1, 60_000))
+def test_fewer_images_are_passed_over_more_often(images):
+    grey = SETTINGS["grey"]
+    epochs, rate = grey.fitted(images, None, None)
+    assert epochs >= grey.epochs and grey.rate <= rate <= 20 * grey.rate
+    assert grey.fitted(images, 3, 0.5) == (3, 0.5)
+    assert grey.fitted(60_000, None, None) == (12, 1e-4)
+
+
+def small_network(seed=0, classes=CLASSES, shape=(8, 8, 1)):
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input(shape)
+    x = layers.Conv2D(6, 3, padding="same", activation="relu", name="one")(inputs)
+    x = layers.MaxPooling2D()(x)
+    x = layers.Conv2D(8, 3, padding="same", name="two")(x)
+    x = layers.BatchNormalization(name="norm", momentum=0.9)(x)
+    x = layers.ReLU(name="relu")(x)
+    x = layers.Dropout(0.2)(layers.GlobalMaxPooling2D()(x))
+    return keras.Model(inputs, layers.Dense(classes, activation="softmax")(x))
+
+
+def trained_network(data):
+    model = small_network()
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    model.fit(data.train.images / 255, data.train.labels, epochs=12, batch_size=10, verbose=0)
+    return model
+
+
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.body = keras.Sequential([layers.Conv2D(4, 3, name="inner"), layers.ReLU(name="end")])
+        self.head = layers.Dense(CLASSES)
+
+    def call(self, x):
+        return self.head(keras.ops.mean(self.body(x), axis=(1, 2)))
+
+
+def nested_model():
+    block = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3, name="inner")])
+    inputs = keras.Input((8, 8, 1))
+    x = layers.GlobalAveragePooling2D()(block(inputs))
+    return keras.Model(inputs, layers.Dense(CLASSES)(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("make", [small_network, Subclassed, nested_model])
+def test_models_fit_and_come_back_from_a_file(tmp_path, kind, make, dataset):
+    keras.utils.set_random_seed(0)
+    model = kind(make(), attributes=5, seed=3)
+    loss = "sparse_categorical_crossentropy" if kind is InterpretableModel else None
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], jit_compile=False)
+    x, y = dataset.train.images / np.float32(255), dataset.train.labels
+    held_out = dataset.validation.images / np.float32(255), dataset.validation.labels
+    history = model.fit(x, y, epochs=2, verbose=0, validation_data=held_out).history
+    assert np.isfinite(history["loss"]).all() and np.isfinite(history["val_loss"]).all()
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")  # in safe mode
+    assert type(again) is kind and again.layer_names == model.layer_names
+    assert again.settings == model.settings and again.settings.attributes == 5
+    for ours, theirs in zip(again.look(x), model.look(x), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    again.fit(x, y, verbose=0)  # compiled as it was
+
+
+def test_own_parts_are_used_and_saved(tmp_path):
+    maps = keras.Input((4, 4, 8))
+    psi = keras.Model(maps, layers.Dense(2, activation="relu")(layers.Flatten()(maps)))
+    back = keras.Sequential([keras.Input((2,)), layers.Dense(64), layers.Reshape((8, 8, 1))])
+    model = Interpreter(small_network(), 2, ["norm"], psi, back)
+    images = np.random.default_rng(0).random((3, 8, 8, 1), np.float32)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    hidden = model.predictor.get_layer("norm").output
+    maps = keras.Model(model.predictor.input, hidden)(images)
+    np.testing.assert_allclose(model.look(images).attributes, psi(maps), atol=1e-6)
+    np.testing.assert_allclose(again.look(images).attributes, psi(maps), atol=1e-6)
+    np.testing.assert_allclose(again.look(images).decoded, back(psi(maps)), atol=1e-6)
+
+
+def test_several_layers_and_small_maps():
+    model = Interpreter(small_network(shape=(3, 2, 4)), layers=["one", "relu"], attributes=4)
+    seen = model.look(tf.ones((2, 3, 2, 4)))
+    assert model.layer_names == ["one", "relu"]
+    assert [tuple(each.shape) for each in seen] == [(2, 3), (2, 4), (2, 3), (2, 3, 2, 4)]
+    assert model.predict(np.ones((2, 3, 2, 4)), verbose=0).shape == (2, 3)  # in a graph too
+
+
+def test_raw_models_see_values_to_255():
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(inputs))
+    raw = keras.Model(inputs, layers.Dense(CLASSES)(layers.GlobalMaxPooling2D()(x)))
+    images = tf.random.stateless_uniform((2, 8, 8, 1), (0, 0))
+    seen = Interpreter(raw, raw=True).look(images)
+    np.testing.assert_allclose(seen.predictor, raw(images * 255), rtol=1e-5)
+
+
+def test_posthoc_leaves_the_predictor_alone_and_agrees_with_it(dataset):
+    model = trained_network(dataset)
+    before = [w.copy() for w in model.get_weights()]
+    found = train_interpreter(model, dataset, attributes=6, epochs=40, rate=0.005)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    predicted = model.predict(dataset.test.images / 255, verbose=0).argmax(axis=1)
+    np.testing.assert_array_equal(found.answers.predictor, predicted)
+    assert found.answers.fidelity() >= 0.95 and found.answers.fidelity(5) is None
+    assert (found.answers.attributes >= 0).all()
+
+
+def test_by_design_learns_both(dataset):
+    found = train_interpreter(small_network(), dataset, "by-design", 6, epochs=60, rate=0.003)
+    assert min(found.answers.accuracies) >= 0.95
+    known = facts(found)
+    assert known["test"]["fidelity"]["top1"] >= 0.95 and known["mode"] == "by-design"
+    assert known["history"][-1]["accuracy"] > known["history"][0]["accuracy"]
+
+
+@pytest.mark.parametrize("mode", ["posthoc", "by-design"])
+def test_same_seed_same_interpreter(mode, dataset):
+    def attributes(seed):
+        made = keras.models.clone_model(base)
+        made.set_weights(base.get_weights())
+        return train_interpreter(made, dataset, mode, 4, epochs=2, seed=seed).answers.attributes
+
+    base = small_network()
+    np.testing.assert_array_equal(attributes(1), attributes(1))
+    assert not np.array_equal(attributes(1), attributes(2))
+
+
+def without_statistics():
+    """No layer looks at a batch as a whole, and none draws random numbers."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(4, 3, activation="relu", kernel_initializer=keras.initializers.HeNormal(0))
+    x = layers.GlobalMaxPooling2D()(x(inputs))
+    return keras.Model(
+        inputs, layers.Dense(CLASSES, kernel_initializer=keras.initializers.HeNormal(1))(x)
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_learned_does_not_depend_on_the_number_of_ranks(kind, dataset):
+    models = [kind(without_statistics(), 4) for _ in range(2)]
+
+    def trained(model, ranks):
+        learn(model, dataset, 3, 12, 0.01, 0, ranks)
+        return model.get_weights()
+
+    alone = trained(kind(without_statistics(), 4), SingleProcess())
+    for found in on_ranks(2, lambda ranks: trained(models[ranks.rank], ranks)):
+        for mine, theirs in zip(found, alone, strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=2e-4)
+
+
+def test_maximised_images_excite_their_attribute_more():
+    model = Interpreter(small_network(), attributes=3)
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
+    places = np.arange(3)
+    changed = maximised(model, images, places)
+    assert changed.shape == images.shape and changed.dtype == np.uint8
+    start, end = (
+        float(objective(model, tf.constant(each / 255, tf.float32), tf.eye(3), Maximisation()))
+        for each in (0.3 * images, changed)
+    )
+    assert end > start
+    assert maximised(model, images[:0], places[:0]).shape == (0, 8, 8, 1)
+
+
+def dense_model():
+    inputs = keras.Input((8, 8, 1))
+    return keras.Model(inputs, layers.Dense(CLASSES)(layers.Flatten()(inputs)))
+
+
+def signed():
+    return keras.Sequential([keras.Input((4, 4, 8)), layers.Flatten(), layers.Dense(3)])
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "problem"),
+    [
+        (dense_model, {}, "the model has no convolutions"),
+        (lambda: small_network(classes=1), {}, "2 classes or more"),
+        (lambda: small_network(classes=4), {}, "3 classes; the model tells 4 apart"),
+        (lambda: small_network(shape=(9, 9, 1)), {}, r"shape \(8, 8, 1\); the model takes \(9, 9"),
+        (small_network, {"layers": ["twu"]}, "'twu' .did you mean 'two'"),
+        (small_network, {"attributes": 0}, "attributes 0: allowed: 1 or more"),
+        (small_network, {"attributes": -3}, "attributes -3: allowed: 1 or more"),
+        (small_network, {"epochs": 0}, "--epochs 0"),
+        (small_network, {"rate": -1.0}, "rate -1.0: allowed"),
+        (small_network, {"rate": float("nan")}, "rate nan: allowed"),
+        (small_network, {"seed": -1}, "--seed -1"),
+        (small_network, {"mode": "by-desing"}, "did you mean 'by-design'"),
+        (small_network, {"settings": "gray"}, "'gray' .did you mean 'grey'"),
+        (small_network, {"settings": {"batsch": 3}}, "did you mean 'batch'"),
+    ],
+)
+def test_what_is_wrong_is_said(make, options, problem, dataset):
+    with pytest.raises(InputError, match=problem):
+        train_interpreter(make(), dataset, **options)
+
+
+def test_parts_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="allowed: .images, 3., from 0"):
+        Interpreter(small_network(), 3, attribute_network=signed())
+    small = keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.Reshape((2, 2, 1))])
+    with pytest.raises(InputError, match=r"decoder returns .2, 2, 2, 1.; allowed: .2, 8, 8, 1"):
+        Interpreter(small_network(), 3, decoder=small)
+    with pytest.raises(InputError, match="given a str; allowed: a Keras model"):
+        Interpreter("model.keras")
+    model = InterpretableModel(small_network())
+    model.compile("adam")
+    with pytest.raises(InputError, match="no loss, so that f would learn nothing"):
+        model.fit(np.zeros((2, 8, 8, 1)), np.zeros(2), verbose=0)
+
+
+def test_values_of_settings_survive_json():
+    seven = settings_for("colour", 3, 7)
+    assert settings_for(json.loads(json.dumps(seven.as_dict())), 3).weights(3, 25) == (
+        seven.weights(3, 25)
+    )
+    assert isinstance(seven, Settings) and seven.attributes == 7
+
+
+def subject(model, ranks, data, count=None):
+    part = data.train
+    mine = np.arange(len(part))[: count or len(part)][ranks.rank :: ranks.size]
+    images = part.images[mine]
+    probabilities = np.eye(CLASSES, dtype=np.float32)[part.labels[mine]]
+    return Subject(model, ranks, data.class_names, images, part.labels[mine], probabilities)
+
+
+@pytest.mark.parametrize("count", [60, 8, 1])
+@pytest.mark.parametrize("objective", [Fidelity(epochs=2), Conciseness(epochs=2)])
+def test_objectives_do_not_depend_on_the_number_of_ranks(objective, count, dataset):
+    models = [without_statistics() for _ in range(2)]
+
+    def score(ranks):
+        return objective.score(subject(models[ranks.rank], ranks, dataset, count))
+
+    alone = score(SingleProcess())
+    assert np.isfinite(alone.value) and bool(alone.reason) >= (count == 1)
+    for found in on_ranks(2, score):
+        assert found.value == pytest.approx(alone.value, abs=1e-6)
+
+
+def test_an_interpreter_that_says_nothing_is_the_least_concise(dataset, monkeypatch):
+    monkeypatch.setattr(
+        "xnas_tf.interpret.flint.networks.NonNegative.call", lambda self, inputs: 0 * inputs
+    )
+    found = Conciseness(attributes=7, epochs=1).score(
+        subject(trained_network(dataset), SingleProcess(), dataset)
+    )
+    assert found.value == 7 and found.metrics["conciseness/cns"] == 0
+    assert found.metrics["conciseness/silent"] == 1 and "explains no image" in found.reason
+
+
+def test_a_good_predictor_is_interpreted_better_than_chance(dataset):
+    data = make_dataset(count=120)
+    score = Fidelity(epochs=30).score(subject(trained_network(data), SingleProcess(), data))
+    assert score.value > 0.9 > score.metrics["fidelity/constant"]
+
+
+def test_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small_network(classes=10).save("model.keras")
+    words = ["interpret", "model.keras", "--dataset", "digits", "--epochs", "2"]
+    done = CliRunner().invoke(main, [*words, "--format", "json"])
+    assert done.exit_code == 0, done.stderr
+    folder = tmp_path / "interpretations" / "model"
+    assert json.loads(done.stdout) == json.loads((folder / "interpretation.json").read_text())
+    assert "epoch 2 of 2" in done.stderr
+    assert isinstance(keras.models.load_model(folder / "interpreted.keras"), xt.Interpreter)
+    assert {each.stem for each in folder.glob("*.png")} >= {"relevance", "explanations"}
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 2 and "is there already and was not touched" in again.stderr
+    for wrong, problem in (
+        (["--attributes", "0"], "attributes 0: allowed: 1 or more"),
+        (["--layers", "onne"], "did you mean 'one'"),
+        (["--candidate", "3"], "model.keras is no run"),
+        (["--hypermodel", "a:b"], "both are given"),
+        (["--dataset", "mnist5k"], "images of shape (28, 28, 1); the model takes (8, 8, 1)"),
+    ):
+        done = CliRunner().invoke(main, [*words, *wrong, "--out", "never"])
+        assert done.exit_code == 2 and problem in " ".join(done.stderr.split()), done.stderr
+        assert not (tmp_path / "never").exists()
+
+
+def test_a_hypermodel_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hypermodel = ["interpret", "--hypermodel", "examples.small_convnet:SmallConvNet"]
+    words = [*hypermodel, "--dataset", "digits", "--mode", "by-design", "--epochs", "1"]
+    done = CliRunner().invoke(main, [*words, "--out", "new"])
+    assert done.exit_code == 0 and "accuracy of f" in done.stdout
+    model = keras.models.load_model(tmp_path / "new" / "interpreted.keras")
+    assert isinstance(model, xt.InterpretableModel)
+    for words, problem in (
+        (hypermodel, "is not trained yet; allowed: --mode by-design"),
+        ([*hypermodel, "--mode", "by-design"], "give --dataset NAME"),
+        (["interpret"], "neither is given"),
+    ):
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 2 and problem in " ".join(done.stderr.split())

@@ -1,0 +1,119 @@
+"""What ``xnas-tf interpret`` does: from names and files to a saved interpretation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from xnas_tf.config.models import DistributedConfig
+from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.distributed import joined
+from xnas_tf.errors import InputError
+from xnas_tf.explaining.subjects import ModelSubject
+from xnas_tf.interpret.command import open_dataset, open_subject, vacant
+from xnas_tf.interpret.flint.interpretation import Interpretation, Mode, train_interpreter
+from xnas_tf.interpret.progress import epochs_bar
+from xnas_tf.registry import describe
+from xnas_tf.spaces.options import HyperModelOptions
+
+FOLDER = "interpretations"
+"""Beside the explanations of the same model."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be interpreted, and how; see ``train_interpreter`` for what is not said here.
+
+    Attributes:
+        path: A run, an exported candidate or a Keras model file; None with a HyperModel.
+        hypermodel: ``package.module:Name`` of a HyperModel, whose default network is trained.
+        candidate: A candidate of the run; the best in the first objective if None.
+        dataset: A data set's name; the run's own if None.
+        out: The folder written; a default beside the run if None.
+        safe: Whether to refuse models that bring code of their own.
+    """
+
+    path: Path | None
+    mode: Mode
+    hypermodel: str | None = None
+    candidate: int | None = None
+    dataset: str | None = None
+    attributes: int | None = None
+    layers: Sequence[str] = ()
+    settings: str | None = None
+    epochs: int | None = None
+    rate: float | None = None
+    seed: int = 0
+    out: Path | None = None
+    safe: bool = True
+    raw: bool = False
+
+
+def interpret_request(
+    request: Request, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Interpretation, Path] | None:
+    """Interprets and saves, on all ranks of a job.
+
+    Returns:
+        What was found, and the folder it was written to; None on ranks other than the first.
+
+    Raises:
+        InputError: If anything named is missing or wrong, or the folder is there already.
+    """
+    with joined(DistributedConfig()) as ranks, epochs_bar(ranks.rank == 0) as told:
+        subject, data, out = _opened(request)
+        found = train_interpreter(
+            subject.model,
+            data,
+            request.mode,
+            request.attributes,
+            request.layers or None,
+            request.settings,
+            request.epochs,
+            request.rate,
+            request.seed,
+            request.raw,
+            ranks,
+            told,
+            tell if ranks.rank == 0 else lambda _: None,
+        )
+    if ranks.rank > 0:
+        return None
+    tell("pictures")
+    return found, found.save(out, subject.name)
+
+
+def _opened(request: Request) -> tuple[ModelSubject, Dataset, Path]:
+    if (request.path is None) == (request.hypermodel is None):
+        given = "both are given" if request.path else "neither is given"
+        raise InputError(f"allowed: a model or run, or --hypermodel; {given}")
+    if request.path is None:
+        return _of_hypermodel(request)
+    subject, out = open_subject(request.path, request.candidate, request.safe, FOLDER, request.out)
+    return subject, open_dataset(request.dataset, subject, request.path, "to learn from"), out
+
+
+def _of_hypermodel(request: Request) -> tuple[ModelSubject, Dataset, Path]:
+    """The network of a HyperModel's default hyperparameters, with new weights."""
+    import keras_tuner
+
+    target = request.hypermodel
+    if request.mode != "by-design":
+        raise InputError(
+            f"--hypermodel {target}: its network is not trained yet; allowed: --mode by-design"
+        )
+    if request.dataset is None:
+        raise InputError(f"--hypermodel {target}: give --dataset NAME to learn from")
+    name = target.rpartition(":")[2]
+    out = vacant(request.out or Path(FOLDER) / name)
+    data = load_dataset(request.dataset)
+    hypermodel = HyperModelOptions(hypermodel=target).create(data.image_shape, data.classes)
+    keras.utils.set_random_seed(request.seed)
+    try:
+        model = hypermodel.build(keras_tuner.HyperParameters())
+    except Exception as error:  # a user's code may raise anything at all
+        raise InputError(f"HyperModel {target!r} builds no network: {describe(error)}") from error
+    return ModelSubject(model, name, out), data, out

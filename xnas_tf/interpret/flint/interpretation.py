@@ -1,0 +1,132 @@
+"""A classifier interpreted, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from xnas_tf.data import Dataset, Part, load_dataset
+from xnas_tf.distributed import Communicator, SingleProcess
+from xnas_tf.errors import InputError, suggest
+from xnas_tf.interpret.classifier import check_classes
+from xnas_tf.interpret.flint.answers import Answers, answers
+from xnas_tf.interpret.flint.learning import Told, learn
+from xnas_tf.interpret.flint.models import InterpretableModel, Interpreter
+from xnas_tf.interpret.flint.settings import Settings
+
+MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
+Mode = Literal["posthoc", "by-design"]
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """A classifier with its interpreter, and what they answer on held-out images.
+
+    Attributes:
+        model: Both, trained.
+        mode: How they were trained.
+        class_names: The classes.
+        validation: Answers on the validation part.
+        answers: Answers on the test part.
+        test: The test part.
+        settings: How they were trained, with the number of epochs.
+        seed: Of the initial weights and of the order of images.
+        history: Of each epoch, loss and accuracy on the training part.
+    """
+
+    model: Interpreter | InterpretableModel
+    mode: Mode
+    class_names: Sequence[str]
+    validation: Answers
+    answers: Answers
+    test: Part
+    settings: Settings
+    seed: int
+    history: list[dict[str, float]]
+
+    def save(self, out: str | Path, title: str = "") -> Path:
+        """Writes the model, pictures, figures and TensorBoard images into a new folder.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: If it is there already, or cannot be written.
+        """
+        from xnas_tf.interpret.flint.saving import save
+
+        return save(self, Path(out), title)
+
+
+def train_interpreter(
+    model: keras.Model,
+    dataset: str | Dataset,
+    mode: Mode = "posthoc",
+    attributes: int | None = None,
+    layers: Sequence[str] | None = None,
+    settings: str | Settings | Mapping[str, Any] | None = None,
+    epochs: int | None = None,
+    rate: float | None = None,
+    seed: int = 0,
+    raw: bool = False,
+    communicator: Communicator | None = None,
+    told: Told = lambda *_: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Interpretation:
+    """Trains an interpreter, and measures it on the validation and the test part.
+
+    Args:
+        model: A Keras image classifier of any kind. Post-hoc it stays as it is; by design it
+            is trained, from the weights that it has.
+        dataset: A data set or its name.
+        mode: ``posthoc`` or ``by-design``.
+        attributes: J; that of the settings if None.
+        layers: Names or patterns of the layers that attributes are made from; see
+            ``networks.default_taps`` for those chosen if None.
+        settings: See ``Interpreter``.
+        epochs: Passes over the training part; by its size if None, see ``Settings.fitted``.
+        rate: Adam's learning rate; by the size too if None.
+        seed: Of the initial weights and of the order of images.
+        raw: Whether the model takes values from 0 to 255 instead of 0 to 1.
+        communicator: Ranks that share each batch; all return the same.
+        told: Is told of each epoch: which, of how many, its figures.
+        tell: Is told what is being done.
+
+    Raises:
+        InputError: If something given is wrong or doesn't fit the model.
+    """
+    if mode not in MODES:
+        raise InputError(f"--mode: no mode is called {suggest(mode, MODES)}")
+    for option, value, least in (("epochs", epochs, 1), ("seed", seed, 0)):
+        if value is not None and value < least:
+            raise InputError(f"--{option} {value}: allowed: {least} or more")
+    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    made = MODES[mode](model, attributes, layers, settings=settings, raw=raw, seed=seed)
+    made.build((None, *data.image_shape))
+    if made.image_shape != data.image_shape:
+        raise InputError(
+            f"data set {data.name}: images of shape {data.image_shape}; the model takes "
+            f"{made.image_shape}"
+        )
+    check_classes(made.classes, data.class_names, data.name)
+    count, speed = made.settings.fitted(len(data.train), epochs, rate)
+    used = made.settings.changed(rate=speed)
+    ranks = communicator or SingleProcess()
+    tell(f"{mode}: {used.attributes} attributes of {', '.join(made.layer_names)}")
+    history = learn(made, data, count, used.batch, used.rate, seed, ranks, told)
+    tell("answers on held-out images")
+    validation, test = (answers(made, part, ranks) for part in (data.validation, data.test))
+    _check_finite(test)
+    return Interpretation(
+        made, mode, data.class_names, validation, test, data.test, used, seed, history
+    )
+
+
+def _check_finite(found: Answers) -> None:
+    if not (np.isfinite(found.attributes).all() and np.isfinite(found.weights).all()):
+        raise InputError("attributes are not finite: the model cannot be interpreted")
