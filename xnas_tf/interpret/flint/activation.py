@@ -42,7 +42,7 @@ class Maximisation:
     variation: float = 6.0
 
 
-COLOUR = Maximisation(dim=0.4, bound=20.0, variation=20.0)
+COLOUR = Maximisation(dim=0.4, gain=2.0, bound=20.0, variation=20.0)
 """The published values for CIFAR-10."""
 
 

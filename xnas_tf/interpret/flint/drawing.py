@@ -92,7 +92,8 @@ def attributes_figure(found: Interpretation):
     places = [place for *_, place in rows]
     changed = maximised(found.model, found.test.images[places], np.array([j for _, j, _ in rows]))
     across, down = 2 * SAMPLES, -(-len(drawn) // 2)
-    figure = new_figure(2 * (0.85 * across + 0.6), 1.05 * down + 0.5)
+    figure = new_figure(2 * (0.85 * across + 0.6), 1.2 * down + 0.5)
+    figure.get_layout_engine().set(h_pad=0.12)
     axes = _grid(figure, down, 2 * across)
     for (number, attribute, place), picture in zip(rows, changed, strict=True):
         pair = drawn.index((number, attribute))
@@ -103,9 +104,10 @@ def attributes_figure(found: Interpretation):
         if column % across == 0:
             value = answers.class_relevance[number, attribute]
             name = found.class_names[number]
-            left.set_title(
-                f"{name}: attribute {attribute}, relevance {value:.2f}", fontsize=8, loc="left"
-            )
+            title = f"{name}: attribute {attribute}, relevance {value:.2f}"
+            # Wider than the image, which would push its neighbour away.
+            above = {"xycoords": "axes fraction", "textcoords": "offset points"}
+            left.annotate(title, (0, 1), (0, 4), fontsize=8, **above).set_in_layout(False)
     return figure
 
 
@@ -125,7 +127,7 @@ def explanations_figure(found: Interpretation, places: tuple[int, ...] = ()):
     tops = [np.argsort(-answers.relevance[place], kind="stable")[:TOP] for place in chosen]
     repeated = np.repeat(found.test.images[chosen], [len(top) for top in tops], axis=0)
     changed = iter(maximised(found.model, repeated, np.concatenate(tops)))
-    figure = new_figure(9, 1.6 * len(chosen) + 0.3)
+    figure = new_figure(9, 1.8 * len(chosen) + 0.3)
     widths = (1, 1.8, *[1] * len(tops[0]))
     axes = figure.subplots(len(chosen), len(widths), width_ratios=widths, squeeze=False)
     for row, place, top in zip(axes, chosen, tops, strict=True):
@@ -148,7 +150,7 @@ def disagreements_figure(found: Interpretation):
     """Images that f and g answer differently, and what each attribute adds to both answers."""
     answers = found.answers
     chosen = np.flatnonzero(~answers.agrees)[:SHOWN]
-    figure = new_figure(7, 1.6 * len(chosen) + 0.4)
+    figure = new_figure(7, 1.8 * len(chosen) + 0.4)
     axes = figure.subplots(len(chosen), 2, width_ratios=(1, 4), squeeze=False)
     for (left, right), place in zip(axes, chosen, strict=True):
         draw_image(left, found.test.images[place])
@@ -186,8 +188,8 @@ def _quiet(axis) -> None:
 
 def _said(found: Interpretation, place: int) -> str:
     names, answers = found.class_names, found.answers
-    said = f"f: {names[answers.predictor[place]]}, g: {names[answers.interpreter[place]]}"
-    return f"{said} (is {names[answers.labels[place]]})"
+    said = f"f: {names[answers.predictor[place]]}\ng: {names[answers.interpreter[place]]}"
+    return f"{said}\nis: {names[answers.labels[place]]}"
 
 
 def _grid(figure, rows: int, columns: int) -> np.ndarray:
