@@ -106,7 +106,7 @@ function progressSection() {
     [`best ${objective.name} ${arrow(objective)}`, known.best[at]])];
   const drawn = lines.map(([title, values]) => new Plot(
     el("figure", {}, el("figcaption", {}, `${title}: ${number(values.at(-1))}`)), title, 220, () => ({
-      x: { title: ways[by][0], values: ways[by][1] }, y: { title, values },
+      x: { title: ways[by][0], values: [0, ...ways[by][1]], whole: by === 0 }, y: { title, values },
       draw: (plot) => plot.path(steps(values.map((value, at) =>
         [plot.x(ways[by][1][at]), plot.y(value)])), colour("--blue"), 2) })));
   plots.append(...drawn.map((plot) => plot.box.parentElement));
