@@ -38,7 +38,7 @@ function frontSection() {
 }
 function drawFront(plot, xs, ys) {
   plot.at = new Map(shownPlaces.map((place) => [place, [plot.x(xs[place]), plot.y(ys[place])]]));
-  plot.context.globalAlpha = dominated.length > 2000 ? 0.4 : 0.8;
+  plot.context.globalAlpha = dominated.length > 2000 ? 0.4 : 1;
   const grey = colour("--grey");
   for (const place of dominated) plot.dot(...plot.at.get(place), 3, grey);
   plot.context.globalAlpha = 1;
