@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -78,9 +78,7 @@ class Run:
 
     def pareto(self) -> list[Candidate]:
         """The Pareto-optimal candidates, best in the first objective first."""
-        front = pareto_front(self.candidates(), self.config)
-        first = self.config.objectives[0]
-        return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
+        return ordered_front(self.candidates(), self.config)
 
     def suggestion(self) -> Suggestion | None:
         """The Pareto-optimal candidate that is suggested; None where there is none."""
@@ -118,6 +116,13 @@ class Run:
         path = model_path(self.path, candidate.id)
         candidate.model_path = path if path.is_file() else None
         return candidate
+
+
+def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:
+    """The Pareto-optimal ones of candidates, best in the first objective first."""
+    first = config.objectives[0]
+    front = pareto_front(candidates, config)
+    return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
 
 
 def load_run(path: str | Path) -> Run:

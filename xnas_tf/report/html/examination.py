@@ -27,7 +27,7 @@ from xnas_tf.run.directory import Run
 
 SHOWN_CLASSES = 30
 """Classes whose mean maps and distances are shown, at most."""
-SIDE = 128
+SIDE = 96
 """Pixels of a picture's longer side, at most; the page shows smaller ones enlarged."""
 
 

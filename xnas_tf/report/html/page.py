@@ -21,8 +21,7 @@ from xnas_tf.report.html.interpretations import interpretations_data
 from xnas_tf.report.html.models import chosen_models, models_data
 from xnas_tf.report.html.search import search_data
 from xnas_tf.report.status import run_status, status_text
-from xnas_tf.run.directory import Run, load_run, now, write_whole
-from xnas_tf.strategy.front import pareto_front
+from xnas_tf.run.directory import Run, load_run, now, ordered_front, write_whole
 
 MARK = '<meta name="generator" content="xnas-tf report">'
 """By this a report is known as one, and may be replaced by a newer one."""
@@ -70,11 +69,7 @@ def report_data(
 ) -> dict[str, Any]:
     """All that the page shows; see ``save_report``."""
     everyone = run.candidates()
-    first = run.config.objectives[0]
-    front = sorted(
-        pareto_front(everyone, run.config),
-        key=lambda c: (first.sign * c.objectives[first.name], c.id),
-    )
+    front = ordered_front(everyone, run.config)  # not another one of a run that goes on
     chosen = chosen_models(run, front, candidates, models)
     alike = [c for c in everyone if c.state == "done" and front and c.epochs == front[0].epochs]
     tell("what the objectives depend on")

@@ -38,7 +38,7 @@ function frontSection() {
 }
 function drawFront(plot, xs, ys) {
   plot.at = new Map(shownPlaces.map((place) => [place, [plot.x(xs[place]), plot.y(ys[place])]]));
-  plot.context.globalAlpha = dominated.length > 2000 ? 0.4 : 0.8;
+  plot.context.globalAlpha = dominated.length > 2000 ? 0.4 : 1;
   const grey = colour("--grey");
   for (const place of dominated) plot.dot(...plot.at.get(place), 3, grey);
   plot.context.globalAlpha = 1;
@@ -106,7 +106,7 @@ function progressSection() {
     [`best ${objective.name} ${arrow(objective)}`, known.best[at]])];
   const drawn = lines.map(([title, values]) => new Plot(
     el("figure", {}, el("figcaption", {}, `${title}: ${number(values.at(-1))}`)), title, 220, () => ({
-      x: { title: ways[by][0], values: ways[by][1] }, y: { title, values },
+      x: { title: ways[by][0], values: [0, ...ways[by][1]], whole: by === 0 }, y: { title, values },
       draw: (plot) => plot.path(steps(values.map((value, at) =>
         [plot.x(ways[by][1][at]), plot.y(value)])), colour("--blue"), 2) })));
   plots.append(...drawn.map((plot) => plot.box.parentElement));

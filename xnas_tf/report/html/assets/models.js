@@ -125,7 +125,7 @@ function modelCard(model, at) {
 function modelsSection() {
   const left = data.front.filter((id) => !modelOf.has(id)).length;
   section("models", "Models", (left ? `${plural(left, "Pareto-optimal candidate")} not shown here; `
-    + "xnas-tf report --candidate ID shows others, --models N more. " : "") + "Open one to see it.",
+    + "xnas-tf report --candidate ID shows others, --models N more. " : "") + (models.models.length ? "Open one to see it." : ""),
   models.problem ? el("p", { class: "problem" }, `No model was opened: ${models.problem}`) : null,
   ...models.models.map(modelCard));
 }

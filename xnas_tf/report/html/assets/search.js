@@ -46,6 +46,7 @@ function drawParallel(plot, uprights, few) {
   });
 }
 
+const NAMED = 30;
 function ancestors(ids) {
   const found = new Set(ids), open = [...ids];
   while (open.length) {
@@ -69,8 +70,9 @@ function lineageSection() {
     draw: (drawn) => {
       const mine = ancestors(placeOf.has(chosenId) ? [chosenId] : []);
       drawLineage(drawn, axes[up].values, places, mine);
-      text.textContent = mine.size > 1 ? `Candidate ${chosenId} descends from `
-        + `${[...mine].filter((id) => id !== chosenId).sort((a, b) => a - b).join(", ")}.`
+      const older = [...mine].filter((id) => id !== chosenId).sort((a, b) => b - a);
+      text.textContent = older.length ? `Candidate ${chosenId} descends from ${plural(older.length, "candidate")}: `
+        + older.slice(0, NAMED).join(", ") + (older.length > NAMED ? ", …" : "")
         : `Candidate ${chosenId} has no parents.`;
     } }));
   if (data.front.length) made.append(text);
@@ -121,14 +123,14 @@ function influenceSection() {
         ], one.name)))));
   }));
 }
-const brief = (value, digits) => number(+value.toPrecision(digits));
-const intervalText = ([low, mean, high]) => `${brief(mean, 3)} (${brief(low, 2)} to ${brief(high, 2)})`;
+const brief = (value) => number(+value.toPrecision(3));
+const intervalText = ([low, mean, high]) => `${brief(mean)} (${brief(low)} to ${brief(high)})`;
 
 function groupsSection() {
   const { busy, bars } = data.groups;
   const made = section("groups", "Utilisation", "What each group of ranks did when, and the share of its "
-    + "time in which it was not waiting for a candidate.", busy.length ? table(["group", "busy"],
-    busy.map(({ group, share }) => [group, percent(share)]), "utilisation of groups") : null);
+    + "time in which it was not waiting for a candidate.", busy.length ? scroller("Utilisation", table(["group",
+    "busy"], busy.map(({ group, share }) => [group, percent(share)]), "share of time")) : null);
   if (!bars.length) return;
   const [scaleBy, unit] = Math.max(...bars.map((bar) => bar[3] + bar[4])) > 2 ? [1, "hours"] : [60, "minutes"];
   const colours = { done: "--blue", failed: "--red", infeasible: "--grey", duplicate: "--green", waiting: "--yellow" };
@@ -145,10 +147,8 @@ function groupsSection() {
         plot.context.fillStyle = shades[state];
         plot.context.fillRect(x, plot.y(group) - high / 2, Math.max(0.5, end - x - 0.5), high);
       };
-      for (const [, group, state, begin, length, wait] of bars) {
-        box(group, begin, length, thick, state);
-        box(group, begin - wait, wait, thick / 2, "waiting");
-      }
+      for (const [, group, , begin, , wait] of bars) box(group, begin - wait, wait, thick / 2, "waiting");
+      for (const [, group, state, begin, length] of bars) box(group, begin, length, thick, state);
     } }));
   made.append(el("p", { class: "key" }, Object.keys(colours).map((state) =>
     [el("span", { class: state }), `${state} `])));
