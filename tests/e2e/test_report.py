@@ -20,6 +20,7 @@ def reported(finished, tmp_path_factory):
     run = shutil.copytree(finished[0], tmp_path_factory.mktemp("reported") / "run")
     words = ["--epochs", 1, "--images", 6, "--classes", "0,1,2"]
     xnas("disentangle", run, *words, cwd=run)
+    xnas("interpret", run, "--epochs", 1, "--attributes", 4, cwd=run)
     done = xnas("report", run, "--images", 3, cwd=run)
     assert done.stdout.strip() == str(run / "report.html")
     return xt.load_run(run), run / "report.html"
@@ -122,6 +123,7 @@ def test_each_model_is_shown_with_what_it_looks_at(opened, reported):
     broken = "all => all.filter(i => i.complete && !i.naturalWidth).length"
     assert opened.locator("img").evaluate_all(broken) == 0
     assert opened.get_by_text("diversity of paths").count() == 1
+    assert opened.get_by_text("CNS(5)").count() == 1
 
 
 @pytest.mark.parametrize("width", [400, 1600])

@@ -276,7 +276,8 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
         (folder / name / "disentanglement.json").write_text(text)
     (folder / "mine").mkdir()
     (folder / "candidate-00007" / "hit_rate.png").write_bytes(b"\x89PNG")
-    (kind,) = interpretations_data(type("", (), {"path": tmp_path}))
+    kind, other = interpretations_data(type("", (), {"path": tmp_path}))
+    assert not other["found"]
     good, broken = kind["found"]
     assert good["candidate"] == 7 and ("diversity of paths ↑", 0.5) in good["figures"]
     assert [picture["name"] for picture in good["pictures"]] == ["hit rate"]

@@ -50,6 +50,17 @@ def _paths_of_classes(known: dict[str, Any]) -> Figures:
     ]
 
 
+def _attributes(known: dict[str, Any]) -> Figures:
+    test = known["test"]
+    return [
+        ("accuracy of the network ↑", test["accuracy"]["f"]),
+        ("accuracy of its interpreter ↑", test["accuracy"]["g"]),
+        ("fidelity: both give the same answer ↑", test["fidelity"]["top1"]),
+        ("attributes that matter for an image, CNS(5) ↓", test["conciseness"]["5"]),
+        ("attributes that never matter", test["unused_attributes"]),
+    ]
+
+
 KINDS = (
     Kind(
         "disentanglements",
@@ -59,6 +70,15 @@ KINDS = (
         "learned with the network frozen (arXiv 2003.13268).",
         "xnas-tf disentangle",
         _paths_of_classes,
+    ),
+    Kind(
+        "interpretations",
+        "interpretation.json",
+        "Attributes (FLINT)",
+        "A few attributes from which a linear classifier answers as the network does, and what "
+        "excites them (arXiv 2010.09345).",
+        "xnas-tf interpret",
+        _attributes,
     ),
 )
 

@@ -1,0 +1,62 @@
+"""Both tools of interpretation on networks that nobody here made, and on all that a run exports."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from tests.e2e.conftest import xnas
+
+TOOLS = {
+    "disentangle": ["--epochs", 1, "--images", 8],
+    "interpret": ["--epochs", 1, "--attributes", 5],
+}
+FIGURES = {"disentangle": "disentanglement.json", "interpret": "interpretation.json"}
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory):
+    """A folder with digits in colour, 32x32, and a MobileNet that was briefly trained on them."""
+    folder = tmp_path_factory.mktemp("strange")
+    images, labels = load_digits(return_X_y=True)
+    grey = (images.reshape(-1, 8, 8, 1) * 15.9).astype(np.uint8)
+    images = np.repeat(grey.repeat(4, axis=1).repeat(4, axis=2), 3, axis=3)
+    np.savez(folder / "digits32.npz", images=images, labels=labels.astype(np.int32))
+    keras.utils.set_random_seed(0)
+    model = keras.applications.MobileNet(
+        input_shape=(32, 32, 3), alpha=0.25, dropout=0, weights=None, classes=10
+    )
+    model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", ["accuracy"])
+    model.fit(images / np.float32(255), labels, batch_size=32, epochs=3, verbose=0)
+    model.save(folder / "mobilenet.keras")
+    return folder
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_network_of_keras_applications(strange, tool):
+    words = ["mobilenet.keras", "--dataset", "npz:digits32.npz", *TOOLS[tool]]
+    xnas(tool, *words, "--out", tool, cwd=strange)
+    known = json.loads((strange / tool / FIGURES[tool]).read_text())
+    assert known["class_names" if tool == "interpret" else "classes"]
+    assert len(list((strange / tool).glob("*.png"))) >= 3
+
+
+def test_by_design_on_a_network_of_keras_applications(strange):
+    words = ["--dataset", "npz:digits32.npz", "--mode", "by-design", *TOOLS["interpret"]]
+    xnas("interpret", "mobilenet.keras", *words, "--out", "designed", cwd=strange)
+    assert json.loads((strange / "designed" / "interpretation.json").read_text())["epochs"] == 1
+
+
+def test_every_exported_candidate(finished, tmp_path):
+    run, _ = finished
+    xnas("export", run, "--out", tmp_path / "models", cwd=tmp_path)
+    models = sorted((tmp_path / "models").glob("*/"))
+    assert models
+    for model in models:
+        for tool, words in TOOLS.items():
+            out = tmp_path / f"{tool}-{model.name}"
+            words = ["--dataset", "digits", *words, "--out", out]
+            xnas(tool, model, *words, cwd=tmp_path)
+            assert (out / FIGURES[tool]).is_file()
