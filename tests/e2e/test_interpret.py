@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from tests.e2e.conftest import xnas
 
 TOOLS = {
-    "disentangle": ["--epochs", 1, "--images", 8],
+    "disentangle": ["--epochs", 1, "--images", 20],
     "interpret": ["--epochs", 1, "--attributes", 5],
 }
 FIGURES = {"disentangle": "disentanglement.json", "interpret": "interpretation.json"}
@@ -23,13 +23,13 @@ def strange(tmp_path_factory):
     images, labels = load_digits(return_X_y=True)
     grey = (images.reshape(-1, 8, 8, 1) * 15.9).astype(np.uint8)
     images = np.repeat(grey.repeat(4, axis=1).repeat(4, axis=2), 3, axis=3)
-    np.savez(folder / "digits32.npz", images=images, labels=labels.astype(np.int32))
+    np.savez(folder / "digits32.npz", x=images, y=labels.astype(np.int32))
     keras.utils.set_random_seed(0)
     model = keras.applications.MobileNet(
         input_shape=(32, 32, 3), alpha=0.25, dropout=0, weights=None, classes=10
     )
-    model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", ["accuracy"])
-    model.fit(images / np.float32(255), labels, batch_size=32, epochs=3, verbose=0)
+    model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
+    model.fit(images / np.float32(255), labels, batch_size=32, epochs=10, verbose=0)
     model.save(folder / "mobilenet.keras")
     return folder
 
