@@ -1,0 +1,217 @@
+"""Commands that explain trained models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xnas_tf.cli.group import clear_errors, main, print_tables
+
+
+@main.command()
+@click.argument("model_or_run", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--candidate", type=int, help="Default: the best in the first objective.")
+@click.option("--images", multiple=True, type=click.Path(path_type=Path), help="Image files.")
+@click.option("--dataset", help="Take images from its test part. Default: the run's own.")
+@click.option("--count", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--method", "methods", multiple=True, help="May be repeated; `all` compares all.")
+@click.option("--set", "options", multiple=True, metavar="METHOD.OPTION=VALUE")
+@click.option(
+    "--target", default="predicted", show_default=True, help="Or `true`, or a class to explain."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--raw", is_flag=True, help="The model takes values 0 to 255, not 0 to 1.")
+@click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@clear_errors
+def explain(
+    model_or_run: Path,
+    files: tuple[Path, ...],
+    images: tuple[Path, ...],
+    methods: tuple[str, ...],
+    form: str,
+    unsafe: bool,
+    **options: Any,
+) -> None:
+    """Show what a model looks at: pictures, maps, and figures of their quality.
+
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file; FILES are more image files.
+    Methods: grad_cam, integrated_gradients (both by default), grad_cam_plus_plus, smooth_grad,
+    gradient_input, occlusion. docs/attributions.md explains them and their options.
+
+    \b
+    Example:
+      xnas-tf explain runs/quickstart --method all
+      xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
+    """
+    import json
+
+    from xnas_tf.explaining import DEFAULT_METHODS
+    from xnas_tf.explaining.command import Request, explain_request
+    from xnas_tf.explaining.saving import facts
+
+    request = Request(
+        model_or_run,
+        images=(*images, *files),
+        methods=methods or DEFAULT_METHODS,
+        safe=not unsafe,
+        **options,
+    )
+    found, folder = explain_request(request, lambda text: click.echo(text, err=True))
+    for method, why in found.failures.items():
+        click.echo(f"{method} was left out: {why}", err=True)
+    click.echo(f"wrote {folder}", err=True)
+    if form == "json":
+        click.echo(json.dumps(facts(found), indent=2))
+    else:
+        _print_explanation(found)
+
+
+def _print_explanation(explanation: Any) -> None:
+    from xnas_tf.report.explanations import explanation_tables
+
+    print_tables(explanation_tables(explanation))
+
+
+@main.command()
+@click.argument("model_or_run", type=click.Path(path_type=Path))
+@click.option("--candidate", type=int, help="Default: the best in the first objective.")
+@click.option("--dataset", help="Default: the run's own.")
+@click.option("--classes", multiple=True, metavar="NAME,…", help="Default: all.")
+@click.option(
+    "--layers",
+    multiple=True,
+    metavar="NAME,…",
+    help="Names or patterns; default: the ends of all convolution blocks.",
+)
+@click.option("--beta", default="auto", show_default=True, help="Or the weight of sparsity.")
+@click.option(
+    "--tolerance", default=0.02, show_default=True, help="Accuracy a class may lose with auto."
+)
+@click.option(
+    "--false-alarms",
+    default=1.0,
+    show_default=True,
+    help="Of other images, how many a path may take for its class with auto.",
+)
+@click.option("--epochs", default=20, show_default=True, help="Over each class's images.")
+@click.option("--images", type=int, help="Of each class and part, at most; default: all.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--raw", is_flag=True, help="The model takes values 0 to 255, not 0 to 1.")
+@click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@clear_errors
+def disentangle(
+    model_or_run: Path,
+    classes: tuple[str, ...],
+    layers: tuple[str, ...],
+    form: str,
+    unsafe: bool,
+    **options: Any,
+) -> None:
+    """Find the path of each class through a network, and how different the paths are.
+
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class and layer a
+    mask over the channels is learned with the network frozen (NAD, arXiv 2003.13268).
+    docs/nad.md explains the figures and pictures.
+
+    \b
+    Example:
+      xnas-tf disentangle runs/quickstart --epochs 10
+      horovodrun -np 8 xnas-tf disentangle runs/quickstart
+      xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
+    """
+    import json
+
+    from xnas_tf.interpret.nad.command import Request, disentangle_request
+    from xnas_tf.interpret.nad.saving import facts
+
+    request = Request(
+        model_or_run,
+        classes=[name for each in classes for name in each.split(",")],
+        layers=[name for each in layers for name in each.split(",")],
+        safe=not unsafe,
+        **options,
+    )
+    result = disentangle_request(request, lambda text: click.echo(text, err=True))
+    if result is None:
+        return
+    found, folder = result
+    for name, why in found.left_out.items():
+        click.echo(f"class {name} was left out: {why}", err=True)
+    click.echo(f"wrote {folder}", err=True)
+    if form == "json":
+        click.echo(json.dumps(facts(found), indent=2))
+    else:
+        from xnas_tf.interpret.nad.tables import disentanglement_tables
+
+        print_tables(disentanglement_tables(found))
+
+
+@main.command()
+@click.argument("model_or_run", required=False, type=click.Path(path_type=Path))
+@click.option("--hypermodel", metavar="MODULE:NAME", help="Train its default network, by design.")
+@click.option("--candidate", type=int, help="Default: the best in the first objective.")
+@click.option("--dataset", help="Default: the run's own.")
+@click.option(
+    "--mode",
+    type=click.Choice(["posthoc", "by-design"]),
+    default="posthoc",
+    show_default=True,
+    help="The model stays as it is, or is trained too.",
+)
+@click.option("--attributes", type=int, help="How many; default: 25, of coloured images 36.")
+@click.option(
+    "--layers", multiple=True, metavar="NAME,…", help="Names or patterns; default: the last ones."
+)
+@click.option("--settings", help="grey, drawings or colour; default: by the images.")
+@click.option("--epochs", type=int, help="Default: by the size of the data.")
+@click.option("--rate", type=float, help="Learning rate; default: by the size of the data.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--raw", is_flag=True, help="The model takes values 0 to 255, not 0 to 1.")
+@click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@clear_errors
+def interpret(
+    model_or_run: Path | None, layers: tuple[str, ...], form: str, unsafe: bool, **options: Any
+) -> None:
+    """Train an interpreter: a few attributes that say what a model says, and show why.
+
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file. Attributes are learned from
+    its hidden layers, and a linear classifier on them (FLINT, arXiv 2010.09345). Runs under
+    horovodrun too. docs/flint.md explains the figures and pictures.
+
+    \b
+    Example:
+      xnas-tf interpret runs/quickstart
+      xnas-tf interpret model.keras --dataset mnist5k --mode by-design --attributes 12
+      xnas-tf interpret --hypermodel examples.small_convnet:SmallConvNet --dataset digits \\
+        --mode by-design
+    """
+    import json
+
+    from xnas_tf.interpret.flint.command import Request, interpret_request
+    from xnas_tf.interpret.flint.saving import facts
+
+    request = Request(
+        model_or_run,
+        layers=[name for each in layers for name in each.split(",")],
+        safe=not unsafe,
+        **options,
+    )
+    done = interpret_request(request, lambda text: click.echo(text, err=True))
+    if done is None:  # another rank prints
+        return
+    found, folder = done
+    click.echo(f"wrote {folder}", err=True)
+    if form == "json":
+        click.echo(json.dumps(facts(found), indent=2))
+    else:
+        from xnas_tf.interpret.flint.tables import interpretation_tables
+
+        print_tables(interpretation_tables(found))

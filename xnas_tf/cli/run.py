@@ -1,0 +1,145 @@
+"""Commands for what a search has found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xnas_tf.cli.group import RUN, clear_errors, main, print_tables
+
+
+@main.command()
+@RUN
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+)
+@click.option("--all", "everyone", is_flag=True, help="List dominated candidates too.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@clear_errors
+def pareto(run: Path, form: str, everyone: bool, plot: Path | None) -> None:
+    """List the Pareto-optimal candidates of RUN, and suggest one of them.
+
+    The one suggested is the knee of the front, from where a gain in one objective costs most in
+    the others.
+
+    \b
+    Example:
+      xnas-tf pareto runs/quickstart --format csv > front.csv
+    """
+    from xnas_tf.report import tables
+    from xnas_tf.run.directory import load_run
+
+    opened = load_run(run)
+    if form == "table":
+        print_pareto(opened, everyone)
+    else:
+        write = tables.pareto_json if form == "json" else tables.pareto_csv
+        click.echo(write(tables.listing(opened, everyone)).rstrip("\n"))
+    if plot:
+        from xnas_tf.report.figures import save_front
+
+        save_front(opened, plot)
+        click.echo(f"wrote {plot}", err=True)
+
+
+@main.command()
+@RUN
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@clear_errors
+def status(run: Path, form: str, plot: Path | None) -> None:
+    """Say how far RUN is: done, failed, infeasible, running, rate, time left.
+
+    The picture shows what each group of ranks was doing when.
+
+    \b
+    Example:
+      xnas-tf status runs/quickstart --plot groups.png
+    """
+    import json
+
+    from xnas_tf.report.status import run_status, status_text
+    from xnas_tf.run.directory import load_run
+
+    opened = load_run(run)
+    state = run_status(opened)
+    click.echo(status_text(state) if form == "text" else json.dumps(state.as_dict(), indent=2))
+    if plot:
+        from xnas_tf.report.utilisation import save_timeline
+
+        save_timeline(opened, plot)
+        click.echo(f"wrote {plot}", err=True)
+
+
+@main.command()
+@RUN
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: RUN/report.html."
+)
+@click.option("--candidate", "candidates", multiple=True, type=int, help="A model to show, by id.")
+@click.option(
+    "--models",
+    type=click.IntRange(0),
+    default=8,
+    show_default=True,
+    help="Pareto-optimal models shown, at most; 0 opens none.",
+)
+@click.option(
+    "--images", type=click.IntRange(1), default=8, show_default=True, help="Explained, of each."
+)
+@clear_errors
+def report(run: Path, **options: Any) -> None:
+    """Write what RUN found, and why, as one HTML file that needs no network.
+
+    The front, its progress and lineage, what each objective depends on, failures; of each
+    Pareto-optimal model curves, test figures, attributions and class distances. RUN may be
+    searching still. docs/report.md explains how to read it.
+
+    \b
+    Example:
+      xnas-tf report runs/quickstart --out front.html
+      xnas-tf report runs/quickstart --candidate 7 --candidate 9 --images 16
+    """
+    from xnas_tf.report.html import save_report
+
+    click.echo(save_report(run, tell=lambda text: click.echo(text, err=True), **options))
+
+
+@main.command()
+@RUN
+@click.option("--candidate", "candidates", multiple=True, type=int, help="An id; may be repeated.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: RUN/exports.")
+@clear_errors
+def export(run: Path, candidates: tuple[int, ...], out: Path | None) -> None:
+    """Export models of RUN, by default all Pareto-optimal ones, as SavedModels.
+
+    \b
+    Example:
+      xnas-tf export runs/quickstart --candidate 7 --out served
+    """
+    from xnas_tf.exporting import export as export_models
+    from xnas_tf.run.directory import load_run
+
+    for folder in export_models(load_run(run), candidates, out):
+        click.echo(str(folder))
+
+
+def print_pareto(run: Any, everyone: bool) -> None:
+    """Prints the front of a run and the candidate that is suggested."""
+    from xnas_tf.report import tables
+
+    listed = tables.listing(run, everyone)
+    if not listed.candidates:
+        click.echo(f"{run.path} has no finished candidates yet", err=True)
+        return
+    print_tables([tables.pareto_table(listed)])
+    if suggested := run.suggestion():
+        click.echo(f"suggested: candidate {suggested.id}** ({suggested.why})", err=True)

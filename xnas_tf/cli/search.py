@@ -1,0 +1,112 @@
+"""Commands that search, and that look at data before."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xnas_tf.cli.group import clear_errors, main, print_tables
+from xnas_tf.cli.run import print_pareto
+from xnas_tf.errors import InputError
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@clear_errors
+def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
+    """Show a data set: classes, parts, problems by file, and what a search would do to it.
+
+    DATASET is a name as in the configuration (folder:PATH, csv:FILE, npz:FILE, tfrecord:FILES,
+    keras:NAME, tfds:NAME, mnist5k, digits, module:function) or a configuration file. The
+    picture has some images of each class, as a network would see them.
+
+    \b
+    Example:
+      xnas-tf data folder:pets --out pets.png
+      xnas-tf data configs/quickstart.yaml --set dataset.seed=1 --format json
+    """
+    import json
+
+    from xnas_tf.report.data import data_tables, inspect_data
+
+    found = inspect_data(dataset, overrides, lambda text: click.echo(text, err=True))
+    if form == "json":
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        print_tables(data_tables(found))
+    if out:
+        found.save_sheet(out)
+        click.echo(f"wrote {out}", err=True)
+
+
+@main.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Default: runs/NAME OF CONFIG.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--fresh", is_flag=True, help="Move an existing run aside and start anew.")
+@clear_errors
+def search(
+    config: Path | None, run_dir: Path | None, overrides: tuple[str, ...], fresh: bool
+) -> None:
+    """Search for Pareto-optimal networks, or go on with an interrupted search.
+
+    CONFIG is a YAML file; without it ./xnas.yaml is taken, else the quickstart on real
+    digits. Its sections: dataset, space, objectives, constraints, training, search,
+    distributed. docs/configuration.md explains every key.
+
+    \b
+    Example:
+      xnas-tf search configs/quickstart.yaml --set search.candidates=32 --run-dir runs/long
+    """
+    from xnas_tf.run.search import search as run_search
+
+    run = run_search(config, run_dir, overrides, fresh)
+    if run is None:
+        return
+    print_pareto(run, everyone=False)
+    click.echo(
+        f"\nNext:\n"
+        f"  xnas-tf pareto {run.path} --plot front.png\n"
+        f"  xnas-tf report {run.path}\n"
+        f"  xnas-tf export {run.path}\n"
+        f"  tensorboard --logdir {run.path / 'tensorboard'}",
+        err=True,
+    )
+
+
+@main.command()
+@click.option("-np", "ranks", type=click.IntRange(1), required=True, help="Ranks.")
+@click.option("-H", "hosts", metavar="HOST:SLOTS,…", help="Default: this host alone.")
+@click.option("--min-np", type=click.IntRange(1), help="Go on with so few if hosts are lost.")
+@click.option("--restarts", type=click.IntRange(0), default=20, show_default=True)
+@click.option("--network-interface", metavar="NAME,…", help="As horovodrun's.")
+@click.option("--ssh-port", type=int, help="As horovodrun's.")
+@click.option("--ssh-identity-file", type=click.Path(), help="As horovodrun's.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@clear_errors
+def launch(command: tuple[str, ...], **options: Any) -> None:
+    """Run a search under horovodrun, and start it again when a rank dies.
+
+    COMMAND is `search` with its options, after two dashes. What is finished is never done
+    again; a candidate that kills its group twice is recorded as failed.
+
+    \b
+    Example:
+      xnas-tf launch -np 8 -- search CONFIG
+      xnas-tf launch -np 8 -H a:4,b:4 --min-np 4 -- search CONFIG --run-dir runs/long
+    """
+    from xnas_tf.run.launch import launch as launch_search
+
+    if not command or command[0] != "search":
+        given = f"given {command[0]!r}" if command else "nothing is given"
+        raise InputError(f"launch: {given} after --; allowed: search with its options")
+    parsed = search.make_context("xnas-tf search", list(command[1:]))
+    say = partial(click.echo, err=True)
+    sys.exit(launch_search(command, parsed.params, **options, say=say))

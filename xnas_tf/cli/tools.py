@@ -1,0 +1,100 @@
+"""Commands about searches and machines in general."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xnas_tf.cli.group import clear_errors, main, print_tables
+
+
+@main.group()
+def benchmark() -> None:
+    """Measure what searches cost."""
+
+
+@benchmark.command("search")
+@click.option("--table", type=click.Path(path_type=Path), required=True, help="CSV, CSV.gz, NATS.")
+@click.option(
+    "--objectives",
+    default="error,parameters",
+    show_default=True,
+    metavar="NAME,…",
+    help="Or any column, minimised; max:COLUMN maximises.",
+)
+@click.option("--column", help="Accuracy that `error` is made of. Default: the first column.")
+@click.option("--reference", metavar="X,Y,…", help="Of the hypervolume, an objective each.")
+@click.option(
+    "--algorithm",
+    "algorithms",
+    multiple=True,
+    default=["nsga2+surrogate", "nsga2", "random"],
+    show_default="nsga2+surrogate, nsga2 and random",
+    metavar="NAME",
+    help="May be repeated.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="search.KEY=VALUE", help="Of our own algorithms."
+)
+@click.option("--seeds", type=int, default=20, show_default=True, help="Searches of each.")
+@click.option("--trainings", type=int, default=600, show_default=True, help="Of each search.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@clear_errors
+def benchmark_search(
+    table: Path,
+    objectives: str,
+    column: str | None,
+    reference: str | None,
+    form: str,
+    plot: Path | None,
+    **options: Any,
+) -> None:
+    """Play searches on a TABLE of known results: how many trainings do they need?
+
+    TABLE has the header `arch,column…`; arch is a genotype of NAS-Bench-201. NATS-Bench's own
+    files are read too where the package nats-bench is installed. Algorithms are those of
+    search.algorithm, each also with "+surrogate" behind its name, and as peers pymoo (NSGA-II
+    as XNAS had it), optuna_nsga2, optuna_tpe and random.
+
+    The reference is 20,1.6 for error,parameters, else the worst value of each objective.
+
+    \b
+    Example:
+      xnas-tf benchmark search --table nasbench201.csv.gz --algorithm nsga2+surrogate \\
+        --algorithm pymoo --seeds 10 --plot searches.png
+    """
+    from xnas_tf.benchmark import compare, make_problem, parse_reference, read_table
+    from xnas_tf.benchmark.report import report_json, report_tables
+
+    point = parse_reference(reference) if reference else None
+    problem = make_problem(read_table(table), objectives.split(","), column, point)
+    comparison = compare(problem, **options)
+    if form == "json":
+        click.echo(report_json(comparison))
+    else:
+        print_tables(report_tables(comparison))
+    if plot:
+        from xnas_tf.benchmark.figure import save_comparison
+
+        save_comparison(comparison, plot)
+        click.echo(f"wrote {plot}", err=True)
+
+
+@main.command()
+@clear_errors
+def doctor() -> None:
+    """Show versions, devices and Horovod's build, and what to do about anything missing.
+
+    \b
+    Example:
+      xnas-tf doctor
+    """
+    from xnas_tf.doctor import examine
+
+    for finding in examine():
+        click.echo(f"{finding.name:20} {finding.value}")
+        if finding.advice:
+            click.echo(f"{'':20} -> {finding.advice}")
