@@ -1,6 +1,8 @@
 """An interpreter: losses and figures against plain numpy, learning, saving, what is refused."""
 
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -85,6 +87,12 @@ def test_weights_follow_the_published_schedule():
     assert colour == [(0, 2, 0, 0), (0, 2, 0, 0.001), (0.6, 2, 0, 0.15), (0.6, 2, 0.2, 0.15)]
     stretched = [SETTINGS["grey"].weights(epoch, 24) for epoch in range(24)]
     assert stretched == [each for each in grey for _ in range(2)]
+
+
+@given(st.sampled_from(sorted(SETTINGS)), st.integers(1, 60))
+def test_a_training_of_any_length_ends_with_all_weights(name, epochs):
+    assert SETTINGS[name].weights(epochs - 1, epochs) == SETTINGS[name].final
+    assert min(SETTINGS[name].final) > 0
 
 
 @given(st.integers(1, 60_000))
@@ -242,6 +250,60 @@ def test_what_is_learned_does_not_depend_on_the_number_of_ranks(kind, dataset):
             np.testing.assert_allclose(mine, theirs, atol=2e-4)
 
 
+def test_a_frozen_predictor_stays_what_it_is_on_three_ranks(dataset):
+    models = [Interpreter(small_network(), 4) for _ in range(3)]
+    before = [weight.copy() for weight in models[0].predictor.get_weights()]
+
+    def trained(ranks):
+        learn(models[ranks.rank], dataset, 2, 12, 0.01, 0, ranks)
+        return models[ranks.rank].predictor.get_weights()
+
+    for after in on_ranks(3, trained):
+        for mine, theirs in zip(after, before, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+class HiddenSoftmax(keras.Model):
+    """Makes probabilities in its ``call``, where no layer is seen to make them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = layers.Conv2D(4, 3, activation="relu")
+        self.pool, self.head = layers.GlobalMaxPooling2D(), layers.Dense(CLASSES)
+
+    def call(self, inputs):
+        return tf.nn.softmax(self.head(self.pool(self.conv(inputs))))
+
+
+@pytest.mark.parametrize("mode", ["posthoc", "by-design"])
+def test_a_softmax_that_is_no_layer(mode, dataset):
+    model = HiddenSoftmax()
+    expected = np.asarray(model(dataset.test.images / np.float32(255))).argmax(axis=1)
+    found = train_interpreter(model, dataset, mode, attributes=3, epochs=1)
+    if mode == "posthoc":
+        np.testing.assert_array_equal(found.answers.predictor, expected)
+    assert np.isfinite(found.answers.relevance).all()
+
+
+def not_finite():
+    model = small_network()
+    weights = model.get_weights()
+    model.set_weights([weights[0] * np.nan, *weights[1:]])
+    return model
+
+
+def test_a_saved_interpreter_is_opened_in_another_process(tmp_path):
+    Interpreter(small_network(), 4).save(tmp_path / "saved.keras")
+    program = (
+        "import pathlib, sys\n"
+        "from xnas_tf.explaining.subjects import load_subject\n"
+        "print(type(load_subject(pathlib.Path(sys.argv[1])).model).__name__)"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / "saved.keras")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "Interpreter"
+
+
 def test_maximised_images_excite_their_attribute_more():
     model = Interpreter(small_network(), attributes=3)
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
@@ -273,15 +335,24 @@ def signed():
         (lambda: small_network(classes=4), {}, "3 classes; the model tells 4 apart"),
         (lambda: small_network(shape=(9, 9, 1)), {}, r"shape \(8, 8, 1\); the model takes \(9, 9"),
         (small_network, {"layers": ["twu"]}, "'twu' .did you mean 'two'"),
-        (small_network, {"attributes": 0}, "attributes 0: allowed: 1 or more"),
-        (small_network, {"attributes": -3}, "attributes -3: allowed: 1 or more"),
+        (not_finite, {}, "values that are not finite"),
+        (small_network, {"layers": "twu"}, "'twu' .did you mean 'two'"),
+        (small_network, {"attributes": 0}, "--attributes 0: allowed: whole numbers, 1 to"),
+        (small_network, {"attributes": -3}, "--attributes -3: allowed"),
+        (small_network, {"attributes": 2.5}, "--attributes 2.5: allowed: whole numbers"),
         (small_network, {"epochs": 0}, "--epochs 0"),
-        (small_network, {"rate": -1.0}, "rate -1.0: allowed"),
-        (small_network, {"rate": float("nan")}, "rate nan: allowed"),
+        (small_network, {"epochs": 2.5}, "--epochs 2.5"),
+        (small_network, {"rate": -1.0}, "--rate -1.0: allowed"),
+        (small_network, {"rate": "a"}, "--rate a: allowed"),
+        (small_network, {"rate": float("nan")}, "--rate nan: allowed"),
         (small_network, {"seed": -1}, "--seed -1"),
+        (small_network, {"seed": 2**40}, "--seed 1099511627776: allowed: whole numbers, 0 to"),
         (small_network, {"mode": "by-desing"}, "did you mean 'by-design'"),
         (small_network, {"settings": "gray"}, "'gray' .did you mean 'grey'"),
         (small_network, {"settings": {"batsch": 3}}, "did you mean 'batch'"),
+        (small_network, {"settings": {"sparsity": 0.1}}, "settings: sparsity: given 0.1"),
+        (small_network, {"settings": {"rate": "a"}}, "settings: rate: given 'a'"),
+        (small_network, {"settings": {"attributes": 0}}, "settings: attributes: given 0"),
     ],
 )
 def test_what_is_wrong_is_said(make, options, problem, dataset):
@@ -305,10 +376,9 @@ def test_parts_that_do_not_fit_are_refused():
 
 def test_values_of_settings_survive_json():
     seven = settings_for("colour", 3, 7)
-    assert settings_for(json.loads(json.dumps(seven.as_dict())), 3).weights(3, 25) == (
-        seven.weights(3, 25)
-    )
+    assert settings_for(json.loads(json.dumps(seven.model_dump())), 3) == seven
     assert isinstance(seven, Settings) and seven.attributes == 7
+    assert settings_for({"attributes": 5}, 1) == SETTINGS["grey"].changed(attributes=5)
 
 
 def subject(model, ranks, data, count=None):
@@ -364,7 +434,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     again = CliRunner().invoke(main, words)
     assert again.exit_code == 2 and "is there already and was not touched" in again.stderr
     for wrong, problem in (
-        (["--attributes", "0"], "attributes 0: allowed: 1 or more"),
+        (["--attributes", "0"], "--attributes 0: allowed: whole numbers, 1 to"),
         (["--layers", "onne"], "did you mean 'one'"),
         (["--candidate", "3"], "model.keras is no run"),
         (["--hypermodel", "a:b"], "both are given"),
@@ -386,6 +456,7 @@ def test_a_hypermodel_from_the_command_line(tmp_path, monkeypatch):
     for words, problem in (
         (hypermodel, "is not trained yet; allowed: --mode by-design"),
         ([*hypermodel, "--mode", "by-design"], "give --dataset NAME"),
+        ([*hypermodel, "--mode", "by-design", "--seed", "-1"], "--seed -1: allowed"),
         (["interpret"], "neither is given"),
     ):
         done = CliRunner().invoke(main, words)

@@ -101,9 +101,10 @@ def ends_in_softmax(model: keras.Model) -> bool:
 
 @contextmanager
 def linear_output(ending: Ending) -> Iterator[None]:
-    """Inside, a final softmax or sigmoid is left out of what is traced: logits come out."""
+    """Inside, a final softmax or sigmoid is left out of what is traced: logits come out, unless
+    it isn't known where it is."""
     layer = ending.layer
-    if ending.activation is None:
+    if layer is None or ending.activation is None:
         yield
     elif hasattr(layer, "activation"):
         activation, layer.activation = layer.activation, keras.activations.linear

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from xnas_tf.config.models import TrainingConfig
@@ -169,7 +170,10 @@ class Trainer:
             self._supervisor.keep_checkpoint(data)
 
     def _average_statistics(self) -> None:
-        """Gives every rank the mean of what layers such as BatchNorm gathered on each."""
+        """Gives every rank the mean of what layers such as BatchNorm gathered on each.
+
+        In float64, where the mean of equal float32 numbers is exactly that number: weights that
+        are frozen stay what they are."""
         statistics = [
             variable
             for variable in self._model.non_trainable_variables
@@ -177,6 +181,8 @@ class Trainer:
         ]
         if self._communicator.size == 1 or not statistics:
             return
-        sums = self._communicator.sum(*(variable.numpy() for variable in statistics))
+        sums = self._communicator.sum(
+            *(variable.numpy().astype(np.float64) for variable in statistics)
+        )
         for variable, total in zip(statistics, sums, strict=True):
-            variable.assign(total / self._communicator.size)
+            variable.assign((total / self._communicator.size).astype(variable.dtype))

@@ -54,6 +54,8 @@ def load_subject(path: Path, candidate: int | None = None, safe: bool = True) ->
     if not file.is_file():
         what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
+    import xnas_tf.interpret.flint.models  # noqa: F401 - so that Keras finds what interpret saves
+
     try:
         model = keras.saving.load_model(file, compile=False, safe_mode=safe)
     except Exception as error:  # whatever Keras or a user's layers raise

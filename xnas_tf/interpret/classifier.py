@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from xnas_tf.attribution.models import Ending, observed_ending
@@ -26,11 +27,15 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
         InputError: If the model doesn't take these images, or tells fewer classes apart.
     """
     try:
-        return _classes(model(images, training=False)), observed_ending(model, images)
+        outputs = model(images, training=False)
+        classes, ending = _classes(outputs), observed_ending(model, images)
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise InputError(
             f"the model takes no images of shape {tuple(images.shape[1:])}: {describe(error)}"
         ) from error
+    if not np.isfinite(outputs).all():
+        raise InputError("the model returns values that are not finite: it cannot be interpreted")
+    return classes, ending
 
 
 def check_classes(classes: int, class_names: Sequence[str], dataset: str) -> None:

@@ -53,7 +53,7 @@ class _Call:
 
 
 def find_taps(
-    model: keras.Model, images: tf.Tensor, layers: Sequence[str] | None = None
+    model: keras.Model, images: tf.Tensor, layers: str | Sequence[str] | None = None
 ) -> list[Tap]:
     """Finds where to look into a model, by showing it a few images.
 
@@ -76,7 +76,8 @@ def find_taps(
     calls = _calls(model, images)
     able = [call for call in calls if call.outputs.shape.rank == 4]
     if layers is not None:
-        return _named([call.tap for call in able], layers)
+        patterns = [layers] if isinstance(layers, str) else layers
+        return _named([call.tap for call in able], patterns)
     ends = [_end(call, calls) for call in able if isinstance(call.tap.layer, CONVOLUTIONS)]
     if not ends:
         raise InputError("the model has no convolutions to look into")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from xnas_tf.errors import InputError, RunError
 from xnas_tf.objectives.base import Objective, Score, Subject
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ class _OfInterpreter(Objective):
         images, labels = self._of_all_ranks(subject)
         if len(labels) < 2:
             return self._worst(f"{self.name}: {len(labels)} validation images, 2 are needed")
-        found = self._interpreted(subject, images, labels)
+        try:
+            found = self._interpreted(subject, images, labels)
+        except (InputError, RunError) as error:
+            return Score(float("nan"), {}, f"{self.name}: the interpreter: {error}")
         if not np.isfinite(found.attributes).all():
             return Score(float("nan"), {}, f"{self.name}: attributes are not finite")
         most = float(np.bincount(found.predictor).max() / len(found.labels))

@@ -12,6 +12,7 @@ import tensorflow as tf
 from xnas_tf.data import Part
 from xnas_tf.data.batches import shard
 from xnas_tf.data.preprocessing import to_model_input
+from xnas_tf.data.rows import Rows, selected
 from xnas_tf.distributed import Communicator
 from xnas_tf.heartbeat import beat
 from xnas_tf.interpret.flint import metrics
@@ -94,14 +95,14 @@ def answers(
         communicator: The ranks.
     """
     mine = shard(len(part), communicator.rank, communicator.size)
-    own = own_answers(model, part.images[mine])
+    own = own_answers(model, selected(part.images, mine))
     everything = np.zeros((len(part), own.shape[1]))
     everything[mine] = own
     (everything,) = communicator.sum(everything)
     return of_rows(model, everything, part.labels)
 
 
-def own_answers(model: Interpreter | InterpretableModel, images: np.ndarray) -> np.ndarray:
+def own_answers(model: Interpreter | InterpretableModel, images: np.ndarray | Rows) -> np.ndarray:
     """A row for each image: f's class, g's class, the rank of the one in the other, then Φ.
 
     Args:

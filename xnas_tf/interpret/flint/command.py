@@ -14,7 +14,12 @@ from xnas_tf.distributed import joined
 from xnas_tf.errors import InputError
 from xnas_tf.explaining.subjects import ModelSubject
 from xnas_tf.interpret.command import open_dataset, open_subject, vacant
-from xnas_tf.interpret.flint.interpretation import Interpretation, Mode, train_interpreter
+from xnas_tf.interpret.flint.interpretation import (
+    Interpretation,
+    Mode,
+    check_options,
+    train_interpreter,
+)
 from xnas_tf.interpret.progress import epochs_bar
 from xnas_tf.registry import describe
 from xnas_tf.spaces.options import HyperModelOptions
@@ -63,22 +68,23 @@ def interpret_request(
     Raises:
         InputError: If anything named is missing or wrong, or the folder is there already.
     """
+    check_options(request.mode, request.attributes, request.epochs, request.rate, request.seed)
     with joined(DistributedConfig()) as ranks, epochs_bar(ranks.rank == 0) as told:
         subject, data, out = _opened(request)
         found = train_interpreter(
             subject.model,
             data,
             request.mode,
-            request.attributes,
-            request.layers or None,
-            request.settings,
-            request.epochs,
-            request.rate,
-            request.seed,
-            request.raw,
-            ranks,
-            told,
-            tell if ranks.rank == 0 else lambda _: None,
+            attributes=request.attributes,
+            layers=request.layers or None,
+            settings=request.settings,
+            epochs=request.epochs,
+            rate=request.rate,
+            seed=request.seed,
+            raw=request.raw,
+            communicator=ranks,
+            told=told,
+            tell=tell if ranks.rank == 0 else lambda _: None,
         )
     if ranks.rank > 0:
         return None

@@ -21,6 +21,8 @@ from xnas_tf.interpret.flint.settings import Settings
 
 MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
 Mode = Literal["posthoc", "by-design"]
+MOST = 2**30
+"""The largest number: of a seed three are made, each less than 2³²."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Interpretation:
         validation: Answers on the validation part.
         answers: Answers on the test part.
         test: The test part.
-        settings: How they were trained, with the number of epochs.
+        settings: How they were trained; the number of epochs is that of ``history``.
         seed: Of the initial weights and of the order of images.
         history: Of each epoch, loss and accuracy on the training part.
     """
@@ -100,11 +102,7 @@ def train_interpreter(
     Raises:
         InputError: If something given is wrong or doesn't fit the model.
     """
-    if mode not in MODES:
-        raise InputError(f"--mode: no mode is called {suggest(mode, MODES)}")
-    for option, value, least in (("epochs", epochs, 1), ("seed", seed, 0)):
-        if value is not None and value < least:
-            raise InputError(f"--{option} {value}: allowed: {least} or more")
+    check_options(mode, attributes, epochs, rate, seed)
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     made = MODES[mode](model, attributes, layers, settings=settings, raw=raw, seed=seed)
     made.build((None, *data.image_shape))
@@ -114,6 +112,9 @@ def train_interpreter(
             f"{made.image_shape}"
         )
     check_classes(made.classes, data.class_names, data.name)
+    for part, images in (("validation", data.validation), ("test", data.test)):
+        if not len(images):
+            raise InputError(f"data set {data.name}: its {part} part is empty")
     count, speed = made.settings.fitted(len(data.train), epochs, rate)
     used = made.settings.changed(rate=speed)
     ranks = communicator or SingleProcess()
@@ -121,10 +122,29 @@ def train_interpreter(
     history = learn(made, data, count, used.batch, used.rate, seed, ranks, told)
     tell("answers on held-out images")
     validation, test = (answers(made, part, ranks) for part in (data.validation, data.test))
-    _check_finite(test)
+    for found in (validation, test):
+        _check_finite(found)
     return Interpretation(
         made, mode, data.class_names, validation, test, data.test, used, seed, history
     )
+
+
+def check_options(
+    mode: str,
+    attributes: int | None = None,
+    epochs: int | None = None,
+    rate: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Raises an ``InputError`` if a number or the mode is not allowed."""
+    if mode not in MODES:
+        raise InputError(f"--mode: no mode is called {suggest(mode, MODES)}")
+    whole = ("attributes", attributes, 1), ("epochs", epochs, 1), ("seed", seed, 0)
+    for option, value, least in whole:
+        if value is not None and not (isinstance(value, int) and least <= value <= MOST):
+            raise InputError(f"--{option} {value}: allowed: whole numbers, {least} to {MOST}")
+    if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
+        raise InputError(f"--rate {rate}: allowed: more than 0")
 
 
 def _check_finite(found: Answers) -> None:

@@ -86,7 +86,7 @@ class _Interpreted(keras.Model):
         self.communicator: Communicator = SingleProcess()
         self._given = {
             "attributes": attributes,
-            "layers": None if layers is None else list(layers),
+            "layers": [layers] if isinstance(layers, str) else layers and list(layers),
             "settings": settings,
             "raw": raw,
             "seed": seed,
@@ -196,9 +196,7 @@ class _Interpreted(keras.Model):
         """
         self._loss_weights.assign(self.settings.weights(epoch, epochs))
 
-    def fit(
-        self, x: Any = None, *args: Any, callbacks: Sequence[Any] | None = None, **options: Any
-    ) -> Any:
+    def fit(self, x: Any = None, *args: Any, callbacks: Any = None, **options: Any) -> Any:
         """See ``keras.Model.fit``; the weights of the losses follow their schedule.
 
         Raises:
@@ -212,13 +210,14 @@ class _Interpreted(keras.Model):
         if not self.built:  # Keras would do it where no values are computed
             spec = getattr(x, "element_spec", None)
             self.build((None, *np.shape(x)[1:]) if spec is None else tuple(spec[0].shape))
-        return super().fit(x, *args, callbacks=[*(callbacks or ()), _Schedule()], **options)
+        schedule = [*keras.tree.flatten(callbacks or []), _Schedule()]
+        return super().fit(x, *args, callbacks=schedule, **options)
 
     def get_config(self) -> dict[str, Any]:
         """See ``keras.Model.get_config``."""
         given = dict(self._given)
         if isinstance(given["settings"], Settings):
-            given["settings"] = given["settings"].as_dict()
+            given["settings"] = given["settings"].model_dump(mode="json")
         own = {name: model and _serialized(model) for name, model in self._has_own.items()}
         return {"name": self.name, "model": _serialized(self.predictor), **own, **given}
 

@@ -35,7 +35,7 @@ def facts(found: Interpretation) -> dict[str, Any]:
     return {
         "mode": found.mode,
         "layers": found.model.layer_names,
-        "settings": {**found.settings.as_dict(), "seed": found.seed},
+        "settings": {**found.settings.model_dump(), "seed": found.seed},
         "epochs": len(found.history),
         "class_names": list(found.class_names),
         "images": {"validation": len(found.validation.labels), "test": len(found.test)},

@@ -6,21 +6,23 @@ attributes first learn to describe the image, then to agree with the predictor, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic import Field, ValidationError
+
+from xnas_tf.config.loading import problems
+from xnas_tf.config.models import Section
 from xnas_tf.errors import InputError, suggest
 
 FASTER = 20.0
 """How much higher the learning rate may begin where there are few images: what mnist5k needs,
 with 3,000 images to learn from instead of 60,000, in as many epochs (docs/flint.md)."""
-Ramp = Sequence[tuple[int, float]]
+Ramp = tuple[tuple[int, float], ...]
 """From which epoch on, counted from 1, which weight; 0 before the first."""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Section):
     """How an interpreter is trained.
 
     Attributes:
@@ -37,16 +39,16 @@ class Settings:
         images: Training images that all this is published for.
     """
 
-    attributes: int
-    batch: int
-    epochs: int
+    attributes: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    epochs: int = Field(ge=1)
     input_fidelity: Ramp
     output_fidelity: Ramp
     sparsity: Ramp
     entropy: Ramp
     distance: Literal["squared", "absolute"] = "squared"
-    rate: float = 1e-4
-    images: int = 60_000
+    rate: float = Field(1e-4, gt=0)
+    images: int = Field(60_000, ge=1)
 
     def weights(self, epoch: int, epochs: int) -> tuple[float, float, float, float]:
         """The weights of output fidelity, input fidelity, entropy and sparsity.
@@ -55,7 +57,8 @@ class Settings:
             epoch: Which epoch, from 0.
             epochs: How many there are.
         """
-        published = 1 + epoch * self.epochs // max(epochs, 1)
+        # The last one is the published last one, in however short a training.
+        published = -(-(epoch + 1) * self.epochs // epochs)
         ramps = self.output_fidelity, self.input_fidelity, self.entropy, self.sparsity
         return tuple(_weight(ramp, published) for ramp in ramps)
 
@@ -64,11 +67,7 @@ class Settings:
 
         With fewer images than published the rate begins higher, up to twenty times (then it
         falls, see ``learning.learn``); with still fewer there are more epochs.
-
-        Raises:
-            InputError: If one that is given is not allowed.
         """
-        _check_rate(rate)
         fewer = max(1.0, self.images / images)
         stretched = round(self.epochs * max(1.0, fewer / FASTER))
         return epochs or stretched, rate or self.rate * min(FASTER, fewer)
@@ -79,12 +78,16 @@ class Settings:
         return self.weights(self.epochs - 1, self.epochs)
 
     def changed(self, **values: Any) -> Settings:
-        """Other values in place of some; None leaves one as it is."""
-        return replace(self, **{name: v for name, v in values.items() if v is not None})
+        """Other values in place of some; None leaves one as it is.
 
-    def as_dict(self) -> dict[str, Any]:
-        """All values, as JSON can hold them."""
-        return asdict(self)
+        Raises:
+            InputError: If there is no such value, or it is not allowed.
+        """
+        given = {name: value for name, value in values.items() if value is not None}
+        try:
+            return Settings(**{**self.model_dump(), **given})
+        except ValidationError as error:
+            raise InputError("\n".join(problems(error, Settings, "settings: "))) from error
 
 
 def _weight(ramp: Ramp, epoch: int) -> float:
@@ -132,47 +135,18 @@ def settings_for(
     """The settings named or given; those of the kind of images if None.
 
     Args:
-        given: A name in ``SETTINGS``, settings, or their values.
+        given: A name in ``SETTINGS``, settings, or values in place of some of those of the kind.
         channels: Of the images.
         attributes: J, if another one is wanted.
 
     Raises:
         InputError: If there are none of that name, or a value is not allowed.
     """
-    if given is None:
-        given = "grey" if channels == 1 else "colour"
-    if isinstance(given, str):
-        if given not in SETTINGS:
-            raise InputError(f"settings: no settings are called {suggest(given, SETTINGS)}")
-        given = SETTINGS[given]
-    elif isinstance(given, Mapping):
-        given = _from_values(given)
-    return _checked(given.changed(attributes=attributes))
-
-
-def _from_values(values: Mapping[str, Any]) -> Settings:
-    names = [field.name for field in fields(Settings)]
-    for name in values:
-        if name not in names:
-            raise InputError(f"settings: no value is called {suggest(name, names)}")
-    try:
-        return Settings(**values)
-    except TypeError as error:
-        raise InputError(f"settings: {error}") from error
-
-
-def _checked(settings: Settings) -> Settings:
-    for name in ("attributes", "batch", "epochs", "images"):
-        value = getattr(settings, name)
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} {value}: allowed: 1 or more")
-    _check_rate(settings.rate)
-    if settings.distance not in ("squared", "absolute"):
-        allowed = suggest(settings.distance, ("squared", "absolute"))
-        raise InputError(f"settings: no distance is called {allowed}")
-    return settings
-
-
-def _check_rate(rate: float | None) -> None:
-    if rate is not None and not 0 < rate < float("inf"):
-        raise InputError(f"rate {rate}: allowed: more than 0")
+    if isinstance(given, Settings):
+        return given.changed(attributes=attributes)
+    if isinstance(given, str) and given not in SETTINGS:
+        raise InputError(f"settings: no settings are called {suggest(given, SETTINGS)}")
+    usual = "grey" if channels == 1 else "colour"
+    found = SETTINGS[given if isinstance(given, str) else usual]
+    values = dict(given) if isinstance(given, Mapping) else {}
+    return found.changed(**values).changed(attributes=attributes)

@@ -64,17 +64,17 @@ def disentangle_request(
         found = disentangle(
             subject.model,
             data,
-            request.classes or None,
-            request.layers or None,
-            beta,
-            request.epochs,
-            request.tolerance,
-            request.false_alarms,
-            request.seed,
-            request.images,
-            request.raw,
-            tell if world.rank == 0 else lambda _: None,
-            world,
+            classes=request.classes or None,
+            layers=request.layers or None,
+            beta=beta,
+            epochs=request.epochs,
+            tolerance=request.tolerance,
+            false_alarms=request.false_alarms,
+            seed=request.seed,
+            images=request.images,
+            raw=request.raw,
+            tell=tell if world.rank == 0 else lambda _: None,
+            communicator=world,
         )
     return (found, found.save(out, subject.name)) if world.rank == 0 else None
 
