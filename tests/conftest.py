@@ -15,8 +15,7 @@ import tensorflow as tf  # noqa: E402
 from xnas_tf.data import Dataset, Part  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 
-# As every process of xnas-tf does: without it the same training gives other last digits when
-# something else keeps the cores busy.
+# As every process of xnas-tf does: else the same training may give other last digits.
 tf.config.experimental.enable_op_determinism()
 # Each rank that is a thread waits for the others in an operation, which holds a thread of these.
 tf.config.threading.set_inter_op_parallelism_threads(4)

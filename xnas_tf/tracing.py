@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
+
+_turn = threading.RLock()
 
 
 @contextmanager
@@ -35,13 +38,15 @@ def unoptimized_graphs() -> Iterator[None]:
     Rewriting a graph before its first run takes longer than the rewritten one saves when it
     runs a few times: Grad-CAM of 1,000 images by a C=16, N=1 network took 0.29 s instead of
     0.33 s, integrated gradients 2.34 s instead of 2.48 s (means of four networks). On a GPU
-    the rewriting also chooses the layout of images, which pays.
+    the rewriting also chooses the layout of images, which pays. The option is the process's: one
+    thread at a time may be inside, or the last would leave it as it found it while another was.
     """
     options = tf.config.optimizer
-    before = bool(options.get_experimental_options().get("disable_meta_optimizer"))
-    here = before or not tf.config.list_physical_devices("GPU")
-    options.set_experimental_options({"disable_meta_optimizer": here})
-    try:
-        yield
-    finally:
-        options.set_experimental_options({"disable_meta_optimizer": before})
+    with _turn:
+        before = bool(options.get_experimental_options().get("disable_meta_optimizer"))
+        here = before or not tf.config.list_physical_devices("GPU")
+        options.set_experimental_options({"disable_meta_optimizer": here})
+        try:
+            yield
+        finally:
+            options.set_experimental_options({"disable_meta_optimizer": before})

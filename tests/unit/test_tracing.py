@@ -1,0 +1,37 @@
+"""What is changed for the whole process is changed back."""
+
+import threading
+
+import tensorflow as tf
+
+from xnas_tf.tracing import unoptimized_graphs
+
+
+def is_unoptimized():
+    return bool(tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer"))
+
+
+def test_graphs_are_optimized_again_where_threads_overlap():
+    """Else the last digits of later trainings would depend on what was explained before."""
+    assert not is_unoptimized()
+    second_is_inside, first_has_left, seen = threading.Event(), threading.Event(), []
+
+    def first():
+        with unoptimized_graphs():
+            other.start()
+            second_is_inside.wait(0.3)  # in vain, where one at a time may be
+            seen.append(is_unoptimized())
+        first_has_left.set()
+
+    def second():
+        with unoptimized_graphs():
+            second_is_inside.set()
+            first_has_left.wait(60)
+            seen.append(is_unoptimized())
+
+    one, other = threading.Thread(target=first), threading.Thread(target=second)
+    one.start()
+    one.join()
+    other.join()
+    assert seen == [not tf.config.list_physical_devices("GPU")] * 2
+    assert not is_unoptimized()
