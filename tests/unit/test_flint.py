@@ -423,7 +423,7 @@ def test_a_good_predictor_is_interpreted_better_than_chance(dataset):
 def test_from_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small_network(classes=10).save("model.keras")
-    words = ["interpret", "model.keras", "--dataset", "digits", "--epochs", "2"]
+    words = ["interpret", "model.keras", "--dataset", "digits", "--epochs", "2", "--explain", "7"]
     done = CliRunner().invoke(main, [*words, "--format", "json"])
     assert done.exit_code == 0, done.stderr
     folder = tmp_path / "interpretations" / "model"
@@ -437,6 +437,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
         (["--attributes", "0"], "--attributes 0: allowed: whole numbers, 1 to"),
         (["--layers", "onne"], "did you mean 'one'"),
         (["--candidate", "3"], "model.keras is no run"),
+        (["--explain", "4000"], "--explain 4000: allowed: 0 to 359, of the test part"),
         (["--hypermodel", "a:b"], "both are given"),
         (["--dataset", "mnist5k"], "images of shape (28, 28, 1); the model takes (8, 8, 1)"),
     ):

@@ -168,6 +168,13 @@ def disentangle(
 @click.option(
     "--layers", multiple=True, metavar="NAME,…", help="Names or patterns; default: the last ones."
 )
+@click.option(
+    "--explain",
+    type=int,
+    multiple=True,
+    metavar="N",
+    help="An image of the test part, by number; may be repeated.",
+)
 @click.option("--settings", help="grey, drawings or colour; default: by the images.")
 @click.option("--epochs", type=int, help="Default: by the size of the data.")
 @click.option("--rate", type=float, help="Learning rate; default: by the size of the data.")

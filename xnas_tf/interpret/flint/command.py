@@ -18,6 +18,7 @@ from xnas_tf.interpret.flint.interpretation import (
     Interpretation,
     Mode,
     check_options,
+    check_places,
     train_interpreter,
 )
 from xnas_tf.interpret.progress import epochs_bar
@@ -37,6 +38,7 @@ class Request:
         hypermodel: ``package.module:Name`` of a HyperModel, whose default network is trained.
         candidate: A candidate of the run; the best in the first objective if None.
         dataset: A data set's name; the run's own if None.
+        explain: Images of the test part whose answers are explained, by number.
         out: The folder written; a default beside the run if None.
         safe: Whether to refuse models that bring code of their own.
     """
@@ -52,6 +54,7 @@ class Request:
     epochs: int | None = None
     rate: float | None = None
     seed: int = 0
+    explain: Sequence[int] = ()
     out: Path | None = None
     safe: bool = True
     raw: bool = False
@@ -71,6 +74,7 @@ def interpret_request(
     check_options(request.mode, request.attributes, request.epochs, request.rate, request.seed)
     with joined(DistributedConfig()) as ranks, epochs_bar(ranks.rank == 0) as told:
         subject, data, out = _opened(request)
+        check_places(request.explain, data.test)
         found = train_interpreter(
             subject.model,
             data,
@@ -89,7 +93,7 @@ def interpret_request(
     if ranks.rank > 0:
         return None
     tell("pictures")
-    return found, found.save(out, subject.name)
+    return found, found.save(out, subject.name, request.explain)
 
 
 def _opened(request: Request) -> tuple[ModelSubject, Dataset, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,12 +25,20 @@ TOP = 3
 """Attributes of an image."""
 
 
-def drawings(found: Interpretation, title: str = "") -> dict[str, Any]:
-    """All pictures as matplotlib figures, by name; only those that there is something for."""
+def drawings(
+    found: Interpretation, title: str = "", explained: Sequence[int] = ()
+) -> dict[str, Any]:
+    """All pictures as matplotlib figures, by name; only those that there is something for.
+
+    Args:
+        found: The classifier.
+        title: Above each.
+        explained: See ``explanations_figure``.
+    """
     drawn = {
         "relevance": relevance_figure(found),
         "conciseness": conciseness_figure(found),
-        "explanations": explanations_figure(found),
+        "explanations": explanations_figure(found, explained),
     }
     if pairs(found):
         drawn["attributes"] = attributes_figure(found)
@@ -111,7 +120,7 @@ def attributes_figure(found: Interpretation):
     return figure
 
 
-def explanations_figure(found: Interpretation, places: tuple[int, ...] = ()):
+def explanations_figure(found: Interpretation, places: Sequence[int] = ()):
     """Images with what their answer is made of: relevances, and for the top attributes what in
     the image excites them.
 

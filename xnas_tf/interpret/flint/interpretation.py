@@ -51,18 +51,25 @@ class Interpretation:
     seed: int
     history: list[dict[str, float]]
 
-    def save(self, out: str | Path, title: str = "") -> Path:
+    def save(self, out: str | Path, title: str = "", explained: Sequence[int] = ()) -> Path:
         """Writes the model, pictures, figures and TensorBoard images into a new folder.
+
+        Args:
+            out: The folder.
+            title: Above the pictures.
+            explained: Images of the test part whose answers are explained in a picture, by
+                number; if empty, one of each of some classes.
 
         Returns:
             The folder.
 
         Raises:
-            InputError: If it is there already, or cannot be written.
+            InputError: If it is there already, or cannot be written, or there is no such image.
         """
         from xnas_tf.interpret.flint.saving import save
 
-        return save(self, Path(out), title)
+        check_places(explained, self.test)
+        return save(self, Path(out), title, explained)
 
 
 def train_interpreter(
@@ -145,6 +152,13 @@ def check_options(
             raise InputError(f"--{option} {value}: allowed: whole numbers, {least} to {MOST}")
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise InputError(f"--rate {rate}: allowed: more than 0")
+
+
+def check_places(places: Sequence[int], test: Part) -> None:
+    """Raises an ``InputError`` if the test part has no image of one of these numbers."""
+    for place in places:
+        if not 0 <= place < len(test):
+            raise InputError(f"--explain {place}: allowed: 0 to {len(test) - 1}, of the test part")
 
 
 def _check_finite(found: Answers) -> None:

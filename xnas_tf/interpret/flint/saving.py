@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,13 @@ TAU = metrics.TAUS[-1]
 """At which attributes count as relevant where one number is given."""
 
 
-def save(found: Interpretation, out: Path, title: str = "") -> Path:
+def save(found: Interpretation, out: Path, title: str = "", explained: Sequence[int] = ()) -> Path:
     """Writes a new folder; see ``Interpretation.save``."""
     from xnas_tf.interpret.flint.drawing import drawings
 
     with new_folder(out) as draft:
         found.model.save(draft / "interpreted.keras")
-        write_pictures(draft, "interpretation", drawings(found, title))
+        write_pictures(draft, "interpretation", drawings(found, title, explained))
         write_facts(draft / "interpretation.json", facts(found))
     return out
 
