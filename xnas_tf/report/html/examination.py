@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import PIL.Image
+import tensorflow as tf
 
 from xnas_tf.attribution import attribution_method
 from xnas_tf.candidate import Candidate
@@ -43,6 +44,7 @@ class Examiner:
     """
 
     def __init__(self, run: Run, count: int) -> None:
+        tf.get_logger().setLevel("ERROR")  # it warns of every model's trace
         self._data = load_dataset(**run.config.dataset.model_dump())
         self._images = sample_images(self._data.test, count)
         order = validation_order(run.config, self._data)
