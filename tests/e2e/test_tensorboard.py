@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
 from tests.e2e.conftest import BIN, environment
 
@@ -32,7 +33,7 @@ def board(finished):
     ("tab", "texts"),
     [
         ("timeseries", ["accuracy/training", "accuracy/validation", "candidate-00001"]),
-        ("scalars", ["best/error", "best/introspectability", "accuracy/validation"]),
+        ("scalars", ["best/error", "hypervolume/by answer", "accuracy/validation"]),
         ("hparams", ["edge_0_1", "introspectability", "candidate 1"]),
     ],
 )
@@ -52,3 +53,18 @@ def test_attributions_and_the_front_show_as_pictures(board, page):
     page.wait_for_function("image => image.naturalWidth > 200", arg=picture.element_handle())
     titles = page.locator(".group-title, h3, [title]").evaluate_all("all => all.map(e => e.title)")
     assert {"attributions", "front"} <= set(titles)
+
+
+def test_the_graph_of_a_pareto_optimal_model_shows(board, page):
+    page.goto("about:blank")
+    page.goto(f"{board}#graphs")
+    page.locator("svg .node").locator("visible=true").first.wait_for(timeout=60_000)
+    names = page.locator("svg .node title").all_text_contents()
+    assert any("cell" in name or "conv" in name for name in names), names
+
+
+def test_a_profile_was_taken_on_request(finished):
+    (file,) = (finished[0] / "tensorboard").glob("plugins/profile/*/*.xplane.pb")
+    space = XSpace.FromString(file.read_bytes())
+    names = {entry.name for plane in space.planes for entry in plane.event_metadata.values()}
+    assert any("Conv2D" in name for name in names)
