@@ -44,7 +44,7 @@ class TensorBoard(Observer):
         the front's hypervolume by then."""
         if is_new and candidate.trained:
             with self._of_the_search():
-                tf.summary.scalar("hypervolume/by answer", hypervolume, step=candidate.answer)
+                tf.summary.scalar("front/hypervolume by answer", hypervolume, step=candidate.answer)
         folder = self._folder(candidate)
         if candidate.state != "done" or folder.exists():
             return
