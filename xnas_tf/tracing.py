@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
 
+FEW_RUNS = 4
+"""As often a function may run without being traced. Tracing a training step of a network with
+C=16, N=2 takes as long as some five steps that were not traced (benchmarks/throughput.py)."""
+
 _turn = threading.RLock()
+
+
+def traced_if_often(function: Callable, runs: int | None = None) -> Callable:
+    """A function for tensors, traced unless it runs so seldom that tracing doesn't pay.
+
+    Which of the two depends on nothing that is measured, so that the same search gives the same
+    values, which differ in rounding.
+
+    Args:
+        function: What is to run.
+        runs: How often, at most; often if None.
+    """
+    is_seldom = runs is not None and runs <= FEW_RUNS
+    return function if is_seldom else tf.function(function, autograph=False)
 
 
 @contextmanager

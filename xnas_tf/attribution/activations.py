@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
@@ -14,7 +14,7 @@ from xnas_tf.attribution.models import Call, inlined_calls, recorded_calls
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.errors import InputError
 from xnas_tf.heartbeat import beat
-from xnas_tf.tracing import forgotten_custom_gradients
+from xnas_tf.tracing import FEW_RUNS, forgotten_custom_gradients
 
 LAYERS = tuple(
     getattr(keras.layers, name)
@@ -72,7 +72,7 @@ def class_activations(
     Raises:
         InputError: If the model has no such layer.
     """
-    traced, names = _trace(model, images, classes, layers)
+    one_batch, names = _pass(model, images, classes, layers)
     totals: list[tf.Tensor] = []
     samples: list[list[np.ndarray]] = []
     # Without images, as on one of many ranks, an image of no class: the sums need a shape.
@@ -80,7 +80,7 @@ def class_activations(
     shown = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)
     for start in range(0, len(shown), BATCH):
         rows = slice(start, start + BATCH)
-        sums, sample = traced(tf.constant(shown[rows]), tf.constant(given[rows], tf.int32))
+        sums, sample = one_batch(tf.constant(shown[rows]), tf.constant(given[rows], tf.int32))
         totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
         samples.append([s.numpy() for s in sample])
         beat()
@@ -92,12 +92,15 @@ def class_activations(
     return found
 
 
-def _trace(model, images, classes, layers):
-    """The traced pass over one batch, and the names of its layers."""
+def _pass(
+    model: keras.Model, images: np.ndarray, classes: int, layers: Sequence[str] | None
+) -> tuple[Callable, list[str]]:
+    """The pass over one batch, and the names of its layers, which are known once it has run.
+    Traced unless there are few batches."""
     names: list[str] = []
 
     def one_batch(images: tf.Tensor, groups: tf.Tensor):
-        with recorded_calls(model) as calls:
+        with inlined_calls(model), recorded_calls(model) as calls:
             outputs = model(to_model_input(images), training=False)
         kept = _kept(calls, outputs, layers)
         names[:] = [name for name, _ in kept]
@@ -106,10 +109,11 @@ def _trace(model, images, classes, layers):
         sums = [tf.matmul(members, each, transpose_a=True) for each in flat]
         return sums, [_sampled(each) for each in flat]
 
+    if len(images) <= FEW_RUNS * BATCH:
+        return one_batch, names
     specs = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None,), tf.int32)
-    with forgotten_custom_gradients(), inlined_calls(model):
-        traced = tf.function(one_batch, autograph=False).get_concrete_function(*specs)
-    return traced, names
+    with forgotten_custom_gradients():
+        return tf.function(one_batch, autograph=False).get_concrete_function(*specs), names
 
 
 def _kept(

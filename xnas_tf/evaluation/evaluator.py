@@ -188,7 +188,7 @@ class Evaluator:
         if candidate.promoted_from and trainer.progress == Progress() and not trainer.ignored:
             outcome.note("the state of the rung below was not found: it was trained anew")
         outcome.history = trainer.progress.history
-        predictor = Predictor(self._model)
+        predictor = Predictor(self._model, len(self._validation) * candidate.epochs)
         while (epoch := trainer.progress.epoch) < candidate.epochs:
             figures = trainer.run_epoch()
             with trainer.kept_if_interrupted():

@@ -1,4 +1,4 @@
-"""Predicting with a model, one trace for all batches."""
+"""Predicting with a model, one trace for all batches if there are many."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.data.rows import Rows
 from xnas_tf.heartbeat import beat
+from xnas_tf.tracing import traced_if_often
 
 BATCH = 250
 """Images at a time, at most."""
@@ -18,17 +19,22 @@ BATCH_BYTES = 2**24
 
 
 class Predictor:
-    """Class probabilities of a model, traced once and always with its present weights."""
+    """Class probabilities of a model, always with its present weights.
 
-    def __init__(self, model: keras.Model) -> None:
+    Args:
+        model: The model.
+        images: How many it will be asked for, in all; many if None.
+    """
+
+    def __init__(self, model: keras.Model, images: int | None = None) -> None:
         already = ends_in_softmax(model)
 
-        @tf.function
         def probabilities(images: tf.Tensor) -> tf.Tensor:
             outputs = model(to_model_input(images), training=False)
             return outputs if already else tf.nn.softmax(outputs)
 
-        self._probabilities = probabilities
+        runs = None if images is None else -(-images // BATCH)
+        self._probabilities = traced_if_often(probabilities, runs)
 
     def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
         """Probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""

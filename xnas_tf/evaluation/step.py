@@ -14,12 +14,13 @@ from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.compiling import takes_class_numbers
 from xnas_tf.evaluation.fused_batch_norm import fused_batch_norm
 from xnas_tf.evaluation.mixed_precision import mixed_precision
+from xnas_tf.tracing import traced_if_often
 
 Gradients = list[tf.Tensor | None]
 
 
 class Step:
-    """A traced training step on this rank's share of a global batch.
+    """A training step on this rank's share of a global batch.
 
     Args:
         model: The compiled model.
@@ -28,6 +29,7 @@ class Step:
         weight_decay: Of the configuration; 0 where the model has its own optimizer.
         config: The configuration's section.
         communicator: The ranks that share a batch.
+        runs: How often it will run, at most; often if None.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Step:
         weight_decay: float,
         config: TrainingConfig,
         communicator: Communicator,
+        runs: int | None = None,
     ) -> None:
         self._model = model
         self._classes = 0 if takes_class_numbers(model.loss) else dataset.classes
@@ -49,7 +52,7 @@ class Step:
         self._gradients = self._differentiate
         if config.jit_compile:
             self._gradients = tf.function(self._differentiate, jit_compile=True)
-        self._run = tf.function(self._step)
+        self._run = traced_if_often(self._step, runs)
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Changes the weights; returns loss and right answers in the global batch, (2,)."""

@@ -69,7 +69,10 @@ class Trainer:
             compile_model(model, config, self._steps)
         model.optimizer.build(model.trainable_variables)
         self.progress, self.ignored = self._beginning()
-        self._step = Step(model, dataset, self._batch_size, weight_decay, config, communicator)
+        runs = self._steps * config.epochs
+        self._step = Step(
+            model, dataset, self._batch_size, weight_decay, config, communicator, runs
+        )
         self._is_traced = False
 
     @property

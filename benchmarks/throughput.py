@@ -1,0 +1,172 @@
+"""Candidates an hour on two cores, where their time goes, and memory over a long search.
+
+python benchmarks/throughput.py [--candidates 200] [--long 1000] [--only lines|quickstart|long]
+
+"lines" is XNAS's own task: 96 training images of 12x12 pixels, 4 classes, 1 epoch, batch 512,
+Adam 0.01, C=16, two cells per stack, introspectability by activations; with two ranks, each
+training candidates of its own. The quickstart runs as it is. Each is searched as usual and in the
+plain way, in which every step is traced. Seconds are of the whole process, start and end
+included. Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import psutil
+from throughput_lines import lines
+
+from xnas_tf.run.directory import Run
+from xnas_tf.run.horovodrun import horovodrun
+
+ROOT = Path(__file__).resolve().parents[1]
+USUAL = ("-m", "xnas_tf")
+PLAIN = (str(ROOT / "benchmarks" / "throughput_lines.py"),)
+LINES = (
+    "space={name: nas_bench_201, channels: 16, cells_per_stack: 2}",
+    "training={epochs: 1, batch_size: 512, optimizer: adam, learning_rate: 0.01}",
+    "objectives=[error, {name: introspectability, sources: [activations]}]",
+    "distributed={ranks_per_candidate: 1, threads_per_rank: 1}",
+)
+
+
+class Search:
+    """One search in processes of its own.
+
+    Attributes:
+        seconds: From start to end.
+        run: What it left.
+        memory: Resident MB of all ranks together by number of candidates that had ended.
+    """
+
+    def __init__(self, folder: Path, how: tuple[str, ...], ranks: int, options: list[str]) -> None:
+        path = folder / "run"
+        words = [sys.executable, *how, "search", *options, "--run-dir", str(path)]
+        if ranks > 1:
+            words = [horovodrun(), "-np", str(ranks), *words]
+        begin = time.perf_counter()
+        with (folder / "output").open("w") as output:
+            process = subprocess.Popen(words, cwd=ROOT, stdout=output, stderr=output)
+            self.memory = self._watch(process, path)
+        self.seconds = time.perf_counter() - begin
+        if process.returncode:
+            raise RuntimeError((folder / "output").read_text()[-2000:])
+        self.run = Run(path)
+
+    def _watch(self, process: subprocess.Popen, path: Path) -> dict[int, float]:
+        memory: dict[int, float] = {}
+        while process.poll() is None:
+            time.sleep(2)
+            if (path / "run.sqlite").exists():
+                ended = sum(bool(c.finished) for c in Run(path).candidates())
+                memory[ended] = resident_mb(process.pid)
+        return memory
+
+
+def resident_mb(number: int) -> float:
+    """Of a process and all that it started."""
+    total = 0
+    for process in [psutil.Process(number), *psutil.Process(number).children(recursive=True)]:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 2**20
+
+
+def phases(run: Run) -> dict[str, float]:
+    """Median seconds of a trained candidate by phase, and their sum."""
+    trained = [c for c in run.candidates() if c.state == "done" and c.trained]
+    names = ("build", "trace", "train", "score")
+    found = {name: float(np.median([c.seconds.get(name, 0.0) for c in trained])) for name in names}
+    return {**found, "all": float(np.median([c.seconds_total for c in trained]))}
+
+
+def lines_options(folder: Path, candidates: int) -> list[str]:
+    """The configuration of a search on "lines", whose data it writes: 96 images to train on."""
+    images, kinds = lines(160)
+    np.savez(folder / "lines.npz", x=images, y=kinds)
+    texts = [f"dataset=npz:{folder / 'lines.npz'}", *LINES]
+    texts += [f"search={{candidates: {candidates}, population: 24}}"]
+    return [word for text in texts for word in ("--set", text)]
+
+
+def report(name: str, search: Search, count: int) -> float:
+    """Prints a line; returns the candidates an hour."""
+    spent = "  ".join(f"{phase} {value:.2f}" for phase, value in phases(search.run).items())
+    rate = 3600 * count / search.seconds
+    print(f"{name:18} {search.seconds:6.1f} s {rate:7.0f} an hour   median: {spent}", flush=True)
+    return rate
+
+
+def compare_lines(candidates: int) -> dict[str, float]:
+    """As usual and plainly, one after the other."""
+    rates = {}
+    for name, how in (("usual", USUAL), ("plain", PLAIN)):
+        with tempfile.TemporaryDirectory() as folder:
+            search = Search(Path(folder), how, 2, lines_options(Path(folder), candidates))
+            rates[name] = report(f"lines, {name}", search, candidates)
+    return {
+        "lines_per_hour": rates["usual"],
+        "lines_per_hour_plain": rates["plain"],
+        "speedup_over_plain": rates["usual"] / rates["plain"],
+    }
+
+
+def quickstart() -> dict[str, float]:
+    """The whole quickstart."""
+    with tempfile.TemporaryDirectory() as folder:
+        search = Search(Path(folder), USUAL, 1, ["configs/quickstart.yaml"])
+        report("quickstart", search, len(search.run.candidates()))
+        return {"quickstart_seconds": search.seconds}
+
+
+def grow(candidates: int) -> dict[str, float]:
+    """Memory and pace of a long search on "lines", in one process."""
+    with tempfile.TemporaryDirectory() as folder:
+        search = Search(Path(folder), USUAL, 1, lines_options(Path(folder), candidates))
+        report(f"lines, {candidates}", search, candidates)
+        numbers = np.array(sorted(search.memory))
+        first = search.memory[int(numbers[numbers >= 100][0])]
+        last = search.memory[int(numbers[-1])]
+        trained = sorted((c for c in search.run.candidates() if c.trained), key=lambda c: c.answer)
+    spent = [c.seconds_total for c in trained]
+    return {
+        "memory_mb_at_100": first,
+        "memory_mb_at_end": last,
+        "memory_growth": last / first,
+        "seconds_early": float(np.median(spent[100:200])),
+        "seconds_late": float(np.median(spent[-100:])),
+    }
+
+
+def main() -> None:
+    """Prints a table and the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--candidates", type=int, default=200)
+    parser.add_argument("--long", type=int, default=1000)
+    parser.add_argument("--only", choices=["lines", "quickstart", "long"])
+    arguments = parser.parse_args()
+    parts = {
+        "lines": lambda: compare_lines(arguments.candidates),
+        "quickstart": quickstart,
+        "long": lambda: grow(arguments.long),
+    }
+    figures: dict[str, float] = {}
+    for name, part in parts.items():
+        if arguments.only in (None, name):
+            figures |= part()
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
