@@ -53,6 +53,21 @@ class NASBench201Options(SpaceOptions):
         return NASBench201(image_shape, classes, self.channels, self.cells_per_stack)
 
 
+class VGGLikeOptions(SpaceOptions):
+    """Chains of convolution blocks in the manner of VGG: 4,446,000 networks with four blocks at
+    most, 246,960 with three; see docs/models.md."""
+
+    name: Literal["vgg_like"] = "vgg_like"
+    channels: int = Field(16, ge=1, le=512, description="filters of the first block at width 1")
+    blocks: int = Field(4, ge=1, le=6, description="the most that a network may have")
+
+    def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
+        """See ``SpaceOptions.create``."""
+        from xnas_tf.spaces.vgg_like import VGGLike
+
+        return VGGLike(image_shape, classes, self.channels, self.blocks)
+
+
 class HyperModelOptions(SpaceOptions):
     """A user's own keras-tuner HyperModel. Images come as floats in [0, 1]."""
 

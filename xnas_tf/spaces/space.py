@@ -150,9 +150,8 @@ class SearchSpace(Space):
         while size < len(declared.space):
             size = len(declared.space)
             hp = declared.copy()
-            largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
-            hp.values = {**hp.values, **{n: v for n, v in largest.items() if n in hp.values}}
-            if largest:
+            hp.values = _largest(declared)
+            if any(isinstance(p, kt_hp.Int) for p in hp.space):
                 self._hypermodel.build(hp)
                 declared.merge(hp, overwrite=False)
         return declared
@@ -167,6 +166,17 @@ class SearchSpace(Space):
                 "the model's outputs are probabilities, but its last layer is no softmax; end it "
                 "in Dense(…, activation='softmax'), Activation('softmax'), Softmax() or in logits"
             )
+
+
+def _largest(declared: keras_tuner.HyperParameters) -> dict[str, Any]:
+    """Active hyperparameters with all whole numbers at their largest."""
+    hp = declared.copy()
+    hp.values = {}
+    for each in hp.space:  # parents come first
+        if hp.is_active(each):
+            largest = isinstance(each, kt_hp.Int)
+            hp.values[each.name] = tuple(each.values)[-1] if largest else each.default
+    return hp.values
 
 
 def _fits(declared: tuple, wanted: tuple) -> bool:
