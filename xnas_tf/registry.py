@@ -44,6 +44,8 @@ class Registry:
         """
         if name in self._targets:
             return import_object(self._targets[name], self.kind)
+        if (scheme := name.partition(":")[0] + ":") in self._targets:
+            return import_object(self._targets[scheme], self.kind)
         if ":" in name:
             return import_object(name, self.kind)
         raise InputError(f"unknown {self.kind} {suggest(name, self.names())}")

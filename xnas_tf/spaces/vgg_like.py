@@ -40,6 +40,8 @@ class VGGLike(keras_tuner.HyperModel):
         blocks: The most blocks.
     """
 
+    shows_all = True
+
     def __init__(
         self, input_shape: tuple[int, int, int], classes: int, channels: int = 16, blocks: int = 4
     ) -> None:
