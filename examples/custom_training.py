@@ -62,4 +62,4 @@ class Mixup(keras_tuner.HyperModel):
             return mix(images), mix(targets)
 
         batches = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(batch_size)
-        return model.fit(batches.map(mixed), **kwargs)
+        return model.fit(batches.map(mixed), shuffle=False, **kwargs)

@@ -116,10 +116,13 @@ def test_class_build_function_and_factory_all_work(name):
         (f"{HERE}:NOT_CALLABLE", "is a int; allowed"),
         (f"{HERE}:Plan", "did you mean 'Plain'"),
         ("no.such.module:Name", "importing no.such.module failed: ModuleNotFoundError"),
+        ("setip:Name", r"There is no setip.py in the current folder.*did you mean 'setup'"),
         ("nonsense", "not of the form package.module:Name"),
     ],
 )
-def test_what_is_wrong_with_a_hypermodel_is_named(target, message):
+def test_what_is_wrong_with_a_hypermodel_is_named(target, message, tmp_path, monkeypatch):
+    (tmp_path / "setup.py").touch()
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
         make(target)
 
@@ -153,8 +156,27 @@ def subclassed(hp):
 
 
 def test_hyperparameters_of_later_layers_are_found():
-    names = {variable.name for variable in make(f"{HERE}:stacked").variables}
-    assert names == {"layers", "filters_0", "filters_1", "filters_2"}
+    variables = {variable.name: variable for variable in make(f"{HERE}:stacked").variables}
+    assert set(variables) == {"layers", "filters_0", "filters_1", "filters_2"}
+    conditions = [[(c.parent, c.values) for c in v.conditions] for v in variables.values()]
+    assert conditions == [[], [], [("layers", (2, 3))], [("layers", (3,))]]
+
+
+def nested(hp):
+    x = inputs = keras.Input(SHAPE)
+    for block in range(hp.Int("blocks", 1, 2)):
+        for index in range(hp.Int("layers", 1, 2)):
+            filters = hp.Int(f"filters_{block}_{index}", 2, 4)
+            x = keras.layers.Conv2D(filters, 3, padding="same")(x)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+
+
+def test_hyperparameters_of_loops_inside_loops_are_found():
+    space, rng = make(f"{HERE}:nested"), np.random.default_rng(0)
+    assert len(space.variables) == 2 + 4
+    for _ in range(8):
+        space.build(decode(space.variables, [v.sample(rng) for v in space.variables]))
 
 
 def unscoped(hp):

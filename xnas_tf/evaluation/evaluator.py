@@ -58,6 +58,7 @@ class Evaluator:
         self._dataset = dataset
         self._space = space
         self._ranks = communicator
+        self._model = self._network = self._probabilities = None
         self._scorer = Scorer(config, dataset.class_names)
         if config.training.mixed_precision:
             check_devices()
@@ -131,7 +132,9 @@ class Evaluator:
         infeasible = self._space.infeasible(candidate.hyperparameters)
         if not infeasible:
             with outcome.seconds.timed("build"):
-                self._model = self._build(candidate)
+                self._model = self._network = self._build(candidate)
+                if self._space.trains(self._model):  # measured and kept without what trains it
+                    self._network = network_of(self._model)
                 outcome.digest = self._digest(candidate)
                 beat()
                 untrained = Subject(self._network, self._communicator, self._dataset.class_names)
@@ -163,12 +166,6 @@ class Evaluator:
         if failed:
             raise RunError(f"build failed: {failure or 'on another rank'}")
         return model
-
-    @property
-    def _network(self) -> keras.Model:
-        """What is measured and kept: the network without what trained it."""
-        trains = self._space.trains(self._model)
-        return network_of(self._model) if trains else self._model
 
     def _digest(self, candidate: Candidate) -> str:
         values = candidate.hyperparameters
@@ -279,7 +276,7 @@ class Evaluator:
 
     def _release(self) -> None:
         """Frees the model and everything traced with it; ``clear_session`` collects garbage."""
-        self._model = self._probabilities = None
+        self._model = self._network = self._probabilities = None
         keras.backend.clear_session()
 
 

@@ -18,6 +18,7 @@ from xnas_tf.evaluation.compiling import compile_model
 from xnas_tf.heartbeat import beat
 from xnas_tf.randomness import uninterrupted
 from xnas_tf.spaces.targets import targets_for
+from xnas_tf.tracing import without_trace_warnings
 
 Fit = Callable[..., Any]
 """``fit(model, x, y, validation_data=…, epochs=…, …)``, of a HyperModel and hyperparameters."""
@@ -123,7 +124,8 @@ class OwnTrainer:
         with uninterrupted():
             keras.utils.set_random_seed(seed)
         watching = _Watching(end_of_epoch)
-        found = self._fit(self._model, *self._arrays, **self._arguments, callbacks=[watching])
+        with without_trace_warnings():
+            found = self._fit(self._model, *self._arrays, **self._arguments, callbacks=[watching])
         if isinstance(found, Mapping):
             self.returned = plain_figures(found)
         elif isinstance(found, int | float | np.number):

@@ -10,6 +10,7 @@ import keras_tuner
 import numpy as np
 
 from xnas_tf.spaces.targets import targets_for
+from xnas_tf.spaces.unscoped import add_new, unknown
 
 Build = Callable[[keras_tuner.HyperParameters], keras.Model]
 Data = tuple[np.ndarray, np.ndarray]
@@ -76,5 +77,5 @@ def discover_in_fit(
                 raise
             dropped.add(refused[1])
             continue
-        declared.merge(hp, overwrite=False)
+        add_new(declared, unknown(hp, declared))
         return frozenset(dropped)

@@ -19,7 +19,7 @@ from xnas_tf.registry import describe
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.fitting import discover_in_fit
 from xnas_tf.spaces.targets import targets_for
-from xnas_tf.spaces.unscoped import active_values, add_unscoped
+from xnas_tf.spaces.unscoped import active_values, add_new, add_unscoped, unknown
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 
 
@@ -145,8 +145,7 @@ class SearchSpace(Space):
         return hp
 
     def _check_known(self, hp: keras_tuner.HyperParameters, function: str) -> None:
-        known = {declared.name for declared in self._declared.space}
-        new = [found.name for found in hp.space if found.name not in known]
+        new = [found.name for found in unknown(hp, self._declared)]
         if new:
             raise TypeError(
                 f"{function}() asks for hyperparameters that the search space did not show: "
@@ -184,9 +183,9 @@ class SearchSpace(Space):
             self._check_outputs(model)
             self.trains_default = self.trains(model)
             self.metrics = _metrics_of(model, *self._output[1:])
-            declared = self._widen(declared)
             if not getattr(self._hypermodel, "shows_all", False):
                 add_unscoped(declared, self._hypermodel.build)
+            declared = self._widen(declared)
             if self.has_fit:
                 self._given_by_fit = self._discover_in_fit(declared)
             return declared
@@ -210,11 +209,8 @@ class SearchSpace(Space):
         )
 
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
-        """Adds what shows only with more layers: ``for i in range(hp.Int("layers", 1, 5))``.
-
-        keras-tuner meets such hyperparameters in the course of its trials; a search must know
-        them at its start, and builds the model with all whole numbers at their largest.
-        """
+        """Adds what shows only where several whole numbers are large, as in loops inside loops:
+        builds the model with all of them at their largest."""
         size = -1
         while size < len(declared.space):
             size = len(declared.space)
@@ -223,7 +219,7 @@ class SearchSpace(Space):
             hp.values = active_values(declared, largest)
             if largest:
                 self._hypermodel.build(hp)
-                declared.merge(hp, overwrite=False)
+                add_new(declared, unknown(hp, declared))
         return declared
 
     def _check_outputs(self, model: keras.Model) -> None:

@@ -2,15 +2,18 @@
 
     if hp.Choice("head", ["average", "hidden"]) == "hidden":
         units = hp.Int("units", 16, 64)
+    for i in range(hp.Int("blocks", 1, 3)):
+        filters = hp.Int(f"filters_{i}", 8, 64)
 
-keras-tuner meets ``units`` in the course of its trials. A search must know it at its start, and
-that it is active only where ``head`` is ``hidden``: so a model is built for each value of a choice.
+keras-tuner meets ``units`` and ``filters_1`` in the course of its trials. A search must know them
+at its start, and that they are active only where ``head`` is ``hidden``, and ``blocks`` 2 or 3:
+so a model is built for each value of a choice, and of a number that leads to something.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras_tuner
@@ -34,6 +37,19 @@ def active_values(
     return hp.values
 
 
+def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParameters) -> list[Any]:
+    """What a model asked for that was not known. By name: one that is known with a condition is
+    asked for without it where there is no scope."""
+    known = {each.name for each in declared.space}
+    return [each for each in hp.space if each.name not in known]
+
+
+def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None:
+    """Adds hyperparameters to those that are known."""
+    for each in found:
+        declared._register(each)
+
+
 def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> None:
     """Adds the hyperparameters that single choices lead to, with a condition each.
 
@@ -45,21 +61,28 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> None:
     """
     tried, budget = set(), MOST_BUILDS
     while budget > 0:
-        new = [p for p in declared.space if _is_choice(p) and p.name not in tried]
+        new = [p for p in declared.space if _has_values(p) and p.name not in tried]
         if not new:
             return
         tried.update(p.name for p in new)
         found = _Found()
         for choice in new:
-            for value in list(choice.values)[:budget]:
-                budget -= 1
+            *values, last = list(choice.values)[-budget:]
+            budget -= 1
+            asked = _asked(declared, build, choice, last)
+            if isinstance(choice, kt_hp.Int) and not asked:
+                continue  # the largest number leads to nothing
+            budget -= len(values)
+            for value in values:
                 found.add(choice, value, _asked(declared, build, choice, value))
-        for hyperparameter in found.conditioned():
-            declared._register(hyperparameter)
+            found.add(choice, last, asked)
+            if budget <= 0:
+                break
+        add_new(declared, found.conditioned())
 
 
-def _is_choice(hyperparameter: Any) -> bool:
-    return isinstance(hyperparameter, kt_hp.Choice | kt_hp.Boolean)
+def _has_values(hyperparameter: Any) -> bool:
+    return isinstance(hyperparameter, kt_hp.Choice | kt_hp.Boolean | kt_hp.Int)
 
 
 def _asked(
@@ -69,12 +92,11 @@ def _asked(
     hp = declared.copy()
     parents = {condition.name: condition.values[0] for condition in choice.conditions}
     hp.values = active_values(declared, {**parents, choice.name: value})
-    known = {each.name for each in hp.space}
     try:
         build(hp)
     except Exception:  # a combination that cannot be built is a matter of its candidate
         return []
-    return [each for each in hp.space if each.name not in known]
+    return unknown(hp, declared)
 
 
 class _Found:
