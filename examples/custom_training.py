@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 import keras_tuner
-import tensorflow as tf
+import numpy as np
 from keras import layers
 
 
@@ -54,12 +54,27 @@ class Mixup(keras_tuner.HyperModel):
     ) -> keras.callbacks.History:
         """Trains on mixtures; ``kwargs`` has validation_data, epochs, callbacks and verbose."""
         alpha = hp.Float("mixup", 0.05, 1.0, sampling="log")
+        return model.fit(Mixtures(x, y, alpha, batch_size), **kwargs)
 
-        def mixed(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            one, other = (tf.random.gamma([], alpha) + 1e-6 for _ in range(2))
-            share = one / (one + other)  # distributed as Beta(alpha, alpha)
-            mix = lambda a: share * a + (1 - share) * tf.reverse(a, [0])  # noqa: E731
-            return mix(images), mix(targets)
 
-        batches = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(batch_size)
-        return model.fit(batches.map(mixed), shuffle=False, **kwargs)
+class Mixtures(keras.utils.PyDataset):
+    """Batches in which each image and its target are mixed with those of another one."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, alpha: float, batch_size: int) -> None:
+        super().__init__()
+        self.x, self.y, self.alpha, self.batch_size = x, y, alpha, batch_size
+        # Keras' seed, which the search sets for each candidate, is NumPy's too.
+        self.rng = np.random.default_rng(np.random.randint(2**31))
+        self.order = self.rng.permutation(len(x))
+
+    def __len__(self) -> int:
+        return -(-len(self.x) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        one = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        other = self.rng.permutation(one)
+        share = np.float32(self.rng.beta(self.alpha, self.alpha))
+        return tuple(share * a[one] + (1 - share) * a[other] for a in (self.x, self.y))
+
+    def on_epoch_end(self) -> None:
+        self.order = self.rng.permutation(len(self.x))
