@@ -20,6 +20,7 @@ _PUBLIC = {
     "InputError": "xnas_tf.errors",
     "Run": "xnas_tf.run.directory",
     "RunError": "xnas_tf.errors",
+    "Tuner": "xnas_tf.tuner",
     "DataReport": "xnas_tf.report.data",
     "Disentanglement": "xnas_tf.interpret.nad",
     "Explanation": "xnas_tf.explaining",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from xnas_tf.report.html import save_report
     from xnas_tf.run.directory import Run, load_run
     from xnas_tf.run.search import search
+    from xnas_tf.tuner import Tuner
 
 
 def __getattr__(name: str) -> Any:
