@@ -197,10 +197,17 @@ class Evaluator:
                 loss = figures["val_loss"]
                 raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
             outcome.history.append(figures)
+            if self._is_enough(trainer, outcome.history):
+                break
         outcome.metrics.update(outcome.history[-1])
         if candidate.epochs < self._config.training.epochs:
             trainer.keep_end()
         return trainer
+
+    def _is_enough(self, trainer: Trainer, history: list[dict[str, float]]) -> bool:
+        """Whether a training ends after this epoch; a search lets each come to its end, so that
+        all candidates of a fidelity are trained alike."""
+        return False
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:
         """Exact validation figures: sums over all ranks, then divided."""
