@@ -29,7 +29,8 @@ def mean_interval(values: Sequence[float]) -> list[float] | None:
     count = len(values)
     if count < 2:
         return None
-    mean = float(np.mean(values))
-    error = float(np.std(values, ddof=1) / np.sqrt(count))
+    beyond = np.asarray(values, np.float64) - values[0]  # equal values must differ by nothing
+    mean = float(values[0] + beyond.mean())
+    error = float(beyond.std(ddof=1) / np.sqrt(count))
     half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
     return [mean - half, mean, mean + half]

@@ -35,8 +35,10 @@ def _retraining(retraining: Retraining) -> dict[str, Any]:
 
 
 def _model(model: Retrained, names: list[str]) -> dict[str, Any]:
+    known = model.as_dict(names)
     return {
-        **model.as_dict(names),
+        **known,
+        "objectives": [known["objectives"][name] for name in names],
         "best_epochs": [int(training.metrics["best_epoch"]) for training in model.trainings],
         "curves": [
             [round(epoch["val_accuracy"], 5) for epoch in training.history]

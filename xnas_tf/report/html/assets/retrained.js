@@ -25,7 +25,7 @@ function retrainedTable(each) {
   const rows = each.models.map((model) => [
     el("th", { scope: "row" }, model.candidate ? idButton(model.candidate) : "", ` ${model.model}`),
     whisker(model.test_accuracy, low, high), accuracyText(model.test_accuracy), model.interval,
-    ...each.objectives.map(({ name }) => meanText(model.objectives[name])),
+    ...model.objectives.map(meanText),
     number(model.parameters), model.best_epochs.join(", ")]);
   return scroller("Retrained models", table(["model", "", "test accuracy (95%)", "interval",
     ...each.objectives.map((objective) => `${objective.name} ${arrow(objective)}`), "parameters", "best epochs"],
@@ -38,15 +38,19 @@ const meanText = ({ mean, interval }) => (interval === null ? number(mean)
 
 // A line a seed; of whichever model is marked it stands out from the others.
 function retrainedCurves(parent, each) {
-  const lines = each.models.flatMap((model) => model.curves.map((values) => ({ values, id: model.candidate })));
-  const box = el("figure", {}, el("figcaption", {}, "validation accuracy, a line a seed: residual network (blue, "
+  const errors = each.models.flatMap((model) => model.curves.flat()).map((accuracy) => 1 - accuracy);
+  // Error by magnitude; where there is none, half the smallest that there is.
+  const least = Math.min(1, ...errors.filter((error) => error > 1e-9)) / 2;
+  const lines = each.models.flatMap((model) => model.curves.map((values) => ({ id: model.candidate,
+    values: values.map((accuracy) => Math.max(1 - accuracy, least)) })));
+  const box = el("figure", {}, el("figcaption", {}, "validation error, a line a seed: residual network (blue, "
     + "dashed), the marked candidate (orange), others (grey)"));
   parent.append(box);
   const style = (id) => (id === null ? ["--blue", 1.5, [6, 4]] : id === chosenId ? ["--orange", 2.5, []]
     : ["--grey", 1, []]);
-  new Plot(box, "Validation accuracy by epoch", 260, () => ({
+  new Plot(box, "Validation error by epoch", 260, () => ({
     x: { title: "epoch", whole: true, values: [1, ...lines.map(({ values }) => values.length)] },
-    y: { title: "validation accuracy", values: lines.flatMap(({ values }) => values) },
+    y: { title: "validation error", log: true, values: lines.flatMap(({ values }) => values) },
     draw: (plot) => [...lines].sort((a, b) => (a.id === chosenId) - (b.id === chosenId))
       .forEach(({ values, id }) => {
         const [hue, width, dash] = style(id);
