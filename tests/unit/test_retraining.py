@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tests.conftest import make_dataset, on_ranks
+from tests.unit.test_evaluation import live_graphs
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.data import Part
@@ -273,7 +274,7 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole):
     trained(retrainer(), supervisor=supervisor)
     beats = supervisor.beats
     assert supervisor.kept == 8
-    for at in (5, beats // 2, beats):  # in steps, between them, in the test
+    for at in (beats // 2, beats):  # amid the epochs, and in the test
         cut = Supervisor(at)
         with pytest.raises(Interrupted):
             trained(retrainer(), supervisor=cut)
@@ -323,6 +324,13 @@ def test_the_baseline_is_trained_the_same_way_and_candidates_after_it():
     outcome = judge.evaluate(baseline)
     assert outcome.state == "done" and outcome.metrics["parameters"] == network.parameters(SHAPE, 3)
     assert judge.evaluate(cell_candidate()).state == "done"
+
+
+def test_a_training_leaves_no_graph_behind():
+    judge = retrainer(epochs=1)
+    known = {id(graph) for graph in live_graphs()}
+    assert judge.evaluate(cell_candidate()).state == "done"
+    assert [graph.name for graph in live_graphs() if id(graph) not in known] == []
 
 
 def test_a_search_lets_each_training_come_to_its_end():

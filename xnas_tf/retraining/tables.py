@@ -26,7 +26,8 @@ def retraining_table(retraining: Retraining) -> Table:
     for objective in objectives:
         arrow = "↓" if objective.direction == "minimize" else "↑"
         table.add_column(f"{objective.name} {arrow}", justify="right", no_wrap=True)
-    table.add_column("parameters", justify="right")
+    if has_size := all(objective.name != "parameters" for objective in objectives):
+        table.add_column("parameters", justify="right")
     table.add_column("best epoch", justify="right")
     for model in retraining.models():
         low, mean, high = model.test_accuracy
@@ -35,7 +36,7 @@ def retraining_table(retraining: Retraining) -> Table:
             f"{mean:.2%} ({low:.2%} to {high:.2%})",
             model.kind,
             *(_figure(model, objective.name) for objective in objectives),
-            f"{model.parameters:,}",
+            *([f"{model.parameters:,}"] if has_size else []),
             f"{model.mean(lambda training: training.metrics['best_epoch']):.0f}",
         )
     return table
