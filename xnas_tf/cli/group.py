@@ -46,6 +46,7 @@ def main() -> None:
       xnas-tf launch -np 8 -- search CONFIG      the same, and again when a rank dies
       xnas-tf pareto runs/quickstart             what came out
       xnas-tf report runs/quickstart             the same as one HTML file, with what it looks at
+      xnas-tf retrain runs/quickstart            the best in full, with several seeds
       xnas-tf export runs/quickstart             SavedModels of the best
     """
 
