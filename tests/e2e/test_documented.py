@@ -65,8 +65,8 @@ SCRIPTS = {"#SBATCH": HOSTS}
 REPLACED = {
     "bin/xnas-tf": "xnas-tf",  # what it sets up was set up before the tests
     "--dataset mnist5k": "--dataset digits",  # what the tiny search has learned
-    "--candidate 7 --candidate 9": "--candidate {front}",  # the tiny search has no 9
-    "--candidate 7": "--candidate {front}",
+    "--candidate 7 --candidate 9": "--candidate {front}",  # on the tiny search's front are others
+    "--candidate 11": "--candidate {front}",
 }
 SHORTENED = {
     "xnas-tf search pets.yaml": "--set training.epochs=1 --set search.candidates=2",
