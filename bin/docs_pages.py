@@ -69,7 +69,6 @@ def _output(output: dict) -> tuple[bool, str]:
     data = output.get("data", {})
     if "image/png" in data:
         return True, "".join(data["image/png"])
-    text = (
-        "" if output.get("name") == "stderr" else output.get("text") or data.get("text/plain", "")
-    )
-    return False, "".join(text) + "\n"
+    told = output.get("name") == "stderr"
+    text = "".join("" if told else output.get("text") or data.get("text/plain", ""))
+    return False, text.rstrip("\n") + "\n"
