@@ -70,6 +70,9 @@ REPLACED = {
 }
 SHORTENED = {
     "xnas-tf search pets.yaml": "--set training.epochs=1 --set search.candidates=2",
+    "xnas-tf search configs/hypermodel.yaml": (
+        "--set training.epochs=1 --set search.candidates=2 --set search.population=2"
+    ),
     "xnas-tf search configs/objective.yaml": (
         "--set training.epochs=1 --set search.candidates=2 --set space.channels=2"
     ),

@@ -13,12 +13,12 @@ from xnas_tf.cli import main
 from xnas_tf.config import Config, load_config
 
 
-def examples(command, name="xnas-tf"):
+def examples(command):
     """The calls that ``--help`` shows, of a command and those below it."""
-    text = (command.help or "").replace("\\\n", " ")
+    text = re.sub(r" *\\\n *", " ", command.help or "")
     yield from re.findall(r"^ *((?:horovodrun -np 8 )?xnas-tf .*)$", text, re.MULTILINE)
-    for each, below in getattr(command, "commands", {}).items():
-        yield from examples(below, f"{name} {each}")
+    for below in getattr(command, "commands", {}).values():
+        yield from examples(below)
 
 
 def calls():
@@ -29,17 +29,19 @@ def calls():
 
 
 @pytest.mark.parametrize("call", calls())
-def test_commands_and_options_exist(call, monkeypatch):
+def test_commands_options_and_keys_exist(call, monkeypatch):
     """Also of commands that no test runs."""
     monkeypatch.chdir(ROOT)
     words, command = shlex.split(call), main
-    while isinstance(command, click.Group):
-        if not words:
-            return
+    while words and isinstance(command, click.Group):
         command = command.commands[words.pop(0)]
-    if words:
-        context = command.make_context("xnas-tf", words)
-        assert not context.args
+    if not words:
+        return
+    given = command.make_context("xnas-tf", words).params
+    if command.name == "launch":
+        given = main.commands["search"].make_context("xnas-tf", list(given["command"][1:])).params
+    if "overrides" in given:
+        assert load_config(None, given["overrides"])
 
 
 CONFIGURATIONS = [
