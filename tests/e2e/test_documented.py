@@ -11,12 +11,14 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import PIL.Image
 import pytest
 from click.testing import CliRunner
 
-from tests.documented import ROOT, blocks, commands
+import xnas_tf as xt
+from tests.documented import ROOT, blocks, commands, pages
 from tests.e2e.conftest import TINY, environment
 from xnas_tf.cli import main
 from xnas_tf.config import dump_config, load_config
@@ -165,28 +167,19 @@ def test_what_is_not_run_is_right_for_the_shell(command):
     assert subprocess.run(["bash", "-n"], input=command, text=True).returncode == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
+@pytest.mark.parametrize("page", [p for p in pages() if blocks(p, "python")], ids=lambda p: p.name)
 def test_python_of_the_pages(page, here):
     """The blocks of a page one after the other, with the names that they take for granted."""
-    code = "\n".join(blocks(ROOT / page, "python"))
-    if not code:
-        pytest.skip("no Python on this page")
-    import keras
-
-    import xnas_tf as xt
-
-    test = xt.load_dataset("digits").test
-    given = {
-        "model": keras.models.load_model("model.keras"),
-        "images": test.images[:32],
-        "labels": test.labels[:32],
-        "inputs": test.images[:4] / np.float32(255),
-    }
-    given["labels"] = test.labels[:4] if "targets=labels" in code else given["labels"]
-    if "model.fit(images" in code:
-        given["images"] = given["images"] / np.float32(255)
+    code = "\n".join(blocks(page, "python"))
     for old, new in PYTHON.items():
         code = code.replace(old, new)
+    test = xt.load_dataset("digits").test.take(slice(20))
+    given = {
+        "model": keras.models.load_model("model.keras"),
+        "images": test.images,
+        "labels": test.labels,
+        "inputs": test.images / np.float32(255),
+    }
     exec(compile(code, page, "exec"), given)
 
 
