@@ -50,7 +50,7 @@ def xnas(*words, cwd, code=0, **options):
 def finished(tmp_path_factory):
     """The folder and the output of one finished tiny search."""
     folder = tmp_path_factory.mktemp("finished")
-    done = xnas("search", *tiny(), "--run-dir", "run", cwd=folder)
+    done = xnas("search", *tiny(), "--run-dir", "run", "--profile", cwd=folder)
     return folder / "run", done
 
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
 from tests.e2e.conftest import BIN, environment
 
@@ -44,6 +45,14 @@ def test_curves_and_hyperparameters_show(board, page, tab, texts):
         shown.wait_for(timeout=60_000)
 
 
+def test_hypervolume_is_there_for_every_answer(board, page):
+    query = {"run": "search", "tag": "front/hypervolume by answer"}
+    points = page.request.get(f"{board}data/plugin/scalars/scalars", params=query).json()
+    _, answers, volumes = zip(*points, strict=True)
+    assert answers == (1, 2, 3, 4)
+    assert volumes[-1] > 0
+
+
 def test_attributions_and_the_front_show_as_pictures(board, page):
     page.goto("about:blank")
     page.goto(f"{board}#images")
@@ -52,3 +61,18 @@ def test_attributions_and_the_front_show_as_pictures(board, page):
     page.wait_for_function("image => image.naturalWidth > 200", arg=picture.element_handle())
     titles = page.locator(".group-title, h3, [title]").evaluate_all("all => all.map(e => e.title)")
     assert {"attributions", "front"} <= set(titles)
+
+
+def test_the_graph_of_a_pareto_optimal_model_shows(board, page):
+    page.goto("about:blank")
+    page.goto(f"{board}#graphs")
+    page.locator("svg .node").locator("visible=true").first.wait_for(timeout=60_000)
+    names = page.locator("svg .node title").all_text_contents()
+    assert any("nas_bench_201" in name for name in names), names
+
+
+def test_a_profile_was_taken_on_request(finished):
+    (file,) = (finished[0] / "tensorboard").glob("plugins/profile/*/*.xplane.pb")
+    space = XSpace.FromString(file.read_bytes())
+    names = {entry.name for plane in space.planes for entry in plane.event_metadata.values()}
+    assert any("Conv2D" in name for name in names)

@@ -61,9 +61,14 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Default: runs/NAME OF CONFIG.")
 @OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move an existing run aside and start anew.")
+@click.option("--profile", is_flag=True, help="Profile rank 0's second candidate, for TensorBoard.")
 @clear_errors
 def search(
-    config: Path | None, run_dir: Path | None, overrides: tuple[str, ...], fresh: bool
+    config: Path | None,
+    run_dir: Path | None,
+    overrides: tuple[str, ...],
+    fresh: bool,
+    profile: bool,
 ) -> None:
     """Search for Pareto-optimal networks, or go on with an interrupted search.
 
@@ -77,7 +82,7 @@ def search(
     """
     from xnas_tf.run.search import search as run_search
 
-    run = run_search(config, run_dir, overrides, fresh)
+    run = run_search(config, run_dir, overrides, fresh, profile)
     if run is None:
         return
     print_pareto(run, everyone=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
@@ -33,9 +35,16 @@ class TensorBoard(Observer):
         self._path = path
         self._config = config
         self._variables = variables
+        self._search: tf.summary.SummaryWriter | None = None
 
-    def candidate(self, candidate: Candidate, *_: object) -> None:
-        """Writes training curves, hyperparameters and objectives, unless they are there."""
+    def candidate(
+        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
+    ) -> None:
+        """Writes training curves, hyperparameters and objectives, unless they are there, and
+        the front's hypervolume by then."""
+        if is_new and candidate.trained:
+            with self._of_the_search():
+                tf.summary.scalar("front/hypervolume by answer", hypervolume, step=candidate.answer)
         folder = self._folder(candidate)
         if candidate.state != "done" or folder.exists():
             return
@@ -60,7 +69,7 @@ class TensorBoard(Observer):
     ) -> None:
         """Writes the front and its hypervolume after a generation."""
         figure = front_figure(front_info(candidates, front, self._config))
-        with _writer(self._path / "search"):
+        with self._of_the_search():
             if generation == 1:
                 self._declare_hyperparameters()
             tf.summary.scalar("front/hypervolume", hypervolume, step=generation)
@@ -73,7 +82,7 @@ class TensorBoard(Observer):
     def groups(self, candidates: Sequence[Candidate]) -> None:
         """Writes a picture of what each group of ranks did when."""
         picture = png(timeline_figure(timeline(candidates)))
-        with _writer(self._path / "search"):
+        with self._of_the_search():
             _image("groups", picture, len(candidates))
 
     def attributions(self, candidate: Candidate, explained: Explanation) -> None:
@@ -82,6 +91,21 @@ class TensorBoard(Observer):
         picture = png(attribution_figure(explained, title))
         with _writer(self._folder(candidate)):
             _image("attributions", picture, candidate.epochs)
+
+    def graph(self, candidate: Candidate, model: keras.Model) -> None:
+        """Writes the graph with which a model answers."""
+        images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="images")
+        answer = tf.function(lambda images: model(images, training=False))
+        with _writer(self._folder(candidate)):
+            tf.summary.graph(answer.get_concrete_function(images).graph)
+
+    @contextmanager
+    def _of_the_search(self) -> Iterator[None]:
+        """Writes to the search's own file: one for all candidates, not one for each."""
+        self._search = self._search or tf.summary.create_file_writer(str(self._path / "search"))
+        with self._search.as_default():
+            yield
+        self._search.flush()
 
     def _folder(self, candidate: Candidate) -> Path:
         return self._path / f"candidate-{candidate.id:05d}"
@@ -105,24 +129,13 @@ def write_images(folder: Path, tag: str, pictures: Sequence[bytes]) -> None:
             _image(tag, picture, step)
 
 
-def _writer(folder: Path):
+@contextmanager
+def _writer(folder: Path) -> Iterator[None]:
+    """Makes a writer of a new file the default one, and closes the file in the end."""
     writer = tf.summary.create_file_writer(str(folder))
-    return _Closing(writer)
-
-
-class _Closing:
-    """Makes a summary writer the default one, and closes its file in the end."""
-
-    def __init__(self, writer: tf.summary.SummaryWriter) -> None:
-        self._writer = writer
-        self._context = writer.as_default()
-
-    def __enter__(self) -> None:
-        self._context.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self._context.__exit__(*error)
-        self._writer.close()
+    with writer.as_default():
+        yield
+    writer.close()
 
 
 def _curve_tag(name: str) -> str:

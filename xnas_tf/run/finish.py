@@ -52,6 +52,7 @@ def finish(
             progress.note(f"candidate {candidate.id} is not drawn: {describe(error)}")
         else:
             board.attributions(candidate, explained)
+            board.graph(candidate, model)
         accuracy = accuracy_on(model, dataset.test)
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
         record.save(candidate)

@@ -13,6 +13,7 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.run.group_size import measure_size, wanted_size
 from xnas_tf.run.lead import Lead
 from xnas_tf.run.prepare import agreed, prepare
+from xnas_tf.run.profiling import Profiler
 from xnas_tf.run.source import Directly, Source, connected
 from xnas_tf.run.watch import Watch
 from xnas_tf.run.work import Worker
@@ -25,12 +26,17 @@ class Job:
         path: The run directory; only rank 0 looks at it.
         config: The configuration.
         world: All ranks.
+        profile: Whether rank 0 profiles one of its evaluations for TensorBoard.
     """
 
-    def __init__(self, path: Path, config: Config, world: Communicator) -> None:
+    def __init__(
+        self, path: Path, config: Config, world: Communicator, profile: bool = False
+    ) -> None:
         self._path = path
         self._config = config
         self._world = world
+        profiles = profile and world.rank == 0
+        self._profiler = Profiler(path / "tensorboard" if profiles else None)
 
     def run(self, fresh: bool) -> None:
         """Runs the search; see ``xnas_tf.search``."""
@@ -105,4 +111,4 @@ class Job:
             lead.note_groups(size)
         evaluator = Evaluator(self._config, self._dataset, self._space, group.ranks)
         minutes = self._config.training.checkpoint_minutes
-        return Worker(evaluator, group, source, self._watch, minutes)
+        return Worker(evaluator, group, source, self._watch, minutes, self._profiler)

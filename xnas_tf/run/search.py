@@ -18,6 +18,7 @@ def search(
     run_dir: str | Path | None = None,
     overrides: Iterable[str] = (),
     fresh: bool = False,
+    profile: bool = False,
 ) -> Run | None:
     """Runs a search, or goes on with one that was interrupted.
 
@@ -26,6 +27,7 @@ def search(
         run_dir: The run directory; ``runs/NAME`` after the configuration file if None.
         overrides: Texts ``section.key=value``.
         fresh: Moves an existing run aside and starts anew.
+        profile: Profiles the second candidate that rank 0 evaluates, for TensorBoard.
 
     Returns:
         The finished run; None on ranks other than 0 of a Horovod job, which only train.
@@ -45,7 +47,7 @@ def search(
 
     try:
         with joined(resolved.distributed, resolved.training.deterministic) as world:
-            Job(path, resolved, world).run(fresh)
+            Job(path, resolved, world, profile).run(fresh)
     except (OSError, tf.errors.OpError) as error:
         raise RunError(
             f"{path} cannot be written: {describe(error)}. What was finished is "

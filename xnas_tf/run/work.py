@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from xnas_tf.errors import RunError
 from xnas_tf.evaluation.evaluator import Evaluator, Outcome
 from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
 from xnas_tf.registry import describe
+from xnas_tf.run.profiling import Profiler
 from xnas_tf.run.source import Source
 from xnas_tf.run.watch import Watch
 
@@ -36,6 +37,7 @@ class Worker:
         source: Where candidates come from.
         watch: Watches over this process.
         checkpoint_minutes: Minutes between two checkpoints of a training.
+        profiler: Profiles one of the evaluations, if it is asked to.
     """
 
     evaluator: Evaluator
@@ -43,6 +45,7 @@ class Worker:
     source: Source
     watch: Watch
     checkpoint_minutes: float
+    profiler: Profiler = field(default_factory=Profiler)
     _asked: float = 0.0
     _untold: Told | None = None
     """What the group's leader tells when it asks for more."""
@@ -146,7 +149,8 @@ class Worker:
             if self.source.wants_model(candidate.id, asdict(outcome)):
                 self.source.keep_model(candidate.id, model_bytes(model))
 
-        with self.watch.over(lambda: self._hang(candidate.id)):
+        hang = self.watch.over(lambda: self._hang(candidate.id))
+        with hang, self.profiler.over_evaluation():
             outcome = self.evaluator.evaluate(
                 candidate, keep if self.group.leads else None, supervisor
             )
