@@ -89,6 +89,7 @@ PYTHON = {
     "epochs=10, images=100": "epochs=1, images=6",
     '"digits", "posthoc")': '"digits", "posthoc", epochs=1, attributes=4)',
     "epochs=12": "epochs=1",
+    "model.fit(images": "model.fit(inputs",  # as its line says, in [0, 1]
     "images=16": "images=1",
     "steps=64": "steps=4",
 }
