@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from xnas_tf import __version__
+from xnas_tf.cli import completion
 from xnas_tf.errors import XnasError
 
-RUN = click.argument("run", type=click.Path(path_type=Path))
+RUN = click.argument("run", type=click.Path(path_type=Path), shell_complete=completion.runs)
 
 
 def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
