@@ -82,6 +82,7 @@ SHORTENED = {
     "xnas-tf disentangle": "--epochs 1 --images 6 --classes 0,1",
     "xnas-tf interpret": "--epochs 1 --attributes 4",
     "xnas-tf report": "--images 1",
+    "xnas-tf retrain": "--epochs 1 --seeds 1",
 }
 """What is added to commands that begin so: shorter trainings, fewer images."""
 PYTHON = {
