@@ -19,7 +19,9 @@ _PUBLIC = {
     "Config": "xnas_tf.config",
     "InputError": "xnas_tf.errors",
     "Run": "xnas_tf.run.directory",
+    "Retraining": "xnas_tf.retraining",
     "RunError": "xnas_tf.errors",
+    "Tuner": "xnas_tf.tuner",
     "DataReport": "xnas_tf.report.data",
     "Disentanglement": "xnas_tf.interpret.nad",
     "Explanation": "xnas_tf.explaining",
@@ -33,6 +35,7 @@ _PUBLIC = {
     "load_config": "xnas_tf.config",
     "load_dataset": "xnas_tf.data",
     "load_run": "xnas_tf.run.directory",
+    "retrain": "xnas_tf.retraining",
     "save_report": "xnas_tf.report.html",
     "search": "xnas_tf.run.search",
     "train_interpreter": "xnas_tf.interpret.flint",
@@ -55,8 +58,10 @@ if TYPE_CHECKING:
     from xnas_tf.interpret.nad import Disentanglement, disentangle
     from xnas_tf.report.data import DataReport, inspect_data
     from xnas_tf.report.html import save_report
+    from xnas_tf.retraining import Retraining, retrain
     from xnas_tf.run.directory import Run, load_run
     from xnas_tf.run.search import search
+    from xnas_tf.tuner import Tuner
 
 
 def __getattr__(name: str) -> Any:

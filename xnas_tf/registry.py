@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from xnas_tf.errors import InputError, suggest
@@ -44,6 +46,8 @@ class Registry:
         """
         if name in self._targets:
             return import_object(self._targets[name], self.kind)
+        if (scheme := name.partition(":")[0] + ":") in self._targets:
+            return import_object(self._targets[scheme], self.kind)
         if ":" in name:
             return import_object(name, self.kind)
         raise InputError(f"unknown {self.kind} {suggest(name, self.names())}")
@@ -65,6 +69,7 @@ def import_object(target: str, kind: str) -> Any:
     except Exception as error:  # a user's module may raise anything at all
         raise InputError(
             f"{kind} {target!r}: importing {module_name} failed: {describe(error)}"
+            f"{_where_to_look(error, module_name)}"
         ) from error
     try:
         return getattr(module, attribute)
@@ -73,6 +78,16 @@ def import_object(target: str, kind: str) -> Any:
         raise InputError(
             f"{kind} {target!r}: module {module_name} has no {suggest(attribute, public)}"
         ) from None
+
+
+def _where_to_look(error: Exception, module_name: str) -> str:
+    """A hint where the module itself is missing, rather than one that it imports."""
+    first = module_name.partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or error.name != first:
+        return ""
+    near = difflib.get_close_matches(first, [path.stem for path in Path.cwd().glob("*.py")], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f". There is no {first}.py in the current folder, nor is it installed{hint}"
 
 
 def describe(error: BaseException) -> str:

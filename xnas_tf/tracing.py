@@ -68,3 +68,15 @@ def unoptimized_graphs() -> Iterator[None]:
             yield
         finally:
             options.set_experimental_options({"disable_meta_optimizer": before})
+
+
+@contextmanager
+def without_trace_warnings() -> Iterator[None]:
+    """Inside, TensorFlow does not warn that Keras traces each new model anew."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

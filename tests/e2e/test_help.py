@@ -11,6 +11,7 @@ COMMANDS = [
     "launch",
     "pareto",
     "status",
+    "retrain",
     "export",
     "explain",
     "disentangle",

@@ -9,7 +9,9 @@ import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import xnas
+from tests.unit.test_retraining import desk_at, play
 from xnas_tf.report.html.page import render
+from xnas_tf.retraining.results import FOLDER
 
 HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"
 
@@ -21,6 +23,7 @@ def reported(finished, tmp_path_factory):
     words = ["--epochs", 1, "--images", 6, "--classes", "0,1,2"]
     xnas("disentangle", run, *words, cwd=run)
     xnas("interpret", run, "--epochs", 1, "--attributes", 4, cwd=run)
+    play(desk_at(run / FOLDER, seeds=2))
     done = xnas("report", run, "--images", 3, cwd=run)
     assert done.stdout.strip() == str(run / "report.html")
     return xt.load_run(run), run / "report.html"
@@ -126,6 +129,19 @@ def test_each_model_is_shown_with_what_it_looks_at(opened, reported):
     assert opened.get_by_text("CNS(5)").count() == 1
 
 
+def test_what_was_retrained_stands_beside_the_baseline(opened, reported):
+    (retraining,) = reported[0].retrainings()
+    rows = opened.locator("#retrained tbody tr").all_text_contents()
+    assert len(rows) == len(retraining.models()) == 3
+    for row, model in zip(rows, retraining.models(), strict=True):
+        assert model.title in row and "t, 2 seeds" in row
+        assert "90.00% (90.00 to 90.00)" in row
+    assert opened.locator("#retrained .plot svg .axis").all_text_contents() == [
+        "epoch",
+        "validation error",
+    ]
+
+
 @pytest.mark.parametrize("width", [400, 1600])
 def test_it_fits_narrow_and_wide_windows(opened, width):
     opened.set_viewport_size({"width": width, "height": 900})
@@ -151,7 +167,8 @@ def test_hostile_names_are_texts_and_nothing_else(page, opened, tmp_path):
         view.locator("details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
         view.get_by_text("recorded figures").first.wait_for()
         view.locator("#front circle.front").first.focus()
-        for place in ("h1", "#card", "#table", "#gallery", "#models", "#influence", "#parallel"):
+        places = "h1 #card #table #gallery #models #retrained #influence #parallel"
+        for place in places.split():
             assert HOSTILE in view.locator(place).text_content()
         assert view.evaluate("window.hurt") is None
         assert view.locator("img[src='x']").count() == 0

@@ -131,3 +131,10 @@ def test_the_last_rung_is_the_full_length_of_a_training():
         load_config(overrides=[rungs, "training.epochs=9"])
     with pytest.raises(InputError, match="search.fidelity.epochs: its last rung is 9"):
         load_config(config, ["search.fidelity.epochs=[3, 9]"])
+
+
+def test_the_reference_names_every_type():
+    rows = [line.split("|") for line in reference().replace("\\|", "/").splitlines() if "|" in line]
+    for row in rows:
+        kinds = row[2].split(",")[0].split("/") if row[1].strip().startswith("`") else ["-"]
+        assert all(kind.strip() for kind in kinds), row

@@ -21,9 +21,10 @@ from xnas_tf.errors import InputError
 from xnas_tf.report.html import influence
 from xnas_tf.report.html.influence import influence_data
 from xnas_tf.report.html.interpretations import interpretations_data
-from xnas_tf.report.html.models import accuracy_interval, answers_data, chosen_models
+from xnas_tf.report.html.models import answers_data, chosen_models
 from xnas_tf.report.html.page import render, report_data, save_report
 from xnas_tf.report.html.search import lost_data, progress_data
+from xnas_tf.report.intervals import accuracy_interval
 from xnas_tf.run.directory import Run
 from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.knee import suggestion

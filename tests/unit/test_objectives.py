@@ -38,7 +38,8 @@ def make_subject(model, count=70, seed=0, predicted=None):
         predicted = rng.integers(0, CLASSES, count)
     probabilities = np.eye(CLASSES, dtype=np.float32)[predicted]
     labels = rng.integers(0, CLASSES, count).astype(np.int32)
-    return Subject(model, SingleProcess(), NAMES, images, labels, probabilities)
+    figures = {"loss": 0.5, "val_loss": 0.75}
+    return Subject(model, SingleProcess(), NAMES, images, labels, probabilities, figures)
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +58,16 @@ def clock(monkeypatch):
     return set_durations
 
 
+GIVEN = {"metric:": {"name": "metric:loss", "direction": "minimize"}}
+"""Options of those objectives that need some."""
+
+
 @pytest.mark.parametrize("name", OBJECTIVES.names())
 def test_contract(name, model, clock):
     clock(itertools.repeat(1_000_000))  # a real one never says the same twice
     cls = OBJECTIVES.get(name)
-    objective = cls()
-    assert issubclass(cls, Objective) and objective.name == name and cls.__doc__
+    objective = cls(**GIVEN.get(name, {}))
+    assert issubclass(cls, Objective) and objective.name.startswith(name) and cls.__doc__
     assert objective.sign == (1 if objective.direction == "minimize" else -1)
     before = [w.copy() for w in model.get_weights()]
     subject = make_subject(model)
@@ -80,6 +85,14 @@ def test_contract(name, model, clock):
 def test_error_is_the_share_of_wrong_answers(model):
     subject = make_subject(model)
     assert Error().score(subject).value == np.mean(subject.predicted != subject.labels)
+
+
+def test_a_metric_is_that_of_the_validation_part(model):
+    subject = make_subject(model)
+    metric = OBJECTIVES.get("metric:loss")(name="metric:loss", direction="minimize")
+    assert metric.score(subject).value == 0.75
+    with pytest.raises(InputError, match="unknown metric 'los' .*did you mean 'loss'"):
+        metric.model_copy(update={"name": "metric:los"}).score(subject)
 
 
 def test_flops_of_a_dense_layer_are_two_per_weight_and_one_per_bias():

@@ -116,10 +116,13 @@ def test_class_build_function_and_factory_all_work(name):
         (f"{HERE}:NOT_CALLABLE", "is a int; allowed"),
         (f"{HERE}:Plan", "did you mean 'Plain'"),
         ("no.such.module:Name", "importing no.such.module failed: ModuleNotFoundError"),
+        ("setip:Name", r"There is no setip.py in the current folder.*did you mean 'setup'"),
         ("nonsense", "not of the form package.module:Name"),
     ],
 )
-def test_what_is_wrong_with_a_hypermodel_is_named(target, message):
+def test_what_is_wrong_with_a_hypermodel_is_named(target, message, tmp_path, monkeypatch):
+    (tmp_path / "setup.py").touch()
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
         make(target)
 
@@ -153,8 +156,118 @@ def subclassed(hp):
 
 
 def test_hyperparameters_of_later_layers_are_found():
-    names = {variable.name for variable in make(f"{HERE}:stacked").variables}
-    assert names == {"layers", "filters_0", "filters_1", "filters_2"}
+    variables = {variable.name: variable for variable in make(f"{HERE}:stacked").variables}
+    assert set(variables) == {"layers", "filters_0", "filters_1", "filters_2"}
+    conditions = [[(c.parent, c.values) for c in v.conditions] for v in variables.values()]
+    assert conditions == [[], [], [("layers", (2, 3))], [("layers", (3,))]]
+
+
+def nested(hp):
+    x = inputs = keras.Input(SHAPE)
+    for block in range(hp.Int("blocks", 1, 2)):
+        for index in range(hp.Int("layers", 1, 2)):
+            filters = hp.Int(f"filters_{block}_{index}", 2, 4)
+            x = keras.layers.Conv2D(filters, 3, padding="same")(x)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+
+
+def test_hyperparameters_of_loops_inside_loops_are_found():
+    space, rng = make(f"{HERE}:nested"), np.random.default_rng(0)
+    assert len(space.variables) == 2 + 4
+    for _ in range(8):
+        space.build(decode(space.variables, [v.sample(rng) for v in space.variables]))
+
+
+def unscoped(hp):
+    """As keras-tuner's users write it, without a scope."""
+    x = inputs = keras.Input(SHAPE)
+    kind = hp.Choice("kind", ["none", "one", "two", "impossible"])
+    if kind == "impossible":
+        raise ValueError("this cannot be built")
+    if kind != "none":
+        x = keras.layers.Conv2D(hp.Int("filters", 2, 4, step=2), 3)(x)
+        if hp.Boolean("norm"):
+            x = keras.layers.GroupNormalization(hp.Choice("groups", [1, 2]))(x)
+    if kind == "two":
+        x = keras.layers.Conv2D(hp.Int("more", 2, 4), 3)(x)
+    x = keras.layers.Flatten()(x)
+    if hp.Boolean("shared") or kind == "two":
+        x = keras.layers.Dense(hp.Int("units", 2, 4))(x)
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+
+
+def test_hyperparameters_without_a_scope_are_found_with_their_conditions():
+    space = make(f"{HERE}:unscoped")
+    found = {v.name: [(c.parent, c.values) for c in v.conditions] for v in space.variables}
+    kind = ("kind", ("one", "two"))
+    assert found == {
+        "kind": [],
+        "shared": [],
+        "filters": [kind],
+        "norm": [kind],
+        "more": [("kind", ("two",))],
+        "groups": [kind, ("norm", (True,))],
+        "units": [],  # two choices lead to it
+    }
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        values = decode(space.variables, [v.sample(rng) for v in space.variables])
+        if values["kind"] != "impossible":
+            space.build(values)
+
+
+def shared_name(hp):
+    """Two branches ask for a hyperparameter of one name, with other values."""
+    kind = hp.Choice("kind", ["wide", "narrow"])
+    with hp.conditional_scope("kind", ["wide"]):
+        wide = hp.Int("filters", 8, 32, step=8)
+    with hp.conditional_scope("kind", ["narrow"]):
+        narrow = hp.Int("filters", 1, 4)
+    inputs = keras.Input(SHAPE)
+    x = keras.layers.Conv2D(wide if kind == "wide" else narrow, 3)(inputs)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+
+
+def test_branches_may_share_a_name():
+    from xnas_tf.strategy.encoding import Encoding
+    from xnas_tf.strategy.problem import SearchProblem
+
+    space, rng = make(f"{HERE}:shared_name"), np.random.default_rng(0)
+    problem, encoding = SearchProblem(space, 1, rng), Encoding(space)
+    widths = set()
+    for _ in range(20):
+        places = [v.sample(rng) for v in space.variables]
+        values = decode(space.variables, places)
+        assert space.build(values).layers[1].filters == values["filters"]
+        assert len(problem.free(places)) == 2
+        widths.add(len(encoding.encode(values, places)))
+    assert len(widths) == 1
+
+
+def optional(hp, most=3):
+    hp.Int("filters", 1, most)
+    return tiny(hp)
+
+
+def test_options_reach_a_hypermodel_and_wrong_ones_are_named():
+    def made(target, options):
+        text = f"space={{hypermodel: '{HERE}:{target}', options: {options}}}"
+        return load_config(overrides=[text]).space.create(SHAPE, CLASSES)
+
+    variables = SearchSpace(made("optional", "{most: 5}"), SHAPE, CLASSES).variables
+    assert [v.size for v in variables if v.name == "filters"] == [5]
+    for target, options, message in (
+        ("optional", "{moost: 5}", "did you mean 'most'"),
+        ("factory", "{size: 5}", "has no parameter 'size'"),
+        ("INSTANCE", "{size: 5}", "is an object, not a class or function"),
+    ):
+        with pytest.raises(InputError, match=message):
+            made(target, options)
+
+
+INSTANCE = Plain()
 
 
 @pytest.mark.parametrize(

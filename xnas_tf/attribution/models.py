@@ -31,6 +31,22 @@ def is_functional(model: keras.Model) -> bool:
     return hasattr(model, "_nodes_by_depth")
 
 
+def is_transparent(layer: Any) -> bool:
+    """Whether a layer is a model that does what its graph says: no ``call`` of its own."""
+    return is_functional(layer) and type(layer).call.__module__.startswith("keras.")
+
+
+def network_of(model: keras.Model) -> keras.Model:
+    """The plain functional model of the layers of a model whose class only trains differently,
+    such as one with its own ``train_step``; the model itself where its class does more.
+
+    Others can load it without that class.
+    """
+    if not is_transparent(model) or isinstance(model, keras.Sequential):
+        return model
+    return keras.Model(model.inputs, model.outputs, name=model.name)
+
+
 @dataclass(frozen=True)
 class Ending:
     """How a model ends.

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from xnas_tf import __version__
+from xnas_tf.cli import completion
 from xnas_tf.errors import XnasError
 
-RUN = click.argument("run", type=click.Path(path_type=Path))
+RUN = click.argument("run", type=click.Path(path_type=Path), shell_complete=completion.runs)
 
 
 def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,6 +47,7 @@ def main() -> None:
       xnas-tf launch -np 8 -- search CONFIG      the same, and again when a rank dies
       xnas-tf pareto runs/quickstart             what came out
       xnas-tf report runs/quickstart             the same as one HTML file, with what it looks at
+      xnas-tf retrain runs/quickstart            the best in full, with several seeds
       xnas-tf export runs/quickstart             SavedModels of the best
     """
 

@@ -7,17 +7,32 @@ from typing import Any
 
 import click
 
+from xnas_tf.cli import completion
 from xnas_tf.cli.group import clear_errors, main, print_tables
+
+MODEL_OR_RUN = click.argument(
+    "model_or_run", type=click.Path(path_type=Path), shell_complete=completion.runs
+)
 
 
 @main.command()
-@click.argument("model_or_run", type=click.Path(path_type=Path))
+@MODEL_OR_RUN
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--candidate", type=int, help="Default: the best in the first objective.")
 @click.option("--images", multiple=True, type=click.Path(path_type=Path), help="Image files.")
-@click.option("--dataset", help="Take images from its test part. Default: the run's own.")
+@click.option(
+    "--dataset",
+    shell_complete=completion.datasets,
+    help="Take images from its test part. Default: the run's own.",
+)
 @click.option("--count", type=click.IntRange(1), default=8, show_default=True)
-@click.option("--method", "methods", multiple=True, help="May be repeated; `all` compares all.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    shell_complete=completion.methods,
+    help="May be repeated; `all` compares all.",
+)
 @click.option("--set", "options", multiple=True, metavar="METHOD.OPTION=VALUE")
 @click.option(
     "--target", default="predicted", show_default=True, help="Or `true`, or a class to explain."
@@ -77,9 +92,9 @@ def _print_explanation(explanation: Any) -> None:
 
 
 @main.command()
-@click.argument("model_or_run", type=click.Path(path_type=Path))
+@MODEL_OR_RUN
 @click.option("--candidate", type=int, help="Default: the best in the first objective.")
-@click.option("--dataset", help="Default: the run's own.")
+@click.option("--dataset", shell_complete=completion.datasets, help="Default: the run's own.")
 @click.option("--classes", multiple=True, metavar="NAME,…", help="Default: all.")
 @click.option(
     "--layers",
@@ -153,10 +168,15 @@ def disentangle(
 
 
 @main.command()
-@click.argument("model_or_run", required=False, type=click.Path(path_type=Path))
+@click.argument(
+    "model_or_run",
+    required=False,
+    type=click.Path(path_type=Path),
+    shell_complete=completion.runs,
+)
 @click.option("--hypermodel", metavar="MODULE:NAME", help="Train its default network, by design.")
 @click.option("--candidate", type=int, help="Default: the best in the first objective.")
-@click.option("--dataset", help="Default: the run's own.")
+@click.option("--dataset", shell_complete=completion.datasets, help="Default: the run's own.")
 @click.option(
     "--mode",
     type=click.Choice(["posthoc", "by-design"]),

@@ -9,14 +9,24 @@ from typing import Any
 
 import click
 
+from xnas_tf.cli import completion
 from xnas_tf.cli.group import clear_errors, main, print_tables
 from xnas_tf.cli.run import print_pareto
 from xnas_tf.errors import InputError
 
+OVERRIDES = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=completion.keys,
+    help="Override a key.",
+)
+
 
 @main.command()
-@click.argument("dataset")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.argument("dataset", shell_complete=completion.datasets)
+@OVERRIDES
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @clear_errors
@@ -49,7 +59,7 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 @main.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Default: runs/NAME OF CONFIG.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move an existing run aside and start anew.")
 @click.option("--profile", is_flag=True, help="Profile rank 0's second candidate, for TensorBoard.")
 @clear_errors

@@ -2,6 +2,7 @@
 
 from xnas_tf.config.constraints import Constraint
 from xnas_tf.config.loading import (
+    checked_config,
     differences,
     differing_keys,
     dump_config,
@@ -13,6 +14,7 @@ from xnas_tf.config.models import Config
 __all__ = [
     "Config",
     "Constraint",
+    "checked_config",
     "differences",
     "differing_keys",
     "dump_config",

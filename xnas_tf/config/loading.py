@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,24 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     overrides = list(overrides)
     for text in overrides:
         _override(data, text)
+    return checked_config(
+        data, f"{origin} with --set {' --set '.join(overrides)}" if overrides else origin
+    )
+
+
+def checked_config(data: Mapping[str, Any], where: str) -> Config:
+    """The configuration of sections that were read.
+
+    Args:
+        data: The sections; what is left out has its default.
+        where: Where they are from, for messages.
+
+    Raises:
+        InputError: If anything in them is wrong.
+    """
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        where = f"{origin} with --set {' --set '.join(overrides)}" if overrides else origin
         raise InputError(
             "\n".join(f"{where}: {line}" for line in problems(error, Config))
         ) from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
@@ -89,16 +89,18 @@ def _bound(constraint: Any) -> str:
 
 
 def _type_name(annotation: Any) -> str:
-    arguments = get_args(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if not arguments:
         return "none" if annotation is type(None) else getattr(annotation, "__name__", "")
-    if getattr(annotation, "__origin__", None) is dict:
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin is Literal:
+        return " | ".join(f"`{argument}`" for argument in arguments)
+    if origin is dict:
         key, value = map(_type_name, arguments)
         return f"mapping of {key} to {value}"
-    if getattr(annotation, "__origin__", None) in (list, tuple):
+    if origin in (list, tuple):
         return f"list of {_type_name(arguments[0])}"
-    if all(isinstance(argument, str) for argument in arguments):
-        return " | ".join(f"`{argument}`" for argument in arguments)
     return " | ".join(map(_type_name, arguments))
 
 

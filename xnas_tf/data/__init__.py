@@ -17,7 +17,15 @@ from xnas_tf.data.storing import Reading, stored
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import Registry
 
-__all__ = ["DATASETS", "Dataset", "ImageFiles", "Part", "Source", "load_dataset"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "ImageFiles",
+    "Part",
+    "Source",
+    "dataset_forms",
+    "load_dataset",
+]
 
 DATASETS = Registry(
     "data set",
@@ -125,10 +133,13 @@ def _suggested(name: str) -> str:
     scheme = "folder" if path.is_dir() else path.suffix[1:] if path.is_file() else ""
     if scheme in _ARGUMENTS:
         return f"{name!r}: did you mean {scheme}:{name}?"
-    forms = (
-        f"{each}:{_ARGUMENTS[each]}" if each in _ARGUMENTS else each for each in DATASETS.names()
-    )
-    return suggest(name, forms)
+    return suggest(name, dataset_forms())
+
+
+def dataset_forms() -> list[str]:
+    """The registered names with what each takes: ``digits``, ``folder:PATH``, …"""
+    names = DATASETS.names()
+    return [f"{name}:{_ARGUMENTS[name]}" if name in _ARGUMENTS else name for name in names]
 
 
 def _images(

@@ -108,7 +108,8 @@ def tfds(argument: str) -> ImageFiles:
         import tensorflow_datasets
     except ImportError as error:
         raise InputError(
-            f"{name}: the package tensorflow-datasets is not installed: pip install 'xnas-tf[tfds]'"
+            f"{name}: the package tensorflow-datasets is not installed: pip install -c "
+            "requirements.txt 'tensorflow-datasets<5'"
         ) from error
     try:
         builder = tensorflow_datasets.builder(argument)

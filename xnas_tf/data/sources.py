@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.dataset import Source
+from xnas_tf.data.listing import PARTS
 from xnas_tf.errors import InputError, suggest
 
 DIGITS = tuple("0123456789")
@@ -36,7 +37,7 @@ def digits(argument: str = "") -> Source:
 
 def npz(argument: str) -> Source:
     """A NumPy archive with ``x`` and ``y``, or ``x_train``, ``y_train`` and optionally
-    ``x_test``, ``y_test``; ``class_names`` and ``mirrored`` are optional too."""
+    ``x_test``, ``y_test``; ``class_names``, ``mirrored`` and ``parts`` are optional too."""
     path = Path(argument).expanduser()
     arrays = _read_npz(path)
     images, labels = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
@@ -58,7 +59,22 @@ def npz(argument: str) -> Source:
         tuple(map(str, names)) if names is not None else None,
         (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= set(arrays) else None,
         bool(mirrored),
+        parts=_parts(arrays.get("parts"), len(arrays[labels]), argument),
     )
+
+
+def _parts(parts: np.ndarray | None, count: int, argument: str) -> np.ndarray | None:
+    """The part each image is in, if a file says so."""
+    if parts is None:
+        return None
+    wrong = [] if parts.dtype.kind == "U" else [str(parts.dtype)]
+    wrong += sorted(set(map(str, parts.ravel())) - {"", *PARTS})
+    if parts.shape != (count,) or wrong:
+        raise InputError(
+            f"data set npz:{argument}: parts are {', '.join(wrong) or parts.shape}; allowed: one "
+            f"of {', '.join(PARTS)} or nothing for each of the {count} images"
+        )
+    return parts
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

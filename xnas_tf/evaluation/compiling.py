@@ -28,9 +28,3 @@ def compile_model(model: keras.Model, config: TrainingConfig, steps: int) -> Non
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
     model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
-
-
-def takes_class_numbers(loss: object) -> bool:
-    """Whether a loss wants class numbers (sparse) rather than one-hot vectors."""
-    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
-    return "sparse" in name.lower()

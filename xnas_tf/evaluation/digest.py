@@ -21,8 +21,10 @@ def evaluation_digest(
     training settings, train the same network. Their seeds may differ, and so their results.
 
     It is ``network_digest``; with the HyperModel's identity where it has one, as this may tell
-    networks apart that have the same graph. A network that cannot say what it is has the same
-    digest only where the options of the space and the genotype are the same.
+    networks apart that have the same graph; with all hyperparameters where it trains them; and
+    with the options that it was given, such as which weights to begin from. A network that
+    cannot say what it is has the same digest only where the options of the space and the
+    genotype are the same.
 
     Args:
         model: The model, built and not trained.
@@ -35,6 +37,10 @@ def evaluation_digest(
     except Exception:  # it cannot say what it is, or a user's layers raise anything at all
         return "genotype:" + _hash([options.model_dump(mode="json"), space.genotype(values)])
     own = space.own_identity(values)
+    if space.trains(model):  # what happens there may depend on any hyperparameter
+        own = [own, type(model).__qualname__, space.genotype(values)]
+    if given := getattr(options, "options", None):
+        own = [own, given]
     return graph if own is None else "identity:" + _hash([graph, own])
 
 

@@ -6,21 +6,26 @@ import gc
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.attribution.models import network_of
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.config.models import TrainingConfig
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError, XnasError
 from xnas_tf.evaluation.checkpoint import Progress
 from xnas_tf.evaluation.digest import evaluation_digest
+from xnas_tf.evaluation.metrics import compiled_metrics, has_metrics
 from xnas_tf.evaluation.mixed_precision import check_devices
 from xnas_tf.evaluation.outcome import Outcome
+from xnas_tf.evaluation.own_training import OwnTrainer, check_own_training
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy
 from xnas_tf.evaluation.scoring import Scorer, broken_limits
 from xnas_tf.evaluation.seconds import TimedCommunicator
@@ -53,6 +58,7 @@ class Evaluator:
         self._dataset = dataset
         self._space = space
         self._ranks = communicator
+        self._model = self._network = self._probabilities = None
         self._scorer = Scorer(config, dataset.class_names)
         if config.training.mixed_precision:
             check_devices()
@@ -115,7 +121,7 @@ class Evaluator:
     def _keep(self, keep: Keep, outcome: Outcome) -> Outcome:
         """Keeps the model; one that cannot be saved is a failure of the candidate."""
         try:
-            keep(outcome, self._model)
+            keep(outcome, self._network)
         except (OSError, RunError, Interrupted):  # of the disk, rank 0 or the user
             raise
         except _FAILURES as error:  # of a user's layers
@@ -126,10 +132,12 @@ class Evaluator:
         infeasible = self._space.infeasible(candidate.hyperparameters)
         if not infeasible:
             with outcome.seconds.timed("build"):
-                self._model = self._build(candidate)
+                self._model = self._network = self._build(candidate)
+                if self._space.trains(self._model):  # measured and kept without what trains it
+                    self._network = network_of(self._model)
                 outcome.digest = self._digest(candidate)
                 beat()
-                untrained = Subject(self._model, self._communicator, self._dataset.class_names)
+                untrained = Subject(self._network, self._communicator, self._dataset.class_names)
                 self._scorer.score(untrained, outcome, trained=False)
                 infeasible = broken_limits(self._config.constraints, outcome)
         if infeasible:
@@ -140,7 +148,8 @@ class Evaluator:
         with outcome.seconds.timed("train"):
             trainer = self._train(candidate, outcome, supervisor)
         with outcome.seconds.timed("score"), trainer.kept_if_interrupted():
-            self._scorer.score(self._trained_subject(), outcome, trained=True)
+            subject = self._trained_subject(dict(outcome.metrics))
+            self._scorer.score(subject, outcome, trained=True)
         outcome.state = "done"
 
     def _build(self, candidate: Candidate) -> keras.Model:
@@ -172,9 +181,13 @@ class Evaluator:
         outcome.take(answer or {})
         return answer is not None
 
-    def _train(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> Trainer:
+    def _train(
+        self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised
+    ) -> Trainer | OwnTrainer:
         # The learning rate falls within each rung, or its order would not be that of the end.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
+        if self._space.trains(self._model):
+            return self._train_by_itself(candidate, outcome, training)
         trainer = Trainer(
             self._model,
             self._dataset,
@@ -193,13 +206,38 @@ class Evaluator:
             figures = trainer.run_epoch()
             with trainer.kept_if_interrupted():
                 figures |= self._validate(predictor)
-            if not math.isfinite(figures["val_loss"]):
-                loss = figures["val_loss"]
-                raise RunError(f"the validation loss became {loss} in epoch {epoch + 1}")
+            _check_finite(figures["val_loss"], epoch + 1)
             outcome.history.append(figures)
+            if self._is_enough(trainer, outcome.history):
+                break
         outcome.metrics.update(outcome.history[-1])
         if candidate.epochs < self._config.training.epochs:
             trainer.keep_end()
+        return trainer
+
+    def _is_enough(self, trainer: Trainer, history: list[dict[str, float]]) -> bool:
+        """Whether a training ends after this epoch; a search lets each come to its end, so that
+        all candidates of a fidelity are trained alike."""
+        return False
+
+    def _train_by_itself(
+        self, candidate: Candidate, outcome: Outcome, training: TrainingConfig
+    ) -> OwnTrainer:
+        """Trains as the HyperModel or the model does; validation figures are taken as ever."""
+        check_own_training("the model", self._config, self._dataset, self._communicator.size)
+        fit = partial(self._space.fit, candidate.hyperparameters)
+        trainer = OwnTrainer(self._model, self._dataset, self._validation, training, fit)
+        predictor = Predictor(self._model)
+
+        def end_of_epoch(figures: dict[str, float]) -> bool:
+            outcome.history.append(figures | self._validate(predictor))
+            _check_finite(outcome.history[-1]["val_loss"], len(outcome.history))
+            return self._is_enough(trainer, outcome.history)
+
+        trainer.train(candidate.seed, end_of_epoch)
+        # Once more: fit may have taken the best epoch's weights in the end.
+        last = self._validate(predictor)
+        outcome.metrics.update(outcome.history[-1] | trainer.returned | last)
         return trainer
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:
@@ -209,27 +247,47 @@ class Evaluator:
         correct = np.count_nonzero(self._probabilities.argmax(axis=1) == labels)
         sums = np.array([cross_entropy(self._probabilities, labels), correct, len(labels)])
         (sums,) = self._communicator.sum(sums)
-        return {"val_loss": sums[0] / sums[2], "val_accuracy": sums[1] / sums[2]}
+        figures = {"val_loss": sums[0] / sums[2], "val_accuracy": sums[1] / sums[2]}
+        return self._own_metrics() | figures
 
-    def _trained_subject(self) -> Subject:
+    def _own_metrics(self) -> dict[str, float]:
+        """Validation values of the metrics that the HyperModel compiled its model with: those
+        of all images, since not all metrics are means over images."""
+        if not has_metrics(self._model):
+            return {}
+        count = len(self._dataset.validation)
+        mine = shard(count, self._communicator.rank, self._communicator.size)
+        everything = np.zeros((count, self._dataset.classes), np.float32)
+        labels = np.zeros(count, np.int32)
+        everything[mine], labels[mine] = self._probabilities, self._validation.labels
+        found = compiled_metrics(self._model, *self._communicator.sum(everything, labels))
+        return {f"val_{name}": value for name, value in found.items()}
+
+    def _trained_subject(self, figures: dict[str, float]) -> Subject:
         return Subject(
-            self._model,
+            self._network,
             self._communicator,
             self._dataset.class_names,
             self._validation.images,
             self._validation.labels,
             self._probabilities,
+            figures,
         )
 
     def _release(self) -> None:
         """Frees the model and everything traced with it; ``clear_session`` collects garbage."""
-        self._model = self._probabilities = None
+        self._model = self._network = self._probabilities = None
         keras.backend.clear_session()
 
 
 def validation_order(config: Config, dataset: Dataset) -> np.ndarray:
     """Numbers of the validation images in the order in which objectives see them."""
     return np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))
+
+
+def _check_finite(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise RunError(f"the validation loss became {loss} in epoch {epoch}")
 
 
 def _is_of_horovod(error: BaseException) -> bool:

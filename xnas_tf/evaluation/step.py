@@ -11,9 +11,9 @@ from xnas_tf.config.models import TrainingConfig
 from xnas_tf.data import Dataset
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.distributed import Communicator
-from xnas_tf.evaluation.compiling import takes_class_numbers
 from xnas_tf.evaluation.fused_batch_norm import fused_batch_norm
 from xnas_tf.evaluation.mixed_precision import mixed_precision
+from xnas_tf.spaces.targets import takes_class_numbers
 from xnas_tf.tracing import traced_if_often
 
 Gradients = list[tf.Tensor | None]

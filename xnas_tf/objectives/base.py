@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -22,7 +23,8 @@ class Subject:
     Before training only ``model`` is meaningful. Afterwards ``images`` (N, H, W, C), uint8,
     ``labels`` (N,) and ``probabilities`` (N, classes) are this rank's share of the
     validation part; sums over all ranks go through ``communicator``. The images stand in an
-    order shuffled once for the whole run: image i of rank r is number r + i * size.
+    order shuffled once for the whole run: image i of rank r is number r + i * size. ``figures``
+    are those of its training by name: loss, validation loss, metrics that it was compiled with.
     """
 
     model: keras.Model
@@ -31,6 +33,7 @@ class Subject:
     images: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
+from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives.base import Objective, Score, Subject
 
 
@@ -19,3 +22,30 @@ class Error(Objective):
         wrong = np.count_nonzero(subject.predicted != subject.labels)
         (counts,) = subject.communicator.sum(np.array([wrong, len(subject.labels)], np.float64))
         return Score(float(counts[0] / counts[1]))
+
+
+class Metric(Objective):
+    """A metric that the HyperModel compiled its models with, on the validation part: `metric:NAME`,
+    such as `metric:top3`. Also any other figure of an epoch, such as `metric:loss`, and what
+    `HyperModel.fit` returned. There is no default direction."""
+
+    name: str = Field(pattern="^metric:.+", description="`metric:` and the metric's name")
+    direction: Literal["minimize", "maximize"]
+
+    @property
+    def metric(self) -> str:
+        """The metric's own name."""
+        return self.name.partition(":")[2]
+
+    def score(self, subject: Subject) -> Score:
+        """See ``Objective.score``; the figures are those of all ranks already."""
+        figures = subject.figures
+        for name in (f"val_{self.metric}", self.metric):
+            if name in figures:
+                return Score(float(figures[name]))
+        raise InputError(f"unknown metric {suggest(self.metric, names_of(figures))}")
+
+
+def names_of(figures: Iterable[str]) -> list[str]:
+    """What figures of a training are called as metrics."""
+    return sorted({name.removeprefix("val_") for name in figures})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,20 +45,16 @@ class TensorBoard(Observer):
         if is_new and candidate.trained:
             with self._of_the_search():
                 tf.summary.scalar("front/hypervolume by answer", hypervolume, step=candidate.answer)
-        folder = self._folder(candidate)
-        if candidate.state != "done" or folder.exists():
+        if candidate.state != "done":
             return
-        draft = folder.with_name(f".{folder.name}")
-        shutil.rmtree(draft, ignore_errors=True)  # an earlier one, cut off by a kill
-        with _writer(draft):
-            for epoch, figures in enumerate(candidate.history, start=1):
-                for name, value in figures.items():
-                    tf.summary.scalar(_curve_tag(name), value, step=epoch)
-            values = {name: _plain(v) for name, v in candidate.hyperparameters.items()}
-            hparams.hparams(values, trial_id=f"candidate {candidate.id}")
-            for name, value in candidate.objectives.items():
-                tf.summary.scalar(f"objective/{name}", value, step=candidate.epochs)
-        draft.rename(folder)
+        write_training(
+            self._folder(candidate),
+            candidate.history,
+            {f"objective/{name}": value for name, value in candidate.objectives.items()},
+            candidate.epochs,
+            candidate.hyperparameters,
+            f"candidate {candidate.id}",
+        )
 
     def generation(
         self,
@@ -120,6 +116,40 @@ class TensorBoard(Observer):
                 for o in self._config.objectives
             ],
         )
+
+
+def write_training(
+    folder: Path,
+    history: Sequence[Mapping[str, float]],
+    figures: Mapping[str, float],
+    epochs: int,
+    hyperparameters: Mapping[str, Any] | None = None,
+    title: str = "",
+) -> None:
+    """Writes training curves and what came of them, unless they are there.
+
+    Args:
+        folder: TensorBoard's folder for the training.
+        history: Figures of each epoch.
+        figures: Final figures by tag.
+        epochs: Their place on the axis.
+        hyperparameters: Shown in the HParams tab, under the title, if there are any.
+        title: See there.
+    """
+    if folder.exists():
+        return
+    draft = folder.with_name(f".{folder.name}")
+    shutil.rmtree(draft, ignore_errors=True)  # an earlier one, cut off by a kill
+    with _writer(draft):
+        for epoch, values in enumerate(history, start=1):
+            for name, value in values.items():
+                tf.summary.scalar(_curve_tag(name), value, step=epoch)
+        if hyperparameters:
+            shown = {name: _plain(value) for name, value in hyperparameters.items()}
+            hparams.hparams(shown, trial_id=title)
+        for name, value in figures.items():
+            tf.summary.scalar(name, value, step=epochs)
+    draft.rename(folder)
 
 
 def write_images(folder: Path, tag: str, pictures: Sequence[bytes]) -> None:

@@ -14,7 +14,7 @@ from xnas_tf.run.group_size import measure_size, wanted_size
 from xnas_tf.run.lead import Lead
 from xnas_tf.run.prepare import agreed, prepare
 from xnas_tf.run.profiling import Profiler
-from xnas_tf.run.source import Directly, Source, connected
+from xnas_tf.run.source import Source, source_of
 from xnas_tf.run.watch import Watch
 from xnas_tf.run.work import Worker
 
@@ -73,13 +73,8 @@ class Job:
 
     def _work(self, lead: Lead | None, size: int | None) -> None:
         """Trains candidates until there are no more."""
-        with ExitStack() as stack:
-            if self._world.size == 1:
-                source: Source = Directly(lead.conductor)
-            else:
-                address = stack.enter_context(lead.serving(self._watch)) if lead else None
-                address = self._world.broadcast(address)
-                source = stack.enter_context(connected(address, self._world.rank))
+        desk = lead.conductor if lead else None
+        with source_of(desk, self._world, self._watch) as source:
             worker = self._worker(source, lead, size or self._measured_size(source, lead))
             worker.run()
             if self._world.size > 1:  # who leaves first takes the others' Horovod along

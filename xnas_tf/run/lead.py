@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
-from xnas_tf.distributed.address import queue_host
-from xnas_tf.distributed.queue import QueueServer
 from xnas_tf.errors import InputError
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.conductor import Conductor
@@ -22,7 +19,6 @@ from xnas_tf.run.known_networks import KnownNetworks, earlier_runs
 from xnas_tf.run.limits import spent
 from xnas_tf.run.observer import Spectators
 from xnas_tf.run.progress import Progress
-from xnas_tf.run.watch import Watch
 from xnas_tf.spaces.space import SearchSpace
 from xnas_tf.strategy import Algorithm, create
 
@@ -91,13 +87,6 @@ class Lead:
                 f"anew:\n  {listed}"
             )
         self._record.set_fact("dataset", facts)
-
-    @contextmanager
-    def serving(self, watch: Watch) -> Iterator[dict[str, Any]]:
-        """Serves the work queue to all ranks; gives the address that they must know."""
-        self.conductor.stopping = lambda: watch.stopping
-        with QueueServer(self.conductor, queue_host(self._world), self._world.size) as server:
-            yield server.address
 
     @property
     def known_size(self) -> int | None:

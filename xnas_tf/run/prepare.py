@@ -13,7 +13,9 @@ from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.cache import host_lock
 from xnas_tf.distributed import Communicator
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import InputError, RunError, suggest
+from xnas_tf.evaluation.own_training import check_own_training
+from xnas_tf.objectives.performance import Metric
 from xnas_tf.run.versions import versions
 from xnas_tf.spaces.space import SearchSpace
 
@@ -64,6 +66,7 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
     agreed(lambda: _check_data(dataset, digest, world.rank), world)
     space = agreed(lambda: _space(config, dataset), world)
     agreed(lambda: _check_sizes(config, dataset, space, size), world)
+    agreed(lambda: _check_training(config, dataset, space, size, world.size), world)
     return dataset, space
 
 
@@ -117,3 +120,20 @@ def _check_sizes(config: Config, dataset: Dataset, space: SearchSpace, size: int
             f"the train part ({len(dataset.train)} images) and the validation part "
             f"({len(dataset.validation)}) must have at least one image a rank"
         )
+
+
+def _check_training(
+    config: Config, dataset: Dataset, space: SearchSpace, size: int, ranks: int
+) -> None:
+    """Checks what a HyperModel's own training cannot do, and that there are the metrics that
+    are objectives: an own training may name others."""
+    if space.trains_default:
+        size = ranks if config.distributed.ranks_per_candidate == "auto" else size
+        check_own_training(space.name, config, dataset, size)
+        return
+    known = [*space.metrics, "loss", "accuracy"]
+    for measure in config.measures():
+        if isinstance(measure, Metric) and measure.metric not in known:
+            raise InputError(
+                f"objectives: {space.name} compiles no metric {suggest(measure.metric, known)}"
+            )

@@ -1,14 +1,17 @@
-"""Where a group's work comes from: rank 0's conductor, directly or through the queue."""
+"""Where a group's work comes from: rank 0's desk, directly or through the queue."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import RLock
 from typing import Any, Protocol
 
+from xnas_tf.distributed import Communicator
+from xnas_tf.distributed.address import queue_host
 from xnas_tf.distributed.client import QueueClient, Told
-from xnas_tf.distributed.queue import Desk
+from xnas_tf.distributed.queue import Desk, QueueServer
+from xnas_tf.run.watch import Watch
 
 
 class Source(Protocol):
@@ -43,7 +46,7 @@ class Source(Protocol):
 
 
 class Directly:
-    """The conductor, asked by the only process there is.
+    """The desk, asked by the only process there is.
 
     Its watch may tell of a hang while the main thread asks for something: one at a time.
     """
@@ -104,3 +107,24 @@ def connected(address: dict[str, Any], rank: int) -> Iterator[QueueClient]:
         yield client
     finally:
         client.close()
+
+
+@contextmanager
+def source_of(desk: Desk | None, world: Communicator, watch: Watch) -> Iterator[Source]:
+    """What this rank asks, as long as it is entered, which all ranks do together.
+
+    Args:
+        desk: What decides, on rank 0; None on other ranks.
+        world: All ranks.
+        watch: Knows whether all ranks are to leave.
+    """
+    if world.size == 1:
+        yield Directly(desk)
+        return
+    with ExitStack() as stack:
+        address = None
+        if desk:
+            desk.stopping = lambda: watch.stopping
+            server = QueueServer(desk, queue_host(world), world.size)
+            address = stack.enter_context(server).address
+        yield stack.enter_context(connected(world.broadcast(address), world.rank))

@@ -7,6 +7,7 @@ SPACES = Registry(
     "xnas_tf.spaces",
     {
         "nas_bench_201": "xnas_tf.spaces.options:NASBench201Options",
+        "vgg_like": "xnas_tf.spaces.options:VGGLikeOptions",
         "hypermodel": "xnas_tf.spaces.options:HyperModelOptions",
     },
 )

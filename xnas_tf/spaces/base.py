@@ -39,3 +39,7 @@ class Space(ABC):
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
         """Further numbers from which values may be predicted, always as many."""
         return ()
+
+    def trains(self, model: Any) -> bool:
+        """Whether a model is trained by code of the space, or its own."""
+        return False

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from xnas_tf.attribution.models import is_functional
+from xnas_tf.attribution.models import is_transparent
 from xnas_tf.spaces.description import describe_call, describe_compilation, describe_operation
 from xnas_tf.spaces.graph import Edge, Graph
 
@@ -50,7 +50,7 @@ def network_digest(model: keras.Model) -> str:
             what it is: it has no ``get_config``, or its class is defined inside a function, on
             whose variables it may depend.
     """
-    if not _is_transparent(model):
+    if not is_transparent(model):
         raise NotImplementedError(f"{model.name} is neither functional nor sequential")
     network = _Network()
     inputs = [(network.add(["input", i, t.shape, t.dtype]), 0) for i, t in enumerate(model.inputs)]
@@ -82,7 +82,7 @@ class _Network(Graph):
         for node in _calls(model):
             sources = [found[id(tensor)] for tensor in node.input_tensors]
             layer, (positional, named) = node.operation, describe_call(node)
-            if _is_transparent(layer) and len(sources) == len(layer.inputs):
+            if is_transparent(layer) and len(sources) == len(layer.inputs):
                 more = [positional[1:], named]  # such as training=False
                 outputs = self.inline(layer, sources, [*context, more] if any(more) else context)
             else:
@@ -124,8 +124,3 @@ def _calls(model: keras.Model) -> Iterator[Any]:
     by_depth = getattr(model, "_functional", model)._nodes_by_depth
     for depth in sorted(by_depth, reverse=True):
         yield from (node for node in by_depth[depth] if not node.is_input)
-
-
-def _is_transparent(layer: Any) -> bool:
-    """Whether a layer is a model that does what its graph says: no ``call`` of its own."""
-    return is_functional(layer) and type(layer).call.__module__.startswith("keras.")

@@ -47,6 +47,8 @@ class NASBench201(keras_tuner.HyperModel):
     published 1,531,546 trainable parameters.
     """
 
+    shows_all = True
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import describe, import_object
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ class SpaceOptions(BaseModel):
           network, and only one is ever trained: whatever changes what is trained or measured
           must change the identity. Without it the genotype is the identity.
         - ``infeasible(values) -> str | None``: why no network can be built.
+        - ``shows_all = True``: its default model, and those that ``conditional_scope`` leads to,
+          ask for all hyperparameters; else a model is built for each value of each choice, to
+          see what it leads to.
         - ``features(values) -> Sequence[float]``: further numbers, always as many, from which a
           surrogate may predict objectives.
         """
@@ -53,6 +58,21 @@ class NASBench201Options(SpaceOptions):
         return NASBench201(image_shape, classes, self.channels, self.cells_per_stack)
 
 
+class VGGLikeOptions(SpaceOptions):
+    """Chains of convolution blocks in the manner of VGG: 4,446,000 networks with four blocks at
+    most, 246,960 with three; see docs/models.md."""
+
+    name: Literal["vgg_like"] = "vgg_like"
+    channels: int = Field(16, ge=1, le=512, description="filters of the first block at width 1")
+    blocks: int = Field(4, ge=1, le=6, description="the most that a network may have")
+
+    def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
+        """See ``SpaceOptions.create``."""
+        from xnas_tf.spaces.vgg_like import VGGLike
+
+        return VGGLike(image_shape, classes, self.channels, self.blocks)
+
+
 class HyperModelOptions(SpaceOptions):
     """A user's own keras-tuner HyperModel. Images come as floats in [0, 1]."""
 
@@ -61,6 +81,9 @@ class HyperModelOptions(SpaceOptions):
         description="`package.module:Name` of a HyperModel class, of a function that returns "
         "a HyperModel, or of a function `build(hp)`; those of `input_shape` and `classes` "
         "that a class or function takes as parameters are passed",
+    )
+    options: dict[str, Any] = Field(
+        {}, description="further arguments of the class or function, by name"
     )
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
@@ -71,10 +94,11 @@ class HyperModelOptions(SpaceOptions):
         """
         import keras_tuner
 
-        target = import_object(self.hypermodel, "HyperModel")
+        target = given_object(self.hypermodel) or import_object(self.hypermodel, "HyperModel")
         if callable(target) and not isinstance(target, keras_tuner.HyperModel):
-            available = {"input_shape": image_shape, "classes": classes}
-            target = self._call(target, available)
+            target = self._call(target, {"input_shape": image_shape, "classes": classes})
+        elif self.options:
+            self._refuse_options("is an object, not a class or function")
         if not isinstance(target, keras_tuner.HyperModel):
             raise InputError(
                 f"HyperModel {self.hypermodel!r} is a {type(target).__name__}; allowed: a "
@@ -87,12 +111,56 @@ class HyperModelOptions(SpaceOptions):
 
         try:
             parameters = inspect.signature(target).parameters
+            self._check_options(parameters)
             if list(parameters)[:1] == ["hp"]:
                 wrapper = keras_tuner.HyperModel()
-                wrapper.build = target
+                wrapper.build = partial(target, **self.options)
                 return wrapper
-            return target(**{name: available[name] for name in parameters if name in available})
+            passed = {name: available[name] for name in parameters if name in available}
+            return target(**{**passed, **self.options})
+        except InputError:
+            raise
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(
                 f"HyperModel {self.hypermodel!r} could not be made: {describe(error)}"
             ) from error
+
+    def _check_options(self, parameters: Mapping[str, inspect.Parameter]) -> None:
+        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+            return
+        allowed = [name for name in parameters if name != "hp"]
+        if unknown := [name for name in self.options if name not in allowed]:
+            self._refuse_options(f"has no parameter {suggest(unknown[0], allowed)}")
+
+    def _refuse_options(self, why: str) -> None:
+        raise InputError(f"space.options: HyperModel {self.hypermodel!r} {why}")
+
+
+OBJECT = "object:"
+"""Begins the name of a HyperModel that was given as an object, which no name leads to."""
+_given: dict[str, Any] = {}
+
+
+def name_object(hypermodel: Any) -> str:
+    """Names an object for this process: a HyperModel, or a function ``build(hp)``, that cannot be
+    imported by a name."""
+    kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
+    name = f"{OBJECT}{kind.__module__}.{kind.__qualname__}"
+    _given[name] = hypermodel
+    return name
+
+
+def given_object(name: str) -> Any | None:
+    """The object that was named so; None for names of what can be imported.
+
+    Raises:
+        InputError: If it was given in another process.
+    """
+    if not name.startswith(OBJECT):
+        return None
+    if name not in _given:
+        raise InputError(
+            f"HyperModel {name!r} was given to xt.Tuner as an object, which this process does not "
+            "have: run the same script again, or give the HyperModel as 'package.module:Name'"
+        )
+    return _given[name]

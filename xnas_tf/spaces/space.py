@@ -14,8 +14,12 @@ from keras_tuner.engine import hyperparameters as kt_hp
 
 from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.errors import InputError
+from xnas_tf.randomness import uninterrupted
 from xnas_tf.registry import describe
 from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.fitting import discover_in_fit
+from xnas_tf.spaces.targets import targets_for
+from xnas_tf.spaces.unscoped import active_values, add_new, add_unscoped, unknown
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 
 
@@ -27,6 +31,10 @@ class SearchSpace(Space):
         image_shape: Shape (H, W, C) of the images its models get.
         classes: Number of classes its models must tell apart.
 
+    Attributes:
+        trains_default: Whether the default model is trained by the HyperModel or itself.
+        metrics: Names of the metrics that it compiles its default model with.
+
     Raises:
         InputError: If the HyperModel fails to build its default model.
     """
@@ -37,15 +45,17 @@ class SearchSpace(Space):
         self._hypermodel = hypermodel
         self._input = (None, *image_shape)
         self._output = (None, classes)
+        self._given_by_fit: frozenset[str] = frozenset()
         self._declared = self._discover()
         self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
         if not any(variable.size > 1 for variable in self.variables):
             raise InputError(
-                f"{self._name} leaves nothing to choose: no hyperparameter has two values or more"
+                f"{self.name} leaves nothing to choose: no hyperparameter has two values or more"
             )
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """What it is called in messages."""
         return f"HyperModel {type(self._hypermodel).__name__}"
 
     @property
@@ -92,17 +102,55 @@ class SearchSpace(Space):
         Raises:
             TypeError: If the HyperModel returns something other than a fitting model.
         """
+        hp = self._hyperparameters(values)
+        model = self._check(self._hypermodel.build(hp))
+        self._check_known(hp, "build")
+        return model
+
+    def trains(self, model: keras.Model) -> bool:
+        """Whether a model is trained by the HyperModel's ``fit``, or by a ``train_step`` of its
+        own: the search's own training knows nothing of these."""
+        return self.has_fit or type(model).train_step is not keras.Model.train_step
+
+    @property
+    def has_fit(self) -> bool:
+        """Whether the HyperModel has a ``fit`` of its own."""
+        own = vars(self._hypermodel).get("fit") or type(self._hypermodel).fit
+        return own is not keras_tuner.HyperModel.fit
+
+    def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+        """Lets the HyperModel train a model, by keras-tuner's conventions.
+
+        Args:
+            values: The active hyperparameters that it was built from.
+            model: The model.
+            *args: Images and targets.
+            **kwargs: Of Keras' ``Model.fit``; left out is what the HyperModel gives itself.
+
+        Returns:
+            What the HyperModel's ``fit`` returns.
+
+        Raises:
+            TypeError: If it asks for hyperparameters that the search space did not show.
+        """
+        hp = self._hyperparameters(values)
+        kept = {name: value for name, value in kwargs.items() if name not in self._given_by_fit}
+        returned = self._hypermodel.fit(hp, model, *args, **kept)
+        self._check_known(hp, "fit")
+        return returned
+
+    def _hyperparameters(self, values: Mapping[str, Any]) -> keras_tuner.HyperParameters:
         hp = self._declared.copy()
         hp.values = dict(values)
-        model = self._check(self._hypermodel.build(hp))
-        known = {declared.name for declared in self._declared.space}
-        new = [found.name for found in hp.space if found.name not in known]
+        return hp
+
+    def _check_known(self, hp: keras_tuner.HyperParameters, function: str) -> None:
+        new = [found.name for found in unknown(hp, self._declared)]
         if new:
             raise TypeError(
-                f"build() asks for hyperparameters that the search space did not show: "
+                f"{function}() asks for hyperparameters that the search space did not show: "
                 f"{', '.join(new)}. Put them into an hp.conditional_scope"
             )
-        return model
 
     def _check(self, model: Any) -> keras.Model:
         if not isinstance(model, keras.Model):
@@ -131,30 +179,47 @@ class SearchSpace(Space):
                     directory=folder,
                 )
                 declared = tuner.oracle.get_space()
-            self._check_outputs(self._hypermodel.build(declared.copy()))
-            return self._widen(declared)
+            model = self._hypermodel.build(declared.copy())
+            self._check_outputs(model)
+            self.trains_default = self.trains(model)
+            self.metrics = _metrics_of(model, *self._output[1:])
+            if not getattr(self._hypermodel, "shows_all", False):
+                add_unscoped(declared, self._hypermodel.build)
+            declared = self._widen(declared)
+            if self.has_fit:
+                self._given_by_fit = self._discover_in_fit(declared)
+            return declared
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(
-                f"{self._name} cannot build its default model: {describe(error)}"
+                f"{self.name} cannot build its default model: {describe(error)}"
             ) from error
         finally:
             keras.backend.clear_session()
 
-    def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
-        """Adds what shows only with more layers: ``for i in range(hp.Int("layers", 1, 5))``.
+    def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
+        """Adds hyperparameters that ``fit`` asks for; returns what it gives to Keras itself."""
+        classes = self._output[1]
+        images = np.random.default_rng(0).random((classes, *self._input[1:]), np.float32)
+        data = images, np.arange(classes, dtype=np.int32)
+        with uninterrupted():
+            # Deterministic runs refuse to draw without a seed, as Keras does to shuffle.
+            keras.utils.set_random_seed(0)
+        return discover_in_fit(
+            self._hypermodel, declared, lambda hp: self._check(self._hypermodel.build(hp)), data
+        )
 
-        keras-tuner meets such hyperparameters in the course of its trials; a search must know
-        them at its start, and builds the model with all whole numbers at their largest.
-        """
+    def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
+        """Adds what shows only where several whole numbers are large, as in loops inside loops:
+        builds the model with all of them at their largest."""
         size = -1
         while size < len(declared.space):
             size = len(declared.space)
             hp = declared.copy()
             largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
-            hp.values = {**hp.values, **{n: v for n, v in largest.items() if n in hp.values}}
+            hp.values = active_values(declared, largest)
             if largest:
                 self._hypermodel.build(hp)
-                declared.merge(hp, overwrite=False)
+                add_new(declared, unknown(hp, declared))
         return declared
 
     def _check_outputs(self, model: keras.Model) -> None:
@@ -167,6 +232,15 @@ class SearchSpace(Space):
                 "the model's outputs are probabilities, but its last layer is no softmax; end it "
                 "in Dense(…, activation='softmax'), Activation('softmax'), Softmax() or in logits"
             )
+
+
+def _metrics_of(model: keras.Model, classes: int) -> list[str]:
+    """Names of the metrics that a model was compiled with, which Keras makes when it uses them."""
+    if not model.compiled or model._compile_metrics is None:
+        return []
+    labels, metrics = np.arange(classes, dtype=np.int32), model._compile_metrics
+    metrics.update_state(targets_for(model, labels, classes), np.eye(classes, dtype=np.float32))
+    return sorted(metrics.result())
 
 
 def _fits(declared: tuple, wanted: tuple) -> bool:

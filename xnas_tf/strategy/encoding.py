@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xnas_tf.spaces.base import Space
-from xnas_tf.spaces.variables import Choice, Range, Variable
+from xnas_tf.spaces.variables import Choice, Range, Variable, is_active
 
 
 class Encoding:
@@ -43,12 +43,13 @@ class Encoding:
         for variable, places, place in zip(
             self._space.variables, self._places, encoded, strict=True
         ):
-            is_active = variable.name in values
-            if places and is_active:
+            # Not by name: different branches may have a variable of the same name.
+            active = variable.name in values and is_active(variable, values)
+            if places and active:
                 place = places[values[variable.name]]
-            numbers += _numbers(variable, place) if is_active else [0.0] * _width(variable)
+            numbers += _numbers(variable, place) if active else [0.0] * _width(variable)
             if variable.conditions:
-                numbers.append(float(is_active))
+                numbers.append(float(active))
         return np.array([*numbers, *self._space.features(values)], dtype=np.float64)
 
 

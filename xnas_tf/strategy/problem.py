@@ -8,7 +8,7 @@ from typing import Any
 import platypus
 
 from xnas_tf.spaces.base import Space
-from xnas_tf.spaces.variables import Variable, decode
+from xnas_tf.spaces.variables import Variable, decode, is_active
 
 
 class VariableType(platypus.Type):
@@ -53,4 +53,4 @@ class SearchProblem(platypus.Problem):
         if not self._is_conditional:
             return self._free
         values = decode(self.space.variables, places)
-        return [i for i in self._free if self.space.variables[i].name in values]
+        return [i for i in self._free if is_active(self.space.variables[i], values)]

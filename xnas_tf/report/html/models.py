@@ -12,14 +12,12 @@ import numpy as np
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
+from xnas_tf.report.intervals import CONFIDENCE, accuracy_interval
 from xnas_tf.run.directory import Run
 from xnas_tf.strategy.knee import suggestion
 
 if TYPE_CHECKING:
     from xnas_tf.report.html.examination import Examiner
-
-CONFIDENCE = 0.95
-"""Of the intervals of accuracies."""
 
 
 def chosen_models(
@@ -132,13 +130,3 @@ def answers_data(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dic
         "accuracy": accuracy_interval(int(right.sum()), len(labels)),
         "classes": [accuracy_interval(*pair) for pair in zip(right, all_of, strict=True)],
     }
-
-
-def accuracy_interval(right: int, count: int) -> list[float] | None:
-    """``[low, accuracy, high]`` of so many right answers."""
-    from scipy.stats import binomtest
-
-    if not count:
-        return None
-    interval = binomtest(int(right), int(count)).proportion_ci(CONFIDENCE, method="wilson")
-    return [float(interval.low), float(right / count), float(interval.high)]

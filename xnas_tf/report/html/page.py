@@ -19,13 +19,14 @@ from xnas_tf.errors import InputError
 from xnas_tf.report.html.influence import influence_data
 from xnas_tf.report.html.interpretations import interpretations_data
 from xnas_tf.report.html.models import chosen_models, models_data
+from xnas_tf.report.html.retrainings import retrainings_data
 from xnas_tf.report.html.search import search_data
 from xnas_tf.report.status import run_status, status_text
 from xnas_tf.run.directory import Run, load_run, now, ordered_front, write_whole
 
 MARK = '<meta name="generator" content="xnas-tf report">'
 """By this a report is known as one, and may be replaced by a newer one."""
-SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "models.js")
+SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "retrained.js", "models.js")
 
 
 def save_report(
@@ -82,6 +83,7 @@ def report_data(
         **search_data(run, everyone, front),
         "influence": influence_data(alike, run.config, np.random.default_rng(0)),
         "models": models_data(run, chosen, images, tell),
+        "retrainings": retrainings_data(run),
         "interpretations": interpretations_data(run),
     }
 

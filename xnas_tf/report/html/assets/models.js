@@ -144,8 +144,8 @@ function interpretationsSections() {
 document.getElementById("made").textContent = `Data ${data.dataset} · made ${data.made.slice(0, 16)
   .replace("T", " ")} UTC by xnas-tf ${data.version}`;
 // The front is painted first; what is further down follows, a section at a time.
-const rest = [progressSection, tableSection, gallerySection, modelsSection, influenceSection, parallelSection,
-  lineageSection, groupsSection, lostSection, interpretationsSections];
+const rest = [progressSection, tableSection, gallerySection, modelsSection, retrainedSection, influenceSection,
+  parallelSection, lineageSection, groupsSection, lostSection, interpretationsSections];
 if (data.front.length) frontSection();
 else section("front", "Pareto front", "No candidate has a result yet that keeps all limits.");
 document.querySelector("#front").append(el("details", {}, el("summary", {}, "Status of the run"),

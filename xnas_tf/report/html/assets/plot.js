@@ -12,21 +12,23 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignific
 const tickText = (value) => (value && Math.abs(value) < 1e-3 ? value.toExponential(0)
   : short.format(value));
 
-// From values to a stretch of pixels; by magnitude where they span two orders of it.
-function scale(values, from, to, whole = false) {
+// From values to a stretch of pixels; by magnitude where they span two orders of it, or so wanted.
+function scale(values, from, to, whole = false, isLog = false) {
   const known = values.filter((value) => value !== null);
   let low = Infinity, high = -Infinity;
   for (const value of known) { low = Math.min(low, value); high = Math.max(high, value); }
   if (low > high) [low, high] = [0, 1];
-  const log = low > 0 && high / low > 100 && !whole;
+  const log = isLog || (low > 0 && high / low > 100 && !whole);
   const turn = log ? Math.log10 : (value) => value;
   let [a, b] = [turn(low), turn(high)];
   const pad = (b - a) * 0.04 || Math.abs(a) * 0.1 || 1;
   [a, b] = [a - pad, b + pad];
   const apply = (value) => from + ((turn(value) - a) / (b - a)) * (to - from);
   const many = Math.max(4, Math.min(7, Math.abs(to - from) / 80));
+  const tens = Array.from({ length: Math.ceil(b) - Math.floor(a) + 1 }, (_, at) => 10 ** (Math.floor(a) + at));
   apply.ticks = log
-    ? Array.from({ length: Math.floor(b) - Math.ceil(a) + 1 }, (_, at) => 10 ** (Math.ceil(a) + at))
+    ? tens.flatMap((ten) => (b - a < 2.5 ? [ten, 2 * ten, 5 * ten] : [ten]))
+      .filter((value) => turn(value) >= a && turn(value) <= b)
     : ticks(a, b, many).filter((value) => !whole || Number.isInteger(value));
   return apply;
 }
@@ -55,7 +57,7 @@ class Plot {
     this.area = { left: 62, right: width - 14, top: 12, bottom: height - 44 };
     const { x, y, draw } = this.spec();
     this.x = scale(x.values, this.area.left, this.area.right, x.whole);
-    this.y = scale(y.values, this.area.bottom, this.area.top, y.whole);
+    this.y = scale(y.values, this.area.bottom, this.area.top, y.whole, y.log);
     this.below.replaceChildren(...this.axes(x.title, y.title));
     this.svg.replaceChildren();
     draw(this);

@@ -1,0 +1,74 @@
+"""A keras-tuner HyperModel that goes on from a trained network: MobileNet of keras.applications.
+
+    # transfer.yaml
+    dataset: folder:pets
+    space:
+      hypermodel: examples.transfer_learning:TransferLearning
+      options: {size: 128, weights: imagenet}
+    objectives: [error, introspectability]
+
+``weights: imagenet`` lets Keras download ImageNet's weights once, into ``~/.keras/models``.
+Without a network give a file that was copied from there, or saved by ``save_weights`` of a
+MobileNet of the same ``alpha`` without its top; ``null`` begins from nothing.
+"""
+
+import re
+
+import keras
+import keras_tuner
+from keras import layers
+
+BLOCKS = 13
+"""Depthwise separable blocks of MobileNet (Howard et al. 2017, arXiv 1704.04861)."""
+
+
+class TransferLearning(keras_tuner.HyperModel):
+    """A frozen base, of which the last blocks may learn on, and a new head.
+
+    Resizing, colour and the range that the base expects are parts of the model, so that they
+    are there too where the model is explained or served.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        weights: str | None = "imagenet",
+        size: int = 128,
+        alpha: float = 0.25,
+    ) -> None:
+        super().__init__()
+        self.image_shape = input_shape
+        self.classes = classes
+        self.weights = weights
+        self.size = size
+        self.alpha = alpha
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Builds and compiles one model of the space."""
+        base = keras.applications.MobileNet(
+            (self.size, self.size, 3), alpha=self.alpha, include_top=False, weights=self.weights
+        )
+        learning = hp.Int("learning_blocks", 0, 4)
+        for layer in base.layers:
+            layer.trainable = block_of(layer.name) > BLOCKS - learning
+        x = inputs = keras.Input(self.image_shape)
+        if self.image_shape[2] == 1:
+            x = layers.Concatenate(name="colour")([x, x, x])
+        x = layers.Resizing(self.size, self.size)(x)
+        x = layers.Rescaling(2, offset=-1)(x)  # images come in [0, 1], MobileNet wants [-1, 1]
+        x = base(x, training=False)  # the statistics of its batch normalisation stay
+        x = layers.GlobalAveragePooling2D()(x)
+        if hp.Boolean("hidden"):
+            x = layers.Dense(64, activation="relu")(x)
+        x = layers.Dropout(hp.Choice("dropout", [0.0, 0.2, 0.4]))(x)
+        model = keras.Model(inputs, layers.Dense(self.classes, activation="softmax")(x))
+        rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3)
+        model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+        return model
+
+
+def block_of(name: str) -> int:
+    """The block that a layer of MobileNet belongs to, by its name; 0 for those before them."""
+    found = re.fullmatch(r"conv_(?:dw|pw|pad)_(\d+).*", name)
+    return int(found[1]) if found else 0

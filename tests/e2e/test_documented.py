@@ -1,0 +1,222 @@
+"""Every command that the documentation shows is run, or stands below with the reason why not.
+
+A command runs in a folder in which what the pages name is there: the configurations with a tiny
+search in place of the quickstart, runs of it, images of pets, a model.
+"""
+
+import glob
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+from click.testing import CliRunner
+
+import xnas_tf as xt
+from tests.documented import ROOT, blocks, commands, pages
+from tests.e2e.conftest import TINY, environment
+from xnas_tf.cli import main
+from xnas_tf.config import dump_config, load_config
+
+GPU = "needs a GPU"
+NETWORK = "needs a network"
+HOSTS = "needs several hosts, or a cluster"
+HOURS = "takes hours"
+SETS_UP = "changes the machine's set-up"
+NOT_RUN = {
+    "bin/test": "runs this test",
+    "bin/docs": "run by tests/e2e/test_site.py, but for the set-up",
+    "tensorboard --logdir runs/quickstart/tensorboard": "run by tests/e2e/test_tensorboard.py",
+    "xnas-tf launch -np 8 -- search CONFIG --set distributed.ranks_per_candidate=2": (
+        "run with two ranks by tests/e2e/test_launch.py"
+    ),
+    "horovodrun -np 4 xnas-tf interpret model.keras --dataset mnist5k": (
+        "run with two ranks by tests/e2e/test_horovod.py"
+    ),
+    "horovodrun -np 8 xnas-tf disentangle runs/quickstart": (
+        "run with two ranks by tests/e2e/test_horovod.py"
+    ),
+    "xnas-tf launch -np 8 -- search configs/xnas-cifar10.yaml "
+    "--set distributed.ranks_per_candidate=2": GPU,
+    "xnas-tf launch -np 8 -- search configs/xnas-cifar10.yaml "
+    "--set distributed.ranks_per_candidate=1": GPU,
+    "horovodrun -np 8 xnas-tf retrain runs/quickstart --pareto": (
+        "run with two ranks by tests/e2e/test_retraining.py"
+    ),
+    "tensorboard --logdir runs/xnas-cifar10/tensorboard": GPU,
+    "bin/setup --gpu": NETWORK,
+    "bin/setup --system": SETS_UP,
+    "XNAS_PYTHON=/opt/tensorflow/bin/python bin/setup --system": SETS_UP,
+    "module load tensorflow": HOSTS,
+    "mpirun -np 2 xnas-tf search configs/quickstart.yaml": "needs a Horovod with MPI",
+    "pip install . 'setuptools<81' wheel 'cmake<4' packaging": NETWORK,
+    "HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 "
+    "HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 pip install --no-build-isolation '.[horovod]'": (
+        NETWORK
+    ),
+    "python benchmarks/debuggability.py --figure docs/debuggability.png": HOURS,
+    "xnas-tf launch -np 8 -H alpha:4,beta:4 --min-np 4 -- search CONFIG": HOSTS,
+    "sbatch search.sh": HOSTS,
+    "tail -f slurm-*.out": HOSTS,
+}
+SCRIPTS = {"#SBATCH": HOSTS}
+"""Whole scripts that are not run, by what they have in them."""
+
+REPLACED = {
+    "bin/xnas-tf": "xnas-tf",  # what it sets up was set up before the tests
+    "--dataset mnist5k": "--dataset digits",  # what the tiny search has learned
+    "--candidate 7 --candidate 9": "--candidate {front}",  # on the tiny search's front are others
+    "--candidate 11": "--candidate {front}",
+}
+SHORTENED = {
+    "xnas-tf search pets.yaml": "--set training.epochs=1 --set search.candidates=2",
+    "xnas-tf search configs/hypermodel.yaml": (
+        "--set training.epochs=1 --set search.candidates=2 --set search.population=2"
+    ),
+    "xnas-tf search configs/objective.yaml": (
+        "--set training.epochs=1 --set search.candidates=2 --set space.channels=2"
+    ),
+    "xnas-tf explain": "--count 2",
+    "xnas-tf disentangle": "--epochs 1 --images 6 --classes 0,1",
+    "xnas-tf interpret": "--epochs 1 --attributes 4",
+    "xnas-tf report": "--images 1",
+    "xnas-tf retrain": "--epochs 1 --seeds 1",
+}
+"""What is added to commands that begin so: shorter trainings, fewer images."""
+PYTHON = {
+    '"mnist5k"': '"digits"',
+    "epochs=10, images=100": "epochs=1, images=6",
+    '"digits", "posthoc")': '"digits", "posthoc", epochs=1, attributes=4)',
+    "epochs=12": "epochs=1",
+    "model.fit(images": "model.fit(inputs",  # as its line says, in [0, 1]
+    "images=16": "images=1",
+    "steps=64": "steps=4",
+}
+"""What is replaced in the pages' Python, for the same reason."""
+COMMANDS = commands()
+
+
+def is_left_out(command):
+    return command in NOT_RUN or any(part in command for part in SCRIPTS)
+
+
+@pytest.fixture(scope="module")
+def prepared(finished, tmp_path_factory):
+    """The folder in which the commands run, and a candidate of its run's front."""
+    folder = tmp_path_factory.mktemp("documented")
+    tiny = load_config(None, TINY)
+    for name in ("configs", "examples"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "configs" / "quickstart.yaml").write_text(dump_config(tiny))
+    for name in ("quickstart", "CONFIG", "xnas-cifar10"):
+        shutil.copytree(finished[0], folder / "runs" / name)
+    model = sorted((finished[0] / "models").glob("*.keras"))[0]
+    shutil.copy(model, folder / "model.keras")
+    retrained = folder / "runs/quickstart/retrained/digest/models"
+    retrained.mkdir(parents=True)
+    shutil.copy(model, retrained / "candidate-00007-seed-0.keras")
+    (folder / "pets.yaml").write_text(blocks(ROOT / "docs/data.md", "yaml")[0])
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        place = folder / "pets" / ("cat" if number % 2 else "dog")
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (36, 36, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(place / f"{number}.jpg")
+    for number in range(2):
+        PIL.Image.fromarray(pixels[:8, :8, number]).save(folder / f"{number}.png")
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "home/.config/fish/completions").mkdir(parents=True)
+    return folder, int(model.stem)
+
+
+@pytest.fixture
+def here(prepared, tmp_path, monkeypatch):
+    """A copy of it, which is the current folder, and home too."""
+    place = shutil.copytree(prepared[0], tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("HOME", str(place / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    return place
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not is_left_out(c)])
+def test_it_runs(command, here, prepared):
+    for old, new in REPLACED.items():
+        command = command.replace(old, new.format(front=prepared[1]))
+    more = next((more for start, more in SHORTENED.items() if command.startswith(start)), "")
+    command = f"{command} {more}"
+    if not command.startswith("xnas-tf "):
+        done = subprocess.run(
+            ["bash", "-ec", command], env=environment(), capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return
+    # In this process, which has imported TensorFlow already: as the shell would, otherwise.
+    words = [
+        path for word in shlex.split(command)[1:] for path in (sorted(glob.glob(word)) or [word])
+    ]
+    done = CliRunner().invoke(main, words, prog_name="xnas-tf")
+    assert done.exit_code == 0, done.output + repr(done.exception)
+
+
+def test_what_is_not_run_is_still_documented():
+    assert set(NOT_RUN) <= set(COMMANDS)
+    for part in SCRIPTS:
+        assert any(part in command for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if is_left_out(c)])
+def test_what_is_not_run_is_right_for_the_shell(command):
+    assert subprocess.run(["bash", "-n"], input=command, text=True).returncode == 0
+
+
+@pytest.mark.parametrize("page", [p for p in pages() if blocks(p, "python")], ids=lambda p: p.name)
+def test_python_of_the_pages(page, here):
+    """The blocks of a page one after the other, with the names that they take for granted."""
+    code = "\n".join(blocks(page, "python"))
+    for old, new in PYTHON.items():
+        code = code.replace(old, new)
+    test = xt.load_dataset("digits").test.take(slice(20))
+    given = {
+        "model": keras.models.load_model("model.keras"),
+        "images": test.images,
+        "labels": test.labels,
+        "inputs": test.images / np.float32(255),
+    }
+    exec(compile(code, page, "exec"), given)
+
+
+def test_bash_completes(here):
+    """With the line of docs/completion.md in a new shell."""
+    line = next(c for c in COMMANDS if "bash_source" in c)
+    ask = """
+    source ~/.bashrc
+    COMP_WORDS=(xnas-tf status runs/q) COMP_CWORD=2
+    compopt() { :; }
+    _xnas_tf_completion xnas-tf
+    echo "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-ec", f"{line}\n{ask}"],
+        env={**environment(), "HOME": os.environ["HOME"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "runs/quickstart", done.stderr
+
+
+def test_the_notebook_runs(here):
+    """In a kernel, as Jupyter does."""
+    nbformat = pytest.importorskip("nbformat")
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(ROOT / "docs/notebook.ipynb", 4)
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(here)}})
+    client.execute()
+    assert (here / "runs/notebook/report.html").is_file()

@@ -1,0 +1,92 @@
+"""What the documentation says is so: commands, configurations, names, versions."""
+
+import re
+import shlex
+
+import click
+import pytest
+import yaml
+
+import xnas_tf
+from tests.documented import ROOT, blocks, commands, mentioned, pages
+from xnas_tf.cli import main
+from xnas_tf.config import Config, load_config
+
+
+def examples(command):
+    """The calls that ``--help`` shows, of a command and those below it."""
+    text = re.sub(r" *\\\n *", " ", command.help or "")
+    yield from re.findall(r"^ *((?:horovodrun -np 8 )?xnas-tf .*)$", text, re.MULTILINE)
+    for below in getattr(command, "commands", {}).values():
+        yield from examples(below)
+
+
+def calls():
+    """All calls of xnas-tf that are shown anywhere."""
+    shown = [*commands(), *mentioned(), *examples(main)]
+    found = (re.search(r"(?:^|[ /])xnas-tf ([a-z].*)", text) for text in shown)
+    return sorted({re.sub(r" {2,}.*|[&>] .*|…", "", match[1]).strip() for match in found if match})
+
+
+@pytest.mark.parametrize("call", calls())
+def test_commands_options_and_keys_exist(call, monkeypatch):
+    """Also of commands that no test runs."""
+    monkeypatch.chdir(ROOT)
+    words, command = shlex.split(call), main
+    while words and isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
+    if not words:
+        return
+    given = command.make_context("xnas-tf", words).params
+    if command.name == "launch":
+        given = main.commands["search"].make_context("xnas-tf", list(given["command"][1:])).params
+    if "overrides" in given:
+        assert load_config(None, given["overrides"])
+
+
+CONFIGURATIONS = [
+    (page, text)
+    for page in pages()
+    for text in blocks(page, "yaml")
+    if set(yaml.safe_load(text)) <= set(Config.model_fields)
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "text"), CONFIGURATIONS, ids=lambda value: getattr(value, "name", "")
+)
+def test_configurations_are_valid(page, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "documented.yaml").write_text(text)
+    assert load_config(tmp_path / "documented.yaml")
+
+
+@pytest.mark.parametrize("name", sorted(set(xnas_tf.__all__) - {"__version__"}))
+def test_every_public_name_is_in_the_reference(name):
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    assert re.search(rf"^::: xnas_tf[.\w]*\.{name}$", text, re.MULTILINE)
+
+
+def test_the_example_of_an_objective_is_that_of_its_page():
+    def body(code):
+        return [line for line in code.splitlines() if line.startswith("    ")]
+
+    shown = body(blocks(ROOT / "docs/objectives.md", "python")[0])
+    assert set(shown) <= set(body((ROOT / "examples/calibration.py").read_text(encoding="utf-8")))
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == xnas_tf.__version__
+    assert {each["identifiers"][0]["value"] for each in citation["references"]} == {
+        "arXiv:2112.08645",
+        "arXiv:2003.13268",
+        "arXiv:2010.09345",
+    }
+
+
+def test_the_changelog_has_a_place_for_what_changes():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in text
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

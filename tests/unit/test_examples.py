@@ -1,0 +1,94 @@
+"""Every example, searched on a few real digits."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import xnas_tf as xt
+from xnas_tf.run.directory import model_path
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """The name of a data set of 200 real digits; the published order mixes the classes."""
+    path, found = tmp_path_factory.mktemp("digits") / "digits.npz", load_digits()
+    np.savez(path, x=(found.images[:200] / 16).astype(np.float32), y=found.target[:200])
+    return f"npz:{path}"
+
+
+def search(name, digits, run_dir, *more):
+    base = [
+        f"dataset={digits}",
+        f"space={{hypermodel: 'examples.{name}'}}",
+        "training={epochs: 1, batch_size: 32}",
+        "search={candidates: 2, population: 2}",
+        "objectives=[error, parameters]",
+    ]
+    run = xt.search(overrides=[*base, *more], run_dir=run_dir)
+    done = [candidate for candidate in run.candidates() if candidate.state == "done"]
+    assert len(done) == 2, [candidate.reason for candidate in run.candidates()]
+    return run, done
+
+
+def test_branches(digits, tmp_path):
+    _, done = search("branches:Branches", digits, tmp_path / "run", "search.seed=3")
+    own = {
+        "plain": {"filters", "kernel"},
+        "separable": {"filters", "multiplier"},
+        "residual": {"blocks", "norm", "groups"},
+    }
+    for candidate in done:
+        values = json.loads(candidate.genotype)
+        extra = set(values) - {"stem", "kind"}
+        assert own[values["kind"]] - {"groups"} <= extra <= own[values["kind"]]
+        assert ("groups" in extra) == (values.get("norm") == "group")
+
+
+def test_custom_training(digits, tmp_path):
+    objectives = "objectives=[error, {name: 'metric:top2', direction: maximize}]"
+    run, done = search("custom_training:Mixup", digits, tmp_path / "run", objectives)
+    for candidate in done:
+        assert 0.05 <= candidate.hyperparameters["mixup"] <= 1
+        assert {"loss", "val_loss", "val_accuracy", "val_top2"} <= set(candidate.history[0])
+        top = candidate.objectives["metric:top2"]
+        assert top == candidate.metrics["val_top2"] >= candidate.metrics["val_accuracy"]
+    assert run.candidate(run.pareto()[0].id).load_model().output_shape == (None, 10)
+
+
+def mobile_net(**options):
+    return keras.applications.MobileNet((32, 32, 3), alpha=0.25, **options)
+
+
+def test_transfer_learning(digits, tmp_path):
+    """From weights of a short training on other digits; and what looks into nested models."""
+    found = load_digits()
+    images = np.kron(found.images[200:400, :, :, None], np.ones((1, 4, 4, 3))) / 8 - 1
+    trained = mobile_net(classes=10, weights=None)
+    trained.compile("adam", "sparse_categorical_crossentropy")
+    trained.fit(images, found.target[200:400], batch_size=50, epochs=1, verbose=0)
+    weights, base = tmp_path / "digits.weights.h5", mobile_net(include_top=False, weights=None)
+    pairs = [(layer, trained.get_layer(layer.name)) for layer in base.layers if layer.weights]
+    for layer, source in pairs:
+        layer.set_weights(source.get_weights())
+    base.save_weights(weights)
+
+    space = {"name": "hypermodel", "hypermodel": "examples.transfer_learning:TransferLearning"}
+    options = f"space={ {**space, 'options': {'weights': str(weights), 'size': 32}} }"
+    objectives = "objectives=[error, {name: introspectability, images: 20, group_by: 'true'}]"
+    run, done = search(
+        "transfer_learning:TransferLearning", digits, tmp_path / "run", options, objectives
+    )
+    assert all(candidate.objectives["introspectability"] > 0 for candidate in done)
+    best = run.pareto()[0]
+    assert model_path(run.path, best.id).is_file()
+    kept = run.candidate(best.id).load_model()
+    nested = next(layer for layer in kept.layers if isinstance(layer, keras.Model))
+    stem = trained.get_layer("conv1").get_weights()[0]
+    np.testing.assert_array_equal(nested.get_layer("conv1").get_weights()[0], stem)
+    learning = best.hyperparameters["learning_blocks"]
+    last = nested.get_layer("conv_pw_13").get_weights()[0]
+    is_same = np.array_equal(last, trained.get_layer("conv_pw_13").get_weights()[0])
+    assert is_same == (learning == 0)

@@ -1,0 +1,218 @@
+"""The baseline, and one training in full: when it ends, what is kept, what is tested."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import make_dataset, on_ranks
+from tests.unit.test_evaluation import live_graphs
+from tests.unit.test_retraining import CELL, SHAPE, TINY, cell_candidate
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.data import Part
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.prediction import Predictor
+from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
+from xnas_tf.objectives.base import Subject
+from xnas_tf.objectives.cost import Parameters
+from xnas_tf.retraining.baseline import HE_CHANNELS, ResNet, resnet_of_size, values_of
+from xnas_tf.retraining.evaluator import Retrainer
+from xnas_tf.retraining.results import BASELINE, best_epoch
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.spaces.space import SearchSpace
+
+# The baseline
+
+
+@pytest.mark.parametrize("network", [ResNet(1, 1), ResNet(1, 5), ResNet(2, 4), ResNet(3, 16)])
+@pytest.mark.parametrize(("shape", "classes"), [((8, 8, 1), 3), ((32, 32, 3), 10)])
+def test_the_baselines_parameters_are_those_of_the_network_built(network, shape, classes):
+    model = network.build(shape, classes)
+    subject = Subject(model, SingleProcess(), tuple(map(str, range(classes))))
+    assert Parameters().score(subject).value == network.parameters(shape, classes)
+    assert model.output_shape == (None, classes)
+
+
+def test_the_published_residual_networks():
+    """He et al. 2016, table 6, in millions: 0.27, 0.46, 0.66, 0.85; ours have two shortcuts with
+    weights, some 3,000 more."""
+    sizes = [ResNet(n, HE_CHANNELS).parameters((32, 32, 3), 10) / 1e6 for n in (3, 5, 7, 9)]
+    np.testing.assert_allclose(sizes, [0.27, 0.46, 0.66, 0.85], atol=0.01)
+    assert ResNet(3, HE_CHANNELS).title == "ResNet-20, 16 channels"
+
+
+@given(st.integers(1, 5_000_000))
+def test_no_number_of_channels_is_nearer_to_the_size_wanted(wanted):
+    found = resnet_of_size(wanted, (32, 32, 3), 10)
+    distance = abs(found.parameters((32, 32, 3), 10) - wanted)
+    for channels in (found.channels - 1, found.channels + 1):
+        other = replace(found, channels=channels)
+        assert channels < 1 or distance <= abs(other.parameters((32, 32, 3), 10) - wanted)
+
+
+# A training
+
+
+@pytest.mark.parametrize(
+    ("figures", "best"),
+    [([(0.5, 1.0)], 1), ([(0.5, 1), (0.7, 2), (0.6, 0.1)], 2), ([(0.7, 2), (0.7, 1), (0.7, 1)], 2)],
+)
+def test_the_best_epoch_is_that_of_the_highest_accuracy_then_the_lowest_loss(figures, best):
+    assert best_epoch([{"val_accuracy": a, "val_loss": b} for a, b in figures]) == best
+
+
+class Supervisor(Unsupervised):
+    """Keeps the latest checkpoint, and interrupts at a beat."""
+
+    def __init__(self, at=None, data=None):
+        self.at, self.data, self.beats, self.kept = at, data, 0, 0
+
+    def beat(self):
+        self.beats += 1
+        if self.beats == self.at:
+            raise Interrupted("terminated", 143)
+
+    def keep_checkpoint(self, data):
+        self.data, self.kept = data, self.kept + 1
+
+    def checkpoint(self):
+        return self.data
+
+
+def retrainer(patience=8, epochs=8, communicator=None, dataset=None, told=lambda *_: None):
+    """On few images with a high rate, so that later epochs are often worse."""
+    dataset = dataset or make_dataset(24)
+    config = load_config(
+        overrides=[
+            f"training={{epochs: {epochs}, batch_size: 8, learning_rate: 0.3}}",
+            "objectives=[error, parameters]",
+        ]
+    )
+    space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
+    ranks = communicator or SingleProcess()
+    return Retrainer(config, dataset, space, ranks, patience, told)
+
+
+def trained(judge, candidate=None, supervisor=None):
+    """The outcome and the weights that are kept."""
+    weights = []
+    keep = lambda _, model: weights.extend(model.get_weights())  # noqa: E731
+    outcome = judge.evaluate(candidate or cell_candidate(), keep, supervisor)
+    return outcome, weights
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return trained(retrainer())
+
+
+def test_the_best_epochs_weights_are_kept_and_tested(whole):
+    outcome, weights = whole
+    assert outcome.state == "done" and len(outcome.history) == 8
+    best = int(outcome.metrics["best_epoch"])
+    assert best < 8  # else this shows nothing
+    assert best == best_epoch(outcome.history)
+    model = NASBench201(SHAPE, 3, 2, 1)
+    model = SearchSpace(model, SHAPE, 3).build(CELL)
+    model.set_weights(weights)
+    dataset = make_dataset(24)
+    wrong = {
+        name: Predictor(model)(part.images).argmax(axis=1) != part.labels
+        for name, part in dataset.parts.items()
+    }
+    assert outcome.objectives["error"] == np.mean(wrong["validation"])
+    assert 1 - outcome.objectives["error"] == pytest.approx(
+        outcome.history[best - 1]["val_accuracy"]
+    )
+    assert outcome.metrics["test_error"] == pytest.approx(np.mean(wrong["test"]))
+    for label in range(3):
+        expected = np.mean(wrong["test"][dataset.test.labels == label])
+        assert outcome.metrics[f"test_error/{label}"] == pytest.approx(expected)
+    assert outcome.metrics["parameters"] == outcome.objectives["parameters"]
+
+
+def test_a_training_that_gets_no_better_ends_early(whole):
+    history = whole[0].history
+    patience = 1
+    expected = next(n for n in range(1, 9) if n == 8 or n - best_epoch(history[:n]) >= patience)
+    assert expected < 8  # else this shows nothing
+    told = []
+    early, _ = trained(retrainer(patience, told=lambda *news: told.append(news)))
+    assert early.history == history[:expected]
+    assert [(epoch, epochs) for epoch, epochs, _ in told] == [(n + 1, 8) for n in range(expected)]
+
+
+def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole):
+    outcome, weights = whole
+    supervisor = Supervisor()
+    trained(retrainer(), supervisor=supervisor)
+    beats = supervisor.beats
+    assert supervisor.kept == 8
+    for at in (beats // 2, beats):  # amid the epochs, and in the test
+        cut = Supervisor(at)
+        with pytest.raises(Interrupted):
+            trained(retrainer(), supervisor=cut)
+        resumed, again = trained(retrainer(), supervisor=Supervisor(data=cut.data))
+        for name in ("state", "reason", "objectives", "metrics", "history"):
+            assert getattr(resumed, name) == getattr(outcome, name)
+        for one, other in zip(weights, again, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("data", [b"damaged", b""])
+def test_a_useless_checkpoint_is_noted_and_training_starts_anew(whole, data):
+    outcome, _ = trained(retrainer(), supervisor=Supervisor(data=data))
+    assert "its checkpoint was ignored" in outcome.reason
+    assert outcome.history == whole[0].history
+
+
+def test_two_ranks_test_every_image_once():
+    def work(world):
+        return retrainer(epochs=1, communicator=world).evaluate(cell_candidate())
+
+    def counts(outcome):
+        return round(30 * outcome.metrics["test_accuracy"], 9) % 1
+
+    first, second = on_ranks(2, work)
+    assert first.state == second.state == "done", first.reason
+    assert first.metrics == second.metrics and counts(first) == 0
+
+
+def test_the_test_part_is_looked_at_once_after_everything():
+    """Nothing before depends on it: with other images there only the test figures differ."""
+    dataset = make_dataset(24)
+    other = replace(dataset, test=make_dataset(24, seed=5).test)
+    black = replace(dataset, test=Part(np.zeros_like(dataset.test.images), dataset.test.labels))
+    found = [retrainer(epochs=1, dataset=d).evaluate(cell_candidate()) for d in (other, black)]
+    one, two = (
+        {k: v for k, v in each.metrics.items() if not k.startswith("test_")} for each in found
+    )
+    assert one == two and found[0].history == found[1].history
+    assert found[1].metrics["test_accuracy"] == pytest.approx(1 / 3)
+
+
+def test_the_baseline_is_trained_the_same_way_and_candidates_after_it():
+    judge = retrainer(epochs=1)
+    network = ResNet(1, 2)
+    baseline = Candidate(BASELINE, network.key, values_of(network), seed=0, epochs=1)
+    outcome = judge.evaluate(baseline)
+    assert outcome.state == "done" and outcome.metrics["parameters"] == network.parameters(SHAPE, 3)
+    assert judge.evaluate(cell_candidate()).state == "done"
+
+
+def test_a_training_leaves_no_graph_behind():
+    judge = retrainer(epochs=1)
+    known = {id(graph) for graph in live_graphs()}
+    assert judge.evaluate(cell_candidate()).state == "done"
+    assert [graph.name for graph in live_graphs() if id(graph) not in known] == []
+
+
+def test_a_search_lets_each_training_come_to_its_end():
+    config = load_config(overrides=[*TINY, "training.epochs=3"])
+    space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
+    judge = Evaluator(config, make_dataset(24), space, SingleProcess())
+    assert len(judge.evaluate(replace(cell_candidate(), epochs=3)).history) == 3

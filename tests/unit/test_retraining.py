@@ -1,0 +1,333 @@
+"""Retraining: what is chosen, what is trained next, what is kept, and what is made of it."""
+
+import io
+import json
+import math
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from tests.conftest import make_dataset
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.errors import InputError, RunError
+from xnas_tf.report.html.retrainings import retrainings_data
+from xnas_tf.report.intervals import mean_interval
+from xnas_tf.retraining.baseline import ResNet, resnet_of_size
+from xnas_tf.retraining.desk import RetrainingDesk, made_folder
+from xnas_tf.retraining.job import check_fits, hold, retrain
+from xnas_tf.retraining.results import BASELINE, FOLDER
+from xnas_tf.retraining.settings import Settings, chosen_candidates, resolve
+from xnas_tf.retraining.tables import retraining_table
+from xnas_tf.run.directory import Run, open_record
+from xnas_tf.spaces.cells import EDGES
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.spaces.space import SearchSpace
+
+SHAPE = (8, 8, 1)
+TINY = [
+    "dataset=digits",
+    "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}",
+    "training={epochs: 2, batch_size: 20}",
+    "objectives=[error, parameters]",
+]
+CELL = dict.fromkeys(EDGES, "nor_conv_1x1")
+
+
+def cell_candidate(number=1, **more):
+    genotype = NASBench201(SHAPE, 3).genotype(CELL)
+    return Candidate(number, genotype, CELL, seed=1, epochs=8, **more)
+
+
+# What is chosen
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of three candidates: 1 dominates 2, and 3 failed."""
+    path = tmp_path_factory.mktemp("retraining") / "run"
+    config = load_config(overrides=[*TINY, "constraints.parameters='<= 10_000'"])
+    record = open_record(path, config)
+    for number, error in ((1, 0.1), (2, 0.2)):
+        values = {"error": error, "parameters": 100.0 * number}
+        genotype = f"{cell_candidate().genotype}{'' if number == 1 else number}"
+        record.save(
+            replace(cell_candidate(number, state="done", objectives=values), genotype=genotype)
+        )
+    record.save(Candidate(3, "g", {}, state="failed", reason="nan"))
+    record.close()
+    return Run(path)
+
+
+def test_the_front_is_the_default_and_others_can_be_named(run):
+    def ids(*arguments):
+        return [candidate.id for candidate in chosen_candidates(run, *arguments)]
+
+    assert ids((), False) == ids((), True) == [1]
+    assert ids((2, 2), False) == [2]
+    assert ids((2,), True) == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"candidates": [9]}, "has no candidate 9; allowed: 1 to 3"),
+        ({"candidates": [3]}, "it is failed in .*; allowed: those that are done, 1, 2"),
+        ({"epochs": 0}, "--epochs 0: allowed: 1 or more"),
+        ({"patience": 0}, "--patience 0: allowed: 1 or more"),
+        ({"seeds": 0}, "--seeds 0: allowed: 1 or more"),
+        ({"overrides": ["training.epocks=3"]}, "did you mean 'epochs'"),
+        ({"overrides": ["trainings.epochs=3"]}, "did you mean 'training'"),
+        ({"overrides": ["dataset.seed=3"]}, "no section 'dataset' .*allowed: distributed, obj"),
+        (
+            {"overrides": ["space={hypermodel: 'a:b'}"]},
+            "space.name=hypermodel: .* are of nas_bench_201",
+        ),
+    ],
+)
+def test_wrong_input_is_refused_before_anything_is_done(run, options, message):
+    with pytest.raises(InputError, match=message):
+        retrain(run, **options)
+    assert not (run.path / FOLDER).exists()
+
+
+def test_a_run_without_a_front_is_refused(tmp_path):
+    open_record(tmp_path / "run", load_config(overrides=TINY)).close()
+    with pytest.raises(InputError, match="no Pareto-optimal candidates to retrain yet"):
+        retrain(tmp_path / "run")
+
+
+def test_settings_are_the_runs_with_the_users_changes(run):
+    default = resolve(run, None, None, [])
+    assert (default.config.training.epochs, default.patience) == (20, 6)
+    assert not default.config.constraints  # made for small networks
+    longer = resolve(run, 90, None, ["training.epochs=7", "space.channels=4"])
+    assert (longer.config.training.epochs, longer.patience) == (90, 30)
+    assert longer.config.space.channels == 4 and longer.config.space.cells_per_stack == 1
+    assert resolve(run, None, None, ["training.epochs=7"]).config.training.epochs == 7
+
+
+def test_rungs_of_the_search_say_nothing_of_a_retraining(run):
+    config = load_config(run.config, ["training.epochs=4", "search.fidelity.epochs=[1, 4]"])
+    with_rungs = type("", (), {"config": config, "path": run.path})
+    assert resolve(with_rungs, None, None, []).config.rungs == [40]
+
+
+def test_settings_on_which_results_depend_have_a_folder_of_their_own(run):
+    def key(*overrides, **more):
+        return resolve(run, more.get("epochs"), more.get("patience"), overrides).key
+
+    same = {key(), key("training.checkpoint_minutes=1"), key("distributed.threads_per_rank=1")}
+    others = {key("space.channels=4"), key("training.batch_size=8"), key(patience=3), key(epochs=3)}
+    assert len(same) == 1 and len(others | same) == 5
+
+
+def test_a_candidate_that_is_no_longer_in_the_space_is_refused():
+    space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
+    check_fits(cell_candidate(), space)
+    strange = replace(cell_candidate(), hyperparameters={**CELL, "edge_0_9": "none"})
+    with pytest.raises(InputError, match="no hyperparameter 'edge_0_9' .did you mean 'edge_0_"):
+        check_fits(strange, space)
+    with pytest.raises(InputError, match="another architecture"):
+        check_fits(replace(cell_candidate(), genotype="other"), space)
+
+
+# The desk and what it keeps
+
+
+def history(*accuracies):
+    return [{"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": a} for a in accuracies]
+
+
+def done(accuracy=0.9, parameters=500):
+    return {
+        "state": "done",
+        "reason": "",
+        "objectives": {"error": 1 - accuracy, "parameters": float(parameters)},
+        "metrics": {"test_accuracy": accuracy, "parameters": parameters, "best_epoch": 2},
+        "history": history(0.5, 0.8, 0.7),
+        "seconds": {"train": 1.0},
+    }
+
+
+FAILED = {**done(), "state": "failed", "reason": "nan", "objectives": {}, "metrics": {}}
+
+
+def desk_at(path, seeds=2, numbers=(1, 2), baseline=True, said=None):
+    config = load_config(overrides=TINY)
+    retraining = made_folder(path / "3-epochs-00000000", Settings(config, 5), make_dataset())
+    return RetrainingDesk(
+        retraining,
+        [cell_candidate(number) for number in numbers],
+        seeds,
+        make_dataset() if baseline else None,
+        path / "tensorboard",
+        (said if said is not None else []).append,
+    )
+
+
+def play(desk, outcome=lambda task: done()):
+    """Works until the desk has nothing more; what was handed out."""
+    tasks = []
+    while (task := desk.next()) is not None:
+        assert desk.next() is None and not desk.is_over  # one at a time
+        result = outcome(task)
+        if desk.wants_model(task["id"], result):
+            desk.keep_model(task["id"], b"model")
+        desk.tell(task["id"], result)
+        tasks.append((task["id"], task["seed"]))
+    assert desk.is_over
+    return tasks
+
+
+def test_all_networks_are_trained_with_one_seed_then_with_the_next(tmp_path):
+    desk = desk_at(tmp_path)
+    assert play(desk) == [(1, 0), (2, 0), (BASELINE, 0), (1, 1), (2, 1), (BASELINE, 1)]
+    desk.check()
+    retraining = desk._retraining
+    assert [(m.candidate, len(m.trainings)) for m in retraining.models()] == [
+        (1, 2),
+        (2, 2),
+        (0, 2),
+    ]
+    for training in retraining.trainings():
+        assert retraining.model_path(training.key, training.seed).read_bytes() == b"model"
+        assert list((tmp_path / "tensorboard" / training.name).glob("events.out*"))
+
+
+def test_what_is_done_is_not_done_again_and_more_joins_it(tmp_path):
+    play(desk_at(tmp_path))
+    assert play(desk_at(tmp_path)) == []
+    assert play(desk_at(tmp_path, seeds=3)) == [(1, 2), (2, 2), (BASELINE, 2)]
+    assert play(desk_at(tmp_path, numbers=(7,), seeds=1)) == [(7, 0)]
+
+
+def test_the_baseline_is_as_large_as_the_largest_candidate(tmp_path):
+    sizes = {1: 3_000, 2: 9_000}
+    desk = desk_at(tmp_path, seeds=1)
+    play(desk, lambda task: done(parameters=sizes.get(task["id"], 1)))
+    (baseline,) = (t for t in desk._retraining.trainings() if t.candidate == BASELINE)
+    assert baseline.key == resnet_of_size(9_000, SHAPE, 3).key
+
+
+def test_failures_do_not_stop_the_rest_and_are_tried_again(tmp_path):
+    desk = desk_at(tmp_path, seeds=1)
+    found = play(desk, lambda task: FAILED if task["id"] == 1 else done())
+    assert found == [(1, 0), (2, 0), (BASELINE, 0)]
+    desk.check()
+    (failure,) = desk._retraining.failures()
+    assert (failure.title, failure.reason) == ("candidate 1", "nan")
+    again = desk_at(tmp_path, seeds=1)
+    assert play(again) == [(1, 0)]
+    assert not again._retraining.failures()
+
+
+def test_when_everything_fails_that_is_an_error(tmp_path):
+    desk = desk_at(tmp_path, seeds=1)
+    assert play(desk, lambda _: FAILED) == [(1, 0), (2, 0)]
+    with pytest.raises(RunError, match="every training failed; candidate-00001-seed-0: nan"):
+        desk.check()
+
+
+def test_a_training_goes_on_from_its_own_checkpoint(tmp_path):
+    said = []
+    first = desk_at(tmp_path, seeds=1, said=said)
+    task = first.next()
+    assert first.checkpoint(task["id"]) == b""
+    first.keep_checkpoint(task["id"], b"state")
+    second = desk_at(tmp_path, seeds=1, said=said)
+    assert second.next() == task and second.checkpoint(task["id"]) == b"state"
+    assert said == [
+        "candidate 1, seed 0 (training 1 of 3)",
+        "candidate 1, seed 0 (training 1 of 3), from its checkpoint",
+    ]
+    second.tell(task["id"], done())
+    assert not list((tmp_path / "3-epochs-00000000" / "checkpoints").iterdir())
+    second.tell(task["id"], FAILED)  # one that was given up as hung may end after all
+    assert second._retraining.failures() == []
+
+
+def test_one_retraining_of_a_run_at_a_time(tmp_path):
+    folder = tmp_path / FOLDER
+    with ExitStack() as first, ExitStack() as second:
+        hold(first, folder)
+        with pytest.raises(InputError, match="another process is retraining in .*retrained"):
+            hold(second, folder)
+        first.close()
+        hold(second, folder)
+
+
+# What is made of it
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
+def test_means_have_students_interval(values):
+    """Which is where the t statistic has the critical value: 12.706 at one degree of freedom."""
+    low, mean, high = mean_interval(values)
+    assert mean == pytest.approx(np.mean(values)) and high - mean == pytest.approx(mean - low)
+    if len(values) == 2:
+        half = 12.7062 * abs(values[0] - values[1]) / 2
+        assert math.isclose(high - mean, half, rel_tol=1e-4, abs_tol=1e-12)
+    assert mean_interval(values[:1]) is None
+    assert mean_interval(values[:1] * 3) == [values[0]] * 3
+
+
+@pytest.mark.parametrize(
+    ("seeds", "kind", "text"),
+    [
+        (1, "Wilson, 30 images", "90.00% (74.38% to 96.54%)"),
+        # 0.8 and 1.0: 0.9 +- 12.7 * 0.1, which no accuracy can be
+        (2, "t, 2 seeds", "90.00% (0.00% to 100.00%)"),
+    ],
+)
+def test_the_table_says_which_interval_it_is(tmp_path, seeds, kind, text):
+    desk = desk_at(tmp_path, seeds=seeds, numbers=(1,))
+    values = {0: 0.9, 1: 0.9} if seeds == 1 else {0: 0.8, 1: 1.0}
+    play(desk, lambda task: done(values[task["seed"]]))
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(retraining_table(desk._retraining))
+    rows = console.export_text().splitlines()
+    (row,) = (row for row in rows if row.strip().startswith("candidate 1"))
+    assert kind in row and text in row
+    assert any(row.strip().startswith("ResNet-8") for row in rows)
+    (model, _) = desk._retraining.as_dict()["models"]
+    assert model["interval"] == kind and len(model["seeds"]) == seeds
+    assert (model["objectives"]["error"]["interval"] is None) == (seeds == 1)
+
+
+def test_the_run_and_its_report_have_it_and_say_what_cannot_be_read(run, tmp_path):
+    import shutil
+
+    copied = shutil.copytree(run.path, tmp_path / "run")
+    play(desk_at(copied / FOLDER, seeds=2))
+    opened = Run(copied)
+    (retraining,) = opened.retrainings()
+    data = retrainings_data(opened)
+    (shown,) = data["found"]
+    json.dumps(data, allow_nan=False)
+    assert [m["model"] for m in shown["models"]] == [m.title for m in retraining.models()]
+    assert shown["models"][0]["curves"] == [[0.5, 0.8, 0.7]] * 2
+    assert asdict(retraining.trainings()[0])["objectives"] == done()["objectives"]
+    (next((retraining.path / "results").glob("*.json"))).write_text("{")
+    broken = retrainings_data(opened)
+    assert not broken["found"] and "retrained cannot be read" in broken["problem"]
+
+
+def test_a_kept_model_can_be_loaded(tmp_path):
+    desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
+    task = desk.next()
+    model = ResNet(1, 2).build(SHAPE, 3)
+    file = tmp_path / "model.keras"
+    model.save(file)
+    desk.keep_model(task["id"], file.read_bytes())
+    desk.tell(task["id"], done())
+    (training,) = desk._retraining.trainings()
+    loaded = desk._retraining.load_model(training)
+    assert isinstance(loaded, keras.Model)
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])

@@ -1,0 +1,201 @@
+"""``xt.Tuner``: keras-tuner's way to a search."""
+
+import subprocess
+import sys
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import xnas_tf as xt
+from examples.small_convnet import SmallConvNet
+from xnas_tf.config import load_config
+from xnas_tf.data import load_dataset
+from xnas_tf.errors import InputError
+from xnas_tf.tuner.arrays import checked_arrays, stored
+from xnas_tf.tuner.translation import space_section, translated
+
+DIGITS = load_digits()
+X, Y = DIGITS.images[:200] / 16, DIGITS.target[:200]
+SIZES = {"epochs": 1, "batch_size": 32}
+
+
+class Dense(keras_tuner.HyperModel):
+    """A user's own; it can be made in one way only."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.units = units
+
+    def build(self, hp):
+        inputs = keras.Input((8, 8, 1))
+        x = keras.layers.Conv2D(hp.Int("filters", 2, 9), 3, activation="relu")(inputs)
+        x = keras.layers.Flatten()(x)
+        if hp.Boolean("hidden"):
+            with hp.conditional_scope("hidden", [True]):
+                x = keras.layers.Dense(hp.Choice("units", self.units))(x)
+        x = keras.layers.Dense(10, activation="softmax")(x)
+        model = keras.Model(inputs, x)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+
+def tuner(folder, **options):
+    given = {"objectives": ["val_accuracy", "parameters"], "max_trials": 3, **options}
+    return xt.Tuner(Dense([4, 8]), directory=folder, project_name="digits", **given)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tuner")
+    mine = tuner(folder)
+    return mine, mine.search(X, Y, **SIZES), folder
+
+
+def test_a_search_as_keras_tuner_has_it(searched, capsys):
+    mine, run, folder = searched
+    assert run.path == folder / "digits" and [o.name for o in run.config.objectives] == [
+        "error",
+        "parameters",
+    ]
+    assert [c.id for c in mine.pareto()] == [c.id for c in run.pareto()]
+    best, *others = mine.get_best_hyperparameters(3)
+    assert best.values == run.pareto()[0].hyperparameters and len(others) == 2
+    assert Dense([4, 8]).build(best).layers[1].filters == best.get("filters")
+    (model,) = mine.get_best_models()
+    expected = run.candidate(run.pareto()[0].id).load_model()
+    images = X[:5, :, :, None].astype(np.float32)
+    np.testing.assert_array_equal(model(images), expected(images))
+    mine.results_summary()
+    mine.search_space_summary()
+    printed = capsys.readouterr().out
+    assert "error" in printed and str(run.pareto()[0].id) in printed
+    assert "units: 4, 8  (where hidden is True)" in printed
+
+
+def test_the_same_search_again_trains_nothing_and_another_is_refused(searched):
+    mine, run, folder = searched
+    before = run.candidates()
+    assert tuner(folder).search(X, Y, **SIZES).candidates() == before
+    with pytest.raises(InputError, match="run with another configuration"):
+        tuner(folder).search(X, Y, epochs=2, batch_size=32)
+    with pytest.raises(InputError, match="run with another configuration"):
+        tuner(folder).search(1 - X, Y, **SIZES)
+    assert run.candidates() == before
+
+
+def test_a_run_of_an_object_can_be_read_elsewhere_and_says_what_it_lacks(searched):
+    _, run, folder = searched
+    code = f"""
+import xnas_tf as xt
+run = xt.load_run({str(run.path)!r})
+print(run.config.space.hypermodel, run.candidate(run.pareto()[0].id).load_model().output_shape)
+try:
+    run.config.space.create((8, 8, 1), 10)
+except xt.InputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
+    assert "object:tests.unit.test_tuner.Dense (None, 10)" in done.stdout
+    assert "run the same script again" in done.stdout
+
+
+def test_overwrite_moves_the_old_run_aside(searched, tmp_path):
+    options = {"max_trials": 1, "objectives": ["error"]}
+    first = tuner(tmp_path, **options).search(X, Y, **SIZES)
+    again = tuner(tmp_path, overwrite=True, seed=1, **options).search(X, Y, **SIZES)
+    assert again.path == first.path and again.config.search.seed == 1
+    assert xt.load_run(tmp_path / "digits.1").config.search.seed == 0
+
+
+def build(hp):
+    return Dense([4]).build(hp)
+
+
+def test_what_can_be_imported_is_named():
+    named = f"{__name__}:build"
+    assert space_section(build) == {"hypermodel": named} == space_section(named)
+    assert space_section(SmallConvNet) == {"hypermodel": "examples.small_convnet:SmallConvNet"}
+    assert space_section("vgg_like") == {"name": "vgg_like"}
+    assert space_section(lambda hp: build(hp))["hypermodel"].startswith("object:")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("error", "error"),
+        ("val_accuracy", "error"),
+        (keras_tuner.Objective("val_accuracy", "max"), "error"),
+        ("val_loss", {"name": "metric:loss", "direction": "minimize"}),
+        (
+            keras_tuner.Objective("val_top3", "max"),
+            {"name": "metric:top3", "direction": "maximize"},
+        ),
+        ({"name": "latency", "batch_size": 2}, {"name": "latency", "batch_size": 2}),
+    ],
+)
+def test_objectives_are_translated(given, expected):
+    assert translated(given) == expected
+    load_config(overrides=[f"objectives=[{expected!r}]"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("accuracy", "did you mean 'val_accuracy'"),
+        ("val_acuracy", "did you mean 'val_accuracy'"),
+        (keras_tuner.Objective("loss", "min"), "did you mean 'val_loss'"),
+        ("val_top3", "keras_tuner.Objective"),
+    ],
+)
+def test_objectives_without_a_meaning_are_named(given, message):
+    with pytest.raises(InputError, match=message):
+        xt.Tuner(build, objectives=given)
+
+
+def test_arrays_of_every_usual_form_are_the_same_data():
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    for x in (images, images / 255, images.astype(np.float32), [*images]):
+        for y in (labels, labels[:, None], np.eye(3)[labels], [*labels]):
+            found = checked_arrays("x", "y", x, y)
+            np.testing.assert_array_equal(found[0], images)
+            np.testing.assert_array_equal(found[1], labels)
+
+
+def test_given_parts_are_kept(tmp_path):
+    validation, test = (X[:50] / 2, Y[:50]), (X[50:70], Y[50:70])
+    name = stored(tmp_path / "run", (X, Y), validation, test, class_names="abcdefghij")
+    data = load_dataset(name)
+    assert [len(part) for part in data.parts.values()] == [200, 50, 20]
+    np.testing.assert_array_equal(data.validation.labels, Y[:50])
+    assert data.class_names == tuple("abcdefghij")
+    assert name == stored(tmp_path / "run", (X, Y), validation, test, class_names="abcdefghij")
+    assert name != stored(tmp_path / "run", (X, Y), validation, test)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"x": X, "y": None}, "y a NoneType"),
+        ({"x": object(), "y": Y}, "x is a object"),
+        ({"x": X, "y": np.ones((200, 3))}, "not one-hot"),
+        ({"x": X - 1, "y": Y}, "image values range from -1.0"),
+        ({"x": X, "y": Y, "validation_data": X}, r"allowed: \(images, labels\)"),
+        ({"x": X, "y": Y, "validation_data": (X[:, :4], Y)}, "those of x are"),
+        ({"x": "folder:pets", "y": Y}, "leave y out"),
+        ({"x": X, "y": Y, "epochs": 0}, "xt.Tuner: training.epochs: given 0"),
+        ({"x": X[:, :4], "y": Y, **SIZES}, r"takes \(None, 8, 8, 1\), but the images are"),
+    ],
+)
+def test_what_is_wrong_with_the_data_is_named(given, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        tuner(tmp_path).search(**given)
+
+
+def test_parts_in_a_file_must_be_parts(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y, parts=np.array(["trian"] * 200))
+    with pytest.raises(InputError, match="parts are trian; allowed: one of train, validation"):
+        load_dataset(f"npz:{tmp_path / 'a.npz'}")

@@ -1,0 +1,66 @@
+"""The command that trains what a search has found in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xnas_tf.cli.group import RUN, clear_errors, main, print_tables
+
+
+@main.command()
+@RUN
+@click.option("--candidate", "candidates", multiple=True, type=int, help="An id; may be repeated.")
+@click.option("--pareto", is_flag=True, help="The Pareto-optimal ones; the default.")
+@click.option("--epochs", type=int, help="At most; default: 10 times the search's.")
+@click.option("--seeds", type=int, default=3, show_default=True, help="Trainings of each model.")
+@click.option(
+    "--patience",
+    type=int,
+    help="Epochs without a better one after which a training ends; default: a third of all.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of space, training, objectives or distributed.",
+)
+@click.option("--no-baseline", is_flag=True, help="Train no residual network beside them.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@clear_errors
+def retrain(
+    run: Path, candidates: tuple[int, ...], no_baseline: bool, form: str, **options: Any
+) -> None:
+    """Train candidates of RUN in full, with several seeds, beside a residual network.
+
+    All ranks train one model at a time. The best epoch by validation accuracy is kept and
+    measured once on the test part. The same command goes on where it was interrupted, and
+    trains nothing anew. docs/retraining.md explains the table.
+
+    \b
+    Example:
+      xnas-tf retrain runs/quickstart
+      horovodrun -np 8 xnas-tf retrain runs/quickstart --candidate 7 --epochs 200 \\
+        --set space.channels=32 --set space.cells_per_stack=5
+    """
+    import json
+
+    from xnas_tf.retraining import retrain as retrain_candidates
+
+    options["baseline"] = not no_baseline
+    options["tell"] = lambda text: click.echo(text, err=True)
+    found = retrain_candidates(run, candidates, **options)
+    if found is None:  # another rank prints
+        return
+    if form == "json":
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        from xnas_tf.retraining.tables import retraining_table
+
+        print_tables([retraining_table(found)])
+    for training in found.failures():
+        click.echo(f"{training.title}, seed {training.seed} failed: {training.reason}", err=True)
+    click.echo(f"models: {found.path / 'models'}", err=True)

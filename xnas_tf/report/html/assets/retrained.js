@@ -1,0 +1,61 @@
+// What was trained in full: a table and curves for each choice of settings.
+function retrainedSection() {
+  const { found, command, problem } = data.retrainings;
+  section("retrained", "Retrained", found.length ? "Trained in full with several seeds, beside a residual network "
+    + "made by hand. The best epoch by validation accuracy was measured on the test part. Intervals: 95%; of the "
+    + "mean over seeds (t), which says nothing of other test images, or of one model over test images (Wilson)." : "",
+  problem ? el("p", { class: "problem" }, problem) : null,
+  found.length || problem ? null : el("p", {}, `Not there for this run; ${command} RUN adds it.`),
+  ...found.map((each, at) => {
+    const inner = el("div", {});
+    const options = Object.entries(each.space).map(([name, value]) => `${name} ${plain(value)}`).join(", ");
+    inner.append(el("p", { class: "about" }, options), retrainedTable(each));
+    if (each.failures.length) {
+      inner.append(...each.failures.map((one) =>
+        el("p", { class: "problem" }, `${one.title}, seed ${one.seed} failed: ${one.reason}`)));
+    }
+    if (each.models.length) retrainedCurves(inner, each);
+    return el("details", { open: at === found.length - 1 }, el("summary", {}, el("h3", {},
+      `${plural(each.epochs, "epoch")} at most, patience ${each.patience}`), ` ${each.name}`), inner);
+  }));
+}
+function retrainedTable(each) {
+  const ends = each.models.flatMap((model) => model.test_accuracy);
+  const [low, high] = [Math.min(...ends), Math.max(...ends)];
+  const isSizeKnown = each.objectives.some(({ name }) => name === "parameters");
+  const rows = each.models.map((model) => [
+    el("th", { scope: "row" }, model.candidate ? idButton(model.candidate) : "", ` ${model.model}`),
+    whisker(model.test_accuracy, low, high), accuracyText(model.test_accuracy), model.interval,
+    ...model.objectives.map(meanText),
+    ...(isSizeKnown ? [] : [number(model.parameters)]), model.best_epochs.join(", ")]);
+  return scroller("Retrained models", table(["model", "", "test accuracy (95%)", "interval",
+    ...each.objectives.map((objective) => `${objective.name} ${arrow(objective)}`),
+    ...(isSizeKnown ? [] : ["parameters"]), "best epochs"],
+  rows, "retrained models; objectives on the validation part, ± half of the t interval"));
+}
+const accuracyText = ([low, mean, high]) =>
+  `${(100 * mean).toFixed(2)}% (${(100 * low).toFixed(2)} to ${(100 * high).toFixed(2)})`;
+const meanText = ({ mean, interval }) => (interval === null ? number(mean)
+  : `${number(mean)} ± ${brief(interval[2] - interval[1])}`);
+
+// A line a seed; of whichever model is marked it stands out from the others.
+function retrainedCurves(parent, each) {
+  const errors = each.models.flatMap((model) => model.curves.flat()).map((accuracy) => 1 - accuracy);
+  // Error by magnitude; where there is none, half the smallest that there is.
+  const least = Math.min(1, ...errors.filter((error) => error > 1e-9)) / 2;
+  const lines = each.models.flatMap((model) => model.curves.map((values) => ({ id: model.candidate,
+    values: values.map((accuracy) => Math.max(1 - accuracy, least)) })));
+  const box = el("figure", {}, el("figcaption", {}, "validation error, a line a seed: residual network (blue, "
+    + "dashed), the marked candidate (orange), others (grey)"));
+  parent.append(box);
+  const style = (id) => (id === null ? ["--blue", 1.5, [6, 4]] : id === chosenId ? ["--orange", 2.5, []]
+    : ["--grey", 1, []]);
+  new Plot(box, "Validation error by epoch", 260, () => ({
+    x: { title: "epoch", whole: true, values: [1, ...lines.map(({ values }) => values.length)] },
+    y: { title: "validation error", log: true, values: lines.flatMap(({ values }) => values) },
+    draw: (plot) => [...lines].sort((a, b) => (a.id === chosenId) - (b.id === chosenId))
+      .forEach(({ values, id }) => {
+        const [hue, width, dash] = style(id);
+        plot.path(values.map((value, at) => [plot.x(at + 1), plot.y(value)]), colour(hue), width, dash);
+      }) }));
+}

@@ -1,0 +1,157 @@
+"""The hand-designed network that retrained candidates are compared with.
+
+A residual network as He et al. (2016, arXiv 1512.03385, section 4.2) made them for CIFAR-10: a
+convolution, three stages of n residual blocks with C, 2C and 4C channels, global average pooling
+and a linear classifier; 6n + 2 layers with weights. Theirs have C = 16. Shortcuts that change the
+shape are 1x1 convolutions (their option B), which need no layer of our own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from xnas_tf.spaces.base import Space
+
+if TYPE_CHECKING:
+    import keras
+
+Shape = tuple[int, int, int]
+STAGES = 3
+HE_CHANNELS = 16
+HE_BLOCKS = (1, 3, 5, 7, 9)
+"""Blocks a stage of the published ResNet-20, -32, -44 and -56, and the least there can be."""
+
+
+@dataclass(frozen=True)
+class ResNet:
+    """A residual network.
+
+    Attributes:
+        blocks: Residual blocks in each of the three stages.
+        channels: Channels of the first stage.
+    """
+
+    blocks: int
+    channels: int
+
+    @property
+    def key(self) -> str:
+        """Its name in files."""
+        return f"resnet-{6 * self.blocks + 2}-channels-{self.channels}"
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return f"ResNet-{6 * self.blocks + 2}, {self.channels} channels"
+
+    def parameters(self, image_shape: Shape, classes: int) -> int:
+        """Its trainable parameters, without building it."""
+        width = self.channels
+        total = 9 * image_shape[2] * width + 2 * width
+        for stage in range(STAGES):
+            before, width = width, self.channels * 2**stage
+            total += 9 * before * width + 9 * width * width + 4 * width
+            total += (self.blocks - 1) * (18 * width * width + 4 * width)
+            if stage:
+                total += before * width + 2 * width
+        return total + (width + 1) * classes
+
+    def build(self, image_shape: Shape, classes: int) -> keras.Model:
+        """Builds the uncompiled Keras model for images (H, W, C), softmax at its end."""
+        import keras
+        from keras import layers
+
+        inputs = keras.Input(image_shape, name="image")
+        x = _conv_norm(inputs, self.channels, 3, "stem")
+        x = layers.Activation("relu", name="stem_relu")(x)
+        for stage in range(STAGES):
+            for block in range(self.blocks):
+                strides = 2 if stage and not block else 1
+                name = f"stage{stage + 1}_block{block + 1}"
+                x = _block(x, self.channels * 2**stage, name, strides)
+        x = layers.GlobalAveragePooling2D(name="pool")(x)
+        x = layers.Dense(classes, name="logits")(x)
+        return keras.Model(inputs, layers.Softmax(name="probabilities")(x), name="resnet")
+
+
+def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
+    """The residual network with nearly as many trainable parameters as given: the deepest of
+    those published that with their 16 channels has no more, with more or fewer channels."""
+    fitting = [
+        blocks
+        for blocks in HE_BLOCKS
+        if ResNet(blocks, HE_CHANNELS).parameters(image_shape, classes) <= parameters
+    ]
+    blocks, channels = max(fitting, default=1), 1
+    while ResNet(blocks, channels + 1).parameters(image_shape, classes) <= parameters:
+        channels += 1
+    return min(
+        (ResNet(blocks, channels), ResNet(blocks, channels + 1)),
+        key=lambda network: abs(network.parameters(image_shape, classes) - parameters),
+    )
+
+
+class BaselineSpace(Space):
+    """What builds residual networks where a search space builds candidates.
+
+    Args:
+        image_shape: Shape (H, W, C) of the images.
+        classes: Number of classes.
+    """
+
+    variables = ()
+    size = 1.0
+
+    def __init__(self, image_shape: Shape, classes: int) -> None:
+        self._image_shape = image_shape
+        self._classes = classes
+
+    def genotype(self, values: dict[str, Any]) -> str:
+        """See ``Space.genotype``."""
+        return ResNet(**values).key
+
+    def own_identity(self, values: dict[str, Any]) -> str | None:
+        """See ``SearchSpace.own_identity``."""
+        return None
+
+    def build(self, values: dict[str, Any]) -> keras.Model:
+        """Builds the network whose attributes are given."""
+        return ResNet(**values).build(self._image_shape, self._classes)
+
+
+def values_of(network: ResNet) -> dict[str, Any]:
+    """A residual network as ``BaselineSpace`` takes it."""
+    return asdict(network)
+
+
+def _conv_norm(x, channels: int, kernel: int, name: str, strides: int = 1):
+    from keras import layers
+
+    from xnas_tf.spaces.nas_bench_201 import BATCH_NORM_MOMENTUM
+
+    x = layers.Conv2D(
+        channels,
+        kernel,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return layers.BatchNormalization(
+        momentum=BATCH_NORM_MOMENTUM, epsilon=1e-5, name=f"{name}_norm"
+    )(x)
+
+
+def _block(x, channels: int, name: str, strides: int):
+    from keras import layers
+
+    shortcut = x
+    if strides > 1:
+        shortcut = _conv_norm(x, channels, 1, f"{name}_shortcut", strides)
+    x = _conv_norm(x, channels, 3, f"{name}_a", strides)
+    x = layers.Activation("relu", name=f"{name}_a_relu")(x)
+    x = _conv_norm(x, channels, 3, f"{name}_b")
+    x = layers.Add(name=f"{name}_sum")([x, shortcut])
+    return layers.Activation("relu", name=f"{name}_relu")(x)

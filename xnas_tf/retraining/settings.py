@@ -1,0 +1,125 @@
+"""What a retraining is made with, from a run and what the user changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config, load_config
+from xnas_tf.config.models import SearchConfig
+from xnas_tf.errors import InputError, suggest
+from xnas_tf.run.directory import Run
+
+TIMES = 10
+"""How many times as many epochs as in the search, by default. Published: 17 (NAS-Bench-201, 12
+and 200 epochs), 12 (DARTS, 50 and 600)."""
+PATIENCE_SHARE, LEAST_PATIENCE = 3, 5
+"""By default the third part of the epochs: while a cosine schedule's rate is still high, a network
+may well be no better for a while."""
+CHANGEABLE = ("distributed", "objectives", "space", "training")
+"""Sections that may be changed. With another split, test images would be those of the search."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a retraining is made with.
+
+    Attributes:
+        config: The run's configuration without search and constraints, with the user's changes.
+        patience: Epochs without a better one after which a training ends.
+    """
+
+    config: Config
+    patience: int
+
+    @property
+    def key(self) -> str:
+        """Tells retrainings of a run apart whose results may differ."""
+        config = self.config.model_dump(mode="json", exclude={"search", "distributed"})
+        del config["training"]["checkpoint_minutes"]
+        text = json.dumps([config, self.patience], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return f"{self.config.training.epochs}-epochs-{digest[:8]}"
+
+
+def resolve(
+    run: Run, epochs: int | None, patience: int | None, overrides: Iterable[str]
+) -> Settings:
+    """The settings of a retraining.
+
+    Args:
+        run: The run.
+        epochs: Epochs of each training, at most; ``TIMES`` as many as in the search if None,
+            unless an override says.
+        patience: See ``Settings``; a share of the epochs if None.
+        overrides: Texts ``section.key=value``.
+
+    Raises:
+        InputError: If anything given is wrong, or no part of a retraining.
+    """
+    overrides = list(overrides)
+    for text in overrides:
+        name = text.partition("=")[0].partition(".")[0]
+        if name not in CHANGEABLE:
+            raise InputError(f"--set {text!r}: a retraining has no section {_near(name)}")
+    for option, given in (("--epochs", epochs), ("--patience", patience)):
+        if given is not None and given < 1:
+            raise InputError(f"{option} {given}: allowed: 1 or more")
+    config = load_config(_beginning(run), overrides)
+    if config.space.name != run.config.space.name:
+        raise InputError(
+            f"--set space.name={config.space.name}: the candidates of {run.path} are of "
+            f"{run.config.space.name}; allowed: other options of that space"
+        )
+    if epochs is not None:
+        config = load_config(config, [f"training.epochs={epochs}"])
+    length = config.training.epochs
+    return Settings(config, patience or max(LEAST_PATIENCE, length // PATIENCE_SHARE))
+
+
+def chosen_candidates(run: Run, numbers: Sequence[int], pareto: bool) -> list[Candidate]:
+    """The candidates that are retrained.
+
+    Args:
+        run: The run.
+        numbers: Ids that the user named.
+        pareto: Whether the Pareto-optimal ones are wanted too; they are if nobody is named.
+
+    Raises:
+        InputError: If there is no such candidate, it was not trained, or there is no front yet.
+    """
+    chosen = [run.candidate(number) for number in dict.fromkeys(numbers)]
+    for candidate in chosen:
+        if candidate.state != "done":
+            done = [str(c.id) for c in run.candidates() if c.state == "done"]
+            allowed = f"{', '.join(done[:20])}{', …' if len(done) > 20 else ''}" or "none yet"
+            raise InputError(
+                f"--candidate {candidate.id}: it is {candidate.state} in {run.path}; allowed: "
+                f"those that are done, {allowed}"
+            )
+    if pareto or not chosen:
+        front = run.pareto()
+        if not front:
+            raise InputError(f"{run.path} has no Pareto-optimal candidates to retrain yet")
+        chosen += [c for c in front if c.id not in {each.id for each in chosen}]
+    return chosen
+
+
+def _beginning(run: Run) -> Config:
+    """The run's configuration without what only a search needs: limits that are meant for small
+    networks would refuse large ones, and rungs would say how long a training is."""
+    training = run.config.training
+    return run.config.model_copy(
+        update={
+            "search": SearchConfig(),
+            "constraints": {},
+            "training": training.model_copy(update={"epochs": TIMES * training.epochs}),
+        }
+    )
+
+
+def _near(name: str) -> str:
+    return suggest(name, CHANGEABLE)

@@ -1,0 +1,128 @@
+"""Networks in the manner of VGG (Simonyan & Zisserman 2015, arXiv 1409.1556) as a HyperModel.
+
+A network is a chain of blocks: convolutions with ReLU, then a pooling of 2x2 pixels. Each block
+has twice the filters of the one before, up to eight times those of the first, as VGG's 64, 128,
+256, 512, 512. What VGG has all the same is chosen here: how many blocks, and in each how many
+convolutions, how large, how wide; what pools; whether batch normalisation follows each
+convolution (Ioffe & Szegedy 2015), and what kind of classifier ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import keras_tuner
+from keras import layers
+
+from xnas_tf.spaces.nas_bench_201 import BATCH_NORM_MOMENTUM
+
+CONVOLUTIONS = 3
+"""The most in a block; VGG-16 has 2 or 3."""
+KERNELS = (3, 5)
+WIDTHS = (0.5, 1.0, 2.0)
+"""Filters of a block as a multiple of what its place gives."""
+WIDEST = 8
+"""The most by which filters grow with depth: VGG's last block is no wider than the one before."""
+POOLING = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
+UNITS = (64, 128, 256)
+DROPOUT = (0.0, 0.25, 0.5)
+
+
+class VGGLike(keras_tuner.HyperModel):
+    """Builds chains of convolution blocks.
+
+    Args:
+        input_shape: Shape of an image, (height, width, channels).
+        classes: Number of classes.
+        channels: Filters of the first block at width 1.
+        blocks: The most blocks.
+    """
+
+    shows_all = True
+
+    def __init__(
+        self, input_shape: tuple[int, int, int], classes: int, channels: int = 16, blocks: int = 4
+    ) -> None:
+        super().__init__(name="vgg_like")
+        self.image_shape = tuple(input_shape)
+        self.classes = classes
+        self.channels = channels
+        self.blocks = blocks
+
+    def genotype(self, values: Mapping[str, Any]) -> str:
+        """Returns a text such as ``2*conv3x3x16|1*conv5x5x64|max|batch_norm|dense128|dropout0.5``:
+        blocks with the filters of their convolutions, pooling, and how it ends."""
+        parts = [
+            f"{values[f'convolutions_{block}']}*conv{kernel}x{kernel}x{self._filters(block, width)}"
+            for block in range(1, values["blocks"] + 1)
+            for kernel, width in [(values[f"kernel_{block}"], values[f"width_{block}"])]
+        ]
+        parts += [values["pooling"], *["batch_norm"] * values["batch_norm"]]
+        if values["head"] == "dense":
+            parts += [f"dense{values['units']}", f"dropout{values['dropout']:g}"]
+        return "|".join(parts)
+
+    def infeasible(self, values: Mapping[str, Any]) -> str | None:
+        """Says which pooling has no pixels left to pool, or returns None."""
+        height, width, _ = self.image_shape
+        side = min(height, width)
+        for pooled in range(values["blocks"]):
+            if side < 2:
+                return (
+                    f"{values['blocks']} blocks pool as often, but images of {height}x{width} "
+                    f"are one pixel high or wide after {pooled}"
+                )
+            side = -(-side // 2)
+        return None
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Builds the uncompiled Keras model, softmax at its end."""
+        blocks = hp.Int("blocks", 1, self.blocks, default=min(2, self.blocks))
+        pooling = POOLING[hp.Choice("pooling", list(POOLING))]
+        batch_norm = hp.Boolean("batch_norm", default=True)
+        x = inputs = keras.Input(self.image_shape, name="image")
+        for block in range(1, self.blocks + 1):
+            with hp.conditional_scope("blocks", list(range(block, self.blocks + 1))):
+                count = hp.Int(f"convolutions_{block}", 1, CONVOLUTIONS)
+                kernel = hp.Choice(f"kernel_{block}", list(KERNELS), ordered=True)
+                width = hp.Choice(f"width_{block}", list(WIDTHS), ordered=True, default=1.0)
+            if block <= blocks:
+                filters = self._filters(block, width)
+                for index in range(1, count + 1):
+                    x = _convolve(x, filters, kernel, batch_norm, f"block{block}_conv{index}")
+                x = pooling(2, padding="same", name=f"block{block}_pool")(x)
+        x = self._classify(hp, x)
+        x = layers.Dense(self.classes, name="logits")(x)
+        return keras.Model(inputs, layers.Softmax(name="probabilities")(x), name="vgg_like")
+
+    def _classify(self, hp: keras_tuner.HyperParameters, x: Any) -> Any:
+        head = hp.Choice("head", ["average", "dense"])
+        with hp.conditional_scope("head", ["dense"]):
+            units = hp.Choice("units", list(UNITS), ordered=True)
+            dropout = hp.Choice("dropout", list(DROPOUT), ordered=True)
+        if head == "average":
+            return layers.GlobalAveragePooling2D(name="average")(x)
+        x = layers.Flatten(name="flat")(x)
+        x = layers.Dense(units, name="dense")(x)
+        x = layers.Activation("relu", name="dense_relu")(x)
+        return layers.Dropout(dropout, name="dropout")(x) if dropout else x
+
+    def _filters(self, block: int, width: float) -> int:
+        return max(1, round(self.channels * min(2 ** (block - 1), WIDEST) * width))
+
+
+def _convolve(x: Any, filters: int, kernel: int, batch_norm: bool, name: str) -> Any:
+    """A convolution with ReLU, as VGG has it, with batch normalisation in between if wanted."""
+    x = layers.Conv2D(
+        filters,
+        kernel,
+        padding="same",
+        use_bias=not batch_norm,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+    if batch_norm:
+        x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(x)
+    return layers.Activation("relu", name=f"{name}_relu")(x)

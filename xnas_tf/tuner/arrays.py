@@ -1,0 +1,100 @@
+"""Images and labels in memory as a data set that a run can name."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xnas_tf.data.dataset import check_images
+from xnas_tf.errors import InputError
+from xnas_tf.run.directory import write_whole
+
+Arrays = tuple[Any, Any]
+"""Images and labels."""
+
+
+def stored(
+    run_dir: Path,
+    data: Arrays,
+    validation: Arrays | None = None,
+    test: Arrays | None = None,
+    class_names: Sequence[str] | None = None,
+) -> str:
+    """Writes arrays beside a run, so that whatever reads the run finds its data.
+
+    Args:
+        run_dir: The run directory; the file's name is its own and a digest of the content.
+        data: Images and labels.
+        validation: Those that candidates are compared by.
+        test: Those for the final figures.
+        class_names: Names of the classes.
+
+    Returns:
+        The name of the data set.
+
+    Raises:
+        InputError: If they are no arrays of images and labels.
+    """
+    images, labels = checked_arrays("x", "y", *data)
+    arrays = {"x": images, "y": labels}
+    if validation is not None:
+        more = checked_arrays(*["validation_data"] * 2, *_pair("validation_data", validation))
+        arrays = {
+            "x": _joined(images, more[0]),
+            "y": np.concatenate([labels, more[1]]),
+            "parts": np.repeat(["", "validation"], [len(labels), len(more[1])]),
+        }
+    if test is not None:
+        found = checked_arrays(*["test_data"] * 2, *_pair("test_data", test))
+        arrays |= dict(zip(("x_test", "y_test"), found, strict=True))
+    if class_names is not None:
+        arrays["class_names"] = np.array([*map(str, class_names)])
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    digest = hashlib.blake2b(digest_size=4)
+    for key, array in arrays.items():
+        digest.update(f"{key} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
+    path = run_dir.with_name(f"{run_dir.name}-{digest.hexdigest()}.npz")
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, file.getvalue())
+    return f"npz:{path}"
+
+
+def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> Arrays:
+    """Images as uint8 (N, H, W, C) and class numbers (N,).
+
+    Raises:
+        InputError: If they are no arrays of images and labels.
+    """
+    if y is None or not hasattr(x, "__array__") and not isinstance(x, Sequence):
+        raise InputError(
+            f"{x_name} is a {type(x).__name__}, {y_name} a {type(y).__name__}; allowed: arrays of "
+            "images and labels, or the name of a data set such as 'folder:pets' as x"
+        )
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+            raise InputError(f"{y_name}: rows of {labels.shape[1]} numbers that are not one-hot")
+        labels = labels.argmax(axis=1)
+    return check_images(x, x_name), labels.reshape(-1)
+
+
+def _pair(name: str, given: Any) -> Arrays:
+    if not isinstance(given, Sequence) or len(given) != 2:
+        raise InputError(f"{name} is a {type(given).__name__}; allowed: (images, labels)")
+    return given[0], given[1]
+
+
+def _joined(images: np.ndarray, more: np.ndarray) -> np.ndarray:
+    if images.shape[1:] != more.shape[1:]:
+        raise InputError(
+            f"validation_data: images of shape {more.shape[1:]}; those of x are {images.shape[1:]}"
+        )
+    return np.concatenate([images, more])

@@ -1,0 +1,65 @@
+"""From keras-tuner's words to the configuration's, and back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from xnas_tf.errors import InputError, suggest
+from xnas_tf.spaces import SPACES
+from xnas_tf.spaces.options import name_object
+from xnas_tf.spaces.variables import Choice, Variable
+
+_OF_TRAINING = ("accuracy", "loss")
+_DIRECTIONS = {"min": "minimize", "max": "maximize"}
+
+
+def space_section(hypermodel: Any) -> Any:
+    """The configuration's section for what was given as a HyperModel."""
+    if isinstance(hypermodel, Mapping):
+        return hypermodel
+    if isinstance(hypermodel, str):
+        return {"name": hypermodel} if hypermodel in SPACES.names() else {"hypermodel": hypermodel}
+    module, name = (getattr(hypermodel, key, "") for key in ("__module__", "__qualname__"))
+    is_main = module == "__main__"  # another program's, where another process looks for it
+    if not is_main and name and getattr(sys.modules.get(module), name, None) is hypermodel:
+        return {"hypermodel": f"{module}:{name}"}
+    return {"hypermodel": name_object(hypermodel)}
+
+
+def translated(objective: Any) -> Any:
+    """An objective as the configuration takes it.
+
+    Raises:
+        InputError: If keras-tuner's words have no meaning here.
+    """
+    if isinstance(objective, str):
+        known = {"val_accuracy": "max", "val_loss": "min"}
+        if objective in _OF_TRAINING or (objective[:4] == "val_" and objective not in known):
+            raise InputError(
+                f"objectives: {suggest(objective, known)}, the name of an objective, or "
+                f'keras_tuner.Objective("val_NAME", "max") of any other metric'
+            )
+        if objective not in known:
+            return objective
+        name, direction = objective, known[objective]
+    elif getattr(objective, "direction", None) in _DIRECTIONS:
+        name, direction = objective.name, objective.direction
+    else:
+        return objective
+    if name in _OF_TRAINING:
+        raise InputError(f"objectives: {name!r} is of training images; did you mean 'val_{name}'?")
+    if name == "val_accuracy" and direction == "max":
+        return "error"  # 1 - accuracy
+    return {"name": f"metric:{name.removeprefix('val_')}", "direction": _DIRECTIONS[direction]}
+
+
+def described(variable: Variable) -> str:
+    """A decision variable in one line: its name, its values, and when it is active."""
+    if isinstance(variable, Choice):
+        values = ", ".join(map(str, variable.values[:12])) + ", …" * (variable.size > 12)
+    else:
+        values = f"{variable.decode(0.0):g} to {variable.decode(1.0):g}"
+    needs = [f"{c.parent} is {' or '.join(map(str, c.values))}" for c in variable.conditions]
+    return f"{variable.name}: {values}" + (f"  (where {' and '.join(needs)})" if needs else "")

@@ -1,0 +1,185 @@
+"""A search as keras-tuner users know it: ``Tuner(…).search(x, y, …)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import checked_config
+from xnas_tf.errors import InputError
+from xnas_tf.run.directory import Run
+from xnas_tf.run.search import search
+from xnas_tf.tuner.arrays import Arrays, stored
+from xnas_tf.tuner.translation import described, space_section, translated
+
+if TYPE_CHECKING:
+    import keras
+    import keras_tuner
+
+
+class Tuner:
+    """Searches through the models of a HyperModel, with several objectives.
+
+    What keras-tuner's tuners take and offer, over ``xt.search``: the run is the directory
+    ``directory/project_name``, with which everything else works too (``xnas-tf report``, …).
+    The same search again goes on where it was, or finds itself finished.
+
+    Args:
+        hypermodel: A HyperModel, as an object or a class; a function ``build(hp)``;
+            ``package.module:Name`` of one; or the name of a built-in space such as ``vgg_like``.
+            Classes and functions may take ``input_shape`` and ``classes``.
+        objectives: Names of objectives, such as ``error``; mappings of a name and options;
+            ``val_accuracy``, ``val_loss``; or ``keras_tuner.Objective`` of any metric that the
+            HyperModel compiles its models with.
+        max_trials: How many candidates are trained.
+        directory: Where runs are.
+        project_name: The run's name.
+        seed: Of the search.
+        overwrite: Moves a run of that name aside and begins anew.
+        config: Further sections of the configuration: ``{"training": {"optimizer": "adam"}}``.
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any,
+        objectives: Any = ("error", "introspectability"),
+        max_trials: int = 16,
+        directory: str | Path = "runs",
+        project_name: str = "untitled_project",
+        seed: int = 0,
+        overwrite: bool = False,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        several = isinstance(objectives, Sequence) and not isinstance(objectives, str)
+        self.hypermodel = hypermodel
+        self.objectives = [*map(translated, objectives if several else [objectives])]
+        self.max_trials = max_trials
+        self.run_dir = Path(directory) / project_name
+        self.seed = seed
+        self.overwrite = overwrite
+        self._config = dict(config or {})
+
+    def search(
+        self,
+        x: Any,
+        y: Any = None,
+        validation_data: Arrays | None = None,
+        validation_split: float | None = None,
+        test_data: Arrays | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> Run | None:
+        """Runs the search, or goes on with it.
+
+        Args:
+            x: Images, (N, H, W) or (N, H, W, C): uint8, or floats in [0, 1] or [0, 255]; models
+                get them as floats in [0, 1]. Or the name of a data set, such as ``folder:pets``.
+            y: Class numbers, (N,) or (N, 1), or one-hot vectors (N, classes).
+            validation_data: Images and labels that candidates are compared by.
+            validation_split: Share of the images for that if they are not given, 0.2 if neither
+                is; drawn at random, the same of each class.
+            test_data: Images and labels for the final figures; if not given a share of ``x``
+                is kept for that, 0.2 unless ``config`` says otherwise (``dataset.test``).
+            epochs: Of a training.
+            batch_size: Of a training.
+            class_names: Names of the classes.
+
+        Returns:
+            The finished run; None on ranks other than 0 of a Horovod job.
+
+        Raises:
+            InputError: If anything given is wrong.
+            RunError: If the search cannot go on, or no candidate finished.
+        """
+        if isinstance(x, str):
+            if y is not None or validation_data or test_data:
+                raise InputError(f"data set {x!r} has labels and parts of its own: leave y out")
+            name = x
+        else:
+            name = stored(self.run_dir, (x, y), validation_data, test_data, class_names)
+        given = {
+            "dataset": {"name": name, "validation": validation_split},
+            "training": {"epochs": epochs, "batch_size": batch_size},
+            "search": {"candidates": self.max_trials, "seed": self.seed},
+        }
+        sections = {name: self._section(name, values) for name, values in given.items()}
+        space, where = space_section(self.hypermodel), "xt.Tuner"
+        data = {**self._config, **sections, "space": space, "objectives": self.objectives}
+        return search(checked_config(data, where), self.run_dir, fresh=self.overwrite)
+
+    def _section(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **self._config.get(name, {}),
+            **{key: value for key, value in given.items() if value is not None},
+        }
+
+    @property
+    def run(self) -> Run:
+        """The run.
+
+        Raises:
+            InputError: If nothing was searched yet.
+        """
+        return Run(self.run_dir)
+
+    def pareto(self) -> list[Candidate]:
+        """The Pareto-optimal candidates, best in the first objective first."""
+        return self.run.pareto()
+
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
+        """Hyperparameters of the best candidates: those on the front, then the others, best in
+        the first objective first."""
+        import keras_tuner
+
+        best = []
+        for candidate in self._ordered(self.run)[:num_trials]:
+            best.append(keras_tuner.HyperParameters())
+            best[-1].values = dict(candidate.hyperparameters)
+        return best
+
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+        """The trained models of the best candidates: of those that were on the front when they
+        finished, as others are not kept."""
+        kept = [c for c in self._ordered(self.run) if c.model_path is not None]
+        return [candidate.load_model() for candidate in kept[:num_models]]
+
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Prints a table of the best candidates; stars mark those on the front."""
+        from rich.console import Console
+
+        from xnas_tf.report.tables import Listing, pareto_table
+
+        run = self.run
+        suggested = run.suggestion()
+        shown = self._ordered(run)[:num_trials]
+        front = {candidate.id for candidate in run.pareto()}
+        table = pareto_table(Listing(run, shown, front, suggested.id if suggested else None))
+        Console().print(f"Results in {run.path}", table)
+
+    def search_space_summary(self) -> None:
+        """Prints the hyperparameters, their values, and when they are active.
+
+        Raises:
+            InputError: Before a search: what can be chosen may depend on the images.
+        """
+        from xnas_tf.spaces.space import SearchSpace
+
+        run = self.run
+        space_section(self.hypermodel)  # as this process names it
+        facts: Any = run.fact("dataset")
+        shape, classes = tuple(facts["image_shape"]), len(facts["class_names"])
+        space = SearchSpace(run.config.space.create(shape, classes), shape, classes)
+        print(f"Search space: {space.name}, at most {space.size:g} architectures")
+        for variable in space.variables:
+            print(f"  {described(variable)}")
+
+    @staticmethod
+    def _ordered(run: Run) -> list[Candidate]:
+        first, front = run.config.objectives[0], {candidate.id for candidate in run.pareto()}
+        done = [candidate for candidate in run.candidates() if candidate.state == "done"]
+        return sorted(
+            done, key=lambda c: (c.id not in front, first.sign * c.objectives[first.name], c.id)
+        )
