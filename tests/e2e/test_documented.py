@@ -96,6 +96,9 @@ PYTHON = {
     "model.fit(images": "model.fit(inputs",  # as its line says, in [0, 1]
     "images=16": "images=1",
     "steps=64": "steps=4",
+    "[7], epochs=30": "[{front}], epochs=1, seeds=1",
+    "max_trials=40": "max_trials=2",
+    "epochs=10, batch_size=32": "epochs=1, batch_size=32",
 }
 """What is replaced in the pages' Python, for the same reason."""
 COMMANDS = commands()
@@ -121,6 +124,7 @@ def prepared(finished, tmp_path_factory):
     retrained.mkdir(parents=True)
     shutil.copy(model, retrained / "candidate-00007-seed-0.keras")
     (folder / "pets.yaml").write_text(blocks(ROOT / "docs/data.md", "yaml")[0])
+    (folder / "mine.py").write_text(blocks(ROOT / "docs/models.md", "python")[0])
     rng = np.random.default_rng(0)
     for number in range(40):
         place = folder / "pets" / ("cat" if number % 2 else "dog")
@@ -176,13 +180,19 @@ def test_what_is_not_run_is_right_for_the_shell(command):
 
 
 @pytest.mark.parametrize("page", [p for p in pages() if blocks(p, "python")], ids=lambda p: p.name)
-def test_python_of_the_pages(page, here):
+def test_python_of_the_pages(page, here, prepared, monkeypatch):
     """The blocks of a page one after the other, with the names that they take for granted."""
     code = "\n".join(blocks(page, "python"))
     for old, new in PYTHON.items():
-        code = code.replace(old, new)
-    test = xt.load_dataset("digits").test.take(slice(20))
+        code = code.replace(old, new.format(front=prepared[1]))
+    monkeypatch.syspath_prepend(here)
+    digits = xt.load_dataset("digits")
+    test, few = digits.test.take(slice(20)), digits.train.take(slice(96))
     given = {
+        "x_train": few.images,
+        "y_train": few.labels,
+        "x_val": test.images,
+        "y_val": test.labels,
         "model": keras.models.load_model("model.keras"),
         "images": test.images,
         "labels": test.labels,

@@ -188,6 +188,7 @@ class Evaluator:
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.trains(self._model):
             return self._train_by_itself(candidate, outcome, training)
+        longest = self._config.training.epochs
         trainer = Trainer(
             self._model,
             self._dataset,
@@ -196,12 +197,13 @@ class Evaluator:
             candidate.seed,
             supervisor,
             outcome.seconds,
+            longest,
         )
         outcome.note(trainer.ignored)
         if candidate.promoted_from and trainer.progress == Progress() and not trainer.ignored:
             outcome.note("the state of the rung below was not found: it was trained anew")
         outcome.history = trainer.progress.history
-        predictor = Predictor(self._model, len(self._validation) * candidate.epochs)
+        predictor = Predictor(self._model, len(self._validation) * longest)
         while (epoch := trainer.progress.epoch) < candidate.epochs:
             figures = trainer.run_epoch()
             with trainer.kept_if_interrupted():

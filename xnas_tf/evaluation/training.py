@@ -43,6 +43,8 @@ class Trainer:
         seed: Seed of the order of images and of their augmentation.
         supervisor: Keeps checkpoints.
         seconds: What the time of the first step, ``trace``, is added to.
+        longest: Epochs of the longest training that others of this model go on to: whether steps
+            are traced must be the same in all of them, as what is traced rounds otherwise.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Trainer:
         seed: int,
         supervisor: Unsupervised | None = None,
         seconds: Seconds | None = None,
+        longest: int = 0,
     ) -> None:
         self._model = model
         self._dataset = dataset
@@ -69,7 +72,7 @@ class Trainer:
             compile_model(model, config, self._steps)
         model.optimizer.build(model.trainable_variables)
         self.progress, self.ignored = self._beginning()
-        runs = self._steps * config.epochs
+        runs = self._steps * max(config.epochs, longest)
         self._step = Step(
             model, dataset, self._batch_size, weight_decay, config, communicator, runs
         )
