@@ -1,0 +1,66 @@
+"""What runs too few times to be traced gives what it would give traced."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import xnas_tf.tracing
+from tests.conftest import make_dataset
+from xnas_tf.attribution import activations
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.spaces.space import SearchSpace
+
+
+def random_cell(rng):
+    """A cell that is a network."""
+    while True:
+        cell = {edge: str(rng.choice(OPERATIONS)) for edge in EDGES}
+        if live_edges(cell):
+            return cell
+
+
+def evaluated(cell, channels, seed, few_runs, monkeypatch):
+    """The outcome, and how often TensorFlow was asked to trace something."""
+    dataset, traced = make_dataset(), []
+    config = load_config(
+        overrides=[
+            "training={epochs: 1, batch_size: 64, optimizer: adam, learning_rate: 0.01}",
+            "objectives=[error, {name: introspectability, sources: [activations]}]",
+        ]
+    )
+    space = SearchSpace(
+        NASBench201(dataset.image_shape, dataset.classes, channels, cells_per_stack=1),
+        dataset.image_shape,
+        dataset.classes,
+    )
+    evaluator = Evaluator(config, dataset, space, SingleProcess())
+    function = tf.function
+
+    def noted(*args, **options):
+        traced.append(args)
+        return function(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(xnas_tf.tracing, "FEW_RUNS", few_runs)
+        patch.setattr(activations, "FEW_RUNS", few_runs)
+        patch.setattr(tf, "function", noted)
+        outcome = evaluator.evaluate(Candidate(1, "cell", cell, seed=seed, epochs=1))
+    assert outcome.state == "done", outcome.reason
+    return outcome, len(traced)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_it_agrees_with_what_is_traced(number, monkeypatch):
+    rng = np.random.default_rng(number)
+    cell, channels = random_cell(rng), int(rng.integers(2, 5))
+    short, none = evaluated(cell, channels, number, 4, monkeypatch)
+    usual, some = evaluated(cell, channels, number, 0, monkeypatch)
+    assert none < some == none + 3  # Keras traces some convolutions by itself
+    assert short.objectives == pytest.approx(usual.objectives, rel=1e-4, abs=1e-6)
+    assert short.metrics == pytest.approx(usual.metrics, rel=1e-4, abs=1e-6)
+    assert short.history[0] == pytest.approx(usual.history[0], rel=1e-4)
