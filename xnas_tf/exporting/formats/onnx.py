@@ -1,0 +1,52 @@
+"""ONNX, for ONNX Runtime and others."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from xnas_tf.exporting.formats.base import ExportFormat, Outputs
+from xnas_tf.exporting.served import ServedModel
+
+OPSET = 17
+"""Of 2022: old enough for runtimes on devices, and it has all that the spaces here need."""
+
+
+class Onnx(ExportFormat):
+    """uint8 images -> class probabilities, computed in float32."""
+
+    name: ClassVar[str] = "onnx"
+    file: ClassVar[str] = "model.onnx"
+    tolerance: ClassVar[float] = 1e-4
+    modules: ClassVar[tuple[str, ...]] = ("tf2onnx", "onnxruntime")
+    extra: ClassVar[str] = "xnas-tf[onnx]"
+    usage: ClassVar[str] = """\
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+print(session.run(["probabilities"], {"images": images}))"""
+
+    def write(self, served: ServedModel, path: Path) -> None:
+        """See ``ExportFormat.write``."""
+        import tf2onnx
+
+        logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it tells of each graph it rewrites
+        with served.traceable():
+            tf2onnx.convert.from_function(
+                tf.function(served.probabilities, autograph=False),
+                input_signature=[served.images],
+                opset=OPSET,
+                output_path=str(path),
+            )
+
+    def outputs(self, path: Path, images: np.ndarray) -> Outputs:
+        """See ``ExportFormat.outputs``."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        (probabilities,) = session.run(["probabilities"], {"images": images})
+        return {"probabilities": probabilities}
