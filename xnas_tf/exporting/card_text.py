@@ -62,7 +62,7 @@ def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
 
 def text(given: object) -> str:
     """Any text as Markdown shows it literally, in one line: names come from users' data."""
-    escaped = re.sub(r"([\\`*_{}\[\]()#+|~$!-])", r"\\\1", " ".join(str(given).split()))
+    escaped = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", " ".join(str(given).split()))
     return html.escape(escaped, quote=False)
 
 
@@ -77,7 +77,7 @@ def _objectives(card: dict[str, Any]) -> str:
         for name, each in card["objectives"].items()
     ]
     architecture = f"Architecture: {text(card['genotype'])}"
-    note = "Found by a search; its values there, measured on the validation part if on images:"
+    note = "Found by a search; its values there, on validation images where on images at all:"
     return f"{architecture}\n\n{note}\n\n" + _table(("objective", "value", "wanted"), rows)
 
 
@@ -163,7 +163,7 @@ def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
     blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
     for kind in kinds:
-        blocks += [f"{text(kind.name)}:", _block("python", kind.usage)]
+        blocks += [f"`{kind.name}`:", _block("python", kind.usage)]
     if any(kind.name == "saved_model" for kind in kinds):
         name = f"candidate-{card['candidate']:05d}"
         blocks += [
