@@ -212,7 +212,8 @@ def test_a_model_without_feature_maps_is_explained_as_far_as_it_can_be(run, tmp_
 
 
 def test_a_model_in_mixed_precision(run, tmp_path):
-    folder, _ = exported(run, MIXED, tmp_path, "saved_model", "keras")
+    folder, card = exported(run, MIXED, tmp_path, "saved_model", "keras")
+    assert [file["tolerance"] for file in card["files"]] == [1e-2, 1e-2]
     served = tf.saved_model.load(str(folder / "1")).signatures["serving_default"]
     images = other_images((8, 8, 1))
     found = served(images=tf.constant(images))["probabilities"].numpy()

@@ -147,14 +147,15 @@ def _written(
     except Exception as error:  # whatever converters raise
         why = str(error) if isinstance(error, XnasError) else describe(error)
         raise XnasError(f"{served.source.name} is not exported as {kind.name}: {why}") from error
-    tell(f"{kind.name} differs by {max(far.values()):.1g}; allowed: {kind.tolerance:.0e}")
+    allowed = expected.tolerance(kind)
+    tell(f"{kind.name} differs by {max(far.values()):.1g}; allowed: {allowed:.0e}")
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return {
         "format": kind.name,
         "file": kind.file,
         "bytes": sum(each.stat().st_size for each in files),
         "differences": far,
-        "tolerance": kind.tolerance,
+        "tolerance": allowed,
     }
 
 

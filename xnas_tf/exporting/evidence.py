@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset, load_dataset
@@ -73,10 +74,11 @@ def gather(run: Run, tell: Callable[[str], None]) -> Evidence:
     Raises:
         InputError: If the run has not recorded what its data is.
     """
+    tf.get_logger().setLevel("ERROR")  # it warns of every model's trace
     facts = run.fact("dataset")
     if not isinstance(facts, dict):
         raise InputError(f"{run.path} has no record of its data: its search never began")
-    data, problem = _data(run, facts["digest"])
+    data, problem = _data(run, facts["digest"], tell)
     if data is not None:
         return Evidence(run, facts, data, "", sample_images(data.test, VERIFIED_ON).images)
     tell(f"no test images: {problem}")
@@ -85,9 +87,9 @@ def gather(run: Run, tell: Callable[[str], None]) -> Evidence:
     return Evidence(run, facts, None, problem, noise)
 
 
-def _data(run: Run, digest: str) -> tuple[Dataset | None, str]:
+def _data(run: Run, digest: str, tell: Callable[[str], None]) -> tuple[Dataset | None, str]:
     try:
-        data = load_dataset(**run.config.dataset.model_dump())
+        data = load_dataset(**run.config.dataset.model_dump(), tell=tell)
     except InputError as error:
         return None, str(error)
     if data.digest != digest:
