@@ -55,7 +55,9 @@ def convolutional(shape, activation=None, policy=None):
             layers.Conv2D(5, 3, strides=2, activation="relu", dtype=policy),
         ]
     )
-    x = body(inputs := keras.Input(shape))
+    inputs = keras.Input(shape)
+    # holds constants that are no variables
+    x = body(layers.Normalization(mean=[0.5], variance=[0.1], dtype=policy)(inputs))
     x = layers.GlobalAveragePooling2D(dtype=policy)(x)
     model = keras.Model(inputs, layers.Dense(3, activation, dtype=policy)(x))
     for variable in model.non_trainable_variables:

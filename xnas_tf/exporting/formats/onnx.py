@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
 from xnas_tf.exporting.served import ServedModel
@@ -36,12 +37,22 @@ print(session.run(["probabilities"], {"images": images}))"""
 
         logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it tells of each graph it rewrites
         with served.traceable():
-            tf2onnx.convert.from_function(
-                tf.function(served.probabilities, autograph=False),
-                input_signature=[served.images],
-                opset=OPSET,
-                output_path=str(path),
+            frozen = convert_variables_to_constants_v2(
+                tf.function(served.probabilities, autograph=False).get_concrete_function(
+                    served.images
+                )
             )
+        # Not from_function: it takes constants that a layer holds for inputs.
+        names = {frozen.inputs[0].name: "images", frozen.outputs[0].name: "probabilities"}
+        given, answer = names
+        tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(),
+            input_names=[given],
+            output_names=[answer],
+            tensors_to_rename=names,
+            opset=OPSET,
+            output_path=str(path),
+        )
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
