@@ -51,6 +51,8 @@ setup(
         "benchmark": ["pymoo>=0.6.1,<0.7", "optuna>=4,<6", "nats-bench>=1.8,<2"],
         # dataset: tfds:NAME
         "tfds": ["tensorflow-datasets>=4.9,<5"],
+        # xnas-tf export --format onnx; onnx 1.19 needs an ml-dtypes that TensorFlow 2.18 refuses
+        "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<1.19", "onnxruntime>=1.20,<2"],
         "test": ["pytest>=8", "hypothesis>=6.120", "playwright"],
     },
     entry_points={"console_scripts": ["xnas-tf=xnas_tf.cli:main"]},

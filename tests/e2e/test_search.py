@@ -1,10 +1,7 @@
 import json
 import shutil
-import subprocess
-import sys
 import textwrap
 
-import numpy as np
 import pytest
 
 import xnas_tf as xt
@@ -80,59 +77,6 @@ def test_a_changed_configuration_is_refused_and_fresh_moves_aside(finished, tmp_
     xnas("search", *more, "--run-dir", run, "--fresh", cwd=tmp_path)
     assert len(xt.load_run(run).candidates()) == 2
     assert len(xt.load_run(tmp_path / "run.1").candidates()) == 4
-
-
-SERVE = """
-import json, sys
-import numpy as np
-class Refuse:
-    def find_spec(self, name, *rest):
-        if name.split(".")[0] in ("xnas_tf", "keras_tuner", "tf_explain"):
-            raise ImportError(name)
-sys.meta_path.insert(0, Refuse())
-import tensorflow as tf
-served = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
-images = np.load(sys.argv[2])
-np.save(sys.argv[3], served(images=tf.constant(images))["probabilities"].numpy())
-"""
-
-
-def test_an_export_serves_the_same_probabilities_without_xnas_tf(finished, tmp_path):
-    run, _ = finished
-    out = tmp_path / "served"
-    folders = xnas("export", run, "--out", out, cwd=tmp_path).stdout.split()
-    opened = xt.load_run(run)
-    assert len(folders) == len(opened.pareto())
-    again = xnas("export", run, "--out", out, cwd=tmp_path, code=2)
-    assert "nothing was exported" in again.stderr
-    images = np.random.default_rng(0).integers(0, 256, (500, 8, 8, 1), dtype=np.uint8)
-    np.save(tmp_path / "images.npy", images)
-    (tmp_path / "serve.py").write_text(SERVE)
-    for folder, candidate in zip(
-        sorted(folders), sorted(c.id for c in opened.pareto()), strict=True
-    ):
-        words = [f"{folder}/1", tmp_path / "images.npy", tmp_path / "out.npy"]
-        subprocess.run(
-            [sys.executable, "-I", str(tmp_path / "serve.py"), *map(str, words)],
-            check=True,
-            cwd=tmp_path,
-        )
-        served = np.load(tmp_path / "out.npy")
-        model = opened.candidate(candidate).load_model()
-        expected = model(images / np.float32(255), training=False).numpy()
-        np.testing.assert_allclose(served, expected, atol=1e-5)
-        np.testing.assert_allclose(served.sum(axis=1), 1, atol=1e-5)
-        card = json.loads(open(f"{folder}/card.json").read())
-        assert card["candidate"] == candidate and card["dataset"]["class_names"] == list(
-            "0123456789"
-        )
-        assert {"genotype", "objectives", "versions"} <= set(card)
-
-
-def test_a_candidate_without_a_kept_model_is_named(finished, tmp_path):
-    run, _ = finished
-    done = xnas("export", run, "--candidate", 99, cwd=tmp_path, code=2)
-    assert "no candidate 99; allowed: 1 to 4" in done.stderr
 
 
 def test_python_api(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -82,6 +83,14 @@ class Explainer:
     def _new_trace(
         self, inputs: Any, position: int, predicted: bool, specs: list[tf.TensorSpec]
     ) -> Any:
+        maps = self._maps(inputs, position, predicted)
+        with forgotten_custom_gradients(), inlined_calls(self._model):
+            return tf.function(maps, autograph=False).get_concrete_function(
+                specs, tf.TensorSpec((None,), tf.int32)
+            )
+
+    def _maps(self, inputs: Any, position: int, predicted: bool) -> Callable:
+        """Flattened inputs and targets -> maps; to be traced, inside ``inlined_calls``."""
         method, model = self._method, self._model
         structure = tf.nest.map_structure(lambda _: 0, inputs)
         ending = self._ending(inputs)
@@ -92,10 +101,25 @@ class Explainer:
             score = Score(model, nested, position, known, ending, method.output)
             return method.attribute(score, flat[position])
 
-        with forgotten_custom_gradients(), inlined_calls(model):
-            return tf.function(maps, autograph=False).get_concrete_function(
-                specs, tf.TensorSpec((None,), tf.int32)
-            )
+        return maps
+
+    def untraced(self, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """The method as a function for a graph of the caller's, such as one that is exported.
+
+        Args:
+            shape: Of an image, (H, W, C).
+
+        Returns:
+            Images (B, H, W, C), float32, and target classes (B,), int32 -> maps (B, H, W). It is
+            to be traced inside ``inlined_calls`` and ``forgotten_custom_gradients``.
+
+        Raises:
+            InputError: If the method cannot be applied to this model or such images.
+        """
+        like = np.zeros((1, *shape), np.float32)
+        self._forget_other_layers()
+        maps = self._maps(like, self._position(like), predicted=False)
+        return lambda images, targets: maps([images], targets)
 
     def _forget_other_layers(self) -> None:
         """Traces anew after a layer was added, removed or exchanged."""

@@ -117,18 +117,34 @@ def report(run: Path, **options: Any) -> None:
 @RUN
 @click.option("--candidate", "candidates", multiple=True, type=int, help="An id; may be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: RUN/exports.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    help="saved_model, keras, tflite, tflite_float16 or onnx; may be repeated.  "
+    "[default: saved_model, keras]",
+)
+@click.option("--licence", default="", help="Of the models, for their cards.")
 @clear_errors
-def export(run: Path, candidates: tuple[int, ...], out: Path | None) -> None:
-    """Export models of RUN, by default all Pareto-optimal ones, as SavedModels.
+def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
+    """Export models of RUN, by default all Pareto-optimal ones, each with a card.
+
+    A SavedModel answers raw images and explains its answers, without xnas-tf. Each file is run
+    after it was written: one that says something else than the model is refused.
 
     \b
     Example:
       xnas-tf export runs/quickstart --candidate 7 --out served
+      xnas-tf export runs/quickstart --format saved_model --format tflite --format onnx
     """
+    from xnas_tf.exporting import DEFAULT_FORMATS
     from xnas_tf.exporting import export as export_models
     from xnas_tf.run.directory import load_run
 
-    for folder in export_models(load_run(run), candidates, out):
+    chosen = formats or DEFAULT_FORMATS
+    opened = load_run(run)
+    tell = lambda text: click.echo(text, err=True)  # noqa: E731
+    for folder in export_models(opened, formats=chosen, tell=tell, **options):
         click.echo(str(folder))
 
 

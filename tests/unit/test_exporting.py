@@ -1,0 +1,394 @@
+"""Exported files say what their models say, where xnas-tf is not; their cards say what they are."""
+
+import html
+import json
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import xnas_tf as xt
+from tests.conftest import make_dataset
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.data import Source, load_dataset
+from xnas_tf.errors import InputError, XnasError
+from xnas_tf.exporting import FORMATS, evidence
+from xnas_tf.exporting.card_text import text
+from xnas_tf.exporting.formats import base, chosen_formats
+from xnas_tf.exporting.formats.base import ExportFormat
+from xnas_tf.exporting.verification import difference
+from xnas_tf.run.directory import Run, model_path, open_record
+
+HOSTILE = ("a|b", "<script>alert(1)</script>", "*c*\n# [d](javascript:e) `f` ~g~")
+GREY, LOGITS, DENSE, MIXED = 1, 2, 3, 4
+
+
+def source(shape):
+    part = make_dataset(150, shape).train
+    return Source(part.images, part.labels, HOSTILE)
+
+
+def grey():
+    return source((8, 8, 1))
+
+
+def colour():
+    return source((8, 10, 3))
+
+
+def convolutional(shape, activation=None, policy=None):
+    """Random weights, normalisations that do something, a nested model."""
+    layers = keras.layers
+    body = keras.Sequential(
+        [
+            layers.Input(shape),
+            layers.Conv2D(6, 3, padding="same", use_bias=False, dtype=policy),
+            layers.BatchNormalization(dtype=policy),
+            layers.Activation("silu", dtype=policy),
+            layers.Conv2D(5, 3, strides=2, activation="relu", dtype=policy),
+        ]
+    )
+    inputs = keras.Input(shape)
+    # holds constants that are no variables
+    x = body(layers.Normalization(mean=[0.5], variance=[0.1], dtype=policy)(inputs))
+    x = layers.GlobalAveragePooling2D(dtype=policy)(x)
+    model = keras.Model(inputs, layers.Dense(3, activation, dtype=policy)(x))
+    for variable in model.non_trainable_variables:
+        variable.assign(np.random.default_rng(1).uniform(0.5, 1.5, variable.shape))
+    return model
+
+
+def dense(shape):
+    inputs = keras.Input(shape)
+    x = keras.layers.Flatten()(inputs)
+    x = keras.layers.Dense(8, "tanh")(x)
+    return keras.Model(inputs, keras.layers.Dense(3, "softmax")(x))
+
+
+def made_run(path, name, models):
+    """A finished run with these models by id, on the data that ``name`` makes here."""
+    words = [f"dataset=tests.unit.test_exporting:{name}", "objectives=[error, deletion]"]
+    config = load_config(overrides=words)
+    data = load_dataset(**config.dataset.model_dump())
+    path.mkdir()
+    record = open_record(path, config)
+    record.set_fact("dataset", data.facts)
+    for number, model in models.items():
+        values = {"error": 0.1 * number, "deletion": 0.5 - 0.1 * number}
+        more = {"metrics": {"deletion/standard_error": 0.01}, "epochs": 1, "state": "done"}
+        record.save(Candidate(number, f"cell |{number}|", {}, objectives=values, **more))
+        model.save(model_path(path, number))
+    record.close()
+    return Run(path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    shape = (8, 8, 1)
+    models = {
+        GREY: convolutional(shape, "softmax"),
+        LOGITS: convolutional(shape),
+        DENSE: dense(shape),
+        MIXED: convolutional(shape, "softmax", "mixed_bfloat16"),
+    }
+    return made_run(tmp_path_factory.mktemp("grey") / "run", "grey", models)
+
+
+def other_images(shape, count=7):
+    return np.random.default_rng(5).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def probabilities_of(model, images):
+    outputs = model(images / np.float32(255), training=False)
+    is_softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
+    return np.asarray(outputs if is_softmax else keras.ops.softmax(outputs), np.float32)
+
+
+def exported(run, number, out, *formats, **more):
+    (folder,) = xt.export(run, [number], out, formats or ("saved_model",), **more)
+    return folder, json.loads((folder / "card.json").read_text())
+
+
+@pytest.mark.parametrize("number", [GREY, LOGITS])
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_each_format_says_what_the_model_says(run, tmp_path, name, number):
+    kind = FORMATS.get(name)()
+    if any(find_spec(module) is None for module in kind.modules):
+        pytest.skip(f"{kind.extra} is not installed")
+    folder, card = exported(run, number, tmp_path, name)
+    assert {path.name for path in folder.iterdir()} == {kind.file, "card.json", "README.md"}
+    images = other_images((8, 8, 1))
+    found = kind.outputs(folder / kind.file, images)["probabilities"]
+    wanted = probabilities_of(run.candidate(number).load_model(), images)
+    np.testing.assert_allclose(found, wanted, atol=max(kind.tolerance, 1e-6))
+    (file,) = card["files"]
+    assert file["format"] == name and 0 <= max(file["differences"].values()) <= kind.tolerance
+    assert file["bytes"] > 1000
+
+
+SERVE = """
+import sys
+import numpy as np
+import tensorflow as tf
+class Refuse:
+    def find_spec(self, name, *rest):
+        if name.split(".")[0] in ("xnas_tf", "keras", "tf_keras", "keras_tuner", "tf_explain"):
+            raise ImportError(name)
+for name in [name for name in sys.modules if name.split(".")[0] == "keras"]:
+    del sys.modules[name]  # TensorFlow imports it by itself
+sys.meta_path.insert(0, Refuse())
+given = np.load(sys.argv[1])
+signatures = tf.saved_model.load(sys.argv[2]).signatures
+images = tf.constant(given["images"])
+served = signatures["serving_default"](images=images)
+predicted = signatures["explain"](images=images, class_index=tf.fill([len(images)], -1))
+chosen = signatures["explain"](images=images, class_index=tf.constant(given["classes"]))
+found = {"serve": served, "predicted": predicted, "chosen": chosen}
+np.savez(sys.argv[3], **{f"{of} {k}": np.char.decode(v.numpy().astype(bytes))
+    if v.dtype == tf.string else v.numpy() for of, each in found.items() for k, v in each.items()})
+"""
+
+
+def served_elsewhere(folder, images, classes, tmp_path):
+    """What a process without xnas-tf and Keras gets from a SavedModel."""
+    np.savez(tmp_path / "given.npz", images=images, classes=np.array(classes, np.int32))
+    words = [tmp_path / "given.npz", folder / "1", tmp_path / "found.npz"]
+    subprocess.run([sys.executable, "-I", "-c", SERVE, *map(str, words)], check=True, cwd=tmp_path)
+    return np.load(tmp_path / "found.npz")
+
+
+@pytest.mark.parametrize("kind", ["grey", "colour"])
+def test_explain_is_that_of_the_library_in_a_process_without_it(run, tmp_path, kind):
+    shape = (8, 8, 1)
+    if kind == "colour":
+        shape = (8, 10, 3)
+        keras.utils.set_random_seed(1)
+        run = made_run(tmp_path / "run", kind, {LOGITS: convolutional(shape)})
+    folder, _ = exported(run, LOGITS, tmp_path / "out")
+    images, classes = other_images(shape), [0, 1, 2, 2, 1, 0, -1]
+    found = served_elsewhere(folder, images, classes, tmp_path)
+    model = run.candidate(LOGITS).load_model()
+    predicted = xt.explain(model, images)
+    given = np.where(np.array(classes) < 0, predicted.predicted, classes)
+    chosen = xt.explain(model, images, targets=given)
+    for of, explanation in {"predicted": predicted, "chosen": chosen}.items():
+        assert len(explanation.maps) == 2
+        for method, maps in explanation.maps.items():
+            assert np.abs(maps).max() > 1e-3
+            np.testing.assert_allclose(found[f"{of} {method.name}"], maps, atol=1e-4)
+        assert list(found[f"{of} explained"]) == [HOSTILE[c] for c in explanation.targets]
+    for of in ("serve", "predicted", "chosen"):
+        np.testing.assert_allclose(found[f"{of} probabilities"], predicted.probabilities, atol=1e-6)
+        assert list(found[f"{of} labels"]) == [HOSTILE[c] for c in predicted.predicted]
+
+
+def test_what_explain_cannot_explain_is_an_error_that_says_what_is_allowed(run, tmp_path):
+    folder, _ = exported(run, GREY, tmp_path)
+    explain = tf.saved_model.load(str(folder / "1")).signatures["explain"]
+    images = tf.constant(other_images((8, 8, 1), 2))
+    for classes in ([0, 3], [-2, 0]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="predicted class, or 0 to 2"):
+            explain(images=images, class_index=tf.constant(classes))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="one for each of the images"):
+        explain(images=images, class_index=tf.constant([0]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="none are given"):
+        explain(images=images[:0], class_index=tf.zeros([0], tf.int32))
+
+
+def test_a_model_without_feature_maps_is_explained_as_far_as_it_can_be(run, tmp_path):
+    folder, card = exported(run, DENSE, tmp_path)
+    explain = tf.saved_model.load(str(folder / "1")).signatures["explain"]
+    assert "integrated_gradients" in explain.structured_outputs
+    assert "grad_cam" not in explain.structured_outputs
+    assert list(card["explanations"]["methods"]) == ["integrated_gradients"]
+    assert "needs a layer with outputs" in card["explanations"]["inapplicable"]["grad_cam"]
+    assert "needs a layer with outputs" in (folder / "README.md").read_text()
+
+
+def test_a_model_in_mixed_precision(run, tmp_path):
+    folder, card = exported(run, MIXED, tmp_path, "saved_model", "keras")
+    assert [file["tolerance"] for file in card["files"]] == [1e-2, 1e-2]
+    served = tf.saved_model.load(str(folder / "1")).signatures["serving_default"]
+    images = other_images((8, 8, 1))
+    found = served(images=tf.constant(images))["probabilities"].numpy()
+    assert found.dtype == np.float32
+    wanted = probabilities_of(run.candidate(MIXED).load_model(), images)
+    np.testing.assert_allclose(found, wanted, atol=1e-2)
+
+
+class Wrong(ExportFormat):
+    """Takes the classes for one another."""
+
+    name, file, tolerance = "wrong", "wrong.bin", 1e-3
+
+    def write(self, served, path):
+        path.write_bytes(b"wrong")
+
+    def outputs(self, path, images):
+        return {"probabilities": np.eye(3, dtype=np.float32)[np.zeros(len(images), int)]}
+
+
+class Lost(Wrong):
+    """Gives no numbers."""
+
+    name = "lost"
+
+    def outputs(self, path, images):
+        return {"probabilities": np.full((len(images), 3), np.nan, np.float32)}
+
+
+class Broken(Wrong):
+    """Cannot convert."""
+
+    name = "broken"
+
+    def write(self, served, path):
+        path.write_bytes(b"half")
+        raise ValueError("no such operation")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Wrong, r"exported as wrong: its probabilities of 16 .*by 0\.\d+; allowed: 1e-03"),
+        (Lost, r"exported as lost: .* nan; allowed: 1e-03"),
+        (Broken, "exported as broken: ValueError: no such operation"),
+    ],
+)
+def test_what_says_something_else_is_refused_and_nothing_is_left(run, tmp_path, kind, said):
+    formats = ("keras", f"tests.unit.test_exporting:{kind.__name__}")
+    with pytest.raises(XnasError, match=said):
+        xt.export(run, [GREY], tmp_path, formats)
+    assert not list(tmp_path.iterdir())
+
+
+def test_differences_of_maps_are_shares_of_their_largest_value():
+    wanted = np.zeros((2, 2, 2))
+    wanted[0, 0, 0] = 8
+    values = wanted.copy()
+    values[1, 1, 1] = 1
+    assert difference(values, wanted) == pytest.approx(1 / 4 / 8)
+    assert difference(values[0], wanted[1]) == 8  # of probabilities the largest
+
+
+def test_formats_that_are_unknown_or_not_installed(monkeypatch):
+    with pytest.raises(InputError, match="did you mean 'onnx'"):
+        chosen_formats(["onxx"])
+    with pytest.raises(InputError, match="is no xnas_tf.exporting.formats.base.ExportFormat"):
+        chosen_formats(["tests.unit.test_exporting:grey"])
+    assert [kind.name for kind in chosen_formats(["keras", "keras"])] == ["keras"]
+    monkeypatch.setattr(base, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"onnx: tf2onnx and .* pip install 'xnas-tf\[onnx\]'"):
+        chosen_formats(["keras", "onnx"])
+
+
+def test_nothing_is_exported_over_what_is_there(run, tmp_path):
+    folder, _ = exported(run, GREY, tmp_path, "keras")
+    (folder / "card.json").write_text("mine")
+    with pytest.raises(InputError, match="nothing was exported"):
+        xt.export(run, [DENSE, GREY], tmp_path)
+    assert (folder / "card.json").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_test_part_is_used_once_for_each_model(tmp_path, monkeypatch):
+    run = made_run(tmp_path / "run", "grey", {GREY: dense((8, 8, 1)), LOGITS: dense((8, 8, 1))})
+    used = []
+
+    class Counted(evidence.Predictor):
+        def __call__(self, images):
+            used.append(len(images))
+            return super().__call__(images)
+
+    monkeypatch.setattr(evidence, "Predictor", Counted)
+    first = [exported(run, n, tmp_path / "a", "keras")[1]["test"] for n in (GREY, LOGITS)]
+    again = [exported(run, n, tmp_path / "b", "keras")[1]["test"] for n in (GREY, LOGITS)]
+    assert first == again and used == [30, 30]
+    dense((8, 8, 1)).save(model_path(run.path, GREY))  # another model
+    exported(run, GREY, tmp_path / "c", "keras")
+    assert used == [30, 30, 30]
+
+
+def test_test_figures_are_right_and_have_wilsons_intervals(run, tmp_path):
+    _, card = exported(run, GREY, tmp_path, "keras")
+    test = load_dataset(**run.config.dataset.model_dump()).test
+    model = run.candidate(GREY).load_model()
+    right = probabilities_of(model, test.images).argmax(axis=1) == test.labels
+    z = 1.959963984540054
+    for name, of in [(None, slice(None)), *((c, test.labels == c) for c in range(3))]:
+        found = card["test"]["accuracy"] if name is None else card["test"]["classes"][name]
+        p, n = right[of].mean(), right[of].size
+        middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+        np.testing.assert_allclose(found, [middle - half, p, middle + half], atol=1e-9)
+    assert card["test"]["images"] == 30 and card["test"]["confidence"] == 0.95
+    assert np.trace(card["test"]["confusion"]) == right.sum()
+
+
+def test_a_card_for_programs(run, tmp_path):
+    _, card = exported(run, GREY, tmp_path, "keras", licence="CC-BY-4.0")
+    assert card["objectives"]["error"] == {"value": 0.1, "direction": "minimize"}
+    data = card["dataset"]
+    assert data["class_names"] == list(HOSTILE) and data["how_split"] == "by class"
+    assert data["counts"]["test"] == [10, 10, 10] and data["images"]["train"] == 90
+    assert card["explanations"]["quality"]["measured"]["deletion"] == {
+        "values": {"deletion": 0.4, "deletion/standard_error": 0.01},
+        "direction": "minimize",
+    }
+    assert card["licence"] == "CC-BY-4.0"
+    assert any("8x8 pixels" in limit for limit in card["limits"])
+    assert any(limit.startswith("Introspectability") for limit in card["limits"])
+
+
+def test_names_in_a_card_for_people_are_only_text(run, tmp_path):
+    folder, _ = exported(run, GREY, tmp_path, "keras")
+    written = (folder / "README.md").read_text()
+    assert "<script" not in written and "[d](" not in written and "not stated" in written
+    rows = [line for line in written.splitlines() if line.startswith("| ")]
+    cells = [re.split(r"(?<!\\)\|", row)[1:-1] for row in rows]
+    table = [row for row in cells if len(row) == 6]
+    assert [row[0].strip() for row in table] == ["number", "---", "0", "1", "2"]
+    for row, name in zip(table[2:], HOSTILE, strict=True):
+        shown = html.unescape(re.sub(r"\\(.)", r"\1", row[1].strip()))
+        assert shown == " ".join(name.split())
+
+
+def test_text_stays_in_one_line():
+    assert text("a\n\n# b") == "a # b" and text("_x_ & <y>") == r"\_x\_ &amp; &lt;y&gt;"
+
+
+def test_data_that_is_gone_is_said_and_the_rest_is_exported(run, tmp_path, monkeypatch):
+    def gone(**_):
+        raise InputError("data set stripes: no such file")
+
+    exported(run, GREY, tmp_path / "before", "keras")
+    monkeypatch.setattr(evidence, "load_dataset", gone)
+    told = []
+    folder, card = exported(run, GREY, tmp_path / "after", "saved_model", tell=told.append)
+    assert card["test"]["images"] == 30  # kept in the run
+    assert "16 images of noise" in card["verified_on"] and "counts" not in card["dataset"]
+    assert any("no such file" in line for line in told)
+    assert "no such file" in (folder / "README.md").read_text()
+
+
+def test_other_data_under_the_same_name_are_not_measured_on(tmp_path, monkeypatch):
+    run = made_run(tmp_path / "run", "grey", {DENSE: dense((8, 8, 1))})
+    other = load_dataset("tests.unit.test_exporting:grey", seed=1)
+    monkeypatch.setattr(evidence, "load_dataset", lambda **_: other)
+    folder, card = exported(run, DENSE, tmp_path / "out", "keras")
+    assert card["test"] is None and "other images or labels now" in card["dataset"]["problem"]
+    assert "Test figures: not known" in (folder / "README.md").read_text()
+
+
+def test_nothing_but_the_names_is_imported_for_help():
+    code = "import sys, xnas_tf.exporting; sys.exit('tensorflow' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+    )

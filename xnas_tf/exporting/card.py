@@ -1,0 +1,109 @@
+"""What someone needs to know of an exported model, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.exporting.evidence import Evidence
+from xnas_tf.exporting.verification import Reference
+from xnas_tf.objectives.attribution_quality import AttributionQuality
+from xnas_tf.report.html.models import recorded_data
+from xnas_tf.run.directory import Run
+
+NOT_STATED = (
+    "not stated: whoever trained the model decides, within the terms of the data. The exported "
+    "files hold no code of xnas-tf, which is GPL-3.0-or-later itself."
+)
+
+
+def model_card(
+    evidence: Evidence,
+    candidate: Candidate,
+    test: dict[str, Any] | None,
+    expected: Reference,
+    files: Sequence[dict[str, Any]],
+    licence: str,
+) -> dict[str, Any]:
+    """The card, as ``card.json`` has it."""
+    run = evidence.run
+    return {
+        "candidate": candidate.id,
+        "genotype": candidate.genotype,
+        "hyperparameters": candidate.hyperparameters,
+        "objectives": {
+            o.name: {"value": candidate.objectives[o.name], "direction": o.direction}
+            for o in run.config.objectives
+        },
+        "metrics": candidate.metrics,
+        "dataset": _dataset(evidence),
+        "test": test,
+        "explanations": {
+            "methods": {m.name: m.model_dump(mode="json") for m in expected.methods},
+            "inapplicable": expected.inapplicable,
+            "quality": _quality(run, candidate),
+        },
+        "input": "uint8 images (batch, height, width, channels), 0 to 255",
+        "output": "probabilities (batch, classes), in the order of dataset.class_names",
+        "files": list(files),
+        "verified_on": _verified_on(evidence),
+        "limits": _limits(evidence, candidate),
+        "licence": licence or NOT_STATED,
+        "training": run.config.training.model_dump(mode="json") | {"epochs": candidate.epochs},
+        "seed": candidate.seed,
+        "parents": list(candidate.parents),
+        "answered_by": candidate.answered_by,
+        "versions": candidate.versions,
+    }
+
+
+def _dataset(evidence: Evidence) -> dict[str, Any]:
+    """What was recorded of the data; what can be counted only now too, where it is there."""
+    known = {**evidence.run.config.dataset.model_dump(mode="json"), **evidence.facts}
+    if evidence.data is None:
+        return {**known, "problem": evidence.problem}
+    counts = {part: each.tolist() for part, each in evidence.data.counts.items()}
+    return {**known, "how_split": evidence.data.how_split, "counts": counts}
+
+
+def _quality(run: Run, candidate: Candidate) -> dict[str, Any]:
+    """Figures that the search measured on validation images, and those of ``xnas-tf explain``."""
+    values = candidate.metrics | candidate.objectives
+    measured = {}
+    for measure in run.config.measures():
+        if isinstance(measure, AttributionQuality):
+            own = {n: v for n, v in values.items() if n.split("/")[0] == measure.name}
+            measured[measure.name] = {"values": own, "direction": measure.direction}
+    return {"measured": measured, "explained": recorded_data(run, candidate)["quality"]}
+
+
+def _verified_on(evidence: Evidence) -> str:
+    count = len(evidence.images)
+    if evidence.data is not None:
+        return f"{count} images of the test part"
+    return f"{count} images of noise, since there are no test images: {evidence.problem}"
+
+
+def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
+    height, width, channels = evidence.facts["image_shape"]
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    classes = len(evidence.facts["class_names"])
+    images = evidence.facts["images"]["train"]
+    return [
+        f"It was trained for {candidate.epochs} epochs on {images:,} images of "
+        f"{evidence.run.config.dataset.name}, and measured on images of the same kind. What it "
+        "says of others is unknown.",
+        f"It takes {kind} images of {height}x{width} pixels; others must be brought to that size "
+        "first.",
+        f"Every image gets one of the {classes} classes, one that shows none of them too. The "
+        "probabilities were not calibrated.",
+        "It came out of a search among many. The test part took no part in that; whoever picks "
+        "the best of several models by its test figures makes that figure optimistic.",
+        "Attributions show what the score of a class rests on in this image. They prove neither "
+        "that this is why, nor that it is a good reason. Integrated gradients count from a black "
+        "image: pixels that are black get nothing.",
+        "Introspectability says how differently the network represents the classes: the mean "
+        "distance of their mean activations or attributions on validation images. It says "
+        "nothing of whether single answers are right, fair, or explained rightly.",
+    ]

@@ -1,0 +1,196 @@
+"""The card of an exported model for people, in Markdown."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from xnas_tf.exporting.formats.base import ExportFormat
+
+PARTS = ("train", "validation", "test")
+_IMAGES = """\
+import numpy as np
+
+images = np.zeros((2, {shape}), np.uint8)  # yours, values 0 to 255
+np.save("images.npy", images)"""
+_COMMANDS = """\
+saved_model_cli show --dir 1 --tag_set serve --signature_def explain
+saved_model_cli run --dir 1 --tag_set serve --signature_def serving_default \\
+  --inputs 'images=images.npy'
+saved_model_cli run --dir 1 --tag_set serve --signature_def explain \\
+  --inputs 'images=images.npy' --input_exprs 'class_index=[-1, 0]' --outdir explained"""
+_REQUEST = """\
+import json
+
+each = [{"images": image, "class_index": -1} for image in images.tolist()]
+with open("request.json", "w") as file:
+    json.dump({"signature_name": "explain", "instances": each}, file)"""
+_SERVING = """\
+docker run --rm -p 8501:8501 -v "$PWD:/models/{name}" -e MODEL_NAME={name} tensorflow/serving
+curl -d @request.json http://localhost:8501/v1/models/{name}:predict"""
+
+
+def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
+    """The card as Markdown.
+
+    Args:
+        card: See ``model_card``.
+        kinds: The formats that were written.
+    """
+    sections = [
+        f"# Candidate {card['candidate']}: an image classifier for {text(card['dataset']['name'])}",
+        _objectives(card),
+        "## Data and test figures",
+        _data(card),
+        _test(card),
+        _class_table(card),
+        "## Explanations",
+        _explanations(card),
+        "## Limits",
+        "\n".join(f"- {text(limit)}" for limit in card["limits"]),
+        "## Licence",
+        text(card["licence"]),
+        "## How to call it",
+        _calls(card, kinds),
+        "## Files",
+        _files(card),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def text(given: object) -> str:
+    """Any text as Markdown shows it literally, in one line: names come from users' data."""
+    escaped = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", " ".join(str(given).split()))
+    return html.escape(escaped, quote=False)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _objectives(card: dict[str, Any]) -> str:
+    rows = [
+        (text(name), f"{each['value']:.6g}", text(each["direction"]))
+        for name, each in card["objectives"].items()
+    ]
+    architecture = f"Architecture: {text(card['genotype'])}"
+    note = "Found by a search; its values there, on validation images where on images at all:"
+    return f"{architecture}\n\n{note}\n\n" + _table(("objective", "value", "wanted"), rows)
+
+
+def _data(card: dict[str, Any]) -> str:
+    data = card["dataset"]
+    height, width, channels = data["image_shape"]
+    images = ", ".join(f"{data['images'][part]:,} {part}" for part in PARTS)
+    split = f", split {text(data['how_split'])}" if "how_split" in data else ""
+    gone = (
+        f" It could not be looked at again: {text(data['problem'])}." if "problem" in data else ""
+    )
+    return (
+        f"{text(data['name'])}: {len(data['class_names'])} classes, images of {height}x{width} "
+        f"pixels with {channels} channel{'s' * (channels > 1)}: {images}{split} "
+        f"(seed {data['seed']}).{gone}"
+    )
+
+
+def _test(card: dict[str, Any]) -> str:
+    test = card["test"]
+    if test is None:
+        return "Test figures: not known."
+    return (
+        f"Accuracy on the {test['images']:,} images of the test part: "
+        f"**{_percent(test['accuracy'])}**. Intervals are Wilson's, at "
+        f"{test['confidence']:.0%} confidence. `card.json` has the confusion matrix."
+    )
+
+
+def _percent(interval: Sequence[float] | None) -> str:
+    if interval is None:
+        return ""
+    low, value, high = interval
+    return f"{value:.1%} ({low:.1%} to {high:.1%})"
+
+
+def _class_table(card: dict[str, Any]) -> str:
+    names = card["dataset"]["class_names"]
+    counts = card["dataset"].get("counts")
+    measured = card["test"]["classes"] if card["test"] else [None] * len(names)
+    rows = [
+        (
+            str(number),
+            text(name),
+            *((f"{counts[part][number]:,}" if counts else "") for part in PARTS),
+            _percent(measured[number]),
+        )
+        for number, name in enumerate(names)
+    ]
+    return _table(("number", "class", *PARTS, "accuracy on test"), rows)
+
+
+def _explanations(card: dict[str, Any]) -> str:
+    known = card["explanations"]
+    lines = [
+        f"- {text(name)}: in the signature `explain`, as `{name}` (batch, height, width), with "
+        + text(", ".join(f"{key} {value}" for key, value in options.items() if value is not None))
+        for name, options in known["methods"].items()
+    ]
+    lines += [f"- {text(name)}: none. {text(why)}" for name, why in known["inapplicable"].items()]
+    rows = [
+        (text(name), f"{value:.4g}", text(measure["direction"]), "by the search")
+        for measure in known["quality"]["measured"].values()
+        for name, value in measure["values"].items()
+    ]
+    rows += [
+        (text(f"{name} of {method}"), f"{value:.4g}", "", "by xnas-tf explain")
+        for method, figures in known["quality"]["explained"].items()
+        for name, value in figures.items()
+        if value is not None
+    ]
+    quality = (
+        "How good the explanations are, over images of the run:\n\n"
+        + _table(("measure", "value", "wanted", "measured"), rows)
+        if rows
+        else "How good the explanations are was not measured in this run."
+    )
+    return "\n".join(lines) + "\n\n" + quality
+
+
+def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
+    """How to call it: what stands in blocks runs as it is, in this folder."""
+    shape = ", ".join(map(str, card["dataset"]["image_shape"]))
+    blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
+    for kind in kinds:
+        blocks += [f"`{kind.name}`:", _block("python", kind.usage)]
+    if any(kind.name == "saved_model" for kind in kinds):
+        name = f"candidate-{card['candidate']:05d}"
+        blocks += [
+            "`explain` takes a class for each image: its number in the table above, or -1 for the "
+            "predicted one; another is an InvalidArgumentError. With TensorFlow's own tool:",
+            _block("sh", _COMMANDS),
+            "With TensorFlow Serving, first the request, then server and client:",
+            _block("python", _REQUEST),
+            _block("console", _SERVING.format(name=name)),
+        ]
+    return "\n\n".join(blocks)
+
+
+def _block(language: str, code: str) -> str:
+    return f"```{language}\n{code}\n```"
+
+
+def _files(card: dict[str, Any]) -> str:
+    rows = [
+        (
+            f"`{each['file']}`",
+            text(each["format"]),
+            f"{each['bytes'] / 1e6:.2f} MB",
+            f"{max(each['differences'].values()):.1g}",
+            f"{each['tolerance']:.0e}",
+        )
+        for each in card["files"]
+    ]
+    said = f"Each was run after it was written, on {text(card['verified_on'])}."
+    return f"{said}\n\n" + _table(("file", "format", "size", "difference", "allowed"), rows)

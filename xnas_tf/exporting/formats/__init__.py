@@ -1,0 +1,43 @@
+"""The file formats that a model can be exported in, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from xnas_tf.errors import InputError
+from xnas_tf.registry import Registry
+
+if TYPE_CHECKING:
+    from xnas_tf.exporting.formats.base import ExportFormat
+
+FORMATS = Registry(
+    "export format",
+    "xnas_tf.export_formats",
+    {
+        "saved_model": "xnas_tf.exporting.formats.saved_model:SavedModel",
+        "keras": "xnas_tf.exporting.formats.keras_file:KerasFile",
+        "tflite": "xnas_tf.exporting.formats.tflite:TFLite",
+        "tflite_float16": "xnas_tf.exporting.formats.tflite:TFLiteFloat16",
+        "onnx": "xnas_tf.exporting.formats.onnx:Onnx",
+    },
+)
+DEFAULT_FORMATS = ("saved_model", "keras")
+
+
+def chosen_formats(names: Sequence[str]) -> list[ExportFormat]:
+    """Formats by name, each once, whose converters are installed.
+
+    Raises:
+        InputError: If a name is unknown, or a converter is missing: says what to install.
+    """
+    from xnas_tf.exporting.formats.base import ExportFormat
+
+    chosen = []
+    for name in dict.fromkeys(names):
+        kind = FORMATS.get(name)
+        if not (isinstance(kind, type) and issubclass(kind, ExportFormat)):
+            raise InputError(f"{name!r} is no xnas_tf.exporting.formats.base.ExportFormat")
+        chosen.append(kind())
+        chosen[-1].check_installed()
+    return chosen

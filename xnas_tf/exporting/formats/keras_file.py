@@ -1,0 +1,37 @@
+"""Keras' own files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+import keras
+import numpy as np
+
+from xnas_tf.attribution.outputs import probabilities_of
+from xnas_tf.data.preprocessing import to_model_input
+from xnas_tf.exporting.formats.base import ExportFormat, Outputs
+from xnas_tf.exporting.served import ServedModel
+
+
+class KerasFile(ExportFormat):
+    """The Keras model as the run kept it, without the scaling of images: to train it further."""
+
+    name: ClassVar[str] = "keras"
+    file: ClassVar[str] = "model.keras"
+    tolerance: ClassVar[float] = 1e-5
+    usage: ClassVar[str] = """\
+import keras
+
+model = keras.saving.load_model("model.keras", compile=False)
+print(model(images / np.float32(255)).shape)  # it takes values from 0 to 1"""
+
+    def write(self, served: ServedModel, path: Path) -> None:
+        """See ``ExportFormat.write``."""
+        shutil.copyfile(served.source, path)
+
+    def outputs(self, path: Path, images: np.ndarray) -> Outputs:
+        """See ``ExportFormat.outputs``."""
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return {"probabilities": probabilities_of(model, to_model_input(images).numpy())}
