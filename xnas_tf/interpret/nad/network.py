@@ -86,12 +86,15 @@ class MaskedNetwork:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(logits)
             outputs, masked = self._run(inputs, units, [tf.sigmoid(each) for each in logits])
-            loss = tf.reduce_sum(loss_weights * self._cross_entropy(targets, outputs))
-            for ours, original in zip(masked, originals, strict=True):
-                errors = tf.reduce_mean((ours - original) ** 2, axis=(1, 2, 3))
-                loss += tf.reduce_sum(error_weights * errors)
-            loss /= len(self.taps)
-        return tape.gradient(loss, logits)
+            losses = loss_weights * self._cross_entropy(targets, outputs)
+            loss = tf.reduce_sum(losses) / len(self.taps)
+        # The slopes of the squared errors are written down, as the tape's own way to them takes
+        # twice as many passes over the feature maps, and a quarter more of tracing.
+        slopes = []
+        for ours, original in zip(masked, originals, strict=True):
+            values = tf.cast(tf.size(ours[0]) * len(self.taps), tf.float32)
+            slopes.append((2 * error_weights / values)[:, None, None, None] * (ours - original))
+        return tape.gradient([loss, *masked], logits, [tf.ones(()), *slopes])
 
     def _cross_entropy(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         if not self._ending.can_be_linear:  # probabilities made where it cannot be seen
