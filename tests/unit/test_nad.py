@@ -184,7 +184,9 @@ def test_the_gradient_is_that_of_the_paper():
         errors = ((am - a) ** 2).mean(axis=(1, 2, 3)) + ((bm - b) ** 2).mean(axis=(1, 2, 3))
         return (counts[0] * entropy + counts[1] * errors).sum() / 2
 
-    given = [tf.constant(each) for each in (data.train.images, labels, labels, *counts, *logits)]
+    images = tf.constant(data.train.images)
+    originals = network.originals(images)
+    given = [images, *map(tf.constant, (labels, labels, *counts)), *originals, *logits]
     found = [each.numpy() for each in network.gradients(*given)]
     for layer, unit, channel in [(0, 0, 1), (0, 2, 5), (1, 1, 2), (1, 0, 0), (1, 2, 1)]:
         ends = []

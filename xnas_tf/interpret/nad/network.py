@@ -69,20 +69,29 @@ class MaskedNetwork:
         return _joined(self._batches(self._energies, images))
 
     @cached_property
+    def originals(self) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        """What each layer returns without masks, of uint8 images (M, H, W, C)."""
+        return self._traced(lambda images: self._run(self._inputs(images))[1], self._spec)
+
+    @cached_property
     def gradients(self) -> Callable[..., list[tf.Tensor]]:
         """The gradient of the paper's loss, without its β term, to the masks' logits.
 
-        ``(images, units, targets, loss_weights, error_weights, *logits)``: uint8 images
-        (M, H, W, C); the unit and the target class of each, (M,); what its cross-entropy and
-        its mean squared error count, (M,); logits (units, channels) for each layer.
+        ``(images, units, targets, loss_weights, error_weights, *originals, *logits)``: uint8
+        images (M, H, W, C); the unit and the target class of each, (M,); what its cross-entropy
+        and its mean squared error count, (M,); for each layer its ``originals`` and logits
+        (units, channels).
         """
         one, many = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
         logits = [tf.TensorSpec((None, tap.channels), tf.float32) for tap in self.taps]
-        return self._traced(self._gradients, self._spec, many, many, one, one, *logits)
+        originals = self.originals.structured_outputs
+        return self._traced(
+            self._gradients, self._spec, many, many, one, one, *originals, *logits
+        )
 
-    def _gradients(self, images, units, targets, loss_weights, error_weights, *logits):
+    def _gradients(self, images, units, targets, loss_weights, error_weights, *layers):
+        originals, logits = layers[: len(self.taps)], layers[len(self.taps) :]
         inputs = self._inputs(images)
-        _, originals = self._run(inputs)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(logits)
             outputs, masked = self._run(inputs, units, [tf.sigmoid(each) for each in logits])
