@@ -128,15 +128,15 @@ def learn(
     plans = [_plan(train.labels, number, lesson) for number in classes]
     logits = [np.full((len(classes), tap.channels), START, np.float32) for tap in network.taps]
     judge = _Judge(network, held_out or train, classes, lesson, logits, ranks)
-    used = np.unique(np.concatenate([np.concatenate(plan) for plan in plans]))
+    used = np.flatnonzero(np.isin(train.labels, classes))
     originals = Originals(network, train.images, _share_of(used, ranks))
     counts = np.array([len(plan) for plan in plans])
     steps = counts.max()
     for step in range(steps):
         betas = np.array([_beta(step, count, lesson.betas) for count in counts])
         rows, batch = _batch(plans, step, train, classes, ranks)
-        given = *batch, *originals.of(rows, batch[0]), *map(tf.constant, logits)
-        gradients = network.gradients(*given)
+        maps = originals.of(rows, batch[0])
+        gradients = network.gradients(*batch, *maps, *map(tf.constant, logits))
         gradients = ranks.sum(*(each.numpy() for each in gradients))
         logits = [
             _moved(each, gradient, betas, counts, len(logits))

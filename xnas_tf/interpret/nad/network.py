@@ -71,7 +71,10 @@ class MaskedNetwork:
     @cached_property
     def originals(self) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         """What each layer returns without masks, of uint8 images (M, H, W, C)."""
-        return self._traced(lambda images: self._run(self._inputs(images))[1], self._spec)
+        return self._traced(self._originals, self._spec)
+
+    def _originals(self, images):
+        return self._run(self._inputs(images))[1]
 
     @cached_property
     def gradients(self) -> Callable[..., list[tf.Tensor]]:
@@ -85,9 +88,7 @@ class MaskedNetwork:
         one, many = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
         logits = [tf.TensorSpec((None, tap.channels), tf.float32) for tap in self.taps]
         originals = self.originals.structured_outputs
-        return self._traced(
-            self._gradients, self._spec, many, many, one, one, *originals, *logits
-        )
+        return self._traced(self._gradients, self._spec, many, many, one, one, *originals, *logits)
 
     def _gradients(self, images, units, targets, loss_weights, error_weights, *layers):
         originals, logits = layers[: len(self.taps)], layers[len(self.taps) :]
