@@ -100,7 +100,7 @@ def speedups(model: keras.Model, train: Images, lesson: Lesson) -> dict[str, flo
     tf.config.run_functions_eagerly(True)
     try:
         eager = MaskedNetwork(model, train.images)
-        vars(eager)["gradients"] = eager._gradients  # past the trace
+        vars(eager).update(gradients=eager._gradients, originals=eager._originals)  # past traces
         own = np.flatnonzero(train.labels == 0)[: lesson.batch]
         one = Images(train.images[own], train.labels[own], train.is_right[own])
         how = Lesson(lesson.beta, EAGER_STEPS, lesson.batch)

@@ -13,7 +13,7 @@ from xnas_tf.cli import main
 from xnas_tf.data import Dataset, Part
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.interpret.nad import disentangle
+from xnas_tf.interpret.nad import disentangle, originals
 from xnas_tf.interpret.nad.learning import Images, Lesson, learn
 from xnas_tf.interpret.nad.network import MaskedNetwork
 from xnas_tf.interpret.nad.saving import facts
@@ -133,6 +133,22 @@ def test_together_and_one_after_the_other_give_the_same_masks():
             np.testing.assert_array_equal(both[number], single[0])
 
 
+def test_masks_are_the_same_where_memory_keeps_no_originals(monkeypatch):
+    data = colours()
+    network = MaskedNetwork(small_network(), data.train.images)
+    train, how = lesson_images(data, network), Lesson(1.0, 5, batch=8)
+    shown, find = [], network.originals
+    assert network.gradients is not None  # its trace needs the traced originals
+    vars(network)["originals"] = lambda images: (shown.append(len(images)), find(images))[1]
+    kept = learn(network, train, np.array([0, 2]), how)
+    assert shown == [1, 32]  # one image to know the size, and the two classes' images once
+    monkeypatch.setattr(originals, "MEMORY", 32 * 4 * 6 * 6 * (5 + 4) - 1)
+    found = learn(network, train, np.array([0, 2]), how)
+    assert sum(shown[2:]) == 1 + 5 * 32
+    for mine, theirs in zip(found.logits, kept.logits, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-3)
+
+
 def test_masks_do_not_depend_on_the_number_of_ranks():
     data = colours()
     network = MaskedNetwork(small_network(), data.train.images)
@@ -184,7 +200,9 @@ def test_the_gradient_is_that_of_the_paper():
         errors = ((am - a) ** 2).mean(axis=(1, 2, 3)) + ((bm - b) ** 2).mean(axis=(1, 2, 3))
         return (counts[0] * entropy + counts[1] * errors).sum() / 2
 
-    given = [tf.constant(each) for each in (data.train.images, labels, labels, *counts, *logits)]
+    images = tf.constant(data.train.images)
+    plain = network.originals(images)
+    given = [images, *map(tf.constant, (labels, labels, *counts)), *plain, *logits]
     found = [each.numpy() for each in network.gradients(*given)]
     for layer, unit, channel in [(0, 0, 1), (0, 2, 5), (1, 1, 2), (1, 0, 0), (1, 2, 1)]:
         ends = []

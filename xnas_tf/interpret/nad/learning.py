@@ -18,6 +18,7 @@ from scipy.special import expit
 
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.interpret.nad.network import MaskedNetwork, Masks
+from xnas_tf.interpret.nad.originals import Originals
 
 RATE = 0.1
 """Length of a step, of each layer's logits together, at least (the paper's)."""
@@ -127,12 +128,15 @@ def learn(
     plans = [_plan(train.labels, number, lesson) for number in classes]
     logits = [np.full((len(classes), tap.channels), START, np.float32) for tap in network.taps]
     judge = _Judge(network, held_out or train, classes, lesson, logits, ranks)
+    used = np.flatnonzero(np.isin(train.labels, classes))
+    originals = Originals(network, train.images, _share_of(used, ranks))
     counts = np.array([len(plan) for plan in plans])
     steps = counts.max()
     for step in range(steps):
         betas = np.array([_beta(step, count, lesson.betas) for count in counts])
-        batch = _batch(plans, step, train, classes, ranks)
-        gradients = network.gradients(*batch, *map(tf.constant, logits))
+        rows, batch = _batch(plans, step, train, classes, ranks)
+        maps = originals.of(rows, batch[0])
+        gradients = network.gradients(*batch, *maps, *map(tf.constant, logits))
         gradients = ranks.sum(*(each.numpy() for each in gradients))
         logits = [
             _moved(each, gradient, betas, counts, len(logits))
@@ -177,28 +181,35 @@ def _batch(
     train: Images,
     classes: np.ndarray,
     ranks: Communicator,
-) -> list[tf.Tensor]:
-    """This rank's images of all classes in one step: what ``MaskedNetwork.gradients`` takes."""
+) -> tuple[np.ndarray, list[tf.Tensor]]:
+    """This rank's images of all classes in one step: their rows among its own, and what
+    ``MaskedNetwork.gradients`` takes first."""
     rows, units, losses, errors = [], [], [], []
     for unit, plan in enumerate(plans):
         chosen = plan[step] if step < len(plan) else np.zeros(0, int)
         right = train.is_right[chosen]
         mine = chosen % ranks.size == ranks.rank
-        rows.append(chosen[mine] // ranks.size)
+        rows.append(_share_of(chosen, ranks))
         units.append(np.full(mine.sum(), unit))
         losses.append(np.full(mine.sum(), 1 / max(1, len(chosen))))
         errors.append(right[mine] / max(1, right.sum()))
-    images = train.images[np.concatenate(rows)]
+    found = np.concatenate(rows)
+    images = train.images[found]
     # A rank without images in this step shows one that counts nothing.
     nothing = [] if len(images) else [0]
     places = np.concatenate([*units, nothing]).astype(np.int32)
-    return [
+    return found, [
         tf.constant(images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)),
         tf.constant(places),
         tf.constant(classes[places], tf.int32),
         tf.constant(np.concatenate([*losses, nothing]), tf.float32),
         tf.constant(np.concatenate([*errors, nothing]), tf.float32),
     ]
+
+
+def _share_of(images: np.ndarray, ranks: Communicator) -> np.ndarray:
+    """The rows that a rank has those of some images in that are its own."""
+    return images[images % ranks.size == ranks.rank] // ranks.size
 
 
 def _moved(
