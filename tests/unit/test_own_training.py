@@ -1,6 +1,9 @@
 """Models that a user's code trains: ``HyperModel.fit``, or a ``train_step`` of their own."""
 
-from dataclasses import replace
+import json
+import math
+import re
+from dataclasses import asdict, replace
 
 import keras
 import keras_tuner
@@ -194,6 +197,36 @@ class Exploding(Plain):
 def test_a_loss_that_is_no_number_fails_the_candidate():
     outcome, _ = evaluate(Exploding())
     assert outcome.state == "failed" and "the loss became" in outcome.reason
+
+
+class Undefined(Plain):
+    """Compiled with a metric without a value; its fit may leave weights that are no numbers."""
+
+    def __init__(self, returned=0.5, factor=1.0):
+        super().__init__()
+        self.returned, self.factor = returned, factor
+        undefined = keras.metrics.MeanMetricWrapper(lambda y, p: p[:, 0] * np.nan, name="undefined")
+        self.compiled = {**self.compiled, "metrics": [undefined]}
+
+    def fit(self, hp, model, x, y, **kwargs):
+        model.set_weights([self.factor * w for w in model.get_weights()])
+        return {"mine": self.returned}
+
+
+@pytest.mark.parametrize(
+    ("hypermodel", "reason"),
+    [
+        (Undefined(), ""),
+        (Undefined(returned=math.inf), "unknown metric 'mine' .* or its value is no finite number"),
+        (Undefined(factor=np.nan), "the validation loss became nan in epoch 1"),
+    ],
+)
+def test_figures_that_are_no_numbers_are_not_recorded(hypermodel, reason):
+    """The record takes none: a search would end with an error that is not the candidate's."""
+    outcome, _ = evaluate(hypermodel, "objectives=[{name: 'metric:mine', direction: minimize}]")
+    assert outcome.state == ("failed" if reason else "done")
+    assert re.search(reason, outcome.reason)
+    json.dumps(asdict(outcome), allow_nan=False)
 
 
 class Interrupting(Unsupervised):

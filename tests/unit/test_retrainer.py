@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import keras
+import keras_tuner
 import numpy as np
 import pytest
 from hypothesis import given
@@ -202,6 +204,68 @@ def test_the_baseline_is_trained_the_same_way_and_candidates_after_it():
     outcome = judge.evaluate(baseline)
     assert outcome.state == "done" and outcome.metrics["parameters"] == network.parameters(SHAPE, 3)
     assert judge.evaluate(cell_candidate()).state == "done"
+
+
+class Topped(keras_tuner.HyperModel):
+    """A tiny network with a metric, that the search trains."""
+
+    def build(self, hp):
+        inputs = keras.Input(SHAPE)
+        x = keras.layers.Flatten()(inputs)
+        x = keras.layers.Dense(hp.Int("units", 3, 5), activation="relu")(x)
+        model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+        metrics = [keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")]
+        optimizer = keras.optimizers.SGD(3.0)  # so that later epochs are worse
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=metrics)
+        return model
+
+
+class Fitted(Topped):
+    """Trains itself."""
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, **kwargs)
+
+
+def retrained(hypermodel, patience=8):
+    """A training in full of a HyperModel's network, its weights, and the baseline's training."""
+    names = "error, {name: 'metric:top2', direction: maximize}"
+    config = load_config(overrides=["training={epochs: 8, batch_size: 8}", f"objectives=[{names}]"])
+    space = SearchSpace(hypermodel, SHAPE, 3)
+    told = lambda *_: None  # noqa: E731
+    judge = Retrainer(config, make_dataset(24), space, SingleProcess(), patience, told)
+    outcome, weights = trained(judge, Candidate(1, "g", {"units": 4}, seed=1, epochs=8))
+    baseline = judge.evaluate(
+        Candidate(BASELINE, "resnet", values_of(ResNet(1, 1)), seed=0, epochs=1)
+    )
+    return outcome, weights, baseline
+
+
+@pytest.mark.parametrize("hypermodel", [Topped(), Fitted()])
+def test_the_baseline_has_no_metrics_of_a_hypermodel(hypermodel):
+    outcome, _, baseline = retrained(hypermodel)
+    assert outcome.state == baseline.state == "done", outcome.reason + baseline.reason
+    assert [*outcome.objectives] == ["error", "metric:top2"]
+    assert [*baseline.objectives] == ["error"]
+
+
+def test_of_a_network_that_trains_itself_the_best_epoch_is_kept_too():
+    outcome, weights, _ = retrained(Fitted())
+    assert outcome.state == "done" and len(outcome.history) == 8
+    best = int(outcome.metrics["best_epoch"])
+    assert best == best_epoch(outcome.history) < 8  # else this shows nothing
+    model = SearchSpace(Fitted(), SHAPE, 3).build({"units": 4})
+    model.set_weights(weights)
+    test = make_dataset(24).test
+    wrong = Predictor(model)(test.images).argmax(axis=1) != test.labels
+    assert outcome.metrics["test_error"] == pytest.approx(np.mean(wrong))
+    for name, figure in {"error": "val_accuracy", "metric:top2": "val_top2"}.items():
+        expected = outcome.history[best - 1][figure]
+        value = outcome.objectives[name]
+        assert (1 - value if name == "error" else value) == pytest.approx(expected)
+    early, *_ = retrained(Fitted(), patience=1)
+    assert early.history == outcome.history[: len(early.history)]
+    assert len(early.history) - best_epoch(early.history) == 1 < 8 - best_epoch(early.history)
 
 
 def test_a_training_leaves_no_graph_behind():

@@ -319,6 +319,18 @@ def test_the_run_and_its_report_have_it_and_say_what_cannot_be_read(run, tmp_pat
     assert not broken["found"] and "retrained cannot be read" in broken["problem"]
 
 
+def test_what_the_baseline_does_not_have_is_left_open(tmp_path):
+    desk = desk_at(tmp_path, numbers=(1,))
+    play(desk, lambda t: done() if t["id"] else {**done(), "objectives": {"parameters": 500.0}})
+    candidate, baseline = desk._retraining.as_dict()["models"]
+    assert candidate["objectives"]["error"]["mean"] == pytest.approx(0.1)
+    assert baseline["objectives"]["error"] is None
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(retraining_table(desk._retraining))
+    (row,) = (r for r in console.export_text().splitlines() if r.strip().startswith("ResNet"))
+    assert "–" in row
+
+
 def test_a_kept_model_can_be_loaded(tmp_path):
     desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
     task = desk.next()

@@ -155,6 +155,22 @@ def test_objectives_without_a_meaning_are_named(given, message):
         xt.Tuner(build, objectives=given)
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"search": {"candidates": 5}}, "search.candidates is given by the argument max_trials"),
+        ({"space": "vgg_like"}, "space is given by the argument hypermodel"),
+        ({"dataset": {"name": "digits"}}, "dataset.name is given by the argument x"),
+        ({"training": "adam"}, "training is 'adam'; allowed: a mapping"),
+    ],
+)
+def test_sections_that_an_argument_gives_are_refused(config, message):
+    with pytest.raises(InputError, match=message):
+        xt.Tuner(build, config=config)
+    more = xt.Tuner(build, config={"search": {"algorithm": "random"}, "training": None})
+    assert more.max_trials == 16
+
+
 def test_arrays_of_every_usual_form_are_the_same_data():
     images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
     labels = np.array([0, 1, 2, 0, 1, 2])

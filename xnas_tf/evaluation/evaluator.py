@@ -232,13 +232,15 @@ class Evaluator:
         predictor = Predictor(self._model)
 
         def end_of_epoch(figures: dict[str, float]) -> bool:
-            outcome.history.append(figures | self._validate(predictor))
-            _check_finite(outcome.history[-1]["val_loss"], len(outcome.history))
+            figures = figures | self._validate(predictor)
+            _check_finite(figures["val_loss"], len(outcome.history) + 1)
+            outcome.history.append(figures)
             return self._is_enough(trainer, outcome.history)
 
         trainer.train(candidate.seed, end_of_epoch)
         # Once more: fit may have taken the best epoch's weights in the end.
         last = self._validate(predictor)
+        _check_finite(last["val_loss"], len(outcome.history))
         outcome.metrics.update(outcome.history[-1] | trainer.returned | last)
         return trainer
 

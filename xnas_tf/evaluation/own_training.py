@@ -42,7 +42,10 @@ def check_own_training(who: str, config: Config, dataset: Dataset, ranks: int) -
     """
     training, wrong = config.training, []
     if ranks > 1:
-        wrong.append("distributed.ranks_per_candidate must be 1: it knows nothing of other ranks")
+        wrong.append(
+            "distributed.ranks_per_candidate must be 1, and xnas-tf retrain started on one rank: "
+            "it knows nothing of other ranks"
+        )
     if len(config.rungs) > 1:
         wrong.append("search.fidelity must be left out: it cannot go on with a shorter training")
     changes = training.augmentation
@@ -129,7 +132,7 @@ class OwnTrainer:
         if isinstance(found, Mapping):
             self.returned = plain_figures(found)
         elif isinstance(found, int | float | np.number):
-            self.returned = {"fit": float(found)}
+            self.returned = plain_figures({"fit": found})
         if not watching.epochs:
             end_of_epoch(self.returned)
 
@@ -158,10 +161,10 @@ class _Watching(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epochs += 1
-        figures = plain_figures(logs or {})
-        if not math.isfinite(loss := figures.get("loss", 0.0)):
+        logs = logs or {}
+        if not np.isfinite(loss := np.asarray(logs.get("loss", 0.0), np.float64)).all():
             raise RunError(f"the loss became {loss} in epoch {self.epochs}")
-        if self._end_of_epoch(figures) and self.model is not None:
+        if self._end_of_epoch(plain_figures(logs)) and self.model is not None:
             self.model.stop_training = True
         beat()
 
@@ -175,7 +178,10 @@ def as_arrays(part: Part, model: keras.Model, classes: int) -> tuple[np.ndarray,
 
 
 def plain_figures(figures: Mapping[str, Any]) -> dict[str, float]:
-    """Figures as plain numbers; one of several numbers becomes ``NAME_0``, ``NAME_1``, …"""
+    """Figures as plain numbers; one of several numbers becomes ``NAME_0``, ``NAME_1``, …
+
+    Those that are not finite are left out: the record takes none, and a metric may well have no
+    value yet, such as the precision of a class that is never predicted."""
     plain = {}
     for name, value in figures.items():
         numbers = np.asarray(value, np.float64)
@@ -183,4 +189,4 @@ def plain_figures(figures: Mapping[str, Any]) -> dict[str, float]:
             plain[name] = float(numbers.reshape(()))
         else:
             plain |= {f"{name}_{i}": float(number) for i, number in enumerate(numbers.ravel())}
-    return plain
+    return {name: number for name, number in plain.items() if math.isfinite(number)}

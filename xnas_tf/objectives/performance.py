@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -24,6 +23,10 @@ class Error(Objective):
         return Score(float(counts[0] / counts[1]))
 
 
+OF_EVERY_TRAINING = ("accuracy", "loss")
+"""Metrics that each model has, whatever it is compiled with."""
+
+
 class Metric(Objective):
     """A metric that the HyperModel compiled its models with, on the validation part: `metric:NAME`,
     such as `metric:top3`. Also any other figure of an epoch, such as `metric:loss`, and what
@@ -43,9 +46,7 @@ class Metric(Objective):
         for name in (f"val_{self.metric}", self.metric):
             if name in figures:
                 return Score(float(figures[name]))
-        raise InputError(f"unknown metric {suggest(self.metric, names_of(figures))}")
-
-
-def names_of(figures: Iterable[str]) -> list[str]:
-    """What figures of a training are called as metrics."""
-    return sorted({name.removeprefix("val_") for name in figures})
+        known = {name.removeprefix("val_") for name in figures}
+        raise InputError(
+            f"unknown metric {suggest(self.metric, known)}, or its value is no finite number"
+        )

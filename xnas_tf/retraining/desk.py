@@ -115,7 +115,7 @@ class RetrainingDesk:
 
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """See ``Desk.wants_model``."""
-        return outcome["state"] == "done"
+        return outcome["state"] == "done" and self._open is not None
 
     def keep_model(self, number: int, data: bytes) -> None:
         """See ``Desk.keep_model``."""

@@ -17,10 +17,12 @@ from xnas_tf.evaluation.checkpoint import Progress, pack, unpack
 from xnas_tf.evaluation.evaluator import Evaluator, Keep
 from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.evaluation.prediction import Predictor
+from xnas_tf.evaluation.scoring import Scorer
 from xnas_tf.evaluation.supervision import Unsupervised
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.cost import Parameters
+from xnas_tf.objectives.performance import OF_EVERY_TRAINING, Metric
 from xnas_tf.retraining.baseline import BaselineSpace
 from xnas_tf.retraining.results import BASELINE, best_epoch
 from xnas_tf.spaces.space import SearchSpace
@@ -50,8 +52,9 @@ class Retrainer(Evaluator):
         told: Told,
     ) -> None:
         super().__init__(config, dataset, space, communicator)
-        self._candidates = space
-        self._baselines = BaselineSpace(dataset.image_shape, dataset.classes)
+        self._candidates = space, self._scorer
+        baselines = BaselineSpace(dataset.image_shape, dataset.classes)
+        self._baselines = baselines, Scorer(for_baseline(config), dataset.class_names)
         self._patience = patience
         self._told = told
         mine = shard(len(dataset.test), communicator.rank, communicator.size)
@@ -65,7 +68,8 @@ class Retrainer(Evaluator):
     ) -> Outcome:
         """Builds, trains, scores and tests; see ``Evaluator.evaluate``. The model is that of the
         best epoch, and so are the figures. The metrics have the test figures too."""
-        self._space = self._baselines if candidate.id == BASELINE else self._candidates
+        is_baseline = candidate.id == BASELINE
+        self._space, self._scorer = self._baselines if is_baseline else self._candidates
         self._best = Best(supervisor or Unsupervised())
         return super().evaluate(candidate, keep, self._best)
 
@@ -115,6 +119,17 @@ class Retrainer(Evaluator):
             for number in np.flatnonzero(images)
         }
         return {name: float(value) for name, value in figures.items()}
+
+
+def for_baseline(config: Config) -> Config:
+    """A configuration without objectives that are metrics of a HyperModel: the baseline is none
+    of its models."""
+    kept = [
+        objective
+        for objective in config.objectives
+        if not isinstance(objective, Metric) or objective.metric in OF_EVERY_TRAINING
+    ]
+    return config.model_copy(update={"objectives": kept})
 
 
 class Best(Unsupervised):

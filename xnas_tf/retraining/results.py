@@ -127,6 +127,17 @@ class Retrained:
         """Student's interval of a figure's mean over the seeds; None of a single one."""
         return mean_interval([figure(training) for training in self.trainings])
 
+    def objective(self, name: str) -> dict[str, Any] | None:
+        """An objective's mean and interval; None where the network has none, as the baseline has
+        no metrics of a HyperModel."""
+        if any(name not in training.objectives for training in self.trainings):
+            return None
+
+        def value(training: Training) -> float:
+            return training.objectives[name]
+
+        return {"mean": self.mean(value), "interval": self.over_seeds(value)}
+
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """Everything for programs: intervals as ``[low, mean, high]``.
 
@@ -141,13 +152,7 @@ class Retrained:
             "seeds": [training.seed for training in self.trainings],
             "test_accuracy": self.test_accuracy,
             "interval": self.kind,
-            "objectives": {
-                name: {
-                    "mean": self.mean(lambda t, n=name: t.objectives[n]),
-                    "interval": self.over_seeds(lambda t, n=name: t.objectives[n]),
-                }
-                for name in names
-            },
+            "objectives": {name: self.objective(name) for name in names},
         }
 
 

@@ -43,9 +43,8 @@ def retraining_table(retraining: Retraining) -> Table:
 
 
 def _figure(model: Retrained, name: str) -> str:
-    def value(training):
-        return training.objectives[name]
-
-    interval = model.over_seeds(value)
-    text = format_value(model.mean(value))
+    found = model.objective(name)
+    if found is None:
+        return "–"
+    text, interval = format_value(found["mean"]), found["interval"]
     return text if interval is None else f"{text} ± {interval[2] - interval[1]:.2g}"

@@ -15,7 +15,7 @@ from xnas_tf.data.cache import host_lock
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError, RunError, suggest
 from xnas_tf.evaluation.own_training import check_own_training
-from xnas_tf.objectives.performance import Metric
+from xnas_tf.objectives.performance import OF_EVERY_TRAINING, Metric
 from xnas_tf.run.versions import versions
 from xnas_tf.spaces.space import SearchSpace
 
@@ -131,7 +131,7 @@ def _check_training(
         size = ranks if config.distributed.ranks_per_candidate == "auto" else size
         check_own_training(space.name, config, dataset, size)
         return
-    known = [*space.metrics, "loss", "accuracy"]
+    known = [*space.metrics, *OF_EVERY_TRAINING]
     for measure in config.measures():
         if isinstance(measure, Metric) and measure.metric not in known:
             raise InputError(

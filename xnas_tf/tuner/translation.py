@@ -13,6 +13,14 @@ from xnas_tf.spaces.variables import Choice, Variable
 
 _OF_TRAINING = ("accuracy", "loss")
 _DIRECTIONS = {"min": "minimize", "max": "maximize"}
+_ARGUMENTS = {
+    "space": "hypermodel",
+    "objectives": "objectives",
+    "dataset.name": "x",
+    "search.candidates": "max_trials",
+    "search.seed": "seed",
+}
+"""Keys of the configuration that arguments of ``xt.Tuner`` and its ``search`` always give."""
 
 
 def space_section(hypermodel: Any) -> Any:
@@ -26,6 +34,24 @@ def space_section(hypermodel: Any) -> Any:
     if not is_main and name and getattr(sys.modules.get(module), name, None) is hypermodel:
         return {"hypermodel": f"{module}:{name}"}
     return {"hypermodel": name_object(hypermodel)}
+
+
+def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Further sections of the configuration, as they are.
+
+    Raises:
+        InputError: If one is no mapping where keys are added to it, or has what an argument gives.
+    """
+    given = {*config}
+    for name in ("dataset", "training", "search"):
+        section = config.get(name) or {}
+        if not isinstance(section, Mapping):
+            raise InputError(f"config: {name} is {section!r}; allowed: a mapping of its keys")
+        given |= {f"{name}.{key}" for key in section}
+    for key, argument in _ARGUMENTS.items():
+        if key in given:
+            raise InputError(f"config: {key} is given by the argument {argument}: leave it out")
+    return dict(config)
 
 
 def translated(objective: Any) -> Any:

@@ -12,7 +12,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.run.directory import Run
 from xnas_tf.run.search import search
 from xnas_tf.tuner.arrays import Arrays, stored
-from xnas_tf.tuner.translation import described, space_section, translated
+from xnas_tf.tuner.translation import checked_sections, described, space_section, translated
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +39,10 @@ class Tuner:
         seed: Of the search.
         overwrite: Moves a run of that name aside and begins anew.
         config: Further sections of the configuration: ``{"training": {"optimizer": "adam"}}``.
+
+    Raises:
+        InputError: If an objective has no meaning here, or ``config`` has what another argument
+            gives.
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class Tuner:
         self.run_dir = Path(directory) / project_name
         self.seed = seed
         self.overwrite = overwrite
-        self._config = dict(config or {})
+        self._config = checked_sections(config or {})
 
     def search(
         self,
@@ -112,7 +116,7 @@ class Tuner:
 
     def _section(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            **self._config.get(name, {}),
+            **(self._config.get(name) or {}),
             **{key: value for key, value in given.items() if value is not None},
         }
 

@@ -35,8 +35,9 @@ function retrainedTable(each) {
 }
 const accuracyText = ([low, mean, high]) =>
   `${(100 * mean).toFixed(2)}% (${(100 * low).toFixed(2)} to ${(100 * high).toFixed(2)})`;
-const meanText = ({ mean, interval }) => (interval === null ? number(mean)
-  : `${number(mean)} ± ${brief(interval[2] - interval[1])}`);
+// The baseline has no metrics of a HyperModel.
+const meanText = (found) => (found === null ? "–" : found.interval === null ? number(found.mean)
+  : `${number(found.mean)} ± ${brief(found.interval[2] - found.interval[1])}`);
 
 // A line a seed; of whichever model is marked it stands out from the others.
 function retrainedCurves(parent, each) {
