@@ -28,6 +28,7 @@ NETWORK = "needs a network"
 HOSTS = "needs several hosts, or a cluster"
 HOURS = "takes hours"
 SETS_UP = "changes the machine's set-up"
+CARD = "a model card has the same, run by tests/e2e/test_exports.py"
 NOT_RUN = {
     "bin/test": "runs this test",
     "bin/docs": "run by tests/e2e/test_site.py, but for the set-up",
@@ -45,6 +46,11 @@ NOT_RUN = {
     "--set distributed.ranks_per_candidate=2": GPU,
     "xnas-tf launch -np 8 -- search configs/xnas-cifar10.yaml "
     "--set distributed.ranks_per_candidate=1": GPU,
+    "saved_model_cli show --dir served/candidate-00007/1 --tag_set serve --signature_def explain": (
+        CARD
+    ),
+    "saved_model_cli run --dir served/candidate-00007/1 --tag_set serve --signature_def explain "
+    "--inputs images=images.npy --input_exprs 'class_index=[-1, 3]' --outdir explained": CARD,
     "horovodrun -np 8 xnas-tf retrain runs/quickstart --pareto": (
         "run with two ranks by tests/e2e/test_retraining.py"
     ),
@@ -71,6 +77,7 @@ REPLACED = {
     "bin/xnas-tf": "xnas-tf",  # what it sets up was set up before the tests
     "--dataset mnist5k": "--dataset digits",  # what the tiny search has learned
     "--candidate 7 --candidate 9": "--candidate {front}",  # on the tiny search's front are others
+    "--candidate 7 --out": "--candidate {front} --out",
     "--candidate 11": "--candidate {front}",
 }
 SHORTENED = {
@@ -97,6 +104,7 @@ PYTHON = {
     "images=16": "images=1",
     "steps=64": "steps=4",
     "[7], epochs=30": "[{front}], epochs=1, seeds=1",
+    "(2, 28, 28, 1)": "(2, 8, 8, 1)",
     "max_trials=40": "max_trials=2",
     "epochs=10, batch_size=32": "epochs=1, batch_size=32",
 }
@@ -120,6 +128,9 @@ def prepared(finished, tmp_path_factory):
         shutil.copytree(finished[0], folder / "runs" / name)
     model = sorted((finished[0] / "models").glob("*.keras"))[0]
     shutil.copy(model, folder / "model.keras")
+    (folder / "served").mkdir()
+    (exported,) = xt.export(xt.load_run(finished[0]), [int(model.stem)], folder / "exported")
+    exported.rename(folder / "served" / "candidate-00007")
     retrained = folder / "runs/quickstart/retrained/digest/models"
     retrained.mkdir(parents=True)
     shutil.copy(model, retrained / "candidate-00007-seed-0.keras")
