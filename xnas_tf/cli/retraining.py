@@ -29,6 +29,7 @@ from xnas_tf.cli.group import RUN, clear_errors, main, print_tables
     help="Override a key of space, training, objectives or distributed.",
 )
 @click.option("--no-baseline", is_flag=True, help="Train no residual network beside them.")
+@click.option("--gallery", is_flag=True, help="Draw what they look at as they learn (TensorBoard).")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @clear_errors
 def retrain(

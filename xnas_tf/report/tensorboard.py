@@ -152,10 +152,10 @@ def write_training(
     draft.rename(folder)
 
 
-def write_images(folder: Path, tag: str, pictures: Sequence[bytes]) -> None:
+def write_images(folder: Path, tag: str, pictures: Sequence[bytes], first: int = 0) -> None:
     """Writes PNG pictures, a step each."""
     with _writer(folder):
-        for step, picture in enumerate(pictures):
+        for step, picture in enumerate(pictures, first):
             _image(tag, picture, step)
 
 

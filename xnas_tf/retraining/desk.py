@@ -15,7 +15,14 @@ from xnas_tf.data import Dataset
 from xnas_tf.errors import RunError
 from xnas_tf.report.tensorboard import write_training
 from xnas_tf.retraining.baseline import resnet_of_size, values_of
-from xnas_tf.retraining.results import BASELINE, FACTS, Retraining, Training, training_name
+from xnas_tf.retraining.results import (
+    BASELINE,
+    FACTS,
+    Retraining,
+    Training,
+    network_key,
+    training_name,
+)
 from xnas_tf.retraining.settings import Settings
 from xnas_tf.run.directory import CONFIG, now, write_whole
 from xnas_tf.run.versions import versions
@@ -35,7 +42,7 @@ class Network:
 def network_of(candidate: Candidate) -> Network:
     """A candidate as a retraining sees it."""
     return Network(
-        f"candidate-{candidate.id:05d}",
+        network_key(candidate.id, candidate.genotype),
         f"candidate {candidate.id}",
         candidate.id,
         candidate.genotype,

@@ -24,7 +24,8 @@ from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.objectives.performance import OF_EVERY_TRAINING, Metric
 from xnas_tf.retraining.baseline import BaselineSpace
-from xnas_tf.retraining.results import BASELINE, best_epoch
+from xnas_tf.retraining.gallery import Gallery
+from xnas_tf.retraining.results import BASELINE, best_epoch, network_key, training_name
 from xnas_tf.spaces.space import SearchSpace
 
 Told = Callable[[int, int, dict[str, float]], None]
@@ -40,6 +41,7 @@ class Retrainer(Evaluator):
         communicator: All ranks.
         patience: Epochs without a better one after which a training ends.
         told: Hears on rank 0 of each epoch: its number, how many there are, its figures.
+        gallery: Draws on rank 0 what the networks look at as they learn, for the first seed.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Retrainer(Evaluator):
         communicator: Communicator,
         patience: int,
         told: Told,
+        gallery: Gallery | None = None,
     ) -> None:
         super().__init__(config, dataset, space, communicator)
         self._candidates = space, self._scorer
@@ -57,6 +60,7 @@ class Retrainer(Evaluator):
         self._baselines = baselines, Scorer(for_baseline(config), dataset.class_names)
         self._patience = patience
         self._told = told
+        self._gallery = gallery
         mine = shard(len(dataset.test), communicator.rank, communicator.size)
         self._test = dataset.test.select(mine)
 
@@ -69,6 +73,8 @@ class Retrainer(Evaluator):
         """Builds, trains, scores and tests; see ``Evaluator.evaluate``. The model is that of the
         best epoch, and so are the figures. The metrics have the test figures too."""
         is_baseline = candidate.id == BASELINE
+        self._draws = self._gallery is not None and candidate.seed == 0
+        self._name = training_name(network_key(candidate.id, candidate.genotype), candidate.seed)
         self._space, self._scorer = self._baselines if is_baseline else self._candidates
         self._best = Best(supervisor or Unsupervised())
         return super().evaluate(candidate, keep, self._best)
@@ -86,6 +92,8 @@ class Retrainer(Evaluator):
                 self._best.weights = pack(Progress(), self._model.variables)
             self._told(epoch, self._config.training.epochs, history[-1])
         trainer.keep_end()
+        if self._draws:
+            self._gallery(self._name, self._network, epoch)
         return epoch - best >= self._patience
 
     def _train(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> Trainer:

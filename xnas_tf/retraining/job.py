@@ -38,6 +38,7 @@ def retrain(
     patience: int | None = None,
     overrides: Iterable[str] = (),
     baseline: bool = True,
+    gallery: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Retraining | None:
     """Trains candidates of a run in full, each with several seeds, beside a residual network of
@@ -58,6 +59,8 @@ def retrain(
         overrides: Texts ``section.key=value``: of ``space``, ``training``, ``objectives`` and
             ``distributed``.
         baseline: Whether the residual network is trained.
+        gallery: Whether it is drawn, for TensorBoard, what each network looks at as it learns with
+            its first seed.
         tell: Is told, on rank 0, what begins and how it ended.
 
     Returns:
@@ -74,7 +77,7 @@ def retrain(
         raise InputError(f"--seeds {seeds}: allowed: 1 or more")
     settings = resolve(opened, epochs, patience, overrides)
     chosen = chosen_candidates(opened, candidates, pareto)
-    job = _Job(opened, settings, chosen, seeds, baseline, tell)
+    job = _Job(opened, settings, chosen, seeds, baseline, gallery, tell)
     set_defaults()
     import tensorflow as tf
 
@@ -104,6 +107,7 @@ class _Job:
         chosen: Sequence[Candidate],
         seeds: int,
         has_baseline: bool,
+        has_gallery: bool,
         tell: Callable[[str], None],
     ) -> None:
         self.path = run.path / FOLDER / settings.key
@@ -112,6 +116,8 @@ class _Job:
         self._chosen = chosen
         self._seeds = seeds
         self._has_baseline = has_baseline
+        self._has_gallery = has_gallery
+        self._board = run.path / "tensorboard" / FOLDER / settings.key
         self._tell = tell
 
     def run(self, world: Communicator) -> None:
@@ -139,7 +145,7 @@ class _Job:
             self._chosen,
             self._seeds,
             dataset if self._has_baseline else None,
-            self._run.path / "tensorboard" / FOLDER / self.path.name,
+            self._board,
             self._tell,
         )
 
@@ -161,6 +167,7 @@ class _Job:
         from xnas_tf.distributed import join_group
         from xnas_tf.interpret.progress import epochs_bar
         from xnas_tf.retraining.evaluator import Retrainer
+        from xnas_tf.retraining.gallery import Gallery
         from xnas_tf.run.source import source_of
         from xnas_tf.run.watch import Watch
         from xnas_tf.run.work import Worker
@@ -173,7 +180,10 @@ class _Job:
             source_of(desk, world, watch) as source,
         ):
             patience = self._settings.patience
-            trainer = Retrainer(config, dataset, space, world, patience, told)
+            gallery = None
+            if self._has_gallery and desk:
+                gallery = Gallery(self._board, dataset, config.training.epochs, self._tell)
+            trainer = Retrainer(config, dataset, space, world, patience, told, gallery)
             minutes = config.training.checkpoint_minutes
             worker = Worker(trainer, join_group(world, world.size), source, watch, minutes)
             worker.run()

@@ -71,6 +71,11 @@ class Training:
         return training_name(self.key, self.seed)
 
 
+def network_key(candidate: int, genotype: str) -> str:
+    """What the files of a network's trainings begin with; of the baseline, its own text."""
+    return genotype if candidate == BASELINE else f"candidate-{candidate:05d}"
+
+
 def training_name(key: str, seed: int) -> str:
     """What the files of a training are called."""
     return f"{key}-seed-{seed}"
