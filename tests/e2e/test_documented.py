@@ -131,9 +131,9 @@ def prepared(finished, tmp_path_factory):
     (folder / "served").mkdir()
     (exported,) = xt.export(xt.load_run(finished[0]), [int(model.stem)], folder / "exported")
     exported.rename(folder / "served" / "candidate-00007")
-    retrained = folder / "runs/quickstart/retrained/digest/models"
-    retrained.mkdir(parents=True)
-    shutil.copy(model, retrained / "candidate-00007-seed-0.keras")
+    front = [int(model.stem)]
+    found = xt.retrain(folder / "runs/quickstart", front, epochs=1, seeds=1, baseline=False)
+    shutil.copy(model, found.path / "models" / "candidate-00007-seed-0.keras")
     (folder / "pets.yaml").write_text(blocks(ROOT / "docs/data.md", "yaml")[0])
     (folder / "mine.py").write_text(blocks(ROOT / "docs/models.md", "python")[0])
     rng = np.random.default_rng(0)

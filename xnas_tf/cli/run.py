@@ -124,6 +124,7 @@ def report(run: Path, **options: Any) -> None:
     help="saved_model, keras, tflite, tflite_float16 or onnx; may be repeated.  "
     "[default: saved_model, keras]",
 )
+@click.option("--retrained", default="", metavar="latest|FOLDER", help="Models of RUN/retrained.")
 @click.option("--licence", default="", help="Of the models, for their cards.")
 @clear_errors
 def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
@@ -136,6 +137,7 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
     Example:
       xnas-tf export runs/quickstart --candidate 7 --out served
       xnas-tf export runs/quickstart --format saved_model --format tflite --format onnx
+      xnas-tf export runs/quickstart --retrained latest
     """
     from xnas_tf.exporting import DEFAULT_FORMATS
     from xnas_tf.exporting import export as export_models

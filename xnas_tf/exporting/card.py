@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xnas_tf.candidate import Candidate
+from xnas_tf.exporting.chosen import Chosen
 from xnas_tf.exporting.evidence import Evidence
 from xnas_tf.exporting.verification import Reference
 from xnas_tf.objectives.attribution_quality import AttributionQuality
@@ -20,21 +21,23 @@ NOT_STATED = (
 
 def model_card(
     evidence: Evidence,
-    candidate: Candidate,
+    chosen: Chosen,
     test: dict[str, Any] | None,
     expected: Reference,
     files: Sequence[dict[str, Any]],
     licence: str,
 ) -> dict[str, Any]:
     """The card, as ``card.json`` has it."""
-    run = evidence.run
+    candidate, config = chosen.candidate, chosen.config
     return {
+        "name": chosen.name,
         "candidate": candidate.id,
+        "retrained": chosen.is_retrained,
         "genotype": candidate.genotype,
         "hyperparameters": candidate.hyperparameters,
         "objectives": {
             o.name: {"value": candidate.objectives[o.name], "direction": o.direction}
-            for o in run.config.objectives
+            for o in config.objectives
         },
         "metrics": candidate.metrics,
         "dataset": _dataset(evidence),
@@ -42,7 +45,7 @@ def model_card(
         "explanations": {
             "methods": {m.name: m.model_dump(mode="json") for m in expected.methods},
             "inapplicable": expected.inapplicable,
-            "quality": _quality(run, candidate),
+            "quality": _quality(evidence.run, chosen),
         },
         "input": "uint8 images (batch, height, width, channels), 0 to 255",
         "output": "probabilities (batch, classes), in the order of dataset.class_names",
@@ -50,7 +53,7 @@ def model_card(
         "verified_on": _verified_on(evidence),
         "limits": _limits(evidence, candidate),
         "licence": licence or NOT_STATED,
-        "training": run.config.training.model_dump(mode="json") | {"epochs": candidate.epochs},
+        "training": config.training.model_dump(mode="json") | {"epochs": candidate.epochs},
         "seed": candidate.seed,
         "parents": list(candidate.parents),
         "answered_by": candidate.answered_by,
@@ -67,15 +70,18 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
     return {**known, "how_split": evidence.data.how_split, "counts": counts}
 
 
-def _quality(run: Run, candidate: Candidate) -> dict[str, Any]:
-    """Figures that the search measured on validation images, and those of ``xnas-tf explain``."""
+def _quality(run: Run, chosen: Chosen) -> dict[str, Any]:
+    """Figures measured on validation images, and those of ``xnas-tf explain`` of the search's
+    model."""
+    candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}
-    for measure in run.config.measures():
+    for measure in chosen.config.measures():
         if isinstance(measure, AttributionQuality):
             own = {n: v for n, v in values.items() if n.split("/")[0] == measure.name}
             measured[measure.name] = {"values": own, "direction": measure.direction}
-    return {"measured": measured, "explained": recorded_data(run, candidate)["quality"]}
+    explained = {} if chosen.is_retrained else recorded_data(run, candidate)["quality"]
+    return {"measured": measured, "explained": explained}
 
 
 def _verified_on(evidence: Evidence) -> str:

@@ -39,8 +39,10 @@ def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
         card: See ``model_card``.
         kinds: The formats that were written.
     """
+    how = ", trained in full" if card["retrained"] else ""
+    data = text(card["dataset"]["name"])
     sections = [
-        f"# Candidate {card['candidate']}: an image classifier for {text(card['dataset']['name'])}",
+        f"# Candidate {card['candidate']}{how}: an image classifier for {data}",
         _objectives(card),
         "## Data and test figures",
         _data(card),
@@ -165,7 +167,7 @@ def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     for kind in kinds:
         blocks += [f"`{kind.name}`:", _block("python", kind.usage)]
     if any(kind.name == "saved_model" for kind in kinds):
-        name = f"candidate-{card['candidate']:05d}"
+        name = card["name"]
         blocks += [
             "`explain` takes a class for each image: its number in the table above, or -1 for the "
             "predicted one; another is an InvalidArgumentError. With TensorFlow's own tool:",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, XnasError
+from xnas_tf.exporting.chosen import Chosen, chosen_models
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.folders import new_folder
 from xnas_tf.registry import describe
@@ -30,6 +31,7 @@ def export(
     formats: Sequence[str] = DEFAULT_FORMATS,
     licence: str = "",
     tell: Tell = lambda _: None,
+    retrained: str = "",
 ) -> list[Path]:
     """Exports models, each into a folder of its own, ``OUT/candidate-00007``.
 
@@ -43,13 +45,16 @@ def export(
         formats: Names: see ``FORMATS``.
         licence: Of the models, for their cards.
         tell: Is told what is at work, and how far each file is from its model.
+        retrained: Folder in ``RUN/retrained``, or ``latest``, whose models are exported instead of
+            the search's: of each candidate the seed that is best on the validation part, into
+            ``OUT/candidate-00007-seed-2``.
 
     Returns:
         The folders.
 
     Raises:
-        InputError: If a format is unknown or its converter missing, if a candidate doesn't
-            exist or its model was not kept, if there is nothing to export, or if a folder is
+        InputError: If a format is unknown or its converter missing, if a candidate or retraining
+            doesn't exist or a model was not kept, if there is nothing to export, or if a folder is
             there already: nothing is overwritten.
         XnasError: If a model cannot be converted, or what was written says something else than
             it; its folder is not made then.
@@ -57,35 +62,28 @@ def export(
     kinds = chosen_formats(formats)
     if not kinds:
         raise InputError("no format to export in")
-    chosen, folders = _chosen(run, candidates, Path(out) if out else run.path / "exports")
+    chosen = chosen_models(run, candidates, retrained)
+    folders = _free_folders(chosen, Path(out) if out else run.path / "exports")
     from xnas_tf.exporting.evidence import gather
 
     evidence = gather(run, tell)
-    for candidate, folder in zip(chosen, folders, strict=True):
-        tell_of = _prefixed(tell, f"candidate {candidate.id}: ")
-        _export_one(evidence, candidate, folder, kinds, licence, tell_of)
+    for each, folder in zip(chosen, folders, strict=True):
+        _export_one(evidence, each, folder, kinds, licence, _prefixed(tell, f"{each.name}: "))
     return folders
 
 
-def _chosen(run: Run, candidates: Sequence[int], base: Path) -> tuple[list[Candidate], list[Path]]:
-    """The candidates and the folders they go to, checked before anything is written."""
-    chosen = (
-        [run.candidate(number) for number in dict.fromkeys(candidates)]
-        if candidates
-        else run.pareto()
-    )
-    if not chosen:
-        raise InputError(f"{run.path} has no Pareto-optimal candidates to export yet")
-    folders = [base / f"candidate-{candidate.id:05d}" for candidate in chosen]
+def _free_folders(chosen: Sequence[Chosen], base: Path) -> list[Path]:
+    """Where the models go to, checked before anything is written."""
+    folders = [base / each.name for each in chosen]
     taken = [str(folder) for folder in folders if folder.exists()]
     if taken:
         raise InputError(f"nothing was exported, since there is already: {', '.join(taken)}")
-    return chosen, folders
+    return folders
 
 
 def _export_one(
     evidence: Evidence,
-    candidate: Candidate,
+    chosen: Chosen,
     folder: Path,
     kinds: Sequence[ExportFormat],
     licence: str,
@@ -96,14 +94,15 @@ def _export_one(
     from xnas_tf.exporting.card import model_card
     from xnas_tf.exporting.card_text import card_text
 
+    candidate = chosen.candidate
     model = candidate.load_model()
     try:
-        test = evidence.test_figures(candidate, model, tell)
+        test = evidence.test_figures(chosen, model, tell)
         tell(f"explaining {len(evidence.images)} images to compare with")
         served, expected = _prepared(evidence, candidate, model)
         with new_folder(folder) as draft:
             files = [_written(kind, served, expected, draft, tell) for kind in kinds]
-            card = model_card(evidence, candidate, test, expected, files, licence)
+            card = model_card(evidence, chosen, test, expected, files, licence)
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
             (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
     finally:

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.evaluation.prediction import Predictor
+from xnas_tf.exporting.chosen import Chosen
 from xnas_tf.report.html.models import CONFIDENCE, answers_data
 from xnas_tf.run.directory import RECORD, Run
 from xnas_tf.run.record import Record
@@ -44,7 +44,7 @@ class Evidence:
     images: np.ndarray
 
     def test_figures(
-        self, candidate: Candidate, model: keras.Model, tell: Callable[[str], None]
+        self, chosen: Chosen, model: keras.Model, tell: Callable[[str], None]
     ) -> dict[str, Any] | None:
         """A model's figures on the test part, measured once and kept in the run's record.
 
@@ -52,8 +52,9 @@ class Evidence:
             See ``answers_data``; besides, the number of ``images`` and the ``confidence`` of the
             intervals. None if they are not known and the data is gone.
         """
-        name = f"test figures of candidate {candidate.id}"
-        source = {"data": self.facts["digest"], "model": _digest(candidate.model_path)}
+        name = f"test figures of {chosen.name}"
+        file = chosen.candidate.model_path
+        source = {"data": self.facts["digest"], "model": _digest(file)}
         known = self.run.fact(name)
         if known and known["source"] == source:
             return known["figures"]
