@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from xnas_tf.interpret.flint import metrics
 from xnas_tf.interpret.flint.answers import Answers
+from xnas_tf.interpret.flint.command import doubt_of
 
 ATTRIBUTES = np.array([[2.0, 0, 1], [0, 0, 0], [1, 4, 0]])
 WEIGHTS = np.array([[1.0, 0], [-1, 2], [0.5, -3]])  # of three attributes for two classes
@@ -71,3 +72,8 @@ def test_answers_without_any_attribute_are_defined():
     assert found.fidelity(5) is None  # of two classes, five always agree
     assert found.unexplained == 1 and found.use(5).tolist() == [0, 0, 0]
     assert found.class_relevance[0].tolist() == [0, 0, 0]
+
+
+def test_an_interpreter_that_says_little_is_said_to():
+    assert doubt_of(0.97) == doubt_of(None) == ""
+    assert "19.8%" in doubt_of(0.198) and "--rate" in doubt_of(0.198)
