@@ -167,6 +167,15 @@ def test_what_fit_asks_for_too_late_is_named():
     )
 
 
+def test_a_fit_that_fails_at_once_is_refused_before_the_search():
+    class Wrong(Plain):
+        def fit(self, hp, model, *args, **kwargs):
+            return model.fit(*args, **kwargs, callback=[])
+
+    with pytest.raises(InputError, match=r"HyperModel Wrong: fit\(\) fails .*callback"):
+        SearchSpace(Wrong(), SHAPE, CLASSES)
+
+
 class Emptied(Plain):
     """Ends with other weights than the last epoch's, as where the best are restored."""
 

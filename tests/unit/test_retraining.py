@@ -22,7 +22,7 @@ from xnas_tf.report.intervals import mean_interval
 from xnas_tf.retraining.baseline import ResNet, resnet_of_size
 from xnas_tf.retraining.desk import RetrainingDesk, made_folder
 from xnas_tf.retraining.job import check_fits, hold, retrain
-from xnas_tf.retraining.results import BASELINE, FOLDER
+from xnas_tf.retraining.results import BASELINE, FOLDER, Retraining
 from xnas_tf.retraining.settings import Settings, chosen_candidates, resolve
 from xnas_tf.retraining.tables import retraining_table
 from xnas_tf.run.directory import Run, open_record
@@ -329,6 +329,17 @@ def test_what_the_baseline_does_not_have_is_left_open(tmp_path):
     console.print(retraining_table(desk._retraining))
     (row,) = (r for r in console.export_text().splitlines() if r.strip().startswith("ResNet"))
     assert "–" in row
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"strange": 1}'])
+@pytest.mark.parametrize("name", ["retraining.json", "results/candidate-00001-seed-0.json"])
+def test_files_that_hold_something_else_are_named(tmp_path, name, content):
+    desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
+    play(desk)
+    path = desk._retraining.path
+    (path / name).write_text(content)
+    with pytest.raises(InputError, match=f"{name} cannot be read"):
+        Retraining(path).trainings()
 
 
 def test_a_kept_model_can_be_loaded(tmp_path):

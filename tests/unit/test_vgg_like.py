@@ -5,8 +5,10 @@ import keras
 import numpy as np
 import pytest
 
+from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
+from xnas_tf.retraining.job import check_fits
 from xnas_tf.spaces.space import SearchSpace
 from xnas_tf.spaces.variables import is_active
 from xnas_tf.spaces.vgg_like import VGGLike
@@ -63,7 +65,7 @@ def test_the_documented_sizes():
 
 def test_the_network_is_the_one_that_the_genotype_says():
     made = space()
-    assert made.genotype(VALUES) == "2*conv3x3x16|1*conv5x5x64|max|batch_norm"
+    assert made.genotype(VALUES) == "2*conv3x3-width1|1*conv5x5-width2|max|batch_norm"
     model = made.build(VALUES)
     kinds = [type(layer).__name__ for layer in model.layers[1:]]
     block = ["Conv2D", "BatchNormalization", "Activation"]
@@ -75,6 +77,14 @@ def test_the_network_is_the_one_that_the_genotype_says():
     normalisations = 2 * (16 + 16 + 64)
     trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     assert trainable == convolutions + normalisations + 64 * 3 + 3
+
+
+def test_an_architecture_stays_the_same_with_more_filters_and_blocks():
+    """As a retraining asks for it."""
+    small, large = space(channels=2, blocks=2), space(channels=4, blocks=3)
+    check_fits(Candidate(1, small.genotype(VALUES), VALUES), large)
+    counts = [made.build(VALUES).count_params() for made in (small, large)]
+    assert counts[0] < counts[1]
 
 
 def test_a_dense_head_without_batch_normalisation():
@@ -89,12 +99,12 @@ def test_a_dense_head_without_batch_normalisation():
 
 
 def test_filters_stop_growing_at_eight_times_the_first():
-    deep = VGGLike((64, 64, 3), 3, channels=16, blocks=6)
+    deep = space((64, 64, 3), channels=16, blocks=6)
     values = {**VALUES, "blocks": 6}
     values |= {f"{k}_{b}": v for b in range(1, 7) for k, v in
                (("convolutions", 1), ("kernel", 3), ("width", 1.0))}  # fmt: skip
-    widths = re.findall(r"conv3x3x(\d+)", deep.genotype(values))
-    assert [*map(int, widths)] == [16, 32, 64, 128, 128, 128]
+    found = [x.filters for x in deep.build(values).layers if isinstance(x, keras.layers.Conv2D)]
+    assert found == [16, 32, 64, 128, 128, 128]
 
 
 @pytest.mark.parametrize(

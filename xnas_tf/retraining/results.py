@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError
@@ -16,6 +16,7 @@ from xnas_tf.run.directory import CONFIG, Run
 if TYPE_CHECKING:
     import keras
 
+T = TypeVar("T")
 FOLDER = "retrained"
 FACTS = "retraining.json"
 BASELINE = 0
@@ -174,9 +175,9 @@ class Retraining:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config: Config = load_config(path / CONFIG)
-        facts = _read(path / FACTS)
-        self.patience: int = facts["patience"]
-        self.test_images: int = facts["test_images"]
+        facts = _read(path / FACTS, _Facts)
+        self.patience = facts.patience
+        self.test_images = facts.test_images
 
     def trainings(self) -> list[Training]:
         """All trainings that have ended, candidates first, by id and seed.
@@ -185,7 +186,7 @@ class Retraining:
             InputError: If one cannot be read.
         """
         found = [
-            Training(**_read(file)) for file in (self.path / "results").glob("*.json")
+            _read(file, Training) for file in (self.path / "results").glob("*.json")
         ]  # drafts begin with a dot
         return sorted(found, key=lambda t: (t.candidate == BASELINE, t.candidate, t.key, t.seed))
 
@@ -234,8 +235,17 @@ def retrainings_of(run: Run) -> list[Retraining]:
     return [Retraining(folder) for folder in folders if (folder / FACTS).is_file()]
 
 
-def _read(file: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Facts:
+    """What ``FACTS`` holds; see ``Retrained`` and ``Settings``."""
+
+    patience: int
+    test_images: int
+
+
+def _read(file: Path, kind: Callable[..., T]) -> T:
+    """What a file holds of that kind."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return kind(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error

@@ -36,7 +36,7 @@ class SearchSpace(Space):
         metrics: Names of the metrics that it compiles its default model with.
 
     Raises:
-        InputError: If the HyperModel fails to build its default model.
+        InputError: If the HyperModel fails to build its default model, or to begin its ``fit``.
     """
 
     def __init__(
@@ -47,6 +47,8 @@ class SearchSpace(Space):
         self._output = (None, classes)
         self._given_by_fit: frozenset[str] = frozenset()
         self._declared = self._discover()
+        if self.has_fit:
+            self._given_by_fit = self._discover_in_fit(self._declared)
         self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
         if not any(variable.size > 1 for variable in self.variables):
             raise InputError(
@@ -185,10 +187,7 @@ class SearchSpace(Space):
             self.metrics = _metrics_of(model, *self._output[1:])
             if not getattr(self._hypermodel, "shows_all", False):
                 add_unscoped(declared, self._hypermodel.build)
-            declared = self._widen(declared)
-            if self.has_fit:
-                self._given_by_fit = self._discover_in_fit(declared)
-            return declared
+            return self._widen(declared)
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(
                 f"{self.name} cannot build its default model: {describe(error)}"
@@ -204,9 +203,16 @@ class SearchSpace(Space):
         with uninterrupted():
             # Deterministic runs refuse to draw without a seed, as Keras does to shuffle.
             keras.utils.set_random_seed(0)
-        return discover_in_fit(
-            self._hypermodel, declared, lambda hp: self._check(self._hypermodel.build(hp)), data
-        )
+        build = lambda hp: self._check(self._hypermodel.build(hp))  # noqa: E731
+        try:
+            return discover_in_fit(self._hypermodel, declared, build, data)
+        except Exception as error:  # a user's code may raise anything at all
+            raise InputError(
+                f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "
+                f"which its hyperparameters are found out: {describe(error)}"
+            ) from error
+        finally:
+            keras.backend.clear_session()
 
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
         """Adds what shows only where several whole numbers are large, as in loops inside loops:

@@ -52,10 +52,12 @@ class VGGLike(keras_tuner.HyperModel):
         self.blocks = blocks
 
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """Returns a text such as ``2*conv3x3x16|1*conv5x5x64|max|batch_norm|dense128|dropout0.5``:
-        blocks with the filters of their convolutions, pooling, and how it ends."""
+        """Returns a text such as
+        ``2*conv3x3-width1|1*conv5x5-width0.5|max|batch_norm|dense128|dropout0.5``: blocks with the
+        width of their convolutions, pooling, and how it ends. How many filters the first block has
+        is no part of it, so that the same architecture can be trained with more."""
         parts = [
-            f"{values[f'convolutions_{block}']}*conv{kernel}x{kernel}x{self._filters(block, width)}"
+            f"{values[f'convolutions_{block}']}*conv{kernel}x{kernel}-width{width:g}"
             for block in range(1, values["blocks"] + 1)
             for kernel, width in [(values[f"kernel_{block}"], values[f"width_{block}"])]
         ]
