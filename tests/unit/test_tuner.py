@@ -215,3 +215,11 @@ def test_parts_in_a_file_must_be_parts(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=Y, parts=np.array(["trian"] * 200))
     with pytest.raises(InputError, match="parts are trian; allowed: one of train, validation"):
         load_dataset(f"npz:{tmp_path / 'a.npz'}")
+
+
+@pytest.mark.parametrize("labels", [np.zeros(4, int), np.zeros(5), list("abcde")])
+def test_labels_that_do_not_fit_are_named_before_anything_is_written(labels, tmp_path):
+    images = np.zeros((5, 8, 8, 1), np.uint8)
+    with pytest.raises(InputError, match=f"^y: {len(labels)} labels of type .* for 5 images"):
+        stored(tmp_path / "run", (images, labels))
+    assert not list(tmp_path.iterdir())

@@ -83,7 +83,14 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> Arrays:
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise InputError(f"{y_name}: rows of {labels.shape[1]} numbers that are not one-hot")
         labels = labels.argmax(axis=1)
-    return check_images(x, x_name), labels.reshape(-1)
+    images = check_images(x, x_name)
+    labels = labels.reshape(-1)
+    if len(labels) != len(images) or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"{y_name}: {len(labels)} labels of type {labels.dtype} for {len(images)} images; "
+            "allowed: a whole number for each"
+        )
+    return images, labels
 
 
 def _pair(name: str, given: Any) -> Arrays:
