@@ -8,7 +8,8 @@ of stride 2 between the stacks, then global average pooling and a linear classif
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -32,6 +33,8 @@ __all__ = ["BATCH_NORM_MOMENTUM", "NASBench201", "canonical"]
 BATCH_NORM_MOMENTUM = 0.9
 """NAS-Bench-201's value. Keras' 0.99 leaves the moving averages unconverged after short
 trainings: 0.09-0.75 validation accuracy against 0.95-0.96 (docs/dependencies.md)."""
+BATCH_NORM_EPSILON = 1e-5
+"""NAS-Bench-201's."""
 
 
 class NASBench201(keras_tuner.HyperModel):
@@ -90,6 +93,14 @@ class NASBench201(keras_tuner.HyperModel):
         cell = {edge: hp.Choice(edge, list(OPERATIONS), default="nor_conv_3x3") for edge in EDGES}
         if reason := self.infeasible(cell):
             raise ValueError(f"{format_genotype(cell)}: {reason}")
+        return self.stacked(partial(_cell, cell))
+
+    def stacked(self, cell: Callable[[Any, int, str], Any]) -> keras.Model:
+        """Builds the uncompiled Keras model of the skeleton.
+
+        Args:
+            cell: Makes a cell: its input, its channels and its name -> its output.
+        """
         inputs = keras.Input(self.image_shape, name="image")
         x = _conv(inputs, self.channels, 3, "stem_conv")
         x = _batch_norm(x, "stem_norm")
@@ -98,7 +109,7 @@ class NASBench201(keras_tuner.HyperModel):
             if stack:
                 x = _residual_block(x, channels, f"reduction{stack}")
             for index in range(self.cells_per_stack):
-                x = _cell(x, cell, channels, f"stack{stack + 1}_cell{index + 1}")
+                x = cell(x, channels, f"stack{stack + 1}_cell{index + 1}")
         x = _batch_norm(x, "final_norm")
         x = layers.Activation("relu", name="final_relu")(x)
         x = layers.GlobalAveragePooling2D(name="pool")(x)
@@ -120,7 +131,9 @@ def _conv(x, channels: int, kernel: int, name: str, strides: int = 1):
 
 
 def _batch_norm(x, name: str):
-    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=1e-5, name=name)(x)
+    return layers.BatchNormalization(
+        momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name
+    )(x)
 
 
 def _relu_conv_norm(x, channels: int, kernel: int, name: str, strides: int = 1):
@@ -138,7 +151,7 @@ def _operation(x, operation: str, channels: int, name: str):
     return _relu_conv_norm(x, channels, kernel, name)
 
 
-def _cell(x, cell: Mapping[str, str], channels: int, name: str):
+def _cell(cell: Mapping[str, str], x, channels: int, name: str):
     """One cell; only edges on a path from input to output are built, so the others cost
     neither parameters nor time."""
     nodes = {0: x}
