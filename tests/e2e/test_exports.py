@@ -43,7 +43,7 @@ def blocks(folder, language):
 def test_what_was_verified_is_said(exported):
     _, told = exported
     for name in FORMATS:
-        assert re.search(rf"candidate \d+: {name} differs by \S+; allowed: 1e-0[45]", told)
+        assert re.search(rf"candidate-\d+: {name} differs by \S+; allowed: 1e-0[45]", told)
     assert "tf_tfl_flatbuffer" not in told and "Warning" not in told
 
 
