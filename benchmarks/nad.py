@@ -5,10 +5,10 @@ python benchmarks/nad.py [IMAGES [EPOCHS]]
 A NAS-Bench-201 network (C=16, N=1) and a small VGG are trained briefly on mnist5k. The masks of
 its ten classes are learned at a fixed β together, and one class after the other: by ten calls
 that each trace for themselves (``speedup``), on one trace (``speedup_one_trace``), and without
-tracing, as the published code works (``speedup_eager``; a few steps, scaled up). Each way goes
-through IMAGES images of each class EPOCHS times (default 64, 10). Then ``disentangle`` with the
-same settings and β chosen automatically, without and with a bound on false alarms; all figures
-are of the test part. Ends with one line of JSON.
+tracing (``speedup_eager``; a few steps, scaled up). Each way goes through IMAGES images of each
+class EPOCHS times (default 64, 10). Then ``disentangle`` with the same settings and β chosen
+automatically, without and with a bound on false alarms; all figures are of the test part. Ends
+with one line of JSON.
 """
 
 from __future__ import annotations
