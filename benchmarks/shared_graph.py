@@ -2,13 +2,15 @@
 
 python benchmarks/shared_graph.py [--cells 6] [--steps 20] [--channels 8] [--stack 1]
 
-Seconds to trace each part, seconds a step, and how far the values are apart.
+Seconds to trace each part, seconds a step, and how far the values are apart. The network itself is
+in shared_graph_network.py and shared_graph_cell.py. Ends with one line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import json
 import random
 import sys
 import time
@@ -26,6 +28,7 @@ import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from shared_graph_network import SharedNetwork  # noqa: E402
 
 from xnas_tf.attribution.grad_cam import GradCAM  # noqa: E402
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients  # noqa: E402
@@ -35,7 +38,6 @@ from xnas_tf.data.preprocessing import to_model_input  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.evaluation.compiling import compile_model  # noqa: E402
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy  # noqa: E402
-from xnas_tf.evaluation.shared.network import SharedNetwork  # noqa: E402
 from xnas_tf.evaluation.step import Step  # noqa: E402
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
@@ -135,6 +137,7 @@ def main() -> None:
     network = SharedNetwork(space)
     shared = Way(network.model, dataset)
     print(f"build S {time.process_time() - begin:.2f} s, {memory:.0f} MB before")
+    figures: dict[str, float] = {}
     for number in range(arguments.cells):
         cell = random_cell(rng)
         hp = keras_tuner.HyperParameters()
@@ -155,10 +158,14 @@ def main() -> None:
         print(f"  losses {theirs['loss']:.5f}, accuracy {theirs['val_accuracy']:.4f}")
         table("  shared", shared.spent)
         table("  own", own.spent)
-        table("  apart", {k: distance(ours[k], theirs[k]) for k in ours})
+        apart = {k: distance(ours[k], theirs[k]) for k in ours}
+        table("  apart", apart)
+        rows = ("shared", shared.spent), ("own", own.spent), ("apart", apart)
+        figures |= {f"{of} {number + 1} {k}": v for of, row in rows for k, v in row.items()}
         network.give(cell, model)
         del own, model
         gc.collect()  # clear_session would make TensorFlow prepare the shared graphs anew
+    print(json.dumps({name: float(f"{value:.3g}") for name, value in figures.items()}))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import pytest
 
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.spaces.cells import EDGES, parse_genotype
-from xnas_tf.spaces.nas_bench_201 import BATCH_NORM_MOMENTUM, NASBench201
+from xnas_tf.spaces.layers import BATCH_NORM_MOMENTUM
+from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.space import SearchSpace
 
 

@@ -126,22 +126,9 @@ def values_of(network: ResNet) -> dict[str, Any]:
 
 
 def _conv_norm(x, channels: int, kernel: int, name: str, strides: int = 1):
-    from keras import layers
+    from xnas_tf.spaces.layers import batch_norm, convolution
 
-    from xnas_tf.spaces.nas_bench_201 import BATCH_NORM_MOMENTUM
-
-    x = layers.Conv2D(
-        channels,
-        kernel,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    return layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, epsilon=1e-5, name=f"{name}_norm"
-    )(x)
+    return batch_norm(convolution(x, channels, kernel, f"{name}_conv", strides), f"{name}_norm")
 
 
 def _block(x, channels: int, name: str, strides: int):

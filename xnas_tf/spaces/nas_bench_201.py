@@ -27,14 +27,9 @@ from xnas_tf.spaces.cells import (
     path_counts,
     plain,
 )
+from xnas_tf.spaces.layers import batch_norm, convolution
 
-__all__ = ["BATCH_NORM_MOMENTUM", "NASBench201", "canonical"]
-
-BATCH_NORM_MOMENTUM = 0.9
-"""NAS-Bench-201's value. Keras' 0.99 leaves the moving averages unconverged after short
-trainings: 0.09-0.75 validation accuracy against 0.95-0.96 (docs/dependencies.md)."""
-BATCH_NORM_EPSILON = 1e-5
-"""NAS-Bench-201's."""
+__all__ = ["NASBench201", "canonical"]
 
 
 class NASBench201(keras_tuner.HyperModel):
@@ -102,44 +97,25 @@ class NASBench201(keras_tuner.HyperModel):
             cell: Makes a cell: its input, its channels and its name -> its output.
         """
         inputs = keras.Input(self.image_shape, name="image")
-        x = _conv(inputs, self.channels, 3, "stem_conv")
-        x = _batch_norm(x, "stem_norm")
+        x = convolution(inputs, self.channels, 3, "stem_conv")
+        x = batch_norm(x, "stem_norm")
         for stack in range(3):
             channels = self.channels * 2**stack
             if stack:
                 x = _residual_block(x, channels, f"reduction{stack}")
             for index in range(self.cells_per_stack):
                 x = cell(x, channels, f"stack{stack + 1}_cell{index + 1}")
-        x = _batch_norm(x, "final_norm")
+        x = batch_norm(x, "final_norm")
         x = layers.Activation("relu", name="final_relu")(x)
         x = layers.GlobalAveragePooling2D(name="pool")(x)
         x = layers.Dense(self.classes, name="logits")(x)
         return keras.Model(inputs, layers.Softmax(name="probabilities")(x), name="nas_bench_201")
 
 
-def _conv(x, channels: int, kernel: int, name: str, strides: int = 1):
-    """A convolution as NAS-Bench-201 has it: no bias, He-normal (fan-out) initial values."""
-    return layers.Conv2D(
-        channels,
-        kernel,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=name,
-    )(x)
-
-
-def _batch_norm(x, name: str):
-    return layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name
-    )(x)
-
-
 def _relu_conv_norm(x, channels: int, kernel: int, name: str, strides: int = 1):
     x = layers.Activation("relu", name=f"{name}_relu")(x)
-    x = _conv(x, channels, kernel, f"{name}_conv", strides)
-    return _batch_norm(x, f"{name}_norm")
+    x = convolution(x, channels, kernel, f"{name}_conv", strides)
+    return batch_norm(x, f"{name}_norm")
 
 
 def _operation(x, operation: str, channels: int, name: str):
@@ -172,7 +148,7 @@ def _cell(cell: Mapping[str, str], x, channels: int, name: str):
 def _residual_block(x, channels: int, name: str):
     """Halves height and width and doubles the channels."""
     shortcut = layers.AveragePooling2D(2, padding="same", name=f"{name}_shortcut_pool")(x)
-    shortcut = _conv(shortcut, channels, 1, f"{name}_shortcut_conv")
+    shortcut = convolution(shortcut, channels, 1, f"{name}_shortcut_conv")
     x = _relu_conv_norm(x, channels, 3, f"{name}_a", strides=2)
     x = _relu_conv_norm(x, channels, 3, f"{name}_b")
     return layers.Add(name=f"{name}_sum")([x, shortcut])

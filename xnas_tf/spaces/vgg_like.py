@@ -16,7 +16,7 @@ import keras
 import keras_tuner
 from keras import layers
 
-from xnas_tf.spaces.nas_bench_201 import BATCH_NORM_MOMENTUM
+from xnas_tf.spaces.layers import BATCH_NORM_MOMENTUM
 
 CONVOLUTIONS = 3
 """The most in a block; VGG-16 has 2 or 3."""

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from xnas_tf.spaces.cells import EDGES, NODES, OPERATIONS
-from xnas_tf.spaces.nas_bench_201 import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
+from xnas_tf.spaces.layers import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 
 CONVOLUTIONS = {"nor_conv_1x1": slice(1, 2), "nor_conv_3x3": slice(0, 3)}
 """Which part of an edge's 3x3 kernel is that of an operation, in height and in width."""

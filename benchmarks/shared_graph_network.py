@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 import tensorflow as tf
+from shared_graph_cell import CONVOLUTIONS, SharedCell
 
-from xnas_tf.evaluation.shared.cell import CONVOLUTIONS, SharedCell
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, plain
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
