@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -64,22 +65,23 @@ class Search:
 
     def _watch(self, process: subprocess.Popen, path: Path) -> dict[int, float]:
         memory: dict[int, float] = {}
-        while process.poll() is None:
-            time.sleep(2)
-            if (path / "run.sqlite").exists():
-                ended = sum(bool(c.finished) for c in Run(path).candidates())
-                memory[ended] = resident_mb(process.pid)
-        return memory
+        while True:
+            try:
+                process.wait(timeout=2)
+                return memory
+            except subprocess.TimeoutExpired:
+                if (path / "run.sqlite").exists():
+                    ended = sum(bool(c.finished) for c in Run(path).candidates())
+                    memory[ended] = resident_mb(process.pid)
 
 
 def resident_mb(number: int) -> float:
     """Of a process and all that it started."""
     total = 0
-    for process in [psutil.Process(number), *psutil.Process(number).children(recursive=True)]:
-        try:
+    parent = psutil.Process(number)
+    for process in [parent, *parent.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
             total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
     return total / 2**20
 
 
