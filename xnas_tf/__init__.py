@@ -36,6 +36,7 @@ _PUBLIC = {
     "load_dataset": "xnas_tf.data",
     "load_run": "xnas_tf.run.directory",
     "retrain": "xnas_tf.retraining",
+    "retrainings": "xnas_tf.retraining",
     "save_report": "xnas_tf.report.html",
     "search": "xnas_tf.run.search",
     "train_interpreter": "xnas_tf.interpret.flint",
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from xnas_tf.interpret.nad import Disentanglement, disentangle
     from xnas_tf.report.data import DataReport, inspect_data
     from xnas_tf.report.html import save_report
-    from xnas_tf.retraining import Retraining, retrain
+    from xnas_tf.retraining import Retraining, retrain, retrainings
     from xnas_tf.run.directory import Run, load_run
     from xnas_tf.run.search import search
     from xnas_tf.tuner import Tuner

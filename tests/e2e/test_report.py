@@ -130,7 +130,7 @@ def test_each_model_is_shown_with_what_it_looks_at(opened, reported):
 
 
 def test_what_was_retrained_stands_beside_the_baseline(opened, reported):
-    (retraining,) = reported[0].retrainings()
+    (retraining,) = xt.retrainings(reported[0])
     rows = opened.locator("#retrained tbody tr").all_text_contents()
     assert len(rows) == len(retraining.models()) == 3
     for row, model in zip(rows, retraining.models(), strict=True):

@@ -23,7 +23,7 @@ def copy_of(finished, folder):
 
 def results_of(run):
     """What the trainings of the only retraining found, by name."""
-    (retraining,) = xt.load_run(run).retrainings()
+    (retraining,) = xt.retrainings(xt.load_run(run))
     names = ("state", "reason", "objectives", "metrics", "history")
     return {t.name: {name: asdict(t)[name] for name in names} for t in retraining.trainings()}
 
@@ -56,7 +56,7 @@ def test_under_horovodrun_it_survives_a_kill_and_ends_with_intervals(tmp_path, f
         each.kill()
     psutil.wait_procs(family, timeout=60)
     process.communicate()
-    (retraining,) = xt.load_run(run).retrainings()
+    (retraining,) = xt.retrainings(xt.load_run(run))
     before = {training.name: training.finished for training in retraining.trainings()}
     (interrupted,) = (file.stem for file in (retraining.path / "checkpoints").glob("*.npz"))
     assert before and interrupted.endswith("-seed-0")

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+import xnas_tf as xt
 from tests.conftest import make_dataset
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
@@ -307,7 +308,7 @@ def test_the_run_and_its_report_have_it_and_say_what_cannot_be_read(run, tmp_pat
     copied = shutil.copytree(run.path, tmp_path / "run")
     play(desk_at(copied / FOLDER, seeds=2))
     opened = Run(copied)
-    (retraining,) = opened.retrainings()
+    (retraining,) = xt.retrainings(opened)
     data = retrainings_data(opened)
     (shown,) = data["found"]
     json.dumps(data, allow_nan=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.retraining.results import BASELINE, Retraining, Training
+from xnas_tf.retraining.results import BASELINE, Retraining, Training, retrainings
 from xnas_tf.run.directory import Run
 
 LATEST = "latest"
@@ -52,7 +52,7 @@ def chosen_models(run: Run, candidates: Sequence[int], retrained: str) -> list[C
 
 
 def _retraining(run: Run, name: str) -> Retraining:
-    known = {retraining.path.name: retraining for retraining in run.retrainings()}
+    known = {retraining.path.name: retraining for retraining in retrainings(run)}
     if not known:
         raise InputError(f"{run.path} was not retrained yet: xnas-tf retrain {run.path}")
     if name == LATEST:
@@ -71,13 +71,12 @@ def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[
         if training.state == "done" and training.candidate != BASELINE:
             rival = best.setdefault(training.candidate, training)
             best[training.candidate] = max(rival, training, key=_merit)
-    missing = [number for number in wanted if number not in best]
-    if missing or not best:
-        known = ", ".join(map(str, best)) or "none"
-        raise InputError(
-            f"{retraining.path} has no model of candidate {missing[0] if missing else ''}; "
-            f"allowed: {known}"
-        )
+    if not best:
+        raise InputError(f"{retraining.path} has no candidate whose training is done")
+    for number in wanted:
+        if number not in best:
+            known = ", ".join(map(str, best))
+            raise InputError(f"{retraining.path} has no candidate {number}; allowed: {known}")
     return [_as_chosen(run, retraining, best[number]) for number in wanted or best]
 
 
@@ -86,6 +85,9 @@ def _merit(training: Training) -> tuple[float, float]:
 
 
 def _as_chosen(run: Run, retraining: Retraining, training: Training) -> Chosen:
+    path = retraining.model_path(training.key, training.seed)
+    if not path.is_file():
+        raise InputError(f"the model of {training.title}, seed {training.seed}, is gone: {path}")
     candidate = replace(
         run.candidate(training.candidate),
         seed=training.seed,
@@ -97,6 +99,6 @@ def _as_chosen(run: Run, retraining: Retraining, training: Training) -> Chosen:
         versions=training.versions,
         reason=training.reason,
         answered_by="",
-        model_path=retraining.model_path(training.key, training.seed),
+        model_path=path,
     )
     return Chosen(training.name, candidate, retraining.config, is_retrained=True)

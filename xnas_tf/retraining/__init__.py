@@ -1,6 +1,6 @@
 """Training chosen architectures in full, several times, beside a hand-designed baseline."""
 
 from xnas_tf.retraining.job import retrain
-from xnas_tf.retraining.results import Retrained, Retraining, Training
+from xnas_tf.retraining.results import Retrained, Retraining, Training, retrainings
 
-__all__ = ["Retrained", "Retraining", "Training", "retrain"]
+__all__ = ["Retrained", "Retraining", "Training", "retrain", "retrainings"]

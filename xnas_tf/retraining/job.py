@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import differences
 from xnas_tf.environment import set_defaults
-from xnas_tf.errors import HeldError, InputError, RunError, suggest
+from xnas_tf.errors import HeldError, InputError, suggest
 from xnas_tf.registry import describe
 from xnas_tf.retraining.results import FOLDER, Retraining
 from xnas_tf.retraining.settings import Settings, chosen_candidates, resolve
@@ -79,21 +78,10 @@ def retrain(
     chosen = chosen_candidates(opened, candidates, pareto)
     job = _Job(opened, settings, chosen, seeds, baseline, gallery, tell)
     set_defaults()
-    import tensorflow as tf
+    from xnas_tf.run.joining import joined_to_train
 
-    from xnas_tf.distributed import joined
-
-    try:
-        training = settings.config.training
-        with joined(settings.config.distributed, training.deterministic) as world:
-            job.run(world)
-    except (OSError, tf.errors.OpError) as error:
-        raise RunError(
-            f"{job.path} cannot be written: {describe(error)}. What was finished is kept; the "
-            "same command goes on from there"
-        ) from error
-    finally:
-        gc.unfreeze()  # what an evaluator froze may be a notebook's
+    with joined_to_train(job.path, settings.config) as world:
+        job.run(world)
     return Retraining(job.path) if world.rank == 0 else None
 
 
@@ -165,7 +153,7 @@ class _Job:
         desk: RetrainingDesk | None,
     ) -> None:
         from xnas_tf.distributed import join_group
-        from xnas_tf.interpret.progress import epochs_bar
+        from xnas_tf.epochs_bar import epochs_bar
         from xnas_tf.retraining.evaluator import Retrainer
         from xnas_tf.retraining.gallery import Gallery
         from xnas_tf.run.source import source_of

@@ -229,8 +229,8 @@ class Retraining:
         }
 
 
-def retrainings_of(run: Run) -> list[Retraining]:
-    """The retrainings of a run, by their folders' names."""
+def retrainings(run: Run) -> list[Retraining]:
+    """What was trained in full of a run, one for each choice of settings, by folder."""
     folders = sorted((run.path / FOLDER).glob("*-epochs-*"))
     return [Retraining(folder) for folder in folders if (folder / FACTS).is_file()]
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, differing_keys, dump_config, load_config
@@ -18,9 +17,6 @@ from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run.record import Record
 from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.knee import Suggestion, suggestion
-
-if TYPE_CHECKING:
-    from xnas_tf.retraining.results import Retraining
 
 CONFIG = "config.yaml"
 RECORD = "run.sqlite"
@@ -105,12 +101,6 @@ class Run:
         """Groups that train, or trained last, at the same time, and the ranks in each."""
         split = self.fact("groups") or {"ranks": 1, "size": 1}
         return split["ranks"] // split["size"], split["size"]
-
-    def retrainings(self) -> list[Retraining]:
-        """What ``xnas-tf retrain`` trained in full, one for each choice of settings."""
-        from xnas_tf.retraining.results import retrainings_of
-
-        return retrainings_of(self)
 
     def is_searching(self) -> bool:
         """Whether a process is searching in it at this moment."""

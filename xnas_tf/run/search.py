@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable
 from pathlib import Path
 
 from xnas_tf.config import Config, find_config, load_config
 from xnas_tf.environment import set_defaults
-from xnas_tf.errors import RunError
-from xnas_tf.registry import describe
 from xnas_tf.run.directory import Run
 
 
@@ -40,21 +37,11 @@ def search(
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)
     set_defaults()
-    import tensorflow as tf
-
-    from xnas_tf.distributed import joined
     from xnas_tf.run.job import Job
+    from xnas_tf.run.joining import joined_to_train
 
-    try:
-        with joined(resolved.distributed, resolved.training.deterministic) as world:
-            Job(path, resolved, world, profile).run(fresh)
-    except (OSError, tf.errors.OpError) as error:
-        raise RunError(
-            f"{path} cannot be written: {describe(error)}. What was finished is "
-            "recorded; the same command goes on from there"
-        ) from error
-    finally:
-        gc.unfreeze()  # what an evaluator froze may be a notebook's
+    with joined_to_train(path, resolved) as world:
+        Job(path, resolved, world, profile).run(fresh)
     return Run(path) if world.rank == 0 else None
 
 

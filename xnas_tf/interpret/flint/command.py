@@ -11,6 +11,7 @@ import keras
 from xnas_tf.config.models import DistributedConfig
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import joined
+from xnas_tf.epochs_bar import epochs_bar
 from xnas_tf.errors import InputError
 from xnas_tf.explaining.subjects import ModelSubject
 from xnas_tf.interpret.command import open_dataset, open_subject, vacant
@@ -21,7 +22,6 @@ from xnas_tf.interpret.flint.interpretation import (
     check_places,
     train_interpreter,
 )
-from xnas_tf.interpret.progress import epochs_bar
 from xnas_tf.registry import describe
 from xnas_tf.spaces.options import HyperModelOptions
 

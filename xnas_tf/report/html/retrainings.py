@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from xnas_tf.errors import InputError
-from xnas_tf.retraining.results import FOLDER, Retrained, Retraining, retrainings_of
+from xnas_tf.retraining.results import FOLDER, Retrained, Retraining, retrainings
 from xnas_tf.run.directory import Run
 
 
 def retrainings_data(run: Run) -> dict[str, Any]:
     """Each retraining of a run with its models; or why they cannot be read."""
     try:
-        found = [_retraining(each) for each in retrainings_of(run)]
+        found = [_retraining(each) for each in retrainings(run)]
         return {"command": "xnas-tf retrain", "found": found, "problem": ""}
     except (InputError, KeyError, TypeError) as error:
         problem = f"{FOLDER} cannot be read: {error}"

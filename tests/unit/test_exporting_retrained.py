@@ -1,0 +1,74 @@
+"""Exports of what was trained in full."""
+
+import json
+from dataclasses import asdict
+
+import keras
+import numpy as np
+import pytest
+
+import xnas_tf as xt
+from tests.unit.test_exporting import GREY, convolutional, made_run, other_images
+from xnas_tf.config import dump_config
+from xnas_tf.errors import InputError
+from xnas_tf.retraining.results import Training
+
+
+def retrained(run, key, figures):
+    """A retraining of the run's grey candidate, with seeds of these validation accuracies."""
+    path = run.path / "retrained" / key
+    for name in ("results", "models"):
+        (path / name).mkdir(parents=True)
+    (path / "config.yaml").write_text(dump_config(run.config))
+    (path / "retraining.json").write_text(json.dumps({"patience": 5, "test_images": 30}))
+    for seed, accuracy in enumerate(figures):
+        metrics = {"val_accuracy": accuracy, "val_loss": 0.1, "best_epoch": 3.0, "parameters": 9.0}
+        training = Training(
+            f"candidate-{GREY:05d}",
+            "candidate",
+            GREY,
+            "cell",
+            seed,
+            "done",
+            objectives={"error": 1 - accuracy, "deletion": 0.25},
+            metrics=metrics,
+            finished=f"2026-01-0{len(key)}",
+        )
+        (path / "results" / f"{training.name}.json").write_text(json.dumps(asdict(training)))
+        keras.utils.set_random_seed(seed + 1)
+        convolutional((8, 8, 1), "softmax").save(path / "models" / f"{training.name}.keras")
+
+
+def test_what_was_retrained_the_seed_that_is_best_on_the_validation_part(tmp_path):
+    run = made_run(tmp_path / "run", "grey", {GREY: convolutional((8, 8, 1), "softmax")})
+    with pytest.raises(InputError, match="not retrained yet"):
+        xt.export(run, retrained="latest")
+    retrained(run, "3-epochs-a", [0.5, 0.9, 0.7])
+    retrained(run, "30-epochs-b", [0.6])
+    (folder,) = xt.export(run, out=tmp_path / "old", retrained="3-epochs-a", formats=["keras"])
+    card = json.loads((folder / "card.json").read_text())
+    assert folder.name == card["name"] == f"candidate-{GREY:05d}-seed-1" and card["seed"] == 1
+    assert card["objectives"]["error"]["value"] == pytest.approx(0.1)
+    assert card["training"]["epochs"] == 3 and card["retrained"]
+    assert "trained in full" in (folder / "README.md").read_text()
+    kept = run.path / "retrained/3-epochs-a/models" / f"candidate-{GREY:05d}-seed-1.keras"
+    images = other_images((8, 8, 1)) / np.float32(255)
+    written, source = (keras.models.load_model(f) for f in (folder / "model.keras", kept))
+    np.testing.assert_array_equal(written(images), source(images))
+    (newest,) = xt.export(run, out=tmp_path / "new", retrained="latest", formats=["keras"])
+    assert newest.name.endswith("seed-0")
+    with pytest.raises(InputError, match="did you mean '3-epochs-a'"):
+        xt.export(run, retrained="3-epoch-a")
+    with pytest.raises(InputError, match=f"candidate 77; allowed: {GREY}"):
+        xt.export(run, [77], retrained="latest")
+    kept.unlink()
+    with pytest.raises(InputError, match="seed 1, is gone"):
+        xt.export(run, out=tmp_path / "gone", retrained="3-epochs-a")
+
+
+def test_a_retraining_in_which_nothing_is_done_yet(tmp_path):
+    run = made_run(tmp_path / "run", "grey", {GREY: convolutional((8, 8, 1), "softmax")})
+    retrained(run, "3-epochs-a", [])
+    for candidates in ([], [GREY]):
+        with pytest.raises(InputError, match="no candidate whose training is done"):
+            xt.export(run, candidates, retrained="latest")

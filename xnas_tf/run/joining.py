@@ -1,0 +1,38 @@
+"""All ranks of a command that trains and writes: they join, and leave the process as it was."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tensorflow as tf
+
+from xnas_tf.config import Config
+from xnas_tf.distributed import Communicator, joined
+from xnas_tf.errors import RunError
+from xnas_tf.registry import describe
+
+
+@contextmanager
+def joined_to_train(path: Path, config: Config) -> Iterator[Communicator]:
+    """Inside, the ranks of the job are joined.
+
+    Args:
+        path: The folder that is written to.
+        config: Its ``distributed`` section says how to join.
+
+    Raises:
+        RunError: If something cannot be written.
+    """
+    try:
+        with joined(config.distributed, config.training.deterministic) as world:
+            yield world
+    except (OSError, tf.errors.OpError) as error:
+        raise RunError(
+            f"{path} cannot be written: {describe(error)}. What was finished is kept; the same "
+            "command goes on from there"
+        ) from error
+    finally:
+        gc.unfreeze()  # what an evaluator froze may be a notebook's
