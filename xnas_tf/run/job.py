@@ -13,7 +13,7 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.run.group_size import measure_size, wanted_size
 from xnas_tf.run.lead import Lead
 from xnas_tf.run.prepare import agreed, prepare
-from xnas_tf.run.profiling import Profiler
+from xnas_tf.run.profiling import PROFILED, Profiler
 from xnas_tf.run.source import Source, source_of
 from xnas_tf.run.watch import Watch
 from xnas_tf.run.work import Worker
@@ -51,6 +51,9 @@ class Job:
             with Watch(stall, has_launcher) as self._watch:
                 self._work(lead, size)
             if lead:
+                if self._profiler.is_waiting:
+                    few = f"rank 0 evaluated fewer than {PROFILED} candidates"
+                    lead.note(f"nothing was profiled: {few}")
                 lead.finish()
 
     def _take_lead(self, stack: ExitStack, fresh: bool) -> Lead | None:

@@ -106,6 +106,10 @@ class Lead:
         self._record.set_fact("measured_size", {**known, str(self._world.size): size})
         self._progress.note(f"distributed.ranks_per_candidate is {size} ({why})")
 
+    def note(self, text: str) -> None:
+        """Says something that is worth a line."""
+        self._progress.note(text)
+
     def finish(self) -> None:
         """Closes the search and adds what a finished one has.
 

@@ -24,6 +24,11 @@ class Profiler:
         self._path = path
         self._evaluations = 0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is to be profiled and was not yet."""
+        return self._path is not None and self._evaluations < PROFILED
+
     @contextmanager
     def over_evaluation(self) -> Iterator[None]:
         """Around each evaluation. What an interrupted one did is kept too."""
