@@ -36,12 +36,23 @@ def test_values_do_not_depend_on_the_groups_without_batch_norm(tmp_path):
     reference = runs.pop("np4k1")
     assert len(reference) == 4 and {c.group for c in reference.values()} == {0, 1, 2, 3}
     for candidates in runs.values():
-        assert set(candidates) == set(reference)
-        for genotype, candidate in candidates.items():
-            other = reference[genotype]
-            assert candidate.state == "done" and candidate.seed == other.seed
-            assert candidate.objectives == pytest.approx(other.objectives, rel=1e-4, abs=1e-6)
-            for name in ("loss", "val_loss"):
-                losses = [[epoch[name] for epoch in c.history] for c in (candidate, other)]
-                assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-            assert candidate.seconds["communication"] > 0
+        check_same(candidates, reference)
+
+
+def test_nor_where_steps_are_so_few_that_they_are_not_traced(tmp_path):
+    few = "training={epochs: 1, batch_size: 600, learning_rate: 0.05}"
+    words = tiny("space={hypermodel: 'plain:build'}", *SAME, few)
+    together, apart = (found(tmp_path / f"k{size}", 2, size, words) for size in (2, 1))
+    check_same(together, apart)
+
+
+def check_same(candidates, reference):
+    assert set(candidates) == set(reference)
+    for genotype, candidate in candidates.items():
+        other = reference[genotype]
+        assert candidate.state == "done" and candidate.seed == other.seed
+        assert candidate.objectives == pytest.approx(other.objectives, rel=1e-4, abs=1e-6)
+        for name in ("loss", "val_loss"):
+            losses = [[epoch[name] for epoch in c.history] for c in (candidate, other)]
+            assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+        assert candidate.seconds["communication"] > 0
