@@ -3,7 +3,7 @@
 python benchmarks/shared_graph.py [--cells 6] [--steps 20] [--channels 8] [--stack 1]
 
 Seconds to trace each part, seconds a step, and how far the values are apart. The network itself is
-in shared_graph_network.py and shared_graph_cell.py. Ends with one line of JSON.
+xnas_tf/evaluation/shared/. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from shared_graph_network import SharedNetwork  # noqa: E402
 
 from xnas_tf.attribution.grad_cam import GradCAM  # noqa: E402
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients  # noqa: E402
@@ -38,10 +37,11 @@ from xnas_tf.data.preprocessing import to_model_input  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.evaluation.compiling import compile_model  # noqa: E402
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy  # noqa: E402
+from xnas_tf.evaluation.shared.network import SharedNetwork  # noqa: E402
 from xnas_tf.evaluation.step import Step  # noqa: E402
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
-from xnas_tf.tracing import unoptimized_graphs  # noqa: E402
+from xnas_tf.tracing import keep_order_of_sums, unoptimized_graphs  # noqa: E402
 
 BATCH = 48
 METHODS = {"grad_cam": GradCAM(), "integrated_gradients": IntegratedGradients(steps=8)}
@@ -130,6 +130,7 @@ def main() -> None:
     parser.add_argument("--stack", type=int, default=1)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
+    keep_order_of_sums()
     dataset = load_dataset("mnist5k", seed=0)
     space = NASBench201(dataset.image_shape, dataset.classes, arguments.channels, arguments.stack)
     memory = psutil.Process().memory_info().rss / 2**20

@@ -70,6 +70,18 @@ def unoptimized_graphs() -> Iterator[None]:
             options.set_experimental_options({"disable_meta_optimizer": before})
 
 
+def keep_order_of_sums() -> None:
+    """From now on, where there is no GPU, TensorFlow's graphs sum in the order in which they were
+    traced.
+
+    Its arithmetic optimizer sorts the terms of a sum by name, so that the same network has other
+    last digits when its layers have other names, or when it is not traced at all. The option is
+    the process's.
+    """
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+
 @contextmanager
 def without_trace_warnings() -> Iterator[None]:
     """Inside, TensorFlow does not warn that Keras traces each new model anew."""

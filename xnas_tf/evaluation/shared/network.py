@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 import tensorflow as tf
-from shared_graph_cell import CONVOLUTIONS, SharedCell
 
-from xnas_tf.spaces.cells import EDGES, OPERATIONS, plain
+from xnas_tf.evaluation.shared.cell import CONVOLUTIONS, SharedCell, numbers_of
+from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
 Place = tuple[keras.Variable, tuple[slice | int, ...]]
@@ -28,16 +28,16 @@ class SharedNetwork:
     """
 
     def __init__(self, space: NASBench201) -> None:
-        self._operations = tf.Variable([0] * len(EDGES), trainable=False, dtype=tf.int32)
+        every = dict.fromkeys(EDGES, "nor_conv_3x3")
+        self._numbers = tf.Variable(numbers_of(every), trainable=False, dtype=tf.int32)
         self.model = space.stacked(
-            lambda x, channels, name: SharedCell(channels, self._operations, name)(x)
+            lambda x, channels, name: SharedCell(channels, self._numbers, name)(x)
         )
 
     def take(self, cell: Mapping[str, str], model: keras.Model) -> None:
         """Becomes the network of a cell: with the values of its model's variables and, where both
         are compiled, of its optimizer's."""
-        chosen = plain(cell)
-        self._operations.assign([OPERATIONS.index(chosen[edge]) for edge in EDGES])
+        self._numbers.assign(numbers_of(cell))
         values: dict[int, np.ndarray] = {}
         owners: dict[int, keras.Variable] = {}
         for (own, part), other in self._all_places(cell, model):

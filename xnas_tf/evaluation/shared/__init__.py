@@ -1,0 +1,1 @@
+"""One traced network in place of those of all cells of NAS-Bench-201."""
