@@ -36,7 +36,7 @@ from xnas_tf.objectives.base import Subject
 from xnas_tf.randomness import uninterrupted
 from xnas_tf.registry import describe
 from xnas_tf.spaces.space import SearchSpace
-from xnas_tf.tracing import forgotten_custom_gradients
+from xnas_tf.tracing import forgotten_custom_gradients, keep_order_of_sums
 
 Keep = Callable[[Outcome, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
@@ -65,6 +65,7 @@ class Evaluator:
         order = validation_order(config, dataset)
         mine = order[shard(len(order), communicator.rank, communicator.size)]
         self._validation = dataset.validation.select(mine)
+        keep_order_of_sums()
         # What is imported by now stays: collections need not walk through it each time.
         gc.collect()
         gc.freeze()
@@ -188,22 +189,12 @@ class Evaluator:
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.trains(self._model):
             return self._train_by_itself(candidate, outcome, training)
-        longest = self._config.training.epochs
-        trainer = Trainer(
-            self._model,
-            self._dataset,
-            training,
-            self._communicator,
-            candidate.seed,
-            supervisor,
-            outcome.seconds,
-            longest,
-        )
+        trainer = self._new_trainer(candidate, outcome, training, supervisor)
         outcome.note(trainer.ignored)
         if candidate.promoted_from and trainer.progress == Progress() and not trainer.ignored:
             outcome.note("the state of the rung below was not found: it was trained anew")
         outcome.history = trainer.progress.history
-        predictor = Predictor(self._model, len(self._validation) * longest)
+        predictor = self._new_predictor()
         while (epoch := trainer.progress.epoch) < candidate.epochs:
             figures = trainer.run_epoch()
             with trainer.kept_if_interrupted():
@@ -216,6 +207,27 @@ class Evaluator:
         if candidate.epochs < self._config.training.epochs:
             trainer.keep_end()
         return trainer
+
+    def _new_trainer(
+        self,
+        candidate: Candidate,
+        outcome: Outcome,
+        training: TrainingConfig,
+        supervisor: Unsupervised,
+    ) -> Trainer:
+        return Trainer(
+            self._model,
+            self._dataset,
+            training,
+            self._communicator,
+            candidate.seed,
+            supervisor,
+            outcome.seconds,
+            self._config.training.epochs,
+        )
+
+    def _new_predictor(self) -> Predictor:
+        return Predictor(self._model, len(self._validation) * self._config.training.epochs)
 
     def _is_enough(self, trainer: Trainer, history: list[dict[str, float]]) -> bool:
         """Whether a training ends after this epoch; a search lets each come to its end, so that

@@ -42,24 +42,24 @@ class TimedCommunicator:
 
     def __init__(self, communicator: Communicator, seconds: Seconds) -> None:
         self._communicator = communicator
-        self._seconds = seconds
-        self._seconds.setdefault("communication", 0.0)
+        self.seconds = seconds
+        self.seconds.setdefault("communication", 0.0)
         self.rank, self.size = communicator.rank, communicator.size
         self.local_rank, self.local_size = communicator.local_rank, communicator.local_size
 
     def broadcast(self, message: Any = None) -> Any:
         """See ``Communicator.broadcast``."""
-        with self._seconds.timed("communication"):
+        with self.seconds.timed("communication"):
             return self._communicator.broadcast(message)
 
     def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """See ``Communicator.sum``."""
-        with self._seconds.timed("communication"):
+        with self.seconds.timed("communication"):
             return self._communicator.sum(*arrays)
 
     def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
         """See ``Communicator.broadcast_variables``."""
-        with self._seconds.timed("communication"):
+        with self.seconds.timed("communication"):
             self._communicator.broadcast_variables(variables)
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
@@ -74,7 +74,7 @@ class TimedCommunicator:
         return summed
 
     def _add(self, spent: float) -> None:
-        self._seconds["communication"] += float(spent)
+        self.seconds["communication"] += float(spent)
 
 
 def _read_clock_after(tensors: Sequence[tf.Tensor]) -> tf.Tensor:

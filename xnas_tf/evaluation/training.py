@@ -73,10 +73,19 @@ class Trainer:
         model.optimizer.build(model.trainable_variables)
         self.progress, self.ignored = self._beginning()
         runs = self._steps * max(config.epochs, longest)
-        self._step = Step(
-            model, dataset, self._batch_size, weight_decay, config, communicator, runs
-        )
+        self._step = self._new_step(weight_decay, runs)
         self._is_traced = False
+
+    def _new_step(self, weight_decay: float, runs: int) -> Step:
+        return Step(
+            self._model,
+            self._dataset,
+            self._batch_size,
+            weight_decay,
+            self._config,
+            self._communicator,
+            runs,
+        )
 
     @property
     def _state(self) -> list[keras.Variable]:

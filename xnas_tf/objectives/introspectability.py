@@ -212,7 +212,8 @@ class Introspectability(Objective):
 
         method = attribution_method(source)
         options = {"steps": self.steps} if "steps" in method.model_fields else {}
-        maps = method(**options)(subject.model, to_model_input(images), groups)
+        model = subject.stand_ins.get(source, subject.model)
+        maps = method(**options)(model, to_model_input(images), groups)
         rows = maps.reshape(len(maps), math.prod(maps.shape[1:])).astype(np.float64)
         return [Layer(source, np.eye(subject.classes)[groups].T @ rows, rows)]
 

@@ -10,6 +10,8 @@ from xnas_tf.config import Config
 from xnas_tf.distributed import Communicator, join_group
 from xnas_tf.errors import HeldError, RunError
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
+from xnas_tf.evaluation.shared.paying import is_shared
 from xnas_tf.run.group_size import measure_size, wanted_size
 from xnas_tf.run.lead import Lead
 from xnas_tf.run.prepare import agreed, prepare
@@ -78,7 +80,8 @@ class Job:
         """Trains candidates until there are no more."""
         desk = lead.conductor if lead else None
         with source_of(desk, self._world, self._watch) as source:
-            worker = self._worker(source, lead, size or self._measured_size(source, lead))
+            size = size or self._measured_size(source, lead)
+            worker = self._worker(source, lead, size, self._kind(lead, size))
             worker.run()
             if self._world.size > 1:  # who leaves first takes the others' Horovod along
                 worker.gather("end", self._world.size)
@@ -90,7 +93,7 @@ class Job:
             return known
 
         def trial(size: int, count: int) -> list[float]:
-            worker = self._worker(source, lead, size)
+            worker = self._worker(source, lead, size, Evaluator)
             seconds = worker.run(count)
             worker.gather(f"trial of groups of {size}", self._world.size)
             return seconds if worker.group.leads else []
@@ -103,10 +106,21 @@ class Job:
             lead.note_size(size, why)
         return size
 
-    def _worker(self, source: Source, lead: Lead | None, size: int) -> Worker:
+    def _kind(self, lead: Lead | None, size: int) -> type[Evaluator]:
+        """How candidates are evaluated; the values are the same."""
+        groups = self._world.size // size
+        if not is_shared(self._config, self._dataset, self._space, groups):
+            return Evaluator
+        if lead:
+            lead.note("one network is traced and trained in place of those of all cells")
+        return SharedEvaluator
+
+    def _worker(
+        self, source: Source, lead: Lead | None, size: int, kind: type[Evaluator]
+    ) -> Worker:
         group = join_group(self._world, size)
         if lead:
             lead.note_groups(size)
-        evaluator = Evaluator(self._config, self._dataset, self._space, group.ranks)
+        evaluator = kind(self._config, self._dataset, self._space, group.ranks)
         minutes = self._config.training.checkpoint_minutes
         return Worker(evaluator, group, source, self._watch, minutes, self._profiler)

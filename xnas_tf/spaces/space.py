@@ -32,6 +32,7 @@ class SearchSpace(Space):
         classes: Number of classes its models must tell apart.
 
     Attributes:
+        hypermodel: The HyperModel.
         trains_default: Whether the default model is trained by the HyperModel or itself.
         metrics: Names of the metrics that it compiles its default model with.
 
@@ -42,7 +43,7 @@ class SearchSpace(Space):
     def __init__(
         self, hypermodel: keras_tuner.HyperModel, image_shape: tuple[int, int, int], classes: int
     ) -> None:
-        self._hypermodel = hypermodel
+        self.hypermodel = hypermodel
         self._input = (None, *image_shape)
         self._output = (None, classes)
         self._given_by_fit: frozenset[str] = frozenset()
@@ -58,7 +59,7 @@ class SearchSpace(Space):
     @property
     def name(self) -> str:
         """What it is called in messages."""
-        return f"HyperModel {type(self._hypermodel).__name__}"
+        return f"HyperModel {type(self.hypermodel).__name__}"
 
     @property
     def size(self) -> float:
@@ -67,8 +68,8 @@ class SearchSpace(Space):
 
     def genotype(self, values: Mapping[str, Any]) -> str:
         """The canonical text of an architecture, from its active hyperparameters."""
-        if hasattr(self._hypermodel, "genotype"):
-            return self._hypermodel.genotype(values)
+        if hasattr(self.hypermodel, "genotype"):
+            return self.hypermodel.genotype(values)
         return json.dumps(dict(values), sort_keys=True)
 
     def identity(self, values: Mapping[str, Any]) -> str:
@@ -80,22 +81,22 @@ class SearchSpace(Space):
 
     def own_identity(self, values: Mapping[str, Any]) -> str | None:
         """The HyperModel's identity of a network; None if it has none."""
-        identity = getattr(self._hypermodel, "identity", None)
+        identity = getattr(self.hypermodel, "identity", None)
         return identity(values) if identity else None
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
         """The plainest hyperparameters of the same network: the HyperModel's, if it knows."""
-        simplify = getattr(self._hypermodel, "simplify", None)
+        simplify = getattr(self.hypermodel, "simplify", None)
         return simplify(values) if simplify else values
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
         """The HyperModel's further numbers from which values may be predicted, if it has any."""
-        features = getattr(self._hypermodel, "features", None)
+        features = getattr(self.hypermodel, "features", None)
         return features(values) if features else ()
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
         """Why no network can be built from these hyperparameters; None where one can."""
-        check = getattr(self._hypermodel, "infeasible", None)
+        check = getattr(self.hypermodel, "infeasible", None)
         return check(values) if check else None
 
     def build(self, values: Mapping[str, Any]) -> keras.Model:
@@ -105,7 +106,7 @@ class SearchSpace(Space):
             TypeError: If the HyperModel returns something other than a fitting model.
         """
         hp = self._hyperparameters(values)
-        model = self._check(self._hypermodel.build(hp))
+        model = self._check(self.hypermodel.build(hp))
         self._check_known(hp, "build")
         return model
 
@@ -117,7 +118,7 @@ class SearchSpace(Space):
     @property
     def has_fit(self) -> bool:
         """Whether the HyperModel has a ``fit`` of its own."""
-        own = vars(self._hypermodel).get("fit") or type(self._hypermodel).fit
+        own = vars(self.hypermodel).get("fit") or type(self.hypermodel).fit
         return own is not keras_tuner.HyperModel.fit
 
     def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
@@ -137,7 +138,7 @@ class SearchSpace(Space):
         """
         hp = self._hyperparameters(values)
         kept = {name: value for name, value in kwargs.items() if name not in self._given_by_fit}
-        returned = self._hypermodel.fit(hp, model, *args, **kept)
+        returned = self.hypermodel.fit(hp, model, *args, **kept)
         self._check_known(hp, "fit")
         return returned
 
@@ -175,18 +176,18 @@ class SearchSpace(Space):
         try:
             with tempfile.TemporaryDirectory() as folder:
                 tuner = keras_tuner.RandomSearch(
-                    lambda hp: self._check(self._hypermodel.build(hp)),
+                    lambda hp: self._check(self.hypermodel.build(hp)),
                     objective="val_loss",
                     max_trials=1,
                     directory=folder,
                 )
                 declared = tuner.oracle.get_space()
-            model = self._hypermodel.build(declared.copy())
+            model = self.hypermodel.build(declared.copy())
             self._check_outputs(model)
             self.trains_default = self.trains(model)
             self.metrics = _metrics_of(model, *self._output[1:])
-            if not getattr(self._hypermodel, "shows_all", False):
-                add_unscoped(declared, self._hypermodel.build)
+            if not getattr(self.hypermodel, "shows_all", False):
+                add_unscoped(declared, self.hypermodel.build)
             return self._widen(declared)
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(
@@ -203,9 +204,9 @@ class SearchSpace(Space):
         with uninterrupted():
             # Deterministic runs refuse to draw without a seed, as Keras does to shuffle.
             keras.utils.set_random_seed(0)
-        build = lambda hp: self._check(self._hypermodel.build(hp))  # noqa: E731
+        build = lambda hp: self._check(self.hypermodel.build(hp))  # noqa: E731
         try:
-            return discover_in_fit(self._hypermodel, declared, build, data)
+            return discover_in_fit(self.hypermodel, declared, build, data)
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(
                 f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "
@@ -224,7 +225,7 @@ class SearchSpace(Space):
             largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
             hp.values = active_values(declared, largest)
             if largest:
-                self._hypermodel.build(hp)
+                self.hypermodel.build(hp)
                 add_new(declared, unknown(hp, declared))
         return declared
 

@@ -1,4 +1,4 @@
-"""The network that stands for all cells, and how a cell's network is put into it."""
+"""The network that stands for all cells, and how a cell's own model is put into it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from xnas_tf.evaluation.shared.cell import CONVOLUTIONS, SharedCell, numbers_of
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
-Place = tuple[keras.Variable, tuple[slice | int, ...]]
-"""A variable of the shared network, and the part of it that is a small model's variable."""
-Pair = tuple[Place, keras.Variable]
+Part = tuple[slice | int, ...]
+Place = tuple[keras.Variable, Part, keras.Variable]
+"""A variable of the shared network, and the part of it that a variable of a small model is."""
 
 
 class SharedNetwork:
@@ -34,76 +34,103 @@ class SharedNetwork:
             lambda x, channels, name: SharedCell(channels, self._numbers, name)(x)
         )
 
-    def take(self, cell: Mapping[str, str], model: keras.Model) -> None:
-        """Becomes the network of a cell: with the values of its model's variables and, where both
-        are compiled, of its optimizer's."""
+    def become(self, cell: Mapping[str, str]) -> None:
+        """Computes from now on what a cell's network does."""
         self._numbers.assign(numbers_of(cell))
-        values: dict[int, np.ndarray] = {}
-        owners: dict[int, keras.Variable] = {}
-        for (own, part), other in self._all_places(cell, model):
-            owners[id(own)] = own
-            array = values.setdefault(id(own), np.zeros(own.shape, own.dtype))
-            array[part] = np.asarray(other)
-        for key, own in owners.items():
-            own.assign(values[key])
 
-    def give(self, cell: Mapping[str, str], model: keras.Model) -> None:
-        """Gives the model that was taken, and its optimizer, the present values."""
-        values: dict[int, np.ndarray] = {}
-        for (own, part), other in self._all_places(cell, model):
-            if id(own) not in values:
-                values[id(own)] = np.array(own)  # a copy: the variable changes
-            other.assign(values[id(own)][part])
 
-    def _all_places(self, cell: Mapping[str, str], model: keras.Model) -> list[Pair]:
-        places = list(self.places(cell, model))
-        if not (model.compiled and self.model.compiled):
-            return places
-        own, other = self.model.optimizer, model.optimizer
-        pairs = zip(_slots(own, self.model), _slots(other, model), strict=True)
-        numbers = {id(v): i for i, v in enumerate(self.model.trainable_variables)}
-        others = {id(v): i for i, v in enumerate(model.trainable_variables)}
-        places += [
-            ((ours[numbers[id(variable)]], part), theirs[others[id(wanted)]])
-            for ours, theirs in pairs
-            for (variable, part), wanted in self.places(cell, model)
-            if id(wanted) in others
-        ]
-        scalars = zip(_scalars(own), _scalars(other), strict=True)
-        return places + [((ours, ()), theirs) for ours, theirs in scalars]
+class Tenant:
+    """A cell's own model, whose values the shared network takes and gives back.
 
-    def places(self, cell: Mapping[str, str], model: keras.Model) -> Iterator[Pair]:
-        """Where in the shared network the variables of a cell's model are."""
-        own = {layer.name: layer for layer in self.model.layers}
-        for layer in model.layers:
-            if layer.name in own:
-                for ours, theirs in zip(own[layer.name].variables, layer.variables, strict=True):
-                    yield (ours, ()), theirs
-                continue
-            name, found, rest = layer.name.partition("_edge_")
-            if not (found and layer.variables):
-                continue
+    Args:
+        network: The shared network.
+        cell: Operation of each edge.
+        model: The cell's own model. Where both are compiled, by optimizers of the same kind
+            that are built, what they keep is taken and given back too.
+    """
+
+    def __init__(
+        self, network: SharedNetwork, cell: Mapping[str, str], model: keras.Model
+    ) -> None:
+        self._network = network
+        self._cell = cell
+        self._places = list(_places(network.model, cell, model))
+        if network.model.compiled and model.compiled:
+            self._places += _places_of_slots(network.model, model, self._places)
+        self._everything = _all_variables(network.model)
+
+    def take(self) -> None:
+        """The network becomes the model; what is no part of it becomes zero."""
+        self._network.become(self._cell)
+        values = {id(v): np.zeros(v.shape, v.dtype) for v in self._everything}
+        for shared, part, own in self._places:
+            values[id(shared)][part] = np.asarray(own)
+        for variable in self._everything:
+            variable.assign(values[id(variable)])
+
+    def give(self) -> None:
+        """The model gets the present values."""
+        values = {id(v): np.array(v) for v in self._everything}  # copies: the variables change
+        for shared, part, own in self._places:
+            own.assign(values[id(shared)][part])
+
+
+def _all_variables(model: keras.Model) -> list[keras.Variable]:
+    return [*model.variables, *(model.optimizer.variables if model.compiled else ())]
+
+
+def _places(
+    network: keras.Model, cell: Mapping[str, str], model: keras.Model
+) -> Iterator[Place]:
+    """Where in the shared network the variables of a cell's model are."""
+    layers = {layer.name: layer for layer in network.layers}
+    for layer in model.layers:
+        if layer.name in layers:
+            pairs = zip(layers[layer.name].variables, layer.variables, strict=True)
+            yield from ((shared, (...,), own) for shared, own in pairs)
+        elif layer.variables:
+            name, _, rest = layer.name.partition("_edge_")
             edge = "edge_" + rest.rpartition("_")[0]
-            row = list(EDGES).index(edge)
-            if isinstance(layer, keras.layers.Conv2D):
-                part = CONVOLUTIONS[cell[edge]]
-                yield (own[name].kernels, (row, part, part)), layer.kernel
-            else:
-                for ours, theirs in zip(own[name].norm, layer.variables, strict=True):
-                    yield (ours, (row,)), theirs
+            yield from _places_of_edge(layers[name], edge, cell[edge], layer)
 
 
-def _slots(optimizer: keras.Optimizer, model: keras.Model) -> list[list[keras.Variable]]:
-    """What an optimizer keeps for each trainable variable, such as momentums: lists of it."""
-    kept = {id(v) for v in optimizer.variables}
+def _places_of_edge(
+    shared: SharedCell, edge: str, operation: str, layer: keras.layers.Layer
+) -> Iterator[Place]:
+    row = list(EDGES).index(edge)
+    if isinstance(layer, keras.layers.Conv2D):
+        part = CONVOLUTIONS[operation]
+        yield shared.kernels, (row, part, part), layer.kernel
+        return
+    for variable, own in zip(shared.norm, layer.variables, strict=True):
+        yield variable, (row,), own
+
+
+def _places_of_slots(
+    network: keras.Model, model: keras.Model, places: list[Place]
+) -> Iterator[Place]:
+    """The same for what the optimizers keep: of each variable, and their steps and rates."""
+    shared_number = {id(v): i for i, v in enumerate(network.trainable_variables)}
+    own_number = {id(v): i for i, v in enumerate(model.trainable_variables)}
+    for shared_slots, own_slots in zip(_slots(network), _slots(model), strict=True):
+        for shared, part, own in places:
+            if id(own) in own_number:
+                yield shared_slots[shared_number[id(shared)]], part, own_slots[own_number[id(own)]]
+    for shared, own in zip(_scalars(network), _scalars(model), strict=True):
+        yield shared, (...,), own
+
+
+def _slots(model: keras.Model) -> list[list[keras.Variable]]:
+    """What a model's optimizer keeps for each trainable variable, such as momentums: lists."""
+    kept = {id(v) for v in model.optimizer.variables}
     count = len(model.trainable_variables)
     return [
         list(value)
-        for name, value in sorted(vars(optimizer).items())
+        for name, value in sorted(vars(model.optimizer).items())
         if isinstance(value, list) and len(value) == count and all(id(v) in kept for v in value)
     ]
 
 
-def _scalars(optimizer: keras.Optimizer) -> list[keras.Variable]:
+def _scalars(model: keras.Model) -> list[keras.Variable]:
     """An optimizer's step and learning rate."""
-    return [variable for variable in optimizer.variables if len(variable.shape) == 0]
+    return [variable for variable in model.optimizer.variables if len(variable.shape) == 0]

@@ -1,0 +1,65 @@
+"""Evaluating cells with what is traced once for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config.models import TrainingConfig
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.outcome import Outcome
+from xnas_tf.evaluation.prediction import Predictor
+from xnas_tf.evaluation.shared.training import SharedGraphs, SharedPredictor, SharedTrainer
+from xnas_tf.evaluation.supervision import Unsupervised
+from xnas_tf.evaluation.training import Trainer
+from xnas_tf.objectives.base import Subject
+
+EXPLAINS = ("grad_cam", "integrated_gradients")
+"""Attribution methods that see nothing of a network's inner layers."""
+
+
+class SharedEvaluator(Evaluator):
+    """Evaluates candidates of NAS-Bench-201; see ``Evaluator``.
+
+    Each still has a model of its own, which is measured, kept and given to objectives. One
+    shared network is trained and explained in its place.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._graphs = SharedGraphs(
+            self._config, self._dataset, self._space.hypermodel, self._ranks
+        )
+
+    def _new_trainer(
+        self,
+        candidate: Candidate,
+        outcome: Outcome,
+        training: TrainingConfig,
+        supervisor: Unsupervised,
+    ) -> Trainer:
+        self._trainer = SharedTrainer(
+            self._graphs,
+            candidate.hyperparameters,
+            self._model,
+            self._dataset,
+            training,
+            self._communicator,
+            candidate.seed,
+            supervisor,
+            outcome.seconds,
+        )
+        return self._trainer
+
+    def _new_predictor(self) -> Predictor:
+        return SharedPredictor(self._graphs, self._trainer.tenant)
+
+    def _trained_subject(self, figures: dict[str, float]) -> Subject:
+        self._trainer.tenant.take()
+        stand_ins = dict.fromkeys(EXPLAINS, self._graphs.network.model)
+        return replace(super()._trained_subject(figures), stand_ins=stand_ins)
+
+    def _release(self) -> None:
+        self._trainer = None
+        super()._release()

@@ -1,0 +1,46 @@
+"""When one network for all cells is faster than one for each."""
+
+from __future__ import annotations
+
+from xnas_tf.config import Config
+from xnas_tf.data import Dataset
+from xnas_tf.data.batches import steps_per_epoch
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.tracing import FEW_RUNS
+
+TRACE = 6.0
+"""What tracing the shared network costs, in traces of a cell's own: 7.2 s and 1.2 s on average
+(benchmarks/shared_graph.py, quickstart)."""
+STEP = 0.0013
+"""What a step of the shared network takes longer, in the same unit."""
+UNTRACED = 0.35
+"""What a cell costs whose own network is not traced, as it is trained in few steps."""
+
+
+def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int) -> bool:
+    """Whether a search is to train one network in place of all. Which of the two it is depends
+    on the configuration and the number of groups alone, never on a clock.
+
+    Args:
+        config: The configuration.
+        dataset: The images.
+        space: The search space.
+        groups: Groups of ranks, of which each traces its own.
+    """
+    return _is_possible(config, space) and _gain(config, dataset, groups) > 0
+
+
+def _is_possible(config: Config, space: SearchSpace) -> bool:
+    training = config.training
+    is_plain = not (training.mixed_precision or training.jit_compile)
+    return type(space.hypermodel) is NASBench201 and is_plain and len(config.rungs) == 1
+
+
+def _gain(config: Config, dataset: Dataset, groups: int) -> float:
+    """What is gained, in traces of a cell's own network."""
+    count = len(dataset.train)
+    steps = steps_per_epoch(count, min(config.training.batch_size, count))
+    steps *= config.training.epochs
+    saved = (1.0 if steps > FEW_RUNS else UNTRACED) - STEP * steps
+    return saved * config.search.candidates / groups - TRACE
