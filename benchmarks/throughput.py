@@ -26,6 +26,7 @@ import numpy as np
 import psutil
 from throughput_lines import lines
 
+from xnas_tf.candidate import PHASES
 from xnas_tf.run.directory import Run
 from xnas_tf.run.horovodrun import horovodrun
 
@@ -86,11 +87,12 @@ def resident_mb(number: int) -> float:
 
 
 def phases(run: Run) -> dict[str, float]:
-    """Median seconds of a trained candidate by phase, and their sum."""
+    """Median seconds of a trained candidate by phase, their sum, and the group's wait before it,
+    in which its predecessor is recorded. ``record`` is their mean: few models are kept."""
     trained = [c for c in run.candidates() if c.state == "done" and c.trained]
-    names = ("build", "trace", "train", "score")
-    found = {name: float(np.median([c.seconds.get(name, 0.0) for c in trained])) for name in names}
-    return {**found, "all": float(np.median([c.seconds_total for c in trained]))}
+    spent = {name: [c.seconds.get(name, 0.0) for c in trained] for name in (*PHASES, "wait")}
+    found = {name: np.mean(s) if name == "record" else np.median(s) for name, s in spent.items()}
+    return {**found, "all": np.median([c.seconds_total for c in trained])}
 
 
 def lines_options(folder: Path, candidates: int) -> list[str]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import keras
 
 State = Literal["running", "done", "failed", "infeasible", "duplicate"]
-PHASES = ("build", "trace", "train", "score")
-"""What an evaluation consists of, one after the other."""
+PHASES = ("build", "trace", "train", "validate", "score", "record", "clean")
+"""What an evaluation consists of, in the order in which each begins."""
 NO_GROUP = -1
 """The group of a candidate that waits for one."""
 
@@ -38,9 +38,10 @@ class Candidate:
         reason: Why it failed, is infeasible or is a duplicate, or what is odd about its values.
         objectives: Value by objective; empty unless done.
         metrics: Further figures by name.
-        seconds: Time by phase: build, trace (the first training step), train and score; of
-            which communication between ranks; and before them the group's wait for it. What it
-            goes on from is not counted again.
+        seconds: Time by phase: build, trace (the first training step), train (the other steps),
+            validate, score, record (keeping its model) and clean (freeing it); of which
+            communication between ranks; and before them the group's wait for it. What it goes on
+            from is not counted again.
         history: Figures of each epoch.
         started: Time of the start, ISO 8601 UTC; ``finished`` likewise.
         group: The group of ranks that trains or trained it.

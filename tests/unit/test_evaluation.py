@@ -122,7 +122,7 @@ def test_an_evaluation_is_a_pure_function():
     assert first.state == "done" and set(first.objectives) == {"error", "parameters"}
     assert (first.objectives, first.metrics) == (again.objectives, again.metrics)
     assert first.metrics != other.metrics
-    phases = {"build", "trace", "train", "score", "communication"}
+    phases = {"build", "trace", "train", "validate", "score", "clean", "communication"}
     assert len(first.history) == 2 and set(first.seconds) == phases
 
 

@@ -309,5 +309,6 @@ def test_communication_is_timed_in_graphs_and_outside():
 
 
 def test_the_phases_are_all_there(whole):
-    assert set(whole.seconds) == {"build", "trace", "train", "score", "communication"}
+    phases = {"build", "trace", "train", "validate", "score", "clean", "communication"}
+    assert set(whole.seconds) == phases
     assert min(whole.seconds.values()) >= 0 and whole.seconds["trace"] > 0

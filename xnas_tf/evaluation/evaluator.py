@@ -114,9 +114,11 @@ class Evaluator:
             error.__traceback__ = None  # it holds the model
         else:
             if keep and outcome.state == "done" and not outcome.answered_by:
-                outcome = self._keep(keep, outcome)
+                with outcome.seconds.timed("record"):
+                    outcome = self._keep(keep, outcome)
         finally:
-            self._release()
+            with outcome.seconds.timed("clean"):
+                self._release()
         return outcome
 
     def _keep(self, keep: Keep, outcome: Outcome) -> Outcome:
@@ -197,7 +199,7 @@ class Evaluator:
         predictor = self._new_predictor()
         while (epoch := trainer.progress.epoch) < candidate.epochs:
             figures = trainer.run_epoch()
-            with trainer.kept_if_interrupted():
+            with trainer.kept_if_interrupted(), outcome.seconds.timed("validate", within="train"):
                 figures |= self._validate(predictor)
             _check_finite(figures["val_loss"], epoch + 1)
             outcome.history.append(figures)
@@ -244,14 +246,16 @@ class Evaluator:
         predictor = Predictor(self._model)
 
         def end_of_epoch(figures: dict[str, float]) -> bool:
-            figures = figures | self._validate(predictor)
+            with outcome.seconds.timed("validate", within="train"):
+                figures = figures | self._validate(predictor)
             _check_finite(figures["val_loss"], len(outcome.history) + 1)
             outcome.history.append(figures)
             return self._is_enough(trainer, outcome.history)
 
         trainer.train(candidate.seed, end_of_epoch)
         # Once more: fit may have taken the best epoch's weights in the end.
-        last = self._validate(predictor)
+        with outcome.seconds.timed("validate", within="train"):
+            last = self._validate(predictor)
         _check_finite(last["val_loss"], len(outcome.history))
         outcome.metrics.update(outcome.history[-1] | trainer.returned | last)
         return trainer

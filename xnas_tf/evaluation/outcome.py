@@ -14,9 +14,9 @@ from xnas_tf.evaluation.seconds import Seconds
 class Outcome:
     """What an evaluation found; see ``Candidate`` for the fields.
 
-    The phases in ``seconds`` are build, trace (the first training step: mostly tracing),
-    train (the others, and validation) and score. ``communication``, collective operations and
-    the waiting in them, is a part of those phases.
+    The phases in ``seconds`` are build, trace (the first training step: mostly tracing), train
+    (the others), validate, score, record (keeping the model, where it is kept) and clean.
+    ``communication``, collective operations and the waiting in them, is a part of those phases.
     """
 
     state: State = "running"
