@@ -12,6 +12,7 @@ from xnas_tf.errors import HeldError, RunError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
 from xnas_tf.evaluation.shared.paying import is_shared
+from xnas_tf.kernels import kept_kernels
 from xnas_tf.run.group_size import measure_size, wanted_size
 from xnas_tf.run.lead import Lead
 from xnas_tf.run.prepare import agreed, prepare
@@ -42,6 +43,10 @@ class Job:
 
     def run(self, fresh: bool) -> None:
         """Runs the search; see ``xnas_tf.search``."""
+        with kept_kernels():
+            self._run(fresh)
+
+    def _run(self, fresh: bool) -> None:
         config, world = self._config, self._world
         size = wanted_size(config.distributed.ranks_per_candidate, world.size)
         self._dataset, self._space = prepare(config, world, size or 1)
