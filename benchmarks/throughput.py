@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -46,6 +47,8 @@ class Search:
 
     Attributes:
         seconds: From start to end.
+        start: Until the first candidate was handed out.
+        end: After the last one had ended.
         run: What it left.
         memory: Resident MB of all ranks together by number of candidates that had ended.
     """
@@ -54,15 +57,20 @@ class Search:
         path = folder / "run"
         words = [sys.executable, *how, "search", *options, "--run-dir", str(path)]
         if ranks > 1:
-            words = [horovodrun(), "-np", str(ranks), *words]
-        begin = time.perf_counter()
+            words = [horovodrun(), "--gloo", "-np", str(ranks), *words]  # as xnas-tf launch does
+        began = time.time()
         with (folder / "output").open("w") as output:
             process = subprocess.Popen(words, cwd=ROOT, stdout=output, stderr=output)
             self.memory = self._watch(process, path)
-        self.seconds = time.perf_counter() - begin
+        ended = time.time()
+        self.seconds = ended - began
         if process.returncode:
             raise RuntimeError((folder / "output").read_text()[-2000:])
         self.run = Run(path)
+        candidates = self.run.candidates()
+        first = min(datetime.fromisoformat(c.started) for c in candidates if c.started)
+        last = max(datetime.fromisoformat(c.finished) for c in candidates)
+        self.start, self.end = first.timestamp() - began, ended - last.timestamp()
 
     def _watch(self, process: subprocess.Popen, path: Path) -> dict[int, float]:
         memory: dict[int, float] = {}
@@ -108,7 +116,8 @@ def report(name: str, search: Search, count: int) -> float:
     """Prints a line; returns the candidates an hour."""
     spent = "  ".join(f"{phase} {value:.2f}" for phase, value in phases(search.run).items())
     rate = 3600 * count / search.seconds
-    print(f"{name:18} {search.seconds:6.1f} s {rate:7.0f} an hour   median: {spent}", flush=True)
+    whole = f"{search.seconds:6.1f} s, of which start {search.start:.0f}, end {search.end:.0f}"
+    print(f"{name:18} {whole}: {rate:.0f} an hour\n  median: {spent}", flush=True)
     return rate
 
 
