@@ -41,7 +41,7 @@ from xnas_tf.evaluation.shared.network import SharedNetwork  # noqa: E402
 from xnas_tf.evaluation.step import Step  # noqa: E402
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
-from xnas_tf.tracing import keep_order_of_sums, unoptimized_graphs  # noqa: E402
+from xnas_tf.tracing import keep_arithmetic, unoptimized_graphs  # noqa: E402
 
 BATCH = 48
 METHODS = {"grad_cam": GradCAM(), "integrated_gradients": IntegratedGradients(steps=8)}
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--stack", type=int, default=1)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
-    keep_order_of_sums()
+    keep_arithmetic()
     dataset = load_dataset("mnist5k", seed=0)
     space = NASBench201(dataset.image_shape, dataset.classes, arguments.channels, arguments.stack)
     memory = psutil.Process().memory_info().rss / 2**20

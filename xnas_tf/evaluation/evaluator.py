@@ -36,7 +36,7 @@ from xnas_tf.objectives.base import Subject
 from xnas_tf.randomness import uninterrupted
 from xnas_tf.registry import describe
 from xnas_tf.spaces.space import SearchSpace
-from xnas_tf.tracing import forgotten_custom_gradients, keep_order_of_sums
+from xnas_tf.tracing import forgotten_custom_gradients, keep_arithmetic
 
 Keep = Callable[[Outcome, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
@@ -65,7 +65,7 @@ class Evaluator:
         order = validation_order(config, dataset)
         mine = order[shard(len(order), communicator.rank, communicator.size)]
         self._validation = dataset.validation.select(mine)
-        keep_order_of_sums()
+        keep_arithmetic()
         # What is imported by now stays: collections need not walk through it each time.
         gc.collect()
         gc.freeze()

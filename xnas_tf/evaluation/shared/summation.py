@@ -2,8 +2,10 @@
 
 Sums of three floating-point numbers depend on their order, and a training can turn a last digit
 into a tenth of the loss within 20 steps. A cell's own network sums what comes back from all that
-uses its input in the order in which the tape goes back: breadth first (``ComputeGradient`` in
-TensorFlow 2.18's tensorflow/c/eager/tape.h). The shared network sums in that order too.
+uses its input with ``AddN``, in the order in which the tape goes back: breadth first
+(``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` puts the first term
+in front whose memory nobody else uses (tensorflow/core/kernels/aggregate_ops.h), which is the first
+of all unless the same term is there twice. The shared network sums in that order too.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from xnas_tf.spaces.cells import EDGES, NODES, plain
 
 Order = tuple[int, ...]
 """Numbers of the edges whose gradients are summed, from left to right."""
+Term = str | tuple
 OPERATIONS_OF_EDGE = {"none": 0, "skip_connect": 0, "avg_pool_3x3": 1}
 """TensorFlow's operations on an edge; a convolution has three: relu, convolution, normalisation."""
 
@@ -54,7 +57,31 @@ def order_of(cell: Mapping[str, str]) -> Order:
             uses[tensor] -= 1
             if not uses[tensor]:
                 queue.append(tensor)
+    return _first_alone_in_front(order, [_term(edge, cell) for edge in order])
+
+
+def _first_alone_in_front(order: list[int], terms: list[Term]) -> Order:
+    alone = [place for place, term in enumerate(terms) if terms.count(term) == 1]
+    if alone:
+        order[0], order[alone[0]] = order[alone[0]], order[0]
     return tuple(order)
+
+
+def _term(edge: int, cell: Mapping[str, str]) -> Term:
+    """What an edge's gradient is computed from. Where that is the same it is one tensor, which
+    TensorFlow computes once: no weights are in it."""
+    name, (_, target) = list(EDGES.items())[edge]
+    if cell[name] not in OPERATIONS_OF_EDGE:
+        return name
+    gradient = _gradient_of(target, cell)
+    return gradient if cell[name] == "skip_connect" else (cell[name], gradient)
+
+
+def _gradient_of(node: int, cell: Mapping[str, str]) -> Term:
+    """What a node's gradient is computed from."""
+    chosen = plain(cell)
+    after = [i for i, (e, (s, _)) in enumerate(EDGES.items()) if s == node and chosen[e] != "none"]
+    return _term(after[0], chosen) if len(after) == 1 else str(node)
 
 
 def _is_last(edge: str, cell: Mapping[str, str]) -> bool:

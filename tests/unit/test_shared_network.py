@@ -1,0 +1,183 @@
+"""The shared network gives a candidate what a network of its own would have given it."""
+
+import itertools
+import json
+from collections import Counter
+from functools import cache
+
+import keras
+import numpy as np
+import pytest
+
+from tests.conftest import make_dataset, on_ranks
+from tests.unit.test_supervision import Supervisor
+from tests.unit.test_untraced import random_cell
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
+from xnas_tf.evaluation.shared.paying import is_shared
+from xnas_tf.evaluation.shared.summation import FULL_ORDERS, aliases, number_of, order_of
+from xnas_tf.evaluation.supervision import Interrupted
+from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges, parse_genotype
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.spaces.space import SearchSpace
+
+TRAINING = {"epochs": 4, "batch_size": 12, "learning_rate": 0.02}
+"""Five steps an epoch."""
+ALL_SKIPS = dict.fromkeys(EDGES, "skip_connect")
+CELLS = [
+    cell
+    for operations in itertools.product(OPERATIONS, repeat=len(EDGES))
+    if live_edges(cell := dict(zip(EDGES, operations, strict=True)))
+]
+
+
+def parts(channels=2, **training):
+    """Configuration, data and search space."""
+    dataset = make_dataset()
+    config = load_config(
+        overrides=[
+            f"training={json.dumps({**TRAINING, **training})}",
+            f"space={{name: nas_bench_201, channels: {channels}, cells_per_stack: 1}}",
+        ]
+    )
+    hypermodel = NASBench201(dataset.image_shape, dataset.classes, channels, cells_per_stack=1)
+    return config, dataset, SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
+
+
+@cache
+def judges(channels=2, optimizer="sgd"):
+    """One that trains the shared network, and one that trains each cell's own."""
+    given = *parts(channels, optimizer=optimizer), SingleProcess()
+    return SharedEvaluator(*given), Evaluator(*given)
+
+
+def judged(judge, cell, seed=0, supervisor=None):
+    """The outcome and the trained model's weights."""
+    weights = []
+
+    def keep(_, model):
+        weights.extend(np.array(v) for v in model.variables)
+
+    candidate = Candidate(1, "cell", cell, seed=seed, epochs=TRAINING["epochs"])
+    outcome = judge.evaluate(candidate, keep, supervisor)
+    assert outcome.state == "done", outcome.reason
+    return outcome, weights
+
+
+def figures(outcome):
+    losses = [value for epoch in outcome.history for value in epoch.values()]
+    return np.array([*losses, *outcome.objectives.values(), *outcome.metrics.values()])
+
+
+@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_it_gives_what_a_network_of_its_own_gives(channels, number):
+    cell = random_cell(np.random.default_rng(100 * channels + number))
+    (theirs, shared), (ours, own) = (judged(j, cell, number) for j in judges(channels))
+    assert theirs.objectives.keys() == ours.objectives.keys()
+    np.testing.assert_allclose(figures(theirs), figures(ours), rtol=1e-4, atol=1e-6)
+    for a, b in zip(shared, own, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    assert theirs.digest == ours.digest
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop"])
+def test_so_it_does_with_each_optimizer(optimizer):
+    cell = parse_genotype(
+        "|nor_conv_3x3~0|+|avg_pool_3x3~0|skip_connect~1|+|nor_conv_1x1~0|none~1|skip_connect~2|"
+    )
+    found = [judged(judge, cell)[0] for judge in judges(optimizer=optimizer)]
+    np.testing.assert_allclose(*map(figures, found), rtol=1e-4, atol=1e-6)
+
+
+def test_nothing_of_a_candidate_stays_for_the_next():
+    every = dict.fromkeys(EDGES, "nor_conv_3x3")
+    shared, _ = judges()
+    first, _ = judged(shared, every, seed=5)
+    judged(shared, ALL_SKIPS, seed=1)
+    judged(shared, dict.fromkeys(EDGES, "nor_conv_1x1"), seed=2)
+    again, _ = judged(shared, every, seed=5)
+    assert first.history == again.history and first.objectives == again.objectives
+
+
+@pytest.mark.parametrize("at", [3, 8, 13, 29])
+def test_its_checkpoints_are_those_of_the_model(at):
+    """What one evaluator was interrupted in, the other goes on with."""
+    cell = dict.fromkeys(EDGES, "nor_conv_1x1")
+    whole = figures(judged(judges()[1], cell)[0])
+    for first, second in (judges(), judges()[::-1]):
+        stopping = Supervisor(at, Interrupted(15))
+        with pytest.raises(Interrupted):
+            judged(first, cell, supervisor=stopping)
+        outcome, _ = judged(second, cell, supervisor=Supervisor(data=stopping.data))
+        np.testing.assert_allclose(figures(outcome), whole, rtol=1e-4, atol=1e-6)
+
+
+def test_several_ranks_train_it_together():
+    cell = dict.fromkeys(EDGES, "nor_conv_3x3")
+    kinds = SharedEvaluator, Evaluator
+    given = parts()
+    theirs, ours = (
+        on_ranks(2, lambda ranks, kind=kind: judged(kind(*given, ranks), cell)[0])
+        for kind in kinds
+    )
+    assert figures(theirs[0]).tolist() == figures(theirs[1]).tolist()
+    np.testing.assert_allclose(figures(theirs[0]), figures(ours[0]), rtol=1e-4, atol=1e-6)
+
+
+def test_a_failed_training_harms_no_other():
+    given = parts(learning_rate=1e30)
+    shared = SharedEvaluator(*given, SingleProcess())
+    every = dict.fromkeys(EDGES, "nor_conv_3x3")
+    assert shared.evaluate(Candidate(1, "cell", every, seed=0, epochs=4)).state == "failed"
+    assert shared.evaluate(Candidate(2, "cell", ALL_SKIPS, seed=0, epochs=4)).state == "failed"
+    model = shared._graphs.network.model
+    pairs, _ = judges()
+    again, _ = judged(pairs, every)
+    assert np.isfinite(figures(again)).all() and isinstance(model, keras.Model)
+
+
+def test_every_cell_has_an_order():
+    for cell in CELLS:
+        full = FULL_ORDERS[number_of(cell)]
+        wanted = order_of(cell)
+        shown = [edge for edge in full if edge in wanted]
+        assert Counter(shown[:2]) == Counter(wanted[:2]) and (*shown[2:],) == wanted[2:]
+
+
+def test_each_way_out_of_the_input_is_in_the_order_once():
+    """The edges that leave the cell's input, under whatever name, but those that hand it on."""
+    for cell in CELLS[::7]:
+        inputs = {node for node, is_input in enumerate(aliases(cell)) if is_input}
+        ends = [EDGES[edge] for edge in live_edges(cell)]
+        expected = [(s, t) for s, t in ends if s in inputs and t not in inputs]
+        if 3 in inputs:
+            expected = [(s, t) for s, t in ends if t == 3]
+        found = [list(EDGES.values())[edge] for edge in order_of(cell)]
+        assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "changes, is_expected",
+    [
+        ({}, True),
+        ({"search": "{candidates: 4, population: 4}"}, False),
+        ({"training": "{epochs: 100}"}, False),
+        ({"training": "{mixed_precision: true}"}, False),
+        ({"training": "{jit_compile: true}"}, False),
+        ({"search": "{candidates: 40, fidelity: {epochs: [1, 3]}}"}, False),
+        ({"space": "vgg_like"}, False),
+    ],
+)
+def test_it_is_used_where_it_pays(changes, is_expected):
+    from xnas_tf.data import load_dataset
+    from xnas_tf.run.prepare import prepare
+
+    config = load_config("configs/quickstart.yaml", overrides=[f"{k}={v}" for k, v in changes.items()])
+    _, space = prepare(config, SingleProcess(), 1)
+    dataset = load_dataset(config.dataset.name, seed=0)
+    assert is_shared(config, dataset, space, groups=1) == is_expected
+    assert not is_shared(config, dataset, space, groups=16)
