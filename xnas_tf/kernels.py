@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import tensorflow as tf
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.framework import random_seed
+from tensorflow.python.ops import gen_resource_variable_ops
 
-EVERY = 200
-"""Of so many times that kernels were to be cleared, they are once: each name of a variable has
-one, and models may have any number of names."""
-
+MOST_VARIABLES = 3000
+"""Names and shapes of variables after which kernels are cleared: each has one, of 35 KB."""
 _turn = threading.Lock()
 
 
@@ -24,7 +23,8 @@ def kept_kernels() -> Iterator[None]:
 
     ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear them, and each
     operation then makes its own again when it next runs: three tenths of a candidate's time on
-    "lines", where hardly anything is traced (docs/performance.md).
+    "lines" where nothing is traced, and seven seconds where all candidates share what is, since
+    TensorFlow then optimises it anew (docs/performance.md).
 
     They are cleared because those of TensorFlow's older random operations, such as
     ``tf.random.normal``, have a state that a seed must begin anew. Keras' initial values and
@@ -37,21 +37,47 @@ def kept_kernels() -> Iterator[None]:
     if not _turn.acquire(blocking=False):
         yield
         return
-    clear, get_seed = pywrap_tfe.TFE_ContextClearCaches, random_seed.get_seed
-    is_stateful, times = False, itertools.count()
-
-    def noted_seed(op_seed: int | None) -> tuple[int | None, int | None]:
-        nonlocal is_stateful
-        is_stateful = True
-        return get_seed(op_seed)
-
-    def clear_if_needed(context: Any) -> None:
-        if next(times) % EVERY == 0 or is_stateful:
-            clear(context)
-
-    pywrap_tfe.TFE_ContextClearCaches, random_seed.get_seed = clear_if_needed, noted_seed
+    kernels = _Kernels()
+    replaced = [
+        (pywrap_tfe, "TFE_ContextClearCaches", kernels.clear_if_needed),
+        (random_seed, "get_seed", kernels.noted_seed),
+        (gen_resource_variable_ops, "var_handle_op", kernels.noted_variable),
+    ]
+    before = [getattr(module, name) for module, name, _ in replaced]
+    for module, name, function in replaced:
+        setattr(module, name, function)
     try:
         yield
     finally:
-        pywrap_tfe.TFE_ContextClearCaches, random_seed.get_seed = clear, get_seed
+        for (module, name, _), function in zip(replaced, before, strict=True):
+            setattr(module, name, function)
         _turn.release()
+
+
+class _Kernels:
+    """What is known of the kernels that are kept, and TensorFlow's functions that tell it."""
+
+    def __init__(self) -> None:
+        self._clear = pywrap_tfe.TFE_ContextClearCaches
+        self._get_seed = random_seed.get_seed
+        self._var_handle_op = gen_resource_variable_ops.var_handle_op
+        self._has_state = False
+        self._is_first = True
+        self._variables: set[tuple[str, tuple]] = set()
+
+    def noted_seed(self, op_seed: int | None) -> tuple[int | None, int | None]:
+        """Notes that an operation has a random state."""
+        self._has_state = True
+        return self._get_seed(op_seed)
+
+    def noted_variable(self, **options: Any) -> tf.Tensor:
+        """Notes a variable."""
+        self._variables.add((options["debug_name"], tuple(options["shape"])))
+        return self._var_handle_op(**options)
+
+    def clear_if_needed(self, context: Any) -> None:
+        """Clears at first, since it is not known what was there before, and where it must."""
+        if self._has_state or self._is_first or len(self._variables) > MOST_VARIABLES:
+            self._is_first = False
+            self._variables.clear()
+            self._clear(context)

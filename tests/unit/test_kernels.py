@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import make_dataset
+from xnas_tf import kernels
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
@@ -96,3 +97,16 @@ def outcomes(context):
 
 def test_a_candidate_gets_the_same_values_to_the_last_bit():
     assert outcomes(kept_kernels()) == outcomes(nullcontext())
+
+
+def test_kernels_are_cleared_when_there_are_many(monkeypatch):
+    monkeypatch.setattr(kernels, "MOST_VARIABLES", 3)
+    with kept_kernels():
+        keras.utils.set_random_seed(7)
+        values = []
+        for names in ("abc", "abc", "abcd", "ab"):
+            for name in names:
+                tf.Variable(0.0, name=name)
+            values.append(raw())
+            keras.utils.set_random_seed(7)
+    assert len(set(values[:3])) == 3 and values[3] == values[0]

@@ -66,9 +66,7 @@ class Evaluator:
         mine = order[shard(len(order), communicator.rank, communicator.size)]
         self._validation = dataset.validation.select(mine)
         keep_arithmetic()
-        # What is imported by now stays: collections need not walk through it each time.
-        gc.collect()
-        gc.freeze()
+        self._is_first = True
 
     def evaluate(
         self,
@@ -298,6 +296,11 @@ class Evaluator:
         """Frees the model and everything traced with it; ``clear_session`` collects garbage."""
         self._model = self._network = self._probabilities = None
         keras.backend.clear_session()
+        if self._is_first:
+            # What was imported and is traced for all stays: later collections need not walk
+            # through it each time.
+            gc.freeze()
+            self._is_first = False
 
 
 def validation_order(config: Config, dataset: Dataset) -> np.ndarray:
