@@ -36,14 +36,17 @@ def lines(count: int, size: int = 12, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def search_plainly() -> None:
-    """Runs the command line with every step traced, however seldom it runs: the plain way."""
+    """Runs the command line with all that runs traced, however seldom it does, and no more than 64
+    points at a time in attributions: the plain way."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from xnas_tf.environment import set_defaults
 
     set_defaults()
+    import xnas_tf.attribution.base
     import xnas_tf.tracing
 
-    xnas_tf.tracing.FEW_RUNS = 0
+    xnas_tf.tracing.FEW_RUNS = xnas_tf.tracing.FEW_PASSES = 0
+    xnas_tf.attribution.base.PIXELS = 0
     from xnas_tf.cli import main
 
     main()
