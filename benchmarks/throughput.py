@@ -4,9 +4,9 @@ python benchmarks/throughput.py [--candidates 200] [--own 60] [--long 1000] [--o
 
 "lines" is XNAS's own task: 96 training images of 12x12 pixels, 4 classes, 1 epoch, batch 512,
 Adam 0.01, C=16, two cells per stack, introspectability by activations; with two ranks, each
-training candidates of its own. The quickstart runs as it is; "hypermodel" is configs/hypermodel.yaml
-with more candidates, in one process. "lines" and "hypermodel" are searched as usual and in the plain
-way, in which all that runs is traced. Seconds are of the whole process, start and end
+training candidates of its own. The quickstart runs as it is; "hypermodel" is
+configs/hypermodel.yaml with more candidates, in one process. "lines" and "hypermodel" are searched
+as usual and in the plain way (throughput_lines.py). Seconds are of the whole process, start and end
 included. Ends with one line of JSON.
 """
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xnas_tf.attribution.score import Score
 
 PIXELS = 64 * 32 * 32
-"""Pixels of images or points at a time, if nothing else is asked for, but no fewer than 64 points."""
+"""Pixels of images or points at a time, if nothing else is asked for; no fewer than 64 points."""
 Targets = Any
 """``"predicted"``, ``"all"``, one class number, or a class number for each image, (N,)."""
 
@@ -57,7 +57,7 @@ class AttributionMethod(BaseModel):
         return None
 
     def at_a_time(self, shape: Sequence[int | None]) -> int:
-        """How many images or points of a shape (B, H, W[, C]) pass through the network at a time."""
+        """How many images or points, shaped (B, H, W[, C]), pass through the network at a time."""
         return self.batch or max(64, PIXELS // (shape[1] * shape[2]))
 
     def __call__(

@@ -75,9 +75,7 @@ class Explainer:
                 beat()
         return np.concatenate(parts) if parts else np.zeros(flat[position].shape[:3], np.float32)
 
-    def _one_batch(
-        self, inputs: Any, position: int, predicted: bool, batches: float
-    ) -> Callable:
+    def _one_batch(self, inputs: Any, position: int, predicted: bool, batches: float) -> Callable:
         """Flattened inputs and targets -> maps: traced, unless all that this explainer was asked
         for by now is few passes. That depends on the questions alone, never on a clock."""
         points = self._method.points
