@@ -1,11 +1,12 @@
 """Candidates an hour on two cores, where their time goes, and memory over a long search.
 
-python benchmarks/throughput.py [--candidates 200] [--long 1000] [--only lines|quickstart|long]
+python benchmarks/throughput.py [--candidates 200] [--own 60] [--long 1000] [--only PART]
 
 "lines" is XNAS's own task: 96 training images of 12x12 pixels, 4 classes, 1 epoch, batch 512,
 Adam 0.01, C=16, two cells per stack, introspectability by activations; with two ranks, each
-training candidates of its own. The quickstart runs as it is. Each is searched as usual and in the
-plain way, in which every step is traced. Seconds are of the whole process, start and end
+training candidates of its own. The quickstart runs as it is; "hypermodel" is
+configs/hypermodel.yaml with more candidates, in one process. "lines" and "hypermodel" are searched
+as usual and in the plain way (throughput_lines.py). Seconds are of the whole process, start and end
 included. Ends with one line of JSON.
 """
 
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -123,16 +125,29 @@ def report(name: str, search: Search, count: int) -> float:
 
 def compare_lines(candidates: int) -> dict[str, float]:
     """As usual and plainly, one after the other."""
-    rates = {}
-    for name, how in (("usual", USUAL), ("plain", PLAIN)):
+    usual, plain = rates("lines", 2, candidates, lambda folder: lines_options(folder, candidates))
+    figures = {"lines_per_hour": usual, "lines_per_hour_plain": plain}
+    return {**figures, "speedup_over_plain": usual / plain}
+
+
+def compare_hypermodel(candidates: int) -> dict[str, float]:
+    """A user's HyperModel, as usual and plainly."""
+    options = ["configs/hypermodel.yaml", "--set", f"search.candidates={candidates}"]
+    usual, plain = rates("hypermodel", 1, candidates, lambda _: options)
+    figures = {"hypermodel_per_hour": usual, "hypermodel_per_hour_plain": plain}
+    return {**figures, "hypermodel_speedup": usual / plain}
+
+
+def rates(
+    name: str, ranks: int, candidates: int, options: Callable[[Path], list[str]]
+) -> list[float]:
+    """Candidates an hour as usual and plainly."""
+    found = []
+    for way, how in (("usual", USUAL), ("plain", PLAIN)):
         with tempfile.TemporaryDirectory() as folder:
-            search = Search(Path(folder), how, 2, lines_options(Path(folder), candidates))
-            rates[name] = report(f"lines, {name}", search, candidates)
-    return {
-        "lines_per_hour": rates["usual"],
-        "lines_per_hour_plain": rates["plain"],
-        "speedup_over_plain": rates["usual"] / rates["plain"],
-    }
+            search = Search(Path(folder), how, ranks, options(Path(folder)))
+            found.append(report(f"{name}, {way}", search, candidates))
+    return found
 
 
 def quickstart() -> dict[str, float]:
@@ -166,11 +181,13 @@ def main() -> None:
     """Prints a table and the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--candidates", type=int, default=200)
+    parser.add_argument("--own", type=int, default=60, help="candidates of hypermodel")
     parser.add_argument("--long", type=int, default=1000)
-    parser.add_argument("--only", choices=["lines", "quickstart", "long"])
+    parser.add_argument("--only", choices=["lines", "hypermodel", "quickstart", "long"])
     arguments = parser.parse_args()
     parts = {
         "lines": lambda: compare_lines(arguments.candidates),
+        "hypermodel": lambda: compare_hypermodel(arguments.own),
         "quickstart": quickstart,
         "long": lambda: grow(arguments.long),
     }

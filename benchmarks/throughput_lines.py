@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,19 @@ def lines(count: int, size: int = 12, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def search_plainly() -> None:
-    """Runs the command line with every step traced, however seldom it runs: the plain way."""
+    """Runs the command line with all that runs traced, however seldom it does, and no more than 64
+    points at a time in attributions, and Keras' own updates of variables: the plain way."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from xnas_tf.environment import set_defaults
 
     set_defaults()
+    import xnas_tf.attribution.base
+    import xnas_tf.evaluation.step
     import xnas_tf.tracing
 
-    xnas_tf.tracing.FEW_RUNS = 0
+    xnas_tf.tracing.FEW_RUNS = xnas_tf.tracing.FEW_PASSES = 0
+    xnas_tf.attribution.base.PIXELS = 0
+    xnas_tf.evaluation.step.fused_updates = lambda _: nullcontext()
     from xnas_tf.cli import main
 
     main()

@@ -6,7 +6,11 @@ import tensorflow as tf
 
 import xnas_tf.tracing
 from tests.conftest import make_dataset
-from xnas_tf.attribution import activations
+from xnas_tf.attribution import activations, explainer
+from xnas_tf.attribution.grad_cam import GradCAM, GradCAMPlusPlus
+from xnas_tf.attribution.gradient_input import GradientInput
+from xnas_tf.attribution.integrated_gradients import IntegratedGradients
+from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
@@ -64,3 +68,27 @@ def test_it_agrees_with_what_is_traced(number, monkeypatch):
     assert short.objectives == pytest.approx(usual.objectives, rel=1e-4, abs=1e-6)
     assert short.metrics == pytest.approx(usual.metrics, rel=1e-4, abs=1e-6)
     assert short.history[0] == pytest.approx(usual.history[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("targets", ["predicted", 1])
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(GradCAM(), GradCAM(layer=(0, -1)), GradCAMPlusPlus(), GradientInput()),
+        *(IntegratedGradients(steps=8, baseline="noise"), SmoothGrad(samples=5)),
+    ],
+)
+def test_an_attribution_of_one_pass_agrees_with_a_traced_one(method, targets, monkeypatch):
+    rng = np.random.default_rng(5)
+    model = NASBench201((8, 8, 3), 4, 3, cells_per_stack=1)
+    space = SearchSpace(model, (8, 8, 3), 4)
+    network = space.build(random_cell(rng))
+    images = rng.random((9, 8, 8, 3), np.float32)
+    seldom = explainer.Explainer(network, method)
+    found = seldom(images, targets)
+    assert not seldom._traced
+    again = seldom(images, targets)  # a second pass: now it is traced
+    assert seldom._traced
+    np.testing.assert_allclose(found, again, rtol=1e-4, atol=1e-6)
+    monkeypatch.setattr(explainer, "FEW_PASSES", 0)
+    np.testing.assert_array_equal(again, explainer.Explainer(network, method)(images, targets))

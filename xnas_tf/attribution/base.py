@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import keras
     import numpy as np
     import tensorflow as tf
 
     from xnas_tf.attribution.score import Score
 
+PIXELS = 64 * 32 * 32
+"""Pixels of images or points at a time, if nothing else is asked for; no fewer than 64 points."""
 Targets = Any
 """``"predicted"``, ``"all"``, one class number, or a class number for each image, (N,)."""
 
@@ -36,10 +40,25 @@ class AttributionMethod(BaseModel):
     output: Literal["logits", "probabilities"] = Field(
         "logits", description="explained: what comes before a final softmax, or after it"
     )
-    batch: int = Field(64, ge=1, description="images or points at a time; bounds the memory")
+    batch: int | None = Field(
+        None,
+        ge=1,
+        description="images or points at a time; bounds the memory; 64, or more that are smaller "
+        "than 32x32 pixels, if not given",
+    )
     input: int | str | None = Field(
         None, description="the input explained, by position or key; the first image if not given"
     )
+
+    @property
+    def points(self) -> int | None:
+        """As how many points an image passes through the network; None if that isn't known, or
+        if ``attribute`` must be traced: ``tf.gradients``, for one, needs a graph."""
+        return None
+
+    def at_a_time(self, shape: Sequence[int | None]) -> int:
+        """How many images or points, shaped (B, H, W[, C]), pass through the network at a time."""
+        return self.batch or max(64, PIXELS // (shape[1] * shape[2]))
 
     def __call__(
         self, model: keras.Model, images: Any, targets: Targets = "predicted"
@@ -64,7 +83,7 @@ class AttributionMethod(BaseModel):
 
     @abstractmethod
     def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
-        """Computes maps (B, H, W); traced once a model.
+        """Computes maps (B, H, W); traced once a model, unless a single pass is all it takes.
 
         Args:
             score: The target's output of each image, as a function of the images.

@@ -1,7 +1,8 @@
-"""A method bound to a model: traced once, then run batch by batch."""
+"""A method bound to a model: traced once unless it is hardly used, then run batch by batch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from xnas_tf.attribution.models import (
 from xnas_tf.attribution.score import Score
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.heartbeat import beat
-from xnas_tf.tracing import forgotten_custom_gradients, unoptimized_graphs
+from xnas_tf.tracing import FEW_PASSES, forgotten_custom_gradients, unoptimized_graphs
 
 
 def explainer_of(model: keras.Model, method: AttributionMethod) -> Explainer:
@@ -43,6 +44,8 @@ class Explainer:
         self._model = model
         self._method = method
         self._traced: dict[Any, Any] = {}
+        self._passes = 0.0
+        """Through the network, of all that was asked for by now."""
         self._layers: list[keras.layers.Layer] = []
 
     def __call__(self, images: Any, targets: Targets = "predicted") -> np.ndarray:
@@ -54,22 +57,33 @@ class Explainer:
             return self._run(inputs, position, None)
         classes = self._classes(inputs)
         if isinstance(targets, str) and targets == "all":
+            self._passes += FEW_PASSES  # all classes by the same way
             maps = [self._run(inputs, position, np.full(count, c)) for c in range(classes)]
             return np.stack(maps, axis=1)
         return self._run(inputs, position, checked_targets(targets, count, classes))
 
     def _run(self, inputs: Any, position: int, targets: np.ndarray | None) -> np.ndarray:
         flat = tf.nest.flatten(inputs)
-        traced = self._trace(inputs, position, targets is None)
-        size = self._method.batch
         known = np.zeros(len(flat[0]), np.int32) if targets is None else targets.astype(np.int32)
+        size = self._method.at_a_time(flat[position].shape)
+        one_batch = self._one_batch(inputs, position, targets is None, len(known) / size)
         with unoptimized_graphs():
             parts = []
             for i in range(0, len(known), size):
                 given = [tf.constant(part[i : i + size]) for part in flat]
-                parts.append(traced(given, tf.constant(known[i : i + size])).numpy())
+                parts.append(one_batch(given, tf.constant(known[i : i + size])).numpy())
                 beat()
         return np.concatenate(parts) if parts else np.zeros(flat[position].shape[:3], np.float32)
+
+    def _one_batch(self, inputs: Any, position: int, predicted: bool, batches: float) -> Callable:
+        """Flattened inputs and targets -> maps: traced, unless all that this explainer was asked
+        for by now is few passes. That depends on the questions alone, never on a clock."""
+        points = self._method.points
+        self._passes += math.inf if points is None else math.ceil(batches * points)
+        if self._passes > FEW_PASSES:
+            return self._trace(inputs, position, predicted)
+        self._forget_other_layers()
+        return inlined_calls(self._model)(self._maps(inputs, position, predicted))
 
     def _trace(self, inputs: Any, position: int, predicted: bool) -> Any:
         """The traced method for any number of images of these shapes."""
@@ -90,7 +104,7 @@ class Explainer:
             )
 
     def _maps(self, inputs: Any, position: int, predicted: bool) -> Callable:
-        """Flattened inputs and targets -> maps; to be traced, inside ``inlined_calls``."""
+        """Flattened inputs and targets -> maps; to be used inside ``inlined_calls``."""
         method, model = self._method, self._model
         structure = tf.nest.map_structure(lambda _: 0, inputs)
         ending = self._ending(inputs)

@@ -32,12 +32,14 @@ class GradCAM(AttributionMethod):
         None, description="name or index, or several; the last feature map if not given"
     )
 
+    @property
+    def points(self) -> int:
+        """See ``AttributionMethod.points``."""
+        return 1
+
     def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
-        values, calls = score.recorded()
-        features = _chosen(calls, self.layer)
-        # Not a tape: it would trace the way back to the first layer, to no use.
-        gradients = tf.gradients(values, features)
+        features, gradients = self._differentiated(score)
         if any(gradient is None for gradient in gradients):
             raise NotApplicable(
                 f"{self.title}: no gradient reaches layer {self.layer!r} from the model's output"
@@ -51,6 +53,19 @@ class GradCAM(AttributionMethod):
         tops = (tf.reduce_max(each, axis=(1, 2), keepdims=True) for each in maps)
         scaled = [tf.math.divide_no_nan(m, top) for m, top in zip(maps, tops, strict=True)]
         return tf.add_n(scaled) / len(scaled)
+
+    def _differentiated(self, score: Score) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
+        """Features and the score's gradients."""
+        if not tf.executing_eagerly():
+            # Not a tape: it would trace the way back to the first layer, to no use.
+            values, calls = score.recorded()
+            features = _chosen(calls, self.layer)
+            return features, tf.gradients(values, features)
+        with tf.GradientTape() as tape:
+            tape.watch(tf.nest.flatten(score.inputs))
+            values, calls = score.recorded()
+        features = _chosen(calls, self.layer)
+        return features, tape.gradient(values, features)
 
     def _weigh(self, features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
         """Map (B, h, w) of features and gradients (B, h, w, K)."""

@@ -18,7 +18,13 @@ class GradientInput(AttributionMethod):
     name: ClassVar[str] = "gradient_input"
     title: ClassVar[str] = "gradient × input"
 
+    @property
+    def points(self) -> int:
+        """See ``AttributionMethod.points``."""
+        return 1
+
     def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
-        gradient = mean_gradient(score, images, lambda _: images[:, None], 1, self.batch)
+        batch = self.at_a_time(images.shape)
+        gradient = mean_gradient(score, images, lambda _: images[:, None], 1, batch)
         return over_channels(images * gradient)

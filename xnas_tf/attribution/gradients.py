@@ -40,7 +40,7 @@ def mean_gradient(
 
     def some(numbers: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
         flat = tf.reshape(points(numbers), tf.concat([[-1], shape[1:]], axis=0))
-        flat.set_shape(images.shape)
+        flat.set_shape((None, *images.shape[1:]))
         weights = tf.tile(inside, shape[:1])
         try:
             return average(flat, lambda p: (weights * score(p))[:, None], 0, len_of(numbers))

@@ -28,6 +28,11 @@ class IntegratedGradients(AttributionMethod):
     baseline: BaselineName = "zero"
     seed: int = Field(0, ge=0, description="of the noise baseline")
 
+    @property
+    def points(self) -> int:
+        """See ``AttributionMethod.points``."""
+        return self.steps
+
     def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         baseline = baseline_of(self.baseline, images, self.seed)
@@ -38,4 +43,5 @@ class IntegratedGradients(AttributionMethod):
             shares = tf.reshape(shares, [1, -1] + [1] * (images.shape.rank - 1))
             return baseline[:, None] + shares * change[:, None]
 
-        return over_channels(change * mean_gradient(score, images, points, self.steps, self.batch))
+        batch = self.at_a_time(images.shape)
+        return over_channels(change * mean_gradient(score, images, points, self.steps, batch))

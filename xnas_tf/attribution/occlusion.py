@@ -55,7 +55,7 @@ class Occlusion(AttributionMethod):
             shaped = mask[None, ..., None] if images.shape.rank == 4 else mask[None]
             points = images[:, None] * (1 - shaped) + baseline[:, None] * shaped
             points = tf.reshape(points, tf.concat([[-1], tf.shape(images)[1:]], axis=0))
-            points.set_shape(images.shape)
+            points.set_shape((None, *images.shape[1:]))
             scores = tf.reshape(score(points), (-1, tf.shape(numbers)[0]))
             area = tf.reduce_sum(mask, axis=(1, 2), keepdims=True)
             shares = mask / area * inside[:, None, None]
@@ -64,7 +64,7 @@ class Occlusion(AttributionMethod):
 
         count = rows * columns
         like = images[..., 0] if images.shape.rank == 4 else images
-        total = sum_over(fall, count, self.batch // tf.shape(images)[0], like)
+        total = sum_over(fall, count, self.at_a_time(images.shape) // tf.shape(images)[0], like)
         by_row = tf.reduce_sum(_window(tf.range(rows) * stride, side, height), axis=0)
         by_column = tf.reduce_sum(_window(tf.range(columns) * stride, side, width), axis=0)
         return total / (by_row[:, None] * by_column)

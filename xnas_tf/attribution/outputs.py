@@ -19,6 +19,11 @@ class Outputs(AttributionMethod):
     name: ClassVar[str] = "outputs"
     title: ClassVar[str] = "outputs"
 
+    @property
+    def points(self) -> int:
+        """See ``AttributionMethod.points``."""
+        return 1
+
     def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         return score.outputs(images)

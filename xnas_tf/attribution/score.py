@@ -14,7 +14,7 @@ from xnas_tf.errors import InputError
 
 
 class Score:
-    """The output of each image's target class; exists while a method is traced.
+    """The output of each image's target class; exists while a method is traced, or runs.
 
     A single output, as of a sigmoid, counts as two classes: z and -z as logits, p and 1 - p
     as probabilities.
@@ -38,7 +38,7 @@ class Score:
         output: Literal["logits", "probabilities"],
     ) -> None:
         self._model = model
-        self._inputs = inputs
+        self.inputs = inputs
         self._position = position
         self._ending = ending
         self._is_linear = output == "logits"
@@ -48,22 +48,22 @@ class Score:
     def targets(self) -> tf.Tensor:
         """The target class of each image, (B,)."""
         if self._targets is None:
-            self._targets = _highest(self.outputs(self._inputs))
+            self._targets = _highest(self.outputs(self.inputs))
         return self._targets
 
     def __call__(self, points: tf.Tensor) -> tf.Tensor:
         """Scores (B * k,) of k points for each image, (B * k, H, W[, C]), image by image."""
-        inputs = tf.nest.flatten(self._inputs)
+        inputs = tf.nest.flatten(self.inputs)
         count = tf.shape(points)[0] // tf.shape(inputs[self._position])[0]
         inputs = [tf.repeat(part, count, axis=0) for part in inputs]
         inputs[self._position] = points
-        outputs = self.outputs(tf.nest.pack_sequence_as(self._inputs, inputs))
+        outputs = self.outputs(tf.nest.pack_sequence_as(self.inputs, inputs))
         return _chosen(outputs, tf.repeat(self.targets, count))
 
     def recorded(self) -> tuple[tf.Tensor, list[Call]]:
         """Scores (B,) of the images themselves, and what each layer returned."""
         with recorded_calls(self._model) as calls:
-            outputs = self._all_outputs(self._inputs)
+            outputs = self._all_outputs(self.inputs)
         if self._targets is None:
             self._targets = _highest(outputs)
         return _chosen(outputs, self._targets), calls

@@ -29,6 +29,11 @@ class SmoothGrad(AttributionMethod):
     noise: float = Field(0.15, ge=0, description="standard deviation, as a share of the range")
     seed: int = Field(0, ge=0)
 
+    @property
+    def points(self) -> int:
+        """See ``AttributionMethod.points``."""
+        return self.samples
+
     def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         axes = list(range(1, images.shape.rank))
@@ -41,5 +46,6 @@ class SmoothGrad(AttributionMethod):
         def points(numbers: tf.Tensor) -> tf.Tensor:
             return images[:, None] + strength * tf.gather(noise, numbers)[None]
 
-        gradient = mean_gradient(score, images, points, self.samples, self.batch)
+        batch = self.at_a_time(images.shape)
+        gradient = mean_gradient(score, images, points, self.samples, batch)
         return over_channels(tf.abs(gradient))

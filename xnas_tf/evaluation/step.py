@@ -12,6 +12,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.fused_batch_norm import fused_batch_norm
+from xnas_tf.evaluation.fused_updates import fused_updates
 from xnas_tf.evaluation.mixed_precision import mixed_precision
 from xnas_tf.spaces.targets import takes_class_numbers
 from xnas_tf.tracing import traced_if_often
@@ -86,4 +87,5 @@ class Step:
             values = map(tf.convert_to_tensor, variables)
             pairs = zip(gradients, values, strict=True)
             gradients = [g + self._weight_decay * value for g, value in pairs]
-        self._model.optimizer.apply(gradients, variables)
+        with fused_updates(self._model.optimizer):
+            self._model.optimizer.apply(gradients, variables)

@@ -53,6 +53,7 @@ class Scores:
                 "number for each image"
             )
         self._explainer = explainer_of(model, outputs)
+        self._at_a_time = outputs.at_a_time(images.shape)
         found = self._explainer(images) if len(images) else np.zeros((0, 1))
         if isinstance(targets, str):
             self.targets = found.argmax(axis=1)
@@ -71,7 +72,7 @@ class Scores:
                 as many images at a time as fill a batch, at least one.
         """
         found = np.empty((len(self.targets), count))
-        size = max(1, LOGITS.batch // count)
+        size = max(1, self._at_a_time // count)
         for start in range(0, len(found), size):
             rows = slice(start, start + size)
             points = copies(rows)
