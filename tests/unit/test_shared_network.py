@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from functools import cache
 
-import keras
 import numpy as np
 import pytest
 
@@ -20,6 +19,8 @@ from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
 from xnas_tf.evaluation.shared.paying import is_shared
 from xnas_tf.evaluation.shared.summation import FULL_ORDERS, aliases, number_of, order_of
 from xnas_tf.evaluation.supervision import Interrupted
+from xnas_tf.kernels import kept_kernels
+from xnas_tf.run.prepare import prepare
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges, parse_genotype
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.space import SearchSpace
@@ -32,6 +33,13 @@ CELLS = [
     for operations in itertools.product(OPERATIONS, repeat=len(EDGES))
     if live_edges(cell := dict(zip(EDGES, operations, strict=True)))
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels():
+    """As in a search: else TensorFlow would prepare the shared graphs for each candidate."""
+    with kept_kernels():
+        yield
 
 
 def parts(channels=2, **training):
@@ -103,7 +111,7 @@ def test_nothing_of_a_candidate_stays_for_the_next():
     assert first.history == again.history and first.objectives == again.objectives
 
 
-@pytest.mark.parametrize("at", [3, 8, 13, 29])
+@pytest.mark.parametrize("at", [5, 29])
 def test_its_checkpoints_are_those_of_the_model(at):
     """What one evaluator was interrupted in, the other goes on with."""
     cell = dict.fromkeys(EDGES, "nor_conv_1x1")
@@ -121,23 +129,22 @@ def test_several_ranks_train_it_together():
     kinds = SharedEvaluator, Evaluator
     given = parts()
     theirs, ours = (
-        on_ranks(2, lambda ranks, kind=kind: judged(kind(*given, ranks), cell)[0])
-        for kind in kinds
+        on_ranks(2, lambda ranks, kind=kind: judged(kind(*given, ranks), cell)[0]) for kind in kinds
     )
     assert figures(theirs[0]).tolist() == figures(theirs[1]).tolist()
     np.testing.assert_allclose(figures(theirs[0]), figures(ours[0]), rtol=1e-4, atol=1e-6)
 
 
 def test_a_failed_training_harms_no_other():
-    given = parts(learning_rate=1e30)
-    shared = SharedEvaluator(*given, SingleProcess())
     every = dict.fromkeys(EDGES, "nor_conv_3x3")
-    assert shared.evaluate(Candidate(1, "cell", every, seed=0, epochs=4)).state == "failed"
-    assert shared.evaluate(Candidate(2, "cell", ALL_SKIPS, seed=0, epochs=4)).state == "failed"
-    model = shared._graphs.network.model
-    pairs, _ = judges()
-    again, _ = judged(pairs, every)
-    assert np.isfinite(figures(again)).all() and isinstance(model, keras.Model)
+    shared, _ = judges()
+    first, _ = judged(shared, every, seed=5)
+    tenant_model = shared._graphs.network.model
+    for variable in (*tenant_model.variables, *tenant_model.optimizer.variables):
+        if np.issubdtype(variable.dtype, np.floating):
+            variable.assign(np.full(variable.shape, np.nan, variable.dtype))
+    again, _ = judged(shared, every, seed=5)
+    assert first.history == again.history
 
 
 def test_every_cell_has_an_order():
@@ -173,11 +180,8 @@ def test_each_way_out_of_the_input_is_in_the_order_once():
     ],
 )
 def test_it_is_used_where_it_pays(changes, is_expected):
-    from xnas_tf.data import load_dataset
-    from xnas_tf.run.prepare import prepare
-
-    config = load_config("configs/quickstart.yaml", overrides=[f"{k}={v}" for k, v in changes.items()])
-    _, space = prepare(config, SingleProcess(), 1)
-    dataset = load_dataset(config.dataset.name, seed=0)
+    overrides = [f"{key}={value}" for key, value in changes.items()]
+    config = load_config("configs/quickstart.yaml", overrides=overrides)
+    dataset, space = prepare(config, SingleProcess(), 1)
     assert is_shared(config, dataset, space, groups=1) == is_expected
     assert not is_shared(config, dataset, space, groups=16)

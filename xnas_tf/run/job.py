@@ -98,7 +98,7 @@ class Job:
             return known
 
         def trial(size: int, count: int) -> list[float]:
-            worker = self._worker(source, lead, size, Evaluator)
+            worker = self._worker(source, lead, size)
             seconds = worker.run(count)
             worker.gather(f"trial of groups of {size}", self._world.size)
             return seconds if worker.group.leads else []
@@ -121,7 +121,11 @@ class Job:
         return SharedEvaluator
 
     def _worker(
-        self, source: Source, lead: Lead | None, size: int, kind: type[Evaluator]
+        self,
+        source: Source,
+        lead: Lead | None,
+        size: int,
+        kind: type[Evaluator] = Evaluator,
     ) -> Worker:
         group = join_group(self._world, size)
         if lead:

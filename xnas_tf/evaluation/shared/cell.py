@@ -68,7 +68,9 @@ class SharedCell(keras.layers.Layer):
         numbers = tf.unstack(tf.convert_to_tensor(self._numbers))
         operations, is_input, order = numbers[:6], numbers[6:-1], numbers[-1]
         weights = (tf.unstack(tf.convert_to_tensor(v)) for v in (self.kernels, *self.norm))
-        given = zip(EDGES.values(), _function(_copies)(inputs, order), operations, *weights)
+        given = zip(
+            EDGES.values(), _function(_copies)(inputs, order), operations, *weights, strict=True
+        )
         nodes: list[Any] = [inputs, *[None] * (NODES - 1)]
         statistics = []
         for (source, target), copy, *of_edge in given:
@@ -98,17 +100,12 @@ def _function(function: Callable, *settings: Any) -> Callable:
 
     def call(*given: tf.Tensor) -> Any:
         if (function, settings) not in known:
-            specs = [tf.TensorSpec(_sizes(each.shape), each.dtype) for each in given]
+            specs = [tf.TensorSpec([None] * each.shape.rank, each.dtype) for each in given]
             traced = tf.function(run, autograph=False, input_signature=specs)
             known[function, settings] = traced
         return known[function, settings](*given)
 
     return call
-
-
-def _sizes(shape: tf.TensorShape) -> list[int | None]:
-    """What all stacks have in common: a kernel's height and width."""
-    return [size if len(shape) == 4 and size == 3 else None for size in shape]
 
 
 @tf.custom_gradient

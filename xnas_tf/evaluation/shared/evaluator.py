@@ -61,5 +61,5 @@ class SharedEvaluator(Evaluator):
         return replace(super()._trained_subject(figures), stand_ins=stand_ins)
 
     def _release(self) -> None:
-        self._trainer = None
+        self._trainer = self._graphs.network.tenant = None
         super()._release()

@@ -22,10 +22,13 @@ class SharedNetwork:
 
     Attributes:
         model: The Keras model, uncompiled.
+        tenant: Whose values it has.
 
     Args:
         space: The search space's networks.
     """
+
+    tenant: Tenant | None = None
 
     def __init__(self, space: NASBench201) -> None:
         every = dict.fromkeys(EDGES, "nor_conv_3x3")
@@ -49,9 +52,7 @@ class Tenant:
             that are built, what they keep is taken and given back too.
     """
 
-    def __init__(
-        self, network: SharedNetwork, cell: Mapping[str, str], model: keras.Model
-    ) -> None:
+    def __init__(self, network: SharedNetwork, cell: Mapping[str, str], model: keras.Model) -> None:
         self._network = network
         self._cell = cell
         self._places = list(_places(network.model, cell, model))
@@ -60,13 +61,16 @@ class Tenant:
         self._everything = _all_variables(network.model)
 
     def take(self) -> None:
-        """The network becomes the model; what is no part of it becomes zero."""
+        """The network becomes the model, unless it is; what is no part of it becomes zero."""
+        if self._network.tenant is self:
+            return
         self._network.become(self._cell)
         values = {id(v): np.zeros(v.shape, v.dtype) for v in self._everything}
         for shared, part, own in self._places:
             values[id(shared)][part] = np.asarray(own)
         for variable in self._everything:
             variable.assign(values[id(variable)])
+        self._network.tenant = self
 
     def give(self) -> None:
         """The model gets the present values."""
@@ -74,14 +78,16 @@ class Tenant:
         for shared, part, own in self._places:
             own.assign(values[id(shared)][part])
 
+    def leave(self) -> None:
+        """Says that the model has other values by now."""
+        self._network.tenant = None
+
 
 def _all_variables(model: keras.Model) -> list[keras.Variable]:
     return [*model.variables, *(model.optimizer.variables if model.compiled else ())]
 
 
-def _places(
-    network: keras.Model, cell: Mapping[str, str], model: keras.Model
-) -> Iterator[Place]:
+def _places(network: keras.Model, cell: Mapping[str, str], model: keras.Model) -> Iterator[Place]:
     """Where in the shared network the variables of a cell's model are."""
     layers = {layer.name: layer for layer in network.layers}
     for layer in model.layers:

@@ -41,8 +41,9 @@ def order_of(cell: Mapping[str, str]) -> Order:
         cell: Operation of each edge.
 
     Returns:
-        The edges whose gradients those are; the first two may change places. An edge that only hands the input on has none: what
-        comes back is that of the edges behind it, or in the end that of the last edge.
+        The edges whose gradients those are; the first two may change places. An edge that only
+        hands the input on has none: what comes back is that of the edges behind it, or in the end
+        that of the last edge.
     """
     graph = _Backward(cell)
     if graph.output == graph.input:

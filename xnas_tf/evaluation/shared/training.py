@@ -94,6 +94,11 @@ class SharedTrainer(Trainer):
             self._is_in = False
             self.tenant.give()
 
+    def _average_statistics(self) -> None:
+        super()._average_statistics()
+        if self._communicator.size > 1:
+            self.tenant.leave()
+
     def _keep(self, progress: Progress) -> None:
         if self._is_in:
             self.tenant.give()
