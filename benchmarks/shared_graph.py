@@ -3,7 +3,7 @@
 python benchmarks/shared_graph.py [--cells 6] [--steps 20] [--channels 8] [--stack 1]
 
 Seconds to trace each part, seconds a step, and how far the values are apart. The network itself is
-xnas_tf/evaluation/shared/. Ends with one line of JSON.
+in xnas_tf/evaluation/shared/. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from xnas_tf.data.preprocessing import to_model_input  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.evaluation.compiling import compile_model  # noqa: E402
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy  # noqa: E402
-from xnas_tf.evaluation.shared.network import SharedNetwork  # noqa: E402
+from xnas_tf.evaluation.shared.network import SharedNetwork, Tenant  # noqa: E402
 from xnas_tf.evaluation.step import Step  # noqa: E402
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
-from xnas_tf.tracing import keep_arithmetic, unoptimized_graphs  # noqa: E402
+from xnas_tf.tracing import kept_arithmetic  # noqa: E402
 
 BATCH = 48
 METHODS = {"grad_cam": GradCAM(), "integrated_gradients": IntegratedGradients(steps=8)}
@@ -68,15 +68,9 @@ class Way:
         config = TrainingConfig()
         compile_model(model, config, 63)
         model.optimizer.build(model.trainable_variables)
-        self._start = [np.asarray(v) for v in model.optimizer.variables]
         self._step = Step(model, dataset, BATCH, config.weight_decay, config, SingleProcess(), None)
         self._predictor = Predictor(model)
         self.spent: dict[str, float] = {}
-
-    def restart(self) -> None:
-        """Forgets what the optimizer knows."""
-        for variable, value in zip(self.model.optimizer.variables, self._start, strict=True):
-            variable.assign(value)
 
     def timed(self, name: str, call: Callable[[], Any]) -> Any:
         """What a call returns; its seconds are noted."""
@@ -95,8 +89,6 @@ class Way:
             given = tf.constant(images[rows]), tf.constant(labels[rows])
             return float(self._step(*given)[0])
 
-        with unoptimized_graphs():
-            pass  # sets TensorFlow's option: graphs are prepared anew when it changes
         losses = [self.timed("first step", lambda: step(0))]
         losses += self.timed("steps", lambda: [step(i) for i in range(1, steps)])
         self.spent["a step"] = self.spent.pop("steps") / (steps - 1)
@@ -130,7 +122,6 @@ def main() -> None:
     parser.add_argument("--stack", type=int, default=1)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
-    keep_arithmetic()
     dataset = load_dataset("mnist5k", seed=0)
     space = NASBench201(dataset.image_shape, dataset.classes, arguments.channels, arguments.stack)
     memory = psutil.Process().memory_info().rss / 2**20
@@ -148,10 +139,10 @@ def main() -> None:
         begin = time.process_time()
         model = space.build(hp)
         build = time.process_time() - begin
-        shared.timed("take", lambda c=cell, m=model: network.take(c, m))
-        shared.restart()
         own = Way(model, dataset)
         own.spent["build"] = build
+        tenant = Tenant(network, cell, model)
+        shared.timed("take", tenant.take)
         theirs = shared.run(arguments.steps)
         memory = psutil.Process().memory_info().rss / 2**20
         ours = own.run(arguments.steps)
@@ -163,11 +154,11 @@ def main() -> None:
         table("  apart", apart)
         rows = ("shared", shared.spent), ("own", own.spent), ("apart", apart)
         figures |= {f"{of} {number + 1} {k}": v for of, row in rows for k, v in row.items()}
-        network.give(cell, model)
-        del own, model
+        del own, model, tenant
         gc.collect()  # clear_session would make TensorFlow prepare the shared graphs anew
     print(json.dumps({name: float(f"{value:.3g}") for name, value in figures.items()}))
 
 
 if __name__ == "__main__":
-    main()
+    with kept_arithmetic():
+        main()

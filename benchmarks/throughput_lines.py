@@ -37,19 +37,23 @@ def lines(count: int, size: int = 12, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def search_plainly() -> None:
-    """Runs the command line with all that runs traced, however seldom it does, and no more than 64
-    points at a time in attributions, and Keras' own updates of variables: the plain way."""
+    """Runs the command line in the plain way: each candidate trains a network of its own, all is
+    traced, however seldom it runs, no kernels are kept, no more than 64 points pass through a
+    network at a time in attributions, and variables are updated by Keras."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from xnas_tf.environment import set_defaults
 
     set_defaults()
     import xnas_tf.attribution.base
     import xnas_tf.evaluation.step
+    import xnas_tf.run.job
     import xnas_tf.tracing
 
     xnas_tf.tracing.FEW_RUNS = xnas_tf.tracing.FEW_PASSES = 0
     xnas_tf.attribution.base.PIXELS = 0
     xnas_tf.evaluation.step.fused_updates = lambda _: nullcontext()
+    xnas_tf.run.job.is_shared = lambda *_: False
+    xnas_tf.run.job.kept_kernels = nullcontext
     from xnas_tf.cli import main
 
     main()

@@ -31,8 +31,9 @@ def kept_kernels() -> Iterator[None]:
     layers have none of these. All that have ask for their seeds at one place: once anything
     has, kernels are cleared as ever.
 
-    To be entered before any model is built. What it changes is the process's: while one thread is
-    inside, others only pass.
+    A user's graphs with random operations that were traced before, or loaded, ask for none: this
+    is for models of this package's own search spaces. What it changes is the process's: while one
+    thread is inside, others only pass.
     """
     if not _turn.acquire(blocking=False):
         yield
@@ -63,7 +64,7 @@ class _Kernels:
         self._var_handle_op = gen_resource_variable_ops.var_handle_op
         self._has_state = False
         self._is_first = True
-        self._variables: set[tuple[str, tuple]] = set()
+        self._variables: set[tuple[str, str]] = set()
 
     def noted_seed(self, op_seed: int | None) -> tuple[int | None, int | None]:
         """Notes that an operation has a random state."""
@@ -72,7 +73,7 @@ class _Kernels:
 
     def noted_variable(self, **options: Any) -> tf.Tensor:
         """Notes a variable."""
-        self._variables.add((options["debug_name"], tuple(options["shape"])))
+        self._variables.add((options["debug_name"], str(options["shape"])))
         return self._var_handle_op(**options)
 
     def clear_if_needed(self, context: Any) -> None:

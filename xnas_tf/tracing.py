@@ -76,19 +76,26 @@ def unoptimized_graphs() -> Iterator[None]:
             options.set_experimental_options({"disable_meta_optimizer": before})
 
 
-def keep_arithmetic() -> None:
-    """From now on, where there is no GPU, TensorFlow's graphs compute what was traced, in the
-    order in which it was traced.
+@contextmanager
+def kept_arithmetic() -> Iterator[None]:
+    """Inside, where there is no GPU, TensorFlow's graphs compute what was traced, in the order in
+    which it was traced.
 
     Its arithmetic optimizer sorts the terms of a sum by name, and its remapper joins a
     normalisation with the sum and the relu that follow it, where it sees them. The same network
     then has other last digits if it is traced in another way, and a training makes tenths of
-    them. Steps of the quickstart took 0.99 to 1.02 of the time without these two. The option is
+    them. Steps of the quickstart took 0.99 to 1.02 of the time without these two. The options are
     the process's.
     """
+    options = tf.config.optimizer
+    known = options.get_experimental_options()
+    before = {name: known.get(name, True) for name in ("arithmetic_optimization", "remapping")}
     if not tf.config.list_physical_devices("GPU"):
-        off = {"arithmetic_optimization": False, "remapping": False}
-        tf.config.optimizer.set_experimental_options(off)
+        options.set_experimental_options(dict.fromkeys(before, False))
+    try:
+        yield
+    finally:
+        options.set_experimental_options(before)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import threading
 
 import tensorflow as tf
 
-from xnas_tf.tracing import unoptimized_graphs
+from xnas_tf.tracing import kept_arithmetic, unoptimized_graphs
 
 
 def is_unoptimized():
@@ -35,3 +35,18 @@ def test_graphs_are_optimized_again_where_threads_overlap():
     other.join()
     assert seen == [not tf.config.list_physical_devices("GPU")] * 2
     assert not is_unoptimized()
+
+
+def test_arithmetic_is_left_as_it_was_found():
+    options = tf.config.optimizer
+    with kept_arithmetic():
+        assert options.get_experimental_options()["remapping"] is False
+        assert options.get_experimental_options()["arithmetic_optimization"] is False
+    assert options.get_experimental_options()["remapping"] is True
+    options.set_experimental_options({"remapping": False})
+    try:
+        with kept_arithmetic():
+            pass
+        assert options.get_experimental_options()["remapping"] is False
+    finally:
+        options.set_experimental_options({"remapping": True})

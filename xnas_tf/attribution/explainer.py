@@ -37,6 +37,14 @@ def explainer_of(model: keras.Model, method: AttributionMethod) -> Explainer:
     return explainers[method]
 
 
+_STAYS = "_xnas_tf_stays"
+
+
+def always_trace(model: keras.Model) -> None:
+    """Lets all attributions of a model be traced from the first on: it will be asked often."""
+    object.__setattr__(model, _STAYS, True)
+
+
 class Explainer:
     """Runs one attribution method on one model; see ``AttributionMethod.__call__``."""
 
@@ -44,7 +52,7 @@ class Explainer:
         self._model = model
         self._method = method
         self._traced: dict[Any, Any] = {}
-        self._passes = 0.0
+        self._passes = math.inf if _STAYS in vars(model) else 0.0
         """Through the network, of all that was asked for by now."""
         self._layers: list[keras.layers.Layer] = []
 

@@ -36,7 +36,7 @@ from xnas_tf.objectives.base import Subject
 from xnas_tf.randomness import uninterrupted
 from xnas_tf.registry import describe
 from xnas_tf.spaces.space import SearchSpace
-from xnas_tf.tracing import forgotten_custom_gradients, keep_arithmetic
+from xnas_tf.tracing import forgotten_custom_gradients
 
 Keep = Callable[[Outcome, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
@@ -65,8 +65,7 @@ class Evaluator:
         order = validation_order(config, dataset)
         mine = order[shard(len(order), communicator.rank, communicator.size)]
         self._validation = dataset.validation.select(mine)
-        keep_arithmetic()
-        self._is_first = True
+        self._trainings = 0
 
     def evaluate(
         self,
@@ -152,6 +151,7 @@ class Evaluator:
             subject = self._trained_subject(dict(outcome.metrics))
             self._scorer.score(subject, outcome, trained=True)
         outcome.state = "done"
+        self._trainings += 1
 
     def _build(self, candidate: Candidate) -> keras.Model:
         """Builds on all ranks; where it fails on one it fails on all, so that none waits."""
@@ -296,11 +296,10 @@ class Evaluator:
         """Frees the model and everything traced with it; ``clear_session`` collects garbage."""
         self._model = self._network = self._probabilities = None
         keras.backend.clear_session()
-        if self._is_first:
+        if self._trainings == 1:
             # What was imported and is traced for all stays: later collections need not walk
             # through it each time.
             gc.freeze()
-            self._is_first = False
 
 
 def validation_order(config: Config, dataset: Dataset) -> np.ndarray:

@@ -35,6 +35,9 @@ class Seconds(dict[str, float]):
 class TimedCommunicator:
     """A communicator whose operations count as ``communication``; waiting for others included.
 
+    Attributes:
+        seconds: What the time is added to; may be exchanged.
+
     Args:
         communicator: What does the work.
         seconds: What the time is added to. The phases that communicate hold it too.

@@ -23,6 +23,9 @@ Gradients = list[tf.Tensor | None]
 class Step:
     """A training step on this rank's share of a global batch.
 
+    Attributes:
+        has_run: Whether it has run: the first time it may be traced.
+
     Args:
         model: The compiled model.
         dataset: What the images are of.
@@ -54,9 +57,11 @@ class Step:
         if config.jit_compile:
             self._gradients = tf.function(self._differentiate, jit_compile=True)
         self._run = traced_if_often(self._step, runs)
+        self.has_run = False
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Changes the weights; returns loss and right answers in the global batch, (2,)."""
+        self.has_run = True
         return self._run(images, labels)
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

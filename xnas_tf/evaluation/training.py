@@ -74,7 +74,6 @@ class Trainer:
         self.progress, self.ignored = self._beginning()
         runs = self._steps * max(config.epochs, longest)
         self._step = self._new_step(weight_decay, runs)
-        self._is_traced = False
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return Step(
@@ -165,9 +164,8 @@ class Trainer:
         return totals.numpy().tolist()
 
     def _run_step(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        if self._is_traced:
+        if self._step.has_run:
             return self._step(images, labels)
-        self._is_traced = True
         with self._seconds.timed("trace", within="train"):
             return tf.constant(self._step(images, labels).numpy())  # waits for a GPU
 

@@ -43,14 +43,12 @@ class Job:
 
     def run(self, fresh: bool) -> None:
         """Runs the search; see ``xnas_tf.search``."""
-        with kept_kernels():
-            self._run(fresh)
-
-    def _run(self, fresh: bool) -> None:
         config, world = self._config, self._world
         size = wanted_size(config.distributed.ranks_per_candidate, world.size)
         self._dataset, self._space = prepare(config, world, size or 1)
         with ExitStack() as stack:
+            if self._space.is_built_in:
+                stack.enter_context(kept_kernels())
             lead = agreed(lambda: self._take_lead(stack, fresh), world)
             stall = 60 * config.distributed.stall_minutes
             # horovodrun may start a single rank too, even on another host.

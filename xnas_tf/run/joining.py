@@ -13,6 +13,7 @@ from xnas_tf.config import Config
 from xnas_tf.distributed import Communicator, joined
 from xnas_tf.errors import RunError
 from xnas_tf.registry import describe
+from xnas_tf.tracing import kept_arithmetic
 
 
 @contextmanager
@@ -27,7 +28,8 @@ def joined_to_train(path: Path, config: Config) -> Iterator[Communicator]:
         RunError: If something cannot be written.
     """
     try:
-        with joined(config.distributed, config.training.deterministic) as world:
+        deterministic = config.training.deterministic
+        with joined(config.distributed, deterministic) as world, kept_arithmetic():
             yield world
     except (OSError, tf.errors.OpError) as error:
         raise RunError(

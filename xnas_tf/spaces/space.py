@@ -116,6 +116,11 @@ class SearchSpace(Space):
         return self.has_fit or type(model).train_step is not keras.Model.train_step
 
     @property
+    def is_built_in(self) -> bool:
+        """Whether its models have no layers but those of this package's own spaces."""
+        return type(self.hypermodel).__module__.startswith("xnas_tf.spaces.")
+
+    @property
     def has_fit(self) -> bool:
         """Whether the HyperModel has a ``fit`` of its own."""
         own = vars(self.hypermodel).get("fit") or type(self.hypermodel).fit

@@ -63,8 +63,6 @@ class SharedCell(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Runs the cell; in training it updates the moving statistics."""
-        if isinstance(inputs, keras.KerasTensor):
-            return inputs
         numbers = tf.unstack(tf.convert_to_tensor(self._numbers))
         operations, is_input, order = numbers[:6], numbers[6:-1], numbers[-1]
         weights = (tf.unstack(tf.convert_to_tensor(v)) for v in (self.kernels, *self.norm))

@@ -15,8 +15,9 @@ from xnas_tf.evaluation.supervision import Unsupervised
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.objectives.base import Subject
 
-EXPLAINS = ("grad_cam", "integrated_gradients")
-"""Attribution methods that see nothing of a network's inner layers."""
+STOOD_IN = ("grad_cam", "integrated_gradients")
+"""Attribution methods whose maps, by default, depend on no layer that only a cell's own network
+has: Grad-CAM's is the last feature map."""
 
 
 class SharedEvaluator(Evaluator):
@@ -57,7 +58,7 @@ class SharedEvaluator(Evaluator):
 
     def _trained_subject(self, figures: dict[str, float]) -> Subject:
         self._trainer.tenant.take()
-        stand_ins = dict.fromkeys(EXPLAINS, self._graphs.network.model)
+        stand_ins = dict.fromkeys(STOOD_IN, self._graphs.network.model)
         return replace(super()._trained_subject(figures), stand_ins=stand_ins)
 
     def _release(self) -> None:

@@ -21,7 +21,7 @@ class SharedNetwork:
     """A network whose edges each hold every operation.
 
     Attributes:
-        model: The Keras model, uncompiled.
+        model: The Keras model.
         tenant: Whose values it has.
 
     Args:

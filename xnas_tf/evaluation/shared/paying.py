@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tensorflow as tf
+
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import steps_per_epoch
@@ -19,8 +21,8 @@ UNTRACED = 0.35
 
 
 def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int) -> bool:
-    """Whether a search is to train one network in place of all. Which of the two it is depends
-    on the configuration and the number of groups alone, never on a clock.
+    """Whether a search is to train one network in place of all. The values are the same to the
+    last bits. Nobody has tried it on a GPU, where each edge's choice may cost a wait.
 
     Args:
         config: The configuration.
@@ -34,7 +36,9 @@ def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int)
 def _is_possible(config: Config, space: SearchSpace) -> bool:
     training = config.training
     is_plain = not (training.mixed_precision or training.jit_compile)
-    return type(space.hypermodel) is NASBench201 and is_plain and len(config.rungs) == 1
+    is_on_cpu = not tf.config.list_physical_devices("GPU")
+    is_of_cells = type(space.hypermodel) is NASBench201
+    return is_of_cells and is_plain and is_on_cpu and len(config.rungs) == 1
 
 
 def _gain(config: Config, dataset: Dataset, groups: int) -> float:

@@ -19,6 +19,7 @@ from xnas_tf.spaces.cells import EDGES, NODES, plain
 Order = tuple[int, ...]
 """Numbers of the edges whose gradients are summed, from left to right."""
 Term = str | tuple
+"""A gradient as the operations and gradients that it is computed from."""
 OPERATIONS_OF_EDGE = {"none": 0, "skip_connect": 0, "avg_pool_3x3": 1}
 """TensorFlow's operations on an edge; a convolution has three: relu, convolution, normalisation."""
 
@@ -41,7 +42,8 @@ def order_of(cell: Mapping[str, str]) -> Order:
         cell: Operation of each edge.
 
     Returns:
-        The edges whose gradients those are; the first two may change places. An edge that only
+        The edges whose gradients those are; the first two may change places, as a + b
+        is b + a. An edge that only
         hands the input on has none: what comes back is that of the edges behind it, or in the end
         that of the last edge.
     """

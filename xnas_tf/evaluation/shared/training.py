@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xnas_tf.attribution.explainer import always_trace
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import steps_per_epoch
@@ -20,7 +21,6 @@ from xnas_tf.evaluation.shared.network import SharedNetwork, Tenant
 from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.tracing import unoptimized_graphs
 
 
 class SharedGraphs:
@@ -41,10 +41,9 @@ class SharedGraphs:
     def __init__(
         self, config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
     ) -> None:
-        with unoptimized_graphs():
-            pass  # when its option is set first, TensorFlow prepares all graphs anew
         self.network = SharedNetwork(space)
         model, training = self.network.model, config.training
+        always_trace(model)
         batch_size = min(training.batch_size, len(dataset.train))
         compile_model(model, training, steps_per_epoch(len(dataset.train), batch_size))
         model.optimizer.build(model.trainable_variables)

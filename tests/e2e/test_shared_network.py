@@ -1,0 +1,65 @@
+"""Real searches that train one network in place of those of all cells."""
+
+import pytest
+
+import xnas_tf as xt
+from tests.e2e.conftest import BIN, tiny, xnas
+from tests.e2e.test_horovod import horovodrun
+
+NOTE = "one network is traced and trained in place of those of all cells"
+WORDS = tiny(
+    "search={candidates: 14, population: 14, mode: generational}",
+    "training={epochs: 2, batch_size: 200}",
+    "distributed.threads_per_rank=1",
+)
+"""Enough candidates for two groups to share a network in each, all of the first generation; and
+as many threads in each process, on which roundings depend."""
+has_horovod = pytest.mark.skipif(
+    not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
+)
+
+
+def figures(path):
+    """Losses and objectives by genotype."""
+    candidates = xt.load_run(path).candidates()
+    assert {c.state for c in candidates} == {"done"}
+    return {c.genotype: (c.history, c.objectives) for c in candidates}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The figures of one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    assert NOTE in xnas("search", *WORDS, "--run-dir", "run", cwd=folder).stderr
+    return figures(folder / "run")
+
+
+def test_the_values_are_those_of_networks_of_their_own(alone, tmp_path):
+    """Fewer candidates, for which sharing does not pay, are the first of the same search."""
+    few = "search={candidates: 4, population: 14, mode: generational}"
+    done = xnas("search", *WORDS, "--set", few, "--run-dir", "run", cwd=tmp_path)
+    assert NOTE not in done.stderr
+    for genotype, (history, objectives) in figures(tmp_path / "run").items():
+        shared_history, shared_objectives = alone[genotype]
+        for epoch, shared in zip(history, shared_history, strict=True):
+            assert shared == pytest.approx(epoch, rel=1e-4, abs=1e-6)
+        assert shared_objectives == pytest.approx(objectives, rel=1e-4, abs=1e-6)
+
+
+@has_horovod
+def test_so_they_are_in_groups_of_one_rank(alone, tmp_path):
+    size = "distributed.ranks_per_candidate=1"
+    done = horovodrun("search", *WORDS, "--set", size, "--run-dir", "run", cwd=tmp_path)
+    assert NOTE in done.stderr + done.stdout
+    found = figures(tmp_path / "run")
+    assert found.keys() == alone.keys()
+    for genotype, (_, objectives) in found.items():
+        assert objectives == pytest.approx(alone[genotype][1], rel=1e-4, abs=1e-6)
+
+
+@has_horovod
+def test_two_ranks_train_it_together(tmp_path):
+    size = "distributed.ranks_per_candidate=2"
+    done = horovodrun("search", *WORDS, "--set", size, "--run-dir", "run", cwd=tmp_path)
+    assert NOTE in done.stderr + done.stdout
+    assert len(figures(tmp_path / "run")) == 14
