@@ -53,7 +53,8 @@ class AttributionMethod(BaseModel):
     @property
     def points(self) -> int | None:
         """As how many points an image passes through the network; None if that isn't known, or
-        if ``attribute`` must be traced: ``tf.gradients``, for one, needs a graph."""
+        if ``attribute`` must be traced: ``tf.gradients``, for one, needs a graph. A subclass
+        whose ``attribute`` is another says so again."""
         return None
 
     def at_a_time(self, shape: Sequence[int | None]) -> int:
