@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from xnas_tf.config import Config
@@ -47,8 +47,6 @@ class Job:
         size = wanted_size(config.distributed.ranks_per_candidate, world.size)
         self._dataset, self._space = prepare(config, world, size or 1)
         with ExitStack() as stack:
-            if self._space.is_built_in:
-                stack.enter_context(kept_kernels())
             lead = agreed(lambda: self._take_lead(stack, fresh), world)
             stall = 60 * config.distributed.stall_minutes
             # horovodrun may start a single rank too, even on another host.
@@ -82,7 +80,8 @@ class Job:
     def _work(self, lead: Lead | None, size: int | None) -> None:
         """Trains candidates until there are no more."""
         desk = lead.conductor if lead else None
-        with source_of(desk, self._world, self._watch) as source:
+        kernels = kept_kernels() if self._space.is_built_in else nullcontext()
+        with source_of(desk, self._world, self._watch) as source, kernels:
             size = size or self._measured_size(source, lead)
             worker = self._worker(source, lead, size, self._kind(lead, size))
             worker.run()

@@ -42,10 +42,9 @@ def order_of(cell: Mapping[str, str]) -> Order:
         cell: Operation of each edge.
 
     Returns:
-        The edges whose gradients those are; the first two may change places, as a + b
-        is b + a. An edge that only
-        hands the input on has none: what comes back is that of the edges behind it, or in the end
-        that of the last edge.
+        The edges whose gradients those are; the first two may change places, as a + b is b + a.
+        An edge that only hands the input on has none: what comes back is that of the edges behind
+        it, or in the end that of the last edge.
     """
     graph = _Backward(cell)
     if graph.output == graph.input:
@@ -115,10 +114,10 @@ class _Backward:
             tensor, label = self._new([(tensor, label)]), None
         return tensor
 
-    def _sum(self, incoming: list[tuple[int, int]]) -> int:
+    def _sum(self, incoming: list[tuple[int, int | None]]) -> int:
         total, *rest = incoming
         for each in rest:
-            total = self._new([total, each]), -1
+            total = self._new([total, each]), None
         return total[0]
 
     def _new(self, inputs: list[tuple[int, int | None]]) -> int:
