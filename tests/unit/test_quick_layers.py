@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from xnas_tf.evaluation.average_pooling import FEW_CHANNELS, average_pool_3x3_gradient
 from xnas_tf.evaluation.quick_layers import quick_layers
 
 
@@ -56,3 +57,56 @@ def test_it_really_is_one_operation_and_the_layers_stay_ordinary():
     assert {type(layer) for layer in model.layers if "batch" in layer.name} == {
         keras.layers.BatchNormalization
     }
+
+
+def pooled(channels, side, images=3):
+    """A pooling layer's gradient by TensorFlow and by the quick way, and the quick graph."""
+    layer = keras.layers.AveragePooling2D(3, strides=1, padding="same")
+    inputs = keras.Input((side, side, channels))
+    model = keras.Model(inputs, layer(inputs))
+    rng = np.random.default_rng(channels * side)
+    x, weights = (
+        tf.constant(rng.normal(size=(images, side, side, channels)), tf.float32) for _ in "ab"
+    )
+
+    def gradient(x, weights):
+        with quick_layers(model), tf.GradientTape() as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(weights * model(x, training=True))
+        return tape.gradient(total, x)
+
+    quick = tf.function(gradient).get_concrete_function(x, weights)
+    usual = tf.raw_ops.AvgPoolGrad(
+        orig_input_shape=x.shape, grad=weights, ksize=[1, 3, 3, 1], strides=[1] * 4, padding="SAME"
+    )
+    return usual.numpy(), quick(x, weights).numpy(), quick.graph
+
+
+@pytest.mark.parametrize("channels", [1, 8, 15, 16, 20])
+@pytest.mark.parametrize("side", [1, 2, 7])
+def test_the_quick_gradient_of_average_pooling_is_tensorflows(channels, side):
+    usual, quick, graph = pooled(channels, side)
+    np.testing.assert_allclose(quick, usual, rtol=1e-5, atol=1e-6)
+    kinds = {operation.type for operation in graph.get_operations()}
+    assert ("AvgPoolGrad" in kinds) == (channels >= FEW_CHANNELS)
+    np.testing.assert_allclose(
+        average_pool_3x3_gradient(tf.constant(usual)),
+        tf.raw_ops.AvgPoolGrad(
+            orig_input_shape=usual.shape,
+            grad=usual,
+            ksize=[1, 3, 3, 1],
+            strides=[1] * 4,
+            padding="SAME",
+        ),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("other", [{"pool_size": 2}, {"strides": 2}, {"padding": "valid"}])
+def test_another_pooling_is_left_to_keras(other):
+    options = {"pool_size": 3, "strides": 1, "padding": "same"} | other
+    inputs = keras.Input((6, 6, 2))
+    model = keras.Model(inputs, keras.layers.AveragePooling2D(**options)(inputs))
+    with quick_layers(model):
+        assert type(model.layers[1]) is keras.layers.AveragePooling2D

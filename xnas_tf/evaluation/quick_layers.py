@@ -1,8 +1,9 @@
 """Keras' layers computed in a quicker way while a training step is traced.
 
-Keras 3 composes batch normalisation of nine operations. A training step of the quickstart's network
-was 1.39 times as fast on two cores with ``FusedBatchNormV3`` (benchmarks/training_step.py). The
-gradient of average pooling is slow for few channels (average_pooling.py). Results agree to rounding.
+Keras 3 composes batch normalisation of nine operations. A training step of the quickstart's
+network was 1.39 times as fast on two cores with ``FusedBatchNormV3`` (benchmarks/training_step.py).
+The gradient of average pooling is slow for few channels (average_pooling.py). The results agree to
+rounding.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from xnas_tf.config.models import TrainingConfig
 from xnas_tf.data import Dataset
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.distributed import Communicator
-from xnas_tf.evaluation.fused_batch_norm import fused_batch_norm
 from xnas_tf.evaluation.fused_updates import fused_updates
 from xnas_tf.evaluation.mixed_precision import mixed_precision
+from xnas_tf.evaluation.quick_layers import quick_layers
 from xnas_tf.spaces.targets import takes_class_numbers
 from xnas_tf.tracing import traced_if_often
 
@@ -78,7 +78,7 @@ class Step:
         model, inputs = self._model, to_model_input(images)
         targets = tf.one_hot(labels, self._classes) if self._classes else labels
         share = tf.cast(tf.shape(labels)[0], tf.float32) / self._batch_size
-        with self._precision(model), fused_batch_norm(model), tf.GradientTape() as tape:
+        with self._precision(model), quick_layers(model), tf.GradientTape() as tape:
             outputs = tf.cast(model(inputs, training=True), tf.float32)
             loss = model.compute_loss(inputs, targets, outputs) * share
         gradients = tape.gradient(loss, model.trainable_variables)
