@@ -10,12 +10,10 @@ from weakref import WeakKeyDictionary
 import keras
 import tensorflow as tf
 
+from xnas_tf.evaluation.shared.edge import CONVOLUTIONS, trained_edge, training_edge
 from xnas_tf.evaluation.shared.summation import FULL_ORDERS, aliases, number_of
 from xnas_tf.spaces.cells import EDGES, NODES, OPERATIONS, plain
 from xnas_tf.spaces.layers import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
-
-CONVOLUTIONS = {"nor_conv_1x1": slice(1, 2), "nor_conv_3x3": slice(0, 3)}
-"""Which part of an edge's 3x3 kernel is that of an operation, in height and in width."""
 
 _functions: WeakKeyDictionary[Any, dict[Any, Callable]] = WeakKeyDictionary()
 """By the graph that is being traced. A function that was traced for one edge serves others of the
@@ -63,25 +61,45 @@ class SharedCell(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Runs the cell; in training it updates the moving statistics."""
-        numbers = tf.unstack(tf.convert_to_tensor(self._numbers))
-        operations, is_input, order = numbers[:6], numbers[6:-1], numbers[-1]
-        weights = (tf.unstack(tf.convert_to_tensor(v)) for v in (self.kernels, *self.norm))
-        given = zip(
-            EDGES.values(), _function(_copies)(inputs, order), operations, *weights, strict=True
-        )
+        numbers = tf.convert_to_tensor(self._numbers)
+        operations, is_input = tf.unstack(numbers[:6]), tf.unstack(numbers[6:-1])
+        copies = _function(_copies)(inputs, numbers[-1])
+        weights = self._weights(training)
         nodes: list[Any] = [inputs, *[None] * (NODES - 1)]
         statistics = []
-        for (source, target), copy, *of_edge in given:
+        for (source, target), *given in zip(
+            EDGES.values(), operations, copies, *weights, strict=True
+        ):
+            operation, copy, *of_edge = given
             sources = [is_input[source], nodes[source], copy] if source else [copy]
             before = [] if nodes[target] is None else [nodes[target]]
             run = _function(_edge, bool(training), len(sources), len(before))
-            nodes[target], *found = run(*sources, *before, *of_edge)
+            nodes[target], *found = run(operation, *sources, *before, *of_edge)
             nodes[target].set_shape(inputs.shape)
             statistics.append(found)
         if training:
-            for moving, values in zip(self.norm[2:], zip(*statistics, strict=True), strict=True):
-                moving.assign(tf.stack(values))
+            self._update(numbers[:6], inputs, [*map(tf.stack, zip(*statistics, strict=True))])
         return nodes[-1]
+
+    def _weights(self, training: bool) -> list[list[tf.Tensor]]:
+        """What each edge needs of them."""
+        kernels, gamma, beta, mean, variance = map(tf.convert_to_tensor, (self.kernels, *self.norm))
+        if training:
+            return [tf.unstack(each) for each in (kernels, gamma, beta)]
+        scale = tf.math.rsqrt(variance + BATCH_NORM_EPSILON) * gamma
+        folded = kernels * scale[:, None, None, None]
+        return [tf.unstack(each) for each in (folded, beta - mean * scale)]
+
+    def _update(self, operations: tf.Tensor, x: tf.Tensor, found: list[tf.Tensor]) -> None:
+        """Updates the moving statistics of the edges that are convolutions."""
+        numbers = [OPERATIONS.index(name) for name in CONVOLUTIONS]
+        has_norm = tf.reduce_any(operations[:, None] == numbers, axis=1, keepdims=True)
+        count = tf.cast(tf.size(x) / tf.shape(x)[-1], tf.float32)
+        mean, variance = found
+        variance *= (count - 1) / count  # the operation's is unbiased, Keras' is not
+        for moving, value in zip(self.norm[2:], (mean, variance), strict=True):
+            now = moving * BATCH_NORM_MOMENTUM + value * (1 - BATCH_NORM_MOMENTUM)
+            moving.assign(tf.where(has_norm, now, moving))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """The input's."""
@@ -124,65 +142,20 @@ def _plus(total: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
 
 
 def _edge(training: bool, sources: int, befores: int, *given: tf.Tensor) -> list[tf.Tensor]:
-    """The target node after the edge, and in training the moving statistics.
-
-    A target node is handed on from edge to edge, so that ``none`` costs no sum.
+    """See ``training_edge`` and ``trained_edge``.
 
     Args:
-        training: Whether it is.
-        sources: 1 if ``given`` begins with the edge's copy of the cell's input; 3 if it begins
-            with whether the source node is the cell's input, the source node, and the copy.
+        training: Which of the two.
+        sources: 1 if the edge's copy of the cell's input comes after the operation's number; 3 if
+            it is whether the source node is the cell's input, the source node, and the copy.
         befores: 1 if the target node as it was before comes next.
-        given: Then the operation's number, kernel, gamma, beta, mean and variance.
+        given: The operation's number, these, then the weights.
     """
-    rest = given[sources + befores :]
-    x = given[0] if sources == 1 else _either(*given[:3])
-    before = given[sources] if befores else None
-    operation, kernel, *norm = rest
-    held = [tf.stop_gradient(v) for v in norm[2:]] if training else []
-
-    def into(outputs: tf.Tensor) -> tf.Tensor:
-        return outputs if before is None else before + outputs
-
-    def convolved(part: slice) -> list[tf.Tensor]:
-        convolve = _train if training else _infer
-        outputs, *found = convolve(tf.nn.relu(x), kernel[part, part], norm)
-        return [into(outputs), *found]
-
-    branches: dict[str, Callable[[], list[tf.Tensor]]] = {
-        "none": lambda: [tf.zeros_like(x) if before is None else before, *held],
-        "skip_connect": lambda: [into(x), *held],
-        "avg_pool_3x3": lambda: [into(tf.nn.avg_pool2d(x, 3, 1, "SAME")), *held],
-        **{name: partial(convolved, part) for name, part in CONVOLUTIONS.items()},
-    }
-    return tf.switch_case(operation, [branches[name] for name in OPERATIONS])
+    operation, *rest = given
+    x = rest[0] if sources == 1 else _either(*rest[:3])
+    before, weights = rest[sources : sources + befores], rest[sources + befores :]
+    return (training_edge if training else trained_edge)(operation, x, before, weights)
 
 
 def _either(is_input: tf.Tensor, node: tf.Tensor, copy: tf.Tensor) -> tf.Tensor:
     return tf.cond(is_input > 0, lambda: copy, lambda: node)
-
-
-def _train(x: tf.Tensor, kernel: tf.Tensor, norm: list[tf.Tensor]) -> list[tf.Tensor]:
-    gamma, beta, *held = norm
-    y = tf.nn.conv2d(x, kernel, 1, "SAME")
-    y, *found = tf.raw_ops.FusedBatchNormV3(
-        x=y,
-        scale=gamma,
-        offset=beta,
-        mean=tf.constant([], tf.float32),
-        variance=tf.constant([], tf.float32),
-        epsilon=BATCH_NORM_EPSILON,
-        is_training=True,
-    )[:3]
-    count = tf.cast(tf.size(y) / tf.shape(y)[-1], tf.float32)
-    found[1] *= (count - 1) / count  # the operation's is unbiased, Keras' is not
-    share = 1 - BATCH_NORM_MOMENTUM
-    pairs = zip(held, found, strict=True)
-    return [y, *(tf.stop_gradient(h * BATCH_NORM_MOMENTUM + f * share) for h, f in pairs)]
-
-
-def _infer(x: tf.Tensor, kernel: tf.Tensor, norm: list[tf.Tensor]) -> list[tf.Tensor]:
-    """With the normalisation folded into the kernel."""
-    gamma, beta, mean, variance = norm
-    scale = tf.math.rsqrt(variance + BATCH_NORM_EPSILON) * gamma
-    return [tf.nn.bias_add(tf.nn.conv2d(x, kernel * scale, 1, "SAME"), beta - mean * scale)]

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.evaluation.shared.cell import CONVOLUTIONS, SharedCell, numbers_of
+from xnas_tf.evaluation.shared.cell import SharedCell, numbers_of
+from xnas_tf.evaluation.shared.edge import CONVOLUTIONS
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
