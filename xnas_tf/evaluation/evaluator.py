@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import keras
@@ -117,6 +117,20 @@ class Evaluator:
             with outcome.seconds.timed("clean"):
                 self._release()
         return outcome
+
+    def revived(
+        self, candidate: Candidate, model: keras.Model
+    ) -> tuple[Predictor, Mapping[str, keras.Model]]:
+        """How a model that was kept is best asked again, until the next one is.
+
+        Args:
+            candidate: The candidate.
+            model: Its model, trained.
+
+        Returns:
+            What predicts with it, and ``Subject.stand_ins`` of it.
+        """
+        return Predictor(model), {}
 
     def _keep(self, keep: Keep, outcome: Outcome) -> Outcome:
         """Keeps the model; one that cannot be saved is a failure of the candidate."""

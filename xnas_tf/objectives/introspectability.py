@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method
+from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.errors import suggest
 from xnas_tf.objectives.base import Objective, Score, Subject
 from xnas_tf.objectives.class_distance import (
@@ -155,6 +156,10 @@ class Introspectability(Objective):
             )
         return self._combined(metrics, replicates, reasons, counts)
 
+    def methods(self) -> list[AttributionMethod]:
+        """The attribution methods among its sources, as they are used."""
+        return [self._method(source) for source in self.sources if source != ACTIVATIONS]
+
     def class_means(self, subject: Subject) -> Iterator[ClassMeans]:
         """What the score is made of, source by source."""
         images, groups = self._grouped(subject)
@@ -210,12 +215,14 @@ class Introspectability(Objective):
             return [Layer(each.name, each.sums, each.samples) for each in found]
         from xnas_tf.data.preprocessing import to_model_input
 
-        method = attribution_method(source)
-        options = {"steps": self.steps} if "steps" in method.model_fields else {}
         model = subject.stand_ins.get(source, subject.model)
-        maps = method(**options)(model, to_model_input(images), groups)
+        maps = self._method(source)(model, to_model_input(images), groups)
         rows = maps.reshape(len(maps), math.prod(maps.shape[1:])).astype(np.float64)
         return [Layer(source, np.eye(subject.classes)[groups].T @ rows, rows)]
+
+    def _method(self, source: str) -> AttributionMethod:
+        method = attribution_method(source)
+        return method(**({"steps": self.steps} if "steps" in method.model_fields else {}))
 
 
 def _gram(sums: np.ndarray) -> np.ndarray:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from xnas_tf.data import Dataset, Part
+from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError
-from xnas_tf.evaluation.prediction import Predictor
-from xnas_tf.explaining import explain
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.explaining import DEFAULT_METHODS, explain
+from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.registry import describe
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.directory import Run
@@ -26,6 +32,7 @@ def finish(
     path: Path,
     record: Record,
     dataset: Dataset,
+    evaluator: Evaluator,
     board: TensorBoard,
     progress: Progress,
 ) -> None:
@@ -34,32 +41,64 @@ def finish(
     run = Run(path)
     if run.groups()[0] > 1:
         board.groups(run.candidates())
-    images = sample_images(dataset.validation, SHOWN)
+    work = _Finish(dataset, evaluator, board, progress, drawn_methods(run.config))
     for candidate in run.pareto():
         if "test_accuracy" in candidate.metrics:
             continue
         progress.note(f"testing candidate {candidate.id} and drawing its attributions")
         try:
-            model = candidate.load_model()
+            work.test_and_draw(candidate)
         except InputError as error:
             progress.note(f"not tested: {error}")
             continue
-        try:
-            explained = explain(
-                model, images.images, labels=images.labels, class_names=dataset.class_names
-            )
-        except Exception as error:  # a user's layers may raise anything at all
-            progress.note(f"candidate {candidate.id} is not drawn: {describe(error)}")
-        else:
-            board.attributions(candidate, explained)
-            board.graph(candidate, model)
-        accuracy = accuracy_on(model, dataset.test)
-        candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
         record.save(candidate)
-        del model
         keras.backend.clear_session()
 
 
-def accuracy_on(model: keras.Model, part: Part) -> float:
-    """Share of a part's images that a model classifies rightly."""
-    return float(np.mean(Predictor(model)(part.images).argmax(axis=1) == part.labels))
+@dataclass
+class _Finish:
+    """What is done with each model."""
+
+    dataset: Dataset
+    evaluator: Evaluator
+    board: TensorBoard
+    progress: Progress
+    methods: Sequence[str | AttributionMethod]
+
+    def test_and_draw(self, candidate: Candidate) -> None:
+        """Adds test figures to the candidate.
+
+        Raises:
+            InputError: If its model cannot be loaded.
+        """
+        model = candidate.load_model()
+        predictor, stand_ins = self.evaluator.revived(candidate, model)
+        self._draw(candidate, model, stand_ins)
+        test = self.dataset.test
+        accuracy = float(np.mean(predictor(test.images).argmax(axis=1) == test.labels))
+        candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
+
+    def _draw(
+        self, candidate: Candidate, model: keras.Model, stand_ins: Mapping[str, keras.Model]
+    ) -> None:
+        images = sample_images(self.dataset.validation, SHOWN)
+        try:
+            explained = explain(
+                model,
+                images.images,
+                self.methods,
+                labels=images.labels,
+                class_names=self.dataset.class_names,
+                stand_ins=stand_ins,
+            )
+        except Exception as error:  # a user's layers may raise anything at all
+            self.progress.note(f"candidate {candidate.id} is not drawn: {describe(error)}")
+            return
+        self.board.attributions(candidate, explained)
+        self.board.graph(candidate, model)
+
+
+def drawn_methods(config: Config) -> Sequence[str | AttributionMethod]:
+    """The attributions that the search compared, or the usual ones if it compared none."""
+    measures = [each for each in config.measures() if isinstance(each, Introspectability)]
+    return [method for each in measures for method in each.methods()] or DEFAULT_METHODS

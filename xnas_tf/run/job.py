@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 from xnas_tf.config import Config
@@ -48,16 +48,18 @@ class Job:
         self._dataset, self._space = prepare(config, world, size or 1)
         with ExitStack() as stack:
             lead = agreed(lambda: self._take_lead(stack, fresh), world)
+            if self._space.is_built_in:
+                stack.enter_context(kept_kernels())
             stall = 60 * config.distributed.stall_minutes
             # horovodrun may start a single rank too, even on another host.
             has_launcher = world.size > 1 or "HOROVOD_RANK" in os.environ
             with Watch(stall, has_launcher) as self._watch:
-                self._work(lead, size)
+                evaluator = self._work(lead, size)
             if lead:
                 if self._profiler.is_waiting:
                     few = f"rank 0 evaluated fewer than {PROFILED} candidates"
                     lead.note(f"nothing was profiled: {few}")
-                lead.finish()
+                lead.finish(evaluator)
 
     def _take_lead(self, stack: ExitStack, fresh: bool) -> Lead | None:
         """Rank 0's part; None on other ranks.
@@ -77,16 +79,16 @@ class Job:
             # Its exit code would tell the launcher that there is no use in another start.
             raise RunError(str(error)) from error
 
-    def _work(self, lead: Lead | None, size: int | None) -> None:
-        """Trains candidates until there are no more."""
+    def _work(self, lead: Lead | None, size: int | None) -> Evaluator:
+        """Trains candidates until there are no more; returns what evaluated them."""
         desk = lead.conductor if lead else None
-        kernels = kept_kernels() if self._space.is_built_in else nullcontext()
-        with source_of(desk, self._world, self._watch) as source, kernels:
+        with source_of(desk, self._world, self._watch) as source:
             size = size or self._measured_size(source, lead)
             worker = self._worker(source, lead, size, self._kind(lead, size))
             worker.run()
             if self._world.size > 1:  # who leaves first takes the others' Horovod along
                 worker.gather("end", self._world.size)
+            return worker.evaluator
 
     def _measured_size(self, source: Source, lead: Lead | None) -> int:
         """The group size that an earlier search found best, or this one's first trainings."""

@@ -10,6 +10,7 @@ from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError
+from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.conductor import Conductor
 from xnas_tf.run.directory import held_directory, remove_drafts
@@ -110,14 +111,17 @@ class Lead:
         """Says something that is worth a line."""
         self._progress.note(text)
 
-    def finish(self) -> None:
+    def finish(self, evaluator: Evaluator) -> None:
         """Closes the search and adds what a finished one has.
+
+        Args:
+            evaluator: That of this process' group.
 
         Raises:
             RunError: If no candidate can be recommended.
         """
         self.conductor.end()
-        finish(self._path, self._record, self._dataset, self._board, self._progress)
+        finish(self._path, self._record, self._dataset, evaluator, self._board, self._progress)
 
     def _algorithm(self) -> Algorithm:
         return create(

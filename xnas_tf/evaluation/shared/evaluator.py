@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+
+import keras
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config.models import TrainingConfig
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.evaluation.prediction import Predictor
+from xnas_tf.evaluation.shared.network import Tenant
 from xnas_tf.evaluation.shared.training import SharedGraphs, SharedPredictor, SharedTrainer
 from xnas_tf.evaluation.supervision import Unsupervised
 from xnas_tf.evaluation.training import Trainer
@@ -60,6 +64,17 @@ class SharedEvaluator(Evaluator):
         self._trainer.tenant.take()
         stand_ins = dict.fromkeys(STOOD_IN, self._graphs.network.model)
         return replace(super()._trained_subject(figures), stand_ins=stand_ins)
+
+    def revived(
+        self, candidate: Candidate, model: keras.Model
+    ) -> tuple[Predictor, Mapping[str, keras.Model]]:
+        """See ``Evaluator.revived``."""
+        if not self._trainings:  # nothing is traced in this process
+            return super().revived(candidate, model)
+        network = self._graphs.network
+        tenant = Tenant(network, candidate.hyperparameters, model)
+        tenant.take()
+        return SharedPredictor(self._graphs, tenant), dict.fromkeys(STOOD_IN, network.model)
 
     def _release(self) -> None:
         self._trainer = self._graphs.network.tenant = None
