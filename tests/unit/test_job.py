@@ -1,6 +1,7 @@
 """What a rank does before and around its work."""
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_whatever_a_launcher_started_must_not_outlive_it(
         return nullcontext()
 
     monkeypatch.setattr(module, "Watch", watch)
-    monkeypatch.setattr(module, "prepare", lambda *_: (None, None))
+    monkeypatch.setattr(module, "prepare", lambda *_: (None, SimpleNamespace(is_built_in=False)))
     monkeypatch.setattr(Job, "_take_lead", lambda *_: None)
     monkeypatch.setattr(Job, "_work", lambda *_: None)
     monkeypatch.delenv("HOROVOD_RANK", raising=False)

@@ -35,6 +35,8 @@ def _of_few_channels(gradient: tf.Tensor) -> tf.Tensor:
     """Each pixel's share, summed by a convolution with ones."""
     shape = tf.shape(gradient)
     inside = _sums(tf.ones([1, shape[1], shape[2], 1], gradient.dtype), 1)
+    # Where TensorFlow knows a divisor it makes a product, with other last digits.
+    inside = tf.raw_ops.PlaceholderWithDefault(input=inside, shape=inside.shape)
     return _sums(gradient / inside, shape[-1])
 
 
