@@ -39,8 +39,8 @@ def lines(count: int, size: int = 12, seed: int = 0) -> tuple[np.ndarray, np.nda
 def search_plainly() -> None:
     """Runs the command line in the plain way: each candidate trains a network of its own, all is
     traced, however seldom it runs, no kernels are kept, no more than 64 points pass through a
-    network at a time in attributions, variables are updated by Keras, and average pooling's gradient
-    is oneDNN's."""
+    network at a time in attributions, variables are updated by Keras, and the gradient of average
+    pooling is oneDNN's."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from xnas_tf.environment import set_defaults
 

@@ -85,6 +85,7 @@ def test_the_front_is_the_default_and_others_can_be_named(run):
         ({"seeds": 0}, "--seeds 0: allowed: 1 or more"),
         ({"overrides": ["training.epocks=3"]}, "did you mean 'epochs'"),
         ({"overrides": ["trainings.epochs=3"]}, "did you mean 'training'"),
+        ({"overrides": ["training.jit_compile=auto"]}, "jit_compile: 'auto' .*; allowed: true, fa"),
         ({"overrides": ["dataset.seed=3"]}, "no section 'dataset' .*allowed: distributed, obj"),
         (
             {"overrides": ["space={hypermodel: 'a:b'}"]},
@@ -118,6 +119,15 @@ def test_rungs_of_the_search_say_nothing_of_a_retraining(run):
     config = load_config(run.config, ["training.epochs=4", "search.fidelity.epochs=[1, 4]"])
     with_rungs = type("", (), {"config": config, "path": run.path})
     assert resolve(with_rungs, None, None, []).config.rungs == [40]
+
+
+def test_a_retraining_keeps_to_what_a_trial_chose_for_the_search(tmp_path):
+    record = open_record(
+        tmp_path / "run", load_config(overrides=[*TINY, "training.jit_compile=auto"])
+    )
+    record.set_fact("measured_modes", {"jit_compile": True})
+    record.close()
+    assert resolve(Run(tmp_path / "run"), None, None, []).config.training.jit_compile is True
 
 
 def test_settings_on_which_results_depend_have_a_folder_of_their_own(run):

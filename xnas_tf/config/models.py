@@ -123,15 +123,16 @@ class TrainingConfig(Section):
     deterministic: bool = Field(
         True, description="same seed, same result, bit for bit, on one process; slower on GPUs"
     )
-    mixed_precision: bool = Field(
+    mixed_precision: Literal["auto"] | bool = Field(
         False,
         description="training steps compute in bfloat16: for GPUs, of compute capability 8.0 or "
-        "more; CPUs were slower; weights, scores and saved models stay float32",
+        "more; CPUs were slower; weights, scores and saved models stay float32; `auto`: if a short "
+        "trial before the search finds a whole training faster so",
     )
-    jit_compile: bool = Field(
+    jit_compile: Literal["auto"] | bool = Field(
         False,
         description="XLA compiles training steps: for GPUs; the first takes longer, CPUs were "
-        "slower; Dropout draws other random numbers",
+        "slower; Dropout draws other random numbers; `auto` as above",
     )
     checkpoint_minutes: float = Field(
         15, gt=0, description="minutes between checkpoints of a candidate in training"

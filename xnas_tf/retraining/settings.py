@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
 from xnas_tf.config.models import SearchConfig
+from xnas_tf.config.modes import open_modes, with_modes
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.run.directory import Run
 
@@ -76,6 +77,7 @@ def resolve(
         )
     if epochs is not None:
         config = load_config(config, [f"training.epochs={epochs}"])
+    config = _with_modes_of(run, config)
     length = config.training.epochs
     return Settings(config, patience or max(LEAST_PATIENCE, length // PATIENCE_SHARE))
 
@@ -119,6 +121,19 @@ def _beginning(run: Run) -> Config:
             "training": training.model_copy(update={"epochs": TIMES * training.epochs}),
         }
     )
+
+
+def _with_modes_of(run: Run, config: Config) -> Config:
+    """With the modes that a trial chose for the search."""
+    wanted = open_modes(config)
+    known = run.fact("measured_modes") or {} if wanted else {}
+    for mode in wanted:
+        if mode not in known:
+            raise InputError(
+                f"training.{mode}: 'auto' is what a search tries before its first candidate, and "
+                f"that of {run.path} did not; allowed: true, false"
+            )
+    return with_modes(config, known)
 
 
 def _near(name: str) -> str:

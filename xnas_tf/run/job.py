@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from xnas_tf.config import Config
+from xnas_tf.config.modes import open_modes, with_modes
 from xnas_tf.distributed import Communicator, join_group
 from xnas_tf.errors import HeldError, RunError
 from xnas_tf.evaluation.evaluator import Evaluator
@@ -15,6 +16,7 @@ from xnas_tf.evaluation.shared.paying import is_shared
 from xnas_tf.kernels import kept_kernels
 from xnas_tf.run.group_size import measure_size, wanted_size
 from xnas_tf.run.lead import Lead
+from xnas_tf.run.modes import measure_modes
 from xnas_tf.run.prepare import agreed, prepare
 from xnas_tf.run.profiling import PROFILED, Profiler
 from xnas_tf.run.source import Source, source_of
@@ -82,6 +84,7 @@ class Job:
     def _work(self, lead: Lead | None, size: int | None) -> Evaluator:
         """Trains candidates until there are no more; returns what evaluated them."""
         desk = lead.conductor if lead else None
+        self._config = self._with_modes(lead)
         with source_of(desk, self._world, self._watch) as source:
             size = size or self._measured_size(source, lead)
             worker = self._worker(source, lead, size, self._kind(lead, size))
@@ -89,6 +92,18 @@ class Job:
             if self._world.size > 1:  # who leaves first takes the others' Horovod along
                 worker.gather("end", self._world.size)
             return worker.evaluator
+
+    def _with_modes(self, lead: Lead | None) -> Config:
+        """The configuration with modes in place of ``auto``: those that this run is trained in,
+        or those that a trial finds best."""
+        if not open_modes(self._config):
+            return self._config
+        modes = self._world.broadcast(lead.known_modes if lead else None)
+        if modes is None:
+            modes, why = measure_modes(self._config, self._dataset, self._space, self._world)
+            if lead:
+                lead.note_modes(modes, why)
+        return with_modes(self._config, modes)
 
     def _measured_size(self, source: Source, lead: Lead | None) -> int:
         """The group size that an earlier search found best, or this one's first trainings."""

@@ -95,6 +95,17 @@ class Lead:
         known = self._record.fact("measured_size") or {}
         return known.get(str(self._world.size))
 
+    @property
+    def known_modes(self) -> dict[str, bool] | None:
+        """What a trial chose in this run before, in place of ``auto``; None if there was none."""
+        return self._record.fact("measured_modes")
+
+    def note_modes(self, modes: dict[str, bool], why: str) -> None:
+        """Records what a trial chose and says why: all of a run is trained alike."""
+        self._record.set_fact("measured_modes", modes)
+        chosen = ", ".join(f"training.{name} is {str(on).lower()}" for name, on in modes.items())
+        self._progress.note(f"{chosen} ({why})")
+
     def note_groups(self, size: int) -> None:
         """Records how the ranks are split from now on."""
         self.conductor.ranks_per_group = size

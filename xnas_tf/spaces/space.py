@@ -110,6 +110,10 @@ class SearchSpace(Space):
         self._check_known(hp, "build")
         return model
 
+    def default_model(self) -> keras.Model:
+        """Builds the model of the HyperModel's default hyperparameters."""
+        return self._check(self.hypermodel.build(self._declared.copy()))
+
     def trains(self, model: keras.Model) -> bool:
         """Whether a model is trained by the HyperModel's ``fit``, or by a ``train_step`` of its
         own: the search's own training knows nothing of these."""

@@ -1,0 +1,106 @@
+"""Mixed precision and XLA where a trial is to choose."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import make_dataset, on_ranks
+from xnas_tf.config import load_config
+from xnas_tf.config.modes import open_modes, with_modes
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import InputError
+from xnas_tf.run import modes as module
+from xnas_tf.run.job import Job
+from xnas_tf.run.modes import measure_modes
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.spaces.space import SearchSpace
+
+BOTH = load_config(overrides=["training={mixed_precision: auto, jit_compile: auto}"])
+seconds = st.floats(0.1, 100)
+
+
+def way(training):
+    return training.mixed_precision, training.jit_compile
+
+
+def trial(monkeypatch, times, config=BOTH, world=None):
+    """What is chosen if trainings take so long, by the way they are made."""
+    tried = []
+
+    def measured(training, dataset, space):
+        assert "auto" not in way(training)
+        tried.append(way(training))
+        return times[way(training)]
+
+    monkeypatch.setattr(module, "_seconds", measured)
+    return measure_modes(config, None, None, world or SingleProcess()), tried
+
+
+@given(st.lists(seconds, min_size=4, max_size=4))
+def test_the_quickest_way_is_taken_if_it_is_clearly_quicker(several):
+    times = dict(zip([(m, j) for m in (False, True) for j in (False, True)], several, strict=True))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        (chosen, why), tried = trial(monkeypatch, times)
+    assert sorted(tried) == sorted(times)
+    taken = times[chosen["mixed_precision"], chosen["jit_compile"]]
+    plain = times[False, False]
+    assert taken == (min(several) if min(several) <= 0.95 * plain else plain)
+    assert "neither" in why and "mixed_precision and jit_compile" in why
+
+
+def test_a_mode_that_is_given_stays(monkeypatch):
+    config = load_config(overrides=["training={mixed_precision: true, jit_compile: auto}"])
+    assert open_modes(config) == ["jit_compile"]
+    (chosen, _), tried = trial(monkeypatch, {(True, False): 2.0, (True, True): 1.0}, config)
+    assert chosen == {"jit_compile": True} and len(tried) == 2
+    assert way(with_modes(config, chosen).training) == (True, True)
+
+
+def test_the_slowest_rank_decides_for_all(monkeypatch):
+    config = load_config(overrides=["training.jit_compile=auto"])
+    times = [{False: 3.0, True: 1.0}, {False: 3.0, True: 4.0}]
+
+    def rank(world):
+        return measure_modes(config, None, world.rank, world)
+
+    monkeypatch.setattr(module, "_seconds", lambda t, _, rank: times[rank][t.jit_compile])
+    assert [chosen for chosen, _ in on_ranks(2, rank)] == [{"jit_compile": False}] * 2
+
+
+def test_bfloat16_is_not_tried_where_a_gpu_lacks_it(monkeypatch):
+    def refuse():
+        raise InputError("too old")
+
+    monkeypatch.setattr(module, "check_devices", refuse)
+    (chosen, _), tried = trial(monkeypatch, {(False, False): 2.0, (False, True): 1.0})
+    assert chosen == {"mixed_precision": False, "jit_compile": True} and len(tried) == 2
+
+
+def test_a_real_trial_trains_the_default_network_in_each_way():
+    dataset = make_dataset()
+    space = SearchSpace(NASBench201(dataset.image_shape, dataset.classes, 2, 1), (8, 8, 1), 3)
+    chosen, why = measure_modes(BOTH, dataset, space, SingleProcess())
+    assert chosen.keys() == {"mixed_precision", "jit_compile"}
+    assert {*map(type, chosen.values())} == {bool} and why.count(" s") >= 4
+
+
+class Lead:
+    """Rank 0's record of a run."""
+
+    def __init__(self, known=None):
+        self.known_modes = known
+        self.noted = None
+
+    def note_modes(self, modes, why):
+        self.noted = modes
+
+
+@pytest.mark.parametrize("known", [None, {"jit_compile": True}])
+def test_a_run_is_tried_once(tmp_path, monkeypatch, known):
+    monkeypatch.setattr("xnas_tf.run.job.measure_modes", lambda *_: ({"jit_compile": False}, ""))
+    job = Job(tmp_path, load_config(overrides=["training.jit_compile=auto"]), SingleProcess())
+    job._dataset = job._space = None
+    lead = Lead(known)
+    chosen = job._with_modes(lead).training.jit_compile
+    assert chosen is (known is not None)
+    assert lead.noted == (None if known else {"jit_compile": False})
