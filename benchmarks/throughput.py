@@ -83,7 +83,8 @@ class Search:
             except subprocess.TimeoutExpired:
                 if (path / "run.sqlite").exists():
                     ended = sum(bool(c.finished) for c in Run(path).candidates())
-                    memory[ended] = resident_mb(process.pid)
+                    # The most: a process that has just ended has none.
+                    memory[ended] = max(memory.get(ended, 0.0), resident_mb(process.pid))
 
 
 def resident_mb(number: int) -> float:

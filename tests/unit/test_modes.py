@@ -1,6 +1,11 @@
 """Mixed precision and XLA where a trial is to choose."""
 
+import threading
+
+import keras
+import keras_tuner
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +17,6 @@ from xnas_tf.errors import InputError
 from xnas_tf.run import modes as module
 from xnas_tf.run.job import Job
 from xnas_tf.run.modes import measure_modes
-from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.space import SearchSpace
 
 BOTH = load_config(overrides=["training={mixed_precision: auto, jit_compile: auto}"])
@@ -76,12 +80,58 @@ def test_bfloat16_is_not_tried_where_a_gpu_lacks_it(monkeypatch):
     assert chosen == {"mixed_precision": False, "jit_compile": True} and len(tried) == 2
 
 
+class Small(keras_tuner.HyperModel):
+    """Pools and tells classes apart."""
+
+    def build(self, hp):
+        inputs = keras.Input((8, 8, 1))
+        x = keras.layers.Flatten()(keras.layers.AveragePooling2D(hp.Choice("pool", [2, 4]))(inputs))
+        return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+
+
 def test_a_real_trial_trains_the_default_network_in_each_way():
-    dataset = make_dataset()
-    space = SearchSpace(NASBench201(dataset.image_shape, dataset.classes, 2, 1), (8, 8, 1), 3)
-    chosen, why = measure_modes(BOTH, dataset, space, SingleProcess())
+    space = SearchSpace(Small(), (8, 8, 1), 3)
+    chosen, why = measure_modes(BOTH, make_dataset(), space, SingleProcess())
     assert chosen.keys() == {"mixed_precision", "jit_compile"}
     assert {*map(type, chosen.values())} == {bool} and why.count(" s") >= 4
+
+
+def test_the_ranks_agree_on_what_is_tried_where_one_gpu_is_older(monkeypatch):
+    ranks = threading.local()
+
+    def refuse():
+        if ranks.mine:
+            raise InputError("too old")
+
+    def rank(world):
+        ranks.mine = world.rank
+        return measure_modes(BOTH, None, None, world)[0]
+
+    monkeypatch.setattr(module, "check_devices", refuse)
+    monkeypatch.setattr(module, "_seconds", lambda t, *_: 1.0 if t.mixed_precision else 2.0)
+    assert on_ranks(2, rank) == [{"mixed_precision": False, "jit_compile": False}] * 2
+
+
+class Refusing(Small):
+    """Cannot be compiled by XLA, and compiles itself."""
+
+    def build(self, hp):
+        inputs = keras.Input((8, 8, 1))
+        x = keras.layers.Lambda(
+            lambda x: x + tf.cast(tf.strings.length(tf.strings.as_string(x)), "float32")
+        )
+        hp.Choice("pool", [2, 4])
+        outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x(inputs)))
+        model = keras.Model(inputs, outputs)
+        model.compile(keras.optimizers.RMSprop(0.01), "sparse_categorical_crossentropy")
+        return model
+
+
+def test_a_way_that_fails_is_not_taken():
+    config = load_config(overrides=["training.jit_compile=auto"])
+    space = SearchSpace(Refusing(), (8, 8, 1), 3)
+    chosen, why = measure_modes(config, make_dataset(), space, SingleProcess())
+    assert chosen == {"jit_compile": False} and "jit_compile fails" in why
 
 
 class Lead:
@@ -90,17 +140,31 @@ class Lead:
     def __init__(self, known=None):
         self.known_modes = known
         self.noted = None
+        self.told = []
+
+    def note(self, text):
+        self.told.append(text)
 
     def note_modes(self, modes, why):
         self.noted = modes
 
 
-@pytest.mark.parametrize("known", [None, {"jit_compile": True}])
-def test_a_run_is_tried_once(tmp_path, monkeypatch, known):
-    monkeypatch.setattr("xnas_tf.run.job.measure_modes", lambda *_: ({"jit_compile": False}, ""))
-    job = Job(tmp_path, load_config(overrides=["training.jit_compile=auto"]), SingleProcess())
+def with_modes_of(job, lead, monkeypatch, shared=False):
+    monkeypatch.setattr("xnas_tf.run.job.is_shared", lambda *_: shared)
+    monkeypatch.setattr("xnas_tf.run.job.measure_modes", lambda *_: ({"jit_compile": True}, ""))
     job._dataset = job._space = None
+    return job._with_modes(lead, 1).training.jit_compile
+
+
+@pytest.mark.parametrize(
+    ("known", "shared", "chosen"),
+    [(None, False, True), ({"jit_compile": False}, False, False), (None, True, False)],
+)
+def test_a_run_is_tried_once_and_not_if_one_network_stands_for_all(
+    tmp_path, monkeypatch, known, shared, chosen
+):
+    job = Job(tmp_path, load_config(overrides=["training.jit_compile=auto"]), SingleProcess())
     lead = Lead(known)
-    chosen = job._with_modes(lead).training.jit_compile
-    assert chosen is (known is not None)
-    assert lead.noted == (None if known else {"jit_compile": False})
+    assert with_modes_of(job, lead, monkeypatch, shared) is chosen
+    assert lead.noted == (None if known else {"jit_compile": chosen})
+    assert bool(lead.told) == (known is None and not shared)

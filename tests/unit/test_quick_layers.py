@@ -59,15 +59,17 @@ def test_it_really_is_one_operation_and_the_layers_stay_ordinary():
     }
 
 
-def pooled(channels, side, images=3):
+def numbers(channels, side, seed):
+    rng = np.random.default_rng(seed)
+    return tf.constant(rng.normal(size=(3, side, side, channels)), tf.float32)
+
+
+def pooled(channels, side):
     """A pooling layer's gradient by TensorFlow and by the quick way, and the quick graph."""
     layer = keras.layers.AveragePooling2D(3, strides=1, padding="same")
     inputs = keras.Input((side, side, channels))
     model = keras.Model(inputs, layer(inputs))
-    rng = np.random.default_rng(channels * side)
-    x, weights = (
-        tf.constant(rng.normal(size=(images, side, side, channels)), tf.float32) for _ in "ab"
-    )
+    x, weights = numbers(channels, side, 1), numbers(channels, side, 2)
 
     def gradient(x, weights):
         with quick_layers(model), tf.GradientTape() as tape:
@@ -89,18 +91,16 @@ def test_the_quick_gradient_of_average_pooling_is_tensorflows(channels, side):
     np.testing.assert_allclose(quick, usual, rtol=1e-5, atol=1e-6)
     kinds = {operation.type for operation in graph.get_operations()}
     assert ("AvgPoolGrad" in kinds) == (channels >= FEW_CHANNELS)
-    np.testing.assert_allclose(
-        average_pool_3x3_gradient(tf.constant(usual)),
-        tf.raw_ops.AvgPoolGrad(
-            orig_input_shape=usual.shape,
-            grad=usual,
-            ksize=[1, 3, 3, 1],
-            strides=[1] * 4,
-            padding="SAME",
-        ),
-        rtol=1e-5,
-        atol=1e-6,
+
+
+@pytest.mark.parametrize("channels", [8, 16])
+def test_so_is_that_of_a_graph_which_does_not_know_the_channels(channels):
+    usual, _, _ = pooled(channels, 7)
+    weights = numbers(channels, 7, 2)
+    unknown = tf.function(
+        average_pool_3x3_gradient, input_signature=[tf.TensorSpec([None] * 4, tf.float32)]
     )
+    np.testing.assert_allclose(unknown(weights), usual, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("other", [{"pool_size": 2}, {"strides": 2}, {"padding": "valid"}])

@@ -13,8 +13,10 @@ from tests.unit.test_supervision import Supervisor
 from tests.unit.test_untraced import random_cell
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
+from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.prediction import Predictor
 from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
 from xnas_tf.evaluation.shared.paying import is_shared
 from xnas_tf.evaluation.shared.summation import FULL_ORDERS, aliases, number_of, order_of
@@ -82,8 +84,9 @@ def figures(outcome):
     return np.array([*losses, *outcome.objectives.values(), *outcome.metrics.values()])
 
 
-@pytest.mark.parametrize("number", range(10))
-@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize(
+    ("channels", "number"), [*itertools.product((2, 3, 4), range(10)), (16, 0), (16, 1)]
+)
 def test_it_gives_what_a_network_of_its_own_gives(channels, number):
     cell = random_cell(np.random.default_rng(100 * channels + number))
     (theirs, shared), (ours, own) = (judged(j, cell, number) for j in judges(channels))
@@ -143,6 +146,48 @@ def test_several_ranks_train_it_together():
     )
     assert figures(theirs[0]).tolist() == figures(theirs[1]).tolist()
     np.testing.assert_allclose(figures(theirs[0]), figures(ours[0]), rtol=1e-4, atol=1e-6)
+
+
+def test_models_that_were_kept_are_asked_again_in_turn():
+    """As in the end of a search: what predicts and explains is that of the model itself."""
+    shared, _ = judges()
+    kept = {}
+    for number in (1, 2):
+        cell = random_cell(np.random.default_rng(number))
+        candidate = Candidate(number, "cell", cell, seed=number, epochs=4)
+        keep = lambda _, model, of=candidate: kept.update({of.id: (of, model)})  # noqa: E731
+        shared.evaluate(candidate, keep)
+    images = make_dataset().test.images
+    for candidate, model in (kept[1], kept[2], kept[1]):
+        predictor, stand_ins = shared.revived(candidate, model)
+        np.testing.assert_allclose(
+            predictor(images), Predictor(model)(images), rtol=1e-5, atol=1e-6
+        )
+        assert len(stand_ins) == 2
+        for method, stand_in in stand_ins.items():
+            assert stand_in is not model
+            given = to_model_input(images), candidate.seed
+            np.testing.assert_allclose(method(stand_in, *given), method(model, *given), atol=1e-5)
+
+
+def test_what_another_cell_answered_is_asked_by_itself():
+    """Its layers may have the same names and shapes as those of the candidate's cell."""
+    shared, _ = judges()
+    cell = dict.fromkeys(EDGES, "nor_conv_3x3")
+    model = parts()[2].build(cell)
+    judged(shared, cell)
+    answered = Candidate(9, "cell", ALL_SKIPS, seed=0, epochs=4, answered_by="candidate 1 of other")
+    predictor, stand_ins = shared.revived(answered, model)
+    images = make_dataset().test.images
+    np.testing.assert_allclose(predictor(images), Predictor(model)(images), rtol=1e-5)
+    assert not stand_ins
+
+
+def test_nothing_is_traced_to_ask_again():
+    fresh = SharedEvaluator(*parts(), SingleProcess())
+    cell = dict.fromkeys(EDGES, "nor_conv_1x1")
+    _, stand_ins = fresh.revived(Candidate(1, "cell", cell), parts()[2].build(cell))
+    assert not stand_ins
 
 
 def test_a_failed_training_harms_no_other():

@@ -121,7 +121,9 @@ class TrainingConfig(Section):
     schedule: Literal["cosine", "constant"] = Field("cosine", description="of the learning rate")
     augmentation: AugmentationConfig = AugmentationConfig()
     deterministic: bool = Field(
-        True, description="same seed, same result, bit for bit, on one process; slower on GPUs"
+        True,
+        description="same seed, same result, bit for bit, on one process, unless `auto` below lets "
+        "a trial choose; slower on GPUs",
     )
     mixed_precision: Literal["auto"] | bool = Field(
         False,

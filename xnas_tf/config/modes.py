@@ -15,11 +15,7 @@ def open_modes(config: Config) -> list[str]:
 
 
 def with_modes(config: Config, modes: Mapping[str, bool]) -> Config:
-    """The configuration with what was chosen in place of ``auto``.
-
-    Raises:
-        KeyError: If nothing was chosen for a mode that is ``auto``.
-    """
-    chosen = {mode: modes[mode] for mode in open_modes(config)}
+    """The configuration with what was chosen in place of ``auto``."""
+    chosen = {mode: modes[mode] for mode in open_modes(config) if mode in modes}
     training = config.training.model_copy(update=chosen)
     return config.model_copy(update={"training": training})

@@ -9,7 +9,8 @@ import tensorflow as tf
 FEW_CHANNELS = 16
 """oneDNN has no vectorised gradient for fewer channels. Of 48 images of 28x28 pixels and 8
 channels it took 2.9 ms on one core and 1.7 ms on two, as it is computed here 0.6 and 0.8 ms; of
-14x14 pixels and 16 channels 0.33 and 0.42 ms, which here would be 0.37 and 0.60 ms."""
+14x14 pixels and 16 channels 0.33 and 0.42 ms, which here would be 0.37 and 0.60 ms. GPUs, which
+have other kernels, keep TensorFlow's."""
 
 
 def average_pool_3x3(x: tf.Tensor) -> tf.Tensor:

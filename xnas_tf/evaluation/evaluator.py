@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.models import network_of
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
@@ -120,7 +121,7 @@ class Evaluator:
 
     def revived(
         self, candidate: Candidate, model: keras.Model
-    ) -> tuple[Predictor, Mapping[str, keras.Model]]:
+    ) -> tuple[Predictor, Mapping[AttributionMethod, keras.Model]]:
         """How a model that was kept is best asked again, until the next one is.
 
         Args:

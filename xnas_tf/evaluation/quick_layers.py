@@ -97,4 +97,5 @@ def _is_around_each(layer: keras.layers.AveragePooling2D) -> bool:
         and layer.padding == "same"
         and layer.data_format == "channels_last"
         and layer.compute_dtype == "float32"
+        and not tf.config.list_physical_devices("GPU")
     )

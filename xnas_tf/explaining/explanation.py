@@ -72,7 +72,7 @@ def explain(
     labels: np.ndarray | None = None,
     class_names: Sequence[str] | None = None,
     measured: bool = False,
-    stand_ins: Mapping[str, keras.Model] = MappingProxyType({}),
+    stand_ins: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Explanation:
     """Explains a model's output on images, with each method that applies to this model.
@@ -86,7 +86,7 @@ def explain(
         labels: The true class of each image, (N,), where it is known.
         class_names: The classes; their numbers if None.
         measured: Whether the maps' quality is measured too, which takes longer.
-        stand_ins: By the name of a method, models with the same maps that are traced already.
+        stand_ins: By method, models with the same maps that are traced already.
         tell: Is told which method is at work.
 
     Raises:
@@ -104,7 +104,7 @@ def explain(
     for method in chosen:
         tell(method.title)
         try:
-            found.maps[method] = method(stand_ins.get(method.name, model), inputs, targets)
+            found.maps[method] = method(stand_ins.get(method, model), inputs, targets)
         except NotApplicable as error:
             found.failures[method.title] = str(error)
             continue

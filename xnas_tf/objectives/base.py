@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     import keras
 
+    from xnas_tf.attribution.base import AttributionMethod
     from xnas_tf.distributed import Communicator
 
 
@@ -25,8 +26,8 @@ class Subject:
     validation part; sums over all ranks go through ``communicator``. The images stand in an
     order shuffled once for the whole run: image i of rank r is number r + i * size. ``figures``
     are those of its training by name: loss, validation loss, metrics that it was compiled with.
-    ``stand_ins`` are, by the name of an attribution method, models with the same maps that are
-    traced already.
+    ``stand_ins`` are, by attribution method, models with the same maps that serve all
+    candidates: what is traced for them is traced once.
     """
 
     model: keras.Model
@@ -36,7 +37,7 @@ class Subject:
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     figures: Mapping[str, float] = field(default_factory=dict)
-    stand_ins: Mapping[str, keras.Model] = field(default_factory=dict)
+    stand_ins: Mapping[AttributionMethod, keras.Model] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:

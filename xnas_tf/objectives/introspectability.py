@@ -7,7 +7,7 @@ class, the mean over class pairs of one minus the cosine of their angle.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -156,10 +156,6 @@ class Introspectability(Objective):
             )
         return self._combined(metrics, replicates, reasons, counts)
 
-    def methods(self) -> list[AttributionMethod]:
-        """The attribution methods among its sources, as they are used."""
-        return [self._method(source) for source in self.sources if source != ACTIVATIONS]
-
     def class_means(self, subject: Subject) -> Iterator[ClassMeans]:
         """What the score is made of, source by source."""
         images, groups = self._grouped(subject)
@@ -215,14 +211,26 @@ class Introspectability(Objective):
             return [Layer(each.name, each.sums, each.samples) for each in found]
         from xnas_tf.data.preprocessing import to_model_input
 
-        model = subject.stand_ins.get(source, subject.model)
-        maps = self._method(source)(model, to_model_input(images), groups)
+        method = self._method(source)
+        model = subject.stand_ins.get(method, subject.model)
+        maps = method(model, to_model_input(images), groups)
         rows = maps.reshape(len(maps), math.prod(maps.shape[1:])).astype(np.float64)
         return [Layer(source, np.eye(subject.classes)[groups].T @ rows, rows)]
 
     def _method(self, source: str) -> AttributionMethod:
         method = attribution_method(source)
         return method(**({"steps": self.steps} if "steps" in method.model_fields else {}))
+
+
+def compared_methods(measures: Sequence[Objective]) -> list[AttributionMethod]:
+    """The attribution methods whose maps are compared by some of these, with their options."""
+    return [
+        each._method(source)
+        for each in measures
+        if isinstance(each, Introspectability)
+        for source in each.sources
+        if source != ACTIVATIONS
+    ]
 
 
 def _gram(sums: np.ndarray) -> np.ndarray:

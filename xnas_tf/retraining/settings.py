@@ -125,15 +125,15 @@ def _beginning(run: Run) -> Config:
 
 def _with_modes_of(run: Run, config: Config) -> Config:
     """With the modes that a trial chose for the search."""
-    wanted = open_modes(config)
-    known = run.fact("measured_modes") or {} if wanted else {}
-    for mode in wanted:
-        if mode not in known:
-            raise InputError(
-                f"training.{mode}: 'auto' is what a search tries before its first candidate, and "
-                f"that of {run.path} did not; allowed: true, false"
-            )
-    return with_modes(config, known)
+    if not open_modes(config):
+        return config
+    config = with_modes(config, run.fact("measured_modes") or {})
+    for mode in open_modes(config):
+        raise InputError(
+            f"training.{mode}: 'auto' is what a search tries before its first candidate, and "
+            f"that of {run.path} did not; allowed: true, false"
+        )
+    return config
 
 
 def _near(name: str) -> str:

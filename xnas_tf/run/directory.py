@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, differing_keys, dump_config, load_config
+from xnas_tf.config.modes import with_modes
 from xnas_tf.errors import HeldError, InputError, RunError
 from xnas_tf.run.record import Record
 from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
@@ -55,6 +56,11 @@ class Run:
             hint = f"; runs here: {', '.join(near[:10])}" if near else ""
             raise InputError(f"{self.path} is no run: it {what} {' and '.join(missing)}{hint}")
         self.config: Config = load_config(self.path / CONFIG)
+
+    @property
+    def trained_config(self) -> Config:
+        """The configuration with the modes that a trial chose in place of ``auto``, if it did."""
+        return with_modes(self.config, self.fact("measured_modes") or {})
 
     def candidates(self) -> list[Candidate]:
         """All candidates by id, whatever their state."""

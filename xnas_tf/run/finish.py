@@ -11,18 +11,18 @@ import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.candidate import Candidate
-from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.explaining import DEFAULT_METHODS, explain
-from xnas_tf.objectives.introspectability import Introspectability
+from xnas_tf.objectives.introspectability import compared_methods
 from xnas_tf.registry import describe
 from xnas_tf.report.tensorboard import TensorBoard
 from xnas_tf.run.directory import Run
 from xnas_tf.run.progress import Progress
 from xnas_tf.run.record import Record
+from xnas_tf.tracing import forgotten_custom_gradients
 
 SHOWN = 8
 """Validation images whose attributions are drawn for each model."""
@@ -41,13 +41,15 @@ def finish(
     run = Run(path)
     if run.groups()[0] > 1:
         board.groups(run.candidates())
-    work = _Finish(dataset, evaluator, board, progress, drawn_methods(run.config))
+    methods = compared_methods(run.config.measures()) or DEFAULT_METHODS
+    work = _Finish(dataset, evaluator, board, progress, methods)
     for candidate in run.pareto():
         if "test_accuracy" in candidate.metrics:
             continue
         progress.note(f"testing candidate {candidate.id} and drawing its attributions")
         try:
-            work.test_and_draw(candidate)
+            with forgotten_custom_gradients():
+                work.test_and_draw(candidate)
         except InputError as error:
             progress.note(f"not tested: {error}")
             continue
@@ -79,7 +81,10 @@ class _Finish:
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
 
     def _draw(
-        self, candidate: Candidate, model: keras.Model, stand_ins: Mapping[str, keras.Model]
+        self,
+        candidate: Candidate,
+        model: keras.Model,
+        stand_ins: Mapping[AttributionMethod, keras.Model],
     ) -> None:
         images = sample_images(self.dataset.validation, SHOWN)
         try:
@@ -96,9 +101,3 @@ class _Finish:
             return
         self.board.attributions(candidate, explained)
         self.board.graph(candidate, model)
-
-
-def drawn_methods(config: Config) -> Sequence[str | AttributionMethod]:
-    """The attributions that the search compared, or the usual ones if it compared none."""
-    measures = [each for each in config.measures() if isinstance(each, Introspectability)]
-    return [method for each in measures for method in each.methods()] or DEFAULT_METHODS

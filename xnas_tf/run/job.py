@@ -84,7 +84,7 @@ class Job:
     def _work(self, lead: Lead | None, size: int | None) -> Evaluator:
         """Trains candidates until there are no more; returns what evaluated them."""
         desk = lead.conductor if lead else None
-        self._config = self._with_modes(lead)
+        self._config = self._with_modes(lead, self._world.size // (size or self._world.size))
         with source_of(desk, self._world, self._watch) as source:
             size = size or self._measured_size(source, lead)
             worker = self._worker(source, lead, size, self._kind(lead, size))
@@ -93,17 +93,24 @@ class Job:
                 worker.gather("end", self._world.size)
             return worker.evaluator
 
-    def _with_modes(self, lead: Lead | None) -> Config:
+    def _with_modes(self, lead: Lead | None, groups: int) -> Config:
         """The configuration with modes in place of ``auto``: those that this run is trained in,
         or those that a trial finds best."""
-        if not open_modes(self._config):
-            return self._config
+        config, names = self._config, open_modes(self._config)
+        if not names:
+            return config
         modes = self._world.broadcast(lead.known_modes if lead else None)
         if modes is None:
-            modes, why = measure_modes(self._config, self._dataset, self._space, self._world)
+            plain = dict.fromkeys(names, False)
+            if is_shared(with_modes(config, plain), self._dataset, self._space, groups):
+                modes, why = plain, "with them no network can stand for those of all cells"
+            else:
+                if lead:
+                    lead.note(f"trying {' and '.join(names)} on the default network")
+                modes, why = measure_modes(config, self._dataset, self._space, self._world)
             if lead:
                 lead.note_modes(modes, why)
-        return with_modes(self._config, modes)
+        return with_modes(config, modes)
 
     def _measured_size(self, source: Source, lead: Lead | None) -> int:
         """The group size that an earlier search found best, or this one's first trainings."""

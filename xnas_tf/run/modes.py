@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 
 import keras
@@ -19,7 +20,9 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.compiling import compile_model
 from xnas_tf.evaluation.mixed_precision import check_devices
 from xnas_tf.evaluation.step import Step
+from xnas_tf.randomness import uninterrupted
 from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.tracing import forgotten_custom_gradients
 
 STEPS = 20
 """Steps that a trial takes the mean of, after the first."""
@@ -43,18 +46,26 @@ def measure_modes(
     Returns:
         The modes, the same on all ranks, and why they were chosen.
     """
-    seconds: dict[tuple[bool, ...], float] = {}
     names = open_modes(config)
+    (lacking,) = world.sum(np.array("mixed_precision" in names and _lacks_bfloat16(), np.int64))
+    seconds: dict[tuple[bool, ...], float] = {}
     for chosen in itertools.product((False, True), repeat=len(names)):
-        training = with_modes(config, dict(zip(names, chosen, strict=True))).training
-        if not (training.mixed_precision is True and _lacks_bfloat16()):
-            mine = _seconds(training, dataset, space)
-            seconds[chosen] = float(world.sum(np.eye(world.size)[world.rank] * mine)[0].max())
-    plain, best = seconds[(False,) * len(names)], min(seconds, key=seconds.__getitem__)
-    if seconds[best] > LESS * plain:
-        best = (False,) * len(names)
-    told = ", ".join(f"{_said(names, each)} {value:.1f} s" for each, value in seconds.items())
+        modes = dict(zip(names, chosen, strict=True))
+        if not (lacking and modes.get("mixed_precision")):
+            mine = _seconds(with_modes(config, modes).training, dataset, space)
+            seconds[chosen] = _largest(mine, world)
+    plain, best = (False,) * len(names), min(seconds, key=seconds.__getitem__)
+    if seconds[best] > LESS * seconds[plain]:
+        best = plain
+    told = ", ".join(_said(names, each, value) for each, value in seconds.items())
     return dict(zip(names, best, strict=True)), f"a training by {told}"
+
+
+def _largest(mine: float, world: Communicator) -> float:
+    """The largest of all ranks' numbers."""
+    each = np.zeros(world.size)
+    each[world.rank] = mine
+    return float(world.sum(each)[0].max())
 
 
 def _lacks_bfloat16() -> bool:
@@ -65,29 +76,44 @@ def _lacks_bfloat16() -> bool:
     return False
 
 
-def _said(names: list[str], chosen: tuple[bool, ...]) -> str:
+def _said(names: list[str], chosen: tuple[bool, ...], seconds: float) -> str:
     taken = [name for name, is_taken in zip(names, chosen, strict=True) if is_taken]
-    return " and ".join(taken) or "neither"
+    how = f"{seconds:.1f} s" if math.isfinite(seconds) else "fails"
+    return f"{' and '.join(taken) or 'neither'} {how}"
 
 
 def _seconds(training: TrainingConfig, dataset: Dataset, space: SearchSpace) -> float:
-    """What a whole training of the default network would take this rank alone."""
-    count = min(training.batch_size, len(dataset.train))
-    in_all = training.epochs * steps_per_epoch(len(dataset.train), count)
+    """What a whole training of the default network would take this rank alone; infinite where it
+    fails, which candidates will say themselves if every way does."""
+    try:
+        with forgotten_custom_gradients():
+            return _measured(training, dataset, space)
+    except (Exception, SystemExit):  # of a user's layers, of XLA, or out of memory
+        return math.inf
+    finally:
+        keras.backend.clear_session()
+
+
+def _measured(training: TrainingConfig, dataset: Dataset, space: SearchSpace) -> float:
+    size = min(training.batch_size, len(dataset.train))
+    steps = steps_per_epoch(len(dataset.train), size)
+    in_all = training.epochs * steps
+    with uninterrupted():
+        keras.utils.set_random_seed(0)  # deterministic runs refuse to draw without a seed
     model = space.default_model()
-    compile_model(model, training, in_all)
+    if not model.compiled:
+        compile_model(model, training, steps)
     model.optimizer.build(model.trainable_variables)
-    step = Step(model, dataset, count, 0.0, training, SingleProcess())
-    batch = dataset.train.take(np.arange(count))
+    step = Step(model, dataset, size, 0.0, training, SingleProcess(), in_all)
+    batch = dataset.train.take(np.arange(size))
     images, labels = tf.constant(batch.images), tf.constant(batch.labels)
 
-    def timed(steps: int) -> float:
+    def timed(count: int) -> float:
         begin = time.perf_counter()
-        for _ in range(steps):
+        for _ in range(count):
             figures = step(images, labels)
         figures.numpy()  # waits for a GPU
         return time.perf_counter() - begin
 
-    first, later = timed(1), timed(STEPS) / STEPS
-    keras.backend.clear_session()
-    return first + later * (in_all - 1)
+    first = timed(1)
+    return first + timed(STEPS) / STEPS * (in_all - 1)

@@ -39,14 +39,21 @@ def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: 
     @tf.custom_gradient
     def run(x: tf.Tensor, *given: tf.Tensor) -> tuple[Tensors, Callable]:
         kernel, gamma, beta, *before = given
+        # Shaped like what ``_convolve`` returns beside its outputs.
         nothing = [gamma, gamma, x, x, gamma, gamma, gamma]
-        convolve = lambda part: _convolve(x, kernel[part, part], gamma, beta)  # noqa: E731
+
+        def convolve(part: slice) -> Tensors:
+            return _convolve(x, kernel[part, part], gamma, beta)
+
         node, *found = _chosen(operation, _forward(x, before, convolve, nothing))
         statistics, saved = found[:2], found[2:]
 
         def gradient(g: tf.Tensor, *_: tf.Tensor) -> Tensors:
             none = [tf.zeros_like(kernel), tf.zeros_like(gamma), tf.zeros_like(beta)]
-            back = lambda part: _convolve_back(g, kernel, part, gamma, saved)  # noqa: E731
+
+            def back(part: slice) -> Tensors:
+                return _convolve_back(g, kernel, part, gamma, saved)
+
             return [*_chosen(operation, _backward(g, back, none)), *([g] * len(before))]
 
         return [node, *statistics], gradient

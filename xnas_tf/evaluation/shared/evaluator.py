@@ -8,6 +8,9 @@ from typing import Any
 
 import keras
 
+from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.grad_cam import GradCAM
+from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 from xnas_tf.candidate import Candidate
 from xnas_tf.config.models import TrainingConfig
 from xnas_tf.evaluation.evaluator import Evaluator
@@ -18,10 +21,11 @@ from xnas_tf.evaluation.shared.training import SharedGraphs, SharedPredictor, Sh
 from xnas_tf.evaluation.supervision import Unsupervised
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.objectives.base import Subject
+from xnas_tf.objectives.introspectability import compared_methods
 
-STOOD_IN = ("grad_cam", "integrated_gradients")
-"""Attribution methods whose maps, by default, depend on no layer that only a cell's own network
-has: Grad-CAM's is the last feature map."""
+STOOD_IN = (GradCAM, IntegratedGradients)
+"""Attribution methods whose maps, as the search compares them, depend on no layer that only a
+cell's own network has: Grad-CAM's is the last feature map."""
 
 
 class SharedEvaluator(Evaluator):
@@ -36,6 +40,10 @@ class SharedEvaluator(Evaluator):
         self._graphs = SharedGraphs(
             self._config, self._dataset, self._space.hypermodel, self._ranks
         )
+        compared = compared_methods(self._config.measures())
+        self._stand_ins = {
+            method: self._graphs.network.model for method in compared if type(method) in STOOD_IN
+        }
 
     def _new_trainer(
         self,
@@ -62,19 +70,19 @@ class SharedEvaluator(Evaluator):
 
     def _trained_subject(self, figures: dict[str, float]) -> Subject:
         self._trainer.tenant.take()
-        stand_ins = dict.fromkeys(STOOD_IN, self._graphs.network.model)
-        return replace(super()._trained_subject(figures), stand_ins=stand_ins)
+        return replace(super()._trained_subject(figures), stand_ins=self._stand_ins)
 
     def revived(
         self, candidate: Candidate, model: keras.Model
-    ) -> tuple[Predictor, Mapping[str, keras.Model]]:
+    ) -> tuple[Predictor, Mapping[AttributionMethod, keras.Model]]:
         """See ``Evaluator.revived``."""
-        if not self._trainings:  # nothing is traced in this process
+        # Nothing may be traced in this process; what another candidate's model answered is of a
+        # cell that only computes the same.
+        if not self._trainings or candidate.answered_by:
             return super().revived(candidate, model)
-        network = self._graphs.network
-        tenant = Tenant(network, candidate.hyperparameters, model)
+        tenant = Tenant(self._graphs.network, candidate.hyperparameters, model)
         tenant.take()
-        return SharedPredictor(self._graphs, tenant), dict.fromkeys(STOOD_IN, network.model)
+        return SharedPredictor(self._graphs, tenant), self._stand_ins
 
     def _release(self) -> None:
         self._trainer = self._graphs.network.tenant = None

@@ -21,8 +21,9 @@ UNTRACED = 0.35
 
 
 def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int) -> bool:
-    """Whether a search is to train one network in place of all. The values are the same to the
-    last bits. Nobody has tried it on a GPU, where each edge's choice may cost a wait.
+    """Whether a search is to train one network in place of all. A training is the same to the
+    last bit, attributions are to rounding. Nobody has tried it on a GPU, where each edge's choice
+    may cost a wait.
 
     Args:
         config: The configuration.
