@@ -30,7 +30,7 @@ from scipy import stats  # noqa: E402
 
 from xnas_tf.config.models import TrainingConfig  # noqa: E402
 from xnas_tf.data import Dataset, load_dataset  # noqa: E402
-from xnas_tf.data.batches import steps_per_epoch  # noqa: E402
+from xnas_tf.data.batches import batching  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.evaluation.prediction import Predictor  # noqa: E402
 from xnas_tf.evaluation.training import Trainer  # noqa: E402
@@ -70,7 +70,7 @@ def trained_alone(data: Dataset, seed: int) -> keras.Model:
     settings = settings_for(None, data.image_shape[-1])
     epochs, rate = settings.fitted(len(data.train), None, None)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    steps = epochs * steps_per_epoch(len(data.train), settings.batch)
+    steps = epochs * batching(len(data.train), settings.batch)[1]
     model.compile(falling_adam(rate, settings.rate, steps), loss, jit_compile=False)
     config = TrainingConfig(epochs=epochs, batch_size=settings.batch)
     trainer = Trainer(model, data, config, SingleProcess(), seed)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.conftest import make_dataset
 from xnas_tf.config.models import AugmentationConfig
 from xnas_tf.data import load_dataset
-from xnas_tf.data.batches import shard, steps_per_epoch, training_batches
+from xnas_tf.data.batches import batching, shard, training_batches
 from xnas_tf.errors import InputError
 
 
@@ -140,7 +140,7 @@ def test_ranks_together_see_what_one_process_sees(size, batch, epoch):
         list(training_batches(dataset, batch, AUGMENTATION, 3, epoch, rank, size))
         for rank in range(size)
     ]
-    assert len(whole) == steps_per_epoch(len(dataset.train), batch)
+    assert len(whole) == batching(len(dataset.train), batch)[1]
     for step, together in enumerate(whole):
         for rank in range(size):
             mine = shard(len(together), rank, size)

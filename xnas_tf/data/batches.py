@@ -15,9 +15,11 @@ def shard(count: int, rank: int, size: int) -> np.ndarray:
     return np.arange(rank, count, size)
 
 
-def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Whole batches in an epoch, at least one; an incomplete last batch is left out."""
-    return max(1, count // batch_size)
+def batching(count: int, batch_size: int) -> tuple[int, int]:
+    """Images in a global batch, no more than the ``count`` that there are, and batches in an epoch;
+    an incomplete last one is left out."""
+    size = min(batch_size, count)
+    return size, count // size
 
 
 def training_batches(
@@ -37,9 +39,9 @@ def training_batches(
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(dataset.train))
-    batch_size = min(batch_size, len(order))
+    batch_size, steps = batching(len(order), batch_size)
     mine = shard(batch_size, rank, size)
-    for step in range(steps_per_epoch(len(order), batch_size)):
+    for step in range(steps):
         changes = Augmentation(augmentation, dataset, batch_size, rng)
         if step < first:
             continue

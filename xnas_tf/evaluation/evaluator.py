@@ -229,8 +229,9 @@ class Evaluator:
         outcome: Outcome,
         training: TrainingConfig,
         supervisor: Unsupervised,
+        kind: Callable[..., Trainer] = Trainer,
     ) -> Trainer:
-        return Trainer(
+        return kind(
             self._model,
             self._dataset,
             training,

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from xnas_tf.config.models import TrainingConfig
 from xnas_tf.data import Dataset
-from xnas_tf.data.batches import steps_per_epoch, training_batches
+from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.checkpoint import CheckpointError, Progress, pack, unpack
@@ -65,8 +65,7 @@ class Trainer:
         self._seed = seed
         self._supervisor = supervisor or Unsupervised()
         self._seconds = Seconds() if seconds is None else seconds
-        self._batch_size = min(config.batch_size, len(dataset.train))
-        self._steps = steps_per_epoch(len(dataset.train), self._batch_size)
+        self._batch_size, self._steps = batching(len(dataset.train), config.batch_size)
         weight_decay = 0.0 if model.compiled else config.weight_decay
         if not model.compiled:
             compile_model(model, config, self._steps)

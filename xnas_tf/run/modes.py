@@ -14,7 +14,7 @@ from xnas_tf.config import Config
 from xnas_tf.config.models import TrainingConfig
 from xnas_tf.config.modes import open_modes, with_modes
 from xnas_tf.data import Dataset
-from xnas_tf.data.batches import steps_per_epoch
+from xnas_tf.data.batches import batching
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.compiling import compile_model
@@ -95,8 +95,7 @@ def _seconds(training: TrainingConfig, dataset: Dataset, space: SearchSpace) -> 
 
 
 def _measured(training: TrainingConfig, dataset: Dataset, space: SearchSpace) -> float:
-    size = min(training.batch_size, len(dataset.train))
-    steps = steps_per_epoch(len(dataset.train), size)
+    size, steps = batching(len(dataset.train), training.batch_size)
     in_all = training.epochs * steps
     with uninterrupted():
         keras.utils.set_random_seed(0)  # deterministic runs refuse to draw without a seed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,13 +13,10 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.grad_cam import GradCAM
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 from xnas_tf.candidate import Candidate
-from xnas_tf.config.models import TrainingConfig
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.evaluation.prediction import Predictor
 from xnas_tf.evaluation.shared.network import Tenant
 from xnas_tf.evaluation.shared.training import SharedGraphs, SharedPredictor, SharedTrainer
-from xnas_tf.evaluation.supervision import Unsupervised
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import compared_methods
@@ -45,24 +43,9 @@ class SharedEvaluator(Evaluator):
             method: self._graphs.network.model for method in compared if type(method) in STOOD_IN
         }
 
-    def _new_trainer(
-        self,
-        candidate: Candidate,
-        outcome: Outcome,
-        training: TrainingConfig,
-        supervisor: Unsupervised,
-    ) -> Trainer:
-        self._trainer = SharedTrainer(
-            self._graphs,
-            candidate.hyperparameters,
-            self._model,
-            self._dataset,
-            training,
-            self._communicator,
-            candidate.seed,
-            supervisor,
-            outcome.seconds,
-        )
+    def _new_trainer(self, candidate: Candidate, *given: Any) -> Trainer:
+        kind = partial(SharedTrainer, self._graphs, candidate.hyperparameters)
+        self._trainer = super()._new_trainer(candidate, *given, kind)
         return self._trainer
 
     def _new_predictor(self) -> Predictor:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
-from xnas_tf.data.batches import steps_per_epoch
+from xnas_tf.data.batches import batching
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.space import SearchSpace
 from xnas_tf.tracing import FEW_RUNS
@@ -44,8 +44,6 @@ def _is_possible(config: Config, space: SearchSpace) -> bool:
 
 def _gain(config: Config, dataset: Dataset, groups: int) -> float:
     """What is gained, in traces of a cell's own network."""
-    count = len(dataset.train)
-    steps = steps_per_epoch(count, min(config.training.batch_size, count))
-    steps *= config.training.epochs
+    steps = config.training.epochs * batching(len(dataset.train), config.training.batch_size)[1]
     saved = (1.0 if steps > FEW_RUNS else UNTRACED) - STEP * steps
     return saved * config.search.candidates / groups - TRACE

@@ -10,7 +10,7 @@ import numpy as np
 from xnas_tf.attribution.explainer import always_trace
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
-from xnas_tf.data.batches import steps_per_epoch
+from xnas_tf.data.batches import batching
 from xnas_tf.data.rows import Rows
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.checkpoint import Progress
@@ -44,8 +44,8 @@ class SharedGraphs:
         self.network = SharedNetwork(space)
         model, training = self.network.model, config.training
         always_trace(model)
-        batch_size = min(training.batch_size, len(dataset.train))
-        compile_model(model, training, steps_per_epoch(len(dataset.train), batch_size))
+        batch_size, steps = batching(len(dataset.train), training.batch_size)
+        compile_model(model, training, steps)
         model.optimizer.build(model.trainable_variables)
         self._communicator = TimedCommunicator(communicator, Seconds())
         decay = training.weight_decay

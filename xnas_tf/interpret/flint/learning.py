@@ -8,7 +8,7 @@ import keras
 
 from xnas_tf.config.models import TrainingConfig
 from xnas_tf.data import Dataset
-from xnas_tf.data.batches import steps_per_epoch
+from xnas_tf.data.batches import batching
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.interpret.flint.models import InterpretableModel, Interpreter
@@ -47,7 +47,7 @@ def learn(
     """
     _reseed(model, seed)
     loss = keras.losses.SparseCategoricalCrossentropy() if model.is_by_design else None
-    steps = epochs * steps_per_epoch(len(dataset.train), batch)
+    steps = epochs * batching(len(dataset.train), batch)[1]
     optimizer = falling_adam(rate, model.settings.rate, steps)
     model.compile(optimizer, loss, jit_compile=False)
     model.communicator = communicator
