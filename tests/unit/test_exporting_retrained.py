@@ -9,7 +9,7 @@ import pytest
 
 import xnas_tf as xt
 from tests.unit.test_exporting import GREY, convolutional, made_run, other_images
-from xnas_tf.config import dump_config
+from xnas_tf.config import dump_config, load_config
 from xnas_tf.errors import InputError
 from xnas_tf.retraining.results import Training
 
@@ -19,7 +19,8 @@ def retrained(run, key, figures):
     path = run.path / "retrained" / key
     for name in ("results", "models"):
         (path / name).mkdir(parents=True)
-    (path / "config.yaml").write_text(dump_config(run.config))
+    config = load_config(run.config, ["training.learning_rate=0.25"])
+    (path / "config.yaml").write_text(dump_config(config))
     (path / "retraining.json").write_text(json.dumps({"patience": 5, "test_images": 30}))
     for seed, accuracy in enumerate(figures):
         metrics = {"val_accuracy": accuracy, "val_loss": 0.1, "best_epoch": 3.0, "parameters": 9.0}
@@ -50,6 +51,7 @@ def test_what_was_retrained_the_seed_that_is_best_on_the_validation_part(tmp_pat
     assert folder.name == card["name"] == f"candidate-{GREY:05d}-seed-1" and card["seed"] == 1
     assert card["objectives"]["error"]["value"] == pytest.approx(0.1)
     assert card["training"]["epochs"] == 3 and card["retrained"]
+    assert card["training"]["learning_rate"] == 0.25
     assert "trained in full" in (folder / "README.md").read_text()
     kept = run.path / "retrained/3-epochs-a/models" / f"candidate-{GREY:05d}-seed-1.keras"
     images = other_images((8, 8, 1)) / np.float32(255)

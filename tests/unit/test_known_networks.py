@@ -1,6 +1,7 @@
 """Networks that are known are not trained again, however often the search is killed."""
 
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -219,6 +220,7 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
         ("search.reuse=[nowhere]", "search.reuse: nowhere is no run: it does not exist"),
         ("search.reuse=[HERE/run]", "is the run itself"),
         ("training.optimizer=adam", "training.optimizer: 'sgd' there, here 'adam'"),
+        ("training.jit_compile=auto", "training.jit_compile: False there, here 'auto'"),
     ],
 )
 def test_results_that_mean_something_else_are_refused(tmp_path, earlier, more, message):
@@ -232,6 +234,17 @@ def test_what_makes_no_difference_is_not_refused(tmp_path, earlier):
     more = ["training.checkpoint_minutes=3", "constraints={flops: '<= 1'}", "search.seed=3"]
     config = configuration(*more, f"search.reuse=[{earlier}]", "search.algorithm=random")
     assert [run.path for run in earlier_runs(config, tmp_path / "run", {})] == [earlier]
+
+
+def test_what_a_trial_chose_there_counts(tmp_path):
+    record = open_record(tmp_path / "run", configuration("training.jit_compile=auto"))
+    record.set_fact("measured_modes", {"jit_compile": True})
+    record.close()
+    refused = pytest.raises(InputError, match="jit_compile: True there")
+    for here, what in (("true", nullcontext()), ("false", refused), ("auto", refused)):
+        words = f"search.reuse=[{tmp_path / 'run'}]", f"training.jit_compile={here}"
+        with what:
+            assert earlier_runs(configuration(*words), tmp_path / "new", {})
 
 
 def test_other_images_of_the_same_name_are_refused(tmp_path):

@@ -149,11 +149,18 @@ class Lead:
         self.noted = modes
 
 
-def with_modes_of(job, lead, monkeypatch, shared=False):
-    monkeypatch.setattr("xnas_tf.run.job.is_shared", lambda *_: shared)
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """A job whose trial finds XLA quicker."""
     monkeypatch.setattr("xnas_tf.run.job.measure_modes", lambda *_: ({"jit_compile": True}, ""))
-    job._dataset = job._space = None
-    return job._with_modes(lead, 1).training.jit_compile
+    config = load_config(overrides=["training.jit_compile=auto"])
+
+    def made(world):
+        made = Job(tmp_path, config, world)
+        made._dataset = made._space = None
+        return made
+
+    return made
 
 
 @pytest.mark.parametrize(
@@ -161,10 +168,22 @@ def with_modes_of(job, lead, monkeypatch, shared=False):
     [(None, False, True), ({"jit_compile": False}, False, False), (None, True, False)],
 )
 def test_a_run_is_tried_once_and_not_if_one_network_stands_for_all(
-    tmp_path, monkeypatch, known, shared, chosen
+    job, monkeypatch, known, shared, chosen
 ):
-    job = Job(tmp_path, load_config(overrides=["training.jit_compile=auto"]), SingleProcess())
+    monkeypatch.setattr("xnas_tf.run.job.is_shared", lambda *_: shared)
     lead = Lead(known)
-    assert with_modes_of(job, lead, monkeypatch, shared) is chosen
+    assert job(SingleProcess())._with_modes(lead, 1).training.jit_compile is chosen
     assert lead.noted == (None if known else {"jit_compile": chosen})
     assert bool(lead.told) == (known is None and not shared)
+
+
+def test_the_ranks_agree_on_whether_there_is_a_trial_where_one_has_a_gpu(job, monkeypatch):
+    has_gpu = threading.local()
+    monkeypatch.setattr("xnas_tf.run.job.is_shared", lambda *_: not has_gpu.here)
+
+    def rank(world):
+        has_gpu.here = world.rank == 1
+        lead = None if world.rank else Lead()
+        return job(world)._with_modes(lead, 2).training.jit_compile
+
+    assert on_ranks(2, rank) == [True, True]

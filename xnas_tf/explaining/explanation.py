@@ -72,8 +72,9 @@ def explain(
     labels: np.ndarray | None = None,
     class_names: Sequence[str] | None = None,
     measured: bool = False,
-    stand_ins: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
     tell: Callable[[str], None] = lambda _: None,
+    *,
+    stand_ins: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
 ) -> Explanation:
     """Explains a model's output on images, with each method that applies to this model.
 
@@ -86,8 +87,8 @@ def explain(
         labels: The true class of each image, (N,), where it is known.
         class_names: The classes; their numbers if None.
         measured: Whether the maps' quality is measured too, which takes longer.
-        stand_ins: By method, models with the same maps that are traced already.
         tell: Is told which method is at work.
+        stand_ins: By method, models with the same maps that are traced already.
 
     Raises:
         InputError: If a name is unknown, or no method applies.

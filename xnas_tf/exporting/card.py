@@ -53,8 +53,7 @@ def model_card(
         "verified_on": _verified_on(evidence),
         "limits": _limits(evidence, candidate),
         "licence": licence or NOT_STATED,
-        "training": evidence.run.trained_config.training.model_dump(mode="json")
-        | {"epochs": candidate.epochs},
+        "training": config.training.model_dump(mode="json") | {"epochs": candidate.epochs},
         "seed": candidate.seed,
         "parents": list(candidate.parents),
         "answered_by": candidate.answered_by,

@@ -48,7 +48,7 @@ def chosen_models(run: Run, candidates: Sequence[int], retrained: str) -> list[C
     chosen = [run.candidate(number) for number in wanted] if wanted else run.pareto()
     if not chosen:
         raise InputError(f"{run.path} has no Pareto-optimal candidates to export yet")
-    return [Chosen(f"candidate-{c.id:05d}", c, run.config) for c in chosen]
+    return [Chosen(f"candidate-{c.id:05d}", c, run.trained_config) for c in chosen]
 
 
 def _retraining(run: Run, name: str) -> Retraining:

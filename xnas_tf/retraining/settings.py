@@ -128,9 +128,9 @@ def _with_modes_of(run: Run, config: Config) -> Config:
     if not open_modes(config):
         return config
     config = with_modes(config, run.fact("measured_modes") or {})
-    for mode in open_modes(config):
+    if left := open_modes(config):
         raise InputError(
-            f"training.{mode}: 'auto' is what a search tries before its first candidate, and "
+            f"training.{left[0]}: 'auto' is what a search tries before its first candidate, and "
             f"that of {run.path} did not; allowed: true, false"
         )
     return config

@@ -6,6 +6,8 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from xnas_tf.config import Config
 from xnas_tf.config.modes import open_modes, with_modes
 from xnas_tf.distributed import Communicator, join_group
@@ -84,7 +86,8 @@ class Job:
     def _work(self, lead: Lead | None, size: int | None) -> Evaluator:
         """Trains candidates until there are no more; returns what evaluated them."""
         desk = lead.conductor if lead else None
-        self._config = self._with_modes(lead, self._world.size // (size or self._world.size))
+        most_groups = self._world.size // (size or 1)
+        self._config = self._with_modes(lead, most_groups)
         with source_of(desk, self._world, self._watch) as source:
             size = size or self._measured_size(source, lead)
             worker = self._worker(source, lead, size, self._kind(lead, size))
@@ -96,21 +99,27 @@ class Job:
     def _with_modes(self, lead: Lead | None, groups: int) -> Config:
         """The configuration with modes in place of ``auto``: those that this run is trained in,
         or those that a trial finds best."""
-        config, names = self._config, open_modes(self._config)
-        if not names:
+        config = self._config
+        if not open_modes(config):
             return config
         modes = self._world.broadcast(lead.known_modes if lead else None)
         if modes is None:
-            plain = dict.fromkeys(names, False)
-            if is_shared(with_modes(config, plain), self._dataset, self._space, groups):
-                modes, why = plain, "with them no network can stand for those of all cells"
-            else:
-                if lead:
-                    lead.note(f"trying {' and '.join(names)} on the default network")
-                modes, why = measure_modes(config, self._dataset, self._space, self._world)
+            modes, why = self._tried_modes(lead, groups)
             if lead:
                 lead.note_modes(modes, why)
         return with_modes(config, modes)
+
+    def _tried_modes(self, lead: Lead | None, groups: int) -> tuple[dict[str, bool], str]:
+        """What a trial chooses in place of ``auto``, and why."""
+        config, names = self._config, open_modes(self._config)
+        plain = dict.fromkeys(names, False)
+        mine = is_shared(with_modes(config, plain), self._dataset, self._space, groups)
+        (everywhere,) = self._world.sum(np.array(mine, np.int64))  # hosts may have other devices
+        if everywhere == self._world.size:
+            return plain, "one network stands for those of all cells, which they exclude"
+        if lead:
+            lead.note(f"trying {' and '.join(names)} on the default network")
+        return measure_modes(config, self._dataset, self._space, self._world)
 
     def _measured_size(self, source: Source, lead: Lead | None) -> int:
         """The group size that an earlier search found best, or this one's first trainings."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 import time
 
 import keras
@@ -21,6 +22,7 @@ from xnas_tf.evaluation.compiling import compile_model
 from xnas_tf.evaluation.mixed_precision import check_devices
 from xnas_tf.evaluation.step import Step
 from xnas_tf.randomness import uninterrupted
+from xnas_tf.registry import describe
 from xnas_tf.spaces.space import SearchSpace
 from xnas_tf.tracing import forgotten_custom_gradients
 
@@ -88,7 +90,8 @@ def _seconds(training: TrainingConfig, dataset: Dataset, space: SearchSpace) -> 
     try:
         with forgotten_custom_gradients():
             return _measured(training, dataset, space)
-    except (Exception, SystemExit):  # of a user's layers, of XLA, or out of memory
+    except (Exception, SystemExit) as error:  # of a user's layers, of XLA, or out of memory
+        print(f"a trial failed: {describe(error)}", file=sys.stderr)
         return math.inf
     finally:
         keras.backend.clear_session()
