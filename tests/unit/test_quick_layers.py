@@ -3,7 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xnas_tf.evaluation.average_pooling import FEW_CHANNELS, average_pool_3x3_gradient
+from xnas_tf.evaluation.average_pooling import (
+    FEW_CHANNELS,
+    average_pool_3x3,
+    average_pool_3x3_gradient,
+)
 from xnas_tf.evaluation.quick_layers import quick_layers
 
 
@@ -110,3 +114,19 @@ def test_another_pooling_is_left_to_keras(other):
     model = keras.Model(inputs, keras.layers.AveragePooling2D(**options)(inputs))
     with quick_layers(model):
         assert type(model.layers[1]) is keras.layers.AveragePooling2D
+
+
+def test_xla_compiles_the_quick_pooling():
+    usual, _, _ = pooled(8, 7)
+    compiled = tf.function(average_pool_3x3_gradient, jit_compile=True)
+    np.testing.assert_allclose(compiled(numbers(8, 7, 2)), usual, rtol=1e-5, atol=1e-6)
+    x, weights = numbers(8, 7, 1), numbers(8, 7, 2)
+
+    @tf.function(jit_compile=True)
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(weights * average_pool_3x3(x))
+        return tape.gradient(total, x)
+
+    np.testing.assert_allclose(gradient(x), usual, rtol=1e-5, atol=1e-6)
