@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
@@ -23,17 +24,27 @@ _turn = threading.RLock()
 
 
 def traced_if_often(function: Callable, runs: int | None = None) -> Callable:
-    """A function for tensors, traced unless it runs so seldom that tracing doesn't pay.
+    """A function for stacks of batches, traced once for stacks of any height unless it runs so
+    seldom that tracing doesn't pay.
 
     Which of the two depends on nothing that is measured, so that the same search gives the same
     values, which differ in rounding.
 
     Args:
-        function: What is to run.
-        runs: How often, at most; often if None.
+        function: What is to run on tensors (K, B, ...).
+        runs: On how many batches, at most; many if None.
     """
-    is_seldom = runs is not None and runs <= FEW_RUNS
-    return function if is_seldom else tf.function(function, autograph=False)
+    if runs is not None and runs <= FEW_RUNS:
+        return function
+    known: dict[tuple[tf.TensorSpec, ...], Callable] = {}
+
+    def call(*stacks: tf.Tensor) -> Any:
+        specs = tuple(tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in stacks)
+        if specs not in known:
+            known[specs] = tf.function(function, specs, autograph=False)
+        return known[specs](*stacks)
+
+    return call
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""Which GPUs a rank takes."""
+"""Which GPUs and how many threads a rank takes."""
+
+import os
 
 import pytest
 import tensorflow as tf
@@ -25,7 +27,7 @@ def taken(monkeypatch):
             "set_visible_devices",
             lambda gpu, _: visible.__setitem__(slice(None), [devices.index(gpu)]),
         )
-        _use_devices(local_rank, local_size, threads=None)
+        _use_devices(local_rank, local_size, threads=None, branches=1)
         assert growing == devices
         return visible
 
@@ -49,3 +51,27 @@ def test_one_process_takes_all_and_none_is_fine(taken):
 def test_more_ranks_than_gpus_are_refused(taken):
     with pytest.raises(InputError, match="4 ranks were started on this host, which has 2 GPUs"):
         taken(2, 0, 4)
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """The threads within and between operations on a host of eight cores; None: TensorFlow's."""
+
+    def use(local_size, threads, branches):
+        chosen = [None, None]
+        for i, name in enumerate(("intra", "inter")):
+            setter = f"set_{name}_op_parallelism_threads"
+            save = lambda count, i=i: chosen.__setitem__(i, count)  # noqa: E731
+            monkeypatch.setattr(tf.config.threading, setter, save)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+        _use_devices(0, local_size, threads, branches)
+        return tuple(chosen)
+
+    return use
+
+
+def test_ranks_of_a_host_share_its_cores_and_operations_that_run_at_once_do(threads):
+    assert threads(1, None, 1) == (None, None)
+    assert threads(4, None, 1) == (2, 2) and threads(1, None, 2) == (4, 8)
+    assert threads(4, None, 2) == (1, 2) and threads(8, None, 2) == threads(9, None, 2) == (1, 1)
+    assert threads(1, 6, 1) == (6, 6) and threads(4, 6, 2) == (3, 6)

@@ -13,7 +13,9 @@ from xnas_tf.registry import describe
 
 
 @contextmanager
-def joined(config: DistributedConfig, deterministic: bool = True) -> Iterator[Communicator]:
+def joined(
+    config: DistributedConfig, deterministic: bool = True, branches: int = 1
+) -> Iterator[Communicator]:
     """Joins the other ranks, and says so where one of them dies; see ``start``.
 
     Raises:
@@ -21,7 +23,7 @@ def joined(config: DistributedConfig, deterministic: bool = True) -> Iterator[Co
     """
     import tensorflow as tf
 
-    world = start(config, deterministic)
+    world = start(config, deterministic, branches)
     try:
         yield world
     except (RuntimeError, tf.errors.UnknownError) as error:  # of Horovod, with several ranks
@@ -30,7 +32,7 @@ def joined(config: DistributedConfig, deterministic: bool = True) -> Iterator[Co
         raise RunError(f"another rank died: {describe(error)}") from error
 
 
-def start(config: DistributedConfig, deterministic: bool) -> Communicator:
+def start(config: DistributedConfig, deterministic: bool, branches: int = 1) -> Communicator:
     """Initialises Horovod where it is installed, then TensorFlow's devices and threads.
 
     Args:
@@ -56,7 +58,8 @@ def start(config: DistributedConfig, deterministic: bool) -> Communicator:
         # (docs/distributed.md).
         os.environ.setdefault("HOROVOD_CYCLE_TIME", "100")
     communicator = _join()
-    _use_devices(communicator.local_rank, communicator.local_size, config.threads_per_rank)
+    local_rank, local_size = communicator.local_rank, communicator.local_size
+    _use_devices(local_rank, local_size, config.threads_per_rank, branches)
     if deterministic:
         _make_deterministic()
     return communicator
@@ -96,8 +99,9 @@ def _started_ranks() -> int:
     return max((int(size) for size in sizes if size.isdigit()), default=1)
 
 
-def _use_devices(local_rank: int, local_size: int, threads: int | None) -> None:
-    """One GPU a local rank, growing memory; a fair share of the host's cores."""
+def _use_devices(local_rank: int, local_size: int, threads: int | None, branches: int) -> None:
+    """One GPU a local rank, growing memory; a fair share of the host's cores, which operations
+    that run at once share in turn."""
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # it warns of every new model's trace
@@ -114,10 +118,10 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None) -> None:
             )
         if len(gpus) > 1 and local_size > 1:
             tf.config.set_visible_devices(gpus[local_rank], "GPU")
-        if threads is None and local_size > 1:
+        if threads is None and max(local_size, branches) > 1:
             threads = max(1, len(os.sched_getaffinity(0)) // local_size)
         if threads:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // branches))
             tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         # TensorFlow ran something before, as in a notebook: its settings are final by now.

@@ -12,10 +12,16 @@ from xnas_tf.data.rows import Rows
 from xnas_tf.heartbeat import beat
 from xnas_tf.tracing import traced_if_often
 
-BATCH = 250
-"""Images at a time, at most."""
-BATCH_BYTES = 2**24
-"""Bytes of images at a time, at most: 250 of 149x149 pixels in colour."""
+BATCH = 125
+"""Images that pass through the network together, at most."""
+BATCH_BYTES = 2**23
+"""Bytes of images that do, at most: 125 of 149x149 pixels in colour."""
+AT_ONCE = 2
+"""Batches that do at the same time where there are threads for them. 1,000 predictions of a
+quickstart's network took 31 to 112 ms so, and 64 to 167 ms as four batches of 250 in turn
+(docs/performance.md)."""
+CALL = 4
+"""Batches in a call, after which signals are heard."""
 
 
 class Predictor:
@@ -30,21 +36,28 @@ class Predictor:
         already = ends_in_softmax(model)
 
         def probabilities(images: tf.Tensor) -> tf.Tensor:
-            outputs = model(to_model_input(images), training=False)
+            outputs = tf.cast(model(to_model_input(images), training=False), tf.float32)
             return outputs if already else tf.nn.softmax(outputs)
 
-        runs = None if images is None else -(-images // BATCH)
-        self._probabilities = traced_if_often(probabilities, runs)
+        def of_batches(batches: tf.Tensor) -> tf.Tensor:
+            return tf.map_fn(
+                probabilities, batches, fn_output_signature=tf.float32, parallel_iterations=AT_ONCE
+            )
+
+        runs = None if images is None else -(-images // (AT_ONCE * BATCH))
+        self._probabilities = traced_if_often(of_batches, runs)
 
     def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
         """Probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
         most = min(BATCH, max(1, BATCH_BYTES // int(np.prod(images.shape[1:]))))
         size = min(most, max(1, len(images)))
         parts = []
-        for begin in range(0, max(len(images), 1), size):
-            batch = images[begin : begin + size]  # of what may be larger than memory
-            padded = np.pad(batch, [(0, size - len(batch))] + [(0, 0)] * 3)
-            parts.append(self._probabilities(tf.constant(padded)).numpy())
+        for begin in range(0, max(len(images), 1), CALL * size):
+            some = images[begin : begin + CALL * size]  # of what may be larger than memory
+            batches = max(1, -(-len(some) // size))
+            padded = np.pad(some, [(0, batches * size - len(some))] + [(0, 0)] * 3)
+            given = tf.constant(padded.reshape(batches, size, *padded.shape[1:]))
+            parts.append(np.concatenate(self._probabilities(given).numpy()))
             beat()
         return np.concatenate(parts)[: len(images)]
 

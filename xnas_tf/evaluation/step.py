@@ -1,4 +1,4 @@
-"""One training step."""
+"""Training steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Gradients = list[tf.Tensor | None]
 
 
 class Step:
-    """A training step on this rank's share of a global batch.
+    """Training steps, each on this rank's share of a global batch.
 
     Attributes:
         has_run: Whether it has run: the first time it may be traced.
@@ -33,7 +33,7 @@ class Step:
         weight_decay: Of the configuration; 0 where the model has its own optimizer.
         config: The configuration's section.
         communicator: The ranks that share a batch.
-        runs: How often it will run, at most; often if None.
+        runs: How many steps it will take, at most; many if None.
     """
 
     def __init__(
@@ -56,13 +56,27 @@ class Step:
         self._gradients = self._differentiate
         if config.jit_compile:
             self._gradients = tf.function(self._differentiate, jit_compile=True)
-        self._run = traced_if_often(self._step, runs)
+        self._run = traced_if_often(self._steps, runs)
         self.has_run = False
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Changes the weights; returns loss and right answers in the global batch, (2,)."""
+        """Changes the weights, batch after batch.
+
+        Args:
+            images: This rank's images of each batch, (K, B, H, W, C), uint8.
+            labels: Their classes, (K, B).
+
+        Returns:
+            Loss and right answers in each global batch, (K, 2), float64.
+        """
         self.has_run = True
         return self._run(images, labels)
+
+    def _steps(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        given, kind = (images, labels), tf.float64
+        return tf.map_fn(
+            lambda batch: self._step(*batch), given, fn_output_signature=kind, parallel_iterations=1
+        )
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         variables = self._model.trainable_variables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -12,12 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.config.models import TrainingConfig
-from xnas_tf.data import Dataset
+from xnas_tf.data import Dataset, Part
 from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.checkpoint import CheckpointError, Progress, pack, unpack
 from xnas_tf.evaluation.compiling import compile_model
+from xnas_tf.evaluation.pace import Pace
 from xnas_tf.evaluation.seconds import Seconds
 from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.supervision import Escaping, Interrupted, Unsupervised, escaping
@@ -73,6 +75,7 @@ class Trainer:
         self.progress, self.ignored = self._beginning()
         runs = self._steps * max(config.epochs, longest)
         self._step = self._new_step(weight_decay, runs)
+        self._pace = Pace()
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return Step(
@@ -155,26 +158,37 @@ class Trainer:
             self._communicator.size,
             self.progress.step,
         )
-        totals = tf.constant(self.progress.totals, tf.float64)
-        for step, batch in enumerate(batches, self.progress.step + 1):
-            totals += self._run_step(tf.constant(batch.images), tf.constant(batch.labels))
-            self._keep_checkpoint(step, totals)
+        totals, step = np.array(self.progress.totals), self.progress.step
+        for some in self._pace.strides(batches):
+            for figures in self._run_some(some):  # in turn, whatever the pace: sums are rounded
+                totals += figures
+            step += len(some)
+            self._keep_checkpoint(step, totals.tolist())
             beat()
-        return totals.numpy().tolist()
+        return totals.tolist()
 
-    def _run_step(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        if self._step.has_run:
-            return self._step(images, labels)
-        with self._seconds.timed("trace", within="train"):
-            return tf.constant(self._step(images, labels).numpy())  # waits for a GPU
+    def _run_some(self, batches: list[Part]) -> np.ndarray:
+        """Loss and right answers of each batch, (K, 2)."""
+        if not self._step.has_run:
+            with self._seconds.timed("trace", within="train"):
+                return self._run(batches)
+        begin = time.perf_counter()
+        figures = self._run(batches)
+        self._pace.took(batches, time.perf_counter() - begin)
+        return figures
 
-    def _keep_checkpoint(self, step: int, totals: tf.Tensor) -> None:
+    def _run(self, batches: list[Part]) -> np.ndarray:
+        images = tf.constant(np.stack([batch.images for batch in batches]))
+        labels = tf.constant(np.stack([batch.labels for batch in batches]))
+        return self._step(images, labels).numpy()  # waits for a GPU
+
+    def _keep_checkpoint(self, step: int, totals: list[float]) -> None:
         if self._communicator.rank != 0:
             return
         with escaping():
             if not self._supervisor.wants_checkpoint():
                 return
-        self._keep(replace(self.progress, step=step, totals=totals.numpy().tolist()))
+        self._keep(replace(self.progress, step=step, totals=totals))
 
     def _keep(self, progress: Progress) -> None:
         data = pack(progress, self._state)

@@ -28,8 +28,8 @@ def joined_to_train(path: Path, config: Config) -> Iterator[Communicator]:
         RunError: If something cannot be written.
     """
     try:
-        deterministic = config.training.deterministic
-        with joined(config.distributed, deterministic) as world, kept_arithmetic():
+        settings = config.distributed, config.training.deterministic, config.space.branches
+        with joined(*settings) as world, kept_arithmetic():
             yield world
     except (OSError, tf.errors.OpError) as error:
         raise RunError(

@@ -6,7 +6,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,9 @@ class SpaceOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
+    branches: ClassVar[int] = 1
+    """How many operations of a network can run at once, roughly: each gets as large a share of a
+    rank's CPU threads."""
 
     @abstractmethod
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
@@ -48,6 +51,7 @@ class NASBench201Options(SpaceOptions):
     """The 15,625 cells of NAS-Bench-201; the defaults are the published skeleton."""
 
     name: Literal["nas_bench_201"] = "nas_bench_201"
+    branches: ClassVar[int] = 2  # of a cell: measured in docs/performance.md, "Threads"
     channels: int = Field(16, ge=1, le=1024, description="of the first stack of cells")
     cells_per_stack: int = Field(5, ge=1, le=100)
 
