@@ -16,6 +16,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RunError
+from xnas_tf.evaluation import pace
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.scoring import Scorer
 from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
@@ -27,6 +28,13 @@ SHAPE = (8, 8, 1)
 CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3, epochs=2)
 BEATS = 1 + 1 + 2 * (3 + 1) + 1 + 2
 """Built, parameters; two epochs of three steps and a validation; one method; two measures."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_step_a_call():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "MOST_STEPS", 1)
+        yield
 
 
 class Small(keras_tuner.HyperModel):

@@ -61,8 +61,8 @@ def mixed():
 
 def operations(training):
     data = tf.zeros((20, 8, 8, 1), tf.uint8), tf.zeros(20, tf.int32)
-    graph = training._step._run.get_concrete_function(*data).graph
-    return graph.get_operations()
+    step = tf.function(training._step._step, autograph=False)
+    return step.get_concrete_function(*data).graph.get_operations()
 
 
 def test_mixed_precision_computes_in_bfloat16_all_but_the_output():
