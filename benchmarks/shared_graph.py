@@ -68,7 +68,7 @@ class Way:
         config = TrainingConfig()
         compile_model(model, config, 63)
         model.optimizer.build(model.trainable_variables)
-        self._step = Step(model, dataset, BATCH, config.weight_decay, config, SingleProcess(), None)
+        self.step = Step(model, dataset, BATCH, config.weight_decay, config, SingleProcess(), None)
         self._predictor = Predictor(model)
         self.spent: dict[str, float] = {}
 
@@ -86,8 +86,8 @@ class Way:
 
         def step(i: int) -> float:
             rows = slice(BATCH * i, BATCH * (i + 1))
-            given = tf.constant(images[rows]), tf.constant(labels[rows])
-            return float(self._step(*given)[0])
+            given = tf.constant(images[None, rows]), tf.constant(labels[None, rows])
+            return float(self.step(*given)[0, 0])
 
         losses = [self.timed("first step", lambda: step(0))]
         losses += self.timed("steps", lambda: [step(i) for i in range(1, steps)])

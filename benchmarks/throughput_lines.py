@@ -37,10 +37,10 @@ def lines(count: int, size: int = 12, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def search_plainly() -> None:
-    """Runs the command line in the plain way: each candidate trains a network of its own, all is
-    traced, however seldom it runs, no kernels are kept, no more than 64 points pass through a
-    network at a time in attributions, variables are updated by Keras, and the gradient of average
-    pooling is oneDNN's."""
+    """Runs the command line in the plain way: each candidate trains a network of its own, one step
+    a call, all is traced, however seldom it runs, no kernels are kept, one batch passes through a
+    network at a time in predictions and no more than 64 points in attributions, variables are
+    updated by Keras, the gradient of average pooling is oneDNN's, and threads are TensorFlow's."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from xnas_tf.environment import set_defaults
 
@@ -48,13 +48,19 @@ def search_plainly() -> None:
     import xnas_tf.attribution.base
     import xnas_tf.attribution.explainer
     import xnas_tf.evaluation.average_pooling
+    import xnas_tf.evaluation.pace
+    import xnas_tf.evaluation.prediction
     import xnas_tf.evaluation.step
     import xnas_tf.run.job
+    import xnas_tf.spaces.options
     import xnas_tf.tracing
 
     xnas_tf.tracing.FEW_RUNS = xnas_tf.attribution.explainer.FEW_PASSES = 0
     xnas_tf.evaluation.average_pooling.FEW_CHANNELS = 0
     xnas_tf.attribution.base.PIXELS = 0
+    xnas_tf.evaluation.pace.MOST_STEPS = xnas_tf.evaluation.prediction.AT_ONCE = 1
+    xnas_tf.evaluation.prediction.BATCH = 250
+    xnas_tf.spaces.options.NASBench201Options.branches = 1
     xnas_tf.evaluation.step.fused_updates = lambda _: nullcontext()
     xnas_tf.run.job.is_shared = lambda *_: False
     xnas_tf.run.job.kept_kernels = nullcontext

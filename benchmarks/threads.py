@@ -1,0 +1,124 @@
+"""Threads within operations and between them: a training step and 500 predictions of cells and of
+chains of layers, for images and channels of several sizes.
+
+python benchmarks/threads.py
+
+Each setting has processes of its own, since TensorFlow takes threads once; the processes of all
+settings take turns. Ends with one line of JSON: milliseconds by network and setting, the best of
+all rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+SETTINGS = ("2,2", "1,2", "2,1", "1,1")
+PROCESSES, ROUNDS, SECONDS = 2, 3, 0.6
+CELL = "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+NETWORKS = {
+    "cell C=8 28px batch 48": ("cell", 8, 28, 48),
+    "cell C=16 12px batch 96": ("cell", 16, 12, 96),
+    "cell C=16 32px batch 256": ("cell", 16, 32, 256),
+    "cell C=32 16px batch 48": ("cell", 32, 16, 48),
+    "chain C=16 32px batch 64": ("chain", 16, 32, 64),
+    "chain C=64 32px batch 64": ("chain", 64, 32, 64),
+}
+
+
+def measure(intra: int, inter: int) -> dict[str, float]:
+    """Milliseconds of each network's step and predictions."""
+    from xnas_tf.environment import set_defaults
+
+    set_defaults()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(intra)
+    tf.config.threading.set_inter_op_parallelism_threads(inter)
+    return {
+        f"{name}, {what}": milliseconds
+        for name, settings in NETWORKS.items()
+        for what, milliseconds in _measured(*settings).items()
+    }
+
+
+def _measured(kind: str, channels: int, pixels: int, batch: int) -> dict[str, float]:
+    import numpy as np
+    import tensorflow as tf
+
+    from xnas_tf.config import load_config
+    from xnas_tf.data import load_dataset
+    from xnas_tf.distributed import SingleProcess
+    from xnas_tf.evaluation.compiling import compile_model
+    from xnas_tf.evaluation.prediction import Predictor
+    from xnas_tf.evaluation.step import Step
+
+    model, config = _network(kind, channels, pixels), load_config().training
+    compile_model(model, config, 100)
+    model.optimizer.build(model.trainable_variables)
+    step = Step(model, load_dataset("digits"), batch, 0.0, config, SingleProcess())
+    predictor = Predictor(model)
+    images = np.random.default_rng(0).integers(0, 256, (500, pixels, pixels, 3), np.uint8)
+    given = tf.constant(images[None, :batch]), tf.range(batch)[None] % 10
+    return {
+        "a step": _best(lambda: step(*given).numpy()),
+        "500 predictions": _best(lambda: predictor(images)),
+    }
+
+
+def _network(kind: str, channels: int, pixels: int):
+    """A network of cells, or a chain in the manner of VGG, of images in colour."""
+    import keras_tuner
+
+    from xnas_tf.spaces.cells import parse_genotype
+    from xnas_tf.spaces.nas_bench_201 import NASBench201
+    from xnas_tf.spaces.vgg_like import VGGLike
+
+    hp, shape = keras_tuner.HyperParameters(), (pixels, pixels, 3)
+    if kind == "chain":
+        return VGGLike(shape, 10, channels, blocks=3).build(hp)
+    hp.values = parse_genotype(CELL)
+    return NASBench201(shape, 10, channels, 1).build(hp)
+
+
+def _best(call: Callable[[], object]) -> float:
+    """Milliseconds of the fastest of some rounds of half a second."""
+    call()
+    begin = time.perf_counter()
+    call()
+    count = max(1, int(SECONDS / (time.perf_counter() - begin)))
+    times = []
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        for _ in range(count):
+            call()
+        times.append((time.perf_counter() - begin) / count * 1000)
+    return min(times)
+
+
+def main() -> None:
+    """Measures in processes and prints a table."""
+    if len(sys.argv) > 1:
+        print(json.dumps(measure(*map(int, sys.argv[1].split(",")))))
+        return
+    found: dict[str, dict[str, float]] = {}
+    for _ in range(PROCESSES):
+        for setting in SETTINGS:
+            words = [sys.executable, __file__, setting]
+            quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+            done = subprocess.run(words, env=quiet, stdout=subprocess.PIPE, text=True, check=True)
+            for name, value in json.loads(done.stdout.splitlines()[-1]).items():
+                row = found.setdefault(name, {})
+                row[setting] = min(round(value, 1), row.get(setting, value))
+    print(f"{'threads within and between':42}" + "".join(f"{each:>9}" for each in SETTINGS))
+    for name, row in found.items():
+        print(f"{name:42}" + "".join(f"{row[each]:9.1f}" for each in SETTINGS))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
