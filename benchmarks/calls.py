@@ -1,83 +1,136 @@
-"""Training steps one in a call and several, predictions one batch at a time and two.
+"""Training steps and predictions in a loop of the graph, and in turn.
 
-python benchmarks/calls.py [--threads 1 2]
+python benchmarks/calls.py [--threads WITHIN BETWEEN]
 
-On the quickstart's task, with the network of one cell and with the one that stands for all, in
-turns within one process. Ends with one line of JSON: milliseconds, the best of all rounds.
+For networks of several kinds, and the one that stands for all cells of the quickstart: seconds of
+the first step, which is traced, milliseconds of a step in calls of 16 and of 1,000 predictions in
+calls of four batches, in turns within one process; after how many steps the loop has made up for
+its trace. Ends with one line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from xnas_tf.environment import set_defaults
 
 set_defaults()
 
+import keras  # noqa: E402
 import keras_tuner  # noqa: E402
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from shared_graph import BATCH, Way  # noqa: E402
 
-from xnas_tf.data import Dataset, load_dataset  # noqa: E402
-from xnas_tf.evaluation import prediction  # noqa: E402
+from examples.small_convnet import SmallConvNet  # noqa: E402
+from xnas_tf.config.models import TrainingConfig  # noqa: E402
+from xnas_tf.data import load_dataset  # noqa: E402
+from xnas_tf.distributed import SingleProcess  # noqa: E402
+from xnas_tf.evaluation.compiling import compile_model  # noqa: E402
+from xnas_tf.evaluation.pace import MOST_STEPS  # noqa: E402
+from xnas_tf.evaluation.prediction import BATCH, Predictor  # noqa: E402
 from xnas_tf.evaluation.shared.network import SharedNetwork, Tenant  # noqa: E402
+from xnas_tf.evaluation.step import Step  # noqa: E402
 from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
-from xnas_tf.tracing import kept_arithmetic  # noqa: E402
+from xnas_tf.spaces.vgg_like import VGGLike  # noqa: E402
+from xnas_tf.tracing import MANY_RUNS, kept_arithmetic  # noqa: E402
 
-CELLS = {
-    "light": "|none~0|+|none~0|none~1|+|avg_pool_3x3~0|none~1|none~2|",
-    "heavy": "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|"
-    "avg_pool_3x3~2|",
+CELL = "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+ROUNDS = 4
+IMAGES = 1000
+
+
+def cells(shape: tuple[int, int, int], channels: int, stack: int) -> keras.Model:
+    """The network of a cell."""
+    hp = keras_tuner.HyperParameters()
+    hp.values = parse_genotype(CELL)
+    return NASBench201(shape, 10, channels, stack).build(hp)
+
+
+def shared(shape: tuple[int, int, int]) -> keras.Model:
+    """The quickstart's network for all cells, being that of this cell."""
+    network = SharedNetwork(NASBench201(shape, 10, 8, 1))
+    Tenant(network, parse_genotype(CELL), cells(shape, 8, 1)).take()
+    return network.model
+
+
+NETWORKS: dict[str, tuple[tuple[int, int, int], int, Callable[..., keras.Model]]] = {
+    "convnet 8px": ((8, 8, 1), 32, lambda s: SmallConvNet(s, 10).build(_default())),
+    "vgg 32px": ((32, 32, 3), 64, lambda s: VGGLike(s, 10, 16, 3).build(_default())),
+    "cell C=16 N=2 12px": ((12, 12, 1), 96, lambda s: cells(s, 16, 2)),
+    "cell C=8 N=1 28px": ((28, 28, 1), 48, lambda s: cells(s, 8, 1)),
+    "all cells C=8 N=1 28px": ((28, 28, 1), 48, shared),
 }
-ROUNDS, STEPS = 5, 48
-HEIGHTS = (1, 8, 16)
 
 
-def steps(way: Way, dataset: Dataset, height: int) -> float:
-    """Milliseconds a step, so many in a call."""
-    images, labels = dataset.train.images, dataset.train.labels
+def _default() -> keras_tuner.HyperParameters:
+    return keras_tuner.HyperParameters()
+
+
+class Way:
+    """A network whose steps and predictions run in one of the two ways.
+
+    Attributes:
+        first: Seconds of the first step.
+    """
+
+    def __init__(self, model: keras.Model, batch: int, runs: int) -> None:
+        config = TrainingConfig()
+        if not model.compiled:
+            compile_model(model, config, 100)
+        model.optimizer.build(model.trainable_variables)
+        data, alone = load_dataset("digits"), SingleProcess()
+        self._step = Step(model, data, batch, config.weight_decay, config, alone, runs)
+        self._predictor = Predictor(model, runs * BATCH)
+        rng, shape = np.random.default_rng(0), model.inputs[0].shape[1:]
+        self._images = rng.integers(0, 256, (MOST_STEPS, batch, *shape), np.uint8)
+        self._labels = rng.integers(0, 10, (MOST_STEPS, batch), np.int32)
+        self._seen = rng.integers(0, 256, (IMAGES, *shape), np.uint8)
+        self.first = self.steps(1)
+        self.predictions()
+
+    def steps(self, count: int) -> float:
+        """Seconds of so many steps in one call."""
+        given = tf.constant(self._images[:count]), tf.constant(self._labels[:count])
+        return _seconds(lambda: self._step(*given).numpy())
+
+    def predictions(self) -> float:
+        """Seconds of the predictions."""
+        return _seconds(lambda: self._predictor(self._seen))
+
+
+def _seconds(call: Callable[[], object]) -> float:
     begin = time.perf_counter()
-    for first in range(0, STEPS, height):
-        rows = slice(first * BATCH, (first + height) * BATCH)
-        shape = (height, BATCH)
-        given = images[rows].reshape(*shape, *images.shape[1:]), labels[rows].reshape(shape)
-        way.step(*map(tf.constant, given)).numpy()
-    return (time.perf_counter() - begin) / STEPS * 1000
+    call()
+    return time.perf_counter() - begin
 
 
-def predictions(predictor: prediction.Predictor, dataset: Dataset) -> float:
-    """Milliseconds of 1,000 predictions."""
-    begin = time.perf_counter()
-    predictor(dataset.validation.images)
-    return (time.perf_counter() - begin) * 1000
-
-
-def ways_of(way: Way, dataset: Dataset) -> dict[str, Callable[[], float]]:
-    """What is measured."""
-    with patch.multiple(prediction, BATCH=250, BATCH_BYTES=2**24, AT_ONCE=1):
-        in_turn = prediction.Predictor(way.model)
-        in_turn(dataset.validation.images)  # traced so
-    two = prediction.Predictor(way.model)
-    calls = {f"step, {n} a call": lambda n=n: steps(way, dataset, n) for n in HEIGHTS}
-    return {
-        **calls,
-        "predictions, 125 twice at once": lambda: predictions(two, dataset),
-        "predictions, 250 at a time": lambda: _in_turn(in_turn, dataset),
+def measured(name: str) -> dict[str, float]:
+    """The figures of one kind of network, the best of all rounds."""
+    shape, batch, make = NETWORKS[name]
+    ways = {
+        "loop": Way(make(shape), batch, MANY_RUNS + 1),
+        "in turn": Way(make(shape), batch, MANY_RUNS),
     }
-
-
-def _in_turn(predictor: prediction.Predictor, dataset: Dataset) -> float:
-    with patch.multiple(prediction, BATCH=250, BATCH_BYTES=2**24):
-        return predictions(predictor, dataset)
+    rounds = [
+        {name: (way.steps(MOST_STEPS), way.predictions()) for name, way in ways.items()}
+        for _ in range(ROUNDS)
+    ]
+    found = {}
+    for key, way in ways.items():
+        best = np.min([each[key] for each in rounds], axis=0) * 1000
+        found |= {f"first step, s, {key}": way.first, f"step, ms, {key}": best[0] / MOST_STEPS}
+        found[f"{IMAGES} predictions, ms, {key}"] = best[1]
+    saved = found["step, ms, in turn"] - found["step, ms, loop"]
+    later = found["first step, s, loop"] - found["first step, s, in turn"]
+    found["even after steps"] = later * 1000 / saved if saved > 0 else float("nan")
+    return {key: float(f"{value:.3g}") for key, value in found.items()}
 
 
 def main() -> None:
@@ -87,28 +140,11 @@ def main() -> None:
     within, between = parser.parse_args().threads
     tf.config.threading.set_intra_op_parallelism_threads(within)
     tf.config.threading.set_inter_op_parallelism_threads(between)
-    dataset = load_dataset("mnist5k", seed=0)
-    space = NASBench201(dataset.image_shape, dataset.classes, 8, 1)
-    network = SharedNetwork(space)
-    shared = Way(network.model, dataset)
-    found: dict[str, float] = {}
-    for name, genotype in CELLS.items():
-        cell = parse_genotype(genotype)
-        hp = keras_tuner.HyperParameters()
-        hp.values = dict(cell)
-        random.seed(0)
-        model = space.build(hp)
-        Tenant(network, cell, model).take()
-        for network_name, way in (("shared", shared), ("own", Way(model, dataset))):
-            ways = ways_of(way, dataset)
-            for call in ways.values():
-                call()
-            rounds = [{what: call() for what, call in ways.items()} for _ in range(ROUNDS)]
-            for what in ways:
-                key = f"{name} {network_name} {what}"
-                found[key] = round(min(each[what] for each in rounds), 1)
-                print(f"{key:50}{found[key]:8.1f} ms", flush=True)
-    print(json.dumps(found))
+    figures = {}
+    for name in NETWORKS:
+        figures[name] = measured(name)
+        print(name, *(f"  {key}: {value}" for key, value in figures[name].items()), sep="\n")
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
@@ -13,6 +12,10 @@ from tensorflow.python.framework.ops import gradient_registry
 FEW_RUNS = 4
 """As often a function may run without being traced. Tracing a training step of a network with
 C=16, N=2 takes as long as some five steps that were not traced (benchmarks/throughput.py)."""
+MANY_RUNS = 200
+"""More often, and a loop of the graph pays, which takes 0.1 to 0.4 s longer to trace and some
+milliseconds less a run: after 30 to 210 training steps in seven of eight pairs of networks and
+threads (benchmarks/calls.py)."""
 FEW_PASSES = 1
 """As many passes through a network an attribution may take without being traced. On one core and
 128 images of 8x8 pixels, which are one pass, Grad-CAM took 0.03 to 0.09 s instead of 0.14 to 0.31 s
@@ -23,25 +26,41 @@ gradients of the weights, which nobody asked for, are computed too."""
 _turn = threading.RLock()
 
 
-def traced_if_often(function: Callable, runs: int | None = None) -> Callable:
-    """A function for stacks of batches, traced once for stacks of any height unless it runs so
-    seldom that tracing doesn't pay.
+def by_batches(
+    function: Callable, kind: tf.DType, runs: int | None = None, at_once: int = 1
+) -> Callable:
+    """A function for stacks of batches that runs another on each batch: as it is, traced, or in a
+    loop that is traced for stacks of any height, by how often it runs.
 
-    Which of the two depends on nothing that is measured, so that the same search gives the same
-    values, which differ in rounding.
+    Which of them depends on nothing that is measured, so that the same search gives the same
+    values: traced and not traced differ in rounding.
 
     Args:
-        function: What is to run on tensors (K, B, ...).
-        runs: On how many batches, at most; many if None.
+        function: Tensors (B, ...) -> a tensor.
+        kind: Of what it returns.
+        runs: On how many batches it will run, at most; many if None.
+        at_once: How many batches a loop may work on at the same time.
+
+    Returns:
+        Tensors (K, B, ...) -> what the function returns of each batch, (K, ...).
     """
-    if runs is not None and runs <= FEW_RUNS:
-        return function
+    if runs is not None and runs <= MANY_RUNS:
+        one = function if runs <= FEW_RUNS else tf.function(function, autograph=False)
+        return lambda *stacks: tf.stack([one(*batch) for batch in zip(*stacks, strict=True)])
     known: dict[tuple[tf.TensorSpec, ...], Callable] = {}
 
-    def call(*stacks: tf.Tensor) -> Any:
+    def loop(*stacks: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(
+            lambda batch: function(*batch),
+            stacks,
+            fn_output_signature=kind,
+            parallel_iterations=at_once,
+        )
+
+    def call(*stacks: tf.Tensor) -> tf.Tensor:
         specs = tuple(tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in stacks)
         if specs not in known:
-            known[specs] = tf.function(function, specs, autograph=False)
+            known[specs] = tf.function(loop, specs, autograph=False)
         return known[specs](*stacks)
 
     return call

@@ -247,7 +247,10 @@ class DistributedConfig(Section):
     )
 
     threads_per_rank: int | None = Field(
-        None, ge=1, description="CPU threads; the host's cores shared out if not given"
+        None,
+        ge=1,
+        description="CPU threads, which operations that run at once share; if not given, the "
+        "host's cores are shared out",
     )
     stall_minutes: float = Field(
         10, gt=0, description="minutes without a step after which a candidate is given up"

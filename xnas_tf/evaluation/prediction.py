@@ -10,7 +10,7 @@ from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.data.rows import Rows
 from xnas_tf.heartbeat import beat
-from xnas_tf.tracing import traced_if_often
+from xnas_tf.tracing import by_batches
 
 BATCH = 125
 """Images that pass through the network together, at most."""
@@ -39,13 +39,8 @@ class Predictor:
             outputs = tf.cast(model(to_model_input(images), training=False), tf.float32)
             return outputs if already else tf.nn.softmax(outputs)
 
-        def of_batches(batches: tf.Tensor) -> tf.Tensor:
-            return tf.map_fn(
-                probabilities, batches, fn_output_signature=tf.float32, parallel_iterations=AT_ONCE
-            )
-
-        runs = None if images is None else -(-images // (AT_ONCE * BATCH))
-        self._probabilities = traced_if_often(of_batches, runs)
+        runs = None if images is None else -(-images // BATCH)
+        self._probabilities = by_batches(probabilities, tf.float32, runs, AT_ONCE)
 
     def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
         """Probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""

@@ -15,7 +15,7 @@ from xnas_tf.evaluation.fused_updates import fused_updates
 from xnas_tf.evaluation.mixed_precision import mixed_precision
 from xnas_tf.evaluation.quick_layers import quick_layers
 from xnas_tf.spaces.targets import takes_class_numbers
-from xnas_tf.tracing import traced_if_often
+from xnas_tf.tracing import by_batches
 
 Gradients = list[tf.Tensor | None]
 
@@ -56,7 +56,7 @@ class Step:
         self._gradients = self._differentiate
         if config.jit_compile:
             self._gradients = tf.function(self._differentiate, jit_compile=True)
-        self._run = traced_if_often(self._steps, runs)
+        self._run = by_batches(self._step, tf.float64, runs)
         self.has_run = False
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -71,12 +71,6 @@ class Step:
         """
         self.has_run = True
         return self._run(images, labels)
-
-    def _steps(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        given, kind = (images, labels), tf.float64
-        return tf.map_fn(
-            lambda batch: self._step(*batch), given, fn_output_signature=kind, parallel_iterations=1
-        )
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         variables = self._model.trainable_variables

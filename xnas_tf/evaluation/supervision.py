@@ -33,13 +33,13 @@ class Unsupervised:
     """
 
     def beat(self) -> None:
-        """Called on every rank after each step, batch and measure: all is well."""
+        """Called on every rank after every few steps or batches, and each measure: all is well."""
 
     def wants_checkpoint(self) -> bool:
         """Whether the state of the training is to be kept now.
 
-        Asked after every step, of the leader (rank 0) alone, before that step's beat: one who
-        is about to interrupt gets a checkpoint first.
+        Asked after every few steps, of the leader (rank 0) alone, before their beat: one who is
+        about to interrupt gets a checkpoint first.
         """
         return False
 
