@@ -18,8 +18,6 @@ from xnas_tf.tracing import forgotten_custom_gradients
 
 BATCH = 256
 """Images at a time where nothing is learned: bounds the memory."""
-PART = 40
-"""Images at a time where masks are learned, of which two run at once."""
 Masks = list[np.ndarray]
 """For each layer one mask a unit, (units, channels)."""
 
@@ -94,20 +92,6 @@ class MaskedNetwork:
 
     def _gradients(self, images, units, targets, loss_weights, error_weights, *layers):
         originals, logits = layers[: len(self.taps)], layers[len(self.taps) :]
-        given = [images, units, targets, loss_weights, error_weights, *originals]
-        count = tf.shape(images)[0]
-        parts = -(-count // PART)
-        size = -(-count // parts)
-
-        def step(i: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            found = self._gradients_of([each[i * size : (i + 1) * size] for each in given], logits)
-            return i + 1, [total + each for total, each in zip(sums, found, strict=True)]
-
-        start = [0, [tf.zeros_like(each) for each in logits]]
-        return tf.while_loop(lambda i, _: i < parts, step, start, parallel_iterations=2)[1]
-
-    def _gradients_of(self, given: list[tf.Tensor], logits: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        images, units, targets, loss_weights, error_weights, *originals = given
         inputs = self._inputs(images)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(logits)
