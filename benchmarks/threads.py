@@ -113,7 +113,7 @@ def main() -> None:
             done = subprocess.run(words, env=quiet, stdout=subprocess.PIPE, text=True, check=True)
             for name, value in json.loads(done.stdout.splitlines()[-1]).items():
                 row = found.setdefault(name, {})
-                row[setting] = min(round(value, 1), row.get(setting, value))
+                row[setting] = round(min(value, row.get(setting, value)), 1)
     print(f"{'threads within and between':42}" + "".join(f"{each:>9}" for each in SETTINGS))
     for name, row in found.items():
         print(f"{name:42}" + "".join(f"{row[each]:9.1f}" for each in SETTINGS))

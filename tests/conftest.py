@@ -3,6 +3,7 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from xnas_tf.environment import set_defaults
 
@@ -14,6 +15,7 @@ import tensorflow as tf  # noqa: E402
 
 from xnas_tf.data import Dataset, Part  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
+from xnas_tf.evaluation import pace  # noqa: E402
 
 # As every process of xnas-tf does: else the same training may give other last digits.
 tf.config.experimental.enable_op_determinism()
@@ -34,6 +36,20 @@ def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -
 
     names = tuple(f"class {i}" for i in range(classes))
     return Dataset("stripes", names, part(count), part(30), part(30), mirrored)
+
+
+@contextmanager
+def one_step_a_call():
+    """Inside, a beat and a checkpoint come after each training step."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "MOST_STEPS", 1)
+        yield
+
+
+@pytest.fixture
+def step_by_step():
+    with one_step_a_call():
+        yield
 
 
 @pytest.fixture

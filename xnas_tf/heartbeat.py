@@ -15,7 +15,7 @@ _listener: ContextVar[Callable[[], None]] = ContextVar("listener", default=_nobo
 
 
 def beat() -> None:
-    """Tells the listener that the work goes on; called after each batch of anything.
+    """Tells the listener that the work goes on; called after every few batches of anything.
 
     Raises:
         Exception: Whatever the listener raises to end the work.

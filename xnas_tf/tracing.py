@@ -51,8 +51,8 @@ def by_batches(
 
     def loop(*stacks: tf.Tensor) -> tf.Tensor:
         return tf.map_fn(
-            lambda batch: function(*batch),
-            stacks,
+            lambda i: function(*(each[i] for each in stacks)),
+            tf.range(tf.shape(stacks[0])[0]),
             fn_output_signature=kind,
             parallel_iterations=at_once,
         )

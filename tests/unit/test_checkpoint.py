@@ -6,15 +6,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_dataset, on_ranks
+from xnas_tf import tracing
 from xnas_tf.config import load_config
 from xnas_tf.data.batches import training_batches
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.evaluation import pace
 from xnas_tf.evaluation.checkpoint import CheckpointError, Progress, pack, unpack
+from xnas_tf.evaluation.pace import Pace
 from xnas_tf.evaluation.supervision import Unsupervised
 from xnas_tf.evaluation.training import Trainer
 
@@ -49,7 +50,17 @@ def build(batch_norm=True, seed=0, width=4):
     return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
 
 
-def train(model, optimizer, supervisor, communicator=None):
+class Steady(Pace):
+    """As many steps a call as it is told."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def _took(self, *_):
+        pass
+
+
+def train(model, optimizer, supervisor, communicator=None, steps=1):
     """All that a training leaves behind."""
     config = load_config(
         overrides=[
@@ -60,54 +71,62 @@ def train(model, optimizer, supervisor, communicator=None):
     ).training
     ranks = communicator or SingleProcess()
     trainer = Trainer(model, make_dataset(), config, ranks, 4, supervisor)
+    trainer._pace = Steady(steps)
     while trainer.progress.epoch < EPOCHS:
         trainer.progress.history.append(trainer.run_epoch())
     variables = [*model.variables, *model.optimizer.variables]
     return trainer.progress.history, [np.array(v).tobytes() for v in variables], trainer.ignored
 
 
-@pytest.fixture
-def step_by_step(monkeypatch):
-    """One step a call, and a checkpoint after each."""
-    monkeypatch.setattr(pace, "MOST_STEPS", 1)
+@pytest.fixture(params=["in turn", "in a loop"])
+def how(request, monkeypatch):
+    """How several steps are taken in a call."""
+    if request.param == "in a loop":
+        monkeypatch.setattr(tracing, "MANY_RUNS", 0)
+    return request.param
 
 
 @functools.cache
-def uninterrupted(optimizer):
+def uninterrupted(optimizer, how):
     supervisor = Supervisor()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pace, "MOST_STEPS", 1)
-        return train(build(), optimizer, supervisor), supervisor.kept
+    return train(build(), optimizer, supervisor), supervisor.kept
 
 
 @pytest.mark.parametrize("optimizer", [PLAIN, ADAM])
-@settings(max_examples=4, deadline=None)
-@given(step=st.integers(0, EPOCHS * STEPS - 1))
-def test_interrupted_at_any_step_it_ends_the_same_to_the_last_bit(optimizer, step):
-    """And at any pace: several steps a call, once the first one is timed."""
-    whole, checkpoints = uninterrupted(optimizer)
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(step=st.integers(0, EPOCHS * STEPS - 1), pace=st.integers(1, STEPS))
+def test_interrupted_at_any_step_it_ends_the_same_to_the_last_bit(how, optimizer, step, pace):
+    """And at any pace."""
+    whole, checkpoints = uninterrupted(optimizer, how)
     assert len(checkpoints) == EPOCHS * STEPS and len(whole[0]) == EPOCHS
     again = Supervisor(checkpoints[step])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pace, "SECONDS", 1e9)
-        assert train(build(seed=9), optimizer, again) == whole
-    left = checkpoints[step + 1 :]
-    assert again.kept == [data for data in left if data in again.kept]
-    assert again.kept[-1:] == left[-1:]
-    assert len(again.kept) < len(left) or len(left) <= 3
+    assert train(build(seed=9), optimizer, again, steps=pace) == whole
+    left = range(step + 1, EPOCHS * STEPS)
+    ends = [n for n in left if n % STEPS == STEPS - 1 or (n % STEPS + 1) % pace == 0]
+    if not (step + 1) % STEPS or pace == 1:  # calls begin with the epoch
+        assert again.kept == [checkpoints[n] for n in ends]
 
 
-def test_on_two_ranks_the_leader_alone_keeps_what_all_go_on_from(step_by_step):
-    def once(data, seed):
+@pytest.mark.parametrize("paces", [(1, 1), (1, 3), (2, 1)])
+def test_on_two_ranks_the_leader_alone_keeps_what_all_go_on_from(how, paces):
+    def once(data, seed, paces):
         models = [build(False, seed), build(False, seed + 1)]
         supervisors = [Supervisor(data), Supervisor(b"never asked")]
-        found = on_ranks(2, lambda r: train(models[r.rank], PLAIN, supervisors[r.rank], r))
+
+        def of_rank(ranks):
+            own = models[ranks.rank], PLAIN, supervisors[ranks.rank], ranks, paces[ranks.rank]
+            return train(*own)
+
+        found = on_ranks(2, of_rank)
         assert supervisors[1].kept == []
         return found, supervisors[0].kept
 
-    whole, checkpoints = once(None, 0)
-    assert whole[0] == whole[1]
-    assert once(checkpoints[3], 5) == (whole, checkpoints[4:])
+    whole, checkpoints = once(None, 0, (1, 1))
+    assert whole[0] == whole[1] and len(checkpoints) == EPOCHS * STEPS
+    found, kept = once(checkpoints[3], 5, paces)
+    assert found == whole and kept[-1] == checkpoints[-1]
 
 
 def variables():
@@ -157,7 +176,7 @@ def test_a_damaged_checkpoint_is_recognised(place, change, cut):
 
 @pytest.mark.parametrize("kind, why", [({"batch_norm": False}, "variables"), ({"width": 5}, "5")])
 def test_another_models_checkpoint_is_ignored_and_said(kind, why):
-    foreign = Supervisor(uninterrupted(PLAIN)[1][2])
+    foreign = Supervisor(uninterrupted(PLAIN, "in turn")[1][2])
     *expected, nothing = train(build(**kind), PLAIN, Supervisor())
     *found, ignored = train(build(**kind), PLAIN, foreign)
     assert found == expected and nothing == ""

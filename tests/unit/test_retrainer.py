@@ -188,7 +188,7 @@ def test_a_training_that_gets_no_better_ends_early(whole):
     assert [(epoch, epochs) for epoch, epochs, _ in told] == [(n + 1, 8) for n in range(5)]
 
 
-def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole):
+def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole, step_by_step):
     outcome, weights = whole
     supervisor = Supervisor()
     trained(retrainer(), supervisor=supervisor)

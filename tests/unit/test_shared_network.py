@@ -125,7 +125,7 @@ def test_nothing_of_a_candidate_stays_for_the_next():
 
 
 @pytest.mark.parametrize("at", [5, 29])
-def test_its_checkpoints_are_those_of_the_model(at):
+def test_its_checkpoints_are_those_of_the_model(at, step_by_step):
     """What one evaluator was interrupted in, the other goes on with."""
     cell = dict.fromkeys(EDGES, "nor_conv_1x1")
     whole = figures(judged(judges()[1], cell)[0])

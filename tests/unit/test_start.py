@@ -5,7 +5,7 @@ import os
 import pytest
 import tensorflow as tf
 
-from xnas_tf.distributed.start import _use_devices
+from xnas_tf.distributed.start import _THREADS, _use_devices
 from xnas_tf.errors import InputError
 
 
@@ -57,6 +57,9 @@ def test_more_ranks_than_gpus_are_refused(taken):
 def threads(monkeypatch):
     """The threads within and between operations on a host of eight cores; None: TensorFlow's."""
 
+    for name in _THREADS:
+        monkeypatch.delenv(name, raising=False)
+
     def use(local_size, threads, branches):
         chosen = [None, None]
         for i, name in enumerate(("intra", "inter")):
@@ -75,3 +78,9 @@ def test_ranks_of_a_host_share_its_cores_and_operations_that_run_at_once_do(thre
     assert threads(4, None, 1) == (2, 2) and threads(1, None, 2) == (4, 8)
     assert threads(4, None, 2) == (1, 2) and threads(8, None, 2) == threads(9, None, 2) == (1, 1)
     assert threads(1, 6, 1) == (6, 6) and threads(4, 6, 2) == (3, 6)
+
+
+def test_what_the_environment_says_of_threads_counts(threads, monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "3")
+    assert threads(1, None, 2) == threads(4, None, 1) == (None, None)
+    assert threads(1, 6, 2) == (3, 6)

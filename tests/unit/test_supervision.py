@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import make_dataset
+from tests.conftest import make_dataset, one_step_a_call
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RunError
-from xnas_tf.evaluation import pace
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.scoring import Scorer
 from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
@@ -30,11 +29,7 @@ BEATS = 1 + 1 + 2 * (3 + 1) + 1 + 2
 """Built, parameters; two epochs of three steps and a validation; one method; two measures."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _a_step_a_call():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pace, "MOST_STEPS", 1)
-        yield
+pytestmark = pytest.mark.usefixtures("step_by_step")
 
 
 class Small(keras_tuner.HyperModel):
@@ -92,7 +87,8 @@ def judge():
 @pytest.fixture(scope="module")
 def whole(judge):
     supervisor = Supervisor()
-    outcome = judge.evaluate(CANDIDATE, supervisor=supervisor)
+    with one_step_a_call():
+        outcome = judge.evaluate(CANDIDATE, supervisor=supervisor)
     assert outcome.state == "done" and supervisor.beats == BEATS
     return outcome
 

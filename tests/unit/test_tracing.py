@@ -2,9 +2,17 @@
 
 import threading
 
+import numpy as np
+import pytest
 import tensorflow as tf
 
-from xnas_tf.tracing import kept_arithmetic, unoptimized_graphs
+from xnas_tf.tracing import (
+    FEW_RUNS,
+    MANY_RUNS,
+    by_batches,
+    kept_arithmetic,
+    unoptimized_graphs,
+)
 
 
 def is_unoptimized():
@@ -50,3 +58,27 @@ def test_arithmetic_is_left_as_it_was_found():
         assert options.get_experimental_options()["remapping"] is False
     finally:
         options.set_experimental_options({"remapping": True})
+
+
+@pytest.mark.parametrize("runs", [FEW_RUNS, MANY_RUNS, MANY_RUNS + 1, None])
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_batches_are_worked_on_in_order_however_that_is_done(runs, at_once):
+    """``by_batches`` with a state, which each batch finds as the one before left it."""
+    state, traces = tf.Variable(1.0), []
+
+    def function(images, labels):
+        traces.append(images.shape)
+        if at_once == 1:
+            state.assign(state * 2)
+        return tf.reduce_sum(images) * state + labels[0]
+
+    call = by_batches(function, tf.float32, runs, at_once)
+    rng, before = np.random.default_rng(0), 1.0
+    for height in (1, 5, 2):
+        images = rng.random((height, 3, 2), np.float32)
+        labels = rng.random((height, 3), np.float32)
+        found = call(tf.constant(images), tf.constant(labels)).numpy()
+        powers = before * 2.0 ** np.arange(1, height + 1) if at_once == 1 else np.ones(height)
+        before = powers[-1]
+        np.testing.assert_allclose(found, images.sum((1, 2)) * powers + labels[:, 0], rtol=1e-6)
+    assert len(traces) == (8 if runs == FEW_RUNS else 1) and set(traces) == {(3, 2)}

@@ -249,8 +249,8 @@ class DistributedConfig(Section):
     threads_per_rank: int | None = Field(
         None,
         ge=1,
-        description="CPU threads, which operations that run at once share; if not given, the "
-        "host's cores are shared out",
+        description="CPU threads; if not given, the host's cores are shared out. In cells of "
+        "NAS-Bench-201 an operation uses half of them, since two run at once",
     )
     stall_minutes: float = Field(
         10, gt=0, description="minutes without a step after which a candidate is given up"

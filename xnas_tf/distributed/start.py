@@ -11,6 +11,9 @@ from xnas_tf.distributed.communicator import Communicator, SingleProcess
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
 
+_THREADS = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
+"""What TensorFlow reads by itself."""
+
 
 @contextmanager
 def joined(
@@ -118,7 +121,7 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None, branches
             )
         if len(gpus) > 1 and local_size > 1:
             tf.config.set_visible_devices(gpus[local_rank], "GPU")
-        if threads is None and max(local_size, branches) > 1:
+        if threads is None and max(local_size, branches) > 1 and not _THREADS & os.environ.keys():
             threads = max(1, len(os.sched_getaffinity(0)) // local_size)
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // branches))

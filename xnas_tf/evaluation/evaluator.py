@@ -131,7 +131,7 @@ class Evaluator:
         Returns:
             What predicts with it, and ``Subject.stand_ins`` of it.
         """
-        return Predictor(model), {}
+        return Predictor(model, len(self._dataset.test)), {}
 
     def _keep(self, keep: Keep, outcome: Outcome) -> Outcome:
         """Keeps the model; one that cannot be saved is a failure of the candidate."""
@@ -243,7 +243,7 @@ class Evaluator:
         )
 
     def _new_predictor(self) -> Predictor:
-        return Predictor(self._model, len(self._validation) * self._config.training.epochs)
+        return Predictor(self._model, len(self._validation), self._config.training.epochs)
 
     def _is_enough(self, trainer: Trainer, history: list[dict[str, float]]) -> bool:
         """Whether a training ends after this epoch; a search lets each come to its end, so that

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import islice
+
+import numpy as np
+import tensorflow as tf
 
 from xnas_tf.data import Part
 
 SECONDS = 0.2
-"""How long a call may take: between two, signals are heard and checkpoints are kept."""
+"""How long a call may take, with what it takes to load its batches: between two calls signals are
+heard and checkpoints are kept."""
 MOST_STEPS = 16
-"""A step of the quickstart's shared network took 8.0 ms in a call of eight and 9.9 ms alone."""
-MOST_BYTES = 2**26
-"""Of the images of a call."""
+"""In calls of 8 and of 16 a step took the same (docs/performance.md)."""
+MOST_BYTES = 2**25
+"""Of the images of a call, which are there twice for a moment."""
 
 
 class Pace:
@@ -26,12 +31,21 @@ class Pace:
         self.steps = 1
 
     def strides(self, batches: Iterator[Part]) -> Iterator[list[Part]]:
-        """All batches, some at a time."""
+        """All batches, some at a time. Until it is asked for the next ones, time is taken."""
+        begin = time.perf_counter()
         while some := list(islice(batches, self.steps)):
             yield some
+            now = time.perf_counter()
+            self._took(some, now - begin)
+            begin = now
 
-    def took(self, some: list[Part], seconds: float) -> None:
-        """Notes how long a call took, by which the next ones go."""
+    def _took(self, some: list[Part], seconds: float) -> None:
         in_time = int(SECONDS * len(some) / seconds)
         in_memory = MOST_BYTES // max(1, some[0].images.nbytes)
         self.steps = max(1, min(in_time, in_memory, MOST_STEPS))
+
+
+def stacked(batches: list[Part]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Images (K, B, H, W, C) and labels (K, B) of some batches."""
+    images = np.stack([batch.images for batch in batches])
+    return tf.constant(images), tf.constant(np.stack([batch.labels for batch in batches]))

@@ -17,11 +17,8 @@ BATCH = 125
 BATCH_BYTES = 2**23
 """Bytes of images that do, at most: 125 of 149x149 pixels in colour."""
 AT_ONCE = 2
-"""Batches that do at the same time where there are threads for them. 1,000 predictions of a
-quickstart's network took 31 to 112 ms so, and 64 to 167 ms as four batches of 250 in turn
-(docs/performance.md)."""
-CALL = 4
-"""Batches in a call, after which signals are heard."""
+"""Batches that do at the same time, in a loop and with threads for them: 1.3 to 1.9 times as fast
+as in turn (benchmarks/calls.py)."""
 
 
 class Predictor:
@@ -29,26 +26,28 @@ class Predictor:
 
     Args:
         model: The model.
-        images: How many it will be asked for, in all; many if None.
+        images: How many it will be asked for at a time; many if None.
+        times: How often.
     """
 
-    def __init__(self, model: keras.Model, images: int | None = None) -> None:
+    def __init__(self, model: keras.Model, images: int | None = None, times: int = 1) -> None:
         already = ends_in_softmax(model)
 
         def probabilities(images: tf.Tensor) -> tf.Tensor:
             outputs = tf.cast(model(to_model_input(images), training=False), tf.float32)
             return outputs if already else tf.nn.softmax(outputs)
 
-        runs = None if images is None else -(-images // BATCH)
+        runs = None if images is None else times * -(-images // BATCH)
         self._probabilities = by_batches(probabilities, tf.float32, runs, AT_ONCE)
 
     def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
         """Probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
         most = min(BATCH, max(1, BATCH_BYTES // int(np.prod(images.shape[1:]))))
         size = min(most, max(1, len(images)))
+        together = AT_ONCE * size if size > 1 else 1  # no two images that are huge
         parts = []
-        for begin in range(0, max(len(images), 1), CALL * size):
-            some = images[begin : begin + CALL * size]  # of what may be larger than memory
+        for begin in range(0, max(len(images), 1), together):
+            some = images[begin : begin + together]  # of what may be larger than memory
             batches = max(1, -(-len(some) // size))
             padded = np.pad(some, [(0, batches * size - len(some))] + [(0, 0)] * 3)
             given = tf.constant(padded.reshape(batches, size, *padded.shape[1:]))

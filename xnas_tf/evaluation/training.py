@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -19,7 +18,7 @@ from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.checkpoint import CheckpointError, Progress, pack, unpack
 from xnas_tf.evaluation.compiling import compile_model
-from xnas_tf.evaluation.pace import Pace
+from xnas_tf.evaluation.pace import Pace, stacked
 from xnas_tf.evaluation.seconds import Seconds
 from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.supervision import Escaping, Interrupted, Unsupervised, escaping
@@ -159,28 +158,26 @@ class Trainer:
             self.progress.step,
         )
         totals, step = np.array(self.progress.totals), self.progress.step
-        for some in self._pace.strides(batches):
-            for figures in self._run_some(some):  # in turn, whatever the pace: sums are rounded
-                totals += figures
+        strides = self._pace.strides(batches)
+        some = next(strides, [])
+        while some:
+            figures = self._run(some)
+            following = next(strides, [])  # loaded while a GPU is at work
+            for each in figures.numpy():  # in turn, whatever the pace: sums are rounded
+                totals += each
             step += len(some)
             self._keep_checkpoint(step, totals.tolist())
             beat()
+            some = following
         return totals.tolist()
 
-    def _run_some(self, batches: list[Part]) -> np.ndarray:
+    def _run(self, batches: list[Part]) -> tf.Tensor:
         """Loss and right answers of each batch, (K, 2)."""
-        if not self._step.has_run:
-            with self._seconds.timed("trace", within="train"):
-                return self._run(batches)
-        begin = time.perf_counter()
-        figures = self._run(batches)
-        self._pace.took(batches, time.perf_counter() - begin)
-        return figures
-
-    def _run(self, batches: list[Part]) -> np.ndarray:
-        images = tf.constant(np.stack([batch.images for batch in batches]))
-        labels = tf.constant(np.stack([batch.labels for batch in batches]))
-        return self._step(images, labels).numpy()  # waits for a GPU
+        given = stacked(batches)
+        if self._step.has_run:
+            return self._step(*given)
+        with self._seconds.timed("trace", within="train"):
+            return tf.constant(self._step(*given).numpy())  # waits for a GPU
 
     def _keep_checkpoint(self, step: int, totals: list[float]) -> None:
         if self._communicator.rank != 0:

@@ -62,7 +62,7 @@ class Evidence:
             return None
         test = self.data.test
         tell(f"measuring it on the {len(test):,} images of the test part")
-        predicted = Predictor(model)(test.images).argmax(axis=1)
+        predicted = Predictor(model, len(test))(test.images).argmax(axis=1)
         answers = answers_data(test.labels, predicted, self.data.classes)
         figures = {"images": len(test), "confidence": CONFIDENCE, **answers}
         _keep(self.run, name, {"source": source, "figures": figures}, tell)

@@ -102,7 +102,8 @@ class Retrainer(Evaluator):
         if self._communicator.rank == 0:
             unpack(self._best.weights, self._model.variables)
         self._communicator.broadcast_variables(self._model.variables)
-        self._validate(Predictor(self._model))  # objectives are those of the best epoch
+        # Objectives are those of the best epoch.
+        self._validate(Predictor(self._model, len(self._validation)))
         best = best_epoch(outcome.history)
         outcome.metrics.update(outcome.history[best - 1], best_epoch=best)
         return trainer
@@ -110,7 +111,8 @@ class Retrainer(Evaluator):
     def _test_figures(self) -> dict[str, float]:
         """Test figures: sums over all ranks, then divided."""
         labels, classes = self._test.labels, self._dataset.classes
-        predicted = Predictor(self._model)(self._test.images).argmax(axis=1)
+        predictor = Predictor(self._model, len(self._test))
+        predicted = predictor(self._test.images).argmax(axis=1)
         counts = [
             np.bincount(of, minlength=classes) for of in (labels[predicted == labels], labels)
         ]

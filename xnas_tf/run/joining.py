@@ -22,14 +22,14 @@ def joined_to_train(path: Path, config: Config) -> Iterator[Communicator]:
 
     Args:
         path: The folder that is written to.
-        config: Its ``distributed`` section says how to join.
+        config: How to join, whether to the same result each time, and for what networks.
 
     Raises:
         RunError: If something cannot be written.
     """
     try:
-        settings = config.distributed, config.training.deterministic, config.space.branches
-        with joined(*settings) as world, kept_arithmetic():
+        deterministic, branches = config.training.deterministic, config.space.branches
+        with joined(config.distributed, deterministic, branches) as world, kept_arithmetic():
             yield world
     except (OSError, tf.errors.OpError) as error:
         raise RunError(

@@ -9,7 +9,6 @@ import time
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from xnas_tf.config import Config
 from xnas_tf.config.models import TrainingConfig
@@ -20,6 +19,7 @@ from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.compiling import compile_model
 from xnas_tf.evaluation.mixed_precision import check_devices
+from xnas_tf.evaluation.pace import MOST_BYTES, stacked
 from xnas_tf.evaluation.step import Step
 from xnas_tf.randomness import uninterrupted
 from xnas_tf.registry import describe
@@ -108,13 +108,13 @@ def _measured(training: TrainingConfig, dataset: Dataset, space: SearchSpace) ->
     model.optimizer.build(model.trainable_variables)
     step = Step(model, dataset, size, 0.0, training, SingleProcess(), in_all)
     batch = dataset.train.take(np.arange(size))
-    images, labels = tf.constant(batch.images), tf.constant(batch.labels)
+    count = max(1, min(STEPS, MOST_BYTES // batch.images.nbytes))
 
     def timed(count: int) -> float:
-        stacks = (tf.stack([each] * count) for each in (images, labels))
+        given = stacked([batch] * count)
         begin = time.perf_counter()
-        step(*stacks).numpy()  # waits for a GPU
+        step(*given).numpy()  # waits for a GPU
         return time.perf_counter() - begin
 
     first = timed(1)
-    return first + timed(STEPS) / STEPS * (in_all - 1)
+    return first + timed(count) / count * (in_all - 1)

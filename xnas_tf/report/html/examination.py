@@ -70,8 +70,8 @@ class Examiner:
         """
         model = candidate.load_model()
         try:
-            predictor = Predictor(model)
             test = self._data.test
+            predictor = Predictor(model, len(test) + len(self._validation))
             predicted = predictor(test.images).argmax(axis=1)
             return {
                 **answers_data(test.labels, predicted, self._data.classes),
