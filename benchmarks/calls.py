@@ -97,7 +97,7 @@ class Way:
 
     def steps(self, count: int) -> float:
         """Seconds of so many steps in one call."""
-        given = tf.constant(self._images[:count]), tf.constant(self._labels[:count])
+        given = self._images[:count], self._labels[:count]
         return _seconds(lambda: self._step(*given).numpy())
 
     def predictions(self) -> float:

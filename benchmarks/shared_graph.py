@@ -27,7 +27,6 @@ import keras  # noqa: E402
 import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
-import tensorflow as tf  # noqa: E402
 
 from xnas_tf.attribution.grad_cam import GradCAM  # noqa: E402
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients  # noqa: E402
@@ -86,7 +85,7 @@ class Way:
 
         def step(i: int) -> float:
             rows = slice(BATCH * i, BATCH * (i + 1))
-            given = tf.constant(images[None, rows]), tf.constant(labels[None, rows])
+            given = images[None, rows], labels[None, rows]
             return float(self.step(*given)[0, 0])
 
         losses = [self.timed("first step", lambda: step(0))]

@@ -48,7 +48,6 @@ def measure(intra: int, inter: int) -> dict[str, float]:
 
 def _measured(kind: str, channels: int, pixels: int, batch: int) -> dict[str, float]:
     import numpy as np
-    import tensorflow as tf
 
     from xnas_tf.config import load_config
     from xnas_tf.data import load_dataset
@@ -63,7 +62,7 @@ def _measured(kind: str, channels: int, pixels: int, batch: int) -> dict[str, fl
     step = Step(model, load_dataset("digits"), batch, 0.0, config, SingleProcess())
     predictor = Predictor(model)
     images = np.random.default_rng(0).integers(0, 256, (500, pixels, pixels, 3), np.uint8)
-    given = tf.constant(images[None, :batch]), tf.range(batch)[None] % 10
+    given = images[None, :batch], np.arange(batch, dtype=np.int32)[None] % 10
     return {
         "a step": _best(lambda: step(*given).numpy()),
         "500 predictions": _best(lambda: predictor(images)),

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
 
@@ -42,11 +43,13 @@ def by_batches(
         at_once: How many batches a loop may work on at the same time.
 
     Returns:
-        Tensors (K, B, ...) -> what the function returns of each batch, (K, ...).
+        Arrays (K, B, ...) -> what the function returns of each batch, (K, ...).
     """
     if runs is not None and runs <= MANY_RUNS:
         one = function if runs <= FEW_RUNS else tf.function(function, autograph=False)
-        return lambda *stacks: tf.stack([one(*batch) for batch in zip(*stacks, strict=True)])
+        return lambda *stacks: tf.stack(
+            [one(*map(tf.constant, batch)) for batch in zip(*stacks, strict=True)]
+        )
     known: dict[tuple[tf.TensorSpec, ...], Callable] = {}
 
     def loop(*stacks: tf.Tensor) -> tf.Tensor:
@@ -57,11 +60,11 @@ def by_batches(
             parallel_iterations=at_once,
         )
 
-    def call(*stacks: tf.Tensor) -> tf.Tensor:
+    def call(*stacks: np.ndarray) -> tf.Tensor:
         specs = tuple(tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in stacks)
         if specs not in known:
             known[specs] = tf.function(loop, specs, autograph=False)
-        return known[specs](*stacks)
+        return known[specs](*map(tf.constant, stacks))
 
     return call
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
-import tensorflow as tf
 
 from xnas_tf.data import Part
 
@@ -45,7 +44,7 @@ class Pace:
         self.steps = max(1, min(in_time, in_memory, MOST_STEPS))
 
 
-def stacked(batches: list[Part]) -> tuple[tf.Tensor, tf.Tensor]:
+def stacked(batches: list[Part]) -> tuple[np.ndarray, np.ndarray]:
     """Images (K, B, H, W, C) and labels (K, B) of some batches."""
     images = np.stack([batch.images for batch in batches])
-    return tf.constant(images), tf.constant(np.stack([batch.labels for batch in batches]))
+    return images, np.stack([batch.labels for batch in batches])

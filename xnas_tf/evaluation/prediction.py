@@ -50,7 +50,7 @@ class Predictor:
             some = images[begin : begin + together]  # of what may be larger than memory
             batches = max(1, -(-len(some) // size))
             padded = np.pad(some, [(0, batches * size - len(some))] + [(0, 0)] * 3)
-            given = tf.constant(padded.reshape(batches, size, *padded.shape[1:]))
+            given = padded.reshape(batches, size, *padded.shape[1:])
             parts.append(np.concatenate(self._probabilities(given).numpy()))
             beat()
         return np.concatenate(parts)[: len(images)]

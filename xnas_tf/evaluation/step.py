@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from xnas_tf.config.models import TrainingConfig
@@ -59,7 +60,7 @@ class Step:
         self._run = by_batches(self._step, tf.float64, runs)
         self.has_run = False
 
-    def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def __call__(self, images: np.ndarray, labels: np.ndarray) -> tf.Tensor:
         """Changes the weights, batch after batch.
 
         Args:

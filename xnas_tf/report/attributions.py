@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SIDE = 224
 """Pixels of an overlay's longer side, at least."""
+GAP = 1.08
+"""From one image to the next, in widths."""
 COVER = 0.65
 """How far a map without a sign covers its image."""
 
@@ -38,19 +40,27 @@ def attribution_figure(explained: Explanation, title: str = "", images: Sequence
     drawn = list(images) or range(len(explained.images))
     count, rows = len(drawn), 1 + len(explained.maps)
     figure = Figure(figsize=(1.15 * count + 1.2, 1.25 * rows + 0.5), layout="constrained")
-    axes = figure.subplots(rows, count, squeeze=False)
     figure.suptitle(title, fontsize=10)
-    for column, number in zip(axes.T, drawn, strict=True):
-        image = drawable(explained.images[number])
-        heading, colour = _heading(explained, number)
-        column[0].imshow(image, cmap="gray", vmin=0, vmax=255)
-        column[0].set_title(heading, fontsize=8, color=colour)
-        for axis, (method, maps) in zip(column[1:], explained.maps.items(), strict=True):
-            _draw_map(axis, image, maps[number], method.signed)
-    for axis, label in zip(axes[:, 0], ["image", *(m.title for m in explained.maps)], strict=True):
+    # One axes a row: one for each picture took three times as long to draw.
+    first, *others = figure.subplots(rows, squeeze=False)[:, 0]
+    pictures = [drawable(explained.images[number]) for number in drawn]
+    height, width = pictures[0].shape[:2]
+    lefts = GAP * width * np.arange(count)
+    extents = [(left, left + width, height, 0) for left in lefts]
+    for picture, extent in zip(pictures, extents, strict=True):
+        first.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=extent)
+    for axis, (method, maps) in zip(others, explained.maps.items(), strict=True):
+        for number, picture, extent in zip(drawn, pictures, extents, strict=True):
+            _draw_map(axis, picture, maps[number], method.signed, extent)
+    labels = ["image", *(method.title for method in explained.maps)]
+    for axis, label in zip([first, *others], labels, strict=True):
+        axis.set(xlim=(0, lefts[-1] + width), ylim=(height, 0), xticks=[], yticks=[])
         axis.set_ylabel(label, fontsize=8)
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for number, left in zip(drawn, lefts, strict=True):
+        heading, colour = _heading(explained, number)
+        place = {"xy": (left + width / 2, 0), "xytext": (0, 3), "textcoords": "offset points"}
+        first.annotate(heading, **place, ha="center", fontsize=8, color=colour)
     return figure
 
 
@@ -119,10 +129,12 @@ def drawable(image: np.ndarray) -> np.ndarray:
     return image[..., :3].astype(np.uint8) if image.shape[-1] >= 3 else image[..., 0]
 
 
-def _draw_map(axis, image: np.ndarray, values: np.ndarray, signed: bool) -> None:
+def _draw_map(
+    axis, image: np.ndarray, values: np.ndarray, signed: bool, extent: tuple[float, ...]
+) -> None:
     top = float(np.abs(values).max()) or 1.0
     if not signed:
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axis.imshow(values, cmap="cividis", vmin=0, vmax=top, alpha=COVER)
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
+        axis.imshow(values, cmap="cividis", vmin=0, vmax=top, alpha=COVER, extent=extent)
     else:
-        axis.imshow(values, cmap="PuOr", vmin=-top, vmax=top)
+        axis.imshow(values, cmap="PuOr", vmin=-top, vmax=top, extent=extent)

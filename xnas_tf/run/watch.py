@@ -25,7 +25,7 @@ class Watch:
     """Watches over this process as long as it is entered.
 
     SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) are only noted: the main thread asks
-    for ``stopping`` between two steps, saves and leaves. If it does not within ``GRACE``
+    for ``stopping`` after every few steps, saves and leaves. If it does not within ``GRACE``
     seconds, or at a second SIGINT, the process ends all the same: whatever it is waiting for,
     this thread still runs.
 
