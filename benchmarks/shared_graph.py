@@ -42,7 +42,7 @@ from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
 from xnas_tf.tracing import kept_arithmetic  # noqa: E402
 
-BATCH = 48
+BATCH, EPOCHS = 48, 3
 METHODS = {"grad_cam": GradCAM(), "integrated_gradients": IntegratedGradients(steps=8)}
 
 
@@ -59,16 +59,22 @@ class Way:
 
     Attributes:
         spent: Seconds of the latest candidate by part.
+
+    Args:
+        model: The model.
+        dataset: The images.
+        epochs: How many it is trained, by which it is traced; many if None.
     """
 
-    def __init__(self, model: keras.Model, dataset: Dataset) -> None:
+    def __init__(self, model: keras.Model, dataset: Dataset, epochs: int | None = None) -> None:
         self.model = model
         self._dataset = dataset
         config = TrainingConfig()
         compile_model(model, config, 63)
         model.optimizer.build(model.trainable_variables)
-        self.step = Step(model, dataset, BATCH, config.weight_decay, config, SingleProcess(), None)
-        self._predictor = Predictor(model)
+        runs = epochs and epochs * (len(dataset.train) // BATCH)
+        self.step = Step(model, dataset, BATCH, config.weight_decay, config, SingleProcess(), runs)
+        self._predictor = Predictor(model, epochs and len(dataset.validation), epochs or 1)
         self.spent: dict[str, float] = {}
 
     def timed(self, name: str, call: Callable[[], Any]) -> Any:
@@ -138,7 +144,7 @@ def main() -> None:
         begin = time.process_time()
         model = space.build(hp)
         build = time.process_time() - begin
-        own = Way(model, dataset)
+        own = Way(model, dataset, EPOCHS)
         own.spent["build"] = build
         tenant = Tenant(network, cell, model)
         shared.timed("take", tenant.take)
