@@ -1,9 +1,12 @@
 """Real searches that train one network in place of those of all cells."""
 
+import signal
+
 import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import BIN, tiny, xnas
+from tests.e2e.test_durability import start, wait_for
 from tests.e2e.test_horovod import horovodrun
 
 NOTE = "one network is traced and trained in place of those of all cells"
@@ -44,6 +47,22 @@ def test_the_values_are_those_of_networks_of_their_own(alone, tmp_path):
         for epoch, shared in zip(history, shared_history, strict=True):
             assert shared == pytest.approx(epoch, rel=1e-4, abs=1e-6)
         assert shared_objectives == pytest.approx(objectives, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_interrupted_it_goes_on_to_the_same_values(alone, tmp_path, how):
+    process = start("search", *WORDS, "--run-dir", "run", cwd=tmp_path)
+    wait_for(process, "3/14")
+    process.send_signal(how)
+    process.communicate()
+    assert process.returncode in (130, -how)
+    xnas("search", *WORDS, "--run-dir", "run", cwd=tmp_path)
+    found = figures(tmp_path / "run")
+    assert found.keys() == alone.keys()
+    for genotype, (history, objectives) in found.items():
+        for epoch, whole in zip(history, alone[genotype][0], strict=True):
+            assert epoch == pytest.approx(whole, rel=1e-4, abs=1e-6)
+        assert objectives == pytest.approx(alone[genotype][1], rel=1e-4, abs=1e-6)
 
 
 @has_horovod

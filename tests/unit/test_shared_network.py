@@ -20,6 +20,7 @@ from xnas_tf.evaluation.prediction import Predictor
 from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
 from xnas_tf.evaluation.shared.paying import is_shared
 from xnas_tf.evaluation.shared.summation import FULL_ORDERS, aliases, number_of, order_of
+from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.supervision import Interrupted
 from xnas_tf.kernels import kept_kernels
 from xnas_tf.run.prepare import prepare
@@ -120,6 +121,25 @@ def test_nothing_of_a_candidate_stays_for_the_next():
     first, _ = judged(shared, every, seed=5)
     judged(shared, ALL_SKIPS, seed=1)
     judged(shared, dict.fromkeys(EDGES, "nor_conv_1x1"), seed=2)
+    again, _ = judged(shared, every, seed=5)
+    assert first.history == again.history and first.objectives == again.objectives
+
+
+def test_nothing_stays_of_one_that_fails_in_a_training(monkeypatch):
+    every = dict.fromkeys(EDGES, "nor_conv_3x3")
+    shared, _ = judges()
+    first, _ = judged(shared, every, seed=5)
+    step, calls = Step.__call__, itertools.count()
+
+    def fails(self, *batches):
+        if next(calls) == 2:
+            raise RuntimeError("out of memory")
+        return step(self, *batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "__call__", fails)
+        outcome = shared.evaluate(Candidate(2, "cell", ALL_SKIPS, seed=1, epochs=4))
+    assert outcome.state == "failed" and "out of memory" in outcome.reason
     again, _ = judged(shared, every, seed=5)
     assert first.history == again.history and first.objectives == again.objectives
 
