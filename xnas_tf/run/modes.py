@@ -108,13 +108,15 @@ def _measured(training: TrainingConfig, dataset: Dataset, space: SearchSpace) ->
     model.optimizer.build(model.trainable_variables)
     step = Step(model, dataset, size, 0.0, training, SingleProcess(), in_all)
     batch = dataset.train.take(np.arange(size))
-    count = max(1, min(STEPS, MOST_BYTES // batch.images.nbytes))
+    some = max(1, min(STEPS, MOST_BYTES // batch.images.nbytes))
 
-    def timed(count: int) -> float:
-        given = stacked([batch] * count)
+    def timed(height: int, calls: int) -> float:
+        given = stacked([batch] * height)
         begin = time.perf_counter()
-        step(*given).numpy()  # waits for a GPU
-        return time.perf_counter() - begin
+        for _ in range(calls):
+            figures = step(*given)
+        figures.numpy()  # waits for a GPU
+        return (time.perf_counter() - begin) / (height * calls)
 
-    first = timed(1)
-    return first + timed(count) / count * (in_all - 1)
+    first = timed(1, 1)
+    return first + timed(some, -(-STEPS // some)) * (in_all - 1)
