@@ -16,8 +16,8 @@ heard and checkpoints are kept."""
 MOST_STEPS = 16
 """In calls of 8 and of 16 a step took the same (docs/performance.md)."""
 MOST_BYTES = 2**22
-"""Of the images of a call: as batches, together, as a tensor, and the next ones, they are there four
-times. Steps with more take so long that it does not matter what a call costs."""
+"""Of the images of a call, which are there as batches, together and as a tensor, beside the next
+ones. Steps with more take so long that it does not matter what a call costs."""
 
 
 class Pace:
