@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import psutil
+from throughput_drift import drift
 from throughput_lines import lines
 
 from xnas_tf.candidate import PHASES
@@ -169,12 +170,15 @@ def grow(candidates: int) -> dict[str, float]:
         last = search.memory[int(numbers[-1])]
         trained = sorted((c for c in search.run.candidates() if c.trained), key=lambda c: c.answer)
     spent = [c.seconds_total for c in trained]
+    low, high = drift([c.genotype for c in trained], spent)
     return {
         "memory_mb_at_100": first,
         "memory_mb_at_end": last,
         "memory_growth": last / first,
         "seconds_early": float(np.median(spent[100:200])),
         "seconds_late": float(np.median(spent[-100:])),
+        "drift_low": low,
+        "drift_high": high,
     }
 
 
