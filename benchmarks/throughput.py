@@ -6,8 +6,9 @@ python benchmarks/throughput.py [--candidates 200] [--own 60] [--long 1000] [--o
 Adam 0.01, C=16, two cells per stack, introspectability by activations; with two ranks, each
 training candidates of its own. The quickstart runs as it is; "hypermodel" is
 configs/hypermodel.yaml with more candidates, in one process. "lines" and "hypermodel" are searched
-as usual and in the plain way (throughput_lines.py). Seconds are of the whole process, start and end
-included. Ends with one line of JSON.
+as usual and in the plain way (throughput_lines.py), "rates", a HyperModel whose networks differ in
+scalars alone, as usual and with graphs of each network's own (throughput_rates.py). Seconds are
+of the whole process, start and end included. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from xnas_tf.run.horovodrun import horovodrun
 ROOT = Path(__file__).resolve().parents[1]
 USUAL = ("-m", "xnas_tf")
 PLAIN = (str(ROOT / "benchmarks" / "throughput_lines.py"),)
+OWN = (str(ROOT / "benchmarks" / "throughput_rates.py"),)
 LINES = (
     "space={name: nas_bench_201, channels: 16, cells_per_stack: 2}",
     "training={epochs: 1, batch_size: 512, optimizer: adam, learning_rate: 0.01}",
@@ -140,12 +142,32 @@ def compare_hypermodel(candidates: int) -> dict[str, float]:
     return {**figures, "hypermodel_speedup": usual / plain}
 
 
+def compare_rates(candidates: int) -> dict[str, float]:
+    """A HyperModel whose networks differ in scalars alone, and with graphs of each one's own."""
+    space = "space.hypermodel=benchmarks.throughput_rates:Rates"
+    options = [
+        "configs/hypermodel.yaml",
+        "--set",
+        space,
+        "--set",
+        f"search.candidates={candidates}",
+    ]
+    usual, own = rates("rates", 1, candidates, lambda _: options, OWN)
+    figures = {"rates_per_hour": usual, "rates_per_hour_own": own}
+    return {**figures, "rates_speedup": usual / own}
+
+
 def rates(
-    name: str, ranks: int, candidates: int, options: Callable[[Path], list[str]]
+    name: str,
+    ranks: int,
+    candidates: int,
+    options: Callable[[Path], list[str]],
+    other: tuple[str, ...] = PLAIN,
 ) -> list[float]:
-    """Candidates an hour as usual and plainly."""
+    """Candidates an hour as usual and in another way."""
     found = []
-    for way, how in (("usual", USUAL), ("plain", PLAIN)):
+    for how in (USUAL, other):
+        way = "usual" if how == USUAL else "plain" if how == PLAIN else "own"
         with tempfile.TemporaryDirectory() as folder:
             search = Search(Path(folder), how, ranks, options(Path(folder)))
             found.append(report(f"{name}, {way}", search, candidates))
@@ -186,13 +208,14 @@ def main() -> None:
     """Prints a table and the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--candidates", type=int, default=200)
-    parser.add_argument("--own", type=int, default=60, help="candidates of hypermodel")
+    parser.add_argument("--own", type=int, default=60, help="candidates of hypermodel and rates")
     parser.add_argument("--long", type=int, default=1000)
-    parser.add_argument("--only", choices=["lines", "hypermodel", "quickstart", "long"])
+    parser.add_argument("--only", choices=["lines", "hypermodel", "rates", "quickstart", "long"])
     arguments = parser.parse_args()
     parts = {
         "lines": lambda: compare_lines(arguments.candidates),
         "hypermodel": lambda: compare_hypermodel(arguments.own),
+        "rates": lambda: compare_rates(arguments.own),
         "quickstart": quickstart,
         "long": lambda: grow(arguments.long),
     }

@@ -206,9 +206,7 @@ def test_a_rank_that_is_gone_is_told_from_a_failing_candidate(
     def fail(*_):
         raise error
 
-    two = SingleProcess()
-    two.size = 2
-    monkeypatch.setattr(judge, "_ranks", two)
+    monkeypatch.setattr(judge._communicator, "size", 2)
     monkeypatch.setattr(judge, "_evaluate", fail)
     if is_of_horovod:
         with pytest.raises(RunError, match="another rank died"):

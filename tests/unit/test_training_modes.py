@@ -61,7 +61,7 @@ def mixed():
 
 def operations(training):
     data = tf.zeros((20, 8, 8, 1), tf.uint8), tf.zeros(20, tf.int32)
-    step = tf.function(training._step._step, autograph=False)
+    step = tf.function(training.step._step, autograph=False)
     return step.get_concrete_function(*data).graph.get_operations()
 
 

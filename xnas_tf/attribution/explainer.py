@@ -45,6 +45,13 @@ def always_trace(model: keras.Model) -> None:
     object.__setattr__(model, _STAYS, True)
 
 
+def ask_anew(model: keras.Model) -> None:
+    """Forgets how much was asked of a model, but not what was traced for it: whether an
+    attribution is traced depends on what is asked from now on."""
+    for explainer in vars(model).get("_xnas_tf_explainers", {}).values():
+        explainer.ask_anew()
+
+
 class Explainer:
     """Runs one attribution method on one model; see ``AttributionMethod.__call__``."""
 
@@ -52,9 +59,13 @@ class Explainer:
         self._model = model
         self._method = method
         self._traced: dict[Any, Any] = {}
-        self._passes = math.inf if _STAYS in vars(model) else 0.0
-        """Through the network, of all that was asked for by now."""
         self._layers: list[keras.layers.Layer] = []
+        self.ask_anew()
+
+    def ask_anew(self) -> None:
+        """See ``ask_anew``."""
+        self._passes = math.inf if _STAYS in vars(self._model) else 0.0
+        """Through the network, of all that was asked for by now."""
 
     def __call__(self, images: Any, targets: Targets = "predicted") -> np.ndarray:
         """Maps (N, H, W), or (N, classes, H, W) for all classes."""

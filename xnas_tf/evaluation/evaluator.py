@@ -29,7 +29,7 @@ from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.evaluation.own_training import OwnTrainer, check_own_training
 from xnas_tf.evaluation.prediction import Predictor, cross_entropy
 from xnas_tf.evaluation.scoring import Scorer, broken_limits
-from xnas_tf.evaluation.seconds import TimedCommunicator
+from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
 from xnas_tf.evaluation.supervision import Escaping, Interrupted, Unsupervised, escaping
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.heartbeat import beat, heard_by
@@ -58,7 +58,7 @@ class Evaluator:
         self._config = config
         self._dataset = dataset
         self._space = space
-        self._ranks = communicator
+        self._communicator = TimedCommunicator(communicator, Seconds())
         self._model = self._network = self._probabilities = None
         self._scorer = Scorer(config, dataset.class_names)
         if config.training.mixed_precision:
@@ -94,7 +94,7 @@ class Evaluator:
         """
         supervisor = supervisor or Unsupervised()
         outcome = Outcome()
-        self._communicator = TimedCommunicator(self._ranks, outcome.seconds)
+        self._communicator.count_in(outcome.seconds)
         try:
             with forgotten_custom_gradients(), heard_by(escaping()(supervisor.beat)):
                 self._evaluate(candidate, outcome, supervisor)
@@ -103,7 +103,7 @@ class Evaluator:
         except Interrupted:
             raise
         except _FAILURES as error:  # a failed candidate must not end the search
-            if self._ranks.size > 1 and _is_of_horovod(error):
+            if self._communicator.size > 1 and _is_of_horovod(error):
                 raise RunError(f"another rank died: {describe(error)}") from error
             reason = str(error) if isinstance(error, XnasError) else describe(error)
             if not isinstance(error, XnasError):  # ours are raised on all ranks alike

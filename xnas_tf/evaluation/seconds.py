@@ -35,9 +35,6 @@ class Seconds(dict[str, float]):
 class TimedCommunicator:
     """A communicator whose operations count as ``communication``; waiting for others included.
 
-    Attributes:
-        seconds: What the time is added to; may be exchanged.
-
     Args:
         communicator: What does the work.
         seconds: What the time is added to. The phases that communicate hold it too.
@@ -45,10 +42,14 @@ class TimedCommunicator:
 
     def __init__(self, communicator: Communicator, seconds: Seconds) -> None:
         self._communicator = communicator
-        self.seconds = seconds
-        self.seconds.setdefault("communication", 0.0)
+        self.count_in(seconds)
         self.rank, self.size = communicator.rank, communicator.size
         self.local_rank, self.local_size = communicator.local_rank, communicator.local_size
+
+    def count_in(self, seconds: Seconds) -> None:
+        """From now on the time is added there, that of what was traced before too."""
+        self.seconds = seconds
+        self.seconds.setdefault("communication", 0.0)
 
     def broadcast(self, message: Any = None) -> Any:
         """See ``Communicator.broadcast``."""

@@ -34,6 +34,7 @@ class Trainer:
     Attributes:
         progress: How far the training has come: at first as far as the supervisor's checkpoint.
             Who calls ``run_epoch`` adds its figures to the history.
+        step: Trains the model on a batch.
         ignored: Why the supervisor's checkpoint was not used, if it wasn't.
 
     Args:
@@ -73,7 +74,7 @@ class Trainer:
         model.optimizer.build(model.trainable_variables)
         self.progress, self.ignored = self._beginning()
         runs = self._steps * max(config.epochs, longest)
-        self._step = self._new_step(weight_decay, runs)
+        self.step = self._new_step(weight_decay, runs)
         self._pace = Pace()
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
@@ -174,10 +175,10 @@ class Trainer:
     def _run(self, batches: list[Part]) -> tf.Tensor:
         """Loss and right answers of each batch, (K, 2)."""
         given = stacked(batches)
-        if self._step.has_run:
-            return self._step(*given)
+        if self.step.has_run:
+            return self.step(*given)
         with self._seconds.timed("trace", within="train"):
-            return tf.constant(self._step(*given).numpy())  # waits for a GPU
+            return tf.constant(self.step(*given).numpy())  # waits for a GPU
 
     def _keep_checkpoint(self, step: int, totals: list[float]) -> None:
         if self._communicator.rank != 0:

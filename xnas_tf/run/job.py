@@ -15,6 +15,7 @@ from xnas_tf.errors import HeldError, RunError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
 from xnas_tf.evaluation.shared.paying import is_shared
+from xnas_tf.evaluation.shared.twins import TwinEvaluator
 from xnas_tf.kernels import kept_kernels
 from xnas_tf.run.group_size import measure_size, wanted_size
 from xnas_tf.run.lead import Lead
@@ -145,7 +146,7 @@ class Job:
         """How candidates are evaluated; the values are the same."""
         groups = self._world.size // size
         if not is_shared(self._config, self._dataset, self._space, groups):
-            return Evaluator
+            return TwinEvaluator
         if lead:
             lead.note("one network is traced and trained in place of those of all cells")
         return SharedEvaluator

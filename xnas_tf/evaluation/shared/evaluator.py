@@ -15,8 +15,8 @@ from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 from xnas_tf.candidate import Candidate
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.prediction import Predictor
-from xnas_tf.evaluation.shared.network import Tenant
-from xnas_tf.evaluation.shared.training import SharedGraphs, SharedPredictor, SharedTrainer
+from xnas_tf.evaluation.shared.tenant import Tenant
+from xnas_tf.evaluation.shared.training import SharedPredictor, SharedTrainer, graphs_of_all_cells
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import compared_methods
@@ -35,8 +35,8 @@ class SharedEvaluator(Evaluator):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._graphs = SharedGraphs(
-            self._config, self._dataset, self._space.hypermodel, self._ranks
+        self._graphs = graphs_of_all_cells(
+            self._config, self._dataset, self._space.hypermodel, self._communicator
         )
         compared = compared_methods(self._config.measures())
         self._stand_ins = {
@@ -53,6 +53,7 @@ class SharedEvaluator(Evaluator):
 
     def _trained_subject(self, figures: dict[str, float]) -> Subject:
         self._trainer.tenant.take()
+        self._trainer.tenant.give()
         return replace(super()._trained_subject(figures), stand_ins=self._stand_ins)
 
     def revived(

@@ -1,29 +1,21 @@
-"""The network that stands for all cells, and how a cell's own model is put into it."""
+"""The network that stands for all cells, and where in it those of a cell's own model are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from xnas_tf.evaluation.shared.cell import SharedCell, numbers_of
 from xnas_tf.evaluation.shared.edge import CONVOLUTIONS
+from xnas_tf.evaluation.shared.tenant import Place, Tenant
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
-Part = tuple[slice | int, ...]
-Place = tuple[keras.Variable, Part, keras.Variable]
-"""A variable of the shared network, and the part of it that a variable of a small model is."""
-
 
 class SharedNetwork:
-    """A network whose edges each hold every operation.
-
-    Attributes:
-        model: The Keras model.
-        tenant: Whose values it has.
+    """A ``HostNetwork`` whose edges each hold every operation.
 
     Args:
         space: The search space's networks.
@@ -42,50 +34,13 @@ class SharedNetwork:
         """Computes from now on what a cell's network does."""
         self._numbers.assign(numbers_of(cell))
 
-
-class Tenant:
-    """A cell's own model, whose values the shared network takes and gives back.
-
-    Args:
-        network: The shared network.
-        cell: Operation of each edge.
-        model: The cell's own model. Where both are compiled, by optimizers of the same kind
-            that are built, what they keep is taken and given back too.
-    """
-
-    def __init__(self, network: SharedNetwork, cell: Mapping[str, str], model: keras.Model) -> None:
-        self._network = network
-        self._cell = cell
-        self._places = list(_places(network.model, cell, model))
-        if network.model.compiled and model.compiled:
-            self._places += _places_of_slots(network.model, model, self._places)
-        self._everything = _all_variables(network.model)
-
-    def take(self) -> None:
-        """The network becomes the model, unless it is; what is no part of it becomes zero."""
-        if self._network.tenant is self:
-            return
-        self._network.become(self._cell)
-        values = {id(v): np.zeros(v.shape, v.dtype) for v in self._everything}
-        for shared, part, own in self._places:
-            values[id(shared)][part] = np.asarray(own)
-        for variable in self._everything:
-            variable.assign(values[id(variable)])
-        self._network.tenant = self
-
-    def give(self) -> None:
-        """The model gets the present values."""
-        values = {id(v): np.array(v) for v in self._everything}  # copies: the variables change
-        for shared, part, own in self._places:
-            own.assign(values[id(shared)][part])
-
-    def leave(self) -> None:
-        """Says that the model has other values by now."""
-        self._network.tenant = None
-
-
-def _all_variables(model: keras.Model) -> list[keras.Variable]:
-    return [*model.variables, *(model.optimizer.variables if model.compiled else ())]
+    def places(self, cell: Mapping[str, str], model: keras.Model) -> list[Place]:
+        """Where the variables of a cell's model are. Where both are compiled, by optimizers of the
+        same kind that are built, what these keep is among them."""
+        places = list(_places(self.model, cell, model))
+        if self.model.compiled and model.compiled:
+            places += _places_of_slots(self.model, model, places)
+        return places
 
 
 def _places(network: keras.Model, cell: Mapping[str, str], model: keras.Model) -> Iterator[Place]:

@@ -1,8 +1,9 @@
-"""Training, predicting and explaining with what is traced once for all cells."""
+"""Training and predicting with what is traced once for many candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,32 @@ from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.checkpoint import Progress
 from xnas_tf.evaluation.compiling import compile_model
 from xnas_tf.evaluation.prediction import Predictor
-from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
-from xnas_tf.evaluation.shared.network import SharedNetwork, Tenant
+from xnas_tf.evaluation.shared.network import SharedNetwork
+from xnas_tf.evaluation.shared.tenant import HostNetwork, Tenant
 from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.training import Trainer
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
 
-class SharedGraphs:
-    """The shared network, compiled, with its training step and its predictions.
+@dataclass(frozen=True)
+class Graphs:
+    """What is traced once for many candidates.
 
     Attributes:
-        network: The shared network.
+        network: The network that trains in their place.
         step: Trains it on a batch.
         predictor: Predicts with it.
+    """
+
+    network: HostNetwork
+    step: Step
+    predictor: Predictor
+
+
+def graphs_of_all_cells(
+    config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
+) -> Graphs:
+    """Those of a network that stands for all cells.
 
     Args:
         config: The configuration.
@@ -37,82 +50,66 @@ class SharedGraphs:
         space: The search space's networks.
         communicator: The ranks that train a candidate together.
     """
-
-    def __init__(
-        self, config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
-    ) -> None:
-        self.network = SharedNetwork(space)
-        model, training = self.network.model, config.training
-        always_trace(model)
-        batch_size, steps = batching(len(dataset.train), training.batch_size)
-        compile_model(model, training, steps)
-        model.optimizer.build(model.trainable_variables)
-        self._communicator = TimedCommunicator(communicator, Seconds())
-        decay = training.weight_decay
-        self.step = Step(model, dataset, batch_size, decay, training, self._communicator)
-        self.predictor = Predictor(model)
-
-    def count_in(self, seconds: Seconds) -> None:
-        """From now on time for communication is added there."""
-        self._communicator.seconds = seconds
+    network, training = SharedNetwork(space), config.training
+    model = network.model
+    always_trace(model)
+    batch_size, steps = batching(len(dataset.train), training.batch_size)
+    compile_model(model, training, steps)
+    model.optimizer.build(model.trainable_variables)
+    step = Step(model, dataset, batch_size, training.weight_decay, training, communicator)
+    return Graphs(network, step, Predictor(model))
 
 
 class SharedTrainer(Trainer):
-    """Trains a cell's own model by letting the shared network be it in each epoch.
+    """Trains a candidate's own model by letting another network be it.
 
-    Between epochs, and in checkpoints, all is in the model and its own optimizer.
+    In checkpoints, and when the tenant has given it back, all is in the model and its own
+    optimizer.
 
     Args:
-        graphs: The shared network.
-        cell: The cell.
+        graphs: The other network.
+        candidate: The candidate's hyperparameters.
         *args: See ``Trainer``.
         **kwargs: See ``Trainer``.
 
     Attributes:
-        tenant: The model in the shared network.
+        tenant: The model in the other network.
     """
 
     def __init__(
-        self, graphs: SharedGraphs, cell: Mapping[str, str], *args: Any, **kwargs: Any
+        self, graphs: Graphs, candidate: Mapping[str, Any], *args: Any, **kwargs: Any
     ) -> None:
         self._graphs = graphs
-        self._is_in = False
         super().__init__(*args, **kwargs)
-        graphs.count_in(self._seconds)
-        self.tenant = Tenant(graphs.network, cell, self._model)
+        self.tenant = Tenant(graphs.network, candidate, self._model)
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return self._graphs.step
 
     def _run_steps(self) -> list[float]:
         self.tenant.take()
-        self._is_in = True
-        try:
-            return super()._run_steps()
-        finally:
-            self._is_in = False
-            self.tenant.give()
+        return super()._run_steps()
 
     def _average_statistics(self) -> None:
-        super()._average_statistics()
         if self._communicator.size > 1:
+            self.tenant.give()
+            super()._average_statistics()
             self.tenant.leave()
 
     def _keep(self, progress: Progress) -> None:
-        if self._is_in:
-            self.tenant.give()
+        self.tenant.give()
         super()._keep(progress)
 
 
 class SharedPredictor(Predictor):
-    """Predicts with a cell's own model by letting the shared network be it.
+    """Predicts with a candidate's own model by letting another network be it.
 
     Args:
-        graphs: The shared network.
+        graphs: The other network.
         tenant: The model in it.
     """
 
-    def __init__(self, graphs: SharedGraphs, tenant: Tenant) -> None:
+    def __init__(self, graphs: Graphs, tenant: Tenant) -> None:
         self._predictor = graphs.predictor
         self._tenant = tenant
 
