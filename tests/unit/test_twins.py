@@ -2,6 +2,7 @@
 
 import itertools
 import weakref
+from contextlib import nullcontext
 
 import keras
 import keras_tuner
@@ -17,9 +18,9 @@ from xnas_tf.attribution.explainer import Explainer
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.evaluation.digest import structure_digest
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.shared import twins
+from xnas_tf.evaluation.shared.structure import structure_of
 from xnas_tf.evaluation.shared.twins import TwinEvaluator
 from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.supervision import Interrupted
@@ -31,9 +32,9 @@ SAMPLE = {"filters": 4, "activation": "relu", "dropout": 0.2, "decay": 0.0, "rat
 
 
 @pytest.fixture(scope="module", autouse=True)
-def kernels():
+def arithmetic():
     """As in a search."""
-    with kept_kernels(), kept_arithmetic():
+    with kept_arithmetic():
         yield
 
 
@@ -59,22 +60,23 @@ class Network(keras_tuner.HyperModel):
         return model
 
 
-def judge(kind, ranks=None, **training):
+def judge(kind, ranks=None, objectives="[error, introspectability]", **training):
     given = {"epochs": 3, "batch_size": 12, "weight_decay": 0.01, **training}
     overrides = [f"training.{key}={value}" for key, value in given.items()]
+    overrides.append(f"objectives={objectives}")
     config, dataset = load_config(overrides=overrides), make_dataset()
     space = SearchSpace(Network("learning_rate" not in training), dataset.image_shape, 3)
     return kind(config, dataset, space, ranks or SingleProcess())
 
 
-def judged(evaluator, changes, seed=0, supervisor=None):
+def judged(evaluator, changes, seed=0, supervisor=None, epochs=3):
     """The outcome's figures and whether it was traced, and the trained model's variables."""
     weights = []
 
     def keep(_, model):
         weights.extend(np.array(v) for v in [*model.variables, *model.optimizer.variables])
 
-    candidate = Candidate(1, "any", {**SAMPLE, **changes}, seed=seed, epochs=3)
+    candidate = Candidate(1, "any", {**SAMPLE, **changes}, seed=seed, epochs=epochs)
     outcome = evaluator.evaluate(candidate, keep, supervisor)
     assert outcome.state == "done", outcome.reason
     return (outcome.history, outcome.objectives, outcome.metrics), weights, outcome
@@ -86,17 +88,19 @@ def assert_same(first, second):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("kernels", [nullcontext, kept_kernels])
 @pytest.mark.parametrize("batch_size", [12, 1])
-def test_they_give_what_networks_of_their_own_give(batch_size):
-    """To the last bit, step by step and in loops."""
+def test_they_give_what_networks_of_their_own_give(batch_size, kernels):
+    """To the last bit, step by step and in loops, in any space."""
     shared, own = (judge(kind, batch_size=batch_size) for kind in (TwinEvaluator, Evaluator))
     traced = []
-    for seed in range(5):
-        for activation in ("relu", "gelu"):
-            changes = {"rate": 0.002 * (seed + 1), "activation": activation}
-            theirs = judged(shared, changes, seed)
-            assert_same(theirs, judged(own, changes, seed))
-            traced.append("trace" in theirs[2].seconds)
+    with kernels():
+        for seed in range(5):
+            for activation in ("relu", "gelu"):
+                changes = {"rate": 0.002 * (seed + 1), "activation": activation}
+                theirs = judged(shared, changes, seed)
+                assert_same(theirs, judged(own, changes, seed))
+                traced.append("trace" in theirs[2].seconds)
     assert traced == [True] * 4 + [False] * 6
 
 
@@ -106,6 +110,35 @@ def test_so_they_do_where_the_configuration_says_how_they_are_trained():
     for seed in range(4):
         assert_same(judged(shared, {}, seed), judged(own, {}, seed))
     assert len(shared._kept) == 1
+
+
+def test_so_they_do_in_trainings_of_all_lengths():
+    """In each the learning rate falls to nothing."""
+    training = {"learning_rate": 0.05, "schedule": "cosine"}
+    shared, own = (judge(kind, **training) for kind in (TwinEvaluator, Evaluator))
+    for seed in range(3):
+        for epochs in (1, 2, 3):
+            assert_same(*(judged(each, {}, seed, epochs=epochs) for each in (shared, own)))
+    assert len(shared._kept) == 3
+
+
+def test_so_they_do_with_the_same_attributions_traced(monkeypatch):
+    """Traced or not depends on all that is asked by a method, whoever asks."""
+    one_batch, counts = Explainer._one_batch, []
+
+    def counted(self, *given):
+        found = one_batch(self, *given)
+        counts.append((self._method.name, self._passes))
+        return found
+
+    monkeypatch.setattr(Explainer, "_one_batch", counted)
+    objectives = "[error, introspectability, {name: sparseness, method: grad_cam}]"
+    for kind in (TwinEvaluator, Evaluator):
+        evaluator = judge(kind, objectives=objectives)
+        for seed in range(3):
+            judged(evaluator, {}, seed)
+    half = len(counts) // 2
+    assert counts[:half] == counts[half:] != []
 
 
 def test_several_ranks_train_one_together():
@@ -139,6 +172,7 @@ def test_nothing_stays_of_one_that_fails(warm, monkeypatch):
         patch.setattr(Step, "__call__", fails)
         outcome = warm.evaluate(Candidate(2, "any", {**SAMPLE, "rate": 0.1}, seed=1, epochs=3))
     assert outcome.state == "failed" and "out of memory" in outcome.reason
+    assert not warm._kept  # they might have taken the memory
     assert_same(judged(warm, {}), first)
 
 
@@ -209,7 +243,7 @@ def structure(changes=(), wrapped=lambda model: model):
     hp = keras_tuner.HyperParameters()
     hp.values = {**SAMPLE, **dict(changes)}
     space = SearchSpace(Network(), (8, 8, 1), 3)
-    return structure_digest(wrapped(Network().build(hp)), space, hp.values)
+    return structure_of(wrapped(Network().build(hp)), space, hp.values, 3)
 
 
 @given(st.floats(1e-4, 1e-1), st.integers(0, 2**31))
@@ -242,16 +276,61 @@ def test_what_is_called_first_is():
 
     space = SearchSpace(Network(), (8, 8, 1), 3)
     orders = ("relu", "gelu"), ("gelu", "relu")
-    found = {structure_digest(built(*names), space, {}) for names in orders}
+    found = {structure_of(built(*names), space, {}, 3) for names in orders}
     assert len(found) == 2 and None not in found
 
 
-def test_a_layer_that_cannot_say_what_it_is_has_none():
-    factor = 2.0
+def of_dense(*layers, loss="mse", optimizer=None, kind=keras.Model):
+    inputs = keras.Input((4,))
+    outputs = keras.Sequential([*layers, keras.layers.Dense(2)])(inputs)
+    model = kind(inputs, outputs)
+    model.compile(optimizer or keras.optimizers.Adam(0.01), loss)
+    return model
 
-    class Scaled(keras.layers.Layer):
-        def call(self, inputs):
-            return factor * inputs
 
-    scaled = lambda model: keras.Model(model.inputs, Scaled()(model.outputs[0]))  # noqa: E731
-    assert structure(wrapped=scaled) is None
+class Scaled(keras.layers.Layer):
+    """Could hold any state."""
+
+    def call(self, inputs):
+        return 2 * inputs
+
+
+class Loss(keras.losses.Loss):
+    """Could hold any state."""
+
+    def method(self, targets, outputs):
+        return keras.ops.mean(targets - outputs)
+
+
+class Optimizer(keras.optimizers.Adam):
+    """Could hold any state."""
+
+
+class Model(keras.Model):
+    """Could have a loss of its own."""
+
+
+def without_decay_of_biases():
+    optimizer = keras.optimizers.AdamW(0.01)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: of_dense(Scaled()),
+        lambda: of_dense(keras.layers.Lambda(lambda x: 2 * x)),
+        lambda: of_dense(keras.layers.Dense(2, activation=lambda x: 2 * x)),
+        lambda: of_dense(keras.layers.Normalization(mean=0.0, variance=1.0)),
+        lambda: of_dense(loss=Loss()),
+        lambda: of_dense(loss=Loss().method),
+        lambda: of_dense(optimizer=Optimizer()),
+        lambda: of_dense(optimizer=without_decay_of_biases()),
+        lambda: of_dense(kind=Model),
+    ],
+)
+def test_what_may_hold_more_than_it_says_has_none(build):
+    space = SearchSpace(Network(), (8, 8, 1), 3)
+    assert structure_of(of_dense(), space, {}, 3) is not None
+    assert structure_of(build(), space, {}, 3) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
@@ -43,6 +43,13 @@ _STAYS = "_xnas_tf_stays"
 def always_trace(model: keras.Model) -> None:
     """Lets all attributions of a model be traced from the first on: it will be asked often."""
     object.__setattr__(model, _STAYS, True)
+
+
+def keep_explainers(model: keras.Model, methods: Collection[AttributionMethod]) -> None:
+    """Frees what was traced for a model by other methods than these."""
+    explainers = vars(model).get("_xnas_tf_explainers", {})
+    for method in explainers.keys() - set(methods):
+        del explainers[method]
 
 
 def ask_anew(model: keras.Model) -> None:

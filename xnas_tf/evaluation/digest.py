@@ -44,29 +44,5 @@ def evaluation_digest(
     return graph if own is None else "identity:" + _hash([graph, own])
 
 
-def structure_digest(
-    model: keras.Model, space: SearchSpace, values: Mapping[str, Any]
-) -> str | None:
-    """Hashes what is traced of a model: models of the same digest differ in the values of their
-    variables alone, of which an optimizer's constant learning rate is one, and their variables
-    are in the same order.
-
-    Args:
-        model: The model, built and not trained.
-        space: The search space.
-        values: The active hyperparameters that the model was built from.
-
-    Returns:
-        None of one that cannot say what it is.
-    """
-    try:
-        graph = network_digest(model, rate=False)
-        # The graph is the same under other names and in another order; what is traced is not.
-        names = keras.saving.serialize_keras_object(model.get_config())
-        return _hash([graph, space.own_identity(values), names])
-    except Exception:  # as above
-        return None
-
-
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -48,12 +48,8 @@ def describe_call(node: Any) -> list:
         return _nameless(keras.saving.serialize_keras_object(arguments))
 
 
-def describe_compilation(model: keras.Model, rate: bool = True) -> list:
+def describe_compilation(model: keras.Model) -> list:
     """The optimizer, the loss and the rest of what ``compile`` was given; empty without it.
-
-    Args:
-        model: The model.
-        rate: Whether a constant learning rate, which is the value of a variable, is told.
 
     Raises:
         NotImplementedError: If one cannot be described.
@@ -62,9 +58,6 @@ def describe_compilation(model: keras.Model, rate: bool = True) -> list:
         return []
     with _describing(model):
         config = _nameless(model.get_compile_config())
-    options = config["optimizer"]["config"]
-    if not rate and isinstance(options.get("learning_rate"), float):
-        del options["learning_rate"]
     losses = [loss for loss in keras.tree.flatten(model.loss) if hasattr(loss, "__dict__")]
     functions = [code for part in [model.optimizer, *losses] for code in _functions(part)]
     return [config, functions]

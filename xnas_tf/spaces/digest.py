@@ -25,7 +25,7 @@ Source = tuple[int, int]
 """A vertex of a call, and which of its outputs."""
 
 
-def network_digest(model: keras.Model, rate: bool = True) -> str:
+def network_digest(model: keras.Model) -> str:
     """Hashes a built model's graph: two models of the same digest are the same network.
 
     The vertices of the graph are the calls of layers and operations, and the variables that
@@ -41,7 +41,6 @@ def network_digest(model: keras.Model, rate: bool = True) -> str:
 
     Args:
         model: A functional model, or a built sequential one.
-        rate: Whether its optimizer's learning rate counts, if that is a constant.
 
     Returns:
         64 hexadecimal digits, the same in every process.
@@ -57,7 +56,7 @@ def network_digest(model: keras.Model, rate: bool = True) -> str:
     inputs = [(network.add(["input", i, t.shape, t.dtype]), 0) for i, t in enumerate(model.inputs)]
     outputs = network.inline(model, inputs, [])
     edges = [(f"output {i}, {index}", vertex) for i, (vertex, index) in enumerate(outputs)]
-    return network.digest(network.add(describe_compilation(model, rate), edges))
+    return network.digest(network.add(describe_compilation(model), edges))
 
 
 class _Network(Graph):

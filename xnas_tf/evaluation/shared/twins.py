@@ -10,16 +10,17 @@ from typing import Any
 
 import keras
 
-from xnas_tf.attribution.explainer import ask_anew
+from xnas_tf.attribution.explainer import ask_anew, keep_explainers
 from xnas_tf.candidate import Candidate
-from xnas_tf.evaluation.digest import structure_digest
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.evaluation.prediction import Predictor
+from xnas_tf.evaluation.shared.structure import structure_of
 from xnas_tf.evaluation.shared.tenant import Place, Tenant, all_variables
 from xnas_tf.evaluation.shared.training import Graphs, SharedPredictor, SharedTrainer
 from xnas_tf.evaluation.supervision import Unsupervised
 from xnas_tf.evaluation.training import Trainer
+from xnas_tf.objectives.attribution_quality import AttributionQuality
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import compared_methods
 
@@ -59,21 +60,31 @@ class TwinEvaluator(Evaluator):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._compared = compared_methods(self._config.measures())
+        measures = self._config.measures()
+        # Those would ask a candidate's own model by the same methods, and whether an attribution
+        # is traced depends on all that is asked by one.
+        asks_more = any(isinstance(each, AttributionQuality) for each in measures)
+        self._compared = [] if asks_more else compared_methods(measures)
         self._seen: set[str] = set()
         self._kept: OrderedDict[str, Graphs] = OrderedDict()
         """By structure, those used last at the end."""
+        self._structure: str | None = None
         self._graphs: Graphs | None = None
         self._trainer: Trainer | None = None
+        self._predictor: Predictor | None = None
 
     def _evaluate(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> None:
-        super()._evaluate(candidate, outcome, supervisor)
+        try:
+            super()._evaluate(candidate, outcome, supervisor)
+        except Exception:
+            self._kept.clear()  # it may have been their memory that was missing
+            raise
         if self._trainer and self._structure and outcome.state == "done":
             self._remember()
 
     def _new_trainer(self, candidate: Candidate, *given: Any) -> Trainer:
         values = candidate.hyperparameters
-        self._structure = structure_digest(self._model, self._space, values)
+        self._structure = structure_of(self._model, self._space, values, candidate.epochs)
         self._graphs = self._kept.get(self._structure)
         kind = partial(SharedTrainer, self._graphs, values) if self._graphs else Trainer
         self._trainer = super()._new_trainer(candidate, *given, kind)
@@ -100,6 +111,7 @@ class TwinEvaluator(Evaluator):
         if self._structure in self._kept:
             self._kept.move_to_end(self._structure)
         elif self._structure in self._seen:
+            keep_explainers(self._model, self._compared)
             graphs = Graphs(Twin(self._model), self._trainer.step, self._predictor)
             self._kept[self._structure] = graphs
         self._seen.add(self._structure)
