@@ -26,7 +26,7 @@ class Subject:
     validation part; sums over all ranks go through ``communicator``. The images stand in an
     order shuffled once for the whole run: image i of rank r is number r + i * size. ``figures``
     are those of its training by name: loss, validation loss, metrics that it was compiled with.
-    ``stand_ins`` are, by attribution method, models with the same maps that serve all
+    ``stand_ins`` are, by attribution method, models with the same maps that serve many
     candidates: what is traced for them is traced once.
     """
 
