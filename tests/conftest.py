@@ -1,5 +1,6 @@
 """Shared fixtures. Everything tests write goes into temporary folders."""
 
+import itertools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import tensorflow as tf  # noqa: E402
 from xnas_tf.data import Dataset, Part  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.evaluation import pace  # noqa: E402
+from xnas_tf.evaluation.step import Step  # noqa: E402
 
 # As every process of xnas-tf does: else the same training may give other last digits.
 tf.config.experimental.enable_op_determinism()
@@ -43,6 +45,21 @@ def one_step_a_call():
     """Inside, a beat and a checkpoint come after each training step."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pace, "MOST_STEPS", 1)
+        yield
+
+
+@contextmanager
+def out_of_memory_in_third_call():
+    """Inside, the third call of training steps fails."""
+    run, calls = Step.__call__, itertools.count()
+
+    def fails(self, *batches):
+        if next(calls) == 2:
+            raise RuntimeError("out of memory")
+        return run(self, *batches)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Step, "__call__", fails)
         yield
 
 

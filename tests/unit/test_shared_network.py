@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.conftest import make_dataset, on_ranks
+from tests.conftest import make_dataset, on_ranks, out_of_memory_in_third_call
 from tests.unit.test_supervision import Supervisor
 from tests.unit.test_untraced import random_cell
 from xnas_tf.candidate import Candidate
@@ -20,7 +20,6 @@ from xnas_tf.evaluation.prediction import Predictor
 from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
 from xnas_tf.evaluation.shared.paying import is_shared
 from xnas_tf.evaluation.shared.summation import FULL_ORDERS, aliases, number_of, order_of
-from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.supervision import Interrupted
 from xnas_tf.kernels import kept_kernels
 from xnas_tf.run.prepare import prepare
@@ -125,19 +124,11 @@ def test_nothing_of_a_candidate_stays_for_the_next():
     assert first.history == again.history and first.objectives == again.objectives
 
 
-def test_nothing_stays_of_one_that_fails_in_a_training(monkeypatch):
+def test_nothing_stays_of_one_that_fails_in_a_training():
     every = dict.fromkeys(EDGES, "nor_conv_3x3")
     shared, _ = judges()
     first, _ = judged(shared, every, seed=5)
-    step, calls = Step.__call__, itertools.count()
-
-    def fails(self, *batches):
-        if next(calls) == 2:
-            raise RuntimeError("out of memory")
-        return step(self, *batches)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Step, "__call__", fails)
+    with out_of_memory_in_third_call():
         outcome = shared.evaluate(Candidate(2, "cell", ALL_SKIPS, seed=1, epochs=4))
     assert outcome.state == "failed" and "out of memory" in outcome.reason
     again, _ = judged(shared, every, seed=5)

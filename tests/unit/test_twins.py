@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import make_dataset, on_ranks
+from tests.conftest import make_dataset, on_ranks, out_of_memory_in_third_call
 from tests.unit.test_supervision import Supervisor
 from xnas_tf.attribution import explainer
 from xnas_tf.attribution.explainer import Explainer
@@ -22,7 +22,6 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.shared import twins
 from xnas_tf.evaluation.shared.structure import structure_of
 from xnas_tf.evaluation.shared.twins import TwinEvaluator
-from xnas_tf.evaluation.step import Step
 from xnas_tf.evaluation.supervision import Interrupted
 from xnas_tf.kernels import kept_kernels
 from xnas_tf.spaces.space import SearchSpace
@@ -159,16 +158,9 @@ def warm():
     return evaluator
 
 
-def test_nothing_stays_of_one_that_fails(warm, monkeypatch):
-    first, step, calls = judged(warm, {}), Step.__call__, itertools.count()
-
-    def fails(self, *batches):
-        if next(calls) == 2:
-            raise RuntimeError("out of memory")
-        return step(self, *batches)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Step, "__call__", fails)
+def test_nothing_stays_of_one_that_fails(warm):
+    first = judged(warm, {})
+    with out_of_memory_in_third_call():
         outcome = warm.evaluate(Candidate(2, "any", {**SAMPLE, "rate": 0.1}, seed=1, epochs=3))
     assert outcome.state == "failed" and "out of memory" in outcome.reason
     assert not warm._kept  # they might have taken the memory

@@ -52,8 +52,7 @@ class SharedEvaluator(Evaluator):
         return SharedPredictor(self._graphs, self._trainer.tenant)
 
     def _trained_subject(self, figures: dict[str, float]) -> Subject:
-        self._trainer.tenant.take()
-        self._trainer.tenant.give()
+        self._trainer.tenant.settle()
         return replace(super()._trained_subject(figures), stand_ins=self._stand_ins)
 
     def revived(

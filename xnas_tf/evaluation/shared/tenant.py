@@ -68,6 +68,11 @@ class Tenant:
         for shared, part, own in self._places:
             own.assign(values[id(shared)][part])
 
+    def settle(self) -> None:
+        """Both have the latest values."""
+        self.give()
+        self.take()
+
     def leave(self) -> None:
         """Says that the model has other values by now."""
         self._network.tenant = None

@@ -100,8 +100,7 @@ class TwinEvaluator(Evaluator):
         subject = super()._trained_subject(figures)
         if not self._graphs:
             return subject
-        self._trainer.tenant.take()
-        self._trainer.tenant.give()
+        self._trainer.tenant.settle()
         twin = self._graphs.network.model
         ask_anew(twin)  # or it would be traced where the candidate's own model is not
         return replace(subject, stand_ins=dict.fromkeys(self._compared, twin))
