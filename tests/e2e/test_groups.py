@@ -3,12 +3,11 @@
 import pytest
 
 import xnas_tf as xt
-from tests.e2e.conftest import BIN, tiny
+from tests.e2e.conftest import tiny
+from tests.e2e.launches import needs_horovod
 from tests.e2e.test_horovod import PLAIN, TOGETHER, horovodrun
 
-pytestmark = pytest.mark.skipif(
-    not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
-)
+pytestmark = needs_horovod
 
 SAME = [
     "search={candidates: 4, population: 4, mode: generational}",

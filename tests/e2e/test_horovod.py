@@ -10,12 +10,11 @@ import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import BIN, environment, tiny, xnas
+from tests.e2e.launches import needs_horovod
 from tests.e2e.test_durability import done as finished_in
 from tests.e2e.test_durability import start, wait_for
 
-pytestmark = pytest.mark.skipif(
-    not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
-)
+pytestmark = needs_horovod
 
 PLAIN = """
 import keras

@@ -2,17 +2,14 @@
 
 import time
 
-import pytest
-
 import xnas_tf as xt
 from tests.e2e.conftest import BIN, tiny
 from tests.e2e.hosts import INTERFACE, two_hosts  # noqa: F401  # a fixture
+from tests.e2e.launches import needs_horovod
 from tests.e2e.test_horovod import IN_PLAIN, PLAIN, TOGETHER
 from xnas_tf.errors import InputError
 
-pytestmark = pytest.mark.skipif(
-    not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
-)
+pytestmark = needs_horovod
 
 
 def test_a_search_on_two_hosts(two_hosts, tmp_path):  # noqa: F811

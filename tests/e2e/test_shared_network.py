@@ -5,7 +5,8 @@ import signal
 import pytest
 
 import xnas_tf as xt
-from tests.e2e.conftest import BIN, tiny, xnas
+from tests.e2e.conftest import tiny, xnas
+from tests.e2e.launches import needs_horovod
 from tests.e2e.test_durability import start, wait_for
 from tests.e2e.test_horovod import horovodrun
 
@@ -17,9 +18,6 @@ WORDS = tiny(
 )
 """Enough candidates for two groups to share a network in each, all of the first generation; and
 as many threads in each process, on which roundings depend."""
-has_horovod = pytest.mark.skipif(
-    not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
-)
 
 
 def figures(path):
@@ -65,7 +63,7 @@ def test_interrupted_it_goes_on_to_the_same_values(alone, tmp_path, how):
         assert objectives == pytest.approx(alone[genotype][1], rel=1e-4, abs=1e-6)
 
 
-@has_horovod
+@needs_horovod
 def test_so_they_are_in_groups_of_one_rank(alone, tmp_path):
     size = "distributed.ranks_per_candidate=1"
     done = horovodrun("search", *WORDS, "--set", size, "--run-dir", "run", cwd=tmp_path)
@@ -76,7 +74,7 @@ def test_so_they_are_in_groups_of_one_rank(alone, tmp_path):
         assert objectives == pytest.approx(alone[genotype][1], rel=1e-4, abs=1e-6)
 
 
-@has_horovod
+@needs_horovod
 def test_two_ranks_train_it_together(tmp_path):
     size = "distributed.ranks_per_candidate=2"
     done = horovodrun("search", *WORDS, "--set", size, "--run-dir", "run", cwd=tmp_path)

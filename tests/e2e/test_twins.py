@@ -5,7 +5,8 @@ import signal
 import pytest
 
 import xnas_tf as xt
-from tests.e2e.conftest import BIN, tiny, xnas
+from tests.e2e.conftest import tiny, xnas
+from tests.e2e.launches import needs_horovod
 from tests.e2e.test_durability import start, wait_for
 from tests.e2e.test_horovod import horovodrun
 
@@ -26,9 +27,6 @@ WORDS = tiny(
     "search={candidates: 8, population: 8, mode: generational}",
     "training={epochs: 2, batch_size: 50}",
     "distributed.threads_per_rank=1",
-)
-has_horovod = pytest.mark.skipif(
-    not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
 )
 
 
@@ -65,7 +63,7 @@ def test_killed_it_goes_on_to_the_same_values(alone, tmp_path):
     assert figures(candidates) == alone
 
 
-@has_horovod
+@needs_horovod
 def test_so_they_are_in_groups_of_one_rank(alone, tmp_path):
     found = figures(search(tmp_path, horovodrun, "--set", "distributed.ranks_per_candidate=1"))
     assert found.keys() == alone.keys()
@@ -75,7 +73,7 @@ def test_so_they_are_in_groups_of_one_rank(alone, tmp_path):
             assert epoch == pytest.approx(whole, rel=1e-4, abs=1e-6)
 
 
-@has_horovod
+@needs_horovod
 def test_two_ranks_train_them_together(alone, tmp_path):
     """Without statistics of layers one rank and two train the same."""
     found = figures(search(tmp_path, horovodrun, "--set", "distributed.ranks_per_candidate=2"))

@@ -167,6 +167,14 @@ def test_nothing_stays_of_one_that_fails(warm):
     assert_same(judged(warm, {}), first)
 
 
+def test_nothing_stays_of_one_that_diverges(warm):
+    first = judged(warm, {})
+    outcome = warm.evaluate(Candidate(2, "any", {**SAMPLE, "rate": 1e38}, seed=1, epochs=3))
+    assert outcome.state == "failed" and "nan" in outcome.reason
+    assert warm._kept
+    assert_same(judged(warm, {}), first)
+
+
 @pytest.mark.parametrize("at", [3, 12])
 def test_what_was_interrupted_is_gone_on_with_either_way(at, warm, step_by_step):
     own = judge(Evaluator)
@@ -223,10 +231,13 @@ def test_no_model_but_those_kept_stays():
 
 
 def test_their_variables_have_a_limit(monkeypatch):
-    monkeypatch.setattr(twins, "MOST_BYTES", 100)
     evaluator = judge(TwinEvaluator)
-    for seed in range(3):
-        assert "trace" in judged(evaluator, {}, seed)[2].seconds
+    judged(evaluator, {"filters": 2}), judged(evaluator, {"filters": 2})
+    (small,) = evaluator._kept.values()
+    monkeypatch.setattr(twins, "MOST_BYTES", twins._bytes(small.network.model))
+    for seed in range(3):  # one that is larger than all is not kept, and takes no other's place
+        assert "trace" in judged(evaluator, {"filters": 8}, seed)[2].seconds
+    assert "trace" not in judged(evaluator, {"filters": 2})[2].seconds
 
 
 def structure(changes=(), wrapped=lambda model: model):

@@ -1,1 +1,1 @@
-"""One traced network in place of those of all cells of NAS-Bench-201."""
+"""What is traced once for many candidates: all cells of NAS-Bench-201, or one structure."""

@@ -12,6 +12,7 @@ import keras
 
 from xnas_tf.attribution.explainer import ask_anew, keep_explainers
 from xnas_tf.candidate import Candidate
+from xnas_tf.errors import XnasError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.evaluation.prediction import Predictor
@@ -76,6 +77,8 @@ class TwinEvaluator(Evaluator):
     def _evaluate(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> None:
         try:
             super()._evaluate(candidate, outcome, supervisor)
+        except XnasError:  # such as a training that diverged
+            raise
         except Exception:
             self._kept.clear()  # it may have been their memory that was missing
             raise
@@ -109,13 +112,16 @@ class TwinEvaluator(Evaluator):
         """Keeps the graphs of a structure that was seen before."""
         if self._structure in self._kept:
             self._kept.move_to_end(self._structure)
-        elif self._structure in self._seen:
+        elif self._structure in self._seen and _bytes(self._model) <= MOST_BYTES:
             keep_explainers(self._model, self._compared)
             graphs = Graphs(Twin(self._model), self._trainer.step, self._predictor)
             self._kept[self._structure] = graphs
         self._seen.add(self._structure)
-        while len(self._kept) > MOST or sum(map(_bytes, self._kept.values())) > MOST_BYTES:
+        while len(self._kept) > MOST or self._bytes_kept() > MOST_BYTES:
             self._kept.popitem(last=False)
+
+    def _bytes_kept(self) -> int:
+        return sum(_bytes(graphs.network.model) for graphs in self._kept.values())
 
     def _release(self) -> None:
         if self._graphs:
@@ -124,6 +130,6 @@ class TwinEvaluator(Evaluator):
         super()._release()
 
 
-def _bytes(graphs: Graphs) -> int:
-    values = [variable.value for variable in all_variables(graphs.network.model)]
+def _bytes(model: keras.Model) -> int:
+    values = [variable.value for variable in all_variables(model)]
     return sum(value.dtype.size * value.shape.num_elements() for value in values)
