@@ -1,4 +1,5 @@
-"""Training steps and predictions in a loop of the graph, and in turn.
+"""Training steps and predictions in a loop of the graph, in turn, and in turn with the trace that
+fits looked up each time, as ``tf.function`` does.
 
 python benchmarks/calls.py [--threads WITHIN BETWEEN]
 
@@ -15,7 +16,9 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from xnas_tf.environment import set_defaults
@@ -74,7 +77,7 @@ def _default() -> keras_tuner.HyperParameters:
 
 
 class Way:
-    """A network whose steps and predictions run in one of the two ways.
+    """A network whose steps and predictions run in one of the ways.
 
     Attributes:
         first: Seconds of the first step.
@@ -118,6 +121,8 @@ def measured(name: str) -> dict[str, float]:
         "loop": Way(make(shape), batch, MANY_RUNS + 1),
         "in turn": Way(make(shape), batch, MANY_RUNS),
     }
+    with patch("xnas_tf.tracing.compiled", partial(tf.function, autograph=False)):
+        ways["looked up"] = Way(make(shape), batch, MANY_RUNS)
     rounds = [
         {name: (way.steps(MOST_STEPS), way.predictions()) for name, way in ways.items()}
         for _ in range(ROUNDS)

@@ -1,14 +1,15 @@
 """Candidates an hour on two cores, where their time goes, and memory over a long search.
 
-python benchmarks/throughput.py [--candidates 200] [--own 60] [--long 1000] [--only PART]
+python benchmarks/throughput.py [--candidates 200] [--own 60] [--seeds 3] [--long 1000] [--only X]
 
 "lines" is XNAS's own task: 96 training images of 12x12 pixels, 4 classes, 1 epoch, batch 512,
 Adam 0.01, C=16, two cells per stack, introspectability by activations; with two ranks, each
 training candidates of its own. The quickstart runs as it is; "hypermodel" is
 configs/hypermodel.yaml with more candidates, in one process. "lines" and "hypermodel" are searched
 as usual and in the plain way (throughput_lines.py), "rates", a HyperModel whose networks differ in
-scalars alone, as usual and with graphs of each network's own (throughput_rates.py). Seconds are
-of the whole process, start and end included. Ends with one line of JSON.
+scalars alone, as usual and with graphs of each network's own (throughput_rates.py). Ratios of the
+last two are of searches in turns (throughput_turns.py). Seconds are of the whole process, start and
+end included. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 import psutil
 from throughput_drift import drift
 from throughput_lines import lines
+from throughput_turns import speedup
 
 from xnas_tf.candidate import PHASES
 from xnas_tf.run.directory import Run
@@ -134,40 +136,33 @@ def compare_lines(candidates: int) -> dict[str, float]:
     return {**figures, "speedup_over_plain": usual / plain}
 
 
-def compare_hypermodel(candidates: int) -> dict[str, float]:
-    """A user's HyperModel, as usual and plainly."""
+def compare_hypermodel(candidates: int, seeds: int) -> dict[str, float]:
+    """A user's HyperModel, as usual and plainly: as it is configured, where each search chooses
+    other candidates from its first rounding error on, and with the same candidates in both."""
     options = ["configs/hypermodel.yaml", "--set", f"search.candidates={candidates}"]
-    usual, plain = rates("hypermodel", 1, candidates, lambda _: options)
-    figures = {"hypermodel_per_hour": usual, "hypermodel_per_hour_plain": plain}
-    return {**figures, "hypermodel_speedup": usual / plain}
+    rates("hypermodel", 1, candidates, lambda _: options)
+    same = [*options, "--set", "search.algorithm=random"]
+    ways = (USUAL, PLAIN)
+    return {
+        **speedup("hypermodel", ways, options, candidates, seeds),
+        **speedup("hypermodel_same", ways, same, candidates, seeds),
+    }
 
 
-def compare_rates(candidates: int) -> dict[str, float]:
+def compare_rates(candidates: int, seeds: int) -> dict[str, float]:
     """A HyperModel whose networks differ in scalars alone, and with graphs of each one's own."""
     space = "space.hypermodel=benchmarks.throughput_rates:Rates"
-    options = [
-        "configs/hypermodel.yaml",
-        "--set",
-        space,
-        "--set",
-        f"search.candidates={candidates}",
-    ]
-    usual, own = rates("rates", 1, candidates, lambda _: options, OWN)
-    figures = {"rates_per_hour": usual, "rates_per_hour_own": own}
-    return {**figures, "rates_speedup": usual / own}
+    count = f"search.candidates={candidates}"
+    options = ["configs/hypermodel.yaml", "--set", space, "--set", count]
+    return speedup("rates", (USUAL, OWN), options, candidates, seeds)
 
 
 def rates(
-    name: str,
-    ranks: int,
-    candidates: int,
-    options: Callable[[Path], list[str]],
-    other: tuple[str, ...] = PLAIN,
+    name: str, ranks: int, candidates: int, options: Callable[[Path], list[str]]
 ) -> list[float]:
-    """Candidates an hour as usual and in another way."""
+    """Candidates an hour as usual and plainly, one after the other."""
     found = []
-    for how in (USUAL, other):
-        way = "usual" if how == USUAL else "plain" if how == PLAIN else "own"
+    for way, how in {"usual": USUAL, "plain": PLAIN}.items():
         with tempfile.TemporaryDirectory() as folder:
             search = Search(Path(folder), how, ranks, options(Path(folder)))
             found.append(report(f"{name}, {way}", search, candidates))
@@ -209,13 +204,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--candidates", type=int, default=200)
     parser.add_argument("--own", type=int, default=60, help="candidates of hypermodel and rates")
+    parser.add_argument("--seeds", type=int, default=3, help="searches that are compared in turns")
     parser.add_argument("--long", type=int, default=1000)
     parser.add_argument("--only", choices=["lines", "hypermodel", "rates", "quickstart", "long"])
     arguments = parser.parse_args()
     parts = {
         "lines": lambda: compare_lines(arguments.candidates),
-        "hypermodel": lambda: compare_hypermodel(arguments.own),
-        "rates": lambda: compare_rates(arguments.own),
+        "hypermodel": lambda: compare_hypermodel(arguments.own, arguments.seeds),
+        "rates": lambda: compare_rates(arguments.own, arguments.seeds),
         "quickstart": quickstart,
         "long": lambda: grow(arguments.long),
     }

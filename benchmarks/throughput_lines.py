@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,16 @@ def lines(count: int, size: int = 12, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 def search_plainly() -> None:
     """Runs the command line in the plain way: each candidate trains a network of its own, one step
-    a call, all is traced, however seldom it runs, no kernels are kept, one batch passes through a
-    network at a time in predictions and no more than 64 points in attributions, variables are
-    updated by Keras, the gradient of average pooling is oneDNN's, and threads are TensorFlow's."""
+    a call, all is traced, however seldom it runs, each call looks for the trace that fits, no
+    kernels are kept, one batch passes through a network at a time in predictions and no more than
+    64 points in attributions, variables are updated by Keras, the gradient of average pooling is
+    oneDNN's, and threads are TensorFlow's."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from xnas_tf.environment import set_defaults
 
     set_defaults()
+    import tensorflow as tf
+
     import xnas_tf.attribution.base
     import xnas_tf.attribution.explainer
     import xnas_tf.evaluation.average_pooling
@@ -62,6 +66,7 @@ def search_plainly() -> None:
     xnas_tf.evaluation.pace.MOST_STEPS = xnas_tf.evaluation.prediction.AT_ONCE = 1
     xnas_tf.evaluation.prediction.BATCH = 250
     xnas_tf.tracing.MANY_RUNS = sys.maxsize
+    xnas_tf.tracing.compiled = partial(tf.function, autograph=False)
     xnas_tf.spaces.options.NASBench201Options.branches = 1
     xnas_tf.evaluation.step.fused_updates = lambda _: nullcontext()
     xnas_tf.run.job.is_shared = lambda *_: False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -45,12 +46,11 @@ def by_batches(
     Returns:
         Arrays (K, B, ...) -> what the function returns of each batch, (K, ...).
     """
+    if runs is not None and runs <= FEW_RUNS:
+        return partial(_in_turn, function)
     if runs is not None and runs <= MANY_RUNS:
-        one = function if runs <= FEW_RUNS else tf.function(function, autograph=False)
-        return lambda *stacks: tf.stack(
-            [one(*map(tf.constant, batch)) for batch in zip(*stacks, strict=True)]
-        )
-    known: dict[tuple[tf.TensorSpec, ...], Callable] = {}
+        one = _traced(function)
+        return lambda *stacks: _in_turn(one(stacks), *stacks)
 
     def loop(*stacks: tf.Tensor) -> tf.Tensor:
         return tf.map_fn(
@@ -60,13 +60,32 @@ def by_batches(
             parallel_iterations=at_once,
         )
 
-    def call(*stacks: np.ndarray) -> tf.Tensor:
-        specs = tuple(tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in stacks)
-        if specs not in known:
-            known[specs] = tf.function(loop, specs, autograph=False)
-        return known[specs](*map(tf.constant, stacks))
+    whole = _traced(loop, (None,))
+    return lambda *stacks: whole(stacks)(*map(tf.constant, stacks))
 
-    return call
+
+def _in_turn(function: Callable, *stacks: np.ndarray) -> tf.Tensor:
+    return tf.stack([function(*map(tf.constant, batch)) for batch in zip(*stacks, strict=True)])
+
+
+def _traced(function: Callable, outer: tuple[None, ...] = ()) -> Callable:
+    """Stacks -> the function traced for their batches, or with ``outer`` for stacks of such."""
+    known: dict[tuple, Callable] = {}
+
+    def trace_of(stacks: Sequence[np.ndarray]) -> Callable:
+        kinds = tuple((each.shape[1:], each.dtype) for each in stacks)
+        if kinds not in known:
+            specs = [tf.TensorSpec((*outer, *shape), dtype) for shape, dtype in kinds]
+            known[kinds] = compiled(function, specs)
+        return known[kinds]
+
+    return trace_of
+
+
+def compiled(function: Callable, specs: Sequence[tf.TensorSpec]) -> Callable:
+    """Traces a function, for calls that no longer look for the trace that fits: a training step
+    of a small network took 0.2 to 0.6 ms less, of 1.1 to 3.3 ms (benchmarks/calls.py)."""
+    return tf.function(function, specs, autograph=False).get_concrete_function()
 
 
 @contextmanager

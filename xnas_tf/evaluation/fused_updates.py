@@ -64,25 +64,33 @@ def _momentum(optimizer: keras.optimizers.SGD) -> Update:
 
 
 def _adam(optimizer: keras.optimizers.Adam) -> Update:
-    powers: dict[tf.DType, list[tf.Tensor]] = {}
+    constants: dict[tf.DType, dict[str, tf.Tensor]] = {}
 
     def update(gradient: tf.Tensor, variable: tf.Variable, rate: tf.Tensor) -> None:
         dtype, index = variable.dtype, optimizer._get_variable_index(variable)
-        betas = [tf.cast(beta, dtype) for beta in (optimizer.beta_1, optimizer.beta_2)]
-        if dtype not in powers:  # the same for all variables of a step
-            step = tf.cast(optimizer.iterations + 1, dtype)
-            powers[dtype] = [beta**step for beta in betas]
+        if dtype not in constants:  # the same for all variables of a step, whose trace is shorter
+            constants[dtype] = _adam_constants(optimizer, dtype, rate)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=optimizer._momentums[index].value.handle,
             v=optimizer._velocities[index].value.handle,
-            beta1_power=powers[dtype][0],
-            beta2_power=powers[dtype][1],
-            lr=tf.cast(rate, dtype),
-            beta1=betas[0],
-            beta2=betas[1],
-            epsilon=tf.cast(optimizer.epsilon, dtype),
             grad=tf.cast(gradient, dtype),
+            **constants[dtype],
         )
 
     return update
+
+
+def _adam_constants(
+    optimizer: keras.optimizers.Adam, dtype: tf.DType, rate: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    betas = [tf.cast(beta, dtype) for beta in (optimizer.beta_1, optimizer.beta_2)]
+    step = tf.cast(optimizer.iterations + 1, dtype)
+    return {
+        "beta1_power": betas[0] ** step,
+        "beta2_power": betas[1] ** step,
+        "lr": tf.cast(rate, dtype),
+        "beta1": betas[0],
+        "beta2": betas[1],
+        "epsilon": tf.cast(optimizer.epsilon, dtype),
+    }

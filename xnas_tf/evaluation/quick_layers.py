@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from xnas_tf.evaluation.average_pooling import average_pool_3x3
@@ -33,11 +34,17 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
-        variance *= (count - 1) / count  # the operation's is unbiased, Keras' is not
+        variance *= _biased(inputs)  # the operation's is unbiased, Keras' is not
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + value * (1 - self.momentum))
         return outputs
+
+
+def _biased(inputs: tf.Tensor) -> float | tf.Tensor:
+    """What makes the unbiased variance of each channel the biased one."""
+    values = inputs.shape[:-1].num_elements()  # a number needs no operations
+    count = np.float32(values) if values else tf.cast(tf.size(inputs[..., 0]), tf.float32)
+    return (count - 1) / count
 
 
 class _QuickAveragePooling(keras.layers.AveragePooling2D):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 if TYPE_CHECKING:
     from xnas_tf.distributed import Communicator
@@ -116,10 +117,16 @@ def resampled_distances(
     gram = np.zeros((len(resamples), members.shape[1], members.shape[1]))
     # Small products: BLAS' own threads wait for each other longer than they work, above all
     # beside TensorFlow's (4 s instead of 0.1 s for 36 layers and 5,000 images).
-    with threadpool_limits(1, user_api="blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         for each in rows:  # a layer at a time: all at once would fill gigabytes
             layer = each.astype(np.float32)
             sums = [taken @ layer[own] for taken, own in zip(times, inside, strict=True)]
             (total,) = communicator.sum(np.stack(sums, axis=1).astype(np.float64))
             gram += mean_gram(total @ total.transpose(0, 2, 1), counts, normalize)
     return np.array([distance_of(g, c, weights) for g, c in zip(gram, counts, strict=True)])
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Looking for the libraries that the process has loaded takes 5 ms each time."""
+    return ThreadpoolController()

@@ -103,9 +103,12 @@ def _draw_pair(axis, info: FrontInfo, pair: tuple[int, int]) -> None:
 
 
 def png(figure, dpi: int = 90) -> bytes:
-    """A matplotlib figure as PNG."""
+    """A matplotlib figure as PNG; ``savefig`` would draw it twice to lay it out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(dpi)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 
