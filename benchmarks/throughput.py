@@ -140,7 +140,7 @@ def compare_hypermodel(candidates: int, seeds: int) -> dict[str, float]:
     """A user's HyperModel, as usual and plainly: as it is configured, where each search chooses
     other candidates from its first rounding error on, and with the same candidates in both."""
     options = ["configs/hypermodel.yaml", "--set", f"search.candidates={candidates}"]
-    rates("hypermodel", 1, candidates, lambda _: options)
+    rates("hypermodel", 1, candidates, lambda _: options)  # for where the time goes
     same = [*options, "--set", "search.algorithm=random"]
     ways = (USUAL, PLAIN)
     return {
@@ -208,6 +208,8 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=1000)
     parser.add_argument("--only", choices=["lines", "hypermodel", "rates", "quickstart", "long"])
     arguments = parser.parse_args()
+    if arguments.seeds < 1:
+        parser.error(f"--seeds: given {arguments.seeds}, allowed: 1 or more")
     parts = {
         "lines": lambda: compare_lines(arguments.candidates),
         "hypermodel": lambda: compare_hypermodel(arguments.own, arguments.seeds),

@@ -69,7 +69,8 @@ def _in_turn(function: Callable, *stacks: np.ndarray) -> tf.Tensor:
 
 
 def _traced(function: Callable, outer: tuple[None, ...] = ()) -> Callable:
-    """Stacks -> the function traced for their batches, or with ``outer`` for stacks of such."""
+    """Stacks -> the function traced for batches of their shapes, or, where ``outer`` is one unknown
+    height, for stacks of these: a loop takes them whole."""
     known: dict[tuple, Callable] = {}
 
     def trace_of(stacks: Sequence[np.ndarray]) -> Callable:
@@ -83,8 +84,13 @@ def _traced(function: Callable, outer: tuple[None, ...] = ()) -> Callable:
 
 
 def compiled(function: Callable, specs: Sequence[tf.TensorSpec]) -> Callable:
-    """Traces a function, for calls that no longer look for the trace that fits: a training step
-    of a small network took 0.2 to 0.6 ms less, of 1.1 to 3.3 ms (benchmarks/calls.py)."""
+    """Traces a function at once, for calls that need not look for the trace that fits, as those
+    of ``tf.function`` do (benchmarks/calls.py).
+
+    Args:
+        function: Tensors -> a tensor.
+        specs: Of the tensors.
+    """
     return tf.function(function, specs, autograph=False).get_concrete_function()
 
 

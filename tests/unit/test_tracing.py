@@ -82,3 +82,18 @@ def test_batches_are_worked_on_in_order_however_that_is_done(runs, at_once):
         before = powers[-1]
         np.testing.assert_allclose(found, images.sum((1, 2)) * powers + labels[:, 0], rtol=1e-6)
     assert len(traces) == (8 if runs == FEW_RUNS else 1) and set(traces) == {(3, 2)}
+
+
+@pytest.mark.parametrize("runs", [MANY_RUNS, None])
+def test_batches_are_traced_once_for_each_kind(runs):
+    traces = []
+
+    def function(numbers):
+        traces.append((tuple(numbers.shape), numbers.dtype))
+        return tf.cast(tf.reduce_sum(numbers), tf.float32)
+
+    call = by_batches(function, tf.float32, runs)
+    stacks = [np.full((2, 3), 1.5, np.float32), np.ones((2, 4), np.float32), np.ones((2, 3), int)]
+    for stack in [*stacks, *stacks]:
+        np.testing.assert_array_equal(call(stack), stack.sum(axis=1))
+    assert traces == [((3,), tf.float32), ((4,), tf.float32), ((3,), tf.int64)]

@@ -105,6 +105,7 @@ def _highest(outputs: tf.Tensor) -> tf.Tensor:
 
 
 def _chosen(outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    # Not tf.gather with batch_dims, whose gradient takes some forty operations.
-    places = tf.stack([tf.range(tf.shape(targets)[0]), targets], axis=1)
-    return tf.gather_nd(outputs, places)
+    # Not tf.gather with batch_dims, whose gradient takes some forty operations, nor tf.gather_nd,
+    # whose gradient a GPU leaves to the host where operations are deterministic.
+    is_chosen = tf.one_hot(targets, tf.shape(outputs)[1], True, False, dtype=tf.bool)
+    return tf.reduce_sum(tf.where(is_chosen, outputs, tf.zeros_like(outputs)), axis=1)

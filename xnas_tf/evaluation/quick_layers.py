@@ -34,17 +34,10 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        variance *= _biased(inputs)  # the operation's is unbiased, Keras' is not
+        variance *= biased(inputs)
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + value * (1 - self.momentum))
         return outputs
-
-
-def _biased(inputs: tf.Tensor) -> float | tf.Tensor:
-    """What makes the unbiased variance of each channel the biased one."""
-    values = inputs.shape[:-1].num_elements()  # a number needs no operations
-    count = np.float32(values) if values else tf.cast(tf.size(inputs[..., 0]), tf.float32)
-    return (count - 1) / count
 
 
 class _QuickAveragePooling(keras.layers.AveragePooling2D):
@@ -69,6 +62,17 @@ def quick_layers(model: keras.Model) -> Iterator[None]:
     finally:
         for layer, quick in changed:
             object.__setattr__(layer, "__class__", quick.__base__)
+
+
+def biased(inputs: tf.Tensor) -> np.float32 | tf.Tensor:
+    """What makes the variances of ``FusedBatchNormV3``, which are unbiased, those of Keras.
+
+    Args:
+        inputs: What was normalised, (B, H, W, channels); of known shape it takes no operations.
+    """
+    values = inputs.shape[:-1].num_elements()
+    count = np.float32(values) if values else tf.cast(tf.size(inputs[..., 0]), tf.float32)
+    return (count - 1) / count
 
 
 def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:

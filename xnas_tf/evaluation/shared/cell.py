@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import keras
 import tensorflow as tf
 
+from xnas_tf.evaluation.quick_layers import biased
 from xnas_tf.evaluation.shared.edge import CONVOLUTIONS, trained_edge, training_edge
 from xnas_tf.evaluation.shared.summation import FULL_ORDERS, aliases, number_of
 from xnas_tf.spaces.cells import EDGES, NODES, OPERATIONS, plain
@@ -94,9 +95,8 @@ class SharedCell(keras.layers.Layer):
         """Updates the moving statistics of the edges that are convolutions."""
         numbers = [OPERATIONS.index(name) for name in CONVOLUTIONS]
         has_norm = tf.reduce_any(operations[:, None] == numbers, axis=1, keepdims=True)
-        count = tf.cast(tf.size(x) / tf.shape(x)[-1], tf.float32)
         mean, variance = found
-        variance *= (count - 1) / count  # the operation's is unbiased, Keras' is not
+        variance *= biased(x)
         for moving, value in zip(self.norm[2:], (mean, variance), strict=True):
             now = moving * BATCH_NORM_MOMENTUM + value * (1 - BATCH_NORM_MOMENTUM)
             moving.assign(tf.where(has_norm, now, moving))
