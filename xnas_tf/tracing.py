@@ -15,9 +15,9 @@ FEW_RUNS = 4
 """As often a function may run without being traced. Tracing a training step of a network with
 C=16, N=2 takes as long as some five steps that were not traced (benchmarks/throughput.py)."""
 MANY_RUNS = 200
-"""More often, and a loop of the graph pays, which takes 0.1 to 0.5 s longer to trace and up to 3 ms
-less a training step: after 50 to 210 steps in six of ten pairs of networks and threads, later or
-never in the four others (benchmarks/calls.py)."""
+"""More often, and a loop of the graph pays, which takes 0.1 to 0.6 s longer to trace and up to 2 ms
+less a training step: after 150 to 370 steps in seven of ten pairs of networks and threads, later or
+never in the three others (benchmarks/calls.py)."""
 FEW_PASSES = 1
 """As many passes through a network an attribution may take without being traced. On one core and
 128 images of 8x8 pixels, which are one pass, Grad-CAM took 0.03 to 0.09 s instead of 0.14 to 0.31 s
