@@ -142,7 +142,7 @@ def compare_hypermodel(candidates: int, seeds: int) -> dict[str, float]:
     options = ["configs/hypermodel.yaml", "--set", f"search.candidates={candidates}"]
     rates("hypermodel", 1, candidates, lambda _: options)  # for where the time goes
     same = [*options, "--set", "search.algorithm=random"]
-    ways = (USUAL, PLAIN)
+    ways = {"usual": USUAL, "plain": PLAIN}
     return {
         **speedup("hypermodel", ways, options, candidates, seeds),
         **speedup("hypermodel_same", ways, same, candidates, seeds),
@@ -154,7 +154,7 @@ def compare_rates(candidates: int, seeds: int) -> dict[str, float]:
     space = "space.hypermodel=benchmarks.throughput_rates:Rates"
     count = f"search.candidates={candidates}"
     options = ["configs/hypermodel.yaml", "--set", space, "--set", count]
-    return speedup("rates", (USUAL, OWN), options, candidates, seeds)
+    return speedup("rates", {"usual": USUAL, "own": OWN}, options, candidates, seeds)
 
 
 def rates(

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -29,13 +29,17 @@ TURN = 0.5
 
 
 def speedup(
-    name: str, ways: Sequence[Sequence[str]], options: Sequence[str], candidates: int, seeds: int
+    name: str,
+    ways: Mapping[str, Sequence[str]],
+    options: Sequence[str],
+    candidates: int,
+    seeds: int,
 ) -> dict[str, float]:
     """How many times the candidates an hour the first of two ways has.
 
     Args:
         name: Of the figures.
-        ways: Words after ``python`` that run the command line.
+        ways: Words after ``python`` that run the command line, by the way's name.
         options: Of a search of one process.
         candidates: How many it trains.
         seeds: Searches each way, of so many seeds.
@@ -46,13 +50,14 @@ def speedup(
     """
     hours = []
     for seed in range(seeds):
-        seconds = _search(ways, [*options, "--set", f"search.seed={seed}"])
+        seconds = _search(list(ways.values()), [*options, "--set", f"search.seed={seed}"])
         hours.append([3600 * candidates / each for each in seconds])
         told = " and ".join(f"{each:.1f} s" for each in seconds)
         print(f"{name}, seed {seed}, in turns: {told}: {seconds[1] / seconds[0]:.3f}", flush=True)
     ratios = [one / other for one, other in hours]
     one, other = (sum(rates) / seeds for rates in zip(*hours, strict=True))
-    figures = {"per_hour": one, "per_hour_other": other, "speedup": sum(ratios) / seeds}
+    _, second = ways
+    figures = {"per_hour": one, f"per_hour_{second}": other, "speedup": sum(ratios) / seeds}
     if interval := mean_interval(ratios):
         figures |= {"speedup_low": interval[0], "speedup_high": interval[2]}
     return {f"{name}_{key}": value for key, value in figures.items()}
