@@ -36,8 +36,8 @@ from xnas_tf.interpret.nad import Disentanglement, disentangle  # noqa: E402
 from xnas_tf.interpret.nad.learning import Images, Lesson, learn  # noqa: E402
 from xnas_tf.interpret.nad.network import MaskedNetwork  # noqa: E402
 from xnas_tf.interpret.nad.saving import facts  # noqa: E402
+from xnas_tf.intervals import mean_interval  # noqa: E402
 from xnas_tf.objectives import disentanglement  # noqa: E402
-from xnas_tf.report.intervals import mean_interval  # noqa: E402
 from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
 

@@ -92,6 +92,11 @@ class Candidate:
         return self.counts and not self.answered_by
 
     @property
+    def collapsed(self) -> bool:
+        """Whether its training came to nothing although it did not fail: see ``reason``."""
+        return bool(self.metrics.get("collapsed"))
+
+    @property
     def seconds_total(self) -> float:
         """Seconds of its evaluation, without the wait before it."""
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)

@@ -18,13 +18,13 @@ from tests.unit.test_conductor import Groups, configuration
 from tests.unit.test_front import ONE, THREE, TWO, candidates
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
+from xnas_tf.intervals import accuracy_interval
 from xnas_tf.report.html import influence
 from xnas_tf.report.html.influence import influence_data
 from xnas_tf.report.html.interpretations import interpretations_data
 from xnas_tf.report.html.models import answers_data, chosen_models
 from xnas_tf.report.html.page import render, report_data, save_report
 from xnas_tf.report.html.search import lost_data, progress_data
-from xnas_tf.report.intervals import accuracy_interval
 from xnas_tf.run.directory import Run
 from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.knee import suggestion

@@ -18,8 +18,8 @@ from tests.conftest import make_dataset
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
+from xnas_tf.intervals import mean_interval
 from xnas_tf.report.html.retrainings import retrainings_data
-from xnas_tf.report.intervals import mean_interval
 from xnas_tf.retraining.baseline import ResNet, resnet_of_size
 from xnas_tf.retraining.desk import RetrainingDesk, made_folder
 from xnas_tf.retraining.job import check_fits, hold, retrain

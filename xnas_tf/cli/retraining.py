@@ -26,7 +26,7 @@ from xnas_tf.cli.group import RUN, clear_errors, main, print_tables
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a key of space, training, objectives or distributed.",
+    help="Override a key of space, training, objectives, record or distributed.",
 )
 @click.option("--no-baseline", is_flag=True, help="Train no residual network beside them.")
 @click.option("--gallery", is_flag=True, help="Draw what they look at as they learn (TensorBoard).")

@@ -153,11 +153,14 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
 def print_pareto(run: Any, everyone: bool) -> None:
     """Prints the front of a run and the candidate that is suggested."""
     from xnas_tf.report import tables
+    from xnas_tf.report.collapses import collapse_text
 
     listed = tables.listing(run, everyone)
     if not listed.candidates:
         click.echo(f"{run.path} has no finished candidates yet", err=True)
         return
     print_tables([tables.pareto_table(listed)])
+    if collapsed := collapse_text(run.candidates(), run.config):
+        click.secho(collapsed, fg="yellow", err=True)
     if suggested := run.suggestion():
         click.echo(f"suggested: candidate {suggested.id}** ({suggested.why})", err=True)

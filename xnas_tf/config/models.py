@@ -105,14 +105,22 @@ class AugmentationConfig(Section):
     cutout: int = Field(0, ge=0, description="side in pixels of a square blanked out")
 
 
+RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
+"""Learning rates by default: NAS-Bench-201's for SGD, Keras' for the others."""
+
+
 class TrainingConfig(Section):
     """How one candidate is trained. A HyperModel that returns a compiled model keeps its
     own optimizer and loss."""
 
     epochs: int = Field(3, ge=1)
     batch_size: int = Field(48, ge=1, description="global: shared by all ranks of a candidate")
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
-    learning_rate: float = Field(0.1, gt=0)
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(
+        "sgd", description="not given: `sgd` for `nas_bench_201`, `adam` for other spaces"
+    )
+    learning_rate: float = Field(
+        RATES["sgd"], gt=0, description="not given: 0.1 of `sgd`, 0.001 of the others"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     nesterov: bool = Field(True, description="of sgd")
     weight_decay: float = Field(
@@ -139,6 +147,13 @@ class TrainingConfig(Section):
     checkpoint_minutes: float = Field(
         15, gt=0, description="minutes between checkpoints of a candidate in training"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_of_the_optimizer(cls, data: Any) -> Any:
+        with suppress(AttributeError, KeyError, TypeError):  # whatever was given
+            return {"learning_rate": RATES[data["optimizer"]], **data}
+        return data
 
 
 class FidelityConfig(Section):
@@ -302,10 +317,15 @@ class Config(Section):
     objectives: list[AnyObjective] = Field(
         ["error", "introspectability"], validate_default=True, min_length=1, max_length=5
     )
+    record: list[AnyObjective] = Field(
+        [],
+        description="measures that are kept for every candidate and take no part in the search, "
+        "with the names and options of objectives",
+    )
     constraints: dict[str, Constraint] = Field(
         {}, description='limits by objective name, such as `parameters: "<= 500_000"`'
     )
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingConfig = Field(TrainingConfig(), validate_default=True)
     search: SearchConfig = SearchConfig()
     distributed: DistributedConfig = DistributedConfig()
 
@@ -316,6 +336,27 @@ class Config(Section):
         if len(set(names)) < len(names):
             raise ValueError(f"the same objective is given twice: {', '.join(names)}")
         return objectives
+
+    @field_validator("record")
+    @classmethod
+    def _not_yet_measured(cls, record: list[Objective], info: ValidationInfo) -> list[Objective]:
+        known = [objective.name for objective in info.data.get("objectives", ())]
+        for measure in record:
+            if measure.name in known:
+                raise ValueError(
+                    f"{measure.name!r} is given twice; an objective is recorded without this"
+                )
+            known.append(measure.name)
+        return record
+
+    @field_validator("training")
+    @classmethod
+    def _suited_to_the_space(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        space = info.data.get("space")
+        if space is None or "optimizer" in training.model_fields_set:
+            return training
+        given = training.model_dump(exclude_unset=True)
+        return TrainingConfig.model_validate({"optimizer": space.optimizer, **given})
 
     @field_validator("search")
     @classmethod
@@ -379,9 +420,11 @@ class Config(Section):
         return self.search.fidelity.epochs or [self.training.epochs]
 
     def measures(self) -> list[Objective]:
-        """The objectives, and those that only a constraint needs, with default options."""
-        named = {objective.name for objective in self.objectives}
+        """The objectives, what is only recorded, and what only a constraint needs, the latter with
+        default options."""
+        named = [*self.objectives, *self.record]
+        names = {measure.name for measure in named}
         extra = [
-            _create(OBJECTIVES, name, Objective) for name in self.constraints if name not in named
+            _create(OBJECTIVES, name, Objective) for name in self.constraints if name not in names
         ]
-        return [*self.objectives, *extra]
+        return [*named, *extra]

@@ -53,6 +53,8 @@ def _sections() -> Iterator[str]:
     yield "## `objectives`\n\nOne to five objectives, each a name or a name with options."
     for name in OBJECTIVES.names():
         yield _model_section(f"### `{name}`", OBJECTIVES.get(name))
+    kept = Config.model_fields["record"].description
+    yield f"## `record`\n\nA list of {kept}, for instance `record: [introspectability]`."
     limits = Config.model_fields["constraints"].description
     yield (
         f"## `constraints`\n\nA mapping of {limits}. A candidate that breaks a limit on a cost, "

@@ -22,6 +22,7 @@ from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError, XnasError
 from xnas_tf.evaluation.checkpoint import Progress
+from xnas_tf.evaluation.collapse import collapse_of
 from xnas_tf.evaluation.digest import evaluation_digest
 from xnas_tf.evaluation.metrics import compiled_metrics, has_metrics
 from xnas_tf.evaluation.mixed_precision import check_devices
@@ -163,6 +164,7 @@ class Evaluator:
         with outcome.seconds.timed("train"):
             trainer = self._train(candidate, outcome, supervisor)
         with outcome.seconds.timed("score"), trainer.kept_if_interrupted():
+            self._note_collapse(outcome)
             subject = self._trained_subject(dict(outcome.metrics))
             self._scorer.score(subject, outcome, trained=True)
         outcome.state = "done"
@@ -283,6 +285,19 @@ class Evaluator:
         (sums,) = self._communicator.sum(sums)
         figures = {"val_loss": sums[0] / sums[2], "val_accuracy": sums[1] / sums[2]}
         return self._own_metrics() | figures
+
+    def _note_collapse(self, outcome: Outcome) -> None:
+        """Marks a training that came to nothing, on all ranks alike."""
+        classes, labels = self._dataset.classes, self._validation.labels
+        predicted = self._probabilities.argmax(axis=1)
+        counts = [
+            np.bincount(of, minlength=classes)
+            for of in (predicted, labels, labels[predicted == labels])
+        ]
+        answers, images, right = self._communicator.sum(*counts)
+        if why := collapse_of(answers, images, int(right.sum()), outcome.history):
+            outcome.metrics["collapsed"] = 1.0
+            outcome.note(f"collapsed: {why}")
 
     def _own_metrics(self) -> dict[str, float]:
         """Validation values of the metrics that the HyperModel compiled its model with: those

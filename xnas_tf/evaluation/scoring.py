@@ -14,7 +14,7 @@ from xnas_tf.objectives.base import Objective, Subject
 
 
 class Scorer:
-    """Measures the objectives, and what only a constraint needs.
+    """Measures the objectives, what is only recorded, and what only a constraint needs.
 
     Args:
         config: The configuration.
@@ -26,6 +26,7 @@ class Scorer:
 
     def __init__(self, config: Config, class_names: tuple[str, ...]) -> None:
         self._chosen = {objective.name for objective in config.objectives}
+        self._recorded = {measure.name for measure in config.record} - set(config.constraints)
         self._measures = config.measures()
         for measure in self._measures:
             measure.check(class_names)
@@ -34,7 +35,7 @@ class Scorer:
         """Measures what can be measured now: before training the costs, afterwards the rest.
 
         Raises:
-            RunError: If a value is not finite.
+            RunError: If a value is not finite that the search needs.
         """
         for measure in self._measures:
             if measure.needs_training == trained:
@@ -43,13 +44,17 @@ class Scorer:
 
     def _measure(self, measure: Objective, subject: Subject, outcome: Outcome) -> None:
         score = measure.score(subject)
-        if not math.isfinite(score.value):
+        if math.isfinite(score.value):
+            outcome.note(score.reason)
+            target = outcome.objectives if measure.name in self._chosen else outcome.metrics
+            # Plain numbers: a measure's own may be NumPy's, which the record does not take.
+            target[measure.name] = float(score.value)
+        else:
             why = f" ({score.reason})" if score.reason else ""
-            raise RunError(f"{measure.name} is {score.value}{why}")
-        outcome.note(score.reason)
-        target = outcome.objectives if measure.name in self._chosen else outcome.metrics
-        # Plain numbers: a measure's own may be NumPy's, which the record does not take.
-        target[measure.name] = float(score.value)
+            problem = f"{measure.name} is {score.value}{why}"
+            if measure.name not in self._recorded:
+                raise RunError(problem)
+            outcome.note(f"not recorded: {problem}")
         figures = score.metrics.items()
         outcome.metrics.update({k: float(v) for k, v in figures if math.isfinite(v)})
 

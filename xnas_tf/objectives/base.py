@@ -87,6 +87,11 @@ class Objective(BaseModel):
         """Measures one candidate; called on all of its ranks."""
 
     @property
+    def parts(self) -> list[str]:
+        """Names of the metrics that are shown beside the value, as what it is made of."""
+        return []
+
+    @property
     def sign(self) -> int:
         """1 where less is better, -1 where more is better."""
         return 1 if self.direction == "minimize" else -1

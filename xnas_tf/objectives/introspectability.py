@@ -126,6 +126,11 @@ class Introspectability(Objective):
             raise ValueError(f"layers and normalize are for the source {ACTIVATIONS} only")
         return self
 
+    @property
+    def parts(self) -> list[str]:
+        """Each source's value where there are several: their mean may hide that they disagree."""
+        return [f"{self.name}/{source}" for source in self.sources] if len(self.sources) > 1 else []
+
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``."""
         class_weights(self.similarity, class_names)

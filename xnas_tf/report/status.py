@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from xnas_tf.candidate import NO_GROUP, Candidate
+from xnas_tf.report.collapses import collapse_text
 from xnas_tf.report.utilisation import utilisation
 from xnas_tf.run.directory import Run
 from xnas_tf.run.limits import SPENT
@@ -29,6 +30,8 @@ class Status:
         done: Candidates with objective values, without promotions; ``failed``, ``infeasible``
             and ``duplicate`` likewise, and ``running`` with them (in flight, or cut off by a
             kill; not those that wait in line).
+        collapsed: Those done, promotions included, whose training came to nothing;
+            ``collapsed_because`` says what is the likely cause.
         answered: Those done that earlier runs answered.
         reached: By epochs, the candidates that are done with so many: one entry a rung.
         promotions_failed: Promotions that ended otherwise.
@@ -52,6 +55,8 @@ class Status:
     failed: int
     infeasible: int
     duplicate: int
+    collapsed: int
+    collapsed_because: str
     answered: int
     running: int
     reached: dict[int, int]
@@ -89,6 +94,8 @@ def run_status(run: Run) -> Status:
         failed=states["failed"],
         infeasible=states["infeasible"],
         duplicate=states["duplicate"],
+        collapsed=sum(c.state == "done" and c.collapsed for c in candidates),
+        collapsed_because=collapse_text(candidates, run.config),
         answered=answered,
         running=sum(c.state == "running" and c.group != NO_GROUP for c in candidates),
         reached={epochs: reached[epochs] for epochs in run.config.rungs},
@@ -135,6 +142,8 @@ def status_text(status: Status) -> str:
         f"running          {status.running}",
         f"trainings saved  {status.trainings_saved}",
     ]
+    if status.collapsed:
+        lines.insert(2, f"collapsed        {status.collapsed_because}")
     if len(status.reached) > 1:
         lines.insert(2, f"epochs           {_reached_text(status)}")
     if status.per_hour is not None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xnas_tf.candidate import Candidate
+from xnas_tf.report.columns import measured_columns
 from xnas_tf.run.directory import Run
 
 
@@ -46,28 +47,34 @@ def listing(run: Run, everyone: bool) -> Listing:
 def pareto_table(listed: Listing) -> Table:
     """A table of candidates, one a row; a star marks the Pareto-optimal ones, two stars the one
     that is suggested."""
-    objectives = listed.run.config.objectives
+    columns = measured_columns(listed.run.config)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("id", justify="right")
-    for objective in objectives:
-        arrow = "↓" if objective.direction == "minimize" else "↑"
-        table.add_column(f"{objective.name} {arrow}", justify="right", no_wrap=True)
+    for column in columns:
+        table.add_column(column.title, justify="right", no_wrap=column.is_objective)
     if has_rungs := len(listed.run.config.rungs) > 1:
         table.add_column("epochs", justify="right")
     table.add_column("test accuracy", justify="right")
+    if has_collapsed := any(candidate.collapsed for candidate in listed.candidates):
+        table.add_column("remark")
     table.add_column("parents")
     table.add_column("genotype", overflow="fold")
     for candidate in listed.candidates:
         test = candidate.metrics.get("test_accuracy")
         table.add_row(
             f"{candidate.id}{'*' * _stars(candidate.id, listed)}",
-            *(format_value(candidate.objectives[o.name]) for o in objectives),
+            *(_shown(column.value(candidate)) for column in columns),
             *([str(candidate.epochs)] if has_rungs else []),
             f"{test:.2%}" if test is not None else "",
+            *(["collapsed" if candidate.collapsed else ""] if has_collapsed else []),
             ", ".join(map(str, candidate.parents)),
             Text(candidate.genotype),  # a user's text, not markup
         )
     return table
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else format_value(value)
 
 
 def _stars(number: int, listed: Listing) -> int:
@@ -95,24 +102,30 @@ def pareto_json(listed: Listing) -> str:
             "promoted_from": c.promoted_from or None,
             "pareto": c.id in listed.front,
             "knee": c.id == listed.knee,
+            "collapsed": c.collapsed,
             "answered_by": c.answered_by,
         }
         for c in listed.candidates
     ]
-    objectives = [{"name": o.name, "direction": o.direction} for o in run.config.objectives]
-    return json.dumps(
-        {"run": str(run.path), "objectives": objectives, "candidates": rows}, indent=2
-    )
+    described = {
+        section: [{"name": o.name, "direction": o.direction} for o in measures]
+        for section, measures in (
+            ("objectives", run.config.objectives),
+            ("record", run.config.record),
+        )
+    }
+    return json.dumps({"run": str(run.path), **described, "candidates": rows}, indent=2)
 
 
 def pareto_csv(listed: Listing) -> str:
     """The candidates as CSV with a header line."""
     names = [objective.name for objective in listed.run.config.objectives]
-    metrics = sorted({name for c in listed.candidates for name in c.metrics} - set(names))
+    metrics = {name for c in listed.candidates for name in c.metrics}
+    metrics = sorted(metrics - {*names, "collapsed"})
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     head = ["id", "pareto", "generation", "parents", "genotype"]
-    writer.writerow([*head, *names, *metrics, "knee", "epochs"])
+    writer.writerow([*head, *names, *metrics, "knee", "epochs", "collapsed"])
     for c in listed.candidates:
         row: list[Any] = [c.id, c.id in listed.front, c.generation, " ".join(map(str, c.parents))]
         row += [
@@ -121,6 +134,7 @@ def pareto_csv(listed: Listing) -> str:
             *(c.metrics.get(n, "") for n in metrics),
             c.id == listed.knee,
             c.epochs,
+            c.collapsed,
         ]
         writer.writerow(row)
     return buffer.getvalue()

@@ -16,6 +16,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.explaining.explanation import Explanation
 from xnas_tf.report.attributions import attribution_figure
+from xnas_tf.report.columns import measured_columns
 from xnas_tf.report.figures import front_figure, front_info, png
 from xnas_tf.report.utilisation import timeline, timeline_figure
 from xnas_tf.run.observer import Observer
@@ -36,6 +37,11 @@ class TensorBoard(Observer):
         self._config = config
         self._variables = variables
         self._search: tf.summary.SummaryWriter | None = None
+        recorded = [measure.name for measure in config.record]
+        self._tags = {
+            f"{'recorded' if c.name.split('/')[0] in recorded else 'objective'}/{c.name}": c
+            for c in measured_columns(config)
+        }
 
     def candidate(
         self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
@@ -50,7 +56,7 @@ class TensorBoard(Observer):
         write_training(
             self._folder(candidate),
             candidate.history,
-            {f"objective/{name}": value for name, value in candidate.objectives.items()},
+            {tag: v for tag, c in self._tags.items() if (v := c.value(candidate)) is not None},
             candidate.epochs,
             candidate.hyperparameters,
             f"candidate {candidate.id}",
@@ -112,8 +118,8 @@ class TensorBoard(Observer):
                 hparams.HParam(name) for name in dict.fromkeys(v.name for v in self._variables)
             ],
             metrics=[
-                hparams.Metric(f"objective/{o.name}", display_name=o.name)
-                for o in self._config.objectives
+                hparams.Metric(tag, display_name=tag.removeprefix("objective/"))
+                for tag in self._tags
             ],
         )
 

@@ -20,7 +20,7 @@ from xnas_tf.evaluation.prediction import Predictor
 from xnas_tf.evaluation.scoring import Scorer
 from xnas_tf.evaluation.supervision import Unsupervised
 from xnas_tf.evaluation.training import Trainer
-from xnas_tf.objectives.base import Subject
+from xnas_tf.objectives.base import Objective, Subject
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.objectives.performance import OF_EVERY_TRAINING, Metric
 from xnas_tf.retraining.baseline import BaselineSpace
@@ -132,14 +132,18 @@ class Retrainer(Evaluator):
 
 
 def for_baseline(config: Config) -> Config:
-    """A configuration without objectives that are metrics of a HyperModel: the baseline is none
+    """A configuration without measures that are metrics of a HyperModel: the baseline is none
     of its models."""
-    kept = [
-        objective
-        for objective in config.objectives
-        if not isinstance(objective, Metric) or objective.metric in OF_EVERY_TRAINING
-    ]
-    return config.model_copy(update={"objectives": kept})
+
+    def able(measures: Sequence[Objective]) -> list[Objective]:
+        return [
+            measure
+            for measure in measures
+            if not isinstance(measure, Metric) or measure.metric in OF_EVERY_TRAINING
+        ]
+
+    kept = {"objectives": able(config.objectives), "record": able(config.record)}
+    return config.model_copy(update=kept)
 
 
 class Best(Unsupervised):

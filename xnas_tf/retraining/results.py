@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError
-from xnas_tf.report.intervals import accuracy_interval, mean_interval
+from xnas_tf.intervals import accuracy_interval, mean_interval
+from xnas_tf.report.columns import measured_columns
 from xnas_tf.run.directory import CONFIG, Run
 
 if TYPE_CHECKING:
@@ -133,22 +134,22 @@ class Retrained:
         """Student's interval of a figure's mean over the seeds; None of a single one."""
         return mean_interval([figure(training) for training in self.trainings])
 
-    def objective(self, name: str) -> dict[str, Any] | None:
-        """An objective's mean and interval; None where the network has none, as the baseline has
-        no metrics of a HyperModel."""
-        if any(name not in training.objectives for training in self.trainings):
+    def measured(self, name: str) -> dict[str, Any] | None:
+        """The mean and interval of an objective, or of what is recorded beside them; None where
+        the network has none, as the baseline has no metrics of a HyperModel."""
+        if any(name not in {**t.metrics, **t.objectives} for t in self.trainings):
             return None
 
         def value(training: Training) -> float:
-            return training.objectives[name]
+            return {**training.metrics, **training.objectives}[name]
 
         return {"mean": self.mean(value), "interval": self.over_seeds(value)}
 
-    def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
+    def as_dict(self, config: Config) -> dict[str, Any]:
         """Everything for programs: intervals as ``[low, mean, high]``.
 
         Args:
-            names: Of the objectives.
+            config: Of the retraining.
         """
         return {
             "model": self.title,
@@ -158,7 +159,12 @@ class Retrained:
             "seeds": [training.seed for training in self.trainings],
             "test_accuracy": self.test_accuracy,
             "interval": self.kind,
-            "objectives": {name: self.objective(name) for name in names},
+            "objectives": {o.name: self.measured(o.name) for o in config.objectives},
+            "metrics": {
+                c.name: self.measured(c.name)
+                for c in measured_columns(config)
+                if not c.is_objective
+            },
         }
 
 
@@ -218,13 +224,12 @@ class Retraining:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything for programs."""
-        names = [objective.name for objective in self.config.objectives]
         return {
             "folder": str(self.path),
             "epochs": self.config.training.epochs,
             "patience": self.patience,
             "test_images": self.test_images,
-            "models": [model.as_dict(names) for model in self.models()],
+            "models": [model.as_dict(self.config) for model in self.models()],
             "trainings": [asdict(training) for training in self.trainings()],
         }
 

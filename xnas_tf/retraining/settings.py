@@ -20,7 +20,7 @@ and 200 epochs), 12 (DARTS, 50 and 600)."""
 PATIENCE_SHARE, LEAST_PATIENCE = 3, 5
 """By default the third part of the epochs: while a cosine schedule's rate is still high, a network
 may well be no better for a while."""
-CHANGEABLE = ("distributed", "objectives", "space", "training")
+CHANGEABLE = ("distributed", "objectives", "record", "space", "training")
 """Sections that may be changed. With another split, test images would be those of the search."""
 
 

@@ -6,6 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from xnas_tf.report.columns import measured_columns
 from xnas_tf.report.tables import format_value
 from xnas_tf.retraining.results import Retrained, Retraining
 
@@ -23,9 +24,9 @@ def retraining_table(retraining: Retraining) -> Table:
     table.add_column("model")
     table.add_column("test accuracy", justify="right", no_wrap=True)
     table.add_column("interval")
-    for objective in objectives:
-        arrow = "↓" if objective.direction == "minimize" else "↑"
-        table.add_column(f"{objective.name} {arrow}", justify="right", no_wrap=True)
+    columns = measured_columns(retraining.config)
+    for column in columns:
+        table.add_column(column.title, justify="right", no_wrap=column.is_objective)
     if has_size := all(objective.name != "parameters" for objective in objectives):
         table.add_column("parameters", justify="right")
     table.add_column("best epoch", justify="right")
@@ -35,7 +36,7 @@ def retraining_table(retraining: Retraining) -> Table:
             Text(model.title),
             f"{mean:.2%} ({low:.2%} to {high:.2%})",
             model.kind,
-            *(_figure(model, objective.name) for objective in objectives),
+            *(_figure(model, column.name) for column in columns),
             *([f"{model.parameters:,}"] if has_size else []),
             f"{model.mean(lambda training: training.metrics['best_epoch']):.0f}",
         )
@@ -43,7 +44,7 @@ def retraining_table(retraining: Retraining) -> Table:
 
 
 def _figure(model: Retrained, name: str) -> str:
-    found = model.objective(name)
+    found = model.measured(name)
     if found is None:
         return "–"
     text, interval = format_value(found["mean"]), found["interval"]

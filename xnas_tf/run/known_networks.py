@@ -133,10 +133,15 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _not_measured(config: Config, there: Config) -> list[str]:
-    """What limits need that was not measured; costs are known before they are needed."""
-    known = {measure.name for measure in there.measures()}
-    return [
-        f"constraints.{measure.name}: not measured there"
-        for measure in config.measures()
-        if measure.needs_training and measure.name not in known
-    ]
+    """What limits need or this run records that was not measured there, or otherwise; costs are
+    known before they are needed."""
+    known = {measure.name: measure for measure in there.measures()}
+    recorded = {measure.name for measure in config.record}
+    missing = []
+    for measure in config.measures():
+        section = "record" if measure.name in recorded else "constraints"
+        if measure.needs_training and measure.name not in known:
+            missing.append(f"{section}.{measure.name}: not measured there")
+        elif measure.name in recorded and known.get(measure.name, measure) != measure:
+            missing.append(f"{section}.{measure.name}: measured with other options there")
+    return missing

@@ -79,6 +79,8 @@ class Progress(Observer):
         )
         if candidate.state == "failed" and is_new:
             self._print(f"[red]candidate {candidate.id} failed:[/red] {escape(candidate.reason)}")
+        if candidate.collapsed and is_new:
+            self._print(f"[yellow]candidate {candidate.id}:[/yellow] {escape(candidate.reason)}")
         if is_new and not self._console.is_terminal:
             self._print(
                 f"{self._trained}/{self._goal} {_line(candidate)}  {summary}  {self._left()} left"
@@ -100,7 +102,8 @@ def _line(candidate: Candidate) -> str:
     what = values or candidate.state
     how = candidate.answered_by or f"{candidate.seconds_total:.1f} s"
     promoted = f" ({candidate.promoted_from} goes on)" if candidate.promoted_from else ""
-    return escape(f"candidate {candidate.id}{promoted}: {what}  ({how})")
+    collapsed = "  collapsed" if candidate.collapsed else ""
+    return escape(f"candidate {candidate.id}{promoted}: {what}{collapsed}  ({how})")
 
 
 def duration(seconds: float) -> str:

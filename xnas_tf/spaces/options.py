@@ -25,6 +25,8 @@ class SpaceOptions(BaseModel):
     branches: ClassVar[int] = 1
     """How many operations of a network can run at once, roughly: each gets as large a share of a
     rank's CPU threads."""
+    optimizer: ClassVar[str] = "adam"
+    """Trains models that are not compiled, unless the configuration says otherwise."""
 
     @abstractmethod
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
@@ -51,6 +53,7 @@ class NASBench201Options(SpaceOptions):
     """The 15,625 cells of NAS-Bench-201; the defaults are the published skeleton."""
 
     name: Literal["nas_bench_201"] = "nas_bench_201"
+    optimizer: ClassVar[str] = "sgd"
     branches: ClassVar[int] = 2  # of a cell: measured in docs/performance.md, "Threads"
     channels: int = Field(16, ge=1, le=1024, description="of the first stack of cells")
     cells_per_stack: int = Field(5, ge=1, le=100)

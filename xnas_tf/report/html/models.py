@@ -11,8 +11,8 @@ import numpy as np
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
+from xnas_tf.intervals import CONFIDENCE, accuracy_interval
 from xnas_tf.registry import describe
-from xnas_tf.report.intervals import CONFIDENCE, accuracy_interval
 from xnas_tf.run.directory import Run
 from xnas_tf.strategy.knee import suggestion
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from xnas_tf.config import Config
 from xnas_tf.errors import InputError
+from xnas_tf.report.columns import measured_columns
 from xnas_tf.retraining.results import FOLDER, Retrained, Retraining, retrainings
 from xnas_tf.run.directory import Run
 
@@ -20,25 +22,24 @@ def retrainings_data(run: Run) -> dict[str, Any]:
 
 
 def _retraining(retraining: Retraining) -> dict[str, Any]:
-    objectives = retraining.config.objectives
+    columns = measured_columns(retraining.config)
     return {
         "name": retraining.path.name,
         "epochs": retraining.config.training.epochs,
         "patience": retraining.patience,
         "space": retraining.config.space.model_dump(mode="json"),
-        "objectives": [{"name": o.name, "direction": o.direction} for o in objectives],
-        "models": [_model(m, [o.name for o in objectives]) for m in retraining.models()],
+        "columns": [{"name": column.name, "title": column.title} for column in columns],
+        "models": [_model(model, retraining.config) for model in retraining.models()],
         "failures": [
             {"title": t.title, "seed": t.seed, "reason": t.reason} for t in retraining.failures()
         ],
     }
 
 
-def _model(model: Retrained, names: list[str]) -> dict[str, Any]:
-    known = model.as_dict(names)
+def _model(model: Retrained, config: Config) -> dict[str, Any]:
     return {
-        **known,
-        "objectives": [known["objectives"][name] for name in names],
+        **model.as_dict(config),
+        "values": [model.measured(column.name) for column in measured_columns(config)],
         "best_epochs": [int(training.metrics["best_epoch"]) for training in model.trainings],
         "curves": [
             [round(epoch["val_accuracy"], 5) for epoch in training.history]

@@ -10,6 +10,8 @@ from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.report.collapses import collapse_text
+from xnas_tf.report.columns import Column, measured_columns
 from xnas_tf.report.html.hyperparameters import hyperparameters
 from xnas_tf.report.utilisation import timeline, utilisation
 from xnas_tf.run.directory import Run
@@ -35,6 +37,8 @@ def search_data(run: Run, everyone: Sequence[Candidate], front: Sequence[Candida
     suggested = suggestion(front, config)
     return {
         "objectives": [{"name": o.name, "direction": o.direction} for o in config.objectives],
+        "measured": [column.title for column in _others(config)],
+        "collapses": collapse_text(everyone, config),
         "candidates": candidates_data(everyone, config),
         "hyperparameters": [asdict(column) for column in hyperparameters(everyone)],
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,
@@ -54,12 +58,22 @@ def candidates_data(everyone: Sequence[Candidate], config: Config) -> dict[str, 
             name: [getattr(candidate, name) for candidate in everyone]
             for name in ("id", "genotype", "state", "generation", "epochs", "parents", "reason")
         },
+        "collapsed": [candidate.collapsed for candidate in everyone],
         "test": [candidate.metrics.get("test_accuracy") for candidate in everyone],
         "objectives": [
             [_short(candidate.objectives.get(o.name)) for candidate in everyone]
             for o in config.objectives
         ],
+        "measured": [
+            [_short(column.value(candidate)) for candidate in everyone]
+            for column in _others(config)
+        ],
     }
+
+
+def _others(config: Config) -> list[Column]:
+    """What is measured beside the objectives."""
+    return [column for column in measured_columns(config) if not column.is_objective]
 
 
 def progress_data(everyone: Iterable[Candidate], config: Config) -> dict[str, list]:

@@ -89,13 +89,14 @@ const objectivePairs = (place) => data.objectives.map((objective, at) =>
 
 function describe(place) {
   const id = all.id[place];
-  const kind = data.suggested && data.suggested.id === id ? "suggested, Pareto-optimal"
-    : onFront.has(id) ? "Pareto-optimal" : "dominated";
+  const kind = (all.collapsed[place] ? "collapsed, " : "") + (data.suggested && data.suggested.id === id
+    ? "suggested, Pareto-optimal" : onFront.has(id) ? "Pareto-optimal" : "dominated");
   const values = objectivePairs(place).map(([name, value]) => `${name} ${number(value)}`);
   return { title: `candidate ${id}`, kind, text: `candidate ${id}, ${kind}: ${values.join(", ")}` };
 }
 function facts(place) {
-  const pairs = objectivePairs(place);
+  const pairs = [...objectivePairs(place),
+    ...data.measured.map((title, at) => [title, number(all.measured[at][place])])];
   if (all.test[place] !== null) pairs.push(["test accuracy", percent(all.test[place])]);
   pairs.push(["generation", all.generation[place]],
     ["parents", all.parents[place].join(", ") || "none"]);

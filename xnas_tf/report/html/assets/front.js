@@ -1,6 +1,8 @@
 // The front, its progress and its table.
 const axes = [...data.objectives.map((objective, at) =>
   ({ title: `${objective.name} ${arrow(objective)}`, values: all.objectives[at] })),
+  ...data.measured.map((title, at) => ({ title, values: all.measured[at] }))
+    .filter(({ values }) => shownPlaces.every((place) => values[place] !== null)),
   { title: "candidate", values: all.id, whole: true }];
 const only = (axis, places) => ({ ...axis, values: places.map((place) => axis.values[place]) });
 const frontPlaces = data.front.map((id) => placeOf.get(id));
@@ -19,7 +21,8 @@ function frontSection() {
     made.append(el("p", {}, "Suggested: candidate ", idButton(data.suggested.id),
       `, ${data.suggested.why}.`));
   }
-  const shown = { x: 0, y: Math.min(1, axes.length - 1) };
+  if (data.collapses) made.append(el("p", { class: "problem" }, data.collapses));
+  const shown = { x: 0, y: data.objectives.length > 1 ? 1 : axes.length - 1 };
   const titles = axes.map((axis) => axis.title);
   const change = (which) => (at) => { shown[which] = at; plot.draw(); };
   made.append(el("div", { class: "controls" }, picker("across", titles, shown.x, change("x")),
@@ -43,7 +46,7 @@ function drawFront(plot, xs, ys) {
   for (const place of dominated) plot.dot(...plot.at.get(place), 3, grey);
   plot.context.globalAlpha = 1;
   const along = [...frontPlaces].sort((a, b) => xs[a] - xs[b]);
-  if (data.objectives.length === 2 && xs !== all.id && ys !== all.id) {
+  if (data.objectives.length === 2 && [xs, ys].every((values) => all.objectives.includes(values))) {
     plot.path(along.map((place) => plot.at.get(place)), colour("--blue"));
   }
   const chosen = placeOf.get(chosenId);
@@ -116,6 +119,7 @@ function tableSection() {
   const columns = [["id", (place) => all.id[place]],
     ...data.objectives.map((objective, at) =>
       [`${objective.name} ${arrow(objective)}`, (place) => all.objectives[at][place]]),
+    ...data.measured.map((title, at) => [title, (place) => all.measured[at][place]]),
     ["test accuracy", (place) => all.test[place]], ["generation", (place) => all.generation[place]],
     ["parents", (place) => all.parents[place].join(", ")],
     ["architecture", (place) => all.genotype[place]]];

@@ -22,14 +22,14 @@ function retrainedSection() {
 function retrainedTable(each) {
   const ends = each.models.flatMap((model) => model.test_accuracy);
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
-  const isSizeKnown = each.objectives.some(({ name }) => name === "parameters");
+  const isSizeKnown = each.columns.some(({ name }) => name === "parameters");
   const rows = each.models.map((model) => [
     el("th", { scope: "row" }, model.candidate ? idButton(model.candidate) : "", ` ${model.model}`),
     whisker(model.test_accuracy, low, high), accuracyText(model.test_accuracy), model.interval,
-    ...model.objectives.map(meanText),
+    ...model.values.map(meanText),
     ...(isSizeKnown ? [] : [number(model.parameters)]), model.best_epochs.join(", ")]);
   return scroller("Retrained models", table(["model", "", "test accuracy (95%)", "interval",
-    ...each.objectives.map((objective) => `${objective.name} ${arrow(objective)}`),
+    ...each.columns.map(({ title }) => title),
     ...(isSizeKnown ? [] : ["parameters"]), "best epochs"],
   rows, "retrained models; objectives on the validation part, ± half of the t interval"));
 }

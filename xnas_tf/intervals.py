@@ -21,6 +21,22 @@ def accuracy_interval(right: int, count: int) -> list[float] | None:
     return [float(interval.low), float(right / count), float(interval.high)]
 
 
+def better_than_chance(right: int, count: int, commonest: int) -> bool:
+    """Whether so many right answers show more than always answering the commonest class.
+
+    Args:
+        right: Right answers.
+        count: Images.
+        commonest: Images of the commonest class among them.
+
+    Returns:
+        Whether the lower end of Wilson's interval is above the commonest class's share; False
+        without images.
+    """
+    interval = accuracy_interval(right, count)
+    return interval is not None and interval[0] > commonest / count
+
+
 def mean_interval(values: Sequence[float]) -> list[float] | None:
     """``[low, mean, high]`` of two or more values, with Student's interval (1908): how far the
     mean of many more may be. None of fewer, which say nothing of that."""

@@ -1,0 +1,51 @@
+"""The measured values that tables and reports show of every candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.objectives.base import Objective
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value of every candidate.
+
+    Attributes:
+        name: Its name among the candidate's objectives and metrics.
+        title: A short heading, with an arrow towards the better values.
+        direction: ``minimize`` or ``maximize``.
+        is_objective: Whether the search ranks by it.
+    """
+
+    name: str
+    title: str
+    direction: str
+    is_objective: bool = False
+
+    def value(self, candidate: Candidate) -> float | None:
+        """A candidate's value; None where it has none."""
+        return candidate.objectives.get(self.name, candidate.metrics.get(self.name))
+
+
+def measured_columns(config: Config) -> list[Column]:
+    """The objectives and what is only recorded, each followed by the parts it is made of."""
+    return [
+        *_columns(config.objectives, "", is_objective=True),
+        *_columns(config.record, " (recorded)", is_objective=False),
+    ]
+
+
+def _columns(measures: Sequence[Objective], mark: str, is_objective: bool) -> list[Column]:
+    found = []
+    for measure in measures:
+        arrow = "↓" if measure.direction == "minimize" else "↑"
+        title = f"{measure.name} {arrow}{mark}"
+        found.append(Column(measure.name, title, measure.direction, is_objective))
+        for part in measure.parts:
+            short = part.removeprefix(f"{measure.name}/")
+            found.append(Column(part, f"{short} {arrow}{mark}", measure.direction))
+    return found
