@@ -1,0 +1,167 @@
+"""Trainings that came to nothing: how they are seen, and what is said of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import make_dataset, on_ranks
+from tests.unit.test_evaluation import SHAPE, candidate, evaluator
+from xnas_tf.config import load_config
+from xnas_tf.evaluation.collapse import collapse_of
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.intervals import accuracy_interval, better_than_chance
+from xnas_tf.report import tables
+from xnas_tf.report.collapses import collapse_text
+from xnas_tf.report.status import run_status, status_text
+from xnas_tf.run.directory import Run, open_record
+from xnas_tf.run.progress import Progress
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.spaces.space import SearchSpace
+
+FALLING = [{"loss": 1.1}, {"loss": 0.4}]
+FLAT = [{"loss": 1.1}, {"loss": 1.1}]
+
+
+def collapsed(answers, labels, right, history=FALLING):
+    return collapse_of(np.array(answers), np.array(labels), right, history)
+
+
+def test_one_answer_for_nearly_all_images_is_a_collapse():
+    assert "100% of the validation images" in collapsed([30, 0, 0], [10, 10, 10], 10)
+    assert "97%" in collapsed([29, 1, 0], [10, 10, 10], 11)
+    assert collapsed([27, 3, 0], [10, 10, 10], 13) == ""
+
+
+def test_a_frequent_answer_is_right_where_the_class_is_frequent():
+    assert collapsed([96, 4], [96, 4], 100) == ""
+    assert collapsed([97, 3], [95, 5], 98) == ""
+    assert collapsed([100, 0], [96, 4], 96) != ""
+
+
+def test_a_loss_that_does_not_fall_is_a_collapse_only_at_chance():
+    assert "did not fall (1.1 to 1.1)" in collapsed([12, 9, 9], [10, 10, 10], 11, FLAT)
+    assert collapsed([12, 9, 9], [10, 10, 10], 25, FLAT) == ""
+    assert collapsed([12, 9, 9], [10, 10, 10], 11, FALLING) == ""
+    assert collapsed([12, 9, 9], [10, 10, 10], 11, FLAT[:1]) == ""  # one epoch: nothing to compare
+    assert collapsed([12, 9, 9], [10, 10, 10], 11, [{"val_loss": 1.0}] * 2) == ""
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 50), min_size=2, max_size=10).filter(lambda c: len(c) * max(c) > 1),
+    st.integers(0, 9),
+)
+def test_every_constant_classifier_collapsed_and_no_perfect_one(counts, answered):
+    labels = np.array(counts)
+    constant = np.zeros_like(labels)
+    constant[answered % len(labels)] = labels.sum()
+    assert collapse_of(constant, labels, int(labels[answered % len(labels)]), FALLING)
+    assert collapse_of(labels, labels, int(labels.sum()), FALLING) == ""
+
+
+@settings(deadline=None)
+@given(st.integers(1, 2000), st.data())
+def test_better_than_chance_is_a_matter_of_the_interval(count, data):
+    right, commonest = (data.draw(st.integers(0, count)) for _ in range(2))
+    low = accuracy_interval(right, count)[0]
+    assert better_than_chance(right, count, commonest) == (low > commonest / count)
+    assert not better_than_chance(commonest, count, commonest)
+    assert not better_than_chance(0, 0, 0)
+
+
+def test_a_training_that_cannot_learn_is_done_and_marked():
+    still = evaluator("training.learning_rate=1e-12", "training.schedule=constant")
+    outcome = still.evaluate(candidate())
+    assert outcome.state == "done" and outcome.metrics["collapsed"] == 1
+    assert "collapsed: " in outcome.reason
+    able = evaluator("training.epochs=8").evaluate(replace(candidate("nor_conv_3x3"), epochs=8))
+    assert "collapsed" not in able.metrics and able.metrics["val_accuracy"] > 0.6
+
+
+def test_all_ranks_mark_the_same():
+    def work(ranks):
+        data = make_dataset()
+        config = load_config(
+            overrides=[
+                "objectives=[error]",
+                "training={epochs: 2, batch_size: 20, learning_rate: 1.0e-12}",
+            ]
+        )
+        space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
+        outcome = Evaluator(config, data, space, ranks).evaluate(candidate())
+        return outcome.metrics.get("collapsed"), outcome.reason
+
+    first, second = on_ranks(2, work)
+    assert first == second and first[0] == 1
+
+
+CONFIG = load_config(overrides=["objectives=[error]", "search.candidates=4"])
+
+
+def known(number, **metrics):
+    return replace(
+        candidate(),
+        id=number,
+        genotype=f"g{number}",
+        state="done",
+        objectives={"error": 0.1 * number},
+        metrics={"accuracy": 0.3, "val_accuracy": 0.3, **metrics},
+        reason="collapsed: so" if metrics.get("collapsed") else "",
+        answer=number,
+    )
+
+
+def test_the_likely_cause_follows_from_what_was_learned_in_training():
+    assert collapse_text([known(1)], CONFIG) == ""
+    steps = collapse_text([known(1), known(2, collapsed=1.0)], CONFIG)
+    assert steps.startswith("1 of 2 trained candidates collapsed")
+    assert "0.1 of sgd" in steps and "--set training.learning_rate=0.01" in steps
+    assert "--set training.optimizer=adam" in steps
+    adam = load_config(overrides=["training.optimizer=adam"])
+    assert "learning_rate=0.0001" in collapse_text([known(1, collapsed=1.0)], adam)
+    assert "training.optimizer=adam" not in collapse_text([known(1, collapsed=1.0)], adam)
+    lagging = collapse_text([known(1, collapsed=1.0, accuracy=0.99)], CONFIG)
+    assert "batch normalisation" in lagging and "learning rate" not in lagging
+
+
+def test_status_tables_and_progress_show_it(tmp_path, capsys):
+    record = open_record(tmp_path / "run", CONFIG)
+    everyone = [known(1), known(2, collapsed=1.0)]
+    for each in everyone:
+        record.save(each)
+    record.close()
+    run = Run(tmp_path / "run")
+    status = run_status(run)
+    assert status.collapsed == 1 and "1 of 2 trained candidates collapsed" in status_text(status)
+    listed = tables.listing(run, everyone=True)
+    table = tables.pareto_table(listed)
+    remarks = next(column for column in table.columns if column.header == "remark")
+    assert list(remarks.cells) == ["", "collapsed"]
+    assert '"collapsed": true' in tables.pareto_json(listed)
+    assert tables.pareto_csv(listed).splitlines()[2].endswith(",True")
+    with Progress(CONFIG, run.path) as progress:
+        for each in everyone:
+            progress.candidate(each, True, everyone[:1], 0.0)
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("collapsed" in line for line in lines if line.startswith("2/4")) == 1
+    assert not any("collapsed" in line for line in lines if line.startswith("1/4"))
+
+
+@pytest.mark.parametrize(
+    ("words", "optimizer", "rate"),
+    [
+        ([], "sgd", 0.1),
+        (["space={hypermodel: 'a:b'}"], "adam", 0.001),
+        (["space={hypermodel: 'a:b'}", "training.learning_rate=0.01"], "adam", 0.01),
+        (["space={hypermodel: 'a:b'}", "training.optimizer=sgd"], "sgd", 0.1),
+        (["training.optimizer=adamw"], "adamw", 0.001),
+        (["training={optimizer: rmsprop, learning_rate: 0.02}"], "rmsprop", 0.02),
+    ],
+)
+def test_the_default_optimizer_fits_the_space(words, optimizer, rate):
+    config = load_config(overrides=words)
+    assert (config.training.optimizer, config.training.learning_rate) == (optimizer, rate)
+    assert load_config(config).training == config.training  # what a run keeps is what it was
