@@ -116,7 +116,7 @@ class TrainingConfig(Section):
     epochs: int = Field(3, ge=1)
     batch_size: int = Field(48, ge=1, description="global: shared by all ranks of a candidate")
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(
-        "sgd", description="not given: `sgd` for `nas_bench_201`, `adam` for other spaces"
+        "sgd", description="not given: `sgd`, and for your own HyperModel `adam`"
     )
     learning_rate: float = Field(
         RATES["sgd"], gt=0, description="not given: 0.1 of `sgd`, 0.001 of the others"

@@ -70,6 +70,7 @@ class VGGLikeOptions(SpaceOptions):
     most, 246,960 with three; see docs/models.md."""
 
     name: Literal["vgg_like"] = "vgg_like"
+    optimizer: ClassVar[str] = "sgd"  # digits, 5 epochs, 10 networks: errors from 2%; of adam 9%
     channels: int = Field(16, ge=1, le=512, description="filters of the first block at width 1")
     blocks: int = Field(4, ge=1, le=6, description="the most that a network may have")
 
