@@ -1,0 +1,151 @@
+"""Tables of introspectability by number of images, and its rank correlations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+SOURCES = ("activations", "grad_cam", "integrated_gradients")
+PAIRS = tuple((a, b) for i, a in enumerate(SOURCES) for b in SOURCES[i + 1 :])
+ESTIMATORS = ("unbiased", "plain")
+FEW = 128
+RESAMPLES = 2000
+FIRST = 20
+"""Cells of which the differences are given by themselves."""
+Row = dict[str, Any]
+
+
+def print_report(rows: Sequence[Row], images: int = 1000) -> dict[str, float]:
+    """Prints all tables.
+
+    Args:
+        rows: A row for each network, all seeds of all cells.
+        images: Validation images in all.
+
+    Returns:
+        The figures.
+    """
+    figures = bias(rows) | standard_errors(rows, images)
+    return figures | seeds(rows) | correlations(rows)
+
+
+def table(rows: Sequence[Row], value: Callable[[Row], Any]) -> np.ndarray:
+    """A value of each network, (cells, seeds, ...)."""
+    cells, of_seeds = (sorted({row[key] for row in rows}) for key in ("cell", "seed"))
+    found = {(row["cell"], row["seed"]): value(row) for row in rows}
+    return np.array([[found[cell, seed] for seed in of_seeds] for cell in cells])
+
+
+def bias(rows: Sequence[Row]) -> dict[str, float]:
+    """What ``FEW`` images differ by from all."""
+    print(f"{FEW} images against all. Bias: the mean difference, over networks and draws; by draw:")
+    print("over networks. |difference|: of the images that a search looks at. Rank agreement:")
+    print("Spearman over cells, a seed at a time, of those images with all.\n")
+    print("| source | estimator | bias | by draw | mean of absolute differences | of the first "
+          f"{FIRST} cells' means over seeds | rank agreement |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|")
+    figures = {}
+    for source in SOURCES:
+        for estimator in ESTIMATORS:
+            key = f"{source}/{estimator}"
+            few = table(rows, lambda row, k=key: [draw[k] for draw in row["draws"]])
+            whole = table(rows, lambda row, k=key: row["all"][k])
+            gap = few - whole[..., None]
+            means = few[..., 0].mean(axis=1) - whole.mean(axis=1)
+            found = {
+                "bias": gap.mean(),
+                "difference": np.abs(gap[..., 0]).mean(),
+                "difference_of_first": np.abs(means[:FIRST]).mean(),
+                "agreement": np.mean(
+                    [_spearman(a, b) for a, b in zip(few[..., 0].T, whole.T, strict=True)]
+                ),
+            }
+            by_draw = ", ".join(f"{each:+.4f}" for each in gap.mean(axis=(0, 1)))
+            print(
+                f"| {source} | {estimator} | {found['bias']:+.4f} | {by_draw} | "
+                f"{found['difference']:.4f} | {found['difference_of_first']:.4f} | "
+                f"{found['agreement']:.2f} |"
+            )
+            figures |= {f"{key}/{name}": float(value) for name, value in found.items()}
+    return figures
+
+
+def standard_errors(rows: Sequence[Row], images: int) -> dict[str, float]:
+    """Whether they are as large as the differences, of which all images take a part."""
+    print(
+        "\nStandard error at the search's images, root mean square over networks, against that of"
+    )
+    print("that of the differences over draws, divided by sqrt(1 - share of the images):\n")
+    print("| source | standard error | from differences | ratio |")
+    print("|---|---|---|---|")
+    figures = {}
+    for source in SOURCES:
+        told = table(rows, lambda row, s=source: row["standard_error"][s])
+        key = f"{source}/unbiased"
+        few = table(rows, lambda row, k=key: [draw[k] for draw in row["draws"]])
+        whole = table(rows, lambda row, k=key: row["all"][k])
+        size = np.sqrt(np.square(told).mean())
+        shown = np.sqrt(np.square(few - whole[..., None]).mean() / (1 - FEW / images))
+        print(f"| {source} | {size:.4f} | {shown:.4f} | {size / shown:.2f} |")
+        figures[f"{source}/standard_error"] = float(size)
+        figures[f"{source}/standard_error_ratio"] = float(size / shown)
+    return figures
+
+
+def seeds(rows: Sequence[Row]) -> dict[str, float]:
+    """How much another training of a cell changes its value, beside how much another cell does."""
+    print("\nStandard deviations of the value on all images:\n")
+    print("| source | mean | between seeds of a cell | between cells' means |")
+    print("|---|---|---|---|")
+    figures = {}
+    for source in SOURCES:
+        values = table(rows, lambda row, k=f"{source}/unbiased": row["all"][k])
+        between = np.sqrt(values.var(axis=1, ddof=1).mean()) if values.shape[1] > 1 else np.nan
+        cells = values.mean(axis=1).std(ddof=1)
+        print(f"| {source} | {values.mean():.3f} | {between:.3f} | {cells:.3f} |")
+        figures |= {f"{source}/sd_seeds": float(between), f"{source}/sd_cells": float(cells)}
+    return figures
+
+
+def correlations(rows: Sequence[Row]) -> dict[str, float]:
+    """Rank correlations of means over seeds, on all images."""
+    print("\nSpearman over cells (means over seeds, all images), 95% by bootstrap over cells; in")
+    print("brackets by Fisher's transformation:\n")
+    print("| | " + " | ".join(ESTIMATORS) + " |")
+    print("|---|" + "---|" * len(ESTIMATORS))
+    error = table(rows, lambda row: row["error"]).mean(axis=1)
+    figures: dict[str, float] = {}
+    sides: list[tuple[str, str | None]] = [*((s, None) for s in SOURCES), *PAIRS]
+    for one, other in sides:
+        cells = []
+        for estimator in ESTIMATORS:
+            a, b = (_means(rows, each, estimator) if each else error for each in (one, other))
+            low, high = _interval(a, b)
+            found = _spearman(a, b)
+            fisher = np.tanh(np.arctanh(found) + np.array([-1.96, 1.96]) / np.sqrt(len(a) - 3))
+            cells.append(
+                f"{found:+.2f} [{low:+.2f}, {high:+.2f}] ({fisher[0]:+.2f} to {fisher[1]:+.2f})"
+            )
+            name = f"spearman/{one}/{other or 'error'}/{estimator}"
+            figures |= {name: found, f"{name}/low": low, f"{name}/high": high}
+        print(f"| {one} and {other or 'error'} | " + " | ".join(cells) + " |")
+    return figures
+
+
+def _means(rows: Sequence[Row], source: str, estimator: str) -> np.ndarray:
+    return table(rows, lambda row: row["all"][f"{source}/{estimator}"]).mean(axis=1)
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    return float(stats.spearmanr(a, b).statistic)
+
+
+def _interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Percentiles over resamples of cells."""
+    drawn = np.random.default_rng(0).integers(0, len(a), (RESAMPLES, len(a)))
+    found = [_spearman(a[rows], b[rows]) for rows in drawn]
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return float(low), float(high)
