@@ -37,16 +37,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """The objective's options by estimator; the first are the defaults."""
 DRAWS = 4
-"""Sets of ``FEW`` images, no image in two: what they have in common is the bias, what they have
-not is chance."""
+"""Sets of ``FEW`` images, no image in two, of networks of the first seed: what they have in common
+is the bias, what they have not is chance."""
 
 
-def draws(subject: Subject) -> Iterator[Subject]:
+def draws(subject: Subject, count: int) -> Iterator[Subject]:
     """The network on ``FEW`` images at a time: first those that a search looks at."""
     from xnas_tf.objectives.image_choice import balanced_choice
 
     left = np.arange(len(subject.images))
-    for _ in range(DRAWS):
+    for _ in range(count):
         chosen = left[balanced_choice(subject.predicted[left], FEW)]
         parts = subject.images[chosen], subject.labels[chosen], subject.probabilities[chosen]
         yield replace(subject, images=parts[0], labels=parts[1], probabilities=parts[2])
@@ -75,8 +75,9 @@ def values(subject: Subject, images: int) -> dict[str, float]:
     return found
 
 
-def measure(subject: Subject) -> dict[str, Any]:
-    """All of one network: values by number of images, and standard errors at ``FEW`` of them."""
+def measure(subject: Subject, count: int) -> dict[str, Any]:
+    """All of one network: values on some draws of ``FEW`` images and on all, and standard errors
+    on the first draw."""
     from xnas_tf.objectives.introspectability import Introspectability
 
     metrics = Introspectability(sources=SOURCES, images=FEW).score(subject).metrics
@@ -84,7 +85,7 @@ def measure(subject: Subject) -> dict[str, Any]:
     return {
         "classes": metrics["introspectability/groups"],
         "standard_error": errors,
-        "draws": [values(few, FEW) for few in draws(subject)],
+        "draws": [values(few, FEW) for few in draws(subject, count)],
         "all": values(subject, len(subject.images)),
     }
 
@@ -98,7 +99,8 @@ def measured(bench: Bench, folder: Path, wanted: list[Job]) -> list[dict[str, An
     for job in wanted:
         key = job.cell, job.seed
         if key not in rows:
-            rows[key] = {**trained[key], **measure(bench.subject(job))}
+            count = DRAWS if job.seed == 0 else 1
+            rows[key] = {**trained[key], **measure(bench.subject(job), count)}
             with path.open("a") as file:
                 file.write(json.dumps(rows[key]) + "\n")
             print(json.dumps(rows[key]), file=sys.stderr, flush=True)

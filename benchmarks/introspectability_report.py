@@ -16,6 +16,19 @@ RESAMPLES = 2000
 FIRST = 20
 """Cells of which the differences are given by themselves."""
 Row = dict[str, Any]
+BIAS_TEXT = f"""
+{FEW} images against all. Bias: the mean difference over draws and networks of the first seed; by
+draw: over networks. Mean absolute difference and rank agreement (Spearman over cells, a seed at a
+time): of the images that a search looks at.
+"""
+ERROR_TEXT = """
+Standard error, root mean square over networks of the first seed, against that of the differences
+over draws, divided by the root of one minus the share of the images:
+"""
+CORRELATION_TEXT = """
+Spearman over cells (means over seeds, all images), 95% by bootstrap over cells; in brackets by
+Fisher's transformation:
+"""
 
 
 def print_report(rows: Sequence[Row], images: int = 1000) -> dict[str, float]:
@@ -41,29 +54,26 @@ def table(rows: Sequence[Row], value: Callable[[Row], Any]) -> np.ndarray:
 
 def bias(rows: Sequence[Row]) -> dict[str, float]:
     """What ``FEW`` images differ by from all."""
-    print(f"{FEW} images against all. Bias: the mean difference, over networks and draws; by draw:")
-    print("over networks. |difference|: of the images that a search looks at. Rank agreement:")
-    print("Spearman over cells, a seed at a time, of those images with all.\n")
-    print("| source | estimator | bias | by draw | mean of absolute differences | of the first "
-          f"{FIRST} cells' means over seeds | rank agreement |")  # fmt: skip
+    print(BIAS_TEXT)
+    print("| source | estimator | bias | by draw | absolute difference | of the first "
+          f"{FIRST} cells and seed | rank agreement |")  # fmt: skip
     print("|---|---|---|---|---|---|---|")
     figures = {}
     for source in SOURCES:
         for estimator in ESTIMATORS:
             key = f"{source}/{estimator}"
-            few = table(rows, lambda row, k=key: [draw[k] for draw in row["draws"]])
+            few = table(rows, lambda row, k=key: row["draws"][0][k])
             whole = table(rows, lambda row, k=key: row["all"][k])
-            gap = few - whole[..., None]
-            means = few[..., 0].mean(axis=1) - whole.mean(axis=1)
+            gap = _gaps(rows, key)
             found = {
                 "bias": gap.mean(),
-                "difference": np.abs(gap[..., 0]).mean(),
-                "difference_of_first": np.abs(means[:FIRST]).mean(),
+                "difference": np.abs(few - whole).mean(),
+                "difference_of_first": np.abs((few - whole)[:FIRST, 0]).mean(),
                 "agreement": np.mean(
-                    [_spearman(a, b) for a, b in zip(few[..., 0].T, whole.T, strict=True)]
+                    [_spearman(a, b) for a, b in zip(few.T, whole.T, strict=True)]
                 ),
             }
-            by_draw = ", ".join(f"{each:+.4f}" for each in gap.mean(axis=(0, 1)))
+            by_draw = ", ".join(f"{each:+.4f}" for each in gap.mean(axis=0))
             print(
                 f"| {source} | {estimator} | {found['bias']:+.4f} | {by_draw} | "
                 f"{found['difference']:.4f} | {found['difference_of_first']:.4f} | "
@@ -75,20 +85,15 @@ def bias(rows: Sequence[Row]) -> dict[str, float]:
 
 def standard_errors(rows: Sequence[Row], images: int) -> dict[str, float]:
     """Whether they are as large as the differences, of which all images take a part."""
-    print(
-        "\nStandard error at the search's images, root mean square over networks, against that of"
-    )
-    print("that of the differences over draws, divided by sqrt(1 - share of the images):\n")
+    print(ERROR_TEXT)
     print("| source | standard error | from differences | ratio |")
     print("|---|---|---|---|")
     figures = {}
     for source in SOURCES:
-        told = table(rows, lambda row, s=source: row["standard_error"][s])
-        key = f"{source}/unbiased"
-        few = table(rows, lambda row, k=key: [draw[k] for draw in row["draws"]])
-        whole = table(rows, lambda row, k=key: row["all"][k])
+        told = np.array([row["standard_error"][source] for row in rows if row["seed"] == 0])
+        gap = _gaps(rows, f"{source}/unbiased")
         size = np.sqrt(np.square(told).mean())
-        shown = np.sqrt(np.square(few - whole[..., None]).mean() / (1 - FEW / images))
+        shown = np.sqrt(np.square(gap).mean() / (1 - FEW / images))
         print(f"| {source} | {size:.4f} | {shown:.4f} | {size / shown:.2f} |")
         figures[f"{source}/standard_error"] = float(size)
         figures[f"{source}/standard_error_ratio"] = float(size / shown)
@@ -112,8 +117,7 @@ def seeds(rows: Sequence[Row]) -> dict[str, float]:
 
 def correlations(rows: Sequence[Row]) -> dict[str, float]:
     """Rank correlations of means over seeds, on all images."""
-    print("\nSpearman over cells (means over seeds, all images), 95% by bootstrap over cells; in")
-    print("brackets by Fisher's transformation:\n")
+    print(CORRELATION_TEXT)
     print("| | " + " | ".join(ESTIMATORS) + " |")
     print("|---|" + "---|" * len(ESTIMATORS))
     error = table(rows, lambda row: row["error"]).mean(axis=1)
@@ -133,6 +137,12 @@ def correlations(rows: Sequence[Row]) -> dict[str, float]:
             figures |= {name: found, f"{name}/low": low, f"{name}/high": high}
         print(f"| {one} and {other or 'error'} | " + " | ".join(cells) + " |")
     return figures
+
+
+def _gaps(rows: Sequence[Row], key: str) -> np.ndarray:
+    """What each draw differs by from all images, (cells, draws), of the first seed."""
+    first = [row for row in rows if row["seed"] == 0]
+    return np.array([[draw[key] - row["all"][key] for draw in row["draws"]] for row in first])
 
 
 def _means(rows: Sequence[Row], source: str, estimator: str) -> np.ndarray:

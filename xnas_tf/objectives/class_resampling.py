@@ -1,4 +1,4 @@
-"""How much distances of class means vary with the images: a bootstrap that streams."""
+"""How much distances of class means vary with the images: resampling that streams."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from xnas_tf.distributed import Communicator
 
 
-def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
-    """Random weights of images, so that means with them vary as means of new images would.
+STEP = 0.05
+"""How far weights vary around 1. Small, so that values vary as a linear function of them: where
+classes differ by little more than noise, weights that vary by 1, as a bootstrap's do, vary the
+square of the noise three times as much as new images would; these twice."""
 
-    Weights that are never 0 (Rubin's Bayesian bootstrap, 1981) rather than how often an image is
-    drawn: a class of a few images would often be drawn as one image, repeated. Gamma weights of
-    shape a make a weighted mean of n images vary by their variance (over n) / (n a + 1); with
-    a = (n - 2) / n that is s² / n, for any n above 2.
+
+def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
+    """Random weights of images, around 1: the bootstrap with small steps (the infinitesimal
+    jackknife, Jaeckel 1972; Efron 1982).
+
+    A weighted mean of a class varies by ``STEP`` times the standard error of the mean, whatever
+    the number of images above 1, and no class is ever without weight.
 
     Args:
         groups: The class of each image, (N,), in an order that doesn't depend on the ranks.
@@ -31,8 +36,14 @@ def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
         Weights of mean 1, (count, N), the same every time.
     """
     sizes = np.bincount(groups)[groups] if len(groups) else np.zeros(0)
-    shape = np.maximum(sizes - 2, 1) / np.maximum(sizes, 1)
-    return np.random.default_rng(0).gamma(shape, 1 / shape, (count, len(groups)))
+    spread = np.sqrt(sizes / np.maximum(sizes - 1, 1))
+    normal = np.random.default_rng(0).normal(size=(count, len(groups)))
+    return 1 + STEP * spread * normal
+
+
+def standard_error(values: np.ndarray) -> float:
+    """That of a value, from what it is with each resample's weights, (resamples,)."""
+    return float(np.std(values, ddof=1) / STEP)
 
 
 def resampled_grams(

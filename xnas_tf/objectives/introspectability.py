@@ -21,7 +21,11 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives.base import Objective, Score, Subject
 from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, what_is_degenerate
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
-from xnas_tf.objectives.class_resampling import resampled_grams, resampling_weights
+from xnas_tf.objectives.class_resampling import (
+    resampled_grams,
+    resampling_weights,
+    standard_error,
+)
 from xnas_tf.objectives.image_choice import balanced_choice, groups_of_all
 from xnas_tf.objectives.similarity import class_weights
 
@@ -105,7 +109,7 @@ class Introspectability(Objective):
     ``integrated_gradients`` or any other method) or the concatenated outputs of all
     convolution and activation layers (``activations``, the XNAS paper's). Of several sources
     the weighted mean is taken, and each is recorded as ``introspectability/SOURCE``. A
-    standard error, by bootstrap over the images, is recorded for all of them, and each
+    standard error, by resampling the images, is recorded for all of them, and each
     layer's own value for the activations. It says how much other images would change the value,
     not how much another training would.
 
@@ -283,9 +287,8 @@ class Introspectability(Objective):
         shares = np.array(list(self.sources.values())) / sum(self.sources.values())
         values = [metrics[f"{self.name}/{source}"] for source in self.sources]
         for source, spread in zip(self.sources, replicates, strict=True):
-            metrics[f"{self.name}/{source}/standard_error"] = float(np.std(spread, ddof=1))
-        together = np.std(shares @ np.stack(replicates), ddof=1)
-        metrics[f"{self.name}/standard_error"] = float(together)
+            metrics[f"{self.name}/{source}/standard_error"] = standard_error(spread)
+        metrics[f"{self.name}/standard_error"] = standard_error(shares @ np.stack(replicates))
         return Score(float(shares @ values), metrics, "; ".join(dict.fromkeys(reasons)))
 
     def _layers(self, source: str, subject: Subject, chosen: Chosen) -> list[Layer]:
