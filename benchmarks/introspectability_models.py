@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from xnas_tf.candidate import Candidate
     from xnas_tf.distributed import Communicator
+    from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
     from xnas_tf.objectives.base import Subject
 
 
@@ -59,24 +61,38 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         set_defaults()
         import xnas_tf.distributed
-        from xnas_tf.config import load_config
+        from xnas_tf.config import Config
         from xnas_tf.data import load_dataset
         from xnas_tf.evaluation.evaluator import validation_order
-        from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
-        from xnas_tf.spaces.space import SearchSpace
 
-        sources = "[activations, grad_cam, integrated_gradients]"
-        objective = f"{{name: introspectability, sources: {sources}}}"
-        config = load_config(overrides=[f"objectives=[error, {objective}]"])
+        config = Config()
         self._epochs = config.training.epochs
         self._communicator: Communicator = xnas_tf.distributed.start(config.distributed, True)
         self.dataset = load_dataset(**config.dataset.model_dump())
-        shape, classes = self.dataset.image_shape, self.dataset.classes
-        space = SearchSpace(config.space.create(shape, classes), shape, classes)
-        self._evaluator = SharedEvaluator(config, self.dataset, space, self._communicator)
         self._validation = self.dataset.validation.take(validation_order(config, self.dataset))
         self._folder = folder
-        self._is_traced = False
+
+    @cached_property
+    def _trainer(self) -> SharedEvaluator:
+        return self._evaluator("error")
+
+    @cached_property
+    def _measurer(self) -> SharedEvaluator:
+        """It knows how to explain, once it has trained and explained one network."""
+        sources = "[activations, grad_cam, integrated_gradients]"
+        found = self._evaluator(f"{{name: introspectability, sources: {sources}}}")
+        found.evaluate(self._candidate(jobs(1, 1)[0]))
+        return found
+
+    def _evaluator(self, objective: str) -> SharedEvaluator:
+        from xnas_tf.config import load_config
+        from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
+        from xnas_tf.spaces.space import SearchSpace
+
+        config = load_config(overrides=[f"objectives=[{objective}]"])
+        shape, classes = self.dataset.image_shape, self.dataset.classes
+        space = SearchSpace(config.space.create(shape, classes), shape, classes)
+        return SharedEvaluator(config, self.dataset, space, self._communicator)
 
     def train(self, job: Job) -> None:
         """Trains a cell as a search would, unless the folder has it, and keeps the model."""
@@ -95,10 +111,9 @@ class Bench:
             with (self._folder / "trained.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
 
-        outcome = self._evaluator.evaluate(self._candidate(job), keep)
+        outcome = self._trainer.evaluate(self._candidate(job), keep)
         if outcome.state != "done":
             raise SystemExit(f"{job} {outcome.state}: {outcome.reason}")
-        self._is_traced = True
 
     def trained(self) -> Iterator[dict[str, Any]]:
         """The line of each model in the folder."""
@@ -111,12 +126,9 @@ class Bench:
 
         from xnas_tf.objectives.base import Subject
 
-        if not self._is_traced:  # the shared network is known once one candidate is trained
-            self._evaluator.evaluate(self._candidate(job))
-            self._is_traced = True
         model = keras.models.load_model(self._folder / f"{job.name}.keras")
         part, names = self._validation, self.dataset.class_names
-        predictor, stand_ins = self._evaluator.revived(self._candidate(job), model)
+        predictor, stand_ins = self._measurer.revived(self._candidate(job), model)
         return Subject(
             model,
             self._communicator,

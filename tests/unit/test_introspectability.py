@@ -368,6 +368,7 @@ def test_too_few_images_are_refused_before_anything_is_trained():
     names = tuple(map(str, range(30)))
     Introspectability().check(names)
     assert Introspectability().looked_at(12) == 128 and Introspectability().looked_at(30) == 300
+    assert Introspectability(min_images=40).looked_at(3) == 240
     with pytest.raises(InputError, match=r"images: given 128; allowed: at least 150.*30 classes"):
         Introspectability(images=128).check(names)
     Introspectability(images=128, missing_classes="ignore").check(names)

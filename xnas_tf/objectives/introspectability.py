@@ -31,8 +31,8 @@ from xnas_tf.objectives.similarity import class_weights
 
 ACTIVATIONS = "activations"
 LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
-"""Images looked at unless told otherwise: as many as have long been, and enough for many classes:
-twice what a class needs by default."""
+"""Images looked at unless told otherwise, at least: in all, and a class; or twice what a class
+needs, as a network doesn't predict all classes equally often."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Introspectability(Objective):
         None,
         ge=2,
         description="validation images looked at, at most, as many of each class as there are; "
-        "not given: 10 a class, at least 128",
+        "not given: 10 a class, or twice min_images if that is more, at least 128",
     )
     estimator: Estimator = Field(
         "unbiased",
@@ -212,7 +212,7 @@ class Introspectability(Objective):
         Args:
             classes: Number of classes.
         """
-        return self.images or max(LEAST_IMAGES, IMAGES_A_CLASS * classes)
+        return self.images or max(LEAST_IMAGES, max(IMAGES_A_CLASS, 2 * self.min_images) * classes)
 
     def score(self, subject: Subject) -> Score:
         """See ``Objective.score``; class sums are added up over the ranks, then compared."""
