@@ -4,11 +4,11 @@ python benchmarks/introspectability_bias.py FOLDER [--cells 40] [--seeds 3]
 
 Trains random cells at the quickstart's settings, each with several seeds, and measures every
 source on all 1,000 validation images; those of the first seed also on 128, as a search does, and
-on three more draws of 128 others; ``unbiased`` as by default, and ``plain``: the paper's formula, which also leaves missing
-classes out. FOLDER keeps the models and a line of JSON for each; what it has is not trained or
-measured again. Prints how far the numbers of images are apart, how alike they rank networks, and
-rank correlations with the error and between the sources on all images, with 95% intervals by
-bootstrap over cells. Ends with one line of JSON.
+on three more draws of 128 others; ``unbiased`` as by default, and ``plain``: the paper's formula,
+which also leaves missing classes out. FOLDER keeps the models and a line of JSON for each; what
+it has is not trained or measured again. Prints how far the numbers of images are apart, how alike
+they rank networks, and rank correlations with the error and between the sources on all images,
+with 95% intervals by bootstrap over cells. Ends with one line of JSON.
 """
 
 from __future__ import annotations

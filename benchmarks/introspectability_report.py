@@ -126,7 +126,10 @@ def correlations(rows: Sequence[Row]) -> dict[str, float]:
             a, b = (_means(rows, each, estimator) if each else error for each in (one, other))
             low, high = _interval(a, b)
             found = _spearman(a, b)
-            fisher = np.tanh(np.arctanh(found) + np.array([-1.96, 1.96]) / np.sqrt(len(a) - 3))
+            fisher = np.tanh(
+                np.arctanh(np.clip(found, -1 + 1e-9, 1 - 1e-9))
+                + np.array([-1.96, 1.96]) / np.sqrt(len(a) - 3)
+            )
             cells.append(
                 f"{found:+.2f} [{low:+.2f}, {high:+.2f}] ({fisher[0]:+.2f} to {fisher[1]:+.2f})"
             )

@@ -208,6 +208,19 @@ def test_attribution_sources_are_the_formula_on_their_maps():
     assert score.value == pytest.approx(unbiased(stored, subject.predicted), abs=1e-5)
 
 
+@settings(deadline=None, max_examples=5)
+@given(st.integers(0, CLASSES - 1), st.integers(0, 4), st.sampled_from(["zero", "ignore"]))
+def test_a_network_that_answers_one_class_scores_0(answer, others, missing):
+    """Also with a few images of another class, which are too few to count."""
+    predicted = np.full(70, answer)
+    predicted[:others] = (answer + 1) % CLASSES
+    sources = ["activations", "grad_cam", "integrated_gradients"]
+    objective = Introspectability(sources=sources, missing_classes=missing)
+    score = objective.score(make_subject(make_model(), predicted=predicted))
+    assert score.value == 0 and score.reason
+    assert all(score.metrics[f"introspectability/{source}"] == 0 for source in sources)
+
+
 def test_degenerate_cases_have_a_value_and_a_reason():
     model = make_model()
     one = Introspectability().score(make_subject(model, predicted=np.zeros(70, int)))
