@@ -59,10 +59,11 @@ def draw_cells(count: int, rng: np.random.Generator) -> list[dict[str, str]]:
 
 
 def look(
-    bench: Bench, variant: Variant, outcome: Outcome, model: keras.Model
+    bench: Bench, variant: Variant, _: Outcome, model: keras.Model
 ) -> tuple[dict[str, float], Seen]:
-    """Introspectability of a model with the bug, and what it makes of the images."""
-    searched = outcome.objectives["introspectability"]
+    """Introspectability of a model with the bug, and what it makes of the images. ``searched`` is
+    the value on validation images with patches, as a search would see it."""
+    searched = bench.introspectability(model, variant.dataset)["attributions"]
     return {**bench.introspectability(model), "searched": searched}, look_at(model, variant)
 
 

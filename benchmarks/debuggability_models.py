@@ -31,8 +31,10 @@ VARIANTS = {"position": (position_bug, 0.8), "brightness": (brightness_bug, 0.9)
 one."""
 METHODS = {"grad_cam": {}, "integrated_gradients": {"steps": 8}, "smooth_grad": {"samples": 16}}
 """Attribution methods and their options; fewer points than by default, to save time."""
-INTROSPECTABILITY = {"attributions": {}, "activations": {"sources": ["activations"]}}
-"""The objective's options by measure; the first are the defaults."""
+PLAIN = {"images": 128, "estimator": "plain", "missing_classes": "ignore", "min_images": 1}
+"""The paper's formula, the default when the experiment was made."""
+INTROSPECTABILITY = {"attributions": PLAIN, "activations": {"sources": ["activations"], **PLAIN}}
+"""The objective's options by measure; the sources of the first are the defaults."""
 PROBE_OF = {"own": "own", "flipped": "wrong"}
 """Kinds of images that are explained, and the probe each comes from: with their own class's
 patch, taken for it; and those that another class's patch flipped."""
@@ -114,11 +116,11 @@ class Bench:
     def __init__(self) -> None:
         set_defaults()
         import xnas_tf.distributed
-        from xnas_tf.config import Config
+        from xnas_tf.config import load_config
         from xnas_tf.data import load_dataset
         from xnas_tf.spaces.space import SearchSpace
 
-        self._config = Config()
+        self._config = load_config(overrides=["objectives=[error]"])
         self._communicator = xnas_tf.distributed.start(self._config.distributed, True)
         self.dataset: Dataset = load_dataset(**self._config.dataset.model_dump())
         shape, classes = self.dataset.image_shape, self.dataset.classes
@@ -145,14 +147,17 @@ class Bench:
             raise SystemExit(f"{cell} with seed {seed} {outcome.state}: {outcome.reason}")
         return found[0]
 
-    def introspectability(self, model: keras.Model) -> dict[str, float]:
-        """Each measure in ``INTROSPECTABILITY``, on validation images without any patch."""
+    def introspectability(
+        self, model: keras.Model, dataset: Dataset | None = None
+    ) -> dict[str, float]:
+        """Each measure in ``INTROSPECTABILITY``, on the validation images of a data set; without
+        any patch if None."""
         from xnas_tf.evaluation.prediction import Predictor
         from xnas_tf.objectives.base import Subject
         from xnas_tf.objectives.introspectability import Introspectability
 
-        part, names = self.dataset.validation, self.dataset.class_names
-        part = part.take(np.random.default_rng(0).permutation(len(part)))
+        part, names = (dataset or self.dataset).validation, self.dataset.class_names
+        part = part.take(np.random.default_rng(0).permutation(len(part))[: PLAIN["images"]])
         outputs = Predictor(model)(part.images)
         subject = Subject(model, self._communicator, names, part.images, part.labels, outputs)
         return {

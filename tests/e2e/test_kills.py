@@ -50,7 +50,7 @@ def test_kills_at_twenty_random_instants_lose_and_repeat_nothing(tmp_path, launc
     (tmp_path / "brake").touch()
     words = ["search", "--run-dir", run, *tiny("distributed.ranks_per_candidate=1")]
     words += ["--set", f"search={{candidates: {WANTED}, population: 6}}"]
-    words += ["--set", "objectives=[{name: 'brake:Braked'}, {name: introspectability, images: 32}]"]
+    words += ["--set", "objectives=[{name: 'brake:Braked'}, {name: introspectability, images: 50}]"]
     process = launch(2, words, more=["--restarts", "40"])
     killed, known = 0, {}
     while killed < KILLS:

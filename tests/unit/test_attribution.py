@@ -329,9 +329,11 @@ def test_activations_are_the_outputs_of_convolutions_and_activations():
         stored = view(images / np.float32(255)).numpy().reshape(70, -1)
         right = np.stack([stored[groups == c].sum(axis=0) for c in range(3)])
         np.testing.assert_allclose(each.sums, right, atol=1e-4)
+        squares = [np.square(stored[groups == c]).sum() for c in range(3)]
+        np.testing.assert_allclose(each.squares, squares, rtol=1e-5)
         np.testing.assert_allclose(each.samples, stored, atol=1e-5)  # few enough to be whole
     for each in class_activations(model, images[:0], 3, groups[:0]):
-        assert not each.sums.any() and each.samples.shape[0] == 0
+        assert not each.sums.any() and not each.squares.any() and each.samples.shape[0] == 0
     some = class_activations(model, images, 3, groups, layers=["re*"])
     assert [each.name for each in some] == ["relu"]
     with pytest.raises(InputError, match="allowed: conv, relu"):

@@ -107,7 +107,7 @@ def test_local_file_comes_before_the_quickstart(tmp_path, monkeypatch):
 def test_differing_keys_are_named():
     other = load_config(Config(), ["training.epochs=4", "objectives.1.images=10"])
     assert differing_keys(Config(), other) == [
-        "objectives.1.images: 128 -> 10",
+        "objectives.1.images: None -> 10",
         "training.epochs: 3 -> 4",
     ]
 

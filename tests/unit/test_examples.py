@@ -77,7 +77,7 @@ def test_transfer_learning(digits, tmp_path):
 
     space = {"name": "hypermodel", "hypermodel": "examples.transfer_learning:TransferLearning"}
     options = f"space={ {**space, 'options': {'weights': str(weights), 'size': 32}} }"
-    objectives = "objectives=[error, {name: introspectability, images: 20, group_by: 'true'}]"
+    objectives = "objectives=[error, {name: introspectability, images: 50, group_by: 'true'}]"
     run, done = search(
         "transfer_learning:TransferLearning", digits, tmp_path / "run", options, objectives
     )

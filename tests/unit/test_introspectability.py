@@ -2,6 +2,7 @@
 
 import sys
 import types
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -15,9 +16,21 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.objectives.attribution_quality import Deletion
 from xnas_tf.objectives.base import Subject
-from xnas_tf.objectives.class_distance import distance_of, resampled_distances
+from xnas_tf.objectives.class_distance import ClassPairs
+from xnas_tf.objectives.class_gram import ClassSums, mean_gram
+from xnas_tf.objectives.class_resampling import (
+    STEP,
+    resampled_grams,
+    resampling_weights,
+    standard_error,
+)
+from xnas_tf.objectives.image_choice import balanced_choice
 from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.similarity import class_weights
+
+ONE = SingleProcess()
+PAPER = {"estimator": "plain", "missing_classes": "ignore", "min_images": 1}
+"""Options of the paper's formula."""
 
 
 def layer_outputs(model, images):
@@ -27,16 +40,12 @@ def layer_outputs(model, images):
     return [np.reshape(o, (len(images), -1)).astype(float) for o in outputs]
 
 
-def direct(layers, groups, normalize="none", weights=None, times=None):
-    """The paper's formula on stored activations; ``times`` says how often an image counts."""
-    times = np.ones(len(groups)) if times is None else times
-    present = [c for c in np.unique(groups) if times[groups == c].sum() > 0]
+def direct(layers, groups, normalize="none", weights=None):
+    """The paper's formula on stored activations."""
+    present = np.unique(groups)
     if len(present) < 2:
         return 0.0
-    means = [
-        np.stack([np.average(a[groups == c], axis=0, weights=times[groups == c]) for c in present])
-        for a in layers
-    ]
+    means = [np.stack([a[groups == c].mean(axis=0) for c in present]) for a in layers]
     if normalize == "layer":
         means = [m / (np.linalg.norm(m) or 1) for m in means]
     whole = np.concatenate(means, axis=1)
@@ -51,6 +60,26 @@ def direct(layers, groups, normalize="none", weights=None, times=None):
     return total / shares if shares else 0.0
 
 
+def unbiased(layers, groups, normalize="none", times=None, classes=CLASSES):
+    """Without the noise's bias, image by image: the mean inner product of two of a class's images
+    in place of its mean's square; ``times`` are weights of the images."""
+    times = np.ones(len(groups)) if times is None else times
+    whole = np.zeros((classes, classes))
+    for layer in layers:
+        gram = np.zeros((classes, classes))
+        for i in range(classes):
+            for j in range(classes):
+                a, b = np.flatnonzero(groups == i), np.flatnonzero(groups == j)
+                pairs = [(k, m) for k in a for m in b if k != m]
+                shares = [times[k] * times[m] for k, m in pairs]
+                products = [layer[k] @ layer[m] for k, m in pairs]
+                gram[i, j] = np.average(products, weights=shares) if pairs else 0
+        whole += gram / np.trace(gram) if normalize == "layer" else gram
+    lengths = np.sqrt(np.diag(whole))
+    distances = 1 - whole / np.outer(lengths, lengths)
+    return distances[np.triu_indices(classes, 1)].mean()
+
+
 OPTIONS = st.fixed_dictionaries(
     {
         "normalize": st.sampled_from(["none", "layer"]),
@@ -61,7 +90,7 @@ OPTIONS = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 10**6), st.integers(2, 80), OPTIONS, st.booleans())
-def test_activations_score_is_the_formula_on_stored_activations(
+def test_the_papers_options_give_the_papers_formula_on_stored_activations(
     tmp_path_factory, seed, count, options, weighted
 ):
     model = make_model(seed % 7)
@@ -74,7 +103,8 @@ def test_activations_score_is_the_formula_on_stored_activations(
         np.savetxt(options["similarity"], weights, delimiter=",")
     layers = layer_outputs(model, subject.images)
     groups = subject.predicted if options["group_by"] == "predicted" else subject.labels
-    score = Introspectability(sources=["activations"], images=1000, **options).score(subject)
+    objective = Introspectability(sources=["activations"], images=1000, **PAPER, **options)
+    score = objective.score(subject)
     right = direct(layers, groups, options["normalize"], weights)
     assert score.value == pytest.approx(right, abs=1e-5)
     for layer, stored in zip(model.layers[1:4], layers, strict=True):
@@ -82,17 +112,58 @@ def test_activations_score_is_the_formula_on_stored_activations(
         assert found == pytest.approx(direct([stored], groups, "none", weights), abs=1e-5)
 
 
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 10**6), st.integers(30, 60), OPTIONS)
+def test_the_score_is_the_unbiased_formula_on_stored_activations(seed, count, options):
+    model = make_model(seed % 7)
+    subject = make_subject(model, count, seed, np.random.default_rng(seed).permutation(count) % 3)
+    subject = replace(subject, labels=np.roll(subject.predicted, 1))
+    groups = subject.predicted if options["group_by"] == "predicted" else subject.labels
+    score = Introspectability(sources=["activations"], **options).score(subject)
+    right = unbiased(layer_outputs(model, subject.images), groups, options["normalize"])
+    assert score.value == pytest.approx(right, abs=1e-5)
+
+
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 10**6), st.integers(3, 40), st.sampled_from(["none", "layer"]))
-def test_a_resample_is_the_formula_on_resampled_images(seed, count, normalize):
+@given(st.integers(0, 10**6), st.integers(9, 30), st.sampled_from(["none", "layer"]))
+def test_a_resample_is_the_formula_with_weights(seed, count, normalize):
     rng = np.random.default_rng(seed)
     layers = [rng.random((count, d)) for d in (3, 8)]
-    groups = rng.integers(0, CLASSES, count)
-    times = rng.poisson(1.0, (4, count)).astype(float)
-    members = np.eye(CLASSES)[groups]
-    found = resampled_distances(layers, members, times, SingleProcess(), normalize, None)
-    right = [direct(layers, groups, normalize, None, each) for each in times]
-    np.testing.assert_allclose(found, right, atol=1e-5)
+    groups = np.arange(count) % CLASSES
+    times = rng.random((4, count)) + 0.1
+    grams = resampled_grams(layers, np.eye(CLASSES)[groups], times, ONE, normalize, "unbiased")
+    found = ClassPairs(np.bincount(groups)).mean_distance(grams)
+    right = [unbiased(layers, groups, normalize, each) for each in times]
+    np.testing.assert_allclose(found, right, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(3, 40), min_size=2, max_size=4), st.integers(0, 100))
+def test_resampled_means_vary_as_means_of_fresh_images(sizes, seed):
+    """By ``STEP`` times the standard error of the mean, for small n too."""
+    groups = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    values = np.random.default_rng(seed).normal(size=len(groups))
+    weights = resampling_weights(groups, 4000)
+    for c, size in enumerate(sizes):
+        own = groups == c
+        means = weights[:, own] @ values[own] / weights[:, own].sum(axis=1)
+        error = values[own].std(ddof=1) / np.sqrt(size)
+        assert means.std() / STEP == pytest.approx(error, rel=0.06)
+        assert standard_error(means) == pytest.approx(means.std() / STEP, rel=1e-3)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 4), max_size=60), st.integers(2, 40))
+def test_images_are_chosen_equally_among_the_classes(groups, count):
+    groups = np.array(groups, int)
+    chosen = balanced_choice(groups, count)
+    assert len(chosen) == min(count, len(groups)) and (np.diff(chosen) > 0).all()
+    all_of, some = np.bincount(groups, minlength=5), np.bincount(groups[chosen], minlength=5)
+    short = some < all_of
+    assert not short.any() or some.max() - some[short].min() <= 1
+    for c in range(5):  # the first of each class
+        own = np.flatnonzero(groups == c)
+        assert chosen[groups[chosen] == c].tolist() == own[: some[c]].tolist()
 
 
 def test_the_standard_error_is_what_repeated_samples_show():
@@ -110,7 +181,7 @@ def test_the_standard_error_is_what_repeated_samples_show():
         score = objective.score(Subject(model, SingleProcess(), NAMES, *part))
         values.append(score.value)
         errors.append(score.metrics["introspectability/standard_error"])
-    assert 0.6 < np.mean(errors) / np.std(values, ddof=1) < 1.7
+    assert 0.7 < np.mean(errors) / np.std(values, ddof=1) < 1.5
 
 
 def test_sources_are_weighted_and_recorded():
@@ -130,21 +201,46 @@ def test_attribution_sources_are_the_formula_on_their_maps():
     model = make_model()
     subject = make_subject(model)
     maps = IntegratedGradients(steps=8)(model, subject.images / np.float32(255), subject.predicted)
-    right = direct([maps.reshape(len(maps), -1).astype(float)], subject.predicted)
+    stored = [maps.reshape(len(maps), -1).astype(float)]
+    score = Introspectability(sources=["integrated_gradients"], **PAPER).score(subject)
+    assert score.value == pytest.approx(direct(stored, subject.predicted), abs=1e-5)
     score = Introspectability(sources=["integrated_gradients"]).score(subject)
-    assert score.value == pytest.approx(right, abs=1e-5)
+    assert score.value == pytest.approx(unbiased(stored, subject.predicted), abs=1e-5)
+
+
+@settings(deadline=None, max_examples=5)
+@given(st.integers(0, CLASSES - 1), st.integers(0, 4), st.sampled_from(["zero", "ignore"]))
+def test_a_network_that_answers_one_class_scores_0(answer, others, missing):
+    """Also with a few images of another class, which are too few to count."""
+    predicted = np.full(70, answer)
+    predicted[:others] = (answer + 1) % CLASSES
+    sources = ["activations", "grad_cam", "integrated_gradients"]
+    objective = Introspectability(sources=sources, missing_classes=missing)
+    score = objective.score(make_subject(make_model(), predicted=predicted))
+    assert score.value == 0 and score.reason
+    assert all(score.metrics[f"introspectability/{source}"] == 0 for source in sources)
 
 
 def test_degenerate_cases_have_a_value_and_a_reason():
     model = make_model()
     one = Introspectability().score(make_subject(model, predicted=np.zeros(70, int)))
     assert one.value == 0 and "all images are of one class" in one.reason
-    two = Introspectability().score(make_subject(model, predicted=np.arange(70) % 2))
-    assert two.value > 0 and "no image is of class c" in two.reason
+    subject = make_subject(model, predicted=np.arange(70) % 2)
+    zero = Introspectability().score(subject)
+    assert zero.value > 0 and "no image is of class c, its pairs count as 0" in zero.reason
+    ignored = Introspectability(missing_classes="ignore").score(subject)
+    assert ignored.value == pytest.approx(3 * zero.value)
+    assert "class c, left out of introspectability" in ignored.reason
+    few = np.where(np.arange(70) < 4, 2, np.arange(70) % 2)
+    few = Introspectability().score(make_subject(model, predicted=few))
+    assert "fewer than min_images=5 are of class c, its pairs count as 0" in few.reason
+    assert few.metrics["introspectability/groups"] == 2
+    none = Introspectability(min_images=6).score(make_subject(model, 12))
+    assert none.value == 0 and "fewer than two classes have 6 images" in none.reason
     dead = make_model()
     dead.set_weights([0 * w for w in dead.get_weights()])
     flat = Introspectability().score(make_subject(dead))
-    assert flat.value == 0 and "grad_cam: the mean of class a, b, c is all zero" in flat.reason
+    assert flat.value == 0 and "grad_cam: the mean of class a, b, c is zero" in flat.reason
     broken = make_model()
     broken.set_weights([w * np.nan for w in broken.get_weights()])
     nan = Introspectability(sources=["activations"]).score(make_subject(broken))
@@ -163,9 +259,10 @@ def test_layers_can_be_chosen():
 
 
 @pytest.mark.parametrize(("size", "images"), [(2, 33), (3, 33), (4, 2)])
-def test_several_ranks_score_what_one_does(size, images):
+@pytest.mark.parametrize("options", [{}, PAPER], ids=["default", "paper"])
+def test_several_ranks_score_what_one_does(size, images, options):
     """Also where images don't divide evenly, and where some ranks have none."""
-    objective = Introspectability(sources=("activations", "grad_cam"), images=images)
+    objective = Introspectability(sources=("activations", "grad_cam"), images=images, **options)
     models = [make_model() for _ in range(size)]  # not in the threads: their seed is global
     whole = make_subject(models[0], 71)
 
@@ -193,13 +290,103 @@ def test_several_ranks_score_what_one_does(size, images):
     ],
 )
 def test_class_distance_of_known_cases(gram, predicted, distance):
-    mask = np.array(predicted, bool)
-    assert distance_of(gram, mask) == pytest.approx(distance)
-    assert distance_of(gram * 7, mask) == pytest.approx(distance)
+    pairs = ClassPairs(np.array(predicted))
+    assert pairs.mean_distance(gram) == pytest.approx(distance)
+    assert pairs.mean_distance(gram * 7) == pytest.approx(distance)
+
+
+def test_pairs_with_a_missing_class_count_as_zero_or_not_at_all():
+    gram, weights = np.eye(3), np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0]])
+    counts = np.array([9, 9, 4])
+    zero, ignore = ClassPairs(counts, 5, "zero"), ClassPairs(counts, 5, "ignore")
+    assert zero.mean_distance(gram) == pytest.approx(1 / 3)
+    assert ignore.mean_distance(gram) == 1
+    assert replace(zero, weights=weights).mean_distance(gram) == pytest.approx(1 / 6)
+    assert replace(ignore, weights=weights).mean_distance(gram) == 1
+    assert replace(zero, counts=np.array([9, 0, 0])).mean_distance(gram) == 0
 
 
 def test_nan_activations_are_not_hidden():
-    assert np.isnan(distance_of(np.array([[1.0, np.nan], [np.nan, 1.0]]), np.ones(2, bool)))
+    assert np.isnan(ClassPairs(np.ones(2)).mean_distance(np.array([[1.0, np.nan], [np.nan, 1.0]])))
+
+
+def sampled_distances(means, sizes, draws, seed, estimator="unbiased", spread=1.0):
+    """The distance of class means of fresh images, draw by draw."""
+    rng, found = np.random.default_rng(seed), []
+    classes, groups = len(means), np.repeat(np.arange(len(means)), sizes)
+    counts = np.bincount(groups, minlength=classes).astype(float)
+    for _ in range(draws):
+        images = means[groups] + spread * rng.normal(size=(len(groups), means.shape[1]))
+        members = np.eye(classes)[groups].T
+        sums = members @ images
+        squares = members @ np.square(images).sum(axis=1)
+        layer = ClassSums(sums @ sums.T, squares, counts, counts)
+        gram = mean_gram([layer], "none", estimator)
+        found.append(float(ClassPairs(counts).mean_distance(gram)))
+    return np.array(found)
+
+
+UNEQUAL = [5, 8, 12, 30, 45]
+
+
+@pytest.mark.parametrize("sizes", [[20] * 5, UNEQUAL], ids=["equal", "unequal"])
+def test_noise_has_no_distance_on_average(sizes):
+    """Classes of one mean, as of images grouped by chance, and as many values below 0 as that
+    takes; the plain estimate sees a distance."""
+    means = np.ones((5, 400))
+    values = sampled_distances(means, sizes, 1000, 0)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    # The square root and the ratio have a bias of second order: here 0.0003 at most.
+    assert abs(values.mean()) < 3 * error + 3e-4 and error < 2e-4
+    assert (values < 0).mean() > 0.3
+    assert sampled_distances(means, sizes, 100, 0, "plain").mean() > 0.03
+
+
+@pytest.mark.parametrize("sizes", [[12] * 5, UNEQUAL], ids=["equal", "unequal"])
+def test_noise_around_zero_has_no_direction_and_no_distance(sizes):
+    values = sampled_distances(np.zeros((5, 400)), sizes, 200, 1)
+    assert abs(values.mean()) < 1e-3
+    assert sampled_distances(np.zeros((5, 400)), sizes, 50, 1, "plain").mean() > 0.9
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 10**6), st.integers(8, 16))
+def test_few_images_do_not_shift_the_mean(seed, size):
+    """Nor does the ratio's own bias, of second order, matter."""
+    means = np.random.default_rng(seed).random((4, 60))
+    exact = ClassPairs(np.ones(4)).mean_distance(means @ means.T)
+    found = sampled_distances(means, [size] * 4, 200, seed, spread=0.4)
+    assert abs(found.mean() - exact) < 4 * found.std(ddof=1) / np.sqrt(200) + 2e-3
+    plain = sampled_distances(means, [size] * 4, 200, seed, "plain", 0.4)
+    assert plain.mean() - exact > 0.015
+
+
+@pytest.mark.parametrize(("half", "allowed"), [(0.0, (0.8, 1.2)), (1.0, (0.8, 1.2))])
+def test_the_standard_error_of_an_unbiased_estimate_is_the_spread_of_fresh_samples(half, allowed):
+    rng = np.random.default_rng(2)
+    means = rng.normal(size=(6, 50)) + half
+    groups = np.repeat(np.arange(6), 15)
+    pairs, members = ClassPairs(np.bincount(groups)), np.eye(6)[groups]
+    weights, values, errors = resampling_weights(groups, 100), [], []
+    for _ in range(200):
+        images = means[groups] + 1.2 * rng.normal(size=(90, 50))
+        once = resampled_grams([images], members, np.ones((1, 90)), ONE, "none", "unbiased")
+        grams = resampled_grams([images], members, weights, ONE, "none", "unbiased")
+        values.append(float(pairs.mean_distance(once)[0]))
+        errors.append(standard_error(pairs.mean_distance(grams)))
+    assert allowed[0] < np.mean(errors) / np.std(values, ddof=1) < allowed[1]
+
+
+def test_too_few_images_are_refused_before_anything_is_trained():
+    names = tuple(map(str, range(30)))
+    Introspectability().check(names)
+    assert Introspectability().looked_at(12) == 128 and Introspectability().looked_at(30) == 300
+    assert Introspectability(min_images=40).looked_at(3) == 240
+    with pytest.raises(InputError, match=r"images: given 128; allowed: at least 150.*30 classes"):
+        Introspectability(images=128).check(names)
+    Introspectability(images=128, missing_classes="ignore").check(names)
+    with pytest.raises(ValueError, match="min_images 1; allowed: at least 2"):
+        Introspectability(min_images=1)
 
 
 def test_numbers_may_be_names(tmp_path):

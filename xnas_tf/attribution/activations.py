@@ -37,6 +37,8 @@ class LayerActivations:
     Attributes:
         name: The layer's name.
         sums: Sums over the images of each class, (classes, D), float32.
+        squares: Sums over the images of each class of the outputs' square lengths, (classes,),
+            float64.
         samples: Each image's outputs at random positions, the same for all images,
             (N, at most 64), float32. Scaled: their inner products are on average those of
             the whole outputs.
@@ -44,6 +46,7 @@ class LayerActivations:
 
     name: str
     sums: np.ndarray
+    squares: np.ndarray
     samples: np.ndarray
 
 
@@ -54,7 +57,8 @@ def class_activations(
     groups: np.ndarray,
     layers: Sequence[str] | None = None,
 ) -> list[LayerActivations]:
-    """Sums the outputs of all convolution and activation layers by class, in one pass.
+    """Sums the outputs of all convolution and activation layers, and their square lengths, by
+    class, in one pass.
 
     The sums stay on the device from batch to batch; of an image's activations only a small
     sample is kept. A final softmax is left out.
@@ -74,21 +78,25 @@ def class_activations(
     """
     one_batch, names = _pass(model, images, classes, layers)
     totals: list[tf.Tensor] = []
+    squares: np.ndarray | float = 0.0
     samples: list[list[np.ndarray]] = []
     # Without images, as on one of many ranks, an image of no class: the sums need a shape.
     given = groups if len(images) else np.full(1, -1)
     shown = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)
     for start in range(0, len(shown), BATCH):
         rows = slice(start, start + BATCH)
-        sums, sample = one_batch(tf.constant(shown[rows]), tf.constant(given[rows], tf.int32))
+        batch = tf.constant(shown[rows]), tf.constant(given[rows], tf.int32)
+        sums, lengths, sample = one_batch(*batch)
         totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
+        squares = squares + lengths.numpy().astype(np.float64)
         samples.append([s.numpy() for s in sample])
         beat()
     found = []
-    for name, total, parts in zip(names, totals, zip(*samples, strict=True), strict=True):
+    everything = zip(names, totals, squares, zip(*samples, strict=True), strict=True)
+    for name, total, lengths, parts in everything:
         rows = np.concatenate(parts)[: len(images)]
         scale = np.float32(np.sqrt(total.shape[1] / rows.shape[1]))
-        found.append(LayerActivations(name, total.numpy(), scale * rows))
+        found.append(LayerActivations(name, total.numpy(), lengths, scale * rows))
     return found
 
 
@@ -107,7 +115,9 @@ def _pass(
         members = tf.one_hot(groups, classes)
         flat = [tf.reshape(tf.cast(out, tf.float32), (-1, _size(out))) for _, out in kept]
         sums = [tf.matmul(members, each, transpose_a=True) for each in flat]
-        return sums, [_sampled(each) for each in flat]
+        lengths = [tf.reduce_sum(tf.square(each), axis=1) for each in flat]
+        squares = tf.matmul(tf.stack(lengths), members)
+        return sums, squares, [_sampled(each) for each in flat]
 
     if len(images) <= FEW_RUNS * BATCH:
         return one_batch, names

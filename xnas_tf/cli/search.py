@@ -76,6 +76,10 @@ def search(
     digits. Its sections: dataset, space, objectives, constraints, training, search,
     distributed. docs/configuration.md explains every key.
 
+    Sources of introspectability pull opposite ways: activations (the paper's) are higher in
+    accurate networks, Grad-CAM and integrated gradients (the default) in less accurate ones;
+    see docs/introspectability.md.
+
     \b
     Example:
       xnas-tf search configs/quickstart.yaml --set search.candidates=32 --run-dir runs/long

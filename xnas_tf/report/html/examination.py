@@ -12,14 +12,13 @@ import tensorflow as tf
 
 from xnas_tf.attribution import attribution_method
 from xnas_tf.candidate import Candidate
-from xnas_tf.data import Part, load_dataset
+from xnas_tf.data import load_dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import validation_order
 from xnas_tf.evaluation.prediction import Predictor
 from xnas_tf.explaining import explain
 from xnas_tf.objectives.base import Subject
-from xnas_tf.objectives.class_distance import pair_distances
 from xnas_tf.objectives.introspectability import ACTIVATIONS, ClassMeans, Introspectability
 from xnas_tf.report.attributions import drawable, map_picture
 from xnas_tf.report.html.interpretations import png_uri
@@ -50,7 +49,7 @@ class Examiner:
         order = validation_order(run.config, self._data)
         measures = (m for m in run.config.measures() if isinstance(m, Introspectability))
         self._measure = next(measures, Introspectability())
-        self._validation = self._data.validation.take(order[: self._measure.images])
+        self._validation = self._data.validation.take(order)
 
     def shared(self) -> dict[str, Any]:
         """What all models are shown beside: the images and the names of the classes."""
@@ -58,7 +57,7 @@ class Examiner:
             "classes": list(self._data.class_names),
             "images": [_picture(_image(image)) for image in self._images.images],
             "labels": self._images.labels.tolist(),
-            "looked_at": len(self._validation),
+            "looked_at": min(len(self._validation), self._measure.looked_at(self._data.classes)),
         }
 
     def examine(self, candidate: Candidate) -> dict[str, Any]:
@@ -109,28 +108,28 @@ class Examiner:
         subject = Subject(
             model, SingleProcess(), names, part.images, part.labels, predictor(part.images)
         )
-        by_predicted = self._measure.group_by == "predicted"
-        groups = subject.predicted if by_predicted else subject.labels
-        return [_drawn(means, part, groups) for means in self._measure.class_means(subject)]
+        return [_drawn(means) for means in self._measure.class_means(subject)]
 
 
-def _drawn(means: ClassMeans, part: Part, groups: np.ndarray) -> dict[str, Any]:
+def _drawn(means: ClassMeans) -> dict[str, Any]:
     """One source as the page takes it; classes without images have neither map nor distance."""
-    present = np.flatnonzero(means.counts)[:SHOWN_CLASSES]
-    distances = pair_distances(means.gram[np.ix_(present, present)])
+    chosen, counts = means.chosen, means.chosen.pairs.counts
+    present = np.flatnonzero(counts)[:SHOWN_CLASSES]
+    distances = means.distances[np.ix_(present, present)]
     title, maps = "activations", []
     if means.source != ACTIVATIONS:
         method = attribution_method(means.source)
         title = method.title
         for label in present:
-            mean = part.images[groups == label].mean(axis=0)
-            values = (means.sums[0][label] / means.counts[label]).reshape(mean.shape[:2])
+            mean = chosen.images[chosen.groups == label].mean(axis=0)
+            values = (means.sums[0][label] / counts[label]).reshape(mean.shape[:2])
             maps.append(_picture(map_picture(mean.astype(np.uint8), values, method.signed)))
     return {
         "source": title,
         "classes": present.tolist(),
-        "counts": means.counts[present].astype(int).tolist(),
+        "counts": counts[present].astype(int).tolist(),
         "distances": np.round(distances, 4).tolist(),
+        "value": None if np.isnan(means.value) else round(means.value, 4),
         "maps": maps,
     }
 

@@ -76,13 +76,12 @@ function curves(model) {
 function classMeans(means) {
   const called = means.classes.map((at) => names[at]);
   const pairs = means.distances.flatMap((row, r) => row.slice(r + 1));
-  const mean = pairs.length ? pairs.reduce((sum, value) => sum + value, 0) / pairs.length : null;
   const top = Math.max(...pairs, 1e-9);
   return el("div", {}, el("h4", {}, `${means.source}: class means`),
     means.maps.length ? el("div", { class: "strip" }, means.maps.map((map, at) => picture(map,
       `mean ${means.source} map of class ${called[at]}`, `${called[at]} (${means.counts[at]})`))) : null,
-    heat(means.distances, called, called, `distances of class means, ${number(mean)} on average`,
-      (value) => value.toFixed(2), (value) => value / top));
+    heat(means.distances, called, called, `distances of class means, ${number(means.value)} on average`,
+      (value) => value.toFixed(2), (value) => Math.max(value, 0) / top));
 }
 function quality(model) {
   const methods = Object.keys(model.quality);
@@ -107,7 +106,8 @@ function modelCard(model, at) {
     if (model.means) {
       inner.append(el("h4", {}, "Behind its introspectability"), el("p", { class: "about" },
         `Mean representations of the classes on ${models.looked_at} validation images; in brackets how many `
-        + "count for a class. Introspectability is the mean distance of two of them."),
+        + "count for a class. Introspectability is the mean distance of two of them. Its sources pull opposite "
+        + "ways: by activations accurate networks tend to be higher, by Grad-CAM and integrated gradients lower."),
       el("div", { class: "grid-of" }, model.means.map(classMeans)));
     }
     for (const [method, why] of Object.entries(model.inapplicable || {})) {

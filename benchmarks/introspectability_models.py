@@ -1,0 +1,145 @@
+"""Random cells of the quickstart's space, trained with several seeds and kept in a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.debuggability import draw_cells
+from xnas_tf.environment import set_defaults
+from xnas_tf.spaces.cells import format_genotype
+
+if TYPE_CHECKING:
+    import keras
+
+    from xnas_tf.candidate import Candidate
+    from xnas_tf.distributed import Communicator
+    from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
+    from xnas_tf.objectives.base import Subject
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        cell: Number of the cell.
+        operations: Its operations by edge.
+        seed: Of the initial weights and the order of the images.
+    """
+
+    cell: int
+    operations: dict[str, str]
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return f"{self.cell:02d}-{self.seed}"
+
+
+def jobs(cells: int, seeds: int) -> list[Job]:
+    """Distinct random cells, each with seeds from 0; a seed at a time."""
+    drawn = draw_cells(cells, np.random.default_rng(0))
+    return [Job(n, cell, seed) for seed in range(seeds) for n, cell in enumerate(drawn)]
+
+
+class Bench:
+    """The quickstart's data, space and training, on the network that a search shares between
+    its candidates.
+
+    Args:
+        folder: Where the models are kept, and ``trained.jsonl`` with a line for each.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        set_defaults()
+        import xnas_tf.distributed
+        from xnas_tf.config import Config
+        from xnas_tf.data import load_dataset
+        from xnas_tf.evaluation.evaluator import validation_order
+
+        config = Config()
+        self._epochs = config.training.epochs
+        self._communicator: Communicator = xnas_tf.distributed.start(config.distributed, True)
+        self.dataset = load_dataset(**config.dataset.model_dump())
+        self._validation = self.dataset.validation.take(validation_order(config, self.dataset))
+        self._folder = folder
+
+    @cached_property
+    def _trainer(self) -> SharedEvaluator:
+        return self._evaluator("error")
+
+    @cached_property
+    def _measurer(self) -> SharedEvaluator:
+        """It knows how to explain, once it has trained and explained one network."""
+        sources = "[activations, grad_cam, integrated_gradients]"
+        found = self._evaluator(f"{{name: introspectability, sources: {sources}}}")
+        found.evaluate(self._candidate(jobs(1, 1)[0]))
+        return found
+
+    def _evaluator(self, objective: str) -> SharedEvaluator:
+        from xnas_tf.config import load_config
+        from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
+        from xnas_tf.spaces.space import SearchSpace
+
+        config = load_config(overrides=[f"objectives=[{objective}]"])
+        shape, classes = self.dataset.image_shape, self.dataset.classes
+        space = SearchSpace(config.space.create(shape, classes), shape, classes)
+        return SharedEvaluator(config, self.dataset, space, self._communicator)
+
+    def train(self, job: Job) -> None:
+        """Trains a cell as a search would, unless the folder has it, and keeps the model."""
+        path = self._folder / f"{job.name}.keras"
+        if path.is_file():
+            return
+
+        def keep(outcome: Any, model: keras.Model) -> None:
+            line = {
+                "cell": job.cell,
+                "genotype": format_genotype(job.operations),
+                "seed": job.seed,
+                "error": outcome.objectives["error"],
+            }
+            model.save(path)
+            with (self._folder / "trained.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+        outcome = self._trainer.evaluate(self._candidate(job), keep)
+        if outcome.state != "done":
+            raise SystemExit(f"{job} {outcome.state}: {outcome.reason}")
+
+    def trained(self) -> Iterator[dict[str, Any]]:
+        """The line of each model in the folder."""
+        for line in (self._folder / "trained.jsonl").read_text().splitlines():
+            yield json.loads(line)
+
+    def subject(self, job: Job) -> Subject:
+        """A kept model as objectives see it, on all validation images in a search's order."""
+        import keras
+
+        from xnas_tf.objectives.base import Subject
+
+        model = keras.models.load_model(self._folder / f"{job.name}.keras")
+        part, names = self._validation, self.dataset.class_names
+        predictor, stand_ins = self._measurer.revived(self._candidate(job), model)
+        return Subject(
+            model,
+            self._communicator,
+            names,
+            part.images,
+            part.labels,
+            predictor(part.images),
+            stand_ins=stand_ins,
+        )
+
+    def _candidate(self, job: Job) -> Candidate:
+        from xnas_tf.candidate import Candidate
+
+        return Candidate(1, "", job.operations, seed=job.seed, epochs=self._epochs)

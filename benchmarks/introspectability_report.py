@@ -1,0 +1,161 @@
+"""Tables of introspectability by number of images, and its rank correlations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+SOURCES = ("activations", "grad_cam", "integrated_gradients")
+PAIRS = tuple((a, b) for i, a in enumerate(SOURCES) for b in SOURCES[i + 1 :])
+ESTIMATORS = ("unbiased", "plain")
+FEW = 128
+RESAMPLES = 2000
+FIRST = 20
+"""Cells of which the differences are given by themselves."""
+Row = dict[str, Any]
+BIAS_TEXT = f"""
+{FEW} images against all, networks of the first seed. Bias: the mean difference over draws and
+networks; by draw: over networks. Mean absolute difference and rank agreement (Spearman over cells):
+of the images that a search looks at.
+"""
+ERROR_TEXT = """
+Standard error, root mean square over networks of the first seed, against that of the differences
+over draws, divided by the root of one minus the share of the images:
+"""
+CORRELATION_TEXT = """
+Spearman over cells (means over seeds, all images), 95% by bootstrap over cells; in brackets by
+Fisher's transformation:
+"""
+
+
+def print_report(rows: Sequence[Row], images: int = 1000) -> dict[str, float]:
+    """Prints all tables.
+
+    Args:
+        rows: A row for each network, all seeds of all cells.
+        images: Validation images in all.
+
+    Returns:
+        The figures.
+    """
+    figures = bias(rows) | standard_errors(rows, images)
+    return figures | seeds(rows) | correlations(rows)
+
+
+def table(rows: Sequence[Row], value: Callable[[Row], Any]) -> np.ndarray:
+    """A value of each network, (cells, seeds, ...)."""
+    cells, of_seeds = (sorted({row[key] for row in rows}) for key in ("cell", "seed"))
+    found = {(row["cell"], row["seed"]): value(row) for row in rows}
+    return np.array([[found[cell, seed] for seed in of_seeds] for cell in cells])
+
+
+def bias(rows: Sequence[Row]) -> dict[str, float]:
+    """What ``FEW`` images differ by from all."""
+    print(BIAS_TEXT)
+    print("| source | estimator | bias | by draw | absolute difference | of the first "
+          f"{FIRST} cells | rank agreement |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|")
+    figures = {}
+    for source in SOURCES:
+        for estimator in ESTIMATORS:
+            key = f"{source}/{estimator}"
+            gap = _gaps(rows, key)
+            whole = table(rows, lambda row, k=key: row["all"][k])[:, 0]
+            found = {
+                "bias": gap.mean(),
+                "difference": np.abs(gap[:, 0]).mean(),
+                "difference_of_first": np.abs(gap[:FIRST, 0]).mean(),
+                "agreement": _spearman(whole + gap[:, 0], whole),
+            }
+            by_draw = ", ".join(f"{each:+.4f}" for each in gap.mean(axis=0))
+            print(
+                f"| {source} | {estimator} | {found['bias']:+.4f} | {by_draw} | "
+                f"{found['difference']:.4f} | {found['difference_of_first']:.4f} | "
+                f"{found['agreement']:.2f} |"
+            )
+            figures |= {f"{key}/{name}": float(value) for name, value in found.items()}
+    return figures
+
+
+def standard_errors(rows: Sequence[Row], images: int) -> dict[str, float]:
+    """Whether they are as large as the differences, of which all images take a part."""
+    print(ERROR_TEXT)
+    print("| source | standard error | from differences | ratio |")
+    print("|---|---|---|---|")
+    figures = {}
+    for source in SOURCES:
+        told = np.array([row["standard_error"][source] for row in rows if row["seed"] == 0])
+        gap = _gaps(rows, f"{source}/unbiased")
+        size = np.sqrt(np.square(told).mean())
+        shown = np.sqrt(np.square(gap).mean() / (1 - FEW / images))
+        print(f"| {source} | {size:.4f} | {shown:.4f} | {size / shown:.2f} |")
+        figures[f"{source}/standard_error"] = float(size)
+        figures[f"{source}/standard_error_ratio"] = float(size / shown)
+    return figures
+
+
+def seeds(rows: Sequence[Row]) -> dict[str, float]:
+    """How much another training of a cell changes its value, beside how much another cell does."""
+    print("\nStandard deviations of the value on all images:\n")
+    print("| source | mean | between seeds of a cell | between cells' means |")
+    print("|---|---|---|---|")
+    figures = {}
+    for source in SOURCES:
+        values = table(rows, lambda row, k=f"{source}/unbiased": row["all"][k])
+        between = np.sqrt(values.var(axis=1, ddof=1).mean()) if values.shape[1] > 1 else np.nan
+        cells = values.mean(axis=1).std(ddof=1)
+        print(f"| {source} | {values.mean():.3f} | {between:.3f} | {cells:.3f} |")
+        figures |= {f"{source}/sd_seeds": float(between), f"{source}/sd_cells": float(cells)}
+    return figures
+
+
+def correlations(rows: Sequence[Row]) -> dict[str, float]:
+    """Rank correlations of means over seeds, on all images."""
+    print(CORRELATION_TEXT)
+    print("| | " + " | ".join(ESTIMATORS) + " |")
+    print("|---|" + "---|" * len(ESTIMATORS))
+    error = table(rows, lambda row: row["error"]).mean(axis=1)
+    figures: dict[str, float] = {}
+    sides: list[tuple[str, str | None]] = [*((s, None) for s in SOURCES), *PAIRS]
+    for one, other in sides:
+        cells = []
+        for estimator in ESTIMATORS:
+            a, b = (_means(rows, each, estimator) if each else error for each in (one, other))
+            low, high = _interval(a, b)
+            found = _spearman(a, b)
+            fisher = np.tanh(
+                np.arctanh(np.clip(found, -1 + 1e-9, 1 - 1e-9))
+                + np.array([-1.96, 1.96]) / np.sqrt(len(a) - 3)
+            )
+            cells.append(
+                f"{found:+.2f} [{low:+.2f}, {high:+.2f}] ({fisher[0]:+.2f} to {fisher[1]:+.2f})"
+            )
+            name = f"spearman/{one}/{other or 'error'}/{estimator}"
+            figures |= {name: found, f"{name}/low": low, f"{name}/high": high}
+        print(f"| {one} and {other or 'error'} | " + " | ".join(cells) + " |")
+    return figures
+
+
+def _gaps(rows: Sequence[Row], key: str) -> np.ndarray:
+    """What each draw differs by from all images, (cells, draws), of the first seed."""
+    first = [row for row in rows if row["seed"] == 0]
+    return np.array([[draw[key] - row["all"][key] for draw in row["draws"]] for row in first])
+
+
+def _means(rows: Sequence[Row], source: str, estimator: str) -> np.ndarray:
+    return table(rows, lambda row: row["all"][f"{source}/{estimator}"]).mean(axis=1)
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    return float(stats.spearmanr(a, b).statistic)
+
+
+def _interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Percentiles over resamples of cells."""
+    drawn = np.random.default_rng(0).integers(0, len(a), (RESAMPLES, len(a)))
+    found = [_spearman(a[rows], b[rows]) for rows in drawn]
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return float(low), float(high)
