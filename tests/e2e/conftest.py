@@ -15,7 +15,7 @@ TINY = [
     "dataset=digits",
     "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}",
     "training={epochs: 1, batch_size: 64}",
-    "objectives.1.images=32",
+    "objectives.1.images=64",
     "search={candidates: 4, population: 2}",
 ]
 
