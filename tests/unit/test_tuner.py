@@ -62,16 +62,17 @@ def test_a_search_as_keras_tuner_has_it(searched, capsys):
     ]
     assert [c.id for c in mine.pareto()] == [c.id for c in run.pareto()]
     best, *others = mine.get_best_hyperparameters(3)
-    assert best.values == run.pareto()[0].hyperparameters and len(others) == 2
+    assert best.values == run.best.hyperparameters and len(others) == 2
     assert Dense([4, 8]).build(best).layers[1].filters == best.get("filters")
     (model,) = mine.get_best_models()
-    expected = run.candidate(run.pareto()[0].id).load_model()
+    expected = run.best.load_model()
     images = X[:5, :, :, None].astype(np.float32)
     np.testing.assert_array_equal(model(images), expected(images))
     mine.results_summary()
     mine.search_space_summary()
     printed = capsys.readouterr().out
-    assert "error" in printed and str(run.pareto()[0].id) in printed
+    assert "error" in printed and f"{run.best.id}**" in printed
+    assert f"recommended: candidate {run.best.id} (" in printed
     assert "units: 4, 8  (where hidden is True)" in printed
 
 
