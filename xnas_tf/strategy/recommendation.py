@@ -43,8 +43,8 @@ class Recommendation:
 
     @property
     def text(self) -> str:
-        """``candidate 12 (error 4.1%, …)``, or ``none: …``."""
-        return f"none: {self.why}" if self.id is None else f"candidate {self.id} ({self.why})"
+        """``candidate 12 (error 4.1%, …)``, or ``none, as …``."""
+        return f"none, as {self.why}" if self.id is None else f"candidate {self.id} ({self.why})"
 
 
 def recommend(
