@@ -164,7 +164,7 @@ class Tuner:
         table = pareto_table(Listing(run, shown, front, recommended))
         console = Console()
         console.print(f"Results in {run.path}", table)
-        console.print(f"recommended: {recommended.text}", markup=False)
+        console.print(f"recommended: {recommended.text}", markup=False, soft_wrap=True)
 
     def search_space_summary(self) -> None:
         """Prints the hyperparameters, their values, and when they are active.

@@ -46,7 +46,8 @@ def chosen_models(
     if len(front) > most:
         places = np.linspace(0, len(front) - 1, most).round().astype(int).tolist()
         if places and first and first[0] not in places:
-            places[int(np.argmin(np.abs(np.array(places) - first[0])))] = first[0]
+            inner = range(len(places))[1:-1] or range(len(places))  # both ends stay
+            places[min(inner, key=lambda at: abs(places[at] - first[0]))] = first[0]
     return [front[place] for place in sorted(places, key=lambda place: ([place] != first, place))]
 
 
