@@ -3,8 +3,8 @@
     import xnas_tf as xt
 
     run = xt.search("configs/quickstart.yaml")
-    best = run.pareto()[0]
-    model = run.candidate(best.id).load_model()
+    print(run.recommendation().text)
+    model = run.best.load_model()
 
 Everything is imported when first used, so that importing the package costs nothing.
 """

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 State = Literal["running", "done", "failed", "infeasible", "duplicate"]
 PHASES = ("build", "trace", "train", "validate", "score", "record", "clean")
 """What an evaluation consists of, in the order in which each begins."""
+RECOMMENDED, BEST = "recommended", "best"
+CHOICES = (RECOMMENDED, BEST)
+"""What can be said in place of an id: see ``Run.choose``."""
 NO_GROUP = -1
 """The group of a candidate that waits for one."""
 

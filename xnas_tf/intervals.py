@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 CONFIDENCE = 0.95
 """Of all intervals."""
+_QUANTILE = 1.959963984540054
+"""Of the normal distribution, for an interval of that confidence; SciPy takes a second to import."""
 
 
-def accuracy_interval(right: int, count: int) -> list[float] | None:
+def accuracy_interval(right: float, count: int) -> list[float] | None:
     """``[low, accuracy, high]`` of so many right answers, with Wilson's interval (1927): how far
     the accuracy on other images of the same kind may be. None without images."""
-    from scipy.stats import binomtest
-
     if not count:
         return None
-    interval = binomtest(int(right), int(count)).proportion_ci(CONFIDENCE, method="wilson")
-    return [float(interval.low), float(right / count), float(interval.high)]
+    share, spread = float(right) / count, _QUANTILE**2 / count
+    middle = share + spread / 2
+    half = math.sqrt(max(0.0, spread * share * (1 - share) + spread**2 / 4))
+    low, high = (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+    return [max(0.0, low), share, min(1.0, high)]
 
 
-def better_than_chance(right: int, count: int, commonest: int) -> bool:
-    """Whether so many right answers show more than always answering the commonest class.
+def better_than_chance(right: float, count: int, commonest: int) -> bool:
+    """Says whether so many right answers are more than always answering the commonest class.
 
     Args:
-        right: Right answers.
+        right: Right answers; NaN if that is not known.
         count: Images.
         commonest: Images of the commonest class among them.
 
     Returns:
-        Whether the lower end of Wilson's interval is above the commonest class's share; False
+        Whether the lower end of the accuracy's interval is above the class's share; False
         without images.
     """
     interval = accuracy_interval(right, count)

@@ -78,7 +78,6 @@ REPLACED = {
     "--dataset mnist5k": "--dataset digits",  # what the tiny search has learned
     "--candidate 7 --candidate 9": "--candidate {front}",  # on the tiny search's front are others
     "--candidate 7 --out": "--candidate {front} --out",
-    "--candidate 11": "--candidate {front}",
 }
 SHORTENED = {
     "xnas-tf search pets.yaml": "--set training.epochs=1 --set search.candidates=2",

@@ -21,7 +21,7 @@ def explain(run, *words, code=0, cwd=None):
 def test_a_run_is_explained_beside_itself(finished, tmp_path):
     run = shutil.copytree(finished[0], tmp_path / "run")
     done = explain(run, "--count", 3, "--method", "all", "--target", "true")
-    best = xt.load_run(run).pareto()[0]
+    best = xt.load_run(run).best
     folder = run / "explanations" / f"candidate-{best.id:05d}"
     assert "quality of the explanations" in done.stdout and str(folder) in done.stderr
     names = {path.name for path in folder.iterdir()}
@@ -73,6 +73,8 @@ def test_a_keras_file_and_image_files(model):
         (["model.keras"], "give --images FILE… or --dataset NAME"),
         (["model.kers", "--dataset", "digits"], "model.kers does not exist"),
         (["model.keras", "--candidate", "3"], "model.keras is no run"),
+        (["model.keras", "--candidate", "recommended"], "model.keras is no run"),
+        (["model.keras", "--candidate", "beste"], "did you mean 'best'"),
         (["model.keras", "--dataset", "digits"], "the model takes (12, 10, 3)"),
         (["model.keras", "--images", "no.png"], "image no.png cannot be read"),
         (["model.keras", "--images", "model.keras"], "image model.keras cannot be read"),
@@ -87,7 +89,7 @@ def test_a_keras_file_and_image_files(model):
 )
 def test_what_is_wrong_is_said(model, words, problem, monkeypatch):
     monkeypatch.chdir(model)
-    # In this process: thirteen new ones would import TensorFlow for four seconds each.
+    # In this process: fifteen new ones would import TensorFlow for four seconds each.
     done = CliRunner().invoke(main, ["explain", *words, "--out", "never"])
     assert done.exit_code == 2
     assert problem in " ".join(done.stderr.split())

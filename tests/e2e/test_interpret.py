@@ -55,7 +55,7 @@ def test_by_design_on_a_network_of_keras_applications(strange):
 
 def test_every_exported_candidate(finished, tmp_path):
     run, _ = finished
-    xnas("export", run, "--out", tmp_path / "models", cwd=tmp_path)
+    xnas("export", run, "--pareto", "--out", tmp_path / "models", cwd=tmp_path)
     models = sorted((tmp_path / "models").glob("*/"))
     assert models
     for model in models:

@@ -176,6 +176,21 @@ def test_hostile_names_are_texts_and_nothing_else(page, opened, tmp_path):
         assert view.locator("script").count() == 2
 
 
+def test_it_is_drawn_with_and_without_a_recommendation(page, opened, reported, tmp_path):
+    found = reported[0].recommendation()
+    line = opened.locator("#front p", has_text="Recommended: candidate")
+    assert line.text_content() == f"Recommended: candidate {found.id} ({found.why})."
+    first = opened.locator("#table tbody tr").first
+    assert "recommended" in first.text_content() and "marked" in first.get_attribute("class")
+    data = {**data_of(opened), "recommended": {"id": None, "why": "nothing learned"}}
+    file = tmp_path / "none.html"
+    file.write_text(render(data), encoding="utf-8")
+    with visited(page, file.as_uri()) as view:
+        shown = view.locator("#front").text_content()
+        assert "No candidate is recommended: nothing learned." in shown
+        assert view.locator("#table tr.marked").count() == 0
+
+
 def test_the_network_is_forbidden(page, reported):
     page.goto(reported[1].as_uri())
     refused = page.evaluate(

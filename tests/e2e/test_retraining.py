@@ -34,7 +34,17 @@ def on_two_ranks(run, folder, seeds=2):
     (folder / "site" / "sitecustomize.py").write_text(QUICK_START)
     variables = environment()
     paths = [str(folder / "site"), variables.get("PYTHONPATH", "")]
-    words = [BIN / "horovodrun", "--gloo", "-np", "2", BIN / "xnas-tf", "retrain", run, *WORDS]
+    words = [
+        BIN / "horovodrun",
+        "--gloo",
+        "-np",
+        "2",
+        BIN / "xnas-tf",
+        "retrain",
+        run,
+        "--pareto",
+        *WORDS,
+    ]
     return subprocess.Popen(
         [*map(str, words), "--seeds", str(seeds)],
         cwd=folder,

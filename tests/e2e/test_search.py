@@ -34,6 +34,9 @@ def test_pareto_json_has_the_promised_form(finished):
     front = json.loads(xnas("pareto", run, "--format", "json", cwd=run).stdout)["candidates"]
     assert [c["id"] for c in front] == [c["id"] for c in data["candidates"] if c["pareto"]]
     assert all("test_accuracy" in c["metrics"] for c in front)
+    assert data["why"] and data["recommended"] == xt.load_run(run).best.id
+    marked = [c["id"] for c in data["candidates"] if c["recommended"]]
+    assert marked == [data["recommended"]]
 
 
 def test_pareto_csv_and_plot(finished, tmp_path):
@@ -96,8 +99,8 @@ def test_python_api(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     overrides = [w for w in tiny("search.candidates=2") if w != "--set"]
     run = xt.search(overrides=overrides, run_dir="run")
-    best = run.pareto()[0]
-    assert run.candidate(best.id).load_model().output_shape == (None, 10)
+    assert run.best == run.candidate(run.recommendation().id)
+    assert run.best.load_model().output_shape == (None, 10)
     assert callable(xt.search) and callable(xt.export)
 
 
@@ -132,7 +135,7 @@ def test_failing_candidates_are_recorded_and_the_search_goes_on(tmp_path):
     assert status["done"] + status["failed"] == 9 and status["failed"] > 0
     failed = [c for c in xt.load_run(tmp_path / "run").candidates() if c.state == "failed"]
     assert all("ValueError: not in the mood (moody.py:5)" in c.reason for c in failed)
-    xnas("export", "run", cwd=tmp_path)  # a model that ends in logits
+    xnas("export", "run", "--candidate", "best", cwd=tmp_path)  # a model that ends in logits
 
 
 def test_when_everything_fails_the_reason_is_given(tmp_path):

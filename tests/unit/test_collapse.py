@@ -12,7 +12,6 @@ from tests.unit.test_evaluation import SHAPE, candidate, evaluator
 from xnas_tf.config import load_config
 from xnas_tf.evaluation.collapse import collapse_of
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.intervals import accuracy_interval, better_than_chance
 from xnas_tf.report import tables
 from xnas_tf.report.collapses import collapse_text
 from xnas_tf.report.status import run_status, status_text
@@ -60,16 +59,6 @@ def test_every_constant_classifier_collapsed_and_no_perfect_one(counts, answered
     constant[answered % len(labels)] = labels.sum()
     assert collapse_of(constant, labels, int(labels[answered % len(labels)]), FALLING)
     assert collapse_of(labels, labels, int(labels.sum()), FALLING) == ""
-
-
-@settings(deadline=None)
-@given(st.integers(1, 2000), st.data())
-def test_better_than_chance_is_a_matter_of_the_interval(count, data):
-    right, commonest = (data.draw(st.integers(0, count)) for _ in range(2))
-    low = accuracy_interval(right, count)[0]
-    assert better_than_chance(right, count, commonest) == (low > commonest / count)
-    assert not better_than_chance(commonest, count, commonest)
-    assert not better_than_chance(0, 0, 0)
 
 
 def test_a_training_that_cannot_learn_is_done_and_marked():

@@ -61,7 +61,7 @@ def test_what_was_retrained_the_seed_that_is_best_on_the_validation_part(tmp_pat
     assert newest.name.endswith("seed-0")
     with pytest.raises(InputError, match="did you mean '3-epochs-a'"):
         xt.export(run, retrained="3-epoch-a")
-    with pytest.raises(InputError, match=f"candidate 77; allowed: {GREY}"):
+    with pytest.raises(InputError, match="has no candidate 77; allowed: 1 to"):
         xt.export(run, [77], retrained="latest")
     kept.unlink()
     with pytest.raises(InputError, match="seed 1, is gone"):

@@ -27,7 +27,6 @@ from xnas_tf.report.html.page import render, report_data, save_report
 from xnas_tf.report.html.search import lost_data, progress_data
 from xnas_tf.run.directory import Run
 from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
-from xnas_tf.strategy.knee import suggestion
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&<!--\u2028\ud800"
 
@@ -82,7 +81,8 @@ def test_the_page_has_every_candidate_as_recorded(run, known):
         recorded = [c.objectives.get(objective.name) for c in everyone]
         np.testing.assert_allclose(*np.array([values, recorded], float), rtol=1e-5)
     assert data["front"] == [candidate.id for candidate in run.pareto()]
-    assert data["suggested"]["id"] == run.suggestion().id
+    assert data["recommended"]["id"] == run.best.id
+    assert data["recommended"]["why"] == run.recommendation().why
     for place, candidate in enumerate(everyone):
         found = {h["name"]: h["values"][h["places"][place]] for h in data["hyperparameters"]}
         assert found == candidate.hyperparameters
@@ -240,15 +240,18 @@ def test_answers_are_counted_by_true_and_predicted_class():
     assert [each and each[1] for each in found["classes"]] == [0.5, 1.0, None]
 
 
-@given(st.integers(0, 30), st.integers(0, 9))
-def test_a_part_of_the_front_has_its_ends_and_the_one_suggested(run, size, most):
+@given(st.integers(0, 30), st.integers(0, 9), st.data())
+def test_a_part_of_the_front_has_its_ends_and_the_one_recommended_first(size, most, data):
     rows = [(float(place), float(place) ** 1.5) for place in range(size)]
     front = candidates(TWO, rows)
-    chosen = chosen_models(run_of(TWO), front, (), most)
-    assert len(chosen) == min(size, most) and len({c.id for c in chosen}) == len(chosen)
-    assert [c.id for c in chosen] == sorted(c.id for c in chosen)
-    if chosen:
-        assert suggestion(front, TWO).id in [c.id for c in chosen]
+    recommended = data.draw(st.sampled_from([None, *(c.id for c in front)]))
+    chosen = chosen_models(run_of(TWO), front, (), most, recommended)
+    ids = [c.id for c in chosen]
+    assert len(ids) == min(size, most) and len(set(ids)) == len(ids)
+    if chosen and recommended:
+        assert ids[0] == recommended
+        ids = ids[1:]
+    assert ids == sorted(ids)
     if most > 2 and size > most:
         assert {front[0].id, front[-1].id} <= {c.id for c in chosen}
 

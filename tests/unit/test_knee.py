@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
 from xnas_tf.config import load_config
 from xnas_tf.strategy.front import costs, pareto_front
-from xnas_tf.strategy.knee import distances, normalised, suggestion
+from xnas_tf.strategy.knee import distances, knee, normalised
 
 FOUR = load_config(overrides=["objectives=[error, introspectability, parameters, flops]"])
 SEVERAL = pytest.mark.parametrize("config", [TWO, THREE, FOUR, FIVE], ids=["2", "3", "4", "5"])
@@ -17,21 +17,22 @@ def of_costs(config, values):
     return candidates(config, np.array(values) * [o.sign for o in config.objectives])
 
 
-def suggested(config, values):
+def knee_of(config, values):
+    """Its id."""
     front = pareto_front(of_costs(config, values), config)
-    found = suggestion(front, config)
-    assert suggestion(front[::-1], config) == found
-    return found.id
+    found = knee(front, config)
+    assert knee(front[::-1], config) == found
+    return found[0].id
 
 
 def test_the_knee_of_a_hyperbola_is_where_its_slope_is_that_of_the_line():
     """y = 1/x from 1/4 to 4: the slope of the line between its ends is -1, that of the curve at
     x = 1."""
     x = 4.0 ** np.linspace(-1, 1, 41)
-    assert suggested(TWO, np.stack([x, 1 / x], axis=1)) == 21
+    assert knee_of(TWO, np.stack([x, 1 / x], axis=1)) == 21
     # and with a longer end the knee moves: the line from (1/4, 4) to (16, 1/16) has slope -1/4
     x = 2.0 ** np.linspace(-2, 4, 61)
-    assert x[suggested(TWO, np.stack([x, 1 / x], axis=1)) - 1] == pytest.approx(2)
+    assert x[knee_of(TWO, np.stack([x, 1 / x], axis=1)) - 1] == pytest.approx(2)
 
 
 def test_its_distance_is_that_of_geometry():
@@ -49,7 +50,7 @@ def test_the_knee_of_a_sphere_is_its_middle(config, seed, count):
     directions = np.random.default_rng(seed).random((count, size)) + 1e-3
     directions = np.concatenate([np.ones((1, size)), np.eye(size), 1 - np.eye(size), directions])
     values = 1 - directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    assert suggested(config, values) == 1
+    assert knee_of(config, values) == 1
 
 
 @SEVERAL
@@ -60,36 +61,34 @@ def test_neither_scales_nor_dominated_candidates_change_it(config, data):
     size = len(config.objectives)
     number = st.integers(0, 64).map(float)
     values = np.array(data.draw(st.lists(st.tuples(*[number] * size), min_size=1, max_size=9)))
-    before = suggested(config, values)
+    before = knee_of(config, values)
     scales = 2.0 ** np.array(data.draw(st.tuples(*[st.integers(-9, 9)] * size)))
     shifts = np.array(data.draw(st.tuples(*[st.integers(-64, 64)] * size)))
     worse = values + data.draw(st.integers(1, 9))
-    assert suggested(config, (values + shifts) * scales) == before
-    assert suggested(config, np.concatenate([values, worse])) == before
+    assert knee_of(config, (values + shifts) * scales) == before
+    assert knee_of(config, np.concatenate([values, worse])) == before
     config = load_config(config, ["constraints.error='<= 1e9'"])
-    assert suggested(config, values) == before
+    assert knee_of(config, values) == before
 
 
 @SEVERAL
 @settings(max_examples=30)
 @given(data=st.data())
-def test_every_front_has_a_suggestion_which_is_on_it(config, data):
+def test_every_front_has_one_which_is_on_it(config, data):
     number = st.sampled_from([0.0, 1e-300, 0.5, 1.0, 1e300])
-    rows = data.draw(st.lists(st.tuples(*[number] * len(config.objectives)), max_size=8))
-    front = pareto_front(of_costs(config, rows), config) if rows else []
-    found = suggestion(front, config)
-    assert (found is None) == (not rows)
-    assert not rows or found.id in {c.id for c in front}
+    row = st.tuples(*[number] * len(config.objectives))
+    rows = data.draw(st.lists(row, min_size=1, max_size=8))
+    front = pareto_front(of_costs(config, rows), config)
+    assert knee(front, config)[0].id in {c.id for c in front}
 
 
 def test_fronts_without_a_knee_say_so():
-    assert suggestion([], TWO) is None
-    assert "nothing else" in suggestion(of_costs(TWO, [[1, 2]]), TWO).why
-    assert "nothing else" in suggestion(of_costs(ONE, [[1], [1]]), ONE).why
-    two = suggestion(of_costs(TWO, [[1, 2], [2, 1]]), TWO)
-    assert two.id == 1 and "no knee" in two.why
-    hollow = suggestion(of_costs(TWO, [[0, 1], [0.7, 0.8], [1, 0]]), TWO)
-    assert hollow.id in (1, 3) and "no knee" in hollow.why
+    assert "nothing else" in knee(of_costs(TWO, [[1, 2]]), TWO)[1]
+    assert "nothing else" in knee(of_costs(ONE, [[1], [1]]), ONE)[1]
+    two, why = knee(of_costs(TWO, [[1, 2], [2, 1]]), TWO)
+    assert two.id == 1 and "no knee" in why
+    hollow, why = knee(of_costs(TWO, [[0, 1], [0.7, 0.8], [1, 0]]), TWO)
+    assert hollow.id in (1, 3) and "no knee" in why
 
 
 def test_where_the_extremes_span_no_plane_that_cuts_all_axes_all_objectives_count_alike():
@@ -107,4 +106,5 @@ def test_an_objective_in_which_the_front_does_not_differ_is_left_out(rows):
     wider = of_costs(THREE, places)
     for one, other in zip(front, wider, strict=True):
         other.id = one.id
-    assert suggestion(wider, THREE) == suggestion(front, TWO)
+    (one, why), (other, same) = knee(front, TWO), knee(wider, THREE)
+    assert (one.id, why) == (other.id, same)

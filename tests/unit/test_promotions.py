@@ -203,7 +203,7 @@ def test_the_front_is_of_the_highest_fidelity_reached(tmp_path):
     assert [row["epochs"] for row in rows] == [c.epochs for c in listed.candidates]
     rows = DictReader(io.StringIO(tables.pareto_csv(listed)))
     assert [int(row["epochs"]) for row in rows] == [c.epochs for c in listed.candidates]
-    info = front_info(found, Run(path).pareto(), config)
+    info = front_info(found, Run(path).pareto(), config, None)
     assert len(info.dominated) + len(info.front) == sum(c.state == "done" for c in top)
 
 

@@ -13,9 +13,9 @@ from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
 from xnas_tf.config import load_config
 from xnas_tf.report import tables
 from xnas_tf.report.figures import front_figure, front_info, png
-from xnas_tf.run.directory import Run
+from xnas_tf.report.status import run_status, status_text
+from xnas_tf.run.directory import Run, open_record
 from xnas_tf.strategy.front import pareto_front
-from xnas_tf.strategy.knee import suggestion
 
 
 @pytest.fixture
@@ -29,17 +29,50 @@ def run(tmp_path):
 
 def test_all_forms_mark_the_same_candidates(run):
     listed = tables.listing(run, everyone=True)
-    assert listed.knee == suggestion(run.pareto(), run.config).id and listed.knee in listed.front
+    number = listed.recommended.id
+    assert number == run.best.id and number in listed.front
     front = {c.id for c in run.pareto()}
-    from_json = json.loads(tables.pareto_json(listed))["candidates"]
+    whole = json.loads(tables.pareto_json(listed))
+    from_json = whole["candidates"]
     from_csv = list(csv.DictReader(io.StringIO(tables.pareto_csv(listed))))
     cells = list(tables.pareto_table(listed).columns[0].cells)
     assert [c["id"] for c in from_json] == [int(c["id"]) for c in from_csv]
     assert {c["id"] for c in from_json if c["pareto"]} == front
-    assert [c["id"] for c in from_json if c["knee"]] == [listed.knee]
-    assert [int(c["id"]) for c in from_csv if c["knee"] == "True"] == [listed.knee]
+    assert (whole["recommended"], whole["why"]) == (number, listed.recommended.why)
+    assert [c["id"] for c in from_json if c["recommended"]] == [number]
+    assert [int(c["id"]) for c in from_csv if c["recommended"] == "True"] == [number]
     assert {int(cell.rstrip("*")) for cell in cells if cell.endswith("*")} == front
-    assert [cell for cell in cells if cell.endswith("**")] == [f"{listed.knee}**"]
+    assert [cell for cell in cells if cell.endswith("**")] == [f"{number}**"]
+
+
+def test_where_nothing_learned_all_forms_mark_nobody(run):
+    record = open_record(run.path, run.config)
+    record.set_fact("validation", [1, 0])
+    record.close()
+    listed = tables.listing(run, everyone=True)
+    whole = json.loads(tables.pareto_json(listed))
+    assert whole["recommended"] is None and "commonest class" in whole["why"]
+    assert not any(c["recommended"] for c in whole["candidates"]) and "True" not in [
+        c["recommended"] for c in csv.DictReader(io.StringIO(tables.pareto_csv(listed)))
+    ]
+    cells = list(tables.pareto_table(listed).columns[0].cells)
+    assert any(cell.endswith("*") for cell in cells)
+    assert not any(cell.endswith("**") for cell in cells)
+
+
+def test_the_status_names_the_one_recommended(run):
+    found = run.recommendation()
+    status = run_status(run)
+    assert (status.as_dict()["recommended"], status.as_dict()["why"]) == (found.id, found.why)
+    assert status_text(status).splitlines()[-1] == f"recommended      {found.text}"
+
+
+def test_the_other_options_reach_the_listing(run):
+    able = run.pareto()
+    smallest = min(able, key=lambda c: c.objectives["parameters"]).id
+    assert tables.listing(run, True, prefer="parameters").recommended.id == smallest
+    least = min(able, key=lambda c: c.objectives["error"]).id
+    assert tables.listing(run, True, within=0).recommended.id == least != smallest
 
 
 @pytest.mark.parametrize("config", [ONE, TWO, THREE, FIVE], ids=["1", "2", "3", "5"])
@@ -48,7 +81,8 @@ def test_every_pair_of_objectives_has_a_picture(config, count):
     size = len(config.objectives)
     everyone = candidates(config, np.random.default_rng(0).random((count, size)))
     front = pareto_front(everyone, config)
-    info = front_info(everyone, front, config)
+    recommended = front[-1].id if front else None
+    info = front_info(everyone, front, config, recommended)
     figure = front_figure(info)
     shown = [axis for axis in figure.axes if axis.axison]
     assert len(shown) == max(1, len(list(itertools.combinations(range(size), 2))))
@@ -59,8 +93,16 @@ def test_every_pair_of_objectives_has_a_picture(config, count):
         assert np.array_equal(drawn, info.front[:, [column, row + 1]])
         assert len(axis.collections[0].get_offsets()) == count - len(front)
         if front:
-            ringed = axis.get_lines()[1].get_xydata()
-            assert np.array_equal(ringed, info.front[[info.knee]][:, [column, row + 1]])
+            ringed = axis.get_lines()[1]
+            place = info.ids.index(recommended)
+            assert np.array_equal(ringed.get_xydata(), info.front[[place]][:, [column, row + 1]])
+            assert ringed.get_label() == f"recommended: {recommended}"
     drawn_twice = io.BytesIO()
     front_figure(info).savefig(drawn_twice, dpi=20)  # by matplotlib's own, slower way
     assert png(figure, dpi=20) == drawn_twice.getvalue()
+
+
+def test_without_a_recommendation_there_is_no_ring():
+    everyone = candidates(TWO, [(0.2, 0.3), (0.1, 0.2)])
+    (axis,) = front_figure(front_info(everyone, everyone, TWO, None)).axes
+    assert [line.get_label() for line in axis.get_lines()] == ["Pareto-optimal"]

@@ -57,22 +57,27 @@ def run(tmp_path_factory):
     record = open_record(path, config)
     for number, error in ((1, 0.1), (2, 0.2)):
         values = {"error": error, "parameters": 100.0 * number}
+        metrics = {"val_accuracy": 1 - error}
         genotype = f"{cell_candidate().genotype}{'' if number == 1 else number}"
         record.save(
-            replace(cell_candidate(number, state="done", objectives=values), genotype=genotype)
+            replace(
+                cell_candidate(number, state="done", objectives=values, metrics=metrics),
+                genotype=genotype,
+            )
         )
     record.save(Candidate(3, "g", {}, state="failed", reason="nan"))
     record.close()
     return Run(path)
 
 
-def test_the_front_is_the_default_and_others_can_be_named(run):
+def test_the_one_recommended_is_the_default_and_others_can_be_named(run):
     def ids(*arguments):
         return [candidate.id for candidate in chosen_candidates(run, *arguments)]
 
     assert ids((), False) == ids((), True) == [1]
     assert ids((2, 2), False) == [2]
     assert ids((2,), True) == [2, 1]
+    assert ids(("best", 2), False) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -101,8 +106,10 @@ def test_wrong_input_is_refused_before_anything_is_done(run, options, message):
 
 def test_a_run_without_a_front_is_refused(tmp_path):
     open_record(tmp_path / "run", load_config(overrides=TINY)).close()
-    with pytest.raises(InputError, match="no Pareto-optimal candidates to retrain yet"):
+    with pytest.raises(InputError, match="no recommended candidate.*no candidate has a result yet"):
         retrain(tmp_path / "run")
+    with pytest.raises(InputError, match="no Pareto-optimal candidates yet"):
+        retrain(tmp_path / "run", pareto=True)
 
 
 def test_settings_are_the_runs_with_the_users_changes(run):

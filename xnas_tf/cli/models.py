@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from xnas_tf.cli import completion
+from xnas_tf.cli.candidates import CANDIDATE
 from xnas_tf.cli.group import clear_errors, main, print_tables
 
 MODEL_OR_RUN = click.argument(
@@ -18,7 +19,7 @@ MODEL_OR_RUN = click.argument(
 @main.command()
 @MODEL_OR_RUN
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--candidate", type=int, help="Default: the best in the first objective.")
+@CANDIDATE
 @click.option("--images", multiple=True, type=click.Path(path_type=Path), help="Image files.")
 @click.option(
     "--dataset",
@@ -93,7 +94,7 @@ def _print_explanation(explanation: Any) -> None:
 
 @main.command()
 @MODEL_OR_RUN
-@click.option("--candidate", type=int, help="Default: the best in the first objective.")
+@CANDIDATE
 @click.option("--dataset", shell_complete=completion.datasets, help="Default: the run's own.")
 @click.option("--classes", multiple=True, metavar="NAME,…", help="Default: all.")
 @click.option(
@@ -175,7 +176,7 @@ def disentangle(
     shell_complete=completion.runs,
 )
 @click.option("--hypermodel", metavar="MODULE:NAME", help="Train its default network, by design.")
-@click.option("--candidate", type=int, help="Default: the best in the first objective.")
+@CANDIDATE
 @click.option("--dataset", shell_complete=completion.datasets, help="Default: the run's own.")
 @click.option(
     "--mode",

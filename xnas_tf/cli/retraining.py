@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from xnas_tf.cli.candidates import CANDIDATES
 from xnas_tf.cli.group import RUN, clear_errors, main, print_tables
 
 
 @main.command()
 @RUN
-@click.option("--candidate", "candidates", multiple=True, type=int, help="An id; may be repeated.")
-@click.option("--pareto", is_flag=True, help="The Pareto-optimal ones; the default.")
+@CANDIDATES
+@click.option("--pareto", is_flag=True, help="All Pareto-optimal ones.")
 @click.option("--epochs", type=int, help="At most; default: 10 times the search's.")
 @click.option("--seeds", type=int, default=3, show_default=True, help="Trainings of each model.")
 @click.option(
@@ -33,7 +34,7 @@ from xnas_tf.cli.group import RUN, clear_errors, main, print_tables
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @clear_errors
 def retrain(
-    run: Path, candidates: tuple[int, ...], no_baseline: bool, form: str, **options: Any
+    run: Path, candidates: tuple[int | str, ...], no_baseline: bool, form: str, **options: Any
 ) -> None:
     """Train candidates of RUN in full, with several seeds, beside a residual network.
 
@@ -44,6 +45,7 @@ def retrain(
     \b
     Example:
       xnas-tf retrain runs/quickstart
+      xnas-tf retrain runs/quickstart --pareto
       horovodrun -np 8 xnas-tf retrain runs/quickstart --candidate 7 --epochs 200 \\
         --set space.channels=32 --set space.cells_per_stack=5
     """

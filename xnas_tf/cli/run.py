@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from xnas_tf.cli.candidates import CANDIDATES, PREFER, WITHIN, CandidateType
 from xnas_tf.cli.group import RUN, clear_errors, main, print_tables
 
 
@@ -21,30 +22,41 @@ from xnas_tf.cli.group import RUN, clear_errors, main, print_tables
 )
 @click.option("--all", "everyone", is_flag=True, help="List dominated candidates too.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@PREFER
+@WITHIN
 @clear_errors
-def pareto(run: Path, form: str, everyone: bool, plot: Path | None) -> None:
-    """List the Pareto-optimal candidates of RUN, and suggest one of them.
+def pareto(
+    run: Path,
+    form: str,
+    everyone: bool,
+    plot: Path | None,
+    prefer: str | None,
+    within: float | None,
+) -> None:
+    """List the Pareto-optimal candidates of RUN, and recommend one of them.
 
-    The one suggested is the knee of the front, from where a gain in one objective costs most in
-    the others.
+    Of those better than chance whose error is near the best, the one recommended is the best in
+    the other objectives. docs/search.md has the rule; other commands take this one by default.
 
     \b
     Example:
       xnas-tf pareto runs/quickstart --format csv > front.csv
+      xnas-tf pareto runs/quickstart --prefer introspectability --within 5
     """
     from xnas_tf.report import tables
     from xnas_tf.run.directory import load_run
 
     opened = load_run(run)
+    listed = tables.listing(opened, everyone, prefer, within)
     if form == "table":
-        print_pareto(opened, everyone)
+        print_pareto(listed)
     else:
         write = tables.pareto_json if form == "json" else tables.pareto_csv
-        click.echo(write(tables.listing(opened, everyone)).rstrip("\n"))
+        click.echo(write(listed).rstrip("\n"))
     if plot:
         from xnas_tf.report.figures import save_front
 
-        save_front(opened, plot)
+        save_front(opened, plot, listed.recommended.id)
         click.echo(f"wrote {plot}", err=True)
 
 
@@ -84,7 +96,15 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: RUN/report.html."
 )
-@click.option("--candidate", "candidates", multiple=True, type=int, help="A model to show, by id.")
+@click.option(
+    "--candidate",
+    "candidates",
+    multiple=True,
+    type=CandidateType(),
+    help="A model to show; may be repeated.  [default: those of the front]",
+)
+@PREFER
+@WITHIN
 @click.option(
     "--models",
     type=click.IntRange(0),
@@ -115,7 +135,8 @@ def report(run: Path, **options: Any) -> None:
 
 @main.command()
 @RUN
-@click.option("--candidate", "candidates", multiple=True, type=int, help="An id; may be repeated.")
+@CANDIDATES
+@click.option("--pareto", is_flag=True, help="All Pareto-optimal ones.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: RUN/exports.")
 @click.option(
     "--format",
@@ -128,15 +149,16 @@ def report(run: Path, **options: Any) -> None:
 @click.option("--licence", default="", help="Of the models, for their cards.")
 @clear_errors
 def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
-    """Export models of RUN, by default all Pareto-optimal ones, each with a card.
+    """Export models of RUN, by default the one recommended, each with a card.
 
-    A SavedModel answers raw images and explains its answers, without xnas-tf. Each file is run
-    after it was written: one that says something else than the model is refused.
+    With --retrained all that were retrained are exported, unless some are named. A SavedModel
+    answers raw images and explains its answers, without xnas-tf. Each file is run after it was
+    written: one that says something else than the model is refused.
 
     \b
     Example:
       xnas-tf export runs/quickstart --candidate 7 --out served
-      xnas-tf export runs/quickstart --format saved_model --format tflite --format onnx
+      xnas-tf export runs/quickstart --pareto --format saved_model --format tflite
       xnas-tf export runs/quickstart --retrained latest
     """
     from xnas_tf.exporting import DEFAULT_FORMATS
@@ -150,17 +172,16 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
         click.echo(str(folder))
 
 
-def print_pareto(run: Any, everyone: bool) -> None:
-    """Prints the front of a run and the candidate that is suggested."""
+def print_pareto(listed: Any) -> None:
+    """Prints candidates of a run (``report.tables.Listing``), and which is recommended."""
     from xnas_tf.report import tables
     from xnas_tf.report.collapses import collapse_text
 
-    listed = tables.listing(run, everyone)
     if not listed.candidates:
-        click.echo(f"{run.path} has no finished candidates yet", err=True)
+        click.echo(f"{listed.run.path} has no finished candidates yet", err=True)
         return
     print_tables([tables.pareto_table(listed)])
+    run = listed.run
     if collapsed := collapse_text(run.candidates(), run.config):
         click.secho(collapsed, fg="yellow", err=True)
-    if suggested := run.suggestion():
-        click.echo(f"suggested: candidate {suggested.id}** ({suggested.why})", err=True)
+    click.echo(f"recommended: {listed.recommended.text}", err=True)

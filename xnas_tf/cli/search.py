@@ -84,17 +84,20 @@ def search(
     Example:
       xnas-tf search configs/quickstart.yaml --set search.candidates=32 --run-dir runs/long
     """
+    from xnas_tf.report.tables import listing
     from xnas_tf.run.search import search as run_search
 
     run = run_search(config, run_dir, overrides, fresh, profile)
     if run is None:
         return
-    print_pareto(run, everyone=False)
+    listed = listing(run, everyone=False)
+    print_pareto(listed)
+    has_one = listed.recommended.id is not None
     click.echo(
         f"\nNext:\n"
         f"  xnas-tf pareto {run.path} --plot front.png\n"
         f"  xnas-tf report {run.path}\n"
-        f"  xnas-tf export {run.path}\n"
+        f"{f'  xnas-tf export {run.path}{chr(10)}' if has_one else ''}"
         f"  tensorboard --logdir {run.path / 'tensorboard'}",
         err=True,
     )

@@ -30,7 +30,7 @@ class Request:
 
     Attributes:
         path: A run, an exported candidate or a Keras model file.
-        candidate: A candidate of the run; the best in the first objective if None.
+        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
         images: Image files; images of the data set if empty.
         dataset: A data set's name; the run's own if None.
         count: Images taken from the data set.
@@ -43,7 +43,7 @@ class Request:
     """
 
     path: Path
-    candidate: int | None = None
+    candidate: int | str | None = None
     images: Sequence[Path] = ()
     dataset: str | None = None
     count: int = 8

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from xnas_tf.candidate import RECOMMENDED
 from xnas_tf.data import load_dataset
 from xnas_tf.data.dataset import Part, sample_images
 from xnas_tf.data.images import Unreadable, read_image
@@ -34,20 +35,20 @@ class ModelSubject:
     dataset: dict | None = None
 
 
-def load_subject(path: Path, candidate: int | None = None, safe: bool = True) -> ModelSubject:
+def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
     """Opens a run, an exported candidate or a Keras model file.
 
     Args:
         path: A run directory, a folder that ``xnas-tf export`` wrote, or a ``.keras`` or
             ``.h5`` file.
-        candidate: A candidate of the run; the best in the first objective if None.
+        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
         safe: Whether to refuse models that bring code of their own.
 
     Raises:
         InputError: If there is no model, or it cannot be loaded.
     """
     if (path / RECORD).is_file():
-        return _of_run(Run(path), candidate)
+        return _of_run(Run(path), RECOMMENDED if candidate is None else candidate)
     if candidate is not None:
         raise InputError(f"--candidate {candidate}: {path} is no run")
     file = path / "model.keras" if (path / "model.keras").is_file() else path
@@ -67,11 +68,8 @@ def load_subject(path: Path, candidate: int | None = None, safe: bool = True) ->
     return ModelSubject(model, path.stem, Path("explanations") / path.stem)
 
 
-def _of_run(run: Run, number: int | None) -> ModelSubject:
-    front = run.pareto()
-    if number is None and not front:
-        raise InputError(f"{run.path} has no Pareto-optimal candidates to explain yet")
-    candidate = front[0] if number is None else run.candidate(number)
+def _of_run(run: Run, which: int | str) -> ModelSubject:
+    candidate = run.choose(which)
     name = f"candidate {candidate.id}: {candidate.genotype}"
     home = run.path / "explanations" / f"candidate-{candidate.id:05d}"
     return ModelSubject(candidate.load_model(), name, home, run.config.dataset.model_dump())

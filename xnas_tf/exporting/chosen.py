@@ -31,23 +31,26 @@ class Chosen:
     is_retrained: bool = False
 
 
-def chosen_models(run: Run, candidates: Sequence[int], retrained: str) -> list[Chosen]:
-    """The models of some candidates, or of all that are Pareto-optimal, or retrained.
+def chosen_models(
+    run: Run, candidates: Sequence[int | str], retrained: str, pareto: bool = False
+) -> list[Chosen]:
+    """The models of some candidates.
 
     Args:
         run: The run.
-        candidates: Ids.
+        candidates: Ids, ``recommended`` or ``best``. If nobody is named and pareto is false, the
+            recommended one; of a retraining all that were retrained.
         retrained: Folder of a retraining, or ``latest``; empty for the search's own models.
+        pareto: Whether all Pareto-optimal ones are wanted too.
 
     Raises:
         InputError: If there are none, or a candidate or retraining doesn't exist.
     """
-    wanted = list(dict.fromkeys(candidates))
     if retrained:
+        everyone = not candidates and not pareto
+        wanted = [] if everyone else [c.id for c in run.choose_all(candidates, pareto)]
         return _retrained(run, wanted, _retraining(run, retrained))
-    chosen = [run.candidate(number) for number in wanted] if wanted else run.pareto()
-    if not chosen:
-        raise InputError(f"{run.path} has no Pareto-optimal candidates to export yet")
+    chosen = run.choose_all(candidates, pareto)
     return [Chosen(f"candidate-{c.id:05d}", c, run.trained_config) for c in chosen]
 
 

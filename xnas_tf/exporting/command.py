@@ -26,12 +26,13 @@ Tell = Callable[[str], None]
 
 def export(
     run: Run,
-    candidates: Sequence[int] = (),
+    candidates: Sequence[int | str] = (),
     out: str | Path | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
     licence: str = "",
     tell: Tell = lambda _: None,
     retrained: str = "",
+    pareto: bool = False,
 ) -> list[Path]:
     """Exports models, each into a folder of its own, ``OUT/candidate-00007``.
 
@@ -40,7 +41,8 @@ def export(
 
     Args:
         run: The run.
-        candidates: Ids; all Pareto-optimal ones if empty.
+        candidates: Ids, ``recommended`` or ``best``. If empty and ``pareto`` is false, the
+            recommended one; of a retraining all that were retrained.
         out: Where to; ``RUN/exports`` if None.
         formats: Names: see ``FORMATS``.
         licence: Of the models, for their cards.
@@ -48,6 +50,7 @@ def export(
         retrained: Folder in ``RUN/retrained``, or ``latest``, whose models are exported instead of
             the search's: of each candidate the seed that is best on the validation part, into
             ``OUT/candidate-00007-seed-2``.
+        pareto: Whether all Pareto-optimal ones are exported.
 
     Returns:
         The folders.
@@ -62,7 +65,7 @@ def export(
     kinds = chosen_formats(formats)
     if not kinds:
         raise InputError("no format to export in")
-    chosen = chosen_models(run, candidates, retrained)
+    chosen = chosen_models(run, candidates, retrained, pareto)
     folders = _free_folders(chosen, Path(out) if out else run.path / "exports")
     from xnas_tf.exporting.evidence import gather
 

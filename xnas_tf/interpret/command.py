@@ -10,13 +10,13 @@ from xnas_tf.explaining.subjects import ModelSubject, load_subject
 
 
 def open_subject(
-    path: Path, candidate: int | None, safe: bool, folder: str, out: Path | None
+    path: Path, candidate: int | str | None, safe: bool, folder: str, out: Path | None
 ) -> tuple[ModelSubject, Path]:
     """Loads a model; see ``load_subject``.
 
     Args:
         path: A run, an exported candidate or a Keras model file.
-        candidate: A candidate of the run; the best in the first objective if None.
+        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
         safe: Whether to refuse models that bring code of their own.
         folder: What the folder beside the model's explanations is called.
         out: The folder to write; one of the model's name in ``folder`` if None.

@@ -14,7 +14,6 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError
 from xnas_tf.run.directory import Run
-from xnas_tf.strategy.knee import suggestion
 
 
 @dataclass(frozen=True)
@@ -26,20 +25,30 @@ class FrontInfo:
         front: Their values (N, K) for Pareto-optimal candidates, sorted by the first.
         ids: Ids of those.
         dominated: Values (M, K) of the other done candidates, of the front's fidelity.
-        knee: Place in ``front`` of the one that is suggested; None for an empty front.
+        recommended: Place in ``front`` of the one that is recommended; None if none is.
     """
 
     names: tuple[str, ...]
     front: np.ndarray
     ids: tuple[int, ...]
     dominated: np.ndarray
-    knee: int | None
+    recommended: int | None
 
 
 def front_info(
-    candidates: Sequence[Candidate], front: Sequence[Candidate], config: Config
+    candidates: Sequence[Candidate],
+    front: Sequence[Candidate],
+    config: Config,
+    recommended: int | None,
 ) -> FrontInfo:
-    """Gathers all objectives; with only one, ids stand for the second."""
+    """Gathers all objectives; with only one, ids stand for the second.
+
+    Args:
+        candidates: All candidates.
+        front: The Pareto-optimal ones.
+        config: The run's configuration.
+        recommended: Id of the one on the front that is recommended; None if none is.
+    """
     names = [objective.name for objective in config.objectives]
     width = max(2, len(names))
 
@@ -51,15 +60,14 @@ def front_info(
     ids = tuple(c.id for c in ordered)
     done = [c for c in candidates if c.state == "done" and c.id not in ids]
     rest = [c for c in done if not ordered or c.epochs == ordered[0].epochs]
-    suggested = suggestion(ordered, config)
-    knee = ids.index(suggested.id) if suggested else None
+    place = None if recommended is None else ids.index(recommended)
     shown = tuple([*names, "candidate"][:width])
-    return FrontInfo(shown, values(ordered), ids, values(rest), knee)
+    return FrontInfo(shown, values(ordered), ids, values(rest), place)
 
 
 def front_figure(info: FrontInfo):
     """Draws a front: other candidates in grey, Pareto-optimal ones in blue, the one that is
-    suggested with a ring. Of more than two objectives each pair has a picture of its own.
+    recommended with a ring. Of more than two objectives each pair has a picture of its own.
 
     Returns:
         A matplotlib ``Figure``.
@@ -94,9 +102,9 @@ def _draw_pair(axis, info: FrontInfo, pair: tuple[int, int]) -> None:
     )
     line, size = ("o-", 6) if is_whole else ("o", 3.5)
     axis.plot(*front.T, line, markersize=size, color="#1f4e9c", label="Pareto-optimal")
-    if info.knee is not None:
+    if (place := info.recommended) is not None:
         ring = {"markersize": 2 * size, "fillstyle": "none", "color": "#c8511b"}
-        axis.plot(*front[info.knee], "o", label=f"suggested: {info.ids[info.knee]}", **ring)
+        axis.plot(*front[place], "o", label=f"recommended: {info.ids[place]}", **ring)
     for number, point in zip(info.ids, front, strict=True) if is_whole else ():
         axis.annotate(str(number), point, xytext=(5, 5), textcoords="offset points", fontsize=8)
     axis.grid(alpha=0.3)
@@ -112,8 +120,13 @@ def png(figure, dpi: int = 90) -> bytes:
     return buffer.getvalue()
 
 
-def save_front(run: Run, path: Path) -> None:
+def save_front(run: Run, path: Path, recommended: int | None) -> None:
     """Draws a run's front into a PNG file.
+
+    Args:
+        run: The run.
+        path: The file.
+        recommended: Id of the candidate that gets a ring, if one does.
 
     Raises:
         InputError: If nothing is finished yet, or the file cannot be written.
@@ -121,7 +134,8 @@ def save_front(run: Run, path: Path) -> None:
     front = run.pareto()
     if not front:
         raise InputError(f"{run.path} has no Pareto-optimal candidates to draw yet")
-    picture = png(front_figure(front_info(run.candidates(), front, run.config)), dpi=150)
+    shown = front_info(run.candidates(), front, run.config, recommended)
+    picture = png(front_figure(shown), dpi=150)
     try:
         path.write_bytes(picture)
     except OSError as error:

@@ -14,6 +14,7 @@ from xnas_tf.run.directory import Run
 from xnas_tf.run.limits import SPENT
 from xnas_tf.run.progress import duration
 from xnas_tf.strategy.halving import epochs_of, expected_epochs
+from xnas_tf.strategy.recommendation import Recommendation
 
 LOST = ("failed", "infeasible")
 
@@ -44,6 +45,8 @@ class Status:
         per_hour: Trainings an hour, by the time the evaluations took and the groups that
             there are; None before the first.
         seconds_left: What the missing ones will take at that rate, or ``search.hours`` leaves.
+        recommended: Id of the candidate that is recommended; None if none is.
+        why: Why this one, or why none.
     """
 
     run: str
@@ -67,6 +70,8 @@ class Status:
     utilisation: dict[int, float]
     per_hour: float | None
     seconds_left: float | None
+    recommended: int | None
+    why: str
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -84,6 +89,7 @@ def run_status(run: Run) -> Status:
     groups, ranks = run.groups()
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
     ended = bool(run.fact("ended"))
+    recommended = run.recommendation()
     return Status(
         run=str(run.path),
         searching=run.is_searching(),
@@ -106,6 +112,8 @@ def run_status(run: Run) -> Status:
         utilisation=utilisation(candidates),
         per_hour=len(trained) / spent * 3600 if trained and spent else None,
         seconds_left=_seconds_left(run, trained, spent, ended) if trained and spent else None,
+        recommended=recommended.id,
+        why=recommended.why,
     )
 
 
@@ -150,6 +158,7 @@ def status_text(status: Status) -> str:
         lines.append(f"rate             {status.per_hour:.0f} trainings an hour")
         lines.append(f"groups           {_groups_text(status)}")
         lines.append(f"time left        {duration(status.seconds_left or 0)}")
+    lines.append(f"recommended      {Recommendation(status.recommended, status.why).text}")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from xnas_tf.candidate import Candidate
 from xnas_tf.report.columns import measured_columns
 from xnas_tf.run.directory import Run
+from xnas_tf.strategy.recommendation import Recommendation
 
 
 @dataclass(frozen=True)
@@ -26,27 +27,32 @@ class Listing:
         run: The run.
         candidates: The candidates, Pareto-optimal ones first.
         front: Ids of those.
-        knee: Id of the one that is suggested; None where there is none.
+        recommended: The one that is recommended, and why.
     """
 
     run: Run
     candidates: Sequence[Candidate]
     front: set[int]
-    knee: int | None
+    recommended: Recommendation
 
 
-def listing(run: Run, everyone: bool) -> Listing:
-    """The candidates of a run; dominated ones only if everyone is wanted."""
-    front, suggested = run.pareto(), run.suggestion()
+def listing(
+    run: Run, everyone: bool, prefer: str | None = None, within: float | None = None
+) -> Listing:
+    """The candidates of a run; dominated ones only if everyone is wanted.
+
+    Raises:
+        InputError: If ``prefer`` or ``within`` is wrong; see ``Run.recommendation``.
+    """
+    front, recommended = run.pareto(), run.recommendation(prefer, within)
     ids = {candidate.id for candidate in front}
     rest = [c for c in run.candidates() if c.state == "done" and c.id not in ids]
-    knee = suggested.id if suggested else None
-    return Listing(run, front + (rest if everyone else []), ids, knee)
+    return Listing(run, front + (rest if everyone else []), ids, recommended)
 
 
 def pareto_table(listed: Listing) -> Table:
     """A table of candidates, one a row; a star marks the Pareto-optimal ones, two stars the one
-    that is suggested."""
+    that is recommended."""
     columns = measured_columns(listed.run.config)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("id", justify="right")
@@ -78,7 +84,7 @@ def _shown(value: float | None) -> str:
 
 
 def _stars(number: int, listed: Listing) -> int:
-    return (number in listed.front) + (number == listed.knee)
+    return (number in listed.front) + (number == listed.recommended.id)
 
 
 def format_value(value: float) -> str:
@@ -101,7 +107,7 @@ def pareto_json(listed: Listing) -> str:
             "epochs": c.epochs,
             "promoted_from": c.promoted_from or None,
             "pareto": c.id in listed.front,
-            "knee": c.id == listed.knee,
+            "recommended": c.id == listed.recommended.id,
             "collapsed": c.collapsed,
             "answered_by": c.answered_by,
         }
@@ -114,7 +120,14 @@ def pareto_json(listed: Listing) -> str:
             ("record", run.config.record),
         )
     }
-    return json.dumps({"run": str(run.path), **described, "candidates": rows}, indent=2)
+    found = {
+        "run": str(run.path),
+        **described,
+        "recommended": listed.recommended.id,
+        "why": listed.recommended.why,
+        "candidates": rows,
+    }
+    return json.dumps(found, indent=2)
 
 
 def pareto_csv(listed: Listing) -> str:
@@ -125,14 +138,14 @@ def pareto_csv(listed: Listing) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     head = ["id", "pareto", "generation", "parents", "genotype"]
-    writer.writerow([*head, *names, *metrics, "knee", "epochs", "collapsed"])
+    writer.writerow([*head, *names, *metrics, "recommended", "epochs", "collapsed"])
     for c in listed.candidates:
         row: list[Any] = [c.id, c.id in listed.front, c.generation, " ".join(map(str, c.parents))]
         row += [
             c.genotype,
             *(c.objectives[n] for n in names),
             *(c.metrics.get(n, "") for n in metrics),
-            c.id == listed.knee,
+            c.id == listed.recommended.id,
             c.epochs,
             c.collapsed,
         ]

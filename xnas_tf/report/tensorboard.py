@@ -21,6 +21,7 @@ from xnas_tf.report.figures import front_figure, front_info, png
 from xnas_tf.report.utilisation import timeline, timeline_figure
 from xnas_tf.run.observer import Observer
 from xnas_tf.spaces.variables import Variable
+from xnas_tf.strategy.recommendation import recommend
 
 
 class TensorBoard(Observer):
@@ -30,12 +31,20 @@ class TensorBoard(Observer):
         path: The log directory.
         config: The run's configuration.
         variables: The search space's variables, shown as hyperparameters.
+        validation_counts: Validation images of each class, for ``recommend``.
     """
 
-    def __init__(self, path: Path, config: Config, variables: Sequence[Variable]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        variables: Sequence[Variable],
+        validation_counts: Sequence[int] | None = None,
+    ) -> None:
         self._path = path
         self._config = config
         self._variables = variables
+        self._validation_counts = validation_counts
         self._search: tf.summary.SummaryWriter | None = None
         recorded = [measure.name for measure in config.record]
         self._tags = {
@@ -70,7 +79,8 @@ class TensorBoard(Observer):
         hypervolume: float,
     ) -> None:
         """Writes the front and its hypervolume after a generation."""
-        figure = front_figure(front_info(candidates, front, self._config))
+        recommended = recommend(front, self._config, self._validation_counts).id
+        figure = front_figure(front_info(candidates, front, self._config, recommended))
         with self._of_the_search():
             if generation == 1:
                 self._declare_hyperparameters()

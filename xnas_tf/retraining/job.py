@@ -29,7 +29,7 @@ SEEDS = 3
 
 def retrain(
     run: Run | str | Path,
-    candidates: Sequence[int] = (),
+    candidates: Sequence[int | str] = (),
     *,
     pareto: bool = False,
     epochs: int | None = None,
@@ -49,7 +49,8 @@ def retrain(
 
     Args:
         run: The run, or its directory.
-        candidates: Ids; the Pareto-optimal ones if empty.
+        candidates: Ids, ``recommended`` or ``best``; the recommended one if empty and ``pareto`` is
+            false.
         pareto: Whether the Pareto-optimal ones are wanted beside those named.
         epochs: Epochs of a training at most; 10 times as many as in the search if None.
         seeds: How many seeds each is trained with, from 0.

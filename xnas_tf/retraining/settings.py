@@ -82,18 +82,19 @@ def resolve(
     return Settings(config, patience or max(LEAST_PATIENCE, length // PATIENCE_SHARE))
 
 
-def chosen_candidates(run: Run, numbers: Sequence[int], pareto: bool) -> list[Candidate]:
+def chosen_candidates(run: Run, named: Sequence[int | str], pareto: bool) -> list[Candidate]:
     """The candidates that are retrained.
 
     Args:
         run: The run.
-        numbers: Ids that the user named.
-        pareto: Whether the Pareto-optimal ones are wanted too; they are if nobody is named.
+        named: Ids, ``recommended`` or ``best``; the recommended one if nobody is named and pareto
+            is false.
+        pareto: Whether the Pareto-optimal ones are wanted too.
 
     Raises:
-        InputError: If there is no such candidate, it was not trained, or there is no front yet.
+        InputError: If there is no such candidate, or it was not trained.
     """
-    chosen = [run.candidate(number) for number in dict.fromkeys(numbers)]
+    chosen = run.choose_all(named, pareto)
     for candidate in chosen:
         if candidate.state != "done":
             done = [str(c.id) for c in run.candidates() if c.state == "done"]
@@ -102,11 +103,6 @@ def chosen_candidates(run: Run, numbers: Sequence[int], pareto: bool) -> list[Ca
                 f"--candidate {candidate.id}: it is {candidate.state} in {run.path}; allowed: "
                 f"those that are done, {allowed}"
             )
-    if pareto or not chosen:
-        front = run.pareto()
-        if not front:
-            raise InputError(f"{run.path} has no Pareto-optimal candidates to retrain yet")
-        chosen += [c for c in front if c.id not in {each.id for each in chosen}]
     return chosen
 
 

@@ -6,18 +6,18 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config, differing_keys, dump_config, load_config
 from xnas_tf.config.modes import with_modes
-from xnas_tf.errors import HeldError, InputError, RunError
+from xnas_tf.errors import HeldError, InputError, RunError, suggest
 from xnas_tf.run.record import Record
 from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
-from xnas_tf.strategy.knee import Suggestion, suggestion
+from xnas_tf.strategy.recommendation import Recommendation, recommend
 
 CONFIG = "config.yaml"
 RECORD = "run.sqlite"
@@ -86,9 +86,70 @@ class Run:
         """The Pareto-optimal candidates, best in the first objective first."""
         return ordered_front(self.candidates(), self.config)
 
-    def suggestion(self) -> Suggestion | None:
-        """The Pareto-optimal candidate that is suggested; None where there is none."""
-        return suggestion(self.pareto(), self.config)
+    def recommendation(
+        self, prefer: str | None = None, within: float | None = None
+    ) -> Recommendation:
+        """The Pareto-optimal candidate that is recommended, and why; see ``recommend``.
+
+        Args:
+            prefer: ``error``, the name of an objective, or ``knee``: what decides instead.
+            within: Percentage points above the best error that are tolerated instead.
+
+        Raises:
+            InputError: If one of these is wrong.
+        """
+        return recommend(self.pareto(), self.config, self.validation_counts, prefer, within)
+
+    @property
+    def validation_counts(self) -> list[int] | None:
+        """Validation images of each class; None in a run of an earlier version."""
+        return self.fact("validation")
+
+    @property
+    def best(self) -> Candidate | None:
+        """The candidate that is recommended; None if none is."""
+        number = self.recommendation().id
+        return None if number is None else self.candidate(number)
+
+    def choose(self, which: int | str = RECOMMENDED) -> Candidate:
+        """The candidate that somebody names.
+
+        Args:
+            which: ``recommended``; ``best``, the one with the least validation error on the
+                front; or an id.
+
+        Raises:
+            InputError: If there is none.
+        """
+        if not isinstance(which, str):
+            return self.candidate(which)
+        if which not in CHOICES:
+            raise InputError(f"--candidate: there is no {suggest(which, CHOICES)}, or an id")
+        found = self.recommendation()
+        number = found.id if which == RECOMMENDED else found.best
+        if number is None:
+            raise InputError(
+                f"{self.path} has no {which} candidate; any other is taken by its id "
+                f"(--candidate ID): {found.why}"
+            )
+        return self.candidate(number)
+
+    def choose_all(self, which: Sequence[int | str] = (), pareto: bool = False) -> list[Candidate]:
+        """The candidates that somebody names, each once.
+
+        Args:
+            which: See ``choose``; the recommended one if nobody is named and pareto is false.
+            pareto: Whether the whole front is wanted too.
+
+        Raises:
+            InputError: If there is no such candidate, or no front.
+        """
+        front = self.pareto() if pareto else []
+        if pareto and not front:
+            raise InputError(f"{self.path} has no Pareto-optimal candidates yet")
+        named = which or ([] if pareto else [RECOMMENDED])
+        chosen = [*map(self.choose, named), *front]
+        return list({candidate.id: candidate for candidate in chosen}.values())
 
     def hypervolume(self) -> float:
         """Hypervolume of the front; see ``HypervolumeMeter`` for its unit."""

@@ -66,7 +66,12 @@ class Lead:
             Progress(config, path, spent(self._record)) as self._progress,
         ):
             remove_drafts(path)
-            self._board = TensorBoard(path / "tensorboard", config, self._space.variables)
+            self._board = TensorBoard(
+                path / "tensorboard",
+                config,
+                self._space.variables,
+                self._dataset.counts["validation"].tolist(),
+            )
             self._check_data()
             for note in self._dataset.notes:
                 self._progress.note(f"data set {self._dataset.name}: {note}")
@@ -88,6 +93,8 @@ class Lead:
                 f"anew:\n  {listed}"
             )
         self._record.set_fact("dataset", facts)
+        # Of its own, since it is no part of what is compared: a run of an earlier version lacks it.
+        self._record.set_fact("validation", self._dataset.counts["validation"].tolist())
 
     @property
     def known_size(self) -> int | None:

@@ -1,9 +1,8 @@
-"""The one candidate of a front that is suggested where nobody says what matters most."""
+"""The knee of a front: where a gain in one objective costs most in the others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,31 +14,23 @@ FLAT = 1e-9
 """Distances below this are rounding: the front bulges nowhere."""
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """A candidate of a front, and why it is suggested."""
+def knee(front: Sequence[Candidate], config: Config) -> tuple[Candidate, str]:
+    """Finds the knee of a front, or what comes nearest to one.
 
-    id: int
-    why: str
-
-
-def suggestion(front: Sequence[Candidate], config: Config) -> Suggestion | None:
-    """Suggests a candidate of a front: its knee, or what comes nearest to one. Among equals it
-    is the best in the first objective that differs, then the one with the lowest id.
+    Among equals it is the best in the first objective that differs, then the one with the
+    lowest id.
 
     Args:
-        front: The Pareto-optimal candidates.
+        front: The Pareto-optimal candidates, at least one.
         config: The run's configuration.
 
     Returns:
-        The suggestion; None for an empty front.
+        The candidate, and why it is this one.
     """
-    if not front:
-        return None
     front = sorted(front, key=lambda c: (*costs([c], config)[0], c.id))
     values = costs(front, config)
     if len(np.unique(values, axis=0)) == 1:
-        return Suggestion(front[0].id, "nothing else is Pareto-optimal")
+        return front[0], "nothing else is Pareto-optimal"
     scaled = normalised(values)
     bulge = distances(scaled)
     place = int(np.argmax(bulge))
@@ -47,13 +38,11 @@ def suggestion(front: Sequence[Candidate], config: Config) -> Suggestion | None:
         through = "line" if scaled.shape[1] == 2 else "plane"
         why = (
             f"the knee: with all objectives scaled to 1 it lies furthest ({bulge[place]:.2f}) "
-            f"before the {through} through the front's extremes, so that any gain in one "
-            "objective costs much in another"
+            f"before the {through} through the front's extremes"
         )
-        return Suggestion(front[place].id, why)
+        return front[place], why
     place = int(np.argmin(np.linalg.norm(scaled, axis=1)))
-    why = "the front has no knee; this one is nearest to the best values of all objectives"
-    return Suggestion(front[place].id, why)
+    return front[place], "there is no knee; it is nearest to the best values of all objectives"
 
 
 def normalised(values: np.ndarray) -> np.ndarray:

@@ -134,8 +134,8 @@ class Tuner:
         return self.run.pareto()
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
-        """Hyperparameters of the best candidates: those on the front, then the others, best in
-        the first objective first."""
+        """Hyperparameters of the best candidates: the one that is recommended, then the others on
+        the front, then the rest, each best in the first objective first."""
         import keras_tuner
 
         best = []
@@ -145,23 +145,26 @@ class Tuner:
         return best
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
-        """The trained models of the best candidates: of those that were on the front when they
-        finished, as others are not kept."""
+        """The trained models of the best candidates, in the order of ``get_best_hyperparameters``:
+        of those that were on the front when they finished, as others are not kept."""
         kept = [c for c in self._ordered(self.run) if c.model_path is not None]
         return [candidate.load_model() for candidate in kept[:num_models]]
 
     def results_summary(self, num_trials: int = 10) -> None:
-        """Prints a table of the best candidates; stars mark those on the front."""
+        """Prints a table of the best candidates; a star marks those on the front, two stars the
+        one that is recommended, and why it is stands below."""
         from rich.console import Console
 
         from xnas_tf.report.tables import Listing, pareto_table
 
         run = self.run
-        suggested = run.suggestion()
+        recommended = run.recommendation()
         shown = self._ordered(run)[:num_trials]
         front = {candidate.id for candidate in run.pareto()}
-        table = pareto_table(Listing(run, shown, front, suggested.id if suggested else None))
-        Console().print(f"Results in {run.path}", table)
+        table = pareto_table(Listing(run, shown, front, recommended))
+        console = Console()
+        console.print(f"Results in {run.path}", table)
+        console.print(f"recommended: {recommended.text}", markup=False, soft_wrap=True)
 
     def search_space_summary(self) -> None:
         """Prints the hyperparameters, their values, and when they are active.
@@ -183,7 +186,11 @@ class Tuner:
     @staticmethod
     def _ordered(run: Run) -> list[Candidate]:
         first, front = run.config.objectives[0], {candidate.id for candidate in run.pareto()}
+        recommended = run.recommendation().id
         done = [candidate for candidate in run.candidates() if candidate.state == "done"]
-        return sorted(
-            done, key=lambda c: (c.id not in front, first.sign * c.objectives[first.name], c.id)
-        )
+
+        def place(c: Candidate) -> tuple[bool, bool, float, int]:
+            value = first.sign * c.objectives[first.name]
+            return c.id != recommended, c.id not in front, value, c.id
+
+        return sorted(done, key=place)

@@ -39,7 +39,7 @@ class Request:
     Attributes:
         path: A run, an exported candidate or a Keras model file; None with a HyperModel.
         hypermodel: ``package.module:Name`` of a HyperModel, whose default network is trained.
-        candidate: A candidate of the run; the best in the first objective if None.
+        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
         dataset: A data set's name; the run's own if None.
         explain: Images of the test part whose answers are explained, by number.
         out: The folder written; a default beside the run if None.
@@ -49,7 +49,7 @@ class Request:
     path: Path | None
     mode: Mode
     hypermodel: str | None = None
-    candidate: int | None = None
+    candidate: int | str | None = None
     dataset: str | None = None
     attributes: int | None = None
     layers: Sequence[str] = ()

@@ -19,7 +19,7 @@ class Request:
 
     Attributes:
         path: A run, an exported candidate or a Keras model file.
-        candidate: A candidate of the run; the best in the first objective if None.
+        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
         dataset: A data set's name; the run's own if None.
         classes: Names or numbers; all if empty.
         layers: Names or patterns; the ends of all convolution blocks if empty.
@@ -29,7 +29,7 @@ class Request:
     """
 
     path: Path
-    candidate: int | None = None
+    candidate: int | str | None = None
     dataset: str | None = None
     classes: Sequence[str] = ()
     layers: Sequence[str] = ()

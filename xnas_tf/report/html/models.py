@@ -14,36 +14,41 @@ from xnas_tf.errors import InputError
 from xnas_tf.intervals import CONFIDENCE, accuracy_interval
 from xnas_tf.registry import describe
 from xnas_tf.run.directory import Run
-from xnas_tf.strategy.knee import suggestion
 
 if TYPE_CHECKING:
     from xnas_tf.report.html.examination import Examiner
 
 
 def chosen_models(
-    run: Run, front: Sequence[Candidate], numbers: Sequence[int], most: int
+    run: Run,
+    front: Sequence[Candidate],
+    named: Sequence[int | str],
+    most: int,
+    recommended: int | None,
 ) -> list[Candidate]:
     """The candidates that get a section of their own.
 
     Args:
         run: The run.
         front: The Pareto-optimal candidates, best in the first objective first.
-        numbers: Ids that the user named; if empty, the front is taken.
-        most: Models of the front, at most: of more, the one that is suggested and others evenly
+        named: Ids, ``recommended`` or ``best``; if empty, the front is taken.
+        most: Models of the front, at most: of more, the one that is recommended and others evenly
             from one end to the other.
+        recommended: Id of that one, which is the first; None if none is.
 
     Raises:
         InputError: If there is no such candidate.
     """
-    if numbers:
-        return [run.candidate(number) for number in dict.fromkeys(numbers)]
-    if len(front) <= most:
-        return list(front)
-    places = np.linspace(0, len(front) - 1, most).round().astype(int).tolist()
-    knee = [c.id for c in front].index(suggestion(front, run.config).id)
-    if places and knee not in places:
-        places[int(np.argmin(np.abs(np.array(places) - knee)))] = knee
-    return [front[place] for place in sorted(places)]
+    if named:
+        return run.choose_all(named)
+    places = list(range(len(front)))
+    first = [place for place in places if front[place].id == recommended]
+    if len(front) > most:
+        places = np.linspace(0, len(front) - 1, most).round().astype(int).tolist()
+        if places and first and first[0] not in places:
+            inner = range(len(places))[1:-1] or range(len(places))  # both ends stay
+            places[min(inner, key=lambda at: abs(places[at] - first[0]))] = first[0]
+    return [front[place] for place in sorted(places, key=lambda place: ([place] != first, place))]
 
 
 def models_data(

@@ -23,6 +23,7 @@ from xnas_tf.report.html.retrainings import retrainings_data
 from xnas_tf.report.html.search import search_data
 from xnas_tf.report.status import run_status, status_text
 from xnas_tf.run.directory import Run, load_run, now, ordered_front, write_whole
+from xnas_tf.strategy.recommendation import recommend
 
 MARK = '<meta name="generator" content="xnas-tf report">'
 """By this a report is known as one, and may be replaced by a newer one."""
@@ -32,20 +33,25 @@ SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "retrained.js", "model
 def save_report(
     run: Run | str | Path,
     out: str | Path | None = None,
-    candidates: Sequence[int] = (),
+    candidates: Sequence[int | str] = (),
     models: int = 8,
     images: int = 8,
     tell: Callable[[str], None] = lambda _: None,
+    prefer: str | None = None,
+    within: float | None = None,
 ) -> Path:
     """Writes a report of a finished or running run: one HTML file that loads nothing else.
 
     Args:
         run: The run, or its directory.
         out: The file; ``RUN/report.html`` if None. An earlier report is replaced, nothing else.
-        candidates: Ids of the candidates whose models are shown; the Pareto-optimal if empty.
+        candidates: Whose models are shown: ids, ``recommended`` or ``best``; the Pareto-optimal
+            if empty.
         models: Pareto-optimal models shown, at most; with 0 no model is opened.
         images: Test images that each model's attributions are shown for.
         tell: Is told what is at work.
+        prefer: What decides on the candidate that is recommended; see ``Run.recommendation``.
+        within: Percentage points above the best error that it may be.
 
     Returns:
         The file.
@@ -57,7 +63,7 @@ def save_report(
     run = run if isinstance(run, Run) else load_run(run)
     path = Path(out) if out else run.path / "report.html"
     _check(path)
-    page = render(report_data(run, candidates, models, images, tell))
+    page = render(report_data(run, candidates, models, images, tell, prefer, within))
     try:
         write_whole(path, page.encode())
     except OSError as error:
@@ -66,12 +72,19 @@ def save_report(
 
 
 def report_data(
-    run: Run, candidates: Sequence[int], models: int, images: int, tell: Callable[[str], None]
+    run: Run,
+    candidates: Sequence[int | str],
+    models: int,
+    images: int,
+    tell: Callable[[str], None],
+    prefer: str | None = None,
+    within: float | None = None,
 ) -> dict[str, Any]:
     """All that the page shows; see ``save_report``."""
     everyone = run.candidates()
     front = ordered_front(everyone, run.config)  # not another one of a run that goes on
-    chosen = chosen_models(run, front, candidates, models)
+    recommended = recommend(front, run.config, run.validation_counts, prefer, within)
+    chosen = chosen_models(run, front, candidates, models, recommended.id)
     alike = [c for c in everyone if c.state == "done" and front and c.epochs == front[0].epochs]
     tell("what the objectives depend on")
     return {
@@ -80,7 +93,7 @@ def report_data(
         "version": __version__,
         "dataset": run.config.dataset.name,
         "status": status_text(run_status(run)),
-        **search_data(run, everyone, front),
+        **search_data(run, everyone, front, recommended),
         "influence": influence_data(alike, run.config, np.random.default_rng(0)),
         "models": models_data(run, chosen, images, tell),
         "retrainings": retrainings_data(run),

@@ -17,7 +17,7 @@ from xnas_tf.report.utilisation import timeline, utilisation
 from xnas_tf.run.directory import Run
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.strategy.front import Front, HypervolumeMeter
-from xnas_tf.strategy.knee import suggestion
+from xnas_tf.strategy.recommendation import Recommendation
 
 INSTANTS = 200
 """Changes of the front at which its hypervolume is measured, at most: with five objectives and
@@ -25,16 +25,21 @@ hundreds of points on the front each takes long."""
 LOST = ("failed", "infeasible", "duplicate")
 
 
-def search_data(run: Run, everyone: Sequence[Candidate], front: Sequence[Candidate]) -> dict:
+def search_data(
+    run: Run,
+    everyone: Sequence[Candidate],
+    front: Sequence[Candidate],
+    recommended: Recommendation,
+) -> dict:
     """All that the sections about the search show.
 
     Args:
         run: The run.
         everyone: All its candidates.
         front: The Pareto-optimal ones, best in the first objective first.
+        recommended: Which of them is recommended, and why.
     """
     config = run.config
-    suggested = suggestion(front, config)
     return {
         "objectives": [{"name": o.name, "direction": o.direction} for o in config.objectives],
         "measured": [column.title for column in _others(config)],
@@ -44,7 +49,7 @@ def search_data(run: Run, everyone: Sequence[Candidate], front: Sequence[Candida
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,
         "front": [candidate.id for candidate in front],
         "epochs": front[0].epochs if front else 0,
-        "suggested": {"id": suggested.id, "why": suggested.why} if suggested else None,
+        "recommended": {"id": recommended.id, "why": recommended.why},
         "progress": progress_data(everyone, config),
         "lost": lost_data(everyone),
         "groups": groups_data(everyone),

@@ -89,8 +89,8 @@ const objectivePairs = (place) => data.objectives.map((objective, at) =>
 
 function describe(place) {
   const id = all.id[place];
-  const kind = (all.collapsed[place] ? "collapsed, " : "") + (data.suggested && data.suggested.id === id
-    ? "suggested, Pareto-optimal" : onFront.has(id) ? "Pareto-optimal" : "dominated");
+  const kind = (all.collapsed[place] ? "collapsed, " : "") + (data.recommended.id === id
+    ? "recommended, Pareto-optimal" : onFront.has(id) ? "Pareto-optimal" : "dominated");
   const values = objectivePairs(place).map(([name, value]) => `${name} ${number(value)}`);
   return { title: `candidate ${id}`, kind, text: `candidate ${id}, ${kind}: ${values.join(", ")}` };
 }
@@ -122,7 +122,7 @@ const hideCard = () => { card.hidden = true; };
 addEventListener("keydown", (event) => { if (event.key === "Escape") hideCard(); });
 
 // The chosen candidate, which every section marks.
-let chosenId = data.suggested ? data.suggested.id : null;
+let chosenId = data.recommended.id;
 const listeners = [];
 function choose(id) {
   chosenId = id;

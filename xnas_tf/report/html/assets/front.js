@@ -17,10 +17,10 @@ function frontSection() {
     + `in colour, ${dominated.length.toLocaleString("en")} dominated in grey. ${other}`
     + "Hover, or focus the picture and use the arrow keys; a click or Enter marks a candidate in "
     + "every section.");
-  if (data.suggested) {
-    made.append(el("p", {}, "Suggested: candidate ", idButton(data.suggested.id),
-      `, ${data.suggested.why}.`));
-  }
+  made.append(data.recommended.id === null
+    ? el("p", { class: "problem" }, `No candidate is recommended: ${data.recommended.why}.`)
+    : el("p", {}, "Recommended: candidate ", idButton(data.recommended.id),
+      ` (${data.recommended.why}).`));
   if (data.collapses) made.append(el("p", { class: "problem" }, data.collapses));
   const shown = { x: 0, y: data.objectives.length > 1 ? 1 : axes.length - 1 };
   const titles = axes.map((axis) => axis.title);
@@ -124,7 +124,8 @@ function tableSection() {
     ["parents", (place) => all.parents[place].join(", ")],
     ["architecture", (place) => all.genotype[place]]];
   const body = el("tbody");
-  const cell = (at, value) => (at === 0 ? idButton(value) : columns[at][0] === "test accuracy"
+  const cell = (at, value) => (at === 0
+    ? [idButton(value), value === data.recommended.id ? " recommended" : null] : columns[at][0] === "test accuracy"
     ? percent(value) : typeof value === "number" ? number(value) : value);
   const fillBody = (places) => body.replaceChildren(...places.map((place) => el("tr",
     { "data-id": all.id[place] },
@@ -145,6 +146,7 @@ function tableSection() {
   listeners.push(mark);
   section("table", "Pareto-optimal candidates", "Each heading sorts by its column.",
     scroller("Pareto-optimal candidates", el("table", {}, el("thead", {}, el("tr", {}, heads)), body)));
-  fillBody(frontPlaces);
+  const isRecommended = (place) => all.id[place] === data.recommended.id;
+  fillBody([...frontPlaces].sort((a, b) => isRecommended(b) - isRecommended(a)));
   mark();
 }

@@ -1,0 +1,129 @@
+"""Every command that has to choose takes the same candidate, or says that none is recommended."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+from click.testing import CliRunner
+
+import xnas_tf as xt
+from tests.e2e.conftest import tiny
+from xnas_tf.cli import main
+from xnas_tf.run.directory import RECORD, model_path
+from xnas_tf.run.record import Record
+
+WORDS = {
+    "explain": ["--count", "1"],
+    "disentangle": ["--epochs", "1", "--images", "6", "--classes", "0,1"],
+    "interpret": ["--epochs", "1", "--attributes", "4"],
+    "export": ["--format", "keras"],
+    "retrain": ["--epochs", "1", "--seeds", "1", "--no-baseline", "--format", "json"],
+}
+"""Commands that take one model, shortened."""
+
+
+def run_of(finished, path, accuracies):
+    """A copy of a run with these accuracies and ever better explanations; all models are kept."""
+    shutil.copytree(finished[0], path)
+    known = {candidate.id: candidate for candidate in xt.load_run(path).candidates()}
+    model = next((path / "models").glob("*.keras"))
+    record = Record(path / RECORD, create=True)
+    for number, accuracy in enumerate(accuracies, start=1):
+        values = {"error": 1 - accuracy, "introspectability": 0.2 * number}
+        metrics = {**known[number].metrics, "val_accuracy": accuracy, "test_accuracy": accuracy}
+        record.save(replace(known[number], state="done", objectives=values, metrics=metrics))
+        if not model_path(path, number).is_file():
+            shutil.copy(model, model_path(path, number))
+    record.close()
+    return xt.load_run(path)
+
+
+def said(*words, code=0):
+    """What a command prints; in this process, which has imported TensorFlow already."""
+    done = CliRunner().invoke(main, [*map(str, words)], prog_name="xnas-tf")
+    assert done.exit_code == code, done.output + repr(done.exception)
+    return done
+
+
+def shown_in_report(run):
+    said("report", run.path, "--models", 0)
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])["recommended"]
+
+
+def test_all_commands_choose_the_same(finished, tmp_path):
+    """The second: near the best error, and there the most introspectable. It is the best in
+    neither objective, and the last is the most introspectable of all, at chance."""
+    run = run_of(finished, tmp_path / "run", [0.9, 0.89, 0.7, 0.1])
+    assert [c.id for c in run.pareto()] == [1, 2, 3, 4]
+    found = run.recommendation()
+    assert found.id == run.best.id == 2 and "1 on the front no better than chance" in found.why
+    for words in (["pareto"], ["status"]):
+        told = json.loads(said(*words, run.path, "--format", "json").stdout)
+        assert (told["recommended"], told["why"]) == (2, found.why)
+    assert f"recommended: {found.text}" in said("pareto", run.path).stderr
+    assert found.text in said("status", run.path).stdout
+    assert f"recommended: {found.text}" in said("search", *tiny(), "--run-dir", run.path).stderr
+    assert shown_in_report(run) == {"id": 2, "why": found.why}
+    told = {name: said(name, run.path, *words) for name, words in WORDS.items()}
+    for name in ("explain", "disentangle", "interpret"):
+        assert told[name].stderr.splitlines()[-1].endswith("candidate-00002")
+    assert told["export"].stdout.split() == [str(run.path / "exports" / "candidate-00002")]
+    trained = json.loads(told["retrain"].stdout)["trainings"]
+    assert [training["candidate"] for training in trained] == [2]
+    tuner = xt.Tuner("nas_bench_201", directory=tmp_path, project_name="run")
+    assert tuner.get_best_hyperparameters()[0].values == run.best.hyperparameters
+
+
+def test_options_reach_the_rule(finished, tmp_path):
+    run = run_of(finished, tmp_path / "run", [0.9, 0.89, 0.7, 0.1])
+    for words, expected in (
+        (["--within", 0], 1),
+        (["--prefer", "error"], 1),
+        (["--prefer", "introspectability"], 3),
+        (["--prefer", "introspectability", "--within", 5], 2),
+    ):
+        told = json.loads(said("pareto", run.path, "--format", "json", *words).stdout)
+        assert told["recommended"] == expected == run.recommendation(*wishes(words)).id
+    said("report", run.path, "--models", 0, "--prefer", "introspectability")
+    assert '"recommended":{"id":3,' in (run.path / "report.html").read_text(encoding="utf-8")
+    wrong = said("pareto", run.path, "--prefer", "introspectabilty", code=2).stderr
+    assert "did you mean 'introspectability'" in wrong
+    assert (
+        "did you mean 'recommended'"
+        in said("export", run.path, "--candidate", "recomended", code=2).stderr
+    )
+    out = tmp_path / "exports"
+    words = ["--candidate", "best", "--candidate", 3, "--candidate", "1", "--format", "keras"]
+    folders = said("export", run.path, *words, "--out", out).stdout.split()
+    assert folders == [str(out / "candidate-00001"), str(out / "candidate-00003")]
+
+
+def wishes(words):
+    """Options as arguments of ``Run.recommendation``."""
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    return given.get("--prefer"), given.get("--within")
+
+
+def test_where_nothing_learned_none_is_recommended_and_ids_still_work(finished, tmp_path):
+    run = run_of(finished, tmp_path / "run", [0.1, 0.09, 0.08, 0.07])
+    assert run.best is None
+    told = json.loads(said("pareto", run.path, "--format", "json").stdout)
+    assert told["recommended"] is None and "training.learning_rate" in told["why"]
+    for words in (["pareto"], ["search", *tiny(), "--run-dir"]):
+        assert "recommended: none, as none of the 4 candidates" in said(*words, run.path).stderr
+    assert "none, as none of the 4" in said("status", run.path).stdout
+    assert shown_in_report(run) == {"id": None, "why": told["why"]}
+    said("pareto", run.path, "--plot", tmp_path / "front.png")
+    for name, words in WORDS.items():
+        refused = said(name, run.path, *words, code=2).stderr
+        assert "no recommended candidate" in refused and "--candidate ID" in refused
+    assert not (run.path / "explanations").exists() and not (run.path / "exports").exists()
+    for name in ("explain", "export"):
+        said(name, run.path, *WORDS[name], "--candidate", 3)
+        said(name, run.path, *WORDS[name], "--candidate", "best")
+    assert {path.name for path in (run.path / "exports").iterdir()} == {
+        "candidate-00001",
+        "candidate-00003",
+    }

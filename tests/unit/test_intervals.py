@@ -1,0 +1,36 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from xnas_tf.intervals import accuracy_interval, better_than_chance
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2000), st.integers(1, 2000))
+def test_the_interval_is_wilsons(correct, more):
+    images = correct + more
+    expected = binomtest(correct, images).proportion_ci(0.95, method="wilson")
+    low, accuracy, high = accuracy_interval(correct, images)
+    assert (low, high) == pytest.approx(expected, abs=1e-12) and accuracy == correct / images
+
+
+def test_without_images_nothing_is_known():
+    assert accuracy_interval(0, 0) is None
+    assert not better_than_chance(0, 0, 0)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 500), st.data())
+def test_who_answers_the_commonest_class_is_never_better_than_chance(images, data):
+    commonest = data.draw(st.integers(1, images))
+    assert not better_than_chance(commonest, images, commonest)
+    assert not better_than_chance(math.nan, images, commonest)
+
+
+def test_it_takes_more_than_luck():
+    """Of 100 images with 50 of the commonest class, the lower end at 60 is 0.502, at 59 0.492."""
+    assert better_than_chance(60, 100, 50) and not better_than_chance(59, 100, 50)
+    assert better_than_chance(10, 10, 5) and not better_than_chance(2, 2, 1)
