@@ -13,12 +13,16 @@ set_defaults()
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from xnas_tf.data import Dataset, Part  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.evaluation import pace  # noqa: E402
 from xnas_tf.evaluation.step import Step  # noqa: E402
 
+# A busy machine is no reason to fail: hypothesis' default deadline is 0.2 s an example.
+settings.register_profile("xnas-tf", deadline=None)
+settings.load_profile("xnas-tf")
 # As every process of xnas-tf does: else the same training may give other last digits.
 tf.config.experimental.enable_op_determinism()
 # Each rank that is a thread waits for the others in an operation, which holds a thread of these.
