@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 from click.testing import CliRunner
@@ -74,6 +76,19 @@ def test_all_commands_choose_the_same(finished, tmp_path):
     assert [training["candidate"] for training in trained] == [2]
     tuner = xt.Tuner("nas_bench_201", directory=tmp_path, project_name="run")
     assert tuner.get_best_hyperparameters()[0].values == run.best.hyperparameters
+
+
+def test_a_run_of_an_earlier_version_learns_its_chance_level_when_it_is_resumed(finished, tmp_path):
+    path = shutil.copytree(finished[0], tmp_path / "run")
+    counts = xt.load_dataset("digits").counts["validation"].tolist()
+    run = xt.load_run(path)
+    assert run.validation_counts == counts
+    with closing(sqlite3.connect(path / RECORD)) as connection, connection:
+        connection.execute("DELETE FROM facts WHERE name='validation'")
+    assert "chance level unknown" in run.recommendation().why
+    said("search", *tiny(), "--run-dir", path)
+    assert run.validation_counts == counts
+    assert "chance level unknown" not in run.recommendation().why
 
 
 def test_options_reach_the_rule(finished, tmp_path):
