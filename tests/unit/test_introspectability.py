@@ -233,9 +233,9 @@ def test_degenerate_cases_have_a_value_and_a_reason():
     assert "class c, left out of introspectability" in ignored.reason
     few = np.where(np.arange(70) < 4, 2, np.arange(70) % 2)
     few = Introspectability().score(make_subject(model, predicted=few))
-    assert "fewer than min_images=5 are of class c, its pairs count as 0" in few.reason
+    assert "fewer than 5 images are of class c, its pairs count as 0" in few.reason
     assert few.metrics["introspectability/groups"] == 2
-    none = Introspectability(min_images=6).score(make_subject(model, 12))
+    none = Introspectability(min_images=6, images=12).score(make_subject(model, 12))
     assert none.value == 0 and "fewer than two classes have 6 images" in none.reason
     dead = make_model()
     dead.set_weights([0 * w for w in dead.get_weights()])
@@ -375,6 +375,19 @@ def test_the_standard_error_of_an_unbiased_estimate_is_the_spread_of_fresh_sampl
         values.append(float(pairs.mean_distance(once)[0]))
         errors.append(standard_error(pairs.mean_distance(grams)))
     assert allowed[0] < np.mean(errors) / np.std(values, ddof=1) < allowed[1]
+
+
+def test_a_small_validation_part_asks_less_of_a_class():
+    """Of 3 classes: half of what each has on average, at least two images for a variance."""
+    predicted = np.repeat([0, 1, 2], [9, 9, 2])
+    score = Introspectability().score(make_subject(make_model(), 20, predicted=predicted))
+    assert score.metrics["introspectability/groups"] == 2
+    assert "fewer than 3 images are of class c" in score.reason
+    predicted = np.repeat([0, 1, 2], [3, 3, 2])
+    score = Introspectability().score(make_subject(make_model(), 8, predicted=predicted))
+    assert score.metrics["introspectability/groups"] == 3
+    one = Introspectability().score(make_subject(make_model(), 8, predicted=np.zeros(8, int)))
+    assert one.value == 0
 
 
 def test_too_few_images_are_refused_before_anything_is_trained():

@@ -80,7 +80,7 @@ class ClassPairs:
         if absent := _listed(names, self.counts == 0):
             found.append(f"no image is of class {absent}, {done}")
         if few := _listed(names, ~self.present & (self.counts > 0)):
-            found.append(f"fewer than min_images={self.min_images} are of class {few}, {done}")
+            found.append(f"fewer than {self.min_images} images are of class {few}, {done}")
         return found
 
 

@@ -143,7 +143,10 @@ class Introspectability(Objective):
         "the paper is left out (`ignore`)",
     )
     min_images: int = Field(
-        5, ge=1, description="images that a class needs; with fewer it is missing"
+        5,
+        ge=1,
+        description="images that a class needs; with fewer it is missing. Of a validation part "
+        "smaller than `images`, half of an equal share if that is less",
     )
     steps: int = Field(8, ge=1, description="of integrated gradients")
     group_by: Literal["predicted", "true"] = Field("predicted", description="class of an image")
@@ -260,7 +263,7 @@ class Introspectability(Objective):
         counts = np.bincount(groups[rows], minlength=subject.classes).astype(float)
         pairs = ClassPairs(
             counts,
-            self.min_images,
+            self._needed(len(groups), subject.classes),
             self.missing_classes,
             class_weights(self.similarity, subject.class_names),
         )
@@ -268,6 +271,14 @@ class Introspectability(Objective):
         mine = rows[is_mine] // ranks.size
         members = (np.eye(subject.classes) * pairs.present)[own[mine]]
         return Chosen(subject.images[mine], own[mine], members, weights[:, is_mine], pairs)
+
+    def _needed(self, available: int, classes: int) -> int:
+        """Images that a class needs: fewer than ``min_images`` only if the validation part is so
+        small that it would be without many classes whatever the network."""
+        if available >= self.looked_at(classes):
+            return self.min_images
+        least = 2 if self.estimator == "unbiased" else 1
+        return min(self.min_images, max(least, available // (2 * classes)))
 
     def _class_means(self, source: str, subject: Subject, chosen: Chosen) -> ClassMeans:
         layers = self._layers(source, subject, chosen)
