@@ -275,15 +275,32 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
     folder = tmp_path / "disentanglements"
     known = {"diversity": 0.5, "kept": 0.25, "rank_correlation": None}
     known["mistakes"] = {"count": 2, "taken_for_a_similar_class": 0.5, "by_chance": 0.3}
-    for name, text in (("candidate-00007", json.dumps(known)), ("candidate-00012", "{")):
+    layers = [
+        {"uncorrected_similarity": found, "expected_similarity": expected}
+        for found, expected in ((0.5, 0.25), (0.7, 0.35))
+    ]
+    corrected = {"uncorrected_diversity": 0.4, "false_alarms": 0.08, "layers": layers}
+    for name, text in (
+        ("candidate-00003", json.dumps(known)),  # of a version before the correction
+        ("candidate-00007", json.dumps(known | corrected)),
+        ("candidate-00012", "{"),
+    ):
         (folder / name).mkdir(parents=True)
         (folder / name / "disentanglement.json").write_text(text)
     (folder / "mine").mkdir()
     (folder / "candidate-00007" / "hit_rate.png").write_bytes(b"\x89PNG")
     kind, other = interpretations_data(type("", (), {"path": tmp_path}))
     assert not other["found"]
-    good, broken = kind["found"]
-    assert good["candidate"] == 7 and ("diversity of paths ↑", 0.5) in good["figures"]
+    old, good, broken = kind["found"]
+    assert old["candidate"] == 3
+    assert ("diversity of paths, not corrected for chance", 0.5) in old["figures"]
+    figures = dict(good["figures"])
+    assert good["candidate"] == 7
+    assert figures["diversity of paths, corrected for chance (random paths: 1) ↑"] == 0.5
+    assert figures["diversity of paths as in the paper, not corrected"] == 0.4
+    assert figures["similarity of paths (Jaccard index)"] == pytest.approx(0.6)
+    expected = "the same expected of random paths with as many channels"
+    assert figures[expected] == pytest.approx(0.3)
     assert [picture["name"] for picture in good["pictures"]] == ["hit rate"]
     assert broken["candidate"] == 12 and "candidate-00012 cannot be read" in broken["problem"]
 

@@ -83,14 +83,24 @@ def test_disjoint_paths_are_recovered_exactly(beta):
     for mask in masks_of(found):
         np.testing.assert_array_equal(mask, truth)
     assert found.paths.layers == ["first", "second"]
-    np.testing.assert_array_equal(found.paths.similarity, np.eye(CLASSES))
-    assert found.diversity == 1
+    # Two random pairs of six channels share one with 8/15, both with 1/15.
+    expected = 8 / 15 / 3 + 1 / 15
+    least = -expected / (1 - expected)  # the least that masks of these sizes can have
+    off = ~np.eye(CLASSES, dtype=bool)
+    np.testing.assert_allclose(found.paths.similarity[off], least, atol=1e-9)
+    np.testing.assert_array_equal(np.diag(found.paths.similarity), 1)
+    assert found.diversity == pytest.approx(1 - least)
+    assert found.paths.uncorrected_diversity == 1
     assert (found.hard.accuracy == 1).all() and (found.plain.accuracy == 1).all()
-    # On other images a path returns zeros, a tie that goes to the first class.
-    assert (found.hard.false_alarms == [1, 0, 0]).all()
+    # On other images a path returns zeros, a tie that is no answer.
+    assert (found.hard.false_alarms == 0).all() and known["false_alarms"] == 0
     assert (found.hits.by_class > 0.99).all()
-    assert known["diversity"] == 1 and known["empty"] == [] and known["left_out"] == {}
-    assert known["layers"][0]["kept"] == {"red": 2, "green": 2, "blue": 2}
+    assert known["uncorrected_diversity"] == 1 and known["empty"] == [] and known["left_out"] == {}
+    first = known["layers"][0]
+    assert first["kept"] == {"red": 2, "green": 2, "blue": 2}
+    assert first["uncorrected_similarity"] == 0
+    assert first["expected_similarity"] == pytest.approx(expected)
+    assert first["similarity"] == pytest.approx(least)
     assert known["rank_correlation"] is None  # all pairs are equally similar
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -100,7 +110,26 @@ def test_paths_that_all_classes_share_are_the_same():
     found = disentangle(sharing_model(), colours(), beta=0.02)
     assert all(mask.all() for mask in masks_of(found))
     np.testing.assert_array_equal(found.paths.similarity, np.ones((CLASSES, CLASSES)))
-    assert found.diversity == 0
+    assert found.diversity == 0 and found.paths.uncorrected_diversity == 0
+
+
+def test_a_class_that_cannot_keep_the_limit_keeps_all_channels():
+    """A path to each class but the first, which a bias makes the answer to everything."""
+    model = disjoint_model()
+    outputs = layers.Dense(CLASSES, activation="softmax")(model.layers[-2].output)
+    biased = keras.Model(model.input, outputs)
+    biased.layers[-1].set_weights([model.layers[-1].get_weights()[0], np.array([1.0, 0, 0])])
+    for beta in ("auto", 1.0):
+        free = disentangle(biased, colours(), beta=beta, epochs=30, false_alarms=1)
+        assert free.hard.false_alarms.tolist() == [1, 0, 0]
+        assert free.paths.kept.tolist() == [[2, 2, 2]] * 2
+        found = disentangle(biased, colours(), beta=beta, epochs=30)
+        assert found.hard.false_alarms.tolist() == [0, 0, 0]
+        assert found.paths.kept[:, 0].max() > 2
+        np.testing.assert_array_equal(found.paths.kept[:, 1:], free.paths.kept[:, 1:])
+    never = disentangle(biased, colours(), epochs=4, beta=1e9, layers=["first"])
+    assert never.paths.betas.tolist()[0] == 0 and never.paths.kept[0, 0] == 6
+    np.testing.assert_array_equal(never.paths.similarity[0], 1)
 
 
 def small_network(seed=0):
@@ -219,7 +248,7 @@ def test_objective_does_not_depend_on_the_number_of_ranks(count):
     """Nor on ranks that have no image of some step, or none at all."""
     images, labels = (each[:10] for each in (colours().train.images, colours().train.labels))
     probabilities = np.eye(CLASSES, dtype=np.float32)[labels]
-    models = [sharing_model() for _ in range(3)]  # a model is traced by one thread at a time
+    models = [disjoint_model() for _ in range(3)]  # a model is traced by one thread at a time
     objective = Disentanglement(images=10, epochs=8)
 
     def score(ranks):
@@ -233,6 +262,38 @@ def test_objective_does_not_depend_on_the_number_of_ranks(count):
     for found in on_ranks(3, score):
         assert found.value == pytest.approx(alone.value, abs=1e-6)
         assert found.metrics == pytest.approx(alone.metrics, abs=1e-6)
+
+
+def scored(model, data, **options):
+    images, labels = data.train.images, data.train.labels
+    probabilities = model.predict(images / 255, verbose=0)
+    given = Subject(model, SingleProcess(), NAMES, images, labels, probabilities)
+    return Disentanglement(images=len(labels), **options).score(given)
+
+
+def test_objective_of_disjoint_and_of_shared_paths():
+    found = scored(disjoint_model(), colours(), epochs=30)
+    assert found.value == pytest.approx(1 + 11 / 34)  # as ``disentangle`` finds it
+    assert found.metrics["disentanglement/uncorrected"] == 1
+    assert found.metrics["disentanglement/false_alarms"] == 0
+    assert found.metrics["disentanglement/all_kept"] == 0
+    shared = scored(sharing_model(), colours(), epochs=6, beta=0.02)
+    assert shared.value == 0 and shared.metrics["disentanglement/all_kept"] == CLASSES
+
+
+def test_objective_does_not_reward_paths_that_say_their_class_to_everything():
+    limited = scored(sharing_model(), colours(), epochs=12, beta=50)
+    free = scored(sharing_model(), colours(), epochs=12, beta=50, false_alarms=1)
+    assert free.metrics["disentanglement/false_alarms"] > 0.1
+    assert limited.metrics["disentanglement/false_alarms"] <= 0.1
+    assert limited.metrics["disentanglement/kept"] > free.metrics["disentanglement/kept"]
+
+
+def test_objective_counts_classes_that_are_never_right_as_sharing_a_path():
+    found = scored(blind_model(), colours(), epochs=30)
+    assert found.metrics["disentanglement/classes"] == 2
+    every = scored(disjoint_model(), colours(), epochs=30)
+    assert 0 < found.value == pytest.approx(every.value / 3)  # one pair of three
 
 
 class Subclassed(keras.Model):
@@ -338,7 +399,7 @@ def test_a_class_that_is_never_right_is_left_out_and_said_so():
 
 def test_auto_bounds_false_alarms():
     found = disentangle(sharing_model(), colours(), epochs=12, false_alarms=0.0)
-    free = disentangle(sharing_model(), colours(), epochs=12)
+    free = disentangle(sharing_model(), colours(), epochs=12, false_alarms=1)
     assert found.paths.share.mean() > free.paths.share.mean()
     assert found.hard.false_alarms.mean() == 0 < free.hard.false_alarms.mean()
 

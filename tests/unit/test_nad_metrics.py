@@ -1,5 +1,7 @@
 """Figures of masks, by hand-computed cases and by properties."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,10 +36,89 @@ def test_jaccard_is_a_similarity(masks):
 
 @given(MASKS)
 def test_diversity_is_a_share(masks):
-    both = metrics.similarity([masks, masks])
-    np.testing.assert_allclose(both, metrics.jaccard(masks))
-    assert 0 <= metrics.diversity(both) <= 1
-    assert metrics.diversity(metrics.similarity([masks[[0, 0, 0]]])) == 0
+    assert 0 <= metrics.diversity(metrics.jaccard(masks)) <= 1
+    assert metrics.diversity(metrics.jaccard(masks[[0, 0, 0]])) == 0
+
+
+def subsets(channels, size):
+    """All masks of so many channels."""
+    rows = list(combinations(range(channels), size))
+    masks = np.zeros((len(rows), channels), bool)
+    for mask, row in zip(masks, rows, strict=True):
+        mask[list(row)] = True
+    return masks
+
+
+@given(st.integers(1, 6), st.data())
+def test_expectation_is_the_mean_over_all_masks(channels, data):
+    first, second = (data.draw(st.integers(0, channels)) for _ in range(2))
+    one, two = subsets(channels, first), subsets(channels, second)
+    pairs = metrics.jaccard(np.concatenate([one, two]))[: len(one), len(one) :]
+    found = metrics.expected_jaccard(np.array([first, second]), channels)
+    assert found[0, 1] == found[1, 0] == pytest.approx(pairs.mean())
+
+
+@pytest.mark.parametrize(("channels", "sizes"), [(64, (40, 9)), (16, (15, 13)), (512, (100, 100))])
+def test_random_masks_have_the_expected_index_and_no_corrected_similarity(channels, sizes):
+    order = np.random.default_rng(0).random((400, 2, channels)).argsort(axis=2)
+    masks = order < np.array(sizes)[:, None]
+    expected = metrics.expected_jaccard(np.array(sizes), channels)[0, 1]
+    found = np.mean([metrics.jaccard(pair)[0, 1] for pair in masks])
+    assert found == pytest.approx(expected, abs=0.02 * (1 - expected))
+    corrected = np.mean([metrics.corrected_jaccard(pair)[0, 1] for pair in masks])
+    assert corrected == pytest.approx(0, abs=0.02)
+
+
+def least_similarity(sizes, channels):
+    """The least corrected similarity of masks of two sizes, neither empty nor full."""
+    expected = metrics.expected_jaccard(np.array(sizes), channels)[0, 1]
+    least = max(0, sum(sizes) - channels) / min(channels, sum(sizes))
+    return (least - expected) / (1 - expected)
+
+
+@given(MASKS)
+def test_corrected_similarity_is_within_its_bounds(masks):
+    found, channels = metrics.corrected_jaccard(masks), masks.shape[1]
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_array_equal(np.diag(found), 1)
+    assert (found >= -1).all() and (found <= 1).all()
+    assert 0 <= metrics.diversity(found) <= 2
+    for i, j in combinations(range(len(masks)), 2):
+        sizes = masks[[i, j]].sum(axis=1)
+        if (masks[i] == masks[j]).all() or not 0 < sizes.min() <= sizes.max() < channels:
+            assert found[i, j] == 1
+        else:
+            assert least_similarity(sizes, channels) - 1e-9 <= found[i, j] < 1
+
+
+@given(st.integers(2, 40), st.data())
+def test_disjoint_masks_have_the_least_similarity(channels, data):
+    first = data.draw(st.integers(1, channels - 1))
+    second = data.draw(st.integers(1, channels - first))
+    masks = np.zeros((2, channels), bool)
+    masks[0, :first] = masks[1, channels - second :] = True
+    found = metrics.corrected_jaccard(masks)[0, 1]
+    assert found == pytest.approx(least_similarity((first, second), channels)) and found < 0
+
+
+def test_corrected_similarity_by_hand():
+    masks = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0]], bool)
+    expected = (4 / 6) / 3 + 1 / 6  # one in common, or both
+    truth = [-expected / (1 - expected), (1 / 3 - expected) / (1 - expected)]
+    np.testing.assert_allclose(metrics.corrected_jaccard(masks)[0, 1:], truth)
+
+
+def test_masks_that_are_full_or_empty_do_not_count_as_different():
+    masks = np.array([[1, 1, 1], [0, 0, 0], [1, 1, 0], [0, 1, 1]], bool)
+    found = metrics.corrected_jaccard(masks)
+    assert (found[:2] == 1).all() and found[2, 3] < 0
+    assert metrics.diversity(metrics.corrected_jaccard(np.ones((4, 3), bool))) == 0
+    assert metrics.corrected_jaccard(np.array([[1], [0]], bool)).tolist() == [[1, 1], [1, 1]]
+
+
+def test_equal_probabilities_are_no_answer():
+    probabilities = np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [1 / 3, 1 / 3, 1 / 3]])
+    assert metrics.decided(probabilities).tolist() == [1, -1, -1]
 
 
 def test_hits_by_hand():

@@ -109,9 +109,9 @@ def _print_explanation(explanation: Any) -> None:
 )
 @click.option(
     "--false-alarms",
-    default=1.0,
+    default=0.1,
     show_default=True,
-    help="Of other images, how many a path may take for its class with auto.",
+    help="Share of other images that a path may take for its class; 1: no limit.",
 )
 @click.option("--epochs", default=20, show_default=True, help="Over each class's images.")
 @click.option("--images", type=int, help="Of each class and part, at most; default: all.")

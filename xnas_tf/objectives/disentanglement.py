@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
 
 from xnas_tf.objectives.base import Objective, Score, Subject
 
+if TYPE_CHECKING:
+    from xnas_tf.interpret.nad.learning import Lesson
+
 BATCH = 4
 """Images of each class in a step: few, so that there are many steps."""
+STAGES = 2
+"""Values of β in a pass. With one, a network of cells kept 99% of its channels instead of 98%."""
+TOLERANCE = 0.02
+"""Share of a class's images that its path may lose, as ``disentangle`` has it."""
 
 
 class Disentanglement(Objective):
-    """Diversity of the classes' paths, in [0, 1]: one minus their mean similarity; more is better.
+    """Diversity of the classes' paths: one minus their mean similarity; more is better.
 
     Paths are masks over channels (NAD, arXiv 2003.13268), learned with the network frozen from
-    a few validation images; similarity is the mean Jaccard index over layers and class pairs.
-    A quick estimate: `xnas-tf disentangle` learns from the whole training part and chooses β.
-    Recorded besides: the share of channels kept, how many masks are empty, the classes that
-    have a path, and each layer's own diversity.
+    a few validation images. Similarity is the Jaccard index corrected for chance, the mean over
+    layers and class pairs. So the value is 0 where all classes use the same channels and 1 where
+    paths are as different as random ones of the same sizes; it is at most 2. A class whose paths
+    would all cause more false alarms than allowed keeps all channels, and a class that the network
+    never gets right has no path: both count as the same path as any other. A quick estimate:
+    `xnas-tf disentangle` learns from the whole training part.
+    Recorded besides: the paper's diversity, not corrected for chance, which rewards small masks;
+    false alarms (the share of other classes' images that a path takes for its class); the share
+    of channels kept; the classes that keep all of them; the classes that have a correctly
+    classified image; and each layer's own diversity.
     """
 
     name: Literal["disentanglement"] = "disentanglement"
@@ -28,7 +41,16 @@ class Disentanglement(Objective):
     images: int = Field(128, ge=2, description="validation images learned from, at most")
     epochs: int = Field(6, ge=1, description="passes over them")
     beta: float = Field(
-        2.0, ge=0, allow_inf_nan=False, description="weight of sparsity; published: 0.02 to 5"
+        2.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="weight of sparsity at the end, from a hundredth of it; published: 0.02 to 5",
+    )
+    false_alarms: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of other classes' images that a path may take for its class",
     )
     layers: tuple[str, ...] | None = Field(
         None,
@@ -40,7 +62,7 @@ class Disentanglement(Objective):
     def score(self, subject: Subject) -> Score:
         """See ``Objective.score``; gradients are added up over the ranks before each step."""
         from xnas_tf.interpret.nad.figures import paths_of
-        from xnas_tf.interpret.nad.learning import Images, Lesson, learn
+        from xnas_tf.interpret.nad.learning import Images, false_alarms, learn
         from xnas_tf.interpret.nad.network import MaskedNetwork
 
         ranks = subject.communicator
@@ -54,8 +76,8 @@ class Disentanglement(Objective):
         if not len(images):  # as on one of many ranks: one that never counts
             images = np.zeros((1, *images.shape[1:]), np.uint8)
         network = MaskedNetwork(subject.model, images, self.layers)
-        how = Lesson(self.beta, self.epochs, BATCH, seed=self.seed)
-        learned = learn(network, Images(images, labels, is_right), able, how, communicator=ranks)
+        given = Images(images, labels, is_right)
+        learned = learn(network, given, able, self._lesson(), communicator=ranks)
         if not all(np.isfinite(each).all() for each in learned.logits):
             return Score(float("nan"), {}, f"{self.name}: the gradients are not finite")
         paths = paths_of(learned, network, [subject.class_names[c] for c in able])
@@ -64,10 +86,22 @@ class Disentanglement(Objective):
             f"{self.name}/{layer}": float(1 - similar[pairs].mean())
             for layer, similar in zip(paths.layers, paths.layer_similarity, strict=True)
         }
-        metrics[f"{self.name}/kept"] = float(paths.share.mean())
-        metrics[f"{self.name}/empty"] = float((paths.kept == 0).sum())
-        metrics[f"{self.name}/classes"] = float(len(able))
-        return Score(paths.diversity, metrics)
+        alarms = false_alarms(network, given, able, learned.hard, ranks)
+        metrics |= {
+            f"{self.name}/uncorrected": paths.uncorrected_diversity,
+            f"{self.name}/false_alarms": float(alarms.mean()),
+            f"{self.name}/kept": float(paths.share.mean()),
+            f"{self.name}/all_kept": float((paths.share == 1).all(axis=0).sum()),
+            f"{self.name}/classes": float(len(able)),
+        }
+        return Score(paths.diversity * _share_of_pairs(able, labels), metrics)
+
+    def _lesson(self) -> Lesson:
+        from xnas_tf.interpret.nad.learning import Lesson
+
+        stages = self.beta * np.geomspace(0.01, 1, STAGES * self.epochs)
+        limits = {"tolerance": TOLERANCE, "false_alarms": self.false_alarms}
+        return Lesson("auto", self.epochs, BATCH, **limits, seed=self.seed, stages=tuple(stages))
 
     def _of_all_ranks(self, subject: Subject, share: int) -> tuple[np.ndarray, np.ndarray]:
         """Labels of all images that are learned from, and whether each is classified right."""
@@ -78,3 +112,9 @@ class Disentanglement(Objective):
         facts[:, ranks.rank :: ranks.size] = own, subject.predicted[:share] == own
         (everything,) = ranks.sum(facts)
         return everything[0].astype(np.int32), everything[1] > 0
+
+
+def _share_of_pairs(able: np.ndarray, labels: np.ndarray) -> float:
+    """How many of all pairs of classes are pairs of those that have a path."""
+    present = len(np.unique(labels))
+    return len(able) * (len(able) - 1) / (present * (present - 1))

@@ -35,7 +35,7 @@ class Request:
     layers: Sequence[str] = ()
     beta: str = "auto"
     tolerance: float = 0.02
-    false_alarms: float = 1.0
+    false_alarms: float = 0.1
     epochs: int = 20
     images: int | None = None
     seed: int = 0

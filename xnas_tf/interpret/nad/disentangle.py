@@ -60,7 +60,7 @@ class Disentanglement:
 
     @property
     def diversity(self) -> float:
-        """The network's interpretability score, in [0, 1]; see ``Paths.diversity``."""
+        """The network's interpretability score, in [0, 2]; see ``Paths.diversity``."""
         return self.paths.diversity
 
     def rank_correlation(self, place: int | None = None) -> float:
@@ -99,7 +99,7 @@ def disentangle(
     beta: float | Literal["auto"] = "auto",
     epochs: int = 20,
     tolerance: float = 0.02,
-    false_alarms: float = 1.0,
+    false_alarms: float = 0.1,
     seed: int = 0,
     images: int | None = None,
     raw: bool = False,
@@ -108,8 +108,8 @@ def disentangle(
 ) -> Disentanglement:
     """Finds each class's path through a trained network, and measures the paths.
 
-    Masks are learned on the training part. ``auto`` chooses β by the validation part; all
-    figures come from the test part.
+    Masks are learned on the training part. ``auto`` chooses β by the validation part, where
+    false alarms are judged as well; all figures come from the test part.
 
     Args:
         model: A trained Keras image classifier of any kind; it is not changed.
@@ -118,11 +118,11 @@ def disentangle(
         layers: Names or patterns of layers whose channels are masked; the ends of all
             convolution blocks if None.
         beta: Weight of sparsity in the loss; ``auto`` finds the sparsest masks that keep each
-            class's accuracy.
+            class's accuracy, and its false alarms within their limit.
         epochs: Passes over the training images of each class.
         tolerance: Share of its images that a class may lose with ``auto``.
-        false_alarms: Share of other classes' images that its path may take for the class with
-            ``auto``; 1 sets no limit, as in the paper.
+        false_alarms: Share of other classes' images that its path may take for the class; a
+            class for which no masks do keeps all channels. 1 sets no limit, as in the paper.
         seed: Of the order of images, and of collages.
         images: Images of each class and part that are used, at most; all if None.
         raw: Whether the model takes values from 0 to 255 instead of 0 to 1.

@@ -31,6 +31,7 @@ def drawings(found: Disentanglement, title: str = "") -> dict[str, Any]:
     drawn = {
         "similarity": similarity_figure(found),
         "kept": kept_figure(found),
+        "layer_similarity": layer_similarity_figure(found),
         "paths": paths_figure(found),
     }
     if found.hits is not None:
@@ -44,13 +45,16 @@ def drawings(found: Disentanglement, title: str = "") -> dict[str, Any]:
 
 
 def similarity_figure(found: Disentanglement):
-    """The similarity of each pair of paths, beside what the network confuses."""
+    """The similarity of each pair of paths, corrected for chance, beside what the network
+    confuses. A line in the colour bar marks what is expected by chance."""
     names = found.paths.class_names
     side = 1.6 + 0.36 * len(names)
     figure = new_figure(2 * side + 0.8, side)
     both = figure.subplots(1, 2)
     confusion = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * found.confusion)
-    _draw_matrix(figure, both[0], found.paths.similarity, names, "similarity of paths", "{:.2f}")
+    what = "similarity of paths (random paths: 0)"
+    bar = _draw_matrix(figure, both[0], found.paths.similarity, names, what, "{:.2f}")
+    bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
     _draw_matrix(figure, both[1], confusion, names, "mean probability given, %", "{:.1f}")
     both[1].set(xlabel="class it is given to", ylabel="class of the images")
     return figure
@@ -63,6 +67,26 @@ def kept_figure(found: Disentanglement):
     axis.set(ylabel="channels kept", ylim=(0, 1.03))
     axis.legend(fontsize=8)
     return figure
+
+
+def layer_similarity_figure(found: Disentanglement):
+    """The Jaccard index of paths by depth: each class a dot, its mean over the other classes;
+    and what is expected of random paths with as many channels."""
+    figure, axis = _depth_axes(found)
+    paths = found.paths
+    _draw_by_depth(axis, _by_class(paths.layer_uncorrected_similarity))
+    expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
+    style = {"color": "black", "linestyle": "--", "linewidth": 1}
+    axis.plot(expected, **style, label="expected of random paths")
+    axis.set(ylabel="Jaccard index of two paths", ylim=(0, 1.03))
+    axis.legend(fontsize=8)
+    return figure
+
+
+def _by_class(similar: np.ndarray) -> np.ndarray:
+    """The mean of each class with the others, (L, K), of similarities (L, K, K)."""
+    count = similar.shape[1]
+    return (similar.sum(axis=2) - np.diagonal(similar, axis1=1, axis2=2)) / (count - 1)
 
 
 def hit_rate_figure(found: Disentanglement):
@@ -181,9 +205,10 @@ def _draw_by_depth(axis, values: np.ndarray) -> None:
     axis.errorbar(places, centre, spread, fmt="o-", color=BLUE, capsize=3, label="mean ± deviation")
 
 
-def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str) -> None:
+def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str):
+    """A matrix with its values, (K, K); returns its colour bar."""
     picture = axis.imshow(values, cmap="cividis")
-    figure.colorbar(picture, ax=axis, shrink=0.8)
+    bar = figure.colorbar(picture, ax=axis, shrink=0.8)
     axis.set_title(title, fontsize=9)
     name_ticks(axis, names, names)
     known = values[np.isfinite(values)]
@@ -193,6 +218,7 @@ def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str)
             colour = "white" if value < middle else "black"
             style = {"ha": "center", "va": "center", "fontsize": 6, "color": colour}
             axis.text(column, row, form.format(value), **style)
+    return bar
 
 
 def _draw_framed(axis, image: np.ndarray, region: np.ndarray) -> None:

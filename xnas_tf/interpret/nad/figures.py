@@ -103,18 +103,37 @@ class Paths:
 
     @cached_property
     def layer_similarity(self) -> np.ndarray:
-        """Jaccard index of each pair of classes in each layer, (L, K, K)."""
+        """Similarity of each pair of classes in each layer, corrected for chance, (L, K, K);
+        see ``metrics.corrected_jaccard``."""
+        return np.stack([metrics.corrected_jaccard(mask > 0) for mask in self.hard])
+
+    @cached_property
+    def layer_uncorrected_similarity(self) -> np.ndarray:
+        """Jaccard index of each pair of classes in each layer, as in the paper, (L, K, K)."""
         return np.stack([metrics.jaccard(mask > 0) for mask in self.hard])
 
     @cached_property
+    def layer_expected_similarity(self) -> np.ndarray:
+        """The Jaccard index expected of random masks of the same sizes, (L, K, K)."""
+        each = zip(self.kept, self.channels, strict=True)
+        return np.stack([metrics.expected_jaccard(sizes, int(count)) for sizes, count in each])
+
+    @cached_property
     def similarity(self) -> np.ndarray:
-        """The mean of it over the layers, (K, K)."""
+        """The mean of ``layer_similarity`` over the layers, (K, K)."""
         return self.layer_similarity.mean(axis=0)
 
     @property
     def diversity(self) -> float:
-        """The network's interpretability score: one minus the mean similarity, in [0, 1]."""
+        """One minus the mean similarity of two classes, in [0, 2]: 0 where all paths are the
+        same, 1 where they are as different as random ones of the same sizes."""
         return metrics.diversity(self.similarity)
+
+    @property
+    def uncorrected_diversity(self) -> float:
+        """The paper's score, in [0, 1]: one minus the mean Jaccard index. The fewer channels
+        the masks keep, the higher it is, also for random masks."""
+        return metrics.diversity(self.layer_uncorrected_similarity.mean(axis=0))
 
 
 def paths_of(learned: Learned, network: MaskedNetwork, class_names: Sequence[str]) -> Paths:
@@ -127,7 +146,7 @@ def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> A
     """Counts the answers for each class.
 
     Args:
-        predicted: Of each class's masked network, (K, N).
+        predicted: Of each class's masked network, (K, N); -1 where it gives no answer.
         labels: (N,).
         classes: The K classes.
     """
@@ -162,7 +181,7 @@ def masked_answers(
 ) -> Answers:
     """Shows all images to each class's masked network."""
     predicted = [
-        predict(network, held_out.images, ranks, unit, masks).argmax(axis=1)
+        metrics.decided(predict(network, held_out.images, ranks, unit, masks))
         for unit in range(len(classes))
     ]
     return answers(np.stack(predicted), held_out.labels, classes)

@@ -17,6 +17,7 @@ import tensorflow as tf
 from scipy.special import expit
 
 from xnas_tf.distributed import Communicator, SingleProcess
+from xnas_tf.interpret.nad.metrics import decided
 from xnas_tf.interpret.nad.network import MaskedNetwork, Masks
 from xnas_tf.interpret.nad.originals import Originals
 
@@ -25,6 +26,8 @@ RATE = 0.1
 TRAVEL = 10.0
 """How far the logits of a layer can go in a whole training if all move alike. The paper's
 steps do that within its thousands of steps; where there are fewer, each is longer."""
+LEAST_OTHERS = 32
+"""Images of other classes, at least, that false alarms are judged on."""
 START = 1.0
 """Logits at first: all channels are on, dimmed to 0.73. The paper's random ones leave half of
 the channels on that nothing pulls at."""
@@ -37,28 +40,34 @@ class Lesson:
     """How masks are learned.
 
     Attributes:
-        beta: Weight of sparsity, or ``auto``: it rises during the training through ``BETAS``,
-            and each class keeps the sparsest hard masks that cost it no more than ``tolerance``
-            and leave no layer empty. One training, instead of one for each β.
+        beta: Weight of sparsity, or ``auto``: it rises during the training through ``stages``,
+            and each class keeps the sparsest hard masks that cost it no more than ``tolerance``,
+            say its name no oftener than ``false_alarms`` and leave no layer empty. One training,
+            instead of one for each β. With a number, each class keeps its masks of the last pass
+            after which they meet ``false_alarms``. All channels, if no masks do.
         epochs: Passes over a class's images.
         batch: Images of each class in a step.
         tolerance: Share of a class's images that ``auto`` may give up.
-        false_alarms: Share of other classes' images that ``auto`` may let a path take for its
-            class; the paper looks at the class's own images alone, which is 1.
+        false_alarms: Share of other classes' images that a path may take for its class; the
+            paper looks at the class's own images alone, which is 1.
         seed: Of the order of the images.
+        stages: The values of β that ``auto`` tries, one after the other.
     """
 
     beta: float | Literal["auto"] = "auto"
     epochs: int = 20
     batch: int = 16
     tolerance: float = 0.02
-    false_alarms: float = 1.0
+    false_alarms: float = 0.1
     seed: int = 0
+    stages: tuple[float, ...] = BETAS
 
     @property
     def betas(self) -> tuple[float, ...]:
-        """The values of β, one after the other."""
-        return BETAS if self.beta == "auto" else (float(self.beta),)
+        """The value of β in each part of the training; masks are judged at the end of each."""
+        if self.beta == "auto":
+            return self.stages
+        return (float(self.beta),) * (self.epochs if self.false_alarms < 1 else 1)
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,8 @@ def learn(
         train: What is learned from; each class needs at least one image.
         classes: The K classes, (K,).
         lesson: How.
-        held_out: What ``auto`` measures accuracy on; the images learned from if None.
+        held_out: What accuracy and false alarms of masks are judged on; the images learned
+            from if None.
         communicator: Ranks that share the images.
         tell: Is told how far it is.
     """
@@ -226,8 +236,8 @@ def _moved(
 
 
 class _Judge:
-    """Keeps, for each class, the masks that count: the last ones, or with ``auto`` the sparsest
-    that the class can bear. Judged on all images of the class and as many of others."""
+    """Keeps, for each class, the masks that count: of those within the limits the last ones, or
+    with ``auto`` the sparsest. Judged on all images of the class, and on others."""
 
     def __init__(self, network, held_out: Images, classes, lesson: Lesson, logits, ranks) -> None:
         self._network = network
@@ -238,7 +248,7 @@ class _Judge:
         right = [held_out.is_right[held_out.labels == c].sum() for c in classes]
         self._own = [np.flatnonzero(held_out.labels == c) for c in classes]
         self._others = [
-            _some_others(held_out.labels, c, len(own), lesson)
+            _some_others(held_out.labels, c, max(LEAST_OTHERS, len(own)), lesson)
             for c, own in zip(classes, self._own, strict=True)
         ]
         self._least = np.array(right) - lesson.tolerance * np.array(list(map(len, self._own)))
@@ -249,30 +259,64 @@ class _Judge:
         """Is told the masks of the units that are through with a β."""
         if not ended:
             return
-        better = ended if self._lesson.beta != "auto" else self._bearable(logits, ended)
+        is_better = self._is_bearable(logits, ended)
+        better = [unit for unit in ended if is_better[unit]]
         for kept, new in zip(self.found.logits, logits, strict=True):
             kept[better] = new[better]
         self.found.betas[better] = betas[better]
 
-    def _bearable(self, logits: Masks, ended: list[int]) -> list[int]:
+    def _is_bearable(self, logits: Masks, ended: list[int]) -> np.ndarray:
+        """Whether the masks of each unit are within the limits, (K,); of units not ended False."""
         now, before = hard(logits), self.found.hard
-        sparser = _share(now) <= _share(before)
-        full = np.all([mask.any(axis=1) for mask in now], axis=0)
-        bearable = self._count(self._own, now, ended) >= self._least
+        found = np.isin(np.arange(len(self._classes)), ended)
+        if self._lesson.beta == "auto":
+            found &= _share(now) <= _share(before)
+            found &= np.all([mask.any(axis=1) for mask in now], axis=0)
+            found &= self._count(self._own, now, ended) >= self._least
         if self._lesson.false_alarms < 1:
-            bearable &= self._count(self._others, now, ended) <= self._most
-        return [u for u in ended if sparser[u] and full[u] and bearable[u]]
+            found &= self._count(self._others, now, ended) <= self._most
+        return found
 
-    def _count(self, images: list[np.ndarray], masks: Masks, units: list[int]) -> np.ndarray:
-        """How many of each unit's images are taken for its class, (units,)."""
-        mine = [each[each % self._ranks.size == self._ranks.rank] for each in images]
-        owners = np.concatenate([np.full(len(mine[u]), u) for u in units])
-        rows = np.concatenate([mine[u] for u in units]) // self._ranks.size
-        predicted = self._network.predict(self._images[rows], owners, masks).argmax(axis=1)
-        taken = owners[predicted == self._classes[owners]]
-        counts = np.bincount(taken, minlength=len(images)).astype(np.float64)
-        (total,) = self._ranks.sum(counts)
-        return total
+    def _count(self, rows: list[np.ndarray], masks: Masks, units: list[int]) -> np.ndarray:
+        """How many of each unit's images are taken for its class, (K,)."""
+        asked = [each if unit in units else each[:0] for unit, each in enumerate(rows)]
+        return _taken(self._network, self._images, asked, self._classes, masks, self._ranks)
+
+
+def false_alarms(
+    network: MaskedNetwork, held_out: Images, classes: np.ndarray, masks: Masks, ranks: Communicator
+) -> np.ndarray:
+    """The share of all other classes' images that each class's path takes for its class, (K,).
+
+    Args:
+        network: The network.
+        held_out: This rank's share of images.
+        classes: The K classes.
+        masks: For each layer (K, channels).
+        ranks: Ranks that share the images.
+    """
+    others = [np.flatnonzero(held_out.labels != number) for number in classes]
+    taken = _taken(network, held_out.images, others, classes, masks, ranks)
+    return taken / np.maximum(1, list(map(len, others)))
+
+
+def _taken(
+    network: MaskedNetwork,
+    images: np.ndarray,
+    rows: list[np.ndarray],
+    classes: np.ndarray,
+    masks: Masks,
+    ranks: Communicator,
+) -> np.ndarray:
+    """How many images each unit takes for its class, (K,); ``rows``: which images of all ranks
+    each is shown, ``images``: this rank's share."""
+    mine = [_share_of(each, ranks) for each in rows]
+    owners = np.concatenate([np.full(len(each), unit) for unit, each in enumerate(mine)])
+    shown = images[np.concatenate(mine)]
+    predicted = decided(network.predict(shown, owners, masks))
+    counts = np.bincount(owners[predicted == classes[owners]], minlength=len(rows))
+    (total,) = ranks.sum(counts.astype(np.float64))
+    return total
 
 
 def _some_others(labels: np.ndarray, number: int, count: int, lesson: Lesson) -> np.ndarray:

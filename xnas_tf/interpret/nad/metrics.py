@@ -5,8 +5,6 @@ Values that are not defined are NaN here; ``saving.facts`` writes them as null.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 
@@ -26,16 +24,66 @@ def jaccard(masks: np.ndarray) -> np.ndarray:
     return np.where(either > 0, both / np.where(either > 0, either, 1), 1.0)
 
 
-def similarity(masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean over the layers of the Jaccard index of two classes' masks, (K, K)."""
-    return np.mean([jaccard(layer) for layer in masks], axis=0)
+def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
+    """Expected Jaccard index of two random masks of given sizes, exactly.
+
+    Of a and b out of C channels, the number I that both masks keep is hypergeometric, and the
+    index is I / (a + b - I).
+
+    Args:
+        sizes: How many channels each mask keeps, (K,).
+        channels: C.
+
+    Returns:
+        (K, K) in [0, 1]; two empty masks are the same mask: 1.
+    """
+    from scipy.stats import hypergeom
+
+    unique, places = np.unique(sizes, return_inverse=True)
+    both = np.arange(channels + 1)
+    table = np.ones((len(unique), len(unique)))
+    for row, size in enumerate(unique):
+        # A union is empty only where both masks are, and then nothing is divided.
+        either = np.maximum(size + unique[:, None] - both, 1)
+        likely = hypergeom.pmf(both, channels, size, unique[:, None])
+        table[row] = (likely * both / either).sum(axis=1)
+    table[(unique[:, None] == 0) & (unique == 0)] = 1
+    table = np.clip((table + table.T) / 2, 0, 1)  # rounding is not the same both ways
+    return table[places][:, places]
+
+
+def corrected_jaccard(masks: np.ndarray) -> np.ndarray:
+    """Jaccard index corrected for chance: (J - E[J]) / (1 - E[J]).
+
+    1: the same mask; 0: as similar as random masks of these sizes; less: they share fewer
+    channels than those. Where one of two masks is empty or full, the index is what its size
+    makes it, for random masks as well. So it says nothing, and the pair counts as 1: a mask
+    that leaves everything on does not tell a class apart.
+
+    Args:
+        masks: (K, C), bool.
+
+    Returns:
+        (K, K) in [-1, 1].
+    """
+    channels = masks.shape[1]
+    sizes = masks.sum(axis=1)
+    is_telling = (sizes > 0) & (sizes < channels)
+    both = is_telling[:, None] & is_telling
+    expected = np.where(both, expected_jaccard(sizes, channels), 0)
+    return np.where(both, (jaccard(masks) - expected) / (1 - expected), 1.0)
 
 
 def diversity(similar: np.ndarray) -> float:
-    """One minus the mean similarity of two classes, in [0, 1]: 1 where no two share a channel.
+    """One minus the mean similarity of two classes.
 
     Args:
         similar: (K, K), K at least 2.
+
+    Returns:
+        0 where all paths are the same. Of uncorrected similarities in [0, 1], 1 where no two
+        paths share a channel; of corrected ones in [0, 2], 1 where paths are as different as
+        random ones of the same sizes.
     """
     pairs = np.triu_indices(len(similar), k=1)
     return float(1 - similar[pairs].mean())
@@ -70,6 +118,20 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+
+
+def decided(probabilities: np.ndarray) -> np.ndarray:
+    """The class of the highest probability, (N,); -1 where several classes share it.
+
+    A path that nothing passes through gives all classes the same probability. That is no answer,
+    and least of all one for the first class.
+
+    Args:
+        probabilities: (N, classes).
+    """
+    best = probabilities.max(axis=1, keepdims=True)
+    is_sure = (probabilities == best).sum(axis=1) == 1
+    return np.where(is_sure, probabilities.argmax(axis=1), -1)
 
 
 def confusions(probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:

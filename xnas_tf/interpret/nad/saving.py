@@ -38,6 +38,8 @@ def facts(found: Disentanglement) -> dict[str, Any]:
     paths, hits = found.paths, found.hits
     return {
         "diversity": paths.diversity,
+        "uncorrected_diversity": paths.uncorrected_diversity,
+        "false_alarms": plain(defined_mean(found.hard.false_alarms, 0)),
         "rank_correlation": plain(found.rank_correlation()),
         "kept": float(paths.share.mean()),
         "chance": None if hits is None else hits.collages.chance,
@@ -46,6 +48,7 @@ def facts(found: Disentanglement) -> dict[str, Any]:
         "classes": [_class(found, place) for place in range(len(paths.class_names))],
         "layers": [_layer(found, place) for place in range(len(paths.layers))],
         "similarity": plain(paths.similarity),
+        "uncorrected_similarity": plain(paths.layer_uncorrected_similarity.mean(axis=0)),
         "confusion": plain(found.confusion),
         "mistakes": _mistakes(found),
         "left_out": found.left_out,
@@ -83,18 +86,24 @@ def nearest(found: Disentanglement, place: int) -> tuple[list[str], list[str]]:
 def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
     paths, hits = found.paths, found.hits
     rates = np.full(len(paths.class_names), np.nan) if hits is None else hits.by_class[place]
-    off = ~np.eye(len(paths.class_names), dtype=bool)
     return {
         "layer": paths.layers[place],
         "channels": int(paths.channels[place]),
         "kept": dict(zip(paths.class_names, paths.kept[place].tolist(), strict=True)),
-        "similarity": float(paths.layer_similarity[place][off].mean()),
+        "similarity": _mean_of_pairs(paths.layer_similarity[place]),
+        "uncorrected_similarity": _mean_of_pairs(paths.layer_uncorrected_similarity[place]),
+        "expected_similarity": _mean_of_pairs(paths.layer_expected_similarity[place]),
         "hit_rate": {
             "mean": plain(defined_mean(rates, 0)),
             "deviation": plain(defined_deviation(rates, 0)),
             "classes": dict(zip(paths.class_names, plain(rates), strict=True)),
         },
     }
+
+
+def _mean_of_pairs(similar: np.ndarray) -> float:
+    """The mean over pairs of different classes of (K, K)."""
+    return float(similar[~np.eye(len(similar), dtype=bool)].mean())
 
 
 def _mistakes(found: Disentanglement) -> dict[str, Any]:

@@ -20,7 +20,9 @@ def disentanglement_tables(found: Disentanglement) -> list[Table]:
     known = facts(found)
     whole = table("the network", ["figure", "value"])
     for name, value in (
-        ("diversity of paths ↑", number(known["diversity"])),
+        ("diversity of paths, corrected for chance ↑", number(known["diversity"])),
+        ("diversity as in the paper, not corrected", number(known["uncorrected_diversity"])),
+        ("false alarms of the paths ↓", share(known["false_alarms"])),
         ("channels kept", share(known["kept"])),
         ("rank correlation of similarity and confusion", number(known["rank_correlation"])),
         ("misclassified images", str(known["mistakes"]["count"])),
@@ -38,7 +40,17 @@ def disentanglement_tables(found: Disentanglement) -> list[Table]:
 def _layers(known: dict) -> Table:
     chance = number(known["chance"])
     listed = table(
-        "layers", ["layer", "channels", "kept", "similarity ↓", f"hit rate ↑ (chance {chance})"]
+        "layers; similarity: corrected for chance (random masks: 0), Jaccard index, and the index "
+        "expected of random masks",
+        [
+            "layer",
+            "channels",
+            "kept",
+            "similarity ↓",
+            "Jaccard",
+            "expected",
+            f"hit rate ↑ (chance {chance})",
+        ],
     )
     for layer in known["layers"]:
         hits = layer["hit_rate"]
@@ -47,6 +59,8 @@ def _layers(known: dict) -> Table:
             str(layer["channels"]),
             number(np.mean(list(layer["kept"].values()))),
             number(layer["similarity"]),
+            number(layer["uncorrected_similarity"]),
+            number(layer["expected_similarity"]),
             f"{number(hits['mean'])} ± {number(hits['deviation'])}",
         )
     return listed

@@ -38,7 +38,7 @@ class Kind:
 
 def _paths_of_classes(known: dict[str, Any]) -> Figures:
     return [
-        ("diversity of paths ↑", known["diversity"]),
+        *_diversity(known),
         ("share of channels kept ↓", known["kept"]),
         ("rank correlation of similarity and confusion", known["rank_correlation"]),
         ("misclassified images", known["mistakes"]["count"]),
@@ -47,6 +47,24 @@ def _paths_of_classes(known: dict[str, Any]) -> Figures:
             known["mistakes"]["taken_for_a_similar_class"],
         ),
         ("the same by chance", known["mistakes"]["by_chance"]),
+    ]
+
+
+def _diversity(known: dict[str, Any]) -> Figures:
+    """Files of versions before the correction for chance have the uncorrected diversity alone."""
+    if "uncorrected_diversity" not in known:
+        return [("diversity of paths, not corrected for chance", known["diversity"])]
+    layers = known["layers"]
+    expected, found = (
+        sum(layer[key] for layer in layers) / len(layers)
+        for key in ("expected_similarity", "uncorrected_similarity")
+    )
+    return [
+        ("diversity of paths, corrected for chance (random paths: 1) ↑", known["diversity"]),
+        ("diversity of paths as in the paper, not corrected", known["uncorrected_diversity"]),
+        ("similarity of paths (Jaccard index)", found),
+        ("the same expected of random paths with as many channels", expected),
+        ("false alarms: other classes' images taken for the class ↓", known["false_alarms"]),
     ]
 
 
