@@ -126,10 +126,13 @@ class Candidate:
             )
         import keras
 
+        from xnas_tf.attribution.input_range import declare_range
+
         try:
-            return keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
+            model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
         except Exception as error:  # custom layers, lambdas: whatever Keras or they raise
             raise InputError(
                 f"candidate {self.id}: its model {self.model_path} cannot be loaded in safe mode: "
                 f"{describe(error)}. Register custom layers with keras.saving, and use no Lambda"
             ) from error
+        return declare_range(model)

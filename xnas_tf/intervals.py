@@ -10,7 +10,7 @@ import numpy as np
 CONFIDENCE = 0.95
 """Of all intervals."""
 _QUANTILE = 1.959963984540054
-"""Of the normal distribution, for an interval of that confidence; SciPy takes a second to import."""
+"""Of the normal distribution, for that confidence; SciPy takes a second to import."""
 
 
 def accuracy_interval(right: float, count: int) -> list[float] | None:

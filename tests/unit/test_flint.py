@@ -190,7 +190,7 @@ def test_raw_models_see_values_to_255():
     x = layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(inputs))
     raw = keras.Model(inputs, layers.Dense(CLASSES)(layers.GlobalMaxPooling2D()(x)))
     images = tf.random.stateless_uniform((2, 8, 8, 1), (0, 0))
-    seen = Interpreter(raw, raw=True).look(images)
+    seen = Interpreter(raw, input_range="0-255").look(images)
     np.testing.assert_allclose(seen.predictor, raw(images * 255), rtol=1e-5)
 
 

@@ -13,6 +13,7 @@ import xnas_tf as xt
 from examples.small_convnet import SmallConvNet
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
+from xnas_tf.data.scaling import as_bytes
 from xnas_tf.errors import InputError
 from xnas_tf.tuner.arrays import checked_arrays, stored
 from xnas_tf.tuner.translation import space_section, translated
@@ -176,10 +177,11 @@ def test_sections_that_an_argument_gives_are_refused(config, message):
 def test_arrays_of_every_usual_form_are_the_same_data():
     images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
     labels = np.array([0, 1, 2, 0, 1, 2])
+    images[0, 0, 0] = [0, 255, 9]
     for x in (images, images / 255, images.astype(np.float32), [*images]):
         for y in (labels, labels[:, None], np.eye(3)[labels], [*labels]):
             found = checked_arrays("x", "y", x, y)
-            np.testing.assert_array_equal(found[0], images)
+            np.testing.assert_array_equal(as_bytes([found[0]])[0][0], images)
             np.testing.assert_array_equal(found[1], labels)
 
 
@@ -200,7 +202,8 @@ def test_given_parts_are_kept(tmp_path):
         ({"x": X, "y": None}, "y a NoneType"),
         ({"x": object(), "y": Y}, "x is a object"),
         ({"x": X, "y": np.ones((200, 3))}, "not one-hot"),
-        ({"x": X - 1, "y": Y}, "image values range from -1.0"),
+        ({"x": X * np.nan, "y": Y}, "image values range from nan"),
+        ({"x": X, "y": Y, "validation_data": (X / 255, Y)}, "validation from 0 to 1: give all"),
         ({"x": X, "y": Y, "validation_data": X}, r"allowed: \(images, labels\)"),
         ({"x": X, "y": Y, "validation_data": (X[:, :4], Y)}, "those of x are"),
         ({"x": "folder:pets", "y": Y}, "leave y out"),

@@ -14,6 +14,18 @@ from xnas_tf.cli.group import clear_errors, main, print_tables
 MODEL_OR_RUN = click.argument(
     "model_or_run", type=click.Path(path_type=Path), shell_complete=completion.runs
 )
+INPUT_RANGE = click.option(
+    "--input-range",
+    default="auto",
+    show_default=True,
+    metavar="auto|0-1|0-255|-1-1",
+    help="Values that the model takes; auto looks at its first layers.",
+)
+
+
+def _say(text: str) -> None:
+    """Progress and warnings, the latter in red where the terminal has colours."""
+    click.echo(click.style(text, fg="red") if text.startswith("warning: ") else text, err=True)
 
 
 @main.command()
@@ -39,7 +51,7 @@ MODEL_OR_RUN = click.argument(
     "--target", default="predicted", show_default=True, help="Or `true`, or a class to explain."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
-@click.option("--raw", is_flag=True, help="The model takes values 0 to 255, not 0 to 1.")
+@INPUT_RANGE
 @click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @clear_errors
@@ -76,7 +88,7 @@ def explain(
         safe=not unsafe,
         **options,
     )
-    found, folder = explain_request(request, lambda text: click.echo(text, err=True))
+    found, folder = explain_request(request, _say)
     for method, why in found.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
@@ -117,7 +129,7 @@ def _print_explanation(explanation: Any) -> None:
 @click.option("--images", type=int, help="Of each class and part, at most; default: all.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
-@click.option("--raw", is_flag=True, help="The model takes values 0 to 255, not 0 to 1.")
+@INPUT_RANGE
 @click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @clear_errors
@@ -153,7 +165,7 @@ def disentangle(
         safe=not unsafe,
         **options,
     )
-    result = disentangle_request(request, lambda text: click.echo(text, err=True))
+    result = disentangle_request(request, _say)
     if result is None:
         return
     found, folder = result
@@ -201,7 +213,7 @@ def disentangle(
 @click.option("--rate", type=float, help="Learning rate; default: by the size of the data.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
-@click.option("--raw", is_flag=True, help="The model takes values 0 to 255, not 0 to 1.")
+@INPUT_RANGE
 @click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @clear_errors
@@ -232,7 +244,7 @@ def interpret(
         safe=not unsafe,
         **options,
     )
-    done = interpret_request(request, lambda text: click.echo(text, err=True))
+    done = interpret_request(request, _say)
     if done is None:  # another rank prints
         return
     found, folder = done

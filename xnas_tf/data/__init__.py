@@ -12,6 +12,7 @@ from xnas_tf.data.dataset import Dataset, Part, Source, check_images, check_labe
 from xnas_tf.data.findings import identical
 from xnas_tf.data.listing import ImageFiles
 from xnas_tf.data.rows import Rows
+from xnas_tf.data.scaling import Scaling, as_bytes, check_alike
 from xnas_tf.data.splitting import split
 from xnas_tf.data.storing import Reading, stored
 from xnas_tf.errors import InputError, suggest
@@ -88,19 +89,26 @@ def load_dataset(
         source = stored(source, Reading(sizes, channels, group, max_corrupt), name, tell)
     elif group:
         raise InputError(f"dataset.group: {name} has no image files; allowed: with those alone")
-    images = _images(source.images, sizes, channels, name)
-    labels = check_labels(source.labels, len(images), source.class_names, name)
+    given = [check_images(source.images, name)]
+    given += [check_images(source.test[0], f"{name} (test)")] if source.test else []
+    labels = check_labels(source.labels, len(given[0]), source.class_names, name)
     names = source.class_names or tuple(str(i) for i in range(labels.max() + 1))
     shares = {"validation": validation} | ({"test": test} if source.test is None else {})
     rows = split(labels, names, shares, seed, name, source.groups, source.parts)
+    stored_images, scaling = _as_bytes(given, rows, name)
+    images, *published = [_fitted(each, sizes, channels, name) for each in stored_images]
     everything = Part(images, labels)
     parts = {part: everything.select(rows[part]) for part in rows}
     if source.test is not None:
-        found = _images(source.test[0], sizes, channels, f"{name} (test)")
-        parts["test"] = _published_test(found, source.test[1], names, images.shape, name)
-    findings = _findings(source, images, labels, rows)
+        parts["test"] = _published_test(published[0], source.test[1], names, images.shape, name)
     return Dataset(
-        name, names, **parts, mirrored=source.mirrored, findings=findings, how_split=_how(source)
+        name,
+        names,
+        **parts,
+        mirrored=source.mirrored,
+        findings=_findings(source, images, labels, rows),
+        how_split=_how(source),
+        scaling=scaling,
     )
 
 
@@ -142,11 +150,24 @@ def dataset_forms() -> list[str]:
     return [f"{name}:{_ARGUMENTS[name]}" if name in _ARGUMENTS else name for name in names]
 
 
-def _images(
+def _as_bytes(
+    given: Sequence[np.ndarray | Rows], rows: dict[str, np.ndarray], name: str
+) -> tuple[Sequence[np.ndarray | Rows], Scaling]:
+    """All images, the published test part's too, as uint8; those of files are so already."""
+    if any(isinstance(images, Rows) for images in given):
+        return given, Scaling()
+    order = sorted(rows, key=("train", "validation", "test").index)
+    parts = {part: given[0][rows[part]] for part in order}
+    if len(given) > 1:
+        parts["test"] = given[1]
+    check_alike(parts, name)
+    return as_bytes(given)
+
+
+def _fitted(
     images: np.ndarray | Rows, size: tuple[int, int] | None, channels: int | None, name: str
 ) -> np.ndarray | Rows:
-    """Checked images in the size and channels wanted; those of files have them by now."""
-    images = check_images(images, name)
+    """Images in the size and channels wanted; those of files have them by now."""
     _, *own, depth = images.shape
     if isinstance(images, Rows) or (size in (None, tuple(own)) and channels in (None, depth)):
         return images

@@ -11,6 +11,7 @@ import numpy as np
 
 from xnas_tf.data.findings import Findings
 from xnas_tf.data.rows import Rows, selected
+from xnas_tf.data.scaling import Scaling
 from xnas_tf.errors import InputError
 
 _CHUNK = 2**24
@@ -55,7 +56,8 @@ class Dataset:
 
     ``mirrored`` says whether an image and its mirror image mean the same class: true for
     photographs, false for digits and letters. Horizontal flips follow it. ``findings`` are those
-    of image files; ``how_split`` says what decided on the parts.
+    of image files; ``how_split`` says what decided on the parts; ``scaling`` says what the values
+    were before they were stored as uint8.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Dataset:
     mirrored: bool = False
     findings: Findings = field(default_factory=Findings)
     how_split: str = "by class"
+    scaling: Scaling = field(default_factory=Scaling)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -91,7 +94,7 @@ class Dataset:
         """What its owner should know before anything is trained on it."""
         totals = sum(self.counts.values())
         most, least = (int(place) for place in (totals.argmax(), totals.argmin()))
-        notes = list(self.findings.notes)
+        notes = [*self.findings.notes, *self.scaling.notes]
         if self.imbalance >= _IMBALANCED:
             notes.append(
                 f"classes are imbalanced: {totals[most]:,} images of {self.class_names[most]}, "
@@ -123,11 +126,13 @@ class Dataset:
     @property
     def facts(self) -> dict[str, object]:
         """What a model card says of the data, as JSON can hold it."""
+        values = {"values": [self.scaling.low, self.scaling.high]}
         return {
             "digest": self.digest,
             "class_names": list(self.class_names),
             "image_shape": list(self.image_shape),
             "images": {name: len(part) for name, part in self.parts.items()},
+            **({} if self.scaling.is_usual else values),
         }
 
 
@@ -146,7 +151,7 @@ class Source:
     """What a loader returns: all images, and the published test part where there is one.
 
     Args:
-        images: (N, height, width[, channels]); integers 0-255 or floats in [0, 1].
+        images: (N, height, width[, channels]); numbers of any range, see ``scaling.as_bytes``.
         labels: (N,) integers from 0.
         class_names: One name a class; the numbers themselves where None.
         test: Images and labels of the published test part, kept as it is.
@@ -169,10 +174,10 @@ class Source:
 
 
 def check_images(images: np.ndarray | Rows, name: str) -> np.ndarray | Rows:
-    """Returns images as uint8 of shape (N, height, width, channels).
+    """Returns images with four axes, (N, height, width, channels), their values as they are.
 
     Raises:
-        InputError: If they have another rank, are empty or have values outside 0-255.
+        InputError: If they have another rank, are empty, or are no finite real numbers.
     """
     if isinstance(images, Rows):
         return images
@@ -186,20 +191,17 @@ def check_images(images: np.ndarray | Rows, name: str) -> np.ndarray | Rows:
         )
     if 0 in images.shape:
         raise InputError(f"data set {name}: no images, their shape is {images.shape}")
-    if images.dtype == np.uint8:
-        return images
-    if not (np.issubdtype(images.dtype, np.number) or images.dtype == bool):
-        raise InputError(f"data set {name}: images are of type {images.dtype}, not numbers")
-    low, high = images.min(), images.max()
-    floats = np.issubdtype(images.dtype, np.floating)
-    if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 255):
+    if images.dtype.kind not in "buif":
+        raise InputError(f"data set {name}: images are of type {images.dtype}, not real numbers")
+    low, high = float(images.min()), float(images.max())
+    if not np.isfinite(high - low):
+        wrong = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+        where = f" in {len(wrong)} images, the first is number {wrong[0]}" if len(wrong) else ""
         raise InputError(
-            f"data set {name}: image values range from {low} to {high}; allowed: "
-            "integers 0 to 255, or floats 0 to 1"
+            f"data set {name}: image values range from {low} to {high}{where}; allowed: finite "
+            "numbers"
         )
-    if images.dtype == bool or (floats and high <= 1):
-        images = images * 255
-    return np.rint(images).astype(np.uint8)
+    return images
 
 
 def check_labels(

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pydantic import ValidationError
 
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.input_range import AUTO, check_range, range_of
 from xnas_tf.config.loading import problems
+from xnas_tf.data import Part, load_dataset
+from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.explaining.accuracy import accuracy_of, tell_accuracy
 from xnas_tf.explaining.explanation import DEFAULT_METHODS, Explanation, explain
 from xnas_tf.explaining.subjects import (
     ModelSubject,
     class_number,
-    dataset_images,
     load_subject,
     read_images,
 )
@@ -39,7 +43,7 @@ class Request:
         target: ``predicted``, ``true``, or a class by name or number.
         out: The folder written; a default beside the run if None.
         safe: Whether to refuse models that bring code of their own.
-        raw: Whether the model takes values from 0 to 255 instead of 0 to 1.
+        input_range: The values that the model takes: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
     """
 
     path: Path
@@ -52,7 +56,24 @@ class Request:
     target: str = "predicted"
     out: Path | None = None
     safe: bool = True
-    raw: bool = False
+    input_range: str = AUTO
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images to explain.
+
+    Attributes:
+        images: (N, H, W, C), uint8.
+        class_names: The classes.
+        labels: The true class of each image, (N,), where it is known.
+        test: The whole part that they come from, where it has labels.
+    """
+
+    images: np.ndarray
+    class_names: Sequence[str]
+    labels: np.ndarray | None = None
+    test: Part | None = None
 
 
 def explain_request(
@@ -63,22 +84,42 @@ def explain_request(
     Raises:
         InputError: If anything named is missing or wrong, or the folder is there already.
     """
+    check_range(request.input_range)
     methods = chosen_methods(request.methods, request.options)
     subject = load_subject(request.path, request.candidate, request.safe)
     out = request.out or subject.home
     if out.exists():
         raise InputError(f"{out} is there already and was not touched; name another with --out")
-    images, labels, names = _images(request, subject)
-    target: Any = request.target
-    if target == "true":
-        if labels is None:
-            raise InputError("--target true: the classes of image files are not known")
-        target = labels
-    elif target != "predicted":
-        target = class_number(target, names)
-    shown = images.astype("float32") if request.raw else images
-    found = explain(subject.model, shown, methods, target, labels, names, True, tell)
+    shown = _images(request, subject)
+    target = _target(request.target, shown)
+    taken = range_of(subject.model, shown.images.shape[1:], request.input_range)
+    tell(taken.text)
+    accuracy = None
+    if shown.test is not None:
+        accuracy = accuracy_of(subject.model, shown.test, taken.name)
+        tell_accuracy(accuracy, taken, tell, subject.model, shown.test)
+    found = explain(
+        subject.model,
+        shown.images,
+        methods,
+        target,
+        shown.labels,
+        shown.class_names,
+        True,
+        tell,
+        input_range=taken.name,
+    )
+    found = replace(found, accuracy=accuracy)
     return found, found.save(out, subject.name)
+
+
+def _target(text: str, shown: Shown) -> Any:
+    """What is to be explained, as ``explain`` takes it."""
+    if text == "true":
+        if shown.labels is None:
+            raise InputError("--target true: the classes of image files are not known")
+        return shown.labels
+    return text if text == "predicted" else class_number(text, shown.class_names)
 
 
 def chosen_methods(names: Sequence[str], options: Sequence[str]) -> list[AttributionMethod]:
@@ -112,22 +153,23 @@ def _create(name: str, options: dict[str, Any]) -> AttributionMethod:
         raise InputError("\n".join(problems(error, method, f"{name}."))) from error
 
 
-def _images(request: Request, subject: ModelSubject):
-    """Images, their labels where they are known, and the class names."""
+def _images(request: Request, subject: ModelSubject) -> Shown:
+    """The images to explain."""
     if request.images and request.dataset:
         raise InputError("--images and --dataset exclude each other")
     known = {"name": request.dataset} if request.dataset else subject.dataset
     if request.images:
-        names = dataset_images(known, 1)[1] if known else None
+        names = load_dataset(**known).class_names if known else None
         images = read_images(request.images, subject.model)
-        return images, None, names or tuple(map(str, range(subject.model.output_shape[-1])))
+        return Shown(images, names or tuple(map(str, range(subject.model.output_shape[-1]))))
     if known is None:
         raise InputError(f"{request.path}: give --images FILE… or --dataset NAME to explain")
-    part, names = dataset_images(known, request.count)
+    data = load_dataset(**known)
+    part = sample_images(data.test, request.count)
     wanted = tuple(subject.model.input_shape[1:])
     if any(w not in (None, have) for w, have in zip(wanted, part.images.shape[1:], strict=False)):
         raise InputError(
             f"data set {known['name']}: images of shape {part.images.shape[1:]}; the model takes "
             f"{wanted}"
         )
-    return part.images, part.labels, names
+    return Shown(part.images, data.class_names, part.labels, data.test)

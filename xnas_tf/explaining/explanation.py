@@ -13,9 +13,10 @@ import numpy as np
 
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod, Targets
+from xnas_tf.attribution.input_range import AUTO, range_of, scaled
 from xnas_tf.attribution.outputs import probabilities_of
-from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.explaining.accuracy import Accuracy
 from xnas_tf.explaining.quality import quality_of
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
@@ -34,6 +35,8 @@ class Explanation:
         maps: Maps (N, H, W) by method.
         quality: Figures (N,) by method and name; see ``xnas_tf.attribution.quality``.
         failures: Why a method gave none, by its title.
+        input_range: The values that the model was given; empty if they were given as they are.
+        accuracy: How often the model is right about the whole test part, where that was measured.
     """
 
     images: np.ndarray
@@ -44,6 +47,8 @@ class Explanation:
     maps: dict[AttributionMethod, np.ndarray] = field(default_factory=dict)
     quality: dict[AttributionMethod, dict[str, np.ndarray]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    input_range: str = ""
+    accuracy: Accuracy | None = None
 
     @property
     def predicted(self) -> np.ndarray:
@@ -74,20 +79,23 @@ def explain(
     measured: bool = False,
     tell: Callable[[str], None] = lambda _: None,
     *,
+    input_range: str = AUTO,
     stand_ins: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
 ) -> Explanation:
     """Explains a model's output on images, with each method that applies to this model.
 
     Args:
         model: A Keras image classifier.
-        images: (N, H, W, C): uint8 ones are scaled to [0, 1], as the models of a search take
-            them; floats are passed as they are.
+        images: (N, H, W, C): uint8 ones are scaled to the values that the model takes; floats
+            are passed as they are.
         methods: Names, or methods with options.
         targets: ``"predicted"``, a class number, or one for each image, (N,).
         labels: The true class of each image, (N,), where it is known.
         class_names: The classes; their numbers if None.
         measured: Whether the maps' quality is measured too, which takes longer.
         tell: Is told which method is at work.
+        input_range: The values that the model takes: ``0-1``, ``0-255``, ``-1-1``, or ``auto``,
+            see ``attribution.input_range.range_of``.
         stand_ins: By method, models with the same maps that are traced already.
 
     Raises:
@@ -95,13 +103,16 @@ def explain(
     """
     chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
     images = _checked_images(images)
-    inputs = to_model_input(images).numpy() if images.dtype == np.uint8 else images
+    inputs, taken = images, ""
+    if images.dtype == np.uint8:
+        taken = range_of(model, images.shape[1:], input_range).name
+        inputs = scaled(images, taken).numpy()
     probabilities = probabilities_of(model, inputs)
     if isinstance(targets, str) and targets == "predicted":
         targets = probabilities.argmax(axis=1)
     names = _checked_names(class_names, probabilities.shape[1])
     each = np.broadcast_to(targets, len(images))
-    found = Explanation(images, probabilities, each, names, labels)
+    found = Explanation(images, probabilities, each, names, labels, input_range=taken)
     for method in chosen:
         tell(method.title)
         try:

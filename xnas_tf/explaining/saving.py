@@ -93,7 +93,14 @@ def facts(explanation: Explanation) -> dict[str, Any]:
         }
         for method, key in _keys(explanation).items()
     }
-    return {"images": images, "methods": methods, "failures": explanation.failures}
+    accuracy = explanation.accuracy
+    return {
+        "input_range": explanation.input_range or None,
+        "accuracy": accuracy and accuracy.as_dict(),
+        "images": images,
+        "methods": methods,
+        "failures": explanation.failures,
+    }
 
 
 def _plain(value: float) -> float | None:

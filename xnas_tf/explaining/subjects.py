@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from xnas_tf.attribution.input_range import declare_range
 from xnas_tf.candidate import RECOMMENDED
-from xnas_tf.data import load_dataset
-from xnas_tf.data.dataset import Part, sample_images
 from xnas_tf.data.images import Unreadable, read_image
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import describe
@@ -65,7 +65,22 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
         ) from error
     if not isinstance(model, keras.Model):
         raise InputError(f"{file} holds a {type(model).__name__}; allowed: a Keras model")
+    if _is_ours(file):
+        declare_range(model)
     return ModelSubject(model, path.stem, Path("explanations") / path.stem)
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a run trained a model: its file lies in a run or in the folder of an export."""
+    folder = file.resolve().parent
+    if folder.name == "models" and any((up / RECORD).is_file() for up in folder.parents[:3]):
+        return True
+    card = folder / "card.json"
+    try:
+        text = card.read_text(encoding="utf-8") if file.name == "model.keras" else "{}"
+        return {"candidate", "genotype"} <= set(json.loads(text))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _of_run(run: Run, which: int | str) -> ModelSubject:
@@ -73,12 +88,6 @@ def _of_run(run: Run, which: int | str) -> ModelSubject:
     name = f"candidate {candidate.id}: {candidate.genotype}"
     home = run.path / "explanations" / f"candidate-{candidate.id:05d}"
     return ModelSubject(candidate.load_model(), name, home, run.config.dataset.model_dump())
-
-
-def dataset_images(dataset: dict, count: int) -> tuple[Part, tuple[str, ...]]:
-    """Images of a data set's test part, of as many classes as possible, and the class names."""
-    loaded = load_dataset(**dataset)
-    return sample_images(loaded.test, count), loaded.class_names
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:

@@ -47,7 +47,7 @@ def model_card(
             "inapplicable": expected.inapplicable,
             "quality": _quality(evidence.run, chosen),
         },
-        "input": "uint8 images (batch, height, width, channels), 0 to 255",
+        "input": _input(evidence.facts),
         "output": "probabilities (batch, classes), in the order of dataset.class_names",
         "files": list(files),
         "verified_on": _verified_on(evidence),
@@ -59,6 +59,15 @@ def model_card(
         "answered_by": candidate.answered_by,
         "versions": candidate.versions,
     }
+
+
+def _input(facts: dict[str, Any]) -> str:
+    """What an exported model takes."""
+    text = "uint8 images (batch, height, width, channels), 0 to 255"
+    if "values" not in facts:
+        return text
+    low, high = facts["values"]
+    return f"{text}: of data from {low:.6g} to {high:.6g}, round((x - low) * 255 / (high - low))"
 
 
 def _dataset(evidence: Evidence) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class DataReport:
             "size": self._size(),
             "channels": self._channels(),
             "split": self._split(),
-            "normalisation": "values 0 to 255 become 0 to 1, inside exported models too",
+            "normalisation": self.dataset.scaling.rule,
             "augmentation": self._augmentation(),
         }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from xnas_tf.attribution.input_range import OURS
 from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.explaining import explain
@@ -57,6 +58,7 @@ class Gallery:
                 self._images.images,
                 labels=self._images.labels,
                 class_names=self._class_names,
+                input_range=OURS,
             )
         except Exception as error:  # a user's layers may raise anything at all
             self._failed.add(name)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.input_range import OURS
 from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
@@ -94,6 +95,7 @@ class _Finish:
                 self.methods,
                 labels=images.labels,
                 class_names=self.dataset.class_names,
+                input_range=OURS,
                 stand_ins=stand_ins,
             )
         except Exception as error:  # a user's layers may raise anything at all

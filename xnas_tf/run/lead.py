@@ -75,6 +75,8 @@ class Lead:
             self._check_data()
             for note in self._dataset.notes:
                 self._progress.note(f"data set {self._dataset.name}: {note}")
+            for note in self._space.notes:
+                self._progress.note(f"warning: {note}")
             observers = Spectators(self._progress, self._board)
             algorithm = self._algorithm()
             self.conductor = Conductor(

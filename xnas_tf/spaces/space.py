@@ -12,6 +12,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 
+from xnas_tf.attribution.input_range import OURS, InputRange, range_of
 from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.errors import InputError
 from xnas_tf.randomness import uninterrupted
@@ -35,6 +36,7 @@ class SearchSpace(Space):
         hypermodel: The HyperModel.
         trains_default: Whether the default model is trained by the HyperModel or itself.
         metrics: Names of the metrics that it compiles its default model with.
+        input_range: The values for which its default model's first layers are made.
 
     Raises:
         InputError: If the HyperModel fails to build its default model, or to begin its ``fit``.
@@ -47,6 +49,7 @@ class SearchSpace(Space):
         self._input = (None, *image_shape)
         self._output = (None, classes)
         self._given_by_fit: frozenset[str] = frozenset()
+        self.input_range = InputRange(OURS, "as all spaces of this package")
         self._declared = self._discover()
         if self.has_fit:
             self._given_by_fit = self._discover_in_fit(self._declared)
@@ -118,6 +121,19 @@ class SearchSpace(Space):
         """Whether a model is trained by the HyperModel's ``fit``, or by a ``train_step`` of its
         own: the search's own training knows nothing of these."""
         return self.has_fit or type(model).train_step is not keras.Model.train_step
+
+    @property
+    def notes(self) -> list[str]:
+        """What its owner should know before anything is trained: models that scale what is
+        scaled already see next to nothing."""
+        if self.input_range.name == OURS:
+            return []
+        undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
+        return [
+            f"{self.name}: a search gives its models floats from 0 to 1, but they take others "
+            f"({self.input_range.text}). Leave that out of the model, or put "
+            f"keras.layers.{undo[self.input_range.name]} before it"
+        ]
 
     @property
     def is_built_in(self) -> bool:
@@ -195,6 +211,8 @@ class SearchSpace(Space):
             self._check_outputs(model)
             self.trains_default = self.trains(model)
             self.metrics = _metrics_of(model, *self._output[1:])
+            if not self.is_built_in:
+                self.input_range = range_of(model, self._input[1:])
             if not getattr(self.hypermodel, "shows_all", False):
                 add_unscoped(declared, self.hypermodel.build)
             return self._widen(declared)

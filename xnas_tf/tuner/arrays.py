@@ -68,7 +68,7 @@ def stored(
 
 
 def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> Arrays:
-    """Images as uint8 (N, H, W, C) and class numbers (N,).
+    """Images (N, H, W, C), their values as they are, and class numbers (N,).
 
     Raises:
         InputError: If they are no arrays of images and labels.

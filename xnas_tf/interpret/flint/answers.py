@@ -14,6 +14,7 @@ from xnas_tf.data.batches import shard
 from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.data.rows import Rows, selected
 from xnas_tf.distributed import Communicator
+from xnas_tf.explaining.accuracy import Accuracy
 from xnas_tf.heartbeat import beat
 from xnas_tf.interpret.flint import metrics
 from xnas_tf.interpret.flint.models import InterpretableModel, Interpreter, Seen
@@ -53,6 +54,11 @@ class Answers:
         """Of f and of g."""
         both = self.predictor, self.interpreter
         return tuple(float((each == self.labels).mean()) for each in both)
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """Of f."""
+        return Accuracy.of(self.predictor, self.labels)
 
     @property
     def agrees(self) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from xnas_tf.attribution.input_range import AUTO
 from xnas_tf.config.models import DistributedConfig
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import joined
@@ -60,7 +61,7 @@ class Request:
     explain: Sequence[int] = ()
     out: Path | None = None
     safe: bool = True
-    raw: bool = False
+    input_range: str = AUTO
 
 
 def interpret_request(
@@ -88,7 +89,7 @@ def interpret_request(
             epochs=request.epochs,
             rate=request.rate,
             seed=request.seed,
-            raw=request.raw,
+            input_range=request.input_range,
             communicator=ranks,
             told=told,
             tell=tell if ranks.rank == 0 else lambda _: None,

@@ -10,9 +10,11 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from xnas_tf.attribution.input_range import AUTO, InputRange, range_of
 from xnas_tf.data import Dataset, Part, load_dataset
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.explaining.accuracy import Accuracy, tell_accuracy
 from xnas_tf.interpret.classifier import check_classes
 from xnas_tf.interpret.flint.answers import Answers, answers
 from xnas_tf.interpret.flint.learning import Told, learn
@@ -39,6 +41,8 @@ class Interpretation:
         settings: How they were trained; the number of epochs is that of ``history``.
         seed: Of the initial weights and of the order of images.
         history: Of each epoch, loss and accuracy on the training part.
+        input_range: The values that the classifier was given.
+        before: How often it was right about the test part before anything was trained.
     """
 
     model: Interpreter | InterpretableModel
@@ -50,6 +54,8 @@ class Interpretation:
     settings: Settings
     seed: int
     history: list[dict[str, float]]
+    input_range: InputRange
+    before: Accuracy
 
     def save(self, out: str | Path, title: str = "", explained: Sequence[int] = ()) -> Path:
         """Writes the model, pictures, figures and TensorBoard images into a new folder.
@@ -82,7 +88,7 @@ def train_interpreter(
     epochs: int | None = None,
     rate: float | None = None,
     seed: int = 0,
-    raw: bool = False,
+    input_range: str = AUTO,
     communicator: Communicator | None = None,
     told: Told = lambda *_: None,
     tell: Callable[[str], None] = lambda _: None,
@@ -101,7 +107,8 @@ def train_interpreter(
         epochs: Passes over the training part; by its size if None, see ``Settings.fitted``.
         rate: Adam's learning rate; by the size too if None.
         seed: Of the initial weights and of the order of images.
-        raw: Whether the model takes values from 0 to 255 instead of 0 to 1.
+        input_range: The values that the model takes: ``0-1``, ``0-255``, ``-1-1``, or ``auto``,
+            see ``attribution.input_range.range_of``.
         communicator: Ranks that share each batch; all return the same.
         told: Is told of each epoch: which, of how many, its figures.
         tell: Is told what is being done.
@@ -111,7 +118,10 @@ def train_interpreter(
     """
     check_options(mode, attributes, epochs, rate, seed)
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
-    made = MODES[mode](model, attributes, layers, settings=settings, raw=raw, seed=seed)
+    taken = range_of(model, data.image_shape, input_range)
+    made = MODES[mode](
+        model, attributes, layers, settings=settings, input_range=taken.name, seed=seed
+    )
     made.build((None, *data.image_shape))
     if made.image_shape != data.image_shape:
         raise InputError(
@@ -122,9 +132,15 @@ def train_interpreter(
     for part, images in (("validation", data.validation), ("test", data.test)):
         if not len(images):
             raise InputError(f"data set {data.name}: its {part} part is empty")
+    ranks = communicator or SingleProcess()
+    tell(taken.text)
+    before = answers(made, data.test, ranks).accuracy
+    if mode == "posthoc":
+        tell_accuracy(before, taken, tell, model, data.test)
+    else:
+        tell(f"before training: {before.text}")
     count, speed = made.settings.fitted(len(data.train), epochs, rate)
     used = made.settings.changed(rate=speed)
-    ranks = communicator or SingleProcess()
     tell(f"{mode}: {used.attributes} attributes of {', '.join(made.layer_names)}")
     history = learn(made, data, count, used.batch, used.rate, seed, ranks, told)
     tell("answers on held-out images")
@@ -132,7 +148,17 @@ def train_interpreter(
     for found in (validation, test):
         _check_finite(found)
     return Interpretation(
-        made, mode, data.class_names, validation, test, data.test, used, seed, history
+        made,
+        mode,
+        data.class_names,
+        validation,
+        test,
+        data.test,
+        used,
+        seed,
+        history,
+        taken,
+        before,
     )
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.attribution.input_range import OURS, RANGES, check_range, declare_range, from_unit
 from xnas_tf.attribution.models import inlined_calls, is_functional, linear_output
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
@@ -54,7 +55,7 @@ class _Interpreted(keras.Model):
         decoder: d: a model from (B, J) to images.
         settings: Of the training: a name in ``settings.SETTINGS``, or values; those of the
             kind of images if None.
-        raw: Whether the predictor takes values from 0 to 255 instead of 0 to 1.
+        input_range: The values that the predictor takes: ``0-1``, ``0-255`` or ``-1-1``.
         seed: Of the initial weights of Ψ, g and d.
         name: The model's name.
 
@@ -72,7 +73,7 @@ class _Interpreted(keras.Model):
         attribute_network: keras.Model | None = None,
         decoder: keras.Model | None = None,
         settings: str | Settings | Mapping[str, Any] | None = None,
-        raw: bool = False,
+        input_range: str = OURS,
         seed: int = 0,
         name: str | None = None,
     ) -> None:
@@ -84,11 +85,12 @@ class _Interpreted(keras.Model):
         self.attribute_network = attribute_network
         self.decoder = decoder
         self.communicator: Communicator = SingleProcess()
+        declare_range(self)  # whatever the predictor takes
         self._given = {
             "attributes": attributes,
             "layers": [layers] if isinstance(layers, str) else layers and list(layers),
             "settings": settings,
-            "raw": raw,
+            "input_range": check_range(input_range, list(RANGES)),
             "seed": seed,
         }
         self._has_own = {"attribute_network": attribute_network, "decoder": decoder}
@@ -224,12 +226,15 @@ class _Interpreted(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> _Interpreted:
         """See ``keras.Model.from_config``."""
+        config = dict(config)
+        if config.pop("raw", False):  # as files had it before there was a third range
+            config["input_range"] = "0-255"
         models = ("model", "attribute_network", "decoder")
         loaded = {name: keras.saving.deserialize_keras_object(config[name]) for name in models}
         return cls(**{**config, **loaded})
 
     def _shown(self, images: tf.Tensor) -> tf.Tensor:
-        return images * 255.0 if self._given["raw"] else images
+        return from_unit(images, self._given["input_range"])
 
     def _attributes(self, hidden: list[tf.Tensor]) -> tf.Tensor:
         return self.attribute_network(hidden[0] if len(hidden) == 1 else hidden)

@@ -35,6 +35,8 @@ def facts(found: Interpretation) -> dict[str, Any]:
     """All figures, for programs; what is not defined is null."""
     return {
         "mode": found.mode,
+        "input_range": found.input_range.name,
+        "accuracy": found.before.as_dict(),
         "layers": found.model.layer_names,
         "settings": {**found.settings.model_dump(), "seed": found.seed},
         "epochs": len(found.history),

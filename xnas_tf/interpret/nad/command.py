@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xnas_tf.attribution.input_range import AUTO
 from xnas_tf.config.models import DistributedConfig
 from xnas_tf.distributed import joined
 from xnas_tf.errors import InputError
@@ -41,7 +42,7 @@ class Request:
     seed: int = 0
     out: Path | None = None
     safe: bool = True
-    raw: bool = False
+    input_range: str = AUTO
 
 
 def disentangle_request(
@@ -72,7 +73,7 @@ def disentangle_request(
             false_alarms=request.false_alarms,
             seed=request.seed,
             images=request.images,
-            raw=request.raw,
+            input_range=request.input_range,
             tell=tell if world.rank == 0 else lambda _: None,
             communicator=world,
         )

@@ -10,10 +10,12 @@ from typing import Literal
 import keras
 import numpy as np
 
+from xnas_tf.attribution.input_range import AUTO, InputRange, range_of
 from xnas_tf.data import Dataset, Part, load_dataset
 from xnas_tf.data.rows import selected
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
+from xnas_tf.explaining.accuracy import Accuracy, tell_accuracy
 from xnas_tf.explaining.subjects import class_number
 from xnas_tf.interpret.classifier import check_classes
 from xnas_tf.interpret.nad import figures, metrics
@@ -45,6 +47,8 @@ class Disentanglement:
         lesson: How the masks were learned.
         left_out: Why a class has no path, by its name.
         images: How many images were learned from, judged on and measured on.
+        input_range: The values that the network was given; None if it is not known.
+        accuracy: How often it is right about the test part, all classes; None if not known.
     """
 
     paths: Paths
@@ -57,6 +61,8 @@ class Disentanglement:
     lesson: Lesson
     left_out: dict[str, str] = field(default_factory=dict)
     images: dict[str, int] = field(default_factory=dict)
+    input_range: InputRange | None = None
+    accuracy: Accuracy | None = None
 
     @property
     def diversity(self) -> float:
@@ -102,7 +108,7 @@ def disentangle(
     false_alarms: float = 0.1,
     seed: int = 0,
     images: int | None = None,
-    raw: bool = False,
+    input_range: str = AUTO,
     tell: Callable[[str], None] = lambda _: None,
     communicator: Communicator | None = None,
 ) -> Disentanglement:
@@ -125,7 +131,8 @@ def disentangle(
             class for which no masks do keeps all channels. 1 sets no limit, as in the paper.
         seed: Of the order of images, and of collages.
         images: Images of each class and part that are used, at most; all if None.
-        raw: Whether the model takes values from 0 to 255 instead of 0 to 1.
+        input_range: The values that the model takes: ``0-1``, ``0-255``, ``-1-1``, or ``auto``,
+            see ``attribution.input_range.range_of``.
         tell: Is told what is being done.
         communicator: Ranks that share the work; each is given the same, and returns the same.
 
@@ -137,11 +144,14 @@ def disentangle(
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     wanted = _chosen(classes, data.class_names)
     parts = [_at_most(part, images) for part in (data.train, data.validation, data.test)]
-    network = MaskedNetwork(model, data.train.images, layers, raw)
+    taken = range_of(model, data.image_shape, input_range)
+    network = MaskedNetwork(model, data.train.images, layers, taken.name)
     check_classes(network.classes, data.class_names, data.name)
     ranks = communicator or SingleProcess()
-    tell("the network without masks")
+    tell(taken.text)
     plain = [_probabilities(network, part, ranks) for part in parts]
+    accuracy = Accuracy.of(plain[2].argmax(1), parts[2].labels)
+    tell_accuracy(accuracy, taken, tell, model, parts[2])
     train, validation = (
         Images(
             selected(part.images, slice(ranks.rank, None, ranks.size)),
@@ -156,7 +166,7 @@ def disentangle(
     paths = figures.paths_of(learned, network, names)
     found = _measured(network, paths, parts[2], plain[2], able, lesson, ranks, tell)
     counts = dict(zip(("train", "validation", "test"), map(len, parts), strict=True))
-    return replace(found, left_out=left_out, images=counts)
+    return replace(found, left_out=left_out, images=counts, input_range=taken, accuracy=accuracy)
 
 
 def _measured(

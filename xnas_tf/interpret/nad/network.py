@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.attribution.input_range import OURS, scaled
 from xnas_tf.attribution.models import inlined_calls, linear_output
-from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.heartbeat import beat
 from xnas_tf.interpret.classifier import examine
 from xnas_tf.interpret.taps import Tap, find_taps, tapped
@@ -33,7 +33,7 @@ class MaskedNetwork:
         model: A Keras image classifier with one input and at least two classes.
         images: uint8 images (N, H, W, C) as it will be shown, at least one.
         layers: Where masks go; see ``find_taps``.
-        is_raw: Whether the model takes values from 0 to 255 instead of 0 to 1.
+        input_range: The values that the model takes: ``0-1``, ``0-255`` or ``-1-1``.
 
     Raises:
         InputError: If the model cannot be masked, or doesn't take these images.
@@ -44,10 +44,10 @@ class MaskedNetwork:
         model: keras.Model,
         images: np.ndarray,
         layers: Sequence[str] | None = None,
-        is_raw: bool = False,
+        input_range: str = OURS,
     ) -> None:
         self._model = model
-        self._is_raw = is_raw
+        self._input_range = input_range
         self._shape = images.shape[1:]
         sample = self._inputs(tf.constant(images[:2]))
         self.classes, self._ending = examine(model, sample)
@@ -167,7 +167,7 @@ class MaskedNetwork:
             beat()
 
     def _inputs(self, images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(images, tf.float32) if self._is_raw else to_model_input(images)
+        return scaled(images, self._input_range)
 
     def _run(
         self, inputs: tf.Tensor, units: tf.Tensor | None = None, masks: Sequence[tf.Tensor] = ()

@@ -45,6 +45,8 @@ def facts(found: Disentanglement) -> dict[str, Any]:
         "chance": None if hits is None else hits.collages.chance,
         "settings": asdict(found.lesson),
         "images": found.images,
+        "input_range": found.input_range and found.input_range.name,
+        "accuracy": found.accuracy and found.accuracy.as_dict(),
         "classes": [_class(found, place) for place in range(len(paths.class_names))],
         "layers": [_layer(found, place) for place in range(len(paths.layers))],
         "similarity": plain(paths.similarity),
