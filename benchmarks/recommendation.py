@@ -5,7 +5,7 @@ python benchmarks/recommendation.py [--only shapes,two] [--seeds 2] [--lines FIL
 Searches, with two seeds each, on scikit-learn's digits, mnist5k, pictures of three shapes, an
 imbalanced set of three classes and a set of two: at most 8 candidates for error and
 introspectability, in NAS-Bench-201's cells or, where a user would bring a model, with the
-HyperModel of examples/small_convnet.py. Prints a row a search: which candidate is recommended, its
+HyperModel that docs/models.md begins with. Prints a row a search: which candidate is recommended, its
 test accuracy, the best test accuracy on the front, and the share of the commonest class in the
 test part. The recommendation knows the validation part alone. With --lines what is done is kept, a
 line of JSON a search, and not searched again. Ends with one line of JSON.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -34,7 +35,7 @@ from xnas_tf.intervals import better_than_chance  # noqa: E402
 POINTS = 5.0
 """Percentage points that the recommended model may be below the best on its front."""
 CELLS = "space={name: nas_bench_201, channels: 8, cells_per_stack: 1}"
-HYPERMODEL = "space={hypermodel: 'examples.small_convnet:SmallConvNet'}"
+HYPERMODEL = "space={hypermodel: 'mine:MyModel'}"
 FIXED = ["objectives=[error, introspectability]", "search.candidates=8", "search.population=4"]
 
 
@@ -94,20 +95,30 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 class Task(NamedTuple):
-    """A search: its data, made or by name, its space, and how long a training is."""
+    """A search: its data, made or by name, its space, and how it is trained."""
 
     data: str | Callable[[int], dict[str, np.ndarray]]
     space: str
     epochs: int
+    batch_size: int = 48
 
 
 TASKS = {
     "digits": Task("digits", CELLS, 5),
     "mnist5k": Task("mnist5k", CELLS, 3),
-    "shapes": Task(shapes, HYPERMODEL, 10),
+    "shapes": Task(shapes, HYPERMODEL, 10, 16),
     "imbalanced": Task(imbalanced, CELLS, 10),
-    "two": Task(two, HYPERMODEL, 10),
+    "two": Task(two, HYPERMODEL, 10, 16),
 }
+
+
+def write_model(folder: Path) -> None:
+    """Puts the HyperModel of docs/models.md where it can be imported as ``mine``."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    shown = re.search(r"```python\n(# mine\.py\n.*?)```", page, re.DOTALL)
+    assert shown
+    (folder / "mine.py").write_text(shown[1], encoding="utf-8")
+    sys.path.insert(0, str(folder))
 
 
 def searched(name: str, seed: int, folder: Path) -> dict[str, object]:
@@ -119,8 +130,9 @@ def searched(name: str, seed: int, folder: Path) -> dict[str, object]:
         if not file.is_file():
             np.savez(file, **data(seed))
         data = f"npz:{file}"
-    own = [f"dataset={data}", task.space, f"training.epochs={task.epochs}", f"search.seed={seed}"]
-    run = xt.search(xt.Config(), place, [*FIXED, *own])
+    training = f"training={{epochs: {task.epochs}, batch_size: {task.batch_size}}}"
+    own = [f"dataset={data}", task.space, training, f"search.seed={seed}"]
+    run = xt.search(None, place, [*FIXED, *own])
     assert run is not None  # there is one rank
     counts = xt.load_dataset(**run.config.dataset.model_dump()).counts["test"]
     accuracies = {c.id: c.metrics["test_accuracy"] for c in run.pareto()}
@@ -175,6 +187,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        write_model(folder)
         for name in options.only.split(","):
             for seed in range(options.seeds):
                 if (name, seed) not in known:

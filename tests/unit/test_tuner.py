@@ -203,7 +203,7 @@ def test_given_parts_are_kept(tmp_path):
         ({"x": object(), "y": Y}, "x is a object"),
         ({"x": X, "y": np.ones((200, 3))}, "not one-hot"),
         ({"x": X * np.nan, "y": Y}, "image values range from nan"),
-        ({"x": X, "y": Y, "validation_data": (X / 255, Y)}, "from 0 to 0.00392157: give all"),
+        ({"x": X, "y": Y, "validation_data": (X / 255, Y)}, "of validation from 0 to 0.0039"),
         ({"x": X, "y": Y, "validation_data": X}, r"allowed: \(images, labels\)"),
         ({"x": X, "y": Y, "validation_data": (X[:, :4], Y)}, "those of x are"),
         ({"x": "folder:pets", "y": Y}, "leave y out"),

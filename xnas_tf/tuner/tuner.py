@@ -79,7 +79,7 @@ class Tuner:
         """Runs the search, or goes on with it.
 
         Args:
-            x: Images, (N, H, W) or (N, H, W, C): uint8, or floats in [0, 1] or [0, 255]; models
+            x: Images, (N, H, W) or (N, H, W, C): numbers of any range, see docs/data.md; models
                 get them as floats in [0, 1]. Or the name of a data set, such as ``folder:pets``.
             y: Class numbers, (N,) or (N, 1), or one-hot vectors (N, classes).
             validation_data: Images and labels that candidates are compared by.

@@ -1,0 +1,118 @@
+"""Given models are explained at the accuracy that plain Keras has, whatever values they take."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras import layers
+from sklearn.datasets import load_digits
+
+import xnas_tf as xt
+from xnas_tf.cli import main
+
+SHAPE = (32, 32, 3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Digits as large as MobileNetV3 wants them, in colour, as a file and as a data set."""
+    digits = load_digits()
+    kept = digits.target < 4
+    images = np.kron(digits.images[kept][:360] * 15, np.ones((1, 4, 4)))[..., None]
+    file = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(file, x=np.tile(images, 3).astype(np.uint8), y=digits.target[kept][:360])
+    return f"npz:{file}", xt.load_dataset(f"npz:{file}")
+
+
+def rescaled(images):
+    return layers.Rescaling(1 / 255)
+
+
+def normalized(images):
+    layer = layers.Normalization()
+    layer.adapt(images)
+    return layer
+
+
+def small(first, images, labels):
+    """A small network, trained a little by Keras."""
+    keras.utils.set_random_seed(0)
+    before = [first(images)] if first else []
+    ends = [layers.Conv2D(8, 4, 4, activation="relu"), layers.Flatten(), layers.Dense(4)]
+    model = keras.Sequential([keras.Input(SHAPE), *before, *ends])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss)
+    model.fit(images, labels, epochs=4, verbose=0)
+    return model
+
+
+def mobile_net(_, images, labels):
+    """MobileNetV3 of random weights, whose last layer is fitted."""
+    keras.utils.set_random_seed(0)
+    base = keras.applications.MobileNetV3Small(
+        SHAPE, 0.35, weights=None, include_top=False, pooling="avg"
+    )
+    features = base.predict(images, verbose=0).reshape(len(images), -1)
+    offset, scale = features.mean(axis=0), features.std(axis=0) + 1e-9
+    kernel = np.linalg.lstsq((features - offset) / scale, np.eye(4)[labels], rcond=1e-3)[0]
+    end = layers.Dense(4)
+    model = keras.Sequential([keras.Input(SHAPE), base, layers.Flatten(), end])
+    end.set_weights([kernel / scale[:, None], -(offset / scale) @ kernel])
+    return model
+
+
+MODELS = {
+    "plain": (small, None, "0-1", 1 / 255),
+    "rescaling": (small, rescaled, "0-255", 1),
+    "normalization": (small, normalized, "0-1", 1 / 255),
+    "normalization-255": (small, normalized, "0-255", 1),
+    "mobile-net": (mobile_net, None, "0-255", 1),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_is_explained_at_the_accuracy_that_keras_has(name, data, tmp_path):
+    make, first, wanted, scale = MODELS[name]
+    given, dataset = data
+    inputs = {part: np.float32(scale) * np.float32(p.images) for part, p in dataset.parts.items()}
+    model = make(first, inputs["train"], dataset.train.labels)
+    model.save(tmp_path / "model.keras")
+    predicted = model.predict(inputs["test"], verbose=0).argmax(axis=1)
+    words = ["explain", str(tmp_path / "model.keras"), "--dataset", given, "--count", "1"]
+    words += ["--method", "gradient_input", "--format", "json", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["input_range"] == wanted
+    accuracy, right = found["accuracy"], int((predicted == dataset.test.labels).sum())
+    assert (accuracy["correct"], accuracy["images"]) == (right, len(dataset.test))
+    assert accuracy["value"] > 0.6 and not accuracy["at_chance"]
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith(f"input range {wanted}: ") and "warning" not in done.stderr
+    assert lines[1].startswith(f"accuracy {right / len(predicted):.2%}: {right} of")
+
+
+def test_the_wrong_range_is_warned_of_in_red(data, tmp_path):
+    given, dataset = data
+    inputs = np.float32(dataset.train.images)
+    small(normalized, inputs, dataset.train.labels).save(tmp_path / "model.keras")
+    words = ["explain", str(tmp_path / "model.keras"), "--dataset", given, "--count", "1"]
+    words += ["--method", "gradient_input", "--input-range", "0-1", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, words, color=True)
+    assert done.exit_code == 0, done.output
+    red = next(line for line in done.stderr.splitlines() if "\x1b[31m" in line)
+    assert "no better than always answering" in red and "--input-range" in red
+
+
+@pytest.mark.parametrize("command", ["explain", "disentangle", "interpret"])
+def test_a_range_that_does_not_exist_is_named(command, data, tmp_path):
+    after = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(1, 9), layers.Flatten()])
+    keras.Sequential([after, layers.Dense(4)]).save(tmp_path / "model.keras")
+    words = [command, str(tmp_path / "model.keras"), "--dataset", data[0]]
+    done = CliRunner().invoke(
+        main, [*words, "--input-range", "0-250", "--out", str(tmp_path / "o")]
+    )
+    assert done.exit_code == 2
+    assert "--input-range: no range is called '0-250' (did you mean '0-255'?" in done.stderr

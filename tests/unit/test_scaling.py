@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.datasets import load_digits
+
+from xnas_tf.data import load_dataset
+from xnas_tf.data.scaling import Scaling, as_bytes, check_alike
+from xnas_tf.errors import InputError
+from xnas_tf.tuner.arrays import stored
+
+LEVELS = arrays.arrays(np.int64, (3, 4, 5, 1), elements=st.integers(0, 255))
+
+
+def values_of(images: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """The values that levels stand for."""
+    return scaling.low + images.astype(np.float64) * (scaling.high - scaling.low) / 255
+
+
+@settings(deadline=None, max_examples=150)
+@given(LEVELS, st.integers(-(10**6), 10**6), st.integers(1, 10**4), st.sampled_from("if"))
+def test_even_grids_of_up_to_256_levels_survive_exactly(levels, offset, step, kind):
+    grid = (offset + step * levels).astype({"i": np.int64, "f": np.float64}[kind])
+    (images,), scaling = as_bytes([grid])
+    assert images.dtype == np.uint8 and scaling.error == 0
+    back = (values_of(images, scaling) - offset) / step
+    np.testing.assert_array_equal(np.rint(back), levels)
+    order = np.argsort(grid, axis=None)
+    assert (np.diff(images.ravel()[order].astype(int)) >= 0).all()
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    arrays.arrays(
+        np.float64, (2, 5, 5, 1), elements=st.floats(-1e6, 1e6, allow_subnormal=False, width=32)
+    )
+)
+def test_the_rounding_error_named_is_the_largest(values):
+    (images,), scaling = as_bytes([values])
+    found = np.abs(values_of(images, scaling) - values).max()
+    half = (scaling.high - scaling.low) / 255 / 2
+    assert found <= half * (1 + 1e-6) + 1e-300
+    if scaling.error:
+        assert scaling.error == pytest.approx(found, rel=1e-6)
+    else:
+        pairs = np.unique(np.stack([values.ravel(), images.ravel()]), axis=1)
+        assert len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+def noise(low, high, dtype=np.float32):
+    found = np.random.default_rng(0).random((8, 6, 6, 1)) * (high - low) + low
+    found[0, 0, :2, 0] = low, high
+    return found.astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("images", "low", "high", "loses"),
+    [
+        (noise(0, 255, np.uint8), 0, 255, False),
+        (noise(0, 90, np.uint8), 0, 255, False),
+        (noise(0, 255, np.int32), 0, 255, False),
+        (np.rint(noise(0, 200)), 0, 255, False),
+        (noise(0, 255), 0, 255, True),
+        (noise(0, 0.9), 0, 1, True),
+        (noise(0, 255, np.uint8) / 255, 0, 1, False),
+        (noise(0, 2, np.uint8).astype(bool), 0, 1, False),
+        (noise(0, 2, np.int8), 0, 2, False),
+        (np.rint(noise(0, 16)), 0, 16, False),
+        (noise(0, 1.5), 0, 1.5, True),
+        (noise(-1, 1), -1, 1, True),
+        (noise(-300, 900, np.int16), -300, 900, False),
+        (noise(0, 2**16 - 1, np.uint16), 0, 2**16 - 1, True),
+        (np.full((4, 3, 3, 1), -7.0), -7, -7, False),
+    ],
+)
+def test_the_rule_of_each_kind_of_values(images, low, high, loses):
+    (found,), scaling = as_bytes([images])
+    assert (scaling.low, scaling.high) == (low, high)
+    distinct = len(np.unique(images)) == len(np.unique(found))
+    assert distinct == (not scaling.error) and (not loses or scaling.error > 0)
+    if images.dtype == np.uint8:
+        np.testing.assert_array_equal(found, images)
+    if high > low and not scaling.is_usual:
+        assert (found.min(), found.max()) == (0, 255)
+
+
+def test_what_is_said_of_the_values():
+    def notes(images):
+        return as_bytes([images])[1].notes
+
+    assert notes(noise(0, 255, np.uint8)) == [] == notes(noise(0, 255, np.uint8) / 255)
+    assert notes(np.rint(noise(0, 16))) == [
+        "values 0 to 16 are stored as 0 to 255, without loss: different values keep different "
+        "levels"
+    ]
+    (rounded,) = notes(noise(-1, 1))
+    assert rounded.startswith("values -1 to 1 are stored as 0 to 255, rounded by at most 0.003")
+    assert "no value is over 16" in notes(noise(0, 16, np.uint8))[0]
+    outlier = np.tile(noise(0, 1), (20, 1, 1, 1))
+    outlier[0, 0, 0, 0] = 1e4
+    assert "clip these before" in notes(outlier)[1]
+
+
+def test_the_published_test_part_is_scaled_alike(tmp_path):
+    images, labels = np.rint(noise(0, 16)), np.arange(8) % 2
+    x, y = np.tile(images, (5, 1, 1, 1)), np.tile(labels, 5)
+    np.savez(tmp_path / "a.npz", x=x, y=y, x_test=images / 2, y_test=labels)
+    data = load_dataset(f"npz:{tmp_path / 'a.npz'}", seed=3)
+    np.testing.assert_array_equal(data.test.images, np.rint(images / 2 * 255 / 16))
+    assert data.scaling.high == 16 and data.facts["values"] == [0, 16]
+    assert any("values 0 to 16 are stored" in note for note in data.notes)
+
+
+def test_parts_on_other_scales_are_refused():
+    check_alike({"train": noise(0, 1), "test": noise(0, 0.1), "validation": noise(0, 1)}, "mine")
+    with pytest.raises(InputError, match="of train from 0 to 255 and of test from 0 to 1: give"):
+        check_alike({"train": noise(0, 255), "test": noise(0, 1)}, "mine")
+
+
+def test_digits_from_0_to_16_are_the_data_set_digits(tmp_path):
+    """Bit for bit, so that they train as well."""
+    raw, usual = load_digits(), load_dataset("digits")
+    name = stored(tmp_path / "run", (raw.images, raw.target))
+    np.savez(tmp_path / "mine.npz", x=raw.images.astype(np.int64), y=raw.target)
+    for each in (name, f"npz:{tmp_path / 'mine.npz'}"):
+        found = load_dataset(each)
+        for part, wanted in usual.parts.items():
+            np.testing.assert_array_equal(found.parts[part].images, wanted.images)
+            np.testing.assert_array_equal(found.parts[part].labels, wanted.labels)
