@@ -5,10 +5,10 @@ python benchmarks/recommendation.py [--only shapes,two] [--seeds 2] [--lines FIL
 Searches, with two seeds each, on scikit-learn's digits, mnist5k, pictures of three shapes, an
 imbalanced set of three classes and a set of two: at most 8 candidates for error and
 introspectability, in NAS-Bench-201's cells or, where a user would bring a model, with the
-HyperModel that docs/models.md begins with. Prints a row a search: which candidate is recommended, its
-test accuracy, the best test accuracy on the front, and the share of the commonest class in the
-test part. The recommendation knows the validation part alone. With --lines what is done is kept, a
-line of JSON a search, and not searched again. Ends with one line of JSON.
+HyperModel that docs/models.md begins with. Prints a row a search: which candidate is recommended,
+its test accuracy, the best test accuracy on the front, and the share of the commonest class in
+the test part. The recommendation knows the validation part alone. With --lines what is done is
+kept, a line of JSON a search, and not searched again. Ends with one line of JSON.
 """
 
 from __future__ import annotations

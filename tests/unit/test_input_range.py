@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from xnas_tf.strategy.chance import better_than_chance, wilson_interval
 
 import xnas_tf as xt
 from xnas_tf.attribution.input_range import CHOICES, declare_range, from_unit, range_of, scaled
@@ -9,7 +10,6 @@ from xnas_tf.data import Dataset, Part
 from xnas_tf.errors import InputError
 from xnas_tf.explaining.accuracy import Accuracy, accuracy_of, tell_accuracy
 from xnas_tf.spaces.space import SearchSpace
-from xnas_tf.strategy.chance import better_than_chance, wilson_interval
 
 SHAPE = (12, 12, 3)
 applications = keras.applications
