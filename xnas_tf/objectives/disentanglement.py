@@ -26,7 +26,8 @@ class Disentanglement(Objective):
     Paths are masks over channels (NAD, arXiv 2003.13268), learned with the network frozen from
     a few validation images. Similarity is the Jaccard index corrected for chance, the mean over
     layers and class pairs. So the value is 0 where all classes use the same channels and 1 where
-    paths are as different as random ones of the same sizes; it is at most 2. A class whose paths
+    paths are as different as random ones of the same sizes; it is at most 2. Where a mask is full
+    or empty its overlap says nothing, and counts as the same path. A class whose paths
     would all cause more false alarms than allowed keeps all channels, and a class that the network
     never gets right has no path: both count as the same path as any other. A quick estimate:
     `xnas-tf disentangle` learns from the whole training part.
@@ -77,7 +78,7 @@ class Disentanglement(Objective):
             images = np.zeros((1, *images.shape[1:]), np.uint8)
         network = MaskedNetwork(subject.model, images, self.layers)
         given = Images(images, labels, is_right)
-        learned = learn(network, given, able, self._lesson(), communicator=ranks)
+        learned = learn(network, given, able, self.lesson(), communicator=ranks)
         if not all(np.isfinite(each).all() for each in learned.logits):
             return Score(float("nan"), {}, f"{self.name}: the gradients are not finite")
         paths = paths_of(learned, network, [subject.class_names[c] for c in able])
@@ -96,7 +97,8 @@ class Disentanglement(Objective):
         }
         return Score(paths.diversity * _share_of_pairs(able, labels), metrics)
 
-    def _lesson(self) -> Lesson:
+    def lesson(self) -> Lesson:
+        """How masks are learned: β rises, and each class keeps the sparsest within the limits."""
         from xnas_tf.interpret.nad.learning import Lesson
 
         stages = self.beta * np.geomspace(0.01, 1, STAGES * self.epochs)

@@ -126,7 +126,8 @@ class Paths:
     @property
     def diversity(self) -> float:
         """One minus the mean similarity of two classes, in [0, 2]: 0 where all paths are the
-        same, 1 where they are as different as random ones of the same sizes."""
+        same, 1 where they are as different as random ones of the same sizes, of which none is
+        full or empty."""
         return metrics.diversity(self.similarity)
 
     @property

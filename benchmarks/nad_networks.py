@@ -1,0 +1,80 @@
+"""Four small networks that differ in how their layers are connected, for nad_controls.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import keras_tuner
+from keras import layers
+
+from xnas_tf.spaces.cells import parse_genotype
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+
+CELL = (
+    "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|"
+    "+|nor_conv_1x1~0|skip_connect~1|nor_conv_3x3~2|"
+)
+STAGES = (16, 24, 32)
+"""Channels; between two stages height and width are halved."""
+GROWTH = 12
+"""Channels that each layer of the dense network adds."""
+Shape = tuple[int, int, int]
+
+
+def _block(x, channels: int, size: int = 3, stride: int = 1, activation: str = "relu"):
+    """A convolution with its normalisation and activation."""
+    x = layers.Conv2D(channels, size, stride, padding="same", use_bias=False)(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
+    return layers.Activation(activation)(x) if activation != "linear" else x
+
+
+def _classified(inputs, x) -> keras.Model:
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+
+def chain(shape: Shape) -> keras.Model:
+    """A small VGG: one layer after the other."""
+    x = inputs = keras.Input(shape)
+    for stage, channels in enumerate(STAGES):
+        x = layers.MaxPooling2D()(x) if stage else x
+        x = _block(_block(x, channels), channels)
+    return _classified(inputs, x)
+
+
+def residual(shape: Shape) -> keras.Model:
+    """A small ResNet: each block adds to what came before."""
+    inputs = keras.Input(shape)
+    x = _block(inputs, STAGES[0])
+    for stage, channels in enumerate(STAGES):
+        stride = 2 if stage else 1
+        shortcut = _block(x, channels, 1, stride, "linear") if stage else x
+        inner = _block(_block(x, channels, stride=stride), channels, activation="linear")
+        x = layers.ReLU()(layers.Add()([inner, shortcut]))
+    return _classified(inputs, x)
+
+
+def dense(shape: Shape) -> keras.Model:
+    """A small DenseNet: each layer sees all earlier ones of its stage."""
+    inputs = keras.Input(shape)
+    x = _block(inputs, STAGES[0])
+    for stage, channels in enumerate(STAGES):
+        x = layers.MaxPooling2D()(_block(x, channels, 1)) if stage else x
+        for _ in range(2):
+            x = layers.Concatenate()([x, _block(x, GROWTH)])
+    return _classified(inputs, x)
+
+
+def cell(shape: Shape) -> keras.Model:
+    """A network of cells of NAS-Bench-201, C=8 and N=1."""
+    hp = keras_tuner.HyperParameters()
+    hp.values = parse_genotype(CELL)
+    return NASBench201(shape, 10, 8, 1).build(hp)
+
+
+NETWORKS: dict[str, Callable[[Shape], keras.Model]] = {
+    "chain": chain,
+    "residual": residual,
+    "dense": dense,
+    "cell": cell,
+}
