@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.debuggability import draw_cells
 from xnas_tf.environment import set_defaults
-from xnas_tf.spaces.cells import format_genotype
+from xnas_tf.spaces.cells import format_genotype, network_of
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +29,7 @@ class Job:
     """One training.
 
     Attributes:
-        cell: Number of the cell.
+        cell: Number of the cell, as drawn.
         operations: Its operations by edge.
         seed: Of the initial weights and the order of the images.
     """
@@ -45,9 +45,12 @@ class Job:
 
 
 def jobs(cells: int, seeds: int) -> list[Job]:
-    """Distinct random cells, each with seeds from 0; a seed at a time."""
-    drawn = draw_cells(cells, np.random.default_rng(0))
-    return [Job(n, cell, seed) for seed in range(seeds) for n, cell in enumerate(drawn)]
+    """Random cells that are different networks, each with seeds from 0; a seed at a time."""
+    distinct: dict[str, tuple[int, dict[str, str]]] = {}
+    for number, cell in enumerate(draw_cells(2 * cells, np.random.default_rng(0))):
+        distinct.setdefault(network_of(cell), (number, cell))
+    drawn = list(distinct.values())[:cells]
+    return [Job(number, cell, seed) for seed in range(seeds) for number, cell in drawn]
 
 
 class Bench:

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.introspectability_models import jobs
 from benchmarks.introspectability_report import ESTIMATORS, SOURCES, print_report
+from xnas_tf.spaces.cells import network_of
 
 KEYS = [f"{source}/{estimator}" for source in SOURCES for estimator in ESTIMATORS]
 
@@ -43,4 +44,4 @@ def test_cells_are_distinct_and_a_seed_comes_after_the_other():
     found = jobs(40, 3)
     assert len({job.name for job in found}) == 120
     assert [job.seed for job in found] == sorted(job.seed for job in found)
-    assert len({tuple(job.operations.values()) for job in found}) == 40
+    assert len({network_of(job.operations) for job in found}) == 40
