@@ -131,8 +131,8 @@ class SearchSpace(Space):
         undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
         return [
             f"{self.name}: a search gives its models floats from 0 to 1, but they take others "
-            f"({self.input_range.text}). Leave that out of the model, or put "
-            f"keras.layers.{undo[self.input_range.name]} before it"
+            f"({self.input_range.text}). Let the input be float32, and leave out what scales it or "
+            f"put keras.layers.{undo[self.input_range.name]} before it"
         ]
 
     @property
