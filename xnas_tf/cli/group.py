@@ -57,6 +57,6 @@ def print_tables(tables: Iterable[Any]) -> None:
     from rich.console import Console
 
     # A genotype is some 100 characters long; a file or a pipe has room for it in one line.
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Console(width=None if sys.stdout.isatty() else 240)
     for table in tables:
         console.print(table)
