@@ -5,7 +5,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnas_tf.config import Config, Constraint, differing_keys, dump_config, load_config
+from xnas_tf.config import (
+    Config,
+    Constraint,
+    differing_keys,
+    dump_config,
+    load_config,
+    stored_config,
+)
 from xnas_tf.config.reference import reference
 from xnas_tf.errors import InputError
 
@@ -138,3 +145,27 @@ def test_the_reference_names_every_type():
     for row in rows:
         kinds = row[2].split(",")[0].split("/") if row[1].strip().startswith("`") else ["-"]
         assert all(kind.strip() for kind in kinds), row
+
+
+def test_a_run_of_an_earlier_version_keeps_what_was_measured_then(tmp_path):
+    """Options that it could not keep have the value that was in effect, not today's default."""
+    config = load_config(overrides=["objectives=[error, introspectability, disentanglement]"])
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_config(config))
+    assert stored_config(file) == config
+    data = yaml.safe_load(dump_config(config))
+    for option in ("estimator", "missing_classes", "min_images"):
+        del data["objectives"][1][option]
+    del data["objectives"][2]["false_alarms"], data["record"]
+    file.write_text(yaml.safe_dump(data))
+    _, introspectability, disentanglement = stored_config(file).objectives
+    assert introspectability.estimator == "plain" and introspectability.min_images == 1
+    assert introspectability.missing_classes == "ignore" and disentanglement.false_alarms == 1
+    changed = differing_keys(stored_config(file), config)
+    assert {line.partition(":")[0] for line in changed} == {
+        *(f"objectives.1.{name}" for name in ("estimator", "missing_classes", "min_images")),
+        "objectives.2.false_alarms",
+    }
+    file.write_text("objectives: [error, {images: 3}, 7]")
+    with pytest.raises(InputError, match="config.yaml: objectives"):
+        stored_config(file)

@@ -8,6 +8,7 @@ from xnas_tf.config.loading import (
     dump_config,
     find_config,
     load_config,
+    stored_config,
 )
 from xnas_tf.config.models import Config
 
@@ -20,4 +21,5 @@ __all__ = [
     "dump_config",
     "find_config",
     "load_config",
+    "stored_config",
 ]

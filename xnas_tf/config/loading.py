@@ -39,6 +39,38 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     )
 
 
+OF_EARLIER_VERSIONS: dict[str, dict[str, Any]] = {
+    "introspectability": {"estimator": "plain", "missing_classes": "ignore", "min_images": 1},
+    "disentanglement": {"false_alarms": 1.0},
+}
+"""Options of objectives whose default is not what was measured before there were these options."""
+
+
+def stored_config(path: Path) -> Config:
+    """Reads the configuration that a run or a retraining keeps.
+
+    What an earlier version kept without an option has the value that was in effect then: such a
+    run is not resumed with values that mean something else.
+
+    Args:
+        path: The file, with all keys of the version that wrote it.
+
+    Raises:
+        InputError: If the file is missing or anything in it is wrong.
+    """
+    data = _read_yaml(path)
+    for section in ("objectives", "record"):
+        if isinstance(entries := data.get(section), list):
+            data[section] = [_as_then(entry) for entry in entries]
+    return checked_config(data, str(path))
+
+
+def _as_then(entry: Any) -> Any:
+    if not (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
+        return entry  # whatever is wrong with it is said by the check
+    return {**OF_EARLIER_VERSIONS.get(entry["name"], {}), **entry}
+
+
 def checked_config(data: Mapping[str, Any], where: str) -> Config:
     """The configuration of sections that were read.
 

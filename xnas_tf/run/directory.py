@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
-from xnas_tf.config import Config, differing_keys, dump_config, load_config
+from xnas_tf.config import Config, differing_keys, dump_config, stored_config
 from xnas_tf.config.modes import with_modes
 from xnas_tf.errors import HeldError, InputError, RunError, suggest
 from xnas_tf.run.record import Record
@@ -55,7 +55,7 @@ class Run:
             near = sorted(str(p.parent) for p in Path("runs").glob(f"*/{RECORD}"))
             hint = f"; runs here: {', '.join(near[:10])}" if near else ""
             raise InputError(f"{self.path} is no run: it {what} {' and '.join(missing)}{hint}")
-        self.config: Config = load_config(self.path / CONFIG)
+        self.config: Config = stored_config(self.path / CONFIG)
 
     @property
     def trained_config(self) -> Config:
@@ -347,7 +347,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _use_config(path: Path, config: Config) -> None:
-    changed = differing_keys(load_config(path / CONFIG), config)
+    changed = differing_keys(stored_config(path / CONFIG), config)
     if all(line.startswith(CHANGEABLE) for line in changed):
         if changed:
             write_whole(path / CONFIG, dump_config(config).encode())
