@@ -53,7 +53,9 @@ def similarity_figure(found: Disentanglement):
     both = figure.subplots(1, 2)
     confusion = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * found.confusion)
     what = "similarity of paths (random paths: 0)"
-    bar = _draw_matrix(figure, both[0], found.paths.similarity, names, what, "{:.2f}")
+    similar = found.paths.similarity
+    least = min(-0.1, float(similar.min()))  # 0, the similarity of random paths, is within
+    bar = _draw_matrix(figure, both[0], similar, names, what, "{:.2f}", least)
     bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
     _draw_matrix(figure, both[1], confusion, names, "mean probability given, %", "{:.1f}")
     both[1].set(xlabel="class it is given to", ylabel="class of the images")
@@ -76,7 +78,7 @@ def layer_similarity_figure(found: Disentanglement):
     paths = found.paths
     _draw_by_depth(axis, _by_class(paths.layer_uncorrected_similarity))
     expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
-    style = {"color": "black", "linestyle": "--", "linewidth": 1}
+    style = {"color": ORANGE, "linestyle": "--", "linewidth": 2, "zorder": 5}  # over the means
     axis.plot(expected, **style, label="expected of random paths")
     axis.set(ylabel="Jaccard index of two paths", ylim=(0, 1.03))
     axis.legend(fontsize=8)
@@ -205,14 +207,13 @@ def _draw_by_depth(axis, values: np.ndarray) -> None:
     axis.errorbar(places, centre, spread, fmt="o-", color=BLUE, capsize=3, label="mean ± deviation")
 
 
-def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str):
-    """A matrix with its values, (K, K); returns its colour bar."""
-    picture = axis.imshow(values, cmap="cividis")
+def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str, least=None):
+    """A matrix with its values, (K, K), in colours from ``least``; returns its colour bar."""
+    picture = axis.imshow(values, cmap="cividis", vmin=least)
     bar = figure.colorbar(picture, ax=axis, shrink=0.8)
     axis.set_title(title, fontsize=9)
     name_ticks(axis, names, names)
-    known = values[np.isfinite(values)]
-    middle = (known.min() + known.max()) / 2 if known.size else 0
+    middle = sum(picture.get_clim()) / 2 if np.isfinite(values).any() else 0
     for (row, column), value in np.ndenumerate(values) if len(names) <= 12 else ():
         if np.isfinite(value):
             colour = "white" if value < middle else "black"
