@@ -271,9 +271,6 @@ def summary(rows: list[Row]) -> Row:
                 name: interval([f(r[limit][which]) for r in own]) for name, f in FIGURES.items()
             }
             here[which]["peak_over_last"] = peak_over_last(own, limit, which)
-        here["clear_beyond_random"] = _gain(own, limit, clear, "random")
-        here["clear_beyond_magnitude"] = _gain(own, limit, clear, "magnitude")
-        here["hits_beyond_random"] = _gain(own, limit, last, "random")
         found[f"{limit}/{data}/{kind}"] = here
     for limit in LIMITS:
         found[limit] = {
@@ -281,16 +278,28 @@ def summary(rows: list[Row]) -> Row:
                 w: {n: interval([f(r[limit][w]) for r in rows]) for n, f in FIGURES.items()}
                 for w in MASKS
             },
-            "clear_beyond_random": _gain(rows, limit, clear, "random"),
-            "clear_beyond_magnitude": _gain(rows, limit, clear, "magnitude"),
-            "similar_beyond_random": _gain(rows, limit, value("similar"), "random"),
-            "similar_beyond_magnitude": _gain(rows, limit, value("similar"), "magnitude"),
+            **{
+                f"{d}/{name}": gain
+                for d in TRAINING
+                for name, gain in _gains(rows, limit, d).items()
+            },
             "connection": {
                 f"{data}/{which}/{name}": connection_effect(rows, FIGURES[name], limit, which, data)
                 for data, which, name in product(TRAINING, MASKS, ("similarity", "rise", "kept"))
             },
         }
     return found
+
+
+def _gains(rows: list[Row], limit: str, data: str) -> Row:
+    """How much more the learned masks have than the controls, over the networks and seeds of a
+    data set."""
+    own = [row for row in rows if row["data"] == data]
+    wanted = ("similarity", "clear", "last_hit_rate", "rise", "similar")
+    return {
+        f"{name}_beyond_{control}": _gain(own, limit, FIGURES[name], control)
+        for name, control in product(wanted, MASKS[1:])
+    }
 
 
 def _gain(rows: list[Row], limit: str, figure: Callable, control: str) -> list[float] | None:
