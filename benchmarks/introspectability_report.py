@@ -19,8 +19,8 @@ Row = dict[str, Any]
 BIAS_TEXT = f"""
 {FEW} images against all, networks of the first seed. Bias: the mean difference over draws and
 networks; by draw: over networks. Of a cell: the absolute difference of its mean over draws, which
-is the number of images' doing, averaged over the first {FIRST} cells. Mean absolute difference and rank
-agreement (Spearman over cells): of the one draw that a search looks at, chance included.
+is the number of images' doing, averaged over the first {FIRST} cells. Mean absolute difference and
+rank agreement (Spearman over cells): of the one draw that a search looks at, chance included.
 """
 ERROR_TEXT = """
 Standard error, root mean square over networks of the first seed, against that of the differences
@@ -75,7 +75,8 @@ def bias(rows: Sequence[Row]) -> dict[str, float]:
             by_draw = ", ".join(f"{each:+.4f}" for each in gap.mean(axis=0))
             print(
                 f"| {source} | {estimator} | {found['bias']:+.4f} | {by_draw} | "
-                f"{found['bias_of_a_cell']:.4f} | {found['difference']:.4f} | {found['difference_of_first']:.4f} | "
+                f"{found['bias_of_a_cell']:.4f} | {found['difference']:.4f} | "
+                f"{found['difference_of_first']:.4f} | "
                 f"{found['agreement']:.2f} |"
             )
             figures |= {f"{key}/{name}": float(value) for name, value in found.items()}
