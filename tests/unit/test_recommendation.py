@@ -198,9 +198,24 @@ def test_one_line_says_what_why_and_what_it_costs():
         candidate(WITHOUT_ERROR, 1, 140, (0.5, 9.0)),
         candidate(WITHOUT_ERROR, 2, 139, (0.4, 8.0)),
     ]
-    assert "of 2 within its 95% interval the best in introspectability and" in (
-        recommend(best_of_both, WITHOUT_ERROR, COUNTS).why
+    assert (
+        "one of 2 within its 95% interval; among these the best mean of introspectability and"
+        in (recommend(best_of_both, WITHOUT_ERROR, COUNTS).why)
     )
+
+
+def test_the_line_claims_nothing_that_is_not_so():
+    """1 has the least error and the best mean, but is the best in neither objective."""
+    rows = [(1, 140, (0.45, 400.0)), (2, 139, (0.5, 700.0)), (3, 138, (0.4, 300.0))]
+    front = [candidate(THREE, *row) for row in rows]
+    found = recommend(front, THREE, COUNTS)
+    assert found.id == 1 and "among these the best mean of" in found.why
+    preferred = recommend(front, THREE, COUNTS, prefer="error", within=10)
+    assert preferred.id == 1 and "best mean" not in preferred.why
+    alone = recommend(front, THREE, COUNTS, prefer="knee", within=0)
+    assert alone.why == "error 6.7%, the least on the front; no other within 0 points of it"
+    front[1].metrics.clear()  # not known, which is not the same as at chance
+    assert "no better than chance" not in recommend(front, THREE, COUNTS).why
 
 
 def test_where_nothing_learned_the_line_says_so_and_what_to_change():
@@ -256,7 +271,7 @@ def test_a_run_gives_what_is_named(run):
     assert [c.id for c in run.choose_all([4, "best", 1])] == [4, 1]
     assert [c.id for c in run.choose_all(pareto=True)] == [1, 2, 3]
     assert [c.id for c in run.choose_all(["recommended"], pareto=True)] == [2, 1, 3]
-    with pytest.raises(InputError, match="'bset' .did you mean 'best'.*or an id"):
+    with pytest.raises(InputError, match="'bset' .did you mean 'best'. allowed: an id, best"):
         run.choose("bset")
     with pytest.raises(InputError, match="has no candidate 9; allowed: 1 to 4"):
         run.choose(9)
@@ -267,7 +282,7 @@ def test_a_run_in_which_nothing_learned_gives_only_what_is_named(run):
     record.set_fact("validation", [149, 1, 0])
     record.close()
     assert run.best is None
-    with pytest.raises(InputError, match="no recommended candidate; .*--candidate ID.*learning_r"):
+    with pytest.raises(InputError, match="no recommended candidate: .*learning_r.*--candidate ID"):
         run.choose()
     assert run.choose("best").id == 1 and run.choose(3).id == 3
 

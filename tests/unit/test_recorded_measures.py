@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.unit.test_evaluation import candidate, evaluator
 from xnas_tf.config import load_config
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.objectives.base import Objective, Score
 from xnas_tf.report import tables
 from xnas_tf.report.columns import measured_columns
@@ -58,6 +58,23 @@ def test_a_recorded_value_that_is_not_finite_costs_no_candidate():
     assert name not in outcome.metrics
     needed = evaluator("objectives=[error]", f"constraints={{'{name}': '<= 1'}}")
     assert needed.evaluate(candidate()).state == "failed"
+
+
+class Inapplicable(Undefined):
+    """A measure that no model of this kind has."""
+
+    name: str = "inapplicable"
+
+    def score(self, subject):
+        raise NotApplicable("the model has no convolution")
+
+
+def test_a_recorded_measure_that_cannot_be_applied_costs_no_candidate():
+    name = f"{__name__}:Inapplicable"
+    outcome = evaluator("objectives=[error]", f"record=[{{name: '{name}'}}]").evaluate(candidate())
+    assert outcome.state == "done" and "the model has no convolution" in outcome.reason
+    searched = evaluator(f"objectives=[error, '{name}']").evaluate(candidate())
+    assert searched.state == "failed"
 
 
 @pytest.mark.parametrize(

@@ -128,3 +128,10 @@ def test_digits_from_0_to_16_are_the_data_set_digits(tmp_path):
         for part, wanted in usual.parts.items():
             np.testing.assert_array_equal(found.parts[part].images, wanted.images)
             np.testing.assert_array_equal(found.parts[part].labels, wanted.labels)
+
+
+def test_bytes_and_floats_below_zero_are_scaled_alike():
+    """The same value is the same level, whatever array it is in."""
+    bytes_, floats = np.full((1, 1, 1, 1), 100, np.uint8), np.float32([-50, 100, 255])
+    (one, other), scaling = as_bytes([bytes_, floats.reshape(1, 1, 3, 1)])
+    assert one.ravel()[0] == other.ravel()[1] and (scaling.low, scaling.high) == (-50, 255)

@@ -28,7 +28,7 @@ class CandidateType(click.ParamType):
             return value
         if value.isascii() and value.isdecimal():
             return int(value)
-        self.fail(f"there is no {suggest(value, CHOICES)}, or an id", param, ctx)
+        self.fail(suggest(value, (*CHOICES, "an id")), param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -52,7 +52,7 @@ CANDIDATES = click.option(
 PREFER = click.option(
     "--prefer",
     metavar="error|OBJECTIVE|knee",
-    help="What decides on the one recommended, among all better than chance.",
+    help="What decides on the one recommended, among all better than chance (or within --within).",
 )
 WITHIN = click.option(
     "--within",

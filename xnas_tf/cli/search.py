@@ -73,7 +73,7 @@ def search(
     """Search for Pareto-optimal networks, or go on with an interrupted search.
 
     CONFIG is a YAML file; without it ./xnas.yaml is taken, else the quickstart on real
-    digits. Its sections: dataset, space, objectives, constraints, training, search,
+    digits. Its sections: dataset, space, objectives, record, constraints, training, search,
     distributed. docs/configuration.md explains every key.
 
     Sources of introspectability pull opposite ways: activations (the paper's) are higher in
@@ -92,15 +92,11 @@ def search(
         return
     listed = listing(run, everyone=False)
     print_pareto(listed)
-    has_one = listed.recommended.id is not None
-    click.echo(
-        f"\nNext:\n"
-        f"  xnas-tf pareto {run.path} --plot front.png\n"
-        f"  xnas-tf report {run.path}\n"
-        f"{f'  xnas-tf export {run.path}{chr(10)}' if has_one else ''}"
-        f"  tensorboard --logdir {run.path / 'tensorboard'}",
-        err=True,
-    )
+    following = [f"xnas-tf pareto {run.path} --plot front.png", f"xnas-tf report {run.path}"]
+    if listed.recommended.id is not None:
+        following.append(f"xnas-tf export {run.path}")
+    following.append(f"tensorboard --logdir {run.path / 'tensorboard'}")
+    click.echo("\n  ".join(["\nNext:", *following]), err=True)
 
 
 @main.command()

@@ -49,8 +49,9 @@ OF_EARLIER_VERSIONS: dict[str, dict[str, Any]] = {
 def stored_config(path: Path) -> Config:
     """Reads the configuration that a run or a retraining keeps.
 
-    What an earlier version kept without an option has the value that was in effect then: such a
-    run is not resumed with values that mean something else.
+    Options of objectives that an earlier version did not have get the value that comes nearest to
+    what it measured, so that resuming with today's defaults is refused. The values are still not
+    quite the same: other images were looked at, and disentanglement was not corrected for chance.
 
     Args:
         path: The file, with all keys of the version that wrote it.

@@ -343,9 +343,7 @@ class Config(Section):
         known = [objective.name for objective in info.data.get("objectives", ())]
         for measure in record:
             if measure.name in known:
-                raise ValueError(
-                    f"{measure.name!r} is given twice; an objective is recorded without this"
-                )
+                raise ValueError(f"{measure.name!r} is given twice; objectives are always recorded")
             known.append(measure.name)
         return record
 

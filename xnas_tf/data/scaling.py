@@ -150,7 +150,7 @@ class _Tally:
         found = np.empty(images.shape, np.uint8)
         for rows in _chunks(images):
             values = images[rows]
-            is_kept = values.dtype == np.uint8 and self._high == LEVELS
+            is_kept = values.dtype == np.uint8 and (self._low, self._high) == (0, LEVELS)
             values = values if is_kept else values.astype(np.float64)
             levels = values if is_kept else np.rint((values - self._low) / self._step)
             found[rows] = levels

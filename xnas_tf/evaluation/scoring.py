@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from xnas_tf.config import Config
 from xnas_tf.config.constraints import Constraint
-from xnas_tf.errors import RunError
+from xnas_tf.errors import NotApplicable, RunError
 from xnas_tf.evaluation.outcome import Outcome
 from xnas_tf.heartbeat import beat
-from xnas_tf.objectives.base import Objective, Subject
+from xnas_tf.objectives.base import Objective, Score, Subject
 
 
 class Scorer:
@@ -43,7 +43,12 @@ class Scorer:
                 beat()
 
     def _measure(self, measure: Objective, subject: Subject, outcome: Outcome) -> None:
-        score = measure.score(subject)
+        try:
+            score = measure.score(subject)
+        except NotApplicable as error:  # on all ranks alike
+            if measure.name not in self._recorded:
+                raise
+            score = Score(math.nan, reason=str(error))
         if math.isfinite(score.value):
             outcome.note(score.reason)
             target = outcome.objectives if measure.name in self._chosen else outcome.metrics

@@ -67,7 +67,8 @@ def _input(facts: dict[str, Any]) -> str:
     if "values" not in facts:
         return text
     low, high = facts["values"]
-    return f"{text}: of data from {low:.6g} to {high:.6g}, round((x - low) * 255 / (high - low))"
+    made = f"from values x of {low:.6g} to {high:.6g}: round((x - low) * 255 / (high - low))"
+    return f"{text}, made {made}"
 
 
 def _dataset(evidence: Evidence) -> dict[str, Any]:

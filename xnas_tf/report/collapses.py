@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.config.models import TrainingConfig
+from xnas_tf.config.models import RATES, TrainingConfig
 
 LEARNED = 0.2
 """How much higher than the validation accuracy the training accuracy is where a network has
@@ -24,7 +24,8 @@ def collapse_text(candidates: Sequence[Candidate], config: Config) -> str:
     cause = _of_statistics(config.training) if is_statistics else _of_steps(config.training)
     return (
         f"{len(collapsed)} of {len(done)} trained candidates collapsed: they answer one class for "
-        f"nearly all images, or their training loss did not fall. Likely cause: {cause}"
+        f"nearly all images, or their training loss did not fall. Likely cause: {cause}. "
+        "Another setting needs a new run: --fresh, or another --run-dir"
     )
 
 
@@ -45,7 +46,8 @@ def _of_statistics(training: TrainingConfig) -> str:
 
 def _of_steps(training: TrainingConfig) -> str:
     lower = f"--set training.learning_rate={training.learning_rate / 10:g}"
-    other = "" if training.optimizer == "adam" else ", or --set training.optimizer=adam"
+    adam = f"--set training.optimizer=adam --set training.learning_rate={RATES['adam']:g}"
+    other = "" if training.optimizer == "adam" else f", or {adam}"
     return (
         f"a learning rate ({training.learning_rate:g} of {training.optimizer}, unless your models "
         f"are compiled with another one) that is too high ({lower}{other}), or too few epochs "

@@ -60,7 +60,7 @@ def front_info(
     ids = tuple(c.id for c in ordered)
     done = [c for c in candidates if c.state == "done" and c.id not in ids]
     rest = [c for c in done if not ordered or c.epochs == ordered[0].epochs]
-    place = None if recommended is None else ids.index(recommended)
+    place = ids.index(recommended) if recommended in ids else None  # a run may go on meanwhile
     shown = tuple([*names, "candidate"][:width])
     return FrontInfo(shown, values(ordered), ids, values(rest), place)
 

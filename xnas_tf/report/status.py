@@ -78,8 +78,13 @@ class Status:
         return asdict(self)
 
 
-def run_status(run: Run) -> Status:
-    """Reads how far a run is."""
+def run_status(run: Run, recommended: Recommendation | None = None) -> Status:
+    """Reads how far a run is.
+
+    Args:
+        run: The run.
+        recommended: What is recommended; by the default rule if None.
+    """
     candidates = run.candidates()
     states = Counter(c.state for c in candidates if not c.promoted_from)
     reached = Counter(c.epochs for c in candidates if c.state == "done")
@@ -89,7 +94,7 @@ def run_status(run: Run) -> Status:
     groups, ranks = run.groups()
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
     ended = bool(run.fact("ended"))
-    recommended = run.recommendation()
+    recommended = recommended or run.recommendation()
     return Status(
         run=str(run.path),
         searching=run.is_searching(),

@@ -41,6 +41,8 @@ class Settings:
         """Tells retrainings of a run apart whose results may differ."""
         config = self.config.model_dump(mode="json", exclude={"search", "distributed"})
         del config["training"]["checkpoint_minutes"]
+        if not config["record"]:  # as in retrainings of earlier versions
+            del config["record"]
         text = json.dumps([config, self.patience], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         return f"{self.config.training.epochs}-epochs-{digest[:8]}"

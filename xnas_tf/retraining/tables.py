@@ -13,7 +13,6 @@ from xnas_tf.retraining.results import Retrained, Retraining
 
 def retraining_table(retraining: Retraining) -> Table:
     """One network a row, the baseline last."""
-    objectives = retraining.config.objectives
     epochs = f"{retraining.config.training.epochs} epochs at most"
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -27,7 +26,7 @@ def retraining_table(retraining: Retraining) -> Table:
     columns = measured_columns(retraining.config)
     for column in columns:
         table.add_column(column.title, justify="right", no_wrap=column.is_objective)
-    if has_size := all(objective.name != "parameters" for objective in objectives):
+    if has_size := all(column.name != "parameters" for column in columns):
         table.add_column("parameters", justify="right")
     table.add_column("best epoch", justify="right")
     for model in retraining.models():

@@ -124,17 +124,19 @@ class Run:
         if not isinstance(which, str):
             return self.candidate(which)
         if which not in CHOICES:
-            raise InputError(f"--candidate: there is no {suggest(which, CHOICES)}, or an id")
+            raise InputError(f"--candidate {suggest(which, (*CHOICES, 'an id'))}")
         found = self.recommendation()
         number = found.id if which == RECOMMENDED else found.best
         if number is None:
             raise InputError(
-                f"{self.path} has no {which} candidate; any other is taken by its id "
-                f"(--candidate ID): {found.why}"
+                f"{self.path} has no {which} candidate: {found.why}. Name one by its id: "
+                "--candidate ID"
             )
         return self.candidate(number)
 
-    def choose_all(self, which: Sequence[int | str] = (), pareto: bool = False) -> list[Candidate]:
+    def choose_all(
+        self, which: Sequence[int | str] | int | str = (), pareto: bool = False
+    ) -> list[Candidate]:
         """The candidates that somebody names, each once.
 
         Args:
@@ -147,6 +149,7 @@ class Run:
         front = self.pareto() if pareto else []
         if pareto and not front:
             raise InputError(f"{self.path} has no Pareto-optimal candidates yet")
+        which = [which] if isinstance(which, str | int) else which
         named = which or ([] if pareto else [RECOMMENDED])
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())

@@ -30,7 +30,7 @@ def knee(front: Sequence[Candidate], config: Config) -> tuple[Candidate, str]:
     front = sorted(front, key=lambda c: (*costs([c], config)[0], c.id))
     values = costs(front, config)
     if len(np.unique(values, axis=0)) == 1:
-        return front[0], "nothing else is Pareto-optimal"
+        return front[0], ""  # there is nothing to choose from
     scaled = normalised(values)
     bulge = distances(scaled)
     place = int(np.argmax(bulge))

@@ -88,15 +88,17 @@ def recommend(
     best = able[0]
     most, bound = _tolerated(best, validation_counts, within)
     near = [candidate for candidate in able if _error(candidate) <= most + ROUNDING]
-    eligible = able if prefer and within is None else near
-    chosen, reason = _choose(eligible, config, prefer)
-    parts = [_gap(chosen, best), reason]
-    if eligible is near:
-        parts.insert(1, _nearness(chosen, best, len(near), len(able), bound, config))
-    parts.append(_comparison(chosen, best, config))
+    is_limited = within is not None or not prefer
+    chosen, reason = _choose(near if is_limited else able, config, prefer)
+    parts = [
+        _gap(chosen, best),
+        _nearness(chosen, best, len(near), len(able), bound) if is_limited else "",
+        _lead(chosen, best, len(near), config) if not prefer else reason,
+        _comparison(chosen, best, config),
+    ]
     if validation_counts is None:
         parts.append("chance level unknown (run of an earlier version)")
-    elif left := len(front) - len(able):
+    elif left := len(known) - len(able):
         parts.append(f"{left} on the front no better than chance, left out")
     return Recommendation(chosen.id, "; ".join(filter(None, parts)), best.id)
 
@@ -177,16 +179,22 @@ def _gap(chosen: Candidate, best: Candidate) -> str:
     return f"error {error:.1%}, {gap}"
 
 
-def _nearness(
-    chosen: Candidate, best: Candidate, near: int, able: int, bound: str, config: Config
-) -> str:
-    """Who else was near enough to the best error to be chosen."""
+def _nearness(chosen: Candidate, best: Candidate, near: int, able: int, bound: str) -> str:
+    """Whether others were near enough to the best error to be chosen."""
     if chosen is not best:
         return f"within {bound}"
     if near == 1:
         return f"no other within {bound}" if able > 1 else ""
+    return f"one of {near} within {bound}"
+
+
+def _lead(chosen: Candidate, best: Candidate, near: int, config: Config) -> str:
+    """By what the least error won over others that were near enough."""
     names = [config.objectives[place].name for place in _others(config)]
-    return f"of {near} within {bound} the best in {' and '.join(names)} too" if names else ""
+    if chosen is not best or near == 1 or not names:
+        return ""
+    what = "the best in" if len(names) == 1 else "the best mean of"
+    return f"among these {what} {' and '.join(names)} too"
 
 
 def _comparison(chosen: Candidate, best: Candidate, config: Config) -> str:

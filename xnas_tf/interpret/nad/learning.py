@@ -42,9 +42,9 @@ class Lesson:
     Attributes:
         beta: Weight of sparsity, or ``auto``: it rises during the training through ``stages``,
             and each class keeps the sparsest hard masks that cost it no more than ``tolerance``,
-            say its name no oftener than ``false_alarms`` and leave no layer empty. One training,
-            instead of one for each β. With a number, each class keeps its masks of the last pass
-            after which they meet ``false_alarms``. All channels, if no masks do.
+            give its class no more often than ``false_alarms`` and leave no layer empty. One
+            training, instead of one for each β. With a number, each class keeps its masks of the
+            last pass after which they meet ``false_alarms``. All channels, if no masks do.
         epochs: Passes over a class's images.
         batch: Images of each class in a step.
         tolerance: Share of a class's images that ``auto`` may give up.

@@ -108,7 +108,8 @@ class Examiner:
         subject = Subject(
             model, SingleProcess(), names, part.images, part.labels, predictor(part.images)
         )
-        return [_drawn(means) for means in self._measure.class_means(subject)]
+        found = self._measure.class_means(subject)
+        return [_drawn(means) for means in found if np.isfinite(means.value)]
 
 
 def _drawn(means: ClassMeans) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def _drawn(means: ClassMeans) -> dict[str, Any]:
         "classes": present.tolist(),
         "counts": counts[present].astype(int).tolist(),
         "distances": np.round(distances, 4).tolist(),
-        "value": None if np.isnan(means.value) else round(means.value, 4),
+        "value": round(means.value, 4),
         "maps": maps,
     }
 

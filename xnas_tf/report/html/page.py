@@ -92,7 +92,7 @@ def report_data(
         "made": now(),
         "version": __version__,
         "dataset": run.config.dataset.name,
-        "status": status_text(run_status(run)),
+        "status": status_text(run_status(run, recommended)),
         **search_data(run, everyone, front, recommended),
         "influence": influence_data(alike, run.config, np.random.default_rng(0)),
         "models": models_data(run, chosen, images, tell),

@@ -124,9 +124,11 @@ function tableSection() {
     ["parents", (place) => all.parents[place].join(", ")],
     ["architecture", (place) => all.genotype[place]]];
   const body = el("tbody");
-  const cell = (at, value) => (at === 0
-    ? [idButton(value), value === data.recommended.id ? " recommended" : null] : columns[at][0] === "test accuracy"
-    ? percent(value) : typeof value === "number" ? number(value) : value);
+  const cell = (at, value) => {
+    if (at === 0) return [idButton(value), value === data.recommended.id ? " recommended" : null];
+    if (columns[at][0] === "test accuracy") return percent(value);
+    return typeof value === "number" ? number(value) : value;
+  };
   const fillBody = (places) => body.replaceChildren(...places.map((place) => el("tr",
     { "data-id": all.id[place] },
     columns.map(([name, value], at) => el("td", { class: name === "architecture" ? "text" : null },

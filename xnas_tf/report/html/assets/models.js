@@ -106,8 +106,8 @@ function modelCard(model, at) {
     if (model.means) {
       inner.append(el("h4", {}, "Behind its introspectability"), el("p", { class: "about" },
         `Mean representations of the classes on ${models.looked_at} validation images; in brackets how many `
-        + "count for a class. Introspectability is the mean distance of two of them. Its sources pull opposite "
-        + "ways: by activations accurate networks tend to be higher, by Grad-CAM and integrated gradients lower."),
+        + "count for a class. Introspectability is the mean distance of each two, classes that are missing "
+        + "included as its options say. Its sources pull opposite ways: by activations accurate networks tend to be higher, by Grad-CAM and integrated gradients lower."),
       el("div", { class: "grid-of" }, model.means.map(classMeans)));
     }
     for (const [method, why] of Object.entries(model.inapplicable || {})) {
