@@ -455,7 +455,9 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     done = CliRunner().invoke(main, [*words, "--format", "json"])
     assert done.exit_code == 0, done.stderr
     folder = tmp_path / "disentanglements" / "model"
-    assert json.loads(done.stdout) == json.loads((folder / "disentanglement.json").read_text())
+    known = json.loads(done.stdout)
+    assert known == json.loads((folder / "disentanglement.json").read_text())
+    assert known["settings"]["false_alarms"] == Disentanglement().false_alarms == 0.1
     again = CliRunner().invoke(main, words)
     assert again.exit_code == 2 and "is there already and was not touched" in again.stderr
     table = CliRunner().invoke(main, [*words, "--out", "new", "--beta", "0.1", "--layers", "conv"])
