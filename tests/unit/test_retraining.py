@@ -372,3 +372,14 @@ def test_a_kept_model_can_be_loaded(tmp_path):
     loaded = desk._retraining.load_model(training)
     assert isinstance(loaded, keras.Model)
     np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+
+
+def test_a_shortcut_of_the_baseline_is_a_convolution_with_strides_written_otherwise():
+    """Of odd sizes too. TensorFlow's own gradient of 1x1 convolutions with strides was wrong."""
+    model = ResNet(1, 2).build((7, 7, 1), 3)
+    shortcuts = [layer for layer in model.layers if layer.name.endswith("shortcut_conv")]
+    assert [layer.strides for layer in shortcuts] == [(1, 1)] * 2
+    positions = model.get_layer(shortcuts[0].name.replace("_conv", "_positions"))
+    values = keras.random.normal((2, 7, 7, 2), seed=0)
+    strided = keras.ops.conv(values, shortcuts[0].kernel, 2, "same")
+    np.testing.assert_allclose(shortcuts[0](positions(values)), strided, rtol=1e-5, atol=1e-6)
