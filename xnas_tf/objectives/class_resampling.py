@@ -71,18 +71,18 @@ def resampled_grams(
         (resamples, classes, classes).
     """
     inside = members.T > 0
-    times = [resamples[:, own].astype(np.float32) for own in inside]
+    times = [resamples[:, own].astype(np.float64) for own in inside]
     weights, squared = communicator.sum(resamples @ members, resamples**2 @ members)
     layers = []
     # Small products: BLAS' own threads wait for each other longer than they work, above all
     # beside TensorFlow's (4 s instead of 0.1 s for 36 layers and 5,000 images).
     with _libraries().limit(limits=1, user_api="blas"):
         for each in rows:  # a layer at a time: all at once would fill gigabytes
-            layer = each.astype(np.float32)
+            layer = each.astype(np.float64)  # the standard error divides by a small step
             sums = [taken @ layer[own] for taken, own in zip(times, inside, strict=True)]
             lengths = np.square(layer).sum(axis=1, dtype=np.float64)
             total, squares = communicator.sum(
-                np.stack(sums, axis=1).astype(np.float64),
+                np.stack(sums, axis=1),
                 resamples**2 @ (members * lengths[:, None]),
             )
             products = total @ total.transpose(0, 2, 1)
