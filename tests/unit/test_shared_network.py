@@ -91,7 +91,8 @@ def test_it_gives_what_a_network_of_its_own_gives(channels, number):
     cell = random_cell(np.random.default_rng(100 * channels + number))
     (theirs, shared), (ours, own) = (judged(j, cell, number) for j in judges(channels))
     assert theirs.objectives.keys() == ours.objectives.keys()
-    np.testing.assert_allclose(figures(theirs), figures(ours), rtol=1e-4, atol=1e-6)
+    # Standard errors are small differences of values up to 2: 5e-6 apart were seen.
+    np.testing.assert_allclose(figures(theirs), figures(ours), rtol=1e-4, atol=1e-5)
     for a, b in zip(shared, own, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     assert theirs.digest == ours.digest
