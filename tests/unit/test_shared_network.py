@@ -91,8 +91,13 @@ def test_it_gives_what_a_network_of_its_own_gives(channels, number):
     cell = random_cell(np.random.default_rng(100 * channels + number))
     (theirs, shared), (ours, own) = (judged(j, cell, number) for j in judges(channels))
     assert theirs.objectives.keys() == ours.objectives.keys()
-    # Standard errors are small differences of values up to 2: 5e-6 apart were seen.
-    np.testing.assert_allclose(figures(theirs), figures(ours), rtol=1e-4, atol=1e-5)
+    # A standard error is a small difference of values up to 2, whose rounding it keeps.
+    loose = [name for name in ours.metrics if name.endswith("/standard_error")]
+    for name in loose:
+        np.testing.assert_allclose(
+            theirs.metrics.pop(name), ours.metrics.pop(name), rtol=1e-4, atol=1e-5
+        )
+    np.testing.assert_allclose(figures(theirs), figures(ours), rtol=1e-4, atol=1e-6)
     for a, b in zip(shared, own, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     assert theirs.digest == ours.digest
