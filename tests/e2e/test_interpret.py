@@ -43,7 +43,8 @@ def test_a_network_of_keras_applications(strange, tool):
     if tool == "interpret":
         assert known["test"]["fidelity"]["top1"] > 0.2  # 0.1 by chance
     else:
-        assert len(known["classes"]) == 10
+        judged = [each["class"] for each in known["classes"]]
+        assert len(judged) >= 5 and sorted(judged + known["left_out"]) == list("0123456789")
     assert len(list((strange / tool).glob("*.png"))) >= 3
 
 

@@ -2,13 +2,13 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from xnas_tf.strategy.chance import better_than_chance, wilson_interval
 
 import xnas_tf as xt
 from xnas_tf.attribution.input_range import CHOICES, declare_range, from_unit, range_of, scaled
 from xnas_tf.data import Dataset, Part
 from xnas_tf.errors import InputError
 from xnas_tf.explaining.accuracy import Accuracy, accuracy_of, tell_accuracy
+from xnas_tf.intervals import accuracy_interval, better_than_chance
 from xnas_tf.spaces.space import SearchSpace
 
 SHAPE = (12, 12, 3)
@@ -153,7 +153,9 @@ def test_uint8_images_reach_a_model_in_its_range():
     [(50, 100, 0.40383, 0.59617), (0, 20, 0.0, 0.16113), (97, 100, 0.91548, 0.98974)],
 )
 def test_wilson_intervals(correct, images, low, high):
-    assert wilson_interval(correct, images) == pytest.approx((low, high), abs=2e-5)
+    assert accuracy_interval(correct, images) == pytest.approx(
+        [low, correct / images, high], abs=2e-5
+    )
 
 
 def test_better_than_chance():
