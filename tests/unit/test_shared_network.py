@@ -91,7 +91,8 @@ def test_it_gives_what_a_network_of_its_own_gives(channels, number):
     cell = random_cell(np.random.default_rng(100 * channels + number))
     (theirs, shared), (ours, own) = (judged(j, cell, number) for j in judges(channels))
     assert theirs.objectives.keys() == ours.objectives.keys()
-    # A standard error is a small difference of values up to 2, whose rounding it keeps.
+    # A gradient at the edge of a ReLU may be that of either side (cell 5 of 3 channels: one value
+    # of 1.05 differs by 5e-5). A standard error is a hundredth of its value, and changes with it.
     loose = [name for name in ours.metrics if name.endswith("/standard_error")]
     for name in loose:
         np.testing.assert_allclose(
