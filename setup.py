@@ -18,17 +18,17 @@ setup(
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="GPL-3.0-or-later",
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10,<3.14",
     packages=find_packages(include=["xnas_tf", "xnas_tf.*"]),
     package_data={"xnas_tf.report.html": ["assets/*"]},
     install_requires=[
-        "tensorflow>=2.16,<2.19",
+        "tensorflow>=2.16,<2.22",
+        "tensorboard>=2.16",
         "keras>=3.12,<3.16",
-        "numpy>=1.24,<2.1",
-        "setuptools<81",  # TensorBoard 2.18 imports pkg_resources
+        "numpy>=1.24,<3",
         "keras-tuner>=1.4.8,<1.5",
         "tf-explain>=0.3.1,<0.4",
-        "opencv-python-headless>=4.5,<5",
+        "opencv-python-headless>=4.5,<6",
         "platypus-opt>=1.4.1,<1.5",
         "moocore>=0.3,<0.4",
         "pydantic>=2.7,<3",
@@ -51,8 +51,8 @@ setup(
         "benchmark": ["pymoo>=0.6.1,<0.7", "optuna>=4,<6", "nats-bench>=1.8,<2"],
         # dataset: tfds:NAME
         "tfds": ["tensorflow-datasets>=4.9,<5"],
-        # xnas-tf export --format onnx; onnx 1.19 needs an ml-dtypes that TensorFlow 2.18 refuses
-        "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<1.19", "onnxruntime>=1.20,<2"],
+        # xnas-tf export --format onnx
+        "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<2", "onnxruntime>=1.20,<2"],
         "test": ["pytest>=8", "hypothesis>=6.120", "playwright"],
     },
     entry_points={"console_scripts": ["xnas-tf=xnas_tf.cli:main"]},
