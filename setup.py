@@ -1,5 +1,6 @@
 """Packaging of xnas-tf: the ranges that work; requirements.txt has the exact pins."""
 
+import os
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -10,6 +11,8 @@ version = next(
     for line in (here / "xnas_tf" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
 )
+# bin/setup installs one of TensorFlow's other packages: tensorflow-cpu has half the size.
+tensorflow = os.environ.get("XNAS_TENSORFLOW") or "tensorflow"
 
 setup(
     name="xnas-tf",
@@ -22,7 +25,7 @@ setup(
     packages=find_packages(include=["xnas_tf", "xnas_tf.*"]),
     package_data={"xnas_tf.report.html": ["assets/*"]},
     install_requires=[
-        "tensorflow>=2.16,<2.22",
+        f"{tensorflow}>=2.16,<2.22",
         "tensorboard>=2.16",
         "keras>=3.12,<3.16",
         "numpy>=1.24,<3",
@@ -53,7 +56,7 @@ setup(
         "tfds": ["tensorflow-datasets>=4.9,<5"],
         # xnas-tf export --format onnx
         "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<2", "onnxruntime>=1.20,<2"],
-        "test": ["pytest>=8", "hypothesis>=6.120", "playwright"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.120", "playwright"],
     },
     entry_points={"console_scripts": ["xnas-tf=xnas_tf.cli:main"]},
 )

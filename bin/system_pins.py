@@ -6,11 +6,11 @@ prints the reasons instead, and its status is 1.
 
 import importlib
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 
-ALLOWED = {"tensorflow": ((2, 16), (2, 18)), "horovod": ((0, 28), (0, 28))}
-# TensorFlow was compiled for these
-COMPILED_FOR = ("numpy", "protobuf", "ml-dtypes")
+ALLOWED = {"tensorflow": ((2, 16), (2, 21)), "horovod": ((0, 28), (0, 28))}
+# TensorFlow was made for these; it goes by other names too.
+BELONGING = ("tensorflow", "tensorflow-cpu", "numpy", "protobuf", "ml-dtypes", "tensorboard")
 
 
 def numbers(text):
@@ -40,19 +40,27 @@ def problem(name, lowest, highest):
 def main():
     """Prints the requirements, or the reasons."""
     problems = [problem(name, *range_) for name, range_ in ALLOWED.items()]
-    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
-        problems.insert(0, f"it is Python {dotted(sys.version_info[:2])}, allowed is 3.10 to 3.12")
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+        problems.insert(0, f"it is Python {dotted(sys.version_info[:2])}, allowed is 3.10 to 3.13")
     if any(problems):
         print("\n".join(f"  {text}" for text in problems if text))
         sys.exit(1)
-    for name in COMPILED_FOR:
-        print(f"{name}=={version(name)}")
+    found = {name: version_of(name) for name in (*BELONGING, "keras")}
+    if found["keras"] and numbers(found["keras"]) < (3, 12):
+        del found["keras"]  # plain Python: one that is too old is replaced inside .venv
+    for name, version in found.items():
+        if version:
+            print(f"{name}=={version}")
+    if found["tensorboard"] and numbers(found["tensorboard"]) < (2, 21):
+        print("setuptools<81")  # later ones lack pkg_resources, which it imports
+
+
+def version_of(name):
+    """That of an installed package, or nothing."""
     try:
-        # Keras is plain Python: one that is too old is replaced inside .venv
-        if numbers(version("keras")) >= (3, 12):
-            print(f"keras=={version('keras')}")
-    except PackageNotFoundError:
-        pass
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

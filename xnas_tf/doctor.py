@@ -27,8 +27,8 @@ def examine() -> list[Finding]:
 
 def _versions() -> list[Finding]:
     version = platform.python_version()
-    fits = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    findings = [Finding("python", version, "" if fits else "use Python 3.10, 3.11 or 3.12")]
+    fits = (3, 10) <= sys.version_info[:2] <= (3, 13)
+    findings = [Finding("python", version, "" if fits else "use Python 3.10 to 3.13")]
     for name in PACKAGES:
         found = package_version(name)
         advice = "" if found or name == "horovod" else f"pip install {name}, or run bin/setup"
@@ -55,13 +55,13 @@ def _devices() -> list[Finding]:
 
 
 def _horovod() -> list[Finding]:
-    missing = "only needed for several ranks: install g++ and run bin/setup (docs/installation.md)"
+    missing = "only needed for several ranks: bin/setup horovod (docs/installation.md)"
     if not package_version("horovod"):
         return [Finding("Horovod", "not installed", missing)]
     try:
         import horovod.tensorflow as hvd
     except Exception as error:  # a build against another TensorFlow fails in many ways
-        advice = "it was built against another TensorFlow: remove .venv and run bin/setup"
+        advice = "it was built against another TensorFlow: remove .venv, run bin/setup horovod"
         return [Finding("Horovod", f"cannot be loaded: {describe(error)}", advice)]
     parts = {
         "Gloo": hvd.gloo_built(),

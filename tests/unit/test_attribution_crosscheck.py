@@ -3,8 +3,10 @@
 docs/crosschecks.md has the correlations found, and what no setting can bring into agreement.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import keras_tuner
@@ -21,6 +23,7 @@ from xnas_tf.data import load_dataset
 from xnas_tf.spaces.cells import parse_genotype
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
+sys.path.append(str(Path(sys.prefix) / "crosscheck"))  # see bin/setup
 xplique = pytest.importorskip("xplique.attributions")
 explainers = pytest.importorskip("xplique.attributions.base")
 gradcam = pytest.importorskip("tf_keras_vis.gradcam")

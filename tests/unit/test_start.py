@@ -1,12 +1,14 @@
 """Which GPUs and how many threads a rank takes."""
 
 import os
+import sys
 
 import pytest
 import tensorflow as tf
 
-from xnas_tf.distributed.start import _THREADS, _use_devices
-from xnas_tf.errors import InputError
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.distributed.start import _THREADS, _join, _use_devices
+from xnas_tf.errors import InputError, RunError
 
 
 @pytest.fixture
@@ -84,3 +86,11 @@ def test_what_the_environment_says_of_threads_counts(threads, monkeypatch):
     monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "3")
     assert threads(1, None, 2) == threads(4, None, 1) == (None, None)
     assert threads(1, 6, 2) == (3, 6)
+
+
+def test_a_rank_without_horovod_says_how_to_build_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "horovod.tensorflow", None)  # cannot be imported
+    assert isinstance(_join(), SingleProcess)
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    with pytest.raises(RunError, match="one of several ranks.*bin/setup horovod"):
+        _join()

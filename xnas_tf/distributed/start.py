@@ -11,6 +11,11 @@ from xnas_tf.distributed.communicator import Communicator, SingleProcess
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
 
+HOW_TO_BUILD = (
+    "from a checkout bin/setup horovod builds it, else see docs/installation.md; xnas-tf doctor "
+    "shows what is there"
+)
+"""What to do where Horovod is missing or broken."""
 _THREADS = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
 """What TensorFlow reads by itself."""
 
@@ -76,8 +81,8 @@ def _join() -> Communicator:
     except Exception as error:  # a build against another TensorFlow fails in many ways
         if _started_ranks() > 1:
             raise RunError(
-                f"this process is one of several ranks, but Horovod cannot be used ({error}); "
-                "see xnas-tf doctor"
+                f"this process is one of several ranks, but Horovod cannot be used ({error}): "
+                f"{HOW_TO_BUILD}"
             ) from error
         return SingleProcess()
     if hvd.size() > 1:

@@ -136,9 +136,8 @@ def _block(x, channels: int, name: str, strides: int):
 
     shortcut = x
     if strides > 1:
-        # Every second position, then a convolution of 1x1: the same as one with strides, of which
-        # TensorFlow 2.18's oneDNN kernels (AVX2) give a wrong gradient for 4 channels or fewer,
-        # and write past their memory.
+        # Every second position, then a convolution of 1x1: the same as one with strides, whose
+        # gradient oneDNN's kernels get wrong for few channels (spaces/strided.py).
         positions = layers.MaxPooling2D(1, strides, "same", name=f"{name}_shortcut_positions")
         shortcut = _conv_norm(positions(x), channels, 1, f"{name}_shortcut")
     x = _conv_norm(x, channels, 3, f"{name}_a", strides)

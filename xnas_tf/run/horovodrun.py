@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from xnas_tf.distributed.start import HOW_TO_BUILD
 from xnas_tf.errors import InputError
 from xnas_tf.run.deaths import Death
 
@@ -31,7 +32,7 @@ def horovodrun() -> str:
     beside = Path(sys.executable).with_name("horovodrun")
     found = str(beside) if beside.is_file() else shutil.which("horovodrun")
     if not found:
-        raise InputError("Horovod is not installed: see docs/installation.md and xnas-tf doctor")
+        raise InputError(f"Horovod is not installed: {HOW_TO_BUILD}")
     return found
 
 

@@ -19,6 +19,7 @@ from xnas_tf.randomness import uninterrupted
 from xnas_tf.registry import describe
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.fitting import discover_in_fit
+from xnas_tf.spaces.strided import compute_at_positions
 from xnas_tf.spaces.targets import targets_for
 from xnas_tf.spaces.unscoped import active_values, add_new, add_unscoped, unknown
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
@@ -194,7 +195,7 @@ class SearchSpace(Space):
             raise TypeError(f"the model takes {shapes[0]}, but the images are {self._input}")
         if shapes[1] and shapes[1] != self._output:
             raise TypeError(f"the model's output is {shapes[1]}; wanted: {self._output}")
-        return model
+        return compute_at_positions(model)
 
     def _discover(self) -> keras_tuner.HyperParameters:
         """Lets keras-tuner build the model until every conditional scope was active once."""

@@ -20,6 +20,7 @@ from xnas_tf.interpret.flint.answers import Answers, answers
 from xnas_tf.interpret.flint.learning import Told, learn
 from xnas_tf.interpret.flint.models import InterpretableModel, Interpreter
 from xnas_tf.interpret.flint.settings import Settings
+from xnas_tf.spaces.strided import compute_at_positions
 
 MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
 Mode = Literal["posthoc", "by-design"]
@@ -119,6 +120,8 @@ def train_interpreter(
     check_options(mode, attributes, epochs, rate, seed)
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     taken = range_of(model, data.image_shape, input_range)
+    if mode == "by-design":
+        compute_at_positions(model)
     made = MODES[mode](
         model, attributes, layers, settings=settings, input_range=taken.name, seed=seed
     )
