@@ -1,0 +1,87 @@
+"""The quickstart on two stacks of packages, in turns: its candidates' values and its speed.
+
+python benchmarks/stacks.py OLD/bin/python NEW/bin/python [--seeds 3]
+
+Each is the Python of an environment that xnas-tf can run in (bin/test-stack makes such). Prints the
+candidates of both side by side and the largest difference of an error, then the mean ratio of the
+speeds over the seeds with its 95% interval. Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from throughput_turns import in_turns
+
+import xnas_tf as xt
+from xnas_tf.intervals import mean_interval
+
+ROOT = Path(__file__).parents[1]
+VALUES = ("error", "introspectability")
+
+
+def search_both(pythons: list[str], folder: Path, seed: int) -> list[dict]:
+    """Runs the quickstart on both in turns of half a second; what each found."""
+    started = [_started(python, folder / str(place), seed) for place, python in enumerate(pythons)]
+    seconds = in_turns(started)
+    if any(process.returncode for process in started):
+        raise RuntimeError(f"a search failed: see its log in {folder}")
+    return [_found(folder / str(place), seconds[place]) for place in range(len(pythons))]
+
+
+def _started(python: str, folder: Path, seed: int) -> subprocess.Popen:
+    words = ["-m", "xnas_tf", "search", "configs/quickstart.yaml", "--run-dir", str(folder)]
+    with folder.with_suffix(".log").open("w") as log:
+        return subprocess.Popen(
+            [python, *words, "--set", f"search.seed={seed}"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _found(folder: Path, seconds: float) -> dict:
+    """Candidates' values by genotype, the front's ids, and the seconds."""
+    run = xt.load_run(folder)
+    values = {c.genotype: [c.objectives[name] for name in VALUES] for c in run.candidates()}
+    return {"seconds": seconds, "values": values, "front": [c.id for c in run.pareto()]}
+
+
+def compare(old: dict, new: dict) -> float:
+    """Prints candidates side by side; returns the largest difference of the errors."""
+    print(f"{'candidate':<100}{'error':>16}{'introspectability':>22}")
+    both = [cell for cell in old["values"] if cell in new["values"]]
+    for cell in both:
+        pairs = zip(old["values"][cell], new["values"][cell], strict=True)
+        print(f"{cell:<100}", *(f"{a:10.4f} {b:8.4f}" for a, b in pairs))
+    print(f"{len(both)} of {len(old['values'])} in both; fronts {old['front']} and {new['front']}")
+    return max(abs(old["values"][cell][0] - new["values"][cell][0]) for cell in both)
+
+
+def main() -> None:
+    """Runs both in turns, seed by seed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pythons", nargs=2)
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    ratios, differences = [], []
+    for seed in range(given.seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            old, new = search_both(given.pythons, Path(folder), seed)
+        differences.append(compare(old, new))
+        ratios.append(old["seconds"] / new["seconds"])
+        print(f"seconds: {old['seconds']:.1f} and {new['seconds']:.1f}", flush=True)
+    figures = {"speed": mean_interval(ratios), "error_difference": max(differences)}
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
