@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
+from xnas_tf.interpret.flint.pooling import average_pooling_to
 from xnas_tf.interpret.taps import Tap
 
 CELLS = 3
@@ -65,7 +66,7 @@ def attribute_network(
         )(maps)
         sides = maps.shape[1:3]
         if min(sides) > 1:  # Keras cannot pool one row to one row (3.15)
-            x = keras.layers.AdaptiveAveragePooling2D([min(CELLS, side) for side in sides])(x)
+            x = average_pooling_to([min(CELLS, side) for side in sides])(x)
         parts.append(keras.layers.Flatten()(x))
     x = parts[0] if len(parts) == 1 else keras.layers.Concatenate()(parts)
     x = keras.layers.Dense(attributes, kernel_initializer=_he(seeds))(x)
