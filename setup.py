@@ -50,6 +50,8 @@ setup(
     extras_require={
         # Needs TensorFlow installed first and --no-build-isolation: see docs/installation.md.
         "horovod": ["horovod==0.28.1", "cloudpickle"],
+        # Several groups of ranks: distributed.engine ray.
+        "ray": ["ray>=2.55,<3"],
         # What `xnas-tf benchmark search` compares with, and reads NATS-Bench's own files with.
         "benchmark": ["pymoo>=0.6.1,<0.7", "optuna>=4,<6", "nats-bench>=1.8,<2"],
         # dataset: tfds:NAME

@@ -62,6 +62,14 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 @OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move an existing run aside and start anew.")
 @click.option("--profile", is_flag=True, help="Profile rank 0's second candidate, for TensorBoard.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "local", "horovod", "ray"]),
+    help="What runs the candidates, as distributed.engine.",
+)
+@click.option("--groups", type=click.IntRange(1), help="Groups on Ray, as distributed.groups.")
+@click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster; auto looks for one.")
+@click.option("--insecure", is_flag=True, help="Join a Ray cluster without a token.")
 @clear_errors
 def search(
     config: Path | None,
@@ -69,6 +77,10 @@ def search(
     overrides: tuple[str, ...],
     fresh: bool,
     profile: bool,
+    engine: str | None,
+    groups: int | None,
+    address: str | None,
+    insecure: bool,
 ) -> None:
     """Search for Pareto-optimal networks, or go on with an interrupted search.
 
@@ -83,11 +95,14 @@ def search(
     \b
     Example:
       xnas-tf search configs/quickstart.yaml --set search.candidates=32 --run-dir runs/long
+      xnas-tf search CONFIG --engine ray --groups 4
     """
     from xnas_tf.report.tables import listing
     from xnas_tf.run.search import search as run_search
 
-    run = run_search(config, run_dir, overrides, fresh, profile)
+    given = {"engine": engine, "groups": groups}
+    more = [f"distributed.{name}={value}" for name, value in given.items() if value is not None]
+    run = run_search(config, run_dir, [*overrides, *more], fresh, profile, address, insecure)
     if run is None:
         return
     listed = listing(run, everyone=False)

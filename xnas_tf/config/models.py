@@ -261,6 +261,18 @@ class DistributedConfig(Section):
         "`auto`: what yields most in the first trainings",
     )
 
+    engine: Literal["auto", "local", "horovod", "ray"] = Field(
+        "auto",
+        description="what runs the candidates: `local` one process, `horovod` the ranks that "
+        "horovodrun, mpirun or srun started, `ray` groups of ranks on a Ray cluster; `auto`: "
+        "Horovod under a launcher, Ray where RAY_ADDRESS is set or this machine has several GPUs, "
+        "else local",
+    )
+    groups: PositiveInt | None = Field(
+        None,
+        description="groups of ranks on Ray, each of which evaluates candidates by itself; as "
+        "many as the cluster has room for if not given",
+    )
     threads_per_rank: int | None = Field(
         None,
         ge=1,

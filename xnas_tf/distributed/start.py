@@ -40,13 +40,17 @@ def joined(
         raise RunError(f"another rank died: {describe(error)}") from error
 
 
-def start(config: DistributedConfig, deterministic: bool, branches: int = 1) -> Communicator:
+def start(
+    config: DistributedConfig, deterministic: bool, branches: int = 1, alone: bool = False
+) -> Communicator:
     """Initialises Horovod where it is installed, then TensorFlow's devices and threads.
 
     Args:
         config: The configuration's section.
         deterministic: Whether TensorFlow may use only operations that give the same result
             each time.
+        branches: Operations that run at once.
+        alone: Whether this process trains without others, so that no Horovod is needed.
 
     Raises:
         RunError: If horovodrun started this process but Horovod cannot be loaded.
@@ -65,7 +69,7 @@ def start(config: DistributedConfig, deterministic: bool, branches: int = 1) -> 
         # add up. Alone, each trained 1.25 times as many candidates without that
         # (docs/distributed.md).
         os.environ.setdefault("HOROVOD_CYCLE_TIME", "100")
-    communicator = _join()
+    communicator = SingleProcess() if alone else _join()
     local_rank, local_size = communicator.local_rank, communicator.local_size
     _use_devices(local_rank, local_size, config.threads_per_rank, branches)
     if deterministic:
@@ -79,7 +83,7 @@ def _join() -> Communicator:
 
         hvd.init()
     except Exception as error:  # a build against another TensorFlow fails in many ways
-        if _started_ranks() > 1:
+        if started_ranks() > 1:
             raise RunError(
                 f"this process is one of several ranks, but Horovod cannot be used ({error}): "
                 f"{HOW_TO_BUILD}"
@@ -89,15 +93,15 @@ def _join() -> Communicator:
         from xnas_tf.distributed.horovod import HorovodCommunicator
 
         return HorovodCommunicator()
-    if _started_ranks() > 1:
+    if started_ranks() > 1:
         raise RunError(
-            f"{_started_ranks()} processes were started, and each would search alone: this "
+            f"{started_ranks()} processes were started, and each would search alone: this "
             "Horovod is built without MPI, so start them with horovodrun or xnas-tf launch"
         )
     return SingleProcess()
 
 
-def _started_ranks() -> int:
+def started_ranks() -> int:
     """How many ranks the launcher says it started. Only for messages, since launchers differ:
     what rank this is and how many there are is always Horovod's word."""
     names = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")

@@ -162,6 +162,15 @@ class Conductor:
         self._limits.save()
         self._settle(replace(candidate, **news), proposal, is_new=True)
 
+    def requeue(self, number: int, why: str) -> None:
+        """Puts a candidate whose group was lost back in line, from its last checkpoint; one that
+        has cost its group twice is recorded as failed."""
+        if number in self._open:
+            candidate, _ = self._open[number]
+            candidate.deaths += 1
+            self._note(f"candidate {number} lost its group {candidate.group}: {why}")
+            self._resume(candidate)
+
     def lost(self, rank: int) -> None:
         """Notes with a candidate that a rank of its group died, unless all are told to leave."""
         group = rank // self.ranks_per_group

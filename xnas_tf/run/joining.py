@@ -27,10 +27,24 @@ def joined_to_train(path: Path, config: Config) -> Iterator[Communicator]:
     Raises:
         RunError: If something cannot be written.
     """
+    deterministic, branches = config.training.deterministic, config.space.branches
+    with (
+        writing_to(path),
+        joined(config.distributed, deterministic, branches) as world,
+        kept_arithmetic(),
+    ):
+        yield world
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Inside, a full disk is said to be one.
+
+    Raises:
+        RunError: If something cannot be written.
+    """
     try:
-        deterministic, branches = config.training.deterministic, config.space.branches
-        with joined(config.distributed, deterministic, branches) as world, kept_arithmetic():
-            yield world
+        yield
     except (OSError, tf.errors.OpError) as error:
         raise RunError(
             f"{path} cannot be written: {describe(error)}. What was finished is kept; the same "

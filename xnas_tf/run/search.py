@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from xnas_tf.config import Config, find_config, load_config
 from xnas_tf.environment import set_defaults
+from xnas_tf.errors import InputError
+from xnas_tf.execution.engine import chosen_engine
 from xnas_tf.run.directory import Run
 
 
@@ -16,6 +19,8 @@ def search(
     overrides: Iterable[str] = (),
     fresh: bool = False,
     profile: bool = False,
+    address: str | None = None,
+    insecure: bool = False,
 ) -> Run | None:
     """Runs a search, or goes on with one that was interrupted.
 
@@ -25,6 +30,8 @@ def search(
         overrides: Texts ``section.key=value``.
         fresh: Moves an existing run aside and starts anew.
         profile: Profiles the second candidate that rank 0 evaluates, for TensorBoard.
+        address: ``HOST:PORT`` of a Ray cluster, or ``auto``; RAY_ADDRESS if None.
+        insecure: Joins a Ray cluster without a token, on which others can run code.
 
     Returns:
         The finished run; None on ranks other than 0 of a Horovod job, which only train.
@@ -37,6 +44,13 @@ def search(
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)
     set_defaults()
+    if chosen_engine(resolved.distributed, address) == "ray":
+        if profile:
+            raise InputError("--profile: with Ray nothing is profiled; allowed: one process")
+        from xnas_tf.execution.search import search_on_ray
+
+        search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)
+        return Run(path)
     from xnas_tf.run.job import Job
     from xnas_tf.run.joining import joined_to_train
 

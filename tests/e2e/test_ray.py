@@ -1,0 +1,150 @@
+"""Real Ray on this machine: groups give the same values, are replaced, and leave nothing behind."""
+
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+import xnas_tf as xt
+from tests.e2e.conftest import BIN, environment, tiny, xnas
+from tests.e2e.launches import candidates_of, check_whole, needs_horovod
+from tests.e2e.test_horovod import PLAIN
+
+ray = pytest.importorskip("ray")
+
+SAME = "search={candidates: 4, population: 4, mode: generational}"
+"""All candidates are of the first generation, whoever ends first."""
+LONG = "training={epochs: 30, batch_size: 16, checkpoint_minutes: 0.02}"
+"""Long enough to be killed amid a training, with a checkpoint every second or so."""
+SECONDS = 400
+
+
+def found(folder, *words):
+    xnas("search", *words, "--run-dir", "run", cwd=folder)
+    return {c.genotype: c for c in xt.load_run(folder / "run").candidates()}
+
+
+def started(folder, *words):
+    """A search that goes on by itself."""
+    command = [str(BIN / "xnas-tf"), "search", "--run-dir", "run", *map(str, words)]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(), stderr=(folder / "stderr").open("w")
+    )
+
+
+def wait_until(condition, seconds=SECONDS):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.05)
+    return value
+
+
+def ranks_of(process):
+    """The ranks that evaluate for a search."""
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+        return [p for p in family if "ray::Rank" in " ".join(p.cmdline())]
+    except psutil.Error:
+        return []
+
+
+def checkpoints(folder):
+    return list((folder / "run" / "checkpoints").glob("*.npz"))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What one process finds."""
+    folder = tmp_path_factory.mktemp("alone")
+    return found(folder, *tiny(SAME, "training={epochs: 2, batch_size: 64}"))
+
+
+def test_groups_of_one_rank_find_what_one_process_finds(tmp_path, alone):
+    words = tiny(SAME, "training={epochs: 2, batch_size: 64}")
+    threads = ["--set", "distributed.threads_per_rank=1"]
+    candidates = found(tmp_path, *words, *threads, "--engine", "ray", "--groups", 2)
+    assert candidates.keys() == alone.keys()
+    assert {c.group for c in candidates.values()} == {0, 1}
+    for genotype, candidate in candidates.items():
+        assert candidate.objectives == alone[genotype].objectives
+        assert candidate.history == alone[genotype].history
+
+
+@needs_horovod
+def test_a_group_of_two_ranks_finds_what_one_process_finds_without_batch_norm(tmp_path):
+    words = tiny("space={hypermodel: 'plain:build'}", SAME)
+    kinds = {"alone": [], "two": ["--engine", "ray", "--groups", 1]}
+    two = ["--set", "distributed.ranks_per_candidate=2"]
+    runs = {}
+    for name, more in kinds.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "plain.py").write_text(PLAIN)
+        runs[name] = found(tmp_path / name, *words, *more, *(two if more else []))
+    assert runs["two"].keys() == runs["alone"].keys()
+    for genotype, candidate in runs["two"].items():
+        other = runs["alone"][genotype]
+        assert candidate.objectives == pytest.approx(other.objectives, rel=1e-4, abs=1e-6)
+        assert candidate.seconds["communication"] > 0
+
+
+def test_a_killed_rank_costs_its_group_alone(tmp_path):
+    words = tiny(LONG, "search={candidates: 4, population: 4}", "objectives=[error, parameters]")
+    process = started(tmp_path, *words, "--engine", "ray", "--groups", 2)
+    wait_until(lambda: len(ranks_of(process)) == 2 and checkpoints(tmp_path))
+    running = wait_until(
+        lambda: [
+            c for c in candidates_of(tmp_path / "run") if c.state == "running" and c.group >= 0
+        ]
+    )
+    ranks_of(process)[0].kill()
+    assert process.wait(SECONDS) == 0, (tmp_path / "stderr").read_text()
+    candidates = check_whole(tmp_path / "run", 4)
+    assert sum(c.deaths for c in candidates) == 1
+    assert all(c.state == "done" for c in candidates) and running
+    assert "is lost and replaced" in (tmp_path / "stderr").read_text()
+
+
+def test_ctrl_c_saves_and_the_same_command_resumes(tmp_path):
+    words = tiny(LONG, "search={candidates: 3, population: 2}", "objectives=[error, parameters]")
+    words = [*words, "--engine", "ray", "--groups", 2]
+    process = started(tmp_path, *words)
+    wait_until(lambda: checkpoints(tmp_path))
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130, (tmp_path / "stderr").read_text()
+    assert time.monotonic() - begin < 25
+    assert checkpoints(tmp_path)
+    xnas("search", *words, "--run-dir", "run", cwd=tmp_path)
+    assert all(c.state == "done" for c in check_whole(tmp_path / "run", 3))
+
+
+def test_a_killed_driver_leaves_no_rank_behind_and_the_same_command_resumes(tmp_path):
+    words = tiny(LONG, "search={candidates: 3, population: 2}", "objectives=[error, parameters]")
+    words = [*words, "--engine", "ray", "--groups", 2]
+    process = started(tmp_path, *words)
+    wait_until(lambda: len(ranks_of(process)) == 2 and checkpoints(tmp_path))
+    ranks, family = ranks_of(process), psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    for processes, seconds in ((ranks, 60), (family, SECONDS)):  # Ray's own take longer to notice
+        _, alive = psutil.wait_procs(processes, timeout=seconds)
+        assert not alive, [p.cmdline() for p in alive]
+    xnas("search", *words, "--run-dir", "run", cwd=tmp_path)
+    assert all(c.state == "done" for c in check_whole(tmp_path / "run", 3))
+
+
+def test_a_cluster_without_a_token_is_not_joined(tmp_path):
+    words = [*tiny(), "--run-dir", "run", "--address", "127.0.0.1:6399"]
+    home = {"HOME": str(tmp_path)}
+    done = subprocess.run(
+        [str(BIN / "xnas-tf"), "search", *map(str, words)],
+        cwd=tmp_path,
+        env={**environment(), **home},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "--insecure" in done.stderr
+    assert not (tmp_path / "run").exists()

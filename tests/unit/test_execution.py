@@ -1,0 +1,87 @@
+"""What a search on Ray consists of, without Ray: the engine, the mailbox, candidates requeued."""
+
+import asyncio
+
+import pytest
+
+from tests.unit.test_conductor import configuration, outcome_of, search_of
+from xnas_tf.config import load_config
+from xnas_tf.errors import InputError
+from xnas_tf.execution import engine
+from xnas_tf.execution.mailbox import Mailbox
+from xnas_tf.run.conductor import Conductor
+from xnas_tf.run.directory import open_record
+from xnas_tf.run.observer import Observer
+
+LAUNCHERS = ("HOROVOD_RANK", "HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_ID")
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch):
+    """No launcher, no cluster and no GPU."""
+    for name in (*LAUNCHERS, "RAY_ADDRESS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(engine, "_GPUS", engine.Path("/nonexistent"))
+
+
+def chosen(wanted="auto", address=None, **more):
+    given = {"engine": wanted, **more}
+    words = [f"distributed.{name}={value}" for name, value in given.items()]
+    return engine.chosen_engine(load_config(overrides=words).distributed, address)
+
+
+def test_the_engine_follows_from_where_the_process_was_started(monkeypatch):
+    assert chosen() == "local"
+    assert chosen(groups=2) == "ray" and chosen(address="auto") == "ray"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+    assert chosen() == "ray"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert chosen() == "local" and chosen("ray") == "ray"
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    assert chosen() == "horovod" and chosen("horovod") == "horovod"
+    for wanted in ("ray", "local"):
+        with pytest.raises(InputError, match=f"given '{wanted}', but .* started 2 ranks"):
+            chosen(wanted)
+
+
+def test_horovod_needs_a_launcher():
+    with pytest.raises(InputError, match="horovodrun -np RANKS"):
+        chosen("horovod")
+
+
+def test_questions_wait_for_their_answers_and_heartbeats_for_nobody():
+    async def talk():
+        mailbox = Mailbox()
+        assert (await mailbox.questions(0.01)) == ([], {})
+        asked = [asyncio.create_task(mailbox.ask("known", number)) for number in (1, 2)]
+        (first, second), _ = await mailbox.questions(10)
+        assert [first[1:], second[1:]] == [("known", (1,)), ("known", (2,))]
+        assert await mailbox.beat(7) == 0
+        await mailbox.stop(130)
+        assert await mailbox.beat(7) == 130
+        _, silences = await mailbox.questions(0.01)
+        assert 0 <= silences[7] < 10
+        asked[0].cancel()  # its rank died
+        await mailbox.answer({first[0]: "gone", second[0]: "two"})
+        assert await asked[1] == "two"
+
+    asyncio.run(talk())
+
+
+def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second_time(tmp_path):
+    config = configuration(4, 2)
+    record = open_record(tmp_path, config)
+    coordinator = Conductor(tmp_path, config, record, search_of(config), Observer())
+    with coordinator.together():
+        task = coordinator.next(0)
+        coordinator.keep_checkpoint(task["id"], b"half")
+        coordinator.requeue(task["id"], "killed")
+        assert coordinator.next(1) == task and coordinator.checkpoint(task["id"]) == b"half"
+        coordinator.requeue(task["id"], "killed")
+        other = coordinator.next(0)
+        coordinator.tell(other["id"], outcome_of(other))
+        coordinator.requeue(other["id"], "too late")
+    failed, done = record.candidates()
+    assert failed.state == "failed" and "died 2 times" in failed.reason
+    assert done.deaths == 0 and done.state != "running"
+    record.close()

@@ -1,0 +1,248 @@
+"""The search as its driver sees it: groups come and go, one coordinator decides."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from xnas_tf.config import Config
+from xnas_tf.config.modes import open_modes
+from xnas_tf.errors import InputError, RunError, XnasError
+from xnas_tf.evaluation.supervision import Interrupted
+from xnas_tf.execution.group import Group
+from xnas_tf.execution.mailbox import Mailbox
+from xnas_tf.execution.rank import Setting
+from xnas_tf.registry import describe
+from xnas_tf.run.lead import Lead
+from xnas_tf.run.watch import Watch
+
+TURN = 0.2
+"""Seconds that the driver waits for news, at most."""
+LEAVE = 5.0
+"""Seconds before its end in which the driver does not wait for groups to save any more."""
+FRUITLESS = 5
+"""Losses of each group without a candidate that ended in between, after which it gives up."""
+AVOIDED = 2
+"""Losses on a node after which groups are placed elsewhere."""
+
+
+@dataclass
+class Ranks:
+    """All ranks of the search, as far as the coordinator asks."""
+
+    size: int
+    rank: int = 0
+
+
+class Driver:
+    """Hands candidates to groups and replaces groups that are lost.
+
+    Args:
+        lead: The record and the coordinator.
+        config: The configuration.
+        digest: Of the driver's data, which all groups must have too.
+        bundle: Ray's resources of a rank.
+        size: Ranks of a group.
+        wanted: How many groups there should be, asked now and then.
+        ranks: All ranks, as ``lead`` knows them.
+        watch: Knows whether to stop.
+    """
+
+    def __init__(
+        self,
+        lead: Lead,
+        config: Config,
+        digest: str,
+        bundle: dict[str, float],
+        size: int,
+        wanted: Callable[[], int],
+        ranks: Ranks,
+        watch: Watch,
+    ) -> None:
+        self._lead = lead
+        self._coordinator = lead.conductor
+        self._config = config
+        self._digest = digest
+        self._bundle = bundle
+        self._size = size
+        self._wanted = wanted
+        self._ranks = ranks
+        self._watch = watch
+        self._groups: list[Group] = []
+        self._losses: Counter[str] = Counter()
+        self._fruitless = 0
+        self._modes = {} if not open_modes(config) else lead.known_modes
+        self._mailbox = ray.remote(Mailbox).options(num_cpus=0).remote()
+        self._setting = Setting(config, self._mailbox, os.getcwd(), tuple(sys.path), wanted())
+        self._silences: dict[int, float] = {}
+        self._asked: Any = None
+        """What the mailbox was asked for and has not given yet."""
+
+    def run(self) -> None:
+        """Evaluates candidates until there are no more.
+
+        Raises:
+            Interrupted: After a signal, when the groups have saved what they can.
+            InputError: If a group finds its input wrong.
+            RunError: If groups are lost again and again.
+        """
+        try:
+            while not self._coordinator.is_over:
+                self._grow()
+                questions = self._listen()
+                with self._coordinator.together():
+                    answers = {number: self._answer(*asked) for number, *asked in questions}
+                    for group in self._groups:
+                        self._advance(group)
+                self._mailbox.answer.remote(answers)
+                if self._watch.stopping:
+                    self._stop()
+        finally:
+            for group in self._groups:
+                group.close()
+            ray.kill(self._mailbox)
+
+    def _grow(self) -> None:
+        """Adds groups where there is room for more."""
+        wanted = max(self._wanted(), len(self._groups))
+        if wanted > len(self._groups):
+            for number in range(len(self._groups), wanted):
+                self._groups.append(self._new(number))
+            self._ranks.size = wanted * self._size
+            self._lead.note_groups(self._size)
+
+    def _new(self, number: int) -> Group:
+        avoided = [node for node, count in self._losses.items() if count >= AVOIDED]
+        return Group(number, self._setting, self._size, self._bundle, avoided)
+
+    def _listen(self) -> list[Any]:
+        """What ranks ask, as soon as one does or a group has news."""
+        asked = self._asked = self._asked or self._mailbox.questions.remote(TURN)
+        pending = [reference for group in self._groups for reference in group.pending]
+        done, _ = ray.wait([asked, *pending], num_returns=1, timeout=TURN)
+        if asked not in done:
+            time.sleep(0.01)  # a group of several ranks has news until the last one is done
+            return []
+        self._asked = None
+        try:
+            questions, self._silences = ray.get(asked)
+        except ray.exceptions.RayError as error:
+            raise RunError(
+                f"Ray lost the search's mailbox: {describe(error)}. The same command goes on"
+            ) from error
+        return questions
+
+    def _answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        return getattr(self._coordinator, method)(*arguments)
+
+    def _advance(self, group: Group) -> None:
+        """Takes what a group has done, and gives it more to do."""
+        task = group.task
+        try:
+            result = group.advance()
+        except (Interrupted, InputError) as error:
+            if not self._watch.stopping:
+                raise _as_ours(error) from None
+            return
+        except (ray.exceptions.RayError, XnasError, OSError) as error:
+            self._replace(group, describe(error))
+            return
+        if task and result is not None:
+            group.task = None
+            self._fruitless = 0
+            self._coordinator.tell(task["id"], result)
+        elif group.is_joined and result is not None:
+            self._modes, why = result
+            self._lead.note_modes(self._modes, why)
+        self._give(group)
+        self._check_hang(group)
+
+    def _give(self, group: Group) -> None:
+        if self._watch.stopping:
+            return
+        if group.is_joined and not group.pending:
+            self._check_data(group)
+            if self._modes is not None:
+                group.prepare(self._modes)
+            elif not any(each.is_measuring for each in self._groups):
+                group.measure_modes()
+        elif group.is_idle:
+            task = self._coordinator.next(group.number)
+            if task:
+                group.evaluate(task)
+
+    def _check_data(self, group: Group) -> None:
+        if set(group.digests) != {self._digest}:
+            places = ", ".join(sorted({place.address for place in group.places}))
+            raise InputError(
+                f"group {group.number} on {places} has other images or labels than the driver "
+                f"under the name {self._config.dataset.name}: check that its files are the same"
+            )
+
+    def _check_hang(self, group: Group) -> None:
+        """Gives up a candidate that makes no progress, and with it the group."""
+        limit = 60 * self._config.distributed.stall_minutes
+        silence = self._silences.get(group.number, 0.0)
+        lasts = time.monotonic() - group.began
+        if group.task and min(silence, lasts) > limit:
+            minutes = self._config.distributed.stall_minutes
+            reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
+            self._coordinator.tell(group.task["id"], {"state": "failed", "reason": reason})
+            group.task = None
+            self._replace(group, reason)
+
+    def _replace(self, group: Group, why: str) -> None:
+        """Puts a lost group's candidate back in line, and another group in its place."""
+        self._fruitless += 1
+        self._losses.update(group.nodes)
+        if group.task:
+            self._coordinator.requeue(group.task["id"], why)
+        self._lead.note(f"group {group.number} is lost and replaced: {why}")
+        group.close()
+        if self._fruitless >= FRUITLESS * len(self._groups):
+            raise RunError(
+                f"{self._fruitless} groups were lost one after the other and nothing was finished; "
+                f"the last one: {why}"
+            )
+        self._groups[group.number] = self._new(group.number)
+
+    def _stop(self) -> None:
+        """Lets all groups save and leave.
+
+        Raises:
+            Interrupted: When they have, or time is up.
+        """
+        ray.get(self._mailbox.stop.remote(self._watch.stopping))
+        while any(group.task for group in self._groups) and self._watch.seconds_left > LEAVE:
+            questions = self._listen()
+            with self._coordinator.together():
+                answers = {number: self._answer(*asked) for number, *asked in questions}
+                for group in self._groups:
+                    self._take_last(group)
+            self._mailbox.answer.remote(answers)
+        raise self._watch.interruption()
+
+    def _take_last(self, group: Group) -> None:
+        """Takes the outcome of a group that ended just before it heard of the stop."""
+        if not group.task:
+            return
+        try:
+            outcome = group.advance()
+        except (ray.exceptions.RayError, XnasError, OSError):
+            group.task = None
+            return
+        if outcome is not None:
+            self._coordinator.tell(group.task["id"], outcome)
+            group.task = None
+
+
+def _as_ours(error: Exception) -> Exception:
+    """The error that a rank raised, without Ray's wrapping."""
+    return getattr(error, "cause", None) or error

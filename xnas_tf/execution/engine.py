@@ -1,0 +1,54 @@
+"""What runs a search: this process, the ranks that a launcher started, or a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from xnas_tf.config.models import DistributedConfig
+from xnas_tf.distributed.start import started_ranks
+from xnas_tf.errors import InputError
+
+Engine = Literal["local", "horovod", "ray"]
+KEY = "distributed.engine"
+_GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+def chosen_engine(distributed: DistributedConfig, address: str | None = None) -> Engine:
+    """The engine that the configuration asks for, or that fits where this process was started.
+
+    Args:
+        distributed: The configuration's section.
+        address: Of a Ray cluster, if one was given.
+
+    Raises:
+        InputError: If the engine does not fit how this process was started.
+    """
+    is_launched = started_ranks() > 1 or "HOROVOD_RANK" in os.environ
+    wanted = distributed.engine
+    if wanted == "auto":
+        if is_launched:
+            return "horovod"
+        has_cluster = address or "RAY_ADDRESS" in os.environ or distributed.groups
+        return "ray" if has_cluster or gpus_here() > 1 else "local"
+    if wanted == "horovod" and not is_launched:
+        raise InputError(
+            f"{KEY}: given 'horovod', but no launcher started this process: "
+            "horovodrun -np RANKS xnas-tf search CONFIG"
+        )
+    if wanted != "horovod" and is_launched:
+        raise InputError(
+            f"{KEY}: given {wanted!r}, but horovodrun, mpirun or srun started {started_ranks()} "
+            "ranks; allowed: horovod, auto, or no launcher"
+        )
+    return wanted
+
+
+def gpus_here() -> int:
+    """NVIDIA GPUs of this machine that this process may use; TensorFlow is not asked, which
+    would take hold of them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([number for number in visible.split(",") if number.strip() not in ("", "-1")])
+    return len(list(_GPUS.iterdir())) if _GPUS.is_dir() else 0
