@@ -10,6 +10,7 @@ from xnas_tf.environment import set_defaults
 
 set_defaults()
 
+import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -19,6 +20,9 @@ from xnas_tf.data import Dataset, Part  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.evaluation import pace  # noqa: E402
 from xnas_tf.evaluation.step import Step  # noqa: E402
+
+# Keras before 3.13 clears what belongs to other threads too; ranks are processes, but not here.
+CLEARS_ALL_THREADS = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 13)
 
 # A busy machine is no reason to fail: hypothesis' default deadline is 0.2 s an example.
 settings.register_profile("xnas-tf", deadline=None)
@@ -125,5 +129,7 @@ def on_ranks(size: int, work) -> list:
             barrier.abort()
             raise
 
-    with ThreadPoolExecutor(size) as pool:
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(size) as pool:
+        if CLEARS_ALL_THREADS:
+            patch.setattr(keras.backend, "clear_session", lambda: None)
         return list(pool.map(run, range(size)))
