@@ -25,6 +25,7 @@ from xnas_tf.config import dump_config, load_config
 
 GPU = "needs a GPU"
 NETWORK = "needs a network"
+RAY = "tests/e2e/test_ray.py runs it on what takes seconds"
 HOSTS = "needs several hosts, or a cluster"
 HOURS = "takes hours"
 SETS_UP = "changes the machine's set-up"
@@ -56,6 +57,9 @@ NOT_RUN = {
     ),
     "tensorboard --logdir runs/xnas-cifar10/tensorboard": GPU,
     "bin/setup --gpu horovod": NETWORK,
+    "xnas-tf search CONFIG --engine ray --groups 4": RAY,
+    "xnas-tf search CONFIG --address HOST:6379": RAY,
+    "xnas-tf search CONFIG --engine ray --set distributed.ranks_per_candidate=2": RAY,
     "bin/setup --system": SETS_UP,
     "XNAS_PYTHON=/opt/tensorflow/bin/python bin/setup --system": SETS_UP,
     "module load tensorflow": HOSTS,
