@@ -1,6 +1,9 @@
 """What a search on Ray consists of, without Ray: the engine, the mailbox, candidates requeued."""
 
 import asyncio
+import time
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -85,3 +88,20 @@ def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second
     assert failed.state == "failed" and "died 2 times" in failed.reason
     assert done.deaths == 0 and done.state != "running"
     record.close()
+
+
+@pytest.mark.parametrize(
+    ("silences", "is_hung"), [({}, True), ({0: 5.0}, False), ({0: 99.0}, True)]
+)
+def test_a_group_that_never_made_a_step_hangs_too(silences, is_hung):
+    """One that began its candidate 90 seconds ago, of which it may be silent for 60."""
+    pytest.importorskip("ray")
+    from xnas_tf.execution.driver import Driver
+
+    driver, replaced = Driver.__new__(Driver), []
+    driver._config = load_config(overrides=["distributed.stall_minutes=1"])
+    driver._silences, driver._coordinator = silences, Mock()
+    driver._replace = lambda group, why: replaced.append(why)
+    group = SimpleNamespace(number=0, task={"id": 3}, began=time.monotonic() - 90)
+    driver._check_hang(group)
+    assert bool(replaced) == driver._coordinator.tell.called == is_hung

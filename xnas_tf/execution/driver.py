@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -189,7 +190,7 @@ class Driver:
     def _check_hang(self, group: Group) -> None:
         """Gives up a candidate that makes no progress, and with it the group."""
         limit = 60 * self._config.distributed.stall_minutes
-        silence = self._silences.get(group.number, 0.0)
+        silence = self._silences.get(group.number, math.inf)  # it may hang before its first step
         lasts = time.monotonic() - group.began
         if group.task and min(silence, lasts) > limit:
             minutes = self._config.distributed.stall_minutes
