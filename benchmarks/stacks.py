@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -28,7 +29,12 @@ VALUES = ("error", "introspectability")
 def search_both(pythons: list[str], folder: Path, seed: int) -> list[dict]:
     """Runs the quickstart on both in turns of half a second; what each found."""
     started = [_started(python, folder / str(place), seed) for place, python in enumerate(pythons)]
-    seconds = in_turns(started)
+    try:
+        seconds = in_turns(started)
+    finally:
+        for process in started:
+            if process.poll() is None:  # Ctrl-C does not reach it
+                os.killpg(process.pid, signal.SIGKILL)
     if any(process.returncode for process in started):
         raise RuntimeError(f"a search failed: see its log in {folder}")
     return [_found(folder / str(place), seconds[place]) for place in range(len(pythons))]
