@@ -192,8 +192,9 @@ def test_unknown_candidates_and_missing_models_are_named(tmp_path):
 
 def test_a_lock_goes_with_the_directory_that_is_moved_aside(tmp_path):
     """Who waits for a run that --fresh moves aside must not share the new one."""
-    path = tmp_path / "run"
+    path, new = tmp_path / "run", tmp_path / "new"
     make(path, Config(), fresh=False)
+    new.mkdir()
     waiting, inside = threading.Event(), []
 
     def wait():
@@ -205,9 +206,9 @@ def test_a_lock_goes_with_the_directory_that_is_moved_aside(tmp_path):
     with locked(path):
         waiter.start()
         waiting.wait()
-        path.rename(tmp_path / "run.1")
-        path.mkdir()
-        with locked(path):
+        with locked(new):  # Before it is in place, so that the waiter cannot be first.
+            path.rename(tmp_path / "run.1")
+            new.rename(path)
             os.close(os.open(tmp_path / "run.1" / ".lock", os.O_RDWR))
             assert inside == []
     waiter.join()

@@ -279,16 +279,26 @@ def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
 def _lock(path: Path, end: float) -> int:
     """The open lock file of a directory, once nobody else holds it."""
     while True:
+        last = time.monotonic() > end
         try:
-            handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+            if (handle := _try_lock(path)) is not None:
+                return handle
         except OSError as error:
-            raise RunError(f"{path} cannot be locked: {error}") from error
-        if _is_locked(handle) and _is_in(path, handle):
-            return handle
-        os.close(handle)
-        if time.monotonic() > end:
-            raise HeldError(path)
+            # While --fresh moves a run aside, there is no directory for a moment.
+            if last or not isinstance(error, FileNotFoundError):
+                raise RunError(f"{path} cannot be locked: {error}") from error
+        else:
+            if last:
+                raise HeldError(path)
         time.sleep(0.05)
+
+
+def _try_lock(path: Path) -> int | None:
+    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    if _is_locked(handle) and _is_in(path, handle):
+        return handle
+    os.close(handle)
+    return None
 
 
 def _is_locked(handle: int) -> bool:
