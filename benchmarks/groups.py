@@ -1,4 +1,4 @@
-"""Candidates an hour: one rank, two ranks apart (K=1) and two ranks together (K=2).
+"""Candidates an hour: one process, two groups on Ray (K=1), and two ranks of one job (K=2).
 
 python benchmarks/groups.py [CANDIDATES] [ROUNDS]
 
@@ -23,23 +23,24 @@ import numpy as np
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.run.directory import Run
-from xnas_tf.run.horovodrun import horovodrun
 
-KINDS = {"np1": (1, 1), "k1": (2, 1), "k2": (2, 2)}
-"""Ranks, and ranks a candidate."""
+BIN = Path(sys.executable).parent
+SEARCH = (str(BIN / "xnas-tf"), "search")
+KINDS = {
+    "np1": SEARCH,
+    "k1": (*SEARCH, "--engine", "ray", "--groups", "2"),
+    "k2": (str(BIN / "horovodrun"), "-np", "2", *SEARCH),
+}
 
 
-def run(path: Path, ranks: int, size: int, candidates: int) -> list[Candidate]:
+def run(path: Path, command: tuple[str, ...], candidates: int) -> list[Candidate]:
     """Searches in a process of its own, and returns the candidates."""
-    words = [sys.executable, "-m", "xnas_tf", "search", "--run-dir", str(path)]
+    words = [*command, "--run-dir", str(path)]
     for text in (
         f"search={{candidates: {candidates}, population: {candidates}, mode: generational}}",
         "distributed.threads_per_rank=1",
-        f"distributed.ranks_per_candidate={size}",
     ):
         words += ["--set", text]
-    if ranks > 1:
-        words = [horovodrun(), "-np", str(ranks), *words]
     root = Path(__file__).resolve().parents[1]
     subprocess.run(words, cwd=root, check=True, capture_output=True)
     return [candidate for candidate in Run(path).candidates() if candidate.trained]
@@ -63,9 +64,9 @@ def main() -> None:
     seconds: list[float] = []
     errors: dict[str, dict[str, float]] = {}
     for number in range(rounds):
-        for name, (ranks, size) in KINDS.items():
+        for name, command in KINDS.items():
             with tempfile.TemporaryDirectory() as folder:
-                found = run(Path(folder) / "run", ranks, size, candidates)
+                found = run(Path(folder) / "run", command, candidates)
             rates[name].append(rate(found))
             errors[name] = {c.genotype: c.objectives["error"] for c in found if c.state == "done"}
             if name == "np1":

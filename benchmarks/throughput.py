@@ -3,8 +3,8 @@
 python benchmarks/throughput.py [--candidates 200] [--own 60] [--seeds 3] [--long 1000] [--only X]
 
 "lines" is XNAS's own task: 96 training images of 12x12 pixels, 4 classes, 1 epoch, batch 512,
-Adam 0.01, C=16, two cells per stack, introspectability by activations; with two ranks, each
-training candidates of its own. The quickstart runs as it is; "hypermodel" is
+Adam 0.01, C=16, two cells per stack, introspectability by activations; on two groups on Ray,
+and in one process. The quickstart runs as it is; "hypermodel" is
 configs/hypermodel.yaml with more candidates, in one process. "lines" and "hypermodel" are searched
 as usual and in the plain way (throughput_lines.py), "rates", a HyperModel whose networks differ in
 scalars alone, as usual and with graphs of each network's own (throughput_rates.py). Ratios of the
@@ -35,7 +35,6 @@ from throughput_turns import speedup
 
 from xnas_tf.candidate import PHASES
 from xnas_tf.run.directory import Run
-from xnas_tf.run.horovodrun import horovodrun
 
 ROOT = Path(__file__).resolve().parents[1]
 USUAL = ("-m", "xnas_tf")
@@ -45,7 +44,7 @@ LINES = (
     "space={name: nas_bench_201, channels: 16, cells_per_stack: 2}",
     "training={epochs: 1, batch_size: 512, optimizer: adam, learning_rate: 0.01}",
     "objectives=[error, {name: introspectability, sources: [activations]}]",
-    "distributed={ranks_per_candidate: 1, threads_per_rank: 1}",
+    "distributed.threads_per_rank=1",
 )
 
 
@@ -60,11 +59,9 @@ class Search:
         memory: Resident MB of all ranks together by number of candidates that had ended.
     """
 
-    def __init__(self, folder: Path, how: tuple[str, ...], ranks: int, options: list[str]) -> None:
+    def __init__(self, folder: Path, how: tuple[str, ...], options: list[str]) -> None:
         path = folder / "run"
         words = [sys.executable, *how, "search", *options, "--run-dir", str(path)]
-        if ranks > 1:
-            words = [horovodrun(), "--gloo", "-np", str(ranks), *words]  # as xnas-tf launch does
         began = time.time()
         with (folder / "output").open("w") as output:
             process = subprocess.Popen(words, cwd=ROOT, stdout=output, stderr=output)
@@ -130,17 +127,25 @@ def report(name: str, search: Search, count: int) -> float:
 
 
 def compare_lines(candidates: int) -> dict[str, float]:
-    """As usual and plainly, one after the other."""
-    usual, plain = rates("lines", 2, candidates, lambda folder: lines_options(folder, candidates))
-    figures = {"lines_per_hour": usual, "lines_per_hour_plain": plain}
-    return {**figures, "speedup_over_plain": usual / plain}
+    """On two groups; and in one process as usual and plainly, one after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = [*lines_options(Path(folder), candidates), "--engine", "ray", "--groups", "2"]
+        search = Search(Path(folder), USUAL, options)
+        groups = report("lines, two groups", search, candidates)
+    usual, plain = rates("lines", candidates, lambda folder: lines_options(folder, candidates))
+    return {
+        "lines_per_hour": groups,
+        "lines_per_hour_one_process": usual,
+        "lines_per_hour_plain": plain,
+        "speedup_over_plain": usual / plain,
+    }
 
 
 def compare_hypermodel(candidates: int, seeds: int) -> dict[str, float]:
     """A user's HyperModel, as usual and plainly: as it is configured, where each search chooses
     other candidates from its first rounding error on, and with the same candidates in both."""
     options = ["configs/hypermodel.yaml", "--set", f"search.candidates={candidates}"]
-    rates("hypermodel", 1, candidates, lambda _: options)  # for where the time goes
+    rates("hypermodel", candidates, lambda _: options)  # for where the time goes
     same = [*options, "--set", "search.algorithm=random"]
     ways = {"usual": USUAL, "plain": PLAIN}
     return {
@@ -157,14 +162,12 @@ def compare_rates(candidates: int, seeds: int) -> dict[str, float]:
     return speedup("rates", {"usual": USUAL, "own": OWN}, options, candidates, seeds)
 
 
-def rates(
-    name: str, ranks: int, candidates: int, options: Callable[[Path], list[str]]
-) -> list[float]:
+def rates(name: str, candidates: int, options: Callable[[Path], list[str]]) -> list[float]:
     """Candidates an hour as usual and plainly, one after the other."""
     found = []
     for way, how in {"usual": USUAL, "plain": PLAIN}.items():
         with tempfile.TemporaryDirectory() as folder:
-            search = Search(Path(folder), how, ranks, options(Path(folder)))
+            search = Search(Path(folder), how, options(Path(folder)))
             found.append(report(f"{name}, {way}", search, candidates))
     return found
 
@@ -172,7 +175,7 @@ def rates(
 def quickstart() -> dict[str, float]:
     """The whole quickstart."""
     with tempfile.TemporaryDirectory() as folder:
-        search = Search(Path(folder), USUAL, 1, ["configs/quickstart.yaml"])
+        search = Search(Path(folder), USUAL, ["configs/quickstart.yaml"])
         report("quickstart", search, len(search.run.candidates()))
         return {"quickstart_seconds": search.seconds}
 
@@ -180,7 +183,7 @@ def quickstart() -> dict[str, float]:
 def grow(candidates: int) -> dict[str, float]:
     """Memory and pace of a long search on "lines", in one process."""
     with tempfile.TemporaryDirectory() as folder:
-        search = Search(Path(folder), USUAL, 1, lines_options(Path(folder), candidates))
+        search = Search(Path(folder), USUAL, lines_options(Path(folder), candidates))
         report(f"lines, {candidates}", search, candidates)
         numbers = np.array(sorted(search.memory))
         first = search.memory[int(numbers[numbers >= 100][0])]

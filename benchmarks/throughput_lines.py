@@ -69,7 +69,7 @@ def search_plainly() -> None:
     xnas_tf.tracing.compiled = partial(tf.function, autograph=False)
     xnas_tf.spaces.options.NASBench201Options.branches = 1
     xnas_tf.evaluation.step.fused_updates = lambda _: nullcontext()
-    xnas_tf.run.job.is_shared = lambda *_: False
+    xnas_tf.run.job.is_shared = lambda *_, **__: False
     xnas_tf.run.job.TwinEvaluator = xnas_tf.evaluation.evaluator.Evaluator
     xnas_tf.run.job.kept_kernels = nullcontext
     from xnas_tf.cli import main

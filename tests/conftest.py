@@ -112,7 +112,7 @@ class _ThreadRank(SingleProcess):
 
     def sum_tensors(self, tensors, name):
         kinds = [tensor.dtype for tensor in tensors]
-        totals = tf.numpy_function(self.sum, list(tensors), kinds)
+        totals = tf.nest.flatten(tf.numpy_function(self.sum, list(tensors), kinds))
         for total, tensor in zip(totals, tensors, strict=True):
             total.set_shape(tensor.shape)
         return totals

@@ -19,8 +19,7 @@ class InputError(XnasError):
 
 
 class HeldError(InputError):
-    """A run directory in which another process is searching. Who asked for it is told so;
-    where a launcher starts a search again, it only came too early: see ``run/job.py``.
+    """A run directory in which another process is searching.
 
     Args:
         path: The run directory.
@@ -36,6 +35,10 @@ class NotApplicable(InputError):
 
 class RunError(XnasError):
     """A run that began cannot go on, for a reason outside its configuration."""
+
+
+class RankDiedError(RunError):
+    """Another rank of the same job, or of the same group, is gone."""
 
 
 def suggest(given: str, allowed: Iterable[str]) -> str:

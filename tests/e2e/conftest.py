@@ -69,39 +69,3 @@ def page():
         )
         yield browser.new_page(viewport={"width": 1400, "height": 1000})
         browser.close()
-
-
-QUICK_START = """
-import sys
-if any(word.endswith("/horovodrun") for word in sys.orig_argv):
-    from horovod.common import util
-    util.gloo_built = lambda verbose=False: True
-"""
-"""At each start horovodrun imports TensorFlow, 3 to 7 s, only to see whether Horovod has Gloo."""
-
-
-@pytest.fixture
-def launch(tmp_path):
-    """Starts ``xnas-tf launch -np RANKS MORE -- WORDS``; what a failed test leaves is ended."""
-    started = []
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(QUICK_START)
-    paths = [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]
-
-    def start(ranks, words, more=(), **variables):
-        variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-        process = subprocess.Popen(
-            [str(BIN / "xnas-tf"), "launch", "-np", str(ranks), *more, "--", *map(str, words)],
-            cwd=tmp_path,
-            env={**environment(), **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.terminate()  # horovodrun is in a session of its own: a kill would leave it
-        process.communicate(timeout=60)

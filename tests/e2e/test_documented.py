@@ -34,19 +34,12 @@ NOT_RUN = {
     "bin/test": "runs this test",
     "bin/docs": "run by tests/e2e/test_site.py, but for the set-up",
     "tensorboard --logdir runs/quickstart/tensorboard": "run by tests/e2e/test_tensorboard.py",
-    "xnas-tf launch -np 8 -- search CONFIG --set distributed.ranks_per_candidate=2": (
-        "run with two ranks by tests/e2e/test_launch.py"
-    ),
     "horovodrun -np 4 xnas-tf interpret model.keras --dataset mnist5k": (
         "run with two ranks by tests/e2e/test_horovod.py"
     ),
     "horovodrun -np 8 xnas-tf disentangle runs/quickstart": (
         "run with two ranks by tests/e2e/test_horovod.py"
     ),
-    "xnas-tf launch -np 8 -- search configs/xnas-cifar10.yaml "
-    "--set distributed.ranks_per_candidate=2": GPU,
-    "xnas-tf launch -np 8 -- search configs/xnas-cifar10.yaml "
-    "--set distributed.ranks_per_candidate=1": GPU,
     "saved_model_cli show --dir served/candidate-00007/1 --tag_set serve --signature_def explain": (
         CARD
     ),
@@ -71,11 +64,19 @@ NOT_RUN = {
         NETWORK
     ),
     "python benchmarks/debuggability.py --figure docs/debuggability.png": HOURS,
-    "xnas-tf launch -np 8 -H alpha:4,beta:4 --min-np 4 -- search CONFIG": HOSTS,
-    "sbatch search.sh": HOSTS,
+    "horovodrun -np 8 xnas-tf search CONFIG": "run with two ranks by tests/e2e/test_horovod.py",
+    "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=~/.ray/auth_token": HOSTS,
+    "ray start --head": HOSTS,
+    "ray start --address FIRST:6379": HOSTS,
+    "xnas-tf search CONFIG --address FIRST:6379": RAY,
+    "xnas-tf search configs/xnas-cifar10.yaml": GPU,
+    "xnas-tf status runs/xnas-cifar10 --plot groups.png": GPU,
+    "bin/setup --gpu": NETWORK,
+    "sbatch examples/search.sbatch CONFIG --run-dir runs/long": HOSTS,
+    "xnas-tf status runs/long": HOSTS,
     "tail -f slurm-*.out": HOSTS,
 }
-SCRIPTS = {"#SBATCH": HOSTS}
+SCRIPTS = {"#SBATCH": "tests/e2e/test_slurm.py submits it"}
 """Whole scripts that are not run, by what they have in them."""
 
 REPLACED = {

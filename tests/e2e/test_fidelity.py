@@ -4,9 +4,7 @@ import signal
 
 import xnas_tf as xt
 from tests.e2e.conftest import tiny, xnas
-from tests.e2e.launches import needs_horovod
 from tests.e2e.test_durability import start, wait_for
-from tests.e2e.test_horovod import horovodrun
 
 RUNGS = tiny("search={candidates: 6, population: 3, fidelity: {epochs: [1, 3]}}")
 RUNGS[RUNGS.index("training={epochs: 1, batch_size: 64}")] = (
@@ -50,10 +48,8 @@ def test_promotions_go_on_after_a_kill_and_end_as_trainings_in_full(tmp_path):
     assert (promoted.objectives, promoted.history) == (in_full.objectives, in_full.history)
 
 
-@needs_horovod
 def test_groups_hand_trainings_to_each_other(tmp_path):
-    words = [*RUNGS, "--set", "distributed.ranks_per_candidate=1", "--run-dir", "run"]
-    horovodrun("search", *words, cwd=tmp_path)
+    xnas("search", *RUNGS, "--groups", 2, "--run-dir", "run", cwd=tmp_path)
     found = by_rung(tmp_path / "run")
     assert sum(epochs == 1 for _, epochs in found) == 6
     assert sum(epochs == 3 for _, epochs in found) >= 2

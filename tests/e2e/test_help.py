@@ -8,7 +8,6 @@ from tests.e2e.conftest import ROOT, xnas
 COMMANDS = [
     "data",
     "search",
-    "launch",
     "pareto",
     "status",
     "retrain",
@@ -26,6 +25,12 @@ COMMANDS = [
 )
 def test_help_has_an_example(command, tmp_path):
     assert "Example:" in xnas(*command, "--help", cwd=tmp_path).stdout
+
+
+def test_launch_says_what_replaces_it(tmp_path):
+    words = ["launch", "-np", 8, "-H", "a:4,b:4", "--", "search", "my.yaml", "--fresh"]
+    said = " ".join(xnas(*words, cwd=tmp_path, code=2).stderr.split())
+    assert "xnas-tf search my.yaml --fresh --engine ray" in said
 
 
 def test_search_help_names_the_sections(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import BIN, environment, tiny, xnas
-from tests.e2e.launches import needs_horovod
+from tests.e2e.records import needs_horovod
 from tests.e2e.test_durability import done as finished_in
 from tests.e2e.test_durability import start, wait_for
 
@@ -26,27 +26,6 @@ def build(hp):
 """
 """A space without BatchNorm, where two ranks give the values of one."""
 IN_PLAIN = tiny("space={hypermodel: 'plain:build'}")
-
-TOGETHER = """
-import time
-from pathlib import Path
-import horovod.tensorflow as hvd
-import xnas_tf.evaluation.training as training
-
-batches, begun = training.training_batches, Path("begun")
-
-def together(*args, **kwargs):
-    begun.mkdir(exist_ok=True)
-    (begun / str(hvd.rank())).touch()
-    end = time.monotonic() + 120
-    while len(list(begun.iterdir())) < hvd.size() and time.monotonic() < end:
-        time.sleep(0.05)
-    return batches(*args, **kwargs)
-
-training.training_batches = together
-"""
-"""Added to the space's module: no training begins before every rank has a candidate, so that all
-groups take part, also one that is late."""
 
 SCORE = """
 import sys

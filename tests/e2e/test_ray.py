@@ -4,13 +4,13 @@ import signal
 import subprocess
 import time
 
-import psutil
 import pytest
 
 import xnas_tf as xt
+from tests.e2e.clusters import SECONDS, checkpoints, nodes, ranks_of, started, wait_until
 from tests.e2e.conftest import BIN, environment, tiny, xnas
-from tests.e2e.launches import candidates_of, check_whole, needs_horovod
-from tests.e2e.test_horovod import PLAIN
+from tests.e2e.records import candidates_of, check_whole, needs_horovod
+from tests.e2e.test_horovod import PLAIN, horovodrun
 
 ray = pytest.importorskip("ray")
 
@@ -18,41 +18,11 @@ SAME = "search={candidates: 4, population: 4, mode: generational}"
 """All candidates are of the first generation, whoever ends first."""
 LONG = "training={epochs: 30, batch_size: 16, checkpoint_minutes: 0.02}"
 """Long enough to be killed amid a training, with a checkpoint every second or so."""
-SECONDS = 400
 
 
 def found(folder, *words):
     xnas("search", *words, "--run-dir", "run", cwd=folder)
     return {c.genotype: c for c in xt.load_run(folder / "run").candidates()}
-
-
-def started(folder, *words):
-    """A search that goes on by itself."""
-    command = [str(BIN / "xnas-tf"), "search", "--run-dir", "run", *map(str, words)]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment(), stderr=(folder / "stderr").open("w")
-    )
-
-
-def wait_until(condition, seconds=SECONDS):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
-    return value
-
-
-def ranks_of(process):
-    """The ranks that evaluate for a search."""
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-        return [p for p in family if "ray::Rank" in " ".join(p.cmdline())]
-    except psutil.Error:
-        return []
-
-
-def checkpoints(folder):
-    return list((folder / "run" / "checkpoints").glob("*.npz"))
 
 
 @pytest.fixture(scope="module")
@@ -74,20 +44,46 @@ def test_groups_of_one_rank_find_what_one_process_finds(tmp_path, alone):
 
 
 @needs_horovod
-def test_a_group_of_two_ranks_finds_what_one_process_finds_without_batch_norm(tmp_path):
+def test_a_group_on_two_nodes_finds_what_horovodrun_finds_without_batch_norm(tmp_path):
+    (tmp_path / "plain.py").write_text(PLAIN)
     words = tiny("space={hypermodel: 'plain:build'}", SAME)
-    kinds = {"alone": [], "two": ["--engine", "ray", "--groups", 1]}
-    two = ["--set", "distributed.ranks_per_candidate=2"]
-    runs = {}
-    for name, more in kinds.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "plain.py").write_text(PLAIN)
-        runs[name] = found(tmp_path / name, *words, *more, *(two if more else []))
-    assert runs["two"].keys() == runs["alone"].keys()
-    for genotype, candidate in runs["two"].items():
-        other = runs["alone"][genotype]
-        assert candidate.objectives == pytest.approx(other.objectives, rel=1e-4, abs=1e-6)
+    horovodrun("search", *words, "--run-dir", "job", cwd=tmp_path)
+    job = {c.genotype: c for c in xt.load_run(tmp_path / "job").candidates()}
+    with nodes("a", "b") as cluster:
+        more = ["--set", "distributed.ranks_per_candidate=2", "--address", cluster.address]
+        process = started(tmp_path, *words, *more, variables=cluster.environment)
+        assert process.wait(SECONDS) == 0, (tmp_path / "stderr").read_text()
+    run = xt.load_run(tmp_path / "run")
+    assert run.groups() == (1, 2)
+    candidates = {c.genotype: c for c in run.candidates()}
+    assert candidates.keys() == job.keys()
+    for genotype, candidate in candidates.items():
+        other = job[genotype].objectives
+        assert candidate.objectives == pytest.approx(other, rel=1e-4, abs=1e-6)
         assert candidate.seconds["communication"] > 0
+
+
+def test_a_node_that_is_lost_and_comes_back_is_used_again(tmp_path):
+    words = tiny("search={candidates: 40, population: 4}", "objectives=[error, parameters]")
+    with nodes("a", "b") as cluster:
+        words = [*words, "--address", cluster.address]
+        process = started(tmp_path, *words, variables=cluster.environment)
+        wait_until(lambda: {c.group for c in done(tmp_path)} == {0, 1})
+        cluster.remove("b")
+        wait_until(lambda: "is lost and replaced" in (tmp_path / "stderr").read_text())
+        lost = len(done(tmp_path))
+        wait_until(lambda: len(done(tmp_path)) > lost)  # the other one goes on
+        assert len(cluster.ranks()) == 1
+        cluster.add("b")
+        wait_until(lambda: len({c.group for c in done(tmp_path)[-3:]}) == 2)
+        assert process.poll() is None
+        process.kill()
+
+
+def done(folder):
+    """The candidates that have ended, in this order."""
+    ended = [c for c in candidates_of(folder / "run") if c.answer]
+    return sorted(ended, key=lambda c: c.answer)
 
 
 def test_a_killed_rank_costs_its_group_alone(tmp_path):
@@ -117,21 +113,6 @@ def test_ctrl_c_saves_and_the_same_command_resumes(tmp_path):
     assert process.wait(60) == 130, (tmp_path / "stderr").read_text()
     assert time.monotonic() - begin < 25
     assert checkpoints(tmp_path)
-    xnas("search", *words, "--run-dir", "run", cwd=tmp_path)
-    assert all(c.state == "done" for c in check_whole(tmp_path / "run", 3))
-
-
-def test_a_killed_driver_leaves_no_rank_behind_and_the_same_command_resumes(tmp_path):
-    words = tiny(LONG, "search={candidates: 3, population: 2}", "objectives=[error, parameters]")
-    words = [*words, "--engine", "ray", "--groups", 2]
-    process = started(tmp_path, *words)
-    wait_until(lambda: len(ranks_of(process)) == 2 and checkpoints(tmp_path))
-    ranks, family = ranks_of(process), psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.wait()
-    for processes, seconds in ((ranks, 60), (family, SECONDS)):  # Ray's own take longer to notice
-        _, alive = psutil.wait_procs(processes, timeout=seconds)
-        assert not alive, [p.cmdline() for p in alive]
     xnas("search", *words, "--run-dir", "run", cwd=tmp_path)
     assert all(c.state == "done" for c in check_whole(tmp_path / "run", 3))
 

@@ -10,7 +10,7 @@ import psutil
 
 import xnas_tf as xt
 from tests.e2e.conftest import BIN, QUICK_START, environment, xnas
-from tests.e2e.launches import needs_horovod
+from tests.e2e.records import needs_horovod
 from tests.e2e.test_durability import start, wait_for
 from xnas_tf.retraining.results import BASELINE
 

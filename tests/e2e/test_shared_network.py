@@ -6,7 +6,7 @@ import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import tiny, xnas
-from tests.e2e.launches import needs_horovod
+from tests.e2e.records import needs_horovod
 from tests.e2e.test_durability import start, wait_for
 from tests.e2e.test_horovod import horovodrun
 
@@ -63,11 +63,8 @@ def test_interrupted_it_goes_on_to_the_same_values(alone, tmp_path, how):
         assert objectives == pytest.approx(alone[genotype][1], rel=1e-4, abs=1e-6)
 
 
-@needs_horovod
-def test_so_they_are_in_groups_of_one_rank(alone, tmp_path):
-    size = "distributed.ranks_per_candidate=1"
-    done = horovodrun("search", *WORDS, "--set", size, "--run-dir", "run", cwd=tmp_path)
-    assert NOTE in done.stderr + done.stdout
+def test_so_they_are_on_ray(alone, tmp_path):
+    xnas("search", *WORDS, "--groups", 2, "--run-dir", "run", cwd=tmp_path)
     found = figures(tmp_path / "run")
     assert found.keys() == alone.keys()
     for genotype, (_, objectives) in found.items():
@@ -76,7 +73,6 @@ def test_so_they_are_in_groups_of_one_rank(alone, tmp_path):
 
 @needs_horovod
 def test_two_ranks_train_it_together(tmp_path):
-    size = "distributed.ranks_per_candidate=2"
-    done = horovodrun("search", *WORDS, "--set", size, "--run-dir", "run", cwd=tmp_path)
+    done = horovodrun("search", *WORDS, "--run-dir", "run", cwd=tmp_path)
     assert NOTE in done.stderr + done.stdout
     assert len(figures(tmp_path / "run")) == 14

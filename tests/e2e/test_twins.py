@@ -6,7 +6,7 @@ import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import tiny, xnas
-from tests.e2e.launches import needs_horovod
+from tests.e2e.records import needs_horovod
 from tests.e2e.test_durability import start, wait_for
 from tests.e2e.test_horovod import horovodrun
 
@@ -63,9 +63,8 @@ def test_killed_it_goes_on_to_the_same_values(alone, tmp_path):
     assert figures(candidates) == alone
 
 
-@needs_horovod
-def test_so_they_are_in_groups_of_one_rank(alone, tmp_path):
-    found = figures(search(tmp_path, horovodrun, "--set", "distributed.ranks_per_candidate=1"))
+def test_so_they_are_on_ray(alone, tmp_path):
+    found = figures(search(tmp_path, xnas, "--groups", 2))
     assert found.keys() == alone.keys()
     for genotype, (history, objectives) in found.items():
         assert objectives == pytest.approx(alone[genotype][1], rel=1e-4, abs=1e-6)
@@ -76,7 +75,7 @@ def test_so_they_are_in_groups_of_one_rank(alone, tmp_path):
 @needs_horovod
 def test_two_ranks_train_them_together(alone, tmp_path):
     """Without statistics of layers one rank and two train the same."""
-    found = figures(search(tmp_path, horovodrun, "--set", "distributed.ranks_per_candidate=2"))
+    found = figures(search(tmp_path, horovodrun))
     for genotype, (history, _) in found.items():
         for epoch, whole in zip(history, alone[genotype][0], strict=True):
             assert epoch["val_loss"] == pytest.approx(whole["val_loss"], rel=1e-3)

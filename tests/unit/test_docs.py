@@ -38,8 +38,6 @@ def test_commands_options_and_keys_exist(call, monkeypatch):
     if not words:
         return
     given = command.make_context("xnas-tf", words).params
-    if command.name == "launch":
-        given = main.commands["search"].make_context("xnas-tf", list(given["command"][1:])).params
     if "overrides" in given:
         assert load_config(None, given["overrides"])
 

@@ -47,6 +47,17 @@ def test_the_engine_follows_from_where_the_process_was_started(monkeypatch):
             chosen(wanted)
 
 
+def test_groups_and_clusters_are_of_ray_alone(monkeypatch):
+    with pytest.raises(InputError, match="distributed.groups: given 2, .* is local"):
+        chosen("local", groups=2)
+    with pytest.raises(InputError, match="--address: given a:1, .* is local"):
+        chosen("local", address="a:1")
+    monkeypatch.setenv("HOROVOD_RANK", "0")
+    with pytest.raises(InputError, match="distributed.groups: given 2, .* is horovod"):
+        chosen(groups=2)
+    assert chosen(address="auto") == "ray"  # srun started Ray, and Ray the command
+
+
 def test_horovod_needs_a_launcher():
     with pytest.raises(InputError, match="horovodrun -np RANKS"):
         chosen("horovod")
@@ -101,7 +112,8 @@ def test_a_group_that_never_made_a_step_hangs_too(silences, is_hung):
     driver, replaced = Driver.__new__(Driver), []
     driver._config = load_config(overrides=["distributed.stall_minutes=1"])
     driver._silences, driver._coordinator = silences, Mock()
+    driver._losses = Mock()
     driver._replace = lambda group, why: replaced.append(why)
-    group = SimpleNamespace(number=0, task={"id": 3}, began=time.monotonic() - 90)
+    group = SimpleNamespace(number=0, nodes=(), task={"id": 3}, began=time.monotonic() - 90)
     driver._check_hang(group)
     assert bool(replaced) == driver._coordinator.tell.called == is_hung

@@ -2,50 +2,22 @@
 
 from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
-from tests.conftest import make_dataset, on_ranks
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import InputError
 from xnas_tf.run import job as module
 from xnas_tf.run.job import Job
 
 
-@pytest.mark.parametrize(
-    ("batch", "train", "tried"), [(64, 60, [4, 2, 1]), (3, 60, [2, 1]), (64, 3, [2, 1])]
-)
-def test_auto_tries_no_group_with_more_ranks_than_images(tmp_path, batch, train, tried):
-    config = load_config(overrides=[f"training.batch_size={batch}"])
-
-    def rank(world):
-        sizes = []
-
-        def worker(job, source, lead, size):
-            sizes.append(size)
-            return Trial(world, size)
-
-        job = Job(tmp_path, config, world)
-        job._dataset, job._worker = make_dataset(train), worker.__get__(job)
-        job._measured_size(None, None)
-        return sizes
-
-    assert on_ranks(4, rank) == [tried] * 4
-
-
-class Trial:
-    """A worker whose groups train the faster the smaller they are."""
-
-    def __init__(self, world, size):
-        self.group = self
-        self.leads = world.rank % size == 0
-        self.seconds = size
-
-    def run(self, count):
-        return [self.seconds] * count
-
-    def gather(self, name, ranks):
-        pass
+def test_a_job_allows_only_its_own_number_of_ranks_a_candidate(tmp_path):
+    config = load_config(overrides=["distributed.ranks_per_candidate=2"])
+    with pytest.raises(InputError, match=r"given 2, but .*, 1, train each .* --engine ray"):
+        Job(tmp_path / "run", config, SingleProcess()).run(fresh=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -63,8 +35,9 @@ def test_whatever_a_launcher_started_must_not_outlive_it(
 
     monkeypatch.setattr(module, "Watch", watch)
     monkeypatch.setattr(module, "prepare", lambda *_: (None, SimpleNamespace(is_built_in=False)))
-    monkeypatch.setattr(Job, "_take_lead", lambda *_: None)
-    monkeypatch.setattr(Job, "_work", lambda *_: None)
+    monkeypatch.setattr(Job, "_lead", lambda *_: None)
+    monkeypatch.setattr(Job, "_evaluator", lambda *_: None)
+    monkeypatch.setattr(module, "Worker", Mock())
     monkeypatch.delenv("HOROVOD_RANK", raising=False)
     if rank:
         monkeypatch.setenv("HOROVOD_RANK", rank)

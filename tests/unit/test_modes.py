@@ -170,20 +170,20 @@ def job(tmp_path, monkeypatch):
 def test_a_run_is_tried_once_and_not_if_one_network_stands_for_all(
     job, monkeypatch, known, shared, chosen
 ):
-    monkeypatch.setattr("xnas_tf.run.job.is_shared", lambda *_: shared)
+    monkeypatch.setattr("xnas_tf.run.job.is_shared", lambda *_, **__: shared)
     lead = Lead(known)
-    assert job(SingleProcess())._with_modes(lead, 1).training.jit_compile is chosen
+    assert job(SingleProcess())._with_modes(lead).training.jit_compile is chosen
     assert lead.noted == (None if known else {"jit_compile": chosen})
     assert bool(lead.told) == (known is None and not shared)
 
 
 def test_the_ranks_agree_on_whether_there_is_a_trial_where_one_has_a_gpu(job, monkeypatch):
     has_gpu = threading.local()
-    monkeypatch.setattr("xnas_tf.run.job.is_shared", lambda *_: not has_gpu.here)
+    monkeypatch.setattr("xnas_tf.run.job.is_shared", lambda *_, **__: not has_gpu.here)
 
     def rank(world):
         has_gpu.here = world.rank == 1
         lead = None if world.rank else Lead()
-        return job(world)._with_modes(lead, 2).training.jit_compile
+        return job(world)._with_modes(lead).training.jit_compile
 
     assert on_ranks(2, rank) == [True, True]

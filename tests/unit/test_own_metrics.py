@@ -87,6 +87,6 @@ def test_an_objective_of_no_metric_is_refused_before_the_search():
     config = load_config(overrides=[*BASE, wanted])
     space = SearchSpace(Measured(), SHAPE, CLASSES)
     with pytest.raises(InputError, match="did you mean 'top2'"):
-        _check_training(config, make_dataset(), space, 1, 1)
+        _check_training(config, make_dataset(), space, 1)
     with pytest.raises(InputError, match="direction"):
         load_config(overrides=["objectives=['metric:top2']"])

@@ -324,16 +324,8 @@ def test_what_an_own_training_cannot_do_is_refused(change, ranks, message):
     for hypermodel in (Fitting(), Stepping()):
         space = SearchSpace(hypermodel, SHAPE, CLASSES)
         with pytest.raises(InputError, match=message):
-            _check_training(config, make_dataset(), space, ranks, ranks)
-    _check_training(config, make_dataset(), SearchSpace(Plain(), SHAPE, CLASSES), ranks, ranks)
-
-
-def test_auto_is_refused_where_there_are_several_ranks():
-    config = load_config(overrides=[*BASE, "distributed.ranks_per_candidate=auto"])
-    space = SearchSpace(Fitting(), SHAPE, CLASSES)
-    _check_training(config, make_dataset(), space, 1, 1)
-    with pytest.raises(InputError, match="must be 1"):
-        _check_training(config, make_dataset(), space, 1, 2)
+            _check_training(config, make_dataset(), space, ranks)
+    _check_training(config, make_dataset(), SearchSpace(Plain(), SHAPE, CLASSES), ranks)
 
 
 def test_images_that_would_fill_the_memory_are_refused(monkeypatch):

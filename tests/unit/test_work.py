@@ -1,28 +1,38 @@
 """What a rank does with a candidate, and with signals, hangs and failures, without training."""
 
+import json
+from contextlib import nullcontext
+
+import keras
 import numpy as np
 import pytest
 
-from xnas_tf.distributed import Group, SingleProcess
-from xnas_tf.errors import RunError
+from tests.conftest import on_ranks
+from xnas_tf.config import Config
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import RankDiedError, RunError
 from xnas_tf.evaluation.outcome import Outcome
+from xnas_tf.evaluation.scoring import Scorer
 from xnas_tf.evaluation.supervision import Interrupted
+from xnas_tf.objectives.base import Score
+from xnas_tf.run import evaluation
+from xnas_tf.run.evaluation import plain
+from xnas_tf.run.source import LocalSource
 from xnas_tf.run.watch import Watch
 from xnas_tf.run.work import Worker
 
 
 class Source:
-    """Hands out a list of replies and notes what it is told."""
+    """Hands out a list of tasks and notes what it is told."""
 
-    def __init__(self, *replies, met=True):
-        self.replies, self.met = list(replies), met
-        self.code = 0
-        self.told, self.models, self.checkpoints, self.meetings = [], {}, {}, []
+    def __init__(self, *tasks):
+        self.tasks = list(tasks)
+        self.told, self.models, self.checkpoints, self.deaths = [], {}, {}, []
 
-    def next(self, group=0, told=None):
-        if told:
-            self.tell(*told)
-        return self.replies.pop(0)
+    together = nullcontext
+
+    def next(self, group=0):
+        return self.tasks.pop(0) if self.tasks else None
 
     def known(self, number, outcome):
         return {"state": "done", "answered_by": outcome["digest"]}
@@ -42,12 +52,8 @@ class Source:
     def tell(self, number, outcome):
         self.told.append((number, outcome["state"], outcome["reason"]))
 
-    def stopping(self):
-        return self.code
-
-    def meet(self, name, count):
-        self.meetings.append((name, count))
-        return self.met
+    def lost(self, number, why):
+        self.deaths.append((number, why))
 
 
 class Evaluator:
@@ -66,63 +72,40 @@ def done(candidate, keep, supervisor):
 
 
 def task(number):
-    return {"task": {"id": number, "genotype": f"g{number}", "hyperparameters": {}, "seed": 1}}
-
-
-OVER = {"over": True}
-
-
-class Member(SingleProcess):
-    """A rank that does not lead its group of two."""
-
-    rank, size = 1, 2
-
-    def broadcast(self, message=None):
-        return OVER if message is None else message
+    return {"id": number, "genotype": f"g{number}", "hyperparameters": {}, "seed": 1}
 
 
 def worker(source, evaluator, ranks=None, minutes=1e-9):
-    watch = Watch(60)
-    return Worker(evaluator, Group(0, 3, ranks or SingleProcess()), source, watch, minutes)
+    ask = LocalSource(source) if source else None
+    return Worker(evaluator, ranks or SingleProcess(), ask, Watch(60), minutes)
 
 
-def test_a_group_works_until_nothing_is_left_and_waits_in_between():
-    source = Source(task(1), {"wait": True}, {"wait": True}, task(2), OVER)
-    failed = lambda *_: Outcome("failed", "the loss became nan")  # noqa: E731
-    seconds = worker(source, Evaluator(done, failed)).run()
+def test_all_ranks_work_until_nothing_is_left():
+    source = Source(task(1), task(2))
+
+    def rank(ranks):
+        failed = lambda *_: Outcome("failed", "the loss became nan")  # noqa: E731
+        evaluator = Evaluator(done, failed)
+        worker(source if ranks.rank == 0 else None, evaluator, ranks).run()
+        return evaluator.acts
+
+    assert on_ranks(2, rank) == [[], []]
     assert source.told == [(1, "done", ""), (2, "failed", "the loss became nan")]
-    assert len(seconds) == 1 and source.replies == []
 
 
-def test_as_many_as_wanted_are_trained():
-    source = Source(task(1), task(2), task(3))
-    infeasible = lambda *_: Outcome("infeasible", "no path")  # noqa: E731
-    worker(source, Evaluator(infeasible, done, done)).run(limit=1)
-    assert [number for number, *_ in source.told] == [1, 2]
-
-
-def test_what_is_known_counts_as_no_training():
+def test_what_is_known_is_taken_over():
     def known(candidate, keep, supervisor):
         outcome = Outcome(digest="candidate 3 of run")
         outcome.take(supervisor.known(outcome))
         assert (outcome.state, outcome.answered_by) == ("done", "candidate 3 of run")
         return outcome
 
-    source = Source(task(1), task(2), task(3))
-    assert len(worker(source, Evaluator(known, done, done)).run(limit=1)) == 1
-    assert [number for number, *_ in source.told] == [1, 2]
-
-
-def test_a_leader_decides_for_its_group_when_it_has_enough():
-    working = worker(Source(), Evaluator(done, done), ranks=Member())
-    heard = iter([task(1), task(2), OVER])  # the first could not be saved, which only it knows
-    working.group.ranks.broadcast = lambda message=None: next(heard)
-    assert len(working.run(limit=1)) == 2
+    source = Source(task(1))
+    worker(source, Evaluator(known)).run()
+    assert source.told == [(1, "done", "")]
 
 
 def test_models_are_kept_that_the_search_wants():
-    import keras
-
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 
@@ -134,7 +117,7 @@ def test_models_are_kept_that_the_search_wants():
 
         return act
 
-    source = Source(task(1), task(2), OVER)
+    source = Source(task(1), task(2))
     worker(source, Evaluator(of(0.1), of(0.9))).run()
     assert set(source.models) == {1} and source.models[1][:2] == b"PK"
 
@@ -147,7 +130,7 @@ def test_checkpoints_go_to_the_search_and_come_back():
         assert supervisor.checkpoint() == b"half"
         return Outcome("done")
 
-    source = Source(task(1), OVER)
+    source = Source(task(1))
     worker(source, Evaluator(act)).run()
     assert source.checkpoints == {1: b"half"}
 
@@ -157,10 +140,10 @@ def test_checkpoints_are_wanted_in_time_only():
         assert not supervisor.wants_checkpoint()
         return Outcome("done")
 
-    worker(Source(task(1), OVER), Evaluator(act), minutes=60).run()
+    worker(Source(task(1)), Evaluator(act), minutes=60).run()
 
 
-def test_a_signal_makes_a_leader_save_and_leave_with_the_others():
+def test_a_signal_makes_rank_0_save_and_leave():
     source = Source(task(1), task(2))
     working = worker(source, None, minutes=60)
 
@@ -175,103 +158,103 @@ def test_a_signal_makes_a_leader_save_and_leave_with_the_others():
     with pytest.raises(Interrupted, match="SIGTERM") as raised:
         working.run()
     assert raised.value.exit_code == 143
-    assert source.checkpoints == {1: b"half"} and source.meetings == [("leave", 3)]
-    assert source.told == []
+    assert source.checkpoints == {1: b"half"} and source.told == []
 
 
-def interrupted(act):
-    """A worker whose first evaluation is told to leave, and where it got its work from."""
-    source = Source(task(1), task(2))
-    working = worker(source, None, minutes=60)
-    working.evaluator = Evaluator(lambda *arguments: act(working, *arguments))
-    with pytest.raises(Interrupted):
+def test_a_signal_between_two_candidates_ends_the_search_too():
+    source = Source(task(1))
+    working = worker(source, None)
+    working.watch.stopping = 130
+    with pytest.raises(Interrupted, match="SIGINT"):
         working.run()
-    return working, source
+    assert source.told == [] and source.tasks
 
 
-def told_to_leave(working):
-    working.source.code = 143
-    working._asked = -9.0  # a second has passed
+class Member(SingleProcess):
+    """A rank of two that is not the first."""
+
+    rank, size = 1, 2
 
 
-def test_a_leader_leaves_when_rank_0_was_told_to():
-    def act(working, candidate, keep, supervisor):
-        told_to_leave(working)
-        supervisor.beat()
-        pytest.fail("it went on")
-
-    working, source = interrupted(act)
-    assert source.meetings == [("leave", 3)] and working.watch.stopping == 143
-
-
-def test_a_leader_saves_before_it_leaves_with_rank_0():
-    def act(working, candidate, keep, supervisor):
-        assert not supervisor.wants_checkpoint()
-        told_to_leave(working)
-        assert supervisor.wants_checkpoint()
-        supervisor.keep_checkpoint(b"half")
-        supervisor.beat()
-        pytest.fail("it went on")
-
-    _, source = interrupted(act)
-    assert source.checkpoints == {1: b"half"}
-
-
-def test_a_signal_lets_a_member_go_on_until_its_leader_is_gone():
-    working = worker(Source(), None, ranks=Member())
+def test_a_signal_lets_another_rank_go_on_until_rank_0_is_gone():
+    working = worker(None, Evaluator(done), ranks=Member())
+    heard = iter([task(1), None, None])
+    working.ranks.broadcast = lambda message=None: next(heard)
     working.watch.stopping = 143
-
-    class Gone(Member):
-        def broadcast(self, message=None):
-            raise ConnectionError("shut down")
-
-    assert working.run() == []  # what the leader says counts
-    working.group = Group(0, 3, Gone())
-    with pytest.raises(Interrupted):
+    working.run()  # what rank 0 says counts
+    with pytest.raises(Interrupted):  # it says nothing more
         working.run()
     working.watch.stopping = 0
     with pytest.raises(RunError, match="another rank is gone"):
         working.run()
 
 
-@pytest.mark.parametrize("met", [True, False])
-def test_a_failure_of_one_rank_alone_ends_the_job(met):
+def test_a_rank_that_dies_is_noted_with_the_candidate():
     def act(candidate, keep, supervisor):
-        supervisor.failed("out of memory")
-        return Outcome("failed", "out of memory")
+        raise RankDiedError("another rank died")
 
-    source = Source(task(1), OVER, met=met)
-    if met:
+    source = Source(task(7))
+    with pytest.raises(RankDiedError):
         worker(source, Evaluator(act)).run()
-    else:
-        with pytest.raises(RunError, match="candidate 1 failed on rank 0 of group 0 alone"):
-            worker(source, Evaluator(act)).run()
-    assert source.told == [(1, "failed", "out of memory")]
-    assert source.meetings == [("candidate 1 failed", 1)]
+    assert source.deaths == [(7, "another rank died")] and source.told == []
+
+
+def test_a_rank_that_ends_because_all_leave_is_not():
+    def act(candidate, keep, supervisor):
+        working.watch.stopping = 143
+        raise RankDiedError("another rank died")
+
+    source = Source(task(7))
+    working = worker(source, Evaluator(act))
+    with pytest.raises(Interrupted):
+        working.run()
+    assert source.deaths == source.told == []
+
+
+def fails(candidate, keep, supervisor):
+    supervisor.failed("out of memory")
+    return Outcome("failed", "out of memory")
+
+
+def test_where_all_ranks_fail_the_search_goes_on():
+    source = Source(task(1), task(2))
+    on_ranks(
+        2,
+        lambda ranks: worker(
+            source if ranks.rank == 0 else None, Evaluator(fails, done), ranks
+        ).run(),
+    )
+    assert source.told == [(1, "failed", "out of memory"), (2, "done", "")]
+
+
+def test_a_failure_of_one_rank_alone_ends_the_job(monkeypatch):
+    monkeypatch.setattr(evaluation, "ALONE", 0.1)
+
+    class First(SingleProcess):
+        size = 2
+
+        def sum_tensors(self, tensors, name):
+            raise RuntimeError("nobody comes")
+
+    source = Source(task(1))
+    with pytest.raises(RunError, match="candidate 1 failed on rank 0 of its group alone"):
+        worker(source, Evaluator(fails), First()).run()
+    ((number, state, reason),) = source.told
+    assert (number, state) == (1, "failed") and "out of memory" in reason
 
 
 def test_figures_are_plain_enough_for_json():
-    import json
-    from dataclasses import asdict
-
     outcome = Outcome("done", objectives={"error": np.float64(0.5)})
     with outcome.seconds.timed("train"):
         pass
-    assert json.loads(json.dumps(asdict(outcome)))["objectives"] == {"error": 0.5}
+    assert json.loads(json.dumps(plain(outcome)))["objectives"] == {"error": 0.5}
 
 
 def test_what_a_users_measure_finds_is_plain_enough_for_json(monkeypatch):
-    import json
-    from dataclasses import asdict
-
-    from xnas_tf.config import Config
-    from xnas_tf.evaluation.scoring import Scorer
-    from xnas_tf.objectives.base import Score
-
     scorer, outcome = Scorer(Config(), ("a", "b")), Outcome()
     for measure in scorer._measures:
         score = Score(np.float32(0.5), {"part": np.float32(0.25), "none": np.float32("nan")})
         monkeypatch.setattr(type(measure), "score", lambda *_, score=score: score)
     scorer.score(None, outcome, trained=True)
-    found = json.loads(json.dumps(asdict(outcome), allow_nan=False))
+    found = json.loads(json.dumps(plain(outcome), allow_nan=False))
     assert set(found["objectives"].values()) == {0.5} and found["metrics"] == {"part": 0.25}

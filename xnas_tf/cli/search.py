@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from functools import partial
+import shlex
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -114,32 +112,15 @@ def search(
     click.echo("\n  ".join(["\nNext:", *following]), err=True)
 
 
-@main.command()
-@click.option("-np", "ranks", type=click.IntRange(1), required=True, help="Ranks.")
-@click.option("-H", "hosts", metavar="HOST:SLOTS,…", help="Default: this host alone.")
-@click.option("--min-np", type=click.IntRange(1), help="Go on with so few if hosts are lost.")
-@click.option("--restarts", type=click.IntRange(0), default=20, show_default=True)
-@click.option("--network-interface", metavar="NAME,…", help="As horovodrun's.")
-@click.option("--ssh-port", type=int, help="As horovodrun's.")
-@click.option("--ssh-identity-file", type=click.Path(), help="As horovodrun's.")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@main.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @clear_errors
-def launch(command: tuple[str, ...], **options: Any) -> None:
-    """Run a search under horovodrun, and start it again when a rank dies.
-
-    COMMAND is `search` with its options, after two dashes. What is finished is never done
-    again; a candidate that kills its group twice is recorded as failed.
-
-    \b
-    Example:
-      xnas-tf launch -np 8 -- search CONFIG
-      xnas-tf launch -np 8 -H a:4,b:4 --min-np 4 -- search CONFIG --run-dir runs/long
-    """
-    from xnas_tf.run.launch import launch as launch_search
-
-    if not command or command[0] != "search":
-        given = f"given {command[0]!r}" if command else "nothing is given"
-        raise InputError(f"launch: {given} after --; allowed: search with its options")
-    parsed = search.make_context("xnas-tf search", list(command[1:]))
-    say = partial(click.echo, err=True)
-    sys.exit(launch_search(command, parsed.params, **options, say=say))
+def launch(words: tuple[str, ...]) -> None:
+    """Say what replaces this command of version 0.1."""
+    options = words[words.index("search") + 1 :] if "search" in words else ("CONFIG",)
+    command = shlex.join(["xnas-tf", "search", *options, "--engine", "ray"])
+    raise InputError(
+        f"launch has been replaced: {command} runs groups of ranks and replaces those that die, on "
+        "this machine or with --address on a cluster; horovodrun -np RANKS xnas-tf search is one "
+        "job of ranks (docs/distributed.md)"
+    )

@@ -63,6 +63,9 @@ def stored_config(path: Path) -> Config:
     for section in ("objectives", "record"):
         if isinstance(entries := data.get(section), list):
             data[section] = [_as_then(entry) for entry in entries]
+    distributed = data.get("distributed")
+    if isinstance(distributed, dict) and distributed.get("ranks_per_candidate") in ("all", "auto"):
+        del distributed["ranks_per_candidate"]  # as earlier versions called "not given"
     return checked_config(data, str(path))
 
 

@@ -253,14 +253,13 @@ def _check_algorithm(search: SearchConfig, objectives: list[str]) -> None:
 
 
 class DistributedConfig(Section):
-    """Several ranks under horovodrun: docs/distributed.md."""
+    """Several ranks, under horovodrun or on Ray: docs/distributed.md."""
 
-    ranks_per_candidate: Literal["all", "auto"] | PositiveInt = Field(
-        "all",
-        description="ranks that train one candidate together while others train others; "
-        "`auto`: what yields most in the first trainings",
+    ranks_per_candidate: PositiveInt | None = Field(
+        None,
+        description="ranks that train one candidate together; if not given, one on Ray, and all "
+        "those of a Horovod job, which allows no other number",
     )
-
     engine: Literal["auto", "local", "horovod", "ray"] = Field(
         "auto",
         description="what runs the candidates: `local` one process, `horovod` the ranks that "

@@ -60,15 +60,9 @@ def start(
     # wait long for one that downloads the data.
     seconds = str(int(2 * config.stall_minutes * 60) + 7200)
     os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", seconds)
-    os.environ.setdefault("HOROVOD_DYNAMIC_PROCESS_SETS", "1")  # for groups of ranks
     # By default a rank aborts when it has waited 30 s for another one to arrive (measured), which
     # takes that long where many import TensorFlow from a slow disk.
     os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", "300")
-    if config.ranks_per_candidate == 1:
-        # Its ranks ask each other every millisecond, by default, whether there is something to
-        # add up. Alone, each trained 1.25 times as many candidates without that
-        # (docs/distributed.md).
-        os.environ.setdefault("HOROVOD_CYCLE_TIME", "100")
     communicator = SingleProcess() if alone else _join()
     local_rank, local_size = communicator.local_rank, communicator.local_size
     _use_devices(local_rank, local_size, config.threads_per_rank, branches)
@@ -96,7 +90,7 @@ def _join() -> Communicator:
     if started_ranks() > 1:
         raise RunError(
             f"{started_ranks()} processes were started, and each would search alone: this "
-            "Horovod is built without MPI, so start them with horovodrun or xnas-tf launch"
+            "Horovod is built without MPI, so start them with horovodrun"
         )
     return SingleProcess()
 

@@ -20,7 +20,7 @@ from xnas_tf.config.models import TrainingConfig
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
-from xnas_tf.errors import RunError, XnasError
+from xnas_tf.errors import RankDiedError, RunError, XnasError
 from xnas_tf.evaluation.checkpoint import Progress
 from xnas_tf.evaluation.collapse import collapse_of
 from xnas_tf.evaluation.digest import evaluation_digest
@@ -89,7 +89,7 @@ class Evaluator:
             reason.
 
         Raises:
-            RunError: If another rank died.
+            RankDiedError: If another rank died.
             Exception: Whatever the supervisor raises, and ``OSError``, ``RunError`` or
                 ``Interrupted`` of ``keep``: no failures of the candidate.
         """
@@ -105,7 +105,7 @@ class Evaluator:
             raise
         except _FAILURES as error:  # a failed candidate must not end the search
             if self._communicator.size > 1 and _is_of_horovod(error):
-                raise RunError(f"another rank died: {describe(error)}") from error
+                raise RankDiedError(f"another rank died: {describe(error)}") from error
             reason = str(error) if isinstance(error, XnasError) else describe(error)
             if not isinstance(error, XnasError):  # ours are raised on all ranks alike
                 supervisor.failed(reason)

@@ -43,7 +43,7 @@ def check_own_training(who: str, config: Config, dataset: Dataset, ranks: int) -
     training, wrong = config.training, []
     if ranks > 1:
         wrong.append(
-            "distributed.ranks_per_candidate must be 1, and xnas-tf retrain started on one rank: "
+            "distributed.ranks_per_candidate must be 1, and no horovodrun started this: "
             "it knows nothing of other ranks"
         )
     if len(config.rungs) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,12 @@ class Interrupted(XnasError):
     def __init__(self, message: str, exit_code: int = 130) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def interruption(code: int) -> Interrupted:
+    """What to raise where an exit code, 130 or 143, says that a signal came."""
+    name = signal.Signals(code - 128).name
+    return Interrupted(f"{name}: the same command goes on from here", code)
 
 
 class Unsupervised:

@@ -6,9 +6,7 @@ import math
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -18,9 +16,11 @@ from xnas_tf.config.modes import open_modes
 from xnas_tf.errors import InputError, RunError, XnasError
 from xnas_tf.evaluation.supervision import Interrupted
 from xnas_tf.execution.group import Group
+from xnas_tf.execution.losses import Losses
 from xnas_tf.execution.mailbox import Mailbox
 from xnas_tf.execution.rank import Setting
 from xnas_tf.registry import describe
+from xnas_tf.run.evaluation import FailedAlone
 from xnas_tf.run.lead import Lead
 from xnas_tf.run.watch import Watch
 
@@ -28,18 +28,6 @@ TURN = 0.2
 """Seconds that the driver waits for news, at most."""
 LEAVE = 5.0
 """Seconds before its end in which the driver does not wait for groups to save any more."""
-FRUITLESS = 5
-"""Losses of each group without a candidate that ended in between, after which it gives up."""
-AVOIDED = 2
-"""Losses on a node after which groups are placed elsewhere."""
-
-
-@dataclass
-class Ranks:
-    """All ranks of the search, as far as the coordinator asks."""
-
-    size: int
-    rank: int = 0
 
 
 class Driver:
@@ -52,7 +40,6 @@ class Driver:
         bundle: Ray's resources of a rank.
         size: Ranks of a group.
         wanted: How many groups there should be, asked now and then.
-        ranks: All ranks, as ``lead`` knows them.
         watch: Knows whether to stop.
     """
 
@@ -64,7 +51,6 @@ class Driver:
         bundle: dict[str, float],
         size: int,
         wanted: Callable[[], int],
-        ranks: Ranks,
         watch: Watch,
     ) -> None:
         self._lead = lead
@@ -74,11 +60,9 @@ class Driver:
         self._bundle = bundle
         self._size = size
         self._wanted = wanted
-        self._ranks = ranks
         self._watch = watch
         self._groups: list[Group] = []
-        self._losses: Counter[str] = Counter()
-        self._fruitless = 0
+        self._losses = Losses()
         self._modes = {} if not open_modes(config) else lead.known_modes
         self._mailbox = ray.remote(Mailbox).options(num_cpus=0).remote()
         self._setting = Setting(config, self._mailbox, os.getcwd(), tuple(sys.path), wanted())
@@ -116,11 +100,10 @@ class Driver:
         if wanted > len(self._groups):
             for number in range(len(self._groups), wanted):
                 self._groups.append(self._new(number))
-            self._ranks.size = wanted * self._size
-            self._lead.note_groups(self._size)
+            self._lead.note_groups(wanted, self._size)
 
     def _new(self, number: int) -> Group:
-        avoided = [node for node, count in self._losses.items() if count >= AVOIDED]
+        avoided = self._losses.avoided(number, self._bundle)
         return Group(number, self._setting, self._size, self._bundle, avoided)
 
     def _listen(self) -> list[Any]:
@@ -153,11 +136,14 @@ class Driver:
                 raise _as_ours(error) from None
             return
         except (ray.exceptions.RayError, XnasError, OSError) as error:
-            self._replace(group, describe(error))
+            if isinstance(_as_ours(error), FailedAlone):
+                self._give_up(group, str(_as_ours(error)))
+            else:
+                self._replace(group, describe(error))
             return
         if task and result is not None:
             group.task = None
-            self._fruitless = 0
+            self._losses.forget(group.number, group.nodes)
             self._coordinator.tell(task["id"], result)
         elif group.is_joined and result is not None:
             self._modes, why = result
@@ -195,23 +181,23 @@ class Driver:
         if group.task and min(silence, lasts) > limit:
             minutes = self._config.distributed.stall_minutes
             reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
-            self._coordinator.tell(group.task["id"], {"state": "failed", "reason": reason})
-            group.task = None
-            self._replace(group, reason)
+            self._give_up(group, reason)
+
+    def _give_up(self, group: Group, reason: str) -> None:
+        """Records a candidate as failed that its group cannot get rid of otherwise."""
+        self._coordinator.tell(group.task["id"], {"state": "failed", "reason": reason})
+        group.task = None
+        self._losses.forget(group.number, group.nodes)
+        self._replace(group, reason)
 
     def _replace(self, group: Group, why: str) -> None:
         """Puts a lost group's candidate back in line, and another group in its place."""
-        self._fruitless += 1
-        self._losses.update(group.nodes)
+        self._losses.note(group.number, group.nodes)
         if group.task:
             self._coordinator.requeue(group.task["id"], why)
         self._lead.note(f"group {group.number} is lost and replaced: {why}")
         group.close()
-        if self._fruitless >= FRUITLESS * len(self._groups):
-            raise RunError(
-                f"{self._fruitless} groups were lost one after the other and nothing was finished; "
-                f"the last one: {why}"
-            )
+        self._losses.check(len(self._groups), why)
         self._groups[group.number] = self._new(group.number)
 
     def _stop(self) -> None:

@@ -25,8 +25,22 @@ def chosen_engine(distributed: DistributedConfig, address: str | None = None) ->
     Raises:
         InputError: If the engine does not fit how this process was started.
     """
-    is_launched = started_ranks() > 1 or "HOROVOD_RANK" in os.environ
+    engine = _engine(distributed, address)
+    given = {"--address": address, "distributed.groups": distributed.groups}
+    for name, value in given.items():
+        if value and engine != "ray":
+            raise InputError(
+                f"{name}: given {value}, but only Ray has groups and a cluster, and the engine of "
+                f"this search is {engine}; allowed: {KEY}: ray, without a launcher"
+            )
+    return engine
+
+
+def _engine(distributed: DistributedConfig, address: str | None) -> Engine:
     wanted = distributed.engine
+    if address and wanted in ("auto", "ray"):
+        return "ray"  # srun may have started the cluster, one task a node
+    is_launched = started_ranks() > 1 or "HOROVOD_RANK" in os.environ
     if wanted == "auto":
         if is_launched:
             return "horovod"

@@ -11,11 +11,7 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from xnas_tf.errors import RunError
 from xnas_tf.execution.rank import Place, Rank, Setting
-
-ALONE = 10.0
-"""Seconds that the other ranks may take to fail too, when one of them has."""
 
 
 class Group:
@@ -59,7 +55,6 @@ class Group:
         )
         self._pending = [self._placement.ready()]
         self._then: Callable[[list[Any]], Any] = self._start
-        self._first_failure = 0.0
 
     @property
     def pending(self) -> list[Any]:
@@ -81,17 +76,15 @@ class Group:
 
         Raises:
             ray.exceptions.RayError: If a rank died.
-            RunError: If one rank failed alone, which leaves the others waiting.
             Exception: What a rank raised.
         """
         if not self._pending:
             return None
         ready, waiting = ray.wait(self._pending, num_returns=len(self._pending), timeout=0)
-        results = ray.get(ready)
+        ray.get(ready)  # raises what a rank raised, whatever the others wait for
         if waiting:
-            self._check_alone(results)
             return None
-        values, self._pending, self._first_failure = ray.get(self._pending), [], 0.0
+        values, self._pending = ray.get(self._pending), []
         self.began = time.monotonic()
         return self._then(values)
 
@@ -124,15 +117,6 @@ class Group:
     def _begin(self, references: list[Any], then: Callable[[list[Any]], Any]) -> None:
         self._pending, self._then = references, then
         self.began = time.monotonic()
-
-    def _check_alone(self, results: list[Any]) -> None:
-        """Raises once a rank has failed and the others have not: they wait for it for ever."""
-        failed = [r for r in results if isinstance(r, dict) and r.get("state") == "failed"]
-        if not failed:
-            return
-        self._first_failure = self._first_failure or time.monotonic()
-        if time.monotonic() - self._first_failure > ALONE:
-            raise RunError(f"it failed on one rank alone: {failed[0]['reason']}")
 
     def _start(self, _: list[Any]) -> None:
         resources = dict(self._bundle)

@@ -7,18 +7,15 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xnas_tf.environment import set_defaults
-from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
 
 if TYPE_CHECKING:
-    import keras
     from ray.actor import ActorHandle
 
     from xnas_tf.config import Config
-    from xnas_tf.evaluation.outcome import Outcome
 
 BEAT = 1.0
 """Seconds between two heartbeats, at least."""
@@ -71,8 +68,8 @@ class Rank:
 
     def __init__(self, setting: Setting, group: int, size: int) -> None:
         self._setting = setting
-        self._group = group
         self._size = size
+        self._heartbeat = Heartbeat(setting.mailbox, group)
         self._contexts = ExitStack()  # open as long as the process lives
 
     def place(self) -> Place:
@@ -139,27 +136,42 @@ class Rank:
 
     def evaluate(self, task: dict[str, Any]) -> dict[str, Any]:
         """Evaluates a candidate together with the other ranks; returns its outcome."""
-        from xnas_tf.candidate import Candidate
+        from xnas_tf.run.evaluation import Supervisor, evaluate, plain
 
-        candidate = Candidate(**task)
+        ask = self._ask if self._rank == 0 else None
         minutes = self._setting.config.training.checkpoint_minutes
-        ask = _Asker(self._setting.mailbox, candidate.id)
-        supervisor = _Supervisor(ask, self._group, self._rank == 0, 60 * minutes)
+        supervisor = Supervisor(task["id"], ask, self._ranks, self._heartbeat, minutes)
+        return plain(evaluate(self._evaluator, task, ask, supervisor))
 
-        def keep(outcome: Outcome, model: keras.Model) -> None:
-            from xnas_tf.run.work import model_bytes
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """Calls a method of the coordinator."""
+        import ray
 
-            if ask("wants_model", _plain(outcome)):
-                ask("keep_model", model_bytes(model))
-
-        keep_if_leader = keep if self._rank == 0 else None
-        return _plain(self._evaluator.evaluate(candidate, keep_if_leader, supervisor))
+        return ray.get(self._setting.mailbox.ask.remote(method, *arguments))
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
-    """An outcome without classes of ours, which would be imported, and TensorFlow with them."""
-    found = asdict(outcome)
-    return {**found, "seconds": dict(found["seconds"])}
+class Heartbeat:
+    """Tells the driver that there is progress, and hears from it when to leave.
+
+    Args:
+        mailbox: Of the search.
+        group: The group's number.
+    """
+
+    def __init__(self, mailbox: ActorHandle, group: int) -> None:
+        self._mailbox = mailbox
+        self._group = group
+        self._last = float("-inf")
+        self.stopping = 0
+        """The exit code to leave with; 0 while there is none."""
+
+    def beat(self) -> None:
+        """Says so, and asks, once in a while."""
+        import ray
+
+        if time.monotonic() - self._last > BEAT:
+            self._last = time.monotonic()
+            self.stopping = ray.get(self._mailbox.beat.remote(self._group))
 
 
 def _interface(address: str) -> str:
@@ -170,64 +182,3 @@ def _interface(address: str) -> str:
         if any(each.address == address for each in found):
             return name
     return "lo"
-
-
-class _Asker:
-    """Asks the coordinator about one candidate."""
-
-    def __init__(self, mailbox: ActorHandle, number: int) -> None:
-        self.mailbox = mailbox
-        self._number = number
-
-    def __call__(self, method: str, *arguments: Any) -> Any:
-        import ray
-
-        return ray.get(self.mailbox.ask.remote(method, self._number, *arguments))
-
-
-class _Supervisor(Unsupervised):
-    """Stands between an evaluation and the coordinator.
-
-    Only the leader is interrupted: the others leave when it is gone, since it may need them for
-    the step it is in.
-    """
-
-    def __init__(self, ask: _Asker, group: int, leads: bool, checkpoint_seconds: float) -> None:
-        self._ask = ask
-        self._group = group
-        self._leads = leads
-        self._checkpoint_seconds = checkpoint_seconds
-        self._saved = time.monotonic()
-        self._beaten = 0.0
-        self._code = 0
-
-    def beat(self) -> None:
-        """Says that there is progress; leaves if all are to leave."""
-        self._listen()
-        if self._code and self._leads:
-            raise Interrupted("the search was told to stop", self._code)
-
-    def wants_checkpoint(self) -> bool:
-        """Whether it is time to save, or the last moment for it."""
-        self._listen()
-        return bool(self._code) or time.monotonic() - self._saved > self._checkpoint_seconds
-
-    def keep_checkpoint(self, data: bytes) -> None:
-        """Sends a checkpoint to the coordinator."""
-        self._ask("keep_checkpoint", data)
-        self._saved = time.monotonic()
-
-    def checkpoint(self) -> bytes | None:
-        """The checkpoint that an interrupted evaluation left, if it did."""
-        return self._ask("checkpoint") or None
-
-    def known(self, outcome: Outcome) -> dict[str, Any] | None:
-        """What the coordinator knows of such a network."""
-        return self._ask("known", _plain(outcome))
-
-    def _listen(self) -> None:
-        if self._leads and time.monotonic() - self._beaten > BEAT:
-            import ray
-
-            self._beaten = time.monotonic()
-            self._code = ray.get(self._ask.mailbox.beat.remote(self._group))

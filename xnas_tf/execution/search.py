@@ -33,12 +33,11 @@ def search_on_ray(
         address: See ``cluster``.
         insecure: See ``cluster``.
     """
-    size = _size(config)
-    config = _with_size(config, size)
+    size = config.distributed.ranks_per_candidate or 1
     with cluster(address, insecure):
         import tensorflow as tf
 
-        from xnas_tf.execution.driver import Driver, Ranks
+        from xnas_tf.execution.driver import Driver
         from xnas_tf.run.joining import writing_to
         from xnas_tf.tracing import kept_arithmetic
 
@@ -48,8 +47,7 @@ def search_on_ray(
             config.distributed, config.training.deterministic, config.space.branches, alone=True
         )
         dataset, space = prepare(config, alone, size)
-        ranks = Ranks(wanted() * size)
-        lead = Lead(path, config, ranks, dataset, space)
+        lead = Lead(path, config, dataset, space, wanted())
         with (
             writing_to(path),
             kept_arithmetic(),
@@ -57,20 +55,9 @@ def search_on_ray(
             Watch(float("inf")) as watch,
         ):
             _tell(lead, bundle, size, wanted())
-            Driver(lead, config, dataset.digest, bundle, size, wanted, ranks, watch).run()
+            Driver(lead, config, dataset.digest, bundle, size, wanted, watch).run()
             config = with_modes(config, lead.known_modes or {})
             lead.finish(Evaluator(config, dataset, space, SingleProcess()))
-
-
-def _size(config: Config) -> int:
-    """Ranks of a group: one, unless the configuration says otherwise."""
-    size = config.distributed.ranks_per_candidate
-    return size if isinstance(size, int) else 1
-
-
-def _with_size(config: Config, size: int) -> Config:
-    changed = config.distributed.model_copy(update={"ranks_per_candidate": size})
-    return config.model_copy(update={"distributed": changed})
 
 
 def _resources(config: Config, size: int) -> tuple[dict[str, float], Callable[[], int]]:

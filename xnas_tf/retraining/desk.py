@@ -61,8 +61,8 @@ def made_folder(path: Path, settings: Settings, dataset: Dataset) -> Retraining:
 
 
 class RetrainingDesk:
-    """Hands out trainings and keeps what becomes of them (``Desk``), one at a time: all ranks
-    train the same network. First all networks with one seed, then with the next.
+    """Hands out trainings and keeps what becomes of them, one at a time: all ranks train the same
+    network. First all networks with one seed, then with the next. A ``TaskSource``.
 
     Args:
         retraining: The folder.
@@ -93,15 +93,9 @@ class RetrainingDesk:
         self._ended = {training.name: training for training in found if training.state == "done"}
         self._open: Sequence[Any] | None = None
         """The network that is trained, and the seed."""
-        self.stopping: Callable[[], int] = lambda: 0
-
-    @property
-    def is_over(self) -> bool:
-        """See ``Desk.is_over``."""
-        return self._open is None and self._upcoming() is None
 
     def next(self, group: int = 0) -> dict[str, Any] | None:
-        """See ``Desk.next``."""
+        """See ``TaskSource.next``."""
         if self._open is not None or (upcoming := self._upcoming()) is None:
             return None
         place, *self._open = upcoming
@@ -118,30 +112,30 @@ class RetrainingDesk:
         }
 
     def known(self, number: int, outcome: dict[str, Any]) -> None:
-        """See ``Desk.known``: another training of a network says nothing of this one."""
+        """See ``TaskSource.known``: another training of a network says nothing of this one."""
 
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
-        """See ``Desk.wants_model``."""
+        """See ``TaskSource.wants_model``."""
         return outcome["state"] == "done" and self._open is not None
 
     def keep_model(self, number: int, data: bytes) -> None:
-        """See ``Desk.keep_model``."""
+        """See ``TaskSource.keep_model``."""
         network, seed = self._open
         write_whole(self._retraining.model_path(network.key, seed), data)
 
     def keep_checkpoint(self, number: int, data: bytes) -> None:
-        """See ``Desk.keep_checkpoint``."""
+        """See ``TaskSource.keep_checkpoint``."""
         if self._open:
             write_whole(self._checkpoint(*self._open), data)
 
     def checkpoint(self, number: int) -> bytes:
-        """See ``Desk.checkpoint``."""
+        """See ``TaskSource.checkpoint``."""
         path = self._checkpoint(*self._open)
         return path.read_bytes() if path.is_file() else b""
 
     def tell(self, number: int, outcome: dict[str, Any]) -> None:
-        """See ``Desk.tell``. A training that failed is tried again by the next command, from its
-        last checkpoint: it may have been out of memory."""
+        """See ``TaskSource.tell``. A training that failed is tried again by the next command, from
+        its last checkpoint: it may have been out of memory."""
         if self._open is None:
             return
         (network, seed), self._open = self._open, None
@@ -168,12 +162,11 @@ class RetrainingDesk:
             self._checkpoint(network, seed).unlink(missing_ok=True)
         self._tell(f"{network.title}, seed {seed}: {_summary(training)}")
 
-    def lost(self, rank: int) -> None:
-        """See ``Desk.lost``."""
-        self._tell(f"rank {rank} died; the same command goes on from the last checkpoint")
+    def lost(self, number: int, why: str) -> None:
+        """See ``TaskSource.lost``: the next command goes on from the last checkpoint."""
 
     def together(self) -> AbstractContextManager[None]:
-        """See ``Desk.together``: each file is whole or not there."""
+        """See ``TaskSource.together``: each file is whole or not there."""
         return nullcontext()
 
     def check(self) -> None:

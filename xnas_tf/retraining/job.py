@@ -153,11 +153,10 @@ class _Job:
         space: SearchSpace,
         desk: RetrainingDesk | None,
     ) -> None:
-        from xnas_tf.distributed import join_group
         from xnas_tf.epochs_bar import epochs_bar
         from xnas_tf.retraining.evaluator import Retrainer
         from xnas_tf.retraining.gallery import Gallery
-        from xnas_tf.run.source import source_of
+        from xnas_tf.run.source import LocalSource
         from xnas_tf.run.watch import Watch
         from xnas_tf.run.work import Worker
 
@@ -166,7 +165,6 @@ class _Job:
         with (
             Watch(stall, world.size > 1 or "HOROVOD_RANK" in os.environ) as watch,
             epochs_bar(world.rank == 0) as told,
-            source_of(desk, world, watch) as source,
         ):
             patience = self._settings.patience
             gallery = None
@@ -174,10 +172,8 @@ class _Job:
                 gallery = Gallery(self._board, dataset, config.training.epochs, self._tell)
             trainer = Retrainer(config, dataset, space, world, patience, told, gallery)
             minutes = config.training.checkpoint_minutes
-            worker = Worker(trainer, join_group(world, world.size), source, watch, minutes)
-            worker.run()
-            if world.size > 1:  # who leaves first takes the others' Horovod along
-                worker.gather("end", world.size)
+            ask = LocalSource(desk) if desk else None
+            Worker(trainer, world, ask, watch, minutes).run()
 
 
 def hold(stack: ExitStack, folder: Path) -> None:

@@ -17,7 +17,6 @@ import numpy as np
 from xnas_tf.candidate import NO_GROUP, Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import RunError
-from xnas_tf.run.deaths import DEATHS
 from xnas_tf.run.directory import checkpoint_path, model_path, now, write_whole
 from xnas_tf.run.known_networks import KnownNetworks
 from xnas_tf.run.limits import Limits
@@ -29,13 +28,15 @@ from xnas_tf.run.versions import versions
 from xnas_tf.strategy import Algorithm, Proposal
 from xnas_tf.strategy.forecast import expected_seconds
 
+DEATHS = 2
+"""Losses of its group after which a candidate counts as failed."""
+
 
 class Conductor:
     """Hands out candidates and takes their outcomes, from wherever the record stands.
 
-    It is what the work queue stands in front of (``Desk``). Going on with a run replays it:
-    the algorithm is asked and told again in the order in which it was, and those candidates
-    that were in flight are handed out again.
+    A ``TaskSource``. Going on with a run replays it: the algorithm is asked and told again in the
+    order in which it was, and those candidates that were in flight are handed out again.
 
     Args:
         path: The run directory.
@@ -83,9 +84,7 @@ class Conductor:
         self._answers = 0
         self._is_ending = False
         self._duplicates = 0
-        self.groups = self.ranks_per_group = 1
-        self.stopping: Callable[[], int] = lambda: 0
-        """The exit code that all ranks are told to leave with: none is said to die then."""
+        self.groups = 1
         self._replay()
 
     # What the groups ask for
@@ -165,20 +164,17 @@ class Conductor:
     def requeue(self, number: int, why: str) -> None:
         """Puts a candidate whose group was lost back in line, from its last checkpoint; one that
         has cost its group twice is recorded as failed."""
+        self.lost(number, why)
+        if number in self._open:
+            self._resume(self._open[number][0])
+
+    def lost(self, number: int, why: str) -> None:
+        """Notes with a candidate that a rank was lost while it was trained."""
         if number in self._open:
             candidate, _ = self._open[number]
             candidate.deaths += 1
-            self._note(f"candidate {number} lost its group {candidate.group}: {why}")
-            self._resume(candidate)
-
-    def lost(self, rank: int) -> None:
-        """Notes with a candidate that a rank of its group died, unless all are told to leave."""
-        group = rank // self.ranks_per_group
-        for candidate, _ in self._open.values() if not self.stopping() else ():
-            if candidate.group == group:
-                candidate.deaths += 1
-                self._record.save(candidate)
-                self._note(f"rank {rank} died while candidate {candidate.id} was trained")
+            self._record.save(candidate)
+            self._note(f"candidate {number} lost a rank of its group {candidate.group}: {why}")
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
-from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.report.tensorboard import TensorBoard
@@ -30,24 +29,24 @@ class Lead:
     Args:
         path: The run directory.
         config: The configuration.
-        world: All ranks.
         dataset: The data, for the final figures.
         space: The search space.
+        groups: How many groups of ranks there are when it begins.
     """
 
     def __init__(
         self,
         path: Path,
         config: Config,
-        world: Communicator,
         dataset: Dataset,
         space: SearchSpace,
+        groups: int = 1,
     ) -> None:
         self._path = path
         self._config = config
-        self._world = world
         self._dataset = dataset
         self._space = space
+        self._groups = groups
         self.conductor: Conductor
 
     @contextmanager
@@ -99,12 +98,6 @@ class Lead:
         self._record.set_fact("validation", self._dataset.counts["validation"].tolist())
 
     @property
-    def known_size(self) -> int | None:
-        """The group size that was measured in this run on as many ranks; None if never."""
-        known = self._record.fact("measured_size") or {}
-        return known.get(str(self._world.size))
-
-    @property
     def known_modes(self) -> dict[str, bool] | None:
         """What a trial chose in this run before, in place of ``auto``; None if there was none."""
         return self._record.fact("measured_modes")
@@ -115,17 +108,10 @@ class Lead:
         chosen = ", ".join(f"training.{name} is {str(on).lower()}" for name, on in modes.items())
         self._progress.note(f"{chosen} ({why})")
 
-    def note_groups(self, size: int) -> None:
-        """Records how the ranks are split from now on."""
-        self.conductor.ranks_per_group = size
-        self.conductor.groups = self._world.size // size
-        self._record.set_fact("groups", {"ranks": self._world.size, "size": size})
-
-    def note_size(self, size: int, why: str) -> None:
-        """Records a measured group size and says why it was chosen."""
-        known = self._record.fact("measured_size") or {}
-        self._record.set_fact("measured_size", {**known, str(self._world.size): size})
-        self._progress.note(f"distributed.ranks_per_candidate is {size} ({why})")
+    def note_groups(self, groups: int, size: int) -> None:
+        """Records how many groups of how many ranks there are from now on."""
+        self.conductor.groups = groups
+        self._record.set_fact("groups", {"ranks": groups * size, "size": size})
 
     def note(self, text: str) -> None:
         """Says something that is worth a line."""
@@ -155,11 +141,7 @@ class Lead:
     def _is_steady_state(self) -> bool:
         """What the configuration says, else what the run was begun with, else whether there
         is more than one group."""
-        mode = self._config.search.mode or self._record.fact("mode") or self._default_mode()
+        default = "generational" if self._groups == 1 else "steady_state"
+        mode = self._config.search.mode or self._record.fact("mode") or default
         self._record.set_fact("mode", mode)
         return mode == "steady_state"
-
-    def _default_mode(self) -> str:
-        wanted = self._config.distributed.ranks_per_candidate
-        is_one_group = wanted in ("all", self._world.size) or self._world.size == 1
-        return "generational" if is_one_group else "steady_state"

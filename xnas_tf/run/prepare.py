@@ -66,7 +66,7 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
     agreed(lambda: _check_data(dataset, digest, world.rank), world)
     space = agreed(lambda: _space(config, dataset), world)
     agreed(lambda: _check_sizes(config, dataset, space, size), world)
-    agreed(lambda: _check_training(config, dataset, space, size, world.size), world)
+    agreed(lambda: _check_training(config, dataset, space, size), world)
     return dataset, space
 
 
@@ -122,13 +122,10 @@ def _check_sizes(config: Config, dataset: Dataset, space: SearchSpace, size: int
         )
 
 
-def _check_training(
-    config: Config, dataset: Dataset, space: SearchSpace, size: int, ranks: int
-) -> None:
+def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
     """Checks what a HyperModel's own training cannot do, and that there are the metrics that
     are objectives: an own training may name others."""
     if space.trains_default:
-        size = ranks if config.distributed.ranks_per_candidate == "auto" else size
         check_own_training(space.name, config, dataset, size)
         return
     known = [*space.metrics, *OF_EVERY_TRAINING]

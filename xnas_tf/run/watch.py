@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from xnas_tf.evaluation.supervision import Interrupted
+from xnas_tf.evaluation.supervision import Interrupted, interruption
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 20.0
@@ -69,12 +69,6 @@ class Watch:
         """Says that there is progress."""
         self._last = time.monotonic()
 
-    def stop(self, code: int) -> None:
-        """Notes that this process is to leave with an exit code, as if a signal had come."""
-        if not self.stopping:
-            self._deadline = time.monotonic() + GRACE
-            self.stopping = code
-
     @property
     def seconds_left(self) -> float:
         """Seconds until a process that is told to leave is ended."""
@@ -82,8 +76,7 @@ class Watch:
 
     def interruption(self) -> Interrupted:
         """What to raise once a signal came and what can be saved is saved."""
-        name = signal.Signals(self.stopping - 128).name
-        return Interrupted(f"{name}: the same command goes on from here", self.stopping)
+        return interruption(self.stopping)
 
     @contextmanager
     def over(self, on_hang: Callable[[], None]) -> Iterator[None]:
@@ -125,8 +118,9 @@ class Watch:
     def _hear(self, number: int) -> None:
         if self.stopping and number == signal.SIGINT:
             os._exit(self.stopping)
-        if number in SIGNALS:
-            self.stop(128 + number)
+        if number in SIGNALS and not self.stopping:
+            self._deadline = time.monotonic() + GRACE
+            self.stopping = 128 + number
 
 
 def _give_up(on_hang: Callable[[], None]) -> None:

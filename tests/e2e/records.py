@@ -1,8 +1,7 @@
-"""What became of real launches."""
+"""What became of real searches."""
 
 import sqlite3
 
-import psutil
 import pytest
 
 from tests.e2e.conftest import BIN
@@ -37,16 +36,3 @@ def candidates_of(run):
         return record.candidates()
     finally:
         record.close()
-
-
-def ranks_of(process):
-    """The ranks of a launch that run at this moment."""
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-        return [p for p in family if "-m xnas_tf search" in " ".join(p.cmdline()) and _is_rank(p)]
-    except psutil.Error:
-        return []
-
-
-def _is_rank(process):
-    return "HOROVOD_RANK" in process.environ() and "xnas_tf" in process.cmdline()

@@ -1,4 +1,4 @@
-"""The search that benchmarks/scaling.py runs: the real one, on evaluations that are made up."""
+"""What benchmarks/groups_simulated.py runs: the real search, on evaluations that are made up."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
 from xnas_tf.strategy import create
 
-EACH = 20
-"""Candidates a group."""
 MEDIAN, SIGMA = 60.0, 0.36
 """Seconds of an evaluation, and the standard deviation of their logarithm. The latter was
 measured on NAS-Bench-201's cells (benchmarks/groups.py: log_seconds_sigma, 0.31 and 0.36 in two
