@@ -68,7 +68,8 @@ def test_a_node_that_is_lost_and_comes_back_is_used_again(tmp_path):
     with nodes("a", "b") as cluster:
         words = [*words, "--address", cluster.address]
         process = started(tmp_path, *words, variables=cluster.environment)
-        wait_until(lambda: {c.group for c in done(tmp_path)} == {0, 1})
+        wait_until(lambda: process.poll() or {c.group for c in done(tmp_path)} == {0, 1})
+        assert process.poll() is None, (tmp_path / "stderr").read_text()
         cluster.remove("b")
         wait_until(lambda: "is lost and replaced" in (tmp_path / "stderr").read_text())
         lost = len(done(tmp_path))

@@ -117,3 +117,40 @@ def test_a_group_that_never_made_a_step_hangs_too(silences, is_hung):
     group = SimpleNamespace(number=0, nodes=(), task={"id": 3}, began=time.monotonic() - 90)
     driver._check_hang(group)
     assert bool(replaced) == driver._coordinator.tell.called == is_hung
+
+
+@pytest.mark.parametrize(
+    ("nodes", "groups", "size", "bundle", "fit"),
+    [
+        ([{"CPU": 2}], None, 1, {"CPU": 2}, 1),
+        ([{"CPU": 2}], 2, 1, {"CPU": 1}, 2),
+        ([{"CPU": 2}], None, 2, {"CPU": 1}, 1),
+        ([{"CPU": 0}, {"CPU": 1}, {"CPU": 1}], None, 1, {"CPU": 1}, 2),
+        ([{"CPU": 0}, {"CPU": 1}, {"CPU": 1}], None, 2, {"CPU": 1}, 1),
+        ([{"CPU": 5}, {"CPU": 3}], 2, 1, {"CPU": 3}, 2),
+        (
+            [{"CPU": 8}, {"CPU": 64, "GPU": 8}, {"CPU": 8, "GPU": 2}],
+            None,
+            1,
+            {"GPU": 1, "CPU": 4},
+            10,
+        ),
+        ([{"CPU": 4, "GPU": 8}], 2, 4, {"GPU": 1, "CPU": 1}, 1),
+    ],
+)
+def test_what_a_rank_takes_leaves_room_for_all_groups(nodes, groups, size, bundle, fit):
+    pytest.importorskip("ray")
+    from xnas_tf.execution.resources import bundle_for, fitting
+
+    assert bundle_for(nodes, groups, size) == bundle
+    assert fitting(nodes, bundle) // size == fit
+
+
+def test_more_groups_than_this_machine_has_room_for_are_refused(monkeypatch):
+    pytest.importorskip("ray")
+    from xnas_tf.execution import resources
+
+    monkeypatch.setattr(resources, "_nodes", lambda: [{"CPU": 2.0}])
+    with pytest.raises(InputError, match="4 groups of 1 ranks do not fit; .* 0 GPUs and 2 cores"):
+        resources.Room(4, 1, is_local=True)
+    assert resources.Room(4, 1, is_local=False)() == 4  # a cluster may grow

@@ -6,7 +6,6 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -19,6 +18,7 @@ from xnas_tf.execution.group import Group
 from xnas_tf.execution.losses import Losses
 from xnas_tf.execution.mailbox import Mailbox
 from xnas_tf.execution.rank import Setting
+from xnas_tf.execution.resources import Room
 from xnas_tf.registry import describe
 from xnas_tf.run.evaluation import FailedAlone
 from xnas_tf.run.lead import Lead
@@ -37,9 +37,8 @@ class Driver:
         lead: The record and the coordinator.
         config: The configuration.
         digest: Of the driver's data, which all groups must have too.
-        bundle: Ray's resources of a rank.
         size: Ranks of a group.
-        wanted: How many groups there should be, asked now and then.
+        room: How many groups there should be, and what a rank takes.
         watch: Knows whether to stop.
     """
 
@@ -48,24 +47,22 @@ class Driver:
         lead: Lead,
         config: Config,
         digest: str,
-        bundle: dict[str, float],
         size: int,
-        wanted: Callable[[], int],
+        room: Room,
         watch: Watch,
     ) -> None:
         self._lead = lead
         self._coordinator = lead.conductor
         self._config = config
         self._digest = digest
-        self._bundle = bundle
         self._size = size
-        self._wanted = wanted
+        self._room = room
         self._watch = watch
         self._groups: list[Group] = []
         self._losses = Losses()
         self._modes = {} if not open_modes(config) else lead.known_modes
         self._mailbox = ray.remote(Mailbox).options(num_cpus=0).remote()
-        self._setting = Setting(config, self._mailbox, os.getcwd(), tuple(sys.path), wanted())
+        self._setting = Setting(config, self._mailbox, os.getcwd(), tuple(sys.path), room())
         self._silences: dict[int, float] = {}
         self._asked: Any = None
         """What the mailbox was asked for and has not given yet."""
@@ -96,15 +93,15 @@ class Driver:
 
     def _grow(self) -> None:
         """Adds groups where there is room for more."""
-        wanted = max(self._wanted(), len(self._groups))
+        wanted = max(self._room(), len(self._groups))
         if wanted > len(self._groups):
             for number in range(len(self._groups), wanted):
                 self._groups.append(self._new(number))
             self._lead.note_groups(wanted, self._size)
 
     def _new(self, number: int) -> Group:
-        avoided = self._losses.avoided(number, self._bundle)
-        return Group(number, self._setting, self._size, self._bundle, avoided)
+        avoided = self._losses.avoided(number, self._room.bundle)
+        return Group(number, self._setting, self._size, self._room.bundle, avoided)
 
     def _listen(self) -> list[Any]:
         """What ranks ask, as soon as one does or a group has news."""
