@@ -133,7 +133,7 @@ def progress_of(run, number):
 def ranks_of(process):
     """The ranks of a Horovod job that run at this moment."""
     found = psutil.Process(process.pid).children(recursive=True)
-    return [p for p in found if "HOROVOD_RANK" in p.environ() and "python" in p.name()]
+    return [p for p in found if "HOROVOD_RANK" in p.environ() and p.name() == "xnas-tf"]
 
 
 def stopped(folder):
@@ -144,6 +144,7 @@ def stopped(folder):
     )
     wait_for(process, "candidates to train")
     ranks = ranks_of(process)
+    assert len(ranks) == 2
     spent = [rank.cpu_times().user + 8 for rank in ranks]
     while any(r.cpu_times().user < s for r, s in zip(ranks, spent, strict=True)):
         psutil.wait_procs(ranks, timeout=0.2)

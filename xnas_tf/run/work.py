@@ -16,6 +16,9 @@ from xnas_tf.run.evaluation import Ask, FailedAlone, Supervisor, evaluate, plain
 from xnas_tf.run.profiling import Profiler
 from xnas_tf.run.watch import Watch
 
+LAST_SECONDS = 5.0
+"""Seconds before the end that a signal sets, in which ranks may end each other."""
+
 
 @dataclass
 class Worker:
@@ -50,7 +53,7 @@ class Worker:
                 self._work(task, waited=time.perf_counter() - begin)
                 begin = time.perf_counter()
             self._share()  # who leaves first takes the others' Horovod along
-        except RunError as error:
+        except RankDiedError as error:
             if self.watch.stopping:
                 raise self.watch.interruption() from error
             raise
@@ -78,11 +81,17 @@ class Worker:
             self._tell(number, Outcome("failed", str(error)))
             raise RunError(f"{error}. The same command goes on from there") from error
         except RankDiedError as error:
-            if self.ask and not self.watch.stopping:
+            if self.ask and self._is_noted():
                 self.ask("lost", number, str(error))
+                raise RunError(str(error)) from error
             raise
         outcome.seconds["wait"] = waited
         self._tell(number, outcome)
+
+    def _is_noted(self) -> bool:
+        """Whether the other rank died by itself. horovodrun then sends the rest SIGTERM; but others
+        die too when a step takes longer than a signal leaves them."""
+        return not self.watch.stopping or self.watch.seconds_left > LAST_SECONDS
 
     def _tell(self, number: int, outcome: Outcome) -> None:
         if self.ask:
