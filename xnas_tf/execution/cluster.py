@@ -74,7 +74,8 @@ def _import_ray():
 def _local_options(folder: str) -> dict[str, object]:
     """Those of a cluster for one search: its logs and sockets are nobody else's business."""
     options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
-    return {**options, "_temp_dir": folder} if len(folder) < LONGEST else options
+    # A folder within: Ray opens its own to everybody.
+    return {**options, "_temp_dir": f"{folder}/ray"} if len(folder) < LONGEST else options
 
 
 def _has_token() -> bool:
@@ -93,6 +94,7 @@ def _security(folder: Path, address: str | None, insecure: bool) -> dict[str, st
     known["RAY_AUTH_MODE"] = "token"
     if not address:
         token = folder / "token"  # the folder is this user's alone
+        token.touch(0o600)
         token.write_text(secrets.token_hex(32))
         known["RAY_AUTH_TOKEN_PATH"] = str(token)
     return known
