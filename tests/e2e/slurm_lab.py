@@ -85,7 +85,9 @@ class Lab:
         (folder / "munge.key").chmod(0o400)
         hosts = [f"{address} {name}" for name, address in ADDRESSES.items()]
         (folder / "hosts").write_text("\n".join(["127.0.0.1 localhost", *hosts]) + "\n")
-        (folder / "etc" / "gres.conf").write_text("Name=gpu Count=4\n")
+        for number in range(4):
+            (folder / f"gpu{number}").touch()
+        (folder / "etc" / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-3]\n")
         (folder / "etc" / "slurm.conf").write_text(SLURM.format(lab=folder))
         self._start("head", "exec sleep infinity")
         words = "ip link add net0 type bridge && ip address add 10.0.0.1/24 dev net0"
@@ -128,7 +130,7 @@ class Lab:
         )
         return done.stdout
 
-    def wait(self, condition, seconds=300):
+    def wait(self, condition, seconds=60):
         """What a condition gives, once that is true."""
         end = time.monotonic() + seconds
         while not (value := condition()):
