@@ -17,6 +17,8 @@ OBJECT_STORE = 512 * 2**20
 """Bytes for models and checkpoints on their way to the driver; more go to the disk."""
 LONGEST = 40
 """Characters of a folder in which the paths of Ray's sockets are not too long for the system."""
+_TOKEN = secrets.token_hex(32)
+"""Of all clusters that this process starts: Ray reads it once."""
 LOCAL_TOKEN = Path("~/.ray/auth_token")
 """Where Ray looks for a token by default."""
 
@@ -43,7 +45,8 @@ def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
             "the token that the cluster was started with (docs/distributed.md), or --insecure"
         )
     with (
-        tempfile.TemporaryDirectory(prefix="xnas-tf-ray-") as folder,
+        # Ray does not wait for its processes, which may still write.
+        tempfile.TemporaryDirectory(prefix="xnas-tf-ray-", ignore_cleanup_errors=True) as folder,
         _variables(_security(Path(folder), address, insecure)),
     ):
         ray = _import_ray()
@@ -66,7 +69,7 @@ def _import_ray():
     except ImportError as error:
         raise InputError(
             "several groups of ranks need the package ray, which is not installed: "
-            "pip install ray, or run bin/setup"
+            "pip install ray, or run bin/setup; --engine local is one process"
         ) from error
     return ray
 
@@ -95,7 +98,7 @@ def _security(folder: Path, address: str | None, insecure: bool) -> dict[str, st
     if not address:
         token = folder / "token"  # the folder is this user's alone
         token.touch(0o600)
-        token.write_text(secrets.token_hex(32))
+        token.write_text(_TOKEN)
         known["RAY_AUTH_TOKEN_PATH"] = str(token)
     return known
 

@@ -6,26 +6,31 @@ import math
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from xnas_tf.config import Config
+from xnas_tf.config import Config, differences
 from xnas_tf.config.modes import open_modes
 from xnas_tf.errors import InputError, RunError, XnasError
 from xnas_tf.evaluation.supervision import Interrupted
 from xnas_tf.execution.group import Group
 from xnas_tf.execution.losses import Losses
 from xnas_tf.execution.mailbox import Mailbox
-from xnas_tf.execution.rank import Setting
+from xnas_tf.execution.rank import Setting, facts_of
 from xnas_tf.execution.resources import Room
 from xnas_tf.registry import describe
 from xnas_tf.run.evaluation import FailedAlone
 from xnas_tf.run.lead import Lead
 from xnas_tf.run.watch import Watch
+from xnas_tf.spaces.options import given_objects
 
 TURN = 0.2
 """Seconds that the driver waits for news, at most."""
+SLOW = 6.0
+"""How much longer than a step a group may take to load the data, or to try the modes."""
 LEAVE = 5.0
 """Seconds before its end in which the driver does not wait for groups to save any more."""
 
@@ -54,15 +59,21 @@ class Driver:
         self._lead = lead
         self._coordinator = lead.conductor
         self._config = config
-        self._digest = digest
         self._size = size
         self._room = room
         self._watch = watch
         self._groups: list[Group] = []
         self._losses = Losses()
         self._modes = {} if not open_modes(config) else lead.known_modes
-        self._mailbox = ray.remote(Mailbox).options(num_cpus=0).remote()
-        self._setting = Setting(config, self._mailbox, os.getcwd(), tuple(sys.path), room())
+        # On this node: without it the search is at its end anyway.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+        self._setting = Setting(
+            config, self._mailbox, os.getcwd(), tuple(sys.path), room(), given_objects()
+        )
+        self._facts = facts_of(digest)
+        self._failure: XnasError | None = None
+        """Why the search cannot go on; raised when what else happened in that turn is recorded."""
         self._silences: dict[int, float] = {}
         self._asked: Any = None
         """What the mailbox was asked for and has not given yet."""
@@ -82,8 +93,10 @@ class Driver:
                 with self._coordinator.together():
                     answers = {number: self._answer(*asked) for number, *asked in questions}
                     for group in self._groups:
-                        self._advance(group)
+                        self._try_to_advance(group)
                 self._mailbox.answer.remote(answers)
+                if self._failure:
+                    raise self._failure
                 if self._watch.stopping:
                     self._stop()
         finally:
@@ -123,6 +136,12 @@ class Driver:
     def _answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
         return getattr(self._coordinator, method)(*arguments)
 
+    def _try_to_advance(self, group: Group) -> None:
+        try:
+            self._advance(group)
+        except XnasError as error:
+            self._failure = self._failure or error
+
     def _advance(self, group: Group) -> None:
         """Takes what a group has done, and gives it more to do."""
         task = group.task
@@ -133,14 +152,15 @@ class Driver:
                 raise _as_ours(error) from None
             return
         except (ray.exceptions.RayError, XnasError, OSError) as error:
-            if isinstance(_as_ours(error), FailedAlone):
-                self._give_up(group, str(_as_ours(error)))
+            cause = _as_ours(error)
+            if isinstance(cause, FailedAlone):
+                self._give_up(group, str(cause))
             else:
-                self._replace(group, describe(error))
+                self._replace(group, describe(cause), getattr(cause, "preempted", False))
             return
         if task and result is not None:
             group.task = None
-            self._losses.forget(group.number, group.nodes)
+            self._losses.forget(group.number)
             self._coordinator.tell(task["id"], result)
         elif group.is_joined and result is not None:
             self._modes, why = result
@@ -152,7 +172,7 @@ class Driver:
         if self._watch.stopping:
             return
         if group.is_joined and not group.pending:
-            self._check_data(group)
+            self._check_same(group)
             if self._modes is not None:
                 group.prepare(self._modes)
             elif not any(each.is_measuring for each in self._groups):
@@ -162,13 +182,12 @@ class Driver:
             if task:
                 group.evaluate(task)
 
-    def _check_data(self, group: Group) -> None:
-        if set(group.digests) != {self._digest}:
-            places = ", ".join(sorted({place.address for place in group.places}))
-            raise InputError(
-                f"group {group.number} on {places} has other images or labels than the driver "
-                f"under the name {self._config.dataset.name}: check that its files are the same"
-            )
+    def _check_same(self, group: Group) -> None:
+        """Refuses ranks that would give other values."""
+        for place, facts in zip(group.places, group.facts, strict=True):
+            if lines := differences(facts, self._facts, "there, at the driver"):
+                listed = "\n  ".join(lines)
+                raise InputError(f"{place.address} differs from the driver:\n  {listed}")
 
     def _check_hang(self, group: Group) -> None:
         """Gives up a candidate that makes no progress, and with it the group."""
@@ -179,19 +198,24 @@ class Driver:
             minutes = self._config.distributed.stall_minutes
             reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
             self._give_up(group, reason)
+        elif group.is_starting and lasts > SLOW * limit:
+            self._replace(group, f"it was not ready after {SLOW * limit / 60:g} minutes")
 
     def _give_up(self, group: Group, reason: str) -> None:
         """Records a candidate as failed that its group cannot get rid of otherwise."""
         self._coordinator.tell(group.task["id"], {"state": "failed", "reason": reason})
         group.task = None
-        self._losses.forget(group.number, group.nodes)
+        self._losses.forget(group.number)
         self._replace(group, reason)
 
-    def _replace(self, group: Group, why: str) -> None:
-        """Puts a lost group's candidate back in line, and another group in its place."""
+    def _replace(self, group: Group, why: str, is_preempted: bool = False) -> None:
+        """Puts a lost group's candidate back in line, and another group in its place. The candidate
+        is not to blame where a whole node is gone."""
         self._losses.note(group.number, group.nodes)
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         if group.task:
-            self._coordinator.requeue(group.task["id"], why)
+            is_blamed = group.nodes <= alive and not is_preempted
+            self._coordinator.requeue(group.task["id"], why, is_blamed)
         self._lead.note(f"group {group.number} is lost and replaced: {why}")
         group.close()
         self._losses.check(len(self._groups), why)
@@ -203,7 +227,8 @@ class Driver:
         Raises:
             Interrupted: When they have, or time is up.
         """
-        ray.get(self._mailbox.stop.remote(self._watch.stopping))
+        with suppress(ray.exceptions.RayError):
+            ray.get(self._mailbox.stop.remote(self._watch.stopping))
         while any(group.task for group in self._groups) and self._watch.seconds_left > LEAVE:
             questions = self._listen()
             with self._coordinator.together():

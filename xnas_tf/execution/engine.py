@@ -44,7 +44,7 @@ def _engine(distributed: DistributedConfig, address: str | None) -> Engine:
     if wanted == "auto":
         if is_launched:
             return "horovod"
-        has_cluster = address or "RAY_ADDRESS" in os.environ or distributed.groups
+        has_cluster = "RAY_ADDRESS" in os.environ or distributed.groups
         return "ray" if has_cluster or gpus_here() > 1 else "local"
     if wanted == "horovod" and not is_launched:
         raise InputError(

@@ -13,6 +13,9 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from xnas_tf.execution.rank import Place, Rank, Setting
 
+PATIENCE = 30.0
+"""Seconds that it waits for a node which is not to be avoided."""
+
 
 class Group:
     """Ranks that evaluate one candidate together, and stay warm between candidates.
@@ -40,21 +43,15 @@ class Group:
         self._size = size
         self._bundle = bundle
         self.places: list[Place] = []
-        self.digests: list[str] = []
+        self.facts: list[dict[str, Any]] = []
         self.task: dict[str, Any] | None = None
         self.is_joined = self.is_ready = self.is_measuring = False
         self.began = time.monotonic()
         """When its latest state began."""
         self._ranks: list[Any] = []
         self._server: Any = None
-        elsewhere = {"ray.io/node-id": f"!in({','.join(avoided)})"} if avoided else {}
-        self._placement = placement_group(
-            [dict(bundle)] * size,
-            strategy="PACK",
-            bundle_label_selector=[elsewhere] * size if avoided else None,
-        )
-        self._pending = [self._placement.ready()]
-        self._then: Callable[[list[Any]], Any] = self._start
+        self._avoided = list(avoided)
+        self._place()
 
     @property
     def pending(self) -> list[Any]:
@@ -65,6 +62,11 @@ class Group:
     def nodes(self) -> set[str]:
         """The nodes it is on."""
         return {place.node for place in self.places}
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has its place, and is not ready yet."""
+        return bool(self._ranks) and not self.is_ready
 
     @property
     def is_idle(self) -> bool:
@@ -83,6 +85,8 @@ class Group:
         ready, waiting = ray.wait(self._pending, num_returns=len(self._pending), timeout=0)
         ray.get(ready)  # raises what a rank raised, whatever the others wait for
         if waiting:
+            if self._avoided and not self._ranks and time.monotonic() - self.began > PATIENCE:
+                self._give_in()
             return None
         values, self._pending = ray.get(self._pending), []
         self.began = time.monotonic()
@@ -113,6 +117,21 @@ class Group:
             remove_placement_group(self._placement)
         if self._server:
             self._server.stop()
+
+    def _place(self) -> None:
+        selector = {"ray.io/node-id": f"!in({','.join(self._avoided)})"}
+        self._placement = placement_group(
+            [dict(self._bundle)] * self._size,
+            strategy="PACK",
+            bundle_label_selector=[selector] * self._size if self._avoided else None,
+        )
+        self._begin([self._placement.ready()], self._start)
+
+    def _give_in(self) -> None:
+        """Takes any node: the others are full."""
+        remove_placement_group(self._placement)
+        self._avoided = []
+        self._place()
 
     def _begin(self, references: list[Any], then: Callable[[list[Any]], Any]) -> None:
         self._pending, self._then = references, then
@@ -149,8 +168,8 @@ class Group:
         self._server, environments = rendezvous(self.places)
         return environments
 
-    def _joined(self, digests: list[str]) -> None:
-        self.digests, self.is_joined = digests, True
+    def _joined(self, facts: list[dict[str, Any]]) -> None:
+        self.facts, self.is_joined = facts, True
 
     def _measured(self, modes: list[Any]) -> tuple[dict[str, bool], str]:
         self.is_measuring = False

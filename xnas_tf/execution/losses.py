@@ -32,11 +32,12 @@ class Losses:
         self._fruitless += 1
         self._on_node.update((number, node) for node in nodes)
 
-    def forget(self, number: int, nodes: Collection[str]) -> None:
-        """Notes that a group has ended a candidate, see ``note``."""
+    def forget(self, number: int) -> None:
+        """Notes that a group has ended a candidate."""
         self._fruitless = 0
-        for node in nodes:
-            self._on_node.pop((number, node), None)
+        for of, node in list(self._on_node):
+            if of == number:
+                del self._on_node[of, node]
 
     def avoided(self, number: int, bundle: Mapping[str, float]) -> list[str]:
         """The nodes on which a group is not to be placed; none if it fits on no other.

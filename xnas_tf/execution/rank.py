@@ -30,7 +30,8 @@ class Setting:
         mailbox: Where questions to the coordinator go.
         folder: The driver's working directory, to which paths are relative.
         path: The driver's ``sys.path``, which may have a user's HyperModel.
-        groups: How many groups there are.
+        groups: How many groups there are at the start.
+        objects: What the user gave as objects, such as a HyperModel.
     """
 
     config: Config
@@ -38,6 +39,7 @@ class Setting:
     folder: str
     path: tuple[str, ...]
     groups: int
+    objects: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,11 @@ class Place:
         node: The node's id.
         address: Its address.
         interface: The network interface that has it.
-        pid: The process.
     """
 
     node: str
     address: str
     interface: str
-    pid: int
 
 
 class Rank:
@@ -77,9 +77,9 @@ class Rank:
         import ray
 
         node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
-        return Place(node, address, _interface(address), os.getpid())
+        return Place(node, address, _interface(address))
 
-    def join(self, rank: int, environment: Mapping[str, str], threads: int) -> str:
+    def join(self, rank: int, environment: Mapping[str, str], threads: int) -> dict[str, Any]:
         """Joins the other ranks of the group, and prepares data and search space.
 
         Args:
@@ -88,7 +88,7 @@ class Rank:
             threads: CPU threads, if the configuration doesn't say.
 
         Returns:
-            The data's digest.
+            What must be the same everywhere, see ``facts_of``.
         """
         self._rank = rank
         os.environ.update(environment)
@@ -98,6 +98,9 @@ class Rank:
         from xnas_tf.distributed import start
         from xnas_tf.kernels import kept_kernels
         from xnas_tf.run.prepare import prepare
+        from xnas_tf.spaces.options import take_objects
+
+        take_objects(self._setting.objects)
         from xnas_tf.tracing import kept_arithmetic
 
         config = self._setting.config
@@ -114,13 +117,14 @@ class Rank:
         self._contexts.enter_context(kept_arithmetic())
         if self._space.is_built_in:
             self._contexts.enter_context(kept_kernels())
-        return self._dataset.digest
+        return facts_of(self._dataset.digest)
 
     def measure_modes(self) -> tuple[dict[str, bool], str]:
         """Returns the modes in place of ``auto``, and why they were chosen."""
-        from xnas_tf.run.modes import measure_modes
+        from xnas_tf.run.modes import chosen_modes
 
-        return measure_modes(self._setting.config, self._dataset, self._space, self._ranks)
+        setting = self._setting
+        return chosen_modes(setting.config, self._dataset, self._space, self._ranks, setting.groups)
 
     def prepare(self, modes: dict[str, bool]) -> None:
         """Makes what evaluates candidates, with modes in place of ``auto``."""
@@ -172,6 +176,13 @@ class Heartbeat:
         if time.monotonic() - self._last > BEAT:
             self._last = time.monotonic()
             self.stopping = ray.get(self._mailbox.beat.remote(self._group))
+
+
+def facts_of(digest: str) -> dict[str, Any]:
+    """What must be the same on all hosts: the digest of the data, and versions."""
+    from xnas_tf.run.versions import versions
+
+    return {"data": digest, "versions": versions()}
 
 
 def _interface(address: str) -> str:

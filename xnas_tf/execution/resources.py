@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -38,11 +39,11 @@ class Room:
         self.bundle = bundle_for(nodes, groups, size)
         self._looked, self._count = time.monotonic(), self._fitting(nodes)
         if self._count < 1 or (is_local and self._count < (groups or 1)):
-            cores = sum(node.get("CPU", 0) for node in nodes)
+            gpus, cores = (sum(node.get(name, 0) for node in nodes) for name in ("GPU", "CPU"))
             raise InputError(
                 f"distributed.groups: {groups or 1} groups of {size} ranks do not fit; there are "
-                f"{sum(node.get('GPU', 0) for node in nodes):g} GPUs and {cores:g} cores, and a "
-                "rank takes a GPU, or a core where there are no GPUs"
+                f"{gpus:g} GPUs and {cores:g} cores, and a "
+                f"rank takes {self.bundle}"
             )
 
     def __call__(self) -> int:
@@ -68,8 +69,8 @@ def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dic
     """
     with_gpus = [node for node in nodes if node.get("GPU")]
     if with_gpus:
-        cores = min(node.get("CPU", 0) // node["GPU"] for node in with_gpus)
-        return {"GPU": 1.0, "CPU": float(max(1, cores))}
+        cores = min(node.get("CPU", 0) / node["GPU"] for node in with_gpus)
+        return {"GPU": 1.0, "CPU": float(cores // 1) or math.floor(100 * cores) / 100}
     with_cores = [node for node in nodes if node.get("CPU", 0) >= 1]
     wanted = (groups or len(with_cores)) * size
     cores = int(max((node["CPU"] for node in with_cores), default=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,20 +41,17 @@ def search_on_ray(
         from xnas_tf.tracing import kept_arithmetic
 
         room = Room(config.distributed.groups, size, is_local=not address)
-        tf.config.set_visible_devices([], "GPU")  # they are the groups'
+        with suppress(RuntimeError):  # a notebook has used them already
+            tf.config.set_visible_devices([], "GPU")  # they are the groups'
         alone = start(
             config.distributed, config.training.deterministic, config.space.branches, alone=True
         )
         dataset, space = prepare(config, alone, size)
         lead = Lead(path, config, dataset, space, room())
-        with (
-            writing_to(path),
-            kept_arithmetic(),
-            lead.opened(fresh),
-            Watch(float("inf")) as watch,
-        ):
+        with writing_to(path), kept_arithmetic(), lead.opened(fresh):
             lead.note(_summary(room, size))
-            Driver(lead, config, dataset.digest, size, room, watch).run()
+            with Watch(float("inf")) as watch:
+                Driver(lead, config, dataset.digest, size, room, watch).run()
             config = with_modes(config, lead.known_modes or {})
             lead.finish(Evaluator(config, dataset, space, SingleProcess()))
 

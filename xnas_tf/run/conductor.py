@@ -161,12 +161,19 @@ class Conductor:
         self._limits.save()
         self._settle(replace(candidate, **news), proposal, is_new=True)
 
-    def requeue(self, number: int, why: str) -> None:
-        """Puts a candidate whose group was lost back in line, from its last checkpoint; one that
-        has cost its group twice is recorded as failed."""
-        self.lost(number, why)
-        if number in self._open:
-            self._resume(self._open[number][0])
+    def requeue(self, number: int, why: str, is_blamed: bool = True) -> None:
+        """Makes a candidate whose group was lost the next in line, from its last checkpoint; one
+        that has cost its group twice is recorded as failed.
+
+        Args:
+            number: The candidate.
+            why: What happened.
+            is_blamed: Whether it may have been the candidate.
+        """
+        if is_blamed:
+            self.lost(number, why)
+        if number in self._open and self._resume(self._open[number][0]):
+            self._line.rotate(1)
 
     def lost(self, number: int, why: str) -> None:
         """Notes with a candidate that a rank was lost while it was trained."""
@@ -343,15 +350,16 @@ class Conductor:
             for candidate, _ in list(self._open.values()):
                 self._resume(candidate)
 
-    def _resume(self, candidate: Candidate) -> None:
-        """Puts a candidate that was in flight in line again, unless it is deadly."""
+    def _resume(self, candidate: Candidate) -> bool:
+        """Puts a candidate that was in flight last in line again, unless it is deadly."""
         if candidate.deaths >= DEATHS:
             reason = f"a rank of its group died {candidate.deaths} times while it was trained"
             self.tell(candidate.id, {"state": "failed", "reason": reason})
-            return
+            return False
         candidate.group = NO_GROUP
         self._record.save(candidate)
         self._line.append(candidate.id)
+        return True
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
         proposal = self._algorithm.ask(candidate.genotype)

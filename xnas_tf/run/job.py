@@ -6,8 +6,6 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-
 from xnas_tf.config import Config
 from xnas_tf.config.modes import open_modes, with_modes
 from xnas_tf.distributed import Communicator
@@ -18,7 +16,7 @@ from xnas_tf.evaluation.shared.paying import is_shared
 from xnas_tf.evaluation.shared.twins import TwinEvaluator
 from xnas_tf.kernels import kept_kernels
 from xnas_tf.run.lead import Lead
-from xnas_tf.run.modes import measure_modes
+from xnas_tf.run.modes import chosen_modes
 from xnas_tf.run.prepare import agreed, prepare
 from xnas_tf.run.profiling import PROFILED, Profiler
 from xnas_tf.run.source import LocalSource
@@ -98,22 +96,11 @@ class Job:
             return config
         modes = self._world.broadcast(lead.known_modes if lead else None)
         if modes is None:
-            modes, why = self._tried_modes(lead)
+            note = lead.note if lead else lambda _: None
+            modes, why = chosen_modes(config, self._dataset, self._space, self._world, note=note)
             if lead:
                 lead.note_modes(modes, why)
         return with_modes(config, modes)
-
-    def _tried_modes(self, lead: Lead | None) -> tuple[dict[str, bool], str]:
-        """What a trial chooses in place of ``auto``, and why."""
-        config, names = self._config, open_modes(self._config)
-        plain = dict.fromkeys(names, False)
-        mine = is_shared(with_modes(config, plain), self._dataset, self._space, groups=1)
-        (everywhere,) = self._world.sum(np.array(mine, np.int64))  # hosts may have other devices
-        if everywhere == self._world.size:
-            return plain, "one network stands for those of all cells, which they exclude"
-        if lead:
-            lead.note(f"trying {' and '.join(names)} on the default network")
-        return measure_modes(config, self._dataset, self._space, self._world)
 
 
 def _check_size(wanted: int | None, ranks: int) -> None:

@@ -6,6 +6,7 @@ import itertools
 import math
 import sys
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.compiling import compile_model
 from xnas_tf.evaluation.mixed_precision import check_devices
 from xnas_tf.evaluation.pace import MOST_BYTES, stacked
+from xnas_tf.evaluation.shared.paying import is_shared
 from xnas_tf.evaluation.step import Step
 from xnas_tf.randomness import uninterrupted
 from xnas_tf.registry import describe
@@ -30,6 +32,34 @@ STEPS = 20
 """Steps that a trial takes the mean of, after the first."""
 LESS = 0.95
 """A mode must take this share of the time without it, at most: it has other last digits."""
+
+
+def chosen_modes(
+    config: Config,
+    dataset: Dataset,
+    space: SearchSpace,
+    world: Communicator,
+    groups: int = 1,
+    note: Callable[[str], None] = lambda _: None,
+) -> tuple[dict[str, bool], str]:
+    """What to take in place of ``auto``, and why: no mode where they exclude what pays more, the
+    network that stands for those of all cells; else what a trial finds.
+
+    Args:
+        config: The configuration.
+        dataset: The images.
+        space: The search space.
+        world: The ranks that train a candidate.
+        groups: How many groups of such ranks there are.
+        note: Is told of a trial before it begins.
+    """
+    plain = dict.fromkeys(open_modes(config), False)
+    mine = is_shared(with_modes(config, plain), dataset, space, groups)
+    (everywhere,) = world.sum(np.array(mine, np.int64))  # hosts may have other devices
+    if everywhere == world.size:
+        return plain, "one network stands for those of all cells, which they exclude"
+    note(f"trying {' and '.join(plain)} on the default network")
+    return measure_modes(config, dataset, space, world)
 
 
 def measure_modes(

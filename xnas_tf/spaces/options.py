@@ -158,6 +158,16 @@ def name_object(hypermodel: Any) -> str:
     return name
 
 
+def given_objects() -> dict[str, Any]:
+    """All objects of this process by name, for another process."""
+    return dict(_given)
+
+
+def take_objects(objects: dict[str, Any]) -> None:
+    """Takes over what ``given_objects`` of another process gave."""
+    _given.update(objects)
+
+
 def given_object(name: str) -> Any | None:
     """The object that was named so; None for names of what can be imported.
 
