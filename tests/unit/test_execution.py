@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.test_conductor import configuration, outcome_of, search_of
 from xnas_tf.config import load_config
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution import engine
 from xnas_tf.execution.mailbox import Mailbox
 from xnas_tf.run.conductor import Conductor
@@ -114,9 +114,45 @@ def test_a_group_that_never_made_a_step_hangs_too(silences, is_hung):
     driver._silences, driver._coordinator = silences, Mock()
     driver._losses = Mock()
     driver._replace = lambda group, why: replaced.append(why)
-    group = SimpleNamespace(number=0, nodes=(), task={"id": 3}, began=time.monotonic() - 90)
+    group = SimpleNamespace(
+        number=0, nodes=(), task={"id": 3}, is_starting=False, began=time.monotonic() - 90
+    )
     driver._check_hang(group)
     assert bool(replaced) == driver._coordinator.tell.called == is_hung
+
+
+def test_a_group_that_does_not_get_ready_is_replaced():
+    pytest.importorskip("ray")
+    from xnas_tf.execution.driver import SLOW, Driver
+
+    driver, replaced = Driver.__new__(Driver), []
+    driver._config = load_config(overrides=["distributed.stall_minutes=1"])
+    driver._silences = {}
+    driver._replace = lambda group, why: replaced.append(why)
+    for seconds in (59 * SLOW, 61 * SLOW):
+        began = time.monotonic() - seconds
+        group = SimpleNamespace(number=0, task=None, is_starting=True, began=began)
+        driver._check_hang(group)
+    assert replaced == ["it was not ready after 6 minutes"]
+
+
+def test_a_group_avoids_a_node_that_it_was_lost_on_twice_in_a_row(monkeypatch):
+    pytest.importorskip("ray")
+    from xnas_tf.execution import losses as module
+
+    monkeypatch.setattr(module, "_nodes", lambda _: ["a", "b"])
+    losses = module.Losses()
+    losses.note(0, {"a"})
+    losses.forget(0)
+    losses.note(0, {"a"})
+    assert losses.avoided(0, {}) == []
+    losses.note(0, {"a"})
+    assert losses.avoided(0, {}) == ["a"] and losses.avoided(1, {}) == []
+    monkeypatch.setattr(module, "_nodes", lambda _: ["a"])
+    assert losses.avoided(0, {}) == []  # there is no other
+    with pytest.raises(RunError, match="2 groups were lost one after the other"):
+        monkeypatch.setattr(module, "FRUITLESS", 1)
+        losses.check(2, "killed")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +171,7 @@ def test_a_group_that_never_made_a_step_hangs_too(silences, is_hung):
             {"GPU": 1, "CPU": 4},
             10,
         ),
-        ([{"CPU": 4, "GPU": 8}], 2, 4, {"GPU": 1, "CPU": 1}, 1),
+        ([{"CPU": 4, "GPU": 8}], 2, 4, {"GPU": 1, "CPU": 0.5}, 2),
     ],
 )
 def test_what_a_rank_takes_leaves_room_for_all_groups(nodes, groups, size, bundle, fit):

@@ -44,7 +44,7 @@ def main() -> None:
       xnas-tf data folder:pets                   what a search would do to your images
       xnas-tf search configs/quickstart.yaml     search, on one process
       horovodrun -np 8 xnas-tf search CONFIG     search, on eight ranks
-      xnas-tf launch -np 8 -- search CONFIG      the same, and again when a rank dies
+      xnas-tf search CONFIG --engine ray         search, a candidate a GPU, and replace what dies
       xnas-tf pareto runs/quickstart             what came out
       xnas-tf report runs/quickstart             the same as one HTML file, with what it looks at
       xnas-tf retrain runs/quickstart            the best in full, with several seeds

@@ -52,7 +52,7 @@ class Record:
 
     def __init__(self, path: Path, create: bool = False) -> None:
         self._path = path
-        # The work queue's thread writes while a search runs, the main thread now and then.
+        # The watch's thread writes when a candidate hangs, the main thread all else.
         self._turn = threading.RLock()
         with self._errors(InputError if not create else RunError):
             self._connection = self._connect("rwc" if create else _reading_mode(path))

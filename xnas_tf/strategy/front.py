@@ -51,8 +51,8 @@ class Front:
         self.candidates: list[Candidate] = []
         self.epochs = 0
         """The fidelity of the candidates."""
-        # Kept, as most newcomers don't belong here: with many groups a tenth of the work
-        # queue's time went into collecting them anew.
+        # Kept, as most newcomers don't belong here: with many groups a tenth of the coordinator's
+        # time went into collecting them anew.
         self._boxes = costs([], config)
 
     def wants(self, new: Candidate) -> bool:

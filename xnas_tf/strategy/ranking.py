@@ -1,6 +1,6 @@
 """Non-dominated sorting (Deb et al. 2002) of a whole population at once.
 
-Platypus compares solutions one by one, in Python; with many groups two thirds of the work queue's
+Platypus compares solutions one by one, in Python; with many groups two thirds of the coordinator's
 time went into that. Ranks and crowding distances are the same: a property test compares them.
 """
 
