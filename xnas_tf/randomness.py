@@ -1,7 +1,7 @@
 """Python's global random generator, which Keras and Platypus draw from, one thread at a time.
 
-The watch's thread may tell the search of a hang while the main thread builds models, and what one of
-them draws the other must not miss.
+The watch's thread may tell the search of a hang while the main thread builds models, and what one
+of them draws the other must not miss.
 """
 
 from __future__ import annotations

@@ -89,17 +89,17 @@ class Lab:
             (folder / f"gpu{number}").touch()
         (folder / "etc" / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-3]\n")
         (folder / "etc" / "slurm.conf").write_text(SLURM.format(lab=folder))
-        self._start("head", "exec sleep infinity")
+        self._start("head", "sleep infinity")
         words = "ip link add net0 type bridge && ip address add 10.0.0.1/24 dev net0"
         self.run("head", "sh", "-c", f"{words} && ip link set net0 up")
-        self._inside["controller"] = self._popen("head", "slurmctld", "-D", "-c")
+        self._controller = self._popen("head", "slurmctld", "-D", "-c")
         for name in ("hosta", "hostb"):
             self.start(name)
 
     def start(self, name):
         """Starts a node, also again."""
         online = "until ip address show net0 | grep -q 'inet '; do sleep 0.1; done"
-        self._start(name, f"{online}; exec slurmd -D -N {name}", pid=True)
+        self._start(name, f"{online}; exec slurmd -D -N {name}")
         inside, head = self._inside[name], self._inside["head"]
         for words in (
             ["nsenter", "-t", head, "--net", "ip", "link", "add", name, "type", "veth", "peer"]
@@ -139,18 +139,17 @@ class Lab:
         return value
 
     def close(self):
-        """Ends all hosts."""
-        self._inside.pop("controller").kill()
-        for process in self._processes.values():
-            process.kill()
+        """Ends all hosts, and with each what runs there."""
         for pid in self._inside.values():
-            subprocess.run(["kill", "-9", pid], stderr=subprocess.DEVNULL)
+            os.kill(int(pid), signal.SIGKILL)
+        for process in (self._controller, *self._processes.values()):
+            process.wait()
 
-    def _start(self, name, command, pid=False):
+    def _start(self, name, command):
         ready = self.folder / f"{name}.ready"
         ready.unlink(missing_ok=True)
-        words = ["unshare", "--net", "--uts", "--mount"]
-        words += ["--pid", "--fork", "--kill-child", "--mount-proc"] if pid else []
+        words = ["unshare", "--net", "--uts", "--mount", "--pid", "--fork", "--kill-child"]
+        words += ["--mount-proc"]
         script = BEGIN.format(name=name, lab=self.folder) + command
         log = (self.folder / f"{name}.log").open("a")
         process = subprocess.Popen(
@@ -161,10 +160,10 @@ class Lab:
         while not ready.exists():
             assert time.monotonic() < end, (self.folder / f"{name}.log").read_text()
             time.sleep(0.1)
-        self._inside[name] = str(_child(process.pid) if pid else process.pid)
+        self._inside[name] = str(_child(process.pid))
 
     def _enter(self, name):
-        spaces = ["--net", "--uts", "--mount", *(["--pid"] if name != "head" else [])]
+        spaces = ["--net", "--uts", "--mount", "--pid"]
         return ["nsenter", "-t", self._inside[name], *spaces, "--"]
 
     def _popen(self, name, *words):
