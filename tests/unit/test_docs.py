@@ -25,7 +25,8 @@ def calls():
     """All calls of xnas-tf that are shown anywhere."""
     shown = [*commands(), *mentioned(), *examples(main)]
     found = (re.search(r"(?:^|[ /])xnas-tf ([a-z].*)", text) for text in shown)
-    return sorted({re.sub(r' {2,}.*|[&>] .*|…| "[$]@".*', "", match[1]).strip() for match in found if match})
+    rest = r' {2,}.*|[&>] .*|…| "[$]@".*'
+    return sorted({re.sub(rest, "", match[1]).strip() for match in found if match})
 
 
 @pytest.mark.parametrize("call", calls())
