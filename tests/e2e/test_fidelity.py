@@ -3,7 +3,9 @@
 import signal
 
 import xnas_tf as xt
+from tests.e2e.clusters import wait_until
 from tests.e2e.conftest import tiny, xnas
+from tests.e2e.records import candidates_of
 from tests.e2e.test_durability import start, wait_for
 
 RUNGS = tiny("search={candidates: 6, population: 3, fidelity: {epochs: [1, 3]}}")
@@ -30,7 +32,8 @@ def test_promotions_go_on_after_a_kill_and_end_as_trainings_in_full(tmp_path):
     killed, full = tmp_path / "killed", tmp_path / "full"
     words = ["search", *RUNGS, "--set", "search.candidates=3", "--run-dir", killed]
     process = start(*words, cwd=tmp_path)
-    wait_for(process, "3/3")  # now one of three is promoted
+    wait_for(process, "3/3")
+    wait_until(lambda: len(candidates_of(killed)) == 4)  # one of three is promoted
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=120) == 130
     assert [c.epochs for c in xt.load_run(killed).candidates()] == [1, 1, 1, 3]
