@@ -9,7 +9,7 @@ from dataclasses import asdict
 import psutil
 
 import xnas_tf as xt
-from tests.e2e.conftest import BIN, QUICK_START, environment, xnas
+from tests.e2e.conftest import BIN, environment, xnas
 from tests.e2e.records import needs_horovod
 from tests.e2e.test_durability import start, wait_for
 from xnas_tf.retraining.results import BASELINE
@@ -30,25 +30,11 @@ def results_of(run):
 
 def on_two_ranks(run, folder, seeds=2):
     """Starts a retraining under horovodrun."""
-    (folder / "site").mkdir(exist_ok=True)
-    (folder / "site" / "sitecustomize.py").write_text(QUICK_START)
-    variables = environment()
-    paths = [str(folder / "site"), variables.get("PYTHONPATH", "")]
-    words = [
-        BIN / "horovodrun",
-        "--gloo",
-        "-np",
-        "2",
-        BIN / "xnas-tf",
-        "retrain",
-        run,
-        "--pareto",
-        *WORDS,
-    ]
+    words = [BIN / "horovodrun", "-np", 2, BIN / "xnas-tf", "retrain", run, "--pareto", *WORDS]
     return subprocess.Popen(
         [*map(str, words), "--seeds", str(seeds)],
         cwd=folder,
-        env={**variables, "PYTHONPATH": ":".join(filter(None, paths))},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
