@@ -102,7 +102,7 @@ def test_in_a_horovod_job_they_end_it_and_the_same_command_goes_on(tmp_path, mon
     monkeypatch.setenv("TROUBLES", kinds)
     words = [BIN / "horovodrun", "-np", 2, BIN / "xnas-tf", "search", *search(kinds)]
     starts, job = 0, None
-    while (job is None or job.returncode) and starts < 7:
+    while (job is None or job.returncode) and starts < 8:
         starts += 1
         job = subprocess.run(
             [*map(str, words), "--run-dir", "run"],
@@ -111,7 +111,8 @@ def test_in_a_horovod_job_they_end_it_and_the_same_command_goes_on(tmp_path, mon
             capture_output=True,
             text=True,
         )
-    assert starts == 5, job.stderr  # rank 0 notes two deaths each
+    # Rank 0 notes two deaths each, unless it is told to leave before it has heard of one.
+    assert starts >= 5 and job.returncode == 0, job.stderr
     reasons = check(tmp_path / "run", kinds)
     assert "a GPU is full" in reasons["all out of memory"]
     assert reasons["one out of memory"] == reasons["rank 1 exits"] == DEAD
