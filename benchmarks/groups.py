@@ -1,11 +1,13 @@
 """Candidates an hour: one process, two groups on Ray (K=1), and two ranks of one job (K=2).
 
-python benchmarks/groups.py [CANDIDATES] [ROUNDS]
+python benchmarks/groups.py [CANDIDATES] [ROUNDS] [KINDS, such as np1,k1]
 
-The quickstart's space and data, one thread a rank, the same candidates in all three, which
-take turns. A rate is the sum over the groups of candidates by time, from the group's second
-candidate on: the first also warms up TensorFlow. What the number of ranks does to the errors
-(through BatchNorm: the quickstart's networks have it) is shown too. Ends with one line of JSON.
+The quickstart's space and data, one thread a rank, the same candidates in all three, which take
+turns. With fewer than some 30 candidates one process trains a network that stands for all cells,
+and each of two groups does not: it would pay too late. A rate is the sum over the groups of
+candidates by time, from the group's second candidate on: the first also warms up TensorFlow. What
+the number of ranks does to the errors (through BatchNorm: the quickstart's networks have it) is
+shown too. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -58,22 +60,23 @@ def rate(candidates: list[Candidate]) -> float:
 
 def main() -> None:
     """Prints the rates and the figures."""
-    candidates = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+    candidates = int(sys.argv[1]) if len(sys.argv) > 1 else 36
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 2
-    rates: dict[str, list[float]] = {name: [] for name in KINDS}
+    rates: dict[str, list[float]] = {}
     seconds: list[float] = []
     errors: dict[str, dict[str, float]] = {}
+    kinds = sys.argv[3].split(",") if len(sys.argv) > 3 else list(KINDS)
     for number in range(rounds):
-        for name, command in KINDS.items():
+        for name in kinds:
             with tempfile.TemporaryDirectory() as folder:
-                found = run(Path(folder) / "run", command, candidates)
-            rates[name].append(rate(found))
+                found = run(Path(folder) / "run", KINDS[name], candidates)
+            rates.setdefault(name, []).append(rate(found))
             errors[name] = {c.genotype: c.objectives["error"] for c in found if c.state == "done"}
             if name == "np1":
                 seconds += [c.seconds_total for c in sorted(found, key=lambda c: c.id)[1:]]
             print(f"round {number + 1}  {name:4} {rates[name][-1]:6.0f} candidates an hour")
     figures = {f"per_hour_{name}": float(np.mean(values)) for name, values in rates.items()}
-    for name in ("k1", "k2"):
+    for name in kinds[1:]:
         ratios = np.array(rates[name]) / np.array(rates["np1"])
         figures[f"speedup_{name}"] = float(ratios.mean())
         figures[f"speedup_{name}_min"] = float(ratios.min())

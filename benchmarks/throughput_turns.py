@@ -50,7 +50,7 @@ def speedup(
     """
     hours = []
     for seed in range(seeds):
-        seconds = _search(list(ways.values()), [*options, "--set", f"search.seed={seed}"])
+        seconds = search_in_turns(list(ways.values()), [*options, "--set", f"search.seed={seed}"])
         hours.append([3600 * candidates / each for each in seconds])
         told = " and ".join(f"{each:.1f} s" for each in seconds)
         print(f"{name}, seed {seed}, in turns: {told}: {seconds[1] / seconds[0]:.3f}", flush=True)
@@ -63,7 +63,7 @@ def speedup(
     return {f"{name}_{key}": value for key, value in figures.items()}
 
 
-def _search(ways: Sequence[Sequence[str]], options: Sequence[str]) -> list[float]:
+def search_in_turns(ways: Sequence[Sequence[str]], options: Sequence[str]) -> list[float]:
     """Seconds of the same search in several ways."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         outputs = [Path(folder) / f"{number}.txt" for number in range(len(ways))]

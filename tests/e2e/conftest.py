@@ -2,11 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.e2e import forked
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -30,17 +31,9 @@ def environment():
     return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
-def xnas(*words, cwd, code=0, **options):
+def xnas(*words, cwd, code=0, limit=None):
     """Runs ``xnas-tf`` and returns the finished process; fails on another exit code."""
-    done = subprocess.run(
-        [str(BIN / "xnas-tf"), *map(str, words)],
-        cwd=cwd,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=540,
-        **options,
-    )
+    done = forked.run(words, cwd, environment(), limit=limit)
     assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done

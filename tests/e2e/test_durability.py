@@ -1,27 +1,18 @@
 """Real kills, a real full disk."""
 
 import json
-import resource
 import signal
 import sqlite3
-import subprocess
 
 import pytest
 
 import xnas_tf as xt
-from tests.e2e.conftest import BIN, environment, tiny, xnas
+from tests.e2e import forked
+from tests.e2e.conftest import environment, tiny, xnas
 
 
 def start(*words, cwd):
-    return subprocess.Popen(
-        [str(BIN / "xnas-tf"), *map(str, words)],
-        cwd=cwd,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background jobs ignore SIGINT, and what they start would ignore it too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    return forked.start(words, cwd, environment())
 
 
 def wait_for(process, text):
@@ -94,13 +85,9 @@ def test_two_searches_in_one_run_are_refused(tmp_path):
 
 def test_a_full_disk_ends_with_1_and_loses_nothing(tmp_path):
     """Files larger than a limit cannot be written, as on a full disk."""
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
-
     run = tmp_path / "run"
     words = ["search", *tiny("search={candidates: 2, population: 2}"), "--run-dir", run]
-    failed = xnas(*words, cwd=tmp_path, code=1, preexec_fn=limit)
+    failed = xnas(*words, cwd=tmp_path, code=1, limit=40_000)
     assert "xnas-tf:" in failed.stderr and "cannot be written" in failed.stderr
     xnas(*words, cwd=tmp_path)
     assert len(done(run)) == 2

@@ -1,0 +1,200 @@
+"""What each accelerator saves of a whole search: each is switched off in turn.
+
+python benchmarks/accelerators.py [--only quickstart cifar10 hypermodel] [--ways usual plain …]
+
+All searches of a task run at once but in turns of half a second (benchmarks/throughput_turns.py),
+one process each. A ratio over 1 is what the search takes longer without the accelerator. Ends with
+one line of JSON.
+
+``--way NAME search CONFIG …`` runs the command line with that accelerator switched off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT.parent / "shared" / "data" / "cifar10_sample.npz"
+
+
+def without_shared_network() -> None:
+    import xnas_tf.run.job
+
+    xnas_tf.run.job.is_shared = lambda *_, **__: False
+
+
+def without_twins() -> None:
+    import xnas_tf.evaluation.evaluator
+    import xnas_tf.run.job
+
+    xnas_tf.run.job.TwinEvaluator = xnas_tf.evaluation.evaluator.Evaluator
+
+
+def without_kept_kernels() -> None:
+    import xnas_tf.run.job
+
+    xnas_tf.run.job.kept_kernels = nullcontext
+
+
+def without_fused_updates() -> None:
+    import xnas_tf.evaluation.step
+
+    xnas_tf.evaluation.step.fused_updates = lambda _: nullcontext()
+
+
+def without_quick_layers() -> None:
+    import xnas_tf.evaluation.step
+
+    xnas_tf.evaluation.step.quick_layers = lambda _: nullcontext()
+    without_quick_pooling()
+
+
+def without_quick_pooling() -> None:
+    import xnas_tf.evaluation.average_pooling
+
+    xnas_tf.evaluation.average_pooling.FEW_CHANNELS = 0
+
+
+def without_loops() -> None:
+    import xnas_tf.evaluation.pace
+    import xnas_tf.evaluation.prediction
+    import xnas_tf.tracing
+
+    xnas_tf.evaluation.pace.MOST_STEPS = xnas_tf.evaluation.prediction.AT_ONCE = 1
+    xnas_tf.tracing.MANY_RUNS = sys.maxsize
+
+
+def without_direct_calls() -> None:
+    import tensorflow as tf
+
+    import xnas_tf.tracing
+
+    xnas_tf.tracing.compiled = partial(tf.function, autograph=False)
+
+
+def without_untraced_calls() -> None:
+    import xnas_tf.attribution.explainer
+    import xnas_tf.tracing
+
+    xnas_tf.tracing.FEW_RUNS = xnas_tf.attribution.explainer.FEW_PASSES = 0
+
+
+def without_folding() -> None:
+    import xnas_tf.attribution.score
+
+    xnas_tf.attribution.score.folded_batch_norm = lambda _: nullcontext()
+
+
+def without_kept_arithmetic() -> None:
+    import xnas_tf.run.joining
+
+    xnas_tf.run.joining.kept_arithmetic = nullcontext
+
+
+def without_modes() -> None:
+    import xnas_tf.run.job
+
+    xnas_tf.run.job.chosen_modes = lambda config, *_, **__: (
+        dict.fromkeys(xnas_tf.run.job.open_modes(config), False),
+        "not tried",
+    )
+
+
+def without_thread_sharing() -> None:
+    import xnas_tf.spaces.options
+
+    xnas_tf.spaces.options.NASBench201Options.branches = 1
+
+
+def without_own_networks_traced() -> None:
+    without_shared_network()
+    without_twins()
+
+
+WAYS: dict[str, tuple[Callable[[], None], ...]] = {
+    "usual": (),
+    "shared network": (without_shared_network,),
+    "twins": (without_twins,),
+    "shared network and twins": (without_shared_network, without_twins),
+    "kept kernels": (without_kept_kernels,),
+    "fused updates": (without_fused_updates,),
+    "quick layers": (without_quick_layers,),
+    "average pooling": (without_quick_pooling,),
+    "loops of steps": (without_loops,),
+    "direct calls": (without_direct_calls,),
+    "untraced calls": (without_untraced_calls,),
+    "folding": (without_folding,),
+    "kept arithmetic": (without_kept_arithmetic,),
+    "automatic modes": (without_modes,),
+    "thread sharing": (without_thread_sharing,),
+}
+
+
+def cifar10(folder: Path) -> Path:
+    """The sample of CIFAR-10 and the configuration of task (b)."""
+    with np.load(SAMPLE) as sample:
+        np.savez(folder / "cifar10.npz", **{k: sample[k] for k in sample.files})
+    config = folder / "cifar10.yaml"
+    config.write_text(
+        f"dataset: {folder / 'cifar10.npz'}\n"
+        "space: {name: nas_bench_201, channels: 16, cells_per_stack: 1}\n"
+        "objectives: [error, introspectability]\n"
+        "training: {epochs: 3}\n"
+        "search: {candidates: 12, population: 6}\n"
+    )
+    return config
+
+
+def measure(task: str, ways: list[str], extra: list[str]) -> dict[str, float]:
+    """Seconds of one search each way, in turns."""
+    from throughput_turns import search_in_turns
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = cifar10(Path(folder)) if task == "cifar10" else ROOT / "configs" / f"{task}.yaml"
+        commands = [[__file__, "--way", way] for way in ways]
+        found = search_in_turns(commands, [str(config), *extra])
+    return dict(zip(ways, found, strict=True))
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--way"]:
+        from xnas_tf.environment import set_defaults
+
+        set_defaults()
+        for switch in WAYS[sys.argv[2]]:
+            switch()
+        sys.argv[1:3] = []
+        from xnas_tf.cli import main as command
+
+        command()
+        return
+    parser = argparse.ArgumentParser()
+    tasks = ["quickstart", "cifar10", "hypermodel"]
+    parser.add_argument("--only", nargs="+", choices=tasks, default=tasks)
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    given = parser.parse_args()
+    figures = {}
+    for task in given.only:
+        extra = [word for pair in given.set for word in ("--set", pair)]
+        seconds = measure(task, given.ways, extra)
+        base = seconds[given.ways[0]]
+        for way, value in seconds.items():
+            print(f"{task:<12} without {way:<26} {value:7.1f} s  {value / base:.3f}", flush=True)
+        figures[task] = {way: round(value / base, 3) for way, value in seconds.items()}
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""What the process imports from which commands are forked: all but Ray, which starts threads."""
+
+import importlib
+import pkgutil
+
+import xnas_tf.cli
+
+for module in pkgutil.walk_packages(xnas_tf.__path__, "xnas_tf."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+
+for name in ("tf_explain", "tensorboard.summary", "sklearn.linear_model", "rich.progress"):
+    importlib.import_module(name)
