@@ -34,13 +34,6 @@ def without_shared_network() -> None:
     xnas_tf.run.job.is_shared = lambda *_, **__: False
 
 
-def without_twins() -> None:
-    import xnas_tf.evaluation.evaluator
-    import xnas_tf.run.job
-
-    xnas_tf.run.job.TwinEvaluator = xnas_tf.evaluation.evaluator.Evaluator
-
-
 def without_kept_kernels() -> None:
     import xnas_tf.run.job
 
@@ -117,16 +110,9 @@ def without_thread_sharing() -> None:
     xnas_tf.spaces.options.NASBench201Options.branches = 1
 
 
-def without_own_networks_traced() -> None:
-    without_shared_network()
-    without_twins()
-
-
 WAYS: dict[str, tuple[Callable[[], None], ...]] = {
     "usual": (),
     "shared network": (without_shared_network,),
-    "twins": (without_twins,),
-    "shared network and twins": (without_shared_network, without_twins),
     "kept kernels": (without_kept_kernels,),
     "fused updates": (without_fused_updates,),
     "quick layers": (without_quick_layers,),

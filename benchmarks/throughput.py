@@ -6,10 +6,9 @@ python benchmarks/throughput.py [--candidates 200] [--own 60] [--seeds 3] [--lon
 Adam 0.01, C=16, two cells per stack, introspectability by activations; on two groups on Ray,
 and in one process. The quickstart runs as it is; "hypermodel" is
 configs/hypermodel.yaml with more candidates, in one process. "lines" and "hypermodel" are searched
-as usual and in the plain way (throughput_lines.py), "rates", a HyperModel whose networks differ in
-scalars alone, as usual and with graphs of each network's own (throughput_rates.py). Ratios of the
-last two are of searches in turns (throughput_turns.py). Seconds are of the whole process, start and
-end included. Ends with one line of JSON.
+as usual and in the plain way (throughput_lines.py); ratios of the latter are of searches in turns
+(throughput_turns.py). Seconds are of the whole process, start and end included. Ends with one line
+of JSON.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ from xnas_tf.run.directory import Run
 ROOT = Path(__file__).resolve().parents[1]
 USUAL = ("-m", "xnas_tf")
 PLAIN = (str(ROOT / "benchmarks" / "throughput_lines.py"),)
-OWN = (str(ROOT / "benchmarks" / "throughput_rates.py"),)
 LINES = (
     "space={name: nas_bench_201, channels: 16, cells_per_stack: 2}",
     "training={epochs: 1, batch_size: 512, optimizer: adam, learning_rate: 0.01}",
@@ -154,14 +152,6 @@ def compare_hypermodel(candidates: int, seeds: int) -> dict[str, float]:
     }
 
 
-def compare_rates(candidates: int, seeds: int) -> dict[str, float]:
-    """A HyperModel whose networks differ in scalars alone, and with graphs of each one's own."""
-    space = "space.hypermodel=benchmarks.throughput_rates:Rates"
-    count = f"search.candidates={candidates}"
-    options = ["configs/hypermodel.yaml", "--set", space, "--set", count]
-    return speedup("rates", {"usual": USUAL, "own": OWN}, options, candidates, seeds)
-
-
 def rates(name: str, candidates: int, options: Callable[[Path], list[str]]) -> list[float]:
     """Candidates an hour as usual and plainly, one after the other."""
     found = []
@@ -206,17 +196,16 @@ def main() -> None:
     """Prints a table and the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--candidates", type=int, default=200)
-    parser.add_argument("--own", type=int, default=60, help="candidates of hypermodel and rates")
+    parser.add_argument("--own", type=int, default=60, help="candidates of hypermodel")
     parser.add_argument("--seeds", type=int, default=3, help="searches that are compared in turns")
     parser.add_argument("--long", type=int, default=1000)
-    parser.add_argument("--only", choices=["lines", "hypermodel", "rates", "quickstart", "long"])
+    parser.add_argument("--only", choices=["lines", "hypermodel", "quickstart", "long"])
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         parser.error(f"--seeds: given {arguments.seeds}, allowed: 1 or more")
     parts = {
         "lines": lambda: compare_lines(arguments.candidates),
         "hypermodel": lambda: compare_hypermodel(arguments.own, arguments.seeds),
-        "rates": lambda: compare_rates(arguments.own, arguments.seeds),
         "quickstart": quickstart,
         "long": lambda: grow(arguments.long),
     }

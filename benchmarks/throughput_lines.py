@@ -52,7 +52,6 @@ def search_plainly() -> None:
     import xnas_tf.attribution.base
     import xnas_tf.attribution.explainer
     import xnas_tf.evaluation.average_pooling
-    import xnas_tf.evaluation.evaluator
     import xnas_tf.evaluation.pace
     import xnas_tf.evaluation.prediction
     import xnas_tf.evaluation.step
@@ -70,7 +69,6 @@ def search_plainly() -> None:
     xnas_tf.spaces.options.NASBench201Options.branches = 1
     xnas_tf.evaluation.step.fused_updates = lambda _: nullcontext()
     xnas_tf.run.job.is_shared = lambda *_, **__: False
-    xnas_tf.run.job.TwinEvaluator = xnas_tf.evaluation.evaluator.Evaluator
     xnas_tf.run.job.kept_kernels = nullcontext
     from xnas_tf.cli import main
 

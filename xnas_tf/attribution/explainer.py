@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -45,20 +45,6 @@ def always_trace(model: keras.Model) -> None:
     object.__setattr__(model, _STAYS, True)
 
 
-def keep_explainers(model: keras.Model, methods: Collection[AttributionMethod]) -> None:
-    """Frees what was traced for a model by other methods than these."""
-    explainers = vars(model).get("_xnas_tf_explainers", {})
-    for method in explainers.keys() - set(methods):
-        del explainers[method]
-
-
-def ask_anew(model: keras.Model) -> None:
-    """Forgets how much was asked of a model, but not what was traced for it: whether an
-    attribution is traced depends on what is asked from now on."""
-    for explainer in vars(model).get("_xnas_tf_explainers", {}).values():
-        explainer.ask_anew()
-
-
 class Explainer:
     """Runs one attribution method on one model; see ``AttributionMethod.__call__``."""
 
@@ -67,10 +53,6 @@ class Explainer:
         self._method = method
         self._traced: dict[Any, Any] = {}
         self._layers: list[keras.layers.Layer] = []
-        self.ask_anew()
-
-    def ask_anew(self) -> None:
-        """See ``ask_anew``."""
         self._passes = math.inf if _STAYS in vars(self._model) else 0.0
         """Through the network, of all that was asked for by now."""
 

@@ -129,13 +129,13 @@ class Rank:
     def prepare(self, modes: dict[str, bool]) -> None:
         """Makes what evaluates candidates, with modes in place of ``auto``."""
         from xnas_tf.config.modes import with_modes
+        from xnas_tf.evaluation.evaluator import Evaluator
         from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
         from xnas_tf.evaluation.shared.paying import is_shared
-        from xnas_tf.evaluation.shared.twins import TwinEvaluator
 
         config = with_modes(self._setting.config, modes)
         shared = is_shared(config, self._dataset, self._space, self._setting.groups)
-        kind = SharedEvaluator if shared else TwinEvaluator
+        kind = SharedEvaluator if shared else Evaluator
         self._evaluator = kind(config, self._dataset, self._space, self._ranks)
 
     def evaluate(self, task: dict[str, Any]) -> dict[str, Any]:

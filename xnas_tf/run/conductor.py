@@ -26,7 +26,6 @@ from xnas_tf.run.record import Record
 from xnas_tf.run.standing import Standing
 from xnas_tf.run.versions import versions
 from xnas_tf.strategy import Algorithm, Proposal
-from xnas_tf.strategy.forecast import expected_seconds
 
 DEATHS = 2
 """Losses of its group after which a candidate counts as failed."""
@@ -82,7 +81,6 @@ class Conductor:
         self._limits = Limits(config.search, record, self._note, clock)
         self._has_ended = bool(record.fact("ended"))
         self._answers = 0
-        self._is_ending = False
         self._duplicates = 0
         self.groups = 1
         self._replay()
@@ -97,9 +95,7 @@ class Conductor:
 
     def next(self, group: int = 0) -> dict[str, Any] | None:
         """A task for a group; None while, or because, there is none."""
-        if self._ahead and self._left <= self._ahead and not self._is_ending:
-            self._prepare_end()
-        if self._is_ending or not self._line:
+        if not self._line:
             self._promote(is_idle=False)
         if not self._line and not self._propose() and not self._promote(is_idle=True):
             return None
@@ -218,25 +214,6 @@ class Conductor:
     def _left(self) -> int:
         """Trainings wanted beside those that are done or open, if they can be had."""
         return self._limits.left(len(self._open) - self._promotions.open)
-
-    @property
-    def _ahead(self) -> int:
-        """Trainings that may be proposed ahead at the end of the search."""
-        if self.groups == 1 or not self._algorithm.is_steady_state:
-            return 0
-        return self._limits.ahead(self.groups)
-
-    def _prepare_end(self) -> None:
-        """Proposes all that is left and puts first in line what is expected to take longest:
-        at the end groups wait for who began a long evaluation last."""
-        self._is_ending = True
-        while self._propose():
-            pass
-        line = [self._open[number][0] for number in self._line]
-        order = np.argsort(-expected_seconds(line, self._standing.everyone), kind="stable")
-        self._line = deque(line[place].id for place in order)
-        for candidate in line:  # they may be handed out in another order than proposed
-            self._record.save(candidate)
 
     def _propose(self) -> bool:
         """Puts a new candidate in line; returns whether there was one."""

@@ -13,7 +13,6 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
 from xnas_tf.evaluation.shared.paying import is_shared
-from xnas_tf.evaluation.shared.twins import TwinEvaluator
 from xnas_tf.kernels import kept_kernels
 from xnas_tf.run.lead import Lead
 from xnas_tf.run.modes import chosen_modes
@@ -81,7 +80,7 @@ class Job:
     def _evaluator(self, lead: Lead | None) -> Evaluator:
         """What evaluates candidates; the values are the same whichever it is."""
         self._config = self._with_modes(lead)
-        kind = TwinEvaluator
+        kind = Evaluator
         if is_shared(self._config, self._dataset, self._space, groups=1):
             kind = SharedEvaluator
             if lead:

@@ -1,4 +1,4 @@
-"""When a search proposes nothing more, and how many it may propose ahead before."""
+"""When a search proposes nothing more."""
 
 from __future__ import annotations
 
@@ -14,13 +14,6 @@ PATIENCE = 1000
 """Infeasible proposals and duplicates in a row after which a search gives up."""
 PLATEAU_GROWTH = 0.001
 """Share by which hypervolume must grow, or it stands on a plateau."""
-AHEAD = 0.1
-"""Share of a search that may be proposed ahead at its end, so that what takes long can be begun
-first: these candidates are bred before the last ones are known."""
-AHEAD_OF_A_GROUP = 2
-"""Candidates proposed ahead for each group, at most. With one, the last ones are handed out in
-the order of the groups' arrival again (simulated, 512 groups with 20 candidates each, half of the
-lengths' variance foreseen: of 91.6% utilisation one makes 93.8%, two 95.6%)."""
 SPENT = "seconds_searched"
 
 
@@ -84,10 +77,6 @@ class Limits:
             if self._reason or not self.has_time
             else self._search.candidates - self.trained - open_
         )
-
-    def ahead(self, groups: int) -> int:
-        """Trainings that so many groups may have proposed ahead at the end of the search."""
-        return min(AHEAD_OF_A_GROUP * groups, int(AHEAD * self._search.candidates))
 
     def heed(self, candidate: Candidate, standing: Standing) -> None:
         """Hears of a candidate that has ended, and how the search stands with it."""
