@@ -23,7 +23,7 @@ setup(
     license="GPL-3.0-or-later",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["xnas_tf", "xnas_tf.*"]),
-    package_data={"xnas_tf.report.html": ["assets/*"]},
+    package_data={"xnas_tf.reporting.html": ["assets/*"]},
     install_requires=[
         f"{tensorflow}>=2.16,<2.22",
         "tensorboard>=2.16",

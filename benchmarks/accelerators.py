@@ -29,58 +29,58 @@ SAMPLE = ROOT.parent / "shared" / "data" / "cifar10_sample.npz"
 
 
 def without_shared_network() -> None:
-    import xnas_tf.run.job
+    import xnas_tf.execution.job
 
-    xnas_tf.run.job.is_shared = lambda *_, **__: False
+    xnas_tf.execution.job.is_shared = lambda *_, **__: False
 
 
 def without_kept_kernels() -> None:
-    import xnas_tf.run.job
+    import xnas_tf.execution.job
 
-    xnas_tf.run.job.kept_kernels = nullcontext
+    xnas_tf.execution.job.kept_kernels = nullcontext
 
 
 def without_fused_updates() -> None:
-    import xnas_tf.evaluation.step
+    import xnas_tf.training.step
 
-    xnas_tf.evaluation.step.fused_updates = lambda _: nullcontext()
+    xnas_tf.training.step.fused_updates = lambda _: nullcontext()
 
 
 def without_quick_layers() -> None:
-    import xnas_tf.evaluation.step
+    import xnas_tf.training.step
 
-    xnas_tf.evaluation.step.quick_layers = lambda _: nullcontext()
+    xnas_tf.training.step.quick_layers = lambda _: nullcontext()
     without_quick_pooling()
 
 
 def without_quick_pooling() -> None:
-    import xnas_tf.evaluation.average_pooling
+    import xnas_tf.keras_tools.average_pooling
 
-    xnas_tf.evaluation.average_pooling.FEW_CHANNELS = 0
+    xnas_tf.keras_tools.average_pooling.FEW_CHANNELS = 0
 
 
 def without_loops() -> None:
-    import xnas_tf.evaluation.pace
-    import xnas_tf.evaluation.prediction
-    import xnas_tf.tracing
+    import xnas_tf.keras_tools.tracing
+    import xnas_tf.training.multi_step
+    import xnas_tf.training.predictor
 
-    xnas_tf.evaluation.pace.MOST_STEPS = xnas_tf.evaluation.prediction.AT_ONCE = 1
-    xnas_tf.tracing.MANY_RUNS = sys.maxsize
+    xnas_tf.training.multi_step.MOST_STEPS = xnas_tf.training.predictor.AT_ONCE = 1
+    xnas_tf.keras_tools.tracing.MANY_RUNS = sys.maxsize
 
 
 def without_direct_calls() -> None:
     import tensorflow as tf
 
-    import xnas_tf.tracing
+    import xnas_tf.keras_tools.tracing
 
-    xnas_tf.tracing.compiled = partial(tf.function, autograph=False)
+    xnas_tf.keras_tools.tracing.compiled = partial(tf.function, autograph=False)
 
 
 def without_untraced_calls() -> None:
     import xnas_tf.attribution.explainer
-    import xnas_tf.tracing
+    import xnas_tf.keras_tools.tracing
 
-    xnas_tf.tracing.FEW_RUNS = xnas_tf.attribution.explainer.FEW_PASSES = 0
+    xnas_tf.keras_tools.tracing.FEW_RUNS = xnas_tf.attribution.explainer.FEW_PASSES = 0
 
 
 def without_folding() -> None:
@@ -90,16 +90,16 @@ def without_folding() -> None:
 
 
 def without_kept_arithmetic() -> None:
-    import xnas_tf.run.joining
+    import xnas_tf.execution.joining
 
-    xnas_tf.run.joining.kept_arithmetic = nullcontext
+    xnas_tf.execution.joining.kept_arithmetic = nullcontext
 
 
 def without_modes() -> None:
-    import xnas_tf.run.job
+    import xnas_tf.execution.job
 
-    xnas_tf.run.job.chosen_modes = lambda config, *_, **__: (
-        dict.fromkeys(xnas_tf.run.job.open_modes(config), False),
+    xnas_tf.execution.job.chosen_modes = lambda config, *_, **__: (
+        dict.fromkeys(xnas_tf.execution.job.open_modes(config), False),
         "not tried",
     )
 
@@ -155,7 +155,7 @@ def measure(task: str, ways: list[str], extra: list[str]) -> dict[str, float]:
 
 def main() -> None:
     if sys.argv[1:2] == ["--way"]:
-        from xnas_tf.environment import set_defaults
+        from xnas_tf.utils.environment import set_defaults
 
         set_defaults()
         for switch in WAYS[sys.argv[2]]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 
@@ -31,18 +31,18 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from examples.small_convnet import SmallConvNet  # noqa: E402
-from xnas_tf.config.models import TrainingConfig  # noqa: E402
+from xnas_tf.config.models import TrainingOptions  # noqa: E402
 from xnas_tf.data import load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.evaluation.compiling import compile_model  # noqa: E402
-from xnas_tf.evaluation.pace import MOST_STEPS  # noqa: E402
-from xnas_tf.evaluation.prediction import BATCH, Predictor  # noqa: E402
-from xnas_tf.evaluation.shared.network import SharedNetwork, Tenant  # noqa: E402
-from xnas_tf.evaluation.step import Step  # noqa: E402
+from xnas_tf.evaluation.supernet.network import SharedNetwork, Tenant  # noqa: E402
+from xnas_tf.keras_tools.tracing import MANY_RUNS, kept_arithmetic  # noqa: E402
 from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
 from xnas_tf.spaces.vgg_like import VGGLike  # noqa: E402
-from xnas_tf.tracing import MANY_RUNS, kept_arithmetic  # noqa: E402
+from xnas_tf.training.compilation import compile_model  # noqa: E402
+from xnas_tf.training.multi_step import MOST_STEPS  # noqa: E402
+from xnas_tf.training.predictor import BATCH, Predictor  # noqa: E402
+from xnas_tf.training.step import Step  # noqa: E402
 
 CELL = "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 ROUNDS = 4
@@ -84,7 +84,7 @@ class Way:
     """
 
     def __init__(self, model: keras.Model, batch: int, runs: int) -> None:
-        config = TrainingConfig()
+        config = TrainingOptions()
         if not model.compiled:
             compile_model(model, config, 100)
         model.optimizer.build(model.trainable_variables)
@@ -121,7 +121,7 @@ def measured(name: str) -> dict[str, float]:
         "loop": Way(make(shape), batch, MANY_RUNS + 1),
         "in turn": Way(make(shape), batch, MANY_RUNS),
     }
-    with patch("xnas_tf.tracing.compiled", partial(tf.function, autograph=False)):
+    with patch("xnas_tf.keras_tools.tracing.compiled", partial(tf.function, autograph=False)):
         ways["looked up"] = Way(make(shape), batch, MANY_RUNS)
     rounds = [
         {name: (way.steps(MOST_STEPS), way.predictions()) for name, way in ways.items()}

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from benchmarks.debuggability_models import Seen, Variant
     from xnas_tf.evaluation.evaluator import Outcome
-    from xnas_tf.explaining import Explanation
+    from xnas_tf.explanation import Explanation
 
 
 def draw_cells(count: int, rng: np.random.Generator) -> list[dict[str, str]]:

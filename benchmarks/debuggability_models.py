@@ -17,14 +17,14 @@ from benchmarks.debuggability_patch import (
     position_bug,
     probes,
 )
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 if TYPE_CHECKING:
     import keras
 
     from xnas_tf.data import Dataset
     from xnas_tf.evaluation.evaluator import Outcome
-    from xnas_tf.explaining import Explanation
+    from xnas_tf.explanation import Explanation
 
 VARIANTS = {"position": (position_bug, 0.8), "brightness": (brightness_bug, 0.9)}
 """Bugs, and the share of training and validation images that get a patch if their class has
@@ -118,7 +118,7 @@ class Bench:
         import xnas_tf.distributed
         from xnas_tf.config import load_config
         from xnas_tf.data import load_dataset
-        from xnas_tf.spaces.space import SearchSpace
+        from xnas_tf.spaces.search_space import SearchSpace
 
         self._config = load_config(overrides=["objectives=[error]"])
         self._communicator = xnas_tf.distributed.start(self._config.distributed, True)
@@ -152,9 +152,9 @@ class Bench:
     ) -> dict[str, float]:
         """Each measure in ``INTROSPECTABILITY``, on the validation images of a data set; without
         any patch if None."""
-        from xnas_tf.evaluation.prediction import Predictor
         from xnas_tf.objectives.base import Subject
         from xnas_tf.objectives.introspectability import Introspectability
+        from xnas_tf.training.predictor import Predictor
 
         part, names = (dataset or self.dataset).validation, self.dataset.class_names
         part = part.take(np.random.default_rng(0).permutation(len(part))[: PLAIN["images"]])
@@ -191,8 +191,8 @@ def look_at(
         rows: Images explained, by kind; those that count for this model if None.
     """
     from xnas_tf.attribution import ATTRIBUTIONS
-    from xnas_tf.data.preprocessing import to_model_input
-    from xnas_tf.evaluation.prediction import Predictor
+    from xnas_tf.keras_tools.preprocessing import to_model_input
+    from xnas_tf.training.predictor import Predictor
 
     predictor, answers, maps = Predictor(model), {}, {}
     for name, probe in variant.probes.items():
@@ -242,7 +242,7 @@ def behaviour(answers: Mapping[str, Answers], end: str) -> dict[str, float]:
 def examples_of(seen: Seen, class_names: tuple[str, ...]) -> Explanation | None:
     """The first images that the patch flipped, explained; None where there are too few."""
     from xnas_tf.attribution import ATTRIBUTIONS
-    from xnas_tf.explaining import Explanation
+    from xnas_tf.explanation import Explanation
 
     answers, rows = seen.answers["wrong"], seen.rows["flipped"][:EXAMPLES]
     if len(rows) < EXAMPLES:

@@ -21,7 +21,7 @@ from benchmarks.debuggability_statistics import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from xnas_tf.explaining import Explanation
+    from xnas_tf.explanation import Explanation
 
 MEASURES = {
     "attributions": "of Grad-CAM and integrated gradients, on images without a patch",
@@ -214,7 +214,7 @@ def example_figure(rows: Sequence[Row], examples: Mapping[int, Explanation]) -> 
         examples: Explained images by cell, those of the first variant and seed; the cells of
             lowest and of highest introspectability among them are drawn.
     """
-    from xnas_tf.report.attributions import attribution_figure
+    from xnas_tf.explanation.drawing import attribution_figure
 
     first = [row for row in rows if (row.variant, row.seed) == (rows[0].variant, rows[0].seed)]
     known = {r.cell: r.figures["attributions"] for r in first if r.cell in examples}

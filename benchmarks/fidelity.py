@@ -28,7 +28,7 @@ import numpy as np
 from scipy import stats
 
 from xnas_tf import load_run
-from xnas_tf.strategy.halving import epochs_of
+from xnas_tf.strategy.successive_halving import epochs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = 0.25, 0.4

@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
@@ -28,16 +28,16 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy import stats  # noqa: E402
 
-from xnas_tf.config.models import TrainingConfig  # noqa: E402
+from xnas_tf.config.models import TrainingOptions  # noqa: E402
 from xnas_tf.data import Dataset, load_dataset  # noqa: E402
 from xnas_tf.data.batches import batching  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.evaluation.prediction import Predictor  # noqa: E402
-from xnas_tf.evaluation.training import Trainer  # noqa: E402
-from xnas_tf.interpret.flint import train_interpreter  # noqa: E402
-from xnas_tf.interpret.flint.learning import falling_adam  # noqa: E402
-from xnas_tf.interpret.flint.saving import figures  # noqa: E402
-from xnas_tf.interpret.flint.settings import settings_for  # noqa: E402
+from xnas_tf.interpretation.flint import train_interpreter  # noqa: E402
+from xnas_tf.interpretation.flint.files import figures  # noqa: E402
+from xnas_tf.interpretation.flint.options import settings_for  # noqa: E402
+from xnas_tf.interpretation.flint.training import falling_adam  # noqa: E402
+from xnas_tf.training.predictor import Predictor  # noqa: E402
+from xnas_tf.training.trainer import Trainer  # noqa: E402
 
 PUBLISHED = {
     "mnist": {"f": 98.9, "g": 98.3, "fidelity": 98.7, "cns": 1.24, "images": 60_000},
@@ -72,7 +72,7 @@ def trained_alone(data: Dataset, seed: int) -> keras.Model:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     steps = epochs * batching(len(data.train), settings.batch)[1]
     model.compile(falling_adam(rate, settings.rate, steps), loss, jit_compile=False)
-    config = TrainingConfig(epochs=epochs, batch_size=settings.batch)
+    config = TrainingOptions(epochs=epochs, batch_size=settings.batch)
     trainer = Trainer(model, data, config, SingleProcess(), seed)
     for _ in range(epochs):
         trainer.run_epoch()

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.run.directory import Run
+from xnas_tf.storage.run import Run
 
 BIN = Path(sys.executable).parent
 SEARCH = (str(BIN / "xnas-tf"), "search")

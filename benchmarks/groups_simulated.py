@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from simulated_search import MEDIAN, conductor_of, length_of, outcome
 
-from xnas_tf.run.conductor import Conductor
+from xnas_tf.execution.coordinator import Conductor
 
 GROUPS = (8, 64, 512, 4096)
 MOST = 150_000

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
@@ -33,10 +33,10 @@ from benchmarks.memory import forget_peak, peak_mb  # noqa: E402
 from xnas_tf.attribution.activations import LAYERS  # noqa: E402
 from xnas_tf.data import Part, load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.evaluation.prediction import Predictor  # noqa: E402
 from xnas_tf.objectives.base import Subject  # noqa: E402
 from xnas_tf.objectives.introspectability import Introspectability  # noqa: E402
 from xnas_tf.spaces.cells import EDGES  # noqa: E402
+from xnas_tf.training.predictor import Predictor  # noqa: E402
 
 CLASSES, STORED, ROUNDS = 10, 2000, 3
 CELL = dict.fromkeys(EDGES, "nor_conv_3x3")

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.debuggability import draw_cells
-from xnas_tf.environment import set_defaults
 from xnas_tf.spaces.cells import format_genotype, network_of
+from xnas_tf.utils.environment import set_defaults
 
 if TYPE_CHECKING:
     import keras
 
     from xnas_tf.candidate import Candidate
     from xnas_tf.distributed import Communicator
-    from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
+    from xnas_tf.evaluation.supernet.evaluator import SharedEvaluator
     from xnas_tf.objectives.base import Subject
 
 
@@ -89,8 +89,8 @@ class Bench:
 
     def _evaluator(self, objective: str) -> SharedEvaluator:
         from xnas_tf.config import load_config
-        from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
-        from xnas_tf.spaces.space import SearchSpace
+        from xnas_tf.evaluation.supernet.evaluator import SharedEvaluator
+        from xnas_tf.spaces.search_space import SearchSpace
 
         config = load_config(overrides=[f"objectives=[{objective}]"])
         shape, classes = self.dataset.image_shape, self.dataset.classes

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from xnas_tf.run.search import search
+from xnas_tf.launcher.search import search
 
 
 def resident_mb() -> float:
@@ -39,7 +39,7 @@ def _status_mb(field: str) -> float:
 
 def measure(candidates: int) -> list[float]:
     """Runs a search and returns the resident memory after each trained candidate."""
-    from xnas_tf.run.progress import Progress
+    from xnas_tf.reporting.search_progress import Progress
 
     readings: list[float] = []
     tell = Progress.candidate

@@ -21,7 +21,7 @@ import sys
 import time
 from pathlib import Path
 
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
@@ -32,14 +32,14 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from xnas_tf.data import Dataset, Part, load_dataset  # noqa: E402
-from xnas_tf.interpret.nad import Disentanglement, disentangle  # noqa: E402
-from xnas_tf.interpret.nad.learning import Images, Lesson, learn  # noqa: E402
-from xnas_tf.interpret.nad.network import MaskedNetwork  # noqa: E402
-from xnas_tf.interpret.nad.saving import facts  # noqa: E402
-from xnas_tf.intervals import mean_interval  # noqa: E402
+from xnas_tf.interpretation.nad import Disentanglement, disentangle  # noqa: E402
+from xnas_tf.interpretation.nad.files import facts  # noqa: E402
+from xnas_tf.interpretation.nad.gated_network import MaskedNetwork  # noqa: E402
+from xnas_tf.interpretation.nad.training import Images, Lesson, learn  # noqa: E402
 from xnas_tf.objectives.disentanglement import Disentanglement as Objective  # noqa: E402
 from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
+from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 
 CELL = (
     "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|"

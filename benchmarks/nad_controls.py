@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
@@ -33,11 +33,12 @@ from nad_networks import NETWORKS  # noqa: E402
 
 from xnas_tf.data import Dataset, Part, load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.interpret.nad import figures, metrics  # noqa: E402
-from xnas_tf.interpret.nad.figures import Paths, defined_mean  # noqa: E402
-from xnas_tf.interpret.nad.learning import Images, Lesson, false_alarms, learn  # noqa: E402
-from xnas_tf.interpret.nad.network import MaskedNetwork, Masks  # noqa: E402
-from xnas_tf.intervals import mean_interval  # noqa: E402
+from xnas_tf.interpretation.nad import evaluation as figures  # noqa: E402
+from xnas_tf.interpretation.nad import metrics  # noqa: E402
+from xnas_tf.interpretation.nad.evaluation import Paths, defined_mean  # noqa: E402
+from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks  # noqa: E402
+from xnas_tf.interpretation.nad.training import Images, Lesson, false_alarms, learn  # noqa: E402
+from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 
 TRAINING = {"digits": 10, "mnist5k": 2}
 """Epochs."""

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import xnas_tf as xt  # noqa: E402
-from xnas_tf.intervals import better_than_chance  # noqa: E402
+from xnas_tf.utils.intervals import better_than_chance  # noqa: E402
 
 POINTS = 5.0
 """Percentage points that the recommended model may be below the best on its front."""

@@ -21,11 +21,11 @@ from collections.abc import Callable
 import numpy as np
 import psutil
 
-from xnas_tf.config.models import SearchConfig
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
 from xnas_tf.strategy import create
+from xnas_tf.strategy.options import SearchOptions
 
 EDGES, OBJECTIVES, POPULATION, ASKED = 20, 2, 64, 200
 WEIGHTS = np.random.default_rng(0).standard_normal((OBJECTIVES, EDGES, len(OPERATIONS)))
@@ -79,7 +79,7 @@ class Clock:
 
 def ours(clock: Clock, surrogate: bool = False, mode: str = "steady_state") -> None:
     """Our own search, as a run uses it."""
-    config = SearchConfig(population=POPULATION, surrogate=surrogate)
+    config = SearchOptions(population=POPULATION, surrogate=surrogate)
     directions = dict.fromkeys(("f0", "f1"), "minimize")
     search = create(config, directions, WideSpace(), mode == "steady_state")
     for number in range(1, clock.recorded + ASKED + 1):

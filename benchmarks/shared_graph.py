@@ -3,7 +3,7 @@
 python benchmarks/shared_graph.py [--cells 6] [--steps 20] [--channels 8] [--stack 1]
 
 Seconds to trace each part, seconds a step, and how far the values are apart. The network itself is
-in xnas_tf/evaluation/shared/. Ends with one line of JSON.
+in xnas_tf/evaluation/supernet/. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 
@@ -30,17 +30,17 @@ import psutil  # noqa: E402
 
 from xnas_tf.attribution.grad_cam import GradCAM  # noqa: E402
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients  # noqa: E402
-from xnas_tf.config.models import TrainingConfig  # noqa: E402
+from xnas_tf.config.models import TrainingOptions  # noqa: E402
 from xnas_tf.data import Dataset, load_dataset  # noqa: E402
-from xnas_tf.data.preprocessing import to_model_input  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.evaluation.compiling import compile_model  # noqa: E402
-from xnas_tf.evaluation.prediction import Predictor, cross_entropy  # noqa: E402
-from xnas_tf.evaluation.shared.network import SharedNetwork, Tenant  # noqa: E402
-from xnas_tf.evaluation.step import Step  # noqa: E402
+from xnas_tf.evaluation.supernet.network import SharedNetwork, Tenant  # noqa: E402
+from xnas_tf.keras_tools.preprocessing import to_model_input  # noqa: E402
+from xnas_tf.keras_tools.tracing import kept_arithmetic  # noqa: E402
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
-from xnas_tf.tracing import kept_arithmetic  # noqa: E402
+from xnas_tf.training.compilation import compile_model  # noqa: E402
+from xnas_tf.training.predictor import Predictor, cross_entropy  # noqa: E402
+from xnas_tf.training.step import Step  # noqa: E402
 
 BATCH, EPOCHS = 48, 3
 METHODS = {"grad_cam": GradCAM(), "integrated_gradients": IntegratedGradients(steps=8)}
@@ -69,7 +69,7 @@ class Way:
     def __init__(self, model: keras.Model, dataset: Dataset, epochs: int | None = None) -> None:
         self.model = model
         self._dataset = dataset
-        config = TrainingConfig()
+        config = TrainingOptions()
         compile_model(model, config, 63)
         model.optimizer.build(model.trainable_variables)
         runs = epochs and epochs * (len(dataset.train) // BATCH)

@@ -11,12 +11,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from xnas_tf.config import load_config
-from xnas_tf.run.conductor import Conductor
-from xnas_tf.run.directory import open_record
-from xnas_tf.run.observer import Observer
+from xnas_tf.execution.callbacks import Callback
+from xnas_tf.execution.coordinator import Conductor
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
+from xnas_tf.storage.run import open_record
 from xnas_tf.strategy import create
 
 MEDIAN, SIGMA = 60.0, 0.36
@@ -81,6 +81,6 @@ def conductor_of(
     path = Path(folder) / "run"
     record = open_record(path, config)
     algorithm = create(config.search, config.directions, WideSpace(), steady_state)
-    conductor = Conductor(path, config, record, algorithm, Observer())
+    conductor = Conductor(path, config, record, algorithm, Callback())
     conductor.groups = groups
     return conductor

@@ -20,7 +20,7 @@ from pathlib import Path
 from throughput_turns import in_turns
 
 import xnas_tf as xt
-from xnas_tf.intervals import mean_interval
+from xnas_tf.utils.intervals import mean_interval
 
 ROOT = Path(__file__).parents[1]
 VALUES = ("error", "introspectability")

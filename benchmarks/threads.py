@@ -32,7 +32,7 @@ NETWORKS = {
 
 def measure(intra: int, inter: int) -> dict[str, float]:
     """Milliseconds of each network's step and predictions."""
-    from xnas_tf.environment import set_defaults
+    from xnas_tf.utils.environment import set_defaults
 
     set_defaults()
     import tensorflow as tf
@@ -52,9 +52,9 @@ def _measured(kind: str, channels: int, pixels: int, batch: int) -> dict[str, fl
     from xnas_tf.config import load_config
     from xnas_tf.data import load_dataset
     from xnas_tf.distributed import SingleProcess
-    from xnas_tf.evaluation.compiling import compile_model
-    from xnas_tf.evaluation.prediction import Predictor
-    from xnas_tf.evaluation.step import Step
+    from xnas_tf.training.compilation import compile_model
+    from xnas_tf.training.predictor import Predictor
+    from xnas_tf.training.step import Step
 
     model, config = _network(kind, channels, pixels), load_config().training
     compile_model(model, config, 100)

@@ -33,7 +33,7 @@ from throughput_lines import lines
 from throughput_turns import speedup
 
 from xnas_tf.candidate import PHASES
-from xnas_tf.run.directory import Run
+from xnas_tf.storage.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 USUAL = ("-m", "xnas_tf")

@@ -44,32 +44,32 @@ def search_plainly() -> None:
     64 points in attributions, variables are updated by Keras, the gradient of average pooling is
     oneDNN's, and threads are TensorFlow's."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from xnas_tf.environment import set_defaults
+    from xnas_tf.utils.environment import set_defaults
 
     set_defaults()
     import tensorflow as tf
 
     import xnas_tf.attribution.base
     import xnas_tf.attribution.explainer
-    import xnas_tf.evaluation.average_pooling
-    import xnas_tf.evaluation.pace
-    import xnas_tf.evaluation.prediction
-    import xnas_tf.evaluation.step
-    import xnas_tf.run.job
+    import xnas_tf.execution.job
+    import xnas_tf.keras_tools.average_pooling
+    import xnas_tf.keras_tools.tracing
     import xnas_tf.spaces.options
-    import xnas_tf.tracing
+    import xnas_tf.training.multi_step
+    import xnas_tf.training.predictor
+    import xnas_tf.training.step
 
-    xnas_tf.tracing.FEW_RUNS = xnas_tf.attribution.explainer.FEW_PASSES = 0
-    xnas_tf.evaluation.average_pooling.FEW_CHANNELS = 0
+    xnas_tf.keras_tools.tracing.FEW_RUNS = xnas_tf.attribution.explainer.FEW_PASSES = 0
+    xnas_tf.keras_tools.average_pooling.FEW_CHANNELS = 0
     xnas_tf.attribution.base.PIXELS = 0
-    xnas_tf.evaluation.pace.MOST_STEPS = xnas_tf.evaluation.prediction.AT_ONCE = 1
-    xnas_tf.evaluation.prediction.BATCH = 250
-    xnas_tf.tracing.MANY_RUNS = sys.maxsize
-    xnas_tf.tracing.compiled = partial(tf.function, autograph=False)
+    xnas_tf.training.multi_step.MOST_STEPS = xnas_tf.training.predictor.AT_ONCE = 1
+    xnas_tf.training.predictor.BATCH = 250
+    xnas_tf.keras_tools.tracing.MANY_RUNS = sys.maxsize
+    xnas_tf.keras_tools.tracing.compiled = partial(tf.function, autograph=False)
     xnas_tf.spaces.options.NASBench201Options.branches = 1
-    xnas_tf.evaluation.step.fused_updates = lambda _: nullcontext()
-    xnas_tf.run.job.is_shared = lambda *_, **__: False
-    xnas_tf.run.job.kept_kernels = nullcontext
+    xnas_tf.training.step.fused_updates = lambda _: nullcontext()
+    xnas_tf.execution.job.is_shared = lambda *_, **__: False
+    xnas_tf.execution.job.kept_kernels = nullcontext
     from xnas_tf.cli import main
 
     main()

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from xnas_tf.intervals import mean_interval
+from xnas_tf.utils.intervals import mean_interval
 
 ROOT = Path(__file__).resolve().parents[1]
 

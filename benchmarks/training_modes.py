@@ -13,7 +13,7 @@ import json
 import statistics
 import time
 
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 
@@ -23,10 +23,10 @@ import numpy as np  # noqa: E402
 from xnas_tf.config import load_config  # noqa: E402
 from xnas_tf.data import load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.evaluation.compiling import compile_model  # noqa: E402
-from xnas_tf.evaluation.step import Step  # noqa: E402
 from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
+from xnas_tf.training.compilation import compile_model  # noqa: E402
+from xnas_tf.training.step import Step  # noqa: E402
 
 ROUNDS, STEPS = 5, 15
 CELL = "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|nor_conv_3x3~2|"

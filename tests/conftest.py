@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 
@@ -18,8 +18,8 @@ from hypothesis import settings  # noqa: E402
 
 from xnas_tf.data import Dataset, Part  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.evaluation import pace  # noqa: E402
-from xnas_tf.evaluation.step import Step  # noqa: E402
+from xnas_tf.training import multi_step as pace  # noqa: E402
+from xnas_tf.training.step import Step  # noqa: E402
 
 # Keras before 3.13 clears what belongs to other threads too; ranks are processes, but not here.
 CLEARS_ALL_THREADS = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 13)

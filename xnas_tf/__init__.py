@@ -12,34 +12,34 @@ Everything is imported when first used, so that importing the package costs noth
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from xnas_tf.version import __version__
 
 _PUBLIC = {
     "Candidate": "xnas_tf.candidate",
     "Config": "xnas_tf.config",
     "InputError": "xnas_tf.errors",
-    "Run": "xnas_tf.run.directory",
+    "Run": "xnas_tf.storage.run",
     "Retraining": "xnas_tf.retraining",
     "RunError": "xnas_tf.errors",
     "Tuner": "xnas_tf.tuner",
-    "DataReport": "xnas_tf.report.data",
-    "Disentanglement": "xnas_tf.interpret.nad",
-    "Explanation": "xnas_tf.explaining",
-    "InterpretableModel": "xnas_tf.interpret.flint",
-    "Interpretation": "xnas_tf.interpret.flint",
-    "Interpreter": "xnas_tf.interpret.flint",
-    "disentangle": "xnas_tf.interpret.nad",
-    "explain": "xnas_tf.explaining",
+    "DataReport": "xnas_tf.reporting.dataset",
+    "Disentanglement": "xnas_tf.interpretation.nad",
+    "Explanation": "xnas_tf.explanation",
+    "InterpretableModel": "xnas_tf.interpretation.flint",
+    "Interpretation": "xnas_tf.interpretation.flint",
+    "Interpreter": "xnas_tf.interpretation.flint",
+    "disentangle": "xnas_tf.interpretation.nad",
+    "explain": "xnas_tf.explanation",
     "export": "xnas_tf.exporting",
-    "inspect_data": "xnas_tf.report.data",
+    "inspect_data": "xnas_tf.reporting.dataset",
     "load_config": "xnas_tf.config",
     "load_dataset": "xnas_tf.data",
-    "load_run": "xnas_tf.run.directory",
+    "load_run": "xnas_tf.storage.run",
     "retrain": "xnas_tf.retraining",
     "retrainings": "xnas_tf.retraining",
-    "save_report": "xnas_tf.report.html",
-    "search": "xnas_tf.run.search",
-    "train_interpreter": "xnas_tf.interpret.flint",
+    "save_report": "xnas_tf.reporting.html",
+    "search": "xnas_tf.launcher.search",
+    "train_interpreter": "xnas_tf.interpretation.flint",
 }
 __all__ = [*_PUBLIC, "__version__"]
 
@@ -48,20 +48,20 @@ if TYPE_CHECKING:
     from xnas_tf.config import Config, load_config
     from xnas_tf.data import load_dataset
     from xnas_tf.errors import InputError, RunError
-    from xnas_tf.explaining import Explanation, explain
+    from xnas_tf.explanation import Explanation, explain
     from xnas_tf.exporting import export
-    from xnas_tf.interpret.flint import (
+    from xnas_tf.interpretation.flint import (
         InterpretableModel,
         Interpretation,
         Interpreter,
         train_interpreter,
     )
-    from xnas_tf.interpret.nad import Disentanglement, disentangle
-    from xnas_tf.report.data import DataReport, inspect_data
-    from xnas_tf.report.html import save_report
+    from xnas_tf.interpretation.nad import Disentanglement, disentangle
+    from xnas_tf.launcher.search import search
+    from xnas_tf.reporting.dataset import DataReport, inspect_data
+    from xnas_tf.reporting.html import save_report
     from xnas_tf.retraining import Retraining, retrain, retrainings
-    from xnas_tf.run.directory import Run, load_run
-    from xnas_tf.run.search import search
+    from xnas_tf.storage.run import Run, load_run
     from xnas_tf.tuner import Tuner
 
 

@@ -126,7 +126,7 @@ class Candidate:
             )
         import keras
 
-        from xnas_tf.attribution.input_range import declare_range
+        from xnas_tf.keras_tools.input_range import declare_range
 
         try:
             model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from xnas_tf.registry import describe
-from xnas_tf.run.versions import PACKAGES, package_version
+from xnas_tf.utils.versions import PACKAGES, package_version
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.conftest import BIN
 from xnas_tf.errors import InputError
-from xnas_tf.run.record import Record
+from xnas_tf.storage.database import Record
 
 needs_horovod = pytest.mark.skipif(
     not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"

@@ -71,8 +71,8 @@ import sys
 
 import numpy as np
 import xnas_tf as xt
-from xnas_tf.evaluation import prediction
-from xnas_tf.run import finish
+from xnas_tf.training import predictor as prediction
+from xnas_tf.reporting import final_evaluation as finish
 
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])  # each thread takes memory for its stack
 prediction.BATCH, finish.SHOWN = 4, 1

@@ -43,7 +43,7 @@ def test_search_help_names_the_sections(tmp_path):
     "code",
     [
         "from xnas_tf.cli import main; main(['--help'], standalone_mode=False)",
-        "import xnas_tf, xnas_tf.config, xnas_tf.strategy, xnas_tf.run.directory",
+        "import xnas_tf, xnas_tf.config, xnas_tf.strategy, xnas_tf.storage.run",
     ],
 )
 def test_what_needs_no_tensorflow_imports_none(code):

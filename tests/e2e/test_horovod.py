@@ -59,13 +59,13 @@ for group_by in ("predicted", "true"):
 RESUME = """
 import keras, numpy as np
 import xnas_tf.distributed
-from xnas_tf import tracing
+from xnas_tf.keras_tools import tracing
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
-from xnas_tf.evaluation import pace
-from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
-from xnas_tf.evaluation.supervision import Unsupervised
-from xnas_tf.evaluation.training import Trainer
+from xnas_tf.training import multi_step as pace
+from xnas_tf.training.timing import Seconds, TimedCommunicator
+from xnas_tf.training.callbacks import Unsupervised
+from xnas_tf.training.trainer import Trainer
 class Supervisor(Unsupervised):
     data, kept, wants_checkpoint = None, (), lambda self: True
     def keep_checkpoint(self, data):

@@ -5,7 +5,7 @@ import textwrap
 
 import xnas_tf as xt
 from tests.e2e.conftest import xnas
-from xnas_tf.report.status import run_status
+from xnas_tf.reporting.status import run_status
 
 IDLE = textwrap.dedent("""
     import keras, keras_tuner

@@ -17,7 +17,7 @@ BRAKE = textwrap.dedent("""
     # however fast the machine is, there is something to kill.
     import sqlite3, time
     from pathlib import Path
-    from xnas_tf.heartbeat import beat
+    from xnas_tf.utils.heartbeat import beat
     from xnas_tf.objectives.performance import Error
 
     def ended():

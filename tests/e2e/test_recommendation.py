@@ -12,8 +12,8 @@ from click.testing import CliRunner
 import xnas_tf as xt
 from tests.e2e.conftest import tiny
 from xnas_tf.cli import main
-from xnas_tf.run.directory import RECORD, model_path
-from xnas_tf.run.record import Record
+from xnas_tf.storage.database import Record
+from xnas_tf.storage.run import RECORD, model_path
 
 WORDS = {
     "explain": ["--count", "1"],

@@ -10,7 +10,7 @@ import pytest
 import xnas_tf as xt
 from tests.e2e.conftest import xnas
 from tests.unit.test_retraining import desk_at, play
-from xnas_tf.report.html.page import render
+from xnas_tf.reporting.html.page import render
 from xnas_tf.retraining.results import FOLDER
 
 HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"

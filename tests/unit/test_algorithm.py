@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xnas_tf.config.models import SearchConfig
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges, parse_genotype
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
 from xnas_tf.strategy import create
+from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.ranking import rank
 
 
@@ -35,7 +35,7 @@ class TinySpace(Space):
 
 
 def algorithm_of(space, directions, population, seed=0, steady_state=False, **search):
-    config = SearchConfig(population=population, seed=seed, **search)
+    config = SearchOptions(population=population, seed=seed, **search)
     names = [f"f{number}" for number in range(len(directions))]
     return create(config, dict(zip(names, directions, strict=True)), space, steady_state)
 

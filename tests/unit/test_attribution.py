@@ -11,11 +11,11 @@ from xnas_tf.attribution.baselines import baseline_of, blurred
 from xnas_tf.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
-from xnas_tf.attribution.models import ending_of, ends_in_softmax, linear_output
 from xnas_tf.attribution.occlusion import Occlusion
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.inspection import ending_of, ends_in_softmax, linear_output
 
 SHAPE = (5, 4, 2)
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.conftest import on_ranks
-from xnas_tf.attribution import quality
+from xnas_tf.attribution import metrics as quality
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
-from xnas_tf.attribution.quality.statistics import pearson, spearman
+from xnas_tf.attribution.metrics.statistics import pearson, spearman
 from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.errors import InputError
 from xnas_tf.objectives import OBJECTIVES

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_dataset, on_ranks
-from xnas_tf import tracing
 from xnas_tf.config import load_config
 from xnas_tf.data.batches import training_batches
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.evaluation.checkpoint import CheckpointError, Progress, pack, unpack
-from xnas_tf.evaluation.pace import Pace
-from xnas_tf.evaluation.supervision import Unsupervised
-from xnas_tf.evaluation.training import Trainer
+from xnas_tf.keras_tools import tracing
+from xnas_tf.training.callbacks import Unsupervised
+from xnas_tf.training.checkpoint import CheckpointError, Progress, pack, unpack
+from xnas_tf.training.multi_step import Pace
+from xnas_tf.training.trainer import Trainer
 
 EPOCHS, STEPS = 2, 3
 PLAIN = "training.optimizer=sgd", "training.weight_decay=0.01"

@@ -12,13 +12,13 @@ from tests.unit.test_evaluation import SHAPE, candidate, evaluator
 from xnas_tf.config import load_config
 from xnas_tf.evaluation.collapse import collapse_of
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.report import tables
-from xnas_tf.report.collapses import collapse_text
-from xnas_tf.report.status import run_status, status_text
-from xnas_tf.run.directory import Run, open_record
-from xnas_tf.run.progress import Progress
+from xnas_tf.reporting import candidate_tables as tables
+from xnas_tf.reporting.collapses import collapse_text
+from xnas_tf.reporting.search_progress import Progress
+from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.storage.run import Run, open_record
 
 FALLING = [{"loss": 1.1}, {"loss": 0.4}]
 FLAT = [{"loss": 1.1}, {"loss": 1.1}]

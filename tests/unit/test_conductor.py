@@ -12,11 +12,11 @@ from tests.unit.test_algorithm import CellSpace
 from xnas_tf.candidate import NO_GROUP
 from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
-from xnas_tf.run.conductor import Conductor
-from xnas_tf.run.directory import checkpoint_path, model_path, open_record
-from xnas_tf.run.observer import Observer
+from xnas_tf.execution.callbacks import Callback
+from xnas_tf.execution.coordinator import Conductor
+from xnas_tf.storage.run import checkpoint_path, model_path, open_record
 from xnas_tf.strategy import create
-from xnas_tf.strategy.front import pareto_front
+from xnas_tf.strategy.pareto import pareto_front
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1"]
 
@@ -63,7 +63,7 @@ class Groups:
 
     def __init__(self, path, config, steady_state, count, rng, observer=None, clock=time.monotonic):
         self.path, self.config, self.steady, self.count = path, config, steady_state, count
-        self.rng, self.observer, self.clock = rng, observer or Observer(), clock
+        self.rng, self.observer, self.clock = rng, observer or Callback(), clock
 
     def run(self, steps=10**9):
         """Makes so many moves, each of a group drawn at random; returns all tasks."""
@@ -164,7 +164,7 @@ def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
         config,
         record,
         search_of(config),
-        Observer(),
+        Callback(),
     )
     slow = conductor.next(0)
     for _ in range(200):
@@ -214,7 +214,7 @@ def conductor_of(path, config=None, observer=None, clock=time.monotonic):
         open_record(path, config),
         search_of(config),
     )
-    return Conductor(path, config, record, algorithm, observer or Observer(), clock)
+    return Conductor(path, config, record, algorithm, observer or Callback(), clock)
 
 
 def test_only_the_first_outcome_of_a_candidate_counts(tmp_path):
@@ -265,7 +265,7 @@ def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
     other.ask()
     record = open_record(tmp_path / "run", config)
     with pytest.raises(RunError, match="cannot go on: where its record has candidate 1"):
-        Conductor(tmp_path / "run", config, record, other, Observer())
+        Conductor(tmp_path / "run", config, record, other, Callback())
 
 
 def test_the_front_is_that_of_all_candidates(tmp_path):

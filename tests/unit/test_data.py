@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_dataset
-from xnas_tf.config.models import AugmentationConfig
 from xnas_tf.data import load_dataset
 from xnas_tf.data.batches import batching, shard, training_batches
+from xnas_tf.data.options import AugmentationOptions
 from xnas_tf.errors import InputError
 
 
@@ -129,7 +129,7 @@ def test_unknown_names_get_the_nearest():
         load_dataset("keras:cifar1O")
 
 
-AUGMENTATION = AugmentationConfig(crop=2, flip=True, cutout=3)
+AUGMENTATION = AugmentationOptions(crop=2, flip=True, cutout=3)
 
 
 @settings(deadline=None, max_examples=25)
@@ -165,19 +165,19 @@ def one_epoch(augmentation, mirrored=False):
 
 
 def test_digits_are_never_flipped_and_photographs_are():
-    before, after = one_epoch(AugmentationConfig())
+    before, after = one_epoch(AugmentationOptions())
     assert np.array_equal(before, after)
-    before, after = one_epoch(AugmentationConfig(), mirrored=True)
+    before, after = one_epoch(AugmentationOptions(), mirrored=True)
     kept = (before == after).all(axis=(1, 2, 3))
     turned = (before[:, :, ::-1] == after).all(axis=(1, 2, 3))
     assert (kept ^ turned).all() and 15 < turned.sum() < 45
 
 
 def test_cutout_blanks_a_square_and_crop_shifts():
-    before, after = one_epoch(AugmentationConfig(cutout=4))
+    before, after = one_epoch(AugmentationOptions(cutout=4))
     blank = ((after == 0) & (before > 0)).sum(axis=(1, 2, 3))
     assert (blank <= 16).all() and blank.max() == 16
-    before, after = one_epoch(AugmentationConfig(crop=1))
+    before, after = one_epoch(AugmentationOptions(crop=1))
     moved = [
         any(
             np.array_equal(np.pad(b[..., 0], 1)[i : i + 8, j : j + 8], a[..., 0])

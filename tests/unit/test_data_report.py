@@ -11,8 +11,8 @@ from tests.pictures import make_folder, spoil
 from xnas_tf import Config, inspect_data
 from xnas_tf.cli import main
 from xnas_tf.errors import InputError
-from xnas_tf.report.contact_sheet import SHOWN_CLASSES, SHOWN_IMAGES, sheet_figure
-from xnas_tf.report.data import data_tables
+from xnas_tf.reporting.contact_sheet import SHOWN_CLASSES, SHOWN_IMAGES, sheet_figure
+from xnas_tf.reporting.dataset import data_tables
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from xnas_tf.keras_tools.model_hash import COMMUTATIVE, network_digest
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, network_of
-from xnas_tf.spaces.digest import COMMUTATIVE, network_digest
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
 WIDTH = 4
@@ -334,7 +334,7 @@ def test_what_cannot_be_described_is_refused():
 
 def test_digest_is_the_same_in_every_process():
     code = (
-        "from xnas_tf.spaces.graph import Graph; graph = Graph(); twins = graph.add('x'), "
+        "from xnas_tf.keras_tools.graph_hash import Graph; graph = Graph(); twins = graph.add('x'), "
         "graph.add('x'); print(graph.digest(graph.add('y', [('edge', t) for t in twins])))"
     )
     said = {

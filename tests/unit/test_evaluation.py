@@ -9,11 +9,11 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.prediction import Predictor, cross_entropy
-from xnas_tf.evaluation.training import Trainer
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.predictor import Predictor, cross_entropy
+from xnas_tf.training.trainer import Trainer
 
 SHAPE = (8, 8, 1)
 
@@ -43,8 +43,8 @@ def train(model, epochs=3, **changes):
 
 def test_a_step_is_what_keras_does():
     """Two epochs against model.fit on the same batches in the same order."""
-    from xnas_tf.config.models import AugmentationConfig
     from xnas_tf.data.batches import training_batches
+    from xnas_tf.data.options import AugmentationOptions
 
     ours = small_model(optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
     train(ours, epochs=2)
@@ -52,7 +52,7 @@ def test_a_step_is_what_keras_does():
         optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy"
     )
     for epoch in range(2):
-        for batch in training_batches(make_dataset(), 20, AugmentationConfig(), 4, epoch):
+        for batch in training_batches(make_dataset(), 20, AugmentationOptions(), 4, epoch):
             theirs.train_on_batch(batch.images / np.float32(255), batch.labels)
     for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
@@ -199,7 +199,7 @@ def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
     from dataclasses import replace
 
     from xnas_tf.evaluation import evaluator as module
-    from xnas_tf.run.record import Record
+    from xnas_tf.storage.database import Record
 
     monkeypatch.setattr(module, "cross_entropy", lambda *_: float("nan"))
     outcome = evaluator().evaluate(candidate())

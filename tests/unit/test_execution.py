@@ -10,11 +10,11 @@ import pytest
 from tests.unit.test_conductor import configuration, outcome_of, search_of
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.execution import engine
-from xnas_tf.execution.mailbox import Mailbox
-from xnas_tf.run.conductor import Conductor
-from xnas_tf.run.directory import open_record
-from xnas_tf.run.observer import Observer
+from xnas_tf.execution.callbacks import Callback
+from xnas_tf.execution.coordinator import Conductor
+from xnas_tf.launcher import engine
+from xnas_tf.launcher.ray.mailbox import Mailbox
+from xnas_tf.storage.run import open_record
 
 LAUNCHERS = ("HOROVOD_RANK", "HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_ID")
 
@@ -85,7 +85,7 @@ def test_questions_wait_for_their_answers_and_heartbeats_for_nobody():
 def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second_time(tmp_path):
     config = configuration(4, 2)
     record = open_record(tmp_path, config)
-    coordinator = Conductor(tmp_path, config, record, search_of(config), Observer())
+    coordinator = Conductor(tmp_path, config, record, search_of(config), Callback())
     with coordinator.together():
         task = coordinator.next(0)
         coordinator.keep_checkpoint(task["id"], b"half")
@@ -107,7 +107,7 @@ def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second
 def test_a_group_that_never_made_a_step_hangs_too(silences, is_hung):
     """One that began its candidate 90 seconds ago, of which it may be silent for 60."""
     pytest.importorskip("ray")
-    from xnas_tf.execution.driver import Driver
+    from xnas_tf.launcher.ray.driver import Driver
 
     driver, replaced = Driver.__new__(Driver), []
     driver._config = load_config(overrides=["distributed.stall_minutes=1"])
@@ -123,7 +123,7 @@ def test_a_group_that_never_made_a_step_hangs_too(silences, is_hung):
 
 def test_a_group_that_does_not_get_ready_is_replaced():
     pytest.importorskip("ray")
-    from xnas_tf.execution.driver import SLOW, Driver
+    from xnas_tf.launcher.ray.driver import SLOW, Driver
 
     driver, replaced = Driver.__new__(Driver), []
     driver._config = load_config(overrides=["distributed.stall_minutes=1"])
@@ -138,7 +138,7 @@ def test_a_group_that_does_not_get_ready_is_replaced():
 
 def test_a_group_avoids_a_node_that_it_was_lost_on_twice_in_a_row(monkeypatch):
     pytest.importorskip("ray")
-    from xnas_tf.execution import losses as module
+    from xnas_tf.launcher.ray import losses as module
 
     monkeypatch.setattr(module, "_nodes", lambda _: ["a", "b"])
     losses = module.Losses()
@@ -176,7 +176,7 @@ def test_a_group_avoids_a_node_that_it_was_lost_on_twice_in_a_row(monkeypatch):
 )
 def test_what_a_rank_takes_leaves_room_for_all_groups(nodes, groups, size, bundle, fit):
     pytest.importorskip("ray")
-    from xnas_tf.execution.resources import bundle_for, fitting
+    from xnas_tf.launcher.ray.resources import bundle_for, fitting
 
     assert bundle_for(nodes, groups, size) == bundle
     assert fitting(nodes, bundle) // size == fit
@@ -184,7 +184,7 @@ def test_what_a_rank_takes_leaves_room_for_all_groups(nodes, groups, size, bundl
 
 def test_more_groups_than_this_machine_has_room_for_are_refused(monkeypatch):
     pytest.importorskip("ray")
-    from xnas_tf.execution import resources
+    from xnas_tf.launcher.ray import resources
 
     monkeypatch.setattr(resources, "_nodes", lambda: [{"CPU": 2.0}])
     with pytest.raises(InputError, match="4 groups of 1 ranks do not fit; .* 0 GPUs and 2 cores"):

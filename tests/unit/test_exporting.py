@@ -24,7 +24,7 @@ from xnas_tf.exporting.card_text import text
 from xnas_tf.exporting.formats import base, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.verification import difference
-from xnas_tf.run.directory import Run, model_path, open_record
+from xnas_tf.storage.run import Run, model_path, open_record
 
 HOSTILE = ("a|b", "<script>alert(1)</script>", "*c*\n# [d](javascript:e) `f` ~g~")
 GREY, LOGITS, DENSE, MIXED = 1, 2, 3, 4

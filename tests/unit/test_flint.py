@@ -17,11 +17,11 @@ from tests.conftest import make_dataset, on_ranks
 from xnas_tf.cli import main
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.interpret.flint import InterpretableModel, Interpreter, losses, train_interpreter
-from xnas_tf.interpret.flint.activation import Maximisation, maximised, objective
-from xnas_tf.interpret.flint.learning import learn
-from xnas_tf.interpret.flint.saving import facts
-from xnas_tf.interpret.flint.settings import SETTINGS, Settings, settings_for
+from xnas_tf.interpretation.flint import InterpretableModel, Interpreter, losses, train_interpreter
+from xnas_tf.interpretation.flint.activation import Maximisation, maximised, objective
+from xnas_tf.interpretation.flint.files import facts
+from xnas_tf.interpretation.flint.options import SETTINGS, Settings, settings_for
+from xnas_tf.interpretation.flint.training import learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.interpretation import Conciseness, Fidelity
 
@@ -296,7 +296,7 @@ def test_a_saved_interpreter_is_opened_in_another_process(tmp_path):
     Interpreter(small_network(), 4).save(tmp_path / "saved.keras")
     program = (
         "import pathlib, sys\n"
-        "from xnas_tf.explaining.subjects import load_subject\n"
+        "from xnas_tf.explanation.model_loading import load_subject\n"
         "print(type(load_subject(pathlib.Path(sys.argv[1])).model).__name__)"
     )
     words = [sys.executable, "-c", program, str(tmp_path / "saved.keras")]
@@ -405,7 +405,7 @@ def test_objectives_do_not_depend_on_the_number_of_ranks(objective, count, datas
 
 def test_an_interpreter_that_says_nothing_is_the_least_concise(dataset, monkeypatch):
     monkeypatch.setattr(
-        "xnas_tf.interpret.flint.networks.NonNegative.call", lambda self, inputs: 0 * inputs
+        "xnas_tf.interpretation.flint.layers.NonNegative.call", lambda self, inputs: 0 * inputs
     )
     found = Conciseness(attributes=7, epochs=1).score(
         subject(trained_network(dataset), SingleProcess(), dataset)

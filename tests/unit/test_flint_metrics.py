@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnas_tf.interpret.flint import metrics
-from xnas_tf.interpret.flint.answers import Answers
-from xnas_tf.interpret.flint.command import doubt_of
+from xnas_tf.explanation.interpret_command import doubt_of
+from xnas_tf.interpretation.flint import metrics
+from xnas_tf.interpretation.flint.evaluation import Answers
 
 ATTRIBUTES = np.array([[2.0, 0, 1], [0, 0, 0], [1, 4, 0]])
 WEIGHTS = np.array([[1.0, 0], [-1, 2], [0.5, -3]])  # of three attributes for two classes

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.strategy.front import Front, HypervolumeMeter, costs, pareto_front
+from xnas_tf.strategy.pareto import Front, HypervolumeMeter, costs, pareto_front
 
 TWO = load_config(overrides=["objectives=[error, introspectability]"])
 THREE = load_config(overrides=["objectives=[error, introspectability, parameters]"])

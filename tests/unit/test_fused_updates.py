@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xnas_tf.evaluation.fused_updates import fused_updates
+from xnas_tf.keras_tools.fused_updates import fused_updates
 
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.1),

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from xnas_tf.strategy.halving import Halving, epochs_of, expected_epochs
 from xnas_tf.strategy.ranking import best_first, rank
+from xnas_tf.strategy.successive_halving import Halving, epochs_of, expected_epochs
 
 points = st.integers(1, 30).flatmap(
     lambda n: st.tuples(

@@ -18,15 +18,16 @@ from tests.unit.test_conductor import Groups, configuration
 from tests.unit.test_front import ONE, THREE, TWO, candidates
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
-from xnas_tf.intervals import accuracy_interval
-from xnas_tf.report.html import influence
-from xnas_tf.report.html.influence import influence_data
-from xnas_tf.report.html.interpretations import interpretations_data
-from xnas_tf.report.html.models import answers_data, chosen_models
-from xnas_tf.report.html.page import render, report_data, save_report
-from xnas_tf.report.html.search import lost_data, progress_data
-from xnas_tf.run.directory import Run
-from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
+from xnas_tf.reporting.html import importance as influence
+from xnas_tf.reporting.html.importance import influence_data
+from xnas_tf.reporting.html.interpretations import interpretations_data
+from xnas_tf.reporting.html.models import chosen_models
+from xnas_tf.reporting.html.page import render, report_data, save_report
+from xnas_tf.reporting.html.search import lost_data, progress_data
+from xnas_tf.reporting.predictions import answers_data
+from xnas_tf.storage.run import Run
+from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
+from xnas_tf.utils.intervals import accuracy_interval
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&<!--\u2028\ud800"
 

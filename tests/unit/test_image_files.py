@@ -12,10 +12,11 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.pictures import make_folder, picture, spoil
-from xnas_tf.data import load_dataset, storing
-from xnas_tf.data.files import folder
-from xnas_tf.data.images import Look, Unreadable, look_at, read_image
-from xnas_tf.data.rows import Rows
+from xnas_tf.data import image_cache as storing
+from xnas_tf.data import load_dataset
+from xnas_tf.data.decoding import Look, Unreadable, look_at, read_image
+from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.image_files import folder
 from xnas_tf.errors import InputError
 
 

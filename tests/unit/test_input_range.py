@@ -4,12 +4,12 @@ import pytest
 from keras import layers
 
 import xnas_tf as xt
-from xnas_tf.attribution.input_range import CHOICES, declare_range, from_unit, range_of, scaled
 from xnas_tf.data import Dataset, Part
 from xnas_tf.errors import InputError
-from xnas_tf.explaining.accuracy import Accuracy, accuracy_of, tell_accuracy
-from xnas_tf.intervals import accuracy_interval, better_than_chance
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.keras_tools.input_range import CHOICES, declare_range, from_unit, range_of, scaled
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.accuracy import Accuracy, accuracy_of, tell_accuracy
+from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 SHAPE = (12, 12, 3)
 applications = keras.applications

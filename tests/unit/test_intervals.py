@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from xnas_tf.intervals import accuracy_interval, better_than_chance
+from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 
 @settings(deadline=None)

@@ -21,7 +21,7 @@ from xnas_tf.spaces.cells import (
     network_of,
 )
 from xnas_tf.spaces.nas_bench_201 import NASBench201, canonical
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
 
 SHAPE = (4, 4, 1)
 IMAGES = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)

@@ -9,8 +9,8 @@ import pytest
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.run import job as module
-from xnas_tf.run.job import Job
+from xnas_tf.execution import job as module
+from xnas_tf.execution.job import Job
 
 
 def test_a_job_allows_only_its_own_number_of_ranks_a_candidate(tmp_path):

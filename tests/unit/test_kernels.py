@@ -7,14 +7,14 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import make_dataset
-from xnas_tf import kernels
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.kernels import kept_kernels
+from xnas_tf.keras_tools import kernel_cache as kernels
+from xnas_tf.keras_tools.kernel_cache import kept_kernels
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
 
 
 def raw():

@@ -8,13 +8,13 @@ from tests.conftest import make_dataset, on_ranks
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.evaluation.digest import evaluation_digest
+from xnas_tf.evaluation.evaluation_hash import evaluation_digest
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.supervision import Unsupervised
-from xnas_tf.evaluation.training import Trainer
-from xnas_tf.spaces.digest import network_digest
+from xnas_tf.keras_tools.model_hash import network_digest
 from xnas_tf.spaces.options import HyperModelOptions
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.callbacks import Unsupervised
+from xnas_tf.training.trainer import Trainer
 
 SHAPE = (8, 8, 1)
 OPTIONS = HyperModelOptions(hypermodel="a:B")

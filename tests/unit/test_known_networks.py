@@ -13,11 +13,11 @@ from tests.unit.test_conductor import Groups, Killed, candidates, search_of
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
-from xnas_tf.report.status import run_status, status_text
-from xnas_tf.run import limits
-from xnas_tf.run.conductor import Conductor
-from xnas_tf.run.directory import Run, model_path, open_record
-from xnas_tf.run.known_networks import KnownNetworks, earlier_runs
+from xnas_tf.execution import stopping as limits
+from xnas_tf.execution.coordinator import Conductor
+from xnas_tf.execution.result_cache import KnownNetworks, earlier_runs
+from xnas_tf.reporting.status import run_status, status_text
+from xnas_tf.storage.run import Run, model_path, open_record
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1", "search.population=6"]
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from tests.unit.test_conductor import Groups, Killed, candidates, conductor_of, facts
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.report.status import run_status, status_text
-from xnas_tf.run.directory import Run, open_record
-from xnas_tf.run.limits import PLATEAU_GROWTH
-from xnas_tf.run.observer import Observer
-from xnas_tf.strategy.front import HypervolumeMeter, pareto_front
+from xnas_tf.execution.callbacks import Callback
+from xnas_tf.execution.stopping import PLATEAU_GROWTH
+from xnas_tf.reporting.status import run_status, status_text
+from xnas_tf.storage.run import Run, open_record
+from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1", "search.population=6"]
 
@@ -32,7 +32,7 @@ def fact(path, name):
     return Run(path).fact(name)
 
 
-class Listener(Observer):
+class Listener(Callback):
     """Keeps what it hears."""
 
     def __init__(self):

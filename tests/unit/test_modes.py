@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from tests.conftest import make_dataset, on_ranks
 from xnas_tf.config import load_config
-from xnas_tf.config.modes import open_modes, with_modes
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.run import modes as module
-from xnas_tf.run.job import Job
-from xnas_tf.run.modes import measure_modes
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.evaluation import modes as module
+from xnas_tf.evaluation.modes import measure_modes
+from xnas_tf.evaluation.open_modes import open_modes, with_modes
+from xnas_tf.execution.job import Job
+from xnas_tf.spaces.search_space import SearchSpace
 
 BOTH = load_config(overrides=["training={mixed_precision: auto, jit_compile: auto}"])
 seconds = st.floats(0.1, 100)
@@ -152,7 +152,9 @@ class Lead:
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """A job whose trial finds XLA quicker."""
-    monkeypatch.setattr("xnas_tf.run.modes.measure_modes", lambda *_: ({"jit_compile": True}, ""))
+    monkeypatch.setattr(
+        "xnas_tf.evaluation.modes.measure_modes", lambda *_: ({"jit_compile": True}, "")
+    )
     config = load_config(overrides=["training.jit_compile=auto"])
 
     def made(world):
@@ -170,7 +172,7 @@ def job(tmp_path, monkeypatch):
 def test_a_run_is_tried_once_and_not_if_one_network_stands_for_all(
     job, monkeypatch, known, shared, chosen
 ):
-    monkeypatch.setattr("xnas_tf.run.modes.is_shared", lambda *_, **__: shared)
+    monkeypatch.setattr("xnas_tf.evaluation.modes.is_shared", lambda *_, **__: shared)
     lead = Lead(known)
     assert job(SingleProcess())._with_modes(lead).training.jit_compile is chosen
     assert lead.noted == (None if known else {"jit_compile": chosen})
@@ -179,7 +181,7 @@ def test_a_run_is_tried_once_and_not_if_one_network_stands_for_all(
 
 def test_the_ranks_agree_on_whether_there_is_a_trial_where_one_has_a_gpu(job, monkeypatch):
     has_gpu = threading.local()
-    monkeypatch.setattr("xnas_tf.run.modes.is_shared", lambda *_, **__: not has_gpu.here)
+    monkeypatch.setattr("xnas_tf.evaluation.modes.is_shared", lambda *_, **__: not has_gpu.here)
 
     def rank(world):
         has_gpu.here = world.rank == 1

@@ -13,11 +13,12 @@ from xnas_tf.cli import main
 from xnas_tf.data import Dataset, Part
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.interpret.nad import disentangle, originals
-from xnas_tf.interpret.nad.learning import Images, Lesson, learn
-from xnas_tf.interpret.nad.network import MaskedNetwork
-from xnas_tf.interpret.nad.saving import facts
-from xnas_tf.interpret.taps import find_taps
+from xnas_tf.interpretation.feature_taps import find_taps
+from xnas_tf.interpretation.nad import disentangle
+from xnas_tf.interpretation.nad import original_outputs as originals
+from xnas_tf.interpretation.nad.files import facts
+from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
+from xnas_tf.interpretation.nad.training import Images, Lesson, learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import Disentanglement
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from xnas_tf.interpret.nad import metrics
-from xnas_tf.interpret.nad.collages import make_collages
-from xnas_tf.interpret.nad.figures import answers, defined_deviation, defined_mean
+from xnas_tf.interpretation.nad import metrics
+from xnas_tf.interpretation.nad.collages import make_collages
+from xnas_tf.interpretation.nad.evaluation import answers, defined_deviation, defined_mean
 
 MASKS = arrays.arrays(bool, st.tuples(st.integers(2, 5), st.integers(1, 9)))
 

@@ -6,7 +6,7 @@ from xnas_tf.objectives.cost import Parameters
 from xnas_tf.spaces.cells import EDGES, parse_genotype
 from xnas_tf.spaces.layers import BATCH_NORM_MOMENTUM
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
 
 
 def build(cell, **options):

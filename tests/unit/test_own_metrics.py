@@ -12,9 +12,9 @@ from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator, validation_order
-from xnas_tf.evaluation.metrics import compiled_metrics
-from xnas_tf.run.prepare import _check_training
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.execution.preparation import _check_training
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.compiled_metrics import compiled_metrics
 
 
 class Measured(Plain):

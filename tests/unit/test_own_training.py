@@ -16,10 +16,10 @@ from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.own_training import check_own_training
-from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
-from xnas_tf.run.prepare import _check_training
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.execution.preparation import _check_training
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.callbacks import Interrupted, Unsupervised
+from xnas_tf.training.custom_fit import check_own_training
 
 SHAPE, CLASSES = (8, 8, 1), 3
 VALUES = {"filters": 3}
@@ -329,6 +329,6 @@ def test_what_an_own_training_cannot_do_is_refused(change, ranks, message):
 
 
 def test_images_that_would_fill_the_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("xnas_tf.evaluation.own_training.MOST_BYTES", 4 * 90 * 64 - 1)
+    monkeypatch.setattr("xnas_tf.training.custom_fit.MOST_BYTES", 4 * 90 * 64 - 1)
     with pytest.raises(InputError, match=r"give a smaller dataset\.size"):
-        check_own_training("it", load_config(overrides=BASE), make_dataset(), 1)
+        check_own_training("it", load_config(overrides=BASE).training, 1, make_dataset(), 1)

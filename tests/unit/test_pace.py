@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xnas_tf.data import Part
-from xnas_tf.evaluation import pace
-from xnas_tf.evaluation.pace import MOST_BYTES, MOST_STEPS, SECONDS, Pace, stacked
+from xnas_tf.training import multi_step as pace
+from xnas_tf.training.multi_step import MOST_BYTES, MOST_STEPS, SECONDS, Pace, stacked
 
 
 def part(size=1, label=0):

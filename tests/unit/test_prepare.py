@@ -9,11 +9,11 @@ from tests.conftest import on_ranks
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.run import prepare as preparing
-from xnas_tf.run.directory import locked, open_record
-from xnas_tf.run.job import Job
-from xnas_tf.run.lead import Lead
-from xnas_tf.run.prepare import agreed, prepare
+from xnas_tf.execution import preparation as preparing
+from xnas_tf.execution.job import Job
+from xnas_tf.execution.preparation import agreed, prepare
+from xnas_tf.execution.session import Lead
+from xnas_tf.storage.run import locked, open_record
 
 TINY = ["dataset=digits", "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}"]
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from tests.unit.test_conductor import Groups, Killed, candidates, conductor_of
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.report import tables
-from xnas_tf.report.figures import front_info
-from xnas_tf.report.status import run_status, status_text
-from xnas_tf.run.directory import Run, checkpoint_path
-from xnas_tf.run.limits import Limits
-from xnas_tf.run.standing import Standing
-from xnas_tf.strategy.front import pareto_front
-from xnas_tf.strategy.halving import Halving
+from xnas_tf.execution.search_state import Standing
+from xnas_tf.execution.stopping import Limits
+from xnas_tf.reporting import candidate_tables as tables
+from xnas_tf.reporting.front_figure import front_info
+from xnas_tf.reporting.status import run_status, status_text
+from xnas_tf.storage.run import Run, checkpoint_path
+from xnas_tf.strategy.pareto import pareto_front
+from xnas_tf.strategy.successive_halving import Halving
 
 WORDS = ["objectives=[error, parameters]", "search.fidelity.epochs=[1, 3, 9]"]
 

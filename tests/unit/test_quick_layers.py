@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xnas_tf.evaluation.average_pooling import (
+from xnas_tf.keras_tools.average_pooling import (
     FEW_CHANNELS,
     average_pool_3x3,
     average_pool_3x3_gradient,
 )
-from xnas_tf.evaluation.quick_layers import quick_layers
+from xnas_tf.keras_tools.fused_layers import quick_layers
 
 
 def build(**options):

@@ -3,7 +3,7 @@
 import random
 import threading
 
-from xnas_tf.randomness import own_generator, uninterrupted
+from xnas_tf.utils.randomness import own_generator, uninterrupted
 
 
 def test_what_is_drawn_depends_on_the_seed_alone_and_leaves_no_trace():

@@ -10,9 +10,9 @@ from tests.unit.test_front import FIVE, ONE, THREE, TWO
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
-from xnas_tf.run.directory import Run, open_record
-from xnas_tf.strategy.front import costs, pareto_front
+from xnas_tf.storage.run import Run, open_record
 from xnas_tf.strategy.knee import knee
+from xnas_tf.strategy.pareto import costs, pareto_front
 from xnas_tf.strategy.recommendation import recommend
 
 WITHOUT_ERROR = load_config(overrides=["objectives=[introspectability, parameters]"])

@@ -9,8 +9,9 @@ import pytest
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError, RunError, XnasError
-from xnas_tf.run import directory
-from xnas_tf.run.directory import (
+from xnas_tf.storage import run as directory
+from xnas_tf.storage.database import Record
+from xnas_tf.storage.run import (
     Run,
     held_directory,
     locked,
@@ -18,7 +19,6 @@ from xnas_tf.run.directory import (
     remove_drafts,
     write_whole,
 )
-from xnas_tf.run.record import Record
 
 FULL = Candidate(
     id=3,

@@ -12,14 +12,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.unit.test_evaluation import candidate, evaluator
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.execution.result_cache import earlier_runs
 from xnas_tf.objectives.base import Objective, Score
-from xnas_tf.report import tables
-from xnas_tf.report.columns import measured_columns
-from xnas_tf.report.html.search import candidates_data
-from xnas_tf.report.tensorboard import TensorBoard
-from xnas_tf.run.directory import Run, open_record
-from xnas_tf.run.known_networks import earlier_runs
-from xnas_tf.strategy.front import pareto_front
+from xnas_tf.reporting import candidate_tables as tables
+from xnas_tf.reporting.html.search import candidates_data
+from xnas_tf.reporting.tensorboard import TensorBoard
+from xnas_tf.storage.columns import measured_columns
+from xnas_tf.storage.run import Run, open_record
+from xnas_tf.strategy.pareto import pareto_front
 
 CONTROL = ["objectives=[error]", "record=[introspectability, parameters]"]
 NAMES = [

@@ -11,11 +11,12 @@ import pytest
 from tests.unit.test_conductor import Groups
 from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
 from xnas_tf.config import load_config
-from xnas_tf.report import tables
-from xnas_tf.report.figures import front_figure, front_info, png
-from xnas_tf.report.status import run_status, status_text
-from xnas_tf.run.directory import Run, open_record
-from xnas_tf.strategy.front import pareto_front
+from xnas_tf.reporting import candidate_tables as tables
+from xnas_tf.reporting.front_figure import front_figure, front_info
+from xnas_tf.reporting.status import run_status, status_text
+from xnas_tf.storage.run import Run, open_record
+from xnas_tf.strategy.pareto import pareto_front
+from xnas_tf.utils.pictures import png
 
 
 @pytest.fixture

@@ -18,16 +18,16 @@ from xnas_tf.config import load_config
 from xnas_tf.data import Part
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.prediction import Predictor
-from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.cost import Parameters
+from xnas_tf.retraining.attribution_pictures import Gallery
 from xnas_tf.retraining.baseline import HE_CHANNELS, ResNet, resnet_of_size, values_of
 from xnas_tf.retraining.evaluator import Retrainer
-from xnas_tf.retraining.gallery import Gallery
 from xnas_tf.retraining.results import BASELINE, best_epoch
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.callbacks import Interrupted, Unsupervised
+from xnas_tf.training.predictor import Predictor
 
 # The baseline
 
@@ -171,7 +171,7 @@ def test_what_cannot_be_drawn_is_said_once(tmp_path, monkeypatch):
     def fails(*_, **__):
         raise ZeroDivisionError("of a user's layer")
 
-    monkeypatch.setattr("xnas_tf.retraining.gallery.explain", fails)
+    monkeypatch.setattr("xnas_tf.retraining.attribution_pictures.explain", fails)
     said = []
     gallery = Gallery(tmp_path, make_dataset(24), 2, said.append)
     first = replace(cell_candidate(), seed=0)

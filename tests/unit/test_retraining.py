@@ -18,18 +18,18 @@ from tests.conftest import make_dataset
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.intervals import mean_interval
-from xnas_tf.report.html.retrainings import retrainings_data
+from xnas_tf.reporting.html.retrainings import retrainings_data
+from xnas_tf.reporting.retraining_tables import retraining_table
 from xnas_tf.retraining.baseline import ResNet, resnet_of_size
-from xnas_tf.retraining.desk import RetrainingDesk, made_folder
 from xnas_tf.retraining.job import check_fits, hold, retrain
 from xnas_tf.retraining.results import BASELINE, FOLDER, Retraining
+from xnas_tf.retraining.session import RetrainingDesk, made_folder
 from xnas_tf.retraining.settings import Settings, chosen_candidates, resolve
-from xnas_tf.retraining.tables import retraining_table
-from xnas_tf.run.directory import Run, open_record
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.storage.run import Run, open_record
+from xnas_tf.utils.intervals import mean_interval
 
 SHAPE = (8, 8, 1)
 TINY = [

@@ -13,20 +13,20 @@ from tests.unit.test_supervision import Supervisor
 from tests.unit.test_untraced import random_cell
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.prediction import Predictor
-from xnas_tf.evaluation.shared.evaluator import SharedEvaluator
-from xnas_tf.evaluation.shared.paying import is_shared
-from xnas_tf.evaluation.shared.summation import FULL_ORDERS, aliases, number_of, order_of
-from xnas_tf.evaluation.supervision import Interrupted
-from xnas_tf.kernels import kept_kernels
-from xnas_tf.run.prepare import prepare
+from xnas_tf.evaluation.supernet.benefit import is_shared
+from xnas_tf.evaluation.supernet.evaluator import SharedEvaluator
+from xnas_tf.evaluation.supernet.gradient_order import FULL_ORDERS, aliases, number_of, order_of
+from xnas_tf.execution.preparation import prepare
+from xnas_tf.keras_tools.kernel_cache import kept_kernels
+from xnas_tf.keras_tools.preprocessing import to_model_input
+from xnas_tf.keras_tools.tracing import kept_arithmetic
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges, parse_genotype
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.space import SearchSpace
-from xnas_tf.tracing import kept_arithmetic
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.callbacks import Interrupted
+from xnas_tf.training.predictor import Predictor
 
 TRAINING = {"epochs": 4, "batch_size": 12, "learning_rate": 0.02}
 """Five steps an epoch."""

@@ -8,7 +8,7 @@ import pytest
 from examples.small_convnet import SmallConvNet
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.spaces.variables import Choice, Range, decode
 
 SHAPE, CLASSES = (8, 8, 1), 3

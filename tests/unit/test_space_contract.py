@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from xnas_tf.attribution.models import ends_in_softmax
 from xnas_tf.config import load_config
+from xnas_tf.keras_tools.inspection import ends_in_softmax
 from xnas_tf.spaces import SPACES
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.spaces.variables import decode
 
 SHAPE, CLASSES = (8, 8, 1), 3

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from xnas_tf.spaces.strided import compute_at_positions
+from xnas_tf.keras_tools.strided_convolution import compute_at_positions
 
 SIZE = 7
 

@@ -17,11 +17,11 @@ from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.scoring import Scorer
-from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
-from xnas_tf.evaluation.step import Step
-from xnas_tf.evaluation.supervision import Interrupted, Unsupervised
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.evaluation.scorer import Scorer
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.callbacks import Interrupted, Unsupervised
+from xnas_tf.training.step import Step
+from xnas_tf.training.timing import Seconds, TimedCommunicator
 
 SHAPE = (8, 8, 1)
 CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3, epochs=2)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_algorithm import CellSpace, algorithm_of, scores
-from xnas_tf.config.models import SearchConfig
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
 from xnas_tf.strategy import create
 from xnas_tf.strategy.encoding import Encoding
+from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.regression import Regression, _Scale
 from xnas_tf.strategy.surrogate import ENOUGH, Surrogate
 
@@ -107,7 +107,7 @@ def test_gains_are_what_a_network_adds_to_the_hypervolume(data, objectives):
 
 def search(costs, seed=0, count=40, score=scores, violation=lambda values: 0.0):
     """A search with exact costs; all of its proposals."""
-    config = SearchConfig(surrogate=True, seed=seed)
+    config = SearchOptions(surrogate=True, seed=seed)
     algorithm = create(config, NAMES, CellSpace(), True, costs)
     asked = []
     for _ in range(count):

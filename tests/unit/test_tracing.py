@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xnas_tf.tracing import (
+from xnas_tf.keras_tools.tracing import (
     FEW_RUNS,
     MANY_RUNS,
     by_batches,

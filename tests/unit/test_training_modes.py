@@ -11,8 +11,8 @@ from xnas_tf.attribution.activations import class_activations
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.evaluation import mixed_precision
-from xnas_tf.evaluation.training import Trainer
+from xnas_tf.keras_tools import mixed_precision
+from xnas_tf.training.trainer import Trainer
 
 
 def build():

@@ -13,7 +13,7 @@ import xnas_tf as xt
 from examples.small_convnet import SmallConvNet
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
-from xnas_tf.data.scaling import as_bytes
+from xnas_tf.data.value_scaling import as_bytes
 from xnas_tf.errors import InputError
 from xnas_tf.tuner.arrays import checked_arrays, stored
 from xnas_tf.tuner.translation import space_section, translated

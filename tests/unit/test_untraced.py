@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import xnas_tf.tracing
+import xnas_tf.keras_tools.tracing
 from tests.conftest import make_dataset
 from xnas_tf.attribution import activations, explainer
 from xnas_tf.attribution.grad_cam import GradCAM, GradCAMPlusPlus
@@ -17,7 +17,7 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
 
 
 def random_cell(rng):
@@ -50,7 +50,7 @@ def evaluated(cell, channels, seed, few_runs, monkeypatch):
         return function(*args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(xnas_tf.tracing, "FEW_RUNS", few_runs)
+        patch.setattr(xnas_tf.keras_tools.tracing, "FEW_RUNS", few_runs)
         patch.setattr(activations, "FEW_RUNS", few_runs)
         patch.setattr(tf, "function", noted)
         outcome = evaluator.evaluate(Candidate(1, "cell", cell, seed=seed, epochs=1))

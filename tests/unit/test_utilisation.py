@@ -3,7 +3,7 @@
 import pytest
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.report.utilisation import Bar, timeline, timeline_figure, utilisation
+from xnas_tf.reporting.utilisation import Bar, timeline, timeline_figure, utilisation
 
 
 def candidate(number, group, begin, minutes, wait, state="done"):

@@ -9,7 +9,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.retraining.job import check_fits
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.spaces.variables import is_active
 from xnas_tf.spaces.vgg_like import VGGLike
 

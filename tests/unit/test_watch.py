@@ -10,12 +10,12 @@ import textwrap
 
 import pytest
 
-from xnas_tf.run.watch import _has_no_reader
+from xnas_tf.execution.watchdog import _has_no_reader
 
 HEAD = """
 import os, sys, time
-from xnas_tf.run import watch
-from xnas_tf.run.watch import Watch
+from xnas_tf.execution import watchdog as watch
+from xnas_tf.execution.watchdog import Watch
 def say(text): print(text, flush=True)
 """
 

@@ -12,15 +12,14 @@ from tests.conftest import on_ranks
 from xnas_tf.config import Config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RankDiedError, RunError
-from xnas_tf.evaluation.outcome import Outcome
-from xnas_tf.evaluation.scoring import Scorer
-from xnas_tf.evaluation.supervision import Interrupted
+from xnas_tf.evaluation.result import Outcome
+from xnas_tf.evaluation.scorer import Scorer
+from xnas_tf.execution import task as evaluation
+from xnas_tf.execution.task_source import LocalSource
+from xnas_tf.execution.watchdog import Watch
+from xnas_tf.execution.worker import Worker
 from xnas_tf.objectives.base import Score
-from xnas_tf.run import evaluation
-from xnas_tf.run.evaluation import plain
-from xnas_tf.run.source import LocalSource
-from xnas_tf.run.watch import Watch
-from xnas_tf.run.work import Worker
+from xnas_tf.training.callbacks import Interrupted
 
 
 class Source:
@@ -252,7 +251,7 @@ def test_figures_are_plain_enough_for_json():
     outcome = Outcome("done", objectives={"error": np.float64(0.5)})
     with outcome.seconds.timed("train"):
         pass
-    assert json.loads(json.dumps(plain(outcome)))["objectives"] == {"error": 0.5}
+    assert json.loads(json.dumps(outcome.as_dict()))["objectives"] == {"error": 0.5}
 
 
 def test_what_a_users_measure_finds_is_plain_enough_for_json(monkeypatch):
@@ -261,5 +260,5 @@ def test_what_a_users_measure_finds_is_plain_enough_for_json(monkeypatch):
         score = Score(np.float32(0.5), {"part": np.float32(0.25), "none": np.float32("nan")})
         monkeypatch.setattr(type(measure), "score", lambda *_, score=score: score)
     scorer.score(None, outcome, trained=True)
-    found = json.loads(json.dumps(plain(outcome), allow_nan=False))
+    found = json.loads(json.dumps(outcome.as_dict(), allow_nan=False))
     assert set(found["objectives"].values()) == {0.5} and found["metrics"] == {"part": 0.25}

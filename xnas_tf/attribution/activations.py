@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.attribution.models import Call, inlined_calls, recorded_calls
-from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.errors import InputError
-from xnas_tf.heartbeat import beat
-from xnas_tf.tracing import FEW_RUNS, forgotten_custom_gradients
+from xnas_tf.keras_tools.inspection import Call, inlined_calls, recorded_calls
+from xnas_tf.keras_tools.preprocessing import to_model_input
+from xnas_tf.keras_tools.tracing import FEW_RUNS, forgotten_custom_gradients
+from xnas_tf.utils.heartbeat import beat
 
 LAYERS = tuple(
     getattr(keras.layers, name)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from xnas_tf.attribution.targets import Targets
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 PIXELS = 64 * 32 * 32
 """Pixels of images or points at a time, if nothing else is asked for; no fewer than 64 points."""
-Targets = Any
-"""``"predicted"``, ``"all"``, one class number, or a class number for each image, (N,)."""
 
 
 class AttributionMethod(BaseModel):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.attribution.base import AttributionMethod, Targets
-from xnas_tf.attribution.models import (
+from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.targets import Targets, checked_targets
+from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.keras_tools.inspection import (
     Ending,
     all_layers,
     ending_of,
@@ -19,13 +21,28 @@ from xnas_tf.attribution.models import (
     is_functional,
     observed_ending,
 )
-from xnas_tf.attribution.score import Score
-from xnas_tf.errors import InputError, NotApplicable
-from xnas_tf.heartbeat import beat
-from xnas_tf.tracing import FEW_PASSES, forgotten_custom_gradients, unoptimized_graphs
+from xnas_tf.keras_tools.tracing import FEW_PASSES, forgotten_custom_gradients, unoptimized_graphs
+from xnas_tf.utils.heartbeat import beat
 
 
-def explainer_of(model: keras.Model, method: AttributionMethod) -> Explainer:
+class Method(Protocol):
+    """What an explainer needs of an ``AttributionMethod``."""
+
+    output: Literal["logits", "probabilities"]
+    input: int | str | None
+
+    @property
+    def points(self) -> int | None:
+        """See ``AttributionMethod``."""
+
+    def at_a_time(self, shape: Sequence[int | None]) -> int:
+        """See ``AttributionMethod``."""
+
+    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+        """See ``AttributionMethod``."""
+
+
+def explainer_of(model: keras.Model, method: Method) -> Explainer:
     """The explainer of a model and a method, made at the first call.
 
     It is kept in the model's own dictionary, past Keras' tracking: whatever was traced lives
@@ -48,7 +65,7 @@ def always_trace(model: keras.Model) -> None:
 class Explainer:
     """Runs one attribution method on one model; see ``AttributionMethod.__call__``."""
 
-    def __init__(self, model: keras.Model, method: AttributionMethod) -> None:
+    def __init__(self, model: keras.Model, method: Method) -> None:
         self._model = model
         self._method = method
         self._traced: dict[Any, Any] = {}
@@ -213,23 +230,3 @@ def _few_like(inputs: Any) -> Any:
     return tf.nest.map_structure(
         lambda a: tf.constant(rng.random((2, *a.shape[1:]), np.float32)), inputs
     )
-
-
-def checked_targets(targets: Any, count: int, classes: int) -> np.ndarray:
-    """Targets other than words as class numbers, (N,).
-
-    Raises:
-        InputError: If they are no class numbers.
-    """
-    numbers = np.asarray(targets)
-    if not (np.issubdtype(numbers.dtype, np.integer) and numbers.shape in ((), (count,))):
-        raise InputError(
-            f"targets are {str(targets)[:100]}; allowed: 'predicted', 'all', a class number, or "
-            f"a class number for each of the {count} images"
-        )
-    wrong = numbers[(numbers < 0) | (numbers >= classes)]
-    if wrong.size:
-        raise InputError(
-            f"target class {wrong.flat[0]} is out of range; allowed: 0 to {classes - 1}"
-        )
-    return np.broadcast_to(numbers, (count,))

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from xnas_tf.attribution.models import all_layers, replaced_call
+from xnas_tf.keras_tools.inspection import all_layers, replaced_call
 
 Convolved = dict[int, tuple[keras.layers.Conv2D, tf.Tensor, tf.Tensor]]
 """By the id of a convolution's output: the layer, its input, and the output itself, which is

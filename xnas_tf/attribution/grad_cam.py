@@ -9,9 +9,9 @@ from pydantic import Field
 from tf_explain.core.grad_cam import GradCAM as _TfExplainGradCAM
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.attribution.models import Call
 from xnas_tf.attribution.score import Score
 from xnas_tf.errors import InputError, NotApplicable, suggest
+from xnas_tf.keras_tools.inspection import Call
 
 Layer = int | str
 

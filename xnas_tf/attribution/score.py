@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from xnas_tf.attribution.folding import folded_batch_norm
-from xnas_tf.attribution.models import Call, Ending, linear_output, recorded_calls
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.inspection import Call, Ending, linear_output, recorded_calls
 
 
 class Score:

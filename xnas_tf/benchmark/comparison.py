@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xnas_tf.benchmark.peers import PEERS
-from xnas_tf.benchmark.play import OURS, algorithm, play
+from xnas_tf.benchmark.other_packages import PEERS
 from xnas_tf.benchmark.problem import Problem
+from xnas_tf.benchmark.simulation import OURS, algorithm, play
 from xnas_tf.errors import InputError, suggest
 
 CHECKPOINTS = (50, 100, 200, 400)

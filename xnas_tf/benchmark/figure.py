@@ -9,7 +9,7 @@ import numpy as np
 from xnas_tf.benchmark.comparison import SHARES, Comparison
 from xnas_tf.benchmark.report import reference
 from xnas_tf.errors import InputError
-from xnas_tf.report.figures import png
+from xnas_tf.utils.pictures import png
 
 LEAST = 1e-4
 """Missing share below which nothing is drawn apart: a search that has found all misses 0."""

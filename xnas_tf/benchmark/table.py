@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -56,67 +53,6 @@ class Table:
                 "allowed: a finite number"
             )
         return number
-
-
-def read_table(path: Path) -> Table:
-    """Reads a table.
-
-    Args:
-        path: A CSV file with the header ``arch,column…``, as it is or compressed (``.gz``);
-            or what NATS-Bench's authors publish: see ``read_nats_bench``.
-
-    Raises:
-        InputError: If the file is missing or is no such table.
-    """
-    if not path.exists():
-        near = [str(p) for p in path.parent.glob("*.csv*")] if path.parent.is_dir() else []
-        raise InputError(f"--table: there is no file {suggest(str(path), near)}")
-    if path.is_dir() or path.suffix == ".pbz2":
-        from xnas_tf.benchmark.nats_bench import read_nats_bench
-
-        return read_nats_bench(path)
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(
-            path, "rt", encoding="utf-8-sig", newline=""
-        ) as file:
-            return _parse(path.name, csv.reader(file))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--table {path} cannot be read: {error}") from error
-
-
-def _parse(name: str, reader: Iterator[list[str]]) -> Table:
-    header = _header(name, next(reader, []))
-    place = header.index("arch")
-    rows: dict[str, list[str]] = {}
-    lines: dict[str, int] = {}
-    for row in filter(None, reader):
-        line = reader.line_num
-        if len(row) != len(header):
-            raise InputError(
-                f"{name}, line {line}: {len(row)} values; the header names {len(header)} columns"
-            )
-        genotype = checked_genotype(row[place].strip(), f"{name}, line {line}")
-        if genotype in lines:
-            raise InputError(
-                f"{name}, line {line}: {genotype} is in line {lines[genotype]} already"
-            )
-        rows[genotype], lines[genotype] = row, line
-    if not rows:
-        raise InputError(f"{name}: the table has no rows")
-    columns = dict(zip(header, zip(*rows.values(), strict=True), strict=True))
-    del columns["arch"]
-    return Table(name, tuple(rows), columns, tuple(lines.values()))
-
-
-def _header(name: str, cells: list[str]) -> list[str]:
-    header = [cell.strip() for cell in cells]
-    if "arch" not in header:
-        given = ", ".join(header) or "nothing"
-        raise InputError(f"{name}, line 1: there is no column 'arch'; given {given}")
-    if len(set(header)) < len(header):
-        twice = next(column for column in header if header.count(column) > 1)
-        raise InputError(f"{name}, line 1: two columns are called {twice!r}")
-    return header
 
 
 def checked_genotype(text: str, where: str) -> str:

@@ -1,6 +1,6 @@
 """The command line: parses, calls the library, prints. Results on stdout, the rest on stderr."""
 
-from xnas_tf.environment import set_defaults
+from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 

@@ -14,7 +14,7 @@ RUNS = Path("runs")
 
 def runs(_context: Any, _parameter: Any, incomplete: str) -> list[CompletionItem]:
     """Run directories, or any file where none fits."""
-    from xnas_tf.run.directory import RECORD
+    from xnas_tf.storage.run import RECORD
 
     found = sorted(str(path.parent) for path in RUNS.glob(f"*/{RECORD}"))
     return [CompletionItem(incomplete, type="file"), *_beginning(incomplete, found)]

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from xnas_tf import __version__
 from xnas_tf.cli import completion
 from xnas_tf.errors import XnasError
+from xnas_tf.version import __version__
 
 RUN = click.argument("run", type=click.Path(path_type=Path), shell_complete=completion.runs)
 

@@ -77,9 +77,9 @@ def explain(
     """
     import json
 
-    from xnas_tf.explaining import DEFAULT_METHODS
-    from xnas_tf.explaining.command import Request, explain_request
-    from xnas_tf.explaining.saving import facts
+    from xnas_tf.explanation import DEFAULT_METHODS
+    from xnas_tf.explanation.command import Request, explain_request
+    from xnas_tf.explanation.files import facts
 
     request = Request(
         model_or_run,
@@ -99,7 +99,7 @@ def explain(
 
 
 def _print_explanation(explanation: Any) -> None:
-    from xnas_tf.report.explanations import explanation_tables
+    from xnas_tf.reporting.explanation_tables import explanation_tables
 
     print_tables(explanation_tables(explanation))
 
@@ -155,8 +155,8 @@ def disentangle(
     """
     import json
 
-    from xnas_tf.interpret.nad.command import Request, disentangle_request
-    from xnas_tf.interpret.nad.saving import facts
+    from xnas_tf.explanation.disentangle_command import Request, disentangle_request
+    from xnas_tf.interpretation.nad.files import facts
 
     request = Request(
         model_or_run,
@@ -175,7 +175,7 @@ def disentangle(
     if form == "json":
         click.echo(json.dumps(facts(found), indent=2))
     else:
-        from xnas_tf.interpret.nad.tables import disentanglement_tables
+        from xnas_tf.interpretation.nad.tables import disentanglement_tables
 
         print_tables(disentanglement_tables(found))
 
@@ -235,8 +235,8 @@ def interpret(
     """
     import json
 
-    from xnas_tf.interpret.flint.command import Request, interpret_request
-    from xnas_tf.interpret.flint.saving import facts
+    from xnas_tf.explanation.interpret_command import Request, interpret_request
+    from xnas_tf.interpretation.flint.files import facts
 
     request = Request(
         model_or_run,
@@ -252,6 +252,6 @@ def interpret(
     if form == "json":
         click.echo(json.dumps(facts(found), indent=2))
     else:
-        from xnas_tf.interpret.flint.tables import interpretation_tables
+        from xnas_tf.interpretation.flint.tables import interpretation_tables
 
         print_tables(interpretation_tables(found))

@@ -61,7 +61,7 @@ def retrain(
     if form == "json":
         click.echo(json.dumps(found.as_dict(), indent=2))
     else:
-        from xnas_tf.retraining.tables import retraining_table
+        from xnas_tf.reporting.retraining_tables import retraining_table
 
         print_tables([retraining_table(found)])
     for training in found.failures():

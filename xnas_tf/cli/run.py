@@ -43,8 +43,8 @@ def pareto(
       xnas-tf pareto runs/quickstart --format csv > front.csv
       xnas-tf pareto runs/quickstart --prefer introspectability --within 5
     """
-    from xnas_tf.report import tables
-    from xnas_tf.run.directory import load_run
+    from xnas_tf.reporting import candidate_tables as tables
+    from xnas_tf.storage.run import load_run
 
     opened = load_run(run)
     listed = tables.listing(opened, everyone, prefer, within)
@@ -54,7 +54,7 @@ def pareto(
         write = tables.pareto_json if form == "json" else tables.pareto_csv
         click.echo(write(listed).rstrip("\n"))
     if plot:
-        from xnas_tf.report.figures import save_front
+        from xnas_tf.reporting.front_figure import save_front
 
         save_front(opened, plot, listed.recommended.id)
         click.echo(f"wrote {plot}", err=True)
@@ -78,14 +78,14 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     """
     import json
 
-    from xnas_tf.report.status import run_status, status_text
-    from xnas_tf.run.directory import load_run
+    from xnas_tf.reporting.status import run_status, status_text
+    from xnas_tf.storage.run import load_run
 
     opened = load_run(run)
     state = run_status(opened)
     click.echo(status_text(state) if form == "text" else json.dumps(state.as_dict(), indent=2))
     if plot:
-        from xnas_tf.report.utilisation import save_timeline
+        from xnas_tf.reporting.utilisation import save_timeline
 
         save_timeline(opened, plot)
         click.echo(f"wrote {plot}", err=True)
@@ -128,7 +128,7 @@ def report(run: Path, **options: Any) -> None:
       xnas-tf report runs/quickstart --out front.html
       xnas-tf report runs/quickstart --candidate 7 --candidate 9 --images 16
     """
-    from xnas_tf.report.html import save_report
+    from xnas_tf.reporting.html import save_report
 
     click.echo(save_report(run, tell=lambda text: click.echo(text, err=True), **options))
 
@@ -163,7 +163,7 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
     """
     from xnas_tf.exporting import DEFAULT_FORMATS
     from xnas_tf.exporting import export as export_models
-    from xnas_tf.run.directory import load_run
+    from xnas_tf.storage.run import load_run
 
     chosen = formats or DEFAULT_FORMATS
     opened = load_run(run)
@@ -174,8 +174,8 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
 
 def print_pareto(listed: Any) -> None:
     """Prints candidates of a run (``report.tables.Listing``), and which is recommended."""
-    from xnas_tf.report import tables
-    from xnas_tf.report.collapses import collapse_text
+    from xnas_tf.reporting import candidate_tables as tables
+    from xnas_tf.reporting.collapses import collapse_text
 
     if not listed.candidates:
         click.echo(f"{listed.run.path} has no finished candidates yet", err=True)

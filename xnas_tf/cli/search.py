@@ -42,7 +42,7 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
     """
     import json
 
-    from xnas_tf.report.data import data_tables, inspect_data
+    from xnas_tf.reporting.dataset import data_tables, inspect_data
 
     found = inspect_data(dataset, overrides, lambda text: click.echo(text, err=True))
     if form == "json":
@@ -95,8 +95,8 @@ def search(
       xnas-tf search configs/quickstart.yaml --set search.candidates=32 --run-dir runs/long
       xnas-tf search CONFIG --engine ray --groups 4
     """
-    from xnas_tf.report.tables import listing
-    from xnas_tf.run.search import search as run_search
+    from xnas_tf.launcher.search import search as run_search
+    from xnas_tf.reporting.candidate_tables import listing
 
     given = {"engine": engine, "groups": groups}
     more = [f"distributed.{name}={value}" for name, value in given.items() if value is not None]

@@ -1,6 +1,5 @@
 """The configuration: typed models, YAML in and out, overrides."""
 
-from xnas_tf.config.constraints import Constraint
 from xnas_tf.config.loading import (
     checked_config,
     differences,
@@ -11,6 +10,7 @@ from xnas_tf.config.loading import (
     stored_config,
 )
 from xnas_tf.config.models import Config
+from xnas_tf.strategy.constraints import Constraint
 
 __all__ = [
     "Config",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from xnas_tf.config.models import Config
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.utils.options import problems
 
 DEFAULT_FILE = Path("xnas.yaml")
 
@@ -192,36 +192,3 @@ def _index(place: list, name: str, text: str) -> int:
     if not name.isdecimal() or int(name) >= len(place):
         raise InputError(f"--set {text!r}: {name!r} is no place in a list of {len(place)}")
     return int(name)
-
-
-def problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    """What is wrong with values for a model, one line an error: key, given, allowed."""
-    for item in error.errors():
-        yield from _explain_item(item, model, prefix)
-
-
-def _explain_item(item: dict[str, Any], model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    """One line an error: the key, what was given and what is allowed."""
-    key = prefix + ".".join(map(str, item["loc"]))
-    if item["type"] == "nested":
-        for inner in item["ctx"]["errors"]:
-            yield from _explain_item(inner, item["ctx"]["model"], f"{key}.")
-    elif item["type"] == "extra_forbidden":
-        fields = _section(model, item["loc"][:-1]).model_fields
-        yield f"unknown key {key}: {suggest(item['loc'][-1], fields)}"
-    elif item["type"] == "literal_error":
-        allowed = re.findall("'([^']*)'", item["ctx"]["expected"])
-        yield f"{key}: given {suggest(item['input'], allowed)}"
-    elif item["type"] in ("entry", "value_error"):
-        yield f"{key}: {item['msg'].removeprefix('Value error, ')}"
-    else:
-        yield f"{key}: given {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}"
-
-
-def _section(model: type[BaseModel], location: tuple) -> type[BaseModel]:
-    for name in location:
-        annotation = model.model_fields[name].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            break
-        model = annotation
-    return model

@@ -14,9 +14,11 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from xnas_tf.config.models import AugmentationConfig, Config, FidelityConfig
+from xnas_tf.config.models import Config
+from xnas_tf.data.options import AugmentationOptions
 from xnas_tf.objectives import OBJECTIVES
 from xnas_tf.spaces import SPACES
+from xnas_tf.strategy.options import FidelityOptions
 
 _INTRO = """# Configuration
 
@@ -43,9 +45,9 @@ def reference() -> str:
 def _sections() -> Iterator[str]:
     for name in ("dataset", "training"):
         yield _model_section(f"## `{name}`", Config.model_fields[name].annotation)
-    yield _model_section("### `training.augmentation`", AugmentationConfig)
+    yield _model_section("### `training.augmentation`", AugmentationOptions)
     yield _model_section("## `search`", Config.model_fields["search"].annotation)
-    yield _model_section("### `search.fidelity`", FidelityConfig)
+    yield _model_section("### `search.fidelity`", FidelityOptions)
     yield _model_section("## `distributed`", Config.model_fields["distributed"].annotation)
     yield "## `space`\n\nOne search space, by name with options."
     for name in SPACES.names():

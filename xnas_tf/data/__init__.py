@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.dataset import Dataset, Part, Source, check_images, check_labels
-from xnas_tf.data.findings import identical
-from xnas_tf.data.listing import ImageFiles
-from xnas_tf.data.rows import Rows
-from xnas_tf.data.scaling import Scaling, as_bytes, check_alike
+from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.image_cache import Reading, stored
+from xnas_tf.data.image_list import ImageFiles
+from xnas_tf.data.quality import identical
 from xnas_tf.data.splitting import split
-from xnas_tf.data.storing import Reading, stored
+from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import Registry
 
@@ -32,14 +32,14 @@ DATASETS = Registry(
     "data set",
     "xnas_tf.datasets",
     {
-        "mnist5k": "xnas_tf.data.sources:mnist5k",
-        "digits": "xnas_tf.data.sources:digits",
-        "folder": "xnas_tf.data.files:folder",
-        "csv": "xnas_tf.data.files:table",
-        "npz": "xnas_tf.data.sources:npz",
-        "tfrecord": "xnas_tf.data.records:tfrecord",
-        "keras": "xnas_tf.data.sources:keras_dataset",
-        "tfds": "xnas_tf.data.records:tfds",
+        "mnist5k": "xnas_tf.data.builtin:mnist5k",
+        "digits": "xnas_tf.data.builtin:digits",
+        "folder": "xnas_tf.data.image_files:folder",
+        "csv": "xnas_tf.data.image_files:table",
+        "npz": "xnas_tf.data.builtin:npz",
+        "tfrecord": "xnas_tf.data.tfrecords:tfrecord",
+        "keras": "xnas_tf.data.builtin:keras_dataset",
+        "tfds": "xnas_tf.data.tfrecords:tfds",
     },
 )
 _ARGUMENTS = {
@@ -175,7 +175,7 @@ def _fitted(
         raise InputError(f"data set {name}: size and channels need 1 or 3 channels; it has {depth}")
     from PIL import Image
 
-    from xnas_tf.data.images import fitted
+    from xnas_tf.data.decoding import fitted
 
     plain = images[..., 0] if depth == 1 else images
     return np.stack([fitted(Image.fromarray(each), size, channels or depth) for each in plain])

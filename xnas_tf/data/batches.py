@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xnas_tf.config.models import AugmentationConfig
 from xnas_tf.data.dataset import Dataset, Part
+from xnas_tf.data.options import AugmentationOptions
 
 
 def shard(count: int, rank: int, size: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def batching(count: int, batch_size: int) -> tuple[int, int]:
 def training_batches(
     dataset: Dataset,
     batch_size: int,
-    augmentation: AugmentationConfig,
+    augmentation: AugmentationOptions,
     seed: int,
     epoch: int,
     rank: int = 0,
@@ -58,7 +58,7 @@ class Augmentation:
 
     def __init__(
         self,
-        config: AugmentationConfig,
+        config: AugmentationOptions,
         dataset: Dataset,
         batch_size: int,
         rng: np.random.Generator,

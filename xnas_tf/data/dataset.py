@@ -9,9 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from xnas_tf.data.findings import Findings
-from xnas_tf.data.rows import Rows, selected
-from xnas_tf.data.scaling import Scaling
+from xnas_tf.data.disk_images import Rows, selected
+from xnas_tf.data.quality import Findings
+from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
 
 _CHUNK = 2**24

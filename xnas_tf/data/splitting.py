@@ -8,8 +8,8 @@ from itertools import combinations
 
 import numpy as np
 
-from xnas_tf.data.findings import listed
-from xnas_tf.data.listing import PARTS
+from xnas_tf.data.image_list import PARTS
+from xnas_tf.data.quality import listed
 from xnas_tf.errors import InputError
 
 

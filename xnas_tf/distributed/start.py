@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from xnas_tf.config.models import DistributedConfig
 from xnas_tf.distributed.communicator import Communicator, SingleProcess
+from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
 
@@ -22,7 +22,7 @@ _THREADS = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
 
 @contextmanager
 def joined(
-    config: DistributedConfig, deterministic: bool = True, branches: int = 1
+    config: DistributedOptions, deterministic: bool = True, branches: int = 1
 ) -> Iterator[Communicator]:
     """Joins the other ranks, and says so where one of them dies; see ``start``.
 
@@ -41,7 +41,7 @@ def joined(
 
 
 def start(
-    config: DistributedConfig, deterministic: bool, branches: int = 1, alone: bool = False
+    config: DistributedOptions, deterministic: bool, branches: int = 1, alone: bool = False
 ) -> Communicator:
     """Initialises Horovod where it is installed, then TensorFlow's devices and threads.
 

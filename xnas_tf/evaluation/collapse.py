@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xnas_tf.intervals import better_than_chance
+from xnas_tf.utils.intervals import better_than_chance
 
 NEARLY_ALL = 0.95
 """Share of the images from which on one answer counts as the answer for nearly all."""

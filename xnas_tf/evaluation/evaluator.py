@@ -13,32 +13,32 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.attribution.models import network_of
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.config.models import TrainingConfig
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError, XnasError
-from xnas_tf.evaluation.checkpoint import Progress
 from xnas_tf.evaluation.collapse import collapse_of
-from xnas_tf.evaluation.digest import evaluation_digest
-from xnas_tf.evaluation.metrics import compiled_metrics, has_metrics
-from xnas_tf.evaluation.mixed_precision import check_devices
-from xnas_tf.evaluation.outcome import Outcome
-from xnas_tf.evaluation.own_training import OwnTrainer, check_own_training
-from xnas_tf.evaluation.prediction import Predictor, cross_entropy
-from xnas_tf.evaluation.scoring import Scorer, broken_limits
-from xnas_tf.evaluation.seconds import Seconds, TimedCommunicator
-from xnas_tf.evaluation.supervision import Escaping, Interrupted, Unsupervised, escaping
-from xnas_tf.evaluation.training import Trainer
-from xnas_tf.heartbeat import beat, heard_by
+from xnas_tf.evaluation.evaluation_hash import evaluation_digest
+from xnas_tf.evaluation.result import Outcome
+from xnas_tf.evaluation.scorer import Scorer, broken_limits
+from xnas_tf.keras_tools.inspection import network_of
+from xnas_tf.keras_tools.mixed_precision import check_devices
+from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
 from xnas_tf.objectives.base import Subject
-from xnas_tf.randomness import uninterrupted
 from xnas_tf.registry import describe
-from xnas_tf.spaces.space import SearchSpace
-from xnas_tf.tracing import forgotten_custom_gradients
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.callbacks import Escaping, Interrupted, Unsupervised, escaping
+from xnas_tf.training.checkpoint import Progress
+from xnas_tf.training.compiled_metrics import compiled_metrics, has_metrics
+from xnas_tf.training.custom_fit import OwnTrainer, check_own_training
+from xnas_tf.training.options import TrainingOptions
+from xnas_tf.training.predictor import Predictor, cross_entropy
+from xnas_tf.training.timing import Seconds, TimedCommunicator
+from xnas_tf.training.trainer import Trainer
+from xnas_tf.utils.heartbeat import beat, heard_by
+from xnas_tf.utils.randomness import uninterrupted
 
 Keep = Callable[[Outcome, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
@@ -194,7 +194,7 @@ class Evaluator:
         answer = None
         if self._communicator.rank == 0:
             with escaping():
-                answer = supervisor.known(outcome)
+                answer = supervisor.known(outcome.as_dict())
         answer = self._communicator.broadcast(answer)
         outcome.take(answer or {})
         return answer is not None
@@ -229,7 +229,7 @@ class Evaluator:
         self,
         candidate: Candidate,
         outcome: Outcome,
-        training: TrainingConfig,
+        training: TrainingOptions,
         supervisor: Unsupervised,
         kind: Callable[..., Trainer] = Trainer,
     ) -> Trainer:
@@ -253,10 +253,16 @@ class Evaluator:
         return False
 
     def _train_by_itself(
-        self, candidate: Candidate, outcome: Outcome, training: TrainingConfig
+        self, candidate: Candidate, outcome: Outcome, training: TrainingOptions
     ) -> OwnTrainer:
         """Trains as the HyperModel or the model does; validation figures are taken as ever."""
-        check_own_training("the model", self._config, self._dataset, self._communicator.size)
+        check_own_training(
+            "the model",
+            self._config.training,
+            len(self._config.rungs),
+            self._dataset,
+            self._communicator.size,
+        )
         fit = partial(self._space.fit, candidate.hyperparameters)
         trainer = OwnTrainer(self._model, self._dataset, self._validation, training, fit)
         predictor = Predictor(self._model)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.exporting.chosen import Chosen
 from xnas_tf.exporting.evidence import Evidence
+from xnas_tf.exporting.selection import Chosen
 from xnas_tf.exporting.verification import Reference
 from xnas_tf.objectives.attribution_quality import AttributionQuality
-from xnas_tf.report.html.models import recorded_data
-from xnas_tf.run.directory import Run
+from xnas_tf.reporting.html.models import recorded_data
+from xnas_tf.storage.run import Run
 
 NOT_STATED = (
     "not stated: whoever trained the model decides, within the terms of the data. The exported "

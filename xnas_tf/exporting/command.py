@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, XnasError
-from xnas_tf.exporting.chosen import Chosen, chosen_models
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
-from xnas_tf.folders import new_folder
+from xnas_tf.exporting.selection import Chosen, chosen_models
 from xnas_tf.registry import describe
-from xnas_tf.run.directory import Run
+from xnas_tf.storage.run import Run
+from xnas_tf.utils.output_folder import new_folder
 
 if TYPE_CHECKING:
     from xnas_tf.exporting.evidence import Evidence
     from xnas_tf.exporting.formats.base import ExportFormat
-    from xnas_tf.exporting.served import ServedModel
+    from xnas_tf.exporting.serving import ServedModel
     from xnas_tf.exporting.verification import Reference
 
 Tell = Callable[[str], None]
@@ -117,8 +117,8 @@ def _prepared(
     evidence: Evidence, candidate: Candidate, model: Any
 ) -> tuple[ServedModel, Reference]:
     from xnas_tf.attribution import attribution_method
-    from xnas_tf.explaining import DEFAULT_METHODS
-    from xnas_tf.exporting.served import ServedModel
+    from xnas_tf.explanation import DEFAULT_METHODS
+    from xnas_tf.exporting.serving import ServedModel
     from xnas_tf.exporting.verification import reference
 
     methods = [attribution_method(name)() for name in DEFAULT_METHODS]
@@ -137,7 +137,7 @@ def _written(
     kind: ExportFormat, served: ServedModel, expected: Reference, folder: Path, tell: Tell
 ) -> dict[str, Any]:
     """Writes one format and compares it with the model; what the card says of it."""
-    from xnas_tf.exporting.silence import silenced_native_code
+    from xnas_tf.exporting.quiet_stderr import silenced_native_code
     from xnas_tf.exporting.verification import differences
 
     path = folder / kind.file

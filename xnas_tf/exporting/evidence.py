@@ -15,11 +15,12 @@ import tensorflow as tf
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.evaluation.prediction import Predictor
-from xnas_tf.exporting.chosen import Chosen
-from xnas_tf.report.html.models import CONFIDENCE, answers_data
-from xnas_tf.run.directory import RECORD, Run
-from xnas_tf.run.record import Record
+from xnas_tf.exporting.selection import Chosen
+from xnas_tf.reporting.html.models import CONFIDENCE
+from xnas_tf.reporting.predictions import answers_data
+from xnas_tf.storage.database import Record
+from xnas_tf.storage.run import RECORD, Run
+from xnas_tf.training.predictor import Predictor
 
 VERIFIED_ON = 16
 """Images that are compared; integrated gradients of each pass the network 32 times."""

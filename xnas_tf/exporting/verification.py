@@ -10,11 +10,11 @@ import keras
 import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.attribution.models import all_layers
 from xnas_tf.attribution.outputs import probabilities_of
-from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
+from xnas_tf.keras_tools.inspection import all_layers
+from xnas_tf.keras_tools.preprocessing import to_model_input
 
 COARSE = 1e-2
 """Allowed at least of models that compute in bfloat16 or float16: any rewriting of their graph

@@ -1,6 +1,6 @@
 """Quality of explanations: whether a network's attribution maps can be relied on.
 
-The measures are those of ``xnas_tf.attribution.quality``. A value is the mean over
+The measures are those of ``xnas_tf.attribution.metrics``. A value is the mean over
 validation images, explained for their predicted class; chance is the same for every image
 and every rank, so a value depends on the images and the seed alone.
 """
@@ -38,7 +38,7 @@ class AttributionQuality(Objective):
 
     def score(self, subject: Subject) -> Score:
         """See ``Objective.score``; sums and counts are added up over the ranks."""
-        from xnas_tf.data.preprocessing import to_model_input
+        from xnas_tf.keras_tools.preprocessing import to_model_input
 
         communicator = subject.communicator
         share = len(range(communicator.rank, self.images, communicator.size))
@@ -67,7 +67,7 @@ class CompletenessError(AttributionQuality):
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.integrated_gradients import IntegratedGradients
-        from xnas_tf.attribution.quality import completeness_error
+        from xnas_tf.attribution.metrics import completeness_error
 
         method = IntegratedGradients(steps=self.steps)
         errors = completeness_error(model, images, targets, method=method)
@@ -105,7 +105,7 @@ class Deletion(MethodQuality):
     curve_steps: int = Field(16, ge=1, description="equal parts in which the pixels go")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        from xnas_tf.attribution.quality import deletion
+        from xnas_tf.attribution.metrics import deletion
 
         maps = self._explain()(model, images, targets)
         return {"": deletion(model, images, maps, targets, steps=self.curve_steps)}
@@ -122,7 +122,7 @@ class Insertion(MethodQuality):
     curve_steps: int = Field(16, ge=1, description="equal parts in which the pixels come")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        from xnas_tf.attribution.quality import insertion
+        from xnas_tf.attribution.metrics import insertion
 
         maps = self._explain()(model, images, targets)
         return {"": insertion(model, images, maps, targets, steps=self.curve_steps)}
@@ -138,7 +138,7 @@ class Sparseness(MethodQuality):
     direction: Literal["minimize", "maximize"] = "maximize"
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        from xnas_tf.attribution.quality import sparseness
+        from xnas_tf.attribution.metrics import sparseness
 
         return {"": sparseness(self._explain()(model, images, targets))}
 
@@ -164,7 +164,7 @@ class SensitivityN(SeededQuality):
     subsets: int = Field(64, ge=2, description="random sets of pixels")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        from xnas_tf.attribution.quality import sensitivity_n
+        from xnas_tf.attribution.metrics import sensitivity_n
 
         maps = self._explain()(model, images, targets)
         n = max(1, round(self.share * images.shape[1] * images.shape[2]))
@@ -185,7 +185,7 @@ class Infidelity(SeededQuality):
     perturbations: int = Field(64, ge=1, description="random squares")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        from xnas_tf.attribution.quality import infidelity
+        from xnas_tf.attribution.metrics import infidelity
 
         maps = self._explain()(model, images, targets)
         errors = infidelity(
@@ -205,7 +205,7 @@ class MaxSensitivity(SeededQuality):
     samples: int = Field(4, ge=1, description="noisy copies of an image")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        from xnas_tf.attribution.quality import max_sensitivity
+        from xnas_tf.attribution.metrics import max_sensitivity
 
         changes = max_sensitivity(
             model,
@@ -235,7 +235,7 @@ class Randomization(SeededQuality):
     stages: int = Field(4, ge=1, description="equal groups of layers, randomised one by one")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        from xnas_tf.attribution.quality import randomization
+        from xnas_tf.attribution.metrics import randomization
 
         method, rng = self._explain(), self._rng()
         found = randomization(model, images, method, targets, rng=rng, stages=self.stages)

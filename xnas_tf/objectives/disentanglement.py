@@ -10,7 +10,7 @@ from pydantic import Field
 from xnas_tf.objectives.base import Objective, Score, Subject
 
 if TYPE_CHECKING:
-    from xnas_tf.interpret.nad.learning import Lesson
+    from xnas_tf.interpretation.nad.training import Lesson
 
 BATCH = 4
 """Images of each class in a step: few, so that there are many steps."""
@@ -62,9 +62,9 @@ class Disentanglement(Objective):
 
     def score(self, subject: Subject) -> Score:
         """See ``Objective.score``; gradients are added up over the ranks before each step."""
-        from xnas_tf.interpret.nad.figures import paths_of
-        from xnas_tf.interpret.nad.learning import Images, false_alarms, learn
-        from xnas_tf.interpret.nad.network import MaskedNetwork
+        from xnas_tf.interpretation.nad.evaluation import paths_of
+        from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
+        from xnas_tf.interpretation.nad.training import Images, false_alarms, learn
 
         ranks = subject.communicator
         share = len(range(ranks.rank, self.images, ranks.size))
@@ -99,7 +99,7 @@ class Disentanglement(Objective):
 
     def lesson(self) -> Lesson:
         """How masks are learned: β rises, and each class keeps the sparsest within the limits."""
-        from xnas_tf.interpret.nad.learning import Lesson
+        from xnas_tf.interpretation.nad.training import Lesson
 
         stages = self.beta * np.geomspace(0.01, 1, STAGES * self.epochs)
         limits = {"tolerance": TOLERANCE, "false_alarms": self.false_alarms}

@@ -12,7 +12,7 @@ from xnas_tf.errors import InputError, RunError
 from xnas_tf.objectives.base import Objective, Score, Subject
 
 if TYPE_CHECKING:
-    from xnas_tf.interpret.flint.answers import Answers
+    from xnas_tf.interpretation.flint.evaluation import Answers
 
 LEARNED = 0.75
 """Share of the images that the interpreter learns from; the others are answered."""
@@ -59,9 +59,9 @@ class _OfInterpreter(Objective):
 
     def _interpreted(self, subject: Subject, images: np.ndarray, labels: np.ndarray) -> Answers:
         from xnas_tf.data import Dataset, Part
-        from xnas_tf.interpret.flint.answers import answers
-        from xnas_tf.interpret.flint.learning import learn
-        from xnas_tf.interpret.flint.models import Interpreter
+        from xnas_tf.interpretation.flint.evaluation import answers
+        from xnas_tf.interpretation.flint.interpreter import Interpreter
+        from xnas_tf.interpretation.flint.training import learn
 
         first = max(1, int(LEARNED * len(labels)))
         learned, others = (
@@ -126,7 +126,7 @@ class Conciseness(_OfInterpreter):
     tau: float = Field(5.0, gt=1, description="τ; the paper's are 1.5 to 5", allow_inf_nan=False)
 
     def _judged(self, found: Answers, metrics: dict[str, float]) -> Score:
-        from xnas_tf.interpret.flint.metrics import conciseness, strict_conciseness
+        from xnas_tf.interpretation.flint.metrics import conciseness, strict_conciseness
 
         (plain,) = conciseness(found.relevance, [self.tau])
         value = strict_conciseness(found.relevance, found.agrees, self.tau)

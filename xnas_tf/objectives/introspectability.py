@@ -315,7 +315,7 @@ class Introspectability(Objective):
 
             found = class_activations(subject.model, images, subject.classes, groups, self.layers)
             return [Layer(each.name, each.sums, each.squares, each.samples) for each in found]
-        from xnas_tf.data.preprocessing import to_model_input
+        from xnas_tf.keras_tools.preprocessing import to_model_input
 
         method = self._method(source)
         model = subject.stand_ins.get(method, subject.model)

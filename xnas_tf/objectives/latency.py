@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from xnas_tf.errors import InputError, RunError, suggest
-from xnas_tf.heartbeat import beat
 from xnas_tf.objectives.base import Objective, Score, Subject
 from xnas_tf.registry import describe
+from xnas_tf.utils.heartbeat import beat
 
 if TYPE_CHECKING:
     import keras
@@ -94,8 +94,8 @@ def time_batches(
     """
     import tensorflow as tf
 
-    from xnas_tf.attribution.models import inlined_calls
-    from xnas_tf.tracing import forgotten_custom_gradients
+    from xnas_tf.keras_tools.inspection import inlined_calls
+    from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
 
     shape = (batch_size, *model.input_shape[1:])
     with forgotten_custom_gradients(), inlined_calls(model), tf.device(device):

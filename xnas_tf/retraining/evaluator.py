@@ -13,20 +13,20 @@ from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
-from xnas_tf.evaluation.checkpoint import Progress, pack, unpack
 from xnas_tf.evaluation.evaluator import Evaluator, Keep
-from xnas_tf.evaluation.outcome import Outcome
-from xnas_tf.evaluation.prediction import Predictor
-from xnas_tf.evaluation.scoring import Scorer
-from xnas_tf.evaluation.supervision import Unsupervised
-from xnas_tf.evaluation.training import Trainer
+from xnas_tf.evaluation.result import Outcome
+from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.objectives.base import Objective, Subject
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.objectives.performance import OF_EVERY_TRAINING, Metric
+from xnas_tf.retraining.attribution_pictures import Gallery
 from xnas_tf.retraining.baseline import BaselineSpace
-from xnas_tf.retraining.gallery import Gallery
 from xnas_tf.retraining.results import BASELINE, best_epoch, network_key, training_name
-from xnas_tf.spaces.space import SearchSpace
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.callbacks import Unsupervised
+from xnas_tf.training.checkpoint import Progress, pack, unpack
+from xnas_tf.training.predictor import Predictor
+from xnas_tf.training.trainer import Trainer
 
 Told = Callable[[int, int, dict[str, float]], None]
 
@@ -187,9 +187,9 @@ class Best(Unsupervised):
             return data
         return state
 
-    def known(self, outcome: Outcome) -> dict[str, Any] | None:
+    def known(self, fields: dict[str, Any]) -> dict[str, Any] | None:
         """See ``Unsupervised.known``."""
-        return self._supervisor.known(outcome)
+        return self._supervisor.known(fields)
 
     def failed(self, reason: str) -> None:
         """See ``Unsupervised.failed``."""

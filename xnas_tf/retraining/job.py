@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import differences
-from xnas_tf.environment import set_defaults
 from xnas_tf.errors import HeldError, InputError, suggest
 from xnas_tf.registry import describe
 from xnas_tf.retraining.results import FOLDER, Retraining
 from xnas_tf.retraining.settings import Settings, chosen_candidates, resolve
-from xnas_tf.run.directory import Run, load_run, locked
+from xnas_tf.storage.run import Run, load_run, locked
+from xnas_tf.utils.environment import set_defaults
 
 if TYPE_CHECKING:
     from xnas_tf.data import Dataset
     from xnas_tf.distributed import Communicator
-    from xnas_tf.retraining.desk import RetrainingDesk
-    from xnas_tf.spaces.space import SearchSpace
+    from xnas_tf.retraining.session import RetrainingDesk
+    from xnas_tf.spaces.search_space import SearchSpace
 
 SEEDS = 3
 
@@ -79,7 +79,7 @@ def retrain(
     chosen = chosen_candidates(opened, candidates, pareto)
     job = _Job(opened, settings, chosen, seeds, baseline, gallery, tell)
     set_defaults()
-    from xnas_tf.run.joining import joined_to_train
+    from xnas_tf.execution.joining import joined_to_train
 
     with joined_to_train(job.path, settings.config) as world:
         job.run(world)
@@ -111,7 +111,7 @@ class _Job:
 
     def run(self, world: Communicator) -> None:
         """Trains all that is not trained yet."""
-        from xnas_tf.run.prepare import agreed, prepare
+        from xnas_tf.execution.preparation import agreed, prepare
 
         dataset, space = prepare(self._settings.config, world, world.size)
         with ExitStack() as stack:
@@ -123,7 +123,7 @@ class _Job:
 
     def _desk(self, stack: ExitStack, dataset: Dataset, space: SearchSpace) -> RetrainingDesk:
         """Rank 0's part."""
-        from xnas_tf.retraining.desk import RetrainingDesk, made_folder
+        from xnas_tf.retraining.session import RetrainingDesk, made_folder
 
         self._check_data(dataset)
         for candidate in self._chosen:
@@ -153,12 +153,12 @@ class _Job:
         space: SearchSpace,
         desk: RetrainingDesk | None,
     ) -> None:
-        from xnas_tf.epochs_bar import epochs_bar
+        from xnas_tf.execution.task_source import LocalSource
+        from xnas_tf.execution.watchdog import Watch
+        from xnas_tf.execution.worker import Worker
+        from xnas_tf.retraining.attribution_pictures import Gallery
         from xnas_tf.retraining.evaluator import Retrainer
-        from xnas_tf.retraining.gallery import Gallery
-        from xnas_tf.run.source import LocalSource
-        from xnas_tf.run.watch import Watch
-        from xnas_tf.run.work import Worker
+        from xnas_tf.utils.epoch_progress import epochs_bar
 
         config = self._settings.config
         stall = 60 * config.distributed.stall_minutes

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from xnas_tf.config import Config, stored_config
 from xnas_tf.errors import InputError
-from xnas_tf.intervals import accuracy_interval, mean_interval
-from xnas_tf.report.columns import measured_columns
-from xnas_tf.run.directory import CONFIG, Run
+from xnas_tf.storage.columns import measured_columns
+from xnas_tf.storage.run import CONFIG, Run
+from xnas_tf.utils.intervals import accuracy_interval, mean_interval
 
 if TYPE_CHECKING:
     import keras
@@ -218,7 +218,7 @@ class Retraining:
         Raises:
             InputError: If it is not there or cannot be loaded.
         """
-        from xnas_tf.explaining.subjects import load_subject
+        from xnas_tf.explanation.model_loading import load_subject
 
         return load_subject(self.model_path(training.key, training.seed)).model
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
-from xnas_tf.config.models import SearchConfig
-from xnas_tf.config.modes import open_modes, with_modes
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.run.directory import Run
+from xnas_tf.evaluation.open_modes import open_modes, with_modes
+from xnas_tf.storage.run import Run
+from xnas_tf.strategy.options import SearchOptions
 
 TIMES = 10
 """How many times as many epochs as in the search, by default. Published: 17 (NAS-Bench-201, 12
@@ -114,7 +114,7 @@ def _beginning(run: Run) -> Config:
     training = run.config.training
     return run.config.model_copy(
         update={
-            "search": SearchConfig(),
+            "search": SearchOptions(),
             "constraints": {},
             "training": training.model_copy(update={"epochs": TIMES * training.epochs}),
         }

@@ -1,6 +1,7 @@
 """Decides what to evaluate; knows nothing of Keras or Horovod."""
 
-from xnas_tf.strategy.algorithm import Algorithm, Proposal
-from xnas_tf.strategy.creation import SELECTIONS, create
+from xnas_tf.strategy.algorithm import Algorithm
+from xnas_tf.strategy.factory import SELECTIONS, create
+from xnas_tf.strategy.proposal import Proposal
 
 __all__ = ["SELECTIONS", "Algorithm", "Proposal", "create"]

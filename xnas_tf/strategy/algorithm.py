@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import platypus
 
 from xnas_tf.strategy.problem import SearchProblem
+from xnas_tf.strategy.proposal import Proposal
 from xnas_tf.strategy.selection import Selection
 from xnas_tf.strategy.surrogate import Surrogate
 from xnas_tf.strategy.variation import MixedVariation
@@ -26,29 +25,6 @@ PLENTY_BRED, PLENTY_DRAWN = 96, 32
 """Offspring, and random architectures, among which a surrogate chooses."""
 LEFT_TO_CHANCE = 0.1
 """Share of the proposals that a surrogate does not choose."""
-
-
-@dataclass
-class Proposal:
-    """A new architecture, a network never proposed before in this search.
-
-    Attributes:
-        genotype: Canonical text of the architecture.
-        hyperparameters: Active hyperparameters by name.
-        parents: Candidates it was bred from.
-        generation: In which it was proposed.
-        solution: What Platypus knows of it.
-        number: Counts the proposals, from 1.
-        features: The architecture in numbers, for a surrogate.
-    """
-
-    genotype: str
-    hyperparameters: dict[str, Any]
-    parents: tuple[int, ...]
-    generation: int
-    solution: platypus.Solution
-    number: int = 0
-    features: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 class Algorithm:

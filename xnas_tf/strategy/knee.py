@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.config import Config
-from xnas_tf.strategy.front import costs
+from xnas_tf.strategy.goals import Goals
+from xnas_tf.strategy.pareto import costs
 
 FLAT = 1e-9
 """Distances below this are rounding: the front bulges nowhere."""
 
 
-def knee(front: Sequence[Candidate], config: Config) -> tuple[Candidate, str]:
+def knee(front: Sequence[Candidate], config: Goals) -> tuple[Candidate, str]:
     """Finds the knee of a front, or what comes nearest to one.
 
     Among equals it is the best in the first objective that differs, then the one with the

@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 import numpy as np
 import platypus
 
-from xnas_tf.randomness import own_generator
 from xnas_tf.strategy.ranking import rank
 from xnas_tf.strategy.selection import tournament
+from xnas_tf.utils.randomness import own_generator
 
 NEIGHBOURS = 10
 """Subproblems that a solution of MOEA/D may take over: Platypus' default."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.config import Config
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.intervals import accuracy_interval, better_than_chance
-from xnas_tf.strategy.front import costs
+from xnas_tf.strategy.goals import Goals
 from xnas_tf.strategy.knee import knee, normalised
+from xnas_tf.strategy.pareto import costs
+from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 ERROR, KNEE = "error", "knee"
 OF_ERROR = (ERROR, "metric:accuracy")
@@ -49,7 +49,7 @@ class Recommendation:
 
 def recommend(
     front: Sequence[Candidate],
-    config: Config,
+    config: Goals,
     validation_counts: Sequence[int] | None,
     prefer: str | None = None,
     within: float | None = None,
@@ -103,7 +103,7 @@ def recommend(
     return Recommendation(chosen.id, "; ".join(filter(None, parts)), best.id)
 
 
-def _check(config: Config, prefer: str | None, within: float | None) -> None:
+def _check(config: Goals, prefer: str | None, within: float | None) -> None:
     allowed = dict.fromkeys([ERROR, *(o.name for o in config.objectives), KNEE])
     if prefer is not None and prefer not in allowed:
         raise InputError(f"--prefer: there is no {suggest(prefer, allowed)}")
@@ -142,13 +142,13 @@ def _tolerated(
     return most, f"{points:g} point{'s' * (points != 1)} of it"
 
 
-def _others(config: Config) -> list[int]:
+def _others(config: Goals) -> list[int]:
     """Places of the objectives that are left when the error is near enough."""
     return [at for at, o in enumerate(config.objectives) if o.name not in OF_ERROR]
 
 
 def _choose(
-    eligible: Sequence[Candidate], config: Config, prefer: str | None
+    eligible: Sequence[Candidate], config: Goals, prefer: str | None
 ) -> tuple[Candidate, str]:
     """The best of the candidates that may be chosen, and by what, if not by the rule."""
     if prefer == KNEE:
@@ -188,7 +188,7 @@ def _nearness(chosen: Candidate, best: Candidate, near: int, able: int, bound: s
     return f"one of {near} within {bound}"
 
 
-def _lead(chosen: Candidate, best: Candidate, near: int, config: Config) -> str:
+def _lead(chosen: Candidate, best: Candidate, near: int, config: Goals) -> str:
     """By what the least error won over others that were near enough."""
     names = [config.objectives[place].name for place in _others(config)]
     if chosen is not best or near == 1 or not names:
@@ -197,7 +197,7 @@ def _lead(chosen: Candidate, best: Candidate, near: int, config: Config) -> str:
     return f"among these {what} {' and '.join(names)} too"
 
 
-def _comparison(chosen: Candidate, best: Candidate, config: Config) -> str:
+def _comparison(chosen: Candidate, best: Candidate, config: Goals) -> str:
     """What is gained for it, in the other objectives."""
     if chosen is best:
         return ""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import moocore
 import numpy as np
 
 from xnas_tf.spaces.base import Space
 from xnas_tf.strategy.encoding import Encoding
+from xnas_tf.strategy.proposal import Proposal
 from xnas_tf.strategy.regression import Regression
-
-if TYPE_CHECKING:
-    from xnas_tf.strategy.algorithm import Proposal
 
 ENOUGH = 10
 """Answers from which on it predicts."""

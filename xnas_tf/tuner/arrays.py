@@ -12,7 +12,7 @@ import numpy as np
 
 from xnas_tf.data.dataset import check_images
 from xnas_tf.errors import InputError
-from xnas_tf.run.directory import write_whole
+from xnas_tf.storage.run import write_whole
 
 Arrays = tuple[Any, Any]
 """Images and labels."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import checked_config
 from xnas_tf.errors import InputError
-from xnas_tf.run.directory import Run
-from xnas_tf.run.search import search
+from xnas_tf.launcher.search import search
+from xnas_tf.storage.run import Run
 from xnas_tf.tuner.arrays import Arrays, stored
 from xnas_tf.tuner.translation import checked_sections, described, space_section, translated
 
@@ -155,7 +155,7 @@ class Tuner:
         one that is recommended, and why it is stands below."""
         from rich.console import Console
 
-        from xnas_tf.report.tables import Listing, pareto_table
+        from xnas_tf.reporting.candidate_tables import Listing, pareto_table
 
         run = self.run
         recommended = run.recommendation()
@@ -172,7 +172,7 @@ class Tuner:
         Raises:
             InputError: Before a search: what can be chosen may depend on the images.
         """
-        from xnas_tf.spaces.space import SearchSpace
+        from xnas_tf.spaces.search_space import SearchSpace
 
         run = self.run
         space_section(self.hypermodel)  # as this process names it

@@ -12,7 +12,7 @@ from xnas_tf.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from xnas_tf.exporting.served import ServedModel
+    from xnas_tf.exporting.serving import ServedModel
 
 Outputs = dict[str, "np.ndarray"]
 """``probabilities`` (N, classes), and of formats that explain too maps (N, H, W) by method."""

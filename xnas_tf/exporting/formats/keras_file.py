@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from xnas_tf.attribution.outputs import probabilities_of
-from xnas_tf.data.preprocessing import to_model_input
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
-from xnas_tf.exporting.served import ServedModel
+from xnas_tf.exporting.serving import ServedModel
+from xnas_tf.keras_tools.preprocessing import to_model_input
 
 
 class KerasFile(ExportFormat):

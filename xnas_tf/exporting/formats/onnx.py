@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
-from xnas_tf.exporting.served import ServedModel
+from xnas_tf.exporting.serving import ServedModel
 
 OPSET = 17
 """Of 2022: old enough for runtimes on devices, and it has all that the spaces here need."""

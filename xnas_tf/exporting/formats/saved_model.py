@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
-from xnas_tf.exporting.served import PREDICTED, ServedModel
+from xnas_tf.exporting.serving import PREDICTED, ServedModel
 
 
 class SavedModel(ExportFormat):

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
-from xnas_tf.exporting.served import ServedModel
+from xnas_tf.exporting.serving import ServedModel
 
 
 class TFLite(ExportFormat):

@@ -1,0 +1,42 @@
+"""How good explanations are: measures of attribution maps, one number an image.
+
+A measure is called with a model, images as floats in the model's range, and either maps
+(N, H, W) or the method that makes them:
+
+    maps = IntegratedGradients()(model, images)
+    deletion(model, images, maps)                                     # (N,), less is better
+    max_sensitivity(model, images, GradCAM(), rng=np.random.default_rng(0))
+
+Where a model or a map is not finite, so is its value: NaN is passed on, never made.
+"""
+
+from xnas_tf.attribution.metrics.completeness import completeness_error
+from xnas_tf.attribution.metrics.faithfulness import infidelity, sensitivity_n
+from xnas_tf.attribution.metrics.localization import attribution_mass, pointing_game
+from xnas_tf.attribution.metrics.randomization import Randomization, randomization
+from xnas_tf.attribution.metrics.removal import (
+    deletion,
+    deletion_curves,
+    insertion,
+    insertion_curves,
+)
+from xnas_tf.attribution.metrics.sparseness import sparseness
+from xnas_tf.attribution.metrics.stability import max_sensitivity
+from xnas_tf.attribution.metrics.statistics import Errors
+
+__all__ = [
+    "Errors",
+    "Randomization",
+    "attribution_mass",
+    "completeness_error",
+    "deletion",
+    "deletion_curves",
+    "infidelity",
+    "insertion",
+    "insertion_curves",
+    "max_sensitivity",
+    "pointing_game",
+    "randomization",
+    "sensitivity_n",
+    "sparseness",
+]

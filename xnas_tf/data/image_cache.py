@@ -1,0 +1,276 @@
+"""Encoded images decoded once, and kept on the disk as an array that is never read as a whole.
+
+The array lies in the cache under a name made of the files' names, sizes and times of change and
+of the settings: whatever changes, another one is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from xnas_tf.data.dataset import Source
+from xnas_tf.data.decoding import Encoded, Look, Unreadable, look_at, read_image
+from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.image_list import ImageFiles, Listing, groups_by
+from xnas_tf.data.quality import Findings, listed
+from xnas_tf.errors import InputError
+from xnas_tf.utils.cache_folder import cache_folder, host_lock
+from xnas_tf.utils.output_folder import new_folder
+
+LONGEST = 128
+"""Pixels of the longer side of images whose size is not given, at most."""
+STRETCH = 1.5
+"""Ratio of an image's shape to that of all from which it is odd."""
+_FORMAT = 1
+"""Another one for each change of what is kept or how images are decoded."""
+_WINDOW = 64
+"""Images in memory at a time."""
+_ABANDONED = 24 * 3600
+"""Seconds after which what a killed process began is removed."""
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How image files are read; the keys of the configuration's section ``dataset``."""
+
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    group: str | None = None
+    max_corrupt: float = 0.1
+
+
+class _Decoded(NamedTuple):
+    """What is kept of an image beside its pixels."""
+
+    digest: bytes
+    is_grey: bool
+    reason: str
+
+
+def stored(
+    files: ImageFiles, reading: Reading, name: str, tell: Callable[[str], None] = lambda _: None
+) -> Source:
+    """The images of files as an array on the disk, made now unless it is there.
+
+    Args:
+        files: The files.
+        reading: How they are read.
+        name: The data set's name, for messages.
+        tell: Is told of work that takes a while.
+
+    Raises:
+        InputError: If too many images cannot be decoded, or the cache cannot be written.
+    """
+    folder = cache_folder() / "images" / _key(files, reading)
+    if not folder.exists():
+        with host_lock("images"):
+            if not folder.exists():
+                _make(folder, files, reading, name, tell)
+    listing, findings, digests = _opened(folder)
+    _check_readable(listing, findings, reading.max_corrupt, name)
+    images = Rows(np.load(folder / "images.npy", mmap_mode="r"), digests)
+    rows = np.flatnonzero([each not in findings.unreadable for each in listing.names])
+    names = [listing.names[row] for row in rows]
+    groups = None if listing.groups is None else listing.groups[rows]
+    if reading.group and groups is not None:
+        raise InputError(f"dataset.group: data set {name} has groups of its own")
+    return Source(
+        images.select(rows),
+        listing.labels[rows],
+        listing.class_names,
+        mirrored=files.mirrored,
+        groups=groups_by(reading.group, names, name) if reading.group else groups,
+        parts=None if listing.parts is None else listing.parts[rows],
+        names=names,
+        findings=findings,
+    )
+
+
+def _key(files: ImageFiles, reading: Reading) -> str:
+    key = hashlib.blake2b(digest_size=16)
+    settings = [_FORMAT, files.root, reading.size, reading.channels]
+    key.update(json.dumps(settings).encode())
+    for file in files.files:
+        key.update(json.dumps([os.fspath(file), *_stamp(file)]).encode())
+    return key.hexdigest()
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        status = file.stat()
+    except OSError:  # told of when it is read
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _make(
+    folder: Path, files: ImageFiles, reading: Reading, name: str, tell: Callable[[str], None]
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for draft in folder.parent.glob(f".{folder.name}-*"):
+        if time.time() - draft.stat().st_mtime > _ABANDONED:
+            shutil.rmtree(draft, ignore_errors=True)
+    listing = files.listing()
+    tell(f"data set {name}: decoding {len(listing.names):,} images, once, into {folder}")
+    looks = list(_in_parallel(_look, listing.stream()))
+    if not any(isinstance(look, Look) for look in looks):
+        bad = (f"{each} ({why})" for each, why in zip(listing.names, looks, strict=True))
+        raise InputError(f"data set {name}: no image can be decoded: {listed(bad)}")
+    size = reading.size or usual_size([look for look in looks if isinstance(look, Look)])
+    colour = any(isinstance(look, Look) and not look.is_grey for look in looks)
+    channels = reading.channels or (3 if colour else 1)
+    try:
+        with new_folder(folder) as draft:
+            decoded = _decode(draft / "images.npy", listing, size, channels)
+            _keep(draft, listing, decoded, _findings(listing, looks, decoded, size, channels))
+    except InputError as error:
+        if not folder.exists():  # unless another host has made it in the same place
+            hint = "; XDG_CACHE_HOME names another place for decoded images"
+            raise InputError(f"data set {name}: {error}{hint}") from error
+
+
+def _in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """What ``work`` returns for each item, in their order; Pillow lets other threads run."""
+    items = iter(items)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        while window := list(islice(items, _WINDOW)):
+            yield from pool.map(work, window)
+
+
+def _look(encoded: Encoded) -> Look | str:
+    try:
+        return look_at(encoded)
+    except Unreadable as error:
+        return str(error)
+
+
+def usual_size(looks: Sequence[Look]) -> tuple[int, int]:
+    """The median height and width, made smaller if the longer is over 128 pixels."""
+    height, width = np.median([look[:2] for look in looks], axis=0)
+    scale = min(1.0, LONGEST / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _decode(file: Path, listing: Listing, size: tuple[int, int], channels: int) -> list[_Decoded]:
+    shape = (len(listing.names), *size, channels)
+    made = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+    begin, length = made.offset, int(np.prod(shape[1:]))
+    del made
+    with file.open("r+b") as output:
+        # A full disk is an error here; where pages of a mapped file are written, a fatal signal.
+        os.posix_fallocate(output.fileno(), 0, begin + length * shape[0])
+
+        def work(numbered: tuple[int, Encoded]) -> _Decoded:
+            row, encoded = numbered
+            try:
+                image = read_image(encoded, size, channels)
+            except Unreadable as error:
+                return _Decoded(bytes(16), False, str(error))
+            pixels = image.tobytes()
+            os.pwrite(output.fileno(), pixels, begin + row * length)
+            is_grey = bool((image == image[..., :1]).all())
+            return _Decoded(hashlib.blake2b(pixels, digest_size=16).digest(), is_grey, "")
+
+        return list(_in_parallel(work, enumerate(listing.stream())))
+
+
+def _findings(
+    listing: Listing,
+    looks: Sequence[Look | str],
+    decoded: Sequence[_Decoded],
+    size: tuple[int, int],
+    channels: int,
+) -> Findings:
+    known = {
+        name: look
+        for name, look, each in zip(listing.names, looks, decoded, strict=True)
+        if isinstance(look, Look) and not each.reason
+    }
+    sizes = sorted({look[:2] for look in known.values()}, key=lambda s: (s[0] * s[1], s))
+    middle = np.median([look[:2] for look in known.values()] or [size], axis=0)
+    named = list(zip(listing.names, decoded, strict=True))
+    grey = [name for name, each in named if channels == 3 and each.is_grey]
+    is_all_grey = 0 < len(grey) == len(known)
+    return Findings(
+        unreadable={name: each.reason for name, each in named if each.reason},
+        grey=[] if is_all_grey else grey,
+        is_all_grey=is_all_grey,
+        odd={name: look[:2] for name, look in known.items() if _is_odd(look, size)},
+        empty=listing.empty,
+        ignored=listing.ignored,
+        sizes={
+            "smallest": sizes[0],
+            "median": tuple(map(round, middle.tolist())),
+            "largest": sizes[-1],
+        }
+        if sizes
+        else {},
+        different_sizes=len(sizes),
+    )
+
+
+def _is_odd(look: Look, size: tuple[int, int]) -> bool:
+    ratio = look.height * size[1] / (look.width * size[0])
+    return max(ratio, 1 / ratio) > STRETCH
+
+
+def _keep(folder: Path, listing: Listing, decoded: Sequence[_Decoded], findings: Findings) -> None:
+    optional = {"groups": listing.groups, "parts": listing.parts}
+    np.savez(
+        folder / "listing.npz",
+        names=np.array(listing.names),
+        labels=listing.labels,
+        class_names=np.array(listing.class_names),
+        digests=np.frombuffer(b"".join(each.digest for each in decoded), np.uint8).reshape(-1, 16),
+        **{key: values for key, values in optional.items() if values is not None},
+    )
+    (folder / "findings.json").write_text(json.dumps(findings.as_dict()), encoding="utf-8")
+
+
+def _opened(folder: Path) -> tuple[Listing, Findings, np.ndarray]:
+    try:
+        with np.load(folder / "listing.npz") as arrays:
+            kept = {key: arrays[key] for key in arrays.files}
+        findings = Findings(**json.loads((folder / "findings.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} cannot be read: {error}; remove it, it is made anew") from error
+    listing = Listing(
+        kept["names"].tolist(),
+        kept["labels"],
+        tuple(kept["class_names"].tolist()),
+        lambda: iter(()),
+        kept.get("groups"),
+        kept.get("parts"),
+    )
+    return listing, findings, kept["digests"]
+
+
+def _check_readable(listing: Listing, findings: Findings, most: float, name: str) -> None:
+    bad = [f"{image} ({why})" for image, why in findings.unreadable.items()]
+    share = len(bad) / len(listing.names)
+    if share > most:
+        raise InputError(
+            f"data set {name}: {len(bad)} of {len(listing.names)} images cannot be decoded; "
+            f"allowed: {most:.0%} (dataset.max_corrupt). {listed(bad, 100)}"
+        )
+    are_readable = np.array([image not in findings.unreadable for image in listing.names])
+    counts = np.bincount(listing.labels[are_readable], minlength=len(listing.class_names))
+    if not counts.all():
+        lost = [listing.class_names[place] for place in np.flatnonzero(counts == 0)]
+        raise InputError(
+            f"data set {name}: no image can be decoded of the classes {listed(lost)}: {listed(bad)}"
+        )

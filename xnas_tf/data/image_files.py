@@ -1,0 +1,169 @@
+"""Image files in folders or listed in a table."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from xnas_tf.data.decoding import SUFFIXES
+from xnas_tf.data.image_list import ImageFiles, Listing, numbered, part_name, part_names
+from xnas_tf.errors import InputError, suggest
+
+
+def folder(argument: str) -> ImageFiles:
+    """A folder with a folder of images for each class, or with such folders inside ``train``,
+    ``validation`` and ``test``."""
+    root = Path(argument or ".").expanduser()
+    name = f"data set folder:{argument}"
+    if not root.is_dir():
+        raise InputError(f"{name}: there is no such folder{_near(root)}")
+    tops = _folders(root)
+    parts = [part_name(top.name) for top in tops]
+    if parts and all(parts):
+        if "train" not in parts:
+            given = ", ".join(top.name for top in tops)
+            raise InputError(f"{name}: it has the folders {given}, but no train")
+        classes = [each for top in tops for each in _folders(top)]
+    else:
+        classes, parts = tops, []
+    return _of_folders(root, classes, bool(parts), name)
+
+
+def _of_folders(root: Path, classes: list[Path], has_parts: bool, name: str) -> ImageFiles:
+    found = {each: _files_below(each) for each in classes}
+    files = [file for each in classes for file in found[each] if _is_image(file)]
+    if not files:
+        raise InputError(
+            f"{name}: no images in folders inside it; wanted: one folder a class, with files "
+            f"that end in {', '.join(SUFFIXES)}" + _loose(root)
+        )
+    owners = {file: each for each in classes for file in found[each]}
+    names = {_shown(Path(each.name)) for each in classes}
+    labels, class_names = numbered([_shown(Path(owners[file].name)) for file in files])
+    where = (owners[file].parent.name for file in files) if has_parts else ()
+    listing = Listing(
+        [_shown(file.relative_to(root)) for file in files],
+        labels,
+        class_names,
+        partial(iter, files),
+        parts=part_names(where, name) if has_parts else None,
+        empty=tuple(sorted(names.difference(class_names))),
+        ignored=sum(map(len, found.values())) - len(files),
+    )
+    return ImageFiles(files, lambda: listing, f"{root.resolve()} {sorted(names)}")
+
+
+def _folders(root: Path) -> list[Path]:
+    """The visible folders inside, in the order of their names, whatever the file system's is."""
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _files_below(root: Path) -> list[Path]:
+    walked = (
+        Path(place, name)
+        for place, _, names in os.walk(root)
+        for name in names
+        if not name.startswith(".")
+    )
+    return sorted(walked, key=lambda file: file.relative_to(root).as_posix())
+
+
+def _shown(path: Path) -> str:
+    """A path as text that can be printed, whatever bytes it has; another for each path."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
+
+
+def _loose(root: Path) -> str:
+    loose = [file.name for file in root.iterdir() if _is_image(file)]
+    return f"; {len(loose)} images lie in no folder" if loose else ""
+
+
+def _near(path: Path) -> str:
+    """What of the same kind beside it has almost its name."""
+    if not path.parent.is_dir():
+        return ""
+    names = [each.name for each in path.parent.iterdir() if each.is_dir() == (not path.suffix)]
+    near = get_close_matches(path.name, sorted(names), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def table(argument: str) -> ImageFiles:
+    """A CSV file with the columns ``path`` and ``label``, and ``split`` and ``group`` if wanted;
+    paths are relative to its folder."""
+    path, name = Path(argument).expanduser(), f"data set csv:{argument}"
+    rows = _read_rows(path, name)
+    columns = rows[0].keys()
+    _check_rows(rows, name)
+    files = [path.parent / row["path"] for row in rows]
+    labels, class_names = numbered([row["label"] for row in rows])
+    order = sorted(range(len(rows)), key=lambda row: rows[row]["path"])
+    listing = Listing(
+        [rows[row]["path"] for row in order],
+        labels[order],
+        class_names,
+        partial(iter, [files[row] for row in order]),
+        _column(rows, "group", order) if "group" in columns else None,
+        part_names(_column(rows, "split", order), f"{name}, column split")
+        if "split" in columns
+        else None,
+    )
+    return ImageFiles([path, *files], lambda: listing, str(path.resolve()))
+
+
+def _column(rows: Sequence[dict[str, str]], name: str, order: Iterable[int]) -> np.ndarray:
+    return np.array([rows[row][name] or "" for row in order])
+
+
+def _read_rows(path: Path, name: str) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise InputError(f"{name}: there is no such file{_near(path)}")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as text:
+            reader = csv.DictReader(text, skipinitialspace=True)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{name}: not a readable CSV file: {error}") from error
+    header = reader.fieldnames or []
+    for column in ("path", "label"):
+        if column not in header:
+            raise InputError(f"{name}: its first line has no column {suggest(column, header)}")
+    if not rows:
+        raise InputError(f"{name}: it has a header only")
+    return rows
+
+
+def _check_rows(rows: Sequence[dict[str, str]], name: str) -> None:
+    seen: dict[str, int] = {}
+    for number, row in enumerate(rows, 2):
+        for column in ("path", "label"):
+            if not row[column]:
+                raise InputError(f"{name}, row {number}: nothing in the column {column}")
+        if row["path"] in seen:
+            raise InputError(
+                f"{name}: {row['path']} is in rows {seen[row['path']]} and {number}; an image "
+                "has one label, and lies in one part"
+            )
+        seen[row["path"]] = number
+
+
+def pattern_files(argument: str, name: str) -> list[Path]:
+    """The files that a path with wildcards stands for, in the order of their names.
+
+    Raises:
+        InputError: If there is none.
+    """
+    path = Path(argument).expanduser()
+    files = sorted(file for file in path.parent.glob(path.name or "*") if file.is_file())
+    if not files:
+        raise InputError(f"{name}: there is no such file{_near(path)}")
+    return files

@@ -1,0 +1,80 @@
+"""The configuration of a data set, and of the augmentation of its training images."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from xnas_tf.utils.options import Section
+
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+
+
+class DatasetOptions(Section):
+    """The labelled images, and how they are split (stratified by class)."""
+
+    name: str = Field(
+        "mnist5k",
+        description="`mnist5k`, `digits`, `folder:PATH`, `csv:FILE`, `npz:FILE`, `tfrecord:FILES`, "
+        "`keras:NAME`, `tfds:NAME` or `package.module:function`: docs/data.md",
+    )
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the images for validation")
+    test: float = Field(
+        0.2, gt=0, lt=1, description="share kept for final figures, unless a test part exists"
+    )
+    seed: int = Field(0, ge=0, description="seed of the split")
+    size: Pixels | list[Pixels] | None = Field(
+        None,
+        description="pixels: one number, or height and width; not given: as they are, and image "
+        "files the median of theirs, at most 128 on the longer side",
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="not given: as they are, and image files 3 if any of them has colour"
+    )
+    group: str | None = Field(
+        None,
+        description="of image files: a regular expression that finds in a file's path whom or "
+        "what it shows, by its parenthesis; what shows the same stays in one part",
+    )
+    max_corrupt: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of image files that may be unreadable: they are named and left out",
+    )
+
+    @field_validator("size")
+    @classmethod
+    def _of_two(cls, size: int | list[int] | None) -> int | list[int] | None:
+        if isinstance(size, list) and len(size) != 2:
+            raise ValueError(f"given {size}; allowed: one number, or height and width")
+        return size
+
+    @field_validator("group")
+    @classmethod
+    def _expression(cls, group: str | None) -> str | None:
+        try:
+            re.compile(group or "")
+        except re.error as error:
+            raise ValueError(f"{group!r} is no regular expression: {error}") from error
+        return group
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> DatasetOptions:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation ({self.validation}) and test ({self.test}) leave nothing to train on"
+            )
+        return self
+
+
+class AugmentationOptions(Section):
+    """Random changes of training images."""
+
+    crop: int = Field(0, ge=0, le=64, description="pixels of padding before a random crop")
+    flip: Literal["auto"] | bool = Field(
+        "auto", description="horizontal flips; `auto`: only where mirror images mean the same"
+    )
+    cutout: int = Field(0, ge=0, description="side in pixels of a square blanked out")

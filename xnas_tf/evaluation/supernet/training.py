@@ -1,0 +1,119 @@
+"""Training and predicting with what is traced once for many candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xnas_tf.attribution.explainer import always_trace
+from xnas_tf.config import Config
+from xnas_tf.data import Dataset
+from xnas_tf.data.batches import batching
+from xnas_tf.data.disk_images import Rows
+from xnas_tf.distributed import Communicator
+from xnas_tf.evaluation.supernet.network import SharedNetwork
+from xnas_tf.evaluation.supernet.weight_binding import HostNetwork, Tenant
+from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.training.checkpoint import Progress
+from xnas_tf.training.compilation import compile_model
+from xnas_tf.training.predictor import Predictor
+from xnas_tf.training.step import Step
+from xnas_tf.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """What is traced once for many candidates.
+
+    Attributes:
+        network: The network that trains in their place.
+        step: Trains it on a batch.
+        predictor: Predicts with it.
+    """
+
+    network: HostNetwork
+    step: Step
+    predictor: Predictor
+
+
+def graphs_of_all_cells(
+    config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
+) -> Graphs:
+    """Those of a network that stands for all cells.
+
+    Args:
+        config: The configuration.
+        dataset: The images.
+        space: The search space's networks.
+        communicator: The ranks that train a candidate together.
+    """
+    network, training = SharedNetwork(space), config.training
+    model = network.model
+    always_trace(model)
+    batch_size, steps = batching(len(dataset.train), training.batch_size)
+    compile_model(model, training, steps)
+    model.optimizer.build(model.trainable_variables)
+    step = Step(model, dataset, batch_size, training.weight_decay, training, communicator)
+    return Graphs(network, step, Predictor(model))
+
+
+class SharedTrainer(Trainer):
+    """Trains a candidate's own model by letting another network be it.
+
+    In checkpoints, and when the tenant has given it back, all is in the model and its own
+    optimizer.
+
+    Args:
+        graphs: The other network.
+        candidate: The candidate's hyperparameters.
+        *args: See ``Trainer``.
+        **kwargs: See ``Trainer``.
+
+    Attributes:
+        tenant: The model in the other network.
+    """
+
+    def __init__(
+        self, graphs: Graphs, candidate: Mapping[str, Any], *args: Any, **kwargs: Any
+    ) -> None:
+        self._graphs = graphs
+        super().__init__(*args, **kwargs)
+        self.tenant = Tenant(graphs.network, candidate, self._model)
+
+    def _new_step(self, weight_decay: float, runs: int) -> Step:
+        return self._graphs.step
+
+    def _run_steps(self) -> list[float]:
+        self.tenant.take()
+        return super()._run_steps()
+
+    def _average_statistics(self) -> None:
+        if self._communicator.size > 1:
+            self.tenant.give()
+            super()._average_statistics()
+            self.tenant.leave()
+
+    def _keep(self, progress: Progress) -> None:
+        self.tenant.give()
+        super()._keep(progress)
+
+
+class SharedPredictor(Predictor):
+    """Predicts with a candidate's own model by letting another network be it.
+
+    Args:
+        graphs: The other network.
+        tenant: The model in it.
+    """
+
+    def __init__(self, graphs: Graphs, tenant: Tenant) -> None:
+        self._predictor = graphs.predictor
+        self._tenant = tenant
+
+    def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
+        """See ``Predictor.__call__``."""
+        self._tenant.take()
+        return self._predictor(images)

@@ -1,0 +1,118 @@
+"""Callbacks: what is called while a search runs, beside the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.data import Dataset
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.storage.database import Record
+
+
+class Callback:
+    """Is called as a search goes on, and does nothing; subclasses show or log it.
+
+    It is entered when the run directory is open, and exited when the search ends, however it does.
+    """
+
+    def __enter__(self) -> Callback:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Called when the search has ended."""
+
+    def candidate(
+        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
+    ) -> None:
+        """Called when a candidate has ended.
+
+        Args:
+            candidate: The candidate, in any state but running.
+            is_new: Whether it was evaluated now rather than read from the database.
+            front: The Pareto-optimal candidates so far.
+            hypervolume: Theirs; 0 while a run is replayed.
+        """
+
+    def generation(
+        self,
+        generation: int,
+        candidates: Sequence[Candidate],
+        front: Sequence[Candidate],
+        hypervolume: float,
+    ) -> None:
+        """Called when a generation is complete, once in the life of a run."""
+
+    def note(self, text: str) -> None:
+        """Called with a message for people."""
+
+    def finished(self, evaluator: Evaluator) -> None:
+        """Called after the last candidate, with what evaluated this process' candidates."""
+
+
+@dataclass(frozen=True)
+class SearchContext:
+    """What callbacks are made for.
+
+    Attributes:
+        path: The run directory.
+        config: The configuration.
+        dataset: The data set.
+        space: The search space.
+        database: The run's database.
+        seconds_spent: What earlier sessions of the run took.
+    """
+
+    path: Path
+    config: Config
+    dataset: Dataset
+    space: SearchSpace
+    database: Record
+    seconds_spent: float
+
+
+MakeCallbacks = Callable[[SearchContext], Sequence[Callback]]
+
+
+def no_callbacks(context: SearchContext) -> Sequence[Callback]:
+    """Shows nothing."""
+    return ()
+
+
+class CallbackList(Callback):
+    """Calls several callbacks, in their order."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self._callbacks = callbacks
+
+    def candidate(
+        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
+    ) -> None:
+        """See ``Callback.candidate``."""
+        for callback in self._callbacks:
+            callback.candidate(candidate, is_new, front, hypervolume)
+
+    def generation(
+        self,
+        generation: int,
+        candidates: Sequence[Candidate],
+        front: Sequence[Candidate],
+        hypervolume: float,
+    ) -> None:
+        """See ``Callback.generation``."""
+        for callback in self._callbacks:
+            callback.generation(generation, candidates, front, hypervolume)
+
+    def note(self, text: str) -> None:
+        """See ``Callback.note``."""
+        for callback in self._callbacks:
+            callback.note(text)
+
+    def finished(self, evaluator: Evaluator) -> None:
+        """See ``Callback.finished``."""
+        for callback in self._callbacks:
+            callback.finished(evaluator)

@@ -1,0 +1,136 @@
+"""What all ranks do before the first candidate, and check that all did alike."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from xnas_tf.config import Config, differences
+from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.distributed import Communicator
+from xnas_tf.errors import InputError, RunError, suggest
+from xnas_tf.objectives.performance import OF_EVERY_TRAINING, Metric
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.custom_fit import check_own_training
+from xnas_tf.utils.cache_folder import host_lock
+from xnas_tf.utils.versions import versions
+
+T = TypeVar("T")
+
+
+def agreed(work: Callable[[], T], world: Communicator) -> T:
+    """What a piece of work returns; where it fails on one rank it fails on all, so that none
+    is left waiting.
+
+    Raises:
+        InputError: On the other ranks, if a rank found its input wrong.
+        RunError: On the other ranks, if one failed otherwise, as on a full disk: another start
+            may do better, which exit code 2 would deny.
+        Exception: What the work raised, on the ranks where it did.
+    """
+    result = failure = None
+    try:
+        result = work()
+    except Exception as error:  # every rank must reach the sum below
+        failure = error
+    except SystemExit as error:  # of a user's module: the search would end as if it were done
+        failure = InputError(f"a user's code calls sys.exit({error.code!r}) when it is loaded")
+    kinds = [failure is not None, isinstance(failure, InputError)]
+    failed, refused = world.sum(*(np.array(kind, np.int64) for kind in kinds))
+    if failed:
+        kind = InputError if refused else RunError
+        raise failure or kind("another rank could not be prepared; it says why")
+    return result
+
+
+def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, SearchSpace]:
+    """Loads the data and the space, and checks what the configuration alone can't show.
+
+    Args:
+        config: The configuration.
+        world: All ranks.
+        size: Ranks in a group.
+
+    Raises:
+        InputError: On all ranks, if anything given is wrong on one.
+        RunError: On the other ranks, if one failed for another reason.
+    """
+    reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})
+    agreed(lambda: _check_same(reference, config, world.rank), world)
+    dataset = _load_in_turn(config, world)
+    digest = world.broadcast(dataset.digest)
+    agreed(lambda: _check_data(dataset, digest, world.rank), world)
+    space = agreed(lambda: _space(config, dataset), world)
+    agreed(lambda: _check_sizes(config, dataset, space, size), world)
+    agreed(lambda: _check_training(config, dataset, space, size), world)
+    return dataset, space
+
+
+def _check_same(reference: dict, config: Config, rank: int) -> None:
+    """Refuses ranks that would evaluate other candidates, or evaluate them otherwise."""
+    mine = {"versions": versions(), "config": config.model_dump(mode="json")}
+    lines = differences(mine, reference, "here, on rank 0")
+    if lines:
+        listed = "\n  ".join(lines)
+        raise InputError(f"rank {rank} on {platform.node()} differs from rank 0:\n  {listed}")
+
+
+def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
+    if dataset.digest != digest:
+        raise InputError(
+            f"rank {rank} on {platform.node()} has other images or labels than rank 0 under the "
+            f"name {dataset.name}: check that its files are the same on all hosts"
+        )
+
+
+def _load_in_turn(config: Config, world: Communicator) -> Dataset:
+    """Lets one rank of each host load first, so that only it downloads."""
+    is_first = world.local_rank == 0
+    first = agreed(lambda: _load_first(config) if is_first else None, world)
+    return agreed(lambda: first or _load(config), world)
+
+
+def _load(config: Config) -> Dataset:
+    return load_dataset(
+        **config.dataset.model_dump(), tell=lambda text: print(text, file=sys.stderr)
+    )
+
+
+def _load_first(config: Config) -> Dataset:
+    """Downloads and prepares what the other ranks of this host then find."""
+    with host_lock("datasets"):
+        return _load(config)
+
+
+def _space(config: Config, dataset: Dataset) -> SearchSpace:
+    """The search space; a user's HyperModel builds its default model on every rank."""
+    hypermodel = config.space.create(dataset.image_shape, dataset.classes)
+    return SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
+
+
+def _check_sizes(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
+    smallest = min(config.training.batch_size, len(dataset.train), len(dataset.validation))
+    if smallest < size:
+        raise InputError(
+            f"in groups of {size} ranks training.batch_size ({config.training.batch_size}), "
+            f"the train part ({len(dataset.train)} images) and the validation part "
+            f"({len(dataset.validation)}) must have at least one image a rank"
+        )
+
+
+def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
+    """Checks what a HyperModel's own training cannot do, and that there are the metrics that
+    are objectives: an own training may name others."""
+    if space.trains_default:
+        check_own_training(space.name, config.training, len(config.rungs), dataset, size)
+        return
+    known = [*space.metrics, *OF_EVERY_TRAINING]
+    for measure in config.measures():
+        if isinstance(measure, Metric) and measure.metric not in known:
+            raise InputError(
+                f"objectives: {space.name} compiles no metric {suggest(measure.metric, known)}"
+            )

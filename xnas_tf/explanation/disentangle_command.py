@@ -1,0 +1,89 @@
+"""What ``xnas-tf disentangle`` does: from names and files to saved paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnas_tf.distributed import joined
+from xnas_tf.distributed.options import DistributedOptions
+from xnas_tf.errors import InputError
+from xnas_tf.explanation.opening import open_dataset, open_subject
+from xnas_tf.interpretation.nad.disentangle import Disentanglement, disentangle
+from xnas_tf.keras_tools.input_range import AUTO
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be disentangled, and how; see ``disentangle`` for what is not said here.
+
+    Attributes:
+        path: A run, an exported candidate or a Keras model file.
+        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
+        dataset: A data set's name; the run's own if None.
+        classes: Names or numbers; all if empty.
+        layers: Names or patterns; the ends of all convolution blocks if empty.
+        beta: ``auto`` or a number, as text.
+        out: The folder written; a default beside the run if None.
+        safe: Whether to refuse models that bring code of their own.
+    """
+
+    path: Path
+    candidate: int | str | None = None
+    dataset: str | None = None
+    classes: Sequence[str] = ()
+    layers: Sequence[str] = ()
+    beta: str = "auto"
+    tolerance: float = 0.02
+    false_alarms: float = 0.1
+    epochs: int = 20
+    images: int | None = None
+    seed: int = 0
+    out: Path | None = None
+    safe: bool = True
+    input_range: str = AUTO
+
+
+def disentangle_request(
+    request: Request, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Disentanglement, Path] | None:
+    """Disentangles and saves, on one process or on all ranks of a job.
+
+    Returns:
+        What was found and the folder it was written to; None on ranks other than 0.
+
+    Raises:
+        InputError: If anything named is missing or wrong, or the folder is there already.
+    """
+    beta = _beta(request.beta)
+    with joined(DistributedOptions()) as world:  # first: it decides on the devices
+        subject, out = open_subject(
+            request.path, request.candidate, request.safe, "disentanglements", request.out
+        )
+        data = open_dataset(request.dataset, subject, request.path, "to learn the paths from")
+        found = disentangle(
+            subject.model,
+            data,
+            classes=request.classes or None,
+            layers=request.layers or None,
+            beta=beta,
+            epochs=request.epochs,
+            tolerance=request.tolerance,
+            false_alarms=request.false_alarms,
+            seed=request.seed,
+            images=request.images,
+            input_range=request.input_range,
+            tell=tell if world.rank == 0 else lambda _: None,
+            communicator=world,
+        )
+    return (found, found.save(out, subject.name)) if world.rank == 0 else None
+
+
+def _beta(text: str):
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"--beta {text!r}: allowed: auto, or a number from 0") from error

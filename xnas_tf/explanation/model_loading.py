@@ -1,0 +1,113 @@
+"""From what a user names to a model and images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from xnas_tf.candidate import RECOMMENDED
+from xnas_tf.data.decoding import Unreadable, read_image
+from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.input_range import declare_range
+from xnas_tf.registry import describe
+from xnas_tf.storage.run import RECORD, Run
+
+
+@dataclass(frozen=True)
+class ModelSubject:
+    """A model to explain.
+
+    Attributes:
+        model: The model.
+        name: What to call it in pictures.
+        home: Where its explanations go if nothing else is said.
+        dataset: Keywords for ``load_dataset``, of the data it was trained on; None if unknown.
+    """
+
+    model: keras.Model
+    name: str
+    home: Path
+    dataset: dict | None = None
+
+
+def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
+    """Opens a run, an exported candidate or a Keras model file.
+
+    Args:
+        path: A run directory, a folder that ``xnas-tf export`` wrote, or a ``.keras`` or
+            ``.h5`` file.
+        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
+        safe: Whether to refuse models that bring code of their own.
+
+    Raises:
+        InputError: If there is no model, or it cannot be loaded.
+    """
+    if (path / RECORD).is_file():
+        return _of_run(Run(path), RECOMMENDED if candidate is None else candidate)
+    if candidate is not None:
+        raise InputError(f"--candidate {candidate}: {path} is no run")
+    file = path / "model.keras" if (path / "model.keras").is_file() else path
+    if not file.is_file():
+        what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
+    import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - so that Keras finds what interpret saves
+
+    try:
+        model = keras.saving.load_model(file, compile=False, safe_mode=safe)
+    except Exception as error:  # whatever Keras or a user's layers raise
+        raise InputError(
+            f"{file} cannot be loaded{' in safe mode' if safe else ''}: {describe(error)}"
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise InputError(f"{file} holds a {type(model).__name__}; allowed: a Keras model")
+    if _is_ours(file):
+        declare_range(model)
+    return ModelSubject(model, path.stem, Path("explanations") / path.stem)
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a run trained a model: its file lies in a run or in the folder of an export."""
+    folder = file.resolve().parent
+    if folder.name == "models" and any((up / RECORD).is_file() for up in folder.parents[:3]):
+        return True
+    card = folder / "card.json"
+    try:
+        text = card.read_text(encoding="utf-8") if file.name == "model.keras" else "{}"
+        return {"candidate", "genotype"} <= set(json.loads(text))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _of_run(run: Run, which: int | str) -> ModelSubject:
+    candidate = run.choose(which)
+    name = f"candidate {candidate.id}: {candidate.genotype}"
+    home = run.path / "explanations" / f"candidate-{candidate.id:05d}"
+    return ModelSubject(candidate.load_model(), name, home, run.config.dataset.model_dump())
+
+
+def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
+    """Image files as uint8 (N, H, W, C), in the size and the channels that a model takes, made
+    so as those of a data set are.
+
+    Raises:
+        InputError: If one cannot be read, or the model doesn't say its size.
+    """
+    shape = getattr(model, "input_shape", None)
+    if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (1, 3)):
+        raise InputError(f"the model's input is {shape}; image files need (height, width, 1 or 3)")
+    _, height, width, channels = shape
+    sizes = (height, width) if height and width else None
+    images = []
+    for file in files:
+        try:
+            images.append(read_image(file, sizes, channels))
+        except Unreadable as error:
+            raise InputError(f"image {file} cannot be read: {error}") from error
+    if len({image.shape for image in images}) > 1:
+        raise InputError("the images differ in size, and the model doesn't say which it takes")
+    return np.stack(images)

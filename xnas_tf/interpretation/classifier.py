@@ -1,0 +1,55 @@
+"""What a Keras image classifier must be to be interpreted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.inspection import Ending, observed_ending
+from xnas_tf.registry import describe
+
+
+def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
+    """Shows a model a few images.
+
+    Args:
+        model: A Keras image classifier with one input and at least two classes.
+        images: (B, H, W, C) in the model's range.
+
+    Returns:
+        The number of classes, and how the model ends.
+
+    Raises:
+        InputError: If the model doesn't take these images, or tells fewer classes apart.
+    """
+    try:
+        outputs = model(images, training=False)
+        classes, ending = _classes(outputs), observed_ending(model, images)
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise InputError(
+            f"the model takes no images of shape {tuple(images.shape[1:])}: {describe(error)}"
+        ) from error
+    if not np.isfinite(outputs).all():
+        raise InputError("the model returns values that are not finite: it cannot be interpreted")
+    return classes, ending
+
+
+def check_classes(classes: int, class_names: Sequence[str], dataset: str) -> None:
+    """Raises an ``InputError`` if a data set has not the classes that a model tells apart."""
+    if classes != len(class_names):
+        raise InputError(
+            f"data set {dataset} has {len(class_names)} classes; the model tells {classes} apart"
+        )
+
+
+def _classes(outputs: tf.Tensor) -> int:
+    if not tf.is_tensor(outputs) or outputs.shape.rank != 2 or outputs.shape[1] < 2:
+        shape = getattr(outputs, "shape", type(outputs).__name__)
+        raise InputError(
+            f"the model's output is {shape}; allowed: (images, classes) with 2 classes or more"
+        )
+    return int(outputs.shape[1])

@@ -1,0 +1,208 @@
+"""Pictures of an interpreted classifier; what is not defined is left blank in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, draw_image, name_ticks, new_figure
+from xnas_tf.interpretation.flint import metrics
+from xnas_tf.interpretation.flint.activation import maximised
+from xnas_tf.interpretation.flint.metrics import TAU
+
+if TYPE_CHECKING:
+    from xnas_tf.interpretation.flint.interpretation_data import InterpretationData
+
+PAIRS = 10
+"""Pairs of a class and an attribute that are drawn, at most."""
+SAMPLES = 3
+"""Images of each pair."""
+SHOWN = 5
+"""Images that are explained, and disagreements, at most."""
+TOP = 3
+"""Attributes of an image."""
+
+
+def drawings(
+    found: InterpretationData, title: str = "", explained: Sequence[int] = ()
+) -> dict[str, Any]:
+    """All pictures as matplotlib figures, by name; only those that there is something for.
+
+    Args:
+        found: The classifier.
+        title: Above each.
+        explained: See ``explanations_figure``.
+    """
+    drawn = {
+        "relevance": relevance_figure(found),
+        "conciseness": conciseness_figure(found),
+        "explanations": explanations_figure(found, explained),
+    }
+    if pairs(found):
+        drawn["attributes"] = attributes_figure(found)
+    if not found.answers.agrees.all():
+        drawn["disagreements"] = disagreements_figure(found)
+    for figure in drawn.values():
+        figure.suptitle(title, fontsize=9)
+    return drawn
+
+
+def relevance_figure(found: InterpretationData):
+    """The mean relevance of each attribute (columns) for each class (rows)."""
+    values = found.answers.class_relevance
+    names = [str(j) for j in range(values.shape[1])]
+    figure = new_figure(2.4 + 0.27 * len(names), 1.4 + 0.3 * len(values))
+    axis = figure.subplots()
+    picture = axis.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+    figure.colorbar(picture, ax=axis, label="relevance")
+    name_ticks(axis, names, found.class_names)
+    axis.tick_params(axis="x", rotation=0)
+    axis.set(xlabel="attribute", ylabel="class answered by g")
+    return figure
+
+
+def conciseness_figure(found: InterpretationData):
+    """How many attributes an image has, and to how many images each attribute is relevant."""
+    figure = new_figure(9.5, 3.2)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 2))
+    left.plot(metrics.TAUS, metrics.conciseness(found.answers.relevance), "o-", color=BLUE)
+    left.set(xlabel="τ", ylabel="relevant attributes of an image", ylim=(0, None))
+    left.set_title("conciseness CNS(τ)", fontsize=9)
+    use = found.answers.use(TAU)
+    right.bar(range(len(use)), use, color=np.where(use > 0, BLUE, GREY))
+    right.set(xlabel="attribute", ylabel="images it is relevant to", ylim=(0, None))
+    right.set_title(f"attribute use (relevance above 1/{TAU:g})", fontsize=9)
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+        axis.set_axisbelow(True)
+    return figure
+
+
+def pairs(found: InterpretationData) -> list[tuple[int, int]]:
+    """The class–attribute pairs that are drawn: the most relevant attribute of each class,
+    then the next ones, as long as they are relevant."""
+    values = np.nan_to_num(found.answers.class_relevance, nan=-1.0)
+    order = np.argsort(-values, axis=1, kind="stable")
+    ranked = [(number, int(row[place])) for place in range(2) for number, row in enumerate(order)]
+    return [pair for pair in ranked if values[pair] > 1 / TAU][:PAIRS]
+
+
+def attributes_figure(found: InterpretationData):
+    """Of each pair, the images of the class that excite the attribute most, each beside what
+    excites the attribute still more."""
+    answers, drawn = found.answers, sorted(pairs(found))
+    rows = []
+    for number, attribute in drawn:
+        own = np.flatnonzero(answers.interpreter == number)
+        best = own[np.argsort(-answers.attributes[own, attribute], kind="stable")][:SAMPLES]
+        rows += [(number, attribute, int(place)) for place in best]
+    places = [place for *_, place in rows]
+    changed = maximised(found.model, found.test.images[places], np.array([j for _, j, _ in rows]))
+    across, down = 2 * SAMPLES, -(-len(drawn) // 2)
+    figure = new_figure(2 * (0.85 * across + 0.6), 1.2 * down + 0.5)
+    figure.get_layout_engine().set(h_pad=0.12)
+    axes = _grid(figure, down, 2 * across)
+    for (number, attribute, place), picture in zip(rows, changed, strict=True):
+        pair = drawn.index((number, attribute))
+        column = (pair % 2) * across + 2 * [r[2] for r in rows if r[:2] == drawn[pair]].index(place)
+        left, right = axes[pair // 2, column], axes[pair // 2, column + 1]
+        draw_image(left, found.test.images[place])
+        draw_image(right, picture)
+        if column % across == 0:
+            value = answers.class_relevance[number, attribute]
+            name = found.class_names[number]
+            title = f"{name}: attribute {attribute}, relevance {value:.2f}"
+            # Wider than the image, which would push its neighbour away.
+            above = {"xycoords": "axes fraction", "textcoords": "offset points"}
+            left.annotate(title, (0, 1), (0, 4), fontsize=8, **above).set_in_layout(False)
+    return figure
+
+
+def explanations_figure(found: InterpretationData, places: Sequence[int] = ()):
+    """Images with what their answer is made of: relevances, and for the top attributes what in
+    the image excites them.
+
+    Args:
+        found: The classifier.
+        places: Which images of the test part; if empty, one of each of some classes, that f and
+            g answer alike if there is one.
+    """
+    answers = found.answers
+    alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(found.test))
+    _, first = np.unique(answers.interpreter[alike], return_index=True)
+    chosen = list(places) or [int(each) for each in alike[first[:SHOWN]]]
+    tops = [np.argsort(-answers.relevance[place], kind="stable")[:TOP] for place in chosen]
+    repeated = np.repeat(found.test.images[chosen], [len(top) for top in tops], axis=0)
+    changed = iter(maximised(found.model, repeated, np.concatenate(tops)))
+    figure = new_figure(9, 1.8 * len(chosen) + 0.3)
+    widths = (1, 1.8, *[1] * len(tops[0]))
+    axes = figure.subplots(len(chosen), len(widths), width_ratios=widths, squeeze=False)
+    for row, place, top in zip(axes, chosen, tops, strict=True):
+        draw_image(row[0], found.test.images[place])
+        row[0].set_title(_said(found, place), fontsize=8)
+        _draw_relevance(row[1], answers.relevance[place])
+        for axis, attribute in zip(row[2:], top, strict=True):
+            value = answers.relevance[place, attribute]
+            picture = next(changed)
+            if value > 1 / TAU:
+                draw_image(axis, picture)
+                axis.set_title(f"attribute {attribute}: {value:.2f}", fontsize=8)
+            else:
+                axis.axis("off")
+    axes[-1, 1].set_xlabel("attribute", fontsize=8)
+    return figure
+
+
+def disagreements_figure(found: InterpretationData):
+    """Images that f and g answer differently, and what each attribute adds to both answers."""
+    answers = found.answers
+    chosen = np.flatnonzero(~answers.agrees)[:SHOWN]
+    figure = new_figure(7, 1.8 * len(chosen) + 0.4)
+    axes = figure.subplots(len(chosen), 2, width_ratios=(1, 4), squeeze=False)
+    for (left, right), place in zip(axes, chosen, strict=True):
+        draw_image(left, found.test.images[place])
+        left.set_title(_said(found, place), fontsize=8)
+        for shift, classes, colour, who in (
+            (-0.2, answers.predictor, BLUE, "f"),
+            (0.2, answers.interpreter, ORANGE, "g"),
+        ):
+            added = metrics.contributions(
+                answers.attributes[[place]], answers.weights, classes[[place]]
+            )[0]
+            label = f"for {found.class_names[classes[place]]}, as {who} says"
+            right.bar(np.arange(len(added)) + shift, added, 0.4, color=colour, label=label)
+        right.legend(fontsize=7)
+        right.set_ylabel("adds to logit", fontsize=8)
+        _quiet(right)
+    axes[-1, 1].set_xlabel("attribute", fontsize=8)
+    return figure
+
+
+def _draw_relevance(axis, values: np.ndarray) -> None:
+    colours = np.where(values > 1 / TAU, BLUE, GREY)
+    axis.bar(range(len(values)), values, color=colours)
+    axis.set(ylim=(-1.05, 1.05))
+    axis.set_ylabel("relevance", fontsize=7)
+    axis.axhline(1 / TAU, color=GREY, linewidth=1, linestyle="--")
+    _quiet(axis)
+
+
+def _quiet(axis) -> None:
+    axis.tick_params(labelsize=7)
+    axis.grid(alpha=0.3)
+    axis.set_axisbelow(True)
+
+
+def _said(found: InterpretationData, place: int) -> str:
+    names, answers = found.class_names, found.answers
+    said = f"f: {names[answers.predictor[place]]}\ng: {names[answers.interpreter[place]]}"
+    return f"{said}\nis: {names[answers.labels[place]]}"
+
+
+def _grid(figure, rows: int, columns: int) -> np.ndarray:
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    return axes

@@ -1,0 +1,111 @@
+"""The parts of an interpreter that are chosen from the predictor's layers and its input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+from xnas_tf.interpretation.feature_taps import Tap
+from xnas_tf.interpretation.flint.pooling import average_pooling_to
+
+CELLS = 3
+"""Side of the grid to which feature maps are pooled (the paper's)."""
+WIDTH = 64
+"""Channels of the attribute network's convolutions (the paper's for MNIST)."""
+DEEP = 6
+"""Blocks from which on a network is looked into at two depths."""
+
+
+@keras.saving.register_keras_serializable("xnas_tf")
+class NonNegative(keras.layers.Layer):
+    """A ReLU through which a small gradient passes below zero, as through the published leaky
+    one: attributes are never negative, and those that no image excites can come back."""
+
+    SLOPE = 0.01
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The positive part."""
+        leaky = tf.nn.leaky_relu(inputs, self.SLOPE)
+        return leaky + tf.stop_gradient(tf.nn.relu(inputs) - leaky)
+
+
+def default_taps(ends: Sequence[Tap]) -> list[Tap]:
+    """The last convolution block; in deep networks, as the paper has it for ResNet-18, also the
+    one at three quarters of the depth.
+
+    Args:
+        ends: The ends of all blocks; see ``find_taps``.
+    """
+    return [ends[len(ends) * 3 // 4 - 1], ends[-1]] if len(ends) >= DEEP else [ends[-1]]
+
+
+def attribute_network(
+    shapes: Sequence[tuple[int | None, ...]], attributes: int, seed: int
+) -> keras.Model:
+    """Ψ: from feature maps to non-negative attributes.
+
+    Each map passes a convolution and is pooled to a grid of 3×3, if it is not smaller; then
+    one linear layer over all of them.
+
+    Args:
+        shapes: (H, W, C) of each map.
+        attributes: J.
+        seed: Of the initial weights.
+
+    Returns:
+        A model from a list of maps, or from the one there is, to (B, J).
+    """
+    seeds = _seeds(seed)
+    inputs = [keras.Input(shape) for shape in shapes]
+    parts = []
+    for maps in inputs:
+        x = keras.layers.Conv2D(
+            WIDTH, 3, padding="same", activation="relu", kernel_initializer=_he(seeds)
+        )(maps)
+        sides = maps.shape[1:3]
+        if min(sides) > 1:  # Keras cannot pool one row to one row (3.15)
+            x = average_pooling_to([min(CELLS, side) for side in sides])(x)
+        parts.append(keras.layers.Flatten()(x))
+    x = parts[0] if len(parts) == 1 else keras.layers.Concatenate()(parts)
+    x = keras.layers.Dense(attributes, kernel_initializer=_he(seeds))(x)
+    given = inputs[0] if len(inputs) == 1 else inputs
+    return keras.Model(given, NonNegative()(x), name="attribute_network")
+
+
+def decoder(shape: tuple[int, int, int], attributes: int, seed: int) -> keras.Model:
+    """d: from attributes (B, J) back to images (B, H, W, C) in [0, 1].
+
+    Two transposed convolutions of stride 2 behind a linear layer, as published, cut to size.
+    """
+    seeds = _seeds(seed)
+    height, width, channels = shape
+    small = -(-height // 4), -(-width // 4)
+    inputs = keras.Input((attributes,))
+    x = keras.layers.Dense(
+        small[0] * small[1] * 8, activation="relu", kernel_initializer=_he(seeds)
+    )(inputs)
+    x = keras.layers.Reshape((*small, 8))(x)
+    for filters, activation in ((16, "relu"), (channels, "sigmoid")):
+        x = keras.layers.Conv2DTranspose(
+            filters, 3, 2, "same", activation=activation, kernel_initializer=_he(seeds)
+        )(x)
+    extra = 4 * small[0] - height, 4 * small[1] - width
+    outputs = keras.layers.Cropping2D(((0, extra[0]), (0, extra[1])))(x)
+    return keras.Model(inputs, outputs, name="decoder")
+
+
+def linear(classes: int, seed: int) -> keras.layers.Layer:
+    """g: from attributes to logits. Without bias, so that attributes explain all of them."""
+    return keras.layers.Dense(
+        classes, use_bias=False, kernel_initializer=_he(_seeds(seed)), name="interpreter"
+    )
+
+
+def _seeds(seed: int) -> Iterator[int]:
+    yield from range(100 * seed, 100 * seed + 100)
+
+
+def _he(seeds: Iterator[int]) -> keras.initializers.Initializer:
+    return keras.initializers.HeNormal(next(seeds))

@@ -1,0 +1,241 @@
+"""Pictures of a disentangled network; what is not defined is left blank in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xnas_tf.interpretation.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PALE,
+    draw_image,
+    name_ticks,
+    new_figure,
+)
+from xnas_tf.interpretation.nad.evaluation import defined_deviation, defined_mean
+
+if TYPE_CHECKING:
+    from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
+
+CHOSEN = 4
+"""Classes whose paths, and layers whose maps, are drawn."""
+SHOWN = 6
+"""Collages and misclassified images drawn, at most."""
+
+
+def drawings(found: DisentanglementData, title: str = "") -> dict[str, Any]:
+    """All pictures as matplotlib figures, by name; only those that there is something for."""
+    drawn = {
+        "similarity": similarity_figure(found),
+        "kept": kept_figure(found),
+        "layer_similarity": layer_similarity_figure(found),
+        "paths": paths_figure(found),
+    }
+    if found.hits is not None:
+        drawn["hit_rate"] = hit_rate_figure(found)
+        drawn["collages"] = collages_figure(found)
+    if len(found.mistakes.labels):
+        drawn["mistakes"] = mistakes_figure(found)
+    for figure in drawn.values():
+        figure.suptitle(title, fontsize=9)
+    return drawn
+
+
+def similarity_figure(found: DisentanglementData):
+    """The similarity of each pair of paths, corrected for chance, beside what the network
+    confuses. A line in the colour bar marks what is expected by chance."""
+    names = found.paths.class_names
+    side = 1.6 + 0.36 * len(names)
+    figure = new_figure(2 * side + 0.8, side)
+    both = figure.subplots(1, 2)
+    confusion = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * found.confusion)
+    what = "similarity of paths (random paths: 0)"
+    similar = found.paths.similarity
+    least = min(-0.1, float(similar.min()))  # 0, the similarity of random paths, is within
+    bar = _draw_matrix(figure, both[0], similar, names, what, "{:.2f}", least)
+    bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
+    _draw_matrix(figure, both[1], confusion, names, "mean probability given, %", "{:.1f}")
+    both[1].set(xlabel="class it is given to", ylabel="class of the images")
+    return figure
+
+
+def kept_figure(found: DisentanglementData):
+    """The share of channels that is kept, by depth: each class a dot, the mean a line."""
+    figure, axis = _depth_axes(found)
+    _draw_by_depth(axis, found.paths.share)
+    axis.set(ylabel="channels kept", ylim=(0, 1.03))
+    axis.legend(fontsize=8)
+    return figure
+
+
+def layer_similarity_figure(found: DisentanglementData):
+    """The Jaccard index of paths by depth: each class a dot, its mean over the other classes;
+    and what is expected of random paths with as many channels."""
+    figure, axis = _depth_axes(found)
+    paths = found.paths
+    _draw_by_depth(axis, _by_class(paths.layer_uncorrected_similarity))
+    expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
+    style = {"color": ORANGE, "linestyle": "--", "linewidth": 2, "zorder": 5}  # over the means
+    axis.plot(expected, **style, label="expected of random paths")
+    axis.set(ylabel="Jaccard index of two paths", ylim=(0, 1.03))
+    axis.legend(fontsize=8)
+    return figure
+
+
+def _by_class(similar: np.ndarray) -> np.ndarray:
+    """The mean of each class with the others, (L, K), of similarities (L, K, K)."""
+    count = similar.shape[1]
+    return (similar.sum(axis=2) - np.diagonal(similar, axis1=1, axis2=2)) / (count - 1)
+
+
+def hit_rate_figure(found: DisentanglementData):
+    """The path hit rate by depth: mean and deviation over the classes, and chance."""
+    figure, axis = _depth_axes(found)
+    _draw_by_depth(axis, found.hits.by_class)
+    chance = found.hits.collages.chance
+    axis.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance: {chance:.2f}")
+    axis.set(ylabel="path hit rate", ylim=(0, 1.03))
+    axis.legend(fontsize=8)
+    return figure
+
+
+def paths_figure(found: DisentanglementData, classes: tuple[int, ...] = ()):
+    """The paths of some classes through the layers: a column a layer, a line a channel.
+
+    Blue channels are on this path alone among those drawn, orange ones on several; grey ones
+    are not on it.
+
+    Args:
+        found: The network.
+        classes: Places of the classes; the first four if empty.
+    """
+    from matplotlib.patches import Patch
+
+    paths = found.paths
+    chosen = list(classes) or list(range(min(CHOSEN, len(paths.class_names))))
+    count = len(paths.layers)
+    figure = new_figure(1.2 + max(2.0, 0.2 * count) * len(chosen), 4.6)
+    axes = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
+    for axis, unit in zip(axes, chosen, strict=True):
+        for layer, mask in enumerate(paths.hard):
+            kept = mask[unit] > 0
+            shared = kept & (mask[chosen].sum(axis=0) > 1)
+            colours = np.where(shared, ORANGE, np.where(kept, BLUE, PALE))
+            heights = (np.arange(len(kept)) + 0.5) / len(kept)
+            axis.barh(heights, 0.8, 0.8 / len(kept), layer - 0.4, color=colours)
+        axis.set_title(paths.class_names[unit], fontsize=9)
+        axis.set(xticks=range(count), xticklabels=range(1, count + 1), yticks=[], ylim=(0, 1))
+        axis.tick_params(labelsize=7, axis="x", rotation=90 if count > 9 else 0)
+        axis.set_xlabel("layer", fontsize=8)
+    axes[0].set_ylabel("channels", fontsize=8)
+    handles = [
+        Patch(color=colour, label=what)
+        for colour, what in ((BLUE, "on this path only"), (ORANGE, "shared"), (PALE, "not on it"))
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def collages_figure(found: DisentanglementData):
+    """Collages of different classes, and where the class's path is strongest in some layers."""
+    hits, paths = found.hits, found.paths
+    _, first = np.unique(hits.owners, return_index=True)
+    drawn = first[:SHOWN]
+    layers = _spread(len(paths.layers), CHOSEN)
+    figure = new_figure(1.5 * len(drawn) + 0.8, 1.6 * (1 + len(layers)) + 0.3)
+    axes = figure.subplots(1 + len(layers), len(drawn), squeeze=False)
+    for column, number in zip(axes.T, drawn, strict=True):
+        image = hits.collages.images[number]
+        region = hits.collages.inside[number]
+        column[0].set_title(f"path of {paths.class_names[hits.owners[number]]}", fontsize=8)
+        _draw_framed(column[0], image, region)
+        for axis, layer in zip(column[1:], layers, strict=True):
+            _draw_framed(axis, image, region)
+            axis.imshow(hits.maps[layer][number], cmap="cividis", alpha=0.75)
+            rate = hits.rates[layer, number]
+            axis.set_title(f"{rate:.0%} inside" if np.isfinite(rate) else "empty", fontsize=7)
+    labels = ["collage", *(f"{layer + 1}: {_short(paths.layers[layer])}" for layer in layers)]
+    for axis, label in zip(axes[:, 0], labels, strict=True):
+        axis.set_ylabel(label, fontsize=7)
+    return figure
+
+
+def mistakes_figure(found: DisentanglementData):
+    """Misclassified images, the first of each class, and how they agree by depth with the paths
+    of the right class and of the one that they are taken for."""
+    mistakes, names = found.mistakes, found.paths.class_names
+    drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
+    figure = new_figure(6.5, 1.5 * len(drawn) + 0.7)
+    axes = figure.subplots(len(drawn), 2, width_ratios=(1, 3.5), squeeze=False)
+    depth = np.arange(1, len(found.paths.layers) + 1)
+    for (left, right), number in zip(axes, drawn, strict=True):
+        true, taken = names[mistakes.labels[number]], names[mistakes.predicted[number]]
+        draw_image(left, mistakes.images[number])
+        left.set_title(f"{true}, taken for {taken}", fontsize=8, color="#a00")
+        right.plot(depth, mistakes.right[:, number], "o-", color=BLUE, label=f"path of {true}")
+        right.plot(depth, mistakes.wrong[:, number], "s-", color=ORANGE, label=f"path of {taken}")
+        right.axhline(1, color=GREY, linewidth=1)
+        right.set_ylabel("agreement", fontsize=8)
+        right.legend(fontsize=7)
+        right.tick_params(labelsize=7)
+        right.set_xticks(depth)
+        right.grid(alpha=0.3)
+    axes[-1, 1].set_xlabel("layer", fontsize=8)
+    return figure
+
+
+def _depth_axes(found: DisentanglementData):
+    layers = found.paths.layers
+    figure = new_figure(2.4 + 0.32 * max(8, len(layers)), 4.2)
+    axis = figure.subplots()
+    labels = [f"{number}: {_short(layer)}" for number, layer in enumerate(layers, start=1)]
+    axis.set_xticks(range(len(layers)), labels, rotation=60, ha="right", fontsize=7)
+    axis.grid(alpha=0.3)
+    return figure, axis
+
+
+def _draw_by_depth(axis, values: np.ndarray) -> None:
+    """Values (L, K): each class a dot, mean and deviation a line."""
+    places = np.arange(len(values))
+    for each in values.T:
+        axis.plot(places, each, ".", color=GREY, zorder=1)
+    axis.plot([], [], ".", color=GREY, label="a class")
+    centre, spread = defined_mean(values, axis=1), defined_deviation(values, axis=1)
+    axis.errorbar(places, centre, spread, fmt="o-", color=BLUE, capsize=3, label="mean ± deviation")
+
+
+def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str, least=None):
+    """A matrix with its values, (K, K), in colours from ``least``; returns its colour bar."""
+    picture = axis.imshow(values, cmap="cividis", vmin=least)
+    bar = figure.colorbar(picture, ax=axis, shrink=0.8)
+    axis.set_title(title, fontsize=9)
+    name_ticks(axis, names, names)
+    middle = sum(picture.get_clim()) / 2 if np.isfinite(values).any() else 0
+    for (row, column), value in np.ndenumerate(values) if len(names) <= 12 else ():
+        if np.isfinite(value):
+            colour = "white" if value < middle else "black"
+            style = {"ha": "center", "va": "center", "fontsize": 6, "color": colour}
+            axis.text(column, row, form.format(value), **style)
+    return bar
+
+
+def _draw_framed(axis, image: np.ndarray, region: np.ndarray) -> None:
+    from matplotlib.patches import Rectangle
+
+    draw_image(axis, image)
+    down, across = np.nonzero(region)
+    corner = across.min() - 0.5, down.min() - 0.5
+    size = np.ptp(across) + 1, np.ptp(down) + 1
+    axis.add_patch(Rectangle(corner, *size, fill=False, color=ORANGE, linewidth=2, zorder=3))
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Some places out of ``count``, evenly from the first to the last."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(wanted, count))})
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 18 else f"{name[:8]}…{name[-9:]}"

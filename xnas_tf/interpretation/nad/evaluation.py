@@ -1,0 +1,269 @@
+"""The figures of a disentangled network, and how they are measured on held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from xnas_tf.data import Part
+from xnas_tf.data.disk_images import Rows, selected
+from xnas_tf.distributed import Communicator
+from xnas_tf.interpretation.nad import metrics
+from xnas_tf.interpretation.nad.collages import Collages, make_collages
+from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
+from xnas_tf.interpretation.nad.training import Learned
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How a network, with the masks of each class or without any, answers.
+
+    Attributes:
+        accuracy: On images of the class, (K,); NaN where there are none.
+        false_alarms: Share of other classes' images that are taken for the class, (K,).
+    """
+
+    accuracy: np.ndarray
+    false_alarms: np.ndarray
+
+
+@dataclass(frozen=True)
+class PathHits:
+    """Whether paths find their class on collages.
+
+    Attributes:
+        collages: The collages.
+        owners: The class looked for in each, a place among the K, (N,).
+        maps: For each layer (N, H, W): its masked outputs summed over the channels.
+        rates: For each layer and collage the share of hits, (L, N); NaN where a mask is empty.
+        by_class: Means of each class, (L, K).
+    """
+
+    collages: Collages
+    owners: np.ndarray
+    maps: list[np.ndarray]
+    rates: np.ndarray
+    by_class: np.ndarray
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """Images that the network takes for another class, and the paths that they follow.
+
+    Attributes:
+        images: (N, H, W, C), uint8.
+        labels: The right classes, places among the K, (N,).
+        predicted: The classes taken for, places among the K, (N,).
+        right: Agreement with the right class's path, (L, N); see ``metrics.path_agreement``.
+        wrong: Agreement with the predicted class's path, (L, N).
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray
+    right: np.ndarray
+    wrong: np.ndarray
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The masks of K classes in L layers, and what follows from them alone.
+
+    Attributes:
+        class_names: The K classes.
+        layers: The L layers.
+        soft: For each layer (K, channels), in (0, 1).
+        hard: The same as 0 and 1.
+        betas: The β of each class, (K,).
+    """
+
+    class_names: Sequence[str]
+    layers: Sequence[str]
+    soft: Masks
+    hard: Masks
+    betas: np.ndarray
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Channels that each class keeps in each layer, (L, K)."""
+        return np.stack([mask.sum(axis=1) for mask in self.hard]).astype(int)
+
+    @cached_property
+    def channels(self) -> np.ndarray:
+        """Channels of each layer, (L,)."""
+        return np.array([mask.shape[1] for mask in self.hard])
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """The share of channels that each class keeps in each layer, (L, K)."""
+        return self.kept / self.channels[:, None]
+
+    @cached_property
+    def layer_similarity(self) -> np.ndarray:
+        """Similarity of each pair of classes in each layer, corrected for chance, (L, K, K);
+        see ``metrics.corrected_jaccard``."""
+        return np.stack([metrics.corrected_jaccard(mask > 0) for mask in self.hard])
+
+    @cached_property
+    def layer_uncorrected_similarity(self) -> np.ndarray:
+        """Jaccard index of each pair of classes in each layer, as in the paper, (L, K, K)."""
+        return np.stack([metrics.jaccard(mask > 0) for mask in self.hard])
+
+    @cached_property
+    def layer_expected_similarity(self) -> np.ndarray:
+        """The Jaccard index expected of random masks of the same sizes, (L, K, K)."""
+        each = zip(self.kept, self.channels, strict=True)
+        return np.stack([metrics.expected_jaccard(sizes, int(count)) for sizes, count in each])
+
+    @cached_property
+    def similarity(self) -> np.ndarray:
+        """The mean of ``layer_similarity`` over the layers, (K, K)."""
+        return self.layer_similarity.mean(axis=0)
+
+    @property
+    def diversity(self) -> float:
+        """One minus the mean similarity of two classes, in [0, 2]: 0 where all paths are the
+        same, 1 where they are as different as random ones of the same sizes, of which none is
+        full or empty."""
+        return metrics.diversity(self.similarity)
+
+    @property
+    def uncorrected_diversity(self) -> float:
+        """The paper's score, in [0, 1]: one minus the mean Jaccard index. The fewer channels
+        the masks keep, the higher it is, also for random masks."""
+        return metrics.diversity(self.layer_uncorrected_similarity.mean(axis=0))
+
+
+def paths_of(learned: Learned, network: MaskedNetwork, class_names: Sequence[str]) -> Paths:
+    """Learned masks with the names of what they are of."""
+    layers = [tap.name for tap in network.taps]
+    return Paths(class_names, layers, learned.soft, learned.hard, learned.betas)
+
+
+def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> Answers:
+    """Counts the answers for each class.
+
+    Args:
+        predicted: Of each class's masked network, (K, N); -1 where it gives no answer.
+        labels: (N,).
+        classes: The K classes.
+    """
+    told = predicted == classes[:, None]
+    own = labels[None, :] == classes[:, None]
+    return Answers(_shares(told & own, own), _shares(told & ~own, ~own))
+
+
+def _shares(counted: np.ndarray, among: np.ndarray) -> np.ndarray:
+    totals = among.sum(axis=1)
+    shares = counted.sum(axis=1) / np.maximum(totals, 1)
+    return np.where(totals > 0, shares, np.nan)
+
+
+def predict(
+    network: MaskedNetwork,
+    images: np.ndarray | Rows,
+    ranks: Communicator,
+    unit: int = 0,
+    masks: Masks | None = None,
+) -> np.ndarray:
+    """Class probabilities (N, classes) with a unit's masks, if any; each rank computes a share."""
+    mine = slice(ranks.rank, None, ranks.size)
+    found = np.zeros((len(images), network.classes), np.float32)
+    found[mine] = network.predict(selected(images, mine), np.full(len(found[mine]), unit), masks)
+    (found,) = ranks.sum(found)
+    return found
+
+
+def masked_answers(
+    network: MaskedNetwork, held_out: Part, classes: np.ndarray, masks: Masks, ranks: Communicator
+) -> Answers:
+    """Shows all images to each class's masked network."""
+    predicted = [
+        metrics.decided(predict(network, held_out.images, ranks, unit, masks))
+        for unit in range(len(classes))
+    ]
+    return answers(np.stack(predicted), held_out.labels, classes)
+
+
+def path_hits(
+    network: MaskedNetwork,
+    correct: Part,
+    classes: np.ndarray,
+    hard: Masks,
+    count: int,
+    share: float,
+    seed: int,
+) -> PathHits | None:
+    """Looks for each class on collages with its masks on.
+
+    Args:
+        network: The network.
+        correct: Images that it classifies correctly without masks.
+        classes: The K classes.
+        hard: Masks of 0 and 1, for each layer (K, channels).
+        count: Collages of each class.
+        share: Of a map's pixels, how many count as strongest.
+        seed: Of the collages.
+
+    Returns:
+        None where no collage can be made.
+    """
+    collages = make_collages(correct.images, correct.labels, classes, count, seed)
+    if not len(collages.owners):
+        return None
+    units = np.searchsorted(classes, collages.owners)
+    maps = network.maps(collages.images, units, hard)
+    rates = np.stack([metrics.hit_rates(each, collages.inside, share) for each in maps])
+    empty = np.stack([~mask.any(axis=1) for mask in hard])
+    rates = np.where(empty[:, units], np.nan, rates)
+    by_class = [defined_mean(rates[:, units == unit], axis=1) for unit in range(len(classes))]
+    return PathHits(collages, units, maps, rates, np.stack(by_class, axis=1))
+
+
+def find_mistakes(
+    network: MaskedNetwork, held_out: Part, predicted: np.ndarray, classes: np.ndarray, hard: Masks
+) -> Mistakes:
+    """Compares each misclassified image with the paths of both classes.
+
+    Args:
+        network: The network.
+        held_out: Images.
+        predicted: The class predicted for each without masks, (N,).
+        classes: The K classes; images of others are left out.
+        hard: Masks of 0 and 1, for each layer (K, channels).
+    """
+    known = np.isin(held_out.labels, classes) & np.isin(predicted, classes)
+    wrong = np.flatnonzero((predicted != held_out.labels) & known)
+    labels = np.searchsorted(classes, held_out.labels[wrong])
+    taken = np.searchsorted(classes, predicted[wrong])
+    energies = network.energies(held_out.images)
+
+    def agreement(units: np.ndarray) -> np.ndarray:
+        found = np.full((len(hard), len(wrong)), np.nan)
+        for layer, (mask, each) in enumerate(zip(hard, energies, strict=True)):
+            usual = each.mean(axis=0)
+            for unit in np.unique(units):
+                own = units == unit
+                path = mask[unit] > 0
+                found[layer, own] = metrics.path_agreement(each[wrong[own]], usual, path)
+        return found
+
+    images = held_out.images[wrong]
+    return Mistakes(images, labels, taken, agreement(labels), agreement(taken))
+
+
+def defined_mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of what is no NaN; NaN where nothing is left."""
+    known = np.isfinite(values)
+    counts = known.sum(axis=axis)
+    sums = np.where(known, values, 0).sum(axis=axis)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def defined_deviation(values: np.ndarray, axis: int) -> np.ndarray:
+    """The standard deviation of what is no NaN; NaN where nothing is left."""
+    centre = np.expand_dims(defined_mean(values, axis), axis)
+    return np.sqrt(defined_mean((values - centre) ** 2, axis))

@@ -1,0 +1,84 @@
+"""A disentangled network as tables for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from xnas_tf.interpretation.nad.files import facts
+from xnas_tf.interpretation.tables import number, share, table
+
+if TYPE_CHECKING:
+    from xnas_tf.interpretation.nad.disentangle import Disentanglement
+
+
+def disentanglement_tables(found: Disentanglement) -> list[Table]:
+    """The network, its layers, then its classes."""
+    known = facts(found)
+    whole = table("the network", ["figure", "value"])
+    for name, value in (
+        ("diversity of paths, corrected for chance ↑", number(known["diversity"])),
+        ("diversity as in the paper, not corrected", number(known["uncorrected_diversity"])),
+        ("false alarms of the paths ↓", share(known["false_alarms"])),
+        ("channels kept", share(known["kept"])),
+        ("rank correlation of similarity and confusion", number(known["rank_correlation"])),
+        ("misclassified images", str(known["mistakes"]["count"])),
+        (
+            "taken for one of the three most similar classes",
+            share(known["mistakes"]["taken_for_a_similar_class"])
+            + f" (chance {share(known['mistakes']['by_chance'])})",
+        ),
+        ("empty masks", str(len(known["empty"]))),
+    ):
+        whole.add_row(name, value)
+    return [whole, _layers(known), _classes(known)]
+
+
+def _layers(known: dict) -> Table:
+    chance = number(known["chance"])
+    listed = table(
+        "layers; similarity: corrected for chance (random masks: 0), Jaccard index, and the index "
+        "expected of random masks",
+        [
+            "layer",
+            "channels",
+            "kept",
+            "similarity ↓",
+            "Jaccard",
+            "expected",
+            f"hit rate ↑ (chance {chance})",
+        ],
+    )
+    for layer in known["layers"]:
+        hits = layer["hit_rate"]
+        listed.add_row(
+            Text(layer["layer"]),
+            str(layer["channels"]),
+            number(np.mean(list(layer["kept"].values()))),
+            number(layer["similarity"]),
+            number(layer["uncorrected_similarity"]),
+            number(layer["expected_similarity"]),
+            f"{number(hits['mean'])} ± {number(hits['deviation'])}",
+        )
+    return listed
+
+
+def _classes(known: dict) -> Table:
+    listed = table(
+        "classes; accuracy and false alarms: network, soft masks, hard masks",
+        ["class", "β", "kept", "accuracy ↑", "false alarms ↓", "most similar", "most confused"],
+    )
+    for each in known["classes"]:
+        listed.add_row(
+            Text(each["class"]),
+            f"{each['beta']:.3g}",
+            share(each["kept"]),
+            "  ".join(map(share, each["accuracy"].values())),
+            "  ".join(map(share, each["false_alarms"].values())),
+            Text(", ".join(each["most_similar"])),
+            Text(", ".join(each["most_confused"])),
+        )
+    return listed

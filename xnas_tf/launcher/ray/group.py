@@ -1,0 +1,183 @@
+"""A group of ranks on Ray: placed together, a Horovod job of its own, replaced as a whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from xnas_tf.launcher.ray.rank import Place, Rank, Setting
+
+PATIENCE = 30.0
+"""Seconds that it waits for a node which is not to be avoided."""
+
+
+class Group:
+    """Ranks that evaluate one candidate together, and stay warm between candidates.
+
+    It comes up step by step, whenever ``advance`` is called; none of its methods waits.
+
+    Args:
+        number: The group's number.
+        setting: What all ranks of the search share.
+        size: Its ranks.
+        bundle: Ray's resources of a rank: CPU and GPU.
+        avoided: Nodes on which it is not placed.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        setting: Setting,
+        size: int,
+        bundle: Mapping[str, float],
+        avoided: Sequence[str] = (),
+    ) -> None:
+        self.number = number
+        self._setting = setting
+        self._size = size
+        self._bundle = bundle
+        self.places: list[Place] = []
+        self.facts: list[dict[str, Any]] = []
+        self.task: dict[str, Any] | None = None
+        self.is_joined = self.is_ready = self.is_measuring = False
+        self.began = time.monotonic()
+        """When its latest state began."""
+        self._ranks: list[Any] = []
+        self._server: Any = None
+        self._avoided = list(avoided)
+        self._place()
+
+    @property
+    def pending(self) -> list[Any]:
+        """What it waits for."""
+        return self._pending
+
+    @property
+    def nodes(self) -> set[str]:
+        """The nodes it is on."""
+        return {place.node for place in self.places}
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has its place, and is not ready yet."""
+        return bool(self._ranks) and not self.is_ready
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can evaluate."""
+        return self.is_ready and not self._pending
+
+    def advance(self) -> Any:
+        """Goes on with what has come; returns what the last step gave, None while it lasts.
+
+        Raises:
+            ray.exceptions.RayError: If a rank died.
+            Exception: What a rank raised.
+        """
+        if not self._pending:
+            return None
+        ready, waiting = ray.wait(self._pending, num_returns=len(self._pending), timeout=0)
+        ray.get(ready)  # raises what a rank raised, whatever the others wait for
+        if waiting:
+            if self._avoided and not self._ranks and time.monotonic() - self.began > PATIENCE:
+                self._give_in()
+            return None
+        values, self._pending = ray.get(self._pending), []
+        self.began = time.monotonic()
+        return self._then(values)
+
+    def measure_modes(self) -> None:
+        """Begins to try the modes; ``advance`` returns them."""
+        self.is_measuring = True
+        self._begin([rank.measure_modes.remote() for rank in self._ranks], self._measured)
+
+    def prepare(self, modes: dict[str, bool]) -> None:
+        """Begins to make what evaluates candidates."""
+        self.is_joined = False
+        self._begin([rank.prepare.remote(modes) for rank in self._ranks], self._prepared)
+
+    def evaluate(self, task: dict[str, Any]) -> None:
+        """Begins to evaluate a candidate; ``advance`` returns its outcome."""
+        self.task = task
+        waited = time.monotonic() - self.began
+        self._begin([rank.evaluate.remote(task) for rank in self._ranks], self._evaluated)
+        self._waited = waited
+
+    def close(self) -> None:
+        """Ends its processes and gives back its place."""
+        for rank in self._ranks:
+            ray.kill(rank)
+        with suppress(ray.exceptions.RayError):
+            remove_placement_group(self._placement)
+        if self._server:
+            self._server.stop()
+
+    def _place(self) -> None:
+        selector = {"ray.io/node-id": f"!in({','.join(self._avoided)})"}
+        self._placement = placement_group(
+            [dict(self._bundle)] * self._size,
+            strategy="PACK",
+            bundle_label_selector=[selector] * self._size if self._avoided else None,
+        )
+        self._begin([self._placement.ready()], self._start)
+
+    def _give_in(self) -> None:
+        """Takes any node: the others are full."""
+        remove_placement_group(self._placement)
+        self._avoided = []
+        self._place()
+
+    def _begin(self, references: list[Any], then: Callable[[list[Any]], Any]) -> None:
+        self._pending, self._then = references, then
+        self.began = time.monotonic()
+
+    def _start(self, _: list[Any]) -> None:
+        resources = dict(self._bundle)
+        remote = ray.remote(Rank)
+        for index in range(self._size):
+            strategy = PlacementGroupSchedulingStrategy(self._placement, index)
+            options = remote.options(
+                num_cpus=resources.get("CPU", 0),
+                num_gpus=resources.get("GPU", 0),
+                scheduling_strategy=strategy,
+            )
+            self._ranks.append(options.remote(self._setting, self.number, self._size))
+        self._begin([rank.place.remote() for rank in self._ranks], self._join)
+
+    def _join(self, places: list[Place]) -> None:
+        order = sorted(range(self._size), key=lambda index: places[index].address)
+        self._ranks = [self._ranks[index] for index in order]
+        self.places = [places[index] for index in order]
+        environments = self._environments()
+        threads = max(1, int(self._bundle.get("CPU", 1)))
+        given = zip(self._ranks, environments, strict=True)
+        joining = [each.join.remote(n, env, threads) for n, (each, env) in enumerate(given)]
+        self._begin(joining, self._joined)
+
+    def _environments(self) -> list[dict[str, str]]:
+        if self._size == 1:
+            return [{}]
+        from xnas_tf.launcher.ray.rendezvous import rendezvous
+
+        self._server, environments = rendezvous(self.places)
+        return environments
+
+    def _joined(self, facts: list[dict[str, Any]]) -> None:
+        self.facts, self.is_joined = facts, True
+
+    def _measured(self, modes: list[Any]) -> tuple[dict[str, bool], str]:
+        self.is_measuring = False
+        return modes[0]
+
+    def _prepared(self, _: list[Any]) -> None:
+        self.is_ready = True
+
+    def _evaluated(self, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+        outcomes[0]["seconds"]["wait"] = self._waited
+        return outcomes[0]

@@ -1,0 +1,66 @@
+"""A search from configuration to finished run, on one process or on all ranks of a job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from xnas_tf.config import Config, find_config, load_config
+from xnas_tf.errors import InputError
+from xnas_tf.launcher.engine import chosen_engine
+from xnas_tf.storage.run import Run
+from xnas_tf.utils.environment import set_defaults
+
+
+def search(
+    config: str | Path | Config | None = None,
+    run_dir: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    fresh: bool = False,
+    profile: bool = False,
+    address: str | None = None,
+    insecure: bool = False,
+) -> Run | None:
+    """Runs a search, or goes on with one that was interrupted.
+
+    Args:
+        config: A YAML file or a ``Config``; None takes ``./xnas.yaml``, else the quickstart.
+        run_dir: The run directory; ``runs/NAME`` after the configuration file if None.
+        overrides: Texts ``section.key=value``.
+        fresh: Moves an existing run aside and starts anew.
+        profile: Profiles the second candidate that rank 0 evaluates, for TensorBoard.
+        address: ``HOST:PORT`` of a Ray cluster, or ``auto``; RAY_ADDRESS if None.
+        insecure: Joins a Ray cluster without a token, on which others can run code.
+
+    Returns:
+        The finished run; None on ranks other than 0 of a Horovod job, which only train.
+
+    Raises:
+        InputError: If anything given is wrong.
+        RunError: If the search cannot go on, or no candidate finished.
+        Interrupted: After SIGINT or SIGTERM; what could be saved is saved.
+    """
+    path = Path(run_dir) if run_dir else default_run_dir(config)
+    resolved = load_config(config, overrides)
+    set_defaults()
+    if chosen_engine(resolved.distributed, address) == "ray":
+        if profile:
+            raise InputError("--profile: with Ray nothing is profiled; allowed: one process")
+        from xnas_tf.launcher.ray.search import search_on_ray
+
+        search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)
+        return Run(path)
+    from xnas_tf.execution.job import Job
+    from xnas_tf.execution.joining import joined_to_train
+    from xnas_tf.reporting.search_callbacks import search_callbacks
+
+    with joined_to_train(path, resolved) as world:
+        Job(path, resolved, world, profile, search_callbacks).run(fresh)
+    return Run(path) if world.rank == 0 else None
+
+
+def default_run_dir(config: str | Path | Config | None) -> Path:
+    """``runs/NAME`` after the configuration file, ``runs/quickstart`` without one."""
+    file = None if isinstance(config, Config) else find_config(config)
+    return Path("runs") / (file.stem if file else "quickstart")

@@ -1,5 +1,0 @@
-"""A run as one HTML file, which needs nothing else to be viewed."""
-
-from xnas_tf.report.html.page import save_report
-
-__all__ = ["save_report"]

@@ -1,0 +1,37 @@
+"""An explanation as tables for people."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from xnas_tf.explanation import Explanation
+from xnas_tf.explanation.quality import MORE_IS_BETTER
+
+
+def explanation_tables(explanation: Explanation) -> list[Table]:
+    """What each image is taken for; then each method's mean quality."""
+    images = Table(box=box.SIMPLE_HEAD)
+    for heading in ("image", "predicted", "probability", "explained", "true"):
+        images.add_column(heading)
+    names, labels = explanation.class_names, explanation.labels
+    for i, predicted in enumerate(explanation.predicted):
+        images.add_row(
+            str(i),
+            Text(names[int(predicted)]),
+            f"{explanation.probabilities[i, predicted]:.2%}",
+            Text(names[int(explanation.targets[i])]),
+            Text("" if labels is None else names[int(labels[i])]),
+        )
+    figures = list(dict.fromkeys(name for each in explanation.quality.values() for name in each))
+    if not figures:
+        return [images]
+    quality = Table(box=box.SIMPLE_HEAD, title="quality of the explanations, means")
+    quality.add_column("method")
+    for name in figures:
+        quality.add_column(f"{name} {'↑' if name in MORE_IS_BETTER else '↓'}", justify="right")
+    for method, found in explanation.quality.items():
+        means = (f"{found[name].mean():.4f}" if name in found else "" for name in figures)
+        quality.add_row(method.title, *means)
+    return [images, quality]

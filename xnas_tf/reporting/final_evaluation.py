@@ -1,0 +1,101 @@
+"""What a finished search adds: test figures and attributions of its Pareto-optimal models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.candidate import Candidate
+from xnas_tf.data.dataset import sample_images
+from xnas_tf.errors import InputError
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.execution.callbacks import Callback, SearchContext
+from xnas_tf.explanation import DEFAULT_METHODS, explain
+from xnas_tf.keras_tools.input_range import OURS
+from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
+from xnas_tf.objectives.introspectability import compared_methods
+from xnas_tf.registry import describe
+from xnas_tf.reporting.tensorboard import TensorBoard
+from xnas_tf.storage.run import Run
+
+SHOWN = 8
+"""Validation images whose attributions are drawn for each model."""
+
+
+class FinalEvaluation(Callback):
+    """Measures the Pareto-optimal models on the test split, which the search never saw, and draws
+    their attributions. What is there already is not done again.
+
+    Args:
+        context: The search.
+        board: Gets the pictures.
+        tell: Is told what is being done.
+    """
+
+    def __init__(
+        self, context: SearchContext, board: TensorBoard, tell: Callable[[str], None]
+    ) -> None:
+        self._context = context
+        self._board = board
+        self._tell = tell
+        self._methods: Sequence[str | AttributionMethod] = DEFAULT_METHODS
+
+    def finished(self, evaluator: Evaluator) -> None:
+        """See ``Callback.finished``."""
+        run = Run(self._context.path)
+        if run.groups()[0] > 1:
+            self._board.groups(run.candidates())
+        self._methods = compared_methods(run.config.measures()) or DEFAULT_METHODS
+        for candidate in run.pareto():
+            if "test_accuracy" not in candidate.metrics:
+                self._add(candidate, evaluator)
+
+    def _add(self, candidate: Candidate, evaluator: Evaluator) -> None:
+        self._tell(f"testing candidate {candidate.id} and drawing its attributions")
+        try:
+            with forgotten_custom_gradients():
+                self._test_and_draw(candidate, evaluator)
+        except InputError as error:
+            self._tell(f"not tested: {error}")
+            return
+        self._context.database.save(candidate)
+        keras.backend.clear_session()
+
+    def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
+        """Adds test figures to the candidate.
+
+        Raises:
+            InputError: If its model cannot be loaded.
+        """
+        model = candidate.load_model()
+        predictor, stand_ins = evaluator.revived(candidate, model)
+        self._draw(candidate, model, stand_ins)
+        test = self._context.dataset.test
+        accuracy = float(np.mean(predictor(test.images).argmax(axis=1) == test.labels))
+        candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
+
+    def _draw(
+        self,
+        candidate: Candidate,
+        model: keras.Model,
+        stand_ins: Mapping[AttributionMethod, keras.Model],
+    ) -> None:
+        images = sample_images(self._context.dataset.validation, SHOWN)
+        try:
+            explained = explain(
+                model,
+                images.images,
+                self._methods,
+                labels=images.labels,
+                class_names=self._context.dataset.class_names,
+                input_range=OURS,
+                stand_ins=stand_ins,
+            )
+        except Exception as error:  # a user's layers may raise anything at all
+            self._tell(f"candidate {candidate.id} is not drawn: {describe(error)}")
+            return
+        self._board.attributions(candidate, explained)
+        self._board.graph(candidate, model)

@@ -1,0 +1,48 @@
+"""What a report says of the models that were trained in full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xnas_tf.config import Config
+from xnas_tf.errors import InputError
+from xnas_tf.retraining.results import FOLDER, Retrained, Retraining, retrainings
+from xnas_tf.storage.columns import measured_columns
+from xnas_tf.storage.run import Run
+
+
+def retrainings_data(run: Run) -> dict[str, Any]:
+    """Each retraining of a run with its models; or why they cannot be read."""
+    try:
+        found = [_retraining(each) for each in retrainings(run)]
+        return {"command": "xnas-tf retrain", "found": found, "problem": ""}
+    except (InputError, KeyError, TypeError) as error:
+        problem = f"{FOLDER} cannot be read: {error}"
+        return {"command": "xnas-tf retrain", "found": [], "problem": problem}
+
+
+def _retraining(retraining: Retraining) -> dict[str, Any]:
+    columns = measured_columns(retraining.config)
+    return {
+        "name": retraining.path.name,
+        "epochs": retraining.config.training.epochs,
+        "patience": retraining.patience,
+        "space": retraining.config.space.model_dump(mode="json"),
+        "columns": [{"name": column.name, "title": column.title} for column in columns],
+        "models": [_model(model, retraining.config) for model in retraining.models()],
+        "failures": [
+            {"title": t.title, "seed": t.seed, "reason": t.reason} for t in retraining.failures()
+        ],
+    }
+
+
+def _model(model: Retrained, config: Config) -> dict[str, Any]:
+    return {
+        **model.as_dict(config),
+        "values": [model.measured(column.name) for column in measured_columns(config)],
+        "best_epochs": [int(training.metrics["best_epoch"]) for training in model.trainings],
+        "curves": [
+            [round(epoch["val_accuracy"], 5) for epoch in training.history]
+            for training in model.trainings
+        ],
+    }

@@ -1,0 +1,50 @@
+"""A retraining as a table for people."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from xnas_tf.reporting.candidate_tables import format_value
+from xnas_tf.retraining.results import Retrained, Retraining
+from xnas_tf.storage.columns import measured_columns
+
+
+def retraining_table(retraining: Retraining) -> Table:
+    """One network a row, the baseline last."""
+    epochs = f"{retraining.config.training.epochs} epochs at most"
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"Retrained: {epochs}, patience {retraining.patience}",
+        caption="test accuracy: 95% interval, of the mean over seeds (t) or of one model over test "
+        "images (Wilson); the others are of the validation part, ± half of the t interval",
+    )
+    table.add_column("model")
+    table.add_column("test accuracy", justify="right", no_wrap=True)
+    table.add_column("interval")
+    columns = measured_columns(retraining.config)
+    for column in columns:
+        table.add_column(column.title, justify="right", no_wrap=column.is_objective)
+    if has_size := all(column.name != "parameters" for column in columns):
+        table.add_column("parameters", justify="right")
+    table.add_column("best epoch", justify="right")
+    for model in retraining.models():
+        low, mean, high = model.test_accuracy
+        table.add_row(
+            Text(model.title),
+            f"{mean:.2%} ({low:.2%} to {high:.2%})",
+            model.kind,
+            *(_figure(model, column.name) for column in columns),
+            *([f"{model.parameters:,}"] if has_size else []),
+            f"{model.mean(lambda training: training.metrics['best_epoch']):.0f}",
+        )
+    return table
+
+
+def _figure(model: Retrained, name: str) -> str:
+    found = model.measured(name)
+    if found is None:
+        return "–"
+    text, interval = format_value(found["mean"]), found["interval"]
+    return text if interval is None else f"{text} ± {interval[2] - interval[1]:.2g}"

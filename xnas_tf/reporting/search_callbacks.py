@@ -1,0 +1,22 @@
+"""What shows a search to people: progress, TensorBoard, and the final evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xnas_tf.execution.callbacks import Callback, SearchContext
+from xnas_tf.reporting.final_evaluation import FinalEvaluation
+from xnas_tf.reporting.search_progress import Progress
+from xnas_tf.reporting.tensorboard import TensorBoard
+
+
+def search_callbacks(context: SearchContext) -> Sequence[Callback]:
+    """Makes the callbacks of a search from the command line or from Python."""
+    progress = Progress(context.config, context.path, context.seconds_spent)
+    board = TensorBoard(
+        context.path / "tensorboard",
+        context.config,
+        context.space.variables,
+        context.dataset.counts["validation"].tolist(),
+    )
+    return [progress, board, FinalEvaluation(context, board, progress.note)]

@@ -1,0 +1,134 @@
+"""What TensorBoard shows of a run: ``tensorboard --logdir RUN/tensorboard``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.execution.callbacks import Callback
+from xnas_tf.explanation.drawing import attribution_figure
+from xnas_tf.explanation.explanation_data import ExplanationData
+from xnas_tf.reporting.front_figure import front_figure, front_info
+from xnas_tf.reporting.utilisation import timeline, timeline_figure
+from xnas_tf.spaces.variables import Variable
+from xnas_tf.storage.columns import measured_columns
+from xnas_tf.strategy.recommendation import recommend
+from xnas_tf.utils.pictures import png
+from xnas_tf.utils.tensorboard import write_image, write_training, writer
+
+
+class TensorBoard(Callback):
+    """Writes one TensorBoard run for the search and one for each candidate.
+
+    Args:
+        path: The log directory.
+        config: The run's configuration.
+        variables: The search space's variables, shown as hyperparameters.
+        validation_counts: Validation images of each class, for ``recommend``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        variables: Sequence[Variable],
+        validation_counts: Sequence[int] | None = None,
+    ) -> None:
+        self._path = path
+        self._config = config
+        self._variables = variables
+        self._validation_counts = validation_counts
+        self._search: tf.summary.SummaryWriter | None = None
+        recorded = [measure.name for measure in config.record]
+        self._tags = {
+            f"{'recorded' if c.name.split('/')[0] in recorded else 'objective'}/{c.name}": c
+            for c in measured_columns(config)
+        }
+
+    def candidate(
+        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
+    ) -> None:
+        """Writes training curves, hyperparameters and objectives, unless they are there, and
+        the front's hypervolume by then."""
+        if is_new and candidate.trained:
+            with self._of_the_search():
+                tf.summary.scalar("front/hypervolume by answer", hypervolume, step=candidate.answer)
+        if candidate.state != "done":
+            return
+        write_training(
+            self._folder(candidate),
+            candidate.history,
+            {tag: v for tag, c in self._tags.items() if (v := c.value(candidate)) is not None},
+            candidate.epochs,
+            candidate.hyperparameters,
+            f"candidate {candidate.id}",
+        )
+
+    def generation(
+        self,
+        generation: int,
+        candidates: Sequence[Candidate],
+        front: Sequence[Candidate],
+        hypervolume: float,
+    ) -> None:
+        """Writes the front and its hypervolume after a generation."""
+        recommended = recommend(front, self._config, self._validation_counts).id
+        figure = front_figure(front_info(candidates, front, self._config, recommended))
+        with self._of_the_search():
+            if generation == 1:
+                self._declare_hyperparameters()
+            tf.summary.scalar("front/hypervolume", hypervolume, step=generation)
+            tf.summary.scalar("front/size", len(front), step=generation)
+            for objective in self._config.objectives if front else ():
+                best = min(objective.sign * c.objectives[objective.name] for c in front)
+                tf.summary.scalar(f"best/{objective.name}", objective.sign * best, step=generation)
+            write_image("front", png(figure), generation)
+
+    def groups(self, candidates: Sequence[Candidate]) -> None:
+        """Writes a picture of what each group of ranks did when."""
+        picture = png(timeline_figure(timeline(candidates)))
+        with self._of_the_search():
+            write_image("groups", picture, len(candidates))
+
+    def attributions(self, candidate: Candidate, explained: ExplanationData) -> None:
+        """Writes a picture of a model's attributions beside their inputs."""
+        title = f"candidate {candidate.id}: {candidate.genotype}"
+        picture = png(attribution_figure(explained, title))
+        with writer(self._folder(candidate)):
+            write_image("attributions", picture, candidate.epochs)
+
+    def graph(self, candidate: Candidate, model: keras.Model) -> None:
+        """Writes the graph with which a model answers."""
+        images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="images")
+        answer = tf.function(lambda images: model(images, training=False))
+        with writer(self._folder(candidate)):
+            tf.summary.graph(answer.get_concrete_function(images).graph)
+
+    @contextmanager
+    def _of_the_search(self) -> Iterator[None]:
+        """Writes to the search's own file: one for all candidates, not one for each."""
+        self._search = self._search or tf.summary.create_filewriter(str(self._path / "search"))
+        with self._search.as_default():
+            yield
+        self._search.flush()
+
+    def _folder(self, candidate: Candidate) -> Path:
+        return self._path / f"candidate-{candidate.id:05d}"
+
+    def _declare_hyperparameters(self) -> None:
+        hparams.hparams_config(
+            hparams=[
+                hparams.HParam(name) for name in dict.fromkeys(v.name for v in self._variables)
+            ],
+            metrics=[
+                hparams.Metric(tag, display_name=tag.removeprefix("objective/"))
+                for tag in self._tags
+            ],
+        )

@@ -1,0 +1,219 @@
+"""Rank 0's part of a retraining: what is trained next, and the files of what was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import dump_config
+from xnas_tf.data import Dataset
+from xnas_tf.errors import RunError
+from xnas_tf.retraining.baseline import resnet_of_size, values_of
+from xnas_tf.retraining.results import (
+    BASELINE,
+    FACTS,
+    Retraining,
+    Training,
+    network_key,
+    training_name,
+)
+from xnas_tf.retraining.settings import Settings
+from xnas_tf.storage.run import CONFIG, now, write_whole
+from xnas_tf.utils.tensorboard import write_training
+from xnas_tf.utils.versions import versions
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is trained with several seeds; see ``Training`` for its names."""
+
+    key: str
+    title: str
+    candidate: int
+    genotype: str
+    hyperparameters: dict[str, Any]
+
+
+def network_of(candidate: Candidate) -> Network:
+    """A candidate as a retraining sees it."""
+    return Network(
+        network_key(candidate.id, candidate.genotype),
+        f"candidate {candidate.id}",
+        candidate.id,
+        candidate.genotype,
+        candidate.hyperparameters,
+    )
+
+
+def made_folder(path: Path, settings: Settings, dataset: Dataset) -> Retraining:
+    """The retraining in a folder, made where there is none; the folder above it is held."""
+    for name in ("results", "models", "checkpoints"):
+        (path / name).mkdir(parents=True, exist_ok=True)
+    facts = {"patience": settings.patience, "test_images": len(dataset.test)}
+    write_whole(path / CONFIG, dump_config(settings.config).encode())
+    write_whole(path / FACTS, json.dumps(facts).encode())
+    return Retraining(path)
+
+
+class RetrainingDesk:
+    """Hands out trainings and keeps what becomes of them, one at a time: all ranks train the same
+    network. First all networks with one seed, then with the next. A ``TaskSource``.
+
+    Args:
+        retraining: The folder.
+        candidates: What is retrained.
+        seeds: How many seeds each is trained with, from 0.
+        dataset: What the baseline is made for; None where none is wanted.
+        curves: TensorBoard's folder for the retraining.
+        tell: Is told what begins and how it ended.
+    """
+
+    def __init__(
+        self,
+        retraining: Retraining,
+        candidates: Sequence[Candidate],
+        seeds: int,
+        dataset: Dataset | None,
+        curves: Path,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._retraining = retraining
+        self._networks = [network_of(candidate) for candidate in candidates]
+        self._seeds = range(seeds)
+        self._dataset = dataset
+        self._curves = curves
+        self._tell = tell
+        self._versions = versions()
+        found = retraining.trainings()
+        self._ended = {training.name: training for training in found if training.state == "done"}
+        self._open: Sequence[Any] | None = None
+        """The network that is trained, and the seed."""
+
+    def next(self, group: int = 0) -> dict[str, Any] | None:
+        """See ``TaskSource.next``."""
+        if self._open is not None or (upcoming := self._upcoming()) is None:
+            return None
+        place, *self._open = upcoming
+        network, seed = self._open
+        total = (len(self._networks) + (self._dataset is not None)) * len(self._seeds)
+        goes_on = ", from its checkpoint" if self._checkpoint(network, seed).is_file() else ""
+        self._tell(f"{network.title}, seed {seed} (training {place} of {total}){goes_on}")
+        return {
+            "id": network.candidate,
+            "genotype": network.genotype,
+            "hyperparameters": network.hyperparameters,
+            "seed": seed,
+            "epochs": self._retraining.config.training.epochs,
+        }
+
+    def known(self, number: int, outcome: dict[str, Any]) -> None:
+        """See ``TaskSource.known``: another training of a network says nothing of this one."""
+
+    def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
+        """See ``TaskSource.wants_model``."""
+        return outcome["state"] == "done" and self._open is not None
+
+    def keep_model(self, number: int, data: bytes) -> None:
+        """See ``TaskSource.keep_model``."""
+        network, seed = self._open
+        write_whole(self._retraining.model_path(network.key, seed), data)
+
+    def keep_checkpoint(self, number: int, data: bytes) -> None:
+        """See ``TaskSource.keep_checkpoint``."""
+        if self._open:
+            write_whole(self._checkpoint(*self._open), data)
+
+    def checkpoint(self, number: int) -> bytes:
+        """See ``TaskSource.checkpoint``."""
+        path = self._checkpoint(*self._open)
+        return path.read_bytes() if path.is_file() else b""
+
+    def tell(self, number: int, outcome: dict[str, Any]) -> None:
+        """See ``TaskSource.tell``. A training that failed is tried again by the next command, from
+        its last checkpoint: it may have been out of memory."""
+        if self._open is None:
+            return
+        (network, seed), self._open = self._open, None
+        known = asdict(network)
+        del known["hyperparameters"]
+        is_done = outcome["state"] == "done"
+        names = ("reason", "objectives", "metrics", "history", "seconds")
+        training = Training(
+            **known,
+            seed=seed,
+            state="done" if is_done else "failed",
+            **{name: outcome[name] for name in names},
+            versions=self._versions,
+            finished=now(),
+        )
+        self._ended[training.name] = training
+        if is_done:
+            epochs = len(training.history)
+            folder = self._curves / training.name
+            write_training(folder, training.history, _shown(training), epochs)
+        result = self._retraining.path / "results" / f"{training.name}.json"
+        write_whole(result, json.dumps(asdict(training), allow_nan=False).encode())
+        if is_done:
+            self._checkpoint(network, seed).unlink(missing_ok=True)
+        self._tell(f"{network.title}, seed {seed}: {_summary(training)}")
+
+    def lost(self, number: int, why: str) -> None:
+        """See ``TaskSource.lost``: the next command goes on from the last checkpoint."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """See ``TaskSource.together``: each file is whole or not there."""
+        return nullcontext()
+
+    def check(self) -> None:
+        """Says in the end whether there is anything to show.
+
+        Raises:
+            RunError: If all trainings of this command failed.
+        """
+        names = [training_name(n.key, seed) for n in self._networks for seed in self._seeds]
+        ended = [self._ended[name] for name in names if name in self._ended]
+        if ended and all(training.state == "failed" for training in ended):
+            raise RunError(f"every training failed; {ended[0].name}: {ended[0].reason}")
+
+    def _upcoming(self) -> tuple[int, Network, int] | None:
+        """What is trained next, and its place among all; None if nothing is left."""
+        wanted = ((network, seed) for seed in self._seeds for network in self._with_baseline())
+        for place, (network, seed) in enumerate(wanted, start=1):
+            if training_name(network.key, seed) not in self._ended:
+                return place, network, seed
+        return None
+
+    def _with_baseline(self) -> Iterator[Network]:
+        """The candidates, then the baseline: as large as the largest of them. How large they are
+        is known when they are trained."""
+        yield from self._networks
+        ids = {network.candidate for network in self._networks}
+        done = [training for training in self._ended.values() if training.state == "done"]
+        sizes = [int(t.metrics["parameters"]) for t in done if t.candidate in ids]
+        if self._dataset is None or not sizes:
+            return
+        network = resnet_of_size(max(sizes), self._dataset.image_shape, self._dataset.classes)
+        yield Network(network.key, network.title, BASELINE, network.key, values_of(network))
+
+    def _checkpoint(self, network: Network, seed: int) -> Path:
+        name = training_name(network.key, seed)
+        return self._retraining.path / "checkpoints" / f"{name}.npz"
+
+
+def _shown(training: Training) -> dict[str, float]:
+    """What TensorBoard shows beside the curves."""
+    values = {f"objective/{name}": value for name, value in training.objectives.items()}
+    return {**values, "test/accuracy": training.metrics["test_accuracy"]}
+
+
+def _summary(training: Training) -> str:
+    if training.state == "failed":
+        return f"failed: {training.reason}"
+    best, last = int(training.metrics["best_epoch"]), len(training.history)
+    accuracy = training.metrics["test_accuracy"]
+    return f"test accuracy {accuracy:.2%}, best epoch {best} of {last}"

@@ -1,0 +1,294 @@
+"""A search space: a keras-tuner HyperModel seen as variables, genotypes and models."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.engine import hyperparameters as kt_hp
+
+from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.input_range import OURS, InputRange, range_of
+from xnas_tf.keras_tools.inspection import ends_in_softmax
+from xnas_tf.keras_tools.strided_convolution import compute_at_positions
+from xnas_tf.keras_tools.targets import targets_for
+from xnas_tf.registry import describe
+from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
+from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
+from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
+from xnas_tf.utils.randomness import uninterrupted
+
+
+class SearchSpace(Space):
+    """What a search may choose from, and how a choice becomes a Keras model.
+
+    Args:
+        hypermodel: Any keras-tuner HyperModel.
+        image_shape: Shape (H, W, C) of the images its models get.
+        classes: Number of classes its models must tell apart.
+
+    Attributes:
+        hypermodel: The HyperModel.
+        trains_default: Whether the default model is trained by the HyperModel or itself.
+        metrics: Names of the metrics that it compiles its default model with.
+        input_range: The values for which its default model's first layers are made.
+
+    Raises:
+        InputError: If the HyperModel fails to build its default model, or to begin its ``fit``.
+    """
+
+    def __init__(
+        self, hypermodel: keras_tuner.HyperModel, image_shape: tuple[int, int, int], classes: int
+    ) -> None:
+        self.hypermodel = hypermodel
+        self._input = (None, *image_shape)
+        self._output = (None, classes)
+        self._given_by_fit: frozenset[str] = frozenset()
+        self.input_range = InputRange(OURS, "as all spaces of this package")
+        self._declared = self._discover()
+        if self.has_fit:
+            self._given_by_fit = self._discover_in_fit(self._declared)
+        self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
+        if not any(variable.size > 1 for variable in self.variables):
+            raise InputError(
+                f"{self.name} leaves nothing to choose: no hyperparameter has two values or more"
+            )
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return f"HyperModel {type(self.hypermodel).__name__}"
+
+    @property
+    def size(self) -> float:
+        """An upper bound of the number of architectures; infinite with real numbers."""
+        return float(np.prod([float(variable.size) for variable in self.variables]))
+
+    def genotype(self, values: Mapping[str, Any]) -> str:
+        """The canonical text of an architecture, from its active hyperparameters."""
+        if hasattr(self.hypermodel, "genotype"):
+            return self.hypermodel.genotype(values)
+        return json.dumps(dict(values), sort_keys=True)
+
+    def identity(self, values: Mapping[str, Any]) -> str:
+        """What tells networks apart: architectures of the same identity are the same network,
+        and only one of them is ever trained. The HyperModel's if it has one, else the genotype.
+        """
+        own = self.own_identity(values)
+        return self.genotype(values) if own is None else own
+
+    def own_identity(self, values: Mapping[str, Any]) -> str | None:
+        """The HyperModel's identity of a network; None if it has none."""
+        identity = getattr(self.hypermodel, "identity", None)
+        return identity(values) if identity else None
+
+    def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The plainest hyperparameters of the same network: the HyperModel's, if it knows."""
+        simplify = getattr(self.hypermodel, "simplify", None)
+        return simplify(values) if simplify else values
+
+    def features(self, values: Mapping[str, Any]) -> Sequence[float]:
+        """The HyperModel's further numbers from which values may be predicted, if it has any."""
+        features = getattr(self.hypermodel, "features", None)
+        return features(values) if features else ()
+
+    def infeasible(self, values: Mapping[str, Any]) -> str | None:
+        """Why no network can be built from these hyperparameters; None where one can."""
+        check = getattr(self.hypermodel, "infeasible", None)
+        return check(values) if check else None
+
+    def build(self, values: Mapping[str, Any]) -> keras.Model:
+        """Builds the Keras model of the given active hyperparameters.
+
+        Raises:
+            TypeError: If the HyperModel returns something other than a fitting model.
+        """
+        hp = self._hyperparameters(values)
+        model = self._check(self.hypermodel.build(hp))
+        self._check_known(hp, "build")
+        return model
+
+    def default_model(self) -> keras.Model:
+        """Builds the model of the HyperModel's default hyperparameters."""
+        return self._check(self.hypermodel.build(self._declared.copy()))
+
+    def trains(self, model: keras.Model) -> bool:
+        """Whether a model is trained by the HyperModel's ``fit``, or by a ``train_step`` of its
+        own: the search's own training knows nothing of these."""
+        return self.has_fit or type(model).train_step is not keras.Model.train_step
+
+    @property
+    def notes(self) -> list[str]:
+        """What its owner should know before anything is trained: models that scale what is
+        scaled already see next to nothing."""
+        if self.input_range.name == OURS:
+            return []
+        undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
+        return [
+            f"{self.name}: a search gives its models floats from 0 to 1, but they take others "
+            f"({self.input_range.text}). Let the input be float32, and leave out what scales it or "
+            f"put keras.layers.{undo[self.input_range.name]} before it"
+        ]
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether its models have no layers but those of this package's own spaces."""
+        return type(self.hypermodel).__module__.startswith("xnas_tf.spaces.")
+
+    @property
+    def has_fit(self) -> bool:
+        """Whether the HyperModel has a ``fit`` of its own."""
+        own = vars(self.hypermodel).get("fit") or type(self.hypermodel).fit
+        return own is not keras_tuner.HyperModel.fit
+
+    def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+        """Lets the HyperModel train a model, by keras-tuner's conventions.
+
+        Args:
+            values: The active hyperparameters that it was built from.
+            model: The model.
+            *args: Images and targets.
+            **kwargs: Of Keras' ``Model.fit``; left out is what the HyperModel gives itself.
+
+        Returns:
+            What the HyperModel's ``fit`` returns.
+
+        Raises:
+            TypeError: If it asks for hyperparameters that the search space did not show.
+        """
+        hp = self._hyperparameters(values)
+        kept = {name: value for name, value in kwargs.items() if name not in self._given_by_fit}
+        returned = self.hypermodel.fit(hp, model, *args, **kept)
+        self._check_known(hp, "fit")
+        return returned
+
+    def _hyperparameters(self, values: Mapping[str, Any]) -> keras_tuner.HyperParameters:
+        hp = self._declared.copy()
+        hp.values = dict(values)
+        return hp
+
+    def _check_known(self, hp: keras_tuner.HyperParameters, function: str) -> None:
+        new = [found.name for found in unknown(hp, self._declared)]
+        if new:
+            raise TypeError(
+                f"{function}() asks for hyperparameters that the search space did not show: "
+                f"{', '.join(new)}. Put them into an hp.conditional_scope"
+            )
+
+    def _check(self, model: Any) -> keras.Model:
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"build() returned a {type(model).__name__}, not a keras.Model")
+        if not model.built:
+            model.build(self._input)
+        if not getattr(model, "inputs", None):
+            raise TypeError(
+                "the model is neither functional nor sequential; attributions need that"
+            )
+        shapes = tuple(getattr(model, "input_shape", ())), tuple(getattr(model, "output_shape", ()))
+        if shapes[0] and not _fits(shapes[0], self._input):
+            raise TypeError(f"the model takes {shapes[0]}, but the images are {self._input}")
+        if shapes[1] and shapes[1] != self._output:
+            raise TypeError(f"the model's output is {shapes[1]}; wanted: {self._output}")
+        return compute_at_positions(model)
+
+    def _discover(self) -> keras_tuner.HyperParameters:
+        """Lets keras-tuner build the model until every conditional scope was active once."""
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                tuner = keras_tuner.RandomSearch(
+                    lambda hp: self._check(self.hypermodel.build(hp)),
+                    objective="val_loss",
+                    max_trials=1,
+                    directory=folder,
+                )
+                declared = tuner.oracle.get_space()
+            model = self.hypermodel.build(declared.copy())
+            self._check_outputs(model)
+            self.trains_default = self.trains(model)
+            self.metrics = _metrics_of(model, *self._output[1:])
+            if not self.is_built_in:
+                self.input_range = range_of(model, self._input[1:])
+            if not getattr(self.hypermodel, "shows_all", False):
+                add_unscoped(declared, self.hypermodel.build)
+            return self._widen(declared)
+        except Exception as error:  # a user's code may raise anything at all
+            raise InputError(
+                f"{self.name} cannot build its default model: {describe(error)}"
+            ) from error
+        finally:
+            keras.backend.clear_session()
+
+    def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
+        """Adds hyperparameters that ``fit`` asks for; returns what it gives to Keras itself."""
+        classes = self._output[1]
+        images = np.random.default_rng(0).random((classes, *self._input[1:]), np.float32)
+        data = images, np.arange(classes, dtype=np.int32)
+        with uninterrupted():
+            # Deterministic runs refuse to draw without a seed, as Keras does to shuffle.
+            keras.utils.set_random_seed(0)
+        build = lambda hp: self._check(self.hypermodel.build(hp))  # noqa: E731
+        try:
+            return discover_in_fit(self.hypermodel, declared, build, data)
+        except Exception as error:  # a user's code may raise anything at all
+            raise InputError(
+                f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "
+                f"which its hyperparameters are found out: {describe(error)}"
+            ) from error
+        finally:
+            keras.backend.clear_session()
+
+    def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
+        """Adds what shows only where several whole numbers are large, as in loops inside loops:
+        builds the model with all of them at their largest."""
+        size = -1
+        while size < len(declared.space):
+            size = len(declared.space)
+            hp = declared.copy()
+            largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
+            hp.values = active_values(declared, largest)
+            if largest:
+                self.hypermodel.build(hp)
+                add_new(declared, unknown(hp, declared))
+        return declared
+
+    def _check_outputs(self, model: keras.Model) -> None:
+        """Probabilities must come from a softmax that can be seen, so that logits can be had."""
+        images = np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
+        outputs = np.asarray(model(images, training=False))
+        sums_to_one = np.allclose(outputs.sum(axis=1), 1, atol=1e-3) and (outputs >= 0).all()
+        if bool(sums_to_one) != ends_in_softmax(model):
+            raise TypeError(
+                "the model's outputs are probabilities, but its last layer is no softmax; end it "
+                "in Dense(…, activation='softmax'), Activation('softmax'), Softmax() or in logits"
+            )
+
+
+def _metrics_of(model: keras.Model, classes: int) -> list[str]:
+    """Names of the metrics that a model was compiled with, which Keras makes when it uses them."""
+    if not model.compiled or model._compile_metrics is None:
+        return []
+    labels, metrics = np.arange(classes, dtype=np.int32), model._compile_metrics
+    metrics.update_state(targets_for(model, labels, classes), np.eye(classes, dtype=np.float32))
+    return sorted(metrics.result())
+
+
+def _fits(declared: tuple, wanted: tuple) -> bool:
+    return len(declared) == len(wanted) and all(
+        have is None or have == want for have, want in zip(declared[1:], wanted[1:], strict=True)
+    )
+
+
+def _variable(hp: Any) -> Variable:
+    conditions = tuple(Condition(c.name, tuple(c.values)) for c in hp.conditions)
+    if isinstance(hp, kt_hp.Float) and hp.step is None:
+        return Range(hp.name, hp.prob_to_value, conditions)
+    ordered = isinstance(hp, kt_hp.Int | kt_hp.Float) or bool(getattr(hp, "ordered", False))
+    if isinstance(hp, kt_hp.Fixed):
+        return Choice(hp.name, (hp.value,), conditions=conditions)
+    return Choice(hp.name, tuple(hp.values), ordered, conditions)

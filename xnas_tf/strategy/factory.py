@@ -1,0 +1,68 @@
+"""From a configuration to an algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from xnas_tf.spaces.base import Space
+from xnas_tf.strategy.algorithm import Algorithm
+from xnas_tf.strategy.options import SearchOptions
+from xnas_tf.strategy.platypus_selection import MOEAD, NSGA3, SPEA2, EpsMOEA
+from xnas_tf.strategy.problem import SearchProblem
+from xnas_tf.strategy.selection import NSGA2, Random, RegularizedEvolution, Selection
+from xnas_tf.strategy.surrogate import Costs, Surrogate, no_costs
+from xnas_tf.strategy.variation import MixedVariation
+
+Maker = Callable[[SearchProblem, SearchOptions, list[str], np.random.Generator], Selection]
+
+SELECTIONS: dict[str, Maker] = {
+    "nsga2": lambda problem, search, names, rng: NSGA2(search.population, rng),
+    "nsga3": lambda problem, search, names, rng: NSGA3(problem, search.population, rng),
+    "moead": lambda problem, search, names, rng: MOEAD(problem, search.population, rng),
+    "spea2": lambda problem, search, names, rng: SPEA2(problem, search.population, rng),
+    "eps_moea": lambda problem, search, names, rng: EpsMOEA(
+        problem, search.population, rng, [search.epsilons[name] for name in names]
+    ),
+    "random": lambda problem, search, names, rng: Random(),
+    "regularized_evolution": lambda problem, search, names, rng: RegularizedEvolution(
+        search.population, rng
+    ),
+}
+"""By ``search.algorithm``: makes the selection for a problem, from the configuration, the names
+of the objectives and the search's generator."""
+
+
+def create(
+    search: SearchOptions,
+    objectives: Mapping[str, str],
+    space: Space,
+    steady_state: bool,
+    costs: Costs = no_costs,
+) -> Algorithm:
+    """The algorithm that a configuration describes, at its start.
+
+    Args:
+        search: The section of the configuration.
+        objectives: ``minimize`` or ``maximize`` by name.
+        space: The search space.
+        steady_state: Whether the search is one; else it is generational.
+        costs: Computes what needs no training, for a surrogate.
+    """
+    names, rng = list(objectives), np.random.default_rng(search.seed)
+    problem = SearchProblem(space, len(names), rng)
+    signs = [-1 if direction == "maximize" else 1 for direction in objectives.values()]
+    corner = [
+        s * search.reference[n] for s, n in zip(signs, names, strict=True) if search.reference
+    ]
+    return Algorithm(
+        problem,
+        signs,
+        SELECTIONS[search.algorithm](problem, search, names, rng),
+        MixedVariation(rng, search.crossover, search.mutation),
+        search.population,
+        rng,
+        steady_state,
+        Surrogate(space, len(names), costs, corner or None) if search.surrogate else None,
+    )
