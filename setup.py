@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 here = Path(__file__).parent
 version = next(
     line.split('"')[1]
-    for line in (here / "xnas_tf" / "__init__.py").read_text().splitlines()
+    for line in (here / "xnas_tf" / "version.py").read_text().splitlines()
     if line.startswith("__version__")
 )
 # bin/setup installs one of TensorFlow's other packages: tensorflow-cpu has half the size.

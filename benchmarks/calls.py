@@ -34,7 +34,7 @@ from examples.small_convnet import SmallConvNet  # noqa: E402
 from xnas_tf.config.models import TrainingOptions  # noqa: E402
 from xnas_tf.data import load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.evaluation.supernet.network import SharedNetwork, Tenant  # noqa: E402
+from xnas_tf.evaluation.supernet.network import Supernet, WeightBinding  # noqa: E402
 from xnas_tf.keras_tools.tracing import MANY_RUNS, kept_arithmetic  # noqa: E402
 from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
@@ -58,8 +58,8 @@ def cells(shape: tuple[int, int, int], channels: int, stack: int) -> keras.Model
 
 def shared(shape: tuple[int, int, int]) -> keras.Model:
     """The quickstart's network for all cells, being that of this cell."""
-    network = SharedNetwork(NASBench201(shape, 10, 8, 1))
-    Tenant(network, parse_genotype(CELL), cells(shape, 8, 1)).take()
+    network = Supernet(NASBench201(shape, 10, 8, 1))
+    WeightBinding(network, parse_genotype(CELL), cells(shape, 8, 1)).take()
     return network.model
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import keras
 
     from benchmarks.debuggability_models import Seen, Variant
-    from xnas_tf.evaluation.evaluator import Outcome
+    from xnas_tf.evaluation.evaluator import Result
     from xnas_tf.explanation import Explanation
 
 
@@ -59,7 +59,7 @@ def draw_cells(count: int, rng: np.random.Generator) -> list[dict[str, str]]:
 
 
 def look(
-    bench: Bench, variant: Variant, _: Outcome, model: keras.Model
+    bench: Bench, variant: Variant, _: Result, model: keras.Model
 ) -> tuple[dict[str, float], Seen]:
     """Introspectability of a model with the bug, and what it makes of the images. ``searched`` is
     the value on validation images with patches, as a search would see it."""
@@ -78,7 +78,7 @@ def run_cell(
     """
     found = [bench.train(v.dataset, cell, seed, partial(look, bench, v)) for v in variants]
 
-    def look_again(_: Outcome, model: keras.Model) -> tuple[float, list[Seen]]:
+    def look_again(_: Result, model: keras.Model) -> tuple[float, list[Seen]]:
         pairs = zip(variants, found, strict=True)
         seen = [look_at(model, variant, bugged.rows) for variant, (_, bugged) in pairs]
         return bench.introspectability(model)["attributions"], seen

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import keras
 
     from xnas_tf.data import Dataset
-    from xnas_tf.evaluation.evaluator import Outcome
+    from xnas_tf.evaluation.evaluator import Result
     from xnas_tf.explanation import Explanation
 
 VARIANTS = {"position": (position_bug, 0.8), "brightness": (brightness_bug, 0.9)}
@@ -131,7 +131,7 @@ class Bench:
         dataset: Dataset,
         cell: dict[str, str],
         seed: int,
-        look: Callable[[Outcome, keras.Model], T],
+        look: Callable[[Result, keras.Model], T],
     ) -> T:
         """Trains a cell as a search would, and returns what ``look`` makes of the model."""
         from xnas_tf.candidate import Candidate

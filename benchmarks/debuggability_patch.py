@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xnas_tf.data import Part
+from xnas_tf.data import Split
 
 SIDE = 3
 """Pixels along a side of the patch and of a tile."""
@@ -93,14 +93,14 @@ def plant(images: np.ndarray, owners: np.ndarray, bug: Bug) -> np.ndarray:
     return planted
 
 
-def plant_share(part: Part, bug: Bug, share: float, rng: np.random.Generator) -> Part:
+def plant_share(part: Split, bug: Bug, share: float, rng: np.random.Generator) -> Split:
     """Puts the patch of their own class into a random share of the images."""
     chosen = rng.random(len(part)) < share
     planted = plant(part.images, part.labels, bug)
-    return Part(np.where(chosen[:, None, None, None], planted, part.images), part.labels)
+    return Split(np.where(chosen[:, None, None, None], planted, part.images), part.labels)
 
 
-def probes(part: Part, bug: Bug, rng: np.random.Generator) -> dict[str, Probe]:
+def probes(part: Split, bug: Bug, rng: np.random.Generator) -> dict[str, Probe]:
     """Images with the patch of their own class (where it has one), and with another's."""
     part = part.take(rng.permutation(len(part)))
     own = part.take(np.isin(part.labels, bug.classes))

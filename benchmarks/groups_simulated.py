@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from simulated_search import MEDIAN, conductor_of, length_of, outcome
 
-from xnas_tf.execution.coordinator import Conductor
+from xnas_tf.execution.coordinator import Coordinator
 
 GROUPS = (8, 64, 512, 4096)
 MOST = 150_000
@@ -49,7 +49,7 @@ class Simulation:
         seed: Of durations and losses.
     """
 
-    conductor: Conductor
+    conductor: Coordinator
     groups: int
     losses_an_hour: float
     seed: int = 0

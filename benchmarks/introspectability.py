@@ -31,7 +31,7 @@ import numpy as np  # noqa: E402
 from benchmarks.attribution import make_model  # noqa: E402
 from benchmarks.memory import forget_peak, peak_mb  # noqa: E402
 from xnas_tf.attribution.activations import LAYERS  # noqa: E402
-from xnas_tf.data import Part, load_dataset  # noqa: E402
+from xnas_tf.data import Split, load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.objectives.base import Subject  # noqa: E402
 from xnas_tf.objectives.introspectability import Introspectability  # noqa: E402
@@ -83,7 +83,7 @@ def prepare() -> tuple[keras.Model, np.ndarray, np.ndarray]:
     return model, images, Predictor(model)(images)
 
 
-def _parts() -> list[Part]:
+def _parts() -> list[Split]:
     data = load_dataset("mnist5k")
     return [data.train, data.validation, data.test]
 

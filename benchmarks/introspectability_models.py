@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from xnas_tf.candidate import Candidate
     from xnas_tf.distributed import Communicator
-    from xnas_tf.evaluation.supernet.evaluator import SharedEvaluator
+    from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
     from xnas_tf.objectives.base import Subject
 
 
@@ -76,26 +76,26 @@ class Bench:
         self._folder = folder
 
     @cached_property
-    def _trainer(self) -> SharedEvaluator:
+    def _trainer(self) -> SupernetEvaluator:
         return self._evaluator("error")
 
     @cached_property
-    def _measurer(self) -> SharedEvaluator:
+    def _measurer(self) -> SupernetEvaluator:
         """It knows how to explain, once it has trained and explained one network."""
         sources = "[activations, grad_cam, integrated_gradients]"
         found = self._evaluator(f"{{name: introspectability, sources: {sources}}}")
         found.evaluate(self._candidate(jobs(1, 1)[0]))
         return found
 
-    def _evaluator(self, objective: str) -> SharedEvaluator:
+    def _evaluator(self, objective: str) -> SupernetEvaluator:
         from xnas_tf.config import load_config
-        from xnas_tf.evaluation.supernet.evaluator import SharedEvaluator
+        from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
         from xnas_tf.spaces.search_space import SearchSpace
 
         config = load_config(overrides=[f"objectives=[{objective}]"])
         shape, classes = self.dataset.image_shape, self.dataset.classes
         space = SearchSpace(config.space.create(shape, classes), shape, classes)
-        return SharedEvaluator(config, self.dataset, space, self._communicator)
+        return SupernetEvaluator(config, self.dataset, space, self._communicator)
 
     def train(self, job: Job) -> None:
         """Trains a cell as a search would, unless the folder has it, and keeps the model."""

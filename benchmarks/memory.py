@@ -39,17 +39,17 @@ def _status_mb(field: str) -> float:
 
 def measure(candidates: int) -> list[float]:
     """Runs a search and returns the resident memory after each trained candidate."""
-    from xnas_tf.reporting.search_progress import Progress
+    from xnas_tf.reporting.search_progress import SearchProgress
 
     readings: list[float] = []
-    tell = Progress.candidate
+    tell = SearchProgress.candidate
 
     def watched(self, candidate, *rest):
         tell(self, candidate, *rest)
         if candidate.trained:
             readings.append(resident_mb())
 
-    Progress.candidate = watched
+    SearchProgress.candidate = watched
     overrides = [
         "dataset=digits",
         "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}",

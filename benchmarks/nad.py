@@ -31,12 +31,12 @@ import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from xnas_tf.data import Dataset, Part, load_dataset  # noqa: E402
-from xnas_tf.interpretation.nad import Disentanglement, disentangle  # noqa: E402
+from xnas_tf.data import Dataset, Split, load_dataset  # noqa: E402
+from xnas_tf.interpretation.nad import DisentanglementObjective, disentangle  # noqa: E402
 from xnas_tf.interpretation.nad.files import facts  # noqa: E402
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork  # noqa: E402
 from xnas_tf.interpretation.nad.training import Images, Lesson, learn  # noqa: E402
-from xnas_tf.objectives.disentanglement import Disentanglement as Objective  # noqa: E402
+from xnas_tf.objectives.disentanglement import DisentanglementObjective as Objective  # noqa: E402
 from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
 from xnas_tf.utils.intervals import mean_interval  # noqa: E402
@@ -89,7 +89,7 @@ def seconds(work) -> float:
     return time.perf_counter() - start
 
 
-def speedups(model: keras.Model, part: Part, lesson: Lesson) -> dict[str, float]:
+def speedups(model: keras.Model, part: Split, lesson: Lesson) -> dict[str, float]:
     """How many times as long one class after the other takes as all together."""
     right = MaskedNetwork(model, part.images).predict(part.images).argmax(axis=1) == part.labels
     train = Images(part.images, part.labels, right)
@@ -134,7 +134,7 @@ def _eager_seconds(model: keras.Model, train: Images, lesson: Lesson) -> float:
         tf.config.run_functions_eagerly(False)
 
 
-def as_in_a_search(data: Dataset) -> tuple[Part, Lesson]:
+def as_in_a_search(data: Dataset) -> tuple[Split, Lesson]:
     """The images and the settings of the objective with its defaults."""
     objective = Objective()
     rng = np.random.default_rng(0)
@@ -142,7 +142,7 @@ def as_in_a_search(data: Dataset) -> tuple[Part, Lesson]:
     return part, objective.lesson()
 
 
-def summary(found: Disentanglement) -> dict[str, object]:
+def summary(found: DisentanglementObjective) -> dict[str, object]:
     """The figures that matter, over all classes and by layer."""
     known = facts(found)
     changes = found.hard.accuracy - found.plain.accuracy

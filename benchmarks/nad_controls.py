@@ -31,7 +31,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from nad_networks import NETWORKS  # noqa: E402
 
-from xnas_tf.data import Dataset, Part, load_dataset  # noqa: E402
+from xnas_tf.data import Dataset, Split, load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.interpretation.nad import evaluation as figures  # noqa: E402
 from xnas_tf.interpretation.nad import metrics  # noqa: E402
@@ -102,7 +102,7 @@ class Bench:
         self._model.fit(images, train.labels, batch_size=48, epochs=epochs, verbose=0)
 
 
-def _first(part: Part, count: int) -> Part:
+def _first(part: Split, count: int) -> Split:
     rows = [np.flatnonzero(part.labels == c)[:count] for c in CLASSES]
     return part.select(np.sort(np.concatenate(rows)))
 
@@ -134,7 +134,7 @@ def _sizes(mask: np.ndarray) -> np.ndarray:
 
 
 def _measured(
-    network: MaskedNetwork, test: Part, plain: np.ndarray, able: np.ndarray, hard: Masks, seed: int
+    network: MaskedNetwork, test: Split, plain: np.ndarray, able: np.ndarray, hard: Masks, seed: int
 ) -> Row:
     """What docs/nad.md tells of one set of masks."""
     names = [str(c) for c in able]

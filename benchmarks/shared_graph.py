@@ -33,7 +33,7 @@ from xnas_tf.attribution.integrated_gradients import IntegratedGradients  # noqa
 from xnas_tf.config.models import TrainingOptions  # noqa: E402
 from xnas_tf.data import Dataset, load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.evaluation.supernet.network import SharedNetwork, Tenant  # noqa: E402
+from xnas_tf.evaluation.supernet.network import Supernet, WeightBinding  # noqa: E402
 from xnas_tf.keras_tools.preprocessing import to_model_input  # noqa: E402
 from xnas_tf.keras_tools.tracing import kept_arithmetic  # noqa: E402
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges  # noqa: E402
@@ -131,7 +131,7 @@ def main() -> None:
     space = NASBench201(dataset.image_shape, dataset.classes, arguments.channels, arguments.stack)
     memory = psutil.Process().memory_info().rss / 2**20
     begin = time.process_time()
-    network = SharedNetwork(space)
+    network = Supernet(space)
     shared = Way(network.model, dataset)
     print(f"build S {time.process_time() - begin:.2f} s, {memory:.0f} MB before")
     figures: dict[str, float] = {}
@@ -146,7 +146,7 @@ def main() -> None:
         build = time.process_time() - begin
         own = Way(model, dataset, EPOCHS)
         own.spent["build"] = build
-        tenant = Tenant(network, cell, model)
+        tenant = WeightBinding(network, cell, model)
         shared.timed("take", tenant.take)
         theirs = shared.run(arguments.steps)
         memory = psutil.Process().memory_info().rss / 2**20

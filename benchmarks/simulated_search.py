@@ -12,7 +12,7 @@ import numpy as np
 
 from xnas_tf.config import load_config
 from xnas_tf.execution.callbacks import Callback
-from xnas_tf.execution.coordinator import Conductor
+from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
@@ -74,13 +74,13 @@ def outcome(task: dict, seconds: float = 50.0) -> dict:
 
 def conductor_of(
     folder: str, candidates: int, steady_state: bool, population: int = 64, groups: int = 1
-) -> Conductor:
+) -> Coordinator:
     """The real search on a fresh record."""
     search = f"search={{candidates: {candidates}, population: {population}}}"
     config = load_config(overrides=[search, "objectives=[error, introspectability]"])
     path = Path(folder) / "run"
     record = open_record(path, config)
     algorithm = create(config.search, config.directions, WideSpace(), steady_state)
-    conductor = Conductor(path, config, record, algorithm, Callback())
+    conductor = Coordinator(path, config, record, algorithm, Callback())
     conductor.groups = groups
     return conductor

@@ -6,7 +6,7 @@ How far a network's confidence is from how often it is right.
 import numpy as np
 from pydantic import Field
 
-from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
 
 class CalibrationError(Objective):
@@ -18,7 +18,7 @@ class CalibrationError(Objective):
 
     bins: int = Field(10, ge=1, description="equal parts of [0, 1]")
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """Measures one candidate. Each rank has a share of the images: sums are added up."""
         confidence = subject.probabilities.max(axis=1)
         right = subject.predicted == subject.labels
@@ -26,4 +26,6 @@ class CalibrationError(Objective):
         sums = [np.bincount(bins, weights, self.bins) for weights in (confidence, right)]
         totals, count = subject.communicator.sum(np.array(sums), np.array([float(len(bins))]))
         surplus = (totals[0] - totals[1]) / count
-        return Score(float(np.abs(surplus).sum()), {"overconfidence": float(surplus.sum())})
+        return ObjectiveValue(
+            float(np.abs(surplus).sum()), {"overconfidence": float(surplus.sum())}
+        )

@@ -16,7 +16,7 @@ import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-from xnas_tf.data import Dataset, Part  # noqa: E402
+from xnas_tf.data import Dataset, Split  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.training import multi_step as pace  # noqa: E402
 from xnas_tf.training.step import Step  # noqa: E402
@@ -42,7 +42,7 @@ def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -
         images = rng.integers(0, 60, (size, *shape))
         for image, label in zip(images, labels, strict=True):
             image[label * 2 : label * 2 + 2] += 180
-        return Part(images.astype(np.uint8), labels)
+        return Split(images.astype(np.uint8), labels)
 
     names = tuple(f"class {i}" for i in range(classes))
     return Dataset("stripes", names, part(count), part(30), part(30), mirrored)

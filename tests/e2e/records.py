@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.conftest import BIN
 from xnas_tf.errors import InputError
-from xnas_tf.storage.database import Record
+from xnas_tf.storage.database import Database
 
 needs_horovod = pytest.mark.skipif(
     not (BIN / "horovodrun").exists(), reason="Horovod is not installed (no compiler?)"
@@ -29,7 +29,7 @@ def candidates_of(run):
     """All candidates, without the configuration: it may name a user's module. None before there
     is a whole record."""
     try:
-        record = Record(run / "run.sqlite")
+        record = Database(run / "run.sqlite")
     except InputError:
         return []
     try:

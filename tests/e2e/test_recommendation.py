@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import xnas_tf as xt
 from tests.e2e.conftest import tiny
 from xnas_tf.cli import main
-from xnas_tf.storage.database import Record
+from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import RECORD, model_path
 
 WORDS = {
@@ -30,7 +30,7 @@ def run_of(finished, path, accuracies):
     shutil.copytree(finished[0], path)
     known = {candidate.id: candidate for candidate in xt.load_run(path).candidates()}
     model = next((path / "models").glob("*.keras"))
-    record = Record(path / RECORD, create=True)
+    record = Database(path / RECORD, create=True)
     for number, accuracy in enumerate(accuracies, start=1):
         values = {"error": 1 - accuracy, "introspectability": 0.2 * number}
         metrics = {**known[number].metrics, "val_accuracy": accuracy, "test_accuracy": accuracy}

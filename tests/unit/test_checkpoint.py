@@ -14,9 +14,9 @@ from xnas_tf.config import load_config
 from xnas_tf.data.batches import training_batches
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.keras_tools import tracing
-from xnas_tf.training.callbacks import Unsupervised
-from xnas_tf.training.checkpoint import CheckpointError, Progress, pack, unpack
-from xnas_tf.training.multi_step import Pace
+from xnas_tf.training.callbacks import EvaluationCallback
+from xnas_tf.training.checkpoint import CheckpointError, TrainingProgress, pack, unpack
+from xnas_tf.training.multi_step import MultiStep
 from xnas_tf.training.trainer import Trainer
 
 EPOCHS, STEPS = 2, 3
@@ -24,7 +24,7 @@ PLAIN = "training.optimizer=sgd", "training.weight_decay=0.01"
 ADAM = ("training.optimizer=adam",)
 
 
-class Supervisor(Unsupervised):
+class TaskCallback(EvaluationCallback):
     """Keeps a checkpoint after every step; may have one from before."""
 
     def __init__(self, data=None):
@@ -50,7 +50,7 @@ def build(batch_norm=True, seed=0, width=4):
     return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
 
 
-class Steady(Pace):
+class Steady(MultiStep):
     """As many steps a call as it is told."""
 
     def __init__(self, steps):
@@ -88,7 +88,7 @@ def how(request, monkeypatch):
 
 @functools.cache
 def uninterrupted(optimizer, how):
-    supervisor = Supervisor()
+    supervisor = TaskCallback()
     return train(build(), optimizer, supervisor), supervisor.kept
 
 
@@ -101,7 +101,7 @@ def test_interrupted_at_any_step_it_ends_the_same_to_the_last_bit(how, optimizer
     """And at any pace."""
     whole, checkpoints = uninterrupted(optimizer, how)
     assert len(checkpoints) == EPOCHS * STEPS and len(whole[0]) == EPOCHS
-    again = Supervisor(checkpoints[step])
+    again = TaskCallback(checkpoints[step])
     assert train(build(seed=9), optimizer, again, steps=pace) == whole
     left = range(step + 1, EPOCHS * STEPS)
     ends = [n for n in left if n % STEPS == STEPS - 1 or (n % STEPS + 1) % pace == 0]
@@ -113,7 +113,7 @@ def test_interrupted_at_any_step_it_ends_the_same_to_the_last_bit(how, optimizer
 def test_on_two_ranks_the_leader_alone_keeps_what_all_go_on_from(how, paces):
     def once(data, seed, paces):
         models = [build(False, seed), build(False, seed + 1)]
-        supervisors = [Supervisor(data), Supervisor(b"never asked")]
+        supervisors = [TaskCallback(data), TaskCallback(b"never asked")]
 
         def of_rank(ranks):
             own = models[ranks.rank], PLAIN, supervisors[ranks.rank], ranks, paces[ranks.rank]
@@ -141,7 +141,7 @@ def variables():
     ]
 
 
-PROGRESS = Progress(3, 2, [0.1, 7.0], [{"loss": 1 / 3, "val_loss": 1e-300}])
+PROGRESS = TrainingProgress(3, 2, [0.1, 7.0], [{"loss": 1 / 3, "val_loss": 1e-300}])
 
 
 def test_all_types_survive():
@@ -176,8 +176,8 @@ def test_a_damaged_checkpoint_is_recognised(place, change, cut):
 
 @pytest.mark.parametrize("kind, why", [({"batch_norm": False}, "variables"), ({"width": 5}, "5")])
 def test_another_models_checkpoint_is_ignored_and_said(kind, why):
-    foreign = Supervisor(uninterrupted(PLAIN, "in turn")[1][2])
-    *expected, nothing = train(build(**kind), PLAIN, Supervisor())
+    foreign = TaskCallback(uninterrupted(PLAIN, "in turn")[1][2])
+    *expected, nothing = train(build(**kind), PLAIN, TaskCallback())
     *found, ignored = train(build(**kind), PLAIN, foreign)
     assert found == expected and nothing == ""
     assert "checkpoint was ignored" in ignored and why in ignored

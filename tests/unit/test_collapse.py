@@ -14,7 +14,7 @@ from xnas_tf.evaluation.collapse import collapse_of
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.collapses import collapse_text
-from xnas_tf.reporting.search_progress import Progress
+from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
@@ -131,7 +131,7 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     assert list(remarks.cells) == ["", "collapsed"]
     assert '"collapsed": true' in tables.pareto_json(listed)
     assert tables.pareto_csv(listed).splitlines()[2].endswith(",True")
-    with Progress(CONFIG, run.path) as progress:
+    with SearchProgress(CONFIG, run.path) as progress:
         for each in everyone:
             progress.candidate(each, True, everyone[:1], 0.0)
     lines = capsys.readouterr().err.splitlines()

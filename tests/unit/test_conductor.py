@@ -13,7 +13,7 @@ from xnas_tf.candidate import NO_GROUP
 from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback
-from xnas_tf.execution.coordinator import Conductor
+from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.storage.run import checkpoint_path, model_path, open_record
 from xnas_tf.strategy import create
 from xnas_tf.strategy.pareto import pareto_front
@@ -78,7 +78,7 @@ class Groups:
 
     def conductor(self, record):
         algorithm = search_of(self.config, self.steady)
-        return Conductor(self.path, self.config, record, algorithm, self.observer, self.clock)
+        return Coordinator(self.path, self.config, record, algorithm, self.observer, self.clock)
 
     def begin(self, conductor, task):
         """What there is to tell of a task in the end."""
@@ -159,7 +159,7 @@ def test_a_generational_search_finds_the_same_with_any_number_of_groups(
 def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     config = configuration()
     record = open_record(tmp_path / "run", config)
-    conductor = Conductor(
+    conductor = Coordinator(
         tmp_path / "run",
         config,
         record,
@@ -214,7 +214,7 @@ def conductor_of(path, config=None, observer=None, clock=time.monotonic):
         open_record(path, config),
         search_of(config),
     )
-    return Conductor(path, config, record, algorithm, observer or Callback(), clock)
+    return Coordinator(path, config, record, algorithm, observer or Callback(), clock)
 
 
 def test_only_the_first_outcome_of_a_candidate_counts(tmp_path):
@@ -265,7 +265,7 @@ def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
     other.ask()
     record = open_record(tmp_path / "run", config)
     with pytest.raises(RunError, match="cannot go on: where its record has candidate 1"):
-        Conductor(tmp_path / "run", config, record, other, Callback())
+        Coordinator(tmp_path / "run", config, record, other, Callback())
 
 
 def test_the_front_is_that_of_all_candidates(tmp_path):

@@ -21,7 +21,7 @@ from benchmarks.debuggability_statistics import (
     reliability,
     spearman,
 )
-from xnas_tf.data import Part
+from xnas_tf.data import Split
 
 SIZE, CLASSES = 28, 10
 
@@ -39,7 +39,7 @@ def bug(request, rng):
 @pytest.fixture
 def part(rng):
     labels = np.arange(200, dtype=np.int32) % CLASSES
-    return Part(rng.integers(0, 40, (200, SIZE, SIZE, 1), dtype=np.uint8), labels)
+    return Split(rng.integers(0, 40, (200, SIZE, SIZE, 1), dtype=np.uint8), labels)
 
 
 def test_the_border_goes_once_around():

@@ -334,8 +334,9 @@ def test_what_cannot_be_described_is_refused():
 
 def test_digest_is_the_same_in_every_process():
     code = (
-        "from xnas_tf.keras_tools.graph_hash import Graph; graph = Graph(); twins = graph.add('x'), "
-        "graph.add('x'); print(graph.digest(graph.add('y', [('edge', t) for t in twins])))"
+        "from xnas_tf.keras_tools.graph_hash import Graph; graph = Graph(); "
+        "twins = graph.add('x'), graph.add('x'); "
+        "print(graph.digest(graph.add('y', [('edge', t) for t in twins])))"
     )
     said = {
         subprocess.check_output(

@@ -143,10 +143,10 @@ def test_the_test_part_is_never_looked_at():
     """Test images of another shape would break anything that touched them."""
     from dataclasses import replace
 
-    from xnas_tf.data import Part
+    from xnas_tf.data import Split
 
     whole = make_dataset()
-    hidden = replace(whole, test=Part(np.zeros((1, 1), np.uint8), np.zeros(1, np.int32)))
+    hidden = replace(whole, test=Split(np.zeros((1, 1), np.uint8), np.zeros(1, np.int32)))
     scores = [evaluator(dataset=d).evaluate(candidate()).objectives for d in (whole, hidden)]
     assert scores[0] == scores[1]
 
@@ -199,12 +199,12 @@ def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
     from dataclasses import replace
 
     from xnas_tf.evaluation import evaluator as module
-    from xnas_tf.storage.database import Record
+    from xnas_tf.storage.database import Database
 
     monkeypatch.setattr(module, "cross_entropy", lambda *_: float("nan"))
     outcome = evaluator().evaluate(candidate())
     assert outcome.state == "failed" and "validation loss became nan in epoch 1" in outcome.reason
-    record = Record(tmp_path / "run.sqlite", create=True)
+    record = Database(tmp_path / "run.sqlite", create=True)
     record.save(replace(candidate(), **vars(outcome)))
     assert record.candidates()[0].state == "failed"
 

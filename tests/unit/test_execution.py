@@ -11,7 +11,7 @@ from tests.unit.test_conductor import configuration, outcome_of, search_of
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.callbacks import Callback
-from xnas_tf.execution.coordinator import Conductor
+from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.launcher import engine
 from xnas_tf.launcher.ray.mailbox import Mailbox
 from xnas_tf.storage.run import open_record
@@ -85,7 +85,7 @@ def test_questions_wait_for_their_answers_and_heartbeats_for_nobody():
 def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second_time(tmp_path):
     config = configuration(4, 2)
     record = open_record(tmp_path, config)
-    coordinator = Conductor(tmp_path, config, record, search_of(config), Callback())
+    coordinator = Coordinator(tmp_path, config, record, search_of(config), Callback())
     with coordinator.together():
         task = coordinator.next(0)
         coordinator.keep_checkpoint(task["id"], b"half")
@@ -141,7 +141,7 @@ def test_a_group_avoids_a_node_that_it_was_lost_on_twice_in_a_row(monkeypatch):
     from xnas_tf.launcher.ray import losses as module
 
     monkeypatch.setattr(module, "_nodes", lambda _: ["a", "b"])
-    losses = module.Losses()
+    losses = module.LostGroups()
     losses.note(0, {"a"})
     losses.forget(0)
     losses.note(0, {"a"})
@@ -188,5 +188,5 @@ def test_more_groups_than_this_machine_has_room_for_are_refused(monkeypatch):
 
     monkeypatch.setattr(resources, "_nodes", lambda: [{"CPU": 2.0}])
     with pytest.raises(InputError, match="4 groups of 1 ranks do not fit; .* 0 GPUs and 2 cores"):
-        resources.Room(4, 1, is_local=True)
-    assert resources.Room(4, 1, is_local=False)() == 4  # a cluster may grow
+        resources.Capacity(4, 1, is_local=True)
+    assert resources.Capacity(4, 1, is_local=False)() == 4  # a cluster may grow

@@ -20,7 +20,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.interpretation.flint import InterpretableModel, Interpreter, losses, train_interpreter
 from xnas_tf.interpretation.flint.activation import Maximisation, maximised, objective
 from xnas_tf.interpretation.flint.files import facts
-from xnas_tf.interpretation.flint.options import SETTINGS, Settings, settings_for
+from xnas_tf.interpretation.flint.options import SETTINGS, FlintOptions, settings_for
 from xnas_tf.interpretation.flint.training import learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.interpretation import Conciseness, Fidelity
@@ -377,7 +377,7 @@ def test_parts_that_do_not_fit_are_refused():
 def test_values_of_settings_survive_json():
     seven = settings_for("colour", 3, 7)
     assert settings_for(json.loads(json.dumps(seven.model_dump())), 3) == seven
-    assert isinstance(seven, Settings) and seven.attributes == 7
+    assert isinstance(seven, FlintOptions) and seven.attributes == 7
     assert settings_for({"attributes": 5}, 1) == SETTINGS["grey"].changed(attributes=5)
 
 

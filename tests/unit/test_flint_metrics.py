@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from xnas_tf.explanation.interpret_command import doubt_of
 from xnas_tf.interpretation.flint import metrics
-from xnas_tf.interpretation.flint.evaluation import Answers
+from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
 
 ATTRIBUTES = np.array([[2.0, 0, 1], [0, 0, 0], [1, 4, 0]])
 WEIGHTS = np.array([[1.0, 0], [-1, 2], [0.5, -3]])  # of three attributes for two classes
@@ -67,7 +67,7 @@ def test_the_best_answer_has_rank_zero(seed, classes):
 def test_answers_without_any_attribute_are_defined():
     none = np.zeros((4, 3))
     labels, first = np.array([0, 1, 0, 1]), np.zeros(4, int)
-    found = Answers(labels, labels, first, np.array([0, 1, 0, 1]), none, WEIGHTS)
+    found = InterpreterPredictions(labels, labels, first, np.array([0, 1, 0, 1]), none, WEIGHTS)
     assert found.accuracies == (1, 0.5) and found.fidelity() == 0.5
     assert found.fidelity(5) is None  # of two classes, five always agree
     assert found.unexplained == 1 and found.use(5).tolist() == [0, 0, 0]

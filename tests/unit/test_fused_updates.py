@@ -25,7 +25,7 @@ OPTIMIZERS = {
 }
 
 
-class Halving(keras.optimizers.SGD):
+class SuccessiveHalving(keras.optimizers.SGD):
     """A user's own: its update must stay his."""
 
     def update_step(self, gradient, variable, learning_rate):
@@ -61,7 +61,7 @@ def test_it_is_the_same_update(name, dtype, traced):
 
 
 def test_a_users_optimizer_is_left_alone():
-    halved, *_ = updated(Halving(0.1), "float32", traced=True, fuse=True, steps=1)
+    halved, *_ = updated(SuccessiveHalving(0.1), "float32", traced=True, fuse=True, steps=1)
     start = np.random.default_rng(3).normal(size=(3, 4))
     np.testing.assert_allclose(halved, start / 2, rtol=1e-6)
 

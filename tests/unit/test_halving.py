@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from xnas_tf.strategy.ranking import best_first, rank
-from xnas_tf.strategy.successive_halving import Halving, epochs_of, expected_epochs
+from xnas_tf.strategy.successive_halving import SuccessiveHalving, epochs_of, expected_epochs
 
 points = st.integers(1, 30).flatmap(
     lambda n: st.tuples(
@@ -59,7 +59,7 @@ def promotions(halving, is_idle, values, log):
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 99))
 def test_who_belongs_above_is_there_in_the_end_and_nobody_twice(count, every, seed):
     values = np.random.default_rng(seed).random((count, 2))
-    halving, log = Halving(RUNGS, every), []
+    halving, log = SuccessiveHalving(RUNGS, every), []
     for number in range(count):
         halving.heed(number, 1, values[number], 0.0)
         promotions(halving, False, values, log)
@@ -81,7 +81,7 @@ def test_who_belongs_above_is_there_in_the_end_and_nobody_twice(count, every, se
 def test_it_is_a_function_of_what_was_heard(count, every, is_idle, seed):
     """Not of when it was asked, so that a run is gone on with where it was."""
     values = np.random.default_rng(seed).random((count, 2))
-    asked, other = Halving(RUNGS, every), Halving(RUNGS, every)
+    asked, other = SuccessiveHalving(RUNGS, every), SuccessiveHalving(RUNGS, every)
     for number in range(count):
         for halving in (asked, other):
             halving.heed(number, 1, values[number], 0.0)
@@ -90,7 +90,7 @@ def test_it_is_a_function_of_what_was_heard(count, every, is_idle, seed):
 
 
 def test_high_rungs_come_first_and_broken_limits_last():
-    halving = Halving(RUNGS, 1)
+    halving = SuccessiveHalving(RUNGS, 1)
     for number in range(9):
         halving.heed(number, 1, (float(number), 0.0), violation=float(number == 0))
     promoted = []
@@ -103,7 +103,7 @@ def test_high_rungs_come_first_and_broken_limits_last():
 
 
 def test_with_one_rung_nobody_is_promoted():
-    halving = Halving([5], 1)
+    halving = SuccessiveHalving([5], 1)
     halving.heed(1, 5, (0.0, 0.0), 0.0)
     assert halving.next(True) is None
 

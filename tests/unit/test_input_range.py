@@ -4,7 +4,7 @@ import pytest
 from keras import layers
 
 import xnas_tf as xt
-from xnas_tf.data import Dataset, Part
+from xnas_tf.data import Dataset, Split
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import CHOICES, declare_range, from_unit, range_of, scaled
 from xnas_tf.spaces.search_space import SearchSpace
@@ -175,7 +175,7 @@ def bright(split: float = 127.0):
 def part(count=40):
     labels = np.arange(count, dtype=np.int32) % 2
     noise = np.random.default_rng(0).integers(0, 50, (count, 4, 4, 1))
-    return Part((noise + 160 * labels[:, None, None, None]).astype(np.uint8), labels)
+    return Split((noise + 160 * labels[:, None, None, None]).astype(np.uint8), labels)
 
 
 def test_a_model_at_chance_is_warned_of_with_what_may_be_wrong():

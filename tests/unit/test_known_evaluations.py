@@ -13,7 +13,7 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.keras_tools.model_hash import network_digest
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.callbacks import Unsupervised
+from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.trainer import Trainer
 
 SHAPE = (8, 8, 1)
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_known_by_its_genotype_and_options(kind):
     assert len({plain, digest(kind(), idle=True), digest(kind(), other)}) == 3
 
 
-class Knows(Unsupervised):
+class Knows(EvaluationCallback):
     """Knows every network, or fails to say."""
 
     def __init__(self, answer):

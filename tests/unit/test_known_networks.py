@@ -14,8 +14,8 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.execution import stopping as limits
-from xnas_tf.execution.coordinator import Conductor
-from xnas_tf.execution.result_cache import KnownNetworks, earlier_runs
+from xnas_tf.execution.coordinator import Coordinator
+from xnas_tf.execution.result_cache import ResultCache, earlier_runs
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run, model_path, open_record
 
@@ -35,9 +35,9 @@ class Networks(Groups):
         super().__init__(path, config, steady_state, count, np.random.default_rng(seed))
 
     def conductor(self, record):
-        networks = KnownNetworks(earlier_runs(self.config, self.path, {}))
+        networks = ResultCache(earlier_runs(self.config, self.path, {}))
         algorithm = search_of(self.config, self.steady)
-        return Conductor(
+        return Coordinator(
             self.path, self.config, record, algorithm, self.observer, networks=networks
         )
 
@@ -175,7 +175,7 @@ def test_a_run_goes_on_without_the_runs_that_answered(tmp_path):
 
 
 def test_networks_are_the_same_only_at_the_same_fidelity():
-    networks, wanted = KnownNetworks(), Candidate(2, "b", {}, digest="d", epochs=3)
+    networks, wanted = ResultCache(), Candidate(2, "b", {}, digest="d", epochs=3)
     ended = Candidate(1, "a", {}, digest="d", epochs=1, state="done")
     for candidate, state in ((ended, "done"), (replace(ended, id=3, epochs=3), "failed")):
         networks.heed(replace(candidate, state=state))
@@ -194,7 +194,7 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
         Candidate(1, "a", {}, epochs=1, digest="d", state="done", objectives=known, metrics=metrics)
     )
     record.close()
-    networks = KnownNetworks([Run(tmp_path / "run")])
+    networks = ResultCache([Run(tmp_path / "run")])
     costs = {"objectives": {"parameters": 6.0}, "metrics": {"flops": 7.0}}
     wanted = Candidate(5, "b", {}, epochs=1, digest="d", **costs)
     answer = networks.answer(wanted, lambda candidate: False, None)
@@ -203,7 +203,7 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
     assert networks.answer(wanted, lambda candidate: True, None) is None
     kept = []
     model_path(tmp_path / "run", 1).write_bytes(b"model")
-    networks = KnownNetworks([Run(tmp_path / "run")])
+    networks = ResultCache([Run(tmp_path / "run")])
     assert networks.answer(wanted, lambda candidate: True, kept.append) == answer
     assert kept == [b"model"]
     shutil.rmtree(tmp_path / "run")

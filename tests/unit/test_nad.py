@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from tests.conftest import on_ranks
 from xnas_tf.cli import main
-from xnas_tf.data import Dataset, Part
+from xnas_tf.data import Dataset, Split
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.feature_taps import find_taps
@@ -20,7 +20,7 @@ from xnas_tf.interpretation.nad.files import facts
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.training import Images, Lesson, learn
 from xnas_tf.objectives.base import Subject
-from xnas_tf.objectives.disentanglement import Disentanglement
+from xnas_tf.objectives.disentanglement import DisentanglementObjective
 
 CLASSES = 3
 NAMES = ("red", "green", "blue")
@@ -36,7 +36,7 @@ def colours(count=48, size=6, seed=0) -> Dataset:
         images = np.zeros((number, size, size, CLASSES), np.uint8)
         for image, label in zip(images, labels, strict=True):
             image[..., label] = rng.integers(150, 256, (size, size))
-        return Part(images, labels)
+        return Split(images, labels)
 
     return Dataset("colours", NAMES, part(count), part(30), part(30))
 
@@ -250,7 +250,7 @@ def test_objective_does_not_depend_on_the_number_of_ranks(count):
     images, labels = (each[:10] for each in (colours().train.images, colours().train.labels))
     probabilities = np.eye(CLASSES, dtype=np.float32)[labels]
     models = [disjoint_model() for _ in range(3)]  # a model is traced by one thread at a time
-    objective = Disentanglement(images=10, epochs=8)
+    objective = DisentanglementObjective(images=10, epochs=8)
 
     def score(ranks):
         mine = slice(ranks.rank, count, ranks.size)
@@ -269,7 +269,7 @@ def scored(model, data, **options):
     images, labels = data.train.images, data.train.labels
     probabilities = model.predict(images / 255, verbose=0)
     given = Subject(model, SingleProcess(), NAMES, images, labels, probabilities)
-    return Disentanglement(images=len(labels), **options).score(given)
+    return DisentanglementObjective(images=len(labels), **options).score(given)
 
 
 def test_objective_of_disjoint_and_of_shared_paths():
@@ -458,7 +458,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     folder = tmp_path / "disentanglements" / "model"
     known = json.loads(done.stdout)
     assert known == json.loads((folder / "disentanglement.json").read_text())
-    assert known["settings"]["false_alarms"] == Disentanglement().false_alarms == 0.1
+    assert known["settings"]["false_alarms"] == DisentanglementObjective().false_alarms == 0.1
     again = CliRunner().invoke(main, words)
     assert again.exit_code == 2 and "is there already and was not touched" in again.stderr
     table = CliRunner().invoke(main, [*words, "--out", "new", "--beta", "0.1", "--layers", "conv"])

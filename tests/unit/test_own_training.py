@@ -18,7 +18,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.preparation import _check_training
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.callbacks import Interrupted, Unsupervised
+from xnas_tf.training.callbacks import EvaluationCallback, Interrupted
 from xnas_tf.training.custom_fit import check_own_training
 
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -237,7 +237,7 @@ def test_figures_that_are_no_numbers_are_not_recorded(hypermodel, reason):
     json.dumps(asdict(outcome), allow_nan=False)
 
 
-class Interrupting(Unsupervised):
+class Interrupting(EvaluationCallback):
     def __init__(self, at):
         self.at, self.beats = at, 0
 

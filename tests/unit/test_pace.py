@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnas_tf.data import Part
+from xnas_tf.data import Split
 from xnas_tf.training import multi_step as pace
-from xnas_tf.training.multi_step import MOST_BYTES, MOST_STEPS, SECONDS, Pace, stacked
+from xnas_tf.training.multi_step import MOST_BYTES, MOST_STEPS, SECONDS, MultiStep, stacked
 
 
 def part(size=1, label=0):
-    return Part(np.full((1, size, 1, 1), label, np.uint8), np.full(1, label, np.int32))
+    return Split(np.full((1, size, 1, 1), label, np.uint8), np.full(1, label, np.int32))
 
 
 class Clock:
@@ -37,7 +37,7 @@ def test_all_batches_come_in_order_in_calls_that_are_short_enough(seconds):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pace, "time", clock)
-        mine, last = Pace(), None
+        mine, last = MultiStep(), None
         for some in mine.strides(loaded()):
             allowed = 1 if last is None else int(SECONDS / last)
             assert len(some) <= max(1, min(MOST_STEPS, allowed))
@@ -59,7 +59,7 @@ def test_all_batches_come_in_order_in_calls_that_are_short_enough(seconds):
     ],
 )
 def test_as_many_steps_as_time_and_memory_allow(seconds, size, steps, monkeypatch):
-    clock, mine = Clock(), Pace()
+    clock, mine = Clock(), MultiStep()
     monkeypatch.setattr(pace, "time", clock)
     strides = mine.strides(iter([part(size)] * 40))
     assert len(next(strides)) == 1  # of the first nothing is known

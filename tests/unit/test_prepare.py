@@ -12,7 +12,7 @@ from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution import preparation as preparing
 from xnas_tf.execution.job import Job
 from xnas_tf.execution.preparation import agreed, prepare
-from xnas_tf.execution.session import Lead
+from xnas_tf.execution.session import Session
 from xnas_tf.storage.run import locked, open_record
 
 TINY = ["dataset=digits", "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}"]
@@ -107,10 +107,10 @@ def test_a_run_goes_on_with_the_data_that_it_was_begun_with(tmp_path):
     config, world = load_config(overrides=TINY), SingleProcess()
     dataset, space = prepare(config, world, 1)
     for _ in range(2):
-        with Lead(tmp_path / "run", config, dataset, space).opened(fresh=False):
+        with Session(tmp_path / "run", config, dataset, space).opened(fresh=False):
             pass
     fewer = replace(dataset, train=dataset.train.take(slice(5, None)))
-    lead = Lead(tmp_path / "run", config, fewer, space)
+    lead = Session(tmp_path / "run", config, fewer, space)
     with pytest.raises(InputError, match="images.train: 1077 when it began, now 1072"):
         with lead.opened(fresh=False):
             pass

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from tests.unit.test_conductor import Groups, Killed, candidates, conductor_of
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.execution.search_state import Standing
-from xnas_tf.execution.stopping import Limits
+from xnas_tf.execution.search_state import SearchState
+from xnas_tf.execution.stopping import StoppingCriteria
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.front_figure import front_info
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run, checkpoint_path
 from xnas_tf.strategy.pareto import pareto_front
-from xnas_tf.strategy.successive_halving import Halving
+from xnas_tf.strategy.successive_halving import SuccessiveHalving
 
 WORDS = ["objectives=[error, parameters]", "search.fidelity.epochs=[1, 3, 9]"]
 
@@ -80,7 +80,7 @@ def check(found, config):
     assert sum(c.trained for c in first) == config.search.candidates
     assert {c.epochs for c in first} == {1}
     assert len({(c.genotype, c.epochs) for c in found}) == len(found)
-    halving = Halving(config.rungs, config.search.population)
+    halving = SuccessiveHalving(config.rungs, config.search.population)
     for c in sorted(found, key=lambda c: c.answer):
         if c.state == "done":
             halving.heed(c.id, c.epochs, list(c.objectives.values()), 0.0)
@@ -239,8 +239,8 @@ def test_a_new_fidelity_is_no_plateau():
     """The front of a higher fidelity begins with one candidate, and a smaller hypervolume."""
     config = configuration(plateau=1, reference="{error: 1.0, parameters: 1.0}")
     record = SimpleNamespace(fact=lambda name: None)
-    notes, standing = [], Standing(config)
-    limits = Limits(config.search, record, notes.append, lambda: 0.0)
+    notes, standing = [], SearchState(config)
+    limits = StoppingCriteria(config.search, record, notes.append, lambda: 0.0)
     for number, (value, epochs) in enumerate([(0.1, 1), (0.5, 3), (0.4, 3), (0.6, 3)], start=1):
         values = {"error": value, "parameters": value}
         candidate = Candidate(

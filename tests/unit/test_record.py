@@ -10,7 +10,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError, RunError, XnasError
 from xnas_tf.storage import run as directory
-from xnas_tf.storage.database import Record
+from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import (
     Run,
     held_directory,
@@ -45,25 +45,27 @@ def make(path, config, fresh):
 
 
 def test_a_candidate_comes_back_as_it_was(tmp_path):
-    record = Record(tmp_path / "run.sqlite", create=True)
+    record = Database(tmp_path / "run.sqlite", create=True)
     record.save(FULL)
     record.set_fact("generations", 4)
     record.close()
-    again = Record(tmp_path / "run.sqlite")
+    again = Database(tmp_path / "run.sqlite")
     assert again.candidates() == [FULL] and again.fact("generations") == 4
 
 
 def test_what_is_saved_together_is_there_whole_or_not_at_all(tmp_path):
-    record = Record(tmp_path / "run.sqlite", create=True)
+    record = Database(tmp_path / "run.sqlite", create=True)
     with pytest.raises(KeyError), record.together():
         record.save(FULL)
         with record.together():
             record.set_fact("generations", 1)
         raise KeyError
-    assert Record(tmp_path / "run.sqlite").candidates() == [] and record.fact("generations") is None
+    assert (
+        Database(tmp_path / "run.sqlite").candidates() == [] and record.fact("generations") is None
+    )
     with record.together():
         record.save(FULL)
-    assert Record(tmp_path / "run.sqlite").candidates() == [FULL]
+    assert Database(tmp_path / "run.sqlite").candidates() == [FULL]
 
 
 def test_what_kills_left_half_written_is_removed_and_nothing_else(tmp_path):
@@ -91,12 +93,12 @@ def test_who_looks_for_an_instant_stops_no_search(tmp_path):
 def test_what_is_no_record_is_refused(tmp_path):
     (tmp_path / "run.sqlite").write_bytes(b"not a database at all" * 100)
     with pytest.raises(InputError, match="run.sqlite"):
-        Record(tmp_path / "run.sqlite")
+        Database(tmp_path / "run.sqlite")
     with pytest.raises(InputError, match="none.sqlite"):
-        Record(tmp_path / "none.sqlite")
+        Database(tmp_path / "none.sqlite")
     sqlite3.connect(tmp_path / "other.sqlite").execute("CREATE TABLE t (x)")
     with pytest.raises(InputError, match="other.sqlite"):
-        Record(tmp_path / "other.sqlite")
+        Database(tmp_path / "other.sqlite")
 
 
 def test_a_run_goes_on_with_its_own_configuration_only(tmp_path):

@@ -13,7 +13,7 @@ from tests.unit.test_evaluation import candidate, evaluator
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.execution.result_cache import earlier_runs
-from xnas_tf.objectives.base import Objective, Score
+from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data
 from xnas_tf.reporting.tensorboard import TensorBoard
@@ -37,7 +37,7 @@ class Undefined(Objective):
     name: str = "undefined"
 
     def score(self, subject):
-        return Score(float("nan"), {}, "there is nothing to measure")
+        return ObjectiveValue(float("nan"), {}, "there is nothing to measure")
 
 
 def test_what_is_recorded_is_measured_and_is_no_objective():

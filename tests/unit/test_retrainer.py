@@ -15,18 +15,18 @@ from tests.unit.test_evaluation import live_graphs
 from tests.unit.test_retraining import CELL, SHAPE, TINY, cell_candidate
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.data import Part
+from xnas_tf.data import Split
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.cost import Parameters
-from xnas_tf.retraining.attribution_pictures import Gallery
+from xnas_tf.retraining.attribution_pictures import AttributionPictures
 from xnas_tf.retraining.baseline import HE_CHANNELS, ResNet, resnet_of_size, values_of
 from xnas_tf.retraining.evaluator import Retrainer
 from xnas_tf.retraining.results import BASELINE, best_epoch
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.callbacks import Interrupted, Unsupervised
+from xnas_tf.training.callbacks import EvaluationCallback, Interrupted
 from xnas_tf.training.predictor import Predictor
 
 # The baseline
@@ -69,7 +69,7 @@ def test_the_best_epoch_is_that_of_the_highest_accuracy_then_the_lowest_loss(fig
     assert best_epoch([{"val_accuracy": a, "val_loss": b} for a, b in figures]) == best
 
 
-class Supervisor(Unsupervised):
+class TaskCallback(EvaluationCallback):
     """Keeps the latest checkpoint, and interrupts at a beat."""
 
     def __init__(self, at=None, data=None):
@@ -150,7 +150,7 @@ def test_the_best_epochs_weights_are_kept_and_tested(whole):
 
 def test_a_gallery_is_drawn_and_changes_nothing(tmp_path):
     said = []
-    gallery = Gallery(tmp_path, make_dataset(24), 20, said.append)
+    gallery = AttributionPictures(tmp_path, make_dataset(24), 20, said.append)
     first = replace(cell_candidate(), seed=0)
     outcome, weights = trained(retrainer(gallery=gallery), first)
     without, others = trained(retrainer(), first)
@@ -173,7 +173,7 @@ def test_what_cannot_be_drawn_is_said_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr("xnas_tf.retraining.attribution_pictures.explain", fails)
     said = []
-    gallery = Gallery(tmp_path, make_dataset(24), 2, said.append)
+    gallery = AttributionPictures(tmp_path, make_dataset(24), 2, said.append)
     first = replace(cell_candidate(), seed=0)
     outcome, _ = trained(retrainer(epochs=2, gallery=gallery), first)
     assert outcome.state == "done" and len(said) == 1
@@ -190,15 +190,15 @@ def test_a_training_that_gets_no_better_ends_early(whole):
 
 def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole, step_by_step):
     outcome, weights = whole
-    supervisor = Supervisor()
+    supervisor = TaskCallback()
     trained(retrainer(), supervisor=supervisor)
     beats = supervisor.beats
     assert supervisor.kept == 8
     for at in (beats // 2, beats):  # amid the epochs, and in the test
-        cut = Supervisor(at)
+        cut = TaskCallback(at)
         with pytest.raises(Interrupted):
             trained(retrainer(), supervisor=cut)
-        resumed, again = trained(retrainer(), supervisor=Supervisor(data=cut.data))
+        resumed, again = trained(retrainer(), supervisor=TaskCallback(data=cut.data))
         for name in ("state", "reason", "objectives", "metrics", "history"):
             assert getattr(resumed, name) == getattr(outcome, name)
         for one, other in zip(weights, again, strict=True):
@@ -207,7 +207,7 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole, step_by_step):
 
 @pytest.mark.parametrize("data", [b"damaged", b""])
 def test_a_useless_checkpoint_is_noted_and_training_starts_anew(whole, data):
-    outcome, _ = trained(retrainer(), supervisor=Supervisor(data=data))
+    outcome, _ = trained(retrainer(), supervisor=TaskCallback(data=data))
     assert "its checkpoint was ignored" in outcome.reason
     assert outcome.history == whole[0].history
 
@@ -228,7 +228,7 @@ def test_the_test_part_is_looked_at_once_after_everything():
     """Nothing before depends on it: with other images there only the test figures differ."""
     dataset = make_dataset(24)
     other = replace(dataset, test=make_dataset(24, seed=5).test)
-    black = replace(dataset, test=Part(np.zeros_like(dataset.test.images), dataset.test.labels))
+    black = replace(dataset, test=Split(np.zeros_like(dataset.test.images), dataset.test.labels))
     found = [retrainer(epochs=1, dataset=d).evaluate(cell_candidate()) for d in (other, black)]
     one, two = (
         {k: v for k, v in each.metrics.items() if not k.startswith("test_")} for each in found

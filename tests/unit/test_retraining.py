@@ -23,8 +23,8 @@ from xnas_tf.reporting.retraining_tables import retraining_table
 from xnas_tf.retraining.baseline import ResNet, resnet_of_size
 from xnas_tf.retraining.job import check_fits, hold, retrain
 from xnas_tf.retraining.results import BASELINE, FOLDER, Retraining
-from xnas_tf.retraining.session import RetrainingDesk, made_folder
-from xnas_tf.retraining.settings import Settings, chosen_candidates, resolve
+from xnas_tf.retraining.session import RetrainingSession, made_folder
+from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, resolve
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
@@ -179,8 +179,10 @@ FAILED = {**done(), "state": "failed", "reason": "nan", "objectives": {}, "metri
 
 def desk_at(path, seeds=2, numbers=(1, 2), baseline=True, said=None):
     config = load_config(overrides=TINY)
-    retraining = made_folder(path / "3-epochs-00000000", Settings(config, 5), make_dataset())
-    return RetrainingDesk(
+    retraining = made_folder(
+        path / "3-epochs-00000000", RetrainingOptions(config, 5), make_dataset()
+    )
+    return RetrainingSession(
         retraining,
         [cell_candidate(number) for number in numbers],
         seeds,

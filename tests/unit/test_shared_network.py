@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_dataset, on_ranks, out_of_memory_in_third_call
-from tests.unit.test_supervision import Supervisor
+from tests.unit.test_supervision import TaskCallback
 from tests.unit.test_untraced import random_cell
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.supernet.benefit import is_shared
-from xnas_tf.evaluation.supernet.evaluator import SharedEvaluator
+from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
 from xnas_tf.evaluation.supernet.gradient_order import FULL_ORDERS, aliases, number_of, order_of
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.keras_tools.kernel_cache import kept_kernels
@@ -63,7 +63,7 @@ def parts(channels=2, **training):
 def judges(channels=2, **training):
     """One that trains the shared network, and one that trains each cell's own."""
     given = *parts(channels, **training), SingleProcess()
-    return SharedEvaluator(*given), Evaluator(*given)
+    return SupernetEvaluator(*given), Evaluator(*given)
 
 
 def judged(judge, cell, seed=0, supervisor=None):
@@ -148,16 +148,16 @@ def test_its_checkpoints_are_those_of_the_model(at, step_by_step):
     cell = dict.fromkeys(EDGES, "nor_conv_1x1")
     whole = figures(judged(judges()[1], cell)[0])
     for first, second in (judges(), judges()[::-1]):
-        stopping = Supervisor(at, Interrupted(15))
+        stopping = TaskCallback(at, Interrupted(15))
         with pytest.raises(Interrupted):
             judged(first, cell, supervisor=stopping)
-        outcome, _ = judged(second, cell, supervisor=Supervisor(data=stopping.data))
+        outcome, _ = judged(second, cell, supervisor=TaskCallback(data=stopping.data))
         np.testing.assert_allclose(figures(outcome), whole, rtol=1e-4, atol=1e-6)
 
 
 def test_several_ranks_train_it_together():
     cell = dict.fromkeys(EDGES, "nor_conv_3x3")
-    kinds = SharedEvaluator, Evaluator
+    kinds = SupernetEvaluator, Evaluator
     given = parts()
     theirs, ours = (
         on_ranks(2, lambda ranks, kind=kind: judged(kind(*given, ranks), cell)[0]) for kind in kinds
@@ -202,7 +202,7 @@ def test_what_another_cell_answered_is_asked_by_itself():
 
 
 def test_nothing_is_traced_to_ask_again():
-    fresh = SharedEvaluator(*parts(), SingleProcess())
+    fresh = SupernetEvaluator(*parts(), SingleProcess())
     cell = dict.fromkeys(EDGES, "nor_conv_1x1")
     _, stand_ins = fresh.revived(Candidate(1, "cell", cell), parts()[2].build(cell))
     assert not stand_ins

@@ -19,9 +19,9 @@ from xnas_tf.errors import RunError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.callbacks import Interrupted, Unsupervised
+from xnas_tf.training.callbacks import EvaluationCallback, Interrupted
 from xnas_tf.training.step import Step
-from xnas_tf.training.timing import Seconds, TimedCommunicator
+from xnas_tf.training.timing import PhaseTimes, TimedCommunicator
 
 SHAPE = (8, 8, 1)
 CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3, epochs=2)
@@ -43,7 +43,7 @@ class Small(keras_tuner.HyperModel):
         return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
 
 
-class Supervisor(Unsupervised):
+class TaskCallback(EvaluationCallback):
     """Interrupts at one beat with an error; keeps the last checkpoint."""
 
     is_careful = True
@@ -86,7 +86,7 @@ def judge():
 
 @pytest.fixture(scope="module")
 def whole(judge):
-    supervisor = Supervisor()
+    supervisor = TaskCallback()
     with one_step_a_call():
         outcome = judge.evaluate(CANDIDATE, supervisor=supervisor)
     assert outcome.state == "done" and supervisor.beats == BEATS
@@ -95,11 +95,11 @@ def whole(judge):
 
 @pytest.mark.parametrize("at", [4, 10, BEATS])
 def test_interrupted_at_a_beat_it_goes_on_to_the_same_values(judge, whole, at):
-    supervisor = Supervisor(at, Interrupted("terminated", 143))
+    supervisor = TaskCallback(at, Interrupted("terminated", 143))
     with pytest.raises(Interrupted, match="terminated") as caught:
         judge.evaluate(CANDIDATE, supervisor=supervisor)
     assert caught.value.exit_code == 143 and supervisor.beats == at
-    resumed = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=supervisor.data))
+    resumed = judge.evaluate(CANDIDATE, supervisor=TaskCallback(data=supervisor.data))
     for name in ("state", "reason", "objectives", "metrics", "history"):
         assert getattr(resumed, name) == getattr(whole, name)
 
@@ -116,9 +116,9 @@ def test_a_promotion_ends_as_a_training_in_full(is_resumed, monkeypatch):
     """To the last bit where the learning rate is constant, though its state comes from the rung
     below, and from another process."""
     judge = judge_of(schedule="constant")
-    monkeypatch.setattr(Supervisor, "is_careful", is_resumed)
+    monkeypatch.setattr(TaskCallback, "is_careful", is_resumed)
     lower, promoted = replace(CANDIDATE, epochs=1), replace(CANDIDATE, id=2, promoted_from=1)
-    below, above = Supervisor(), Supervisor()
+    below, above = TaskCallback(), TaskCallback()
     first = judge.evaluate(lower, supervisor=below)
     above.data = below.data
     if is_resumed:  # cut off in the promotion's second step
@@ -128,7 +128,7 @@ def test_a_promotion_ends_as_a_training_in_full(is_resumed, monkeypatch):
         assert above.data != below.data
         above.at = None
     second, weights = model_after(judge, promoted, above)
-    in_full, expected = model_after(judge, CANDIDATE, Supervisor())
+    in_full, expected = model_after(judge, CANDIDATE, TaskCallback())
     assert (first.state, first.history) == ("done", in_full.history[:1])
     assert weights == expected
     for name in ("state", "reason", "objectives", "metrics", "history"):
@@ -139,9 +139,9 @@ def test_each_rung_is_a_training_of_its_length(judge):
     """The learning rate falls to nothing on each: as in a training of so many epochs, and after
     the first rung from where one of the next rung's length would be."""
     lower, promoted = replace(CANDIDATE, epochs=1), replace(CANDIDATE, id=2, promoted_from=1)
-    below = Supervisor()
+    below = TaskCallback()
     first = judge.evaluate(lower, supervisor=below)
-    short = judge_of(epochs=1).evaluate(lower, supervisor=Supervisor())
+    short = judge_of(epochs=1).evaluate(lower, supervisor=TaskCallback())
     # What is short enough in all is not traced, and rounds otherwise.
     assert first.objectives == pytest.approx(short.objectives, rel=1e-5)
     assert first.history[0] == pytest.approx(short.history[0], rel=1e-5)
@@ -153,7 +153,7 @@ def test_each_rung_is_a_training_of_its_length(judge):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Step, "__call__", noted)
-        above = Supervisor()
+        above = TaskCallback()
         above.data = below.data
         judge.evaluate(promoted, supervisor=above)
     places = np.arange(len(rates), 2 * len(rates)) / (2 * len(rates))
@@ -165,24 +165,24 @@ def test_each_rung_is_a_training_of_its_length(judge):
 )
 def test_a_promotion_without_a_state_is_trained_anew(judge, whole, data, note):
     promoted = replace(CANDIDATE, id=2, promoted_from=1)
-    outcome = judge.evaluate(promoted, supervisor=Supervisor(data=data))
+    outcome = judge.evaluate(promoted, supervisor=TaskCallback(data=data))
     assert note in outcome.reason
     assert (outcome.objectives, outcome.history) == (whole.objectives, whole.history)
 
 
 def test_what_was_trained_is_kept_when_a_signal_comes_while_it_is_judged(judge, whole, monkeypatch):
-    monkeypatch.setattr(Supervisor, "is_careful", False)  # no step is the last before a signal
+    monkeypatch.setattr(TaskCallback, "is_careful", False)  # no step is the last before a signal
     steps, step = [], Step.__call__
     monkeypatch.setattr(Step, "__call__", lambda *args: steps.append(1) or step(*args))
     steps_left = set()
     for at in range(1, BEATS + 1):
-        supervisor = Supervisor(at, Interrupted("terminated", 143))
+        supervisor = TaskCallback(at, Interrupted("terminated", 143))
         with pytest.raises(Interrupted):
             judge.evaluate(CANDIDATE, supervisor=supervisor)
         if supervisor.data is None:
             continue
         steps.clear()
-        resumed = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=supervisor.data))
+        resumed = judge.evaluate(CANDIDATE, supervisor=TaskCallback(data=supervisor.data))
         steps_left.add(len(steps))
         for name in ("state", "reason", "objectives", "metrics", "history"):
             assert getattr(resumed, name) == getattr(whole, name)
@@ -216,7 +216,7 @@ def test_a_rank_that_is_gone_is_told_from_a_failing_candidate(
 
 
 def test_a_useless_checkpoint_is_noted_and_training_starts_anew(judge, whole):
-    outcome = judge.evaluate(CANDIDATE, supervisor=Supervisor(data=b"not a checkpoint"))
+    outcome = judge.evaluate(CANDIDATE, supervisor=TaskCallback(data=b"not a checkpoint"))
     assert "its checkpoint was ignored: it is damaged" in outcome.reason
     assert (outcome.objectives, outcome.history) == (whole.objectives, whole.history)
 
@@ -227,9 +227,9 @@ def test_what_a_supervisor_raises_is_no_failure_of_the_candidate(judge, monkeypa
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(Supervisor, where, fail)
+    monkeypatch.setattr(TaskCallback, where, fail)
     with pytest.raises(type(error)) as caught:
-        judge.evaluate(CANDIDATE, supervisor=Supervisor())
+        judge.evaluate(CANDIDATE, supervisor=TaskCallback())
     assert caught.value is error
 
 
@@ -281,7 +281,7 @@ def test_ctrl_c_is_no_failure_of_the_candidate(judge, monkeypatch, name):
 def test_phases_exclude_each_other(monkeypatch):
     ticks = iter([0.0, 2.0, 7.0, 10.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
-    seconds = Seconds()
+    seconds = PhaseTimes()
     with seconds.timed("outer"), seconds.timed("inner", within="outer"):
         pass
     assert seconds == {"outer": 5.0, "inner": 5.0}
@@ -298,7 +298,7 @@ def test_communication_is_timed_in_graphs_and_outside():
         def sum_tensors(self, tensors, name):
             return tf.numpy_function(self.sum, tensors, [t.dtype for t in tensors])
 
-    seconds = Seconds()
+    seconds = PhaseTimes()
     ranks = TimedCommunicator(Slow(), seconds)
     step = tf.function(lambda x: ranks.sum_tensors([x, x + 1], "test"))
     step(tf.ones(2))

@@ -12,13 +12,13 @@ from tests.conftest import on_ranks
 from xnas_tf.config import Config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RankDiedError, RunError
-from xnas_tf.evaluation.result import Outcome
+from xnas_tf.evaluation.result import Result
 from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.execution import task as evaluation
 from xnas_tf.execution.task_source import LocalSource
-from xnas_tf.execution.watchdog import Watch
+from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.execution.worker import Worker
-from xnas_tf.objectives.base import Score
+from xnas_tf.objectives.base import ObjectiveValue
 from xnas_tf.training.callbacks import Interrupted
 
 
@@ -68,7 +68,7 @@ class Evaluator:
 
 def done(candidate, keep, supervisor):
     supervisor.beat()
-    return Outcome("done", objectives={"error": 0.9})
+    return Result("done", objectives={"error": 0.9})
 
 
 def task(number):
@@ -77,14 +77,14 @@ def task(number):
 
 def worker(source, evaluator, ranks=None, minutes=1e-9):
     ask = LocalSource(source) if source else None
-    return Worker(evaluator, ranks or SingleProcess(), ask, Watch(60), minutes)
+    return Worker(evaluator, ranks or SingleProcess(), ask, Watchdog(60), minutes)
 
 
 def test_all_ranks_work_until_nothing_is_left():
     source = Source(task(1), task(2))
 
     def rank(ranks):
-        failed = lambda *_: Outcome("failed", "the loss became nan")  # noqa: E731
+        failed = lambda *_: Result("failed", "the loss became nan")  # noqa: E731
         evaluator = Evaluator(done, failed)
         worker(source if ranks.rank == 0 else None, evaluator, ranks).run()
         return evaluator.acts
@@ -95,7 +95,7 @@ def test_all_ranks_work_until_nothing_is_left():
 
 def test_what_is_known_is_taken_over():
     def known(candidate, keep, supervisor):
-        outcome = Outcome(digest="candidate 3 of run")
+        outcome = Result(digest="candidate 3 of run")
         outcome.take(supervisor.known(outcome))
         assert (outcome.state, outcome.answered_by) == ("done", "candidate 3 of run")
         return outcome
@@ -111,7 +111,7 @@ def test_models_are_kept_that_the_search_wants():
 
     def of(error):
         def act(candidate, keep, supervisor):
-            outcome = Outcome("done", objectives={"error": error})
+            outcome = Result("done", objectives={"error": error})
             keep(outcome, model)
             return outcome
 
@@ -128,7 +128,7 @@ def test_checkpoints_go_to_the_search_and_come_back():
         assert supervisor.wants_checkpoint()  # every 1e-9 minutes
         supervisor.keep_checkpoint(b"half")
         assert supervisor.checkpoint() == b"half"
-        return Outcome("done")
+        return Result("done")
 
     source = Source(task(1))
     worker(source, Evaluator(act)).run()
@@ -138,7 +138,7 @@ def test_checkpoints_go_to_the_search_and_come_back():
 def test_checkpoints_are_wanted_in_time_only():
     def act(candidate, keep, supervisor):
         assert not supervisor.wants_checkpoint()
-        return Outcome("done")
+        return Result("done")
 
     worker(Source(task(1)), Evaluator(act), minutes=60).run()
 
@@ -217,7 +217,7 @@ def test_it_is_not_where_a_signal_has_left_it_no_time(seconds, error):
 
 def fails(candidate, keep, supervisor):
     supervisor.failed("out of memory")
-    return Outcome("failed", "out of memory")
+    return Result("failed", "out of memory")
 
 
 def test_where_all_ranks_fail_the_search_goes_on():
@@ -248,16 +248,18 @@ def test_a_failure_of_one_rank_alone_ends_the_job(monkeypatch):
 
 
 def test_figures_are_plain_enough_for_json():
-    outcome = Outcome("done", objectives={"error": np.float64(0.5)})
+    outcome = Result("done", objectives={"error": np.float64(0.5)})
     with outcome.seconds.timed("train"):
         pass
     assert json.loads(json.dumps(outcome.as_dict()))["objectives"] == {"error": 0.5}
 
 
 def test_what_a_users_measure_finds_is_plain_enough_for_json(monkeypatch):
-    scorer, outcome = Scorer(Config(), ("a", "b")), Outcome()
+    scorer, outcome = Scorer(Config(), ("a", "b")), Result()
     for measure in scorer._measures:
-        score = Score(np.float32(0.5), {"part": np.float32(0.25), "none": np.float32("nan")})
+        score = ObjectiveValue(
+            np.float32(0.5), {"part": np.float32(0.25), "none": np.float32("nan")}
+        )
         monkeypatch.setattr(type(measure), "score", lambda *_, score=score: score)
     scorer.score(None, outcome, trained=True)
     found = json.loads(json.dumps(outcome.as_dict(), allow_nan=False))

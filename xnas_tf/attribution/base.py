@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-    from xnas_tf.attribution.score import Score
+    from xnas_tf.attribution.score import TargetScore
 
 PIXELS = 64 * 32 * 32
 """Pixels of images or points at a time, if nothing else is asked for; no fewer than 64 points."""
@@ -83,7 +83,7 @@ class AttributionMethod(BaseModel):
         return explainer_of(model, self)(images, targets)
 
     @abstractmethod
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """Computes maps (B, H, W); traced once a model, unless a single pass is all it takes.
 
         Args:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.score import TargetScore
 from xnas_tf.attribution.targets import Targets, checked_targets
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.keras_tools.inspection import (
@@ -38,7 +38,7 @@ class Method(Protocol):
     def at_a_time(self, shape: Sequence[int | None]) -> int:
         """See ``AttributionMethod``."""
 
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod``."""
 
 
@@ -137,7 +137,7 @@ class Explainer:
         def maps(flat: list[tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
             nested = tf.nest.pack_sequence_as(structure, flat)
             known = None if predicted else targets
-            score = Score(model, nested, position, known, ending, method.output)
+            score = TargetScore(model, nested, position, known, ending, method.output)
             return method.attribute(score, flat[position])
 
         return maps

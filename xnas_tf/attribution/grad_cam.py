@@ -9,7 +9,7 @@ from pydantic import Field
 from tf_explain.core.grad_cam import GradCAM as _TfExplainGradCAM
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.score import TargetScore
 from xnas_tf.errors import InputError, NotApplicable, suggest
 from xnas_tf.keras_tools.inspection import Call
 
@@ -37,7 +37,7 @@ class GradCAM(AttributionMethod):
         """See ``AttributionMethod.points``."""
         return 1
 
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         features, gradients = self._differentiated(score)
         if any(gradient is None for gradient in gradients):
@@ -54,7 +54,7 @@ class GradCAM(AttributionMethod):
         scaled = [tf.math.divide_no_nan(m, top) for m, top in zip(maps, tops, strict=True)]
         return tf.add_n(scaled) / len(scaled)
 
-    def _differentiated(self, score: Score) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
+    def _differentiated(self, score: TargetScore) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
         """Features and the score's gradients."""
         if not tf.executing_eagerly():
             # Not a tape: it would trace the way back to the first layer, to no use.

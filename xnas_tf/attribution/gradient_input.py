@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.gradients import mean_gradient, over_channels
-from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.score import TargetScore
 
 
 class GradientInput(AttributionMethod):
@@ -23,7 +23,7 @@ class GradientInput(AttributionMethod):
         """See ``AttributionMethod.points``."""
         return 1
 
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         batch = self.at_a_time(images.shape)
         gradient = mean_gradient(score, images, lambda _: images[:, None], 1, batch)

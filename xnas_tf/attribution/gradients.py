@@ -7,12 +7,12 @@ from collections.abc import Callable
 import tensorflow as tf
 from tf_explain.core.integrated_gradients import IntegratedGradients
 
-from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.score import TargetScore
 from xnas_tf.errors import NotApplicable
 
 
 def mean_gradient(
-    score: Score,
+    score: TargetScore,
     images: tf.Tensor,
     points: Callable[[tf.Tensor], tf.Tensor],
     count: int,

@@ -10,7 +10,7 @@ from pydantic import Field
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.baselines import BaselineName, baseline_of
 from xnas_tf.attribution.gradients import mean_gradient, over_channels
-from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.score import TargetScore
 
 
 class IntegratedGradients(AttributionMethod):
@@ -33,7 +33,7 @@ class IntegratedGradients(AttributionMethod):
         """See ``AttributionMethod.points``."""
         return self.steps
 
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         baseline = baseline_of(self.baseline, images, self.seed)
         change = images - baseline

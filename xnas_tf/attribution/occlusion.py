@@ -11,7 +11,7 @@ from pydantic import Field
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.baselines import BaselineName, baseline_of
 from xnas_tf.attribution.gradients import sum_over
-from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.score import TargetScore
 from xnas_tf.errors import InputError
 
 
@@ -31,7 +31,7 @@ class Occlusion(AttributionMethod):
     baseline: BaselineName = "zero"
     seed: int = Field(0, ge=0, description="of the noise baseline")
 
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         height, width = images.shape[1:3]
         side = self.patch or math.ceil(max(height, width) / 8)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.explainer import explainer_of
-from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.score import TargetScore
 
 
 class Outputs(AttributionMethod):
@@ -24,7 +24,7 @@ class Outputs(AttributionMethod):
         """See ``AttributionMethod.points``."""
         return 1
 
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         return score.outputs(images)
 
@@ -35,7 +35,7 @@ class Probabilities(Outputs):
     name: ClassVar[str] = "probabilities"
     title: ClassVar[str] = "probabilities"
 
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         return score.probabilities(images)
 

@@ -13,7 +13,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import Call, Ending, linear_output, recorded_calls
 
 
-class Score:
+class TargetScore:
     """The output of each image's target class; exists while a method is traced, or runs.
 
     A single output, as of a sigmoid, counts as two classes: z and -z as logits, p and 1 - p

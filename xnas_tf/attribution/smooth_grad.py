@@ -9,7 +9,7 @@ from pydantic import Field
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.gradients import mean_gradient, over_channels
-from xnas_tf.attribution.score import Score
+from xnas_tf.attribution.score import TargetScore
 
 
 class SmoothGrad(AttributionMethod):
@@ -34,7 +34,7 @@ class SmoothGrad(AttributionMethod):
         """See ``AttributionMethod.points``."""
         return self.samples
 
-    def attribute(self, score: Score, images: tf.Tensor) -> tf.Tensor:
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         axes = list(range(1, images.shape.rank))
         span = tf.reduce_max(images, axis=axes) - tf.reduce_min(images, axis=axes)

@@ -18,7 +18,7 @@ POPULATION = 64
 
 
 @dataclass(frozen=True)
-class Peer:
+class OtherPackage:
     """A search to compare with.
 
     Attributes:
@@ -117,8 +117,8 @@ def _genotype(places: Sequence[int]) -> str:
 
 
 PEERS = {
-    "random": Peer(random),
-    "pymoo": Peer(pymoo, "pymoo"),
-    "optuna_nsga2": Peer(optuna_nsga2, "optuna"),
-    "optuna_tpe": Peer(optuna_tpe, "optuna"),
+    "random": OtherPackage(random),
+    "pymoo": OtherPackage(pymoo, "pymoo"),
+    "optuna_nsga2": OtherPackage(optuna_nsga2, "optuna"),
+    "optuna_tpe": OtherPackage(optuna_tpe, "optuna"),
 }

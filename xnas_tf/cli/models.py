@@ -78,10 +78,10 @@ def explain(
     import json
 
     from xnas_tf.explanation import DEFAULT_METHODS
-    from xnas_tf.explanation.command import Request, explain_request
+    from xnas_tf.explanation.command import ExplainRequest, explain_request
     from xnas_tf.explanation.files import facts
 
-    request = Request(
+    request = ExplainRequest(
         model_or_run,
         images=(*images, *files),
         methods=methods or DEFAULT_METHODS,
@@ -155,10 +155,10 @@ def disentangle(
     """
     import json
 
-    from xnas_tf.explanation.disentangle_command import Request, disentangle_request
+    from xnas_tf.explanation.disentangle_command import ExplainRequest, disentangle_request
     from xnas_tf.interpretation.nad.files import facts
 
-    request = Request(
+    request = ExplainRequest(
         model_or_run,
         classes=[name for each in classes for name in each.split(",")],
         layers=[name for each in layers for name in each.split(",")],
@@ -235,10 +235,10 @@ def interpret(
     """
     import json
 
-    from xnas_tf.explanation.interpret_command import Request, interpret_request
+    from xnas_tf.explanation.interpret_command import ExplainRequest, interpret_request
     from xnas_tf.interpretation.flint.files import facts
 
-    request = Request(
+    request = ExplainRequest(
         model_or_run,
         layers=[name for each in layers for name in each.split(",")],
         safe=not unsafe,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xnas_tf.data.dataset import Dataset, Part, Source, check_images, check_labels
+from xnas_tf.data.dataset import Dataset, Source, Split, check_images, check_labels
 from xnas_tf.data.disk_images import Rows
 from xnas_tf.data.image_cache import Reading, stored
 from xnas_tf.data.image_list import ImageFiles
@@ -97,7 +97,7 @@ def load_dataset(
     rows = split(labels, names, shares, seed, name, source.groups, source.parts)
     stored_images, scaling = _as_bytes(given, rows, name)
     images, *published = [_fitted(each, sizes, channels, name) for each in stored_images]
-    everything = Part(images, labels)
+    everything = Split(images, labels)
     parts = {part: everything.select(rows[part]) for part in rows}
     if source.test is not None:
         parts["test"] = _published_test(published[0], source.test[1], names, images.shape, name)
@@ -181,12 +181,12 @@ def _fitted(
     return np.stack([fitted(Image.fromarray(each), size, channels or depth) for each in plain])
 
 
-def _published_test(images, labels, names, shape, name: str) -> Part:
+def _published_test(images, labels, names, shape, name: str) -> Split:
     if images.shape[1:] != shape[1:]:
         raise InputError(
             f"data set {name}: test images are {images.shape[1:]}, the others {shape[1:]}"
         )
-    return Part(images, check_labels(labels, len(images), names, f"{name} (test)"))
+    return Split(images, check_labels(labels, len(images), names, f"{name} (test)"))
 
 
 def _findings(source: Source, images, labels: np.ndarray, rows: dict[str, np.ndarray]):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xnas_tf.data.dataset import Dataset, Part
+from xnas_tf.data.dataset import Dataset, Split
 from xnas_tf.data.options import AugmentationOptions
 
 
@@ -31,7 +31,7 @@ def training_batches(
     rank: int = 0,
     size: int = 1,
     first: int = 0,
-) -> Iterator[Part]:
+) -> Iterator[Split]:
     """Yields this rank's slice of every global batch of one epoch, from the ``first`` on.
 
     Order and augmentation depend on the seed and the epoch alone, so that all ranks
@@ -46,7 +46,7 @@ def training_batches(
         if step < first:
             continue
         batch = dataset.train.take(order[step * batch_size : (step + 1) * batch_size][mine])
-        yield Part(changes.apply(batch.images, mine), batch.labels)
+        yield Split(changes.apply(batch.images, mine), batch.labels)
 
 
 class Augmentation:

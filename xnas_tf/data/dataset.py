@@ -21,7 +21,7 @@ _IMBALANCED = 2
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """Images (N, height, width, channels) as uint8 with labels (N,) as int32.
 
     Images of image files stay on the disk and are read where they are indexed: no more than a
@@ -34,16 +34,16 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: np.ndarray | slice) -> Part:
+    def take(self, indices: np.ndarray | slice) -> Split:
         """The images at ``indices``, in their order, in memory."""
-        return Part(self.images[indices], self.labels[indices])
+        return Split(self.images[indices], self.labels[indices])
 
-    def select(self, indices: np.ndarray | slice) -> Part:
+    def select(self, indices: np.ndarray | slice) -> Split:
         """The images at ``indices``, in their order; those on the disk stay there."""
-        return Part(selected(self.images, indices), self.labels[indices])
+        return Split(selected(self.images, indices), self.labels[indices])
 
 
-def sample_images(part: Part, count: int) -> Part:
+def sample_images(part: Split, count: int) -> Split:
     """The first images of as many different classes as possible, in the order of classes."""
     _, first = np.unique(part.labels, return_index=True)
     rest = np.setdiff1d(np.arange(len(part)), first)
@@ -62,16 +62,16 @@ class Dataset:
 
     name: str
     class_names: tuple[str, ...]
-    train: Part
-    validation: Part
-    test: Part
+    train: Split
+    validation: Split
+    test: Split
     mirrored: bool = False
     findings: Findings = field(default_factory=Findings)
     how_split: str = "by class"
     scaling: Scaling = field(default_factory=Scaling)
 
     @property
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, Split]:
         """The parts by their names."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 

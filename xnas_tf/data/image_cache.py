@@ -23,7 +23,7 @@ import numpy as np
 from xnas_tf.data.dataset import Source
 from xnas_tf.data.decoding import Encoded, Look, Unreadable, look_at, read_image
 from xnas_tf.data.disk_images import Rows
-from xnas_tf.data.image_list import ImageFiles, Listing, groups_by
+from xnas_tf.data.image_list import ImageFiles, ImageList, groups_by
 from xnas_tf.data.quality import Findings, listed
 from xnas_tf.errors import InputError
 from xnas_tf.utils.cache_folder import cache_folder, host_lock
@@ -165,7 +165,7 @@ def usual_size(looks: Sequence[Look]) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _decode(file: Path, listing: Listing, size: tuple[int, int], channels: int) -> list[_Decoded]:
+def _decode(file: Path, listing: ImageList, size: tuple[int, int], channels: int) -> list[_Decoded]:
     shape = (len(listing.names), *size, channels)
     made = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
     begin, length = made.offset, int(np.prod(shape[1:]))
@@ -189,7 +189,7 @@ def _decode(file: Path, listing: Listing, size: tuple[int, int], channels: int) 
 
 
 def _findings(
-    listing: Listing,
+    listing: ImageList,
     looks: Sequence[Look | str],
     decoded: Sequence[_Decoded],
     size: tuple[int, int],
@@ -228,7 +228,9 @@ def _is_odd(look: Look, size: tuple[int, int]) -> bool:
     return max(ratio, 1 / ratio) > STRETCH
 
 
-def _keep(folder: Path, listing: Listing, decoded: Sequence[_Decoded], findings: Findings) -> None:
+def _keep(
+    folder: Path, listing: ImageList, decoded: Sequence[_Decoded], findings: Findings
+) -> None:
     optional = {"groups": listing.groups, "parts": listing.parts}
     np.savez(
         folder / "listing.npz",
@@ -241,14 +243,14 @@ def _keep(folder: Path, listing: Listing, decoded: Sequence[_Decoded], findings:
     (folder / "findings.json").write_text(json.dumps(findings.as_dict()), encoding="utf-8")
 
 
-def _opened(folder: Path) -> tuple[Listing, Findings, np.ndarray]:
+def _opened(folder: Path) -> tuple[ImageList, Findings, np.ndarray]:
     try:
         with np.load(folder / "listing.npz") as arrays:
             kept = {key: arrays[key] for key in arrays.files}
         findings = Findings(**json.loads((folder / "findings.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} cannot be read: {error}; remove it, it is made anew") from error
-    listing = Listing(
+    listing = ImageList(
         kept["names"].tolist(),
         kept["labels"],
         tuple(kept["class_names"].tolist()),
@@ -259,7 +261,7 @@ def _opened(folder: Path) -> tuple[Listing, Findings, np.ndarray]:
     return listing, findings, kept["digests"]
 
 
-def _check_readable(listing: Listing, findings: Findings, most: float, name: str) -> None:
+def _check_readable(listing: ImageList, findings: Findings, most: float, name: str) -> None:
     bad = [f"{image} ({why})" for image, why in findings.unreadable.items()]
     share = len(bad) / len(listing.names)
     if share > most:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.decoding import SUFFIXES
-from xnas_tf.data.image_list import ImageFiles, Listing, numbered, part_name, part_names
+from xnas_tf.data.image_list import ImageFiles, ImageList, numbered, part_name, part_names
 from xnas_tf.errors import InputError, suggest
 
 
@@ -47,7 +47,7 @@ def _of_folders(root: Path, classes: list[Path], has_parts: bool, name: str) -> 
     names = {_shown(Path(each.name)) for each in classes}
     labels, class_names = numbered([_shown(Path(owners[file].name)) for file in files])
     where = (owners[file].parent.name for file in files) if has_parts else ()
-    listing = Listing(
+    listing = ImageList(
         [_shown(file.relative_to(root)) for file in files],
         labels,
         class_names,
@@ -107,7 +107,7 @@ def table(argument: str) -> ImageFiles:
     files = [path.parent / row["path"] for row in rows]
     labels, class_names = numbered([row["label"] for row in rows])
     order = sorted(range(len(rows)), key=lambda row: rows[row]["path"])
-    listing = Listing(
+    listing = ImageList(
         [rows[row]["path"] for row in order],
         labels[order],
         class_names,

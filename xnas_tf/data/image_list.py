@@ -17,7 +17,7 @@ _ALSO = {"training": "train", "val": "validation", "valid": "validation", "dev":
 
 
 @dataclass(frozen=True)
-class Listing:
+class ImageList:
     """Images in an order that comes from their names alone.
 
     Args:
@@ -54,7 +54,7 @@ class ImageFiles:
     """
 
     files: Sequence[Path]
-    listing: Callable[[], Listing]
+    listing: Callable[[], ImageList]
     root: str
     mirrored: bool = False
 

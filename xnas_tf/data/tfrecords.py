@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xnas_tf.data.image_files import pattern_files
-from xnas_tf.data.image_list import ImageFiles, Listing, numbered, part_name, part_names
+from xnas_tf.data.image_list import ImageFiles, ImageList, numbered, part_name, part_names
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 
@@ -37,7 +37,7 @@ def tfrecord(argument: str) -> ImageFiles:
     return ImageFiles(files, partial(_list_records, files, name), root)
 
 
-def _list_records(files: Sequence[Path], name: str) -> Listing:
+def _list_records(files: Sequence[Path], name: str) -> ImageList:
     numbers, texts, found = [], [], {key: [] for key in OPTIONAL}
     names = []
     for file in files:
@@ -53,7 +53,7 @@ def _list_records(files: Sequence[Path], name: str) -> Listing:
         raise InputError(f"{name}: no records in {len(files)} files")
     labels, class_names = _classes(numbers, texts, name)
     own = [filename or name for filename, name in zip(found["image/filename"], names, strict=True)]
-    return Listing(
+    return ImageList(
         own if len(set(own)) == len(own) else names,
         labels,
         class_names,
@@ -138,10 +138,10 @@ def tfds(argument: str) -> ImageFiles:
 
 def _list_tfds(
     records: Callable[[str], Iterator[dict]], parts: Sequence[str], class_names: Sequence[str]
-) -> Listing:
+) -> ImageList:
     labels = [np.array([record["label"] for record in records(part)]) for part in parts]
     owners = [part for part, each in zip(parts, labels, strict=True) for _ in each]
-    return Listing(
+    return ImageList(
         [f"{part}#{n}" for part, each in zip(parts, labels, strict=True) for n in range(len(each))],
         np.concatenate(labels).astype(np.int32),
         tuple(class_names),

@@ -21,7 +21,7 @@ from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError, XnasError
 from xnas_tf.evaluation.collapse import collapse_of
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
-from xnas_tf.evaluation.result import Outcome
+from xnas_tf.evaluation.result import Result
 from xnas_tf.evaluation.scorer import Scorer, broken_limits
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.mixed_precision import check_devices
@@ -29,18 +29,18 @@ from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
 from xnas_tf.objectives.base import Subject
 from xnas_tf.registry import describe
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.callbacks import Escaping, Interrupted, Unsupervised, escaping
-from xnas_tf.training.checkpoint import Progress
+from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
+from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.compiled_metrics import compiled_metrics, has_metrics
-from xnas_tf.training.custom_fit import OwnTrainer, check_own_training
+from xnas_tf.training.custom_fit import CustomFitTrainer, check_own_training
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor, cross_entropy
-from xnas_tf.training.timing import Seconds, TimedCommunicator
+from xnas_tf.training.timing import PhaseTimes, TimedCommunicator
 from xnas_tf.training.trainer import Trainer
 from xnas_tf.utils.heartbeat import beat, heard_by
 from xnas_tf.utils.randomness import uninterrupted
 
-Keep = Callable[[Outcome, keras.Model], None]
+Keep = Callable[[Result, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
 """What a user's code may raise that is a failure of its candidate: ``sys.exit()`` in it must not
 end the search either."""
@@ -59,7 +59,7 @@ class Evaluator:
         self._config = config
         self._dataset = dataset
         self._space = space
-        self._communicator = TimedCommunicator(communicator, Seconds())
+        self._communicator = TimedCommunicator(communicator, PhaseTimes())
         self._model = self._network = self._probabilities = None
         self._scorer = Scorer(config, dataset.class_names)
         if config.training.mixed_precision:
@@ -73,8 +73,8 @@ class Evaluator:
         self,
         candidate: Candidate,
         keep: Keep | None = None,
-        supervisor: Unsupervised | None = None,
-    ) -> Outcome:
+        supervisor: EvaluationCallback | None = None,
+    ) -> Result:
         """Builds, trains and scores a candidate, unless the supervisor knows its network.
 
         Args:
@@ -93,13 +93,13 @@ class Evaluator:
             Exception: Whatever the supervisor raises, and ``OSError``, ``RunError`` or
                 ``Interrupted`` of ``keep``: no failures of the candidate.
         """
-        supervisor = supervisor or Unsupervised()
-        outcome = Outcome()
+        supervisor = supervisor or EvaluationCallback()
+        outcome = Result()
         self._communicator.count_in(outcome.seconds)
         try:
             with forgotten_custom_gradients(), heard_by(escaping()(supervisor.beat)):
                 self._evaluate(candidate, outcome, supervisor)
-        except Escaping as escaped:
+        except CallbackError as escaped:
             raise escaped.error from None
         except Interrupted:
             raise
@@ -134,7 +134,7 @@ class Evaluator:
         """
         return Predictor(model, len(self._dataset.test)), {}
 
-    def _keep(self, keep: Keep, outcome: Outcome) -> Outcome:
+    def _keep(self, keep: Keep, outcome: Result) -> Result:
         """Keeps the model; one that cannot be saved is a failure of the candidate."""
         try:
             keep(outcome, self._network)
@@ -144,7 +144,9 @@ class Evaluator:
             return outcome.failed(f"the model cannot be saved: {describe(error)}")
         return outcome
 
-    def _evaluate(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> None:
+    def _evaluate(
+        self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
+    ) -> None:
         infeasible = self._space.infeasible(candidate.hyperparameters)
         if not infeasible:
             with outcome.seconds.timed("build"):
@@ -189,7 +191,7 @@ class Evaluator:
         values = candidate.hyperparameters
         return evaluation_digest(self._model, self._config.space, self._space, values)
 
-    def _is_known(self, outcome: Outcome, supervisor: Unsupervised) -> bool:
+    def _is_known(self, outcome: Result, supervisor: EvaluationCallback) -> bool:
         """Takes over what is known, on all ranks what the leader hears; whether there is any."""
         answer = None
         if self._communicator.rank == 0:
@@ -200,15 +202,19 @@ class Evaluator:
         return answer is not None
 
     def _train(
-        self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised
-    ) -> Trainer | OwnTrainer:
+        self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
+    ) -> Trainer | CustomFitTrainer:
         # The learning rate falls within each rung, or its order would not be that of the end.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.trains(self._model):
             return self._train_by_itself(candidate, outcome, training)
         trainer = self._new_trainer(candidate, outcome, training, supervisor)
         outcome.note(trainer.ignored)
-        if candidate.promoted_from and trainer.progress == Progress() and not trainer.ignored:
+        if (
+            candidate.promoted_from
+            and trainer.progress == TrainingProgress()
+            and not trainer.ignored
+        ):
             outcome.note("the state of the rung below was not found: it was trained anew")
         outcome.history = trainer.progress.history
         predictor = self._new_predictor()
@@ -228,9 +234,9 @@ class Evaluator:
     def _new_trainer(
         self,
         candidate: Candidate,
-        outcome: Outcome,
+        outcome: Result,
         training: TrainingOptions,
-        supervisor: Unsupervised,
+        supervisor: EvaluationCallback,
         kind: Callable[..., Trainer] = Trainer,
     ) -> Trainer:
         return kind(
@@ -253,8 +259,8 @@ class Evaluator:
         return False
 
     def _train_by_itself(
-        self, candidate: Candidate, outcome: Outcome, training: TrainingOptions
-    ) -> OwnTrainer:
+        self, candidate: Candidate, outcome: Result, training: TrainingOptions
+    ) -> CustomFitTrainer:
         """Trains as the HyperModel or the model does; validation figures are taken as ever."""
         check_own_training(
             "the model",
@@ -264,7 +270,7 @@ class Evaluator:
             self._communicator.size,
         )
         fit = partial(self._space.fit, candidate.hyperparameters)
-        trainer = OwnTrainer(self._model, self._dataset, self._validation, training, fit)
+        trainer = CustomFitTrainer(self._model, self._dataset, self._validation, training, fit)
         predictor = Predictor(self._model)
 
         def end_of_epoch(figures: dict[str, float]) -> bool:
@@ -292,7 +298,7 @@ class Evaluator:
         figures = {"val_loss": sums[0] / sums[2], "val_accuracy": sums[1] / sums[2]}
         return self._own_metrics() | figures
 
-    def _note_collapse(self, outcome: Outcome) -> None:
+    def _note_collapse(self, outcome: Result) -> None:
         """Marks a training that came to nothing, on all ranks alike."""
         classes, labels = self._dataset.classes, self._validation.labels
         predicted = self._probabilities.argmax(axis=1)

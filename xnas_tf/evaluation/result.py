@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from xnas_tf.candidate import State
-from xnas_tf.training.timing import Seconds
+from xnas_tf.training.timing import PhaseTimes
 
 
 @dataclass
-class Outcome:
+class Result:
     """What an evaluation found; see ``Candidate`` for the fields.
 
     The phases in ``seconds`` are build, trace (the first training step: mostly tracing), train
@@ -23,7 +23,7 @@ class Outcome:
     reason: str = ""
     objectives: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
-    seconds: Seconds = field(default_factory=Seconds)
+    seconds: PhaseTimes = field(default_factory=PhaseTimes)
     history: list[dict[str, float]] = field(default_factory=list)
     digest: str = ""
     answered_by: str = ""
@@ -32,10 +32,10 @@ class Outcome:
         """Adds what is odd."""
         self.reason = "; ".join(filter(None, [self.reason, reason]))
 
-    def failed(self, reason: str) -> Outcome:
+    def failed(self, reason: str) -> Result:
         """The outcome of the same evaluation when it failed."""
         kept = {"seconds": self.seconds, "history": self.history, "digest": self.digest}
-        return Outcome("failed", reason, **kept)
+        return Result("failed", reason, **kept)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields without classes of ours, which would be imported, and TensorFlow with them."""

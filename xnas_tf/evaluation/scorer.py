@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from xnas_tf.config import Config
 from xnas_tf.errors import NotApplicable, RunError
-from xnas_tf.evaluation.result import Outcome
-from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.evaluation.result import Result
+from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.strategy.constraints import Constraint
 from xnas_tf.utils.heartbeat import beat
 
@@ -31,7 +31,7 @@ class Scorer:
         for measure in self._measures:
             measure.check(class_names)
 
-    def score(self, subject: Subject, outcome: Outcome, trained: bool) -> None:
+    def score(self, subject: Subject, outcome: Result, trained: bool) -> None:
         """Measures what can be measured now: before training the costs, afterwards the rest.
 
         Raises:
@@ -42,13 +42,13 @@ class Scorer:
                 self._measure(measure, subject, outcome)
                 beat()
 
-    def _measure(self, measure: Objective, subject: Subject, outcome: Outcome) -> None:
+    def _measure(self, measure: Objective, subject: Subject, outcome: Result) -> None:
         try:
             score = measure.score(subject)
         except NotApplicable as error:  # on all ranks alike
             if measure.name not in self._recorded:
                 raise
-            score = Score(math.nan, reason=str(error))
+            score = ObjectiveValue(math.nan, reason=str(error))
         if math.isfinite(score.value):
             outcome.note(score.reason)
             target = outcome.objectives if measure.name in self._chosen else outcome.metrics
@@ -64,7 +64,7 @@ class Scorer:
         outcome.metrics.update({k: float(v) for k, v in figures if math.isfinite(v)})
 
 
-def broken_limits(limits: Mapping[str, Constraint], outcome: Outcome) -> str:
+def broken_limits(limits: Mapping[str, Constraint], outcome: Result) -> str:
     """The limits that what is measured by now breaks, in words; empty if none."""
     known = {**outcome.metrics, **outcome.objectives}
     broken = [

@@ -11,7 +11,7 @@ from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.storage.database import Record
+from xnas_tf.storage.database import Database
 
 
 class Callback:
@@ -71,7 +71,7 @@ class SearchContext:
     config: Config
     dataset: Dataset
     space: SearchSpace
-    database: Record
+    database: Database
     seconds_spent: float
 
 

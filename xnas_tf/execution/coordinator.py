@@ -18,11 +18,11 @@ from xnas_tf.candidate import NO_GROUP, Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback
-from xnas_tf.execution.result_cache import KnownNetworks
+from xnas_tf.execution.result_cache import ResultCache
 from xnas_tf.execution.rungs import Promotions
-from xnas_tf.execution.search_state import Standing
-from xnas_tf.execution.stopping import Limits
-from xnas_tf.storage.database import Record
+from xnas_tf.execution.search_state import SearchState
+from xnas_tf.execution.stopping import StoppingCriteria
+from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import checkpoint_path, model_path, now, write_whole
 from xnas_tf.strategy import Algorithm, Proposal
 from xnas_tf.utils.versions import versions
@@ -31,7 +31,7 @@ DEATHS = 2
 """Losses of its group after which a candidate counts as failed."""
 
 
-class Conductor:
+class Coordinator:
     """Hands out candidates and takes their outcomes, from wherever the record stands.
 
     A ``TaskSource``. Going on with a run replays it: the algorithm is asked and told again in the
@@ -54,11 +54,11 @@ class Conductor:
         self,
         path: Path,
         config: Config,
-        record: Record,
+        record: Database,
         algorithm: Algorithm,
         observer: Callback,
         clock: Callable[[], float] = time.monotonic,
-        networks: KnownNetworks | None = None,
+        networks: ResultCache | None = None,
     ) -> None:
         self._path = path
         self._config = config
@@ -66,7 +66,7 @@ class Conductor:
         self._algorithm = algorithm
         self._observer = observer
         self._versions = versions()
-        self._networks = networks or KnownNetworks()
+        self._networks = networks or ResultCache()
         self._open: dict[int, tuple[Candidate, Proposal | None]] = {}
         """With the algorithm's proposal; None with a promotion."""
         self._last = 0
@@ -76,9 +76,9 @@ class Conductor:
         self._checkpointed = {int(file.stem) for file in kept if file.stem.isdecimal()}
         self._stale: list[Path] = []
         self._news: deque[Callable[[], None]] = deque()
-        self._standing = Standing(config)
+        self._standing = SearchState(config)
         self._promotions = Promotions(path, config)
-        self._limits = Limits(config.search, record, self._note, clock)
+        self._limits = StoppingCriteria(config.search, record, self._note, clock)
         self._has_ended = bool(record.fact("ended"))
         self._answers = 0
         self._duplicates = 0

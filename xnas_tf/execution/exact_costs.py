@@ -14,7 +14,7 @@ from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.utils.randomness import own_generator
 
 
-class KnownCosts:
+class ExactCosts:
     """Builds networks that a surrogate considers, for those objectives that are exact.
 
     A network that cannot be built has none: it is refused once it is somebody's turn to train

@@ -13,13 +13,13 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.modes import chosen_modes
 from xnas_tf.evaluation.open_modes import open_modes, with_modes
 from xnas_tf.evaluation.supernet.benefit import is_shared
-from xnas_tf.evaluation.supernet.evaluator import SharedEvaluator
+from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
 from xnas_tf.execution.callbacks import MakeCallbacks, no_callbacks
 from xnas_tf.execution.preparation import agreed, prepare
 from xnas_tf.execution.profiling import PROFILED, Profiler
-from xnas_tf.execution.session import Lead
+from xnas_tf.execution.session import Session
 from xnas_tf.execution.task_source import LocalSource
-from xnas_tf.execution.watchdog import Watch
+from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.execution.worker import Worker
 from xnas_tf.keras_tools.kernel_cache import kept_kernels
 
@@ -66,9 +66,9 @@ class Job:
                     lead.note(f"nothing was profiled: {few}")
                 lead.finish(evaluator)
 
-    def _lead(self, stack: ExitStack, fresh: bool) -> Lead:
+    def _lead(self, stack: ExitStack, fresh: bool) -> Session:
         """Rank 0's part."""
-        lead = Lead(
+        lead = Session(
             self._path,
             self._config,
             self._dataset,
@@ -79,29 +79,29 @@ class Job:
         lead.note_groups(1, self._world.size)
         return lead
 
-    def _work(self, lead: Lead | None) -> Evaluator:
+    def _work(self, lead: Session | None) -> Evaluator:
         """Trains candidates until there are no more; returns what evaluated them."""
         minutes = self._config.distributed.stall_minutes
         # horovodrun may start a single rank too, even on another host.
         has_launcher = self._world.size > 1 or "HOROVOD_RANK" in os.environ
-        with Watch(60 * minutes, has_launcher) as watch:
+        with Watchdog(60 * minutes, has_launcher) as watch:
             evaluator = self._evaluator(lead)
             ask = LocalSource(lead.conductor) if lead else None
             checkpoints = self._config.training.checkpoint_minutes
             Worker(evaluator, self._world, ask, watch, checkpoints, self._profiler).run()
             return evaluator
 
-    def _evaluator(self, lead: Lead | None) -> Evaluator:
+    def _evaluator(self, lead: Session | None) -> Evaluator:
         """What evaluates candidates; the values are the same whichever it is."""
         self._config = self._with_modes(lead)
         kind = Evaluator
         if is_shared(self._config, self._dataset, self._space, groups=1):
-            kind = SharedEvaluator
+            kind = SupernetEvaluator
             if lead:
                 lead.note("one network is traced and trained in place of those of all cells")
         return kind(self._config, self._dataset, self._space, self._world)
 
-    def _with_modes(self, lead: Lead | None) -> Config:
+    def _with_modes(self, lead: Session | None) -> Config:
         """The configuration with modes in place of ``auto``: those that this run is trained in,
         or those that a trial finds best."""
         config = self._config

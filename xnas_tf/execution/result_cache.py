@@ -16,7 +16,7 @@ _TESTED = ("test_accuracy", "test_error")
 """Metrics that a search adds when it has ended."""
 
 
-class KnownNetworks:
+class ResultCache:
     """Answers for networks that were trained before, for as many epochs.
 
     One of this run makes another candidate of the same network a duplicate. The results of one

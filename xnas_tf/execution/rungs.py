@@ -8,7 +8,7 @@ from pathlib import Path
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.storage.run import checkpoint_path
-from xnas_tf.strategy.successive_halving import Halving
+from xnas_tf.strategy.successive_halving import SuccessiveHalving
 
 
 class Promotions:
@@ -28,7 +28,7 @@ class Promotions:
     def __init__(self, path: Path, config: Config) -> None:
         self._path = path
         self._config = config
-        self._halving = Halving(config.rungs, config.search.population)
+        self._halving = SuccessiveHalving(config.rungs, config.search.population)
         self._done: dict[int, Candidate] = {}
         self.open = 0
 

@@ -10,7 +10,7 @@ from xnas_tf.config import Config
 from xnas_tf.strategy.pareto import Front, HypervolumeMeter
 
 
-class Standing:
+class SearchState:
     """All candidates that have ended, their Pareto front and its hypervolume.
 
     Attributes:

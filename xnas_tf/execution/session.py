@@ -16,16 +16,16 @@ from xnas_tf.execution.callbacks import (
     SearchContext,
     no_callbacks,
 )
-from xnas_tf.execution.coordinator import Conductor
-from xnas_tf.execution.exact_costs import KnownCosts
-from xnas_tf.execution.result_cache import KnownNetworks, earlier_runs
+from xnas_tf.execution.coordinator import Coordinator
+from xnas_tf.execution.exact_costs import ExactCosts
+from xnas_tf.execution.result_cache import ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run import held_directory, remove_drafts
 from xnas_tf.strategy import Algorithm, create
 
 
-class Lead:
+class Session:
     """What rank 0 has and others have not.
 
     Args:
@@ -52,10 +52,10 @@ class Lead:
         self._space = space
         self._groups = groups
         self._make_callbacks = make_callbacks
-        self.conductor: Conductor
+        self.conductor: Coordinator
 
     @contextmanager
-    def opened(self, fresh: bool) -> Iterator[Lead]:
+    def opened(self, fresh: bool) -> Iterator[Session]:
         """Opens the run directory and holds it.
 
         Raises:
@@ -64,7 +64,7 @@ class Lead:
             HeldError: If another search holds it.
         """
         path, config = self._path, self._config
-        networks = KnownNetworks(earlier_runs(config, path, self._dataset.facts))
+        networks = ResultCache(earlier_runs(config, path, self._dataset.facts))
         with held_directory(path, config, fresh) as self._record, ExitStack() as stack:
             remove_drafts(path)
             context = SearchContext(
@@ -78,7 +78,7 @@ class Lead:
             for note in self._space.notes:
                 self.note(f"warning: {note}")
             algorithm = self._algorithm()
-            self.conductor = Conductor(
+            self.conductor = Coordinator(
                 path, config, self._record, algorithm, self._callbacks, networks=networks
             )
             yield self
@@ -135,7 +135,7 @@ class Lead:
             self._config.directions,
             self._space,
             self._is_steady_state(),
-            KnownCosts(self._config, self._space, self._dataset.class_names),
+            ExactCosts(self._config, self._space, self._dataset.class_names),
         )
 
     def _is_steady_state(self) -> bool:

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.execution.search_state import Standing
-from xnas_tf.storage.database import Record
+from xnas_tf.execution.search_state import SearchState
+from xnas_tf.storage.database import Database
 from xnas_tf.strategy.options import SearchOptions
 
 PATIENCE = 1000
@@ -17,13 +17,13 @@ PLATEAU_GROWTH = 0.001
 SPENT = "seconds_searched"
 
 
-def spent(record: Record) -> float:
+def spent(record: Database) -> float:
     """Seconds that the sessions of a run took, by its record: a session that was killed counts
     to the last outcome or checkpoint."""
     return float(record.fact(SPENT) or 0.0)
 
 
-class Limits:
+class StoppingCriteria:
     """Counts what a search has spent and found, against what its configuration allows.
 
     What was proposed is still trained when a limit is reached: it may be in flight, and a run
@@ -42,7 +42,7 @@ class Limits:
     def __init__(
         self,
         search: SearchOptions,
-        record: Record,
+        record: Database,
         say: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
@@ -78,7 +78,7 @@ class Limits:
             else self._search.candidates - self.trained - open_
         )
 
-    def heed(self, candidate: Candidate, standing: Standing) -> None:
+    def heed(self, candidate: Candidate, standing: SearchState) -> None:
         """Hears of a candidate that has ended, and how the search stands with it."""
         if candidate.promoted_from:
             self._heed_front(standing)
@@ -110,7 +110,7 @@ class Limits:
         self._record.set_fact("ended_because", reason)
         self.save()
 
-    def _heed_front(self, standing: Standing) -> None:
+    def _heed_front(self, standing: SearchState) -> None:
         """Compares fronts rather than figures: generation 0 may change the unit of these. One
         of a higher fidelity is compared with none before."""
         plateau = self._search.plateau

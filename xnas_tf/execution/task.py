@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import RunError
-from xnas_tf.training.callbacks import Unsupervised, interruption
+from xnas_tf.training.callbacks import EvaluationCallback, interruption
 
 if TYPE_CHECKING:
     import keras
 
     from xnas_tf.distributed import Communicator
     from xnas_tf.evaluation.evaluator import Evaluator
-    from xnas_tf.evaluation.result import Outcome
+    from xnas_tf.evaluation.result import Result
 
 Ask = Callable[..., Any]
 """``ask(method, *arguments)``: calls a method of the task source, wherever that is."""
@@ -27,12 +27,12 @@ ALONE = 10.0
 """Seconds in which the other ranks fail too, when a candidate fails on all of them."""
 
 
-class FailedAlone(RunError):
+class RankFailedError(RunError):
     """A candidate failed on one rank, and the others wait for that rank for ever."""
 
 
 class Signals(Protocol):
-    """What a rank hears and says while it evaluates: ``Watch`` and ``Heartbeat``."""
+    """What a rank hears and says while it evaluates: ``Watchdog`` and ``Heartbeat``."""
 
     stopping: int
     """The exit code to leave with; 0 while there is none."""
@@ -42,8 +42,8 @@ class Signals(Protocol):
 
 
 def evaluate(
-    evaluator: Evaluator, task: dict[str, Any], ask: Ask | None, supervisor: Supervisor
-) -> Outcome:
+    evaluator: Evaluator, task: dict[str, Any], ask: Ask | None, supervisor: TaskCallback
+) -> Result:
     """Evaluates a candidate on this rank, together with the others of its group.
 
     Args:
@@ -54,14 +54,14 @@ def evaluate(
     """
     candidate = Candidate(**task)
 
-    def keep(outcome: Outcome, model: keras.Model) -> None:
+    def keep(outcome: Result, model: keras.Model) -> None:
         if ask("wants_model", candidate.id, outcome.as_dict()):
             ask("keep_model", candidate.id, _model_bytes(model))
 
     return evaluator.evaluate(candidate, keep if ask else None, supervisor)
 
 
-class Supervisor(Unsupervised):
+class TaskCallback(EvaluationCallback):
     """Stands between the evaluation of one candidate and those who coordinate it.
 
     Only the group's first rank is interrupted: the others leave when it is gone, since it may need
@@ -123,10 +123,10 @@ class Supervisor(Unsupervised):
         wait for it in a collective operation for ever.
 
         Raises:
-            FailedAlone: If not all did.
+            RankFailedError: If not all did.
         """
         if self._ranks.size > 1 and not _is_said_by_all(self._ranks):
-            raise FailedAlone(
+            raise RankFailedError(
                 f"candidate {self._number} failed on rank {self._ranks.rank} of its group alone, "
                 f"which leaves the others waiting: {reason}"
             )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class TaskSource(Protocol):
-    """Hands out candidates and takes their outcomes: ``Conductor``, ``RetrainingDesk``."""
+    """Hands out candidates and takes their outcomes: ``Coordinator``, ``RetrainingSession``."""
 
     def next(self, group: int = 0) -> dict[str, Any] | None:
         """A task for a group; None while there is none."""

@@ -21,7 +21,7 @@ GRACE = 20.0
 _CLOSE = b"\0"
 
 
-class Watch:
+class Watchdog:
     """Watches over this process as long as it is entered.
 
     SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) are only noted: the main thread asks
@@ -44,7 +44,7 @@ class Watch:
         self.stopping = 0
         """The exit code to leave with (130 or 143) once a signal came; 0 before."""
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Watchdog:
         self._ears, self._mouth = socket.socketpair()
         self._mouth.setblocking(False)
         self._before: dict[int, object] = {}

@@ -10,10 +10,10 @@ from typing import Any
 
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError
-from xnas_tf.evaluation.evaluator import Evaluator, Outcome
+from xnas_tf.evaluation.evaluator import Evaluator, Result
 from xnas_tf.execution.profiling import Profiler
-from xnas_tf.execution.task import Ask, FailedAlone, Supervisor, evaluate
-from xnas_tf.execution.watchdog import Watch
+from xnas_tf.execution.task import Ask, RankFailedError, TaskCallback, evaluate
+from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.registry import describe
 
 LAST_SECONDS = 5.0
@@ -36,7 +36,7 @@ class Worker:
     evaluator: Evaluator
     ranks: Communicator
     ask: Ask | None
-    watch: Watch
+    watch: Watchdog
     checkpoint_minutes: float
     profiler: Profiler = field(default_factory=Profiler)
 
@@ -73,12 +73,12 @@ class Worker:
 
     def _work(self, task: dict[str, Any], waited: float) -> None:
         number = task["id"]
-        supervisor = Supervisor(number, self.ask, self.ranks, self.watch, self.checkpoint_minutes)
+        supervisor = TaskCallback(number, self.ask, self.ranks, self.watch, self.checkpoint_minutes)
         try:
             with self._watched(number), self.profiler.over_evaluation():
                 outcome = evaluate(self.evaluator, task, self.ask, supervisor)
-        except FailedAlone as error:
-            self._tell(number, Outcome("failed", str(error)))
+        except RankFailedError as error:
+            self._tell(number, Result("failed", str(error)))
             raise RunError(f"{error}. The same command goes on from there") from error
         except RankDiedError as error:
             if self.ask and self._is_noted():
@@ -93,7 +93,7 @@ class Worker:
         die too when a step takes longer than a signal leaves them."""
         return not self.watch.stopping or self.watch.seconds_left > LAST_SECONDS
 
-    def _tell(self, number: int, outcome: Outcome) -> None:
+    def _tell(self, number: int, outcome: Result) -> None:
         if self.ask:
             self.ask("tell", number, outcome.as_dict())
 
@@ -106,4 +106,4 @@ class Worker:
         minutes = self.watch.stall_seconds / 60
         reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
         print(f"xnas-tf: candidate {number} is given up: {reason}", file=sys.stderr)
-        self._tell(number, Outcome("failed", reason))
+        self._tell(number, Result("failed", reason))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.data import Part, load_dataset
+from xnas_tf.data import Split, load_dataset
 from xnas_tf.data.class_names import class_number
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, suggest
@@ -25,7 +25,7 @@ from xnas_tf.utils.options import problems
 
 
 @dataclass(frozen=True)
-class Request:
+class ExplainRequest:
     """What is to be explained, and how.
 
     Attributes:
@@ -69,11 +69,11 @@ class Shown:
     images: np.ndarray
     class_names: Sequence[str]
     labels: np.ndarray | None = None
-    test: Part | None = None
+    test: Split | None = None
 
 
 def explain_request(
-    request: Request, tell: Callable[[str], None] = lambda _: None
+    request: ExplainRequest, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Explanation, Path]:
     """Explains and saves; returns the explanation and the folder it was written to.
 
@@ -149,7 +149,7 @@ def _create(name: str, options: dict[str, Any]) -> AttributionMethod:
         raise InputError("\n".join(problems(error, method, f"{name}."))) from error
 
 
-def _images(request: Request, subject: ModelSubject) -> Shown:
+def _images(request: ExplainRequest, subject: ModelSubject) -> Shown:
     """The images to explain."""
     if request.images and request.dataset:
         raise InputError("--images and --dataset exclude each other")

@@ -15,7 +15,7 @@ from xnas_tf.keras_tools.input_range import AUTO
 
 
 @dataclass(frozen=True)
-class Request:
+class DisentangleRequest:
     """What is to be disentangled, and how; see ``disentangle`` for what is not said here.
 
     Attributes:
@@ -46,7 +46,7 @@ class Request:
 
 
 def disentangle_request(
-    request: Request, tell: Callable[[str], None] = lambda _: None
+    request: DisentangleRequest, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangles and saves, on one process or on all ranks of a job.
 

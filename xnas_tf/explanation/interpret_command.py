@@ -34,7 +34,7 @@ docs/flint.md say it in 96% of the images, and in 20% where the attributes died.
 
 
 @dataclass(frozen=True)
-class Request:
+class InterpretRequest:
     """What is to be interpreted, and how; see ``train_interpreter`` for what is not said here.
 
     Attributes:
@@ -65,7 +65,7 @@ class Request:
 
 
 def interpret_request(
-    request: Request, tell: Callable[[str], None] = lambda _: None
+    request: InterpretRequest, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Interpretation, Path] | None:
     """Interprets and saves, on all ranks of a job.
 
@@ -112,7 +112,7 @@ def doubt_of(fidelity: float | None) -> str:
     )
 
 
-def _opened(request: Request) -> tuple[ModelSubject, Dataset, Path]:
+def _opened(request: InterpretRequest) -> tuple[ModelSubject, Dataset, Path]:
     if (request.path is None) == (request.hypermodel is None):
         given = "both are given" if request.path else "neither is given"
         raise InputError(f"allowed: a model or run, or --hypermodel; {given}")
@@ -122,7 +122,7 @@ def _opened(request: Request) -> tuple[ModelSubject, Dataset, Path]:
     return subject, open_dataset(request.dataset, subject, request.path, "to learn from"), out
 
 
-def _of_hypermodel(request: Request) -> tuple[ModelSubject, Dataset, Path]:
+def _of_hypermodel(request: InterpretRequest) -> tuple[ModelSubject, Dataset, Path]:
     """The network of a HyperModel's default hyperparameters, with new weights."""
     import keras_tuner
 

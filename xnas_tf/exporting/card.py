@@ -7,7 +7,7 @@ from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.exporting.evidence import Evidence
-from xnas_tf.exporting.selection import Chosen
+from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.exporting.verification import Reference
 from xnas_tf.objectives.attribution_quality import AttributionQuality
 from xnas_tf.reporting.html.models import recorded_data
@@ -21,7 +21,7 @@ NOT_STATED = (
 
 def model_card(
     evidence: Evidence,
-    chosen: Chosen,
+    chosen: ExportSelection,
     test: dict[str, Any] | None,
     expected: Reference,
     files: Sequence[dict[str, Any]],
@@ -80,7 +80,7 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
     return {**known, "how_split": evidence.data.how_split, "counts": counts}
 
 
-def _quality(run: Run, chosen: Chosen) -> dict[str, Any]:
+def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
     """Figures measured on validation images, and those of ``xnas-tf explain`` of the search's
     model."""
     candidate = chosen.candidate

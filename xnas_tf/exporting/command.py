@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
-from xnas_tf.exporting.selection import Chosen, chosen_models
+from xnas_tf.exporting.selection import ExportSelection, chosen_models
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.output_folder import new_folder
@@ -75,7 +75,7 @@ def export(
     return folders
 
 
-def _free_folders(chosen: Sequence[Chosen], base: Path) -> list[Path]:
+def _free_folders(chosen: Sequence[ExportSelection], base: Path) -> list[Path]:
     """Where the models go to, checked before anything is written."""
     folders = [base / each.name for each in chosen]
     taken = [str(folder) for folder in folders if folder.exists()]
@@ -86,7 +86,7 @@ def _free_folders(chosen: Sequence[Chosen], base: Path) -> list[Path]:
 
 def _export_one(
     evidence: Evidence,
-    chosen: Chosen,
+    chosen: ExportSelection,
     folder: Path,
     kinds: Sequence[ExportFormat],
     licence: str,

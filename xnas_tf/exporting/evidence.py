@@ -15,10 +15,10 @@ import tensorflow as tf
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.exporting.selection import Chosen
+from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.reporting.html.models import CONFIDENCE
 from xnas_tf.reporting.predictions import answers_data
-from xnas_tf.storage.database import Record
+from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import RECORD, Run
 from xnas_tf.training.predictor import Predictor
 
@@ -45,7 +45,7 @@ class Evidence:
     images: np.ndarray
 
     def test_figures(
-        self, chosen: Chosen, model: keras.Model, tell: Callable[[str], None]
+        self, chosen: ExportSelection, model: keras.Model, tell: Callable[[str], None]
     ) -> dict[str, Any] | None:
         """A model's figures on the test part, measured once and kept in the run's record.
 
@@ -106,7 +106,7 @@ def _digest(file: Path) -> str:
 def _keep(run: Run, name: str, value: dict[str, Any], tell: Callable[[str], None]) -> None:
     """Records a fact where the run can be written; a copy that cannot is exported all the same."""
     try:
-        record = Record(run.path / RECORD, create=True)
+        record = Database(run.path / RECORD, create=True)
         try:
             record.set_fact(name, value)
         finally:

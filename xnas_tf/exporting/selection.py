@@ -15,7 +15,7 @@ LATEST = "latest"
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ExportSelection:
     """A model to export.
 
     Attributes:
@@ -33,7 +33,7 @@ class Chosen:
 
 def chosen_models(
     run: Run, candidates: Sequence[int | str], retrained: str, pareto: bool = False
-) -> list[Chosen]:
+) -> list[ExportSelection]:
     """The models of some candidates.
 
     Args:
@@ -51,7 +51,7 @@ def chosen_models(
         wanted = [] if everyone else [c.id for c in run.choose_all(candidates, pareto)]
         return _retrained(run, wanted, _retraining(run, retrained))
     chosen = run.choose_all(candidates, pareto)
-    return [Chosen(f"candidate-{c.id:05d}", c, run.trained_config) for c in chosen]
+    return [ExportSelection(f"candidate-{c.id:05d}", c, run.trained_config) for c in chosen]
 
 
 def _retraining(run: Run, name: str) -> Retraining:
@@ -66,7 +66,7 @@ def _retraining(run: Run, name: str) -> Retraining:
     return known[name]
 
 
-def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[Chosen]:
+def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[ExportSelection]:
     """Of each candidate the seed with the highest validation accuracy, then the lowest loss:
     picked by test figures, these would be optimistic."""
     best: dict[int, Training] = {}
@@ -87,7 +87,7 @@ def _merit(training: Training) -> tuple[float, float]:
     return training.metrics["val_accuracy"], -training.metrics["val_loss"]
 
 
-def _as_chosen(run: Run, retraining: Retraining, training: Training) -> Chosen:
+def _as_chosen(run: Run, retraining: Retraining, training: Training) -> ExportSelection:
     path = retraining.model_path(training.key, training.seed)
     if not path.is_file():
         raise InputError(f"the model of {training.title}, seed {training.seed}, is gone: {path}")
@@ -104,4 +104,4 @@ def _as_chosen(run: Run, retraining: Retraining, training: Training) -> Chosen:
         answered_by="",
         model_path=path,
     )
-    return Chosen(training.name, candidate, retraining.config, is_retrained=True)
+    return ExportSelection(training.name, candidate, retraining.config, is_retrained=True)

@@ -12,7 +12,7 @@ OBJECTIVES = Registry(
         "flops": "xnas_tf.objectives.cost:Flops",
         "latency": "xnas_tf.objectives.latency:Latency",
         "introspectability": "xnas_tf.objectives.introspectability:Introspectability",
-        "disentanglement": "xnas_tf.objectives.disentanglement:Disentanglement",
+        "disentanglement": "xnas_tf.objectives.disentanglement:DisentanglementObjective",
         "fidelity": "xnas_tf.objectives.interpretation:Fidelity",
         "conciseness": "xnas_tf.objectives.interpretation:Conciseness",
         "completeness_error": "xnas_tf.objectives.attribution_quality:CompletenessError",

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method
 from xnas_tf.errors import suggest
-from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +36,7 @@ class AttributionQuality(Objective):
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         """Measures images (N, H, W, C), floats in [0, 1], for their target classes (N,)."""
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; sums and counts are added up over the ranks."""
         from xnas_tf.keras_tools.preprocessing import to_model_input
 
@@ -52,7 +52,7 @@ class AttributionQuality(Objective):
         (squares,) = communicator.sum(np.sum((values[""] - value) ** 2))
         if count > 1:  # a single image has no spread to tell it from
             metrics[f"{self.name}/standard_error"] = float(np.sqrt(squares / (count - 1) / count))
-        return Score(value, metrics)
+        return ObjectiveValue(value, metrics)
 
 
 class CompletenessError(AttributionQuality):

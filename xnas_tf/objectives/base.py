@@ -51,7 +51,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Score:
+class ObjectiveValue:
     """An objective's value, the parts it is made of, recorded as metrics, and what is odd
     about it, recorded as the candidate's reason."""
 
@@ -83,7 +83,7 @@ class Objective(BaseModel):
         """
 
     @abstractmethod
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """Measures one candidate; called on all of its ranks."""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
-from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
 
 class Parameters(Objective):
@@ -14,9 +14,11 @@ class Parameters(Objective):
     needs_training: ClassVar[bool] = False
     name: Literal["parameters"] = "parameters"
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``."""
-        return Score(float(sum(math.prod(v.shape) for v in subject.model.trainable_variables)))
+        return ObjectiveValue(
+            float(sum(math.prod(v.shape) for v in subject.model.trainable_variables))
+        )
 
 
 class Flops(Objective):
@@ -29,9 +31,9 @@ class Flops(Objective):
     needs_training: ClassVar[bool] = False
     name: Literal["flops"] = "flops"
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``."""
-        return Score(float(count_flops(subject.model)))
+        return ObjectiveValue(float(count_flops(subject.model)))
 
 
 def count_flops(model) -> int:

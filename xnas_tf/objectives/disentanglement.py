@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.nad.training import Lesson
@@ -20,7 +20,7 @@ TOLERANCE = 0.02
 """Share of a class's images that its path may lose, as ``disentangle`` has it."""
 
 
-class Disentanglement(Objective):
+class DisentanglementObjective(Objective):
     """Diversity of the classes' paths: one minus their mean similarity; more is better.
 
     Paths are masks over channels (NAD, arXiv 2003.13268), learned with the network frozen from
@@ -60,7 +60,7 @@ class Disentanglement(Objective):
     )
     seed: int = Field(0, ge=0, description="of the order of the images")
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; gradients are added up over the ranks before each step."""
         from xnas_tf.interpretation.nad.evaluation import paths_of
         from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
@@ -72,7 +72,9 @@ class Disentanglement(Objective):
         able = np.unique(labels[is_right])
         if len(able) < 2:
             what = f"{self.name}: {len(able)} classes have correctly classified images"
-            return Score(0.0, {f"{self.name}/classes": float(len(able))}, f"{what}, 2 are needed")
+            return ObjectiveValue(
+                0.0, {f"{self.name}/classes": float(len(able))}, f"{what}, 2 are needed"
+            )
         images = subject.images[:share]
         if not len(images):  # as on one of many ranks: one that never counts
             images = np.zeros((1, *images.shape[1:]), np.uint8)
@@ -80,7 +82,7 @@ class Disentanglement(Objective):
         given = Images(images, labels, is_right)
         learned = learn(network, given, able, self.lesson(), communicator=ranks)
         if not all(np.isfinite(each).all() for each in learned.logits):
-            return Score(float("nan"), {}, f"{self.name}: the gradients are not finite")
+            return ObjectiveValue(float("nan"), {}, f"{self.name}: the gradients are not finite")
         paths = paths_of(learned, network, [subject.class_names[c] for c in able])
         pairs = np.triu_indices(len(able), k=1)
         metrics = {
@@ -95,7 +97,7 @@ class Disentanglement(Objective):
             f"{self.name}/all_kept": float((paths.share == 1).all(axis=0).sum()),
             f"{self.name}/classes": float(len(able)),
         }
-        return Score(paths.diversity * _share_of_pairs(able, labels), metrics)
+        return ObjectiveValue(paths.diversity * _share_of_pairs(able, labels), metrics)
 
     def lesson(self) -> Lesson:
         """How masks are learned: β rises, and each class keeps the sparsest within the limits."""

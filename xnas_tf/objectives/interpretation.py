@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
-    from xnas_tf.interpretation.flint.evaluation import Answers
+    from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
 
 LEARNED = 0.75
 """Share of the images that the interpreter learns from; the others are answered."""
@@ -34,7 +34,7 @@ class _OfInterpreter(Objective):
     )
     seed: int = Field(0, ge=0, description="of initial weights and of the order of the images")
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; gradients are added up over the ranks before each step."""
         images, labels = self._of_all_ranks(subject)
         if len(labels) < 2:
@@ -42,30 +42,32 @@ class _OfInterpreter(Objective):
         try:
             found = self._interpreted(subject, images, labels)
         except (InputError, RunError) as error:
-            return Score(float("nan"), {}, f"{self.name}: the interpreter: {error}")
+            return ObjectiveValue(float("nan"), {}, f"{self.name}: the interpreter: {error}")
         if not np.isfinite(found.attributes).all():
-            return Score(float("nan"), {}, f"{self.name}: attributes are not finite")
+            return ObjectiveValue(float("nan"), {}, f"{self.name}: attributes are not finite")
         most = float(np.bincount(found.predictor).max() / len(found.labels))
         metrics = {"agreement": found.fidelity(), "constant": most, "silent": found.unexplained}
         return self._judged(found, {f"{self.name}/{key}": n for key, n in metrics.items()})
 
     @abstractmethod
-    def _judged(self, found: Answers, metrics: dict[str, float]) -> Score:
+    def _judged(self, found: InterpreterPredictions, metrics: dict[str, float]) -> ObjectiveValue:
         """The score of these answers, with what is recorded of all interpreters."""
 
     @abstractmethod
-    def _worst(self, reason: str) -> Score:
+    def _worst(self, reason: str) -> ObjectiveValue:
         """The score of a candidate that cannot be interpreted."""
 
-    def _interpreted(self, subject: Subject, images: np.ndarray, labels: np.ndarray) -> Answers:
-        from xnas_tf.data import Dataset, Part
+    def _interpreted(
+        self, subject: Subject, images: np.ndarray, labels: np.ndarray
+    ) -> InterpreterPredictions:
+        from xnas_tf.data import Dataset, Split
         from xnas_tf.interpretation.flint.evaluation import answers
         from xnas_tf.interpretation.flint.interpreter import Interpreter
         from xnas_tf.interpretation.flint.training import learn
 
         first = max(1, int(LEARNED * len(labels)))
         learned, others = (
-            Part(images[rows], labels[rows]) for rows in (slice(first), slice(first, None))
+            Split(images[rows], labels[rows]) for rows in (slice(first), slice(first, None))
         )
         data = Dataset("validation", subject.class_names, learned, others, others)
         model = Interpreter(subject.model, self.attributes, self.layers, seed=self.seed)
@@ -105,11 +107,11 @@ class Fidelity(_OfInterpreter):
     name: Literal["fidelity"] = "fidelity"
     direction: Literal["minimize", "maximize"] = "maximize"
 
-    def _judged(self, found: Answers, metrics: dict[str, float]) -> Score:
-        return Score(found.fidelity(), metrics)
+    def _judged(self, found: InterpreterPredictions, metrics: dict[str, float]) -> ObjectiveValue:
+        return ObjectiveValue(found.fidelity(), metrics)
 
-    def _worst(self, reason: str) -> Score:
-        return Score(0.0, {}, reason)
+    def _worst(self, reason: str) -> ObjectiveValue:
+        return ObjectiveValue(0.0, {}, reason)
 
 
 class Conciseness(_OfInterpreter):
@@ -125,7 +127,7 @@ class Conciseness(_OfInterpreter):
     name: Literal["conciseness"] = "conciseness"
     tau: float = Field(5.0, gt=1, description="τ; the paper's are 1.5 to 5", allow_inf_nan=False)
 
-    def _judged(self, found: Answers, metrics: dict[str, float]) -> Score:
+    def _judged(self, found: InterpreterPredictions, metrics: dict[str, float]) -> ObjectiveValue:
         from xnas_tf.interpretation.flint.metrics import conciseness, strict_conciseness
 
         (plain,) = conciseness(found.relevance, [self.tau])
@@ -133,7 +135,7 @@ class Conciseness(_OfInterpreter):
         reason = ""
         if value == self.attributes:
             reason = f"{self.name}: the interpreter explains no image"
-        return Score(value, {**metrics, f"{self.name}/cns": plain}, reason)
+        return ObjectiveValue(value, {**metrics, f"{self.name}/cns": plain}, reason)
 
-    def _worst(self, reason: str) -> Score:
-        return Score(float(self.attributes), {}, reason)
+    def _worst(self, reason: str) -> ObjectiveValue:
+        return ObjectiveValue(float(self.attributes), {}, reason)

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, what_is_degenerate
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
 from xnas_tf.objectives.class_resampling import (
@@ -53,7 +53,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenSource:
     """The images looked at, and how their classes are compared.
 
     Attributes:
@@ -87,7 +87,7 @@ class ClassMeans:
     source: str
     layers: list[Layer]
     sums: list[np.ndarray]
-    chosen: Chosen
+    chosen: ChosenSource
     grams: list[np.ndarray]
     gram: np.ndarray
 
@@ -222,7 +222,7 @@ class Introspectability(Objective):
         """
         return self.images or max(LEAST_IMAGES, max(IMAGES_A_CLASS, 2 * self.min_images) * classes)
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; class sums are added up over the ranks, then compared."""
         names, chosen = subject.class_names, self._chosen(subject)
         pairs, reasons = chosen.pairs, chosen.pairs.what_is_missing(names)
@@ -253,7 +253,7 @@ class Introspectability(Objective):
         for source in self.sources:
             yield self._class_means(source, subject, chosen)
 
-    def _chosen(self, subject: Subject) -> Chosen:
+    def _chosen(self, subject: Subject) -> ChosenSource:
         """The images looked at: the same, and weighted the same, for any number of ranks."""
         ranks = subject.communicator
         own = subject.predicted if self.group_by == "predicted" else subject.labels
@@ -270,7 +270,7 @@ class Introspectability(Objective):
         is_mine = rows % ranks.size == ranks.rank
         mine = rows[is_mine] // ranks.size
         members = (np.eye(subject.classes) * pairs.present)[own[mine]]
-        return Chosen(subject.images[mine], own[mine], members, weights[:, is_mine], pairs)
+        return ChosenSource(subject.images[mine], own[mine], members, weights[:, is_mine], pairs)
 
     def _needed(self, available: int, classes: int) -> int:
         """Images that a class needs: fewer than ``min_images`` only if the validation part is so
@@ -280,7 +280,7 @@ class Introspectability(Objective):
         least = 2 if self.estimator == "unbiased" else 1
         return min(self.min_images, max(least, available // (2 * classes)))
 
-    def _class_means(self, source: str, subject: Subject, chosen: Chosen) -> ClassMeans:
+    def _class_means(self, source: str, subject: Subject, chosen: ChosenSource) -> ClassMeans:
         layers = self._layers(source, subject, chosen)
         sums = subject.communicator.sum(*(layer.sums for layer in layers))
         squares = subject.communicator.sum(*(layer.squares for layer in layers))
@@ -298,16 +298,16 @@ class Introspectability(Objective):
         metrics: dict[str, float],
         replicates: list[np.ndarray],
         reasons: list[str],
-    ) -> Score:
+    ) -> ObjectiveValue:
         """The weighted mean over the sources, with its standard error."""
         shares = np.array(list(self.sources.values())) / sum(self.sources.values())
         values = [metrics[f"{self.name}/{source}"] for source in self.sources]
         for source, spread in zip(self.sources, replicates, strict=True):
             metrics[f"{self.name}/{source}/standard_error"] = standard_error(spread)
         metrics[f"{self.name}/standard_error"] = standard_error(shares @ np.stack(replicates))
-        return Score(float(shares @ values), metrics, "; ".join(dict.fromkeys(reasons)))
+        return ObjectiveValue(float(shares @ values), metrics, "; ".join(dict.fromkeys(reasons)))
 
-    def _layers(self, source: str, subject: Subject, chosen: Chosen) -> list[Layer]:
+    def _layers(self, source: str, subject: Subject, chosen: ChosenSource) -> list[Layer]:
         """This rank's part of a representation."""
         images, groups = chosen.images, chosen.groups
         if source == ACTIVATIONS:

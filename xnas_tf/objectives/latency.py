@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from xnas_tf.errors import InputError, RunError, suggest
-from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.registry import describe
 from xnas_tf.utils.heartbeat import beat
 
@@ -51,7 +51,7 @@ class Latency(Objective):
                 f"objectives: latency: device: {suggest(self.device, ['auto', *found])}"
             )
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; rank 0 measures, and tells the others.
 
         Raises:
@@ -63,7 +63,7 @@ class Latency(Objective):
         if isinstance(figures, str):
             raise RunError(f"{self.name} cannot be measured: {figures}")
         low, median, high = figures
-        return Score(
+        return ObjectiveValue(
             median, {f"{self.name}/percentile_10": low, f"{self.name}/percentile_90": high}
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.objectives.base import Objective, Score, Subject
+from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
 
 class Error(Objective):
@@ -16,11 +16,11 @@ class Error(Objective):
 
     name: Literal["error"] = "error"
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; counts are summed over the ranks, then divided."""
         wrong = np.count_nonzero(subject.predicted != subject.labels)
         (counts,) = subject.communicator.sum(np.array([wrong, len(subject.labels)], np.float64))
-        return Score(float(counts[0] / counts[1]))
+        return ObjectiveValue(float(counts[0] / counts[1]))
 
 
 OF_EVERY_TRAINING = ("accuracy", "loss")
@@ -40,12 +40,12 @@ class Metric(Objective):
         """The metric's own name."""
         return self.name.partition(":")[2]
 
-    def score(self, subject: Subject) -> Score:
+    def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; the figures are those of all ranks already."""
         figures = subject.figures
         for name in (f"val_{self.metric}", self.metric):
             if name in figures:
-                return Score(float(figures[name]))
+                return ObjectiveValue(float(figures[name]))
         known = {name.removeprefix("val_") for name in figures}
         raise InputError(
             f"unknown metric {suggest(self.metric, known)}, or its value is no finite number"

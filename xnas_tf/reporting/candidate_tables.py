@@ -20,7 +20,7 @@ from xnas_tf.strategy.recommendation import Recommendation
 
 
 @dataclass(frozen=True)
-class Listing:
+class CandidateList:
     """Candidates of a run to be listed.
 
     Attributes:
@@ -38,7 +38,7 @@ class Listing:
 
 def listing(
     run: Run, everyone: bool, prefer: str | None = None, within: float | None = None
-) -> Listing:
+) -> CandidateList:
     """The candidates of a run; dominated ones only if everyone is wanted.
 
     Raises:
@@ -47,10 +47,10 @@ def listing(
     front, recommended = run.pareto(), run.recommendation(prefer, within)
     ids = {candidate.id for candidate in front}
     rest = [c for c in run.candidates() if c.state == "done" and c.id not in ids]
-    return Listing(run, front + (rest if everyone else []), ids, recommended)
+    return CandidateList(run, front + (rest if everyone else []), ids, recommended)
 
 
-def pareto_table(listed: Listing) -> Table:
+def pareto_table(listed: CandidateList) -> Table:
     """A table of candidates, one a row; a star marks the Pareto-optimal ones, two stars the one
     that is recommended."""
     columns = measured_columns(listed.run.config)
@@ -83,7 +83,7 @@ def _shown(value: float | None) -> str:
     return "" if value is None else format_value(value)
 
 
-def _stars(number: int, listed: Listing) -> int:
+def _stars(number: int, listed: CandidateList) -> int:
     return (number in listed.front) + (number == listed.recommended.id)
 
 
@@ -92,7 +92,7 @@ def format_value(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4f}"
 
 
-def pareto_json(listed: Listing) -> str:
+def pareto_json(listed: CandidateList) -> str:
     """The candidates as JSON, for programs."""
     run = listed.run
     rows = [
@@ -130,7 +130,7 @@ def pareto_json(listed: Listing) -> str:
     return json.dumps(found, indent=2)
 
 
-def pareto_csv(listed: Listing) -> str:
+def pareto_csv(listed: CandidateList) -> str:
     """The candidates as CSV with a header line."""
     names = [objective.name for objective in listed.run.config.objectives]
     metrics = {name for c in listed.candidates for name in c.metrics}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xnas_tf.data import Dataset, Part
+from xnas_tf.data import Dataset, Split
 
 SHOWN_CLASSES = 40
 """Classes in the picture."""
@@ -57,7 +57,7 @@ def _short(text: str, most: int = 18) -> str:
     return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
 
 
-def _strip(part: Part, number: int) -> np.ndarray:
+def _strip(part: Split, number: int) -> np.ndarray:
     """Images of a class side by side with white between, (H + 2, W * n, C)."""
     rows = np.flatnonzero(part.labels == number)[:SHOWN_IMAGES]
     images = part.images[rows]

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.reporting.final_evaluation import FinalEvaluation
-from xnas_tf.reporting.search_progress import Progress
+from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.tensorboard import TensorBoard
 
 
 def search_callbacks(context: SearchContext) -> Sequence[Callback]:
     """Makes the callbacks of a search from the command line or from Python."""
-    progress = Progress(context.config, context.path, context.seconds_spent)
+    progress = SearchProgress(context.config, context.path, context.seconds_spent)
     board = TensorBoard(
         context.path / "tensorboard",
         context.config,

@@ -16,7 +16,7 @@ from xnas_tf.execution.callbacks import Callback
 from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
 
 
-class Progress(Callback):
+class SearchProgress(Callback):
     """One progress bar in a terminal; one line a candidate in a log file.
 
     Args:
@@ -36,7 +36,7 @@ class Progress(Callback):
         self._epochs = self._fresh = 0
         """Epochs of all trainings, and of those in this session."""
         self._begin = time.monotonic()
-        self._bar = bars.Progress(
+        self._bar = bars.SearchProgress(
             bars.TextColumn("{task.description}"),
             bars.BarColumn(),
             bars.MofNCompleteColumn(),
@@ -46,7 +46,7 @@ class Progress(Callback):
         )
         self._task = self._bar.add_task("candidate 1", total=self._goal, left="")
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> SearchProgress:
         self._bar.start()
         self._print(f"run directory {escape(str(self._path))}: {self._goal} candidates to train")
         return self

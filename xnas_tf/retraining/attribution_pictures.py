@@ -22,7 +22,7 @@ SHOWN = 8
 """Validation images in a picture."""
 
 
-class Gallery:
+class AttributionPictures:
     """Draws attributions of the same images after the first epoch and some of the others.
 
     Args:

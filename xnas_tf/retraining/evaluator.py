@@ -14,17 +14,17 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.evaluator import Evaluator, Keep
-from xnas_tf.evaluation.result import Outcome
+from xnas_tf.evaluation.result import Result
 from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.objectives.base import Objective, Subject
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.objectives.performance import OF_EVERY_TRAINING, Metric
-from xnas_tf.retraining.attribution_pictures import Gallery
+from xnas_tf.retraining.attribution_pictures import AttributionPictures
 from xnas_tf.retraining.baseline import BaselineSpace
 from xnas_tf.retraining.results import BASELINE, best_epoch, network_key, training_name
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.callbacks import Unsupervised
-from xnas_tf.training.checkpoint import Progress, pack, unpack
+from xnas_tf.training.callbacks import EvaluationCallback
+from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.trainer import Trainer
 
@@ -52,7 +52,7 @@ class Retrainer(Evaluator):
         communicator: Communicator,
         patience: int,
         told: Told,
-        gallery: Gallery | None = None,
+        gallery: AttributionPictures | None = None,
     ) -> None:
         super().__init__(config, dataset, space, communicator)
         self._candidates = space, self._scorer
@@ -68,18 +68,20 @@ class Retrainer(Evaluator):
         self,
         candidate: Candidate,
         keep: Keep | None = None,
-        supervisor: Unsupervised | None = None,
-    ) -> Outcome:
+        supervisor: EvaluationCallback | None = None,
+    ) -> Result:
         """Builds, trains, scores and tests; see ``Evaluator.evaluate``. The model is that of the
         best epoch, and so are the figures. The metrics have the test figures too."""
         is_baseline = candidate.id == BASELINE
         self._draws = self._gallery is not None and candidate.seed == 0
         self._name = training_name(network_key(candidate.id, candidate.genotype), candidate.seed)
         self._space, self._scorer = self._baselines if is_baseline else self._candidates
-        self._best = Best(supervisor or Unsupervised())
+        self._best = Best(supervisor or EvaluationCallback())
         return super().evaluate(candidate, keep, self._best)
 
-    def _evaluate(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> None:
+    def _evaluate(
+        self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
+    ) -> None:
         super()._evaluate(candidate, outcome, supervisor)
         if outcome.state == "done":
             with outcome.seconds.timed("score"):
@@ -89,14 +91,16 @@ class Retrainer(Evaluator):
         best, epoch = best_epoch(history), len(history)
         if self._communicator.rank == 0:
             if best == epoch:
-                self._best.weights = pack(Progress(), self._model.variables)
+                self._best.weights = pack(TrainingProgress(), self._model.variables)
             self._told(epoch, self._config.training.epochs, history[-1])
         trainer.keep_end()
         if self._draws:
             self._gallery(self._name, self._network, epoch)
         return epoch - best >= self._patience
 
-    def _train(self, candidate: Candidate, outcome: Outcome, supervisor: Unsupervised) -> Trainer:
+    def _train(
+        self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
+    ) -> Trainer:
         trainer = super()._train(candidate, outcome, supervisor)
         self._best.is_over = True
         if self._communicator.rank == 0:
@@ -146,7 +150,7 @@ def for_baseline(config: Config) -> Config:
     return config.model_copy(update=kept)
 
 
-class Best(Unsupervised):
+class Best(EvaluationCallback):
     """Keeps the best epoch's weights in the checkpoints of a training, so that one is never there
     without the other.
 
@@ -158,26 +162,26 @@ class Best(Unsupervised):
         is_over: Whether the model has these weights by now: its state is no checkpoint then.
     """
 
-    def __init__(self, supervisor: Unsupervised) -> None:
+    def __init__(self, supervisor: EvaluationCallback) -> None:
         self._supervisor = supervisor
         self.weights = b""
         self.is_over = False
 
     def beat(self) -> None:
-        """See ``Unsupervised.beat``."""
+        """See ``EvaluationCallback.beat``."""
         self._supervisor.beat()
 
     def wants_checkpoint(self) -> bool:
-        """See ``Unsupervised.wants_checkpoint``."""
+        """See ``EvaluationCallback.wants_checkpoint``."""
         return self._supervisor.wants_checkpoint()
 
     def keep_checkpoint(self, data: bytes) -> None:
-        """See ``Unsupervised.keep_checkpoint``."""
+        """See ``EvaluationCallback.keep_checkpoint``."""
         if not self.is_over:
             self._supervisor.keep_checkpoint(_joined([data, self.weights]))
 
     def checkpoint(self) -> bytes | None:
-        """See ``Unsupervised.checkpoint``."""
+        """See ``EvaluationCallback.checkpoint``."""
         data = self._supervisor.checkpoint()
         if data is None:
             return None
@@ -188,11 +192,11 @@ class Best(Unsupervised):
         return state
 
     def known(self, fields: dict[str, Any]) -> dict[str, Any] | None:
-        """See ``Unsupervised.known``."""
+        """See ``EvaluationCallback.known``."""
         return self._supervisor.known(fields)
 
     def failed(self, reason: str) -> None:
-        """See ``Unsupervised.failed``."""
+        """See ``EvaluationCallback.failed``."""
         self._supervisor.failed(reason)
 
 

@@ -14,14 +14,14 @@ from xnas_tf.config import differences
 from xnas_tf.errors import HeldError, InputError, suggest
 from xnas_tf.registry import describe
 from xnas_tf.retraining.results import FOLDER, Retraining
-from xnas_tf.retraining.settings import Settings, chosen_candidates, resolve
+from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, resolve
 from xnas_tf.storage.run import Run, load_run, locked
 from xnas_tf.utils.environment import set_defaults
 
 if TYPE_CHECKING:
     from xnas_tf.data import Dataset
     from xnas_tf.distributed import Communicator
-    from xnas_tf.retraining.session import RetrainingDesk
+    from xnas_tf.retraining.session import RetrainingSession
     from xnas_tf.spaces.search_space import SearchSpace
 
 SEEDS = 3
@@ -92,7 +92,7 @@ class _Job:
     def __init__(
         self,
         run: Run,
-        settings: Settings,
+        settings: RetrainingOptions,
         chosen: Sequence[Candidate],
         seeds: int,
         has_baseline: bool,
@@ -121,15 +121,15 @@ class _Job:
             if desk:
                 desk.check()
 
-    def _desk(self, stack: ExitStack, dataset: Dataset, space: SearchSpace) -> RetrainingDesk:
+    def _desk(self, stack: ExitStack, dataset: Dataset, space: SearchSpace) -> RetrainingSession:
         """Rank 0's part."""
-        from xnas_tf.retraining.session import RetrainingDesk, made_folder
+        from xnas_tf.retraining.session import RetrainingSession, made_folder
 
         self._check_data(dataset)
         for candidate in self._chosen:
             check_fits(candidate, space)
         hold(stack, self.path.parent)
-        return RetrainingDesk(
+        return RetrainingSession(
             made_folder(self.path, self._settings, dataset),
             self._chosen,
             self._seeds,
@@ -151,25 +151,27 @@ class _Job:
         world: Communicator,
         dataset: Dataset,
         space: SearchSpace,
-        desk: RetrainingDesk | None,
+        desk: RetrainingSession | None,
     ) -> None:
         from xnas_tf.execution.task_source import LocalSource
-        from xnas_tf.execution.watchdog import Watch
+        from xnas_tf.execution.watchdog import Watchdog
         from xnas_tf.execution.worker import Worker
-        from xnas_tf.retraining.attribution_pictures import Gallery
+        from xnas_tf.retraining.attribution_pictures import AttributionPictures
         from xnas_tf.retraining.evaluator import Retrainer
         from xnas_tf.utils.epoch_progress import epochs_bar
 
         config = self._settings.config
         stall = 60 * config.distributed.stall_minutes
         with (
-            Watch(stall, world.size > 1 or "HOROVOD_RANK" in os.environ) as watch,
+            Watchdog(stall, world.size > 1 or "HOROVOD_RANK" in os.environ) as watch,
             epochs_bar(world.rank == 0) as told,
         ):
             patience = self._settings.patience
             gallery = None
             if self._has_gallery and desk:
-                gallery = Gallery(self._board, dataset, config.training.epochs, self._tell)
+                gallery = AttributionPictures(
+                    self._board, dataset, config.training.epochs, self._tell
+                )
             trainer = Retrainer(config, dataset, space, world, patience, told, gallery)
             minutes = config.training.checkpoint_minutes
             ask = LocalSource(desk) if desk else None

@@ -22,7 +22,7 @@ from xnas_tf.retraining.results import (
     network_key,
     training_name,
 )
-from xnas_tf.retraining.settings import Settings
+from xnas_tf.retraining.settings import RetrainingOptions
 from xnas_tf.storage.run import CONFIG, now, write_whole
 from xnas_tf.utils.tensorboard import write_training
 from xnas_tf.utils.versions import versions
@@ -50,7 +50,7 @@ def network_of(candidate: Candidate) -> Network:
     )
 
 
-def made_folder(path: Path, settings: Settings, dataset: Dataset) -> Retraining:
+def made_folder(path: Path, settings: RetrainingOptions, dataset: Dataset) -> Retraining:
     """The retraining in a folder, made where there is none; the folder above it is held."""
     for name in ("results", "models", "checkpoints"):
         (path / name).mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def made_folder(path: Path, settings: Settings, dataset: Dataset) -> Retraining:
     return Retraining(path)
 
 
-class RetrainingDesk:
+class RetrainingSession:
     """Hands out trainings and keeps what becomes of them, one at a time: all ranks train the same
     network. First all networks with one seed, then with the next. A ``TaskSource``.
 

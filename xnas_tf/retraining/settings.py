@@ -25,7 +25,7 @@ CHANGEABLE = ("distributed", "objectives", "record", "space", "training")
 
 
 @dataclass(frozen=True)
-class Settings:
+class RetrainingOptions:
     """What a retraining is made with.
 
     Attributes:
@@ -50,14 +50,14 @@ class Settings:
 
 def resolve(
     run: Run, epochs: int | None, patience: int | None, overrides: Iterable[str]
-) -> Settings:
+) -> RetrainingOptions:
     """The settings of a retraining.
 
     Args:
         run: The run.
         epochs: Epochs of each training, at most; ``TIMES`` as many as in the search if None,
             unless an override says.
-        patience: See ``Settings``; a share of the epochs if None.
+        patience: See ``RetrainingOptions``; a share of the epochs if None.
         overrides: Texts ``section.key=value``.
 
     Raises:
@@ -81,7 +81,7 @@ def resolve(
         config = load_config(config, [f"training.epochs={epochs}"])
     config = _with_modes_of(run, config)
     length = config.training.epochs
-    return Settings(config, patience or max(LEAST_PATIENCE, length // PATIENCE_SHARE))
+    return RetrainingOptions(config, patience or max(LEAST_PATIENCE, length // PATIENCE_SHARE))
 
 
 def chosen_candidates(run: Run, named: Sequence[int | str], pareto: bool) -> list[Candidate]:

@@ -38,7 +38,7 @@ _TO_JSON = json.JSONEncoder(allow_nan=False).encode
 FORMAT = "3"
 
 
-class Record:
+class Database:
     """Candidates of one run, in ``run.sqlite``.
 
     Args:

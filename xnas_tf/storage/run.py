@@ -15,7 +15,7 @@ from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config, differing_keys, dump_config, stored_config
 from xnas_tf.errors import HeldError, InputError, RunError, suggest
 from xnas_tf.evaluation.open_modes import with_modes
-from xnas_tf.storage.database import Record
+from xnas_tf.storage.database import Database
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 
@@ -64,7 +64,7 @@ class Run:
 
     def candidates(self) -> list[Candidate]:
         """All candidates by id, whatever their state."""
-        record = Record(self.path / RECORD)
+        record = Database(self.path / RECORD)
         try:
             return [self._with_model(candidate) for candidate in record.candidates()]
         finally:
@@ -161,7 +161,7 @@ class Run:
 
     def fact(self, name: str) -> object:
         """A recorded fact about the whole run; None where there is none."""
-        record = Record(self.path / RECORD)
+        record = Database(self.path / RECORD)
         try:
             return record.fact(name)
         finally:
@@ -216,7 +216,7 @@ def checkpoint_path(run: Path, candidate: int) -> Path:
 
 
 @contextmanager
-def held_directory(path: Path, config: Config, fresh: bool) -> Iterator[Record]:
+def held_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database]:
     """Makes a run directory, or opens one to go on with, and holds it: see ``locked``. Nothing
     in it is changed before it is held.
 
@@ -237,7 +237,7 @@ def held_directory(path: Path, config: Config, fresh: bool) -> Iterator[Record]:
         yield record
 
 
-def open_record(path: Path, config: Config) -> Record:
+def open_record(path: Path, config: Config) -> Database:
     """The record in a run directory that is held, made where there is none; see
     ``held_directory``."""
     with _writing(path):
@@ -247,7 +247,7 @@ def open_record(path: Path, config: Config) -> Record:
         else:
             write_whole(path / CONFIG, dump_config(config).encode())
         (path / "models").mkdir(exist_ok=True)
-    return Record(path / RECORD, create=True)
+    return Database(path / RECORD, create=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:

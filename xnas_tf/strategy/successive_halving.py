@@ -4,7 +4,7 @@ Everything is trained on the lowest rung, for a few epochs. Who is among the bes
 promoted: trained for more. Nobody waits for a rung to be full (ASHA: Li et al. 2020, "A System
 for Massively Parallel Hyperparameter Tuning", algorithm 2); with several objectives the best are
 those of the lowest non-domination rank (Schmucker et al. 2021, "Multi-objective Asynchronous
-Successive Halving").
+Successive SuccessiveHalving").
 
 Other than in ASHA a rung is looked at once in a generation, or when there is nothing else to do,
 rather than after each answer. The first few of a rung are no measure of who is good: 16 of 2
@@ -23,7 +23,7 @@ import numpy as np
 from xnas_tf.strategy.ranking import best_first
 
 
-class Halving:
+class SuccessiveHalving:
     """Who is promoted from which rung; a function of what it has heard.
 
     Args:

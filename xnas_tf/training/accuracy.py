@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.data.dataset import Part
+from xnas_tf.data.dataset import Split
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import RANGES, InputRange, scaled
 from xnas_tf.keras_tools.inspection import inlined_calls
@@ -78,7 +78,7 @@ class Accuracy:
         }
 
 
-def accuracy_of(model: keras.Model, part: Part, input_range: str) -> Accuracy:
+def accuracy_of(model: keras.Model, part: Split, input_range: str) -> Accuracy:
     """How often a model is right about all images of a part.
 
     Args:
@@ -123,7 +123,7 @@ def tell_accuracy(
     input_range: InputRange,
     tell: Callable[[str], None],
     model: keras.Model | None = None,
-    part: Part | None = None,
+    part: Split | None = None,
 ) -> None:
     """Says how often a model is right, and warns at chance, with what may be the cause.
 

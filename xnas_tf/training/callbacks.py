@@ -29,7 +29,7 @@ def interruption(code: int) -> Interrupted:
     return Interrupted(f"{name}: the same command goes on from here", code)
 
 
-class Unsupervised:
+class EvaluationCallback:
     """Supervises nothing; supervisors of one evaluation subclass it.
 
     Whatever its methods raise ends the evaluation and comes out of ``Evaluator.evaluate`` as
@@ -67,7 +67,7 @@ class Unsupervised:
         """Called on every rank on which the evaluation failed with an exception."""
 
 
-class Escaping(BaseException):
+class CallbackError(BaseException):
     """Carries an error out of an evaluation, past everything that catches exceptions."""
 
     def __init__(self, error: Exception) -> None:
@@ -81,4 +81,4 @@ def escaping() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise Escaping(error) from error
+        raise CallbackError(error) from error

@@ -26,7 +26,7 @@ class CheckpointError(XnasError):
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """How far a training has come.
 
     Attributes:
@@ -42,7 +42,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def pack(progress: Progress, variables: Sequence[keras.Variable]) -> bytes:
+def pack(progress: TrainingProgress, variables: Sequence[keras.Variable]) -> bytes:
     """Turns a state into bytes."""
     header = {"progress": asdict(progress), "variables": _kinds(variables)}
     # Raw bytes, since NumPy would not know bfloat16 again.
@@ -53,7 +53,7 @@ def pack(progress: Progress, variables: Sequence[keras.Variable]) -> bytes:
     return file.getvalue()
 
 
-def unpack(data: bytes, variables: Sequence[keras.Variable]) -> Progress:
+def unpack(data: bytes, variables: Sequence[keras.Variable]) -> TrainingProgress:
     """Sets the variables to a state that was packed.
 
     Returns:
@@ -73,7 +73,7 @@ def unpack(data: bytes, variables: Sequence[keras.Variable]) -> Progress:
     return progress
 
 
-def _read(data: bytes, wanted: list[list[Any]]) -> tuple[Progress, list[np.ndarray]]:
+def _read(data: bytes, wanted: list[list[Any]]) -> tuple[TrainingProgress, list[np.ndarray]]:
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         header, *contents = (file[f"arr_{i}"].tobytes() for i in range(len(file.files)))
     described = json.loads(header)
@@ -82,7 +82,7 @@ def _read(data: bytes, wanted: list[list[Any]]) -> tuple[Progress, list[np.ndarr
         np.frombuffer(content, tf.as_dtype(dtype).as_numpy_dtype).reshape(shape)
         for content, (dtype, shape) in zip(contents, wanted, strict=True)
     ]
-    return Progress(**described["progress"]), values
+    return TrainingProgress(**described["progress"]), values
 
 
 def _kinds(variables: Sequence[keras.Variable]) -> list[list[Any]]:

@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from xnas_tf.data import Dataset, Part
+from xnas_tf.data import Dataset, Split
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.keras_tools.tracing import without_trace_warnings
-from xnas_tf.training.checkpoint import Progress
+from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.utils.heartbeat import beat
@@ -73,7 +73,7 @@ def check_own_training(
         raise InputError(f"{who} trains models itself:\n  " + "\n  ".join(wrong))
 
 
-class OwnTrainer:
+class CustomFitTrainer:
     """Lets a user's code train one model, on one rank.
 
     It has what others ask of a ``Trainer``. It keeps no checkpoints: what is cut off is trained
@@ -91,13 +91,13 @@ class OwnTrainer:
         fit: Trains it.
     """
 
-    progress = Progress()
+    progress = TrainingProgress()
 
     def __init__(
         self,
         model: keras.Model,
         dataset: Dataset,
-        validation: Part,
+        validation: Split,
         config: TrainingOptions,
         fit: Fit,
     ) -> None:
@@ -172,7 +172,7 @@ class _Watching(keras.callbacks.Callback):
         beat()
 
 
-def as_arrays(part: Part, model: keras.Model, classes: int) -> tuple[np.ndarray, np.ndarray]:
+def as_arrays(part: Split, model: keras.Model, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, H, W, C), float32 in [0, 1], and what the model's loss wants to know of them."""
     everything = part.take(np.arange(len(part)))
     images = everything.images.astype(np.float32)

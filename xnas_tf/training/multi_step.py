@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from xnas_tf.data import Part
+from xnas_tf.data import Split
 
 SECONDS = 0.2
 """How long a call may take, with what it takes to load its batches: between two calls signals are
@@ -21,7 +21,7 @@ MOST_BYTES = 2**22
 ones. Steps with more take so long that it does not matter what a call costs."""
 
 
-class Pace:
+class MultiStep:
     """Takes as many batches at a time as there is time for.
 
     Attributes:
@@ -31,7 +31,7 @@ class Pace:
     def __init__(self) -> None:
         self.steps = 1
 
-    def strides(self, batches: Iterator[Part]) -> Iterator[list[Part]]:
+    def strides(self, batches: Iterator[Split]) -> Iterator[list[Split]]:
         """All batches, some at a time. Until it is asked for the next ones, time is taken."""
         begin = time.perf_counter()
         while some := list(islice(batches, self.steps)):
@@ -40,13 +40,13 @@ class Pace:
             self._took(some, now - begin)
             begin = now
 
-    def _took(self, some: list[Part], seconds: float) -> None:
+    def _took(self, some: list[Split], seconds: float) -> None:
         in_time = int(SECONDS * len(some) / seconds)
         in_memory = MOST_BYTES // max(1, some[0].images.nbytes)
         self.steps = max(1, min(in_time, in_memory, MOST_STEPS))
 
 
-def stacked(batches: list[Part]) -> tuple[np.ndarray, np.ndarray]:
+def stacked(batches: list[Split]) -> tuple[np.ndarray, np.ndarray]:
     """Images (K, B, H, W, C) and labels (K, B) of some batches."""
     images = np.stack([batch.images for batch in batches])
     return images, np.stack([batch.labels for batch in batches])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 
-class Seconds(dict[str, float]):
+class PhaseTimes(dict[str, float]):
     """Seconds by phase."""
 
     @contextmanager
@@ -40,13 +40,13 @@ class TimedCommunicator:
         seconds: What the time is added to. The phases that communicate hold it too.
     """
 
-    def __init__(self, communicator: Communicator, seconds: Seconds) -> None:
+    def __init__(self, communicator: Communicator, seconds: PhaseTimes) -> None:
         self._communicator = communicator
         self.count_in(seconds)
         self.rank, self.size = communicator.rank, communicator.size
         self.local_rank, self.local_size = communicator.local_rank, communicator.local_size
 
-    def count_in(self, seconds: Seconds) -> None:
+    def count_in(self, seconds: PhaseTimes) -> None:
         """From now on the time is added there, that of what was traced before too."""
         self.seconds = seconds
         self.seconds.setdefault("communication", 0.0)

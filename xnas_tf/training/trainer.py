@@ -11,17 +11,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.data import Dataset, Part
+from xnas_tf.data import Dataset, Split
 from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
-from xnas_tf.training.callbacks import Escaping, Interrupted, Unsupervised, escaping
-from xnas_tf.training.checkpoint import CheckpointError, Progress, pack, unpack
+from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
+from xnas_tf.training.checkpoint import CheckpointError, TrainingProgress, pack, unpack
 from xnas_tf.training.compilation import compile_model
-from xnas_tf.training.multi_step import Pace, stacked
+from xnas_tf.training.multi_step import MultiStep, stacked
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.step import Step
-from xnas_tf.training.timing import Seconds
+from xnas_tf.training.timing import PhaseTimes
 from xnas_tf.utils.heartbeat import beat
 
 
@@ -56,8 +56,8 @@ class Trainer:
         config: TrainingOptions,
         communicator: Communicator,
         seed: int,
-        supervisor: Unsupervised | None = None,
-        seconds: Seconds | None = None,
+        supervisor: EvaluationCallback | None = None,
+        seconds: PhaseTimes | None = None,
         longest: int = 0,
     ) -> None:
         self._model = model
@@ -65,8 +65,8 @@ class Trainer:
         self._config = config
         self._communicator = communicator
         self._seed = seed
-        self._supervisor = supervisor or Unsupervised()
-        self._seconds = Seconds() if seconds is None else seconds
+        self._supervisor = supervisor or EvaluationCallback()
+        self._seconds = PhaseTimes() if seconds is None else seconds
         self._batch_size, self._steps = batching(len(dataset.train), config.batch_size)
         weight_decay = 0.0 if model.compiled else config.weight_decay
         if not model.compiled:
@@ -75,7 +75,7 @@ class Trainer:
         self.progress, self.ignored = self._beginning()
         runs = self._steps * max(config.epochs, longest)
         self.step = self._new_step(weight_decay, runs)
-        self._pace = Pace()
+        self._pace = MultiStep()
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return Step(
@@ -92,9 +92,9 @@ class Trainer:
     def _state(self) -> list[keras.Variable]:
         return [*self._model.variables, *self._model.optimizer.variables]
 
-    def _beginning(self) -> tuple[Progress, str]:
+    def _beginning(self) -> tuple[TrainingProgress, str]:
         """The leader's checkpoint or nothing; then all ranks have its variables."""
-        progress, ignored = Progress(), ""
+        progress, ignored = TrainingProgress(), ""
         if self._communicator.rank == 0:
             with escaping():
                 data = self._supervisor.checkpoint()
@@ -104,7 +104,7 @@ class Trainer:
                 ignored = f"its checkpoint was ignored: {error}"
         told, ignored = self._communicator.broadcast([asdict(progress), ignored])
         self._communicator.broadcast_variables(self._state)
-        return Progress(**told), ignored
+        return TrainingProgress(**told), ignored
 
     def run_epoch(self) -> dict[str, float]:
         """Trains an epoch, or what is left of it.
@@ -124,8 +124,8 @@ class Trainer:
         self._average_statistics()
         history = self.progress.history
         # A copy: this epoch's figures are added to the list itself.
-        self._steps_done = Progress(epoch - 1, self._steps, totals, list(history))
-        self.progress = Progress(epoch, history=history)
+        self._steps_done = TrainingProgress(epoch - 1, self._steps, totals, list(history))
+        self.progress = TrainingProgress(epoch, history=history)
         return {"loss": loss, "accuracy": accuracy}
 
     def keep_end(self) -> None:
@@ -141,7 +141,7 @@ class Trainer:
         steps is run, and what was interrupted begins anew."""
         try:
             yield
-        except Escaping as escaped:
+        except CallbackError as escaped:
             if isinstance(escaped.error, Interrupted) and self._communicator.rank == 0:
                 self._keep(self._steps_done)
             raise
@@ -172,7 +172,7 @@ class Trainer:
             some = following
         return totals.tolist()
 
-    def _run(self, batches: list[Part]) -> tf.Tensor:
+    def _run(self, batches: list[Split]) -> tf.Tensor:
         """Loss and right answers of each batch, (K, 2)."""
         given = stacked(batches)
         if self.step.has_run:
@@ -188,7 +188,7 @@ class Trainer:
                 return
         self._keep(replace(self.progress, step=step, totals=totals))
 
-    def _keep(self, progress: Progress) -> None:
+    def _keep(self, progress: TrainingProgress) -> None:
         data = pack(progress, self._state)
         with escaping():
             self._supervisor.keep_checkpoint(data)

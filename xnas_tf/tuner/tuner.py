@@ -155,13 +155,13 @@ class Tuner:
         one that is recommended, and why it is stands below."""
         from rich.console import Console
 
-        from xnas_tf.reporting.candidate_tables import Listing, pareto_table
+        from xnas_tf.reporting.candidate_tables import CandidateList, pareto_table
 
         run = self.run
         recommended = run.recommendation()
         shown = self._ordered(run)[:num_trials]
         front = {candidate.id for candidate in run.pareto()}
-        table = pareto_table(Listing(run, shown, front, recommended))
+        table = pareto_table(CandidateList(run, shown, front, recommended))
         console = Console()
         console.print(f"Results in {run.path}", table)
         console.print(f"recommended: {recommended.text}", markup=False, soft_wrap=True)

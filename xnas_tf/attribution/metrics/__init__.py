@@ -13,7 +13,7 @@ Where a model or a map is not finite, so is its value: NaN is passed on, never m
 from xnas_tf.attribution.metrics.completeness import completeness_error
 from xnas_tf.attribution.metrics.faithfulness import infidelity, sensitivity_n
 from xnas_tf.attribution.metrics.localization import attribution_mass, pointing_game
-from xnas_tf.attribution.metrics.randomization import Randomization, randomization
+from xnas_tf.attribution.metrics.randomization import RandomizationCheck, randomization
 from xnas_tf.attribution.metrics.removal import (
     deletion,
     deletion_curves,
@@ -26,7 +26,7 @@ from xnas_tf.attribution.metrics.statistics import Errors
 
 __all__ = [
     "Errors",
-    "Randomization",
+    "RandomizationCheck",
     "attribution_mass",
     "completeness_error",
     "deletion",

@@ -19,7 +19,7 @@ from xnas_tf.keras_tools.inspection import all_layers, inlined_calls, recorded_c
 
 
 @dataclass(frozen=True)
-class Randomization:
+class RandomizationCheck:
     """What a cascade of randomisations did to the maps.
 
     Attributes:
@@ -39,7 +39,7 @@ def randomization(
     *,
     rng: np.random.Generator,
     stages: int | None = None,
-) -> Randomization:
+) -> RandomizationCheck:
     """Randomises a model's layers one after the other, from the output down, and compares maps.
 
     Adebayo et al. 2018 (arXiv 1810.03292, cascading randomisation). Kernels are
@@ -80,7 +80,7 @@ def randomization(
                     weight.assign(_random(weight.numpy(), rng))
             correlations.append(spearman(original, _ranked(method(model, images, targets))))
     names = tuple(tuple(layers[number][0] for number in part) for part in parts)
-    return Randomization(names, np.stack(correlations))
+    return RandomizationCheck(names, np.stack(correlations))
 
 
 def _ranked(maps: np.ndarray) -> np.ndarray:

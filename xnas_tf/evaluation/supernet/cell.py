@@ -30,7 +30,7 @@ def numbers_of(cell: Mapping[str, str]) -> list[int]:
     return [*operations, *map(int, aliases(cell)), number_of(cell)]
 
 
-class SharedCell(keras.layers.Layer):
+class SupernetCell(keras.layers.Layer):
     """All cells of NAS-Bench-201; in float32, channels last.
 
     Only one operation of an edge runs in a network, so an edge has one kernel and one

@@ -14,8 +14,12 @@ from xnas_tf.attribution.grad_cam import GradCAM
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 from xnas_tf.candidate import Candidate
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.supernet.training import SharedPredictor, SharedTrainer, graphs_of_all_cells
-from xnas_tf.evaluation.supernet.weight_binding import Tenant
+from xnas_tf.evaluation.supernet.training import (
+    SupernetPredictor,
+    SupernetTrainer,
+    graphs_of_all_cells,
+)
+from xnas_tf.evaluation.supernet.weight_binding import WeightBinding
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import compared_methods
 from xnas_tf.training.predictor import Predictor
@@ -26,7 +30,7 @@ STOOD_IN = (GradCAM, IntegratedGradients)
 cell's own network has: Grad-CAM's is the last feature map."""
 
 
-class SharedEvaluator(Evaluator):
+class SupernetEvaluator(Evaluator):
     """Evaluates candidates of NAS-Bench-201; see ``Evaluator``.
 
     Each still has a model of its own, which is measured, kept and given to objectives. One
@@ -44,12 +48,12 @@ class SharedEvaluator(Evaluator):
         }
 
     def _new_trainer(self, candidate: Candidate, *given: Any) -> Trainer:
-        kind = partial(SharedTrainer, self._graphs, candidate.hyperparameters)
+        kind = partial(SupernetTrainer, self._graphs, candidate.hyperparameters)
         self._trainer = super()._new_trainer(candidate, *given, kind)
         return self._trainer
 
     def _new_predictor(self) -> Predictor:
-        return SharedPredictor(self._graphs, self._trainer.tenant)
+        return SupernetPredictor(self._graphs, self._trainer.tenant)
 
     def _trained_subject(self, figures: dict[str, float]) -> Subject:
         self._trainer.tenant.settle()
@@ -63,9 +67,9 @@ class SharedEvaluator(Evaluator):
         # cell that only computes the same.
         if not self._trainings or candidate.answered_by:
             return super().revived(candidate, model)
-        tenant = Tenant(self._graphs.network, candidate.hyperparameters, model)
+        tenant = WeightBinding(self._graphs.network, candidate.hyperparameters, model)
         tenant.take()
-        return SharedPredictor(self._graphs, tenant), self._stand_ins
+        return SupernetPredictor(self._graphs, tenant), self._stand_ins
 
     def _release(self) -> None:
         self._trainer = self._graphs.network.tenant = None

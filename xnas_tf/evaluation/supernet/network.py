@@ -7,34 +7,34 @@ from collections.abc import Iterator, Mapping
 import keras
 import tensorflow as tf
 
-from xnas_tf.evaluation.supernet.cell import SharedCell, numbers_of
+from xnas_tf.evaluation.supernet.cell import SupernetCell, numbers_of
 from xnas_tf.evaluation.supernet.edge import CONVOLUTIONS
-from xnas_tf.evaluation.supernet.weight_binding import Place, Tenant
+from xnas_tf.evaluation.supernet.weight_binding import VariableSlice, WeightBinding
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
 
-class SharedNetwork:
+class Supernet:
     """A ``HostNetwork`` whose edges each hold every operation.
 
     Args:
         space: The search space's networks.
     """
 
-    tenant: Tenant | None = None
+    tenant: WeightBinding | None = None
 
     def __init__(self, space: NASBench201) -> None:
         every = dict.fromkeys(EDGES, "nor_conv_3x3")
         self._numbers = tf.Variable(numbers_of(every), trainable=False, dtype=tf.int32)
         self.model = space.stacked(
-            lambda x, channels, name: SharedCell(channels, self._numbers, name)(x)
+            lambda x, channels, name: SupernetCell(channels, self._numbers, name)(x)
         )
 
     def become(self, cell: Mapping[str, str]) -> None:
         """Computes from now on what a cell's network does."""
         self._numbers.assign(numbers_of(cell))
 
-    def places(self, cell: Mapping[str, str], model: keras.Model) -> list[Place]:
+    def places(self, cell: Mapping[str, str], model: keras.Model) -> list[VariableSlice]:
         """Where the variables of a cell's model are. Where both are compiled, by optimizers of the
         same kind that are built, what these keep is among them."""
         places = list(_places(self.model, cell, model))
@@ -43,7 +43,9 @@ class SharedNetwork:
         return places
 
 
-def _places(network: keras.Model, cell: Mapping[str, str], model: keras.Model) -> Iterator[Place]:
+def _places(
+    network: keras.Model, cell: Mapping[str, str], model: keras.Model
+) -> Iterator[VariableSlice]:
     """Where in the shared network the variables of a cell's model are."""
     layers = {layer.name: layer for layer in network.layers}
     for layer in model.layers:
@@ -57,8 +59,8 @@ def _places(network: keras.Model, cell: Mapping[str, str], model: keras.Model) -
 
 
 def _places_of_edge(
-    shared: SharedCell, edge: str, operation: str, layer: keras.layers.Layer
-) -> Iterator[Place]:
+    shared: SupernetCell, edge: str, operation: str, layer: keras.layers.Layer
+) -> Iterator[VariableSlice]:
     row = list(EDGES).index(edge)
     if isinstance(layer, keras.layers.Conv2D):
         part = CONVOLUTIONS[operation]
@@ -69,8 +71,8 @@ def _places_of_edge(
 
 
 def _places_of_slots(
-    network: keras.Model, model: keras.Model, places: list[Place]
-) -> Iterator[Place]:
+    network: keras.Model, model: keras.Model, places: list[VariableSlice]
+) -> Iterator[VariableSlice]:
     """The same for what the optimizers keep: of each variable, and their steps and rates."""
     shared_number = {id(v): i for i, v in enumerate(network.trainable_variables)}
     own_number = {id(v): i for i, v in enumerate(model.trainable_variables)}

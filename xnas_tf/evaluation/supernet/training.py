@@ -14,10 +14,10 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import batching
 from xnas_tf.data.disk_images import Rows
 from xnas_tf.distributed import Communicator
-from xnas_tf.evaluation.supernet.network import SharedNetwork
-from xnas_tf.evaluation.supernet.weight_binding import HostNetwork, Tenant
+from xnas_tf.evaluation.supernet.network import Supernet
+from xnas_tf.evaluation.supernet.weight_binding import HostNetwork, WeightBinding
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.training.checkpoint import Progress
+from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.step import Step
@@ -25,7 +25,7 @@ from xnas_tf.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class Graphs:
+class SupernetGraphs:
     """What is traced once for many candidates.
 
     Attributes:
@@ -41,7 +41,7 @@ class Graphs:
 
 def graphs_of_all_cells(
     config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
-) -> Graphs:
+) -> SupernetGraphs:
     """Those of a network that stands for all cells.
 
     Args:
@@ -50,17 +50,17 @@ def graphs_of_all_cells(
         space: The search space's networks.
         communicator: The ranks that train a candidate together.
     """
-    network, training = SharedNetwork(space), config.training
+    network, training = Supernet(space), config.training
     model = network.model
     always_trace(model)
     batch_size, steps = batching(len(dataset.train), training.batch_size)
     compile_model(model, training, steps)
     model.optimizer.build(model.trainable_variables)
     step = Step(model, dataset, batch_size, training.weight_decay, training, communicator)
-    return Graphs(network, step, Predictor(model))
+    return SupernetGraphs(network, step, Predictor(model))
 
 
-class SharedTrainer(Trainer):
+class SupernetTrainer(Trainer):
     """Trains a candidate's own model by letting another network be it.
 
     In checkpoints, and when the tenant has given it back, all is in the model and its own
@@ -77,11 +77,11 @@ class SharedTrainer(Trainer):
     """
 
     def __init__(
-        self, graphs: Graphs, candidate: Mapping[str, Any], *args: Any, **kwargs: Any
+        self, graphs: SupernetGraphs, candidate: Mapping[str, Any], *args: Any, **kwargs: Any
     ) -> None:
         self._graphs = graphs
         super().__init__(*args, **kwargs)
-        self.tenant = Tenant(graphs.network, candidate, self._model)
+        self.tenant = WeightBinding(graphs.network, candidate, self._model)
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return self._graphs.step
@@ -96,12 +96,12 @@ class SharedTrainer(Trainer):
             super()._average_statistics()
             self.tenant.leave()
 
-    def _keep(self, progress: Progress) -> None:
+    def _keep(self, progress: TrainingProgress) -> None:
         self.tenant.give()
         super()._keep(progress)
 
 
-class SharedPredictor(Predictor):
+class SupernetPredictor(Predictor):
     """Predicts with a candidate's own model by letting another network be it.
 
     Args:
@@ -109,7 +109,7 @@ class SharedPredictor(Predictor):
         tenant: The model in it.
     """
 
-    def __init__(self, graphs: Graphs, tenant: Tenant) -> None:
+    def __init__(self, graphs: SupernetGraphs, tenant: WeightBinding) -> None:
         self._predictor = graphs.predictor
         self._tenant = tenant
 

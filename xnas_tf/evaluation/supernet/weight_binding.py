@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-Part = tuple[slice | int, ...]
-Place = tuple[keras.Variable, Part, keras.Variable]
+Split = tuple[slice | int, ...]
+VariableSlice = tuple[keras.Variable, Split, keras.Variable]
 """A variable of the shared network, and the part of it that a variable of a small model is."""
 
 
@@ -22,16 +22,16 @@ class HostNetwork(Protocol):
     """
 
     model: keras.Model
-    tenant: Tenant | None
+    tenant: WeightBinding | None
 
     def become(self, candidate: Mapping[str, Any]) -> None:
         """Computes from now on what a candidate's network does."""
 
-    def places(self, candidate: Mapping[str, Any], model: keras.Model) -> list[Place]:
+    def places(self, candidate: Mapping[str, Any], model: keras.Model) -> list[VariableSlice]:
         """Where in it the variables of a candidate's own model are."""
 
 
-class Tenant:
+class WeightBinding:
     """A candidate's own model, whose values a network takes and gives back.
 
     Args:

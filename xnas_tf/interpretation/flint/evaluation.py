@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.data import Part
+from xnas_tf.data import Split
 from xnas_tf.data.batches import shard
 from xnas_tf.data.disk_images import Rows, selected
 from xnas_tf.distributed import Communicator
@@ -25,7 +25,7 @@ BATCH = 250
 
 
 @dataclass(frozen=True)
-class Answers:
+class InterpreterPredictions:
     """Answers on N images.
 
     Attributes:
@@ -91,8 +91,8 @@ class Answers:
 
 
 def answers(
-    model: Interpreter | InterpretableModel, part: Part, communicator: Communicator
-) -> Answers:
+    model: Interpreter | InterpretableModel, part: Split, communicator: Communicator
+) -> InterpreterPredictions:
     """Shows images to a model; each rank looks at its share, and all get all answers.
 
     Args:
@@ -132,11 +132,11 @@ def own_answers(model: Interpreter | InterpretableModel, images: np.ndarray | Ro
 
 def of_rows(
     model: Interpreter | InterpretableModel, rows: np.ndarray, labels: np.ndarray
-) -> Answers:
+) -> InterpreterPredictions:
     """Answers from the rows of ``own_answers``, of whichever ranks."""
     predictor, interpreter, ranks = rows[:, :3].T.astype(np.int64)
     weights = np.asarray(model.linear.kernel, np.float64)
-    return Answers(labels, predictor, interpreter, ranks, rows[:, 3:], weights)
+    return InterpreterPredictions(labels, predictor, interpreter, ranks, rows[:, 3:], weights)
 
 
 def traced(model: Interpreter | InterpretableModel, function: Callable) -> Callable:

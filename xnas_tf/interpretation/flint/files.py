@@ -13,7 +13,7 @@ from xnas_tf.interpretation.flint import metrics
 from xnas_tf.utils.output_folder import new_folder
 
 if TYPE_CHECKING:
-    from xnas_tf.interpretation.flint.evaluation import Answers
+    from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
     from xnas_tf.interpretation.flint.interpretation_data import InterpretationData
 
 
@@ -54,7 +54,7 @@ def facts(found: InterpretationData) -> dict[str, Any]:
     }
 
 
-def figures(answers: Answers) -> dict[str, Any]:
+def figures(answers: InterpreterPredictions) -> dict[str, Any]:
     """The figures of answers on some images."""
     predictor, interpreter = answers.accuracies
     use = answers.use(metrics.TAU)

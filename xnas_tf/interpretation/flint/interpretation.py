@@ -9,15 +9,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from xnas_tf.data import Dataset, Part, load_dataset
+from xnas_tf.data import Dataset, Split, load_dataset
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.interpretation.classifier import check_classes
-from xnas_tf.interpretation.flint.evaluation import Answers, answers
+from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions, answers
 from xnas_tf.interpretation.flint.files import save
 from xnas_tf.interpretation.flint.interpretation_data import InterpretationData, Mode
 from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpreter
-from xnas_tf.interpretation.flint.options import Settings
+from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.interpretation.flint.training import Told, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.keras_tools.strided_convolution import compute_at_positions
@@ -59,7 +59,7 @@ def train_interpreter(
     mode: Mode = "posthoc",
     attributes: int | None = None,
     layers: Sequence[str] | None = None,
-    settings: str | Settings | Mapping[str, Any] | None = None,
+    settings: str | FlintOptions | Mapping[str, Any] | None = None,
     epochs: int | None = None,
     rate: float | None = None,
     seed: int = 0,
@@ -79,7 +79,7 @@ def train_interpreter(
         layers: Names or patterns of the layers that attributes are made from; see
             ``networks.default_taps`` for those chosen if None.
         settings: See ``Interpreter``.
-        epochs: Passes over the training part; by its size if None, see ``Settings.fitted``.
+        epochs: Passes over the training part; by its size if None, see ``FlintOptions.fitted``.
         rate: Adam's learning rate; by the size too if None.
         seed: Of the initial weights and of the order of images.
         input_range: The values that the model takes: ``0-1``, ``0-255``, ``-1-1``, or ``auto``,
@@ -157,13 +157,13 @@ def check_options(
         raise InputError(f"--rate {rate}: allowed: more than 0")
 
 
-def check_places(places: Sequence[int], test: Part) -> None:
+def check_places(places: Sequence[int], test: Split) -> None:
     """Raises an ``InputError`` if the test part has no image of one of these numbers."""
     for place in places:
         if not 0 <= place < len(test):
             raise InputError(f"--explain {place}: allowed: 0 to {len(test) - 1}, of the test part")
 
 
-def _check_finite(found: Answers) -> None:
+def _check_finite(found: InterpreterPredictions) -> None:
     if not (np.isfinite(found.attributes).all() and np.isfinite(found.weights).all()):
         raise InputError("attributes are not finite: the model cannot be interpreted")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xnas_tf.data import Part
-from xnas_tf.interpretation.flint.evaluation import Answers
+from xnas_tf.data import Split
+from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
 from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpreter
-from xnas_tf.interpretation.flint.options import Settings
+from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.accuracy import Accuracy
 
@@ -24,8 +24,8 @@ class InterpretationData:
         model: Both, trained.
         mode: How they were trained.
         class_names: The classes.
-        validation: Answers on the validation part.
-        answers: Answers on the test part.
+        validation: InterpreterPredictions on the validation part.
+        answers: InterpreterPredictions on the test part.
         test: The test part.
         settings: How they were trained; the number of epochs is that of ``history``.
         seed: Of the initial weights and of the order of images.
@@ -37,10 +37,10 @@ class InterpretationData:
     model: Interpreter | InterpretableModel
     mode: Mode
     class_names: Sequence[str]
-    validation: Answers
-    answers: Answers
-    test: Part
-    settings: Settings
+    validation: InterpreterPredictions
+    answers: InterpreterPredictions
+    test: Split
+    settings: FlintOptions
     seed: int
     history: list[dict[str, float]]
     input_range: InputRange

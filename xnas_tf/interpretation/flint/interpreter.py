@@ -15,7 +15,7 @@ from xnas_tf.interpretation.classifier import examine
 from xnas_tf.interpretation.feature_taps import Tap, find_taps, tapped
 from xnas_tf.interpretation.flint import layers as networks
 from xnas_tf.interpretation.flint import losses
-from xnas_tf.interpretation.flint.options import Settings, settings_for
+from xnas_tf.interpretation.flint.options import FlintOptions, settings_for
 from xnas_tf.keras_tools.input_range import OURS, RANGES, check_range, declare_range, from_unit
 from xnas_tf.keras_tools.inspection import inlined_calls, is_functional, linear_output
 
@@ -73,7 +73,7 @@ class _Interpreted(keras.Model):
         layers: Sequence[str] | None = None,
         attribute_network: keras.Model | None = None,
         decoder: keras.Model | None = None,
-        settings: str | Settings | Mapping[str, Any] | None = None,
+        settings: str | FlintOptions | Mapping[str, Any] | None = None,
         input_range: str = OURS,
         seed: int = 0,
         name: str | None = None,
@@ -219,7 +219,7 @@ class _Interpreted(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """See ``keras.Model.get_config``."""
         given = dict(self._given)
-        if isinstance(given["settings"], Settings):
+        if isinstance(given["settings"], FlintOptions):
             given["settings"] = given["settings"].model_dump(mode="json")
         own = {name: model and _serialized(model) for name, model in self._has_own.items()}
         return {"name": self.name, "model": _serialized(self.predictor), **own, **given}

@@ -21,7 +21,7 @@ Ramp = tuple[tuple[int, float], ...]
 """From which epoch on, counted from 1, which weight; 0 before the first."""
 
 
-class Settings(Section):
+class FlintOptions(Section):
     """How an interpreter is trained.
 
     Attributes:
@@ -76,7 +76,7 @@ class Settings(Section):
         """The weights at the end."""
         return self.weights(self.epochs - 1, self.epochs)
 
-    def changed(self, **values: Any) -> Settings:
+    def changed(self, **values: Any) -> FlintOptions:
         """Other values in place of some; None leaves one as it is.
 
         Raises:
@@ -84,17 +84,17 @@ class Settings(Section):
         """
         given = {name: value for name, value in values.items() if value is not None}
         try:
-            return Settings(**{**self.model_dump(), **given})
+            return FlintOptions(**{**self.model_dump(), **given})
         except ValidationError as error:
-            raise InputError("\n".join(problems(error, Settings, "settings: "))) from error
+            raise InputError("\n".join(problems(error, FlintOptions, "settings: "))) from error
 
 
 def _weight(ramp: Ramp, epoch: int) -> float:
     return float(next((weight for first, weight in reversed(ramp) if epoch >= first), 0.0))
 
 
-SETTINGS: dict[str, Settings] = {
-    "grey": Settings(
+SETTINGS: dict[str, FlintOptions] = {
+    "grey": FlintOptions(
         attributes=25,
         batch=16,
         epochs=12,
@@ -103,7 +103,7 @@ SETTINGS: dict[str, Settings] = {
         sparsity=((3, 0.1),),
         entropy=((5, 0.2),),
     ),
-    "drawings": Settings(
+    "drawings": FlintOptions(
         attributes=24,
         batch=64,
         epochs=12,
@@ -113,7 +113,7 @@ SETTINGS: dict[str, Settings] = {
         entropy=((4, 0.1),),
         images=80_000,
     ),
-    "colour": Settings(
+    "colour": FlintOptions(
         attributes=36,
         batch=64,
         epochs=25,
@@ -129,8 +129,10 @@ SETTINGS: dict[str, Settings] = {
 
 
 def settings_for(
-    given: str | Settings | Mapping[str, Any] | None, channels: int, attributes: int | None = None
-) -> Settings:
+    given: str | FlintOptions | Mapping[str, Any] | None,
+    channels: int,
+    attributes: int | None = None,
+) -> FlintOptions:
     """The settings named or given; those of the kind of images if None.
 
     Args:
@@ -141,7 +143,7 @@ def settings_for(
     Raises:
         InputError: If there are none of that name, or a value is not allowed.
     """
-    if isinstance(given, Settings):
+    if isinstance(given, FlintOptions):
         return given.changed(attributes=attributes)
     if isinstance(given, str) and given not in SETTINGS:
         raise InputError(f"settings: no settings are called {suggest(given, SETTINGS)}")

@@ -10,7 +10,7 @@ from typing import Literal
 import keras
 import numpy as np
 
-from xnas_tf.data import Dataset, Part, load_dataset
+from xnas_tf.data import Dataset, Split, load_dataset
 from xnas_tf.data.class_names import class_number
 from xnas_tf.data.disk_images import selected
 from xnas_tf.distributed import Communicator, SingleProcess
@@ -125,7 +125,7 @@ def disentangle(
 def _measured(
     network: MaskedNetwork,
     paths: Paths,
-    test: Part,
+    test: Split,
     plain: np.ndarray,
     classes: np.ndarray,
     lesson: Lesson,
@@ -177,7 +177,7 @@ def _chosen(classes: Sequence[str | int] | None, names: Sequence[str]) -> np.nda
     return np.array(sorted(numbers))
 
 
-def _at_most(part: Part, count: int | None) -> Part:
+def _at_most(part: Split, count: int | None) -> Split:
     """The first so many images of each class."""
     if count is None:
         return part
@@ -187,7 +187,7 @@ def _at_most(part: Part, count: int | None) -> Part:
     return part.select(np.sort(np.concatenate(chosen)))
 
 
-def _probabilities(network: MaskedNetwork, part: Part, ranks: Communicator) -> np.ndarray:
+def _probabilities(network: MaskedNetwork, part: Split, ranks: Communicator) -> np.ndarray:
     found = figures.predict(network, part.images, ranks)
     if not np.isfinite(found).all():
         raise InputError("the model returns values that are not finite: it cannot be disentangled")

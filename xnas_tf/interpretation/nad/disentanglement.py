@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xnas_tf.interpretation.nad import metrics
-from xnas_tf.interpretation.nad.evaluation import Answers, Mistakes, PathHits, Paths
+from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions, Paths
 from xnas_tf.interpretation.nad.training import Lesson
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.accuracy import Accuracy
@@ -22,9 +22,9 @@ class DisentanglementData:
 
     Attributes:
         paths: The masks and their similarity.
-        plain: Answers of the network without masks.
-        soft: Answers with soft masks on.
-        hard: Answers with masks of 0 and 1.
+        plain: PathPredictions of the network without masks.
+        soft: PathPredictions with soft masks on.
+        hard: PathPredictions with masks of 0 and 1.
         confusion: Mean probability of class j on images of class i, without masks, (K, K).
         hits: Path hits; None where no collages could be made.
         mistakes: Held-out images that the network gets wrong.
@@ -36,9 +36,9 @@ class DisentanglementData:
     """
 
     paths: Paths
-    plain: Answers
-    soft: Answers
-    hard: Answers
+    plain: PathPredictions
+    soft: PathPredictions
+    hard: PathPredictions
     confusion: np.ndarray
     hits: PathHits | None
     mistakes: Mistakes

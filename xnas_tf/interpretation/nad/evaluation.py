@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from xnas_tf.data import Part
+from xnas_tf.data import Split
 from xnas_tf.data.disk_images import Rows, selected
 from xnas_tf.distributed import Communicator
 from xnas_tf.interpretation.nad import metrics
@@ -18,7 +18,7 @@ from xnas_tf.interpretation.nad.training import Learned
 
 
 @dataclass(frozen=True)
-class Answers:
+class PathPredictions:
     """How a network, with the masks of each class or without any, answers.
 
     Attributes:
@@ -143,7 +143,7 @@ def paths_of(learned: Learned, network: MaskedNetwork, class_names: Sequence[str
     return Paths(class_names, layers, learned.soft, learned.hard, learned.betas)
 
 
-def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> Answers:
+def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
     """Counts the answers for each class.
 
     Args:
@@ -153,7 +153,7 @@ def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> A
     """
     told = predicted == classes[:, None]
     own = labels[None, :] == classes[:, None]
-    return Answers(_shares(told & own, own), _shares(told & ~own, ~own))
+    return PathPredictions(_shares(told & own, own), _shares(told & ~own, ~own))
 
 
 def _shares(counted: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -178,8 +178,8 @@ def predict(
 
 
 def masked_answers(
-    network: MaskedNetwork, held_out: Part, classes: np.ndarray, masks: Masks, ranks: Communicator
-) -> Answers:
+    network: MaskedNetwork, held_out: Split, classes: np.ndarray, masks: Masks, ranks: Communicator
+) -> PathPredictions:
     """Shows all images to each class's masked network."""
     predicted = [
         metrics.decided(predict(network, held_out.images, ranks, unit, masks))
@@ -190,7 +190,7 @@ def masked_answers(
 
 def path_hits(
     network: MaskedNetwork,
-    correct: Part,
+    correct: Split,
     classes: np.ndarray,
     hard: Masks,
     count: int,
@@ -224,7 +224,7 @@ def path_hits(
 
 
 def find_mistakes(
-    network: MaskedNetwork, held_out: Part, predicted: np.ndarray, classes: np.ndarray, hard: Masks
+    network: MaskedNetwork, held_out: Split, predicted: np.ndarray, classes: np.ndarray, hard: Masks
 ) -> Mistakes:
     """Compares each misclassified image with the paths of both classes.
 

@@ -15,14 +15,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from xnas_tf.config import Config, differences
 from xnas_tf.errors import InputError, RunError, XnasError
 from xnas_tf.evaluation.open_modes import open_modes
-from xnas_tf.execution.session import Lead
-from xnas_tf.execution.task import FailedAlone
-from xnas_tf.execution.watchdog import Watch
+from xnas_tf.execution.session import Session
+from xnas_tf.execution.task import RankFailedError
+from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.launcher.ray.group import Group
-from xnas_tf.launcher.ray.losses import Losses
+from xnas_tf.launcher.ray.losses import LostGroups
 from xnas_tf.launcher.ray.mailbox import Mailbox
 from xnas_tf.launcher.ray.rank import Setting, facts_of
-from xnas_tf.launcher.ray.resources import Room
+from xnas_tf.launcher.ray.resources import Capacity
 from xnas_tf.registry import describe
 from xnas_tf.spaces.options import given_objects
 from xnas_tf.training.callbacks import Interrupted
@@ -49,12 +49,12 @@ class Driver:
 
     def __init__(
         self,
-        lead: Lead,
+        lead: Session,
         config: Config,
         digest: str,
         size: int,
-        room: Room,
-        watch: Watch,
+        room: Capacity,
+        watch: Watchdog,
     ) -> None:
         self._lead = lead
         self._coordinator = lead.conductor
@@ -63,7 +63,7 @@ class Driver:
         self._room = room
         self._watch = watch
         self._groups: list[Group] = []
-        self._losses = Losses()
+        self._losses = LostGroups()
         self._modes = {} if not open_modes(config) else lead.known_modes
         # On this node: without it the search is at its end anyway.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -153,7 +153,7 @@ class Driver:
             return
         except (ray.exceptions.RayError, XnasError, OSError) as error:
             cause = _as_ours(error)
-            if isinstance(cause, FailedAlone):
+            if isinstance(cause, RankFailedError):
                 self._give_up(group, str(cause))
             else:
                 self._replace(group, describe(cause), getattr(cause, "preempted", False))

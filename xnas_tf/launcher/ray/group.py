@@ -11,7 +11,7 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from xnas_tf.launcher.ray.rank import Place, Rank, Setting
+from xnas_tf.launcher.ray.rank import Rank, RankAddress, Setting
 
 PATIENCE = 30.0
 """Seconds that it waits for a node which is not to be avoided."""
@@ -42,7 +42,7 @@ class Group:
         self._setting = setting
         self._size = size
         self._bundle = bundle
-        self.places: list[Place] = []
+        self.places: list[RankAddress] = []
         self.facts: list[dict[str, Any]] = []
         self.task: dict[str, Any] | None = None
         self.is_joined = self.is_ready = self.is_measuring = False
@@ -150,7 +150,7 @@ class Group:
             self._ranks.append(options.remote(self._setting, self.number, self._size))
         self._begin([rank.place.remote() for rank in self._ranks], self._join)
 
-    def _join(self, places: list[Place]) -> None:
+    def _join(self, places: list[RankAddress]) -> None:
         order = sorted(range(self._size), key=lambda index: places[index].address)
         self._ranks = [self._ranks[index] for index in order]
         self.places = [places[index] for index in order]

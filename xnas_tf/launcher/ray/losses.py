@@ -15,7 +15,7 @@ AVOIDED = 2
 """Losses of a group on a node, one after the other, after which it is placed elsewhere."""
 
 
-class Losses:
+class LostGroups:
     """Counts losses of groups; a candidate that ends begins the count anew."""
 
     def __init__(self) -> None:

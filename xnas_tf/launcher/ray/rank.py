@@ -43,7 +43,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Place:
+class RankAddress:
     """Where a rank runs.
 
     Attributes:
@@ -72,12 +72,12 @@ class Rank:
         self._heartbeat = Heartbeat(setting.mailbox, group)
         self._contexts = ExitStack()  # open as long as the process lives
 
-    def place(self) -> Place:
+    def place(self) -> RankAddress:
         """Returns where Ray started it."""
         import ray
 
         node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
-        return Place(node, address, _interface(address))
+        return RankAddress(node, address, _interface(address))
 
     def join(self, rank: int, environment: Mapping[str, str], threads: int) -> dict[str, Any]:
         """Joins the other ranks of the group, and prepares data and search space.
@@ -131,20 +131,20 @@ class Rank:
         from xnas_tf.evaluation.evaluator import Evaluator
         from xnas_tf.evaluation.open_modes import with_modes
         from xnas_tf.evaluation.supernet.benefit import is_shared
-        from xnas_tf.evaluation.supernet.evaluator import SharedEvaluator
+        from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
 
         config = with_modes(self._setting.config, modes)
         shared = is_shared(config, self._dataset, self._space, self._setting.groups)
-        kind = SharedEvaluator if shared else Evaluator
+        kind = SupernetEvaluator if shared else Evaluator
         self._evaluator = kind(config, self._dataset, self._space, self._ranks)
 
     def evaluate(self, task: dict[str, Any]) -> dict[str, Any]:
         """Evaluates a candidate together with the other ranks; returns its outcome."""
-        from xnas_tf.execution.task import Supervisor, evaluate
+        from xnas_tf.execution.task import TaskCallback, evaluate
 
         ask = self._ask if self._rank == 0 else None
         minutes = self._setting.config.training.checkpoint_minutes
-        supervisor = Supervisor(task["id"], ask, self._ranks, self._heartbeat, minutes)
+        supervisor = TaskCallback(task["id"], ask, self._ranks, self._heartbeat, minutes)
         return evaluate(self._evaluator, task, ask, supervisor).as_dict()
 
     def _ask(self, method: str, *arguments: Any) -> Any:

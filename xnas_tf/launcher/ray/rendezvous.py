@@ -8,10 +8,10 @@ from typing import Any
 
 from xnas_tf.distributed.start import HOW_TO_BUILD
 from xnas_tf.errors import InputError
-from xnas_tf.launcher.ray.rank import Place
+from xnas_tf.launcher.ray.rank import RankAddress
 
 
-def rendezvous(places: Sequence[Place]) -> tuple[Any, list[dict[str, str]]]:
+def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]]:
     """Starts a rendezvous for a group in this process.
 
     Args:
@@ -47,7 +47,7 @@ def rendezvous(places: Sequence[Place]) -> tuple[Any, list[dict[str, str]]]:
     return server, [{**common, **_of(*pair)} for pair in zip(slots, places, strict=True)]
 
 
-def _of(slot: Any, place: Place) -> dict[str, str]:
+def _of(slot: Any, place: RankAddress) -> dict[str, str]:
     """The variables of one rank."""
     return {
         "HOROVOD_HOSTNAME": slot.hostname,

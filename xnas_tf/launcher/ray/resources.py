@@ -17,7 +17,7 @@ Resources = Mapping[str, float]
 """What a node has or a rank takes, by Ray's names: CPU, GPU."""
 
 
-class Room:
+class Capacity:
     """How many groups there should be; looks at the cluster now and then.
 
     Args:

@@ -11,12 +11,12 @@ from xnas_tf.distributed import SingleProcess, start
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.open_modes import with_modes
 from xnas_tf.execution.preparation import prepare
-from xnas_tf.execution.session import Lead
-from xnas_tf.execution.watchdog import Watch
+from xnas_tf.execution.session import Session
+from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.launcher.ray.cluster import cluster
 
 if TYPE_CHECKING:
-    from xnas_tf.launcher.ray.resources import Room
+    from xnas_tf.launcher.ray.resources import Capacity
 
 
 def search_on_ray(
@@ -38,26 +38,26 @@ def search_on_ray(
         from xnas_tf.execution.joining import writing_to
         from xnas_tf.keras_tools.tracing import kept_arithmetic
         from xnas_tf.launcher.ray.driver import Driver
-        from xnas_tf.launcher.ray.resources import Room
+        from xnas_tf.launcher.ray.resources import Capacity
         from xnas_tf.reporting.search_callbacks import search_callbacks
 
-        room = Room(config.distributed.groups, size, is_local=not address)
+        room = Capacity(config.distributed.groups, size, is_local=not address)
         with suppress(RuntimeError):  # a notebook has used them already
             tf.config.set_visible_devices([], "GPU")  # they are the groups'
         alone = start(
             config.distributed, config.training.deterministic, config.space.branches, alone=True
         )
         dataset, space = prepare(config, alone, size)
-        lead = Lead(path, config, dataset, space, room(), search_callbacks)
+        lead = Session(path, config, dataset, space, room(), search_callbacks)
         with writing_to(path), kept_arithmetic(), lead.opened(fresh):
             lead.note(_summary(room, size))
-            with Watch(float("inf")) as watch:
+            with Watchdog(float("inf")) as watch:
                 Driver(lead, config, dataset.digest, size, room, watch).run()
             config = with_modes(config, lead.known_modes or {})
             lead.finish(Evaluator(config, dataset, space, SingleProcess()))
 
 
-def _summary(room: Room, size: int) -> str:
+def _summary(room: Capacity, size: int) -> str:
     each = " and ".join(f"{count:g} {name}" for name, count in room.bundle.items())
     groups, ranks = (
         f"{n} {what}{'s' * (n > 1)}" for n, what in ((room(), "group"), (size, "rank"))
