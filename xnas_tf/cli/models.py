@@ -155,10 +155,10 @@ def disentangle(
     """
     import json
 
-    from xnas_tf.explanation.disentangle_command import ExplainRequest, disentangle_request
+    from xnas_tf.explanation.disentangle_command import DisentangleRequest, disentangle_request
     from xnas_tf.interpretation.nad.files import facts
 
-    request = ExplainRequest(
+    request = DisentangleRequest(
         model_or_run,
         classes=[name for each in classes for name in each.split(",")],
         layers=[name for each in layers for name in each.split(",")],
@@ -235,10 +235,10 @@ def interpret(
     """
     import json
 
-    from xnas_tf.explanation.interpret_command import ExplainRequest, interpret_request
+    from xnas_tf.explanation.interpret_command import InterpretRequest, interpret_request
     from xnas_tf.interpretation.flint.files import facts
 
-    request = ExplainRequest(
+    request = InterpretRequest(
         model_or_run,
         layers=[name for each in layers for name in each.split(",")],
         safe=not unsafe,

@@ -36,7 +36,7 @@ class SearchProgress(Callback):
         self._epochs = self._fresh = 0
         """Epochs of all trainings, and of those in this session."""
         self._begin = time.monotonic()
-        self._bar = bars.SearchProgress(
+        self._bar = bars.Progress(
             bars.TextColumn("{task.description}"),
             bars.BarColumn(),
             bars.MofNCompleteColumn(),
