@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from simulated_search import MEDIAN, conductor_of, length_of, outcome
+from simulated_search import MEDIAN, coordinator_of, length_of, outcome
 
 from xnas_tf.execution.coordinator import Coordinator
 
@@ -49,7 +49,7 @@ class Simulation:
         seed: Of durations and losses.
     """
 
-    conductor: Coordinator
+    coordinator: Coordinator
     groups: int
     losses_an_hour: float
     seed: int = 0
@@ -69,13 +69,13 @@ class Simulation:
             self._at(0.0, "ready", group)
         self._expect_loss(0.0)
         free = 0.0
-        while not self.conductor.is_over:
+        while not self.coordinator.is_over:
             free = max(free, self._events[0][0])
             turn = []
             while self._events and self._events[0][0] <= free:
                 turn.append(heapq.heappop(self._events))
             began = time.perf_counter()
-            with self.conductor.together():
+            with self.coordinator.together():
                 given = self._turn(turn)
             free += time.perf_counter() - began + DRIVER * len(given)
             for group, task in given:
@@ -97,7 +97,7 @@ class Simulation:
             elif life == self._lives[group]:  # not of a group that was lost meanwhile
                 self._free(when, group)
         given = []
-        while self._idle and (task := self.conductor.next(self._idle[0])):
+        while self._idle and (task := self.coordinator.next(self._idle[0])):
             given.append((self._idle.pop(0), task))
         return given
 
@@ -105,7 +105,7 @@ class Simulation:
         """A group is ready for its next candidate, and hands in the last one."""
         if group in self._tasks:
             task, length = self._tasks.pop(group)
-            self.conductor.tell(task["id"], outcome(task, length))
+            self.coordinator.tell(task["id"], outcome(task, length))
             self.useful += length
             self.end = max(self.end, when)
         self._idle.append(group)
@@ -117,7 +117,7 @@ class Simulation:
         for group in range(first, first + NODE):
             self._lives[group] += 1
             if group in self._tasks:
-                self.conductor.requeue(self._tasks.pop(group)[0]["id"], "its node was lost")
+                self.coordinator.requeue(self._tasks.pop(group)[0]["id"], "its node was lost")
             if group in self._idle:
                 self._idle.remove(group)
             self._at(when + RESTART, "ready", group)
@@ -138,8 +138,8 @@ def simulate(groups: int, hours: float, losses_an_hour: float) -> Simulation:
     """Runs a search that is as long as so many hours, or has MOST candidates."""
     candidates = min(MOST, int(groups * hours * 3600 / MEDIAN))
     with tempfile.TemporaryDirectory() as folder:
-        conductor = conductor_of(folder, candidates, steady_state=True, groups=groups)
-        simulation = Simulation(conductor, groups, losses_an_hour)
+        coordinator = coordinator_of(folder, candidates, steady_state=True, groups=groups)
+        simulation = Simulation(coordinator, groups, losses_an_hour)
         simulation.run()
         return simulation
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from xnas_tf.candidate import Candidate
     from xnas_tf.distributed import Communicator
-    from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
+    from xnas_tf.evaluation.evaluator import Evaluator
     from xnas_tf.objectives.base import Subject
 
 
@@ -76,26 +76,28 @@ class Bench:
         self._folder = folder
 
     @cached_property
-    def _trainer(self) -> SupernetEvaluator:
+    def _trainer(self) -> Evaluator:
         return self._evaluator("error")
 
     @cached_property
-    def _measurer(self) -> SupernetEvaluator:
+    def _measurer(self) -> Evaluator:
         """It knows how to explain, once it has trained and explained one network."""
         sources = "[activations, grad_cam, integrated_gradients]"
         found = self._evaluator(f"{{name: introspectability, sources: {sources}}}")
         found.evaluate(self._candidate(jobs(1, 1)[0]))
         return found
 
-    def _evaluator(self, objective: str) -> SupernetEvaluator:
+    def _evaluator(self, objective: str) -> Evaluator:
         from xnas_tf.config import load_config
-        from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
+        from xnas_tf.evaluation.evaluator import Evaluator
+        from xnas_tf.evaluation.supernet.backend import SupernetBackend
         from xnas_tf.spaces.search_space import SearchSpace
 
         config = load_config(overrides=[f"objectives=[{objective}]"])
         shape, classes = self.dataset.image_shape, self.dataset.classes
         space = SearchSpace(config.space.create(shape, classes), shape, classes)
-        return SupernetEvaluator(config, self.dataset, space, self._communicator)
+        given = config, self.dataset, space, self._communicator
+        return Evaluator(*given, SupernetBackend(*given))
 
     def train(self, job: Job) -> None:
         """Trains a cell as a search would, unless the folder has it, and keeps the model."""
@@ -131,15 +133,15 @@ class Bench:
 
         model = keras.models.load_model(self._folder / f"{job.name}.keras")
         part, names = self._validation, self.dataset.class_names
-        predictor, stand_ins = self._measurer.revived(self._candidate(job), model)
+        access = self._measurer.reloaded(self._candidate(job), model)
         return Subject(
             model,
             self._communicator,
             names,
             part.images,
             part.labels,
-            predictor(part.images),
-            stand_ins=stand_ins,
+            access.predictor(part.images),
+            stand_ins=access.stand_ins,
         )
 
     def _candidate(self, job: Job) -> Candidate:

@@ -146,8 +146,8 @@ def main() -> None:
         build = time.process_time() - begin
         own = Way(model, dataset, EPOCHS)
         own.spent["build"] = build
-        tenant = WeightBinding(network, cell, model)
-        shared.timed("take", tenant.take)
+        binding = WeightBinding(network, cell, model)
+        shared.timed("load", binding.load)
         theirs = shared.run(arguments.steps)
         memory = psutil.Process().memory_info().rss / 2**20
         ours = own.run(arguments.steps)
@@ -159,7 +159,7 @@ def main() -> None:
         table("  apart", apart)
         rows = ("shared", shared.spent), ("own", own.spent), ("apart", apart)
         figures |= {f"{of} {number + 1} {k}": v for of, row in rows for k, v in row.items()}
-        del own, model, tenant
+        del own, model, binding
         gc.collect()  # clear_session would make TensorFlow prepare the shared graphs anew
     print(json.dumps({name: float(f"{value:.3g}") for name, value in figures.items()}))
 

@@ -72,7 +72,7 @@ def outcome(task: dict, seconds: float = 50.0) -> dict:
     }
 
 
-def conductor_of(
+def coordinator_of(
     folder: str, candidates: int, steady_state: bool, population: int = 64, groups: int = 1
 ) -> Coordinator:
     """The real search on a fresh record."""
@@ -81,6 +81,6 @@ def conductor_of(
     path = Path(folder) / "run"
     record = open_record(path, config)
     algorithm = create(config.search, config.directions, WideSpace(), steady_state)
-    conductor = Coordinator(path, config, record, algorithm, Callback())
-    conductor.groups = groups
-    return conductor
+    coordinator = Coordinator(path, config, record, algorithm, Callback())
+    coordinator.groups = groups
+    return coordinator

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ from xnas_tf.training.step import Step  # noqa: E402
 CLEARS_ALL_THREADS = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 13)
 
 # A busy machine is no reason to fail: hypothesis' default deadline is 0.2 s an example.
-settings.register_profile("xnas-tf", deadline=None)
-settings.load_profile("xnas-tf")
+settings.register_profile("all", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.load_profile("all" if os.environ.get("XNAS_TF_TESTS") == "all" else "quick")
 # As every process of xnas-tf does: else the same training may give other last digits.
 tf.config.experimental.enable_op_determinism()
 # Each rank that is a thread waits for the others in an operation, which holds a thread of these.

@@ -69,36 +69,36 @@ class Groups:
         """Makes so many moves, each of a group drawn at random; returns all tasks."""
         record = open_record(self.path, self.config)
         try:
-            conductor = self.conductor(record)
-            conductor.groups = self.count
-            self._work(conductor, steps)
-            conductor.end()
+            coordinator = self.coordinator(record)
+            coordinator.groups = self.count
+            self._work(coordinator, steps)
+            coordinator.end()
         finally:
             record.close()
 
-    def conductor(self, record):
+    def coordinator(self, record):
         algorithm = search_of(self.config, self.steady)
         return Coordinator(self.path, self.config, record, algorithm, self.observer, self.clock)
 
-    def begin(self, conductor, task):
+    def begin(self, coordinator, task):
         """What there is to tell of a task in the end."""
         return outcome_of(task)
 
-    def end(self, conductor, task, outcome):
-        conductor.tell(task["id"], outcome)
+    def end(self, coordinator, task, outcome):
+        coordinator.tell(task["id"], outcome)
 
-    def _work(self, conductor, steps):
+    def _work(self, coordinator, steps):
         busy = {}
-        while not conductor.is_over:
+        while not coordinator.is_over:
             steps -= 1
             if steps < 0:
                 raise Killed
             group = int(self.rng.integers(self.count))
-            with conductor.together():
+            with coordinator.together():
                 if group in busy:
-                    self.end(conductor, *busy.pop(group))
-                elif task := conductor.next(group):
-                    busy[group] = task, self.begin(conductor, task)
+                    self.end(coordinator, *busy.pop(group))
+                elif task := coordinator.next(group):
+                    busy[group] = task, self.begin(coordinator, task)
 
 
 def candidates(path, config):
@@ -159,23 +159,23 @@ def test_a_generational_search_finds_the_same_with_any_number_of_groups(
 def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     config = configuration()
     record = open_record(tmp_path / "run", config)
-    conductor = Coordinator(
+    coordinator = Coordinator(
         tmp_path / "run",
         config,
         record,
         search_of(config),
         Callback(),
     )
-    slow = conductor.next(0)
+    slow = coordinator.next(0)
     for _ in range(200):
-        if conductor._limits.trained < 29:
-            task = conductor.next(1)
+        if coordinator._limits.trained < 29:
+            task = coordinator.next(1)
             assert task is not None
-            conductor.tell(task["id"], outcome_of(task))
+            coordinator.tell(task["id"], outcome_of(task))
     # nothing is left to hand out, but the slow one may still be infeasible
-    assert conductor.next(1) is None and not conductor.is_over
-    conductor.tell(slow["id"], {"state": "infeasible", "reason": "no path"})
-    assert conductor.next(1) is not None
+    assert coordinator.next(1) is None and not coordinator.is_over
+    coordinator.tell(slow["id"], {"state": "infeasible", "reason": "no path"})
+    assert coordinator.next(1) is not None
 
 
 @pytest.mark.parametrize("is_resumed", [False, True])
@@ -184,31 +184,31 @@ def test_at_the_end_the_longest_are_handed_out_first(tmp_path, is_resumed):
     config = configuration(candidates=200, population=20)
 
     def started():
-        conductor = conductor_of(tmp_path / "run", config)
-        conductor.groups = 9
-        return conductor
+        coordinator = coordinator_of(tmp_path / "run", config)
+        coordinator.groups = 9
+        return coordinator
 
-    conductor, rng = started(), np.random.default_rng(0)
-    busy = [conductor.next(group) for group in range(9)]
-    while conductor._left > 18:
+    coordinator, rng = started(), np.random.default_rng(0)
+    busy = [coordinator.next(group) for group in range(9)]
+    while coordinator._left > 18:
         task = busy.pop(int(rng.integers(9)))
-        conductor.tell(task["id"], outcome_of(task))
-        busy.append(conductor.next())
-    assert conductor._line == deque()
-    last = [conductor.next()]
+        coordinator.tell(task["id"], outcome_of(task))
+        busy.append(coordinator.next())
+    assert coordinator._line == deque()
+    last = [coordinator.next()]
     if is_resumed:  # killed: what was in flight and what waited is in line again
         record = candidates(tmp_path / "run", config)
         assert sum(c.state == "running" and c.group == NO_GROUP for c in record) == 17
-        conductor, last = started(), []
-    while task := conductor.next():
+        coordinator, last = started(), []
+    while task := coordinator.next():
         last.append(task)
     lengths = [length_of(task) for task in last]
     assert len(last) == (27 if is_resumed else 18) and lengths[0] > lengths[-1]
     assert lengths == sorted(lengths, reverse=True)
-    assert conductor._left == 0 and not conductor.is_over
+    assert coordinator._left == 0 and not coordinator.is_over
 
 
-def conductor_of(path, config=None, observer=None, clock=time.monotonic):
+def coordinator_of(path, config=None, observer=None, clock=time.monotonic):
     config = config or configuration()
     record, algorithm = (
         open_record(path, config),
@@ -218,48 +218,48 @@ def conductor_of(path, config=None, observer=None, clock=time.monotonic):
 
 
 def test_only_the_first_outcome_of_a_candidate_counts(tmp_path):
-    conductor = conductor_of(tmp_path / "run")
-    task = conductor.next()
-    conductor.tell(task["id"], {"state": "failed", "reason": "it hung"})
-    conductor.tell(task["id"], outcome_of(task))
+    coordinator = coordinator_of(tmp_path / "run")
+    task = coordinator.next()
+    coordinator.tell(task["id"], {"state": "failed", "reason": "it hung"})
+    coordinator.tell(task["id"], outcome_of(task))
     assert [c.reason for c in candidates(tmp_path / "run", configuration())] == ["it hung"]
 
 
 def test_models_and_checkpoints_of_candidates_are_kept(tmp_path):
     path = tmp_path / "run"
-    conductor = conductor_of(path)
-    good, bad = conductor.next(), conductor.next()
+    coordinator = coordinator_of(path)
+    good, bad = coordinator.next(), coordinator.next()
     done = {"state": "done", "objectives": {"error": 0.1, "parameters": 5.0}}
     worse = {"state": "done", "objectives": {"error": 0.2, "parameters": 6.0}}
-    conductor.keep_checkpoint(good["id"], b"half way")
-    assert conductor.checkpoint(good["id"]) == b"half way" and conductor.checkpoint(99) == b""
-    assert conductor.wants_model(good["id"], done)
-    conductor.keep_model(good["id"], b"model")
-    with conductor.together():
-        conductor.tell(good["id"], done)
+    coordinator.keep_checkpoint(good["id"], b"half way")
+    assert coordinator.checkpoint(good["id"]) == b"half way" and coordinator.checkpoint(99) == b""
+    assert coordinator.wants_model(good["id"], done)
+    coordinator.keep_model(good["id"], b"model")
+    with coordinator.together():
+        coordinator.tell(good["id"], done)
         assert checkpoint_path(path, good["id"]).exists()  # until that is recorded
     assert model_path(path, good["id"]).read_bytes() == b"model"
     assert not checkpoint_path(path, good["id"]).exists()
-    assert not conductor.wants_model(bad["id"], worse)
-    assert not conductor.wants_model(bad["id"], {"state": "failed", "reason": "nan"})
+    assert not coordinator.wants_model(bad["id"], worse)
+    assert not coordinator.wants_model(bad["id"], {"state": "failed", "reason": "nan"})
 
 
 def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_path):
     for _ in range(2):
-        conductor = conductor_of(tmp_path / "run")
-        tasks = [conductor.next(group) for group in (0, 1)]
-        conductor.lost(tasks[1]["id"], "another rank died")
+        coordinator = coordinator_of(tmp_path / "run")
+        tasks = [coordinator.next(group) for group in (0, 1)]
+        coordinator.lost(tasks[1]["id"], "another rank died")
         assert tasks[1]["id"] == 2
-    conductor = conductor_of(tmp_path / "run")
+    coordinator = coordinator_of(tmp_path / "run")
     first, second = candidates(tmp_path / "run", configuration())
     assert (first.state, first.deaths) == ("running", 0)
     assert (second.state, second.deaths) == ("failed", 2)
     assert second.reason == "a rank of its group died 2 times while it was trained"
-    assert conductor.next()["id"] == 1  # and 2 is not tried again
+    assert coordinator.next()["id"] == 1  # and 2 is not tried again
 
 
 def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
-    conductor_of(tmp_path / "run").next()
+    coordinator_of(tmp_path / "run").next()
     config = configuration()
     other = search_of(config)
     other.ask()
@@ -271,9 +271,9 @@ def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
 def test_the_front_is_that_of_all_candidates(tmp_path):
     config = configuration()
     Groups(tmp_path / "run", config, True, 3, np.random.default_rng(0)).run()
-    conductor = conductor_of(tmp_path / "run")
+    coordinator = coordinator_of(tmp_path / "run")
     everyone = candidates(tmp_path / "run", config)
-    assert {c.id for c in conductor._standing.front} == {
+    assert {c.id for c in coordinator._state.front} == {
         c.id for c in pareto_front(everyone, config)
     }
-    assert conductor.is_over and conductor.next() is None
+    assert coordinator.is_over and coordinator.next() is None

@@ -34,23 +34,23 @@ class Networks(Groups):
     def __init__(self, path, config, steady_state=False, count=1, seed=0):
         super().__init__(path, config, steady_state, count, np.random.default_rng(seed))
 
-    def conductor(self, record):
+    def coordinator(self, record):
         networks = ResultCache(earlier_runs(self.config, self.path, {}))
         algorithm = search_of(self.config, self.steady)
         return Coordinator(
             self.path, self.config, record, algorithm, self.observer, networks=networks
         )
 
-    def begin(self, conductor, task):
+    def begin(self, coordinator, task):
         digest = "+".join(list(task["hyperparameters"].values())[: self.edges])
         built = {"digest": digest}
-        return {**(conductor.known(task["id"], built) or result(digest)), **built}
+        return {**(coordinator.known(task["id"], built) or result(digest)), **built}
 
-    def end(self, conductor, task, outcome):
+    def end(self, coordinator, task, outcome):
         is_trained = outcome["state"] == "done" and "answered_by" not in outcome
-        if is_trained and conductor.wants_model(task["id"], outcome):
-            conductor.keep_model(task["id"], outcome["digest"].encode())
-        super().end(conductor, task, outcome)
+        if is_trained and coordinator.wants_model(task["id"], outcome):
+            coordinator.keep_model(task["id"], outcome["digest"].encode())
+        super().end(coordinator, task, outcome)
 
 
 def result(digest):

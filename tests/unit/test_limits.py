@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_conductor import Groups, Killed, candidates, conductor_of, facts
+from tests.unit.test_conductor import Groups, Killed, candidates, coordinator_of, facts
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.callbacks import Callback
@@ -66,17 +66,17 @@ class Ticking(Clock):
 def test_nothing_is_proposed_after_so_many_hours_and_what_is_open_is_finished(tmp_path):
     clock, listener = Clock(1234.0), Listener()
     config = configuration(hours=2)
-    conductor = conductor_of(tmp_path / "run", config, observer=listener, clock=clock)
-    open_ = [conductor.next(group) for group in range(3)]
+    coordinator = coordinator_of(tmp_path / "run", config, observer=listener, clock=clock)
+    open_ = [coordinator.next(group) for group in range(3)]
     clock.seconds += 7199.9
-    open_.append(conductor.next(3))
+    open_.append(coordinator.next(3))
     clock.seconds += 0.1
-    assert conductor.next(4) is None and not conductor.is_over
+    assert coordinator.next(4) is None and not coordinator.is_over
     for task in open_:
-        with conductor.together():
-            conductor.tell(task["id"], done(task))
-    assert conductor.is_over and conductor.next() is None
-    conductor.end()
+        with coordinator.together():
+            coordinator.tell(task["id"], done(task))
+    assert coordinator.is_over and coordinator.next() is None
+    coordinator.end()
     assert listener.notes == ["the search has taken 2 h (search.hours)"]
     assert fact(tmp_path / "run", "ended_because") == listener.notes[0]
     assert "finished: the search has taken 2 h" in status_text(run_status(Run(tmp_path / "run")))
@@ -96,17 +96,17 @@ def test_hours_count_over_all_sessions_whatever_their_clocks_show(tmp_path_facto
     spent, number = 0.0, 0
     while True:
         clock = Clock(number * 12345.0)
-        conductor = conductor_of(path, config, clock=clock)
-        task = conductor.next()
+        coordinator = coordinator_of(path, config, clock=clock)
+        task = coordinator.next()
         if task is None:
             break
         assert spent < hours * 3600 + 0.001 * number
         length = lengths[number % len(lengths)] * 60
         clock.seconds += length
-        conductor.tell(task["id"], done(task))
+        coordinator.tell(task["id"], done(task))
         spent, number = spent + length, number + 1
         assert fact(path, "seconds_searched") == pytest.approx(spent, abs=0.001 * number)
-    assert conductor.is_over
+    assert coordinator.is_over
     assert spent >= hours * 3600 - 0.001 * number
 
 
@@ -225,11 +225,11 @@ def test_the_time_left_is_that_of_the_limit_which_comes_first(tmp_path):
     for hours, left in ((None, 1800.0), (0.3, 0.3 * 3600 - 100), (0.01, 0.0)):
         clock = Clock()
         config = configuration(candidates=19, hours=hours or "null")
-        conductor = conductor_of(path, config, clock=clock)
+        coordinator = coordinator_of(path, config, clock=clock)
         if hours is None:
-            task = conductor.next()
+            task = coordinator.next()
             clock.seconds += 100
-            conductor.tell(task["id"], {**done(task), "seconds": {"train": 100.0}})
+            coordinator.tell(task["id"], {**done(task), "seconds": {"train": 100.0}})
         assert run_status(Run(path)).seconds_left == pytest.approx(left)
 
 

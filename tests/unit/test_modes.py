@@ -173,10 +173,10 @@ def test_a_run_is_tried_once_and_not_if_one_network_stands_for_all(
     job, monkeypatch, known, shared, chosen
 ):
     monkeypatch.setattr("xnas_tf.evaluation.modes.is_shared", lambda *_, **__: shared)
-    lead = Session(known)
-    assert job(SingleProcess())._with_modes(lead).training.jit_compile is chosen
-    assert lead.noted == (None if known else {"jit_compile": chosen})
-    assert bool(lead.told) == (known is None and not shared)
+    session = Session(known)
+    assert job(SingleProcess())._with_modes(session).training.jit_compile is chosen
+    assert session.noted == (None if known else {"jit_compile": chosen})
+    assert bool(session.told) == (known is None and not shared)
 
 
 def test_the_ranks_agree_on_whether_there_is_a_trial_where_one_has_a_gpu(job, monkeypatch):
@@ -185,7 +185,7 @@ def test_the_ranks_agree_on_whether_there_is_a_trial_where_one_has_a_gpu(job, mo
 
     def rank(world):
         has_gpu.here = world.rank == 1
-        lead = None if world.rank else Session()
-        return job(world)._with_modes(lead).training.jit_compile
+        session = None if world.rank else Session()
+        return job(world)._with_modes(session).training.jit_compile
 
     assert on_ranks(2, rank) == [True, True]

@@ -110,9 +110,9 @@ def test_a_run_goes_on_with_the_data_that_it_was_begun_with(tmp_path):
         with Session(tmp_path / "run", config, dataset, space).opened(fresh=False):
             pass
     fewer = replace(dataset, train=dataset.train.take(slice(5, None)))
-    lead = Session(tmp_path / "run", config, fewer, space)
+    session = Session(tmp_path / "run", config, fewer, space)
     with pytest.raises(InputError, match="images.train: 1077 when it began, now 1072"):
-        with lead.opened(fresh=False):
+        with session.opened(fresh=False):
             pass
 
 

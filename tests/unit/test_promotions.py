@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_conductor import Groups, Killed, candidates, conductor_of
+from tests.unit.test_conductor import Groups, Killed, candidates, coordinator_of
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.execution.search_state import SearchState
@@ -128,29 +128,29 @@ def test_the_search_itself_hears_of_the_first_rung_only(tmp_path_factory, seed):
 
 def test_a_free_group_promotes_where_it_would_have_to_wait(tmp_path):
     """In generational mode, for who is slow."""
-    conductor = conductor_of(tmp_path / "run", configuration())
-    conductor._algorithm.is_steady_state = False
-    slow = conductor.next(0)
+    coordinator = coordinator_of(tmp_path / "run", configuration())
+    coordinator._algorithm.is_steady_state = False
+    slow = coordinator.next(0)
     for number in range(5):
-        task = conductor.next(1)
+        task = coordinator.next(1)
         values = {"error": float(number), "parameters": 1.0}
-        conductor.tell(task["id"], {"state": "done", "objectives": values})
-    task = conductor.next(1)
+        coordinator.tell(task["id"], {"state": "done", "objectives": values})
+    task = coordinator.next(1)
     assert (task["promoted_from"], task["epochs"]) == (slow["id"] + 1, 3)
 
 
 def test_hours_end_promotions_too(tmp_path):
     seconds = 0.0
     config = configuration(hours=1, candidates=6)
-    conductor = conductor_of(tmp_path / "run", config, clock=lambda: seconds)
-    conductor._algorithm.is_steady_state = False
+    coordinator = coordinator_of(tmp_path / "run", config, clock=lambda: seconds)
+    coordinator._algorithm.is_steady_state = False
     for number in range(6):
-        task = conductor.next()
+        task = coordinator.next()
         values = {"error": float(number), "parameters": 1.0}
-        conductor.tell(task["id"], {"state": "done", "objectives": values})
-    assert not conductor.is_over
+        coordinator.tell(task["id"], {"state": "done", "objectives": values})
+    assert not coordinator.is_over
     seconds = 3600.0
-    assert conductor.next() is None and conductor.is_over
+    assert coordinator.next() is None and coordinator.is_over
 
 
 def done(value):
@@ -159,32 +159,32 @@ def done(value):
 
 def test_states_are_kept_as_long_as_they_may_be_of_use(tmp_path):
     path, config = tmp_path / "run", configuration(candidates=6)
-    conductor = conductor_of(path, config)
+    coordinator = coordinator_of(path, config)
     kept = lambda: {int(p.stem) for p in (path / "checkpoints").glob("*.npz")}  # noqa: E731
     for number in range(6):
-        with conductor.together():
-            task = conductor.next()
-            conductor.keep_checkpoint(task["id"], b"state %d" % task["id"])
-            conductor.tell(task["id"], {"state": "failed"} if number == 5 else done(number))
+        with coordinator.together():
+            task = coordinator.next()
+            coordinator.keep_checkpoint(task["id"], b"state %d" % task["id"])
+            coordinator.tell(task["id"], {"state": "failed"} if number == 5 else done(number))
     assert kept() == {1, 2, 3, 4, 5}  # what failed is of no use
-    with conductor.together():
-        task = conductor.next()
+    with coordinator.together():
+        task = coordinator.next()
     assert task["promoted_from"] == 1
-    assert conductor.checkpoint(task["id"]) == b"state 1"
-    conductor = conductor_of(path, config)  # killed
-    with conductor.together():
-        assert conductor.next() == task
-    conductor.keep_checkpoint(task["id"], b"half way")
-    assert conductor.checkpoint(task["id"]) == b"half way"
-    with conductor.together():
-        conductor.tell(task["id"], done(0))
+    assert coordinator.checkpoint(task["id"]) == b"state 1"
+    coordinator = coordinator_of(path, config)  # killed
+    with coordinator.together():
+        assert coordinator.next() == task
+    coordinator.keep_checkpoint(task["id"], b"half way")
+    assert coordinator.checkpoint(task["id"]) == b"half way"
+    with coordinator.together():
+        coordinator.tell(task["id"], done(0))
         assert kept() == {1, 2, 3, 4, 5, task["id"]}  # until that is recorded
     assert kept() == {2, 3, 4, 5, task["id"]}  # which is of use for 9 epochs
-    assert conductor.is_over
-    conductor.end()
+    assert coordinator.is_over
+    coordinator.end()
     assert kept() == set()
     checkpoint_path(path, 2).write_bytes(b"left by a kill")
-    conductor_of(path, config).end()
+    coordinator_of(path, config).end()
     assert kept() == set()
 
 
@@ -194,8 +194,8 @@ def test_the_front_is_of_the_highest_fidelity_reached(tmp_path):
     top = [c for c in found if c.epochs == 9]
     assert top and Run(path).pareto()
     assert {c.id for c in Run(path).pareto()} == {c.id for c in pareto_front(top, config)}
-    conductor = conductor_of(path, config)
-    assert {c.id for c in conductor._standing.front} == {c.id for c in Run(path).pareto()}
+    coordinator = coordinator_of(path, config)
+    assert {c.id for c in coordinator._state.front} == {c.id for c in Run(path).pareto()}
     listed = tables.listing(Run(path), everyone=True)
     shown = list(tables.pareto_table(listed).columns[3].cells)
     assert shown == [str(c.epochs) for c in listed.candidates]
@@ -209,15 +209,15 @@ def test_the_front_is_of_the_highest_fidelity_reached(tmp_path):
 
 def test_a_model_is_kept_of_each_that_is_on_the_front_in_the_end(tmp_path):
     path, config = tmp_path / "run", configuration()
-    conductor = conductor_of(path, config)
+    coordinator = coordinator_of(path, config)
     wanted = set()
-    while not conductor.is_over:
-        with conductor.together():
-            task = conductor.next()
+    while not coordinator.is_over:
+        with coordinator.together():
+            task = coordinator.next()
             outcome = Halved.outcome_of(task)
-            if conductor.wants_model(task["id"], outcome):
+            if coordinator.wants_model(task["id"], outcome):
                 wanted.add(task["id"])
-            conductor.tell(task["id"], outcome)
+            coordinator.tell(task["id"], outcome)
     assert {c.id for c in Run(path).pareto()} <= wanted
 
 
@@ -239,7 +239,7 @@ def test_a_new_fidelity_is_no_plateau():
     """The front of a higher fidelity begins with one candidate, and a smaller hypervolume."""
     config = configuration(plateau=1, reference="{error: 1.0, parameters: 1.0}")
     record = SimpleNamespace(fact=lambda name: None)
-    notes, standing = [], SearchState(config)
+    notes, state = [], SearchState(config)
     limits = StoppingCriteria(config.search, record, notes.append, lambda: 0.0)
     for number, (value, epochs) in enumerate([(0.1, 1), (0.5, 3), (0.4, 3), (0.6, 3)], start=1):
         values = {"error": value, "parameters": value}
@@ -247,7 +247,7 @@ def test_a_new_fidelity_is_no_plateau():
             number, "g", {}, epochs=epochs, promoted_from=epochs // 3, state="done"
         )
         candidate.objectives = values
-        standing.enter(candidate)
+        state.enter(candidate)
         assert notes == []
-        limits.heed(candidate, standing)
+        limits.heed(candidate, state)
     assert len(notes) == 1 and limits.trained == 1

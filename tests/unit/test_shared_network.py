@@ -15,8 +15,8 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.supernet.backend import SupernetBackend
 from xnas_tf.evaluation.supernet.benefit import is_shared
-from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
 from xnas_tf.evaluation.supernet.gradient_order import FULL_ORDERS, aliases, number_of, order_of
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.keras_tools.kernel_cache import kept_kernels
@@ -46,6 +46,11 @@ def kernels():
         yield
 
 
+def shared_evaluator(*given):
+    """An evaluator that trains the supernet."""
+    return Evaluator(*given, SupernetBackend(*given))
+
+
 def parts(channels=2, **training):
     """Configuration, data and search space."""
     dataset = make_dataset()
@@ -63,7 +68,7 @@ def parts(channels=2, **training):
 def judges(channels=2, **training):
     """One that trains the shared network, and one that trains each cell's own."""
     given = *parts(channels, **training), SingleProcess()
-    return SupernetEvaluator(*given), Evaluator(*given)
+    return shared_evaluator(*given), Evaluator(*given)
 
 
 def judged(judge, cell, seed=0, supervisor=None):
@@ -157,7 +162,7 @@ def test_its_checkpoints_are_those_of_the_model(at, step_by_step):
 
 def test_several_ranks_train_it_together():
     cell = dict.fromkeys(EDGES, "nor_conv_3x3")
-    kinds = SupernetEvaluator, Evaluator
+    kinds = shared_evaluator, Evaluator
     given = parts()
     theirs, ours = (
         on_ranks(2, lambda ranks, kind=kind: judged(kind(*given, ranks), cell)[0]) for kind in kinds
@@ -177,7 +182,8 @@ def test_models_that_were_kept_are_asked_again_in_turn():
         shared.evaluate(candidate, keep)
     images = make_dataset().test.images
     for candidate, model in (kept[1], kept[2], kept[1]):
-        predictor, stand_ins = shared.revived(candidate, model)
+        access = shared.reloaded(candidate, model)
+        predictor, stand_ins = access.predictor, access.stand_ins
         np.testing.assert_allclose(
             predictor(images), Predictor(model)(images), rtol=1e-5, atol=1e-6
         )
@@ -195,24 +201,25 @@ def test_what_another_cell_answered_is_asked_by_itself():
     model = parts()[2].build(cell)
     judged(shared, cell)
     answered = Candidate(9, "cell", ALL_SKIPS, seed=0, epochs=4, answered_by="candidate 1 of other")
-    predictor, stand_ins = shared.revived(answered, model)
+    access = shared.reloaded(answered, model)
+    predictor, stand_ins = access.predictor, access.stand_ins
     images = make_dataset().test.images
     np.testing.assert_allclose(predictor(images), Predictor(model)(images), rtol=1e-5)
     assert not stand_ins
 
 
 def test_nothing_is_traced_to_ask_again():
-    fresh = SupernetEvaluator(*parts(), SingleProcess())
+    fresh = shared_evaluator(*parts(), SingleProcess())
     cell = dict.fromkeys(EDGES, "nor_conv_1x1")
-    _, stand_ins = fresh.revived(Candidate(1, "cell", cell), parts()[2].build(cell))
-    assert not stand_ins
+    access = fresh.reloaded(Candidate(1, "cell", cell), parts()[2].build(cell))
+    assert not access.stand_ins
 
 
 def test_a_failed_training_harms_no_other():
     every = dict.fromkeys(EDGES, "nor_conv_3x3")
     shared, _ = judges()
     first, _ = judged(shared, every, seed=5)
-    tenant_model = shared._graphs.network.model
+    tenant_model = shared._backend._graphs.network.model
     for variable in (*tenant_model.variables, *tenant_model.optimizer.variables):
         if np.issubdtype(variable.dtype, np.floating):
             variable.assign(np.full(variable.shape, np.nan, variable.dtype))

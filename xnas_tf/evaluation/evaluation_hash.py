@@ -36,7 +36,7 @@ def evaluation_digest(
         graph = network_digest(model)
     except Exception:  # it cannot say what it is, or a user's layers raise anything at all
         return "genotype:" + _hash([options.model_dump(mode="json"), space.genotype(values)])
-    own = space.own_identity(values)
+    own: Any = space.own_identity(values)
     if space.trains(model):  # what happens there may depend on any hyperparameter
         own = [own, type(model).__qualname__, space.genotype(values)]
     if given := getattr(options, "options", None):

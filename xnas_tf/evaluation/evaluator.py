@@ -5,20 +5,21 @@ from __future__ import annotations
 import gc
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError, XnasError
+from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
 from xnas_tf.evaluation.collapse import collapse_of
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
 from xnas_tf.evaluation.result import Result
@@ -40,10 +41,14 @@ from xnas_tf.training.trainer import Trainer
 from xnas_tf.utils.heartbeat import beat, heard_by
 from xnas_tf.utils.randomness import uninterrupted
 
+AnyTrainer = Trainer | CustomFitTrainer
 Keep = Callable[[Result, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
 """What a user's code may raise that is a failure of its candidate: ``sys.exit()`` in it must not
 end the search either."""
+
+
+_NOTHING = np.zeros((0, 0), np.float32)
 
 
 class Evaluator:
@@ -54,13 +59,21 @@ class Evaluator:
     """
 
     def __init__(
-        self, config: Config, dataset: Dataset, space: SearchSpace, communicator: Communicator
+        self,
+        config: Config,
+        dataset: Dataset,
+        space: SearchSpace,
+        communicator: Communicator,
+        backend: Backend | None = None,
     ) -> None:
         self._config = config
         self._dataset = dataset
         self._space = space
+        self._backend = backend or SeparateModels()
         self._communicator = TimedCommunicator(communicator, PhaseTimes())
-        self._model = self._network = self._probabilities = None
+        self._model: Any = None
+        self._network: Any = None
+        self._probabilities = _NOTHING
         self._scorer = Scorer(config, dataset.class_names)
         if config.training.mixed_precision:
             check_devices()
@@ -120,19 +133,9 @@ class Evaluator:
                 self._release()
         return outcome
 
-    def revived(
-        self, candidate: Candidate, model: keras.Model
-    ) -> tuple[Predictor, Mapping[AttributionMethod, keras.Model]]:
-        """How a model that was kept is best asked again, until the next one is.
-
-        Args:
-            candidate: The candidate.
-            model: Its model, trained.
-
-        Returns:
-            What predicts with it, and ``Subject.stand_ins`` of it.
-        """
-        return Predictor(model, len(self._dataset.test)), {}
+    def reloaded(self, candidate: Candidate, model: keras.Model) -> ModelAccess:
+        """Return the fastest way to query a model that was saved; see ``Backend.reloaded``."""
+        return self._backend.reloaded(candidate, model, len(self._dataset.test))
 
     def _keep(self, keep: Keep, outcome: Result) -> Result:
         """Keeps the model; one that cannot be saved is a failure of the candidate."""
@@ -203,12 +206,22 @@ class Evaluator:
 
     def _train(
         self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
-    ) -> Trainer | CustomFitTrainer:
+    ) -> AnyTrainer:
         # The learning rate falls within each rung, or its order would not be that of the end.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.trains(self._model):
             return self._train_by_itself(candidate, outcome, training)
-        trainer = self._new_trainer(candidate, outcome, training, supervisor)
+        trainer = self._backend.trainer(
+            candidate,
+            self._model,
+            self._dataset,
+            training,
+            self._communicator,
+            candidate.seed,
+            supervisor,
+            outcome.seconds,
+            self._config.training.epochs,
+        )
         outcome.note(trainer.ignored)
         if (
             candidate.promoted_from
@@ -217,7 +230,9 @@ class Evaluator:
         ):
             outcome.note("the state of the rung below was not found: it was trained anew")
         outcome.history = trainer.progress.history
-        predictor = self._new_predictor()
+        predictor = self._backend.predictor(
+            self._model, len(self._validation), self._config.training.epochs
+        )
         while (epoch := trainer.progress.epoch) < candidate.epochs:
             figures = trainer.run_epoch()
             with trainer.kept_if_interrupted(), outcome.seconds.timed("validate", within="train"):
@@ -231,29 +246,7 @@ class Evaluator:
             trainer.keep_end()
         return trainer
 
-    def _new_trainer(
-        self,
-        candidate: Candidate,
-        outcome: Result,
-        training: TrainingOptions,
-        supervisor: EvaluationCallback,
-        kind: Callable[..., Trainer] = Trainer,
-    ) -> Trainer:
-        return kind(
-            self._model,
-            self._dataset,
-            training,
-            self._communicator,
-            candidate.seed,
-            supervisor,
-            outcome.seconds,
-            self._config.training.epochs,
-        )
-
-    def _new_predictor(self) -> Predictor:
-        return Predictor(self._model, len(self._validation), self._config.training.epochs)
-
-    def _is_enough(self, trainer: Trainer, history: list[dict[str, float]]) -> bool:
+    def _is_enough(self, trainer: AnyTrainer, history: list[dict[str, float]]) -> bool:
         """Whether a training ends after this epoch; a search lets each come to its end, so that
         all candidates of a fidelity are trained alike."""
         return False
@@ -333,11 +326,14 @@ class Evaluator:
             self._validation.labels,
             self._probabilities,
             figures,
+            self._backend.stand_ins(),
         )
 
     def _release(self) -> None:
         """Frees the model and everything traced with it; ``clear_session`` collects garbage."""
-        self._model = self._network = self._probabilities = None
+        self._backend.release()
+        self._model = self._network = None
+        self._probabilities = _NOTHING
         keras.backend.clear_session()
         if self._trainings == 1:
             # What was imported and is traced for all stays: later collections need not walk

@@ -34,8 +34,9 @@ class Result:
 
     def failed(self, reason: str) -> Result:
         """The outcome of the same evaluation when it failed."""
-        kept = {"seconds": self.seconds, "history": self.history, "digest": self.digest}
-        return Result("failed", reason, **kept)
+        return Result(
+            "failed", reason, seconds=self.seconds, history=self.history, digest=self.digest
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The fields without classes of ours, which would be imported, and TensorFlow with them."""

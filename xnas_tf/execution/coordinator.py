@@ -76,7 +76,7 @@ class Coordinator:
         self._checkpointed = {int(file.stem) for file in kept if file.stem.isdecimal()}
         self._stale: list[Path] = []
         self._news: deque[Callable[[], None]] = deque()
-        self._standing = SearchState(config)
+        self._state = SearchState(config)
         self._promotions = Promotions(path, config)
         self._limits = StoppingCriteria(config.search, record, self._note, clock)
         self._has_ended = bool(record.fact("ended"))
@@ -119,14 +119,14 @@ class Coordinator:
             return None
         candidate = replace(self._open[number][0], **outcome)
         keep = partial(self.keep_model, number)
-        return self._networks.answer(candidate, self._standing.wants, keep)
+        return self._networks.answer(candidate, self._state.wants, keep)
 
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """Whether a candidate is Pareto-optimal by what is known now, so that its model is
         kept."""
         if number not in self._open or outcome["state"] != "done":
             return False
-        return self._standing.wants(replace(self._open[number][0], **outcome))
+        return self._state.wants(replace(self._open[number][0], **outcome))
 
     def keep_model(self, number: int, data: bytes) -> None:
         """Keeps a candidate's model, the content of a Keras file."""
@@ -198,14 +198,14 @@ class Coordinator:
         """
         with self.together():
             is_beyond = self._algorithm.is_amid_generation or len(self._config.rungs) > 1
-            if self._standing.front and is_beyond:
+            if self._state.front and is_beyond:
                 self._show_generation(self._algorithm.generation + 1)
             self._record.set_fact("ended", True)
             self._limits.end()
             self._stale += [checkpoint_path(self._path, n) for n in self._checkpointed]
-        if not self._standing.front:
+        if not self._state.front:
             raise RunError(
-                f"{self._standing.why_nothing()}. All of them are recorded in {self._path}"
+                f"{self._state.why_nothing()}. All of them are recorded in {self._path}"
             )
 
     # What follows from it
@@ -276,15 +276,15 @@ class Coordinator:
         self._promotions.heed(candidate)
         for number in self._checkpointed.intersection(self._promotions.useless(candidate)):
             self._stale.append(checkpoint_path(self._path, number))
-        self._standing.enter(candidate)
+        self._state.enter(candidate)
         self._networks.heed(candidate)
-        self._limits.heed(candidate, self._standing)
+        self._limits.heed(candidate, self._state)
         if proposal and candidate.counts:
             self._tell_algorithm(candidate, proposal)
         elif proposal:
             self._algorithm.reject(proposal)
-        hypervolume = self._standing.hypervolume if is_new else 0.0
-        news = candidate, is_new, self._standing.front, hypervolume
+        hypervolume = self._state.hypervolume if is_new else 0.0
+        news = candidate, is_new, self._state.front, hypervolume
         self._news.append(partial(self._observer.candidate, *news))
 
     def _tell_algorithm(self, candidate: Candidate, proposal: Proposal) -> None:
@@ -303,7 +303,7 @@ class Coordinator:
     def _show_generation(self, generation: int) -> None:
         """Shows the front after a generation, unless an earlier search did."""
         if generation > (self._record.fact("generations") or 0):
-            found = self._standing
+            found = self._state
             news = generation, found.everyone, found.front, found.hypervolume
             self._news.append(partial(self._observer.generation, *news))
             self._record.set_fact("generations", generation)
@@ -340,8 +340,8 @@ class Coordinator:
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
         proposal = self._algorithm.ask(candidate.genotype)
-        asked = proposal and proposal.genotype
-        if asked != candidate.genotype:
+        if proposal is None or proposal.genotype != candidate.genotype:
+            asked = proposal and proposal.genotype
             raise RunError(
                 f"{self._path} cannot go on: where its record has candidate {candidate.id} "
                 f"({candidate.genotype}), the search now proposes {asked}. Was it begun with "

@@ -12,8 +12,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.modes import chosen_modes
 from xnas_tf.evaluation.open_modes import open_modes, with_modes
-from xnas_tf.evaluation.supernet.benefit import is_shared
-from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
+from xnas_tf.evaluation.supernet.backend import backend_for
 from xnas_tf.execution.callbacks import MakeCallbacks, no_callbacks
 from xnas_tf.execution.preparation import agreed, prepare
 from xnas_tf.execution.profiling import PROFILED, Profiler
@@ -56,63 +55,61 @@ class Job:
         _check_size(config.distributed.ranks_per_candidate, world.size)
         self._dataset, self._space = prepare(config, world, world.size)
         with ExitStack() as stack:
-            lead = agreed(lambda: None if world.rank else self._lead(stack, fresh), world)
+            session = agreed(lambda: None if world.rank else self._session(stack, fresh), world)
             if self._space.is_built_in:
                 stack.enter_context(kept_kernels())
-            evaluator = self._work(lead)
-            if lead:
+            evaluator = self._work(session)
+            if session:
                 if self._profiler.is_waiting:
                     few = f"rank 0 evaluated fewer than {PROFILED} candidates"
-                    lead.note(f"nothing was profiled: {few}")
-                lead.finish(evaluator)
+                    session.note(f"nothing was profiled: {few}")
+                session.finish(evaluator)
 
-    def _lead(self, stack: ExitStack, fresh: bool) -> Session:
+    def _session(self, stack: ExitStack, fresh: bool) -> Session:
         """Rank 0's part."""
-        lead = Session(
+        session = Session(
             self._path,
             self._config,
             self._dataset,
             self._space,
             make_callbacks=self._make_callbacks,
         )
-        stack.enter_context(lead.opened(fresh))
-        lead.note_groups(1, self._world.size)
-        return lead
+        stack.enter_context(session.opened(fresh))
+        session.note_groups(1, self._world.size)
+        return session
 
-    def _work(self, lead: Session | None) -> Evaluator:
+    def _work(self, session: Session | None) -> Evaluator:
         """Trains candidates until there are no more; returns what evaluated them."""
         minutes = self._config.distributed.stall_minutes
         # horovodrun may start a single rank too, even on another host.
         has_launcher = self._world.size > 1 or "HOROVOD_RANK" in os.environ
         with Watchdog(60 * minutes, has_launcher) as watch:
-            evaluator = self._evaluator(lead)
-            ask = LocalSource(lead.conductor) if lead else None
+            evaluator = self._evaluator(session)
+            ask = LocalSource(session.coordinator) if session else None
             checkpoints = self._config.training.checkpoint_minutes
             Worker(evaluator, self._world, ask, watch, checkpoints, self._profiler).run()
             return evaluator
 
-    def _evaluator(self, lead: Session | None) -> Evaluator:
+    def _evaluator(self, session: Session | None) -> Evaluator:
         """What evaluates candidates; the values are the same whichever it is."""
-        self._config = self._with_modes(lead)
-        kind = Evaluator
-        if is_shared(self._config, self._dataset, self._space, groups=1):
-            kind = SupernetEvaluator
-            if lead:
-                lead.note("one network is traced and trained in place of those of all cells")
-        return kind(self._config, self._dataset, self._space, self._world)
+        self._config = self._with_modes(session)
+        backend = backend_for(self._config, self._dataset, self._space, self._world)
+        if session and backend.note:
+            session.note(backend.note)
+        return Evaluator(self._config, self._dataset, self._space, self._world, backend)
 
-    def _with_modes(self, lead: Session | None) -> Config:
+    def _with_modes(self, session: Session | None) -> Config:
         """The configuration with modes in place of ``auto``: those that this run is trained in,
         or those that a trial finds best."""
         config = self._config
         if not open_modes(config):
             return config
-        modes = self._world.broadcast(lead.known_modes if lead else None)
+        modes = self._world.broadcast(session.known_modes if session else None)
         if modes is None:
-            note = lead.note if lead else lambda _: None
+            note = session.note if session else lambda _: None
             modes, why = chosen_modes(config, self._dataset, self._space, self._world, note=note)
-            if lead:
-                lead.note_modes(modes, why)
+            if session:
+                session.note_modes(modes, why)
         return with_modes(config, modes)
 
 

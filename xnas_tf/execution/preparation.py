@@ -32,9 +32,10 @@ def agreed(work: Callable[[], T], world: Communicator) -> T:
             may do better, which exit code 2 would deny.
         Exception: What the work raised, on the ranks where it did.
     """
-    result = failure = None
+    results: list[T] = []
+    failure: Exception | None = None
     try:
-        result = work()
+        results.append(work())
     except Exception as error:  # every rank must reach the sum below
         failure = error
     except SystemExit as error:  # of a user's module: the search would end as if it were done
@@ -44,7 +45,7 @@ def agreed(work: Callable[[], T], world: Communicator) -> T:
     if failed:
         kind = InputError if refused else RunError
         raise failure or kind("another rank could not be prepared; it says why")
-    return result
+    return results[0]
 
 
 def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, SearchSpace]:

@@ -52,7 +52,7 @@ class Session:
         self._space = space
         self._groups = groups
         self._make_callbacks = make_callbacks
-        self.conductor: Coordinator
+        self.coordinator: Coordinator
 
     @contextmanager
     def opened(self, fresh: bool) -> Iterator[Session]:
@@ -78,7 +78,7 @@ class Session:
             for note in self._space.notes:
                 self.note(f"warning: {note}")
             algorithm = self._algorithm()
-            self.conductor = Coordinator(
+            self.coordinator = Coordinator(
                 path, config, self._record, algorithm, self._callbacks, networks=networks
             )
             yield self
@@ -110,7 +110,7 @@ class Session:
 
     def note_groups(self, groups: int, size: int) -> None:
         """Records how many groups of how many ranks there are from now on."""
-        self.conductor.groups = groups
+        self.coordinator.groups = groups
         self._record.set_fact("groups", {"ranks": groups * size, "size": size})
 
     def note(self, text: str) -> None:
@@ -126,7 +126,7 @@ class Session:
         Raises:
             RunError: If no candidate can be recommended.
         """
-        self.conductor.end()
+        self.coordinator.end()
         self._callbacks.finished(evaluator)
 
     def _algorithm(self) -> Algorithm:

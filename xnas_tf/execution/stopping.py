@@ -78,14 +78,14 @@ class StoppingCriteria:
             else self._search.candidates - self.trained - open_
         )
 
-    def heed(self, candidate: Candidate, standing: SearchState) -> None:
+    def heed(self, candidate: Candidate, state: SearchState) -> None:
         """Hears of a candidate that has ended, and how the search stands with it."""
         if candidate.promoted_from:
-            self._heed_front(standing)
+            self._heed_front(state)
             return
         if candidate.trained:
             self.trained += 1
-            self._heed_front(standing)
+            self._heed_front(state)
         # Earlier runs answer for each of their networks once: that ends by itself.
         self._in_vain = 0 if candidate.counts else self._in_vain + 1
         if self._in_vain == PATIENCE:
@@ -110,19 +110,19 @@ class StoppingCriteria:
         self._record.set_fact("ended_because", reason)
         self.save()
 
-    def _heed_front(self, standing: SearchState) -> None:
+    def _heed_front(self, state: SearchState) -> None:
         """Compares fronts rather than figures: generation 0 may change the unit of these. One
         of a higher fidelity is compared with none before."""
         plateau = self._search.plateau
         if plateau is None:
             return
-        if self._fronts and _fidelity(self._fronts[-1]) != _fidelity(standing.front):
+        if self._fronts and _fidelity(self._fronts[-1]) != _fidelity(state.front):
             self._fronts.clear()
-        self._fronts.append(standing.front)
+        self._fronts.append(state.front)
         if len(self._fronts) <= plateau:
             return
-        before = standing.measured(self._fronts[0])
-        if 0 < before and standing.hypervolume <= before * (1 + PLATEAU_GROWTH):
+        before = state.measured(self._fronts[0])
+        if 0 < before and state.hypervolume <= before * (1 + PLATEAU_GROWTH):
             self.close(
                 f"the last {plateau} trainings added no more than {PLATEAU_GROWTH:.1%} to the "
                 "hypervolume (search.plateau)"

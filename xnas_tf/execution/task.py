@@ -54,11 +54,14 @@ def evaluate(
     """
     candidate = Candidate(**task)
 
+    if ask is None:
+        return evaluator.evaluate(candidate, None, supervisor)
+
     def keep(outcome: Result, model: keras.Model) -> None:
         if ask("wants_model", candidate.id, outcome.as_dict()):
             ask("keep_model", candidate.id, _model_bytes(model))
 
-    return evaluator.evaluate(candidate, keep if ask else None, supervisor)
+    return evaluator.evaluate(candidate, keep, supervisor)
 
 
 class TaskCallback(EvaluationCallback):
@@ -90,6 +93,11 @@ class TaskCallback(EvaluationCallback):
         self._checkpoint_seconds = 60 * checkpoint_minutes
         self._saved = time.monotonic()
 
+    def _first_rank_asks(self, method: str, *arguments: Any) -> Any:
+        if self._ask is None:
+            raise RuntimeError(f"{method}: only the first rank of a group asks")
+        return self._ask(method, *arguments)
+
     def beat(self) -> None:
         """Says that there is progress; leaves if all are to leave."""
         if self._ask:
@@ -105,16 +113,16 @@ class TaskCallback(EvaluationCallback):
 
     def keep_checkpoint(self, data: bytes) -> None:
         """Hands a checkpoint to the task source."""
-        self._ask("keep_checkpoint", self._number, data)
+        self._first_rank_asks("keep_checkpoint", self._number, data)
         self._saved = time.monotonic()
 
     def checkpoint(self) -> bytes | None:
         """The checkpoint that an interrupted evaluation left, if it did."""
-        return self._ask("checkpoint", self._number) or None
+        return self._first_rank_asks("checkpoint", self._number) or None
 
     def known(self, fields: dict[str, Any]) -> dict[str, Any] | None:
         """What the task source knows of such a network."""
-        return self._ask("known", self._number, fields)
+        return self._first_rank_asks("known", self._number, fields)
 
     def failed(self, reason: str) -> None:
         """Makes sure that all ranks of the group failed; else nobody may go on.

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 from xnas_tf.training.callbacks import Interrupted, interruption
 
@@ -47,7 +47,7 @@ class Watchdog:
     def __enter__(self) -> Watchdog:
         self._ears, self._mouth = socket.socketpair()
         self._mouth.setblocking(False)
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
         with suppress(ValueError):  # only the main thread can hear signals
             self._wakeup = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
             self._before = {number: signal.signal(number, _nothing) for number in SIGNALS}
@@ -134,6 +134,8 @@ def _give_up(on_hang: Callable[[], None]) -> None:
 
 def _has_no_reader(stream: TextIO | None) -> bool:
     """Whether a stream is a pipe, socket or terminal that nobody reads any more."""
+    if stream is None:
+        return False
     poll = select.poll()
     try:
         poll.register(stream.fileno(), 0)

@@ -75,7 +75,7 @@ class Shown:
 def explain_request(
     request: ExplainRequest, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Explanation, Path]:
-    """Explains and saves; returns the explanation and the folder it was written to.
+    """Explain and saves; returns the explanation and the folder it was written to.
 
     Raises:
         InputError: If anything named is missing or wrong, or the folder is there already.

@@ -48,7 +48,7 @@ class DisentangleRequest:
 def disentangle_request(
     request: DisentangleRequest, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Disentanglement, Path] | None:
-    """Disentangles and saves, on one process or on all ranks of a job.
+    """Disentangle and saves, on one process or on all ranks of a job.
 
     Returns:
         What was found and the folder it was written to; None on ranks other than 0.

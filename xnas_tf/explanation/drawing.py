@@ -21,7 +21,7 @@ COVER = 0.65
 
 
 def attribution_figure(explained: ExplanationData, title: str = "", images: Sequence[int] = ()):
-    """Draws images in the first row and a method's maps in each row below.
+    """Draw images in the first row and a method's maps in each row below.
 
     Maps without a sign lie over their image from dark blue to yellow (cividis, made for
     colour-blind readers). Signed ones go from orange (against the class) over white to purple

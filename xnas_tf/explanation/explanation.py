@@ -30,7 +30,7 @@ class Explanation(ExplanationData):
     """
 
     def save(self, out: str | Path, title: str = "") -> Path:
-        """Writes pictures, maps, figures and TensorBoard images into a new folder.
+        """Write pictures, maps, figures and TensorBoard images into a new folder.
 
         Returns:
             The folder.
@@ -54,7 +54,7 @@ def explain(
     input_range: str = AUTO,
     stand_ins: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
 ) -> Explanation:
-    """Explains a model's output on images, with each method that applies to this model.
+    """Explain a model's output on images, with each method that applies to this model.
 
     Args:
         model: A Keras image classifier.

@@ -21,7 +21,7 @@ COLUMNS = 10
 
 
 def save(explanation: ExplanationData, out: Path, title: str = "") -> Path:
-    """Writes a new folder; see ``Explanation.save``."""
+    """Write a new folder; see ``Explanation.save``."""
     with new_folder(out) as draft:
         _write(explanation, draft, title)
     return out

@@ -67,7 +67,7 @@ class InterpretRequest:
 def interpret_request(
     request: InterpretRequest, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Interpretation, Path] | None:
-    """Interprets and saves, on all ranks of a job.
+    """Interpret and saves, on all ranks of a job.
 
     Returns:
         What was found, and the folder it was written to; None on ranks other than the first.

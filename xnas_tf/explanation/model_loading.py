@@ -36,7 +36,7 @@ class ModelSubject:
 
 
 def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
-    """Opens a run, an exported candidate or a Keras model file.
+    """Open a run, an exported candidate or a Keras model file.
 
     Args:
         path: A run directory, a folder that ``xnas-tf export`` wrote, or a ``.keras`` or

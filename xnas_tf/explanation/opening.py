@@ -12,7 +12,7 @@ from xnas_tf.explanation.model_loading import ModelSubject, load_subject
 def open_subject(
     path: Path, candidate: int | str | None, safe: bool, folder: str, out: Path | None
 ) -> tuple[ModelSubject, Path]:
-    """Loads a model; see ``load_subject``.
+    """Load a model; see ``load_subject``.
 
     Args:
         path: A run, an exported candidate or a Keras model file.

@@ -1,1 +1,1 @@
-"""The other two published systems, each a tool of its own on any Keras image classifier."""
+"""Interpretation of any Keras image classifier: NAD (sub-architectures) and FLINT (attributes)."""

@@ -1,4 +1,4 @@
-"""What a Keras image classifier must be to be interpreted."""
+"""Checks that a Keras model is an image classifier that can be interpreted."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from xnas_tf.registry import describe
 
 
 def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
-    """Shows a model a few images.
+    """Run a model on a few images to learn its number of classes and its final layer.
 
     Args:
         model: A Keras image classifier with one input and at least two classes.
-        images: (B, H, W, C) in the model's range.
+        images: (B, H, W, C) in the model's input range.
 
     Returns:
         The number of classes, and how the model ends.
 
     Raises:
-        InputError: If the model doesn't take these images, or tells fewer classes apart.
+        InputError: If the model does not accept these images or has fewer than two classes.
     """
     try:
         outputs = model(images, training=False)
@@ -39,10 +39,10 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
 
 
 def check_classes(classes: int, class_names: Sequence[str], dataset: str) -> None:
-    """Raises an ``InputError`` if a data set has not the classes that a model tells apart."""
+    """Raise an ``InputError`` unless a data set has as many classes as a model."""
     if classes != len(class_names):
         raise InputError(
-            f"data set {dataset} has {len(class_names)} classes; the model tells {classes} apart"
+            f"data set {dataset} has {len(class_names)} classes; the model has {classes}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Where a network is looked into: the ends of its convolution blocks, or layers by name."""
+"""Where feature maps are read: at the ends of convolution blocks, or at layers by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PASSING = tuple(
         *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
     )
 )
-"""What belongs to the block of the convolution before it, if nothing else uses that."""
+"""Layers that belong to the block of the convolution before them, if they alone use its output."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Tap:
     """One call of a layer that returns feature maps.
 
     Attributes:
-        name: The layer's name; a layer that is called again has ``NAME_2``.
+        name: The layer's name; the second call of the same layer is ``NAME_2``.
         layer: The layer.
-        call: Which of its calls, from 0.
-        channels: Channels of what it returns, the last axis.
+        call: Index of the call among the layer's calls, from 0.
+        channels: Channels of the output, its last axis.
     """
 
     name: str
@@ -55,89 +55,89 @@ class _Call:
 def find_taps(
     model: keras.Model, images: tf.Tensor, layers: str | Sequence[str] | None = None
 ) -> list[Tap]:
-    """Finds where to look into a model, by showing it a few images.
+    """Find the layer calls of a model at which feature maps are read, by running it once.
 
-    By default the end of each convolution block: from a convolution over normalisation,
-    activation and the sum with other branches, as long as nothing else uses what lies between.
-    In a cell of NAS-Bench-201 these are its nodes, in a residual network the blocks' outputs
-    and the convolutions inside them.
+    By default these are the ends of the convolution blocks. A block extends from a convolution
+    through normalisation, activation and the sum with other branches, as long as nothing else
+    uses the values in between. In a cell of NAS-Bench-201 the ends are its nodes, in a residual
+    network the blocks' outputs and the convolutions inside them.
 
     Args:
         model: A Keras image classifier of any kind.
-        images: A few images (B, H, W, C) in the model's range.
+        images: A few images (B, H, W, C) in the model's input range.
         layers: Names, or patterns such as ``stack3*``, of layers that return feature maps.
 
     Returns:
-        The places in the order of the calls.
+        The taps in the order of the calls.
 
     Raises:
         InputError: If the model has no convolutions, or no such layer.
     """
-    calls = _calls(model, images)
-    able = [call for call in calls if call.outputs.shape.rank == 4]
+    calls = _record_calls(model, images)
+    with_maps = [call for call in calls if call.outputs.shape.rank == 4]
     if layers is not None:
         patterns = [layers] if isinstance(layers, str) else layers
-        return _named([call.tap for call in able], patterns)
-    ends = [_end(call, calls) for call in able if isinstance(call.tap.layer, CONVOLUTIONS)]
+        return _matching([call.tap for call in with_maps], patterns)
+    ends = [_block_end(c, calls) for c in with_maps if isinstance(c.tap.layer, CONVOLUTIONS)]
     if not ends:
         raise InputError("the model has no convolutions to look into")
-    return [call.tap for call in able if any(call is end for end in ends)]
+    return [call.tap for call in with_maps if any(call is end for end in ends)]
 
 
-def _calls(model: keras.Model, images: tf.Tensor) -> list[_Call]:
+def _record_calls(model: keras.Model, images: tf.Tensor) -> list[_Call]:
     calls: list[_Call] = []
-    seen: Counter = Counter()
+    seen: Counter[int] = Counter()
 
-    def note(layer: keras.layers.Layer, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
+    def record(layer: keras.layers.Layer, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
         count = seen[id(layer)]
         seen[id(layer)] += 1
         name = layer.name if not count else f"{layer.name}_{count + 1}"
-        is_whole = not list(layer._flatten_layers(include_self=False))
-        if is_whole or isinstance(layer, CONVOLUTIONS):
+        is_leaf = not list(layer._flatten_layers(include_self=False))
+        if is_leaf or isinstance(layer, CONVOLUTIONS):
             calls.append(_Call(Tap(name, layer, count, outputs.shape[-1]), inputs, outputs))
         return outputs
 
     with inlined_calls(model):
         model(images, training=False)  # Keras calls each layer twice when it builds them
-        with edited_calls(model, note):
+        with edited_calls(model, record):
             model(images, training=False)
     return calls
 
 
-def _end(call: _Call, calls: list[_Call]) -> _Call:
-    """The last call of a convolution's block."""
+def _block_end(call: _Call, calls: list[_Call]) -> _Call:
+    """Return the last call of a convolution's block."""
     users = [
         other
         for other in calls
         if other.outputs is not call.outputs and any(t is call.outputs for t in other.inputs)
     ]
     if len(users) == 1 and isinstance(users[0].tap.layer, PASSING):
-        return _end(users[0], calls)
+        return _block_end(users[0], calls)
     return call
 
 
-def _named(taps: list[Tap], layers: Sequence[str]) -> list[Tap]:
+def _matching(taps: list[Tap], patterns: Sequence[str]) -> list[Tap]:
     names = [tap.name for tap in taps]
-    for pattern in layers:
+    for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in names):
             raise InputError(
                 f"--layers: no layer with feature maps is called {suggest(pattern, names)}"
             )
-    return [tap for tap in taps if any(fnmatch(tap.name, pattern) for pattern in layers)]
+    return [tap for tap in taps if any(fnmatch(tap.name, pattern) for pattern in patterns)]
 
 
 @contextmanager
 def tapped(
     model: keras.Model, taps: Sequence[Tap], edit: Callable[[int, tf.Tensor], tf.Tensor]
 ) -> Iterator[None]:
-    """Inside, the outputs at each place become ``edit(number of the place, outputs)``."""
-    places = {(id(tap.layer), tap.call): number for number, tap in enumerate(taps)}
-    seen: Counter = Counter()
+    """Replace the outputs at each tap by ``edit(index of the tap, outputs)`` in the context."""
+    indices = {(id(tap.layer), tap.call): index for index, tap in enumerate(taps)}
+    seen: Counter[int] = Counter()
 
     def edited(layer: keras.layers.Layer, _: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
-        place = places.get((id(layer), seen[id(layer)]))
+        index = indices.get((id(layer), seen[id(layer)]))
         seen[id(layer)] += 1
-        return outputs if place is None else edit(place, outputs)
+        return outputs if index is None else edit(index, outputs)
 
     with edited_calls(model, edited):
         yield

@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Helpers for tables in the terminal."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from rich.table import Table
 
 
 def table(title: str, headings: Sequence[str]) -> Table:
-    """An empty table."""
-    made = Table(box=box.SIMPLE_HEAD, title=title)
-    for heading in headings:
-        made.add_column(heading)
-    return made
+    """Return an empty table with column headings."""
+    return Table(*headings, box=box.SIMPLE_HEAD, title=title)
 
 
 def number(value: float | None) -> str:
-    """Two digits; a dash for what is not defined."""
+    """Format a number with two decimals; None as a dash."""
     return "–" if value is None else f"{value:.2f}"
 
 
 def share(value: float | None) -> str:
-    """Per cent; a dash for what is not defined."""
+    """Format a share as a percentage; None as a dash."""
     return "–" if value is None else f"{value:.1%}"

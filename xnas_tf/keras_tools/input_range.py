@@ -97,7 +97,7 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
     if kind and not np.issubdtype(np.dtype(kind), np.floating):
         return InputRange("0-255", f"the model's input is of type {kind}")
     slopes, offsets, names = _first_steps(model, image_shape)
-    if slopes is None:
+    if slopes is None or offsets is None:
         return _default("its first layers could not be followed")
     if np.allclose(slopes, 1, atol=_CLOSE) and np.allclose(offsets, 0, atol=_CLOSE):
         return _default("no layer scales the model's input")
@@ -160,7 +160,9 @@ def _reaching(
             reached.append(values[(slice(None), *centre)])
         return outputs
 
-    probes = np.float32(_PROBES).reshape(-1, 1, 1, 1) * np.ones((1, *image_shape), np.float32)
+    probes = np.asarray(_PROBES, np.float32).reshape(-1, 1, 1, 1) * np.ones(
+        (1, *image_shape), np.float32
+    )
     try:
         with inlined_calls(model):
             model(probes, training=False)  # Keras calls each layer twice when it builds them

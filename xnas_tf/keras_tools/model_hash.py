@@ -107,8 +107,8 @@ class _Network(Graph):
         description = describe_operation(layer)
         terms: Counter[Source] = Counter()
         for source in sources:
-            same = self._sums.get(source[0], (None, None))
-            terms.update(same[1] if same[0] == description else [source])
+            known, summed = self._sums.get(source[0], (None, Counter()))
+            terms.update(summed if known == description else [source])
         edges = [(f"{count} times {index}", vertex) for (vertex, index), count in terms.items()]
         merged = self.add(description, edges)
         if type(layer) is keras.layers.Add:

@@ -1,4 +1,4 @@
-"""A run's candidates as tables for people and as text for programs."""
+"""The candidates of a run as a table, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from xnas_tf.candidate import Candidate
+from xnas_tf.objectives.base import Objective
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.recommendation import Recommendation
@@ -21,13 +21,13 @@ from xnas_tf.strategy.recommendation import Recommendation
 
 @dataclass(frozen=True)
 class CandidateList:
-    """Candidates of a run to be listed.
+    """The candidates of a run to list.
 
     Attributes:
         run: The run.
         candidates: The candidates, Pareto-optimal ones first.
-        front: Ids of those.
-        recommended: The one that is recommended, and why.
+        front: Ids of the Pareto-optimal candidates.
+        recommended: The recommendation and its reason.
     """
 
     run: Run
@@ -39,10 +39,16 @@ class CandidateList:
 def listing(
     run: Run, everyone: bool, prefer: str | None = None, within: float | None = None
 ) -> CandidateList:
-    """The candidates of a run; dominated ones only if everyone is wanted.
+    """Select the candidates of a run to list.
+
+    Args:
+        run: The run.
+        everyone: Whether to include the dominated candidates.
+        prefer: See ``Run.recommendation``.
+        within: See ``Run.recommendation``.
 
     Raises:
-        InputError: If ``prefer`` or ``within`` is wrong; see ``Run.recommendation``.
+        InputError: If ``prefer`` or ``within`` is invalid.
     """
     front, recommended = run.pareto(), run.recommendation(prefer, within)
     ids = {candidate.id for candidate in front}
@@ -51,8 +57,10 @@ def listing(
 
 
 def pareto_table(listed: CandidateList) -> Table:
-    """A table of candidates, one a row; a star marks the Pareto-optimal ones, two stars the one
-    that is recommended."""
+    """Return a table with one candidate per row.
+
+    One star marks the Pareto-optimal candidates, two stars the recommended one.
+    """
     columns = measured_columns(listed.run.config)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("id", justify="right")
@@ -69,31 +77,31 @@ def pareto_table(listed: CandidateList) -> Table:
         test = candidate.metrics.get("test_accuracy")
         table.add_row(
             f"{candidate.id}{'*' * _stars(candidate.id, listed)}",
-            *(_shown(column.value(candidate)) for column in columns),
+            *(_format_optional(column.value(candidate)) for column in columns),
             *([str(candidate.epochs)] if has_rungs else []),
             f"{test:.2%}" if test is not None else "",
             *(["collapsed" if candidate.collapsed else ""] if has_collapsed else []),
             ", ".join(map(str, candidate.parents)),
-            Text(candidate.genotype),  # a user's text, not markup
+            Text(candidate.genotype),  # may contain what rich would take for markup
         )
     return table
 
 
-def _shown(value: float | None) -> str:
+def _format_optional(value: float | None) -> str:
     return "" if value is None else format_value(value)
 
 
-def _stars(number: int, listed: CandidateList) -> int:
-    return (number in listed.front) + (number == listed.recommended.id)
+def _stars(candidate: int, listed: CandidateList) -> int:
+    return (candidate in listed.front) + (candidate == listed.recommended.id)
 
 
 def format_value(value: float) -> str:
-    """A number as a table shows it: whole numbers with commas, others to four digits."""
+    """Format a number for a table: integers with thousands separators, others with 4 decimals."""
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4f}"
 
 
 def pareto_json(listed: CandidateList) -> str:
-    """The candidates as JSON, for programs."""
+    """Return the candidates as JSON."""
     run = listed.run
     rows = [
         {
@@ -113,41 +121,43 @@ def pareto_json(listed: CandidateList) -> str:
         }
         for c in listed.candidates
     ]
-    described = {
-        section: [{"name": o.name, "direction": o.direction} for o in measures]
-        for section, measures in (
-            ("objectives", run.config.objectives),
-            ("record", run.config.record),
-        )
-    }
-    found = {
+    content = {
         "run": str(run.path),
-        **described,
+        "objectives": _directions(run.config.objectives),
+        "record": _directions(run.config.record),
         "recommended": listed.recommended.id,
         "why": listed.recommended.why,
         "candidates": rows,
     }
-    return json.dumps(found, indent=2)
+    return json.dumps(content, indent=2)
+
+
+def _directions(objectives: Sequence[Objective]) -> list[dict[str, str]]:
+    return [{"name": o.name, "direction": o.direction} for o in objectives]
 
 
 def pareto_csv(listed: CandidateList) -> str:
-    """The candidates as CSV with a header line."""
-    names = [objective.name for objective in listed.run.config.objectives]
-    metrics = {name for c in listed.candidates for name in c.metrics}
-    metrics = sorted(metrics - {*names, "collapsed"})
+    """Return the candidates as CSV with a header line."""
+    objectives = [objective.name for objective in listed.run.config.objectives]
+    recorded = {name for c in listed.candidates for name in c.metrics}
+    metrics = sorted(recorded - {*objectives, "collapsed"})
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     head = ["id", "pareto", "generation", "parents", "genotype"]
-    writer.writerow([*head, *names, *metrics, "recommended", "epochs", "collapsed"])
+    writer.writerow([*head, *objectives, *metrics, "recommended", "epochs", "collapsed"])
     for c in listed.candidates:
-        row: list[Any] = [c.id, c.id in listed.front, c.generation, " ".join(map(str, c.parents))]
-        row += [
-            c.genotype,
-            *(c.objectives[n] for n in names),
-            *(c.metrics.get(n, "") for n in metrics),
-            c.id == listed.recommended.id,
-            c.epochs,
-            c.collapsed,
-        ]
-        writer.writerow(row)
+        writer.writerow(
+            [
+                c.id,
+                c.id in listed.front,
+                c.generation,
+                " ".join(map(str, c.parents)),
+                c.genotype,
+                *(c.objectives[name] for name in objectives),
+                *(c.metrics.get(name, "") for name in metrics),
+                c.id == listed.recommended.id,
+                c.epochs,
+                c.collapsed,
+            ]
+        )
     return buffer.getvalue()

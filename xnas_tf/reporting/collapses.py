@@ -1,4 +1,4 @@
-"""What is said of trainings that came to nothing: how many did, and the likely cause."""
+"""A summary of collapsed trainings: how many there are, and the likely cause."""
 
 from __future__ import annotations
 
@@ -8,48 +8,52 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.training.options import RATES, TrainingOptions
 
-LEARNED = 0.2
-"""How much higher than the validation accuracy the training accuracy is where a network has
-learned, and only its answers outside of training are wrong."""
+_ACCURACY_GAP = 0.2
+"""By how much training accuracy exceeds validation accuracy where a network has learned and only
+its predictions in inference mode are wrong."""
 
 
 def collapse_text(candidates: Sequence[Candidate], config: Config) -> str:
-    """Counts the collapsed candidates and names the likely cause; empty if there are none."""
+    """Count the collapsed candidates and name the likely cause.
+
+    Returns:
+        A message for users; empty if no candidate collapsed.
+    """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]
     if not collapsed:
         return ""
     learned = sum(map(_learned_in_training, collapsed))
-    is_statistics = 2 * learned > len(collapsed)
-    cause = _of_statistics(config.training) if is_statistics else _of_steps(config.training)
+    is_normalization = 2 * learned > len(collapsed)
+    cause = (_normalization_cause if is_normalization else _step_cause)(config.training)
     return (
-        f"{len(collapsed)} of {len(done)} trained candidates collapsed: they answer one class for "
+        f"{len(collapsed)} of {len(done)} trained candidates collapsed: they predict one class for "
         f"nearly all images, or their training loss did not fall. Likely cause: {cause}. "
-        "Another setting needs a new run: --fresh, or another --run-dir"
+        "To change a setting, start a new run: --fresh, or another --run-dir"
     )
 
 
 def _learned_in_training(candidate: Candidate) -> bool:
-    figures = candidate.metrics
-    if not {"accuracy", "val_accuracy"} <= figures.keys():
+    metrics = candidate.metrics
+    if not {"accuracy", "val_accuracy"} <= metrics.keys():
         return False
-    return figures["accuracy"] > figures["val_accuracy"] + LEARNED
+    return metrics["accuracy"] > metrics["val_accuracy"] + _ACCURACY_GAP
 
 
-def _of_statistics(training: TrainingOptions) -> str:
+def _normalization_cause(training: TrainingOptions) -> str:
     return (
-        "they learn in training only, as batch normalisation does whose moving averages lag "
-        f"behind; give it momentum=0.9 in your model, or train for more than {training.epochs} "
-        f"epochs (--set training.epochs={3 * training.epochs})"
+        "they have learned in training mode only, because the moving averages of batch "
+        "normalisation lag behind; set momentum=0.9 in your model, or train for more than "
+        f"{training.epochs} epochs (--set training.epochs={3 * training.epochs})"
     )
 
 
-def _of_steps(training: TrainingOptions) -> str:
+def _step_cause(training: TrainingOptions) -> str:
     lower = f"--set training.learning_rate={training.learning_rate / 10:g}"
     adam = f"--set training.optimizer=adam --set training.learning_rate={RATES['adam']:g}"
     other = "" if training.optimizer == "adam" else f", or {adam}"
     return (
-        f"a learning rate ({training.learning_rate:g} of {training.optimizer}, unless your models "
-        f"are compiled with another one) that is too high ({lower}{other}), or too few epochs "
-        f"(--set training.epochs={3 * training.epochs})"
+        f"the learning rate ({training.learning_rate:g} with {training.optimizer}, unless your "
+        f"models are compiled with another one) is too high ({lower}{other}), or there are too few "
+        f"epochs (--set training.epochs={3 * training.epochs})"
     )

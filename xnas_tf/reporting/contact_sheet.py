@@ -1,25 +1,28 @@
-"""Some images of each class of a data set, as a network would see them, and how many there are."""
+"""A contact sheet of a data set: some images of each class, and the class counts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xnas_tf.data import Dataset, Split
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 SHOWN_CLASSES = 40
-"""Classes in the picture."""
+"""Maximum number of classes."""
 SHOWN_IMAGES = 10
-"""Images of a class in the picture."""
+"""Maximum number of images per class."""
 
 
-def sheet_figure(data: Dataset):
-    """Draws training images of each class in a row, as a network would see them, beside bars
-    of how many there are in each part.
+def sheet_figure(data: Dataset) -> Figure:
+    """Draw training images of each class in a row, as a network would see them.
 
-    Returns:
-        A matplotlib ``Figure``.
+    Beside them, bars show the number of images of the class in each split.
     """
     from matplotlib.figure import Figure
 
@@ -27,14 +30,14 @@ def sheet_figure(data: Dataset):
     height, width, _ = data.image_shape
     row = float(np.clip(5.5 / SHOWN_IMAGES * height / width, 0.25, 1.1))
     figure = Figure(figsize=(9, row * shown + 1.1), layout="constrained")
-    pictures, bars = figure.subplots(1, 2, width_ratios=(3, 1), sharey=True)
+    images, bars = figure.subplots(1, 2, width_ratios=(3, 1), sharey=True)
     figure.suptitle(_title(data, shown), fontsize=10)
-    strip = np.concatenate([_strip(data.train, number) for number in range(shown)])
+    strips = np.concatenate([_strip(data.train, label) for label in range(shown)])
     extent = (0, SHOWN_IMAGES, shown - 0.5, -0.5)
-    pictures.imshow(strip, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=extent)
-    names = [_short(name) for name in data.class_names[:shown]]
-    pictures.set(xticks=[], yticks=range(shown), yticklabels=names)
-    pictures.tick_params(length=0, labelsize=9)
+    images.imshow(strips, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=extent)
+    names = [_label(name) for name in data.class_names[:shown]]
+    images.set(xticks=[], yticks=range(shown), yticklabels=names)
+    images.tick_params(length=0, labelsize=9)
     _draw_counts(bars, {name: counts[:shown] for name, counts in data.counts.items()})
     return figure
 
@@ -43,46 +46,43 @@ def _title(data: Dataset, shown: int) -> str:
     height, width, depth = data.image_shape
     kind = "grey" if depth == 1 else "colour" if depth == 3 else f"{depth} channels"
     total = sum(map(len, data.parts.values()))
-    classes = (
-        f"{data.classes} classes"
-        if shown == data.classes
-        else (f"{shown} of {data.classes} classes")
-    )
-    title = f"{_short(data.name, 60)}: {total:,} images, {classes}, {width}x{height}, {kind}"
-    return title.replace("$", r"\$")
+    count = f"{data.classes}" if shown == data.classes else f"{shown} of {data.classes}"
+    title = f"{data.name[:59]}…" if len(data.name) > 60 else data.name
+    return _escape(f"{title}: {total:,} images, {count} classes, {width}x{height}, {kind}")
 
 
-def _short(text: str, most: int = 18) -> str:
-    """The text without what matplotlib would take for mathematics, shortened."""
-    return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
+def _label(name: str) -> str:
+    return _escape(name if len(name) <= 18 else f"{name[:17]}…")
 
 
-def _strip(part: Split, number: int) -> np.ndarray:
-    """Images of a class side by side with white between, (H + 2, W * n, C)."""
-    rows = np.flatnonzero(part.labels == number)[:SHOWN_IMAGES]
-    images = part.images[rows]
+def _escape(text: str) -> str:
+    """Escape what Matplotlib would take for mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _strip(split: Split, label: int) -> np.ndarray:
+    """Return images of a class side by side, framed in white: (H + 2, (W + 2) * n[, 3])."""
+    images = split.images[np.flatnonzero(split.labels == label)[:SHOWN_IMAGES]]
     if images.shape[-1] == 2 or images.shape[-1] > 3:
         images = images[..., :1]
     missing = SHOWN_IMAGES - len(images)
     padding = [(0, missing), (1, 1), (1, 1), (0, 0)]
     framed = np.pad(images, padding, constant_values=255)
-    framed[len(images) :] = 255
     strip = np.concatenate(list(framed), axis=1)
     return strip[..., 0] if strip.shape[-1] == 1 else strip
 
 
-def _draw_counts(axis, counts: dict[str, Sequence[int]]) -> None:
+def _draw_counts(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
     colours = {"train": "#1f4e9c", "validation": "#e69f00", "test": "#7a7a7a"}
-    begin = np.zeros(len(counts["train"]))
+    left = np.zeros(len(counts["train"]))
     for name, values in counts.items():
-        places = np.arange(len(values))
-        axis.barh(places, values, 0.6, begin, color=colours[name], label=name)
-        begin += values
-    axis.set_xlabel("images")
-    axis.tick_params(axis="y", length=0)
-    axis.grid(axis="x", alpha=0.3)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(
+        axes.barh(np.arange(len(values)), values, 0.6, left, color=colours[name], label=name)
+        left += values
+    axes.set_xlabel("images")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(
         fontsize=8,
         loc="lower center",
         bbox_to_anchor=(0.5, 1),

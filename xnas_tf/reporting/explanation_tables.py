@@ -1,4 +1,4 @@
-"""An explanation as tables for people."""
+"""An explanation as tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xnas_tf.explanation.quality import MORE_IS_BETTER
 
 
 def explanation_tables(explanation: Explanation) -> list[Table]:
-    """What each image is taken for; then each method's mean quality."""
+    """Return a table of the predictions and, if measured, one of the mean quality by method."""
     images = Table(box=box.SIMPLE_HEAD)
     for heading in ("image", "predicted", "probability", "explained", "true"):
         images.add_column(heading)
@@ -24,14 +24,14 @@ def explanation_tables(explanation: Explanation) -> list[Table]:
             Text(names[int(explanation.targets[i])]),
             Text("" if labels is None else names[int(labels[i])]),
         )
-    figures = list(dict.fromkeys(name for each in explanation.quality.values() for name in each))
-    if not figures:
+    metrics = list(dict.fromkeys(name for each in explanation.quality.values() for name in each))
+    if not metrics:
         return [images]
-    quality = Table(box=box.SIMPLE_HEAD, title="quality of the explanations, means")
+    quality = Table(box=box.SIMPLE_HEAD, title="mean quality of the explanations")
     quality.add_column("method")
-    for name in figures:
+    for name in metrics:
         quality.add_column(f"{name} {'↑' if name in MORE_IS_BETTER else '↓'}", justify="right")
-    for method, found in explanation.quality.items():
-        means = (f"{found[name].mean():.4f}" if name in found else "" for name in figures)
+    for method, values in explanation.quality.items():
+        means = (f"{values[name].mean():.4f}" if name in values else "" for name in metrics)
         quality.add_row(method.title, *means)
     return [images, quality]

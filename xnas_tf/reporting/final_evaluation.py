@@ -71,10 +71,10 @@ class FinalEvaluation(Callback):
             InputError: If its model cannot be loaded.
         """
         model = candidate.load_model()
-        predictor, stand_ins = evaluator.revived(candidate, model)
-        self._draw(candidate, model, stand_ins)
+        access = evaluator.reloaded(candidate, model)
+        self._draw(candidate, model, access.stand_ins)
         test = self._context.dataset.test
-        accuracy = float(np.mean(predictor(test.images).argmax(axis=1) == test.labels))
+        accuracy = float(np.mean(access.predictor(test.images).argmax(axis=1) == test.labels))
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
 
     def _draw(

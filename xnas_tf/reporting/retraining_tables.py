@@ -1,4 +1,4 @@
-"""A retraining as a table for people."""
+"""A retraining as a table."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from xnas_tf.storage.columns import measured_columns
 
 
 def retraining_table(retraining: Retraining) -> Table:
-    """One network a row, the baseline last."""
+    """Return a table with one network per row, the baseline last."""
     epochs = f"{retraining.config.training.epochs} epochs at most"
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"Retrained: {epochs}, patience {retraining.patience}",
-        caption="test accuracy: 95% interval, of the mean over seeds (t) or of one model over test "
-        "images (Wilson); the others are of the validation part, ± half of the t interval",
+        caption="test accuracy: 95% interval of the mean over seeds (t), or of one model over the "
+        "test images (Wilson); other values: on the validation split, ± half of the t interval",
     )
     table.add_column("model")
     table.add_column("test accuracy", justify="right", no_wrap=True)
@@ -35,16 +35,16 @@ def retraining_table(retraining: Retraining) -> Table:
             Text(model.title),
             f"{mean:.2%} ({low:.2%} to {high:.2%})",
             model.kind,
-            *(_figure(model, column.name) for column in columns),
+            *(_format_measured(model, column.name) for column in columns),
             *([f"{model.parameters:,}"] if has_size else []),
             f"{model.mean(lambda training: training.metrics['best_epoch']):.0f}",
         )
     return table
 
 
-def _figure(model: Retrained, name: str) -> str:
-    found = model.measured(name)
-    if found is None:
+def _format_measured(model: Retrained, name: str) -> str:
+    measured = model.measured(name)
+    if measured is None:
         return "–"
-    text, interval = format_value(found["mean"]), found["interval"]
+    text, interval = format_value(measured["mean"]), measured["interval"]
     return text if interval is None else f"{text} ± {interval[2] - interval[1]:.2g}"

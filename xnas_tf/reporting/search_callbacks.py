@@ -1,4 +1,4 @@
-"""What shows a search to people: progress, TensorBoard, and the final evaluation."""
+"""The callbacks that report on a search: progress, TensorBoard and the final evaluation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xnas_tf.reporting.tensorboard import TensorBoard
 
 
 def search_callbacks(context: SearchContext) -> Sequence[Callback]:
-    """Makes the callbacks of a search from the command line or from Python."""
+    """Create the callbacks of a search that is run from the command line or from Python."""
     progress = SearchProgress(context.config, context.path, context.seconds_spent)
     board = TensorBoard(
         context.path / "tensorboard",

@@ -1,9 +1,10 @@
-"""What a person sees of a running search, on stderr."""
+"""The progress of a running search on stderr."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import progress as bars
@@ -17,7 +18,7 @@ from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
 
 
 class SearchProgress(Callback):
-    """One progress bar in a terminal; one line a candidate in a log file.
+    """Show a progress bar in a terminal, or print one line per candidate to a log file.
 
     Args:
         config: The configuration.
@@ -28,13 +29,13 @@ class SearchProgress(Callback):
     def __init__(self, config: Config, path: Path, spent: float = 0.0) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._goal = config.search.candidates
-        self._limit = (config.search.hours or math.inf) * 3600 - spent
-        self._first = config.objectives[0]
+        self._seconds_limit = (config.search.hours or math.inf) * 3600 - spent
+        self._objective = config.objectives[0]
         self._path = path
         self._trained = 0
         self._rungs = config.rungs
-        self._epochs = self._fresh = 0
-        """Epochs of all trainings, and of those in this session."""
+        self._epochs = 0
+        self._session_epochs = 0
         self._begin = time.monotonic()
         self._bar = bars.Progress(
             bars.TextColumn("{task.description}"),
@@ -59,39 +60,40 @@ class SearchProgress(Callback):
         self._print(escape(text))
 
     def candidate(
-        self, candidate: Candidate, is_new: bool, front: list[Candidate], hypervolume: float
+        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
     ) -> None:
         """See ``Callback.candidate``."""
         self._trained += candidate.trained and not candidate.promoted_from
         if candidate.trained:
             epochs = epochs_of(self._rungs, candidate.epochs)
             self._epochs += epochs
-            self._fresh += epochs * is_new
-        best = min((self._first.sign * c.objectives[self._first.name] for c in front), default=None)
+            self._session_epochs += epochs * is_new
         summary = f"hypervolume {hypervolume:.3f}"
-        if best is not None:
-            summary = f"best {self._first.name} {self._first.sign * best:.4g}  {summary}"
+        name, sign = self._objective.name, self._objective.sign
+        if front:
+            best = sign * min(sign * c.objectives[name] for c in front)
+            summary = f"best {name} {best:.4g}  {summary}"
+        left = f"{self._time_left()} left"
         self._bar.update(
             self._task,
             completed=self._trained,
             description=f"candidate {candidate.id}  {summary}",
-            left=f"{self._left()} left",
+            left=left,
         )
         if candidate.state == "failed" and is_new:
             self._print(f"[red]candidate {candidate.id} failed:[/red] {escape(candidate.reason)}")
         if candidate.collapsed and is_new:
             self._print(f"[yellow]candidate {candidate.id}:[/yellow] {escape(candidate.reason)}")
         if is_new and not self._console.is_terminal:
-            self._print(
-                f"{self._trained}/{self._goal} {_line(candidate)}  {summary}  {self._left()} left"
-            )
+            self._print(f"{self._trained}/{self._goal} {_line(candidate)}  {summary}  {left}")
 
-    def _left(self) -> str:
-        if not self._fresh:
+    def _time_left(self) -> str:
+        if not self._session_epochs:
             return "?"
-        spent = time.monotonic() - self._begin
-        wanted = spent / self._fresh * (expected_epochs(self._rungs, self._goal) - self._epochs)
-        return duration(max(0.0, min(wanted, self._limit - spent)))
+        elapsed = time.monotonic() - self._begin
+        epochs_left = expected_epochs(self._rungs, self._goal) - self._epochs
+        seconds = elapsed / self._session_epochs * epochs_left
+        return duration(max(0.0, min(seconds, self._seconds_limit - elapsed)))
 
     def _print(self, text: str) -> None:
         self._console.print(text)
@@ -99,15 +101,15 @@ class SearchProgress(Callback):
 
 def _line(candidate: Candidate) -> str:
     values = "  ".join(f"{name} {value:.4g}" for name, value in candidate.objectives.items())
-    what = values or candidate.state
-    how = candidate.answered_by or f"{candidate.seconds_total:.1f} s"
-    promoted = f" ({candidate.promoted_from} goes on)" if candidate.promoted_from else ""
+    result = values or candidate.state
+    source = candidate.answered_by or f"{candidate.seconds_total:.1f} s"
+    promoted = f" (promoted from {candidate.promoted_from})" if candidate.promoted_from else ""
     collapsed = "  collapsed" if candidate.collapsed else ""
-    return escape(f"candidate {candidate.id}{promoted}: {what}{collapsed}  ({how})")
+    return escape(f"candidate {candidate.id}{promoted}: {result}{collapsed}  ({source})")
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    """Format seconds for people: ``45 s``, ``12 min``, ``3 h 20 min``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""Where the groups' time goes."""
+"""How the groups of ranks spend their time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.pictures import png
+
+if TYPE_CHECKING:
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure
 
 COLOURS = {"done": "#1f4e9c", "failed": "#c0392b", "infeasible": "#b0b0b0", "duplicate": "#7fb3a8"}
 WAIT = "#f0c04a"
@@ -19,14 +23,14 @@ WAIT = "#f0c04a"
 
 @dataclass(frozen=True)
 class Bar:
-    """One candidate's time on its group, in hours since the first candidate began.
+    """The time of one candidate on its group, in hours since the first candidate started.
 
     Attributes:
         group: The group.
-        wait: How long the group had waited for it.
-        begin: When it was handed out.
-        length: How long it took.
-        state: How it ended.
+        wait: How long the group had waited for the candidate.
+        begin: When the candidate was assigned to the group.
+        length: How long its evaluation took.
+        state: The state in which it ended.
         number: The candidate's id.
     """
 
@@ -39,7 +43,7 @@ class Bar:
 
 
 def utilisation(candidates: Sequence[Candidate]) -> dict[int, float]:
-    """By group, the share of its time in which it was evaluating rather than waiting."""
+    """Return, by group, the share of its time that it spent evaluating rather than waiting."""
     busy: dict[int, float] = {}
     waited: dict[int, float] = {}
     for c in sorted(candidates, key=lambda c: c.group):
@@ -50,29 +54,25 @@ def utilisation(candidates: Sequence[Candidate]) -> dict[int, float]:
 
 
 def timeline(candidates: Sequence[Candidate]) -> list[Bar]:
-    """What a picture of the groups' time shows."""
+    """Return one bar for each candidate whose evaluation has ended."""
     ended = [c for c in candidates if c.answer and c.started and c.finished]
-    first = min((datetime.fromisoformat(c.started) for c in ended), default=None)
+    times = [(datetime.fromisoformat(c.started), datetime.fromisoformat(c.finished)) for c in ended]
+    first = min((start for start, _ in times), default=datetime.min)
     return [
         Bar(
             c.group,
             c.seconds.get("wait", 0.0) / 3600,
-            (datetime.fromisoformat(c.started) - first).total_seconds() / 3600,
-            (datetime.fromisoformat(c.finished) - datetime.fromisoformat(c.started)).total_seconds()
-            / 3600,
+            (start - first).total_seconds() / 3600,
+            (end - start).total_seconds() / 3600,
             c.state,
             c.id,
         )
-        for c in ended
+        for c, (start, end) in zip(ended, times, strict=True)
     ]
 
 
-def timeline_figure(bars: Sequence[Bar]):
-    """Draws each group's candidates one after the other, and its waits between them.
-
-    Returns:
-        A matplotlib ``Figure``.
-    """
+def timeline_figure(bars: Sequence[Bar]) -> Figure:
+    """Draw the candidates of each group over time, with the waits between them."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -80,25 +80,26 @@ def timeline_figure(bars: Sequence[Bar]):
     end = max((bar.begin + bar.length for bar in bars), default=0.0)
     scale, unit = (1, "hours") if end > 2 else (60, "minutes")
     figure = Figure(figsize=(9, min(20, 1.6 + 0.35 * len(groups))), layout="constrained")
-    axis = figure.subplots()
-    # All bars of a kind as one shape: a patch each would take a minute for a long search.
+    axes = figure.subplots()
+    # One collection per state: a patch per bar would take a minute for a long search.
     for state, colour in COLOURS.items():
-        mine = [bar for bar in bars if bar.state == state]
-        spans = [(bar.group, scale * bar.begin, scale * bar.length) for bar in mine]
-        axis.add_collection(_boxes(spans, 0.8, facecolor=colour, edgecolor="white", linewidth=0.5))
+        spans = [(b.group, scale * b.begin, scale * b.length) for b in bars if b.state == state]
+        axes.add_collection(_boxes(spans, 0.8, facecolor=colour, edgecolor="white", linewidth=0.5))
     waits = [(b.group, scale * (b.begin - b.wait), scale * b.wait) for b in bars]
-    axis.add_collection(_boxes(waits, 0.4, facecolor=WAIT))
-    axis.autoscale_view()
-    axis.set(xlabel=f"{unit} since the first candidate", ylabel="group", yticks=groups)
-    axis.invert_yaxis()
-    shades = {**COLOURS, "waiting": WAIT}
-    patches = [Patch(color=colour, label=name) for name, colour in shades.items()]
+    axes.add_collection(_boxes(waits, 0.4, facecolor=WAIT))
+    axes.autoscale_view()
+    axes.set(xlabel=f"{unit} since the first candidate", ylabel="group", yticks=groups)
+    axes.invert_yaxis()
+    colours = {**COLOURS, "waiting": WAIT}
+    patches = [Patch(color=colour, label=name) for name, colour in colours.items()]
     figure.legend(handles=patches, loc="outside upper center", ncols=len(patches))
     return figure
 
 
-def _boxes(spans: Sequence[tuple[int, float, float]], height: float, **style: Any) -> Any:
-    """Boxes for (group, begin, length)."""
+def _boxes(
+    spans: Sequence[tuple[int, float, float]], height: float, **style: Any
+) -> PolyCollection:
+    """Return a box for each (group, begin, length)."""
     from matplotlib.collections import PolyCollection
 
     low, high = -height / 2, height / 2
@@ -110,14 +111,14 @@ def _boxes(spans: Sequence[tuple[int, float, float]], height: float, **style: An
 
 
 def save_timeline(run: Run, path: Path) -> None:
-    """Draws a run's groups into a PNG file.
+    """Draw the timeline of a run's groups into a PNG file.
 
     Raises:
-        InputError: If nothing has ended yet, or the file cannot be written.
+        InputError: If no evaluation has ended yet, or the file cannot be written.
     """
     bars = timeline(run.candidates())
     if not bars:
-        raise InputError(f"{run.path} has no candidate yet whose evaluation has ended")
+        raise InputError(f"{run.path}: no evaluation has ended yet, so there is nothing to draw")
     try:
         path.write_bytes(png(timeline_figure(bars), dpi=120))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The SQLite record of a run: every finished evaluation is committed at once."""
+"""The SQLite database of a run: every finished evaluation is committed at once."""
 
 from __future__ import annotations
 
@@ -6,66 +6,53 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, RunError
+from xnas_tf.storage import schema
 
 _JSON = ("hyperparameters", "parents", "objectives", "metrics", "seconds", "history", "versions")
 _COLUMNS = tuple(field.name for field in fields(Candidate) if field.name != "model_path")
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 _SAVE = f"INSERT OR REPLACE INTO candidates ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS candidates (
-    id INTEGER PRIMARY KEY, genotype TEXT NOT NULL, hyperparameters TEXT NOT NULL,
-    parents TEXT NOT NULL, generation INTEGER NOT NULL, seed INTEGER NOT NULL,
-    epochs INTEGER NOT NULL, promoted_from INTEGER NOT NULL,
-    state TEXT NOT NULL, reason TEXT NOT NULL,
-    objectives TEXT NOT NULL, metrics TEXT NOT NULL, seconds TEXT NOT NULL,
-    history TEXT NOT NULL, versions TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL,
-    "group" INTEGER NOT NULL, answers_before INTEGER NOT NULL, answer INTEGER NOT NULL,
-    deaths INTEGER NOT NULL, digest TEXT NOT NULL, answered_by TEXT NOT NULL,
-    UNIQUE (genotype, epochs)
-);
-"""
-_EMPTY = {dict: "{}", list: "[]", tuple: "[]"}
+_EMPTY: dict[type, str] = {dict: "{}", list: "[]", tuple: "[]"}
 _TO_JSON = json.JSONEncoder(allow_nan=False).encode
-FORMAT = "3"
 
 
 class Database:
     """Candidates of one run, in ``run.sqlite``.
 
+    A database of an earlier version is migrated in its file if it is opened to be written, else
+    in a copy in memory.
+
     Args:
         path: The database file.
-        create: Whether to make it where there is none; else it is only read.
+        create: Whether to write, and to create the file if it does not exist; otherwise it is
+            only read.
 
     Raises:
-        InputError: If the file is no record of a run.
+        InputError: If the file is not the database of a run, or a later version wrote it.
         RunError: If it cannot be written.
     """
 
     def __init__(self, path: Path, create: bool = False) -> None:
         self._path = path
-        # The watch's thread writes when a candidate hangs, the main thread all else.
-        self._turn = threading.RLock()
-        with self._errors(InputError if not create else RunError):
+        # The watchdog's thread writes when a candidate hangs, the main thread everything else.
+        self._lock = threading.RLock()
+        with self._errors(RunError if create else InputError):
             self._connection = self._connect("rwc" if create else _reading_mode(path))
             # A power cut must not undo a commit either.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
-                with self.together():  # whoever reads finds the whole or nothing
-                    for statement in _SCHEMA.split(";\n"):
-                        self._connection.execute(statement)
-                    if self.fact("format") is None:
-                        self.set_fact("format", FORMAT)
-            if self.fact("format") != FORMAT:
-                raise InputError(f"{path} has format {self.fact('format')}; wanted: {FORMAT}")
+                with self.together():  # readers find all of it or nothing
+                    self._create_or_migrate()
+            elif self._version() != schema.VERSION:
+                self._use_migrated_copy()
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -75,34 +62,72 @@ class Database:
             check_same_thread=False,
         )
 
+    def _version(self) -> int:
+        stored = self.fact("format")
+        if not (str(stored).isdecimal() and schema.is_supported(int(stored))):
+            raise InputError(
+                f"{self._path} has format {stored}, which this version of xnas-tf cannot read"
+            )
+        return int(stored)
+
+    def _create_or_migrate(self) -> None:
+        tables = "SELECT 1 FROM sqlite_master WHERE name='facts'"
+        if self._connection.execute(tables).fetchone():
+            self._migrate()
+        else:
+            self._execute(schema.CREATE)
+
+    def _migrate(self) -> None:
+        if (version := self._version()) != schema.VERSION:
+            self._execute(schema.migration(version))
+
+    def _execute(self, statements: Sequence[str]) -> None:
+        for statement in statements:
+            self._connection.execute(statement)
+        self.set_fact("format", str(schema.VERSION))
+
+    def _use_migrated_copy(self) -> None:
+        """Migrate in memory: an earlier version may still be writing to the file."""
+        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        with closing(self._connection) as original:
+            original.backup(copy)
+        self._connection = copy
+        with self.together():
+            self._migrate()
+        copy.execute("PRAGMA query_only=ON")
+
     def close(self) -> None:
-        """Closes the database."""
+        """Close the database."""
         self._connection.close()
 
     def fact(self, name: str) -> Any:
-        """A fact about the whole run; None where it was never set."""
-        with self._turn, self._errors(InputError):
+        """Return a fact about the whole run, as JSON holds it; None if it was never set."""
+        with self._lock, self._errors(InputError):
             query = self._connection.execute("SELECT value FROM facts WHERE name=?", (name,))
             row = query.fetchone()
         return json.loads(row[0]) if row else None
 
     def set_fact(self, name: str, value: Any) -> None:
-        """Records a fact about the whole run, replacing its earlier value."""
+        """Commit a fact about the whole run, replacing its earlier value."""
         with self.together():
             self._connection.execute(
                 "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value))
             )
 
     def save(self, candidate: Candidate) -> None:
-        """Commits a candidate, new or with more known of it."""
+        """Commit all fields of a candidate, new or changed."""
         row = [_encode(name, getattr(candidate, name)) for name in _COLUMNS]
         with self.together():
             self._connection.execute(_SAVE, row)
 
     def update(self, number: int, values: Mapping[str, Any]) -> None:
-        """Commits what is newly known of a recorded candidate, by attribute.
+        """Commit some fields of a recorded candidate.
 
-        Takes half the time of ``save``, which writes what has not changed too.
+        Takes half the time of ``save``, which also writes what has not changed.
+
+        Args:
+            number: The candidate's id.
+            values: The new values by field.
         """
         names = [name for name in _COLUMNS if name in values]
         changes = ", ".join(f'"{name}"=?' for name in names)
@@ -112,9 +137,12 @@ class Database:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Inside, everything is committed at once when the outermost such block ends; if it
-        ends in an error, nothing is."""
-        with self._turn:
+        """Group changes into one transaction.
+
+        All changes in the outermost such block are committed when it ends; if it ends in an
+        error, none is.
+        """
+        with self._lock:
             if self._connection.in_transaction:
                 yield
                 return
@@ -123,8 +151,8 @@ class Database:
                 yield
 
     def candidates(self) -> list[Candidate]:
-        """All candidates by id."""
-        with self._turn, self._errors(InputError):
+        """Return all candidates, by id."""
+        with self._lock, self._errors(InputError):
             rows = self._connection.execute(f"SELECT {_NAMES} FROM candidates ORDER BY id")
             return [
                 Candidate(**{n: _decode(n, v) for n, v in zip(_COLUMNS, row, strict=True)})
@@ -137,12 +165,12 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise kind(
-                f"{self._path}: {error}. Is the disk full or read-only, or is this no run's record?"
+                f"{self._path}: {error}. Is the disk full or read-only, or is this not a run's database?"
             ) from error
 
 
 def _reading_mode(path: Path) -> str:
-    """Writable where possible: after a kill in mid-commit SQLite must roll back to read."""
+    """Return SQLite's mode for reading: to read after a kill in mid-commit, it must roll back."""
     return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
 
 
@@ -155,5 +183,5 @@ def _encode(name: str, value: Any) -> Any:
 def _decode(name: str, value: Any) -> Any:
     if name not in _JSON:
         return value
-    value = json.loads(value)
-    return tuple(value) if name == "parents" else value
+    decoded = json.loads(value)
+    return tuple(decoded) if name == "parents" else decoded

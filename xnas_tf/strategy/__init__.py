@@ -1,4 +1,4 @@
-"""Decides what to evaluate; knows nothing of Keras or Horovod."""
+"""Search algorithms: choose what to evaluate, without Keras or Horovod."""
 
 from xnas_tf.strategy.algorithm import Algorithm
 from xnas_tf.strategy.factory import SELECTIONS, create

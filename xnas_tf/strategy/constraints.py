@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,23 +22,20 @@ class Constraint:
 
     @classmethod
     def parse(cls, text: Any) -> Constraint:
-        """Reads ``"<= 500_000"``.
+        """Parse a text such as ``"<= 500_000"``; return a ``Constraint`` as it is.
 
         Raises:
-            ValueError: If the text is of another form.
+            ValueError: If the text has another form.
         """
         if isinstance(text, cls):
             return text
-        match = _PATTERN.fullmatch(str(text))
-        try:
-            return cls(match[1], float(match[2]))
-        except (TypeError, ValueError):
-            raise ValueError(
-                f'given {text!r}; allowed: "<= NUMBER" or ">= NUMBER", in quotes'
-            ) from None
+        if match := _PATTERN.fullmatch(str(text)):
+            with suppress(ValueError):  # such as "1.2.3"
+                return cls(match[1], float(match[2]))
+        raise ValueError(f'given {text!r}; allowed: "<= NUMBER" or ">= NUMBER", in quotes')
 
     def violation(self, value: float) -> float:
-        """How far a value lies outside, as a share of the limit; 0 where it is inside."""
+        """Return how far a value is beyond the limit, as a share of the limit; 0 if it is not."""
         excess = value - self.limit if self.operator == "<=" else self.limit - value
         return max(0.0, excess) / max(abs(self.limit), 1e-12)
 

@@ -1,4 +1,4 @@
-"""Architectures in numbers, for models that learn from them."""
+"""Numeric encoding of architectures, for models that learn from them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from xnas_tf.spaces.variables import Choice, Range, Variable, is_active
 
 
 class Encoding:
-    """Encodes the hyperparameters of a space.
+    """Encode the hyperparameters of a search space as numbers.
 
-    An unordered choice is one-hot; an ordered one, or a number, is its place between 0 and 1.
-    Where a variable is not active its numbers are 0; one that may not be has a further number
-    that says whether it is. The space's own ``features`` follow.
+    An unordered choice is one-hot. An ordered choice is the index of its value, scaled to
+    [0, 1]; a number is its position in its range. The features of an inactive variable are 0,
+    and a conditional variable has one more feature: whether it is active. The features that
+    the space itself defines follow.
 
     Args:
         space: The search space.
@@ -24,33 +25,33 @@ class Encoding:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._places = [
-            {value: place for place, value in enumerate(v.values)} if isinstance(v, Choice) else {}
+        self._indices = [
+            {value: index for index, value in enumerate(v.values)} if isinstance(v, Choice) else {}
             for v in space.variables
         ]
 
     def encode(self, values: Mapping[str, Any], encoded: Sequence[Any]) -> np.ndarray:
-        """Encodes an architecture.
+        """Encode an architecture.
 
         Args:
             values: Its active hyperparameters.
-            encoded: Its variables as variation has them; only numbers are read from them.
+            encoded: Its variables in their encoded form. Only those of a ``Range`` are used.
 
         Returns:
-            (features,), always as many.
+            Array of shape (features,), the same length for all architectures.
         """
-        numbers: list[float] = []
-        for variable, places, place in zip(
-            self._space.variables, self._places, encoded, strict=True
+        features: list[float] = []
+        for variable, indices, position in zip(
+            self._space.variables, self._indices, encoded, strict=True
         ):
-            # Not by name: different branches may have a variable of the same name.
+            # Different branches may have variables of the same name.
             active = variable.name in values and is_active(variable, values)
-            if places and active:
-                place = places[values[variable.name]]
-            numbers += _numbers(variable, place) if active else [0.0] * _width(variable)
+            if indices and active:
+                position = indices[values[variable.name]]
+            features += _features(variable, position) if active else [0.0] * _width(variable)
             if variable.conditions:
-                numbers.append(float(active))
-        return np.array([*numbers, *self._space.features(values)], dtype=np.float64)
+                features.append(float(active))
+        return np.array([*features, *self._space.features(values)], dtype=np.float64)
 
 
 def _is_one_hot(variable: Variable) -> bool:
@@ -61,7 +62,7 @@ def _width(variable: Variable) -> int:
     return int(variable.size) if _is_one_hot(variable) else 1
 
 
-def _numbers(variable: Variable, place: Any) -> list[float]:
+def _features(variable: Variable, position: Any) -> list[float]:
     if _is_one_hot(variable):
-        return [float(place == index) for index in range(int(variable.size))]
-    return [place if isinstance(variable, Range) else place / max(variable.size - 1, 1)]
+        return [float(position == index) for index in range(int(variable.size))]
+    return [position if isinstance(variable, Range) else position / max(variable.size - 1, 1)]

@@ -1,4 +1,4 @@
-"""From a configuration to an algorithm."""
+"""Algorithms from a configuration."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from xnas_tf.strategy.selection import NSGA2, Random, RegularizedEvolution, Sele
 from xnas_tf.strategy.surrogate import Costs, Surrogate, no_costs
 from xnas_tf.strategy.variation import MixedVariation
 
-Maker = Callable[[SearchProblem, SearchOptions, list[str], np.random.Generator], Selection]
+SelectionFactory = Callable[
+    [SearchProblem, SearchOptions, list[str], np.random.Generator], Selection
+]
 
-SELECTIONS: dict[str, Maker] = {
+SELECTIONS: dict[str, SelectionFactory] = {
     "nsga2": lambda problem, search, names, rng: NSGA2(search.population, rng),
     "nsga3": lambda problem, search, names, rng: NSGA3(problem, search.population, rng),
     "moead": lambda problem, search, names, rng: MOEAD(problem, search.population, rng),
@@ -30,8 +32,8 @@ SELECTIONS: dict[str, Maker] = {
         search.population, rng
     ),
 }
-"""By ``search.algorithm``: makes the selection for a problem, from the configuration, the names
-of the objectives and the search's generator."""
+"""By ``search.algorithm``: makes the selection from the problem, the configuration, the names
+of the objectives and the generator."""
 
 
 def create(
@@ -41,19 +43,19 @@ def create(
     steady_state: bool,
     costs: Costs = no_costs,
 ) -> Algorithm:
-    """The algorithm that a configuration describes, at its start.
+    """Create the algorithm that a configuration describes, in its initial state.
 
     Args:
-        search: The section of the configuration.
+        search: The ``search`` section of the configuration.
         objectives: ``minimize`` or ``maximize`` by name.
         space: The search space.
-        steady_state: Whether the search is one; else it is generational.
-        costs: Computes what needs no training, for a surrogate.
+        steady_state: Whether the search is steady-state; otherwise it is generational.
+        costs: Computes for a surrogate the costs that need no training.
     """
     names, rng = list(objectives), np.random.default_rng(search.seed)
     problem = SearchProblem(space, len(names), rng)
     signs = [-1 if direction == "maximize" else 1 for direction in objectives.values()]
-    corner = [
+    reference = [
         s * search.reference[n] for s, n in zip(signs, names, strict=True) if search.reference
     ]
     return Algorithm(
@@ -64,5 +66,5 @@ def create(
         search.population,
         rng,
         steady_state,
-        Surrogate(space, len(names), costs, corner or None) if search.surrogate else None,
+        Surrogate(space, len(names), costs, reference or None) if search.surrogate else None,
     )

@@ -1,4 +1,4 @@
-"""What a search optimises, as the algorithms see it: any configuration has these attributes."""
+"""What a search optimises: the attributes of a configuration that algorithms need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xnas_tf.strategy.options import SearchOptions
 
 
 class Goal(Protocol):
-    """An objective: its name, and 1 where less is better, -1 where more is."""
+    """An objective."""
 
     @property
     def name(self) -> str:
@@ -30,8 +30,8 @@ class Goals(Protocol):
 
     @property
     def constraints(self) -> Mapping[str, Constraint]:
-        """Limits by the name of what is measured."""
+        """Limits by the name of the objective or measure."""
 
     @property
     def search(self) -> SearchOptions:
-        """The search's options."""
+        """The ``search`` section."""

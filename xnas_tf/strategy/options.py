@@ -1,4 +1,4 @@
-"""The configuration of a search: its algorithm, its end and its front."""
+"""Options of a search: the algorithm, when the search ends, and the front."""
 
 from __future__ import annotations
 
@@ -11,76 +11,83 @@ from xnas_tf.utils.options import Section
 
 
 class FidelityOptions(Section):
-    """Successive halving: everything is trained for a few epochs first, and what is best by then
-    for more; see docs/search.md."""
+    """Successive halving: all candidates are trained for a few epochs, and the best of them for
+    more; see docs/search.md."""
 
     epochs: list[PositiveInt] = Field(
         [],
-        description="of the rungs, such as `[3, 9, 27]`; the last one is `training.epochs`. Not "
-        "given: everything is trained in full",
+        description="epochs of each rung, such as `[3, 9, 27]`; the last is `training.epochs`. If "
+        "not given, all candidates are trained in full",
     )
 
     @field_validator("epochs")
     @classmethod
     def _rising(cls, epochs: list[int]) -> list[int]:
         if len(epochs) == 1 or epochs != sorted(set(epochs)):
-            raise ValueError(f"given {epochs}; allowed: two or more whole numbers that rise")
+            raise ValueError(f"given {epochs}; allowed: two or more increasing whole numbers")
         return epochs
 
 
 class SearchOptions(Section):
-    """How new candidates are found, when that ends, and how the front is measured and kept."""
+    """How candidates are proposed, when the search ends, and how the front is measured."""
 
     algorithm: Literal[
         "nsga2", "nsga3", "moead", "spea2", "eps_moea", "random", "regularized_evolution"
-    ] = Field("nsga2", description="who survives and who breeds; see docs/search.md")
+    ] = Field("nsga2", description="how survivors and parents are selected; see docs/search.md")
     surrogate: bool = Field(
         False,
-        description="a model that learns from the candidates chooses which of many offspring are "
-        "trained",
+        description="whether a model that learns from the candidates chooses which of many "
+        "offspring are trained",
     )
     candidates: int = Field(
         16,
         ge=1,
-        description="trainings; infeasible candidates, duplicates and what earlier runs answer "
-        "don't count, nor do those of `fidelity` that go on",
+        description="number of trainings; infeasible candidates, duplicates, results reused from "
+        "earlier runs and promotions (`fidelity`) do not count",
     )
     hours: float | None = Field(
         None,
         gt=0,
-        description="hours of searching, over all sessions, after which nothing new is proposed",
+        description="hours of searching, summed over all sessions, after which no more candidates "
+        "are proposed",
     )
     plateau: int | None = Field(
         None,
         ge=1,
-        description="trainings; nothing new is proposed once the last so many have added no "
-        "more than 0.1% to the hypervolume",
+        description="number of trainings; no more candidates are proposed once the last trainings "
+        "of that number have together added no more than 0.1% to the hypervolume",
     )
     population: int = Field(8, ge=2)
-    crossover: float = Field(0.9, ge=0, le=1, description="probability of crossing two parents")
+    crossover: float = Field(
+        0.9, ge=0, le=1, description="probability that two parents are crossed"
+    )
     mutation: float | None = Field(
-        None, gt=0, le=1, description="probability a variable; 1 / number of variables if not given"
+        None,
+        gt=0,
+        le=1,
+        description="probability that a variable mutates; if not given, 1 / number of variables",
     )
     mode: Literal["generational", "steady_state"] | None = Field(
         None,
-        description="`steady_state`: who is free gets an offspring of what is known by then; "
-        "`generational`: the next generation waits for the whole of this one, and is "
-        "reproducible; steady state with more than one group if not given",
+        description="`steady_state`: an idle group gets the next candidate at once, generated from "
+        "the results known by then; `generational`: the next generation waits for all results of "
+        "the current one, which is reproducible; if not given, `steady_state` with more than one "
+        "group",
     )
     reference: dict[str, float] = Field(
         {},
-        description="the value of each objective that hypervolume is measured against; the worst "
-        "ones of generation 0 if not given",
+        description="reference point of the hypervolume, a value for each objective; if not given, "
+        "the worst values of generation 0",
     )
     epsilons: dict[str, float] = Field(
         {},
-        description="for each objective the difference that matters: the front keeps one "
-        "candidate a box of that size; all if not given",
+        description="smallest difference that matters in each objective: the front keeps one "
+        "candidate in each box of that size; if not given, all",
     )
     reuse: list[str] = Field(
         [],
-        description="earlier runs of the same data, training and objectives: what they know of "
-        "a network is not trained again",
+        description="earlier runs with the same data, training and objectives, whose results are "
+        "reused instead of training the same network again",
     )
     fidelity: FidelityOptions = FidelityOptions()
     seed: int = Field(0, ge=0)
@@ -95,12 +102,19 @@ class SearchOptions(Section):
 
 
 def check_algorithm(search: SearchOptions, objectives: list[str]) -> None:
-    """Refuses algorithms that need what is not given."""
+    """Check that an algorithm has what it needs.
+
+    Raises:
+        PydanticCustomError: If it needs more objectives, or ``epsilons``.
+    """
     wrong = None
     if search.algorithm == "moead" and len(objectives) == 1:
-        wrong = "algorithm", "given 'moead', which decomposes two objectives or more; there is one"
+        wrong = (
+            "algorithm",
+            "given 'moead', which decomposes two objectives or more; only one is given",
+        )
     if search.algorithm == "eps_moea" and not search.epsilons:
-        wrong = "epsilons", "nothing is given; algorithm eps_moea needs a value an objective"
+        wrong = "epsilons", "not given; algorithm eps_moea needs a value for each objective"
     if wrong:
         errors = [{"loc": wrong[:1], "type": "entry", "msg": wrong[1]}]
         raise PydanticCustomError("nested", "{errors}", {"errors": errors, "model": SearchOptions})

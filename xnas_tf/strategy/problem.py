@@ -1,10 +1,11 @@
-"""A search as a Platypus problem."""
+"""A search space as a Platypus problem."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import platypus
 
 from xnas_tf.spaces.base import Space
@@ -12,19 +13,19 @@ from xnas_tf.spaces.variables import Variable, decode, is_active
 
 
 class VariableType(platypus.Type):
-    """A variable as Platypus sees it; drawn by the search's generator, never a global one."""
+    """A Platypus type for a variable, sampled with the search's generator, never a global one."""
 
-    def __init__(self, variable: Variable, rng: Any) -> None:
+    def __init__(self, variable: Variable, rng: np.random.Generator) -> None:
         super().__init__()
         self.variable = variable
         self._rng = rng
 
     def rand(self) -> Any:
-        """An encoded value at random."""
+        """Sample an encoded value."""
         return self.variable.sample(self._rng)
 
     def decode(self, value: Any) -> Any:
-        """The value that an encoded one stands for."""
+        """Decode an encoded value."""
         return self.variable.decode(value)
 
 
@@ -33,11 +34,11 @@ class SearchProblem(platypus.Problem):
 
     Args:
         space: The search space.
-        objectives: How many.
-        rng: The generator that random variables are drawn with.
+        objectives: Number of objectives.
+        rng: The generator that random architectures are sampled with.
     """
 
-    def __init__(self, space: Space, objectives: int, rng: Any) -> None:
+    def __init__(self, space: Space, objectives: int, rng: np.random.Generator) -> None:
         super().__init__(len(space.variables), objectives, nconstrs=1)
         self.space = space
         self.types[:] = [VariableType(variable, rng) for variable in space.variables]
@@ -45,12 +46,12 @@ class SearchProblem(platypus.Problem):
         self._is_conditional = any(variable.conditions for variable in space.variables)
 
     def values(self, solution: platypus.Solution) -> dict[str, Any]:
-        """The active hyperparameters of a solution."""
+        """Return the active hyperparameters of a solution."""
         return decode(self.space.variables, solution.variables[:])
 
-    def free(self, places: Sequence[Any]) -> list[int]:
-        """The places of those variables that are active and have more than one value."""
+    def free(self, encoded: Sequence[Any]) -> list[int]:
+        """Return the indices of the active variables that have more than one value."""
         if not self._is_conditional:
             return self._free
-        values = decode(self.space.variables, places)
+        values = decode(self.space.variables, encoded)
         return [i for i in self._free if is_active(self.space.variables[i], values)]

@@ -1,4 +1,4 @@
-"""What a search algorithm proposes."""
+"""Proposals of a search algorithm."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import platypus
 
 @dataclass
 class Proposal:
-    """A new architecture, a network never proposed before in this search.
+    """A new architecture, whose network was not proposed before in this search.
 
     Attributes:
         genotype: Canonical text of the architecture.
         hyperparameters: Active hyperparameters by name.
-        parents: Candidates it was bred from.
-        generation: In which it was proposed.
-        solution: What Platypus knows of it.
-        number: Counts the proposals, from 1.
-        features: The architecture in numbers, for a surrogate.
+        parents: Ids of the candidates it was generated from.
+        generation: Generation in which it was proposed.
+        solution: The Platypus solution.
+        number: Number of the proposal in the search, from 1.
+        features: Numeric encoding of the architecture, for a surrogate.
     """
 
     genotype: str

@@ -1,4 +1,4 @@
-"""The place on this host for what is made once: ``$XDG_CACHE_HOME/xnas-tf``."""
+"""The cache directory of this host: ``$XDG_CACHE_HOME/xnas-tf``."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The folder; it need not be there."""
+    """Return the path of the cache directory, which may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "xnas-tf"
 
 
 @contextmanager
 def host_lock(name: str) -> Iterator[None]:
-    """One process of this host at a time, whatever job it belongs to."""
+    """Hold a lock that only one process on this host can hold at a time.
+
+    Args:
+        name: Name of the lock.
+    """
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:  # no home to write to: nor can anything be put into it
+    except OSError:  # without a writable cache there is nothing to protect
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""What a person sees of a training, on stderr: a bar in a terminal, else a line an epoch."""
+"""Training progress on stderr: a progress bar in a terminal, otherwise one line per epoch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from rich.console import Console
 
 @contextmanager
 def epochs_bar(is_shown: bool) -> Iterator[Callable[[int, int, dict[str, float]], None]]:
-    """Inside, what is told which epoch is done, of how many, and its figures.
+    """Show the progress of a training.
 
     Args:
-        is_shown: Whether anything is shown: on rank 0 alone.
+        is_shown: Whether to show anything; true on rank 0 only.
+
+    Yields:
+        A function to call after each epoch, with its number, the number of epochs and the
+        epoch's metrics by name.
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not is_shown)
     columns = (
@@ -26,10 +30,10 @@ def epochs_bar(is_shown: bool) -> Iterator[Callable[[int, int, dict[str, float]]
     with bars.Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("training", total=None)
 
-        def told(epoch: int, epochs: int, figures: dict[str, float]) -> None:
-            text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        def update(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+            text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
             bar.update(task, completed=epoch, total=epochs, description=text)
             if not console.is_terminal:
                 console.print(f"epoch {epoch} of {epochs}: {text}")
 
-        yield told
+        yield update

@@ -1,4 +1,4 @@
-"""Signs of life from work that takes long, for whoever listens."""
+"""Heartbeats from long-running work, which let a watchdog notice hangs."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 
-def _nobody() -> None:
-    pass
-
-
-_listener: ContextVar[Callable[[], None]] = ContextVar("listener", default=_nobody)
+_listener: ContextVar[Callable[[], None]] = ContextVar("listener", default=lambda: None)
 
 
 def beat() -> None:
-    """Tells the listener that the work goes on; called after every few batches of anything.
+    """Call the current listener. Long-running work calls this every few batches.
 
     Raises:
-        Exception: Whatever the listener raises to end the work.
+        Exception: Any exception that the listener raises to stop the work.
     """
     _listener.get()()
 
 
 @contextmanager
 def heard_by(listener: Callable[[], None]) -> Iterator[None]:
-    """Inside, in this thread, a function is called at each beat."""
+    """Make a function the listener of this thread's heartbeats inside the context.
+
+    Args:
+        listener: Called at each heartbeat; may raise an exception to stop the work.
+    """
     token = _listener.set(listener)
     try:
         yield

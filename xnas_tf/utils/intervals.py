@@ -1,4 +1,4 @@
-"""Intervals of figures that were measured on a sample."""
+"""Confidence intervals of accuracies and means."""
 
 from __future__ import annotations
 
@@ -8,49 +8,60 @@ from collections.abc import Sequence
 import numpy as np
 
 CONFIDENCE = 0.95
-"""Of all intervals."""
+"""Confidence level of all intervals."""
 _QUANTILE = 1.959963984540054
-"""Of the normal distribution, for that confidence; SciPy takes a second to import."""
+"""Quantile of the normal distribution at that level; a constant, since importing SciPy takes a
+second."""
 
 
-def accuracy_interval(right: float, count: int) -> list[float] | None:
-    """``[low, accuracy, high]`` of so many right answers, with Wilson's interval (1927): how far
-    the accuracy on other images of the same kind may be. None without images."""
+def accuracy_interval(correct: float, count: int) -> list[float] | None:
+    """Compute Wilson's confidence interval (1927) of an accuracy.
+
+    Args:
+        correct: Number of correct predictions.
+        count: Number of images.
+
+    Returns:
+        ``[low, accuracy, high]``; None without images.
+    """
     if not count:
         return None
-    share, spread = float(right) / count, _QUANTILE**2 / count
+    share, spread = float(correct) / count, _QUANTILE**2 / count
     middle = share + spread / 2
     half = math.sqrt(max(0.0, spread * share * (1 - share) + spread**2 / 4))
     low, high = (middle - half) / (1 + spread), (middle + half) / (1 + spread)
     return [max(0.0, low), share, min(1.0, high)]
 
 
-def better_than_chance(right: float, count: int, commonest: int) -> bool:
-    """Says whether so many right answers are more than always answering the commonest class.
+def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
+    """Return whether an accuracy is significantly above that of always predicting one class.
 
     Args:
-        right: Right answers; NaN if that is not known.
-        count: Images.
-        commonest: Images of the commonest class among them.
+        correct: Number of correct predictions; NaN if unknown.
+        count: Number of images.
+        largest_class: Number of these images that belong to the most frequent class.
 
     Returns:
-        Whether the lower end of the accuracy's interval is above the class's share; False
-        without images.
+        Whether the lower end of the accuracy's confidence interval is above the share of the
+        most frequent class; False without images.
     """
-    interval = accuracy_interval(right, count)
-    return interval is not None and interval[0] > commonest / count
+    interval = accuracy_interval(correct, count)
+    return interval is not None and interval[0] > largest_class / count
 
 
 def mean_interval(values: Sequence[float]) -> list[float] | None:
-    """``[low, mean, high]`` of two or more values, with Student's interval (1908): how far the
-    mean of many more may be. None of fewer, which say nothing of that."""
+    """Compute Student's confidence interval (1908) of a mean.
+
+    Returns:
+        ``[low, mean, high]``; None of fewer than two values.
+    """
     from scipy.stats import t
 
     count = len(values)
     if count < 2:
         return None
-    beyond = np.asarray(values, np.float64) - values[0]  # equal values must differ by nothing
-    mean = float(values[0] + beyond.mean())
-    error = float(beyond.std(ddof=1) / np.sqrt(count))
+    differences = np.asarray(values, np.float64) - values[0]  # exactly 0 where all are equal
+    mean = float(values[0] + differences.mean())
+    error = float(differences.std(ddof=1) / np.sqrt(count))
     half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
     return [mean - half, mean, mean + half]

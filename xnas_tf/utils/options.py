@@ -1,4 +1,4 @@
-"""What sections of the configuration have in common: their base, and errors that name the key."""
+"""Base class of the configuration's sections, and error messages that name the key."""
 
 from __future__ import annotations
 
@@ -7,20 +7,32 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import Registry
 
 
 class Section(BaseModel):
-    """A section of the configuration: unknown keys are errors, values don't change."""
+    """A section of the configuration. Unknown keys are errors; instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def create(registry: Registry, entry: Any, base: type) -> Any:
-    """Makes an objective or space from a name or a mapping with a name."""
+def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
+    """Create an objective or a search space from its entry in the configuration.
+
+    Args:
+        registry: The implementations by name.
+        entry: A name, a mapping with a name and options, or an instance of ``base``.
+        base: Class that the implementation must be derived from.
+
+    Returns:
+        An instance of the implementation.
+
+    Raises:
+        PydanticCustomError: If the entry is invalid.
+    """
     if isinstance(entry, base):
         return entry
     if isinstance(entry, str):
@@ -44,20 +56,25 @@ def create(registry: Registry, entry: Any, base: type) -> Any:
 
 
 def problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    """What is wrong with values for a model, one line an error: key, given, allowed."""
+    """Yield one line per error: the key, the value given and the values allowed.
+
+    Args:
+        error: The error of a validation.
+        model: The model that the values are for.
+        prefix: Put before each key.
+    """
     for item in error.errors():
-        yield from _explain_item(item, model, prefix)
+        yield from _explain(item, model, prefix)
 
 
-def _explain_item(item: dict[str, Any], model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    """One line an error: the key, what was given and what is allowed."""
+def _explain(item: ErrorDetails, model: type[BaseModel], prefix: str) -> Iterable[str]:
     key = prefix + ".".join(map(str, item["loc"]))
     if item["type"] == "nested":
         for inner in item["ctx"]["errors"]:
-            yield from _explain_item(inner, item["ctx"]["model"], f"{key}.")
+            yield from _explain(inner, item["ctx"]["model"], f"{key}.")
     elif item["type"] == "extra_forbidden":
-        fields = _section(model, item["loc"][:-1]).model_fields
-        yield f"unknown key {key}: {suggest(item['loc'][-1], fields)}"
+        *parents, name = map(str, item["loc"])
+        yield f"unknown key {key}: {suggest(name, _section(model, parents).model_fields)}"
     elif item["type"] == "literal_error":
         allowed = re.findall("'([^']*)'", item["ctx"]["expected"])
         yield f"{key}: given {suggest(item['input'], allowed)}"
@@ -67,7 +84,8 @@ def _explain_item(item: dict[str, Any], model: type[BaseModel], prefix: str = ""
         yield f"{key}: given {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
-def _section(model: type[BaseModel], location: tuple) -> type[BaseModel]:
+def _section(model: type[BaseModel], location: Iterable[str]) -> type[BaseModel]:
+    """Return the innermost model on the way to a key."""
     for name in location:
         annotation = model.model_fields[name].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

@@ -1,4 +1,4 @@
-"""Folders that are there whole or not at all."""
+"""Directories that are created completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from xnas_tf.errors import InputError
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Inside, a folder beside the place to write into; then it gets its name.
+    """Create a directory and its contents atomically.
 
-    A kill or an error leaves nothing behind under that name.
+    After a kill or an error, ``path`` does not exist.
 
     Args:
-        path: The folder to make; the folders above it are made too.
+        path: The directory to create; its parents are created too.
+
+    Yields:
+        A temporary directory to write into, which is renamed to ``path`` in the end.
 
     Raises:
-        InputError: If it is there already, or cannot be written.
+        InputError: If ``path`` exists already, or cannot be written.
     """
     if path.exists():
         raise InputError(f"{path} is there already and was not touched; name another with --out")

@@ -1,7 +1,7 @@
-"""Python's global random generator, which Keras and Platypus draw from, one thread at a time.
+"""Python's global random generator, which Keras and Platypus use, for one thread at a time.
 
-The watch's thread may tell the search of a hang while the main thread builds models, and what one
-of them draws the other must not miss.
+The watchdog's thread may report a hang to the search while the main thread builds models. Numbers
+that one thread draws must not change those of the other.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_turn = threading.RLock()
+_lock = threading.RLock()
 
 
 @contextmanager
 def own_generator(seed: int) -> Iterator[None]:
-    """Inside, the global generator is this thread's own, seeded; then it is as it was before.
+    """Seed the global generator inside the context, and restore its state afterwards.
 
     Args:
-        seed: Drawn from a generator that was passed.
+        seed: Seed for use inside the context.
     """
     with uninterrupted():
         state = random.getstate()
@@ -32,6 +32,6 @@ def own_generator(seed: int) -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Inside, no other thread has the global generator as its own."""
-    with _turn:
+    """Keep other threads from using the global generator inside the context."""
+    with _lock:
         yield

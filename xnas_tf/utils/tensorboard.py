@@ -1,4 +1,4 @@
-"""TensorBoard's files: training curves and pictures."""
+"""Files for TensorBoard: training curves and images."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tensorboard.plugins.hparams import api as hparams
 def write_training(
     folder: Path,
     history: Sequence[Mapping[str, float]],
-    figures: Mapping[str, float],
+    metrics: Mapping[str, float],
     epochs: int,
     hyperparameters: Mapping[str, Any] | None = None,
     title: str = "",
 ) -> None:
-    """Writes training curves and what came of them, unless they are there.
+    """Write training curves and final metrics, unless the directory exists.
 
     Args:
-        folder: TensorBoard's folder for the training.
-        history: Figures of each epoch.
-        figures: Final figures by tag.
-        epochs: Their place on the axis.
-        hyperparameters: Shown in the HParams tab, under the title, if there are any.
-        title: See there.
+        folder: TensorBoard's log directory of the training.
+        history: Metrics of each epoch.
+        metrics: Final metrics by tag.
+        epochs: Step at which the final metrics are written.
+        hyperparameters: Shown in the HParams tab, if given.
+        title: Name of the training in the HParams tab.
     """
     if folder.exists():
         return
     draft = folder.with_name(f".{folder.name}")
-    shutil.rmtree(draft, ignore_errors=True)  # an earlier one, cut off by a kill
+    shutil.rmtree(draft, ignore_errors=True)  # left behind by a process that was killed
     with writer(draft):
         for epoch, values in enumerate(history, start=1):
             for name, value in values.items():
@@ -41,13 +41,13 @@ def write_training(
         if hyperparameters:
             shown = {name: _plain(value) for name, value in hyperparameters.items()}
             hparams.hparams(shown, trial_id=title)
-        for name, value in figures.items():
+        for name, value in metrics.items():
             tf.summary.scalar(name, value, step=epochs)
     draft.rename(folder)
 
 
 def write_images(folder: Path, tag: str, pictures: Sequence[bytes], first: int = 0) -> None:
-    """Writes PNG pictures, a step each."""
+    """Write PNG images, one per step."""
     with writer(folder):
         for step, picture in enumerate(pictures, first):
             write_image(tag, picture, step)
@@ -55,19 +55,20 @@ def write_images(folder: Path, tag: str, pictures: Sequence[bytes], first: int =
 
 @contextmanager
 def writer(folder: Path) -> Iterator[None]:
-    """Makes a writer of a new file the default one, and closes the file in the end."""
-    writer = tf.summary.create_filewriter(str(folder))
-    with writer.as_default():
+    """Write the summaries made inside the context to a new file in ``folder``."""
+    file_writer = tf.summary.create_filewriter(str(folder))
+    with file_writer.as_default():
         yield
-    writer.close()
+    file_writer.close()
 
 
 def _curve_tag(name: str) -> str:
-    """``val_loss`` -> ``loss/validation``, so that both curves of a figure stand together."""
+    """Return ``loss/validation`` for ``val_loss``, so that TensorBoard groups both curves."""
     return f"{name.removeprefix('val_')}/{'validation' if name.startswith('val_') else 'training'}"
 
 
 def write_image(tag: str, picture: bytes, step: int) -> None:
+    """Write a PNG image with the default writer."""
     tf.summary.image(tag, tf.io.decode_png(picture, channels=3)[None], step=step)
 
 

@@ -1,4 +1,4 @@
-"""Versions of what a result depends on."""
+"""Versions of the packages that results depend on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PACKAGES = ("tensorflow", "keras", "keras-tuner", "horovod", "tf-explain", "plat
 
 
 def versions() -> dict[str, str]:
-    """Version by package, Python's and our own included; absent ones are left out."""
+    """Return the version of Python, xnas-tf and each installed package, by name."""
     found = {"python": platform.python_version(), "xnas-tf": __version__}
     for name in PACKAGES:
         installed = package_version(name)
@@ -21,7 +21,7 @@ def versions() -> dict[str, str]:
 
 
 def package_version(name: str) -> str | None:
-    """The installed version of a package; of TensorFlow in any of its builds."""
+    """Return the installed version of a package or of its ``-cpu`` build; None if missing."""
     for variant in (name, f"{name}-cpu"):
         try:
             return version(variant)

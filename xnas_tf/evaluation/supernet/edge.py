@@ -7,6 +7,7 @@ from the choice to the gradient's, and each dead branch costs time for each of i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import tensorflow as tf
 
@@ -108,11 +109,14 @@ def _forward(
     def into(outputs: tf.Tensor, *rest: tf.Tensor) -> Tensors:
         return [before[0] + outputs if before else outputs, *rest]
 
+    def convolved(part: slice) -> Tensors:
+        return into(*convolve(part))
+
     return {
         "none": lambda: [before[0] if before else tf.zeros_like(x), *nothing],
         "skip_connect": lambda: into(x, *nothing),
         "avg_pool_3x3": lambda: into(tf.nn.avg_pool2d(x, 3, 1, "SAME"), *nothing),
-        **{name: lambda part=part: into(*convolve(part)) for name, part in CONVOLUTIONS.items()},
+        **{name: partial(convolved, part) for name, part in CONVOLUTIONS.items()},
     }
 
 
@@ -124,7 +128,7 @@ def _backward(
         "none": lambda: [tf.zeros_like(g), *nothing],
         "skip_connect": lambda: [g, *nothing],
         "avg_pool_3x3": lambda: [average_pool_3x3_gradient(g), *nothing],
-        **{name: lambda part=part: back(part) for name, part in CONVOLUTIONS.items()},
+        **{name: partial(back, part) for name, part in CONVOLUTIONS.items()},
     }
 
 

@@ -100,7 +100,7 @@ class _Backward:
         self.input = next(self._numbers)
         chosen, nodes = plain(cell), {0: self.input}
         for node in range(1, NODES):
-            incoming = []
+            incoming: list[tuple[int, int | None]] = []
             for number, (edge, (source, target)) in enumerate(EDGES.items()):
                 if target == node and chosen[edge] != "none":
                     incoming.append((self._chain(nodes[source], chosen[edge], number), number))

@@ -15,13 +15,13 @@ from xnas_tf.spaces.nas_bench_201 import NASBench201
 
 
 class Supernet:
-    """A ``HostNetwork`` whose edges each hold every operation.
+    """A ``BoundNetwork`` whose edges each hold every operation.
 
     Args:
         space: The search space's networks.
     """
 
-    tenant: WeightBinding | None = None
+    bound: WeightBinding | None = None
 
     def __init__(self, space: NASBench201) -> None:
         every = dict.fromkeys(EDGES, "nor_conv_3x3")
@@ -34,16 +34,16 @@ class Supernet:
         """Computes from now on what a cell's network does."""
         self._numbers.assign(numbers_of(cell))
 
-    def places(self, cell: Mapping[str, str], model: keras.Model) -> list[VariableSlice]:
+    def slices(self, cell: Mapping[str, str], model: keras.Model) -> list[VariableSlice]:
         """Where the variables of a cell's model are. Where both are compiled, by optimizers of the
         same kind that are built, what these keep is among them."""
-        places = list(_places(self.model, cell, model))
+        slices = list(_slices_of(self.model, cell, model))
         if self.model.compiled and model.compiled:
-            places += _places_of_slots(self.model, model, places)
-        return places
+            slices += _slices_of_slots(self.model, model, slices)
+        return slices
 
 
-def _places(
+def _slices_of(
     network: keras.Model, cell: Mapping[str, str], model: keras.Model
 ) -> Iterator[VariableSlice]:
     """Where in the shared network the variables of a cell's model are."""
@@ -55,10 +55,10 @@ def _places(
         elif layer.variables:
             name, _, rest = layer.name.partition("_edge_")
             edge = "edge_" + rest.rpartition("_")[0]
-            yield from _places_of_edge(layers[name], edge, cell[edge], layer)
+            yield from _slices_of_edge(layers[name], edge, cell[edge], layer)
 
 
-def _places_of_edge(
+def _slices_of_edge(
     shared: SupernetCell, edge: str, operation: str, layer: keras.layers.Layer
 ) -> Iterator[VariableSlice]:
     row = list(EDGES).index(edge)
@@ -70,14 +70,14 @@ def _places_of_edge(
         yield variable, (row,), own
 
 
-def _places_of_slots(
-    network: keras.Model, model: keras.Model, places: list[VariableSlice]
+def _slices_of_slots(
+    network: keras.Model, model: keras.Model, slices: list[VariableSlice]
 ) -> Iterator[VariableSlice]:
     """The same for what the optimizers keep: of each variable, and their steps and rates."""
     shared_number = {id(v): i for i, v in enumerate(network.trainable_variables)}
     own_number = {id(v): i for i, v in enumerate(model.trainable_variables)}
     for shared_slots, own_slots in zip(_slots(network), _slots(model), strict=True):
-        for shared, part, own in places:
+        for shared, part, own in slices:
             if id(own) in own_number:
                 yield shared_slots[shared_number[id(shared)]], part, own_slots[own_number[id(own)]]
     for shared, own in zip(_scalars(network), _scalars(model), strict=True):

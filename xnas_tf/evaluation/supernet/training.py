@@ -15,7 +15,7 @@ from xnas_tf.data.batches import batching
 from xnas_tf.data.disk_images import Rows
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.supernet.network import Supernet
-from xnas_tf.evaluation.supernet.weight_binding import HostNetwork, WeightBinding
+from xnas_tf.evaluation.supernet.weight_binding import WeightBinding
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.compilation import compile_model
@@ -34,7 +34,7 @@ class SupernetGraphs:
         predictor: Predicts with it.
     """
 
-    network: HostNetwork
+    network: Supernet
     step: Step
     predictor: Predictor
 
@@ -63,7 +63,7 @@ def graphs_of_all_cells(
 class SupernetTrainer(Trainer):
     """Trains a candidate's own model by letting another network be it.
 
-    In checkpoints, and when the tenant has given it back, all is in the model and its own
+    In checkpoints, and once the binding has stored it, all is in the model and its own
     optimizer.
 
     Args:
@@ -73,7 +73,7 @@ class SupernetTrainer(Trainer):
         **kwargs: See ``Trainer``.
 
     Attributes:
-        tenant: The model in the other network.
+        binding: The model in the supernet.
     """
 
     def __init__(
@@ -81,23 +81,23 @@ class SupernetTrainer(Trainer):
     ) -> None:
         self._graphs = graphs
         super().__init__(*args, **kwargs)
-        self.tenant = WeightBinding(graphs.network, candidate, self._model)
+        self.binding = WeightBinding(graphs.network, candidate, self._model)
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return self._graphs.step
 
     def _run_steps(self) -> list[float]:
-        self.tenant.take()
+        self.binding.load()
         return super()._run_steps()
 
     def _average_statistics(self) -> None:
         if self._communicator.size > 1:
-            self.tenant.give()
+            self.binding.store()
             super()._average_statistics()
-            self.tenant.leave()
+            self.binding.invalidate()
 
     def _keep(self, progress: TrainingProgress) -> None:
-        self.tenant.give()
+        self.binding.store()
         super()._keep(progress)
 
 
@@ -106,14 +106,14 @@ class SupernetPredictor(Predictor):
 
     Args:
         graphs: The other network.
-        tenant: The model in it.
+        binding: The model in it.
     """
 
-    def __init__(self, graphs: SupernetGraphs, tenant: WeightBinding) -> None:
+    def __init__(self, graphs: SupernetGraphs, binding: WeightBinding) -> None:
         self._predictor = graphs.predictor
-        self._tenant = tenant
+        self._binding = binding
 
     def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
         """See ``Predictor.__call__``."""
-        self._tenant.take()
+        self._binding.load()
         return self._predictor(images)

@@ -1,83 +1,84 @@
-"""Networks that train in place of candidates' own models, and how these are put into them."""
+"""Binds candidates' own models to a supernet: which of its weights are theirs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import EllipsisType
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 
-Split = tuple[slice | int, ...]
-VariableSlice = tuple[keras.Variable, Split, keras.Variable]
-"""A variable of the shared network, and the part of it that a variable of a small model is."""
+Index = tuple[slice | int | EllipsisType, ...]
+VariableSlice = tuple[keras.Variable, Index, keras.Variable]
+"""A variable of the supernet, and the slice of it that a variable of a model is."""
 
 
-class HostNetwork(Protocol):
-    """A network that trains in place of candidates' own models.
+class BoundNetwork(Protocol):
+    """What a binding needs of a supernet.
 
     Attributes:
         model: The Keras model.
-        tenant: Whose values it has.
+        bound: The binding whose values it has.
     """
 
     model: keras.Model
-    tenant: WeightBinding | None
+    bound: WeightBinding | None
 
     def become(self, candidate: Mapping[str, Any]) -> None:
-        """Computes from now on what a candidate's network does."""
+        """Compute from now on what a candidate's network does."""
 
-    def places(self, candidate: Mapping[str, Any], model: keras.Model) -> list[VariableSlice]:
-        """Where in it the variables of a candidate's own model are."""
+    def slices(self, candidate: Mapping[str, Any], model: keras.Model) -> list[VariableSlice]:
+        """Return where in it the variables of a candidate's own model are."""
 
 
 class WeightBinding:
-    """A candidate's own model, whose values a network takes and gives back.
+    """A candidate's own model, whose values a supernet loads and stores.
 
     Args:
-        network: The network.
+        network: The supernet.
         candidate: The candidate's hyperparameters.
         model: Its own model.
     """
 
     def __init__(
-        self, network: HostNetwork, candidate: Mapping[str, Any], model: keras.Model
+        self, network: BoundNetwork, candidate: Mapping[str, Any], model: keras.Model
     ) -> None:
         self._network = network
         self._candidate = candidate
-        self._places = network.places(candidate, model)
-        self._everything = all_variables(network.model)
+        self._slices = network.slices(candidate, model)
+        self._variables = all_variables(network.model)
 
-    def take(self) -> None:
-        """The network becomes the model, unless it is; what is no part of it becomes zero."""
-        if self._network.tenant is self:
+    def load(self) -> None:
+        """Give the supernet the model's values, unless it has them; all others become zero."""
+        if self._network.bound is self:
             return
         self._network.become(self._candidate)
-        values = {id(v): np.zeros(v.shape, v.dtype) for v in self._everything}
-        for shared, part, own in self._places:
-            values[id(shared)][part] = np.asarray(own)
-        for variable in self._everything:
+        values = {id(v): np.zeros(v.shape, v.dtype) for v in self._variables}
+        for shared, index, own in self._slices:
+            values[id(shared)][index] = np.asarray(own)
+        for variable in self._variables:
             variable.assign(values[id(variable)])
-        self._network.tenant = self
+        self._network.bound = self
 
-    def give(self) -> None:
-        """The model gets the present values, if they are its own."""
-        if self._network.tenant is not self:
+    def store(self) -> None:
+        """Give the model the supernet's values, if they are the model's own."""
+        if self._network.bound is not self:
             return
-        values = {id(v): np.array(v) for v in self._everything}  # copies: the variables change
-        for shared, part, own in self._places:
-            own.assign(values[id(shared)][part])
+        values = {id(v): np.array(v) for v in self._variables}  # copies: the variables change
+        for shared, index, own in self._slices:
+            own.assign(values[id(shared)][index])
 
-    def settle(self) -> None:
-        """Both have the latest values."""
-        self.give()
-        self.take()
+    def synchronize(self) -> None:
+        """Give both the latest values."""
+        self.store()
+        self.load()
 
-    def leave(self) -> None:
-        """Says that the model has other values by now."""
-        self._network.tenant = None
+    def invalidate(self) -> None:
+        """Note that the model's values have changed since they were loaded."""
+        self._network.bound = None
 
 
 def all_variables(model: keras.Model) -> list[keras.Variable]:
-    """Those of a model, and those of its optimizer."""
+    """Return the variables of a model and of its optimizer."""
     return [*model.variables, *(model.optimizer.variables if model.compiled else ())]

@@ -1,8 +1,8 @@
 """FLINT: a framework to learn with interpretation.
 
 Parekh, Mozharovskyi, d'Alché-Buc, *A Framework to Learn with Interpretation*, NeurIPS 2021,
-arXiv 2010.09345. Attributes, few and non-negative, are learned from a predictor's hidden layers;
-a linear classifier on them says what the predictor says, and so explains it.
+arXiv 2010.09345. A few non-negative attributes are learned from a predictor's hidden layers. A
+linear classifier on them reproduces the predictor's answers, and so explains them.
 """
 
 from xnas_tf.interpretation.flint.interpretation import Interpretation, train_interpreter

@@ -1,9 +1,9 @@
 """Activation maximisation with partial initialisation (arXiv 2010.09345, section 4.2).
 
-From a dimmed sample on, an image is changed so that one attribute grows: maximised is
-C log φ_j − λ_bound · what lies out of range − λ_tv · total variation. The paper maximises φ_j
-itself, so that the weights suit attributes of one scale only: those learned here on mnist5k are
-up to 15, and with C = 2 stripes filled the images.
+Starting from a dimmed sample, an image is changed so that one attribute grows. The objective is
+C log φ_j − λ_bound · (excess beyond the range) − λ_tv · (total variation). The paper maximises
+φ_j itself, so its weights suit attributes of one scale only: those learned here on mnist5k reach
+15, and with C = 2 stripes filled the images.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpr
 from xnas_tf.utils.heartbeat import beat
 
 STAGES, STEPS, RATE = 12, 50, 0.05
-"""Adam's, as published; the rate halves from stage to stage."""
+"""Of Adam, as published; the learning rate is halved after each stage."""
 
-LEAST = 1e-3
-"""Added to attributes, of which some are zero."""
+EPSILON = 1e-3
+"""Added to attributes before the logarithm, as some are zero."""
 
 
 @dataclass(frozen=True)
 class Maximisation:
-    """How images are changed; but for C the published values for grey ones.
+    """How images are changed. Defaults are the published values for grey images, except C.
 
     Attributes:
-        dim: What the samples are multiplied by at the start.
+        dim: Factor that the samples are multiplied by at the start.
         gain: C, the weight of the attribute's logarithm.
-        bound: λ_bound, the weight of what lies outside of [0, 1].
+        bound: λ_bound, the weight of values outside [0, 1].
         variation: λ_tv, the weight of the total variation.
     """
 
@@ -52,16 +52,16 @@ def maximised(
     attributes: np.ndarray,
     how: Maximisation | None = None,
 ) -> np.ndarray:
-    """Changes images so that each excites one attribute more, all in the same steps.
+    """Change images so that each one activates one attribute more strongly.
 
     Args:
         model: The model.
         images: Samples, (N, H, W, C), uint8.
-        attributes: The attribute of each, (N,).
-        how: How; by default the published values for grey or for coloured images.
+        attributes: The index of the attribute for each image, (N,).
+        how: Weights; by default those for grey or for colour images, by the number of channels.
 
     Returns:
-        (N, H, W, C), uint8.
+        The changed images, (N, H, W, C), uint8.
     """
     if not len(images):
         return images
@@ -77,7 +77,13 @@ def maximised(
     return np.rint(np.clip(changed.numpy(), 0, 1) * 255).astype(np.uint8)
 
 
-def _step(model, changed, attributes, how: Maximisation, optimizer) -> Callable[[], None]:
+def _step(
+    model: Interpreter | InterpretableModel,
+    changed: keras.Variable,
+    attributes: tf.Tensor,
+    how: Maximisation,
+    optimizer: keras.optimizers.Optimizer,
+) -> Callable[[], None]:
     wanted = tf.one_hot(attributes, model.settings.attributes)
 
     @tf.function(autograph=False)
@@ -91,17 +97,29 @@ def _step(model, changed, attributes, how: Maximisation, optimizer) -> Callable[
     return step
 
 
-def objective(model, images: tf.Tensor, wanted: tf.Tensor, how: Maximisation) -> tf.Tensor:
-    """What is maximised, the sum over the images (B, H, W, C); ``wanted`` is one-hot, (B, J)."""
-    excited = tf.reduce_sum(model.look(images).attributes * wanted, axis=1)
-    grown = tf.reduce_sum(tf.math.log(excited + LEAST))
-    outside = tf.maximum(images - 1, 0) + tf.maximum(-images, 0)
-    beyond = tf.reduce_sum(tf.reduce_mean(outside, axis=(1, 2, 3)))
-    return how.gain * grown - how.bound * beyond - how.variation * _variation(images)
+def objective(
+    model: Interpreter | InterpretableModel,
+    images: tf.Tensor,
+    wanted: tf.Tensor,
+    how: Maximisation,
+) -> tf.Tensor:
+    """Compute the objective, summed over the images.
+
+    Args:
+        model: The model.
+        images: (B, H, W, C).
+        wanted: The attribute to maximise for each image, one-hot, (B, J).
+        how: The weights.
+    """
+    activations = tf.reduce_sum(model.look(images).attributes * wanted, axis=1)
+    gain = tf.reduce_sum(tf.math.log(activations + EPSILON))
+    excess = tf.maximum(images - 1, 0) + tf.maximum(-images, 0)
+    outside = tf.reduce_sum(tf.reduce_mean(excess, axis=(1, 2, 3)))
+    return how.gain * gain - how.bound * outside - how.variation * _variation(images)
 
 
 def _variation(images: tf.Tensor) -> tf.Tensor:
-    """Mean absolute difference of neighbours, down and across, the sum over the images."""
+    """Compute the mean absolute difference of neighbouring pixels, summed over the images."""
     down = tf.abs(images[:, 1:] - images[:, :-1])
     across = tf.abs(images[:, :, 1:] - images[:, :, :-1])
     means = tf.reduce_mean(down, axis=(1, 2, 3)) + tf.reduce_mean(across, axis=(1, 2, 3))

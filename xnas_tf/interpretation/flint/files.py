@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def save(
     found: InterpretationData, out: Path, title: str = "", explained: Sequence[int] = ()
 ) -> Path:
-    """Writes a new folder; see ``Interpretation.save``."""
+    """Write a new folder; see ``Interpretation.save``."""
     from xnas_tf.interpretation.flint.drawing import drawings
 
     with new_folder(out) as draft:

@@ -35,7 +35,7 @@ class Interpretation(InterpretationData):
     """
 
     def save(self, out: str | Path, title: str = "", explained: Sequence[int] = ()) -> Path:
-        """Writes the model, pictures, figures and TensorBoard images into a new folder.
+        """Write the model, pictures, figures and TensorBoard images into a new folder.
 
         Args:
             out: The folder.
@@ -68,7 +68,7 @@ def train_interpreter(
     told: Told = lambda *_: None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Interpretation:
-    """Trains an interpreter, and measures it on the validation and the test part.
+    """Train an interpreter, and measures it on the validation and the test part.
 
     Args:
         model: A Keras image classifier of any kind. Post-hoc it stays as it is; by design it
@@ -146,7 +146,7 @@ def check_options(
     rate: float | None = None,
     seed: int = 0,
 ) -> None:
-    """Raises an ``InputError`` if a number or the mode is not allowed."""
+    """Raise an ``InputError`` if a number or the mode is not allowed."""
     if mode not in MODES:
         raise InputError(f"--mode: no mode is called {suggest(mode, MODES)}")
     whole = ("attributes", attributes, 1), ("epochs", epochs, 1), ("seed", seed, 0)
@@ -158,7 +158,7 @@ def check_options(
 
 
 def check_places(places: Sequence[int], test: Split) -> None:
-    """Raises an ``InputError`` if the test part has no image of one of these numbers."""
+    """Raise an ``InputError`` if the test part has no image of one of these numbers."""
     for place in places:
         if not 0 <= place < len(test):
             raise InputError(f"--explain {place}: allowed: 0 to {len(test) - 1}, of the test part")

@@ -1,4 +1,4 @@
-"""The parts of an interpreter that are chosen from the predictor's layers and its input."""
+"""The default attribute network, decoder and linear classifier of an interpreter."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ CELLS = 3
 WIDTH = 64
 """Channels of the attribute network's convolutions (the paper's for MNIST)."""
 DEEP = 6
-"""Blocks from which on a network is looked into at two depths."""
+"""Networks with this many blocks or more are read at two depths."""
 
 
 @keras.saving.register_keras_serializable("xnas_tf")
 class NonNegative(keras.layers.Layer):
-    """A ReLU through which a small gradient passes below zero, as through the published leaky
-    one: attributes are never negative, and those that no image excites can come back."""
+    """A ReLU with the gradient of a leaky ReLU, which is the published activation.
+
+    Attributes are never negative, and an attribute that no image activates can recover.
+    """
 
     SLOPE = 0.01
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """The positive part."""
+        """Return the positive part."""
         leaky = tf.nn.leaky_relu(inputs, self.SLOPE)
         return leaky + tf.stop_gradient(tf.nn.relu(inputs) - leaky)
 
 
 def default_taps(ends: Sequence[Tap]) -> list[Tap]:
-    """The last convolution block; in deep networks, as the paper has it for ResNet-18, also the
-    one at three quarters of the depth.
+    """Choose the last convolution block, and in deep networks one at three quarters of the depth.
+
+    The second one follows the paper's choice for ResNet-18.
 
     Args:
         ends: The ends of all blocks; see ``find_taps``.
@@ -44,22 +47,22 @@ def default_taps(ends: Sequence[Tap]) -> list[Tap]:
 def attribute_network(
     shapes: Sequence[tuple[int | None, ...]], attributes: int, seed: int
 ) -> keras.Model:
-    """Ψ: from feature maps to non-negative attributes.
+    """Build Ψ, which maps feature maps to non-negative attributes.
 
-    Each map passes a convolution and is pooled to a grid of 3×3, if it is not smaller; then
-    one linear layer over all of them.
+    A convolution is applied to each map, and the result is pooled to a grid of 3×3 unless it is
+    smaller. A linear layer follows on all of them.
 
     Args:
         shapes: (H, W, C) of each map.
         attributes: J.
-        seed: Of the initial weights.
+        seed: Seed of the initial weights.
 
     Returns:
-        A model from a list of maps, or from the one there is, to (B, J).
+        A model from a list of maps, or from a single map, to (B, J).
     """
     seeds = _seeds(seed)
     inputs = [keras.Input(shape) for shape in shapes]
-    parts = []
+    features = []
     for maps in inputs:
         x = keras.layers.Conv2D(
             WIDTH, 3, padding="same", activation="relu", kernel_initializer=_he(seeds)
@@ -67,17 +70,24 @@ def attribute_network(
         sides = maps.shape[1:3]
         if min(sides) > 1:  # Keras cannot pool one row to one row (3.15)
             x = average_pooling_to([min(CELLS, side) for side in sides])(x)
-        parts.append(keras.layers.Flatten()(x))
-    x = parts[0] if len(parts) == 1 else keras.layers.Concatenate()(parts)
+        features.append(keras.layers.Flatten()(x))
+    x = features[0] if len(features) == 1 else keras.layers.Concatenate()(features)
     x = keras.layers.Dense(attributes, kernel_initializer=_he(seeds))(x)
-    given = inputs[0] if len(inputs) == 1 else inputs
-    return keras.Model(given, NonNegative()(x), name="attribute_network")
+    return keras.Model(
+        inputs[0] if len(inputs) == 1 else inputs, NonNegative()(x), name="attribute_network"
+    )
 
 
 def decoder(shape: tuple[int, int, int], attributes: int, seed: int) -> keras.Model:
-    """d: from attributes (B, J) back to images (B, H, W, C) in [0, 1].
+    """Build d, which maps attributes (B, J) back to images (B, H, W, C) in [0, 1].
 
-    Two transposed convolutions of stride 2 behind a linear layer, as published, cut to size.
+    As published, a linear layer is followed by two transposed convolutions of stride 2. Their
+    output is cropped to the images' size.
+
+    Args:
+        shape: (H, W, C) of the images.
+        attributes: J.
+        seed: Seed of the initial weights.
     """
     seeds = _seeds(seed)
     height, width, channels = shape
@@ -97,7 +107,7 @@ def decoder(shape: tuple[int, int, int], attributes: int, seed: int) -> keras.Mo
 
 
 def linear(classes: int, seed: int) -> keras.layers.Layer:
-    """g: from attributes to logits. Without bias, so that attributes explain all of them."""
+    """Build g, which maps attributes to logits, without a bias that attributes don't explain."""
     return keras.layers.Dense(
         classes, use_bias=False, kernel_initializer=_he(_seeds(seed)), name="interpreter"
     )

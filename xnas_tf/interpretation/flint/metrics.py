@@ -1,6 +1,6 @@
-"""What an interpreter's answers are worth, as plain numbers (arXiv 2010.09345, section 4).
+"""Metrics of an interpreter, computed with NumPy (arXiv 2010.09345, section 4).
 
-All is defined: an image that excites no attribute has relevance 0 for each.
+All values are defined: an image that activates no attribute has relevance 0 for each.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Sequence
 import numpy as np
 
 TAUS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
-"""At which the paper measures conciseness."""
+"""Thresholds 1/τ at which the paper measures conciseness."""
 TAU = TAUS[-1]
-"""At which attributes count as relevant where one number is given."""
+"""The one used where a single value is reported."""
 
 
 def contributions(attributes: np.ndarray, weights: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """α: what each attribute adds to the logit of the class answered.
+    """Compute α, the contribution of each attribute to the logit of a class.
 
     Args:
         attributes: Φ, (N, J).
         weights: W, (J, classes).
-        answers: The class that g answers, (N,).
+        answers: The class predicted for each image, (N,).
 
     Returns:
         φ_j(x) · w_{j,ŷ}, (N, J).
@@ -30,63 +30,69 @@ def contributions(attributes: np.ndarray, weights: np.ndarray, answers: np.ndarr
 
 
 def relevances(attributes: np.ndarray, weights: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """r_{j,x} = α_j / max_i |α_i|, in [-1, 1]; 0 where no attribute adds anything.
+    """Compute the relevance r_{j,x} = α_j / max_i |α_i|; 0 where all contributions are 0.
 
-    The published code divides by the signed maximum, which turns all signs around where no
-    attribute speaks for the class.
+    The published code divides by the signed maximum, which reverses all signs where no
+    contribution is positive.
 
     Args:
         attributes: Φ, (N, J).
         weights: W, (J, classes).
-        answers: The class that g answers, (N,).
+        answers: The class predicted by g, (N,).
 
     Returns:
-        (N, J).
+        (N, J), in [-1, 1].
     """
-    added = contributions(attributes, weights, answers)
-    largest = np.abs(added).max(axis=1, keepdims=True)
-    return np.where(largest > 0, added / np.where(largest > 0, largest, 1), 0.0)
+    alpha = contributions(attributes, weights, answers)
+    largest = np.abs(alpha).max(axis=1, keepdims=True)
+    return np.where(largest > 0, alpha / np.where(largest > 0, largest, 1), 0.0)
 
 
 def class_relevances(relevance: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
-    """r_{j,c}: the mean of r_{j,x} over the images answered with c.
+    """Compute r_{j,c}, the mean of r_{j,x} over the images predicted as class c.
+
+    Args:
+        relevance: r_{j,x}, (N, J).
+        answers: The class predicted by g, (N,).
+        classes: The number of classes.
 
     Returns:
-        (classes, J); NaN in the rows of classes that are never answered.
+        (classes, J); NaN in the rows of classes that are never predicted.
     """
-    found = np.full((classes, relevance.shape[1]), np.nan)
+    means = np.full((classes, relevance.shape[1]), np.nan)
     for number in np.unique(answers):
-        found[number] = relevance[answers == number].mean(axis=0)
-    return found
+        means[number] = relevance[answers == number].mean(axis=0)
+    return means
 
 
 def counts(relevance: np.ndarray, tau: float) -> np.ndarray:
-    """How many attributes are relevant to each image, r_{j,x} > 1/τ, (N,)."""
+    """Count the attributes relevant to each image, r_{j,x} > 1/τ, (N,)."""
     return (relevance > 1 / tau).sum(axis=1)
 
 
 def conciseness(relevance: np.ndarray, taus: Sequence[float] = TAUS) -> list[float]:
-    """CNS(τ): how many attributes are relevant to an image, the mean over the images."""
+    """Compute CNS(τ), the mean number of attributes relevant to an image, for each τ."""
     return [float(counts(relevance, tau).mean()) for tau in taus]
 
 
 def fidelity(ranks: np.ndarray, top: int = 1) -> float:
-    """The share of images whose answer by f is among the ``top`` of g's.
+    """Compute the share of images whose class by f is among the ``top`` classes of g.
 
     Args:
-        ranks: The place of f's answer among g's, from 0, (N,).
-        top: How many answers of g count.
+        ranks: The rank of f's class in g's logits, from 0, (N,).
+        top: How many classes of g count.
     """
     return float((ranks < top).mean())
 
 
 def ranks_in(logits: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """The place of each answer in a row of logits, from 0; of equal logits, the first class
-    comes first, as ``argmax`` has it.
+    """Compute the rank of a class in each row of logits, from 0.
+
+    Of equal logits the first class comes first, as in ``argmax``.
 
     Args:
         logits: (N, classes).
-        answers: (N,).
+        answers: The class of each row, (N,).
     """
     own = logits[np.arange(len(logits)), answers][:, None]
     before = np.arange(logits.shape[1])[None, :] < answers[:, None]
@@ -94,15 +100,15 @@ def ranks_in(logits: np.ndarray, answers: np.ndarray) -> np.ndarray:
 
 
 def strict_conciseness(relevance: np.ndarray, agrees: np.ndarray, tau: float) -> float:
-    """CNS(τ) that no interpreter can win by saying nothing.
+    """Compute a CNS(τ) in which unexplained images are penalised.
 
-    An image counts all J attributes where no attribute is relevant, or where g answers
-    otherwise than f: its answer is not explained.
+    An image counts all J attributes where none is relevant, or where g predicts another class
+    than f, as its prediction is not explained. So attributes that are always 0 score worst.
 
     Args:
         relevance: r_{j,x}, (N, J).
-        agrees: Whether g answers as f does, (N,).
+        agrees: Whether f and g predict the same class, (N,).
         tau: τ.
     """
-    found = counts(relevance, tau)
-    return float(np.where((found > 0) & agrees, found, relevance.shape[1]).mean())
+    relevant = counts(relevance, tau)
+    return float(np.where((relevant > 0) & agrees, relevant, relevance.shape[1]).mean())

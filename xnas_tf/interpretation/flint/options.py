@@ -1,6 +1,6 @@
 """How an interpreter is trained: the published settings, by the kind of images.
 
-arXiv 2010.09345 and its code. Weights of the losses come in one after the other, so that the
+From arXiv 2010.09345 and its code. The losses are switched on one after the other, so that the
 attributes first learn to describe the image, then to agree with the predictor, then to be few.
 """
 
@@ -15,10 +15,10 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.utils.options import Section, problems
 
 FASTER = 20.0
-"""How much higher the learning rate may begin where there are few images: what mnist5k needs,
-with 3,000 images to learn from instead of 60,000, in as many epochs (docs/flint.md)."""
+"""Largest factor on the initial learning rate where there are few images: what mnist5k needs,
+with 3,000 training images instead of 60,000, in the same number of epochs (docs/flint.md)."""
 Ramp = tuple[tuple[int, float], ...]
-"""From which epoch on, counted from 1, which weight; 0 before the first."""
+"""Pairs of the first epoch of a weight, counted from 1, and the weight; before them it is 0."""
 
 
 class FlintOptions(Section):
@@ -26,16 +26,16 @@ class FlintOptions(Section):
 
     Attributes:
         attributes: J, the number of attributes.
-        batch: Images of a step.
-        epochs: Passes over the training images that the ramps are written for; a training of
-            another length stretches them.
-        input_fidelity: Weight γ of the reconstruction's error.
+        batch: Batch size.
+        epochs: The number of epochs that the ramps refer to; they are stretched to the actual
+            number.
+        input_fidelity: Weight γ of the reconstruction error.
         output_fidelity: Weight β of the cross-entropy between f and g.
         sparsity: Weight of the attributes' mean absolute value.
-        entropy: Weight of the entropies.
-        distance: Of a reconstruction from the image: ``squared`` or ``absolute``.
+        entropy: Weight of the entropy terms.
+        distance: The reconstruction error: ``squared`` or ``absolute``.
         rate: Adam's learning rate.
-        images: Training images that all this is published for.
+        images: The number of training images that these values were published for.
     """
 
     attributes: int = Field(ge=1)
@@ -50,41 +50,45 @@ class FlintOptions(Section):
     images: int = Field(60_000, ge=1)
 
     def weights(self, epoch: int, epochs: int) -> tuple[float, float, float, float]:
-        """The weights of output fidelity, input fidelity, entropy and sparsity.
+        """Return the weights of output fidelity, input fidelity, entropy and sparsity.
 
         Args:
-            epoch: Which epoch, from 0.
-            epochs: How many there are.
+            epoch: The epoch, from 0.
+            epochs: The number of epochs.
         """
-        # The last one is the published last one, in however short a training.
+        # Rounded up, so that the last epoch has the published final weights however few there are.
         published = -(-(epoch + 1) * self.epochs // epochs)
-        ramps = self.output_fidelity, self.input_fidelity, self.entropy, self.sparsity
-        return tuple(_weight(ramp, published) for ramp in ramps)
+        return (
+            _weight(self.output_fidelity, published),
+            _weight(self.input_fidelity, published),
+            _weight(self.entropy, published),
+            _weight(self.sparsity, published),
+        )
 
     def fitted(self, images: int, epochs: int | None, rate: float | None) -> tuple[int, float]:
-        """Epochs and learning rate for a number of training images, unless they are given.
+        """Return epochs and learning rate for a number of training images, unless given.
 
-        With fewer images than published the rate begins higher, up to twenty times (then it
-        falls, see ``learning.learn``); with still fewer there are more epochs.
+        With fewer images than published the learning rate starts higher, up to twenty times (it
+        decays, see ``training.learn``); with still fewer there are more epochs.
         """
-        fewer = max(1.0, self.images / images)
-        stretched = round(self.epochs * max(1.0, fewer / FASTER))
-        return epochs or stretched, rate or self.rate * min(FASTER, fewer)
+        ratio = max(1.0, self.images / images)
+        stretched = round(self.epochs * max(1.0, ratio / FASTER))
+        return epochs or stretched, rate or self.rate * min(FASTER, ratio)
 
     @property
     def final(self) -> tuple[float, float, float, float]:
-        """The weights at the end."""
+        """The weights in the last epoch."""
         return self.weights(self.epochs - 1, self.epochs)
 
     def changed(self, **values: Any) -> FlintOptions:
-        """Other values in place of some; None leaves one as it is.
+        """Return a copy with some values replaced, and checked; None keeps a value.
 
         Raises:
-            InputError: If there is no such value, or it is not allowed.
+            InputError: If there is no such option, or its value is not allowed.
         """
-        given = {name: value for name, value in values.items() if value is not None}
+        replaced = {name: value for name, value in values.items() if value is not None}
         try:
-            return FlintOptions(**{**self.model_dump(), **given})
+            return FlintOptions(**{**self.model_dump(), **replaced})
         except ValidationError as error:
             raise InputError("\n".join(problems(error, FlintOptions, "settings: "))) from error
 
@@ -125,7 +129,7 @@ SETTINGS: dict[str, FlintOptions] = {
         images=50_000,
     ),
 }
-"""The published ones: MNIST and FashionMNIST, QuickDraw, CIFAR-10."""
+"""The published settings for MNIST and FashionMNIST, QuickDraw, and CIFAR-10."""
 
 
 def settings_for(
@@ -133,21 +137,21 @@ def settings_for(
     channels: int,
     attributes: int | None = None,
 ) -> FlintOptions:
-    """The settings named or given; those of the kind of images if None.
+    """Return settings by name or by value; by default those for grey or for colour images.
 
     Args:
-        given: A name in ``SETTINGS``, settings, or values in place of some of those of the kind.
-        channels: Of the images.
-        attributes: J, if another one is wanted.
+        given: A name in ``SETTINGS``, settings, or values that replace some of the defaults.
+        channels: The number of channels of the images.
+        attributes: J; that of the settings if None.
 
     Raises:
-        InputError: If there are none of that name, or a value is not allowed.
+        InputError: If the name is unknown, or a value is not allowed.
     """
     if isinstance(given, FlintOptions):
         return given.changed(attributes=attributes)
     if isinstance(given, str) and given not in SETTINGS:
         raise InputError(f"settings: no settings are called {suggest(given, SETTINGS)}")
-    usual = "grey" if channels == 1 else "colour"
-    found = SETTINGS[given if isinstance(given, str) else usual]
+    default = "grey" if channels == 1 else "colour"
+    settings = SETTINGS[given if isinstance(given, str) else default]
     values = dict(given) if isinstance(given, Mapping) else {}
-    return found.changed(**values).changed(attributes=attributes)
+    return settings.changed(**values).changed(attributes=attributes)

@@ -1,4 +1,4 @@
-"""Average pooling to a grid of a given size, which Keras has from 3.13 on (Python 3.11)."""
+"""Average pooling to a grid of a given size, which Keras has since 3.13 (Python 3.11)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("xnas_tf")
 class AveragePoolingToGrid(keras.layers.Layer):
-    """As ``keras.layers.AdaptiveAveragePooling2D``: cell i of k covers the rows from ⌊i·n/k⌋ to
-    ⌈(i + 1)·n/k⌉ of n, and columns likewise.
+    """The same as ``keras.layers.AdaptiveAveragePooling2D`` for older versions of Keras.
+
+    Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n; columns likewise.
 
     Args:
         output_size: Rows and columns of the grid.
@@ -24,32 +25,32 @@ class AveragePoolingToGrid(keras.layers.Layer):
         self.output_size = tuple(output_size)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """(B, H, W, C) to (B, rows, columns, C)."""
+        """Pool (B, H, W, C) to (B, rows, columns, C)."""
         rows, columns = (
-            tf.constant(_shares(side, cells), inputs.dtype)
+            tf.constant(_cell_weights(side, cells), inputs.dtype)
             for side, cells in zip(inputs.shape[1:3], self.output_size, strict=True)
         )
         return tf.einsum("bhwc,ih,jw->bijc", inputs, rows, columns)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """See ``call``."""
+        """Return the shape of the output of ``call``."""
         return (input_shape[0], *self.output_size, input_shape[3])
 
     def get_config(self) -> dict[str, Any]:
-        """What the layer is made from."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "output_size": self.output_size}
 
 
 def average_pooling_to(output_size: Sequence[int]) -> keras.layers.Layer:
-    """Keras' layer where it has one."""
+    """Return Keras' layer where Keras has one, else ours."""
     layer = getattr(keras.layers, "AdaptiveAveragePooling2D", AveragePoolingToGrid)
     return layer(output_size)
 
 
-def _shares(side: int, cells: int) -> np.ndarray:
-    """How much each of so many rows counts in each cell, (cells, side)."""
-    shares = np.zeros((cells, side))
+def _cell_weights(side: int, cells: int) -> np.ndarray:
+    """Return the weight of each row (or column) in the mean of each cell, (cells, side)."""
+    weights = np.zeros((cells, side))
     for cell in range(cells):
         covered = slice(cell * side // cells, -(-(cell + 1) * side // cells))
-        shares[cell, covered] = 1 / (covered.stop - covered.start)
-    return shares
+        weights[cell, covered] = 1 / (covered.stop - covered.start)
+    return weights

@@ -26,7 +26,7 @@ def learn(
     communicator: Communicator,
     told: Told = lambda *_: None,
 ) -> list[dict[str, float]]:
-    """Trains as candidates are trained: gradients and the mean attributes of a batch are those
+    """Train as candidates are trained: gradients and the mean attributes of a batch are those
     of all ranks, so that their number changes nothing but the rounding.
 
     Args:

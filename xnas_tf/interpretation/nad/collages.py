@@ -31,7 +31,7 @@ class Collages:
 def make_collages(
     images: np.ndarray, labels: np.ndarray, classes: np.ndarray, count: int, seed: int
 ) -> Collages:
-    """Draws collages of an image of each class with three of other classes.
+    """Draw collages of an image of each class with three of other classes.
 
     The three are of different classes as far as there are so many. Images are scaled down
     to a quadrant, so that a collage is as large as what the network takes.

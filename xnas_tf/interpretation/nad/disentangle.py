@@ -39,7 +39,7 @@ class Disentanglement(DisentanglementData):
     """
 
     def save(self, out: str | Path, title: str = "") -> Path:
-        """Writes pictures, masks, figures and TensorBoard images into a new folder.
+        """Write pictures, masks, figures and TensorBoard images into a new folder.
 
         Returns:
             The folder.
@@ -65,7 +65,7 @@ def disentangle(
     tell: Callable[[str], None] = lambda _: None,
     communicator: Communicator | None = None,
 ) -> Disentanglement:
-    """Finds each class's path through a trained network, and measures the paths.
+    """Find each class's path through a trained network, and measures the paths.
 
     Masks are learned on the training part. ``auto`` chooses β by the validation part, where
     false alarms are judged as well; all figures come from the test part.

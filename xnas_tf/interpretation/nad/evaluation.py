@@ -144,7 +144,7 @@ def paths_of(learned: Learned, network: MaskedNetwork, class_names: Sequence[str
 
 
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
-    """Counts the answers for each class.
+    """Count the answers for each class.
 
     Args:
         predicted: Of each class's masked network, (K, N); -1 where it gives no answer.
@@ -226,7 +226,7 @@ def path_hits(
 def find_mistakes(
     network: MaskedNetwork, held_out: Split, predicted: np.ndarray, classes: np.ndarray, hard: Masks
 ) -> Mistakes:
-    """Compares each misclassified image with the paths of both classes.
+    """Compare each misclassified image with the paths of both classes.
 
     Args:
         network: The network.

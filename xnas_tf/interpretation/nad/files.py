@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def save(found: DisentanglementData, out: Path, title: str = "") -> Path:
-    """Writes a new folder; see ``Disentanglement.save``."""
+    """Write a new folder; see ``Disentanglement.save``."""
     from xnas_tf.interpretation.nad.drawing import drawings
 
     with new_folder(out) as draft:

@@ -155,7 +155,7 @@ class MaskedNetwork:
         units: np.ndarray | None = None,
         masks: Masks | None = None,
     ) -> Iterator[list[np.ndarray]]:
-        """Runs a traced function; without units and masks nothing is masked."""
+        """Run a traced function; without units and masks nothing is masked."""
         if masks is None:
             units = np.zeros(len(images), np.int32)
             masks = [np.ones((1, tap.channels), np.float32) for tap in self.taps]

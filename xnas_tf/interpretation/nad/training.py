@@ -122,7 +122,7 @@ def learn(
     communicator: Communicator | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Learned:
-    """Learns one mask for each class and layer, all in the same passes.
+    """Learn one mask for each class and layer, all in the same passes.
 
     Args:
         network: The network.

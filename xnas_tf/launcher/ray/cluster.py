@@ -76,7 +76,7 @@ def _import_ray():
 
 def _local_options(folder: str) -> dict[str, object]:
     """Those of a cluster for one search: its logs and sockets are nobody else's business."""
-    options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
+    options: dict[str, object] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
     # A folder within: Ray opens its own to everybody.
     return {**options, "_temp_dir": f"{folder}/ray"} if len(folder) < LONGEST else options
 

@@ -49,25 +49,26 @@ class Driver:
 
     def __init__(
         self,
-        lead: Session,
+        session: Session,
         config: Config,
         digest: str,
         size: int,
         room: Capacity,
         watch: Watchdog,
     ) -> None:
-        self._lead = lead
-        self._coordinator = lead.conductor
+        self._session = session
+        self._coordinator = session.coordinator
         self._config = config
         self._size = size
         self._room = room
         self._watch = watch
         self._groups: list[Group] = []
         self._losses = LostGroups()
-        self._modes = {} if not open_modes(config) else lead.known_modes
+        self._modes = {} if not open_modes(config) else session.known_modes
         # On this node: without it the search is at its end anyway.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+        options = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here)
+        self._mailbox: Any = options.remote()
         self._setting = Setting(
             config, self._mailbox, os.getcwd(), tuple(sys.path), room(), given_objects()
         )
@@ -110,7 +111,7 @@ class Driver:
         if wanted > len(self._groups):
             for number in range(len(self._groups), wanted):
                 self._groups.append(self._new(number))
-            self._lead.note_groups(wanted, self._size)
+            self._session.note_groups(wanted, self._size)
 
     def _new(self, number: int) -> Group:
         avoided = self._losses.avoided(number, self._room.bundle)
@@ -164,7 +165,7 @@ class Driver:
             self._coordinator.tell(task["id"], result)
         elif group.is_joined and result is not None:
             self._modes, why = result
-            self._lead.note_modes(self._modes, why)
+            self._session.note_modes(self._modes, why)
         self._give(group)
         self._check_hang(group)
 
@@ -203,7 +204,8 @@ class Driver:
 
     def _give_up(self, group: Group, reason: str) -> None:
         """Records a candidate as failed that its group cannot get rid of otherwise."""
-        self._coordinator.tell(group.task["id"], {"state": "failed", "reason": reason})
+        if group.task:
+            self._coordinator.tell(group.task["id"], {"state": "failed", "reason": reason})
         group.task = None
         self._losses.forget(group.number)
         self._replace(group, reason)
@@ -216,7 +218,7 @@ class Driver:
         if group.task:
             is_blamed = group.nodes <= alive and not is_preempted
             self._coordinator.requeue(group.task["id"], why, is_blamed)
-        self._lead.note(f"group {group.number} is lost and replaced: {why}")
+        self._session.note(f"group {group.number} is lost and replaced: {why}")
         group.close()
         self._losses.check(len(self._groups), why)
         self._groups[group.number] = self._new(group.number)

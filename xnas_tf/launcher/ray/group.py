@@ -51,6 +51,10 @@ class Group:
         self._ranks: list[Any] = []
         self._server: Any = None
         self._avoided = list(avoided)
+        self._placement: Any = None
+        self._waited = 0.0
+        self._pending: list[Any] = []
+        self._then: Callable[[list[Any]], Any] = self._start
         self._place()
 
     @property

@@ -130,13 +130,11 @@ class Rank:
         """Makes what evaluates candidates, with modes in place of ``auto``."""
         from xnas_tf.evaluation.evaluator import Evaluator
         from xnas_tf.evaluation.open_modes import with_modes
-        from xnas_tf.evaluation.supernet.benefit import is_shared
-        from xnas_tf.evaluation.supernet.evaluator import SupernetEvaluator
+        from xnas_tf.evaluation.supernet.backend import backend_for
 
         config = with_modes(self._setting.config, modes)
-        shared = is_shared(config, self._dataset, self._space, self._setting.groups)
-        kind = SupernetEvaluator if shared else Evaluator
-        self._evaluator = kind(config, self._dataset, self._space, self._ranks)
+        given = config, self._dataset, self._space, self._ranks
+        self._evaluator = Evaluator(*given, backend_for(*given, self._setting.groups))
 
     def evaluate(self, task: dict[str, Any]) -> dict[str, Any]:
         """Evaluates a candidate together with the other ranks; returns its outcome."""
@@ -166,7 +164,7 @@ class Heartbeat:
         self._mailbox = mailbox
         self._group = group
         self._last = float("-inf")
-        self.stopping = 0
+        self.stopping: int = 0
         """The exit code to leave with; 0 while there is none."""
 
     def beat(self) -> None:
@@ -175,7 +173,8 @@ class Heartbeat:
 
         if time.monotonic() - self._last > BEAT:
             self._last = time.monotonic()
-            self.stopping = ray.get(self._mailbox.beat.remote(self._group))
+            code: Any = ray.get(self._mailbox.beat.remote(self._group))
+            self.stopping = code
 
 
 def facts_of(digest: str) -> dict[str, Any]:

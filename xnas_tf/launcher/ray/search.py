@@ -48,13 +48,13 @@ def search_on_ray(
             config.distributed, config.training.deterministic, config.space.branches, alone=True
         )
         dataset, space = prepare(config, alone, size)
-        lead = Session(path, config, dataset, space, room(), search_callbacks)
-        with writing_to(path), kept_arithmetic(), lead.opened(fresh):
-            lead.note(_summary(room, size))
+        session = Session(path, config, dataset, space, room(), search_callbacks)
+        with writing_to(path), kept_arithmetic(), session.opened(fresh):
+            session.note(_summary(room, size))
             with Watchdog(float("inf")) as watch:
-                Driver(lead, config, dataset.digest, size, room, watch).run()
-            config = with_modes(config, lead.known_modes or {})
-            lead.finish(Evaluator(config, dataset, space, SingleProcess()))
+                Driver(session, config, dataset.digest, size, room, watch).run()
+            config = with_modes(config, session.known_modes or {})
+            session.finish(Evaluator(config, dataset, space, SingleProcess()))
 
 
 def _summary(room: Capacity, size: int) -> str:

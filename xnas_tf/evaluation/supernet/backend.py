@@ -1,0 +1,111 @@
+"""Training and querying the cells of NAS-Bench-201 through one supernet, traced once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.grad_cam import GradCAM
+from xnas_tf.attribution.integrated_gradients import IntegratedGradients
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.data import Dataset
+from xnas_tf.distributed import Communicator
+from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
+from xnas_tf.evaluation.supernet.benefit import is_shared
+from xnas_tf.evaluation.supernet.training import (
+    SupernetPredictor,
+    SupernetTrainer,
+    graphs_of_all_cells,
+)
+from xnas_tf.evaluation.supernet.weight_binding import WeightBinding
+from xnas_tf.objectives.introspectability import compared_methods
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.predictor import Predictor
+from xnas_tf.training.trainer import Trainer
+
+SHARED_METHODS = (GradCAM, IntegratedGradients)
+"""Attribution methods whose maps, as the search compares them, depend on no layer that only a
+cell's own model has: Grad-CAM's is the last feature map."""
+
+
+class SupernetBackend:
+    """A ``Backend`` that trains and explains one supernet in place of the candidates' models.
+
+    Each candidate still has a model of its own, which is measured, kept and given to objectives.
+
+    Args:
+        config: The configuration.
+        dataset: The images.
+        space: The search space; its HyperModel is a ``NASBench201``.
+        communicator: The ranks that train a candidate together.
+    """
+
+    note = "one network is traced and trained in place of those of all cells"
+
+    def __init__(
+        self, config: Config, dataset: Dataset, space: SearchSpace, communicator: Communicator
+    ) -> None:
+        self._graphs = graphs_of_all_cells(config, dataset, space.hypermodel, communicator)
+        self._shared = {
+            method: self._graphs.network.model
+            for method in compared_methods(config.measures())
+            if type(method) in SHARED_METHODS
+        }
+        self._binding: WeightBinding | None = None
+        self._has_trained = False
+
+    def trainer(self, candidate: Candidate, model: keras.Model, *arguments: Any) -> Trainer:
+        """See ``Backend.trainer``."""
+        trainer = SupernetTrainer(self._graphs, candidate.hyperparameters, model, *arguments)
+        self._binding, self._has_trained = trainer.binding, True
+        return trainer
+
+    def predictor(self, model: keras.Model, images: int, times: int) -> Predictor:
+        """See ``Backend.predictor``."""
+        assert self._binding, "a trainer is made first"
+        return SupernetPredictor(self._graphs, self._binding)
+
+    def stand_ins(self) -> Mapping[AttributionMethod, keras.Model]:
+        """See ``Backend.stand_ins``."""
+        if self._binding:
+            self._binding.synchronize()
+        return self._shared
+
+    def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
+        """See ``Backend.reloaded``."""
+        # Nothing may be traced in this process; and what another candidate's model answered is of
+        # a cell that only computes the same.
+        if not self._has_trained or candidate.answered_by:
+            return SeparateModels().reloaded(candidate, model, images)
+        binding = WeightBinding(self._graphs.network, candidate.hyperparameters, model)
+        binding.load()
+        return ModelAccess(SupernetPredictor(self._graphs, binding), self._shared)
+
+    def release(self) -> None:
+        """See ``Backend.release``."""
+        self._binding = self._graphs.network.bound = None
+
+
+def backend_for(
+    config: Config,
+    dataset: Dataset,
+    space: SearchSpace,
+    communicator: Communicator,
+    groups: int = 1,
+) -> Backend:
+    """Return the faster way to train the candidates of a search.
+
+    Args:
+        config: The configuration, without open modes.
+        dataset: The images.
+        space: The search space.
+        communicator: The ranks that train a candidate together.
+        groups: Groups of ranks, each of which traces its own networks.
+    """
+    if is_shared(config, dataset, space, groups):
+        return SupernetBackend(config, dataset, space, communicator)
+    return SeparateModels()

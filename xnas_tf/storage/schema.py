@@ -1,0 +1,35 @@
+"""The tables of ``run.sqlite``, their version, and the migrations from earlier versions."""
+
+from __future__ import annotations
+
+VERSION = 3
+"""Stored as the fact ``format``. Increase it with every change of ``CREATE``, and add what brings
+the version before it up to date to ``MIGRATIONS``."""
+CREATE = (
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE candidates (
+    id INTEGER PRIMARY KEY, genotype TEXT NOT NULL, hyperparameters TEXT NOT NULL,
+    parents TEXT NOT NULL, generation INTEGER NOT NULL, seed INTEGER NOT NULL,
+    epochs INTEGER NOT NULL, promoted_from INTEGER NOT NULL,
+    state TEXT NOT NULL, reason TEXT NOT NULL,
+    objectives TEXT NOT NULL, metrics TEXT NOT NULL, seconds TEXT NOT NULL,
+    history TEXT NOT NULL, versions TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL,
+    "group" INTEGER NOT NULL, answers_before INTEGER NOT NULL, answer INTEGER NOT NULL,
+    deaths INTEGER NOT NULL, digest TEXT NOT NULL, answered_by TEXT NOT NULL,
+    UNIQUE (genotype, epochs)
+)""",
+)
+"""SQL statements that create the tables of the current version."""
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+"""SQL statements that bring a database to the next version, by the version it has. Versions before
+3 were never released."""
+
+
+def is_supported(version: int) -> bool:
+    """Return whether databases of a version can be read."""
+    return min(MIGRATIONS, default=VERSION) <= version <= VERSION
+
+
+def migration(version: int) -> list[str]:
+    """Return the SQL statements that bring a database of a supported version up to date."""
+    return [statement for step in range(version, VERSION) for statement in MIGRATIONS[step]]
