@@ -56,6 +56,7 @@ class Command:
 
     def __init__(self, words, folder, variables, streams, limit=None):
         given = [str(word) for word in words], str(folder), dict(variables)
+        self.stderr = None
         self._process = _context.Process(target=_main, args=(*given, streams, limit), daemon=True)
         self._process.start()
         self.pid = self._process.pid
@@ -68,6 +69,17 @@ class Command:
 
     def poll(self):
         return self._process.exitcode
+
+    @property
+    def returncode(self):
+        return self._process.exitcode
+
+    def communicate(self, timeout=None):
+        """Reads what is left of ``stderr`` and waits."""
+        with self.stderr:
+            rest = self.stderr.read()
+        self.wait(timeout)
+        return "", rest
 
     def send_signal(self, number):
         os.kill(self.pid, number)

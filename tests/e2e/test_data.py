@@ -108,6 +108,7 @@ else:
 """
 
 
+@pytest.mark.long
 def test_data_ten_times_larger_than_memory_streams_through_a_search(tmp_path, monkeypatch):
     """The limit is on what the process takes beyond a search on small images; that the images
     cannot be held in memory shows that it works."""

@@ -165,6 +165,7 @@ def here(prepared, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not is_left_out(c)])
+@pytest.mark.long
 def test_it_runs(command, here, prepared):
     for old, new in REPLACED.items():
         command = command.replace(old, new.format(front=prepared[1]))
@@ -196,6 +197,7 @@ def test_what_is_not_run_is_right_for_the_shell(command):
 
 
 @pytest.mark.parametrize("page", [p for p in pages() if blocks(p, "python")], ids=lambda p: p.name)
+@pytest.mark.long
 def test_python_of_the_pages(page, here, prepared, monkeypatch):
     """The blocks of a page one after the other, with the names that they take for granted."""
     code = "\n".join(blocks(page, "python"))
@@ -237,6 +239,7 @@ def test_bash_completes(here):
     assert done.stdout.strip() == "runs/quickstart", done.stderr
 
 
+@pytest.mark.long
 def test_the_notebook_runs(here):
     """In a kernel, as Jupyter does."""
     nbformat = pytest.importorskip("nbformat")

@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 import xnas_tf as xt
 from tests.e2e.clusters import wait_until
 from tests.e2e.conftest import tiny, xnas
@@ -51,6 +53,7 @@ def test_promotions_go_on_after_a_kill_and_end_as_trainings_in_full(tmp_path):
     assert (promoted.objectives, promoted.history) == (in_full.objectives, in_full.history)
 
 
+@pytest.mark.long
 def test_groups_hand_trainings_to_each_other(tmp_path):
     xnas("search", *RUNGS, "--groups", 2, "--run-dir", "run", cwd=tmp_path)
     found = by_rung(tmp_path / "run")

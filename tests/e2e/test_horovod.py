@@ -131,6 +131,7 @@ model.save("model.keras")
 """
 
 
+@pytest.mark.long
 def test_two_ranks_train_the_interpreter_of_one(tmp_path):
     subprocess.run([sys.executable, "-c", PREDICTOR], cwd=tmp_path, check=True)
     words = ["interpret", "model.keras", "--dataset", "digits", "--mode", "by-design"]
@@ -160,6 +161,7 @@ def test_two_ranks_score_introspectability_as_one_does(tmp_path):
     assert found[1] == pytest.approx(found[0], abs=1e-5)
 
 
+@pytest.mark.long
 def test_two_ranks_disentangle_as_one_does(tmp_path):
     keras.utils.set_random_seed(0)
     conv = keras.layers.Conv2D(4, 3, activation="relu", name="conv")
@@ -209,6 +211,7 @@ def test_rank_0_alone_writes_the_same_record(alone):
     check_same(folder / "two", folder / "one")
 
 
+@pytest.mark.long
 def test_a_run_begun_on_one_process_goes_on_with_two_ranks(alone):
     folder, _ = alone
     run = folder / "cut"
@@ -229,6 +232,7 @@ def test_a_run_begun_on_one_process_goes_on_with_two_ranks(alone):
     check_same(run, folder / "one")
 
 
+@pytest.mark.long
 def test_two_ranks_go_on_from_the_leaders_checkpoint_to_the_same_weights(tmp_path):
     (tmp_path / "resume.py").write_text(RESUME)
     done = horovodrun(tmp_path / "resume.py", cwd=tmp_path, program=sys.executable)

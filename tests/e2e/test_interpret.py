@@ -38,6 +38,7 @@ def strange(tmp_path_factory):
 
 
 @pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.long
 def test_a_network_of_keras_applications(strange, tool):
     words = ["mobilenet.keras", "--dataset", "npz:digits32.npz", *TOOLS[tool]]
     xnas(tool, *words, "--out", tool, cwd=strange)
@@ -50,6 +51,7 @@ def test_a_network_of_keras_applications(strange, tool):
     assert len(list((strange / tool).glob("*.png"))) >= 3
 
 
+@pytest.mark.long
 def test_by_design_on_a_network_of_keras_applications(strange):
     words = ["--dataset", "npz:digits32.npz", "--mode", "by-design", *TOOLS["interpret"]]
     xnas("interpret", "mobilenet.keras", *words, "--out", "designed", cwd=strange)

@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from tests.documented import ROOT, blocks
 from tests.e2e.conftest import xnas
 
@@ -16,6 +18,7 @@ def shown_front(text):
     return {number: values.split() for number, values in rows}
 
 
+@pytest.mark.long
 def test_the_tutorial_shows_the_front_that_is_found(tmp_path):
     config = ROOT / "configs" / "quickstart.yaml"
     xnas("search", config, *ONE_THREAD, "--run-dir", "runs/quickstart", cwd=tmp_path)

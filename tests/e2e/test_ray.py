@@ -32,6 +32,7 @@ def alone(tmp_path_factory):
     return found(folder, *tiny(SAME, "training={epochs: 2, batch_size: 64}"))
 
 
+@pytest.mark.long
 def test_groups_of_one_rank_find_what_one_process_finds(tmp_path, alone):
     words = tiny(SAME, "training={epochs: 2, batch_size: 64}")
     threads = ["--set", "distributed.threads_per_rank=1"]
@@ -63,6 +64,7 @@ def test_a_group_on_two_nodes_finds_what_horovodrun_finds_without_batch_norm(tmp
         assert candidate.seconds["communication"] > 0
 
 
+@pytest.mark.long
 def test_a_node_that_is_lost_and_comes_back_is_used_again(tmp_path):
     words = tiny("search={candidates: 40, population: 4}", "objectives=[error, parameters]")
     with nodes("a", "b") as cluster:
@@ -104,6 +106,7 @@ def test_a_killed_rank_costs_its_group_alone(tmp_path):
     assert "is lost and replaced" in (tmp_path / "stderr").read_text()
 
 
+@pytest.mark.long
 def test_ctrl_c_saves_and_the_same_command_resumes(tmp_path):
     words = tiny(LONG, "search={candidates: 3, population: 2}", "objectives=[error, parameters]")
     words = [*words, "--engine", "ray", "--groups", 2]

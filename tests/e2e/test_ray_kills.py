@@ -39,7 +39,8 @@ BRAKE = textwrap.dedent("""
 """)
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kills", [4, 200])
 def test_kills_of_ranks_and_nodes_lose_and_repeat_nothing(tmp_path, kills):
     run, rng, wanted = tmp_path / "run", random.Random(0), kills + 20
     (tmp_path / "brake.py").write_text(BRAKE)
@@ -73,7 +74,8 @@ def test_kills_of_ranks_and_nodes_lose_and_repeat_nothing(tmp_path, kills):
     check_whole(run, wanted)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kills", [1, 20])
 def test_kills_of_the_driver_leave_no_rank_behind_and_the_same_command_resumes(tmp_path, kills):
     rng, known = random.Random(0), {}
     wanted = 4 + kills

@@ -51,6 +51,9 @@ def is_possible():
     return json.loads(version) == list(sys.version_info[:2])
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def search(tmp_path_factory):
     """The folder and the process of a search that runs."""

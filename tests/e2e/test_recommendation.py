@@ -13,7 +13,7 @@ import xnas_tf as xt
 from tests.e2e.conftest import tiny
 from xnas_tf.cli import main
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run import RECORD, model_path
+from xnas_tf.storage.run_directory import RECORD, model_path
 
 WORDS = {
     "explain": ["--count", "1"],

@@ -91,8 +91,8 @@ def test_the_keyboard_walks_along_the_front(opened, reported):
 def test_objectives_can_be_chosen_and_columns_sorted(opened, reported):
     titles = opened.locator("#front svg .axis")
     assert titles.all_text_contents() == ["error ↓", "introspectability ↑"]
-    opened.get_by_label("across").select_option(label="introspectability ↑")
-    opened.locator("#front").get_by_label("up").select_option(label="error ↓")
+    opened.get_by_label("x axis").select_option(label="introspectability ↑")
+    opened.locator("#front").get_by_label("y axis").select_option(label="error ↓")
     assert titles.all_text_contents() == ["introspectability ↑", "error ↓"]
     heading = opened.locator("#table th", has_text="introspectability")
     for order, reverse in (("ascending", False), ("descending", True)):
@@ -166,7 +166,7 @@ def test_hostile_names_are_texts_and_nothing_else(page, opened, tmp_path):
     file.write_text(render(data), encoding="utf-8")
     with visited(page, file.as_uri()) as view:
         view.locator("details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
-        view.get_by_text("recorded figures").first.wait_for()
+        view.get_by_text("recorded metrics").first.wait_for()
         view.locator("#front circle.front").first.focus()
         places = "h1 #card #table #gallery #models #retrained #influence #parallel"
         for place in places.split():

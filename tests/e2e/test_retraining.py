@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import asdict
 
 import psutil
+import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import BIN, environment, xnas
@@ -42,6 +43,7 @@ def on_two_ranks(run, folder, seeds=2):
 
 
 @needs_horovod
+@pytest.mark.long
 def test_under_horovodrun_it_survives_a_kill_and_ends_with_intervals(tmp_path, finished):
     run, other = copy_of(finished, tmp_path / "run"), copy_of(finished, tmp_path / "other")
     process = on_two_ranks(run, tmp_path)

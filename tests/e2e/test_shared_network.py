@@ -47,7 +47,9 @@ def test_the_values_are_those_of_networks_of_their_own(alone, tmp_path):
         assert shared_objectives == pytest.approx(objectives, rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_interrupted_it_goes_on_to_the_same_values(alone, tmp_path, how):
     process = start("search", *WORDS, "--run-dir", "run", cwd=tmp_path)
     wait_for(process, "3/14")
@@ -63,6 +65,7 @@ def test_interrupted_it_goes_on_to_the_same_values(alone, tmp_path, how):
         assert objectives == pytest.approx(alone[genotype][1], rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.long
 def test_so_they_are_on_ray(alone, tmp_path):
     xnas("search", *WORDS, "--groups", 2, "--run-dir", "run", cwd=tmp_path)
     found = figures(tmp_path / "run")
@@ -72,6 +75,7 @@ def test_so_they_are_on_ray(alone, tmp_path):
 
 
 @needs_horovod
+@pytest.mark.long
 def test_two_ranks_train_it_together(tmp_path):
     done = horovodrun("search", *WORDS, "--run-dir", "run", cwd=tmp_path)
     assert NOTE in done.stderr + done.stdout

@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import psutil
+import pytest
 
 from tests.e2e.conftest import BIN, environment, tiny, xnas
 from tests.e2e.records import candidates_of, check_whole, needs_horovod
@@ -82,6 +83,7 @@ def check(run, kinds):
     return {kind: c.reason for kind, c in found.items()}
 
 
+@pytest.mark.long
 def test_on_ray_troubled_candidates_fail_and_the_rest_completes(tmp_path, monkeypatch):
     kinds = "nan,hang,all out of memory,one out of memory,rank 0 exits,rank 1 aborts"
     (tmp_path / "troubles.py").write_text(TROUBLES)
@@ -96,6 +98,7 @@ def test_on_ray_troubled_candidates_fail_and_the_rest_completes(tmp_path, monkey
     assert reasons["rank 0 exits"] == reasons["rank 1 aborts"] == DEAD
 
 
+@pytest.mark.long
 def test_in_a_horovod_job_they_end_it_and_the_same_command_goes_on(tmp_path, monkeypatch):
     kinds = "all out of memory,one out of memory,rank 1 exits"
     (tmp_path / "troubles.py").write_text(TROUBLES)

@@ -18,7 +18,8 @@ from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.storage.run import Run, open_record
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_record
 
 FALLING = [{"loss": 1.1}, {"loss": 0.4}]
 FLAT = [{"loss": 1.1}, {"loss": 1.1}]
@@ -107,7 +108,7 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
     assert collapse_text([known(1)], CONFIG) == ""
     steps = collapse_text([known(1), known(2, collapsed=1.0)], CONFIG)
     assert steps.startswith("1 of 2 trained candidates collapsed")
-    assert "0.1 of sgd" in steps and "--set training.learning_rate=0.01" in steps
+    assert "0.1 with sgd" in steps and "--set training.learning_rate=0.01" in steps
     assert "--set training.optimizer=adam" in steps
     adam = load_config(overrides=["training.optimizer=adam"])
     assert "learning_rate=0.0001" in collapse_text([known(1, collapsed=1.0)], adam)

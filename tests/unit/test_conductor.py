@@ -14,7 +14,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.coordinator import Coordinator
-from xnas_tf.storage.run import checkpoint_path, model_path, open_record
+from xnas_tf.storage.run_directory import checkpoint_path, model_path, open_record
 from xnas_tf.strategy import create
 from xnas_tf.strategy.pareto import pareto_front
 

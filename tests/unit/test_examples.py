@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import xnas_tf as xt
-from xnas_tf.storage.run import model_path
+from xnas_tf.storage.run_directory import model_path
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.launcher import engine
 from xnas_tf.launcher.ray.mailbox import Mailbox
-from xnas_tf.storage.run import open_record
+from xnas_tf.storage.run_directory import open_record
 
 LAUNCHERS = ("HOROVOD_RANK", "HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_ID")
 

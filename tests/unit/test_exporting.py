@@ -24,7 +24,8 @@ from xnas_tf.exporting.card_text import text
 from xnas_tf.exporting.formats import base, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.verification import difference
-from xnas_tf.storage.run import Run, model_path, open_record
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import model_path, open_record
 
 HOSTILE = ("a|b", "<script>alert(1)</script>", "*c*\n# [d](javascript:e) `f` ~g~")
 GREY, LOGITS, DENSE, MIXED = 1, 2, 3, 4
@@ -384,7 +385,7 @@ def test_other_data_under_the_same_name_are_not_measured_on(tmp_path, monkeypatc
     monkeypatch.setattr(evidence, "load_dataset", lambda **_: other)
     folder, card = exported(run, DENSE, tmp_path / "out", "keras")
     assert card["test"] is None and "other images or labels now" in card["dataset"]["problem"]
-    assert "Test figures: not known" in (folder / "README.md").read_text()
+    assert "Test metrics: not known" in (folder / "README.md").read_text()
 
 
 def test_nothing_but_the_names_is_imported_for_help():

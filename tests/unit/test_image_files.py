@@ -109,7 +109,9 @@ def test_twins_in_several_parts_are_noted(tmp_path):
 def test_a_group_is_found_in_the_path(pets):
     dataset = load_dataset(f"folder:{pets}", group=r"(\d)\.\w+$")
     assert dataset.how_split == "by class; groups stay whole"
-    source = storing.stored(folder(str(pets)), storing.Reading(group=r"(\d)\.\w+$"), "pets")
+    source = storing.load_image_files(
+        folder(str(pets)), storing.Reading(group=r"(\d)\.\w+$"), "pets"
+    )
     assert set(source.groups) == set("0123456789")
     with pytest.raises(InputError, match="'x.y' is not found in 'cat/000.png'"):
         load_dataset(f"folder:{pets}", group="x.y")
@@ -122,7 +124,7 @@ def test_grey_images_stored_with_colour_are_no_problem_but_a_hint(pets):
             file.unlink()
     dataset = load_dataset(f"folder:{pets}")
     assert dataset.image_shape == (12, 12, 3) and not dataset.findings.grey
-    assert dataset.notes == ["stored with colour, but without any: dataset.channels: 1 would do"]
+    assert dataset.notes == ["stored with colour, but without any: dataset.channels: 1 is enough"]
 
 
 def test_names_of_any_bytes_can_be_printed(pets):
@@ -152,7 +154,7 @@ def test_imbalance_is_noted(tmp_path):
             "has the folders test, val, but no",
         ),
         (lambda root: make_folder(root.parent, {"pets": 5}), "5 images lie in no folder"),
-        (lambda root: make_folder(root, {"cat": 5, "dog": 1}), "too few to split off a test part"),
+        (lambda root: make_folder(root, {"cat": 5, "dog": 1}), "too few to split off a test split"),
     ],
 )
 def test_an_unfit_folder_is_refused(tmp_path, make, message):
@@ -189,7 +191,7 @@ def test_what_a_kill_leaves_is_not_taken_for_whole(pets, cache, monkeypatch):
     def die(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(storing, "_keep", die)
+    monkeypatch.setattr(storing, "_save", die)
     with pytest.raises(KeyboardInterrupt):
         load_dataset(f"folder:{pets}")
     monkeypatch.undo()

@@ -17,7 +17,8 @@ from xnas_tf.execution import stopping as limits
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.result_cache import ResultCache, earlier_runs
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run, model_path, open_record
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import model_path, open_record
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1", "search.population=6"]
 

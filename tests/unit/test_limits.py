@@ -11,7 +11,8 @@ from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.stopping import PLATEAU_GROWTH
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run, open_record
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_record
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1", "search.population=6"]

@@ -13,7 +13,7 @@ from xnas_tf.execution import preparation as preparing
 from xnas_tf.execution.job import Job
 from xnas_tf.execution.preparation import agreed, prepare
 from xnas_tf.execution.session import Session
-from xnas_tf.storage.run import locked, open_record
+from xnas_tf.storage.run_directory import locked, open_record
 
 TINY = ["dataset=digits", "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}"]
 

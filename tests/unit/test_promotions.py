@@ -17,7 +17,8 @@ from xnas_tf.execution.stopping import StoppingCriteria
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.front_figure import front_info
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run, checkpoint_path
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import checkpoint_path
 from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.strategy.successive_halving import SuccessiveHalving
 

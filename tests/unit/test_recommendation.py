@@ -10,7 +10,8 @@ from tests.unit.test_front import FIVE, ONE, THREE, TWO
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
-from xnas_tf.storage.run import Run, open_record
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_record
 from xnas_tf.strategy.knee import knee
 from xnas_tf.strategy.pareto import costs, pareto_front
 from xnas_tf.strategy.recommendation import recommend
@@ -178,14 +179,14 @@ def test_one_line_says_what_why_and_what_it_costs():
         "introspectability 0.61 against 0.48)"
     )
     assert recommend(front, TWO, COUNTS, within=1).text == (
-        "candidate 7 (error 6.7%, the least on the front; no other within 1 point of it)"
+        "candidate 7 (error 6.7%, the lowest on the front; no other within 1 point of it)"
     )
     assert recommend(front, TWO, COUNTS, "introspectability").why == (
         "error 8.0%, 1.3 points above the best, 7; preferred: the best introspectability; "
         "introspectability 0.61 against 0.48"
     )
     assert "; there is no knee; it is nearest" in recommend(front, TWO, COUNTS, "knee").why
-    assert recommend(front[:1], TWO, COUNTS).why == "error 6.7%, the least on the front"
+    assert recommend(front[:1], TWO, COUNTS).why == "error 6.7%, the lowest on the front"
     assert recommend(front, TWO, None).why.endswith(
         "within 2 points of it; introspectability 0.61 against 0.48; "
         "chance level unknown (run of an earlier version)"
@@ -213,7 +214,7 @@ def test_the_line_claims_nothing_that_is_not_so():
     preferred = recommend(front, THREE, COUNTS, prefer="error", within=10)
     assert preferred.id == 1 and "best mean" not in preferred.why
     alone = recommend(front, THREE, COUNTS, prefer="knee", within=0)
-    assert alone.why == "error 6.7%, the least on the front; no other within 0 points of it"
+    assert alone.why == "error 6.7%, the lowest on the front; no other within 0 points of it"
     front[1].metrics.clear()  # not known, which is not the same as at chance
     assert "no better than chance" not in recommend(front, THREE, COUNTS).why
 

@@ -3,16 +3,19 @@ import fcntl
 import os
 import sqlite3
 import threading
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError, RunError, XnasError
-from xnas_tf.storage import run as directory
+from xnas_tf.storage import run_directory as directory
+from xnas_tf.storage import schema
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run import (
-    Run,
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import (
     held_directory,
     locked,
     model_path,
@@ -37,6 +40,10 @@ FULL = Candidate(
     started="s",
     finished="f",
 )
+
+
+TABLES = ("facts", "candidates")
+FORMAT = "SELECT * FROM facts WHERE name='format'"
 
 
 def make(path, config, fresh):
@@ -99,6 +106,80 @@ def test_what_is_no_record_is_refused(tmp_path):
     sqlite3.connect(tmp_path / "other.sqlite").execute("CREATE TABLE t (x)")
     with pytest.raises(InputError, match="other.sqlite"):
         Database(tmp_path / "other.sqlite")
+
+
+VERSION_3 = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE candidates (
+    id INTEGER PRIMARY KEY, genotype TEXT NOT NULL, hyperparameters TEXT NOT NULL,
+    parents TEXT NOT NULL, generation INTEGER NOT NULL, seed INTEGER NOT NULL,
+    epochs INTEGER NOT NULL, promoted_from INTEGER NOT NULL,
+    state TEXT NOT NULL, reason TEXT NOT NULL,
+    objectives TEXT NOT NULL, metrics TEXT NOT NULL, seconds TEXT NOT NULL,
+    history TEXT NOT NULL, versions TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL,
+    "group" INTEGER NOT NULL, answers_before INTEGER NOT NULL, answer INTEGER NOT NULL,
+    deaths INTEGER NOT NULL, digest TEXT NOT NULL, answered_by TEXT NOT NULL,
+    UNIQUE (genotype, epochs)
+);
+INSERT INTO facts VALUES ('format', '"3"'), ('generations', '4');
+INSERT INTO candidates VALUES (
+    3, 'g', '{"a": 1, "b": "x", "c": 0.1, "d": true}', '[1, 2]', 1, 7, 3, 0, 'done', '',
+    '{"error": 0.1}', '{"introspectability/grad_cam": 0.3333333333333333}', '{"train": 1.5}',
+    '[{"loss": 0.5}]', '{"keras": "3"}', 's', 'f', -1, 0, 0, 0, '', '');
+"""
+
+
+@pytest.fixture
+def version_3(tmp_path):
+    path = tmp_path / "run.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_3)
+    return path
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_databases_of_version_3_can_be_opened(version_3, create):
+    database = Database(version_3, create)
+    assert database.candidates() == [FULL] and database.fact("generations") == 4
+
+
+def test_a_new_database_has_the_tables_of_its_version(version_3, tmp_path):
+    assert schema.VERSION == 3  # with another one, test the migration of VERSION_3 to it
+    columns = []
+    Database(tmp_path / "new.sqlite", create=True).close()
+    for path in (version_3, tmp_path / "new.sqlite"):
+        with closing(sqlite3.connect(path)) as connection:
+            tables = [list(connection.execute(f"PRAGMA table_info({t})")) for t in TABLES]
+            columns.append((tables, connection.execute(FORMAT).fetchall()))
+    assert columns[0] == columns[1]
+
+
+def test_databases_of_earlier_versions_are_migrated(version_3, monkeypatch):
+    before = version_3.read_bytes()
+    monkeypatch.setattr(schema, "VERSION", 5)
+    steps = {3: ("CREATE TABLE x (y)",), 4: ("UPDATE candidates SET reason='odd'",)}
+    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    migrated = [replace(FULL, reason="odd")]
+    reader = Database(version_3)
+    assert reader.candidates() == migrated and version_3.read_bytes() == before
+    with pytest.raises(RunError, match="readonly"):
+        reader.save(FULL)
+    Database(version_3, create=True).close()
+    assert version_3.read_bytes() != before and Database(version_3).candidates() == migrated
+    monkeypatch.undo()
+    for create in (False, True):
+        with pytest.raises(InputError, match="has format 5, which this version .* cannot read"):
+            Database(version_3, create)
+
+
+def test_a_failed_migration_changes_nothing(version_3, monkeypatch):
+    monkeypatch.setattr(schema, "VERSION", 4)
+    steps = {3: ("UPDATE candidates SET reason='odd'", "DROP TABLE missing")}
+    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    with pytest.raises(RunError, match="no such table: missing"):
+        Database(version_3, create=True)
+    monkeypatch.undo()
+    assert Database(version_3).candidates() == [FULL]
 
 
 def test_a_run_goes_on_with_its_own_configuration_only(tmp_path):
@@ -188,7 +269,7 @@ def test_unknown_candidates_and_missing_models_are_named(tmp_path):
     run = Run(tmp_path / "run")
     with pytest.raises(InputError, match="no candidate 9; allowed: 1 to 3"):
         run.candidate(9)
-    with pytest.raises(InputError, match="candidate 3 .done. has no kept model"):
+    with pytest.raises(InputError, match="candidate 3 .done. has no saved model"):
         run.candidate(3).load_model()
 
 

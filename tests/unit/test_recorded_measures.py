@@ -18,7 +18,8 @@ from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data
 from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.storage.columns import measured_columns
-from xnas_tf.storage.run import Run, open_record
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_record
 from xnas_tf.strategy.pareto import pareto_front
 
 CONTROL = ["objectives=[error]", "record=[introspectability, parameters]"]

@@ -14,7 +14,8 @@ from xnas_tf.config import load_config
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.front_figure import front_figure, front_info
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run, open_record
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_record
 from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.utils.pictures import png
 

@@ -28,7 +28,8 @@ from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, re
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.storage.run import Run, open_record
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_record
 from xnas_tf.utils.intervals import mean_interval
 
 SHAPE = (8, 8, 1)

@@ -272,7 +272,7 @@ INSTANCE = Plain()
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("hidden_softmax", "its last layer is no softmax"), ("subclassed", "neither functional")],
+    [("hidden_softmax", "its last layer is not a softmax"), ("subclassed", "neither functional")],
 )
 def test_models_whose_logits_cannot_be_had_are_refused(name, message):
     with pytest.raises(InputError, match=message):

@@ -13,7 +13,7 @@ from xnas_tf.spaces.variables import Choice, Condition, Range, decode
 from xnas_tf.strategy import create
 from xnas_tf.strategy.encoding import Encoding
 from xnas_tf.strategy.options import SearchOptions
-from xnas_tf.strategy.regression import Regression, _Scale
+from xnas_tf.strategy.regression import Regression, _Transform
 from xnas_tf.strategy.surrogate import ENOUGH, Surrogate
 
 NAMES = {"f0": "minimize", "f1": "minimize"}
@@ -54,20 +54,20 @@ FIGURES = st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=30)
 @given(FIGURES)
 def test_bending_can_be_undone_and_keeps_the_order(figures):
     figures = np.array(figures, float)
-    scale = _Scale.of(figures)
-    bent = scale.bend(figures)
+    transform = _Transform.of(figures)
+    bent = transform.apply(figures)
     # finer differences than 1e-6 of the spread are lost in the powers
     span = np.ptp(figures) or 1.0
-    np.testing.assert_allclose(scale.unbend(bent), figures, atol=1e-6 * span + 1e-9, rtol=1e-6)
+    np.testing.assert_allclose(transform.invert(bent), figures, atol=1e-6 * span + 1e-9, rtol=1e-6)
     order = np.argsort(figures, kind="stable")
     assert (np.diff(bent[order]) >= -1e-9).all()
     assert abs(bent.mean()) < 1e-6
 
 
 def test_what_lies_beyond_the_best_can_be_predicted():
-    scale = _Scale.of(np.array([0.0, 1.0, 2.0, 50.0]))
-    best = scale.bend(np.array([0.0]))
-    assert scale.unbend(best - 0.5) < 0
+    transform = _Transform.of(np.array([0.0, 1.0, 2.0, 50.0]))
+    best = transform.apply(np.array([0.0]))
+    assert transform.invert(best - 0.5) < 0
 
 
 def test_a_smooth_function_is_learnt_and_optimism_grows_away_from_what_is_known():

@@ -161,9 +161,9 @@ def test_objectives_without_a_meaning_are_named(given, message):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"search": {"candidates": 5}}, "search.candidates is given by the argument max_trials"),
-        ({"space": "vgg_like"}, "space is given by the argument hypermodel"),
-        ({"dataset": {"name": "digits"}}, "dataset.name is given by the argument x"),
+        ({"search": {"candidates": 5}}, "search.candidates is set by the argument max_trials"),
+        ({"space": "vgg_like"}, "space is set by the argument hypermodel"),
+        ({"dataset": {"name": "digits"}}, "dataset.name is set by the argument x"),
         ({"training": "adam"}, "training is 'adam'; allowed: a mapping"),
     ],
 )
