@@ -17,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -28,52 +27,22 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT.parent / "shared" / "data" / "cifar10_sample.npz"
 
 
-def without_shared_network() -> None:
-    import xnas_tf.execution.job
+def without_supernet() -> None:
+    import xnas_tf.evaluation.supernet.backend
 
-    xnas_tf.execution.job.is_shared = lambda *_, **__: False
+    xnas_tf.evaluation.supernet.backend.is_shared = lambda *_, **__: False
 
 
-def without_kept_kernels() -> None:
+def without_kernel_cache() -> None:
     import xnas_tf.execution.job
 
     xnas_tf.execution.job.kept_kernels = nullcontext
 
 
-def without_fused_updates() -> None:
+def without_fused_layers() -> None:
     import xnas_tf.training.step
 
-    xnas_tf.training.step.fused_updates = lambda _: nullcontext()
-
-
-def without_quick_layers() -> None:
-    import xnas_tf.training.step
-
-    xnas_tf.training.step.quick_layers = lambda _: nullcontext()
-    without_quick_pooling()
-
-
-def without_quick_pooling() -> None:
-    import xnas_tf.keras_tools.average_pooling
-
-    xnas_tf.keras_tools.average_pooling.FEW_CHANNELS = 0
-
-
-def without_loops() -> None:
-    import xnas_tf.keras_tools.tracing
-    import xnas_tf.training.multi_step
-    import xnas_tf.training.predictor
-
-    xnas_tf.training.multi_step.MOST_STEPS = xnas_tf.training.predictor.AT_ONCE = 1
-    xnas_tf.keras_tools.tracing.MANY_RUNS = sys.maxsize
-
-
-def without_direct_calls() -> None:
-    import tensorflow as tf
-
-    import xnas_tf.keras_tools.tracing
-
-    xnas_tf.keras_tools.tracing.compiled = partial(tf.function, autograph=False)
+    xnas_tf.training.step.fused_layers = lambda _: nullcontext()
 
 
 def without_untraced_calls() -> None:
@@ -83,25 +52,10 @@ def without_untraced_calls() -> None:
     xnas_tf.keras_tools.tracing.FEW_RUNS = xnas_tf.attribution.explainer.FEW_PASSES = 0
 
 
-def without_folding() -> None:
-    import xnas_tf.attribution.score
-
-    xnas_tf.attribution.score.folded_batch_norm = lambda _: nullcontext()
-
-
 def without_kept_arithmetic() -> None:
     import xnas_tf.execution.joining
 
     xnas_tf.execution.joining.kept_arithmetic = nullcontext
-
-
-def without_modes() -> None:
-    import xnas_tf.execution.job
-
-    xnas_tf.execution.job.chosen_modes = lambda config, *_, **__: (
-        dict.fromkeys(xnas_tf.execution.job.open_modes(config), False),
-        "not tried",
-    )
 
 
 def without_thread_sharing() -> None:
@@ -112,19 +66,14 @@ def without_thread_sharing() -> None:
 
 WAYS: dict[str, tuple[Callable[[], None], ...]] = {
     "usual": (),
-    "shared network": (without_shared_network,),
-    "kept kernels": (without_kept_kernels,),
-    "fused updates": (without_fused_updates,),
-    "quick layers": (without_quick_layers,),
-    "average pooling": (without_quick_pooling,),
-    "loops of steps": (without_loops,),
-    "direct calls": (without_direct_calls,),
+    "supernet": (without_supernet,),
+    "kernel cache": (without_kernel_cache,),
+    "fused layers": (without_fused_layers,),
     "untraced calls": (without_untraced_calls,),
-    "folding": (without_folding,),
     "kept arithmetic": (without_kept_arithmetic,),
-    "automatic modes": (without_modes,),
     "thread sharing": (without_thread_sharing,),
 }
+WAYS["any"] = tuple(switch for switches in WAYS.values() for switch in switches)
 
 
 def cifar10(folder: Path) -> Path:

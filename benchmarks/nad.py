@@ -32,7 +32,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from xnas_tf.data import Dataset, Split, load_dataset  # noqa: E402
-from xnas_tf.interpretation.nad import DisentanglementObjective, disentangle  # noqa: E402
+from xnas_tf.interpretation.nad import Disentanglement, disentangle  # noqa: E402
 from xnas_tf.interpretation.nad.files import facts  # noqa: E402
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork  # noqa: E402
 from xnas_tf.interpretation.nad.training import Images, Lesson, learn  # noqa: E402
@@ -142,7 +142,7 @@ def as_in_a_search(data: Dataset) -> tuple[Split, Lesson]:
     return part, objective.lesson()
 
 
-def summary(found: DisentanglementObjective) -> dict[str, object]:
+def summary(found: Disentanglement) -> dict[str, object]:
     """The figures that matter, over all classes and by layer."""
     known = facts(found)
     changes = found.hard.accuracy - found.plain.accuracy

@@ -28,7 +28,7 @@ import xnas_tf as xt
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
-from xnas_tf.storage.run import open_record
+from xnas_tf.storage.run_directory import open_record
 
 OBJECTIVES = ["error", "introspectability", "parameters", "flops", "deletion"]
 GROUPS, EPOCHS = 8, 3

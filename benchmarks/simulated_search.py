@@ -16,7 +16,7 @@ from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
-from xnas_tf.storage.run import open_record
+from xnas_tf.storage.run_directory import open_record
 from xnas_tf.strategy import create
 
 MEDIAN, SIGMA = 60.0, 0.36

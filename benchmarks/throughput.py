@@ -6,7 +6,7 @@ python benchmarks/throughput.py [--candidates 200] [--own 60] [--seeds 3] [--lon
 Adam 0.01, C=16, two cells per stack, introspectability by activations; on two groups on Ray,
 and in one process. The quickstart runs as it is; "hypermodel" is
 configs/hypermodel.yaml with more candidates, in one process. "lines" and "hypermodel" are searched
-as usual and in the plain way (throughput_lines.py); ratios of the latter are of searches in turns
+as usual and without accelerators (accelerators.py); ratios of the latter are of searches in turns
 (throughput_turns.py). Seconds are of the whole process, start and end included. Ends with one line
 of JSON.
 """
@@ -37,7 +37,7 @@ from xnas_tf.storage.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 USUAL = ("-m", "xnas_tf")
-PLAIN = (str(ROOT / "benchmarks" / "throughput_lines.py"),)
+PLAIN = (str(ROOT / "benchmarks" / "accelerators.py"), "--way", "any")
 LINES = (
     "space={name: nas_bench_201, channels: 16, cells_per_stack: 2}",
     "training={epochs: 1, batch_size: 512, optimizer: adam, learning_rate: 0.01}",

@@ -26,7 +26,7 @@ def measure() -> dict[str, float]:
     import keras_tuner
     import tensorflow as tf
 
-    from xnas_tf.keras_tools.fused_layers import quick_layers
+    from xnas_tf.keras_tools.fused_layers import fused_layers
     from xnas_tf.spaces.cells import parse_genotype
     from xnas_tf.spaces.nas_bench_201 import NASBench201
 
@@ -46,7 +46,7 @@ def measure() -> dict[str, float]:
 
     @tf.function
     def fused(images):
-        with quick_layers(model):
+        with fused_layers(model):
             return backward(images)
 
     steps = {"composed": composed, "fused": fused}

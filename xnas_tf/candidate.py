@@ -1,11 +1,11 @@
-"""The one record type: a candidate from proposal to objective values."""
+"""The record of a candidate, from its proposal to its objective values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
@@ -15,12 +15,19 @@ if TYPE_CHECKING:
 
 State = Literal["running", "done", "failed", "infeasible", "duplicate"]
 PHASES = ("build", "trace", "train", "validate", "score", "record", "clean")
-"""What an evaluation consists of, in the order in which each begins."""
+"""Phases of an evaluation, in the order in which they begin."""
 RECOMMENDED, BEST = "recommended", "best"
 CHOICES = (RECOMMENDED, BEST)
-"""What can be said in place of an id: see ``Run.choose``."""
+"""Names that can be given instead of an id: see ``Run.choose``."""
 NO_GROUP = -1
-"""The group of a candidate that waits for one."""
+"""The group of a candidate that has none yet."""
+
+
+class _Limit(Protocol):
+    """A constraint of ``xnas_tf.strategy``, which this module must not import."""
+
+    def violation(self, value: float) -> float:
+        """Return how far a value is beyond the limit, as a share of the limit."""
 
 
 @dataclass
@@ -31,31 +38,32 @@ class Candidate:
         id: Number in the run, from 1, in the order of proposal.
         genotype: Canonical text of the architecture.
         hyperparameters: Active hyperparameters by name.
-        parents: Ids of the candidates it was bred from; none in generation 0.
-        generation: Generation of NSGA-II that proposed it.
-        seed: Seed of its training; depends on the run's seed and the genotype alone.
-        epochs: Fidelity: epochs of training, those of lower rungs included.
-        promoted_from: Id of the candidate of the rung below whose training this one goes on with
-            (``search.fidelity``); 0 for one that began anew.
-        state: ``running`` also for one whose search was killed.
-        reason: Why it failed, is infeasible or is a duplicate, or what is odd about its values.
-        objectives: Value by objective; empty unless done.
-        metrics: Further figures by name.
-        seconds: Time by phase: build, trace (the first training step), train (the other steps),
-            validate, score, record (keeping its model) and clean (freeing it); of which
-            communication between ranks; and before them the group's wait for it. What it goes on
-            from is not counted again.
-        history: Figures of each epoch.
-        started: Time of the start, ISO 8601 UTC; ``finished`` likewise.
-        group: The group of ranks that trains or trained it.
-        answers_before: How many candidates the search knew the end of when it proposed this.
-        answer: Its place in the order in which they ended, from 1; 0 while it has not.
+        parents: Ids of the candidates it was generated from; none in generation 0.
+        generation: Generation of the search that proposed it.
+        seed: Seed of its training; a function of the run's seed and the genotype.
+        epochs: Fidelity: epochs of training, including those of lower rungs.
+        promoted_from: Id of the candidate on the rung below whose training this one resumes
+            (``search.fidelity``); 0 for one trained from scratch.
+        state: State of its evaluation; stays ``running`` if the search was killed.
+        reason: Why it failed, is infeasible or is a duplicate, or what is unusual about its values.
+        objectives: Values by objective; empty unless done.
+        metrics: Further values by name.
+        seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
+            validate, score, record (saving its model) and clean (freeing it); included in these,
+            the communication between ranks; and the time that its group waited for it. A
+            promotion does not include the time of the rungs below.
+        history: Metrics of each epoch.
+        versions: Versions of the packages it was evaluated with.
+        started: Start time, ISO 8601 UTC.
+        finished: End time, ISO 8601 UTC.
+        group: Group of ranks that trains or trained it.
+        answers_before: Number of candidates that had ended when this one was proposed.
+        answer: Position in the order in which candidates ended, from 1; 0 until it ends.
         deaths: How often its group died while training it.
-        digest: Hash of its network, with what else tells evaluations apart; empty if no model
+        digest: Hash of its network and all else that distinguishes evaluations; empty if no model
             was built. See ``evaluation_digest``.
-        answered_by: Whose recorded results these are, ``candidate N of RUN``; empty if they are
-            its own.
-        model_path: The kept Keras model, for those on the front when they finished.
+        answered_by: Origin of reused results, ``candidate N of RUN``; empty if they are its own.
+        model_path: File of the saved Keras model, if it was on the front when it finished.
     """
 
     id: int
@@ -85,43 +93,42 @@ class Candidate:
 
     @property
     def counts(self) -> bool:
-        """Whether it counts in its generation: done, whoever was trained, or failed."""
+        """Whether it counts in its generation: done, even with reused results, or failed."""
         return self.state in ("done", "failed")
 
     @property
     def trained(self) -> bool:
-        """Whether it counts as a training: done, or failed on the way, and not answered by an
-        earlier run."""
+        """Whether it counts as a training: done or failed, without reused results."""
         return self.counts and not self.answered_by
 
     @property
     def collapsed(self) -> bool:
-        """Whether its training came to nothing although it did not fail: see ``reason``."""
+        """Whether its training collapsed without failing: see ``reason``."""
         return bool(self.metrics.get("collapsed"))
 
     @property
     def seconds_total(self) -> float:
-        """Seconds of its evaluation, without the wait before it."""
+        """Seconds of its evaluation, without the time its group waited for it."""
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)
 
     def value(self, name: str) -> float:
-        """An objective's value, or that of a measure of the same name that only limits."""
+        """Return the value of an objective, or of a measure that only a constraint needs."""
         return self.objectives[name] if name in self.objectives else self.metrics[name]
 
-    def violation(self, constraints: Mapping[str, Any]) -> float:
-        """Total violation of the constraints, each as a share of its limit; 0 if none."""
+    def violation(self, constraints: Mapping[str, _Limit]) -> float:
+        """Return the total violation of constraints, each as a share of its limit; 0 if none."""
         return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
 
     def load_model(self) -> keras.Model:
-        """Loads the trained Keras model, in safe mode.
+        """Load the trained Keras model, in safe mode.
 
         Raises:
-            InputError: If none was kept: only candidates that were on the front when they
-                finished have one.
+            InputError: If it cannot be loaded, or none was saved: only candidates that were on
+                the front when they finished have one.
         """
         if self.model_path is None or not self.model_path.is_file():
             raise InputError(
-                f"candidate {self.id} ({self.state}) has no kept model: only candidates that "
+                f"candidate {self.id} ({self.state}) has no saved model: only candidates that "
                 "were Pareto-optimal when they finished have one"
             )
         import keras
@@ -130,7 +137,7 @@ class Candidate:
 
         try:
             model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
-        except Exception as error:  # custom layers, lambdas: whatever Keras or they raise
+        except Exception as error:  # Keras and custom layers may raise any exception
             raise InputError(
                 f"candidate {self.id}: its model {self.model_path} cannot be loaded in safe mode: "
                 f"{describe(error)}. Register custom layers with keras.saving, and use no Lambda"

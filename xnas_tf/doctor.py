@@ -1,4 +1,4 @@
-"""What this machine has, and what to do about anything missing."""
+"""Checks of the installation: versions, devices, Horovod, and advice on what is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from xnas_tf.utils.versions import PACKAGES, package_version
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; ``advice`` is empty where all is well."""
+    """The result of one check.
+
+    Attributes:
+        name: What was checked.
+        value: What was found.
+        advice: What to do; empty if nothing needs to be done.
+    """
 
     name: str
     value: str
@@ -21,8 +27,8 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Looks at versions, devices and Horovod."""
-    return [*_versions(), *_devices(), *_horovod(), _browser()]
+    """Check versions, devices and Horovod."""
+    return [*_versions(), *_devices(), *_horovod(), _program("tensorboard")]
 
 
 def _versions() -> list[Finding]:
@@ -30,9 +36,9 @@ def _versions() -> list[Finding]:
     fits = (3, 10) <= sys.version_info[:2] <= (3, 13)
     findings = [Finding("python", version, "" if fits else "use Python 3.10 to 3.13")]
     for name in PACKAGES:
-        found = package_version(name)
-        advice = "" if found or name == "horovod" else f"pip install {name}, or run bin/setup"
-        findings.append(Finding(name, found or "not installed", advice))
+        installed = package_version(name)
+        advice = "" if installed or name == "horovod" else f"pip install {name}, or run bin/setup"
+        findings.append(Finding(name, installed or "not installed", advice))
     return findings
 
 
@@ -45,7 +51,7 @@ def _devices() -> list[Finding]:
     built = tf.test.is_built_with_cuda()
     advice = ""
     if not gpus and shutil.which("nvidia-smi"):
-        advice = "TensorFlow sees no GPU though a driver is there: remove .venv and run bin/setup"
+        advice = "there is a driver but TensorFlow sees no GPU: remove .venv and run bin/setup"
     names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
     value = ", ".join(map(str, names)) if gpus else "none"
     return [
@@ -63,19 +69,17 @@ def _horovod() -> list[Finding]:
     except Exception as error:  # a build against another TensorFlow fails in many ways
         advice = "it was built against another TensorFlow: remove .venv, run bin/setup horovod"
         return [Finding("Horovod", f"cannot be loaded: {describe(error)}", advice)]
-    parts = {
+    libraries = {
         "Gloo": hvd.gloo_built(),
         "NCCL": bool(hvd.nccl_built()),
         "MPI": hvd.mpi_built(),
         "CUDA": hvd.cuda_built(),
     }
-    built = ", ".join(name for name, present in parts.items() if present) or "nothing"
-    runner = shutil.which("horovodrun")
-    advice = "" if runner else "put .venv/bin on the PATH: source .venv/bin/activate"
-    return [Finding("Horovod's build", built), Finding("horovodrun", runner or "not found", advice)]
+    built = ", ".join(name for name, present in libraries.items() if present) or "nothing"
+    return [Finding("Horovod's build", built), _program("horovodrun")]
 
 
-def _browser() -> Finding:
-    board = shutil.which("tensorboard")
-    advice = "" if board else "put .venv/bin on the PATH: source .venv/bin/activate"
-    return Finding("tensorboard", board or "not found", advice)
+def _program(name: str) -> Finding:
+    path = shutil.which(name)
+    advice = "" if path else "put .venv/bin on the PATH: source .venv/bin/activate"
+    return Finding(name, path or "not found", advice)

@@ -1,4 +1,4 @@
-"""Errors meant for people: no traceback, an exit code, and the nearest match."""
+"""Errors shown to users without a traceback, and the nearest match to a wrong name."""
 
 from __future__ import annotations
 
@@ -7,42 +7,46 @@ from collections.abc import Iterable
 
 
 class XnasError(Exception):
-    """A failure that has one clear message. ``exit_code`` is what the command line returns."""
+    """An error with a message for users.
+
+    Attributes:
+        exit_code: Exit code of the command line.
+    """
 
     exit_code = 1
 
 
 class InputError(XnasError):
-    """Something the user gave is wrong: configuration, data, run directory or code."""
+    """Invalid input from the user: configuration, data, run directory or code."""
 
     exit_code = 2
 
 
 class HeldError(InputError):
-    """A run directory in which another process is searching.
+    """The run directory is in use by another process that is searching.
 
     Args:
         path: The run directory.
     """
 
     def __init__(self, path: object) -> None:
-        super().__init__(f"another process is searching in {path} at this moment")
+        super().__init__(f"another process is searching in {path}")
 
 
 class NotApplicable(InputError):
-    """An attribution method that cannot be applied to this kind of model."""
+    """The attribution method cannot be applied to this kind of model."""
 
 
 class RunError(XnasError):
-    """A run that began cannot go on, for a reason outside its configuration."""
+    """A run cannot continue, for a reason outside its configuration."""
 
 
 class RankDiedError(RunError):
-    """Another rank of the same job, or of the same group, is gone."""
+    """Another rank of the same job or group has died."""
 
 
 def suggest(given: str, allowed: Iterable[str]) -> str:
-    """Names what was given, the nearest allowed name and all that is allowed.
+    """Describe a wrong name: what was given, the nearest allowed name and all allowed names.
 
     Returns:
         For example ``'eror' (did you mean 'error'? allowed: error, flops, parameters)``.

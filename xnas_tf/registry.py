@@ -16,12 +16,12 @@ from xnas_tf.errors import InputError, suggest
 
 
 class Registry:
-    """The implementations of one extension point, imported when first asked for.
+    """The implementations of one extension point, imported on first use.
 
     Args:
-        kind: What it registers, for messages ("objective").
+        kind: What is registered, for messages ("objective").
         group: Entry-point group in which other packages register theirs.
-        builtin: Name -> ``module:Name`` of the implementations that come with xnas-tf.
+        builtin: ``module:Name`` of the implementations that are part of xnas-tf, by name.
     """
 
     def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
@@ -35,14 +35,14 @@ class Registry:
         return {**plugins, **self._builtin}
 
     def names(self) -> list[str]:
-        """All registered names, sorted."""
+        """Return all registered names, sorted."""
         return sorted(self._targets)
 
     def get(self, name: str) -> Any:
-        """Returns the implementation called ``name``, or the object at ``module:Name``.
+        """Return the implementation called ``name``, or the object at ``module:Name``.
 
         Raises:
-            InputError: If there is none; names the nearest match.
+            InputError: If there is none. The message names the nearest match.
         """
         if name in self._targets:
             return import_object(self._targets[name], self.kind)
@@ -54,7 +54,7 @@ class Registry:
 
 
 def import_object(target: str, kind: str) -> Any:
-    """Imports ``package.module:Name``, looking in the current folder too.
+    """Import ``package.module:Name``, also from the current folder.
 
     Raises:
         InputError: If the module is missing, fails to import or has no such name.
@@ -66,10 +66,10 @@ def import_object(target: str, kind: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may raise anything at all
+    except Exception as error:  # a user's module may raise any exception
         raise InputError(
             f"{kind} {target!r}: importing {module_name} failed: {describe(error)}"
-            f"{_where_to_look(error, module_name)}"
+            f"{_hint(error, module_name)}"
         ) from error
     try:
         return getattr(module, attribute)
@@ -80,36 +80,39 @@ def import_object(target: str, kind: str) -> Any:
         ) from None
 
 
-def _where_to_look(error: Exception, module_name: str) -> str:
-    """A hint where the module itself is missing, rather than one that it imports."""
+def _hint(error: Exception, module_name: str) -> str:
+    """Return a hint if the module itself is missing, rather than one that it imports."""
     first = module_name.partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or error.name != first:
         return ""
     near = difflib.get_close_matches(first, [path.stem for path in Path.cwd().glob("*.py")], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f". There is no {first}.py in the current folder, nor is it installed{hint}"
+    suggestion = f"; did you mean {near[0]!r}?" if near else ""
+    return f". There is no {first}.py in the current folder, nor is it installed{suggestion}"
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line: its type, its message and where it was raised."""
+    """Describe an exception in one line: its type, its message and where it was raised."""
     message = _message(str(error))
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
-    place = ""
+    location = ""
     if trace:
         code = trace.tb_frame.f_code
-        place = f" ({os.path.basename(code.co_filename)}:{trace.tb_lineno})"
-    return f"{type(error).__name__}: {message[:500]}{place}"
+        location = f" ({os.path.basename(code.co_filename)}:{trace.tb_lineno})"
+    return f"{type(error).__name__}: {message[:500]}{location}"
 
 
 def _message(text: str) -> str:
-    """The line that says what is wrong: TensorFlow puts a traceback before it, of the code that
-    it was tracing, or of where a node of a graph that failed was made."""
+    """Return the line that says what is wrong.
+
+    TensorFlow puts a traceback before it: of the code being traced, or of where the node of a
+    graph that failed was created.
+    """
     lines = [line.rstrip() for line in text.splitlines() if line.strip()] or [""]
     if lines[0] == "in user code:":
         return lines[-1].strip()
     if lines[0] == "Graph execution error:":
-        of_nodes = (" ", "\t", "Detected at node")
-        lines = [line for line in lines[1:] if not line.startswith(of_nodes)] or lines
+        node_lines = (" ", "\t", "Detected at node")
+        lines = [line for line in lines[1:] if not line.startswith(node_lines)] or lines
     return lines[0].strip()

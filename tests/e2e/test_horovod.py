@@ -63,7 +63,7 @@ from xnas_tf.keras_tools import tracing
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.training import multi_step as pace
-from xnas_tf.training.timing import Seconds, TimedCommunicator
+from xnas_tf.training.timing import PhaseTimes, TimedCommunicator
 from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.trainer import Trainer
 class TaskCallback(EvaluationCallback):
@@ -81,7 +81,7 @@ def train(seed, data, *more, dropout=0.3):
     layers = [keras.layers.Conv2D(4, 3), keras.layers.Flatten()]
     layers.append(keras.layers.Dropout(dropout))
     model = keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(10)])
-    supervisor, seconds = TaskCallback(), Seconds()
+    supervisor, seconds = TaskCallback(), PhaseTimes()
     supervisor.data = data
     timed = TimedCommunicator(ranks, seconds)
     trainer = Trainer(model, load_dataset("digits"), config.training, timed, 4, supervisor, seconds)

@@ -7,6 +7,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import scipy.integrate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -127,6 +128,21 @@ def test_curves_are_what_replacing_pixels_one_by_one_gives():
             np.testing.assert_allclose([down[k], up[k]], both, atol=1e-5)
     area = quality.deletion(model, images, maps, 2, steps=30)
     np.testing.assert_allclose(area, (curves[:, :-1] + curves[:, 1:]).mean(axis=1) / 2)
+
+
+def test_areas_are_over_shares_of_pixels_whatever_the_number_of_channels():
+    """30 pixels in 7 steps: these are not equally wide, and channels don't change how wide."""
+    model, images = linear_model(), images_of(count=3)
+    assert images.shape[3] > 1
+    maps = rng(6).normal(size=images.shape[:3])
+    shares = np.linspace(0, 30, 8).round() / 30
+    for measure, curves in (
+        (quality.deletion, quality.deletion_curves),
+        (quality.insertion, quality.insertion_curves),
+    ):
+        found = measure(model, images, maps, steps=7)
+        heights = curves(model, images, maps, steps=7)
+        np.testing.assert_allclose(found, scipy.integrate.trapezoid(heights, shares))
 
 
 @settings(**OPTIONS)

@@ -71,7 +71,7 @@ def train(model, optimizer, supervisor, communicator=None, steps=1):
     ).training
     ranks = communicator or SingleProcess()
     trainer = Trainer(model, make_dataset(), config, ranks, 4, supervisor)
-    trainer._pace = Steady(steps)
+    trainer._multi_step = Steady(steps)
     while trainer.progress.epoch < EPOCHS:
         trainer.progress.history.append(trainer.run_epoch())
     variables = [*model.variables, *model.optimizer.variables]

@@ -31,7 +31,7 @@ def search_of(config, steady_state=True):
     return create(config.search, config.directions, CellSpace(), steady_state)
 
 
-def outcome_of(task):
+def result_of(task):
     """What an evaluation would find: a function of the task alone."""
     rng = np.random.default_rng(task["seed"])
     error, parameters, luck = rng.random(3)
@@ -59,7 +59,7 @@ class Killed(Exception):
 class Groups:
     """Groups that work at their own pace until the search is over or the process is killed."""
 
-    outcome_of = staticmethod(outcome_of)
+    result_of = staticmethod(result_of)
 
     def __init__(self, path, config, steady_state, count, rng, observer=None, clock=time.monotonic):
         self.path, self.config, self.steady, self.count = path, config, steady_state, count
@@ -82,10 +82,10 @@ class Groups:
 
     def begin(self, coordinator, task):
         """What there is to tell of a task in the end."""
-        return outcome_of(task)
+        return result_of(task)
 
-    def end(self, coordinator, task, outcome):
-        coordinator.tell(task["id"], outcome)
+    def end(self, coordinator, task, result):
+        coordinator.tell(task["id"], result)
 
     def _work(self, coordinator, steps):
         busy = {}
@@ -168,10 +168,10 @@ def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     )
     slow = coordinator.next(0)
     for _ in range(200):
-        if coordinator._limits.trained < 29:
+        if coordinator._stopping.trained < 29:
             task = coordinator.next(1)
             assert task is not None
-            coordinator.tell(task["id"], outcome_of(task))
+            coordinator.tell(task["id"], result_of(task))
     # nothing is left to hand out, but the slow one may still be infeasible
     assert coordinator.next(1) is None and not coordinator.is_over
     coordinator.tell(slow["id"], {"state": "infeasible", "reason": "no path"})
@@ -192,9 +192,9 @@ def test_at_the_end_the_longest_are_handed_out_first(tmp_path, is_resumed):
     busy = [coordinator.next(group) for group in range(9)]
     while coordinator._left > 18:
         task = busy.pop(int(rng.integers(9)))
-        coordinator.tell(task["id"], outcome_of(task))
+        coordinator.tell(task["id"], result_of(task))
         busy.append(coordinator.next())
-    assert coordinator._line == deque()
+    assert coordinator._queue == deque()
     last = [coordinator.next()]
     if is_resumed:  # killed: what was in flight and what waited is in line again
         record = candidates(tmp_path / "run", config)
@@ -221,7 +221,7 @@ def test_only_the_first_outcome_of_a_candidate_counts(tmp_path):
     coordinator = coordinator_of(tmp_path / "run")
     task = coordinator.next()
     coordinator.tell(task["id"], {"state": "failed", "reason": "it hung"})
-    coordinator.tell(task["id"], outcome_of(task))
+    coordinator.tell(task["id"], result_of(task))
     assert [c.reason for c in candidates(tmp_path / "run", configuration())] == ["it hung"]
 
 
@@ -264,7 +264,7 @@ def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
     other = search_of(config)
     other.ask()
     record = open_record(tmp_path / "run", config)
-    with pytest.raises(RunError, match="cannot go on: where its record has candidate 1"):
+    with pytest.raises(RunError, match="cannot be resumed: candidate 1 in its database"):
         Coordinator(tmp_path / "run", config, record, other, Callback())
 
 

@@ -160,8 +160,8 @@ def test_infeasible_candidates_cost_no_training(monkeypatch):
 
 
 def test_a_limit_on_what_is_no_objective_is_measured_and_recorded():
-    outcome = evaluator("constraints.flops='>= 1'").evaluate(candidate())
-    assert outcome.metrics["flops"] > 1 and "flops" not in outcome.objectives
+    result = evaluator("constraints.flops='>= 1'").evaluate(candidate())
+    assert result.metrics["flops"] > 1 and "flops" not in result.objectives
 
 
 def test_what_goes_wrong_is_recorded_and_later_candidates_are_fine(monkeypatch):
@@ -178,21 +178,21 @@ def test_what_goes_wrong_is_recorded_and_later_candidates_are_fine(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(NASBench201, "_build", fail, raising=False)
             patch.setattr(SearchSpace, "build", fail)
-            outcome = judge.evaluate(candidate())
-        assert outcome.state == "failed" and type(error).__name__ in outcome.reason
+            result = judge.evaluate(candidate())
+        assert result.state == "failed" and type(error).__name__ in result.reason
     assert judge.evaluate(candidate()).state == "done"
 
 
 def test_kept_models_are_those_that_were_scored():
     kept = []
     judge = evaluator()
-    outcome = judge.evaluate(candidate(), lambda o, model: kept.append(model.get_weights()))
+    result = judge.evaluate(candidate(), lambda o, model: kept.append(model.get_weights()))
     judge.evaluate(candidate("none"), lambda *_: pytest.fail("nothing was trained"))
     model = judge._space.build(candidate().hyperparameters)
     model.set_weights(kept[0])
     dataset = make_dataset()
     wrong = Predictor(model)(dataset.validation.images).argmax(axis=1) != dataset.validation.labels
-    assert outcome.objectives["error"] == np.mean(wrong)
+    assert result.objectives["error"] == np.mean(wrong)
 
 
 def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
@@ -202,10 +202,10 @@ def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
     from xnas_tf.storage.database import Database
 
     monkeypatch.setattr(module, "cross_entropy", lambda *_: float("nan"))
-    outcome = evaluator().evaluate(candidate())
-    assert outcome.state == "failed" and "validation loss became nan in epoch 1" in outcome.reason
+    result = evaluator().evaluate(candidate())
+    assert result.state == "failed" and "validation loss became nan in epoch 1" in result.reason
     record = Database(tmp_path / "run.sqlite", create=True)
-    record.save(replace(candidate(), **vars(outcome)))
+    record.save(replace(candidate(), **vars(result)))
     assert record.candidates()[0].state == "failed"
 
 

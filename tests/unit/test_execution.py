@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from tests.unit.test_conductor import configuration, outcome_of, search_of
+from tests.unit.test_conductor import configuration, result_of, search_of
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.callbacks import Callback
@@ -93,7 +93,7 @@ def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second
         assert coordinator.next(1) == task and coordinator.checkpoint(task["id"]) == b"half"
         coordinator.requeue(task["id"], "killed")
         other = coordinator.next(0)
-        coordinator.tell(other["id"], outcome_of(other))
+        coordinator.tell(other["id"], result_of(other))
         coordinator.requeue(other["id"], "too late")
     failed, done = record.candidates()
     assert failed.state == "failed" and "died 2 times" in failed.reason
@@ -123,13 +123,13 @@ def test_a_group_that_never_made_a_step_hangs_too(silences, is_hung):
 
 def test_a_group_that_does_not_get_ready_is_replaced():
     pytest.importorskip("ray")
-    from xnas_tf.launcher.ray.driver import SLOW, Driver
+    from xnas_tf.launcher.ray.driver import STARTUP_FACTOR, Driver
 
     driver, replaced = Driver.__new__(Driver), []
     driver._config = load_config(overrides=["distributed.stall_minutes=1"])
     driver._silences = {}
     driver._replace = lambda group, why: replaced.append(why)
-    for seconds in (59 * SLOW, 61 * SLOW):
+    for seconds in (59 * STARTUP_FACTOR, 61 * STARTUP_FACTOR):
         began = time.monotonic() - seconds
         group = SimpleNamespace(number=0, task=None, is_starting=True, began=began)
         driver._check_hang(group)
@@ -151,7 +151,7 @@ def test_a_group_avoids_a_node_that_it_was_lost_on_twice_in_a_row(monkeypatch):
     monkeypatch.setattr(module, "_nodes", lambda _: ["a"])
     assert losses.avoided(0, {}) == []  # there is no other
     with pytest.raises(RunError, match="2 groups were lost one after the other"):
-        monkeypatch.setattr(module, "FRUITLESS", 1)
+        monkeypatch.setattr(module, "MAX_LOSSES", 1)
         losses.check(2, "killed")
 
 

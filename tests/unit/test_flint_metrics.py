@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnas_tf.explanation.interpret_command import doubt_of
+from xnas_tf.explanation.interpret_command import low_fidelity_warning
 from xnas_tf.interpretation.flint import metrics
 from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
 
@@ -75,5 +75,5 @@ def test_answers_without_any_attribute_are_defined():
 
 
 def test_an_interpreter_that_says_little_is_said_to():
-    assert doubt_of(0.97) == doubt_of(None) == ""
-    assert "19.8%" in doubt_of(0.198) and "--rate" in doubt_of(0.198)
+    assert low_fidelity_warning(0.97) == low_fidelity_warning(None) == ""
+    assert "19.8%" in low_fidelity_warning(0.198) and "--rate" in low_fidelity_warning(0.198)

@@ -35,7 +35,7 @@ def test_whatever_a_launcher_started_must_not_outlive_it(
 
     monkeypatch.setattr(module, "Watchdog", watch)
     monkeypatch.setattr(module, "prepare", lambda *_: (None, SimpleNamespace(is_built_in=False)))
-    monkeypatch.setattr(Job, "_lead", lambda *_: None)
+    monkeypatch.setattr(Job, "_session", lambda *_: None)
     monkeypatch.setattr(Job, "_evaluator", lambda *_: None)
     monkeypatch.setattr(module, "Worker", Mock())
     monkeypatch.delenv("HOROVOD_RANK", raising=False)

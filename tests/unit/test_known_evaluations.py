@@ -92,8 +92,8 @@ class Knows(EvaluationCallback):
     def __init__(self, answer):
         self.answer, self.heard = answer, []
 
-    def known(self, outcome):
-        self.heard.append((outcome.digest, dict(outcome.objectives)))
+    def known(self, fields):
+        self.heard.append((fields["digest"], fields["objectives"]))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -118,33 +118,33 @@ TAKEN = {
 def test_a_known_network_is_neither_trained_nor_kept(monkeypatch):
     monkeypatch.setattr(Trainer, "run_epoch", lambda *_: pytest.fail("it was trained"))
     supervisor, judge = Knows(TAKEN), evaluator()
-    outcome = judge.evaluate(CANDIDATE, lambda *_: pytest.fail("it was kept"), supervisor)
-    assert {name: getattr(outcome, name) for name in TAKEN} == TAKEN
+    result = judge.evaluate(CANDIDATE, lambda *_: pytest.fail("it was kept"), supervisor)
+    assert {name: getattr(result, name) for name in TAKEN} == TAKEN
     ((known_by, costs),) = supervisor.heard
-    assert known_by == outcome.digest == digest(Idle()) and set(costs) == {"parameters"}
-    assert outcome.seconds["build"] > 0 and "train" not in outcome.seconds
+    assert known_by == result.digest == digest(Idle()) and set(costs) == {"parameters"}
+    assert result.seconds["build"] > 0 and "train" not in result.seconds
     same = judge.evaluate(CANDIDATE, None, Knows({"state": "duplicate", "reason": "the same"}))
-    assert (same.state, same.reason, same.digest) == ("duplicate", "the same", outcome.digest)
+    assert (same.state, same.reason, same.digest) == ("duplicate", "the same", result.digest)
 
 
 def test_what_breaks_a_limit_is_infeasible_whether_it_is_known_or_not():
     supervisor = Knows(TAKEN)
-    outcome = evaluator(None, "constraints.parameters='<= 1'").evaluate(CANDIDATE, None, supervisor)
-    assert outcome.state == "infeasible" and outcome.digest and not supervisor.heard
+    result = evaluator(None, "constraints.parameters='<= 1'").evaluate(CANDIDATE, None, supervisor)
+    assert result.state == "infeasible" and result.digest and not supervisor.heard
 
 
 def test_what_is_new_is_trained_and_recorded_with_its_digest():
-    outcome = evaluator().evaluate(CANDIDATE, None, Knows(None))
-    assert (outcome.state, outcome.digest, outcome.answered_by) == ("done", digest(Idle()), "")
-    assert outcome.failed("later").digest == outcome.digest
+    result = evaluator().evaluate(CANDIDATE, None, Knows(None))
+    assert (result.state, result.digest, result.answered_by) == ("done", digest(Idle()), "")
+    assert result.failed("later").digest == result.digest
 
 
 def test_all_ranks_take_over_what_the_leader_hears():
     supervisors = Knows(TAKEN), Knows(None)
 
     def work(communicator):
-        outcome = evaluator(communicator).evaluate(CANDIDATE, None, supervisors[communicator.rank])
-        return outcome.state, outcome.answered_by
+        result = evaluator(communicator).evaluate(CANDIDATE, None, supervisors[communicator.rank])
+        return result.state, result.answered_by
 
     assert on_ranks(2, work) == [("done", TAKEN["answered_by"])] * 2
     assert not supervisors[1].heard

@@ -47,11 +47,11 @@ class Networks(Groups):
         built = {"digest": digest}
         return {**(coordinator.known(task["id"], built) or result(digest)), **built}
 
-    def end(self, coordinator, task, outcome):
-        is_trained = outcome["state"] == "done" and "answered_by" not in outcome
-        if is_trained and coordinator.wants_model(task["id"], outcome):
-            coordinator.keep_model(task["id"], outcome["digest"].encode())
-        super().end(coordinator, task, outcome)
+    def end(self, coordinator, task, result):
+        is_trained = result["state"] == "done" and "answered_by" not in result
+        if is_trained and coordinator.wants_model(task["id"], result):
+            coordinator.keep_model(task["id"], result["digest"].encode())
+        super().end(coordinator, task, result)
 
 
 def result(digest):
@@ -179,9 +179,9 @@ def test_networks_are_the_same_only_at_the_same_fidelity():
     networks, wanted = ResultCache(), Candidate(2, "b", {}, digest="d", epochs=3)
     ended = Candidate(1, "a", {}, digest="d", epochs=1, state="done")
     for candidate, state in ((ended, "done"), (replace(ended, id=3, epochs=3), "failed")):
-        networks.heed(replace(candidate, state=state))
+        networks.update(replace(candidate, state=state))
         assert networks.answer(wanted, None, None) is None
-    networks.heed(replace(ended, id=4, epochs=3))
+    networks.update(replace(ended, id=4, epochs=3))
     answer = networks.answer(wanted, None, None)
     assert answer == {"state": "duplicate", "reason": "the same network as candidate 4"}
 

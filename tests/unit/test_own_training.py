@@ -330,5 +330,5 @@ def test_what_an_own_training_cannot_do_is_refused(change, ranks, message):
 
 def test_images_that_would_fill_the_memory_are_refused(monkeypatch):
     monkeypatch.setattr("xnas_tf.training.custom_fit.MOST_BYTES", 4 * 90 * 64 - 1)
-    with pytest.raises(InputError, match=r"give a smaller dataset\.size"):
+    with pytest.raises(InputError, match=r"set a smaller dataset\.size"):
         check_own_training("it", load_config(overrides=BASE).training, 1, make_dataset(), 1)

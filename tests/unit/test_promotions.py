@@ -36,7 +36,7 @@ class Halved(Groups):
     """Groups whose candidates become better with more epochs, each in its own way."""
 
     @staticmethod
-    def outcome_of(task):
+    def result_of(task):
         error, parameters, luck = np.random.default_rng(task["seed"]).random(3)
         gain, more_luck = np.random.default_rng([task["seed"], task["epochs"]]).random(2)
         if luck < 0.2:
@@ -215,10 +215,10 @@ def test_a_model_is_kept_of_each_that_is_on_the_front_in_the_end(tmp_path):
     while not coordinator.is_over:
         with coordinator.together():
             task = coordinator.next()
-            outcome = Halved.outcome_of(task)
-            if coordinator.wants_model(task["id"], outcome):
+            result = Halved.result_of(task)
+            if coordinator.wants_model(task["id"], result):
                 wanted.add(task["id"])
-            coordinator.tell(task["id"], outcome)
+            coordinator.tell(task["id"], result)
     assert {c.id for c in Run(path).pareto()} <= wanted
 
 
@@ -248,7 +248,7 @@ def test_a_new_fidelity_is_no_plateau():
             number, "g", {}, epochs=epochs, promoted_from=epochs // 3, state="done"
         )
         candidate.objectives = values
-        state.enter(candidate)
+        state.add(candidate)
         assert notes == []
-        limits.heed(candidate, state)
+        limits.update(candidate, state)
     assert len(notes) == 1 and limits.trained == 1

@@ -88,9 +88,9 @@ def judge():
 def whole(judge):
     supervisor = TaskCallback()
     with one_step_a_call():
-        outcome = judge.evaluate(CANDIDATE, supervisor=supervisor)
-    assert outcome.state == "done" and supervisor.beats == BEATS
-    return outcome
+        result = judge.evaluate(CANDIDATE, supervisor=supervisor)
+    assert result.state == "done" and supervisor.beats == BEATS
+    return result
 
 
 @pytest.mark.parametrize("at", [4, 10, BEATS])
@@ -105,7 +105,7 @@ def test_interrupted_at_a_beat_it_goes_on_to_the_same_values(judge, whole, at):
 
 
 def model_after(judge, candidate, supervisor):
-    """The outcome, and all weights of the model that was judged."""
+    """The result, and all weights of the model that was judged."""
     weights = []
     keep = lambda _, model: weights.extend(w.tobytes() for w in model.get_weights())  # noqa: E731
     return judge.evaluate(candidate, keep, supervisor), weights
@@ -165,9 +165,9 @@ def test_each_rung_is_a_training_of_its_length(judge):
 )
 def test_a_promotion_without_a_state_is_trained_anew(judge, whole, data, note):
     promoted = replace(CANDIDATE, id=2, promoted_from=1)
-    outcome = judge.evaluate(promoted, supervisor=TaskCallback(data=data))
-    assert note in outcome.reason
-    assert (outcome.objectives, outcome.history) == (whole.objectives, whole.history)
+    result = judge.evaluate(promoted, supervisor=TaskCallback(data=data))
+    assert note in result.reason
+    assert (result.objectives, result.history) == (whole.objectives, whole.history)
 
 
 def test_what_was_trained_is_kept_when_a_signal_comes_while_it_is_judged(judge, whole, monkeypatch):
@@ -216,9 +216,9 @@ def test_a_rank_that_is_gone_is_told_from_a_failing_candidate(
 
 
 def test_a_useless_checkpoint_is_noted_and_training_starts_anew(judge, whole):
-    outcome = judge.evaluate(CANDIDATE, supervisor=TaskCallback(data=b"not a checkpoint"))
-    assert "its checkpoint was ignored: it is damaged" in outcome.reason
-    assert (outcome.objectives, outcome.history) == (whole.objectives, whole.history)
+    result = judge.evaluate(CANDIDATE, supervisor=TaskCallback(data=b"not a checkpoint"))
+    assert "its checkpoint was ignored: it is damaged" in result.reason
+    assert (result.objectives, result.history) == (whole.objectives, whole.history)
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), RunError("rank 0 is gone")])
@@ -238,8 +238,8 @@ def test_what_keeping_raises_neither(judge, monkeypatch, error):
     def keep(*_):
         raise error
 
-    def done(candidate, outcome, supervisor):
-        outcome.state = "done"
+    def done(candidate, result, supervisor):
+        result.state = "done"
 
     monkeypatch.setattr(judge, "_evaluate", done)
     judge._model = None
@@ -257,15 +257,15 @@ def leave(*_, **__):
 def test_sys_exit_in_a_users_code_fails_the_candidate_alone(judge, whole, monkeypatch, owner, name):
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, leave)
-        outcome = judge.evaluate(CANDIDATE)
-    assert outcome.state == "failed" and "SystemExit: bye (test_supervision.py:" in outcome.reason
+        result = judge.evaluate(CANDIDATE)
+    assert result.state == "failed" and "SystemExit: bye (test_supervision.py:" in result.reason
     assert judge.evaluate(CANDIDATE).objectives == whole.objectives
 
 
 def test_sys_exit_where_the_model_is_saved_fails_the_candidate(judge):
-    outcome = judge.evaluate(CANDIDATE, leave)
-    assert outcome.state == "failed"
-    assert outcome.reason.startswith("the model cannot be saved: SystemExit: bye")
+    result = judge.evaluate(CANDIDATE, leave)
+    assert result.state == "failed"
+    assert result.reason.startswith("the model cannot be saved: SystemExit: bye")
 
 
 @pytest.mark.parametrize("name", ["build", "infeasible"])

@@ -15,7 +15,7 @@ from xnas_tf.execution.watchdog import _has_no_reader
 HEAD = """
 import os, sys, time
 from xnas_tf.execution import watchdog as watch
-from xnas_tf.execution.watchdog import Watch
+from xnas_tf.execution.watchdog import Watchdog
 def say(text): print(text, flush=True)
 """
 
@@ -33,7 +33,7 @@ def start(script):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_is_noted_and_the_step_is_finished(number, code):
     process = start("""
-        with Watch(60) as watching:
+        with Watchdog(60) as watching:
             say("ready")
             while not watching.stopping:
                 time.sleep(0.01)
@@ -48,7 +48,7 @@ def test_a_signal_is_noted_and_the_step_is_finished(number, code):
 def test_who_does_not_leave_in_time_is_ended():
     process = start("""
         watch.GRACE = 0.5
-        with Watch(60):
+        with Watchdog(60):
             say("ready")
             while True: time.sleep(0.01)
     """)
@@ -59,7 +59,7 @@ def test_who_does_not_leave_in_time_is_ended():
 
 def test_a_second_ctrl_c_ends_at_once():
     process = start("""
-        with Watch(60) as watching:
+        with Watchdog(60) as watching:
             say("ready")
             while not watching.stopping: time.sleep(0.01)
             say("noted")
@@ -78,7 +78,7 @@ def test_a_hang_is_told_of_and_ends_the_process_while_steps_do_not():
             now = 0.0
             def monotonic(self): return self.now
         watch.time = clock = Clock()
-        with Watch(60) as watching:
+        with Watchdog(60) as watching:
             with watching.over(lambda: say("never")):
                 for _ in range(20):
                     clock.now += 50
@@ -97,7 +97,7 @@ def test_a_hang_is_told_of_and_ends_the_process_while_steps_do_not():
 
 def test_what_hung_is_told_of_even_if_it_ends_at_this_moment():
     process = start("""
-        class Ending(Watch):  # ends the evaluation as soon as the watch has looked at it
+        class Ending(Watchdog):  # ends the evaluation as soon as the watch has looked at it
             @property
             def _on_hang(self):
                 on_hang, self.kept = self.kept, None
@@ -138,7 +138,7 @@ def test_what_needs_no_reader_does_not_lack_one(tmp_path):
 
 def test_afterwards_signals_are_as_before():
     process = start("""
-        with Watch(60): pass
+        with Watchdog(60): pass
         try:
             say("ready")
             time.sleep(60)

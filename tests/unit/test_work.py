@@ -34,11 +34,11 @@ class Source:
     def next(self, group=0):
         return self.tasks.pop(0) if self.tasks else None
 
-    def known(self, number, outcome):
-        return {"state": "done", "answered_by": outcome["digest"]}
+    def known(self, number, result):
+        return {"state": "done", "answered_by": result["digest"]}
 
-    def wants_model(self, number, outcome):
-        return outcome["objectives"]["error"] < 0.5
+    def wants_model(self, number, result):
+        return result["objectives"]["error"] < 0.5
 
     def keep_model(self, number, data):
         self.models[number] = data
@@ -49,8 +49,8 @@ class Source:
     def checkpoint(self, number):
         return self.checkpoints.get(number, b"")
 
-    def tell(self, number, outcome):
-        self.told.append((number, outcome["state"], outcome["reason"]))
+    def tell(self, number, result):
+        self.told.append((number, result["state"], result["reason"]))
 
     def lost(self, number, why):
         self.deaths.append((number, why))
@@ -95,10 +95,10 @@ def test_all_ranks_work_until_nothing_is_left():
 
 def test_what_is_known_is_taken_over():
     def known(candidate, keep, supervisor):
-        outcome = Result(digest="candidate 3 of run")
-        outcome.take(supervisor.known(outcome))
-        assert (outcome.state, outcome.answered_by) == ("done", "candidate 3 of run")
-        return outcome
+        result = Result(digest="candidate 3 of run")
+        result.update(supervisor.known(result.as_dict()))
+        assert (result.state, result.answered_by) == ("done", "candidate 3 of run")
+        return result
 
     source = Source(task(1))
     worker(source, Evaluator(known)).run()
@@ -111,9 +111,9 @@ def test_models_are_kept_that_the_search_wants():
 
     def of(error):
         def act(candidate, keep, supervisor):
-            outcome = Result("done", objectives={"error": error})
-            keep(outcome, model)
-            return outcome
+            result = Result("done", objectives={"error": error})
+            keep(result, model)
+            return result
 
         return act
 
@@ -232,7 +232,7 @@ def test_where_all_ranks_fail_the_search_goes_on():
 
 
 def test_a_failure_of_one_rank_alone_ends_the_job(monkeypatch):
-    monkeypatch.setattr(evaluation, "ALONE", 0.1)
+    monkeypatch.setattr(evaluation, "FAILURE_TIMEOUT", 0.1)
 
     class First(SingleProcess):
         size = 2
@@ -248,19 +248,19 @@ def test_a_failure_of_one_rank_alone_ends_the_job(monkeypatch):
 
 
 def test_figures_are_plain_enough_for_json():
-    outcome = Result("done", objectives={"error": np.float64(0.5)})
-    with outcome.seconds.timed("train"):
+    result = Result("done", objectives={"error": np.float64(0.5)})
+    with result.seconds.timed("train"):
         pass
-    assert json.loads(json.dumps(outcome.as_dict()))["objectives"] == {"error": 0.5}
+    assert json.loads(json.dumps(result.as_dict()))["objectives"] == {"error": 0.5}
 
 
 def test_what_a_users_measure_finds_is_plain_enough_for_json(monkeypatch):
-    scorer, outcome = Scorer(Config(), ("a", "b")), Result()
+    scorer, result = Scorer(Config(), ("a", "b")), Result()
     for measure in scorer._measures:
         score = ObjectiveValue(
             np.float32(0.5), {"part": np.float32(0.25), "none": np.float32("nan")}
         )
         monkeypatch.setattr(type(measure), "score", lambda *_, score=score: score)
-    scorer.score(None, outcome, trained=True)
-    found = json.loads(json.dumps(outcome.as_dict(), allow_nan=False))
+    scorer.score(None, result, trained=True)
+    found = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert set(found["objectives"].values()) == {0.5} and found["metrics"] == {"part": 0.25}

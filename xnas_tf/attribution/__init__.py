@@ -1,15 +1,20 @@
-"""Attributions: maps over the input that say what a prediction rests on.
+"""Attributions: maps over the input that show what a prediction is based on.
 
-A method is called with a model, images and target classes and returns one map an image:
+Call a method with a model, images and target classes to get one map per image:
 
     maps = IntegratedGradients(steps=32)(model, images)          # of the predicted classes
     maps = GradCAM(layer="block3")(model, images, targets=7)     # of class 7
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from xnas_tf.errors import InputError
 from xnas_tf.registry import Registry
+
+if TYPE_CHECKING:
+    from xnas_tf.attribution.base import AttributionMethod
 
 ATTRIBUTIONS = Registry(
     "attribution method",
@@ -25,15 +30,26 @@ ATTRIBUTIONS = Registry(
 )
 
 
-def attribution_method(name: str) -> Any:
-    """The class of the method called ``name``, or the one at ``module:Name``.
+def attribution_method(name: str) -> type[AttributionMethod]:
+    """Return the class of an attribution method.
+
+    Args:
+        name: A registered name, or ``module:Name``.
 
     Raises:
-        InputError: If there is none, or it is no attribution method.
+        InputError: If there is no such class, or it is not an attribution method.
     """
     from xnas_tf.attribution.base import AttributionMethod
 
     method = ATTRIBUTIONS.get(name)
     if not (isinstance(method, type) and issubclass(method, AttributionMethod)):
-        raise InputError(f"{name!r} is no xnas_tf.attribution.base.AttributionMethod")
+        raise InputError(
+            f"{name!r} is not a subclass of xnas_tf.attribution.base.AttributionMethod"
+        )
     return method
+
+
+def method_with_steps(name: str, steps: int) -> AttributionMethod:
+    """Return an attribution method by name, with ``steps`` if it has such an option."""
+    method = attribution_method(name)
+    return method.model_validate({"steps": steps} if "steps" in method.model_fields else {})

@@ -1,7 +1,8 @@
-"""Activations of a network, summed by class while the images pass through it."""
+"""A network's activations, summed by class in a single pass over the images."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -16,32 +17,39 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.tracing import FEW_RUNS, forgotten_custom_gradients
 from xnas_tf.utils.heartbeat import beat
 
-LAYERS = tuple(
-    getattr(keras.layers, name)
-    for name in (
-        *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"),
-        *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
-    )
+LAYERS = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ELU,
+    keras.layers.Softmax,
 )
-"""Convolution and activation layers, as the XNAS paper takes them."""
+"""Convolution and activation layers, as in the XNAS paper."""
 BATCH = 250
-"""Images at a time: bounds the memory."""
+"""Images per batch, which bounds the memory."""
 SAMPLE = 64
-"""Positions of a layer's output that are kept of each image."""
+"""Positions of a layer's output to sample for each image."""
+_BatchSums = tuple[list[tf.Tensor], tf.Tensor, list[tf.Tensor]]
+"""Each layer's sums, all layers' squared norms, and each layer's samples."""
 
 
 @dataclass(frozen=True)
 class LayerActivations:
-    """What is kept of one layer's outputs, D numbers an image.
+    """Statistics of one layer's outputs, or of attribution maps, with D values per image.
 
     Attributes:
         name: The layer's name.
         sums: Sums over the images of each class, (classes, D), float32.
-        squares: Sums over the images of each class of the outputs' square lengths, (classes,),
+        squares: Sums over the images of each class of the outputs' squared norms, (classes,),
             float64.
         samples: Each image's outputs at random positions, the same for all images,
-            (N, at most 64), float32. Scaled: their inner products are on average those of
-            the whole outputs.
+            (N, at most 64), float32, scaled so that their inner products are on average those
+            of the complete outputs.
     """
 
     name: str
@@ -57,107 +65,109 @@ def class_activations(
     groups: np.ndarray,
     layers: Sequence[str] | None = None,
 ) -> list[LayerActivations]:
-    """Sums the outputs of all convolution and activation layers, and their square lengths, by
-    class, in one pass.
+    """Sum the outputs of convolution and activation layers, and their squared norms, by class.
 
-    The sums stay on the device from batch to batch; of an image's activations only a small
-    sample is kept. A final softmax is left out.
+    The sums stay on the device between batches, and only a small sample of an image's
+    activations is kept. A final softmax is excluded.
 
     Args:
         model: A Keras image classifier of any kind.
         images: uint8 images (N, H, W, C).
         classes: Number of classes.
         groups: The class of each image, (N,).
-        layers: Names or patterns such as ``stack3*`` of the layers taken; all if None.
+        layers: Names or patterns such as ``stack3*`` of the layers to include; all if None.
 
     Returns:
-        The layers in the order of their calls; a layer that is called again has ``NAME_2``.
+        The layers in call order; the second call of a layer is named ``NAME_2``.
 
     Raises:
         InputError: If the model has no such layer.
     """
-    one_batch, names = _pass(model, images, classes, layers)
-    totals: list[tf.Tensor] = []
-    squares: np.ndarray | float = 0.0
+    sum_batch, names = _batch_function(model, images, classes, layers)
+    count = len(images)
+    if not count:  # an image without a class gives the sums their shape
+        images, groups = np.zeros((1, *images.shape[1:]), np.uint8), np.full(1, -1)
+    sums: list[tf.Tensor] = []
+    squares: np.ndarray = np.zeros(())
     samples: list[list[np.ndarray]] = []
-    # Without images, as on one of many ranks, an image of no class: the sums need a shape.
-    given = groups if len(images) else np.full(1, -1)
-    shown = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)
-    for start in range(0, len(shown), BATCH):
+    for start in range(0, len(images), BATCH):
         rows = slice(start, start + BATCH)
-        batch = tf.constant(shown[rows]), tf.constant(given[rows], tf.int32)
-        sums, lengths, sample = one_batch(*batch)
-        totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
-        squares = squares + lengths.numpy().astype(np.float64)
-        samples.append([s.numpy() for s in sample])
+        added, added_squares, sample = sum_batch(
+            tf.constant(images[rows]), tf.constant(groups[rows], tf.int32)
+        )
+        sums = [a + b for a, b in zip(sums, added, strict=True)] if sums else added
+        squares = squares + added_squares.numpy().astype(np.float64)
+        samples.append([each.numpy() for each in sample])
         beat()
-    found = []
-    everything = zip(names, totals, squares, zip(*samples, strict=True), strict=True)
-    for name, total, lengths, parts in everything:
-        rows = np.concatenate(parts)[: len(images)]
-        scale = np.float32(np.sqrt(total.shape[1] / rows.shape[1]))
-        found.append(LayerActivations(name, total.numpy(), lengths, scale * rows))
-    return found
+    activations = []
+    by_layer = zip(names, sums, squares, zip(*samples, strict=True), strict=True)
+    for name, layer_sums, layer_squares, batches in by_layer:
+        sampled = np.concatenate(batches)[:count]
+        scale = np.float32(np.sqrt(layer_sums.shape[1] / sampled.shape[1]))
+        activations.append(
+            LayerActivations(name, layer_sums.numpy(), layer_squares, scale * sampled)
+        )
+    return activations
 
 
-def _pass(
+def _batch_function(
     model: keras.Model, images: np.ndarray, classes: int, layers: Sequence[str] | None
-) -> tuple[Callable, list[str]]:
-    """The pass over one batch, and the names of its layers, which are known once it has run.
-    Traced unless there are few batches."""
+) -> tuple[Callable[[tf.Tensor, tf.Tensor], _BatchSums], list[str]]:
+    """Return a function that sums one batch, traced if there are many batches.
+
+    The second value is a list to which the function writes the layers' names when it runs.
+    """
     names: list[str] = []
 
-    def one_batch(images: tf.Tensor, groups: tf.Tensor):
+    def sum_batch(images: tf.Tensor, groups: tf.Tensor) -> _BatchSums:
         with inlined_calls(model), recorded_calls(model) as calls:
             outputs = model(to_model_input(images), training=False)
-        kept = _kept(calls, outputs, layers)
-        names[:] = [name for name, _ in kept]
+        selected = _select(calls, outputs, layers)
+        names[:] = [name for name, _ in selected]
         members = tf.one_hot(groups, classes)
-        flat = [tf.reshape(tf.cast(out, tf.float32), (-1, _size(out))) for _, out in kept]
+        flat = [
+            tf.reshape(tf.cast(out, tf.float32), (-1, math.prod(out.shape[1:])))
+            for _, out in selected
+        ]
         sums = [tf.matmul(members, each, transpose_a=True) for each in flat]
-        lengths = [tf.reduce_sum(tf.square(each), axis=1) for each in flat]
-        squares = tf.matmul(tf.stack(lengths), members)
+        squared_norms = [tf.reduce_sum(tf.square(each), axis=1) for each in flat]
+        squares = tf.matmul(tf.stack(squared_norms), members)
         return sums, squares, [_sampled(each) for each in flat]
 
     if len(images) <= FEW_RUNS * BATCH:
-        return one_batch, names
+        return sum_batch, names
     specs = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None,), tf.int32)
     with forgotten_custom_gradients():
-        return tf.function(one_batch, autograph=False).get_concrete_function(*specs), names
+        return tf.function(sum_batch, autograph=False).get_concrete_function(*specs), names
 
 
-def _kept(
+def _select(
     calls: list[Call], outputs: tf.Tensor, layers: Sequence[str] | None
 ) -> list[tuple[str, tf.Tensor]]:
-    """Names and outputs of the layers that count; the model's own output is no activation."""
-    able = [call for call in calls if isinstance(call[0], LAYERS) and call[1] is not outputs]
-    if not able:
+    """Return names and outputs of the requested layers, without the model's own output."""
+    suitable = [call for call in calls if isinstance(call[0], LAYERS) and call[1] is not outputs]
+    if not suitable:
         raise InputError("the model has no convolution or activation layers to compare")
-    names = [layer.name for layer, _ in able]
+    names = [layer.name for layer, _ in suitable]
     names = [
         name if name not in names[:i] else f"{name}_{names[:i].count(name) + 1}"
         for i, name in enumerate(names)
     ]
-    kept = [
+    selected = [
         (name, out)
-        for name, (_, out) in zip(names, able, strict=True)
+        for name, (_, out) in zip(names, suitable, strict=True)
         if layers is None or any(fnmatch(name, pattern) for pattern in layers)
     ]
-    if not kept:
+    if not selected:
         wanted = " or ".join(layers or ())
         raise InputError(f"no layer is called {wanted}; allowed: {', '.join(names)}")
-    return kept
-
-
-def _size(outputs: tf.Tensor) -> int:
-    """Numbers an image."""
-    return int(np.prod(outputs.shape[1:]))
+    return selected
 
 
 def _sampled(flat: tf.Tensor) -> tf.Tensor:
-    """Some positions of (B, D), at random but the same for all images."""
+    """Return random positions of (B, D), the same for all images."""
     size = flat.shape[1]
     if size <= SAMPLE:
         return flat
-    drawn = np.random.default_rng(size).choice(size, SAMPLE, replace=False)
-    return tf.gather(flat, np.sort(drawn), axis=1)
+    positions = np.random.default_rng(size).choice(size, SAMPLE, replace=False)
+    return tf.gather(flat, np.sort(positions), axis=1)

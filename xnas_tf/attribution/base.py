@@ -1,13 +1,13 @@
-"""What an attribution method is."""
+"""The base class of attribution methods."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xnas_tf.attribution.targets import Targets
+from xnas_tf.attribution.targets import Output, Targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,57 +19,64 @@ if TYPE_CHECKING:
     from xnas_tf.attribution.score import TargetScore
 
 PIXELS = 64 * 32 * 32
-"""Pixels of images or points at a time, if nothing else is asked for; no fewer than 64 points."""
+"""Pixels in a batch by default, but never fewer than 64 images."""
 
 
 class AttributionMethod(BaseModel):
-    """Model, images and target classes -> a map over each image.
+    """A method that explains a model's output on images by a map over each image.
 
-    Options are fields; plug-ins subclass this and implement ``attribute``. What a method
-    traces for a model is kept with the model and freed with it.
+    Options are fields. Plug-ins subclass this class and implement ``attribute``. The graphs
+    traced for a model are cached on the model and freed with it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: ClassVar[str]
-    """The name it is registered under."""
+    """The name under which the method is registered."""
     title: ClassVar[str]
-    """The method's name in pictures."""
+    """The method's name in plots."""
     signed: ClassVar[bool] = True
-    """Whether maps speak against a class where they are negative."""
+    """Whether negative values of a map are evidence against the class."""
 
-    output: Literal["logits", "probabilities"] = Field(
-        "logits", description="explained: what comes before a final softmax, or after it"
+    output: Output = Field(
+        "logits", description="what is explained: the model's output before or after a softmax"
     )
     batch: int | None = Field(
         None,
         ge=1,
-        description="images or points at a time; bounds the memory; 64, or more that are smaller "
-        "than 32x32 pixels, if not given",
+        description="images per forward pass, which bounds the memory; by default 64, or more if "
+        "they are smaller than 32x32 pixels",
     )
     input: int | str | None = Field(
-        None, description="the input explained, by position or key; the first image if not given"
+        None,
+        description="the input to explain, by position or key; by default the first image input",
     )
 
     @property
     def points(self) -> int | None:
-        """As how many points an image passes through the network; None if that isn't known, or
-        if ``attribute`` must be traced: ``tf.gradients``, for one, needs a graph. A subclass
-        whose ``attribute`` is another says so again."""
+        """How many points per image pass through the network, or None if that is unknown.
+
+        None also if ``attribute`` must be traced, for instance because it calls
+        ``tf.gradients``. A subclass that overrides ``attribute`` overrides this as well.
+        """
         return None
 
-    def at_a_time(self, shape: Sequence[int | None]) -> int:
-        """How many images or points, shaped (B, H, W[, C]), pass through the network at a time."""
+    def batch_size_for(self, shape: Sequence[int]) -> int:
+        """Return the images per forward pass.
+
+        Args:
+            shape: Of the images, (B, H, W[, C]); B is ignored and may be unknown.
+        """
         return self.batch or max(64, PIXELS // (shape[1] * shape[2]))
 
     def __call__(
         self, model: keras.Model, images: Any, targets: Targets = "predicted"
     ) -> np.ndarray:
-        """Explains a model's output on images.
+        """Explain a model's output on images.
 
         Args:
-            model: A Keras classifier of any kind; its present weights count.
-            images: (N, H, W) or (N, H, W, C) as the model takes them, or a list, tuple or
-                dictionary of the inputs of a model that has several.
+            model: A Keras classifier of any kind, used with its current weights.
+            images: (N, H, W) or (N, H, W, C), in the range that the model expects; for a model
+                with several inputs, a list, tuple or dictionary of them.
             targets: See ``Targets``.
 
         Returns:
@@ -84,9 +91,11 @@ class AttributionMethod(BaseModel):
 
     @abstractmethod
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
-        """Computes maps (B, H, W); traced once a model, unless a single pass is all it takes.
+        """Compute maps (B, H, W).
+
+        Traced once per model, unless a single forward pass is enough.
 
         Args:
-            score: The target's output of each image, as a function of the images.
-            images: The images explained, (B, H, W[, C]), float32.
+            score: The model's output for each image's target class, as a function of the images.
+            images: The images to explain, (B, H, W[, C]), float32.
         """

@@ -1,4 +1,4 @@
-"""Baselines: images that hold no evidence, from which attributions are counted."""
+"""Baselines: reference images without evidence, to which attributions are relative."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import tensorflow as tf
 
 BaselineName = Literal["zero", "mean", "blurred", "noise"]
 BLUR = 8
-"""Standard deviation of the blur: the image's larger side divided by this."""
+"""The image's larger side divided by the standard deviation of the blur."""
 
 
 def baseline_of(name: BaselineName, images: tf.Tensor, seed: int = 0) -> tf.Tensor:
-    """The baseline of each image, shaped as the images (B, H, W[, C]).
+    """Return the baseline of each image, with the shape of the images.
 
-    ``zero`` is black, ``mean`` each channel's mean colour, ``blurred`` the image under a
-    Gaussian, ``noise`` uniform between the image's least and largest value (the same noise
-    for every image, so that a map doesn't depend on its batch). Sturmfels, Lundberg & Lee
-    2020 (distill.pub/2020/attribution-baselines) compare them.
+    Sturmfels, Lundberg & Lee 2020 (distill.pub/2020/attribution-baselines) compare baselines.
+
+    Args:
+        name: ``zero`` is black, ``mean`` is each channel's mean, ``blurred`` is the image after a
+            Gaussian blur, ``noise`` is uniform between the image's minimum and maximum. The
+            noise is the same for every image, so that a map doesn't depend on its batch.
+        images: (B, H, W[, C]).
+        seed: Seed of the noise.
     """
     if name == "zero":
         return tf.zeros_like(images)
@@ -33,7 +37,7 @@ def baseline_of(name: BaselineName, images: tf.Tensor, seed: int = 0) -> tf.Tens
 
 
 def blurred(images: tf.Tensor) -> tf.Tensor:
-    """Images (B, H, W[, C]) under a Gaussian, edges continued by reflection."""
+    """Blur images (B, H, W[, C]) by a Gaussian, with reflection at the edges."""
     flat = images if images.shape.rank == 4 else images[..., None]
     height, width = flat.shape[1:3]
     for size, axis in ((height, 1), (width, 2)):
@@ -46,7 +50,7 @@ def blurred(images: tf.Tensor) -> tf.Tensor:
 
 
 def _blur_matrix(size: int, deviation: float) -> np.ndarray:
-    """Weights (size, size) of a Gaussian blur along one axis; columns sum to 1."""
+    """Return weights (size, size) of a Gaussian blur along one axis; columns sum to 1."""
     radius = int(np.ceil(3 * deviation))
     weights = np.zeros((size, size), np.float32)
     for offset in range(-radius, radius + 1):

@@ -7,13 +7,15 @@ from typing import ClassVar
 import tensorflow as tf
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.attribution.gradients import mean_gradient, over_channels
+from xnas_tf.attribution.gradients import mean_gradient, sum_over_channels
 from xnas_tf.attribution.score import TargetScore
 
 
 class GradientInput(AttributionMethod):
-    """Gradient times input (Shrikumar et al. 2016, arXiv 1605.01713, section 3): one step of
-    the attribution's path, from black; exact where the model is linear."""
+    """Gradient times input (Shrikumar et al. 2016, arXiv 1605.01713, section 3).
+
+    The maps equal integrated gradients from black where the model is linear.
+    """
 
     name: ClassVar[str] = "gradient_input"
     title: ClassVar[str] = "gradient × input"
@@ -25,6 +27,6 @@ class GradientInput(AttributionMethod):
 
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
-        batch = self.at_a_time(images.shape)
+        batch = self.batch_size_for(images.shape)
         gradient = mean_gradient(score, images, lambda _: images[:, None], 1, batch)
-        return over_channels(images * gradient)
+        return sum_over_channels(images * gradient)

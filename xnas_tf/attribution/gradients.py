@@ -18,19 +18,22 @@ def mean_gradient(
     count: int,
     batch: int,
 ) -> tf.Tensor:
-    """Mean gradient of the score over ``count`` points an image, (B, H, W[, C]).
+    """Compute the mean gradient of the score over ``count`` points per image.
 
-    tf-explain 0.3.1 computes the gradients and their mean, through the Python function of
-    ``get_integrated_gradients``. The ``tf.function`` around it is left out: it traces again
-    for each model and class and keeps what it traced. Instead of one class of a model it
-    gets the score of each image's own target as a model with a single class.
+    tf-explain 0.3.1 computes the gradients and their mean, through the Python function inside
+    ``get_integrated_gradients``. The ``tf.function`` around it is bypassed because it traces
+    for each model and class and keeps the traces. The function gets the score of each image's
+    target as a model with a single class.
 
     Args:
         score: The score.
         images: The images, (B, H, W[, C]).
-        points: Numbers (k,) of points -> those points of each image, (B, k, H, W[, C]).
-        count: Number of points.
-        batch: Points that go through the network at a time, of all images together.
+        points: Indices (k,) of points -> those points of each image, (B, k, H, W[, C]).
+        count: Number of points per image.
+        batch: Points of all images together that pass through the network at a time.
+
+    Returns:
+        Gradients, (B, H, W[, C]).
 
     Raises:
         NotApplicable: If no gradient reaches the images.
@@ -38,55 +41,50 @@ def mean_gradient(
     average = IntegratedGradients.get_integrated_gradients.python_function
     shape = tf.shape(images)
 
-    def some(numbers: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
-        flat = tf.reshape(points(numbers), tf.concat([[-1], shape[1:]], axis=0))
+    def chunk_mean(indices: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+        flat = tf.reshape(points(indices), tf.concat([[-1], shape[1:]], axis=0))
         flat.set_shape((None, *images.shape[1:]))
-        weights = tf.tile(inside, shape[:1])
+        weights = tf.tile(valid, shape[:1])
         try:
-            return average(flat, lambda p: (weights * score(p))[:, None], 0, len_of(numbers))
+            return average(flat, lambda p: (weights * score(p))[:, None], 0, tf.shape(indices)[0])
         except AttributeError as error:
             if "NoneType" not in str(error):
                 raise
             raise NotApplicable("no gradient of the model's output reaches its input") from error
 
-    score.targets  # noqa: B018, traced here: a tensor made inside the loop couldn't leave it
-    return sum_over(some, count, batch // shape[0], images) / count
+    score.targets  # noqa: B018, traced here because a tensor cannot leave the loop
+    return sum_in_chunks(chunk_mean, count, batch // shape[0], images) / count
 
 
-def sum_over(
-    some: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+def sum_in_chunks(
+    chunk_mean: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     count: int,
     chunk: tf.Tensor,
     like: tf.Tensor,
 ) -> tf.Tensor:
-    """Sum over ``count`` numbers, some at a time, in a loop of the graph.
+    """Sum a function over ``count`` indices, in chunks, by a loop in the graph.
 
     Args:
-        some: Numbers (k,) and weights (k,), 0 for what is beyond the count -> the k-th part
-            of their sum, shaped as ``like``.
-        count: How many numbers there are.
-        chunk: At most so many at a time, at least one.
-        like: A tensor of the result's shape.
+        chunk_mean: Indices (k,) and weights (k,), 0 for padding -> the weighted sum of the
+            function's values divided by k, with the shape of ``like``.
+        count: Number of indices.
+        chunk: Indices at a time, at most; at least one is used.
+        like: A tensor with the shape of the result.
     """
     rounds = -(-count // tf.clip_by_value(chunk, 1, count))
     size = -(-count // rounds)
 
     def step(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        numbers = i * size + tf.range(size)
-        inside = tf.cast(numbers < count, tf.float32)
-        part = some(tf.minimum(numbers, count - 1), inside)
-        return i + 1, total + part * tf.cast(size, tf.float32)
+        indices = i * size + tf.range(size)
+        valid = tf.cast(indices < count, tf.float32)
+        mean = chunk_mean(tf.minimum(indices, count - 1), valid)
+        return i + 1, total + mean * tf.cast(size, tf.float32)
 
     start = [0, tf.zeros_like(like)]
-    # Two rounds at a time: 1.1 times as fast on two cores as one, and as many batches held.
+    # Two rounds in parallel are 1.1 times as fast on two cores, but keep two batches in memory.
     return tf.while_loop(lambda i, _: i < rounds, step, start, parallel_iterations=2)[1]
 
 
-def over_channels(maps: tf.Tensor) -> tf.Tensor:
-    """Sums (B, H, W, C) over the channels; (B, H, W) stays."""
+def sum_over_channels(maps: tf.Tensor) -> tf.Tensor:
+    """Sum (B, H, W, C) over the channels; return (B, H, W) unchanged."""
     return tf.reduce_sum(maps, axis=-1) if maps.shape.rank == 4 else maps
-
-
-def len_of(numbers: tf.Tensor) -> tf.Tensor:
-    """Length of a vector whose length is known only when the graph runs."""
-    return tf.shape(numbers)[0]

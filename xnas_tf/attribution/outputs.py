@@ -1,4 +1,4 @@
-"""A model's outputs, batched and traced as attribution maps are."""
+"""A model's outputs, batched and traced in the same way as attribution maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xnas_tf.attribution.score import TargetScore
 
 
 class Outputs(AttributionMethod):
-    """All outputs, (B, classes), in place of a map: the logits, or what the model returns."""
+    """Returns all outputs, (B, classes), instead of a map: the logits or the probabilities."""
 
     name: ClassVar[str] = "outputs"
     title: ClassVar[str] = "outputs"
@@ -30,7 +30,7 @@ class Outputs(AttributionMethod):
 
 
 class Probabilities(Outputs):
-    """Class probabilities, (B, classes), of models that end in logits too."""
+    """Returns class probabilities, (B, classes), also of models that return logits."""
 
     name: ClassVar[str] = "probabilities"
     title: ClassVar[str] = "probabilities"
@@ -41,5 +41,5 @@ class Probabilities(Outputs):
 
 
 def probabilities_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Class probabilities (N, classes) for images (N, H, W[, C]) in the model's range."""
+    """Return class probabilities (N, classes) for images (N, H, W[, C]) in the model's range."""
     return explainer_of(model, Probabilities(output="probabilities"))(images)

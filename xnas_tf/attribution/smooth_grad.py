@@ -8,25 +8,25 @@ import tensorflow as tf
 from pydantic import Field
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.attribution.gradients import mean_gradient, over_channels
+from xnas_tf.attribution.gradients import mean_gradient, sum_over_channels
 from xnas_tf.attribution.score import TargetScore
 
 
 class SmoothGrad(AttributionMethod):
-    """SmoothGrad (Smilkov et al. 2017, arXiv 1706.03825, section 3): mean gradient over noisy
-    copies of an image, absolute values summed over the channels.
+    """SmoothGrad (Smilkov et al. 2017, arXiv 1706.03825, section 3).
 
-    tf-explain 0.3.1 takes the gradient of the cross-entropy, which vanishes where the model
-    is sure, and unseeded noise of a fixed strength. Here it is the gradient of the score;
-    the noise is a share of each image's range, as the paper has it, seeded, and the same for
-    every image, so that a map doesn't depend on its batch.
+    The mean gradient over noisy copies of an image; absolute values, summed over the channels.
+    tf-explain 0.3.1 uses the gradient of the cross-entropy, which vanishes where the model is
+    confident, and unseeded noise with a fixed standard deviation. This class uses the gradient
+    of the score, and noise proportional to each image's range, as in the paper. The noise is
+    seeded and the same for every image, so that a map doesn't depend on its batch.
     """
 
     name: ClassVar[str] = "smooth_grad"
     title: ClassVar[str] = "SmoothGrad"
     signed: ClassVar[bool] = False
     samples: int = Field(25, ge=1, description="noisy copies of an image")
-    noise: float = Field(0.15, ge=0, description="standard deviation, as a share of the range")
+    noise: float = Field(0.15, ge=0, description="standard deviation, as a fraction of the range")
     seed: int = Field(0, ge=0)
 
     @property
@@ -37,15 +37,15 @@ class SmoothGrad(AttributionMethod):
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
         axes = list(range(1, images.shape.rank))
-        span = tf.reduce_max(images, axis=axes) - tf.reduce_min(images, axis=axes)
-        strength = tf.reshape(self.noise * span, [-1] + [1] * images.shape.rank)
+        image_range = tf.reduce_max(images, axis=axes) - tf.reduce_min(images, axis=axes)
+        deviation = tf.reshape(self.noise * image_range, [-1] + [1] * images.shape.rank)
         noise = tf.random.stateless_normal(
             (self.samples, *images.shape[1:]), (self.seed, 0), dtype=tf.float32
         )
 
-        def points(numbers: tf.Tensor) -> tf.Tensor:
-            return images[:, None] + strength * tf.gather(noise, numbers)[None]
+        def points(indices: tf.Tensor) -> tf.Tensor:
+            return images[:, None] + deviation * tf.gather(noise, indices)[None]
 
-        batch = self.at_a_time(images.shape)
+        batch = self.batch_size_for(images.shape)
         gradient = mean_gradient(score, images, points, self.samples, batch)
-        return over_channels(tf.abs(gradient))
+        return sum_over_channels(tf.abs(gradient))

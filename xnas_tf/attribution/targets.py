@@ -1,32 +1,39 @@
-"""The classes that attributions explain."""
+"""What attributions explain: the kind of output and the target classes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from xnas_tf.errors import InputError
 
+Output = Literal["logits", "probabilities"]
+"""Which output of a model is explained: before or after a final softmax."""
 Targets = Any
-"""``"predicted"``, ``"all"``, one class number, or a class number for each image, (N,)."""
+"""``"predicted"``, ``"all"``, one class index, or a class index for each image, (N,)."""
 
 
 def checked_targets(targets: Any, count: int, classes: int) -> np.ndarray:
-    """Targets other than words as class numbers, (N,).
+    """Validate class indices and return one for each image, (N,).
+
+    Args:
+        targets: ``Targets`` other than ``"predicted"`` and ``"all"``.
+        count: Number of images.
+        classes: Number of classes.
 
     Raises:
-        InputError: If they are no class numbers.
+        InputError: If they are not class indices.
     """
-    numbers = np.asarray(targets)
-    if not (np.issubdtype(numbers.dtype, np.integer) and numbers.shape in ((), (count,))):
+    indices = np.asarray(targets)
+    if not (np.issubdtype(indices.dtype, np.integer) and indices.shape in ((), (count,))):
         raise InputError(
             f"targets are {str(targets)[:100]}; allowed: 'predicted', 'all', a class number, or "
             f"a class number for each of the {count} images"
         )
-    wrong = numbers[(numbers < 0) | (numbers >= classes)]
+    wrong = indices[(indices < 0) | (indices >= classes)]
     if wrong.size:
         raise InputError(
             f"target class {wrong.flat[0]} is out of range; allowed: 0 to {classes - 1}"
         )
-    return np.broadcast_to(numbers, (count,))
+    return np.broadcast_to(indices, (count,))

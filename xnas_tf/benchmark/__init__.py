@@ -1,4 +1,4 @@
-"""Plays searches against tables of known results, with simulated training."""
+"""Run searches on tables of known results, with simulated training."""
 
 from xnas_tf.benchmark.comparison import Comparison, compare
 from xnas_tf.benchmark.problem import Problem, make_problem, parse_reference

@@ -1,4 +1,4 @@
-"""NAS-Bench-201's cells as a search space, for searches on a table."""
+"""The cells of NAS-Bench-201 as a search space, for searches on a table."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from xnas_tf.spaces.variables import Choice
 
 
 class CellSpace(Space):
-    """NAS-Bench-201's cells as a search space without networks.
+    """The cells of NAS-Bench-201 as a search space without networks.
 
     Args:
-        rows: Cells that are in the table, by genotype.
+        rows: The row of each cell in the table, by genotype.
     """
 
     variables = tuple(Choice(edge, OPERATIONS) for edge in EDGES)
@@ -32,24 +32,24 @@ class CellSpace(Space):
         self._rows = rows
 
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """The genotype string of a cell."""
+        """Return the genotype string of a cell."""
         return format_genotype(values)
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The cell without its dead edges, if the table has that."""
-        plainest = plain(values)
-        return plainest if format_genotype(plainest) in self._rows else values
+        """Return the cell without its dead edges, if the table contains it."""
+        simplified = plain(values)
+        return simplified if format_genotype(simplified) in self._rows else values
 
     def identity(self, values: Mapping[str, Any]) -> str:
-        """The network that a cell stands for."""
+        """Return the canonical form of a cell's network."""
         return network_of(values)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Why a cell cannot be trained, known before it is tried; None if it can be."""
+        """Return why a cell cannot be trained; None if it can be."""
         if not live_edges(values):
             return "the cell has no path from its input to its output"
         return None if self.genotype(values) in self._rows else "the cell is not in the table"
 
     def features(self, values: Mapping[str, Any]) -> list[float]:
-        """The operations on each path."""
+        """Return the counts of operations on each path."""
         return path_counts(values)

@@ -1,8 +1,9 @@
-"""A picture of a comparison: what is still missing of the hypervolume, against trainings."""
+"""Plot of a comparison: the share of the hypervolume still missing, by trainings."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,19 +12,20 @@ from xnas_tf.benchmark.report import reference
 from xnas_tf.errors import InputError
 from xnas_tf.utils.pictures import png
 
-LEAST = 1e-4
-"""Missing share below which nothing is drawn apart: a search that has found all misses 0."""
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+MIN_MISSING = 1e-4
+"""Smallest missing share that is drawn, as the logarithm of 0 cannot be."""
 TICKS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
 
 
-def comparison_figure(comparison: Comparison):
-    """Draws the median over seeds of each algorithm, with a band between the quartiles.
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Plot the median over seeds of each algorithm, with a band between the quartiles.
 
-    The axis is that of the missing share, 1 - share, in logarithms: the last percents are what
-    searches differ in.
-
-    Returns:
-        A matplotlib figure.
+    The vertical axis is logarithmic in the missing share, 1 - share, as searches differ in the
+    last few percent.
     """
     from matplotlib.figure import Figure
 
@@ -37,7 +39,7 @@ def comparison_figure(comparison: Comparison):
     for share in SHARES:
         axis.axhline(1 - share, color="#606060", lw=0.9, ls="--", zorder=0)
     medians = np.array([median for _, median, _ in missing.values()])
-    begin = min(5, comparison.trainings) - 1  # before, there is nothing to compare
+    begin = min(5, comparison.trainings) - 1  # earlier shares say little
     lowest, highest = min(medians.min(), 1 - SHARES[-1]), max(medians[:, begin].max(), 0.1)
     axis.set(yscale="log", ylim=(highest * 1.2, lowest / 1.5), xlim=(0, comparison.trainings))
     _label_shares(axis.yaxis)
@@ -49,12 +51,12 @@ def comparison_figure(comparison: Comparison):
 
 
 def _missing(curves: np.ndarray) -> np.ndarray:
-    """Quartiles of what is missing, (3, trainings), of shares found (seeds, trainings)."""
-    return np.clip(1 - np.quantile(curves, (0.25, 0.5, 0.75), axis=0), LEAST, None)
+    """Return quartiles (3, trainings) of what is missing from shares (seeds, trainings)."""
+    return np.clip(1 - np.quantile(curves, (0.25, 0.5, 0.75), axis=0), MIN_MISSING, None)
 
 
-def _label_shares(axis) -> None:
-    """Labels an axis of missing shares with the shares that were found."""
+def _label_shares(axis: Axis) -> None:
+    """Label an axis of missing shares with the shares found."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axis.set_major_locator(FixedLocator([1 - share for share in TICKS]))
@@ -71,7 +73,7 @@ def _title(comparison: Comparison) -> str:
 
 
 def save_comparison(comparison: Comparison, path: Path) -> None:
-    """Draws a comparison into a PNG file.
+    """Save the plot of a comparison as a PNG file.
 
     Raises:
         InputError: If the file cannot be written.

@@ -1,4 +1,4 @@
-"""NATS-Bench's own files (Dong et al. 2021, arXiv 2009.00437), read by its authors' package."""
+"""The files of NATS-Bench (Dong et al. 2021, arXiv 2009.00437), read with its own package."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from xnas_tf.errors import InputError
 
 DATASETS = ("cifar10", "cifar10-valid", "cifar100", "ImageNet16-120")
 COSTS = ("flops", "params", "latency")
-"""Millions of floating point operations, millions of parameters, seconds for a batch of 256."""
+"""In millions of floating point operations, millions of parameters, seconds per batch of 256."""
 
 
 def read_nats_bench(path: Path) -> Table:
-    """Reads the topology space (`tss`) of NATS-Bench, after the longest of its trainings.
+    """Read the topology space (`tss`) of NATS-Bench, after the longest of its trainings.
 
-    The package unpickles these files, as which they are published: take them from their
-    authors only.
+    The files are pickled, and the package unpickles them: use only those of the authors.
 
     Args:
         path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the one large ``.pickle.pbz2``.
 
     Returns:
-        Columns such as ``cifar10_test_accuracy`` and ``cifar100_valid_accuracy``, in %, the
-        mean over the trainings of a cell, and ``cifar10_flops``, ``_params`` and ``_latency``;
-        those that are known of all cells.
+        The table. Its columns are accuracies in %, such as ``cifar10_test_accuracy`` and
+        ``cifar100_valid_accuracy``, means over the trainings of a cell, and ``cifar10_flops``,
+        ``_params`` and ``_latency``. Columns that are not known for all cells are left out.
 
     Raises:
-        InputError: If the package is missing, or the files are not what it reads.
+        InputError: If the package is missing, or it cannot read the files.
     """
     try:
         import nats_bench
@@ -41,28 +40,28 @@ def read_nats_bench(path: Path) -> Table:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # the package prints
             api = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
-            rows = [_figures(api, index) for index in range(len(api))]
+            rows = [_metrics(api, index) for index in range(len(api))]
     except Exception as error:  # whatever the package or pickle raises
         raise InputError(f"--table {path} is not readable as NATS-Bench: {error!r}") from error
     genotypes = tuple(
         checked_genotype(api.arch(index), f"{path.name}, cell {index}") for index in range(len(api))
     )
-    known = [n for n in rows[0] if all(row.get(n) is not None for row in rows)] if rows else []
+    known = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
     columns = {name: [row[name] for row in rows] for name in known}
     return Table(path.name, genotypes, columns, range(len(rows)))
 
 
-def _figures(api: Any, index: int) -> dict[str, float | None]:
-    """All that is known of one cell."""
-    api._prepare_info(index)  # loads its file; what a cell was trained on is in no public method
+def _metrics(api: Any, index: int) -> dict[str, float]:
+    """Return everything known about a cell."""
+    api._prepare_info(index)  # loads its file; no public method says what a cell was trained on
     epochs = max(api.arch2infos_dict[index], key=int)
     trained_on = api.arch2infos_dict[index][epochs].get_dataset_names()
-    figures: dict[str, float | None] = {}
+    metrics: dict[str, float | None] = {}
     for dataset in filter(trained_on.__contains__, DATASETS):
         info = api.get_more_info(index, dataset, hp=epochs, is_random=False)
-        for part in ("test", "valid"):
-            figures[f"{dataset}_{part}_accuracy"] = info.get(f"{part}-accuracy")
+        for split in ("test", "valid"):
+            metrics[f"{dataset}_{split}_accuracy"] = info.get(f"{split}-accuracy")
         costs = api.get_cost_info(index, dataset, hp=epochs)
-        figures |= {f"{dataset}_{name}": costs[name] for name in COSTS}
+        metrics |= {f"{dataset}_{name}": costs[name] for name in COSTS}
     del api.arch2infos_dict[index]  # all cells together hold gigabytes
-    return figures
+    return {name: value for name, value in metrics.items() if value is not None}

@@ -1,11 +1,11 @@
-"""Searches of other packages, and at random, to compare with."""
+"""Baselines to compare with: random search, and algorithms of other packages."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,45 +13,53 @@ from xnas_tf.benchmark.simulated_training import SimulatedTraining
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
 
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
 POPULATION = 64
 """As in XNAS (arXiv 2112.08645)."""
 
 
 @dataclass(frozen=True)
-class OtherPackage:
-    """A search to compare with.
+class Baseline:
+    """A search algorithm to compare with.
 
     Attributes:
-        search: Plays a game with a seed.
-        package: What it needs installed; empty for nothing.
+        search: Runs a search with a seed on a simulated training.
+        package: Package that it needs; empty if none.
     """
 
     search: Callable[[SimulatedTraining, int], None]
     package: str = ""
 
     def check(self, name: str) -> None:
-        """Raises:
-        InputError: If its package is not installed.
+        """Check that its package is installed.
+
+        Raises:
+            InputError: If it is not.
         """
         if self.package and importlib.util.find_spec(self.package) is None:
             raise InputError(
                 f"--algorithm {name} needs the package {self.package}, which is not installed: "
-                f"bin/setup dev installs all peers, or: pip install {self.package}"
+                f"bin/setup dev installs all baselines, or: pip install {self.package}"
             )
 
 
-def random(game: SimulatedTraining, seed: int) -> None:
-    """Draws cells of the table without putting them back."""
-    genotypes = list(game.problem.rows)
+def random(simulation: SimulatedTraining, seed: int) -> None:
+    """Sample cells of the table without replacement."""
+    genotypes = list(simulation.problem.rows)
     for row in np.random.default_rng(seed).permutation(len(genotypes)):
-        if game.is_over:
+        if simulation.is_over:
             return
-        game.train(genotypes[row])
+        simulation.train(genotypes[row])
 
 
-def pymoo(game: SimulatedTraining, seed: int) -> None:
-    """NSGA-II as XNAS had it (arXiv 2112.08645): simulated binary crossover (p 0.9, η 3) and
-    polynomial mutation (η 3) on whole numbers, duplicates in a population eliminated."""
+def pymoo(simulation: SimulatedTraining, seed: int) -> None:
+    """Run NSGA-II as in XNAS (arXiv 2112.08645).
+
+    It uses simulated binary crossover (p 0.9, η 3) and polynomial mutation (η 3) on integers, and
+    eliminates duplicates within a population.
+    """
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.core.problem import Problem
     from pymoo.core.termination import NoTermination
@@ -61,64 +69,64 @@ def pymoo(game: SimulatedTraining, seed: int) -> None:
     from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
     class Cells(Problem):
-        def _evaluate(self, places: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
-            out["F"] = np.array([game.train(_genotype(row)) for row in places])
+        def _evaluate(self, indices: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
+            out["F"] = np.array([simulation.train(_genotype(row)) for row in indices])
 
-    whole = {"eta": 3.0, "vtype": float, "repair": RoundingRepair()}
+    integers = {"eta": 3.0, "vtype": float, "repair": RoundingRepair()}
     search = NSGA2(
         POPULATION,
         sampling=IntegerRandomSampling(),
-        crossover=SBX(prob=0.9, **whole),
-        mutation=PM(**whole),
+        crossover=SBX(prob=0.9, **integers),
+        mutation=PM(**integers),
         eliminate_duplicates=True,
     )
     cells = Cells(
         n_var=len(EDGES),
-        n_obj=len(game.problem.objectives),
+        n_obj=len(simulation.problem.objectives),
         xl=0,
         xu=len(OPERATIONS) - 1,
         vtype=int,
     )
     search.setup(cells, termination=NoTermination(), seed=seed)
-    while not game.is_over:
+    while not simulation.is_over:
         search.next()
 
 
-def optuna_nsga2(game: SimulatedTraining, seed: int) -> None:
-    """Optuna's NSGA-II, with XNAS's size of population."""
+def optuna_nsga2(simulation: SimulatedTraining, seed: int) -> None:
+    """Run Optuna's NSGA-II, with the population size of XNAS."""
     from optuna.samplers import NSGAIISampler
 
-    _optuna(game, NSGAIISampler(population_size=POPULATION, seed=seed))
+    _optuna(simulation, NSGAIISampler(population_size=POPULATION, seed=seed))
 
 
-def optuna_tpe(game: SimulatedTraining, seed: int) -> None:
-    """Optuna's tree-structured Parzen estimator for several objectives."""
+def optuna_tpe(simulation: SimulatedTraining, seed: int) -> None:
+    """Run Optuna's tree-structured Parzen estimator for several objectives."""
     from optuna.samplers import TPESampler
 
-    _optuna(game, TPESampler(seed=seed))
+    _optuna(simulation, TPESampler(seed=seed))
 
 
-def _optuna(game: SimulatedTraining, sampler: Any) -> None:
+def _optuna(simulation: SimulatedTraining, sampler: BaseSampler) -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    directions = ["minimize"] * len(game.problem.objectives)
+    directions = [optuna.study.StudyDirection.MINIMIZE] * len(simulation.problem.objectives)
     study = optuna.create_study(directions=directions, sampler=sampler)
-    while not game.is_over:
+    while not simulation.is_over:
         trial = study.ask()
         cell = {edge: trial.suggest_categorical(edge, OPERATIONS) for edge in EDGES}
-        study.tell(trial, game.train(format_genotype(cell)).tolist())
+        study.tell(trial, simulation.train(format_genotype(cell)).tolist())
 
 
-def _genotype(places: Sequence[int]) -> str:
-    """The genotype string of places in ``OPERATIONS``, an edge each."""
-    operations = (OPERATIONS[int(place)] for place in places)
+def _genotype(indices: Sequence[int]) -> str:
+    """Return the genotype string of a cell from the index of each edge's operation."""
+    operations = (OPERATIONS[int(index)] for index in indices)
     return format_genotype(dict(zip(EDGES, operations, strict=True)))
 
 
-PEERS = {
-    "random": OtherPackage(random),
-    "pymoo": OtherPackage(pymoo, "pymoo"),
-    "optuna_nsga2": OtherPackage(optuna_nsga2, "optuna"),
-    "optuna_tpe": OtherPackage(optuna_tpe, "optuna"),
+BASELINES = {
+    "random": Baseline(random),
+    "pymoo": Baseline(pymoo, "pymoo"),
+    "optuna_nsga2": Baseline(optuna_nsga2, "optuna"),
+    "optuna_tpe": Baseline(optuna_tpe, "optuna"),
 }

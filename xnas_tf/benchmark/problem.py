@@ -1,4 +1,4 @@
-"""What a search is asked for on a table: objectives, and the hypervolume that there is."""
+"""A multi-objective problem on a table: objectives, reference point and total hypervolume."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from xnas_tf.spaces.cells import format_genotype, parse_genotype
 
 MAXIMISED = "max:"
 NEED_NO_TRAINING = ("param", "flop", "latency")
-"""What the names of such objectives and columns have in them."""
+"""Parts of the names of objectives and columns that are known without training."""
 PUBLISHED_REFERENCE = {"error": 20.0, "parameters": 1.6}
-"""Of the published comparison on CIFAR-10: error in %, parameters in millions."""
+"""Reference point of the published comparison on CIFAR-10: error in %, parameters in millions."""
 
 ALL_CONVOLUTIONS = 1_531_546
-"""Parameters with ``nor_conv_3x3`` on all edges, C=16, N=5, RGB images and 10 classes."""
+"""Number of parameters with ``nor_conv_3x3`` on all edges, C=16, N=5, RGB images, 10 classes."""
 CELLS_PER_STACK = 5
 CHANNELS = (16, 32, 64)
 KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
@@ -31,11 +31,11 @@ class Problem:
 
     Attributes:
         table: The table's name.
-        objectives: As they were asked for, ``max:`` in front of what is maximised.
-        rows: Place of each cell by genotype.
-        costs: Objective values (rows, objectives), turned so that less is better.
-        reference: Of the hypervolume, (objectives,), turned likewise.
-        hypervolume: Of all rows together.
+        objectives: Names of the objectives, with the prefix ``max:`` for those to maximise.
+        rows: Row of each cell by genotype.
+        costs: Objective values (rows, objectives), negated where more is better.
+        reference: Reference point of the hypervolume, as costs (objectives,).
+        hypervolume: Hypervolume of all rows together.
     """
 
     table: str
@@ -47,20 +47,20 @@ class Problem:
 
     @property
     def given_reference(self) -> dict[str, float]:
-        """The reference point by objective, as ``search.reference`` has it."""
+        """The reference point by objective, as in ``search.reference``."""
         return dict(zip(self.objectives, self.reference.tolist(), strict=True))
 
     def known_costs(self, values: Mapping[str, str]) -> dict[int, float]:
-        """Those costs of a cell that need no training, by their objective's place."""
+        """Return the costs of a cell that need no training, by the objective's index."""
         row = self.rows[format_genotype(values)]
         return {
-            place: float(self.costs[row, place])
-            for place, name in enumerate(self.objectives)
+            index: float(self.costs[row, index])
+            for index, name in enumerate(self.objectives)
             if any(word in name.lower() for word in NEED_NO_TRAINING)
         }
 
     def share(self, costs: np.ndarray) -> float:
-        """Hypervolume of some rows' costs (N, objectives), as a share of that of all rows."""
+        """Return the hypervolume of costs (N, objectives) as a share of that of all rows."""
         return float(moocore.hypervolume(costs, ref=self.reference)) / self.hypervolume
 
 
@@ -70,58 +70,61 @@ def make_problem(
     column: str | None = None,
     reference: Sequence[float] | None = None,
 ) -> Problem:
-    """Chooses objectives of a table.
+    """Make a problem from a table.
 
     Args:
         table: The table.
-        objectives: Two to five of: ``error``, ``parameters`` (in millions), or a column, which
-            is minimised, or with ``max:`` in front maximised. Columns of accuracies become
-            errors: 100 less the accuracy.
-        column: Of which ``error`` is made; the first one if None.
-        reference: Of the hypervolume, in the objectives' own units. None: the published one
-            for ``error`` and ``parameters`` where any row is better; else each objective's
-            worst value.
+        objectives: Two to five of ``error``, ``parameters`` (in millions), or columns. A column
+            is minimised, or maximised with the prefix ``max:``. An accuracy column without the
+            prefix becomes an error: 100 minus the accuracy.
+        column: Accuracy column that ``error`` is computed from; the first column if None.
+        reference: Reference point of the hypervolume, in the objectives' own units. None: the
+            published one for ``error`` and ``parameters`` if any row is better; otherwise the
+            worst value of each objective.
+
+    Returns:
+        The problem.
 
     Raises:
-        InputError: If any of them is not possible.
+        InputError: If an argument is invalid for this table.
     """
     if not 2 <= len(objectives) <= 5 or len(set(objectives)) < len(objectives):
         raise InputError(
             f"--objectives: given {','.join(objectives)}; allowed: two to five different ones"
         )
     costs = np.column_stack([_costs(table, name, column) for name in objectives])
-    corner = _reference(objectives, costs, reference)
+    point = _reference(objectives, costs, reference)
     rows = {genotype: row for row, genotype in enumerate(table.genotypes)}
-    volume = float(moocore.hypervolume(costs, ref=corner))
+    volume = float(moocore.hypervolume(costs, ref=point))
     if not volume > 0:
         raise InputError(
-            f"--reference: no row of {table.name} is better than {_shown(objectives, corner)} in "
-            f"all objectives; the best values are {_shown(objectives, costs.min(axis=0))}"
+            f"--reference: no row of {table.name} is better than {_format(objectives, point)} in "
+            f"all objectives; the best values are {_format(objectives, costs.min(axis=0))}"
         )
-    return Problem(table.name, tuple(objectives), rows, costs, corner, volume)
+    return Problem(table.name, tuple(objectives), rows, costs, point, volume)
 
 
 def parse_reference(text: str) -> list[float]:
-    """Numbers out of ``X,Y,…``.
+    """Parse the numbers of ``X,Y,…``.
 
     Raises:
-        InputError: If any of them is none.
+        InputError: If any of them is not a number.
     """
     try:
         return [float(number) for number in text.split(",")]
     except ValueError:
         raise InputError(
-            f"--reference: given {text!r}; allowed: numbers X,Y,…, one an objective"
+            f"--reference: given {text!r}; allowed: numbers X,Y,…, one for each objective"
         ) from None
 
 
 def sign(objective: str) -> int:
-    """1 for what is minimised, -1 for what is maximised."""
+    """Return 1 for an objective that is minimised, -1 for one that is maximised."""
     return -1 if objective.startswith(MAXIMISED) else 1
 
 
 def _costs(table: Table, objective: str, column: str | None) -> np.ndarray:
-    """Values of one objective (rows,), turned so that less is better."""
+    """Return the values of an objective (rows,), negated where more is better."""
     name = objective.removeprefix(MAXIMISED)
     if objective == "error":
         return _error(table, column or next(iter(table.columns), "accuracy"))
@@ -136,19 +139,22 @@ def _costs(table: Table, objective: str, column: str | None) -> np.ndarray:
 
 
 def _error(table: Table, column: str) -> np.ndarray:
-    """100 less the accuracies of a column, in %."""
+    """Return the errors in %, (rows,), from a column of accuracies."""
     accuracies = table.column(column)
     if accuracies.min() < 0 or accuracies.max() > 100:
         raise InputError(
             f"{table.name}, column {column}: values from {accuracies.min():g} to "
-            f"{accuracies.max():g}; allowed: accuracies in %, of which the error is made"
+            f"{accuracies.max():g}; allowed: accuracies in %, from which the error is computed"
         )
     return 100 - accuracies
 
 
 def parameters(genotype: str) -> float:
-    """Trainable parameters in millions of a cell's network with C=16, N=5, RGB images and 10
-    classes, as NAS-Bench-201 counts them: convolutions that do not lead to the output too."""
+    """Return the number of trainable parameters, in millions, of a cell's network.
+
+    The network has C=16, N=5, RGB images and 10 classes. As in NAS-Bench-201, convolutions that do
+    not lead to the output are counted too.
+    """
     cell = parse_genotype(genotype)
     kernels = [KERNELS[operation] for operation in cell.values() if operation in KERNELS]
     full = _in_cells([KERNELS["nor_conv_3x3"]] * len(cell))
@@ -156,14 +162,14 @@ def parameters(genotype: str) -> float:
 
 
 def _in_cells(kernels: Sequence[int]) -> int:
-    """Parameters of all cells; a convolution is followed by a scale and a shift a channel."""
+    """Return the parameters of all cells, each convolution with batch normalisation."""
     return CELLS_PER_STACK * sum(k * c * c + 2 * c for k in kernels for c in CHANNELS)
 
 
 def _reference(
     objectives: Sequence[str], costs: np.ndarray, given: Sequence[float] | None
 ) -> np.ndarray:
-    """The reference point (objectives,), turned as the costs are."""
+    """Return the reference point as costs (objectives,)."""
     if given is not None:
         if len(given) != len(objectives) or not np.isfinite(given).all():
             raise InputError(
@@ -178,5 +184,5 @@ def _reference(
     return costs.max(axis=0)
 
 
-def _shown(objectives: Sequence[str], costs: np.ndarray) -> str:
+def _format(objectives: Sequence[str], costs: np.ndarray) -> str:
     return ",".join(f"{sign(o) * cost:g}" for o, cost in zip(objectives, costs, strict=True))

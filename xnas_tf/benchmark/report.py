@@ -1,4 +1,4 @@
-"""A comparison of searches as tables for people and as JSON for programs."""
+"""Report of a comparison, as tables or JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xnas_tf.benchmark.problem import sign
 
 
 def report_tables(comparison: Comparison) -> list[Table]:
-    """Two tables, a row an algorithm: shares after so many trainings, trainings to shares."""
+    """Return two tables with a row for each algorithm: shares by trainings, trainings by share."""
     problem = comparison.problem
     about = (
         f"{problem.table}: {len(problem.rows):,} cells, {', '.join(problem.objectives)}, "
@@ -36,7 +36,7 @@ def report_tables(comparison: Comparison) -> list[Table]:
 
 
 def reference(comparison: Comparison) -> list[float]:
-    """The reference point in the objectives' own units."""
+    """Return the reference point in the objectives' own units."""
     problem = comparison.problem
     pairs = zip(problem.objectives, problem.reference.tolist(), strict=True)
     return [sign(objective) * cost for objective, cost in pairs]
@@ -67,7 +67,7 @@ def _trainings_cell(comparison: Comparison, name: str, share: float) -> str:
 
 
 def report_json(comparison: Comparison) -> str:
-    """All figures as JSON; null for trainings to a share that was not reached."""
+    """Return all results as JSON; trainings to a share that was not reached are null."""
     problem = comparison.problem
     facts = {
         "table": problem.table,
@@ -77,12 +77,12 @@ def report_json(comparison: Comparison) -> str:
         "hypervolume": problem.hypervolume,
         "seeds": comparison.seeds,
         "trainings": comparison.trainings,
-        "algorithms": {name: _figures(comparison, name) for name in comparison.curves},
+        "algorithms": {name: _summary(comparison, name) for name in comparison.curves},
     }
     return json.dumps(facts, indent=2)
 
 
-def _figures(comparison: Comparison, name: str) -> dict[str, Any]:
+def _summary(comparison: Comparison, name: str) -> dict[str, Any]:
     shares = {count: comparison.share(name, count) for count in comparison.checkpoints}
     needed = {share: comparison.trainings_to(name, share) for share in SHARES}
     return {

@@ -1,4 +1,4 @@
-"""One search on a table: known results in place of trainings."""
+"""One search on a table, with simulated training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from xnas_tf.benchmark.cell_space import CellSpace
-from xnas_tf.benchmark.other_packages import PEERS
+from xnas_tf.benchmark.other_packages import BASELINES
 from xnas_tf.benchmark.problem import Problem
 from xnas_tf.benchmark.simulated_training import SimulatedTraining
 from xnas_tf.config import Config, load_config
@@ -15,11 +15,11 @@ from xnas_tf.errors import InputError
 from xnas_tf.strategy import SELECTIONS, Algorithm, create
 
 WITH_SURROGATE = "+surrogate"
-OURS = tuple(
+OWN_ALGORITHMS = tuple(
     name + suffix
     for name in SELECTIONS
     for suffix in ("", WITH_SURROGATE)
-    if name + suffix not in PEERS  # random: cells, not networks, as published baselines have it
+    if name + suffix not in BASELINES  # random: of cells, not networks, as in published work
 )
 FIXED = tuple(
     f"search.{key}"
@@ -27,24 +27,24 @@ FIXED = tuple(
 )
 
 
-def algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> Algorithm:
-    """One of our own algorithms, as the ``search`` section of a configuration makes it.
+def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> Algorithm:
+    """Create an algorithm of xnas-tf with the ``search`` section of a configuration.
 
     Args:
-        name: One of ``OURS``.
-        seed: Of the search.
-        problem: The table to be searched; its costs are to be minimised.
-        overrides: Texts ``search.key=value``.
+        name: One of ``OWN_ALGORITHMS``.
+        seed: Seed of the search.
+        problem: The table to search; its costs are minimised.
+        overrides: Overrides ``search.key=value``.
 
     Raises:
-        InputError: If an override is wrong.
+        InputError: If an override is invalid.
     """
     for text in overrides:
         key = text.partition("=")[0]
         if not key.startswith("search.") or key in FIXED:
             raise InputError(
-                f"--set {text!r}: allowed: keys of search, but not {', '.join(FIXED)}: options "
-                "and the table say these"
+                f"--set {text!r}: allowed: keys of search, except {', '.join(FIXED)}, which "
+                "the options and the table determine"
             )
     search = load_config(Config(), overrides).search.model_copy(
         update={
@@ -65,34 +65,42 @@ def algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) 
 
 
 def _epsilons(problem: Problem) -> list[float]:
-    """A hundredth of what the reference leaves of each cost, for ε-dominance."""
+    """Return for ε-dominance a hundredth of each cost's range up to the reference."""
     return ((problem.reference - problem.costs.min(axis=0)) / 100).tolist()
 
 
-def play(
+def run_search(
     problem: Problem, name: str, seed: int, trainings: int, overrides: Iterable[str] = ()
 ) -> np.ndarray:
-    """Lets an algorithm search a table.
+    """Search a table with an algorithm.
+
+    Args:
+        problem: The table and its objectives.
+        name: One of ``OWN_ALGORITHMS`` or ``BASELINES``.
+        seed: Seed of the search.
+        trainings: Number of trainings.
+        overrides: Overrides ``search.key=value`` for an algorithm of xnas-tf.
 
     Returns:
-        Share of the table's hypervolume that it has found after each training, (trainings,);
-        the last one goes on where it ended before.
+        Share of the table's hypervolume found after each training, (trainings,). If the search
+        ends early, its last share is repeated.
     """
-    game = SimulatedTraining(problem, trainings)
-    if name in PEERS:
-        PEERS[name].search(game, seed)
+    simulation = SimulatedTraining(problem, trainings)
+    if name in BASELINES:
+        BASELINES[name].search(simulation, seed)
     else:
-        _play_ours(game, name, seed, overrides)
-    last = game.shares[-1] if game.shares else 0.0
-    return np.array(game.shares + [last] * (trainings - len(game.shares)))
+        _run_own(simulation, name, seed, overrides)
+    shares = simulation.shares
+    last = shares[-1] if shares else 0.0
+    return np.array(shares + [last] * (trainings - len(shares)))
 
 
-def _play_ours(game: SimulatedTraining, name: str, seed: int, overrides: Iterable[str]) -> None:
-    space = CellSpace(game.problem.rows)
-    search = algorithm(name, seed, game.problem, overrides)
-    while not game.is_over and (proposal := search.ask()):
+def _run_own(simulation: SimulatedTraining, name: str, seed: int, overrides: Iterable[str]) -> None:
+    space = CellSpace(simulation.problem.rows)
+    search = create_algorithm(name, seed, simulation.problem, overrides)
+    while not simulation.is_over and (proposal := search.ask()):
         if space.infeasible(proposal.hyperparameters):
             search.reject(proposal)
         else:
-            costs = game.train(proposal.genotype)
+            costs = simulation.train(proposal.genotype)
             search.tell(proposal, proposal.number, costs.tolist())

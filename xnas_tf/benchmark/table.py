@@ -1,4 +1,4 @@
-"""Tables of known results of NAS-Bench-201's cells: what each reached when it was trained."""
+"""Tables of known results of NAS-Bench-201's cells."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from xnas_tf.spaces.cells import parse_genotype
 
 @dataclass(frozen=True)
 class Table:
-    """Cells and figures of each.
+    """Known results of cells.
 
     Attributes:
         name: The file's name.
         genotypes: Genotype strings (rows,), all different.
-        columns: The figures by column, (rows,) each, as numbers or as their text.
-        lines: The line of the file that each row is in.
+        columns: Results (rows,) by the column's name, as numbers or text.
+        lines: Line number of each row in the file.
     """
 
     name: str
@@ -28,10 +28,10 @@ class Table:
     lines: Sequence[int]
 
     def column(self, name: str) -> np.ndarray:
-        """A column's numbers, (rows,).
+        """Return the numbers of a column, (rows,).
 
         Raises:
-            InputError: If there is no such column, or what is in it is no finite number.
+            InputError: If there is no such column, or a value is not a finite number.
         """
         if name not in self.columns:
             raise InputError(f"{self.name}: there is no column {suggest(name, self.columns)}")
@@ -56,10 +56,10 @@ class Table:
 
 
 def checked_genotype(text: str, where: str) -> str:
-    """A genotype string, if it is one.
+    """Return a genotype string after checking it.
 
     Raises:
-        InputError: Otherwise; the message begins with where the text is.
+        InputError: If it is not one; the message begins with ``where``.
     """
     try:
         parse_genotype(text)

@@ -1,10 +1,10 @@
-"""Tables of known results, read from files."""
+"""Reading tables of known results."""
 
 from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from xnas_tf.benchmark.table import Table, checked_genotype
@@ -12,14 +12,14 @@ from xnas_tf.errors import InputError, suggest
 
 
 def read_table(path: Path) -> Table:
-    """Reads a table.
+    """Read a table.
 
     Args:
-        path: A CSV file with the header ``arch,column…``, as it is or compressed (``.gz``);
-            or what NATS-Bench's authors publish: see ``read_nats_bench``.
+        path: A CSV file with the header ``arch,column…``, which may be compressed (``.gz``), or
+            the files of NATS-Bench, see ``read_nats_bench``.
 
     Raises:
-        InputError: If the file is missing or is no such table.
+        InputError: If the file is missing or is not such a table.
     """
     if not path.exists():
         near = [str(p) for p in path.parent.glob("*.csv*")] if path.parent.is_dir() else []
@@ -32,14 +32,15 @@ def read_table(path: Path) -> Table:
         with (gzip.open if path.suffix == ".gz" else open)(
             path, "rt", encoding="utf-8-sig", newline=""
         ) as file:
-            return _parse(path.name, csv.reader(file))
+            return _parse(path.name, file)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--table {path} cannot be read: {error}") from error
 
 
-def _parse(name: str, reader: Iterator[list[str]]) -> Table:
+def _parse(name: str, text: Iterable[str]) -> Table:
+    reader = csv.reader(text)
     header = _header(name, next(reader, []))
-    place = header.index("arch")
+    arch = header.index("arch")
     rows: dict[str, list[str]] = {}
     lines: dict[str, int] = {}
     for row in filter(None, reader):
@@ -48,7 +49,7 @@ def _parse(name: str, reader: Iterator[list[str]]) -> Table:
             raise InputError(
                 f"{name}, line {line}: {len(row)} values; the header names {len(header)} columns"
             )
-        genotype = checked_genotype(row[place].strip(), f"{name}, line {line}")
+        genotype = checked_genotype(row[arch].strip(), f"{name}, line {line}")
         if genotype in lines:
             raise InputError(
                 f"{name}, line {line}: {genotype} is in line {lines[genotype]} already"

@@ -1,4 +1,4 @@
-"""How candidates are named on the command line, the same for all commands."""
+"""Options that choose candidates, the same for all commands."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class CandidateType(click.ParamType):
     name = "candidate"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What stands for it in the help."""
+        """Return the placeholder for a value in the help."""
         return "|".join((*CHOICES, "ID"))
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
-        """Reads one; a wrong word is refused with the nearest right one."""
+        """Convert a value; suggest the nearest match if it is invalid."""
         if isinstance(value, int) or value in CHOICES:
             return value
         if value.isascii() and value.isdecimal():
@@ -33,31 +33,31 @@ class CandidateType(click.ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The words that begin so."""
+        """Return the words that start with the incomplete one."""
         return [CompletionItem(word) for word in CHOICES if word.startswith(incomplete)]
 
 
 CANDIDATE = click.option(
     "--candidate",
     type=CandidateType(),
-    help="Of a run: `best` has the least error.  [default: recommended]",
+    help="A candidate of a run; `best` has the lowest error.  [default: recommended]",
 )
 CANDIDATES = click.option(
     "--candidate",
     "candidates",
     multiple=True,
     type=CandidateType(),
-    help="May be repeated; `best` has the least error.  [default: recommended]",
+    help="May be repeated; `best` has the lowest error.  [default: recommended]",
 )
 PREFER = click.option(
     "--prefer",
     metavar="error|OBJECTIVE|knee",
-    help="What decides on the one recommended, among all better than chance (or within --within).",
+    help="What decides which candidate is recommended, among those better than chance or --within.",
 )
 WITHIN = click.option(
     "--within",
     type=float,
     metavar="POINTS",
-    help="How far above the best error the one recommended may be.  [default: in its 95% "
-    "interval, or 2]",
+    help="How far the error of the recommended candidate may exceed the best.  [default: in its "
+    "95% interval, or 2]",
 )

@@ -1,55 +1,66 @@
-"""What the shell fills in when Tab is pressed: docs/completion.md. Imports no TensorFlow."""
+"""Shell completion; see docs/completion.md. Does not import TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+import click
 from click.shell_completion import CompletionItem
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 RUNS = Path("runs")
-"""Where searches write unless told otherwise."""
+"""Default parent directory of runs."""
 
 
-def runs(_context: Any, _parameter: Any, incomplete: str) -> list[CompletionItem]:
-    """Run directories, or any file where none fits."""
-    from xnas_tf.storage.run import RECORD
+def runs(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete run directories, or any file if none matches."""
+    from xnas_tf.storage.run_directory import RECORD
 
-    found = sorted(str(path.parent) for path in RUNS.glob(f"*/{RECORD}"))
-    return [CompletionItem(incomplete, type="file"), *_beginning(incomplete, found)]
+    paths = sorted(str(path.parent) for path in RUNS.glob(f"*/{RECORD}"))
+    return [CompletionItem(incomplete, type="file"), *_matches(incomplete, paths)]
 
 
-def datasets(_context: Any, _parameter: Any, incomplete: str) -> list[CompletionItem]:
-    """Names of data sets, or any file (``xnas-tf data`` takes a configuration)."""
+def datasets(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete names of data sets, or any file (``xnas-tf data`` takes a configuration)."""
     from xnas_tf.data import dataset_forms
 
     names = [name + colon for name, colon, _ in (form.partition(":") for form in dataset_forms())]
-    return [CompletionItem(incomplete, type="file"), *_beginning(incomplete, names)]
+    return [CompletionItem(incomplete, type="file"), *_matches(incomplete, names)]
 
 
-def methods(_context: Any, _parameter: Any, incomplete: str) -> list[CompletionItem]:
-    """Attribution methods."""
+def methods(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete attribution methods."""
     from xnas_tf.attribution import ATTRIBUTIONS
 
-    return _beginning(incomplete, ["all", *ATTRIBUTIONS.names()])
+    return _matches(incomplete, ["all", *ATTRIBUTIONS.names()])
 
 
-def keys(_context: Any, _parameter: Any, incomplete: str) -> list[CompletionItem]:
-    """Keys of the configuration."""
+def keys(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete keys of the configuration."""
     from xnas_tf.config import Config
 
-    return _beginning(incomplete, _keys(Config))
+    return _matches(incomplete, _keys(Config))
 
 
-def _keys(section: Any, prefix: str = "") -> Iterator[str]:
+def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in section.model_fields.items():
-        inner = getattr(field.annotation, "model_fields", None)
-        if inner and isinstance(field.default, field.annotation):
+        if type(field.default) is field.annotation and hasattr(field.annotation, "model_fields"):
             yield from _keys(field.annotation, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 
 
-def _beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
+def _matches(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

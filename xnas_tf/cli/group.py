@@ -1,4 +1,4 @@
-"""What all commands share: their group, errors for people, tables."""
+"""What all commands share: their group, common options, error messages, output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,11 +14,15 @@ from xnas_tf.cli import completion
 from xnas_tf.errors import XnasError
 from xnas_tf.version import __version__
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 RUN = click.argument("run", type=click.Path(path_type=Path), shell_complete=completion.runs)
+FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 
 
 def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Ends with one message and the right exit code where a person can mend the matter."""
+    """Decorate a command to exit with one message and the right exit code on a user's error."""
 
     @wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
@@ -28,7 +32,7 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
             click.echo(f"xnas-tf: {error}", err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("xnas-tf: interrupted; the same command goes on from here", err=True)
+            click.echo("xnas-tf: interrupted; to resume, run the same command again", err=True)
             sys.exit(130)
 
     return guarded
@@ -37,26 +41,31 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="xnas-tf")
 def main() -> None:
-    """Neural architecture search for networks that are accurate and can be understood.
+    """Neural architecture search for accurate and interpretable networks.
 
     \b
     Example:
-      xnas-tf data folder:pets                   what a search would do to your images
+      xnas-tf data folder:pets                   inspect a data set
       xnas-tf search configs/quickstart.yaml     search, on one process
       horovodrun -np 8 xnas-tf search CONFIG     search, on eight ranks
-      xnas-tf search CONFIG --engine ray         search, a candidate a GPU, and replace what dies
-      xnas-tf pareto runs/quickstart             what came out
-      xnas-tf report runs/quickstart             the same as one HTML file, with what it looks at
-      xnas-tf retrain runs/quickstart            the best in full, with several seeds
-      xnas-tf export runs/quickstart             SavedModels of the best
+      xnas-tf search CONFIG --engine ray         search, one candidate per GPU
+      xnas-tf pareto runs/quickstart             list the results
+      xnas-tf report runs/quickstart             write an HTML report
+      xnas-tf retrain runs/quickstart            train the best in full
+      xnas-tf export runs/quickstart             export the best as SavedModel
     """
 
 
-def print_tables(tables: Iterable[Any]) -> None:
-    """Prints tables as wide as the terminal is."""
+def print_message(text: str) -> None:
+    """Print progress and warnings on stderr, warnings in red if the terminal has colours."""
+    click.echo(click.style(text, fg="red") if text.startswith("warning: ") else text, err=True)
+
+
+def print_tables(tables: Iterable[RenderableType]) -> None:
+    """Print tables as wide as the terminal."""
     from rich.console import Console
 
-    # A genotype is some 100 characters long; a file or a pipe has room for it in one line.
+    # A genotype is about 100 characters long; in a file or a pipe it fits on one line.
     console = Console(width=None if sys.stdout.isatty() else 240)
     for table in tables:
         console.print(table)

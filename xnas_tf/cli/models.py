@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.candidates import CANDIDATE
-from xnas_tf.cli.group import clear_errors, main, print_tables
+from xnas_tf.cli.group import FORMAT, clear_errors, main, print_message, print_tables
+
+if TYPE_CHECKING:
+    from xnas_tf.explanation import Explanation
 
 MODEL_OR_RUN = click.argument(
     "model_or_run", type=click.Path(path_type=Path), shell_complete=completion.runs
@@ -19,13 +22,10 @@ INPUT_RANGE = click.option(
     default="auto",
     show_default=True,
     metavar="auto|0-1|0-255|-1-1",
-    help="Values that the model takes; auto looks at its first layers.",
+    help="Range of the model's inputs; auto: inferred from its first layers.",
 )
-
-
-def _say(text: str) -> None:
-    """Progress and warnings, the latter in red where the terminal has colours."""
-    click.echo(click.style(text, fg="red") if text.startswith("warning: ") else text, err=True)
+OUT = click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+UNSAFE = click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
 
 
 @main.command()
@@ -36,7 +36,7 @@ def _say(text: str) -> None:
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="Take images from its test part. Default: the run's own.",
+    help="Take images from its test split. Default: the run's own.",
 )
 @click.option("--count", type=click.IntRange(1), default=8, show_default=True)
 @click.option(
@@ -50,10 +50,10 @@ def _say(text: str) -> None:
 @click.option(
     "--target", default="predicted", show_default=True, help="Or `true`, or a class to explain."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+@OUT
 @INPUT_RANGE
-@click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@UNSAFE
+@FORMAT
 @clear_errors
 def explain(
     model_or_run: Path,
@@ -64,7 +64,7 @@ def explain(
     unsafe: bool,
     **options: Any,
 ) -> None:
-    """Show what a model looks at: pictures, maps, and figures of their quality.
+    """Show what a model looks at, as pictures, maps and metrics.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file; FILES are more image files.
     Methods: grad_cam, integrated_gradients (both by default), grad_cam_plus_plus, smooth_grad,
@@ -88,20 +88,24 @@ def explain(
         safe=not unsafe,
         **options,
     )
-    found, folder = explain_request(request, _say)
-    for method, why in found.failures.items():
+    explanation, folder = explain_request(request, print_message)
+    for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
     if form == "json":
-        click.echo(json.dumps(facts(found), indent=2))
+        click.echo(json.dumps(facts(explanation), indent=2))
     else:
-        _print_explanation(found)
+        _print_explanation(explanation)
 
 
-def _print_explanation(explanation: Any) -> None:
+def _print_explanation(explanation: Explanation) -> None:
     from xnas_tf.reporting.explanation_tables import explanation_tables
 
     print_tables(explanation_tables(explanation))
+
+
+def _split_names(values: tuple[str, ...]) -> list[str]:
+    return [name for value in values for name in value.split(",")]
 
 
 @main.command()
@@ -115,23 +119,26 @@ def _print_explanation(explanation: Any) -> None:
     metavar="NAME,…",
     help="Names or patterns; default: the ends of all convolution blocks.",
 )
-@click.option("--beta", default="auto", show_default=True, help="Or the weight of sparsity.")
+@click.option("--beta", default="auto", show_default=True, help="Weight of sparsity.")
 @click.option(
-    "--tolerance", default=0.02, show_default=True, help="Accuracy a class may lose with auto."
+    "--tolerance",
+    default=0.02,
+    show_default=True,
+    help="Accuracy that a class may lose, with --beta auto.",
 )
 @click.option(
     "--false-alarms",
     default=0.1,
     show_default=True,
-    help="Share of other images that a path may take for its class; 1: no limit.",
+    help="Share of other classes' images that a path may predict as its class; 1: no limit.",
 )
-@click.option("--epochs", default=20, show_default=True, help="Over each class's images.")
-@click.option("--images", type=int, help="Of each class and part, at most; default: all.")
+@click.option("--epochs", default=20, show_default=True, help="Passes over the images of a class.")
+@click.option("--images", type=int, help="At most, of each class and split; default: all.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+@OUT
 @INPUT_RANGE
-@click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@UNSAFE
+@FORMAT
 @clear_errors
 def disentangle(
     model_or_run: Path,
@@ -141,11 +148,11 @@ def disentangle(
     unsafe: bool,
     **options: Any,
 ) -> None:
-    """Find the path of each class through a network, and how different the paths are.
+    """Find the path of each class through a network.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class and layer a
-    mask over the channels is learned with the network frozen (NAD, arXiv 2003.13268).
-    docs/nad.md explains the figures and pictures.
+    mask over the channels is learned with the network frozen (NAD, arXiv 2003.13268),
+    and the paths are compared. docs/nad.md explains the metrics and pictures.
 
     \b
     Example:
@@ -160,24 +167,24 @@ def disentangle(
 
     request = DisentangleRequest(
         model_or_run,
-        classes=[name for each in classes for name in each.split(",")],
-        layers=[name for each in layers for name in each.split(",")],
+        classes=_split_names(classes),
+        layers=_split_names(layers),
         safe=not unsafe,
         **options,
     )
-    result = disentangle_request(request, _say)
-    if result is None:
+    result = disentangle_request(request, print_message)
+    if result is None:  # another rank prints
         return
-    found, folder = result
-    for name, why in found.left_out.items():
+    disentanglement, folder = result
+    for name, why in disentanglement.left_out.items():
         click.echo(f"class {name} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
     if form == "json":
-        click.echo(json.dumps(facts(found), indent=2))
+        click.echo(json.dumps(facts(disentanglement), indent=2))
     else:
         from xnas_tf.interpretation.nad.tables import disentanglement_tables
 
-        print_tables(disentanglement_tables(found))
+        print_tables(disentanglement_tables(disentanglement))
 
 
 @main.command()
@@ -187,7 +194,7 @@ def disentangle(
     type=click.Path(path_type=Path),
     shell_complete=completion.runs,
 )
-@click.option("--hypermodel", metavar="MODULE:NAME", help="Train its default network, by design.")
+@click.option("--hypermodel", metavar="MODULE:NAME", help="Train its default network by design.")
 @CANDIDATE
 @click.option("--dataset", shell_complete=completion.datasets, help="Default: the run's own.")
 @click.option(
@@ -195,9 +202,9 @@ def disentangle(
     type=click.Choice(["posthoc", "by-design"]),
     default="posthoc",
     show_default=True,
-    help="The model stays as it is, or is trained too.",
+    help="Keep the model as it is, or train it together with the interpreter.",
 )
-@click.option("--attributes", type=int, help="How many; default: 25, of coloured images 36.")
+@click.option("--attributes", type=int, help="How many; default: 25, or 36 for colour images.")
 @click.option(
     "--layers", multiple=True, metavar="NAME,…", help="Names or patterns; default: the last ones."
 )
@@ -206,25 +213,25 @@ def disentangle(
     type=int,
     multiple=True,
     metavar="N",
-    help="An image of the test part, by number; may be repeated.",
+    help="An image of the test split, by number; may be repeated.",
 )
 @click.option("--settings", help="grey, drawings or colour; default: by the images.")
 @click.option("--epochs", type=int, help="Default: by the size of the data.")
 @click.option("--rate", type=float, help="Learning rate; default: by the size of the data.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
+@OUT
 @INPUT_RANGE
-@click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@UNSAFE
+@FORMAT
 @clear_errors
 def interpret(
     model_or_run: Path | None, layers: tuple[str, ...], form: str, unsafe: bool, **options: Any
 ) -> None:
-    """Train an interpreter: a few attributes that say what a model says, and show why.
+    """Train attributes that predict and explain a model's output.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. Attributes are learned from
-    its hidden layers, and a linear classifier on them (FLINT, arXiv 2010.09345). Runs under
-    horovodrun too. docs/flint.md explains the figures and pictures.
+    its hidden layers, and a linear classifier on them (FLINT, arXiv 2010.09345). Also runs under
+    horovodrun. docs/flint.md explains the metrics and pictures.
 
     \b
     Example:
@@ -240,18 +247,18 @@ def interpret(
 
     request = InterpretRequest(
         model_or_run,
-        layers=[name for each in layers for name in each.split(",")],
+        layers=_split_names(layers),
         safe=not unsafe,
         **options,
     )
-    done = interpret_request(request, _say)
-    if done is None:  # another rank prints
+    result = interpret_request(request, print_message)
+    if result is None:  # another rank prints
         return
-    found, folder = done
+    interpretation, folder = result
     click.echo(f"wrote {folder}", err=True)
     if form == "json":
-        click.echo(json.dumps(facts(found), indent=2))
+        click.echo(json.dumps(facts(interpretation), indent=2))
     else:
         from xnas_tf.interpretation.flint.tables import interpretation_tables
 
-        print_tables(interpretation_tables(found))
+        print_tables(interpretation_tables(interpretation))

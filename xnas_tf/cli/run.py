@@ -1,14 +1,17 @@
-"""Commands for what a search has found."""
+"""Commands that show, report on and export the results of a search."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xnas_tf.cli.candidates import CANDIDATES, PREFER, WITHIN, CandidateType
-from xnas_tf.cli.group import RUN, clear_errors, main, print_tables
+from xnas_tf.cli.group import RUN, clear_errors, main, print_message, print_tables
+
+if TYPE_CHECKING:
+    from xnas_tf.reporting.candidate_tables import CandidateList
 
 
 @main.command()
@@ -33,10 +36,10 @@ def pareto(
     prefer: str | None,
     within: float | None,
 ) -> None:
-    """List the Pareto-optimal candidates of RUN, and recommend one of them.
+    """List the Pareto-optimal candidates of RUN, recommending one.
 
-    Of those better than chance whose error is near the best, the one recommended is the best in
-    the other objectives. docs/search.md has the rule; other commands take this one by default.
+    Of those better than chance whose error is near the best, the recommended one is the best in
+    the other objectives. docs/search.md has the rule; other commands use this one by default.
 
     \b
     Example:
@@ -68,9 +71,9 @@ def pareto(
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
 @clear_errors
 def status(run: Path, form: str, plot: Path | None) -> None:
-    """Say how far RUN is: done, failed, infeasible, running, rate, time left.
+    """Show the progress of RUN: candidates, rate, time left.
 
-    The picture shows what each group of ranks was doing when.
+    The picture shows the timeline of each group of ranks.
 
     \b
     Example:
@@ -82,8 +85,8 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     from xnas_tf.storage.run import load_run
 
     opened = load_run(run)
-    state = run_status(opened)
-    click.echo(status_text(state) if form == "text" else json.dumps(state.as_dict(), indent=2))
+    found = run_status(opened)
+    click.echo(status_text(found) if form == "text" else json.dumps(found.as_dict(), indent=2))
     if plot:
         from xnas_tf.reporting.utilisation import save_timeline
 
@@ -110,18 +113,22 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     type=click.IntRange(0),
     default=8,
     show_default=True,
-    help="Pareto-optimal models shown, at most; 0 opens none.",
+    help="Maximum number of Pareto-optimal models to show; 0 opens none.",
 )
 @click.option(
-    "--images", type=click.IntRange(1), default=8, show_default=True, help="Explained, of each."
+    "--images",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Number of images to explain for each model.",
 )
 @clear_errors
 def report(run: Path, **options: Any) -> None:
-    """Write what RUN found, and why, as one HTML file that needs no network.
+    """Write a report on RUN as one HTML file that needs no network.
 
-    The front, its progress and lineage, what each objective depends on, failures; of each
-    Pareto-optimal model curves, test figures, attributions and class distances. RUN may be
-    searching still. docs/report.md explains how to read it.
+    It shows the front, its progress and lineage, what each objective depends on, and failures;
+    for each Pareto-optimal model curves, test metrics, attributions and class distances. The
+    search may still be running. docs/report.md explains how to read it.
 
     \b
     Example:
@@ -130,13 +137,13 @@ def report(run: Path, **options: Any) -> None:
     """
     from xnas_tf.reporting.html import save_report
 
-    click.echo(save_report(run, tell=lambda text: click.echo(text, err=True), **options))
+    click.echo(save_report(run, tell=print_message, **options))
 
 
 @main.command()
 @RUN
 @CANDIDATES
-@click.option("--pareto", is_flag=True, help="All Pareto-optimal ones.")
+@click.option("--pareto", is_flag=True, help="All Pareto-optimal candidates.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: RUN/exports.")
 @click.option(
     "--format",
@@ -145,15 +152,17 @@ def report(run: Path, **options: Any) -> None:
     help="saved_model, keras, tflite, tflite_float16 or onnx; may be repeated.  "
     "[default: saved_model, keras]",
 )
-@click.option("--retrained", default="", metavar="latest|FOLDER", help="Models of RUN/retrained.")
-@click.option("--licence", default="", help="Of the models, for their cards.")
+@click.option(
+    "--retrained", default="", metavar="latest|FOLDER", help="Export models of RUN/retrained."
+)
+@click.option("--licence", default="", help="Licence of the models, for their cards.")
 @clear_errors
 def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
-    """Export models of RUN, by default the one recommended, each with a card.
+    """Export models of RUN, each with a model card.
 
-    With --retrained all that were retrained are exported, unless some are named. A SavedModel
-    answers raw images and explains its answers, without xnas-tf. Each file is run after it was
-    written: one that says something else than the model is refused.
+    By default, the recommended one is exported; with --retrained, all retrained models. A
+    SavedModel takes raw images and explains its predictions, without xnas-tf. Each file is run
+    after it was written, and refused if its predictions differ from the model's.
 
     \b
     Example:
@@ -165,15 +174,13 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
     from xnas_tf.exporting import export as export_models
     from xnas_tf.storage.run import load_run
 
-    chosen = formats or DEFAULT_FORMATS
-    opened = load_run(run)
-    tell = lambda text: click.echo(text, err=True)  # noqa: E731
-    for folder in export_models(opened, formats=chosen, tell=tell, **options):
+    options["formats"] = formats or DEFAULT_FORMATS
+    for folder in export_models(load_run(run), tell=print_message, **options):
         click.echo(str(folder))
 
 
-def print_pareto(listed: Any) -> None:
-    """Prints candidates of a run (``report.tables.Listing``), and which is recommended."""
+def print_pareto(listed: CandidateList) -> None:
+    """Print candidates of a run, and which one is recommended."""
     from xnas_tf.reporting import candidate_tables as tables
     from xnas_tf.reporting.collapses import collapse_text
 

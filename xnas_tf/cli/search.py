@@ -1,4 +1,4 @@
-"""Commands that search, and that look at data before."""
+"""Commands that inspect a data set, and that search."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from xnas_tf.cli import completion
-from xnas_tf.cli.group import clear_errors, main, print_tables
+from xnas_tf.cli.group import FORMAT, clear_errors, main, print_message, print_tables
 from xnas_tf.cli.run import print_pareto
 from xnas_tf.errors import InputError
 
@@ -26,14 +26,14 @@ OVERRIDES = click.option(
 @click.argument("dataset", shell_complete=completion.datasets)
 @OVERRIDES
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@FORMAT
 @clear_errors
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
-    """Show a data set: classes, parts, problems by file, and what a search would do to it.
+    """Show a data set, its problems, and how a search prepares it.
 
     DATASET is a name as in the configuration (folder:PATH, csv:FILE, npz:FILE, tfrecord:FILES,
     keras:NAME, tfds:NAME, mnist5k, digits, module:function) or a configuration file. The
-    picture has some images of each class, as a network would see them.
+    picture shows some images of each class, as a network would see them.
 
     \b
     Example:
@@ -44,13 +44,13 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 
     from xnas_tf.reporting.dataset import data_tables, inspect_data
 
-    found = inspect_data(dataset, overrides, lambda text: click.echo(text, err=True))
+    report = inspect_data(dataset, overrides, print_message)
     if form == "json":
-        click.echo(json.dumps(found.as_dict(), indent=2))
+        click.echo(json.dumps(report.as_dict(), indent=2))
     else:
-        print_tables(data_tables(found))
+        print_tables(data_tables(report))
     if out:
-        found.save_sheet(out)
+        report.save_sheet(out)
         click.echo(f"wrote {out}", err=True)
 
 
@@ -58,15 +58,17 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Default: runs/NAME OF CONFIG.")
 @OVERRIDES
-@click.option("--fresh", is_flag=True, help="Move an existing run aside and start anew.")
+@click.option("--fresh", is_flag=True, help="Move an existing run aside and start again.")
 @click.option("--profile", is_flag=True, help="Profile rank 0's second candidate, for TensorBoard.")
 @click.option(
     "--engine",
     type=click.Choice(["auto", "local", "horovod", "ray"]),
-    help="What runs the candidates, as distributed.engine.",
+    help="What runs the candidates; same as distributed.engine.",
 )
-@click.option("--groups", type=click.IntRange(1), help="Groups on Ray, as distributed.groups.")
-@click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster; auto looks for one.")
+@click.option("--groups", type=click.IntRange(1), help="Groups on Ray; same as distributed.groups.")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of a Ray cluster; auto looks for one."
+)
 @click.option("--insecure", is_flag=True, help="Join a Ray cluster without a token.")
 @clear_errors
 def search(
@@ -80,15 +82,15 @@ def search(
     address: str | None,
     insecure: bool,
 ) -> None:
-    """Search for Pareto-optimal networks, or go on with an interrupted search.
+    """Search for Pareto-optimal networks, or resume a search.
 
-    CONFIG is a YAML file; without it ./xnas.yaml is taken, else the quickstart on real
+    CONFIG is a YAML file; the default is ./xnas.yaml if it exists, else the quickstart on real
     digits. Its sections: dataset, space, objectives, record, constraints, training, search,
     distributed. docs/configuration.md explains every key.
 
-    Sources of introspectability pull opposite ways: activations (the paper's) are higher in
-    accurate networks, Grad-CAM and integrated gradients (the default) in less accurate ones;
-    see docs/introspectability.md.
+    The sources of introspectability rank networks in opposite ways: by activations (the paper's)
+    accurate networks are higher, by Grad-CAM and integrated gradients (the default) less
+    accurate ones; see docs/introspectability.md.
 
     \b
     Example:
@@ -101,26 +103,26 @@ def search(
     given = {"engine": engine, "groups": groups}
     more = [f"distributed.{name}={value}" for name, value in given.items() if value is not None]
     run = run_search(config, run_dir, [*overrides, *more], fresh, profile, address, insecure)
-    if run is None:
+    if run is None:  # another rank prints
         return
     listed = listing(run, everyone=False)
     print_pareto(listed)
-    following = [f"xnas-tf pareto {run.path} --plot front.png", f"xnas-tf report {run.path}"]
+    commands = [f"xnas-tf pareto {run.path} --plot front.png", f"xnas-tf report {run.path}"]
     if listed.recommended.id is not None:
-        following.append(f"xnas-tf export {run.path}")
-    following.append(f"tensorboard --logdir {run.path / 'tensorboard'}")
-    click.echo("\n  ".join(["\nNext:", *following]), err=True)
+        commands.append(f"xnas-tf export {run.path}")
+    commands.append(f"tensorboard --logdir {run.path / 'tensorboard'}")
+    click.echo("\n  ".join(["\nNext:", *commands]), err=True)
 
 
 @main.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @clear_errors
 def launch(words: tuple[str, ...]) -> None:
-    """Say what replaces this command of version 0.1."""
+    """Explain what replaces this command of version 0.1."""
     options = words[words.index("search") + 1 :] if "search" in words else ("CONFIG",)
     command = shlex.join(["xnas-tf", "search", *options, "--engine", "ray"])
     raise InputError(
-        f"launch has been replaced: {command} runs groups of ranks and replaces those that die, on "
-        "this machine or with --address on a cluster; horovodrun -np RANKS xnas-tf search is one "
-        "job of ranks (docs/distributed.md)"
+        f"launch has been replaced: {command} runs groups of ranks and restarts those that die, on "
+        "this machine or, with --address, on a cluster; horovodrun -np RANKS xnas-tf search runs "
+        "all ranks in one job (docs/distributed.md)"
     )

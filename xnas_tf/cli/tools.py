@@ -1,4 +1,4 @@
-"""Commands about searches and machines in general."""
+"""Commands that benchmark search algorithms and check the installation."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from xnas_tf.cli.group import clear_errors, main, print_tables
+from xnas_tf.cli.group import FORMAT, clear_errors, main, print_tables
 
 
 @main.group()
 def benchmark() -> None:
-    """Measure what searches cost."""
+    """Measure the cost of searches."""
 
 
 @benchmark.command("search")
@@ -24,8 +24,12 @@ def benchmark() -> None:
     metavar="NAME,…",
     help="Or any column, minimised; max:COLUMN maximises.",
 )
-@click.option("--column", help="Accuracy that `error` is made of. Default: the first column.")
-@click.option("--reference", metavar="X,Y,…", help="Of the hypervolume, an objective each.")
+@click.option("--column", help="Accuracy column that `error` is computed from. Default: the first.")
+@click.option(
+    "--reference",
+    metavar="X,Y,…",
+    help="Reference point of the hypervolume, one value per objective.",
+)
 @click.option(
     "--algorithm",
     "algorithms",
@@ -36,11 +40,15 @@ def benchmark() -> None:
     help="May be repeated.",
 )
 @click.option(
-    "--set", "overrides", multiple=True, metavar="search.KEY=VALUE", help="Of our own algorithms."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="search.KEY=VALUE",
+    help="Options of our own algorithms.",
 )
-@click.option("--seeds", type=int, default=20, show_default=True, help="Searches of each.")
-@click.option("--trainings", type=int, default=600, show_default=True, help="Of each search.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option("--seeds", type=int, default=20, show_default=True, help="Searches per algorithm.")
+@click.option("--trainings", type=int, default=600, show_default=True, help="Trainings per search.")
+@FORMAT
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
 @clear_errors
 def benchmark_search(
@@ -52,12 +60,12 @@ def benchmark_search(
     plot: Path | None,
     **options: Any,
 ) -> None:
-    """Play searches on a TABLE of known results: how many trainings do they need?
+    """Simulate searches on a TABLE of known results: how many trainings do they need?
 
     TABLE has the header `arch,column…`; arch is a genotype of NAS-Bench-201. NATS-Bench's own
-    files are read too where the package nats-bench is installed. Algorithms are those of
-    search.algorithm, each also with "+surrogate" behind its name, and as peers pymoo (NSGA-II
-    as XNAS had it), optuna_nsga2, optuna_tpe and random.
+    files can be read if the package nats-bench is installed. Algorithms are those of
+    search.algorithm, each also with "+surrogate" after its name, and for comparison pymoo
+    (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
 
     The reference is 20,1.6 for error,parameters, else the worst value of each objective.
 
@@ -86,7 +94,7 @@ def benchmark_search(
 @main.command()
 @clear_errors
 def doctor() -> None:
-    """Show versions, devices and Horovod's build, and what to do about anything missing.
+    """Check versions, devices and Horovod, and advise on problems.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The configuration: typed models, YAML in and out, overrides."""
+"""The configuration: typed models, reading and writing YAML, and overrides."""
 
 from xnas_tf.config.loading import (
     checked_config,

@@ -1,4 +1,4 @@
-"""Configuration from YAML and ``key=value``, with errors that name file and key."""
+"""Load the configuration from YAML and overrides, with errors that name the file and the key."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ DEFAULT_FILE = Path("xnas.yaml")
 
 
 def load_config(source: str | Path | Config | None = None, overrides: Iterable[str] = ()) -> Config:
-    """Reads a configuration.
+    """Load a configuration.
 
     Args:
-        source: A YAML file; None takes ``./xnas.yaml``, else the quickstart (the defaults).
-        overrides: Texts ``section.key=value``, the value in YAML.
+        source: A YAML file, or a configuration to override. None: ``./xnas.yaml`` if it exists,
+            otherwise the quickstart, which is the defaults.
+        overrides: Overrides ``section.key=value``, the value in YAML.
+
+    Returns:
+        The validated configuration.
 
     Raises:
-        InputError: If the file is missing or anything in it is wrong.
+        InputError: If the file is missing, or it or an override is invalid.
     """
     if isinstance(source, Config):
         data, origin = source.model_dump(mode="json"), "configuration"
@@ -39,51 +43,58 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     )
 
 
-OF_EARLIER_VERSIONS: dict[str, dict[str, Any]] = {
+_EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
     "introspectability": {"estimator": "plain", "missing_classes": "ignore", "min_images": 1},
     "disentanglement": {"false_alarms": 1.0},
 }
-"""Options of objectives whose default is not what was measured before there were these options."""
+"""Options of objectives whose defaults differ from what was measured before they existed."""
 
 
 def stored_config(path: Path) -> Config:
-    """Reads the configuration that a run or a retraining keeps.
+    """Load the configuration stored with a run or a retraining.
 
-    Options of objectives that an earlier version did not have get the value that comes nearest to
-    what it measured, so that resuming with today's defaults is refused. The values are still not
-    quite the same: other images were looked at, and disentanglement was not corrected for chance.
+    Options of objectives that did not exist in the version that wrote it get the value that comes
+    nearest to what that version measured, so that resuming with today's defaults is refused. The
+    results still differ slightly: that version used other images, and did not correct
+    disentanglement for chance.
 
     Args:
         path: The file, with all keys of the version that wrote it.
 
+    Returns:
+        The validated configuration.
+
     Raises:
-        InputError: If the file is missing or anything in it is wrong.
+        InputError: If the file is missing or invalid.
     """
     data = _read_yaml(path)
     for section in ("objectives", "record"):
         if isinstance(entries := data.get(section), list):
-            data[section] = [_as_then(entry) for entry in entries]
+            data[section] = [_with_earlier_defaults(entry) for entry in entries]
     distributed = data.get("distributed")
     if isinstance(distributed, dict) and distributed.get("ranks_per_candidate") in ("all", "auto"):
-        del distributed["ranks_per_candidate"]  # as earlier versions called "not given"
+        del distributed["ranks_per_candidate"]  # how earlier versions stored that it was not given
     return checked_config(data, str(path))
 
 
-def _as_then(entry: Any) -> Any:
+def _with_earlier_defaults(entry: Any) -> Any:
     if not (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
-        return entry  # whatever is wrong with it is said by the check
-    return {**OF_EARLIER_VERSIONS.get(entry["name"], {}), **entry}
+        return entry  # validation reports what is wrong
+    return {**_EARLIER_DEFAULTS.get(entry["name"], {}), **entry}
 
 
 def checked_config(data: Mapping[str, Any], where: str) -> Config:
-    """The configuration of sections that were read.
+    """Validate the sections of a configuration.
 
     Args:
-        data: The sections; what is left out has its default.
-        where: Where they are from, for messages.
+        data: The sections; missing keys get their defaults.
+        where: Where they come from, for messages.
+
+    Returns:
+        The validated configuration.
 
     Raises:
-        InputError: If anything in them is wrong.
+        InputError: If anything in them is invalid.
     """
     try:
         return Config.model_validate(data)
@@ -94,24 +105,24 @@ def checked_config(data: Mapping[str, Any], where: str) -> Config:
 
 
 def find_config(source: str | Path | None) -> Path | None:
-    """The file that ``load_config`` reads; None for the quickstart."""
+    """Return the file that ``load_config`` reads; None for the quickstart."""
     if source is None:
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
     return Path(source)
 
 
 def dump_config(config: Config) -> str:
-    """The whole configuration as YAML, defaults included."""
+    """Return the whole configuration as YAML, including defaults."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def differing_keys(old: Config, new: Config) -> list[str]:
-    """Lines ``key: old value -> new value`` for every key that differs."""
+    """Return lines ``key: old value -> new value`` for all keys that differ."""
     return differences(old.model_dump(mode="json"), new.model_dump(mode="json"), "->")
 
 
 def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> list[str]:
-    """Lines ``key: one value BETWEEN other value`` for every key of nested data that differs."""
+    """Return lines ``key: one value BETWEEN other value`` for all differing keys of nested data."""
     before, after = _flatten(one), _flatten(other)
     return [
         f"{key}: {before.get(key)!r} {between} {after.get(key)!r}"
@@ -122,13 +133,13 @@ def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> lis
 
 def _flatten(value: Any, key: str = "") -> dict[str, Any]:
     if isinstance(value, dict) and value:
-        parts = ((f"{key}.{name}" if key else name, part) for name, part in value.items())
-    elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
-        parts = ((f"{key}.{index}", part) for index, part in enumerate(value))
+        items = ((f"{key}.{name}" if key else name, item) for name, item in value.items())
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        items = ((f"{key}.{index}", item) for index, item in enumerate(value))
     else:
         return {key: value}
     return {
-        name: leaf for part_key, part in parts for name, leaf in _flatten(part, part_key).items()
+        name: leaf for item_key, item in items for name, leaf in _flatten(item, item_key).items()
     }
 
 
@@ -144,12 +155,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(data or {}, dict):
-        raise InputError(f"{path}: the file holds a {type(data).__name__}, not sections")
+        raise InputError(
+            f"{path}: the file contains a {type(data).__name__}, not a mapping of sections"
+        )
     return data or {}
 
 
 def _override(data: dict[str, Any], text: str) -> None:
-    """Sets ``a.b=value`` in nested data; a number in the path is a place in a list."""
+    """Set ``a.b=value`` in nested data; a number in the key is an index of a list."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise InputError(f"--set {text!r} is not of the form key=value")
@@ -158,37 +171,38 @@ def _override(data: dict[str, Any], text: str) -> None:
     except yaml.YAMLError as error:
         raise InputError(f"--set {text!r}: the value is not valid YAML: {error}") from error
     *path, last = key.split(".")
-    place: Any = data
+    parent: Any = data
     for name in path:
-        place = _step_into(place, name, text)
-    if isinstance(place, list):
-        place[_index(place, last, text)] = parsed
+        parent = _child(parent, name, text)
+    if isinstance(parent, list):
+        parent[_index(parent, last, text)] = parsed
     else:
-        place[last] = parsed
+        parent[last] = parsed
 
 
-def _step_into(place: Any, name: str, text: str) -> Any:
-    if isinstance(place, list):
-        key: Any = _index(place, name, text)
-        child = place[key]
+def _child(parent: Any, name: str, text: str) -> Any:
+    """Return a mapping or list inside another one, expanded or added if necessary."""
+    if isinstance(parent, list):
+        key: Any = _index(parent, name, text)
+        child = parent[key]
     else:
-        key, child = name, place.get(name)
+        key, child = name, parent.get(name)
     if child is None:
         child = _defaults().get(name, {})
-    if isinstance(child, str):  # the short form of a section with a name
+    if isinstance(child, str):  # short form of a section with a name
         child = {"name": child}
     if not isinstance(child, dict | list):
         raise InputError(f"--set {text!r}: {name!r} has no keys of its own")
-    place[key] = child
+    parent[key] = child
     return child
 
 
 def _defaults() -> dict[str, Any]:
-    """Sections that an override may reach into although the file does not give them."""
+    """Return the sections that an override may change without the file giving them."""
     return Config().model_dump(mode="json", include={"space", "objectives"})
 
 
-def _index(place: list, name: str, text: str) -> int:
-    if not name.isdecimal() or int(name) >= len(place):
-        raise InputError(f"--set {text!r}: {name!r} is no place in a list of {len(place)}")
+def _index(values: list[Any], name: str, text: str) -> int:
+    if not name.isdecimal() or int(name) >= len(values):
+        raise InputError(f"--set {text!r}: {name!r} is not an index of a list of {len(values)}")
     return int(name)

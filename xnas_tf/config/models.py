@@ -1,4 +1,4 @@
-"""The whole configuration as a typed model. The defaults are the quickstart."""
+"""The configuration as a typed model. The defaults are the quickstart."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DEFAULT_SPACE = {"name": "nas_bench_201", "channels": 8, "cells_per_stack": 1}
 
 
 class Config(Section):
-    """Everything a run depends on."""
+    """Everything that a run depends on."""
 
     dataset: Annotated[DatasetOptions, BeforeValidator(_dataset)] = DatasetOptions()
     space: AnySpace = Field(DEFAULT_SPACE, validate_default=True)
@@ -52,8 +52,8 @@ class Config(Section):
     )
     record: list[AnyObjective] = Field(
         [],
-        description="measures that are kept for every candidate and take no part in the search, "
-        "with the names and options of objectives",
+        description="measures that are recorded for every candidate but take no part in the "
+        "search, with the names and options of objectives",
     )
     constraints: dict[str, Constraint] = Field(
         {}, description='limits by objective name, such as `parameters: "<= 500_000"`'
@@ -64,7 +64,7 @@ class Config(Section):
 
     @field_validator("objectives")
     @classmethod
-    def _different(cls, objectives: list[Objective]) -> list[Objective]:
+    def _check_objectives(cls, objectives: list[Objective]) -> list[Objective]:
         names = [objective.name for objective in objectives]
         if len(set(names)) < len(names):
             raise ValueError(f"the same objective is given twice: {', '.join(names)}")
@@ -72,7 +72,7 @@ class Config(Section):
 
     @field_validator("record")
     @classmethod
-    def _not_yet_measured(cls, record: list[Objective], info: ValidationInfo) -> list[Objective]:
+    def _check_record(cls, record: list[Objective], info: ValidationInfo) -> list[Objective]:
         known = [objective.name for objective in info.data.get("objectives", ())]
         for measure in record:
             if measure.name in known:
@@ -82,9 +82,8 @@ class Config(Section):
 
     @field_validator("training")
     @classmethod
-    def _suited_to_the_space(
-        cls, training: TrainingOptions, info: ValidationInfo
-    ) -> TrainingOptions:
+    def _set_optimizer(cls, training: TrainingOptions, info: ValidationInfo) -> TrainingOptions:
+        """Use the space's optimizer unless one is given."""
         space = info.data.get("space")
         if space is None or "optimizer" in training.model_fields_set:
             return training
@@ -93,16 +92,16 @@ class Config(Section):
 
     @field_validator("search")
     @classmethod
-    def _of_all_objectives(cls, search: SearchOptions, info: ValidationInfo) -> SearchOptions:
+    def _check_search(cls, search: SearchOptions, info: ValidationInfo) -> SearchOptions:
         names = [objective.name for objective in info.data.get("objectives", ())]
         check_algorithm(search, names)
         for key in ("reference", "epsilons") if names else ():
             given = getattr(search, key)
-            wrong = [
+            messages = [
                 f"unknown objective {suggest(name, names)}" for name in given if name not in names
             ]
-            wrong += [f"no value for objective {name!r}" for name in names if name not in given]
-            errors = [{"loc": (key,), "type": "entry", "msg": text} for text in wrong]
+            messages += [f"no value for objective {name!r}" for name in names if name not in given]
+            errors = [{"loc": (key,), "type": "entry", "msg": text} for text in messages]
             if given and errors:
                 raise PydanticCustomError(
                     "nested", "{errors}", {"errors": errors, "model": SearchOptions}
@@ -111,16 +110,18 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _full_length(cls, data: Any) -> Any:
-        """The last rung says how long a training is, unless ``training.epochs`` does."""
-        with suppress(AttributeError, KeyError, IndexError, TypeError):  # whatever was given
+    def _set_epochs(cls, data: Any) -> Any:
+        """Take ``training.epochs`` from the last rung unless it is given."""
+        with suppress(
+            AttributeError, KeyError, IndexError, TypeError
+        ):  # validation reports what is wrong
             last = data["search"]["fidelity"]["epochs"][-1]
             return {**data, "training": {"epochs": last, **data.get("training", {})}}
         return data
 
     @field_validator("search")
     @classmethod
-    def _to_the_full_length(cls, search: SearchOptions, info: ValidationInfo) -> SearchOptions:
+    def _check_rungs(cls, search: SearchOptions, info: ValidationInfo) -> SearchOptions:
         rungs, training = search.fidelity.epochs, info.data.get("training")
         if rungs and training and rungs[-1] != training.epochs:
             text = (
@@ -135,11 +136,11 @@ class Config(Section):
 
     @field_validator("constraints", mode="before")
     @classmethod
-    def _known(cls, constraints: Any) -> Any:
+    def _check_constraints(cls, constraints: Any) -> Any:
         for name in constraints if isinstance(constraints, dict) else ():
             measure = create(OBJECTIVES, name, Objective)
             if measure.name != name:
-                raise ValueError(f"{name!r} calls itself {measure.name!r}: use that name")
+                raise ValueError(f"the name of {name!r} is {measure.name!r}: use that name")
         return constraints
 
     @property
@@ -149,12 +150,14 @@ class Config(Section):
 
     @property
     def rungs(self) -> list[int]:
-        """Epochs of the fidelities, rising; the full length of a training is the last."""
+        """Epochs of the fidelities, increasing; the last is the full length of a training."""
         return self.search.fidelity.epochs or [self.training.epochs]
 
     def measures(self) -> list[Objective]:
-        """The objectives, what is only recorded, and what only a constraint needs, the latter with
-        default options."""
+        """Return the objectives, the recorded measures, and those that only constraints need.
+
+        The latter have default options.
+        """
         named = [*self.objectives, *self.record]
         names = {measure.name for measure in named}
         extra = [

@@ -1,4 +1,4 @@
-"""The configuration's reference, generated from its models:
+"""Generate the reference of the configuration from its models:
 
 python -m xnas_tf.config.reference > docs/configuration.md
 """
@@ -15,10 +15,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from xnas_tf.config.models import Config
-from xnas_tf.data.options import AugmentationOptions
+from xnas_tf.data.options import AugmentationOptions, DatasetOptions
+from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.objectives import OBJECTIVES
 from xnas_tf.spaces import SPACES
-from xnas_tf.strategy.options import FidelityOptions
+from xnas_tf.strategy.options import FidelityOptions, SearchOptions
+from xnas_tf.training.options import TrainingOptions
 
 _INTRO = """# Configuration
 
@@ -27,41 +29,40 @@ Generated from the models in `xnas_tf/config/models.py` by
 
 A configuration is a YAML file of the sections below; every key has a default, and the
 defaults together are the quickstart. `--set section.key=value` overrides a key on the command
-line, and a number in the path picks from a list: `--set objectives.1.images=512`. Whatever
-takes a name and options may be given as the name alone: `dataset: digits`. Unknown keys are
-errors.
+line, and a number in the key is an index of a list: `--set objectives.1.images=512`. Wherever a
+name with options is allowed, the name alone is too: `dataset: digits`. Unknown keys are errors.
 
 Besides the names below, `package.module:Name` works wherever an objective, a search space or
-a data set is named, and other packages can register names of their own under the entry-point
+a data set is named, and other packages can register their own names under the entry-point
 groups `xnas_tf.objectives`, `xnas_tf.spaces` and `xnas_tf.datasets`."""
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 
 
 def reference() -> str:
-    """The whole reference as Markdown."""
+    """Return the whole reference as Markdown."""
     return "\n\n".join([_INTRO, *_sections()]) + "\n"
 
 
 def _sections() -> Iterator[str]:
-    for name in ("dataset", "training"):
-        yield _model_section(f"## `{name}`", Config.model_fields[name].annotation)
+    yield _model_section("## `dataset`", DatasetOptions)
+    yield _model_section("## `training`", TrainingOptions)
     yield _model_section("### `training.augmentation`", AugmentationOptions)
-    yield _model_section("## `search`", Config.model_fields["search"].annotation)
+    yield _model_section("## `search`", SearchOptions)
     yield _model_section("### `search.fidelity`", FidelityOptions)
-    yield _model_section("## `distributed`", Config.model_fields["distributed"].annotation)
+    yield _model_section("## `distributed`", DistributedOptions)
     yield "## `space`\n\nOne search space, by name with options."
     for name in SPACES.names():
         yield _model_section(f"### `{name}`", SPACES.get(name))
     yield "## `objectives`\n\nOne to five objectives, each a name or a name with options."
     for name in OBJECTIVES.names():
         yield _model_section(f"### `{name}`", OBJECTIVES.get(name))
-    kept = Config.model_fields["record"].description
-    yield f"## `record`\n\nA list of {kept}, for instance `record: [introspectability]`."
+    measures = Config.model_fields["record"].description
+    yield f"## `record`\n\nA list of {measures}, for instance `record: [introspectability]`."
     limits = Config.model_fields["constraints"].description
     yield (
-        f"## `constraints`\n\nA mapping of {limits}. A candidate that breaks a limit on a cost, "
-        "known before training, is infeasible and costs no training; one that breaks another "
-        "limit is kept out of the front."
+        f"## `constraints`\n\nA mapping of {limits}. A candidate that breaks a limit on a value "
+        "known before training is infeasible and is not trained; one that breaks another limit "
+        "cannot enter the front."
     )
 
 

@@ -1,4 +1,4 @@
-"""Data sets: loading by name, checks, and the split into train, validation and test."""
+"""Data sets: loading by name, checks, and splitting into train, validation and test."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from xnas_tf.data.dataset import Dataset, Source, Split, check_images, check_labels
+from xnas_tf.data.dataset import Batch, Dataset, Source, Split, check_images, check_labels
 from xnas_tf.data.disk_images import Rows
-from xnas_tf.data.image_cache import Reading, stored
-from xnas_tf.data.image_list import ImageFiles
-from xnas_tf.data.quality import identical
+from xnas_tf.data.image_cache import Reading, load_image_files
+from xnas_tf.data.image_list import PARTS, ImageFiles
+from xnas_tf.data.quality import Findings, identical
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, suggest
@@ -20,10 +20,11 @@ from xnas_tf.registry import Registry
 
 __all__ = [
     "DATASETS",
+    "Batch",
     "Dataset",
     "ImageFiles",
-    "Part",
     "Source",
+    "Split",
     "dataset_forms",
     "load_dataset",
 ]
@@ -50,6 +51,7 @@ _ARGUMENTS = {
     "keras": "NAME",
     "tfds": "NAME",
 }
+"""What follows the colon of a name."""
 
 
 def load_dataset(
@@ -63,61 +65,74 @@ def load_dataset(
     max_corrupt: float = 0.1,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
-    """Loads a data set and splits it, stratified by class.
+    """Load a data set and split it, stratified by class.
 
     Args:
         name: ``mnist5k``, ``digits``, ``folder:PATH``, ``csv:FILE``, ``npz:FILE``,
             ``tfrecord:FILES``, ``keras:NAME``, ``tfds:NAME``, a registered name, or
             ``package.module:function`` returning a ``Source``.
         validation: Share of all images for validation.
-        test: Share of all images for test; not used where a test part is published.
+        test: Share of all images for test; not used if a test split is published.
         seed: Seed of the split; independent of the search's seed, so that runs with
-            several seeds see the same parts.
-        size: Height and width of the images in pixels, one number for both; if None that of
-            the source, of image files the usual one.
+            several seeds use the same splits.
+        size: Height and width of the images in pixels, or one number for both. If None, image
+            files get their usual size, and others keep theirs.
         channels: 1 or 3; those of the source if None.
-        group: Regular expression that finds in the name of an image file what it belongs with.
+        group: Regular expression that finds the group of an image file in its name.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
-        tell: Is told of work that takes a while.
+        tell: Called with a message before work that takes a while.
+
+    Returns:
+        The data set.
 
     Raises:
-        InputError: If there is no such data set, or it isn't fit for classification.
+        InputError: If there is no such data set, or it is not suitable for classification.
     """
-    sizes = (size, size) if isinstance(size, int) else size and tuple(size)
+    pixels = _height_and_width(size)
     source = _source(name)
     if isinstance(source, ImageFiles):
-        source = stored(source, Reading(sizes, channels, group, max_corrupt), name, tell)
+        reading = Reading(pixels, channels, group, max_corrupt)
+        source = load_image_files(source, reading, name, tell)
     elif group:
         raise InputError(f"dataset.group: {name} has no image files; allowed: with those alone")
-    given = [check_images(source.images, name)]
-    given += [check_images(source.test[0], f"{name} (test)")] if source.test else []
-    labels = check_labels(source.labels, len(given[0]), source.class_names, name)
+    arrays = [check_images(source.images, name)]
+    arrays += [check_images(source.test[0], f"{name} (test)")] if source.test else []
+    labels = check_labels(source.labels, len(arrays[0]), source.class_names, name)
     names = source.class_names or tuple(str(i) for i in range(labels.max() + 1))
     shares = {"validation": validation} | ({"test": test} if source.test is None else {})
     rows = split(labels, names, shares, seed, name, source.groups, source.parts)
-    stored_images, scaling = _as_bytes(given, rows, name)
-    images, *published = [_fitted(each, sizes, channels, name) for each in stored_images]
+    converted, scaling = _as_bytes(arrays, rows, name)
+    images, *published = [_resize(each, pixels, channels, name) for each in converted]
     everything = Split(images, labels)
-    parts = {part: everything.select(rows[part]) for part in rows}
+    splits = {part: everything.select(rows[part]) for part in rows}
     if source.test is not None:
-        parts["test"] = _published_test(published[0], source.test[1], names, images.shape, name)
+        splits["test"] = _published_test(published[0], source.test[1], names, images.shape, name)
     return Dataset(
         name,
         names,
-        **parts,
+        **splits,
         mirrored=source.mirrored,
         findings=_findings(source, images, labels, rows),
-        how_split=_how(source),
+        how_split=_how_split(source),
         scaling=scaling,
     )
 
 
-def _how(source: Source) -> str:
-    """What decides on the parts."""
-    given = sorted({"test"} if source.test else set(() if source.parts is None else source.parts))
-    words = [f"{', '.join(filter(None, given))} as given"] * any(given)
-    whole = [] if source.groups is None else ["groups stay whole"]
-    return "; ".join([*words, "by class", *whole])
+def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
+
+
+def _how_split(source: Source) -> str:
+    given = {"test"} if source.test else set() if source.parts is None else set(source.parts)
+    given.discard("")
+    words = [f"{', '.join(sorted(given))} as given"] if given else []
+    words.append("by class")
+    if source.groups is not None:
+        words.append("groups stay whole")
+    return "; ".join(words)
 
 
 def _source(name: str) -> Source | ImageFiles:
@@ -129,14 +144,14 @@ def _source(name: str) -> Source | ImageFiles:
             raise InputError(f"data set {name!r}: allowed: {scheme}:{_ARGUMENTS[scheme]}")
         return DATASETS.get(scheme)(argument)
     if not argument:
-        raise InputError(f"unknown data set {_suggested(name)}")
+        raise InputError(f"unknown data set {_suggest(name)}")
     source = DATASETS.get(name)()
     if not isinstance(source, Source | ImageFiles):
-        raise InputError(f"data set {name}: the function returned no xnas_tf.data.Source")
+        raise InputError(f"data set {name}: the function did not return an xnas_tf.data.Source")
     return source
 
 
-def _suggested(name: str) -> str:
+def _suggest(name: str) -> str:
     path = Path(name).expanduser()
     scheme = "folder" if path.is_dir() else path.suffix[1:] if path.is_file() else ""
     if scheme in _ARGUMENTS:
@@ -145,29 +160,29 @@ def _suggested(name: str) -> str:
 
 
 def dataset_forms() -> list[str]:
-    """The registered names with what each takes: ``digits``, ``folder:PATH``, …"""
+    """Return the registered names with their arguments: ``digits``, ``folder:PATH``, …"""
     names = DATASETS.names()
     return [f"{name}:{_ARGUMENTS[name]}" if name in _ARGUMENTS else name for name in names]
 
 
 def _as_bytes(
-    given: Sequence[np.ndarray | Rows], rows: dict[str, np.ndarray], name: str
+    images: Sequence[np.ndarray | Rows], rows: dict[str, np.ndarray], name: str
 ) -> tuple[Sequence[np.ndarray | Rows], Scaling]:
-    """All images, the published test part's too, as uint8; those of files are so already."""
-    if any(isinstance(images, Rows) for images in given):
-        return given, Scaling()
-    order = sorted(rows, key=("train", "validation", "test").index)
-    parts = {part: given[0][rows[part]] for part in order}
-    if len(given) > 1:
-        parts["test"] = given[1]
-    check_alike(parts, name)
-    return as_bytes(given)
+    """Convert all images, including a published test split, to uint8."""
+    arrays = [each for each in images if not isinstance(each, Rows)]
+    if len(arrays) < len(images):  # image files, which are decoded to uint8
+        return images, Scaling()
+    splits = {part: arrays[0][rows[part]] for part in PARTS if part in rows}
+    if len(arrays) > 1:
+        splits["test"] = arrays[1]
+    check_alike(splits, name)
+    return as_bytes(arrays)
 
 
-def _fitted(
+def _resize(
     images: np.ndarray | Rows, size: tuple[int, int] | None, channels: int | None, name: str
 ) -> np.ndarray | Rows:
-    """Images in the size and channels wanted; those of files have them by now."""
+    """Return images in a size and number of channels, which those of files have already."""
     _, *own, depth = images.shape
     if isinstance(images, Rows) or (size in (None, tuple(own)) and channels in (None, depth)):
         return images
@@ -175,13 +190,19 @@ def _fitted(
         raise InputError(f"data set {name}: size and channels need 1 or 3 channels; it has {depth}")
     from PIL import Image
 
-    from xnas_tf.data.decoding import fitted
+    from xnas_tf.data.decoding import to_pixels
 
     plain = images[..., 0] if depth == 1 else images
-    return np.stack([fitted(Image.fromarray(each), size, channels or depth) for each in plain])
+    return np.stack([to_pixels(Image.fromarray(each), size, channels or depth) for each in plain])
 
 
-def _published_test(images, labels, names, shape, name: str) -> Split:
+def _published_test(
+    images: np.ndarray | Rows,
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    shape: tuple[int, ...],
+    name: str,
+) -> Split:
     if images.shape[1:] != shape[1:]:
         raise InputError(
             f"data set {name}: test images are {images.shape[1:]}, the others {shape[1:]}"
@@ -189,12 +210,14 @@ def _published_test(images, labels, names, shape, name: str) -> Split:
     return Split(images, check_labels(labels, len(images), names, f"{name} (test)"))
 
 
-def _findings(source: Source, images, labels: np.ndarray, rows: dict[str, np.ndarray]):
-    """Those of the source, and twins in several parts or classes."""
+def _findings(
+    source: Source, images: np.ndarray | Rows, labels: np.ndarray, rows: dict[str, np.ndarray]
+) -> Findings:
+    """Return the source's findings, and identical images in several splits or classes."""
     if not isinstance(images, Rows):
         return source.findings
-    part = np.zeros(len(labels), np.int32)
+    splits = np.zeros(len(labels), np.int32)
     for number, each in enumerate(rows.values()):
-        part[each] = number
-    owners = np.stack([part, labels], axis=1)
+        splits[each] = number
+    owners = np.stack([splits, labels], axis=1)
     return replace(source.findings, identical=identical(images.digests, owners, source.names))

@@ -1,4 +1,4 @@
-"""Batches and augmentation: the same images in the same order on any number of ranks."""
+"""Batches and augmentation, the same for any number of ranks."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xnas_tf.data.dataset import Dataset, Split
+from xnas_tf.data.dataset import Batch, Dataset
 from xnas_tf.data.options import AugmentationOptions
 
 
 def shard(count: int, rank: int, size: int) -> np.ndarray:
-    """Indices of the images out of ``count`` that ``rank`` of ``size`` handles."""
+    """Return the indices out of ``count`` that one rank of ``size`` handles."""
     return np.arange(rank, count, size)
 
 
 def batching(count: int, batch_size: int) -> tuple[int, int]:
-    """Images in a global batch, no more than the ``count`` that there are, and batches in an epoch;
-    an incomplete last one is left out."""
+    """Return the size of a global batch, at most ``count``, and the number of complete batches."""
     size = min(batch_size, count)
     return size, count // size
 
@@ -31,11 +30,21 @@ def training_batches(
     rank: int = 0,
     size: int = 1,
     first: int = 0,
-) -> Iterator[Split]:
-    """Yields this rank's slice of every global batch of one epoch, from the ``first`` on.
+) -> Iterator[Batch]:
+    """Yield this rank's part of each global batch of an epoch.
 
-    Order and augmentation depend on the seed and the epoch alone, so that all ranks
-    together see exactly what one process would see, interrupted or not.
+    Order and augmentation depend only on the seed and the epoch, so all ranks together see
+    exactly the images that a single process would see, even after an interruption.
+
+    Args:
+        dataset: The data set.
+        batch_size: Number of images in a global batch.
+        augmentation: Random changes of the images.
+        seed: Seed of the training.
+        epoch: Number of the epoch.
+        rank: Number of this rank.
+        size: Number of ranks.
+        first: Index of the first batch to yield.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(dataset.train))
@@ -46,14 +55,20 @@ def training_batches(
         if step < first:
             continue
         batch = dataset.train.take(order[step * batch_size : (step + 1) * batch_size][mine])
-        yield Split(changes.apply(batch.images, mine), batch.labels)
+        yield Batch(changes.apply(batch.images, mine), batch.labels)
 
 
 class Augmentation:
-    """Random changes for one global batch, drawn for all its images at once.
+    """Random changes of the images of one global batch.
 
-    Crop after padding, horizontal flip and cutout (DeVries & Taylor 2017,
-    arXiv 1708.04552), as the XNAS paper trains.
+    Crop after padding, horizontal flip and cutout (DeVries & Taylor 2017, arXiv 1708.04552), as
+    in the XNAS paper.
+
+    Args:
+        config: The kinds of changes.
+        dataset: The data set.
+        batch_size: Number of images in the global batch.
+        rng: Random generator; used in the same way for all kinds of changes.
     """
 
     def __init__(
@@ -71,7 +86,12 @@ class Augmentation:
         self.hole = rng.integers(0, (height, width), (batch_size, 2))
 
     def apply(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Changes the images (N, H, W, C) that stand at ``indices`` of the global batch."""
+        """Return changed images.
+
+        Args:
+            images: Some images of the global batch, (N, H, W, C).
+            indices: Their indices in the global batch, (N,).
+        """
         if self.config.crop:
             images = self._crop(images, self.shift[indices])
         if self.flips:
@@ -91,7 +111,7 @@ class Augmentation:
         return padded[image, rows[:, :, None], columns[:, None, :]]
 
     def _holes(self, shape: tuple[int, ...], centre: np.ndarray) -> np.ndarray:
-        """True inside a square of side ``cutout`` around each centre, cut off at the edge."""
+        """Return a mask that is true in a square of side ``cutout`` around each centre."""
         half = self.config.cutout / 2
         rows = np.abs(np.arange(shape[1]) + 0.5 - centre[:, 0, None]) <= half
         columns = np.abs(np.arange(shape[2]) + 0.5 - centre[:, 1, None]) <= half

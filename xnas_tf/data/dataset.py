@@ -1,4 +1,4 @@
-"""Labelled images in three parts, checked on the way in."""
+"""Labelled images, their splits, and checks of what a loader returns."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from xnas_tf.errors import InputError
 _CHUNK = 2**24
 """Bytes of images that are hashed at a time."""
 _IMBALANCED = 2
-"""How many times the smallest class the largest may be before it is noted."""
+"""Ratio of the largest class to the smallest from which classes are called imbalanced."""
 
 
 @dataclass(frozen=True)
 class Split:
     """Images (N, height, width, channels) as uint8 with labels (N,) as int32.
 
-    Images of image files stay on the disk and are read where they are indexed: no more than a
-    batch at a time.
+    Images that come from image files stay on disk. Index no more than a batch at a time.
     """
 
     images: np.ndarray | Rows
@@ -34,30 +33,44 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: np.ndarray | slice) -> Split:
-        """The images at ``indices``, in their order, in memory."""
-        return Split(self.images[indices], self.labels[indices])
+    def take(self, indices: np.ndarray | slice) -> Batch:
+        """Return the images at ``indices``, in their order, in memory."""
+        return Batch(self.images[indices], self.labels[indices])
 
     def select(self, indices: np.ndarray | slice) -> Split:
-        """The images at ``indices``, in their order; those on the disk stay there."""
+        """Return the images at ``indices``, in their order, without reading images on disk."""
         return Split(selected(self.images, indices), self.labels[indices])
 
 
-def sample_images(part: Split, count: int) -> Split:
-    """The first images of as many different classes as possible, in the order of classes."""
-    _, first = np.unique(part.labels, return_index=True)
-    rest = np.setdiff1d(np.arange(len(part)), first)
-    return part.take(np.concatenate([first, rest])[:count])
+@dataclass(frozen=True)
+class Batch(Split):
+    """Images and labels that are in memory."""
+
+    images: np.ndarray
+
+
+def sample_images(split: Split, count: int) -> Batch:
+    """Return the first images of as many different classes as possible, ordered by class."""
+    _, first = np.unique(split.labels, return_index=True)
+    rest = np.setdiff1d(np.arange(len(split)), first)
+    return split.take(np.concatenate([first, rest])[:count])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set split into the parts for training, search (validation) and final figures.
+    """A data set with its splits for training, search (validation) and final metrics (test).
 
-    ``mirrored`` says whether an image and its mirror image mean the same class: true for
-    photographs, false for digits and letters. Horizontal flips follow it. ``findings`` are those
-    of image files; ``how_split`` says what decided on the parts; ``scaling`` says what the values
-    were before they were stored as uint8.
+    Attributes:
+        name: Name of the data set, as in the configuration.
+        class_names: One name per class.
+        train: The train split.
+        validation: The validation split.
+        test: The test split.
+        mirrored: Whether an image and its mirror image have the same class: true for
+            photographs, false for digits and letters. Controls horizontal flips.
+        findings: Problems found in image files.
+        how_split: Origin of the splits, for reports.
+        scaling: How values were converted to uint8.
     """
 
     name: str
@@ -72,28 +85,33 @@ class Dataset:
 
     @property
     def parts(self) -> dict[str, Split]:
-        """The parts by their names."""
+        """The splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def counts(self) -> dict[str, np.ndarray]:
-        """Images of each class, (classes,), by part."""
+        """Number of images of each class, (classes,), by split."""
         return {
-            name: np.bincount(part.labels, minlength=self.classes)
-            for name, part in self.parts.items()
+            name: np.bincount(split.labels, minlength=self.classes)
+            for name, split in self.parts.items()
         }
 
     @property
+    def _totals(self) -> np.ndarray:
+        """Number of images of each class, (classes,), in all splits."""
+        return np.sum(list(self.counts.values()), axis=0)
+
+    @property
     def imbalance(self) -> float:
-        """How many times as many images the largest class has as the smallest."""
-        totals = sum(self.counts.values())
+        """Ratio of the number of images of the largest class to that of the smallest."""
+        totals = self._totals
         return float(totals.max() / max(1, totals.min()))
 
     @property
     def notes(self) -> list[str]:
-        """What its owner should know before anything is trained on it."""
-        totals = sum(self.counts.values())
-        most, least = (int(place) for place in (totals.argmax(), totals.argmin()))
+        """Warnings that the user should read before training."""
+        totals = self._totals
+        most, least = int(totals.argmax()), int(totals.argmin())
         notes = [*self.findings.notes, *self.scaling.notes]
         if self.imbalance >= _IMBALANCED:
             notes.append(
@@ -105,7 +123,8 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of an image."""
-        return self.train.images.shape[1:]
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
 
     @property
     def classes(self) -> int:
@@ -114,30 +133,30 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """Tells data sets apart: a hash of all images and labels."""
-        found = hashlib.blake2b(digest_size=16)
-        for part in self.parts.values():
-            found.update(repr(part.images.shape).encode())
-            found.update(np.ascontiguousarray(part.labels))
-            for content in _content(part.images):
-                found.update(content)
-        return found.hexdigest()
+        """A hash of all images and labels."""
+        hasher = hashlib.blake2b(digest_size=16)
+        for split in self.parts.values():
+            hasher.update(repr(split.images.shape).encode())
+            hasher.update(np.ascontiguousarray(split.labels).data)
+            for content in _content(split.images):
+                hasher.update(content.data)
+        return hasher.hexdigest()
 
     @property
     def facts(self) -> dict[str, object]:
-        """What a model card says of the data, as JSON can hold it."""
+        """Description of the data for model cards, as JSON values."""
         values = {"values": [self.scaling.low, self.scaling.high]}
         return {
             "digest": self.digest,
             "class_names": list(self.class_names),
             "image_shape": list(self.image_shape),
-            "images": {name: len(part) for name, part in self.parts.items()},
+            "images": {name: len(split) for name, split in self.parts.items()},
             **({} if self.scaling.is_usual else values),
         }
 
 
 def _content(images: np.ndarray | Rows) -> Iterator[np.ndarray]:
-    """What tells images apart, piece by piece."""
+    """Yield arrays that identify images: their hashes, or the images in chunks."""
     if isinstance(images, Rows):
         yield images.digests
         return
@@ -148,18 +167,20 @@ def _content(images: np.ndarray | Rows) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True)
 class Source:
-    """What a loader returns: all images, and the published test part where there is one.
+    """What a loader returns: all images, and the published test split if there is one.
 
     Args:
-        images: (N, height, width[, channels]); numbers of any range, see ``scaling.as_bytes``.
-        labels: (N,) integers from 0.
-        class_names: One name a class; the numbers themselves where None.
-        test: Images and labels of the published test part, kept as it is.
+        images: (N, height, width[, channels]); numbers of any range, see
+            ``value_scaling.as_bytes``.
+        labels: Class numbers from 0, (N,).
+        class_names: One name per class; the numbers if None.
+        test: Images and labels of the published test split, used as it is.
         mirrored: See ``Dataset``.
-        groups: What each image belongs with, (N,) texts: a group is never split.
-        parts: The part each image is in, (N,): ``train``, ``validation``, ``test`` or nothing.
-        names: What each image is called, (N,).
-        findings: Of image files.
+        groups: Group of each image, (N,) texts, empty if none; all images of a group go into the
+            same split.
+        parts: Split of each image, (N,): ``train``, ``validation``, ``test`` or empty.
+        names: Name of each image, (N,).
+        findings: Problems found in image files.
     """
 
     images: np.ndarray | Rows
@@ -174,10 +195,14 @@ class Source:
 
 
 def check_images(images: np.ndarray | Rows, name: str) -> np.ndarray | Rows:
-    """Returns images with four axes, (N, height, width, channels), their values as they are.
+    """Check images, and return them with four axes, (N, height, width, channels).
+
+    Args:
+        images: The images, (N, height, width[, channels]).
+        name: Name of the data set, for messages.
 
     Raises:
-        InputError: If they have another rank, are empty, or are no finite real numbers.
+        InputError: If they have another rank, are empty, or are not finite real numbers.
     """
     if isinstance(images, Rows):
         return images
@@ -207,11 +232,17 @@ def check_images(images: np.ndarray | Rows, name: str) -> np.ndarray | Rows:
 def check_labels(
     labels: np.ndarray, count: int, class_names: tuple[str, ...] | None, name: str
 ) -> np.ndarray:
-    """Returns labels as int32 of shape (N,).
+    """Check labels, and return them as int32 of shape (N,).
+
+    Args:
+        labels: The labels, (N,) or (N, 1).
+        count: Number of images N.
+        class_names: One name per class, if known.
+        name: Name of the data set, for messages.
 
     Raises:
-        InputError: If they aren't one whole number an image, are out of range, or name
-            fewer than two classes.
+        InputError: If they are not one integer per image, are out of range, or have fewer than
+            two classes.
     """
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == 1:

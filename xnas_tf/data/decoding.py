@@ -1,4 +1,4 @@
-"""One encoded image: how large it is, and its pixels in the size and channels wanted."""
+"""Decodes single images into pixels of a given size and number of channels."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-"""Of files that are taken for images."""
+"""Suffixes of image files."""
 _GREY = ("1", "L", "LA", "La", "F")
+"""Pillow's modes of images without colour; those that begin with ``I`` are too."""
 _ORIENTATION = 0x0112
-"""The EXIF tag in which a camera says how it was held."""
+"""The EXIF tag of the camera's orientation."""
 Encoded = Path | bytes
-"""A file, or what would be in one."""
+"""An image file or its content."""
 
 
 class Unreadable(Exception):
-    """An image that cannot be decoded; its text says why."""
+    """An image cannot be decoded; the message says why."""
 
 
 class Look(NamedTuple):
-    """What the beginning of an image says of it: pixels, and whether it is stored in grey."""
+    """Height and width of an image in pixels, and whether it is stored without colour."""
 
     height: int
     width: int
@@ -33,45 +34,45 @@ class Look(NamedTuple):
 
 
 def look_at(encoded: Encoded) -> Look:
-    """Reads the beginning of an image.
+    """Read the header of an image.
 
     Raises:
-        Unreadable: If there is no image.
+        Unreadable: If it is not an image.
     """
     with _opened(encoded) as image:
         width, height = image.size
-        if image.getexif().get(_ORIENTATION, 1) > 4:  # lies on its side
+        if image.getexif().get(_ORIENTATION, 1) > 4:  # rotated by 90 degrees
             width, height = height, width
         return Look(height, width, _is_grey(image))
 
 
 def read_image(encoded: Encoded, size: tuple[int, int] | None, channels: int) -> np.ndarray:
-    """Decodes an image; of a moving one the first picture.
+    """Decode an image, or the first frame of an animation.
 
-    It is turned upright as its EXIF tag says, what is transparent becomes white, and it is
-    stretched to ``size`` by linear interpolation over all pixels that fall into a new one.
+    The image is rotated according to its EXIF tag, transparent pixels become white, and it is
+    resized to ``size`` by bilinear interpolation.
 
     Args:
         encoded: The image.
-        size: Height and width in pixels; its own if None.
+        size: Height and width in pixels; those of the image if None.
         channels: 1 or 3.
 
     Returns:
-        (height, width, channels), uint8.
+        Pixels, (height, width, channels), uint8.
 
     Raises:
-        Unreadable: If it is cut off, broken or no image.
+        Unreadable: If the image is truncated or broken, or not an image.
     """
     with _opened(encoded) as image:
-        if size:  # JPEG decodes at a half, a quarter or an eighth in a fraction of the time
+        if size:  # JPEG decodes at 1/2, 1/4 or 1/8 of its size in a fraction of the time
             image.draft(None, (2 * max(size), 2 * max(size)))
         upright = ImageOps.exif_transpose(image)
-        return fitted(upright, size, channels)
+        return to_pixels(upright, size, channels)
 
 
-def fitted(image: Image.Image, size: tuple[int, int] | None, channels: int) -> np.ndarray:
-    """The pixels of an image in a size and channels; see ``read_image``."""
-    image = _of_bytes(image)
+def to_pixels(image: Image.Image, size: tuple[int, int] | None, channels: int) -> np.ndarray:
+    """Return the pixels of an image in a size and number of channels; see ``read_image``."""
+    image = _with_8_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -108,8 +109,8 @@ def _is_grey(image: Image.Image) -> bool:
     return image.mode in _GREY or image.mode.startswith("I")
 
 
-def _of_bytes(image: Image.Image) -> Image.Image:
-    """The image with 8 bits a channel; Pillow itself would cut 16 bits off at 255."""
+def _with_8_bits(image: Image.Image) -> Image.Image:
+    """Return an image with 8 bits per channel; Pillow would clip 16-bit values at 255."""
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers; 8 or 16 bits are wanted")
     if not image.mode.startswith("I"):

@@ -1,20 +1,23 @@
-"""Images on the disk that are indexed as if they were an array."""
+"""Images on disk that can be indexed like an array."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 
 class Rows:
-    """Some images of a file, in any order; whatever is indexed is read then, and only that.
+    """Some images of a file, in any order, read when they are indexed.
 
-    Stands where an array (N, height, width, channels) of uint8 does. ``numpy.asarray`` reads
-    all of it: what may be larger than memory must be indexed piece by piece.
+    Can be used like an array (N, height, width, channels) of uint8. ``numpy.asarray`` reads all
+    images, which may not fit into memory.
 
     Args:
-        stored: All images of the file, memory-mapped.
-        digests: A hash of each, (M, 16) bytes, so that nothing need be read to compare.
-        rows: Which of them these are; all if None.
+        stored: All M images of the file, memory-mapped.
+        digests: A hash of each image, (M, 16) bytes, to compare images without reading them.
+        rows: Indices of the images in the file, (N,); all if None.
     """
 
     def __init__(
@@ -31,12 +34,12 @@ class Rows:
 
     @property
     def ndim(self) -> int:
-        """4."""
+        """Number of axes, 4."""
         return self._stored.ndim
 
     @property
-    def dtype(self) -> np.dtype:
-        """uint8."""
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values, uint8."""
         return self._stored.dtype
 
     @property
@@ -45,19 +48,19 @@ class Rows:
         return self._digests[self._rows]
 
     def select(self, rows: np.ndarray | slice) -> Rows:
-        """Those at ``rows``, in their order, without reading them."""
+        """Return the images at ``rows``, in their order, without reading them."""
         return Rows(self._stored, self._digests, self._rows[rows])
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+    def __getitem__(self, rows: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
         return np.asarray(self._stored[self._rows[rows]])
 
-    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
 def selected(images: np.ndarray | Rows, rows: np.ndarray | slice) -> np.ndarray | Rows:
-    """The images at ``rows``, in their order; those on the disk stay there."""
+    """Return the images at ``rows``, in their order, without reading images on disk."""
     return images.select(rows) if isinstance(images, Rows) else images[rows]

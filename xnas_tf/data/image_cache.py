@@ -1,7 +1,7 @@
-"""Encoded images decoded once, and kept on the disk as an array that is never read as a whole.
+"""Decodes image files once, into an array on disk that need not fit into memory.
 
-The array lies in the cache under a name made of the files' names, sizes and times of change and
-of the settings: whatever changes, another one is made.
+The name of the array in the cache directory is a hash of the files' names, sizes and modification
+times and of the settings. If any of these changes, another array is created.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ import numpy as np
 from xnas_tf.data.dataset import Source
 from xnas_tf.data.decoding import Encoded, Look, Unreadable, look_at, read_image
 from xnas_tf.data.disk_images import Rows
-from xnas_tf.data.image_list import ImageFiles, ImageList, groups_by
-from xnas_tf.data.quality import Findings, listed
+from xnas_tf.data.image_list import ImageFiles, ImageList, match_groups
+from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.errors import InputError
 from xnas_tf.utils.cache_folder import cache_folder, host_lock
 from xnas_tf.utils.output_folder import new_folder
 
 LONGEST = 128
-"""Pixels of the longer side of images whose size is not given, at most."""
+"""Maximum length in pixels of the longer side of images if no size is given."""
 STRETCH = 1.5
-"""Ratio of an image's shape to that of all from which it is odd."""
+"""Factor by which an image's aspect ratio must differ from the usual one to be odd."""
 _FORMAT = 1
-"""Another one for each change of what is kept or how images are decoded."""
+"""Version of the stored files and of the decoding; to be increased with each change."""
 _WINDOW = 64
-"""Images in memory at a time."""
+"""Maximum number of images in memory."""
 _ABANDONED = 24 * 3600
-"""Seconds after which what a killed process began is removed."""
+"""Age in seconds at which the unfinished files of a killed process are removed."""
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How image files are read; the keys of the configuration's section ``dataset``."""
+    """How to read image files; see the section ``dataset`` of the configuration."""
 
     size: tuple[int, int] | None = None
     channels: int | None = None
@@ -54,23 +54,23 @@ class Reading:
 
 
 class _Decoded(NamedTuple):
-    """What is kept of an image beside its pixels."""
+    """Hash of an image's pixels, whether it has no colour, and why it cannot be decoded."""
 
     digest: bytes
     is_grey: bool
     reason: str
 
 
-def stored(
+def load_image_files(
     files: ImageFiles, reading: Reading, name: str, tell: Callable[[str], None] = lambda _: None
 ) -> Source:
-    """The images of files as an array on the disk, made now unless it is there.
+    """Load the images of files from the cache, after decoding them into it if necessary.
 
     Args:
         files: The files.
-        reading: How they are read.
-        name: The data set's name, for messages.
-        tell: Is told of work that takes a while.
+        reading: How to read the files.
+        name: Name of the data set, for messages.
+        tell: Called with a message before work that takes a while.
 
     Raises:
         InputError: If too many images cannot be decoded, or the cache cannot be written.
@@ -79,12 +79,12 @@ def stored(
     if not folder.exists():
         with host_lock("images"):
             if not folder.exists():
-                _make(folder, files, reading, name, tell)
-    listing, findings, digests = _opened(folder)
+                _create(folder, files, reading, name, tell)
+    listing, findings, digests = _load(folder)
     _check_readable(listing, findings, reading.max_corrupt, name)
     images = Rows(np.load(folder / "images.npy", mmap_mode="r"), digests)
     rows = np.flatnonzero([each not in findings.unreadable for each in listing.names])
-    names = [listing.names[row] for row in rows]
+    names = [listing.names[row] for row in rows.tolist()]
     groups = None if listing.groups is None else listing.groups[rows]
     if reading.group and groups is not None:
         raise InputError(f"dataset.group: data set {name} has groups of its own")
@@ -93,7 +93,7 @@ def stored(
         listing.labels[rows],
         listing.class_names,
         mirrored=files.mirrored,
-        groups=groups_by(reading.group, names, name) if reading.group else groups,
+        groups=match_groups(reading.group, names, name) if reading.group else groups,
         parts=None if listing.parts is None else listing.parts[rows],
         names=names,
         findings=findings,
@@ -112,12 +112,12 @@ def _key(files: ImageFiles, reading: Reading) -> str:
 def _stamp(file: Path) -> tuple[int, int]:
     try:
         status = file.stat()
-    except OSError:  # told of when it is read
+    except OSError:  # reported when the file is read
         return 0, 0
     return status.st_size, status.st_mtime_ns
 
 
-def _make(
+def _create(
     folder: Path, files: ImageFiles, reading: Reading, name: str, tell: Callable[[str], None]
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -129,22 +129,23 @@ def _make(
     looks = list(_in_parallel(_look, listing.stream()))
     if not any(isinstance(look, Look) for look in looks):
         bad = (f"{each} ({why})" for each, why in zip(listing.names, looks, strict=True))
-        raise InputError(f"data set {name}: no image can be decoded: {listed(bad)}")
+        raise InputError(f"data set {name}: no image can be decoded: {join_names(bad)}")
     size = reading.size or usual_size([look for look in looks if isinstance(look, Look)])
     colour = any(isinstance(look, Look) and not look.is_grey for look in looks)
     channels = reading.channels or (3 if colour else 1)
     try:
         with new_folder(folder) as draft:
             decoded = _decode(draft / "images.npy", listing, size, channels)
-            _keep(draft, listing, decoded, _findings(listing, looks, decoded, size, channels))
+            _save(draft, listing, decoded, _findings(listing, looks, decoded, size, channels))
     except InputError as error:
-        if not folder.exists():  # unless another host has made it in the same place
+        if not folder.exists():  # another host may have created it in a shared directory
             hint = "; XDG_CACHE_HOME names another place for decoded images"
             raise InputError(f"data set {name}: {error}{hint}") from error
 
 
 def _in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """What ``work`` returns for each item, in their order; Pillow lets other threads run."""
+    """Yield the result of ``work`` for each item, in order, using threads."""
+    # Pillow releases the GIL while it decodes.
     items = iter(items)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         while window := list(islice(items, _WINDOW)):
@@ -159,7 +160,7 @@ def _look(encoded: Encoded) -> Look | str:
 
 
 def usual_size(looks: Sequence[Look]) -> tuple[int, int]:
-    """The median height and width, made smaller if the longer is over 128 pixels."""
+    """Return the median height and width, reduced if the longer side is over 128 pixels."""
     height, width = np.median([look[:2] for look in looks], axis=0)
     scale = min(1.0, LONGEST / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
@@ -167,15 +168,15 @@ def usual_size(looks: Sequence[Look]) -> tuple[int, int]:
 
 def _decode(file: Path, listing: ImageList, size: tuple[int, int], channels: int) -> list[_Decoded]:
     shape = (len(listing.names), *size, channels)
-    made = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
-    begin, length = made.offset, int(np.prod(shape[1:]))
-    del made
+    array = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+    begin, length = array.offset, int(np.prod(shape[1:]))
+    del array
     with file.open("r+b") as output:
-        # A full disk is an error here; where pages of a mapped file are written, a fatal signal.
+        # A full disk raises an error here. Writing to a mapped file would be a fatal signal.
         os.posix_fallocate(output.fileno(), 0, begin + length * shape[0])
 
-        def work(numbered: tuple[int, Encoded]) -> _Decoded:
-            row, encoded = numbered
+        def work(item: tuple[int, Encoded]) -> _Decoded:
+            row, encoded = item
             try:
                 image = read_image(encoded, size, channels)
             except Unreadable as error:
@@ -195,26 +196,26 @@ def _findings(
     size: tuple[int, int],
     channels: int,
 ) -> Findings:
-    known = {
+    readable = {
         name: look
         for name, look, each in zip(listing.names, looks, decoded, strict=True)
         if isinstance(look, Look) and not each.reason
     }
-    sizes = sorted({look[:2] for look in known.values()}, key=lambda s: (s[0] * s[1], s))
-    middle = np.median([look[:2] for look in known.values()] or [size], axis=0)
+    sizes = sorted({look[:2] for look in readable.values()}, key=lambda s: (s[0] * s[1], s))
+    median = np.median([look[:2] for look in readable.values()] or [size], axis=0)
     named = list(zip(listing.names, decoded, strict=True))
     grey = [name for name, each in named if channels == 3 and each.is_grey]
-    is_all_grey = 0 < len(grey) == len(known)
+    is_all_grey = 0 < len(grey) == len(readable)
     return Findings(
         unreadable={name: each.reason for name, each in named if each.reason},
         grey=[] if is_all_grey else grey,
         is_all_grey=is_all_grey,
-        odd={name: look[:2] for name, look in known.items() if _is_odd(look, size)},
+        odd={name: look[:2] for name, look in readable.items() if _is_odd(look, size)},
         empty=listing.empty,
         ignored=listing.ignored,
         sizes={
             "smallest": sizes[0],
-            "median": tuple(map(round, middle.tolist())),
+            "median": (round(median[0].item()), round(median[1].item())),
             "largest": sizes[-1],
         }
         if sizes
@@ -228,7 +229,7 @@ def _is_odd(look: Look, size: tuple[int, int]) -> bool:
     return max(ratio, 1 / ratio) > STRETCH
 
 
-def _keep(
+def _save(
     folder: Path, listing: ImageList, decoded: Sequence[_Decoded], findings: Findings
 ) -> None:
     optional = {"groups": listing.groups, "parts": listing.parts}
@@ -238,27 +239,30 @@ def _keep(
         labels=listing.labels,
         class_names=np.array(listing.class_names),
         digests=np.frombuffer(b"".join(each.digest for each in decoded), np.uint8).reshape(-1, 16),
-        **{key: values for key, values in optional.items() if values is not None},
+        # NumPy's type of the keywords includes that of its flag ``allow_pickle``.
+        **{key: values for key, values in optional.items() if values is not None},  # type: ignore[arg-type]
     )
     (folder / "findings.json").write_text(json.dumps(findings.as_dict()), encoding="utf-8")
 
 
-def _opened(folder: Path) -> tuple[ImageList, Findings, np.ndarray]:
+def _load(folder: Path) -> tuple[ImageList, Findings, np.ndarray]:
     try:
-        with np.load(folder / "listing.npz") as arrays:
-            kept = {key: arrays[key] for key in arrays.files}
+        with np.load(folder / "listing.npz") as archive:
+            arrays = {key: archive[key] for key in archive.files}
         findings = Findings(**json.loads((folder / "findings.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} cannot be read: {error}; remove it, it is made anew") from error
+        raise InputError(
+            f"{folder} cannot be read: {error}; remove it, and it will be created again"
+        ) from error
     listing = ImageList(
-        kept["names"].tolist(),
-        kept["labels"],
-        tuple(kept["class_names"].tolist()),
+        arrays["names"].tolist(),
+        arrays["labels"],
+        tuple(arrays["class_names"].tolist()),
         lambda: iter(()),
-        kept.get("groups"),
-        kept.get("parts"),
+        arrays.get("groups"),
+        arrays.get("parts"),
     )
-    return listing, findings, kept["digests"]
+    return listing, findings, arrays["digests"]
 
 
 def _check_readable(listing: ImageList, findings: Findings, most: float, name: str) -> None:
@@ -267,12 +271,13 @@ def _check_readable(listing: ImageList, findings: Findings, most: float, name: s
     if share > most:
         raise InputError(
             f"data set {name}: {len(bad)} of {len(listing.names)} images cannot be decoded; "
-            f"allowed: {most:.0%} (dataset.max_corrupt). {listed(bad, 100)}"
+            f"allowed: {most:.0%} (dataset.max_corrupt). {join_names(bad, 100)}"
         )
     are_readable = np.array([image not in findings.unreadable for image in listing.names])
     counts = np.bincount(listing.labels[are_readable], minlength=len(listing.class_names))
     if not counts.all():
-        lost = [listing.class_names[place] for place in np.flatnonzero(counts == 0)]
+        lost = [listing.class_names[label] for label in np.flatnonzero(counts == 0)]
         raise InputError(
-            f"data set {name}: no image can be decoded of the classes {listed(lost)}: {listed(bad)}"
+            f"data set {name}: no image can be decoded of the classes {join_names(lost)}: "
+            f"{join_names(bad)}"
         )

@@ -1,4 +1,4 @@
-"""Image files in folders or listed in a table."""
+"""Image files in folders or in a table."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.decoding import SUFFIXES
-from xnas_tf.data.image_list import ImageFiles, ImageList, numbered, part_name, part_names
+from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
 from xnas_tf.errors import InputError, suggest
 
 
 def folder(argument: str) -> ImageFiles:
-    """A folder with a folder of images for each class, or with such folders inside ``train``,
-    ``validation`` and ``test``."""
+    """Find the images in a folder with one folder per class, or with such folders inside
+    ``train``, ``validation`` and ``test``.
+
+    Raises:
+        InputError: If the folder does not exist, or has no such images.
+    """
     root = Path(argument or ".").expanduser()
     name = f"data set folder:{argument}"
     if not root.is_dir():
         raise InputError(f"{name}: there is no such folder{_near(root)}")
     tops = _folders(root)
-    parts = [part_name(top.name) for top in tops]
+    parts = [split_name(top.name) for top in tops]
     if parts and all(parts):
         if "train" not in parts:
             given = ", ".join(top.name for top in tops)
@@ -40,19 +44,19 @@ def _of_folders(root: Path, classes: list[Path], has_parts: bool, name: str) -> 
     files = [file for each in classes for file in found[each] if _is_image(file)]
     if not files:
         raise InputError(
-            f"{name}: no images in folders inside it; wanted: one folder a class, with files "
+            f"{name}: no images in folders inside it; wanted: one folder per class, with files "
             f"that end in {', '.join(SUFFIXES)}" + _loose(root)
         )
     owners = {file: each for each in classes for file in found[each]}
     names = {_shown(Path(each.name)) for each in classes}
-    labels, class_names = numbered([_shown(Path(owners[file].name)) for file in files])
+    labels, class_names = encode_labels([_shown(Path(owners[file].name)) for file in files])
     where = (owners[file].parent.name for file in files) if has_parts else ()
     listing = ImageList(
         [_shown(file.relative_to(root)) for file in files],
         labels,
         class_names,
         partial(iter, files),
-        parts=part_names(where, name) if has_parts else None,
+        parts=split_names(where, name) if has_parts else None,
         empty=tuple(sorted(names.difference(class_names))),
         ignored=sum(map(len, found.values())) - len(files),
     )
@@ -60,22 +64,22 @@ def _of_folders(root: Path, classes: list[Path], has_parts: bool, name: str) -> 
 
 
 def _folders(root: Path) -> list[Path]:
-    """The visible folders inside, in the order of their names, whatever the file system's is."""
+    """Return the visible folders in a folder, sorted by name."""
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def _files_below(root: Path) -> list[Path]:
-    walked = (
-        Path(place, name)
-        for place, _, names in os.walk(root)
+    files = (
+        Path(parent, name)
+        for parent, _, names in os.walk(root)
         for name in names
         if not name.startswith(".")
     )
-    return sorted(walked, key=lambda file: file.relative_to(root).as_posix())
+    return sorted(files, key=lambda file: file.relative_to(root).as_posix())
 
 
 def _shown(path: Path) -> str:
-    """A path as text that can be printed, whatever bytes it has; another for each path."""
+    """Return a path as printable text, also if it is not valid UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -89,7 +93,7 @@ def _loose(root: Path) -> str:
 
 
 def _near(path: Path) -> str:
-    """What of the same kind beside it has almost its name."""
+    """Suggest a file or folder with a similar name in the same folder."""
     if not path.parent.is_dir():
         return ""
     names = [each.name for each in path.parent.iterdir() if each.is_dir() == (not path.suffix)]
@@ -98,14 +102,18 @@ def _near(path: Path) -> str:
 
 
 def table(argument: str) -> ImageFiles:
-    """A CSV file with the columns ``path`` and ``label``, and ``split`` and ``group`` if wanted;
-    paths are relative to its folder."""
+    """Find the images of a CSV file with the columns ``path`` and ``label``, and optionally
+    ``split`` and ``group``; paths are relative to the file's folder.
+
+    Raises:
+        InputError: If the file cannot be read, or has missing or invalid values.
+    """
     path, name = Path(argument).expanduser(), f"data set csv:{argument}"
     rows = _read_rows(path, name)
     columns = rows[0].keys()
     _check_rows(rows, name)
     files = [path.parent / row["path"] for row in rows]
-    labels, class_names = numbered([row["label"] for row in rows])
+    labels, class_names = encode_labels([row["label"] for row in rows])
     order = sorted(range(len(rows)), key=lambda row: rows[row]["path"])
     listing = ImageList(
         [rows[row]["path"] for row in order],
@@ -113,7 +121,7 @@ def table(argument: str) -> ImageFiles:
         class_names,
         partial(iter, [files[row] for row in order]),
         _column(rows, "group", order) if "group" in columns else None,
-        part_names(_column(rows, "split", order), f"{name}, column split")
+        split_names(_column(rows, "split", order), f"{name}, column split")
         if "split" in columns
         else None,
     )
@@ -151,13 +159,13 @@ def _check_rows(rows: Sequence[dict[str, str]], name: str) -> None:
         if row["path"] in seen:
             raise InputError(
                 f"{name}: {row['path']} is in rows {seen[row['path']]} and {number}; an image "
-                "has one label, and lies in one part"
+                "has one label, and is in one split"
             )
         seen[row["path"]] = number
 
 
-def pattern_files(argument: str, name: str) -> list[Path]:
-    """The files that a path with wildcards stands for, in the order of their names.
+def match_files(argument: str, name: str) -> list[Path]:
+    """Return the files that match a path with wildcards, sorted by name.
 
     Raises:
         InputError: If there is none.

@@ -1,4 +1,4 @@
-"""Encoded images with what is known of each, as the loaders of image files give them."""
+"""Lists of encoded images with their labels, which loaders of image files return."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _ALSO = {"training": "train", "val": "validation", "valid": "validation", "dev":
 
 @dataclass(frozen=True)
 class ImageList:
-    """Images in an order that comes from their names alone.
+    """Encoded images in an order that depends only on their names.
 
     Args:
-        names: What each is called in messages, (N,), each something else.
+        names: Name of each image, (N,), unique.
         labels: Class numbers, (N,).
-        class_names: One name a class.
-        stream: Gives the images, each time anew, in the order of ``names``.
-        groups: What each belongs with, (N,): a group is never split. None: to nothing.
-        parts: ``train``, ``validation``, ``test`` or nothing, (N,). None: nothing.
-        empty: Classes without any image.
-        ignored: Files that are no images by their names.
+        class_names: One name per class.
+        stream: Returns a new iterator over the images, in the order of ``names``.
+        groups: See ``Source``.
+        parts: See ``Source``.
+        empty: Names of classes without images.
+        ignored: Number of files whose names are not those of images.
     """
 
     names: Sequence[str]
@@ -46,10 +46,9 @@ class ImageFiles:
     """What a loader of image files returns.
 
     Args:
-        files: The files that hold everything: what they are called, how large they are and when
-            they were written tells whether anything has changed.
-        listing: Makes the listing, which may mean to read all of them.
-        root: What else tells these files from others.
+        files: All files of the data set, whose names, sizes and modification times show changes.
+        listing: Returns the list of images; may read all files.
+        root: Identifies the data set together with ``files``.
         mirrored: See ``Dataset``.
     """
 
@@ -59,45 +58,55 @@ class ImageFiles:
     mirrored: bool = False
 
 
-def part_name(text: str) -> str | None:
-    """``train``, ``validation`` or ``test`` for the words that people use; None for others."""
+def split_name(text: str) -> str | None:
+    """Return ``train``, ``validation`` or ``test`` for its usual names; None for other texts."""
     word = _ALSO.get(text.strip().lower(), text.strip().lower())
     return word if word in PARTS else None
 
 
-def part_names(texts: Iterable[str], where: str) -> np.ndarray:
-    """The parts that are named, nothing where nothing is.
+def split_names(texts: Iterable[str], where: str) -> np.ndarray:
+    """Return the split of each image, empty if none is named.
+
+    Args:
+        texts: Names of splits, see ``split_name``.
+        where: Origin of the texts, for messages.
 
     Raises:
-        InputError: If one is no part.
+        InputError: If a text does not name a split.
     """
     found = []
     for text in texts:
-        part = part_name(text) if text.strip() else ""
-        if part is None:
-            raise InputError(f"{where}: unknown part {suggest(text, PARTS)}")
-        found.append(part)
+        split = split_name(text) if text.strip() else ""
+        if split is None:
+            raise InputError(f"{where}: unknown split {suggest(text, PARTS)}")
+        found.append(split)
     return np.array(found)
 
 
-def numbered(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class numbers for class names, and the names in order: numbers as numbers, else texts."""
+def encode_labels(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the class number of each class name, and the names sorted as integers or texts."""
     names = set(texts)
     are_numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
     ordered = sorted(names, key=int) if are_numbers else sorted(names)
-    places = {name: place for place, name in enumerate(ordered)}
-    return np.array([places[text] for text in texts], np.int32), tuple(ordered)
+    numbers = {name: number for number, name in enumerate(ordered)}
+    return np.array([numbers[text] for text in texts], np.int32), tuple(ordered)
 
 
-def groups_by(pattern: str, names: Sequence[str], name: str) -> np.ndarray:
-    """What a regular expression finds in each image's name: its first parenthesis if it has one.
+def match_groups(pattern: str, names: Sequence[str], name: str) -> np.ndarray:
+    """Return the group of each image: what a regular expression finds in its name.
+
+    Args:
+        pattern: The expression; its first parenthesis is the group, if it has one.
+        names: Names of the images.
+        name: Name of the data set, for messages.
 
     Raises:
-        InputError: If a name doesn't match.
+        InputError: If a name does not match.
     """
-    found = [re.search(pattern, image) for image in names]
-    if None in found:
-        raise InputError(
-            f"dataset.group: {pattern!r} is not found in {names[found.index(None)]!r} of {name}"
-        )
-    return np.array([match[match.re.groups and 1] or "" for match in found])
+    groups = []
+    for image in names:
+        match = re.search(pattern, image)
+        if match is None:
+            raise InputError(f"dataset.group: {pattern!r} is not found in {image!r} of {name}")
+        groups.append(match[1 if match.re.groups else 0] or "")
+    return np.array(groups)

@@ -1,4 +1,4 @@
-"""The configuration of a data set, and of the augmentation of its training images."""
+"""Configuration of a data set and of the augmentation of its training images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pixels = Annotated[int, Field(ge=1, le=4096)]
 
 
 class DatasetOptions(Section):
-    """The labelled images, and how they are split (stratified by class)."""
+    """Labelled images and how they are split (stratified by class)."""
 
     name: str = Field(
         "mnist5k",
@@ -22,39 +22,39 @@ class DatasetOptions(Section):
     )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the images for validation")
     test: float = Field(
-        0.2, gt=0, lt=1, description="share kept for final figures, unless a test part exists"
+        0.2, gt=0, lt=1, description="share for final metrics, unless there is a test split"
     )
     seed: int = Field(0, ge=0, description="seed of the split")
     size: Pixels | list[Pixels] | None = Field(
         None,
-        description="pixels: one number, or height and width; not given: as they are, and image "
-        "files the median of theirs, at most 128 on the longer side",
+        description="pixels: one number, or height and width; if not given, unchanged; for image "
+        "files their median, at most 128 on the longer side",
     )
     channels: Literal[1, 3] | None = Field(
-        None, description="not given: as they are, and image files 3 if any of them has colour"
+        None, description="if not given, unchanged; for image files 3 if any of them has colour"
     )
     group: str | None = Field(
         None,
-        description="of image files: a regular expression that finds in a file's path whom or "
-        "what it shows, by its parenthesis; what shows the same stays in one part",
+        description="for image files: a regular expression whose parenthesis finds in a file's "
+        "path whom or what the image shows; images with the same match go into one split",
     )
     max_corrupt: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="share of image files that may be unreadable: they are named and left out",
+        description="share of image files that may be unreadable; they are listed and left out",
     )
 
     @field_validator("size")
     @classmethod
-    def _of_two(cls, size: int | list[int] | None) -> int | list[int] | None:
+    def _check_size(cls, size: int | list[int] | None) -> int | list[int] | None:
         if isinstance(size, list) and len(size) != 2:
             raise ValueError(f"given {size}; allowed: one number, or height and width")
         return size
 
     @field_validator("group")
     @classmethod
-    def _expression(cls, group: str | None) -> str | None:
+    def _check_expression(cls, group: str | None) -> str | None:
         try:
             re.compile(group or "")
         except re.error as error:
@@ -62,7 +62,7 @@ class DatasetOptions(Section):
         return group
 
     @model_validator(mode="after")
-    def _leaves_some(self) -> DatasetOptions:
+    def _check_shares(self) -> DatasetOptions:
         if self.validation + self.test >= 1:
             raise ValueError(
                 f"validation ({self.validation}) and test ({self.test}) leave nothing to train on"
@@ -75,6 +75,6 @@ class AugmentationOptions(Section):
 
     crop: int = Field(0, ge=0, le=64, description="pixels of padding before a random crop")
     flip: Literal["auto"] | bool = Field(
-        "auto", description="horizontal flips; `auto`: only where mirror images mean the same"
+        "auto", description="horizontal flips; `auto`: only if mirror images have the same class"
     )
-    cutout: int = Field(0, ge=0, description="side in pixels of a square blanked out")
+    cutout: int = Field(0, ge=0, description="side in pixels of a square that is blanked out")

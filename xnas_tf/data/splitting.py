@@ -1,4 +1,4 @@
-"""Which images go into which part."""
+"""Splits images into train, validation and test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from xnas_tf.data.image_list import PARTS
-from xnas_tf.data.quality import listed
+from xnas_tf.data.quality import join_names
 from xnas_tf.errors import InputError
 
 
@@ -22,29 +22,29 @@ def split(
     groups: np.ndarray | None = None,
     given: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Splits images into parts, the same share of every class, as well as groups allow.
+    """Split images, with the same share of every class as far as groups allow.
 
-    Parts that are given stay; the others are split off from the images for training.
+    Splits that are given are kept; the others are split off from the remaining images.
 
     Args:
         labels: Class numbers, (N,).
-        class_names: What the classes are called, for messages.
-        shares: ``validation`` and, if a part for it is wanted, ``test``: shares of all images
-            that are in neither as given.
+        class_names: Names of the classes, for messages.
+        shares: Share of ``validation`` and, if that is to be split off, of ``test``, relative to
+            the images that are not in a given split.
         seed: Seed of the split.
-        name: The data set's name, for messages.
-        groups: What each image belongs with, nothing where it stands alone.
-        given: The part each image is in, nothing where that is for training or to be split.
+        name: Name of the data set, for messages.
+        groups: Group of each image, (N,), empty if none.
+        given: Split of each image, (N,), empty if not given.
 
     Returns:
-        Rows of each part, rising.
+        Sorted indices of the images of each split.
 
     Raises:
-        InputError: If there are too few images or groups for that, a class is missing from
-            the train part, or given parts share a group.
+        InputError: If there are too few images or groups, the train split lacks a class, or
+            given splits share a group.
     """
     given = np.full(len(labels), "") if given is None else given
-    groups = None if groups is None else _numbers(groups)
+    groups = None if groups is None else _number_groups(groups)
     rows = {part: np.flatnonzero(given == part) for part in PARTS[1:]}
     rows = {part: found for part, found in rows.items() if len(found)}
     rest = np.flatnonzero(~np.isin(given, list(rows)))
@@ -61,8 +61,8 @@ def split(
     return rows
 
 
-def _numbers(groups: np.ndarray) -> np.ndarray:
-    """Numbers for groups; each image without one is a group of its own."""
+def _number_groups(groups: np.ndarray) -> np.ndarray:
+    """Return a number for each group; each image without a group gets its own."""
     _, numbers = np.unique(groups, return_inverse=True)
     alone = np.flatnonzero(groups == "")
     numbers[alone] = len(groups) + np.arange(len(alone))
@@ -77,9 +77,9 @@ def _split_off(
     rows: np.ndarray,
     share: float,
     seed: int,
-    what: str,
+    part: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Splits ``share`` of the rows off, the same share of every class."""
+    """Split off a share of the rows, the same share of every class."""
     from sklearn.model_selection import train_test_split
 
     try:
@@ -90,7 +90,7 @@ def _split_off(
         )
     except ValueError as error:
         raise InputError(
-            f"data set {name}: {len(rows)} images are too few to split off a {what} part of "
+            f"data set {name}: {len(rows)} images are too few to split off a {part} split of "
             f"{share:.0%} with every class in it: {error}"
         ) from error
     return rows[np.sort(kept)], rows[np.sort(taken)]
@@ -104,32 +104,31 @@ def _split_groups(
     share: float,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whole groups, large ones first: whichever brings the classes nearer to their share.
+    """Split off groups, large ones first, if they bring the classes nearer to their share.
 
-    scikit-learn's ``StratifiedGroupKFold`` makes folds that lack a class: of 20 groups of one
-    image, seven of a class, one of its five had none of them.
+    scikit-learn's ``StratifiedGroupKFold`` makes folds that lack a class: with 20 groups of one
+    image, seven of them of one class, one of five folds had none of that class.
     """
-    _, mine = np.unique(labels[rows], return_inverse=True)
-    _, own = np.unique(groups[rows], return_inverse=True)
-    counts = np.zeros((own.max() + 1, mine.max() + 1))
-    np.add.at(counts, (own, mine), 1)
+    present, label = np.unique(labels[rows], return_inverse=True)
+    _, group_of = np.unique(groups[rows], return_inverse=True)
+    counts = np.zeros((group_of.max() + 1, len(present)))
+    np.add.at(counts, (group_of, label), 1)
     weights = counts / counts.sum(axis=0)
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
     chosen, reached = np.zeros(len(counts), bool), np.zeros(counts.shape[1])
     for group in order:
-        with_it = reached + weights[group]
-        if np.sum((with_it - share) ** 2) < np.sum((reached - share) ** 2):
-            chosen[group], reached = True, with_it
-    for missing in np.flatnonzero(reached == 0):  # its groups are larger than its share
+        after = reached + weights[group]
+        if np.sum((after - share) ** 2) < np.sum((reached - share) ** 2):
+            chosen[group], reached = True, after
+    for missing in np.flatnonzero(reached == 0):  # classes whose groups exceed their share
         if not counts[chosen, missing].any():
-            having = order[counts[order, missing] > 0]
-            chosen[having[-1]] = True
-    left = np.flatnonzero(~(counts[~chosen].any(axis=0) & counts[chosen].any(axis=0)))
-    if left.size:
-        name = class_names[np.unique(labels[rows])[left[0]]]
-        raise ValueError(f"class {name} has too few groups")
-    return rows[~chosen[own]], rows[chosen[own]]
+            containing = order[counts[order, missing] > 0]
+            chosen[containing[-1]] = True
+    lacking = np.flatnonzero(~(counts[~chosen].any(axis=0) & counts[chosen].any(axis=0)))
+    if lacking.size:
+        raise ValueError(f"class {class_names[present[lacking[0]]]} has too few groups")
+    return rows[~chosen[group_of]], rows[chosen[group_of]]
 
 
 def _check_classes(
@@ -139,12 +138,14 @@ def _check_classes(
     if missing.size:
         raise InputError(
             f"data set {name}: no images to train on of the classes "
-            f"{listed(class_names[number] for number in missing)}"
+            f"{join_names(class_names[number] for number in missing)}"
         )
 
 
 def _check_groups(groups: np.ndarray | None, rows: dict[str, np.ndarray], name: str) -> None:
-    for part, other in combinations(rows, 2) if groups is not None else ():
+    if groups is None:
+        return
+    for part, other in combinations(rows, 2):
         shared = np.intersect1d(groups[rows[part]], groups[rows[other]])
         if shared.size:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Images of any numeric range as the 256 levels of uint8, in which all images are kept."""
+"""Converts images of any numeric range to uint8."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from xnas_tf.errors import InputError
 LEVELS = 255
 """The highest level; the lowest is 0."""
 _CHUNK = 2**22
-"""Values that are converted at a time, to bound the memory."""
+"""Number of values that are converted at a time, to limit memory."""
 _NARROW = 8.0
-"""Levels of standard deviation below which the note advises to clip outliers: images of digits
-and photographs have 50 to 90."""
+"""Standard deviation in levels below which a note advises to clip outliers. Images of digits and
+photographs have 50 to 90."""
 _UNLIKE = 50.0
-"""How many times as large the values of one part may be as those of another: the usual mistake,
-0 to 255 beside 0 to 1, makes it 255."""
+"""Maximum ratio of the values of two splits. The usual mistake, one with values from 0 to 255 and
+one from 0 to 1, has 255."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How values became levels: ``level = round((value - low) * 255 / (high - low))``.
+    """How values were converted: ``level = round((value - low) * 255 / (high - low))``.
 
     Attributes:
         low: The value of level 0.
         high: The value of level 255.
-        error: The largest rounding error, in the units of the values; 0 if no two different
-            values share a level, so that nothing is lost.
+        error: The largest rounding error, in the units of the values; 0 if different values have
+            different levels, so that no information is lost.
         deviation: The standard deviation of all values, in levels.
-        highest: The highest level in use.
-        is_bytes: Whether the images came as uint8, which are kept as they are.
+        highest: The highest level that occurs.
+        is_bytes: Whether the images were uint8 and are unchanged.
     """
 
     low: float = 0.0
@@ -44,12 +44,12 @@ class Scaling:
 
     @property
     def is_usual(self) -> bool:
-        """Whether the values are on one of the usual scales, 0 to 255 or 0 to 1."""
+        """Whether the values have one of the usual scales, 0 to 255 or 0 to 1."""
         return (self.low, self.high) in ((0.0, 255.0), (0.0, 1.0))
 
     @property
     def rule(self) -> str:
-        """What is done to the values until a model sees them."""
+        """Description of all scaling between the values and a model's input."""
         last = "0 to 255 become 0 to 1, inside exported models too"
         if (self.low, self.high) == (0.0, 255.0):
             return f"values {last}"
@@ -57,7 +57,7 @@ class Scaling:
 
     @property
     def notes(self) -> list[str]:
-        """What the data's owner should know; nothing for images on a usual scale, without loss."""
+        """Warnings for the user; none for images on a usual scale without loss."""
         notes = []
         if not self.is_usual or self.error:
             notes.append(
@@ -70,8 +70,8 @@ class Scaling:
             )
         if self.is_bytes and self.highest <= LEVELS / 2:
             notes.append(
-                f"no value is over {self.highest}, but uint8 images are taken as 0 to 255, so that "
-                "networks see them dark; those of another type, such as float32, are scaled"
+                f"no value is over {self.highest}, but uint8 images are taken as 0 to 255, so they "
+                "are dark; images of another type, such as float32, are scaled"
             )
         return notes
 
@@ -83,12 +83,14 @@ class Scaling:
 
 
 def check_alike(parts: Mapping[str, np.ndarray], name: str) -> None:
-    """Raises an ``InputError`` if the values of one part are far larger than those of another,
-    as 0 to 255 are beside 0 to 1.
+    """Check that the values of no split are far larger than those of another.
 
     Args:
-        parts: Images of each part, (N, H, W, C).
-        name: What the data set is called.
+        parts: Images of each split, (N, H, W, C).
+        name: Name of the data set, for messages.
+
+    Raises:
+        InputError: If they are, like values from 0 to 255 and from 0 to 1.
     """
     ranges = {key: _range([images]) for key, images in parts.items() if len(images)}
     largest = {key: max(map(abs, found)) for key, found in ranges.items() if any(found)}
@@ -97,16 +99,16 @@ def check_alike(parts: Mapping[str, np.ndarray], name: str) -> None:
     one, other = (pick(largest, key=largest.__getitem__) for pick in (max, min))
     texts = [f"{key} from {ranges[key][0]:.6g} to {ranges[key][1]:.6g}" for key in (one, other)]
     raise InputError(
-        f"data set {name}: values of {' and of '.join(texts)}: give all parts on the same scale"
+        f"data set {name}: values of {' and of '.join(texts)}: give all splits on the same scale"
     )
 
 
 def as_bytes(arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], Scaling]:
-    """Images of one data set as uint8, all by the same rule.
+    """Convert the images of a data set to uint8, all by the same rule.
 
-    uint8 images are kept. Others from 0 to 255 or from 0 to 1 are taken to be on that scale if
-    they reach over its middle; all others are scaled so that the smallest value of all becomes
-    0 and the largest 255.
+    uint8 images are unchanged. Values from 0 to 255 or from 0 to 1 keep that scale if the
+    largest is in its upper half. Otherwise, the smallest of all values becomes 0 and the largest
+    255.
 
     Args:
         arrays: Images of any real type, each (N, H, W, C), with finite values.
@@ -114,9 +116,8 @@ def as_bytes(arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], Scaling]:
     Returns:
         The images, and how they were scaled.
     """
-    low, high = _scale(arrays)
-    tally = _Tally(low, high)
-    return [tally.convert(images) for images in arrays], tally.scaling
+    converter = _Converter(*_scale(arrays))
+    return [converter.convert(images) for images in arrays], converter.scaling
 
 
 def _range(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -124,7 +125,7 @@ def _range(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def _scale(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The values of the lowest and the highest level."""
+    """Return the values of the lowest and the highest level."""
     if all(images.dtype == np.uint8 for images in arrays):
         return 0.0, float(LEVELS)
     low, high = _range(arrays)
@@ -135,8 +136,8 @@ def _scale(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
     return low, high
 
 
-class _Tally:
-    """Converts images, and keeps count of what that changes."""
+class _Converter:
+    """Converts images, and records what is lost."""
 
     def __init__(self, low: float, high: float) -> None:
         self._low, self._high = low, high
@@ -146,33 +147,34 @@ class _Tally:
         self._error, self._is_exact, self._is_bytes = 0.0, True, True
 
     def convert(self, images: np.ndarray) -> np.ndarray:
-        """uint8 images of the same shape."""
-        found = np.empty(images.shape, np.uint8)
+        """Return the images as uint8."""
+        converted = np.empty(images.shape, np.uint8)
+        is_kept = images.dtype == np.uint8 and (self._low, self._high) == (0, LEVELS)
         for rows in _chunks(images):
-            values = images[rows]
-            is_kept = values.dtype == np.uint8 and (self._low, self._high) == (0, LEVELS)
-            values = values if is_kept else values.astype(np.float64)
-            levels = values if is_kept else np.rint((values - self._low) / self._step)
-            found[rows] = levels
-            self._counts += np.bincount(found[rows].ravel(), minlength=LEVELS + 1)
-            if not is_kept:
-                self._note(values, levels, found[rows])
+            if is_kept:
+                converted[rows] = images[rows]
+            else:
+                values = images[rows].astype(np.float64)
+                levels = np.rint((values - self._low) / self._step)
+                converted[rows] = levels
+                self._record_loss(values, levels, converted[rows])
+            self._counts += np.bincount(converted[rows].ravel(), minlength=LEVELS + 1)
         self._is_bytes &= images.dtype == np.uint8
-        return found
+        return converted
 
-    def _note(self, values: np.ndarray, levels: np.ndarray, places: np.ndarray) -> None:
+    def _record_loss(self, values: np.ndarray, levels: np.ndarray, indices: np.ndarray) -> None:
         errors = np.abs(self._low + levels * self._step - values)
         self._error = max(self._error, float(errors.max()))
         known = ~np.isnan(self._values)
-        found = self._values.copy()
-        found[places] = values
-        found[known] = self._values[known]
-        self._is_exact &= bool((found[places] == values).all())
-        self._values = found
+        values_of = self._values.copy()  # one value of each level
+        values_of[indices] = values
+        values_of[known] = self._values[known]
+        self._is_exact &= bool((values_of[indices] == values).all())
+        self._values = values_of
 
     @property
     def scaling(self) -> Scaling:
-        """How the images converted so far were scaled."""
+        """How the images were converted so far."""
         used = np.flatnonzero(self._counts)
         mean = np.average(used, weights=self._counts[used])
         variance = np.average((used - mean) ** 2, weights=self._counts[used])

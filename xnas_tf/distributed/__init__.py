@@ -1,4 +1,4 @@
-"""Ranks that train candidates together. Without Horovod everything is one process."""
+"""Data-parallel ranks. Without Horovod, everything runs in a single process."""
 
 from xnas_tf.distributed.communicator import Communicator, SingleProcess
 from xnas_tf.distributed.start import joined, start

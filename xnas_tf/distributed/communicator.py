@@ -1,4 +1,4 @@
-"""What ranks say to each other, and the trivial case of a single process."""
+"""Collective operations between ranks, and their implementation for a single process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 
 class Communicator(Protocol):
-    """Collective operations: every rank calls each of them, in the same order."""
+    """Collective operations. All ranks must call them in the same order.
+
+    Attributes:
+        rank: Number of this rank, from 0.
+        size: Number of ranks.
+        local_rank: Number of this rank among those on its host.
+        local_size: Number of ranks on this host.
+    """
 
     rank: int
     size: int
@@ -21,20 +28,25 @@ class Communicator(Protocol):
     local_size: int
 
     def broadcast(self, message: Any = None) -> Any:
-        """Returns rank 0's message, anything that JSON can hold, on every rank."""
+        """Return rank 0's message, any JSON value, on all ranks."""
 
     def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """Sums each array over the ranks; shapes and types must agree."""
+        """Sum each array over all ranks; shapes and types must be the same on all of them."""
 
     def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
-        """Gives rank 0's values of variables to every rank."""
+        """Set variables to rank 0's values on all ranks."""
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """Sums tensors over the ranks inside a ``tf.function``; ``name`` tells calls apart."""
+        """Sum tensors over all ranks inside a ``tf.function``.
+
+        Args:
+            tensors: The tensors of this rank.
+            name: Identifies the operation, which must have the same name on all ranks.
+        """
 
 
 class SingleProcess:
-    """One process that is all there is."""
+    """The only rank of a job. See ``Communicator``."""
 
     rank = 0
     size = 1

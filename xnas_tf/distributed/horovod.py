@@ -1,5 +1,7 @@
-"""Collective operations on Horovod. Its core is used, not its Keras layer, which fails
-under Keras 3 (docs/dependencies.md)."""
+"""Collective operations with Horovod.
+
+Only Horovod's core is used. Its Keras layer fails with Keras 3 (docs/dependencies.md).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class HorovodCommunicator:
         self.local_size: int = hvd.local_size()
 
     def broadcast(self, message: Any = None) -> Any:
-        """See ``Communicator.broadcast``. JSON, since Horovod's own objects are pickles."""
+        """See ``Communicator.broadcast``."""
+        # JSON rather than ``hvd.broadcast_object``, which unpickles what it receives.
         data = np.frombuffer(json.dumps(message).encode(), np.uint8) if self.rank == 0 else None
         length = hvd.broadcast(tf.constant(0 if data is None else len(data)), 0, name="length")
         if data is None:
@@ -38,8 +41,7 @@ class HorovodCommunicator:
 
     def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
         """See ``Communicator.broadcast_variables``."""
-        values = [variable.value for variable in variables]
-        hvd.broadcast_variables(values, 0)
+        hvd.broadcast_variables([variable.value for variable in variables], 0)
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
         """See ``Communicator.sum_tensors``."""

@@ -1,4 +1,4 @@
-"""The configuration of ranks and groups of ranks."""
+"""Configuration of ranks and groups of ranks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class DistributedOptions(Section):
 
     ranks_per_candidate: PositiveInt | None = Field(
         None,
-        description="ranks that train one candidate together; if not given, one on Ray, and all "
-        "those of a Horovod job, which allows no other number",
+        description="ranks that train one candidate together; if not given, one on Ray and all "
+        "ranks of a Horovod job, which allows no other number",
     )
     engine: Literal["auto", "local", "horovod", "ray"] = Field(
         "auto",
@@ -26,14 +26,14 @@ class DistributedOptions(Section):
     )
     groups: PositiveInt | None = Field(
         None,
-        description="groups of ranks on Ray, each of which evaluates candidates by itself; as "
-        "many as the cluster has room for if not given",
+        description="groups of ranks on Ray, each of which evaluates its own candidates; if not "
+        "given, as many as fit on the cluster",
     )
     threads_per_rank: int | None = Field(
         None,
         ge=1,
-        description="CPU threads; if not given, the host's cores are shared out. In cells of "
-        "NAS-Bench-201 an operation uses half of them, since two run at once",
+        description="CPU threads; if not given, the ranks of a host share its cores equally. In "
+        "cells of NAS-Bench-201 an operation uses half of them, since two run at once",
     )
     stall_minutes: float = Field(
         10, gt=0, description="minutes without a step after which a candidate is given up"

@@ -1,1 +1,1 @@
-"""One candidate from hyperparameters to objective values."""
+"""Evaluation of one candidate: build, train and score a model, and return a result."""

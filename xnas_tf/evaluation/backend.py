@@ -1,4 +1,4 @@
-"""How candidates are trained: each model by itself, or all of them through a supernet."""
+"""Backends: train and query each candidate's model by itself, or all through a supernet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xnas_tf.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class ModelAccess:
-    """What predicts with a model, and what is explained in its place.
+    """The predictor of a model, and the models to explain in its place.
 
     Attributes:
         predictor: Predicts with the model.
@@ -28,35 +28,35 @@ class ModelAccess:
 
 
 class Backend(Protocol):
-    """Makes what trains and queries a candidate's model. Values do not depend on which it is."""
+    """Trains and queries the models of candidates. Results do not depend on the backend."""
 
     note: str
-    """What users should know of it; empty for nothing."""
+    """A message for the user; empty if there is none."""
 
     def trainer(self, candidate: Candidate, model: keras.Model, *arguments: Any) -> Trainer:
-        """Make a trainer of a candidate's model; see ``Trainer`` for the other arguments."""
+        """Create the trainer of a candidate's model; see ``Trainer`` for the other arguments."""
 
     def predictor(self, model: keras.Model, images: int, times: int) -> Predictor:
-        """Make what predicts with the model while it is trained; see ``Predictor``."""
+        """Create the predictor of a model that is being trained; see ``Predictor``."""
 
     def stand_ins(self) -> Mapping[AttributionMethod, keras.Model]:
         """Return the models to explain in place of the trained one, by attribution method."""
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
-        """Return the fastest way to query a model that was saved, valid until the next one.
+        """Return the fastest access to a trained model that was saved, valid until the next call.
 
         Args:
             candidate: The candidate.
-            model: Its model, trained.
-            images: How many images it will predict.
+            model: Its trained model.
+            images: The number of images to predict.
         """
 
     def release(self) -> None:
-        """Free what belongs to the latest candidate alone."""
+        """Free everything that belongs to the latest candidate only."""
 
 
 class SeparateModels:
-    """Trains and queries each candidate's own model."""
+    """A ``Backend`` that trains and queries each candidate's own model."""
 
     note = ""
 

@@ -1,4 +1,4 @@
-"""Which evaluations are of the same network."""
+"""The hash that is the same for evaluations of the same network."""
 
 from __future__ import annotations
 
@@ -17,30 +17,35 @@ from xnas_tf.spaces.search_space import SearchSpace
 def evaluation_digest(
     model: keras.Model, options: SpaceOptions, space: SearchSpace, values: Mapping[str, Any]
 ) -> str:
-    """Hashes what is trained: evaluations of the same digest, of as many epochs with the same
-    training settings, train the same network. Their seeds may differ, and so their results.
+    """Return a hash of the network that an evaluation trains.
 
-    It is ``network_digest``; with the HyperModel's identity where it has one, as this may tell
-    networks apart that have the same graph; with all hyperparameters where it trains them; and
-    with the options that it was given, such as which weights to begin from. A network that
-    cannot say what it is has the same digest only where the options of the space and the
-    genotype are the same.
+    Evaluations with the same digest, training settings and number of epochs train the same
+    network. Their seeds, and so their results, may differ.
+
+    The digest is ``network_digest``, combined with
+
+    - the HyperModel's identity if it has one, which may distinguish networks of the same graph;
+    - all hyperparameters if the HyperModel trains its models itself;
+    - the options given to the HyperModel, such as the weights to start from.
+
+    If a network cannot be described, its digest is that of the genotype and the options of the
+    search space.
 
     Args:
         model: The model, built and not trained.
-        options: The space's section of the configuration.
+        options: The ``space`` section of the configuration.
         space: The search space.
         values: The active hyperparameters that the model was built from.
     """
     try:
         graph = network_digest(model)
-    except Exception:  # it cannot say what it is, or a user's layers raise anything at all
+    except Exception:  # it cannot be described, or a user's layers raise anything
         return "genotype:" + _hash([options.model_dump(mode="json"), space.genotype(values)])
     own: Any = space.own_identity(values)
-    if space.trains(model):  # what happens there may depend on any hyperparameter
+    if space.trains(model):  # which may depend on any hyperparameter
         own = [own, type(model).__qualname__, space.genotype(values)]
-    if given := getattr(options, "options", None):
-        own = [own, given]
+    if hypermodel_options := getattr(options, "options", None):
+        own = [own, hypermodel_options]
     return graph if own is None else "identity:" + _hash([graph, own])
 
 

@@ -1,4 +1,4 @@
-"""One candidate from hyperparameters to objective values: build, train, score."""
+"""The evaluator: builds, trains and scores one candidate on all ranks of its group."""
 
 from __future__ import annotations
 
@@ -44,18 +44,23 @@ from xnas_tf.utils.randomness import uninterrupted
 AnyTrainer = Trainer | CustomFitTrainer
 Keep = Callable[[Result, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
-"""What a user's code may raise that is a failure of its candidate: ``sys.exit()`` in it must not
-end the search either."""
-
-
-_NOTHING = np.zeros((0, 0), np.float32)
+"""Exceptions in a user's code that are failures of the candidate: even its ``sys.exit()`` must not
+end the search."""
+_NO_PROBABILITIES = np.zeros((0, 0), np.float32)
 
 
 class Evaluator:
     """Evaluates candidates, on all ranks at once.
 
-    An evaluation is a function of the candidate's hyperparameters and seed, the
-    configuration and the data; it leaves nothing behind.
+    An evaluation is a function of the candidate's hyperparameters and seed, the configuration and
+    the data. It leaves no state behind.
+
+    Args:
+        config: The configuration.
+        dataset: The data set.
+        space: The search space.
+        communicator: The ranks that evaluate a candidate together.
+        backend: How models are trained and queried; ``SeparateModels`` if None.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class Evaluator:
         self._communicator = TimedCommunicator(communicator, PhaseTimes())
         self._model: Any = None
         self._network: Any = None
-        self._probabilities = _NOTHING
+        self._probabilities = _NO_PROBABILITIES
         self._scorer = Scorer(config, dataset.class_names)
         if config.training.mixed_precision:
             check_devices()
@@ -88,30 +93,30 @@ class Evaluator:
         keep: Keep | None = None,
         supervisor: EvaluationCallback | None = None,
     ) -> Result:
-        """Builds, trains and scores a candidate, unless the supervisor knows its network.
+        """Build, train and score a candidate, unless the supervisor knows its network.
 
         Args:
-            candidate: Its hyperparameters, seed and epochs are used. Below the full length the
-                supervisor gets the state of the training in the end, to go on from.
-            keep: Called with the outcome and the trained model of one that is done, before
+            candidate: The candidate; its hyperparameters, seed and epochs are used. If it has
+                fewer epochs than a full training, its last state is saved as a checkpoint.
+            keep: Called with the result and the trained model of a candidate that is done, before
                 the model is freed.
-            supervisor: Hears of the progress, keeps checkpoints, and may interrupt.
+            supervisor: Called during the evaluation; saves checkpoints and may interrupt.
 
         Returns:
-            The same outcome on every rank: done, infeasible, a duplicate, or failed with the
+            The result, the same on every rank: done, infeasible, a duplicate, or failed with the
             reason.
 
         Raises:
             RankDiedError: If another rank died.
-            Exception: Whatever the supervisor raises, and ``OSError``, ``RunError`` or
-                ``Interrupted`` of ``keep``: no failures of the candidate.
+            Exception: Any exception of the supervisor, and ``OSError``, ``RunError`` or
+                ``Interrupted`` from ``keep``; these are not failures of the candidate.
         """
         supervisor = supervisor or EvaluationCallback()
-        outcome = Result()
-        self._communicator.count_in(outcome.seconds)
+        result = Result()
+        self._communicator.count_in(result.seconds)
         try:
             with forgotten_custom_gradients(), heard_by(escaping()(supervisor.beat)):
-                self._evaluate(candidate, outcome, supervisor)
+                self._evaluate(candidate, result, supervisor)
         except CallbackError as escaped:
             raise escaped.error from None
         except Interrupted:
@@ -120,67 +125,67 @@ class Evaluator:
             if self._communicator.size > 1 and _is_of_horovod(error):
                 raise RankDiedError(f"another rank died: {describe(error)}") from error
             reason = str(error) if isinstance(error, XnasError) else describe(error)
-            if not isinstance(error, XnasError):  # ours are raised on all ranks alike
+            if not isinstance(error, XnasError):  # those are raised on all ranks
                 supervisor.failed(reason)
-            outcome = outcome.failed(reason)
+            result = result.failed(reason)
             error.__traceback__ = None  # it holds the model
         else:
-            if keep and outcome.state == "done" and not outcome.answered_by:
-                with outcome.seconds.timed("record"):
-                    outcome = self._keep(keep, outcome)
+            if keep and result.state == "done" and not result.answered_by:
+                with result.seconds.timed("record"):
+                    result = self._keep(keep, result)
         finally:
-            with outcome.seconds.timed("clean"):
+            with result.seconds.timed("clean"):
                 self._release()
-        return outcome
+        return result
 
     def reloaded(self, candidate: Candidate, model: keras.Model) -> ModelAccess:
-        """Return the fastest way to query a model that was saved; see ``Backend.reloaded``."""
+        """Return the fastest access to a model that was saved; see ``Backend.reloaded``."""
         return self._backend.reloaded(candidate, model, len(self._dataset.test))
 
-    def _keep(self, keep: Keep, outcome: Result) -> Result:
-        """Keeps the model; one that cannot be saved is a failure of the candidate."""
+    def _keep(self, keep: Keep, result: Result) -> Result:
+        """Save the model; the candidate fails if its model cannot be saved."""
         try:
-            keep(outcome, self._network)
-        except (OSError, RunError, Interrupted):  # of the disk, rank 0 or the user
+            keep(result, self._network)
+        except (OSError, RunError, Interrupted):  # from the disk, rank 0 or the user
             raise
-        except _FAILURES as error:  # of a user's layers
-            return outcome.failed(f"the model cannot be saved: {describe(error)}")
-        return outcome
+        except _FAILURES as error:  # from a user's layers
+            return result.failed(f"the model cannot be saved: {describe(error)}")
+        return result
 
     def _evaluate(
-        self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
+        self, candidate: Candidate, result: Result, supervisor: EvaluationCallback
     ) -> None:
         infeasible = self._space.infeasible(candidate.hyperparameters)
         if not infeasible:
-            with outcome.seconds.timed("build"):
+            with result.seconds.timed("build"):
                 self._model = self._network = self._build(candidate)
-                if self._space.trains(self._model):  # measured and kept without what trains it
+                if self._space.trains(self._model):  # scored and saved without its own training
                     self._network = network_of(self._model)
-                outcome.digest = self._digest(candidate)
+                result.digest = self._digest(candidate)
                 beat()
                 untrained = Subject(self._network, self._communicator, self._dataset.class_names)
-                self._scorer.score(untrained, outcome, trained=False)
-                infeasible = broken_limits(self._config.constraints, outcome)
+                self._scorer.score(untrained, result, trained=False)
+                infeasible = broken_limits(self._config.constraints, result)
         if infeasible:
-            outcome.state, outcome.reason = "infeasible", infeasible
+            result.state, result.reason = "infeasible", infeasible
             return
-        if self._is_known(outcome, supervisor):
+        if self._is_known(result, supervisor):
             return
-        with outcome.seconds.timed("train"):
-            trainer = self._train(candidate, outcome, supervisor)
-        with outcome.seconds.timed("score"), trainer.kept_if_interrupted():
-            self._note_collapse(outcome)
-            subject = self._trained_subject(dict(outcome.metrics))
-            self._scorer.score(subject, outcome, trained=True)
-        outcome.state = "done"
+        with result.seconds.timed("train"):
+            trainer = self._train(candidate, result, supervisor)
+        with result.seconds.timed("score"), trainer.kept_if_interrupted():
+            self._note_collapse(result)
+            subject = self._trained_subject(dict(result.metrics))
+            self._scorer.score(subject, result, trained=True)
+        result.state = "done"
         self._trainings += 1
 
     def _build(self, candidate: Candidate) -> keras.Model:
-        """Builds on all ranks; where it fails on one it fails on all, so that none waits."""
+        """Build the model on all ranks; if it fails on one it fails on all, so that none waits."""
         failure = model = None
         try:
             with uninterrupted():
-                # Initial values come from global generators, whatever layers a user has.
+                # Initial values are drawn from global generators, whatever layers are used.
                 keras.utils.set_random_seed(candidate.seed)
                 model = self._space.build(candidate.hyperparameters)
         except _FAILURES as error:
@@ -194,23 +199,23 @@ class Evaluator:
         values = candidate.hyperparameters
         return evaluation_digest(self._model, self._config.space, self._space, values)
 
-    def _is_known(self, outcome: Result, supervisor: EvaluationCallback) -> bool:
-        """Takes over what is known, on all ranks what the leader hears; whether there is any."""
-        answer = None
+    def _is_known(self, result: Result, supervisor: EvaluationCallback) -> bool:
+        """Update the result on all ranks if the supervisor knows it; return whether it does."""
+        known = None
         if self._communicator.rank == 0:
             with escaping():
-                answer = supervisor.known(outcome.as_dict())
-        answer = self._communicator.broadcast(answer)
-        outcome.take(answer or {})
-        return answer is not None
+                known = supervisor.known(result.as_dict())
+        known = self._communicator.broadcast(known)
+        result.update(known or {})
+        return known is not None
 
     def _train(
-        self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
+        self, candidate: Candidate, result: Result, supervisor: EvaluationCallback
     ) -> AnyTrainer:
-        # The learning rate falls within each rung, or its order would not be that of the end.
+        # The learning rate decays to its end on each rung, so that rungs rank candidates alike.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.trains(self._model):
-            return self._train_by_itself(candidate, outcome, training)
+            return self._train_with_own_fit(candidate, result, training)
         trainer = self._backend.trainer(
             candidate,
             self._model,
@@ -219,42 +224,44 @@ class Evaluator:
             self._communicator,
             candidate.seed,
             supervisor,
-            outcome.seconds,
+            result.seconds,
             self._config.training.epochs,
         )
-        outcome.note(trainer.ignored)
+        result.note(trainer.ignored)
         if (
             candidate.promoted_from
             and trainer.progress == TrainingProgress()
             and not trainer.ignored
         ):
-            outcome.note("the state of the rung below was not found: it was trained anew")
-        outcome.history = trainer.progress.history
+            result.note("the checkpoint of the rung below was not found: trained from scratch")
+        result.history = trainer.progress.history
         predictor = self._backend.predictor(
             self._model, len(self._validation), self._config.training.epochs
         )
         while (epoch := trainer.progress.epoch) < candidate.epochs:
-            figures = trainer.run_epoch()
-            with trainer.kept_if_interrupted(), outcome.seconds.timed("validate", within="train"):
-                figures |= self._validate(predictor)
-            _check_finite(figures["val_loss"], epoch + 1)
-            outcome.history.append(figures)
-            if self._is_enough(trainer, outcome.history):
+            metrics = trainer.run_epoch()
+            with trainer.kept_if_interrupted(), result.seconds.timed("validate", within="train"):
+                metrics |= self._validate(predictor)
+            _check_finite(metrics["val_loss"], epoch + 1)
+            result.history.append(metrics)
+            if self._is_enough(trainer, result.history):
                 break
-        outcome.metrics.update(outcome.history[-1])
+        result.metrics.update(result.history[-1])
         if candidate.epochs < self._config.training.epochs:
             trainer.keep_end()
         return trainer
 
     def _is_enough(self, trainer: AnyTrainer, history: list[dict[str, float]]) -> bool:
-        """Whether a training ends after this epoch; a search lets each come to its end, so that
-        all candidates of a fidelity are trained alike."""
+        """Return whether a training stops early after this epoch.
+
+        It never does in a search, so that all candidates of a fidelity are trained alike.
+        """
         return False
 
-    def _train_by_itself(
-        self, candidate: Candidate, outcome: Result, training: TrainingOptions
+    def _train_with_own_fit(
+        self, candidate: Candidate, result: Result, training: TrainingOptions
     ) -> CustomFitTrainer:
-        """Trains as the HyperModel or the model does; validation figures are taken as ever."""
+        """Train with the ``fit`` of the HyperModel or the model, and validate as usual."""
         check_own_training(
             "the model",
             self._config.training,
@@ -266,58 +273,60 @@ class Evaluator:
         trainer = CustomFitTrainer(self._model, self._dataset, self._validation, training, fit)
         predictor = Predictor(self._model)
 
-        def end_of_epoch(figures: dict[str, float]) -> bool:
-            with outcome.seconds.timed("validate", within="train"):
-                figures = figures | self._validate(predictor)
-            _check_finite(figures["val_loss"], len(outcome.history) + 1)
-            outcome.history.append(figures)
-            return self._is_enough(trainer, outcome.history)
+        def end_of_epoch(metrics: dict[str, float]) -> bool:
+            with result.seconds.timed("validate", within="train"):
+                metrics = metrics | self._validate(predictor)
+            _check_finite(metrics["val_loss"], len(result.history) + 1)
+            result.history.append(metrics)
+            return self._is_enough(trainer, result.history)
 
         trainer.train(candidate.seed, end_of_epoch)
-        # Once more: fit may have taken the best epoch's weights in the end.
-        with outcome.seconds.timed("validate", within="train"):
+        # Again, since fit may have restored the weights of the best epoch.
+        with result.seconds.timed("validate", within="train"):
             last = self._validate(predictor)
-        _check_finite(last["val_loss"], len(outcome.history))
-        outcome.metrics.update(outcome.history[-1] | trainer.returned | last)
+        _check_finite(last["val_loss"], len(result.history))
+        result.metrics.update(result.history[-1] | trainer.returned | last)
         return trainer
 
     def _validate(self, predictor: Predictor) -> dict[str, float]:
-        """Exact validation figures: sums over all ranks, then divided."""
+        """Return the exact validation metrics: sums over all ranks, then divided."""
         labels = self._validation.labels
         self._probabilities = predictor(self._validation.images)
         correct = np.count_nonzero(self._probabilities.argmax(axis=1) == labels)
         sums = np.array([cross_entropy(self._probabilities, labels), correct, len(labels)])
         (sums,) = self._communicator.sum(sums)
-        figures = {"val_loss": sums[0] / sums[2], "val_accuracy": sums[1] / sums[2]}
-        return self._own_metrics() | figures
+        metrics = {"val_loss": sums[0] / sums[2], "val_accuracy": sums[1] / sums[2]}
+        return self._own_metrics() | metrics
 
-    def _note_collapse(self, outcome: Result) -> None:
-        """Marks a training that came to nothing, on all ranks alike."""
+    def _note_collapse(self, result: Result) -> None:
+        """Mark the result of a training that collapsed, on all ranks alike."""
         classes, labels = self._dataset.classes, self._validation.labels
         predicted = self._probabilities.argmax(axis=1)
         counts = [
-            np.bincount(of, minlength=classes)
-            for of in (predicted, labels, labels[predicted == labels])
+            np.bincount(each, minlength=classes)
+            for each in (predicted, labels, labels[predicted == labels])
         ]
-        answers, images, right = self._communicator.sum(*counts)
-        if why := collapse_of(answers, images, int(right.sum()), outcome.history):
-            outcome.metrics["collapsed"] = 1.0
-            outcome.note(f"collapsed: {why}")
+        predictions, images, correct = self._communicator.sum(*counts)
+        if why := collapse_of(predictions, images, int(correct.sum()), result.history):
+            result.metrics["collapsed"] = 1.0
+            result.note(f"collapsed: {why}")
 
     def _own_metrics(self) -> dict[str, float]:
-        """Validation values of the metrics that the HyperModel compiled its model with: those
-        of all images, since not all metrics are means over images."""
+        """Return the validation values of the metrics that the HyperModel compiled its model with.
+
+        They are computed from all images at once, since not all metrics are means over images.
+        """
         if not has_metrics(self._model):
             return {}
         count = len(self._dataset.validation)
         mine = shard(count, self._communicator.rank, self._communicator.size)
-        everything = np.zeros((count, self._dataset.classes), np.float32)
+        probabilities = np.zeros((count, self._dataset.classes), np.float32)
         labels = np.zeros(count, np.int32)
-        everything[mine], labels[mine] = self._probabilities, self._validation.labels
-        found = compiled_metrics(self._model, *self._communicator.sum(everything, labels))
-        return {f"val_{name}": value for name, value in found.items()}
+        probabilities[mine], labels[mine] = self._probabilities, self._validation.labels
+        metrics = compiled_metrics(self._model, *self._communicator.sum(probabilities, labels))
+        return {f"val_{name}": value for name, value in metrics.items()}
 
-    def _trained_subject(self, figures: dict[str, float]) -> Subject:
+    def _trained_subject(self, metrics: dict[str, float]) -> Subject:
         return Subject(
             self._network,
             self._communicator,
@@ -325,24 +334,23 @@ class Evaluator:
             self._validation.images,
             self._validation.labels,
             self._probabilities,
-            figures,
+            metrics,
             self._backend.stand_ins(),
         )
 
     def _release(self) -> None:
-        """Frees the model and everything traced with it; ``clear_session`` collects garbage."""
+        """Free the model and everything traced with it; ``clear_session`` collects garbage."""
         self._backend.release()
         self._model = self._network = None
-        self._probabilities = _NOTHING
+        self._probabilities = _NO_PROBABILITIES
         keras.backend.clear_session()
         if self._trainings == 1:
-            # What was imported and is traced for all stays: later collections need not walk
-            # through it each time.
+            # Imported modules and shared graphs stay: later collections can skip them.
             gc.freeze()
 
 
 def validation_order(config: Config, dataset: Dataset) -> np.ndarray:
-    """Numbers of the validation images in the order in which objectives see them."""
+    """Return the indices of the validation images in the order that objectives receive."""
     return np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))
 
 
@@ -352,11 +360,11 @@ def _check_finite(loss: float, epoch: int) -> None:
 
 
 def _is_of_horovod(error: BaseException) -> bool:
-    """Whether a collective operation failed; being out of memory in one is another matter.
+    """Return whether a collective operation failed for another reason than a lack of memory.
 
-    Its messages and the names of its operations have a capital letter, the paths of files that
-    TensorFlow quotes have not.
+    Horovod's messages and the names of its operations are capitalised; the paths of files that
+    TensorFlow quotes do not count.
     """
     is_memory = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
-    said = f"{type(error).__name__}: {error}"
-    return not is_memory and re.search(r"(?<![\w/\\.-])Horovod", said) is not None
+    message = f"{type(error).__name__}: {error}"
+    return not is_memory and re.search(r"(?<![\w/\\.-])Horovod", message) is not None

@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The result of an evaluation, as it goes from the evaluator to the coordinator."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from xnas_tf.training.timing import PhaseTimes
 
 @dataclass
 class Result:
-    """What an evaluation found; see ``Candidate`` for the fields.
+    """The result of an evaluation; see ``Candidate`` for the fields.
 
     The phases in ``seconds`` are build, trace (the first training step: mostly tracing), train
-    (the others), validate, score, record (keeping the model, where it is kept) and clean.
-    ``communication``, collective operations and the waiting in them, is a part of those phases.
+    (the other steps), validate, score, record (saving the model, if it is saved) and clean.
+    ``communication``, the time of collective operations with the waiting in them, is part of
+    these phases.
     """
 
     state: State = "running"
@@ -29,21 +30,21 @@ class Result:
     answered_by: str = ""
 
     def note(self, reason: str) -> None:
-        """Adds what is odd."""
+        """Add a remark to the reason, unless it is empty."""
         self.reason = "; ".join(filter(None, [self.reason, reason]))
 
     def failed(self, reason: str) -> Result:
-        """The outcome of the same evaluation when it failed."""
+        """Return the result of the same evaluation after a failure."""
         return Result(
             "failed", reason, seconds=self.seconds, history=self.history, digest=self.digest
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields without classes of ours, which would be imported, and TensorFlow with them."""
-        found = asdict(self)
-        return {**found, "seconds": dict(found["seconds"])}
+        """Return the fields as builtin types: unpickling ours would import TensorFlow."""
+        fields = asdict(self)
+        return {**fields, "seconds": dict(fields["seconds"])}
 
-    def take(self, answer: Mapping[str, Any]) -> None:
-        """Takes fields over from what is known already."""
-        for name, value in answer.items():
+    def update(self, fields: Mapping[str, Any]) -> None:
+        """Set fields, such as those of a known result."""
+        for name, value in fields.items():
             setattr(self, name, value)

@@ -1,4 +1,4 @@
-"""Measuring what is chosen, into an outcome."""
+"""The scorer: measures objectives, recorded measures and constraints, and adds them to a result."""
 
 from __future__ import annotations
 
@@ -21,28 +21,33 @@ class Scorer:
         class_names: Names of the data set's classes.
 
     Raises:
-        InputError: If an objective's options don't fit the data set.
+        InputError: If an objective's options do not fit the data set.
     """
 
     def __init__(self, config: Config, class_names: tuple[str, ...]) -> None:
-        self._chosen = {objective.name for objective in config.objectives}
+        self._objectives = {objective.name for objective in config.objectives}
         self._recorded = {measure.name for measure in config.record} - set(config.constraints)
         self._measures = config.measures()
         for measure in self._measures:
             measure.check(class_names)
 
-    def score(self, subject: Subject, outcome: Result, trained: bool) -> None:
-        """Measures what can be measured now: before training the costs, afterwards the rest.
+    def score(self, subject: Subject, result: Result, trained: bool) -> None:
+        """Measure the costs of an untrained candidate, or all other measures of a trained one.
+
+        Args:
+            subject: The candidate.
+            result: The result to add the values to.
+            trained: Whether the candidate is trained.
 
         Raises:
-            RunError: If a value is not finite that the search needs.
+            RunError: If a value that the search needs is not finite.
         """
         for measure in self._measures:
             if measure.needs_training == trained:
-                self._measure(measure, subject, outcome)
+                self._measure(measure, subject, result)
                 beat()
 
-    def _measure(self, measure: Objective, subject: Subject, outcome: Result) -> None:
+    def _measure(self, measure: Objective, subject: Subject, result: Result) -> None:
         try:
             score = measure.score(subject)
         except NotApplicable as error:  # on all ranks alike
@@ -50,26 +55,26 @@ class Scorer:
                 raise
             score = ObjectiveValue(math.nan, reason=str(error))
         if math.isfinite(score.value):
-            outcome.note(score.reason)
-            target = outcome.objectives if measure.name in self._chosen else outcome.metrics
-            # Plain numbers: a measure's own may be NumPy's, which the record does not take.
+            result.note(score.reason)
+            target = result.objectives if measure.name in self._objectives else result.metrics
+            # Builtin numbers: a user's measure may return NumPy's, which the database rejects.
             target[measure.name] = float(score.value)
         else:
             why = f" ({score.reason})" if score.reason else ""
             problem = f"{measure.name} is {score.value}{why}"
             if measure.name not in self._recorded:
                 raise RunError(problem)
-            outcome.note(f"not recorded: {problem}")
-        figures = score.metrics.items()
-        outcome.metrics.update({k: float(v) for k, v in figures if math.isfinite(v)})
+            result.note(f"not recorded: {problem}")
+        metrics = score.metrics.items()
+        result.metrics.update({name: float(v) for name, v in metrics if math.isfinite(v)})
 
 
-def broken_limits(limits: Mapping[str, Constraint], outcome: Result) -> str:
-    """The limits that what is measured by now breaks, in words; empty if none."""
-    known = {**outcome.metrics, **outcome.objectives}
+def broken_limits(limits: Mapping[str, Constraint], result: Result) -> str:
+    """Describe the limits that the values measured so far break; empty if there are none."""
+    values = {**result.metrics, **result.objectives}
     broken = [
-        f"{name} is {known[name]:,.12g}, wanted: {limit}"
+        f"{name} is {values[name]:,.12g}, wanted: {limit}"
         for name, limit in limits.items()
-        if name in known and limit.violation(known[name])
+        if name in values and limit.violation(values[name])
     ]
     return "; ".join(broken)

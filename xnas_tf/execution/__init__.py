@@ -1,1 +1,1 @@
-"""A search on several groups of ranks: Ray places, watches and replaces them."""
+"""Execution of a search: the coordinator, the workers, and what both need on each rank."""

@@ -1,4 +1,4 @@
-"""Callbacks: what is called while a search runs, beside the database."""
+"""Callbacks: called during a search, to show or log it beside what the database records."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from xnas_tf.storage.database import Database
 
 
 class Callback:
-    """Is called as a search goes on, and does nothing; subclasses show or log it.
+    """Called during a search; does nothing. Subclasses show or log the search.
 
-    It is entered when the run directory is open, and exited when the search ends, however it does.
+    A callback is a context manager: it is entered when the run directory is open, and exited when
+    the search ends, whether or not it ends with an exception.
     """
 
     def __enter__(self) -> Callback:
@@ -29,13 +30,13 @@ class Callback:
     def candidate(
         self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
     ) -> None:
-        """Called when a candidate has ended.
+        """Called when a candidate has finished.
 
         Args:
             candidate: The candidate, in any state but running.
             is_new: Whether it was evaluated now rather than read from the database.
             front: The Pareto-optimal candidates so far.
-            hypervolume: Theirs; 0 while a run is replayed.
+            hypervolume: The hypervolume of the front; 0 while a run is replayed.
         """
 
     def generation(
@@ -45,18 +46,18 @@ class Callback:
         front: Sequence[Candidate],
         hypervolume: float,
     ) -> None:
-        """Called when a generation is complete, once in the life of a run."""
+        """Called when a generation is complete; once per generation in the life of a run."""
 
     def note(self, text: str) -> None:
-        """Called with a message for people."""
+        """Called with a message for the user."""
 
     def finished(self, evaluator: Evaluator) -> None:
-        """Called after the last candidate, with what evaluated this process' candidates."""
+        """Called after the last candidate, with the evaluator of this process."""
 
 
 @dataclass(frozen=True)
 class SearchContext:
-    """What callbacks are made for.
+    """The search that callbacks are created for.
 
     Attributes:
         path: The run directory.
@@ -64,7 +65,7 @@ class SearchContext:
         dataset: The data set.
         space: The search space.
         database: The run's database.
-        seconds_spent: What earlier sessions of the run took.
+        seconds_spent: Seconds that earlier sessions of the run took.
     """
 
     path: Path
@@ -79,12 +80,12 @@ MakeCallbacks = Callable[[SearchContext], Sequence[Callback]]
 
 
 def no_callbacks(context: SearchContext) -> Sequence[Callback]:
-    """Shows nothing."""
+    """Return no callbacks."""
     return ()
 
 
 class CallbackList(Callback):
-    """Calls several callbacks, in their order."""
+    """Calls several callbacks in order."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = callbacks

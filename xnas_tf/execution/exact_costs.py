@@ -1,4 +1,4 @@
-"""Costs of networks that are known without training them."""
+"""Costs of networks that are known without training, for the surrogate."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from xnas_tf.utils.randomness import own_generator
 
 
 class ExactCosts:
-    """Builds networks that a surrogate considers, for those objectives that are exact.
+    """Computes the exact objectives of the networks that a surrogate considers, by building them.
 
-    A network that cannot be built has none: it is refused once it is somebody's turn to train
-    it. Measured costs, such as latency, have their own place and quiet for that.
+    A network that cannot be built has no costs; its evaluation fails if it is proposed. Measured
+    costs, such as latency, are left to the evaluation, which measures them undisturbed.
 
     Args:
         config: The configuration.
@@ -28,29 +28,29 @@ class ExactCosts:
 
     def __init__(self, config: Config, space: SearchSpace, class_names: tuple[str, ...]) -> None:
         self._objectives = {
-            place: objective
-            for place, objective in enumerate(config.objectives)
+            index: objective
+            for index, objective in enumerate(config.objectives)
             if not objective.needs_training and not objective.is_measured
         }
         self._space = space
         self._class_names = class_names
-        self._found: dict[str, dict[int, float]] = {}
+        self._known: dict[str, dict[int, float]] = {}
 
     def __call__(self, values: Mapping[str, Any]) -> dict[int, float]:
-        """The costs of a network, by the objective's place; turned so that less is better."""
+        """Return a network's costs by index of the objective; lower is better."""
         if not self._objectives:
             return {}
         genotype = self._space.genotype(values)
-        if genotype not in self._found:
-            self._found[genotype] = self._computed(values)
-        return self._found[genotype]
+        if genotype not in self._known:
+            self._known[genotype] = self._compute(values)
+        return self._known[genotype]
 
-    def _computed(self, values: Mapping[str, Any]) -> dict[int, float]:
+    def _compute(self, values: Mapping[str, Any]) -> dict[int, float]:
         try:
-            with own_generator(seed=0):  # initial values are of no account
+            with own_generator(seed=0):  # the initial values do not matter
                 model = self._space.build(values)
-        except Exception:  # a user's code may raise anything at all
+        except Exception:  # a user's code may raise anything
             return {}
         subject = Subject(model, SingleProcess(), self._class_names)
-        costs = {p: o.sign * o.score(subject).value for p, o in self._objectives.items()}
-        return {place: cost for place, cost in costs.items() if np.isfinite(cost)}
+        costs = {i: o.sign * o.score(subject).value for i, o in self._objectives.items()}
+        return {index: cost for index, cost in costs.items() if np.isfinite(cost)}

@@ -1,4 +1,4 @@
-"""A search on one process, or on all ranks of a Horovod job: one rank's way through it."""
+"""A search on one process or on all ranks of a Horovod job, as one of its ranks runs it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from xnas_tf.config import Config
+from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
@@ -21,17 +22,18 @@ from xnas_tf.execution.task_source import LocalSource
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.execution.worker import Worker
 from xnas_tf.keras_tools.kernel_cache import kept_kernels
+from xnas_tf.spaces.search_space import SearchSpace
 
 
 class Job:
-    """A search as one rank sees it. Rank 0 leads: it keeps the record and decides.
+    """A search as one rank runs it. Rank 0 also has the session, with database and coordinator.
 
     Args:
-        path: The run directory; only rank 0 looks at it.
+        path: The run directory; only rank 0 accesses it.
         config: The configuration.
         world: All ranks.
         profile: Whether rank 0 profiles one of its evaluations for TensorBoard.
-        make_callbacks: Makes what shows the search to people.
+        make_callbacks: Creates the callbacks of the search.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Job:
         self._make_callbacks = make_callbacks
         profiles = profile and world.rank == 0
         self._profiler = Profiler(path / "tensorboard" if profiles else None)
+        self._dataset: Dataset
+        self._space: SearchSpace
 
     def run(self, fresh: bool) -> None:
-        """Runs the search; see ``xnas_tf.search``."""
+        """Run the search; see ``xnas_tf.search``."""
         config, world = self._config, self._world
         _check_size(config.distributed.ranks_per_candidate, world.size)
         self._dataset, self._space = prepare(config, world, world.size)
@@ -66,7 +70,7 @@ class Job:
                 session.finish(evaluator)
 
     def _session(self, stack: ExitStack, fresh: bool) -> Session:
-        """Rank 0's part."""
+        """Open rank 0's session until the stack is closed."""
         session = Session(
             self._path,
             self._config,
@@ -79,28 +83,28 @@ class Job:
         return session
 
     def _work(self, session: Session | None) -> Evaluator:
-        """Trains candidates until there are no more; returns what evaluated them."""
-        minutes = self._config.distributed.stall_minutes
-        # horovodrun may start a single rank too, even on another host.
+        """Evaluate candidates until there are no more; return the evaluator."""
+        distributed, training = self._config.distributed, self._config.training
+        # horovodrun may start a single rank, even on another host.
         has_launcher = self._world.size > 1 or "HOROVOD_RANK" in os.environ
-        with Watchdog(60 * minutes, has_launcher) as watch:
+        with Watchdog(60 * distributed.stall_minutes, has_launcher) as watchdog:
             evaluator = self._evaluator(session)
             ask = LocalSource(session.coordinator) if session else None
-            checkpoints = self._config.training.checkpoint_minutes
-            Worker(evaluator, self._world, ask, watch, checkpoints, self._profiler).run()
+            minutes = training.checkpoint_minutes
+            Worker(evaluator, self._world, ask, watchdog, minutes, self._profiler).run()
             return evaluator
 
     def _evaluator(self, session: Session | None) -> Evaluator:
-        """What evaluates candidates; the values are the same whichever it is."""
-        self._config = self._with_modes(session)
-        backend = backend_for(self._config, self._dataset, self._space, self._world)
+        """Create the evaluator, with the faster backend: values do not depend on it."""
+        config = self._with_modes(session)
+        backend = backend_for(config, self._dataset, self._space, self._world)
         if session and backend.note:
             session.note(backend.note)
-        return Evaluator(self._config, self._dataset, self._space, self._world, backend)
+        return Evaluator(config, self._dataset, self._space, self._world, backend)
 
     def _with_modes(self, session: Session | None) -> Config:
-        """The configuration with modes in place of ``auto``: those that this run is trained in,
-        or those that a trial finds best."""
+        """Replace ``auto`` in the configuration by the modes that this run was trained with so
+        far, or by those that a trial finds fastest."""
         config = self._config
         if not open_modes(config):
             return config
@@ -114,14 +118,14 @@ class Job:
 
 
 def _check_size(wanted: int | None, ranks: int) -> None:
-    """Checks that all ranks train each candidate.
+    """Check that all ranks are to train each candidate.
 
     Raises:
-        InputError: If fewer or more are to.
+        InputError: If fewer or more ranks are wanted.
     """
     if wanted not in (None, ranks):
         raise InputError(
             f"distributed.ranks_per_candidate: given {wanted}, but the ranks of this job, "
-            f"{ranks}, train each candidate together; allowed: {ranks}, or not to give it; "
+            f"{ranks}, train each candidate together; allowed: {ranks}, or leave it out; "
             "groups of ranks: xnas-tf search CONFIG --engine ray"
         )

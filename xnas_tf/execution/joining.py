@@ -1,4 +1,4 @@
-"""All ranks of a command that trains and writes: they join, and leave the process as it was."""
+"""Joining the ranks of a command that trains and writes, and restoring the process afterwards."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from xnas_tf.registry import describe
 
 @contextmanager
 def joined_to_train(path: Path, config: Config) -> Iterator[Communicator]:
-    """Inside, the ranks of the job are joined.
+    """Join the ranks of the job inside the context.
 
     Args:
-        path: The folder that is written to.
-        config: How to join, whether to the same result each time, and for what networks.
+        path: The directory that the command writes to.
+        config: The configuration; its sections ``distributed``, ``training`` and ``space`` matter.
+
+    Yields:
+        All ranks.
 
     Raises:
-        RunError: If something cannot be written.
+        RunError: If a file cannot be written.
     """
     deterministic, branches = config.training.deterministic, config.space.branches
     with (
@@ -38,17 +41,17 @@ def joined_to_train(path: Path, config: Config) -> Iterator[Communicator]:
 
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Inside, a full disk is said to be one.
+    """Report errors of the disk inside the context in terms of the directory written to.
 
     Raises:
-        RunError: If something cannot be written.
+        RunError: If a file cannot be written.
     """
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise RunError(
-            f"{path} cannot be written: {describe(error)}. What was finished is kept; the same "
-            "command goes on from there"
+            f"{path} cannot be written: {describe(error)}. All finished work is kept; run the same "
+            "command again to resume"
         ) from error
     finally:
-        gc.unfreeze()  # what an evaluator froze may be a notebook's
+        gc.unfreeze()  # what an evaluator froze may belong to a notebook

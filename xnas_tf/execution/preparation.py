@@ -1,11 +1,11 @@
-"""What all ranks do before the first candidate, and check that all did alike."""
+"""Preparation of all ranks before the first candidate: data, search space, and consistency."""
 
 from __future__ import annotations
 
 import platform
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,14 +23,20 @@ T = TypeVar("T")
 
 
 def agreed(work: Callable[[], T], world: Communicator) -> T:
-    """What a piece of work returns; where it fails on one rank it fails on all, so that none
-    is left waiting.
+    """Call a function on all ranks; if it fails on one rank it fails on all, so that none waits.
+
+    Args:
+        work: The function.
+        world: All ranks.
+
+    Returns:
+        What the function returns on this rank.
 
     Raises:
         InputError: On the other ranks, if a rank found its input wrong.
-        RunError: On the other ranks, if one failed otherwise, as on a full disk: another start
-            may do better, which exit code 2 would deny.
-        Exception: What the work raised, on the ranks where it did.
+        RunError: On the other ranks, if one failed for another reason, such as a full disk: a
+            restart may succeed, which exit code 2 would deny.
+        Exception: What the function raised, on the ranks where it did.
     """
     results: list[T] = []
     failure: Exception | None = None
@@ -38,7 +44,7 @@ def agreed(work: Callable[[], T], world: Communicator) -> T:
         results.append(work())
     except Exception as error:  # every rank must reach the sum below
         failure = error
-    except SystemExit as error:  # of a user's module: the search would end as if it were done
+    except SystemExit as error:  # in a user's module: the search would end as if it succeeded
         failure = InputError(f"a user's code calls sys.exit({error.code!r}) when it is loaded")
     kinds = [failure is not None, isinstance(failure, InputError)]
     failed, refused = world.sum(*(np.array(kind, np.int64) for kind in kinds))
@@ -49,15 +55,15 @@ def agreed(work: Callable[[], T], world: Communicator) -> T:
 
 
 def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, SearchSpace]:
-    """Loads the data and the space, and checks what the configuration alone can't show.
+    """Load the data and the search space, and check what the configuration alone cannot show.
 
     Args:
         config: The configuration.
         world: All ranks.
-        size: Ranks in a group.
+        size: The number of ranks in a group.
 
     Raises:
-        InputError: On all ranks, if anything given is wrong on one.
+        InputError: On all ranks, if any input is wrong on one of them.
         RunError: On the other ranks, if one failed for another reason.
     """
     reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})
@@ -65,14 +71,14 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
     dataset = _load_in_turn(config, world)
     digest = world.broadcast(dataset.digest)
     agreed(lambda: _check_data(dataset, digest, world.rank), world)
-    space = agreed(lambda: _space(config, dataset), world)
+    space = agreed(lambda: _create_space(config, dataset), world)
     agreed(lambda: _check_sizes(config, dataset, space, size), world)
     agreed(lambda: _check_training(config, dataset, space, size), world)
     return dataset, space
 
 
-def _check_same(reference: dict, config: Config, rank: int) -> None:
-    """Refuses ranks that would evaluate other candidates, or evaluate them otherwise."""
+def _check_same(reference: dict[str, Any], config: Config, rank: int) -> None:
+    """Check that this rank has the configuration and the versions of rank 0."""
     mine = {"versions": versions(), "config": config.model_dump(mode="json")}
     lines = differences(mine, reference, "here, on rank 0")
     if lines:
@@ -84,12 +90,12 @@ def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
     if dataset.digest != digest:
         raise InputError(
             f"rank {rank} on {platform.node()} has other images or labels than rank 0 under the "
-            f"name {dataset.name}: check that its files are the same on all hosts"
+            f"name {dataset.name}: make sure that its files are the same on all hosts"
         )
 
 
 def _load_in_turn(config: Config, world: Communicator) -> Dataset:
-    """Lets one rank of each host load first, so that only it downloads."""
+    """Load the data on one rank of each host first, so that only this rank downloads."""
     is_first = world.local_rank == 0
     first = agreed(lambda: _load_first(config) if is_first else None, world)
     return agreed(lambda: first or _load(config), world)
@@ -102,13 +108,13 @@ def _load(config: Config) -> Dataset:
 
 
 def _load_first(config: Config) -> Dataset:
-    """Downloads and prepares what the other ranks of this host then find."""
+    """Download and prepare the data for the other ranks of this host."""
     with host_lock("datasets"):
         return _load(config)
 
 
-def _space(config: Config, dataset: Dataset) -> SearchSpace:
-    """The search space; a user's HyperModel builds its default model on every rank."""
+def _create_space(config: Config, dataset: Dataset) -> SearchSpace:
+    """Create the search space; a user's HyperModel builds its default model on every rank."""
     hypermodel = config.space.create(dataset.image_shape, dataset.classes)
     return SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
 
@@ -118,14 +124,14 @@ def _check_sizes(config: Config, dataset: Dataset, space: SearchSpace, size: int
     if smallest < size:
         raise InputError(
             f"in groups of {size} ranks training.batch_size ({config.training.batch_size}), "
-            f"the train part ({len(dataset.train)} images) and the validation part "
-            f"({len(dataset.validation)}) must have at least one image a rank"
+            f"the training split ({len(dataset.train)} images) and the validation split "
+            f"({len(dataset.validation)}) must have at least one image for each rank"
         )
 
 
 def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
-    """Checks what a HyperModel's own training cannot do, and that there are the metrics that
-    are objectives: an own training may name others."""
+    """Check that a HyperModel's own training supports the configuration; without one, check
+    that the metrics to measure exist."""
     if space.trains_default:
         check_own_training(space.name, config.training, len(config.rungs), dataset, size)
         return

@@ -1,4 +1,4 @@
-"""TensorFlow's profiler, on request."""
+"""Profiling of one evaluation with TensorFlow's profiler, on request."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 import tensorflow as tf
 
 PROFILED = 2
-"""The first evaluation of a process also warms TensorFlow up."""
+"""Which evaluation of a process is profiled; the first one also warms up TensorFlow."""
 
 
 class Profiler:
-    """Profiles one evaluation of this process, its second.
+    """Profiles the second evaluation of this process.
 
     Args:
-        path: The log directory of TensorBoard, in which the profile is found under
-            ``plugins/profile``; None: nothing is profiled.
+        path: TensorBoard's log directory, where the profile is written to ``plugins/profile``;
+            None to profile nothing.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -26,12 +26,15 @@ class Profiler:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether something is to be profiled and was not yet."""
+        """Whether there is an evaluation still to be profiled."""
         return self._path is not None and self._evaluations < PROFILED
 
     @contextmanager
     def over_evaluation(self) -> Iterator[None]:
-        """Around each evaluation. What an interrupted one did is kept too."""
+        """Count an evaluation inside the context, and profile it if it is its turn.
+
+        The profile of an interrupted evaluation is kept too.
+        """
         self._evaluations += 1
         if self._path is None or self._evaluations != PROFILED:
             yield

@@ -1,4 +1,4 @@
-"""What is known of a network without training it: from this run, or from earlier ones."""
+"""Results of networks that were trained before, in this run or in earlier ones."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
 
 _TESTED = ("test_accuracy", "test_error")
-"""Metrics that a search adds when it has ended."""
+"""Metrics that are added when a search has ended."""
 
 
 class ResultCache:
-    """Answers for networks that were trained before, for as many epochs.
+    """Knows the results of networks that were trained before, for the same number of epochs.
 
-    One of this run makes another candidate of the same network a duplicate. The results of one
-    of an earlier run are taken over. If they are Pareto-optimal, so is its model: where none
-    was kept, the network is trained again, as each candidate on the front has a model.
+    A candidate whose network was trained in this run is a duplicate. The results of an earlier run
+    are reused, and so is the model if they are Pareto-optimal. If that model was not saved, the
+    network is trained again, since each candidate on the front has a model.
 
     Args:
-        earlier: The earlier runs, those to be asked first before others.
+        earlier: The earlier runs, in the order in which they are searched.
     """
 
     def __init__(self, earlier: Iterable[Run] = ()) -> None:
-        self._here: dict[tuple[str, int], int] = {}
+        self._own: dict[tuple[str, int], int] = {}
         self._earlier: dict[tuple[str, int], list[tuple[Path, Candidate]]] = {}
         for run in earlier:
             for candidate in run.candidates():
                 if candidate.state == "done":
-                    found = run.path, replace(candidate, versions={})
-                    self._earlier.setdefault(_key(candidate), []).append(found)
+                    known = run.path, replace(candidate, versions={})
+                    self._earlier.setdefault(_key(candidate), []).append(known)
 
-    def heed(self, candidate: Candidate) -> None:
-        """Hears of a candidate of this run that has ended."""
+    def update(self, candidate: Candidate) -> None:
+        """Add a candidate of this run that has finished."""
         if candidate.state == "done":
-            self._here.setdefault(_key(candidate), candidate.id)
+            self._own.setdefault(_key(candidate), candidate.id)
 
     def answer(
         self,
@@ -47,22 +47,25 @@ class ResultCache:
         wants: Callable[[Candidate], bool],
         keep: Callable[[bytes], None],
     ) -> dict[str, Any] | None:
-        """What is known of a candidate's network, as fields of its outcome; None if nothing is.
+        """Return the known result of a candidate's network.
 
         Args:
-            candidate: With its digest, its epochs and its costs.
-            wants: Whether a candidate would be on the front.
-            keep: Keeps the candidate's model.
+            candidate: The candidate, with its digest, epochs and costs.
+            wants: Returns whether a candidate would be on the front.
+            keep: Saves the candidate's model.
+
+        Returns:
+            The fields of the candidate's result; None if the network is not known.
         """
-        if number := self._here.get(_key(candidate)):
+        if number := self._own.get(_key(candidate)):
             return {"state": "duplicate", "reason": f"the same network as candidate {number}"}
         for path, known in self._earlier.get(_key(candidate), ()):
-            answer = _taken_over(candidate, known, path)
-            if not wants(replace(candidate, **answer)):
-                return answer
-            if model := _model(known):
+            result = _reused(candidate, known, path)
+            if not wants(replace(candidate, **result)):
+                return result
+            if model := _saved_model(known):
                 keep(model)
-                return answer
+                return result
         return None
 
 
@@ -70,8 +73,9 @@ def _key(candidate: Candidate) -> tuple[str, int]:
     return candidate.digest, candidate.epochs
 
 
-def _taken_over(candidate: Candidate, known: Candidate, path: Path) -> dict[str, Any]:
-    """Costs stay as they were measured here: latency may have been another machine's there."""
+def _reused(candidate: Candidate, known: Candidate, path: Path) -> dict[str, Any]:
+    """Return an earlier result, but with the costs measured here: the latency there may be that of
+    another machine."""
     metrics = {name: value for name, value in known.metrics.items() if name not in _TESTED}
     return {
         "state": "done",
@@ -83,8 +87,8 @@ def _taken_over(candidate: Candidate, known: Candidate, path: Path) -> dict[str,
     }
 
 
-def _model(known: Candidate) -> bytes | None:
-    """The content of the kept model; None if there is none."""
+def _saved_model(known: Candidate) -> bytes | None:
+    """Return the content of a candidate's saved model; None if there is none."""
     try:
         return known.model_path.read_bytes() if known.model_path else None
     except FileNotFoundError:  # removed since
@@ -92,23 +96,25 @@ def _model(known: Candidate) -> bytes | None:
 
 
 def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
-    """Opens the runs of ``search.reuse``; they are only read.
+    """Open the runs of ``search.reuse`` for reading.
 
     Args:
         config: The configuration.
-        path: The directory of the run that is to use them.
-        data: What ``Dataset.facts`` says of its data.
+        path: The directory of the run that reuses their results.
+        data: ``Dataset.facts`` of its data.
 
     Raises:
-        InputError: If one is no run, is that run itself, or has results that mean something
-            else: other data, another training or other measures.
+        InputError: If one is not a run, is the run itself, or has results that are not comparable
+            because the data, the training or the measures differ.
     """
-    return [_opened(Path(name), config, path, data) for name in config.search.reuse]
+    return [_open_run(Path(name), config, path, data) for name in config.search.reuse]
 
 
-def _opened(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -> Run:
+def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -> Run:
     if earlier.resolve() == path.resolve():
-        raise InputError(f"search.reuse: {earlier} is the run itself, which does so anyway")
+        raise InputError(
+            f"search.reuse: {earlier} is the run itself, whose results are always reused"
+        )
     try:
         run = Run(earlier)
         there = {**_settings(run.trained_config), "images": run.fact("dataset") or data}
@@ -118,12 +124,12 @@ def _opened(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -> 
     lines += _not_measured(config, run.config)
     if lines:
         listed = "\n  ".join(lines)
-        raise InputError(f"search.reuse: the results of {earlier} mean something else:\n  {listed}")
+        raise InputError(f"search.reuse: the results of {earlier} are not comparable:\n  {listed}")
     return run
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """What a network's results depend on, beside the network and the images."""
+    """Return what a network's results depend on, beside the network and the images."""
     return {
         "dataset": config.dataset.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json", exclude={"checkpoint_minutes"}),
@@ -133,15 +139,15 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _not_measured(config: Config, there: Config) -> list[str]:
-    """What limits need or this run records that was not measured there, or otherwise; costs are
-    known before they are needed."""
-    known = {measure.name: measure for measure in there.measures()}
+    """Return the measures of this run that the earlier run did not measure, or measured with other
+    options, each with the reason. Costs are measured here before they are needed."""
+    measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}
     missing = []
     for measure in config.measures():
         section = "record" if measure.name in recorded else "constraints"
-        if measure.needs_training and measure.name not in known:
+        if measure.needs_training and measure.name not in measured:
             missing.append(f"{section}.{measure.name}: not measured there")
-        elif measure.name in recorded and known.get(measure.name, measure) != measure:
+        elif measure.name in recorded and measured.get(measure.name, measure) != measure:
             missing.append(f"{section}.{measure.name}: measured with other options there")
     return missing

@@ -1,4 +1,4 @@
-"""Rank 0's part of a search: the record, the decisions, and what people see."""
+"""The session of a search, on rank 0 or the Ray driver: database, coordinator and callbacks."""
 
 from __future__ import annotations
 
@@ -21,20 +21,24 @@ from xnas_tf.execution.exact_costs import ExactCosts
 from xnas_tf.execution.result_cache import ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.storage.run import held_directory, remove_drafts
+from xnas_tf.storage.database import Database
+from xnas_tf.storage.run_directory import held_directory, remove_drafts
 from xnas_tf.strategy import Algorithm, create
 
 
 class Session:
-    """What rank 0 has and others have not.
+    """The part of a search that only one process has: database, coordinator and callbacks.
 
     Args:
         path: The run directory.
         config: The configuration.
-        dataset: The data, for the final figures.
+        dataset: The data set.
         space: The search space.
-        groups: How many groups of ranks there are when it begins.
-        make_callbacks: Makes what shows the search to people.
+        groups: The number of groups of ranks at the start.
+        make_callbacks: Creates the callbacks of the search.
+
+    Attributes:
+        coordinator: The coordinator, once the session is open.
     """
 
     def __init__(
@@ -52,23 +56,32 @@ class Session:
         self._space = space
         self._groups = groups
         self._make_callbacks = make_callbacks
+        self._database: Database
+        self._callbacks = CallbackList(())
         self.coordinator: Coordinator
 
     @contextmanager
     def opened(self, fresh: bool) -> Iterator[Session]:
-        """Opens the run directory and holds it.
+        """Open and lock the run directory, and resume the search in it, inside the context.
+
+        Args:
+            fresh: Whether to move an existing run aside and start a new one.
+
+        Yields:
+            This session.
 
         Raises:
-            InputError: If it is no place for this run, its data has changed, or ``search.reuse``
-                is wrong.
-            HeldError: If another search holds it.
+            InputError: If the directory cannot be used for this run, its data has changed, or
+                ``search.reuse`` is wrong.
+            HeldError: If another search has locked it.
         """
         path, config = self._path, self._config
         networks = ResultCache(earlier_runs(config, path, self._dataset.facts))
-        with held_directory(path, config, fresh) as self._record, ExitStack() as stack:
+        with held_directory(path, config, fresh) as database, ExitStack() as stack:
+            self._database = database
             remove_drafts(path)
             context = SearchContext(
-                path, config, self._dataset, self._space, self._record, spent(self._record)
+                path, config, self._dataset, self._space, database, spent(database)
             )
             callbacks = [stack.enter_context(each) for each in self._make_callbacks(context)]
             self._callbacks = CallbackList(callbacks)
@@ -79,49 +92,49 @@ class Session:
                 self.note(f"warning: {note}")
             algorithm = self._algorithm()
             self.coordinator = Coordinator(
-                path, config, self._record, algorithm, self._callbacks, networks=networks
+                path, config, database, algorithm, self._callbacks, networks=networks
             )
             yield self
 
     def _check_data(self) -> None:
-        """Records what the data is; a run goes on with the data that it was begun with."""
+        """Record what the data is, or check that it is still that of the run."""
         facts = self._dataset.facts
-        lines = differences(self._record.fact("dataset") or facts, facts, "when it began, now")
+        lines = differences(self._database.fact("dataset") or facts, facts, "when it began, now")
         if lines:
             listed = "\n  ".join(lines)
             raise InputError(
                 f"the data of {self._path} has changed; --fresh moves the run aside and starts "
-                f"anew:\n  {listed}"
+                f"a new one:\n  {listed}"
             )
-        self._record.set_fact("dataset", facts)
-        # Of its own, since it is no part of what is compared: a run of an earlier version lacks it.
-        self._record.set_fact("validation", self._dataset.counts["validation"].tolist())
+        self._database.set_fact("dataset", facts)
+        # A fact of its own, which is not compared: runs of earlier versions lack it.
+        self._database.set_fact("validation", self._dataset.counts["validation"].tolist())
 
     @property
     def known_modes(self) -> dict[str, bool] | None:
-        """What a trial chose in this run before, in place of ``auto``; None if there was none."""
-        return self._record.fact("measured_modes")
+        """The modes that a trial chose in this run before; None if there was no trial."""
+        return self._database.fact("measured_modes")
 
     def note_modes(self, modes: dict[str, bool], why: str) -> None:
-        """Records what a trial chose and says why: all of a run is trained alike."""
-        self._record.set_fact("measured_modes", modes)
+        """Record the modes that a trial chose, for the whole run, and report why."""
+        self._database.set_fact("measured_modes", modes)
         chosen = ", ".join(f"training.{name} is {str(on).lower()}" for name, on in modes.items())
         self.note(f"{chosen} ({why})")
 
     def note_groups(self, groups: int, size: int) -> None:
-        """Records how many groups of how many ranks there are from now on."""
+        """Record a change of the number of groups of ranks and of their size."""
         self.coordinator.groups = groups
-        self._record.set_fact("groups", {"ranks": groups * size, "size": size})
+        self._database.set_fact("groups", {"ranks": groups * size, "size": size})
 
     def note(self, text: str) -> None:
-        """Says something that is worth a line."""
+        """Pass a message for the user to the callbacks."""
         self._callbacks.note(text)
 
     def finish(self, evaluator: Evaluator) -> None:
-        """Closes the search and adds what a finished one has.
+        """End the search and call the callbacks for the last time.
 
         Args:
-            evaluator: That of this process' group.
+            evaluator: The evaluator of this process.
 
         Raises:
             RunError: If no candidate can be recommended.
@@ -139,9 +152,9 @@ class Session:
         )
 
     def _is_steady_state(self) -> bool:
-        """What the configuration says, else what the run was begun with, else whether there
-        is more than one group."""
+        """Return whether the search is steady-state: as configured, else as the run was started,
+        else if there is more than one group."""
         default = "generational" if self._groups == 1 else "steady_state"
-        mode = self._config.search.mode or self._record.fact("mode") or default
-        self._record.set_fact("mode", mode)
+        mode = self._config.search.mode or self._database.fact("mode") or default
+        self._database.set_fact("mode", mode)
         return mode == "steady_state"

@@ -1,4 +1,4 @@
-"""When a search proposes nothing more."""
+"""Stopping criteria: when a search proposes no more candidates."""
 
 from __future__ import annotations
 
@@ -11,48 +11,49 @@ from xnas_tf.storage.database import Database
 from xnas_tf.strategy.options import SearchOptions
 
 PATIENCE = 1000
-"""Infeasible proposals and duplicates in a row after which a search gives up."""
+"""Infeasible proposals and duplicates in a row after which a search stops."""
 PLATEAU_GROWTH = 0.001
-"""Share by which hypervolume must grow, or it stands on a plateau."""
+"""Relative growth of the hypervolume below which it is on a plateau."""
 SPENT = "seconds_searched"
 
 
-def spent(record: Database) -> float:
-    """Seconds that the sessions of a run took, by its record: a session that was killed counts
-    to the last outcome or checkpoint."""
-    return float(record.fact(SPENT) or 0.0)
+def spent(database: Database) -> float:
+    """Return the recorded seconds that the sessions of a run took; a session that was killed counts
+    up to its last result or checkpoint."""
+    return float(database.fact(SPENT) or 0.0)
 
 
 class StoppingCriteria:
-    """Counts what a search has spent and found, against what its configuration allows.
+    """Compares what a search has spent and found with the limits of its configuration.
 
-    What was proposed is still trained when a limit is reached: it may be in flight, and a run
-    that is killed and started again then trains the same.
+    Candidates that were proposed before a limit is reached are still trained: they may be in
+    flight already, and a run that is killed and resumed must train the same ones.
 
     Args:
         search: The limits.
-        record: The run's record, which keeps the time that earlier sessions spent.
-        say: Hears why nothing more is proposed, when that comes about.
-        clock: Seconds since any moment, as ``time.monotonic``.
+        database: The run's database, which keeps the time that earlier sessions spent.
+        notify: Called with the reason when no more candidates are proposed.
+        clock: Returns seconds since any fixed moment, such as ``time.monotonic``.
 
     Attributes:
-        trained: Trainings that have ended, without promotions.
+        trained: Number of finished trainings, without promotions.
     """
 
     def __init__(
         self,
         search: SearchOptions,
-        record: Database,
-        say: Callable[[str], None],
+        database: Database,
+        notify: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
         self._search = search
-        self._record = record
-        self._say = say
+        self._database = database
+        self._notify = notify
         self._clock = clock
-        self._begin = clock() - spent(record)
+        self._begin = clock() - spent(database)
         self._fronts: deque[Sequence[Candidate]] = deque(maxlen=(search.plateau or 0) + 1)
-        self._in_vain = 0
+        self._fruitless = 0
+        """Infeasible proposals and duplicates since the last other candidate."""
         self._reason = ""
         self.trained = 0
 
@@ -63,56 +64,62 @@ class StoppingCriteria:
 
     @property
     def has_time(self) -> bool:
-        """Whether ``search.hours`` leave some; promotions go on at any other limit."""
+        """Whether ``search.hours`` is not reached; other limits do not stop promotions."""
         hours = self._search.hours
         if hours is None or self.seconds < hours * 3600:
             return True
         self.close(f"the search has taken {hours:g} h (search.hours)")
         return False
 
-    def left(self, open_: int) -> int:
-        """Trainings wanted beside those that have ended and those that are open."""
-        return (
-            0
-            if self._reason or not self.has_time
-            else self._search.candidates - self.trained - open_
-        )
+    def left(self, pending: int) -> int:
+        """Return how many trainings to propose beside the finished and the pending ones."""
+        if self._reason or not self.has_time:
+            return 0
+        return self._search.candidates - self.trained - pending
 
-    def heed(self, candidate: Candidate, state: SearchState) -> None:
-        """Hears of a candidate that has ended, and how the search stands with it."""
+    def update(self, candidate: Candidate, state: SearchState) -> None:
+        """Update the criteria with a candidate that has finished.
+
+        Args:
+            candidate: The candidate.
+            state: The state of the search, with this candidate.
+        """
         if candidate.promoted_from:
-            self._heed_front(state)
+            self._check_plateau(state)
             return
         if candidate.trained:
             self.trained += 1
-            self._heed_front(state)
-        # Earlier runs answer for each of their networks once: that ends by itself.
-        self._in_vain = 0 if candidate.counts else self._in_vain + 1
-        if self._in_vain == PATIENCE:
+            self._check_plateau(state)
+        # A result reused from an earlier run counts: each of these networks occurs only once.
+        self._fruitless = 0 if candidate.counts else self._fruitless + 1
+        if self._fruitless == PATIENCE:
             self.close(
                 f"{PATIENCE} proposals in a row were infeasible or known networks, the last one: "
-                f"{candidate.reason}; the search ends here"
+                f"{candidate.reason}; the search stops"
             )
 
     def close(self, reason: str) -> None:
-        """Lets nothing more be proposed; only the first reason is said."""
+        """Stop proposing candidates; only the first reason is reported."""
         if not self._reason:
             self._reason = reason
-            self._say(reason)
+            self._notify(reason)
 
     def save(self) -> None:
-        """Records the time spent, for sessions to come."""
-        self._record.set_fact(SPENT, round(self.seconds, 3))
+        """Record the time spent, for later sessions."""
+        self._database.set_fact(SPENT, round(self.seconds, 3))
 
     def end(self) -> None:
-        """Records why the search ended."""
+        """Record why the search ended."""
         reason = self._reason or f"{self.trained} candidates were trained (search.candidates)"
-        self._record.set_fact("ended_because", reason)
+        self._database.set_fact("ended_because", reason)
         self.save()
 
-    def _heed_front(self, state: SearchState) -> None:
-        """Compares fronts rather than figures: generation 0 may change the unit of these. One
-        of a higher fidelity is compared with none before."""
+    def _check_plateau(self, state: SearchState) -> None:
+        """Stop if the hypervolume has hardly grown over the last trainings.
+
+        Fronts are kept rather than their hypervolumes, whose unit generation 0 may change. A
+        front of a higher fidelity is not compared with those before it.
+        """
         plateau = self._search.plateau
         if plateau is None:
             return

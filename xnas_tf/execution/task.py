@@ -1,4 +1,4 @@
-"""One candidate on one rank: what the evaluation asks of those who coordinate it."""
+"""The evaluation of one task on one rank, and the callback between it and the task source."""
 
 from __future__ import annotations
 
@@ -22,59 +22,65 @@ if TYPE_CHECKING:
     from xnas_tf.evaluation.result import Result
 
 Ask = Callable[..., Any]
-"""``ask(method, *arguments)``: calls a method of the task source, wherever that is."""
-ALONE = 10.0
-"""Seconds in which the other ranks fail too, when a candidate fails on all of them."""
+"""``ask(method, *arguments)`` calls a method of the task source, in this process or through Ray."""
+FAILURE_TIMEOUT = 10.0
+"""Seconds within which all ranks of a group fail if a candidate fails on all of them."""
 
 
 class RankFailedError(RunError):
-    """A candidate failed on one rank, and the others wait for that rank for ever."""
+    """A candidate failed on one rank, for which the others would wait forever."""
 
 
 class Signals(Protocol):
-    """What a rank hears and says while it evaluates: ``Watchdog`` and ``Heartbeat``."""
+    """What a rank exchanges with its surroundings during an evaluation.
+
+    ``Watchdog`` and ``Heartbeat`` implement it.
+    """
 
     stopping: int
-    """The exit code to leave with; 0 while there is none."""
+    """The exit code to stop with; 0 if the rank is not to stop."""
 
     def beat(self) -> None:
-        """Says that there is progress."""
+        """Report progress."""
 
 
 def evaluate(
     evaluator: Evaluator, task: dict[str, Any], ask: Ask | None, supervisor: TaskCallback
 ) -> Result:
-    """Evaluates a candidate on this rank, together with the others of its group.
+    """Evaluate a candidate on this rank, together with the other ranks of its group.
 
     Args:
         evaluator: The rank's evaluator.
-        task: What ``TaskSource.next`` gave.
-        ask: How the group's first rank asks the task source; None on the others.
-        supervisor: Between the evaluation and those who coordinate it.
+        task: A task from ``TaskSource.next``.
+        ask: Calls the task source on the group's first rank; None on the others.
+        supervisor: The callback of the evaluation.
+
+    Returns:
+        The result, the same on all ranks of the group.
     """
     candidate = Candidate(**task)
 
     if ask is None:
         return evaluator.evaluate(candidate, None, supervisor)
 
-    def keep(outcome: Result, model: keras.Model) -> None:
-        if ask("wants_model", candidate.id, outcome.as_dict()):
+    def keep(result: Result, model: keras.Model) -> None:
+        if ask("wants_model", candidate.id, result.as_dict()):
             ask("keep_model", candidate.id, _model_bytes(model))
 
     return evaluator.evaluate(candidate, keep, supervisor)
 
 
 class TaskCallback(EvaluationCallback):
-    """Stands between the evaluation of one candidate and those who coordinate it.
+    """Connects the evaluation of a candidate with the task source.
 
-    Only the group's first rank is interrupted: the others leave when it is gone, since it may need
-    them for the step it is in.
+    Only the group's first rank is interrupted. The others stop when it is gone, since it may need
+    them to finish its current step.
 
     Args:
-        number: The candidate's.
-        ask: How the group's first rank asks the task source; None on the others.
-        ranks: Those of the group.
-        signals: Whether to leave.
+        number: The candidate's id.
+        ask: Calls the task source on the group's first rank; None on the others.
+        ranks: The ranks of the group.
+        signals: Takes reports of progress and says whether to stop.
         checkpoint_minutes: Minutes between two checkpoints.
     """
 
@@ -91,72 +97,72 @@ class TaskCallback(EvaluationCallback):
         self._ranks = ranks
         self._signals = signals
         self._checkpoint_seconds = 60 * checkpoint_minutes
-        self._saved = time.monotonic()
+        self._last_checkpoint = time.monotonic()
 
-    def _first_rank_asks(self, method: str, *arguments: Any) -> Any:
+    def _ask_source(self, method: str, *arguments: Any) -> Any:
         if self._ask is None:
             raise RuntimeError(f"{method}: only the first rank of a group asks")
         return self._ask(method, *arguments)
 
     def beat(self) -> None:
-        """Says that there is progress; leaves if all are to leave."""
+        """Report progress; interrupt the evaluation if the rank is to stop."""
         if self._ask:
             self._signals.beat()
             if self._signals.stopping:
                 raise interruption(self._signals.stopping)
 
     def wants_checkpoint(self) -> bool:
-        """Whether it is time to save, or the last moment for it."""
-        self._signals.beat()  # it may hear of a signal, which the next beat would leave at
-        late = time.monotonic() - self._saved > self._checkpoint_seconds
-        return late or bool(self._signals.stopping)
+        """Return whether a checkpoint is due, or the evaluation is about to be interrupted."""
+        self._signals.beat()  # may receive a signal, which interrupts at the next beat
+        is_due = time.monotonic() - self._last_checkpoint > self._checkpoint_seconds
+        return is_due or bool(self._signals.stopping)
 
     def keep_checkpoint(self, data: bytes) -> None:
-        """Hands a checkpoint to the task source."""
-        self._first_rank_asks("keep_checkpoint", self._number, data)
-        self._saved = time.monotonic()
+        """Save a checkpoint through the task source."""
+        self._ask_source("keep_checkpoint", self._number, data)
+        self._last_checkpoint = time.monotonic()
 
     def checkpoint(self) -> bytes | None:
-        """The checkpoint that an interrupted evaluation left, if it did."""
-        return self._first_rank_asks("checkpoint", self._number) or None
+        """Return the checkpoint of an interrupted evaluation; None if there is none."""
+        return self._ask_source("checkpoint", self._number) or None
 
     def known(self, fields: dict[str, Any]) -> dict[str, Any] | None:
-        """What the task source knows of such a network."""
-        return self._first_rank_asks("known", self._number, fields)
+        """Return the known result of the candidate's network; see ``TaskSource.known``."""
+        return self._ask_source("known", self._number, fields)
 
     def failed(self, reason: str) -> None:
-        """Makes sure that all ranks of the group failed; else nobody may go on.
+        """Check that the evaluation failed on all ranks of the group.
 
-        Where one rank alone fails, as it does when only its GPU is out of memory, the others
-        wait for it in a collective operation for ever.
+        If it fails on a single rank, for example because only its GPU is out of memory, the
+        others wait for it forever in a collective operation.
 
         Raises:
-            RankFailedError: If not all did.
+            RankFailedError: If it did not fail on all ranks.
         """
-        if self._ranks.size > 1 and not _is_said_by_all(self._ranks):
+        if self._ranks.size > 1 and not _has_failed_everywhere(self._ranks):
             raise RankFailedError(
                 f"candidate {self._number} failed on rank {self._ranks.rank} of its group alone, "
                 f"which leaves the others waiting: {reason}"
             )
 
 
-def _is_said_by_all(ranks: Communicator) -> bool:
-    """Whether all ranks come here within some seconds."""
+def _has_failed_everywhere(ranks: Communicator) -> bool:
+    """Return whether all ranks call this function within ``FAILURE_TIMEOUT``."""
     import tensorflow as tf
 
-    met = threading.Event()
+    is_complete = threading.Event()
 
-    def meet() -> None:
+    def wait_for_all() -> None:
         with suppress(Exception):  # another rank is gone
             ranks.sum_tensors([tf.constant(1)], "failed")
-            met.set()
+            is_complete.set()
 
-    threading.Thread(target=meet, daemon=True).start()
-    return met.wait(ALONE)
+    threading.Thread(target=wait_for_all, daemon=True).start()
+    return is_complete.wait(FAILURE_TIMEOUT)
 
 
 def _model_bytes(model: keras.Model) -> bytes:
-    """A Keras model as the content of a ``.keras`` file, without its optimizer."""
+    """Return a Keras model as the content of a ``.keras`` file, without its optimizer."""
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder:
         path = Path(folder) / "model.keras"
         model.save(path, include_optimizer=False)

@@ -1,4 +1,4 @@
-"""What decides about candidates, as those who evaluate them see it."""
+"""Task sources: the one interface between workers and the coordinator, here or through Ray."""
 
 from __future__ import annotations
 
@@ -8,39 +8,44 @@ from typing import Any, Protocol
 
 
 class TaskSource(Protocol):
-    """Hands out candidates and takes their outcomes: ``Coordinator``, ``RetrainingSession``."""
+    """Hands out tasks and takes their results; see ``Coordinator`` and ``RetrainingSession``.
+
+    A candidate is given by its id. Results are given by the fields of ``Result``, see
+    ``Result.as_dict``.
+    """
 
     def next(self, group: int = 0) -> dict[str, Any] | None:
-        """A task for a group; None while there is none."""
+        """Return the next task for a group, as fields of ``Candidate``; None if there is none."""
 
-    def known(self, number: int, outcome: dict[str, Any]) -> dict[str, Any] | None:
-        """What is known already of a candidate's network, in place of its training."""
+    def known(self, number: int, result: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the known result of a candidate's network, to use instead of training it."""
 
-    def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
-        """Whether a candidate's model is to be kept."""
+    def wants_model(self, number: int, result: dict[str, Any]) -> bool:
+        """Return whether a candidate's model is to be saved."""
 
     def keep_model(self, number: int, data: bytes) -> None:
-        """Keeps it."""
+        """Save a candidate's model."""
 
     def keep_checkpoint(self, number: int, data: bytes) -> None:
-        """Keeps what a candidate's training can go on from."""
+        """Save a checkpoint of a candidate's training."""
 
     def checkpoint(self, number: int) -> bytes:
-        """What was kept last; empty if nothing was."""
+        """Return the latest checkpoint; empty if there is none."""
 
-    def tell(self, number: int, outcome: dict[str, Any]) -> None:
-        """Takes a candidate's outcome."""
+    def tell(self, number: int, result: dict[str, Any]) -> None:
+        """Record a candidate's result."""
 
     def lost(self, number: int, why: str) -> None:
-        """Hears that a rank of its group was lost while a candidate was evaluated."""
+        """Record that a rank of its group was lost while a candidate was evaluated."""
 
     def together(self) -> AbstractContextManager[None]:
-        """Inside, everything is recorded at once when it ends."""
+        """Commit all changes made inside the context at once."""
 
 
 class LocalSource:
-    """Asks a task source in this process, one thread at a time: the watchdog's may tell of a hang
-    while the main thread asks for something.
+    """Calls a task source in this process, in one thread at a time.
+
+    The watchdog's thread may report a hang while the main thread is in a call.
 
     Args:
         source: The task source.
@@ -48,9 +53,9 @@ class LocalSource:
 
     def __init__(self, source: TaskSource) -> None:
         self._source = source
-        self._turn = RLock()
+        self._lock = RLock()
 
     def __call__(self, method: str, *arguments: Any) -> Any:
-        """Calls a method of the task source; what it changes is recorded when this returns."""
-        with self._turn, self._source.together():
+        """Call a method of the task source; its changes are committed when this returns."""
+        with self._lock, self._source.together():
             return getattr(self._source, method)(*arguments)

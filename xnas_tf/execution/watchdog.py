@@ -1,4 +1,4 @@
-"""Notices signals and hangs in a thread of its own, whatever the main thread is doing."""
+"""The watchdog: notices signals and hangs in its own thread, whatever the main thread is doing."""
 
 from __future__ import annotations
 
@@ -22,68 +22,77 @@ _CLOSE = b"\0"
 
 
 class Watchdog:
-    """Watches over this process as long as it is entered.
+    """Watches this process inside its context.
 
-    SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) are only noted: the main thread asks
-    for ``stopping`` after every few steps, saves and leaves. If it does not within ``GRACE``
-    seconds, or at a second SIGINT, the process ends all the same: whatever it is waiting for,
-    this thread still runs.
+    SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) only set ``stopping``, which the main
+    thread reads after every few steps to save and stop. If it has not stopped within ``GRACE``
+    seconds, or at a second SIGINT, the watchdog ends the process, whatever the main thread is
+    waiting for.
 
     Args:
-        stall_seconds: How long an evaluation may go without a ``beat``.
+        stall_seconds: How long an evaluation may run without a ``beat``.
         has_launcher: Whether this process belongs to a job whose launcher it must not outlive.
-            horovodrun ends the ranks of other hosts by cutting the connection to them: they
-            get no signal (measured), and would go on for ever.
+            horovodrun ends the ranks on other hosts by closing the connection to them: they
+            get no signal (measured), and would run forever.
+
+    Attributes:
+        stopping: The exit code to stop with (130 or 143) after a signal; 0 before.
     """
 
     def __init__(self, stall_seconds: float, has_launcher: bool = False) -> None:
         self.stall_seconds = stall_seconds
+        self.stopping = 0
         self._parent = os.getppid() if has_launcher else None
         self._on_hang: Callable[[], None] | None = None
-        self._last = self._deadline = time.monotonic()
-        self.stopping = 0
-        """The exit code to leave with (130 or 143) once a signal came; 0 before."""
+        self._last_beat = self._deadline = time.monotonic()
+        self._receiver: socket.socket
+        self._sender: socket.socket
+        self._thread: threading.Thread
+        self._handlers: dict[int, Any] = {}
+        """The signal handlers before the context was entered."""
+        self._wakeup_fd = -1
 
     def __enter__(self) -> Watchdog:
-        self._ears, self._mouth = socket.socketpair()
-        self._mouth.setblocking(False)
-        self._before: dict[int, Any] = {}
-        with suppress(ValueError):  # only the main thread can hear signals
-            self._wakeup = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
-            self._before = {number: signal.signal(number, _nothing) for number in SIGNALS}
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        self._handlers = {}
+        with suppress(ValueError):  # only the main thread can handle signals
+            fd = self._sender.fileno()
+            self._wakeup_fd = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+            self._handlers = {number: signal.signal(number, _ignore) for number in SIGNALS}
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before:
-            signal.set_wakeup_fd(self._wakeup)
-            for number, handler in self._before.items():
+        if self._handlers:
+            signal.set_wakeup_fd(self._wakeup_fd)
+            for number, handler in self._handlers.items():
                 signal.signal(number, handler)
         if self.stopping and self._parent is not None:
-            return  # it stays on guard until the process has ended: Horovod may not let it
-        self._mouth.send(_CLOSE)
+            return  # it watches until the process has ended, which Horovod may prevent
+        self._sender.send(_CLOSE)
         self._thread.join()
 
     def beat(self) -> None:
-        """Says that there is progress."""
-        self._last = time.monotonic()
+        """Report progress."""
+        self._last_beat = time.monotonic()
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until a process that is told to leave is ended."""
+        """Seconds until a process that is to stop is ended."""
         return self._deadline - time.monotonic()
 
     def interruption(self) -> Interrupted:
-        """What to raise once a signal came and what can be saved is saved."""
+        """Return the exception to raise when everything is saved after a signal."""
         return interruption(self.stopping)
 
     @contextmanager
     def over(self, on_hang: Callable[[], None]) -> Iterator[None]:
-        """Watches an evaluation.
+        """Watch an evaluation inside the context.
 
         Args:
-            on_hang: Called from the watch's thread when there was no beat for too long; then
+            on_hang: Called in another thread if there was no beat for ``stall_seconds``; then
                 the process ends with exit code 1.
         """
         self.beat()
@@ -95,27 +104,27 @@ class Watchdog:
 
     def _run(self) -> None:
         while True:
-            heard = select.select([self._ears], [], [], 0.2)[0]
-            said = self._ears.recv(1) if heard else b""
-            if said == _CLOSE:
+            is_ready = select.select([self._receiver], [], [], 0.2)[0]
+            message = self._receiver.recv(1) if is_ready else b""
+            if message == _CLOSE:
                 return
-            if said:
-                self._hear(said[0])
+            if message:
+                self._handle_signal(message[0])
             elif self._is_orphan():
-                self._hear(signal.SIGTERM)
+                self._handle_signal(signal.SIGTERM)
             now = time.monotonic()
             if self.stopping and now > self._deadline:
                 os._exit(self.stopping)
             on_hang = self._on_hang  # the main thread may end the evaluation at any moment
-            if on_hang and now - self._last > self.stall_seconds:
-                _give_up(on_hang)
+            if on_hang and now - self._last_beat > self.stall_seconds:
+                _report_and_exit(on_hang)
 
     def _is_orphan(self) -> bool:
         if self._parent is None:
             return False
         return os.getppid() != self._parent or _has_no_reader(sys.__stderr__)
 
-    def _hear(self, number: int) -> None:
+    def _handle_signal(self, number: int) -> None:
         if self.stopping and number == signal.SIGINT:
             os._exit(self.stopping)
         if number in SIGNALS and not self.stopping:
@@ -123,17 +132,17 @@ class Watchdog:
             self.stopping = 128 + number
 
 
-def _give_up(on_hang: Callable[[], None]) -> None:
-    # In a thread of its own: what it tells may be waiting for the main thread.
-    telling = threading.Thread(target=on_hang, daemon=True)
-    telling.start()
-    telling.join(GRACE)
+def _report_and_exit(on_hang: Callable[[], None]) -> None:
+    # In a thread of its own: the report may have to wait for the main thread.
+    report = threading.Thread(target=on_hang, daemon=True)
+    report.start()
+    report.join(GRACE)
     sys.stderr.flush()
     os._exit(1)
 
 
 def _has_no_reader(stream: TextIO | None) -> bool:
-    """Whether a stream is a pipe, socket or terminal that nobody reads any more."""
+    """Return whether a stream is a pipe, socket or terminal whose other end is closed."""
     if stream is None:
         return False
     poll = select.poll()
@@ -145,5 +154,5 @@ def _has_no_reader(stream: TextIO | None) -> bool:
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
-def _nothing(*_: object) -> None:
-    """A handler, so that the signal neither ends the process nor interrupts a step."""
+def _ignore(*_: object) -> None:
+    """A signal handler that neither ends the process nor interrupts a step."""

@@ -1,4 +1,4 @@
-"""What every rank of a job does: take a candidate with the others, evaluate it, tell how it did."""
+"""The worker: on every rank of a job, takes a task, evaluates it and returns the result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError
-from xnas_tf.evaluation.evaluator import Evaluator, Result
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.result import Result
 from xnas_tf.execution.profiling import Profiler
 from xnas_tf.execution.task import Ask, RankFailedError, TaskCallback, evaluate
 from xnas_tf.execution.watchdog import Watchdog
@@ -22,15 +23,15 @@ LAST_SECONDS = 5.0
 
 @dataclass
 class Worker:
-    """This rank's part in a job whose ranks all train the same candidate.
+    """This rank of a job whose ranks all evaluate the same candidate.
 
     Args:
         evaluator: Evaluates candidates on all ranks.
-        ranks: The ranks.
-        ask: How rank 0 asks the task source; None on the others.
-        watch: Watches over this process.
+        ranks: All ranks.
+        ask: Calls the task source on rank 0; None on the others.
+        watch: The watchdog of this process.
         checkpoint_minutes: Minutes between two checkpoints of a training.
-        profiler: Profiles one of the evaluations, if it is asked to.
+        profiler: Profiles one of the evaluations if it has a path.
     """
 
     evaluator: Evaluator
@@ -41,31 +42,31 @@ class Worker:
     profiler: Profiler = field(default_factory=Profiler)
 
     def run(self) -> None:
-        """Works until no candidate is left.
+        """Evaluate candidates until there are no more.
 
         Raises:
-            Interrupted: After a signal, when what can be saved is saved.
-            RunError: If another rank is gone.
+            Interrupted: After a signal, once everything that can be saved is saved.
+            RunError: If another rank has ended.
         """
         try:
             begin = time.perf_counter()
             while (task := self._next()) is not None:
                 self._work(task, waited=time.perf_counter() - begin)
                 begin = time.perf_counter()
-            self._share()  # who leaves first takes the others' Horovod along
+            self._broadcast()  # wait: the first rank to leave shuts down the others' Horovod
         except RankDiedError as error:
             if self.watch.stopping:
                 raise self.watch.interruption() from error
             raise
 
     def _next(self) -> dict[str, Any] | None:
-        """The next task, on all ranks."""
+        """Return the next task, on all ranks."""
         if self.watch.stopping and self.ask:
             raise self.watch.interruption()
-        return self._share(self.ask("next") if self.ask else None)
+        return self._broadcast(self.ask("next") if self.ask else None)
 
-    def _share(self, message: Any = None) -> Any:
-        """What rank 0 says, on all ranks."""
+    def _broadcast(self, message: Any = None) -> Any:
+        """Return rank 0's message on all ranks."""
         try:
             return self.ranks.broadcast(message)
         except Exception as error:  # Horovod's own class exists only where Horovod does
@@ -73,37 +74,40 @@ class Worker:
 
     def _work(self, task: dict[str, Any], waited: float) -> None:
         number = task["id"]
-        supervisor = TaskCallback(number, self.ask, self.ranks, self.watch, self.checkpoint_minutes)
+        callback = TaskCallback(number, self.ask, self.ranks, self.watch, self.checkpoint_minutes)
         try:
             with self._watched(number), self.profiler.over_evaluation():
-                outcome = evaluate(self.evaluator, task, self.ask, supervisor)
+                result = evaluate(self.evaluator, task, self.ask, callback)
         except RankFailedError as error:
             self._tell(number, Result("failed", str(error)))
-            raise RunError(f"{error}. The same command goes on from there") from error
+            raise RunError(f"{error}. Run the same command again to resume") from error
         except RankDiedError as error:
-            if self.ask and self._is_noted():
+            if self.ask and self._has_died_by_itself():
                 self.ask("lost", number, str(error))
                 raise RunError(str(error)) from error
             raise
-        outcome.seconds["wait"] = waited
-        self._tell(number, outcome)
+        result.seconds["wait"] = waited
+        self._tell(number, result)
 
-    def _is_noted(self) -> bool:
-        """Whether the other rank died by itself. horovodrun then sends the rest SIGTERM; but others
-        die too when a step takes longer than a signal leaves them."""
+    def _has_died_by_itself(self) -> bool:
+        """Return whether the other rank ended before a signal could have ended it.
+
+        horovodrun sends SIGTERM to the others when a rank has died. But ranks also die after a
+        signal, when a step takes longer than the time that the signal leaves them.
+        """
         return not self.watch.stopping or self.watch.seconds_left > LAST_SECONDS
 
-    def _tell(self, number: int, outcome: Result) -> None:
+    def _tell(self, number: int, result: Result) -> None:
         if self.ask:
-            self.ask("tell", number, outcome.as_dict())
+            self.ask("tell", number, result.as_dict())
 
     def _watched(self, number: int) -> AbstractContextManager[None]:
-        """Rank 0 notices hangs of all ranks: it waits for them."""
-        return self.watch.over(lambda: self._hang(number)) if self.ask else nullcontext()
+        """Watch an evaluation on rank 0, which waits for the others and so notices their hangs."""
+        return self.watch.over(lambda: self._give_up(number)) if self.ask else nullcontext()
 
-    def _hang(self, number: int) -> None:
-        """Gives a candidate up, from the watch's thread."""
+    def _give_up(self, number: int) -> None:
+        """Record a candidate that hangs as failed; called in another thread."""
         minutes = self.watch.stall_seconds / 60
         reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
-        print(f"xnas-tf: candidate {number} is given up: {reason}", file=sys.stderr)
+        print(f"xnas-tf: giving up candidate {number}: {reason}", file=sys.stderr)
         self._tell(number, Result("failed", reason))

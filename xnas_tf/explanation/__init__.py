@@ -1,4 +1,4 @@
-"""Explaining what a model sees in images, with several methods at once."""
+"""Explanation of a model's predictions on images, with several attribution methods at once."""
 
 from xnas_tf.explanation.explanation import DEFAULT_METHODS, Explanation, explain
 

@@ -1,4 +1,4 @@
-"""What ``xnas-tf explain`` does: from names and files to a saved explanation."""
+"""The command ``xnas-tf explain``: from names and files to a saved explanation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from pydantic import ValidationError
 
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.targets import Targets
 from xnas_tf.data import Split, load_dataset
 from xnas_tf.data.class_names import class_number
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explanation import DEFAULT_METHODS, Explanation, explain
 from xnas_tf.explanation.model_loading import ModelSubject, load_subject, read_images
+from xnas_tf.explanation.opening import check_new
 from xnas_tf.keras_tools.input_range import AUTO, check_range, range_of
 from xnas_tf.training.accuracy import accuracy_of, tell_accuracy
 from xnas_tf.utils.options import problems
@@ -26,20 +28,20 @@ from xnas_tf.utils.options import problems
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """What is to be explained, and how.
+    """What to explain, and how.
 
     Attributes:
         path: A run, an exported candidate or a Keras model file.
         candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
         images: Image files; images of the data set if empty.
-        dataset: A data set's name; the run's own if None.
-        count: Images taken from the data set.
-        methods: Names; ``all`` for every registered one.
-        options: ``METHOD.OPTION=VALUE``.
+        dataset: A data set's name; that of the run if None.
+        count: The number of images of the data set.
+        methods: Names of attribution methods; ``all`` for every registered one.
+        options: Options of the methods as ``METHOD.OPTION=VALUE``.
         target: ``predicted``, ``true``, or a class by name or number.
-        out: The folder written; a default beside the run if None.
-        safe: Whether to refuse models that bring code of their own.
-        input_range: The values that the model takes: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
+        out: The folder to write; a default inside the run or in ``explanations`` if None.
+        safe: Whether to refuse models that contain their own code.
+        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
     """
 
     path: Path
@@ -56,14 +58,14 @@ class ExplainRequest:
 
 
 @dataclass(frozen=True)
-class Shown:
+class _Inputs:
     """Images to explain.
 
     Attributes:
         images: (N, H, W, C), uint8.
         class_names: The classes.
-        labels: The true class of each image, (N,), where it is known.
-        test: The whole part that they come from, where it has labels.
+        labels: The true class of each image, (N,); None if unknown.
+        test: The test split that they were taken from; None for image files.
     """
 
     images: np.ndarray
@@ -75,70 +77,79 @@ class Shown:
 def explain_request(
     request: ExplainRequest, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Explanation, Path]:
-    """Explain and saves; returns the explanation and the folder it was written to.
+    """Explain and save.
+
+    Args:
+        request: What to explain, and how.
+        tell: Called with progress messages.
+
+    Returns:
+        The explanation, and the folder that it was written to.
 
     Raises:
-        InputError: If anything named is missing or wrong, or the folder is there already.
+        InputError: If anything named is missing or wrong, or the folder exists.
     """
     check_range(request.input_range)
     methods = chosen_methods(request.methods, request.options)
     subject = load_subject(request.path, request.candidate, request.safe)
-    out = request.out or subject.home
-    if out.exists():
-        raise InputError(f"{out} is there already and was not touched; name another with --out")
-    shown = _images(request, subject)
-    target = _target(request.target, shown)
-    taken = range_of(subject.model, shown.images.shape[1:], request.input_range)
-    tell(taken.text)
+    out = check_new(request.out or subject.home)
+    inputs = _inputs(request, subject)
+    targets = _targets(request.target, inputs)
+    resolved = range_of(subject.model, inputs.images.shape[1:], request.input_range)
+    tell(resolved.text)
     accuracy = None
-    if shown.test is not None:
-        accuracy = accuracy_of(subject.model, shown.test, taken.name)
-        tell_accuracy(accuracy, taken, tell, subject.model, shown.test)
+    if inputs.test is not None:
+        accuracy = accuracy_of(subject.model, inputs.test, resolved.name)
+        tell_accuracy(accuracy, resolved, tell, subject.model, inputs.test)
     found = explain(
         subject.model,
-        shown.images,
+        inputs.images,
         methods,
-        target,
-        shown.labels,
-        shown.class_names,
+        targets,
+        inputs.labels,
+        inputs.class_names,
         True,
         tell,
-        input_range=taken.name,
+        input_range=resolved.name,
     )
     found = replace(found, accuracy=accuracy)
     return found, found.save(out, subject.name)
 
 
-def _target(text: str, shown: Shown) -> Any:
-    """What is to be explained, as ``explain`` takes it."""
+def _targets(text: str, inputs: _Inputs) -> Targets:
+    """Return the targets of ``explain`` from the text of ``--target``."""
     if text == "true":
-        if shown.labels is None:
+        if inputs.labels is None:
             raise InputError("--target true: the classes of image files are not known")
-        return shown.labels
-    return text if text == "predicted" else class_number(text, shown.class_names)
+        return inputs.labels
+    return text if text == "predicted" else class_number(text, inputs.class_names)
 
 
 def chosen_methods(names: Sequence[str], options: Sequence[str]) -> list[AttributionMethod]:
-    """Methods by name, with ``METHOD.OPTION=VALUE`` applied.
+    """Create methods by name, with options from ``METHOD.OPTION=VALUE``.
+
+    Args:
+        names: Names of methods; ``all`` for every registered one.
+        options: ``METHOD.OPTION=VALUE``, with a value in YAML.
 
     Raises:
         InputError: If a name, an option or a value is wrong.
     """
     wanted = list(dict.fromkeys(ATTRIBUTIONS.names() if "all" in names else names))
-    given: dict[str, dict[str, Any]] = {name: {} for name in wanted}
+    by_method: dict[str, dict[str, Any]] = {name: {} for name in wanted}
     for text in options:
         key, equals, value = text.partition("=")
         name, dot, option = key.partition(".")
         if not (equals and dot and option):
             raise InputError(f"--set {text!r} is not of the form METHOD.OPTION=VALUE")
-        if name not in given:
+        if name not in by_method:
             raise InputError(f"--set {text!r}: no method chosen is called {suggest(name, wanted)}")
         try:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise InputError(f"--set {text!r}: the value is not valid YAML: {error}") from error
-        given[name][option] = tuple(parsed) if isinstance(parsed, list) else parsed
-    return [_create(name, chosen) for name, chosen in given.items()]
+        by_method[name][option] = tuple(parsed) if isinstance(parsed, list) else parsed
+    return [_create(name, values) for name, values in by_method.items()]
 
 
 def _create(name: str, options: dict[str, Any]) -> AttributionMethod:
@@ -149,23 +160,22 @@ def _create(name: str, options: dict[str, Any]) -> AttributionMethod:
         raise InputError("\n".join(problems(error, method, f"{name}."))) from error
 
 
-def _images(request: ExplainRequest, subject: ModelSubject) -> Shown:
-    """The images to explain."""
+def _inputs(request: ExplainRequest, subject: ModelSubject) -> _Inputs:
+    """Read the images to explain."""
     if request.images and request.dataset:
         raise InputError("--images and --dataset exclude each other")
-    known = {"name": request.dataset} if request.dataset else subject.dataset
+    source = {"name": request.dataset} if request.dataset else subject.dataset
     if request.images:
-        names = load_dataset(**known).class_names if known else None
+        names = load_dataset(**source).class_names if source else None
         images = read_images(request.images, subject.model)
-        return Shown(images, names or tuple(map(str, range(subject.model.output_shape[-1]))))
-    if known is None:
+        return _Inputs(images, names or tuple(map(str, range(subject.model.output_shape[-1]))))
+    if source is None:
         raise InputError(f"{request.path}: give --images FILE… or --dataset NAME to explain")
-    data = load_dataset(**known)
-    part = sample_images(data.test, request.count)
-    wanted = tuple(subject.model.input_shape[1:])
-    if any(w not in (None, have) for w, have in zip(wanted, part.images.shape[1:], strict=False)):
+    data = load_dataset(**source)
+    sample = sample_images(data.test, request.count)
+    shape, expected = sample.images.shape[1:], tuple(subject.model.input_shape[1:])
+    if any(size not in (None, given) for size, given in zip(expected, shape, strict=False)):
         raise InputError(
-            f"data set {known['name']}: images of shape {part.images.shape[1:]}; the model takes "
-            f"{wanted}"
+            f"data set {source['name']}: images of shape {shape}; the model takes {expected}"
         )
-    return Shown(part.images, data.class_names, part.labels, data.test)
+    return _Inputs(np.asarray(sample.images), data.class_names, sample.labels, data.test)

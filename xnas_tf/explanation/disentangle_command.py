@@ -1,10 +1,11 @@
-"""What ``xnas-tf disentangle`` does: from names and files to saved paths."""
+"""The command ``xnas-tf disentangle``: from names and files to saved paths."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
@@ -16,17 +17,17 @@ from xnas_tf.keras_tools.input_range import AUTO
 
 @dataclass(frozen=True)
 class DisentangleRequest:
-    """What is to be disentangled, and how; see ``disentangle`` for what is not said here.
+    """What to disentangle, and how; see ``disentangle`` for the attributes not listed here.
 
     Attributes:
         path: A run, an exported candidate or a Keras model file.
         candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
-        dataset: A data set's name; the run's own if None.
+        dataset: A data set's name; that of the run if None.
         classes: Names or numbers; all if empty.
         layers: Names or patterns; the ends of all convolution blocks if empty.
         beta: ``auto`` or a number, as text.
-        out: The folder written; a default beside the run if None.
-        safe: Whether to refuse models that bring code of their own.
+        out: The folder to write; a default inside the run or in ``disentanglements`` if None.
+        safe: Whether to refuse models that contain their own code.
     """
 
     path: Path
@@ -48,16 +49,20 @@ class DisentangleRequest:
 def disentangle_request(
     request: DisentangleRequest, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Disentanglement, Path] | None:
-    """Disentangle and saves, on one process or on all ranks of a job.
+    """Disentangle and save, in one process or on all ranks of a job.
+
+    Args:
+        request: What to disentangle, and how.
+        tell: Called with progress messages, on rank 0.
 
     Returns:
-        What was found and the folder it was written to; None on ranks other than 0.
+        The result and the folder that it was written to; None on ranks other than 0.
 
     Raises:
-        InputError: If anything named is missing or wrong, or the folder is there already.
+        InputError: If anything named is missing or wrong, or the folder exists.
     """
     beta = _beta(request.beta)
-    with joined(DistributedOptions()) as world:  # first: it decides on the devices
+    with joined(DistributedOptions()) as ranks:  # first, as it sets the visible devices
         subject, out = open_subject(
             request.path, request.candidate, request.safe, "disentanglements", request.out
         )
@@ -74,15 +79,15 @@ def disentangle_request(
             seed=request.seed,
             images=request.images,
             input_range=request.input_range,
-            tell=tell if world.rank == 0 else lambda _: None,
-            communicator=world,
+            tell=tell if ranks.rank == 0 else lambda _: None,
+            communicator=ranks,
         )
-    return (found, found.save(out, subject.name)) if world.rank == 0 else None
+    return (found, found.save(out, subject.name)) if ranks.rank == 0 else None
 
 
-def _beta(text: str):
+def _beta(text: str) -> float | Literal["auto"]:
     if text == "auto":
-        return text
+        return "auto"
     try:
         return float(text)
     except ValueError as error:

@@ -1,9 +1,9 @@
-"""Attributions of a model drawn beside their inputs."""
+"""Figures of attribution maps beside their inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,29 +11,30 @@ from xnas_tf.explanation.explanation_data import ExplanationData
 
 if TYPE_CHECKING:
     import PIL.Image
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIDE = 224
-"""Pixels of an overlay's longer side, at least."""
+"""Smallest length of an overlay's longer side, in pixels."""
 GAP = 1.08
-"""From one image to the next, in widths."""
+"""Distance from one image to the next, in widths of an image."""
 COVER = 0.65
-"""How far a map without a sign covers its image."""
+"""Opacity of an unsigned map over its image."""
 
 
-def attribution_figure(explained: ExplanationData, title: str = "", images: Sequence[int] = ()):
-    """Draw images in the first row and a method's maps in each row below.
+def attribution_figure(
+    explained: ExplanationData, title: str = "", images: Sequence[int] = ()
+) -> Figure:
+    """Draw images in the first row, and the maps of a method in each row below.
 
-    Maps without a sign lie over their image from dark blue to yellow (cividis, made for
-    colour-blind readers). Signed ones go from orange (against the class) over white to purple
-    (for it), each image scaled to its own largest value.
+    Unsigned maps are drawn over their image, from dark blue to yellow (cividis, which suits
+    colour-blind readers). Signed maps range from orange (against the class) over white to purple
+    (for the class). Each map is scaled to its own largest value.
 
     Args:
         explained: The explanation.
-        title: A heading.
-        images: Numbers of the images drawn; all if empty.
-
-    Returns:
-        A matplotlib ``Figure``.
+        title: The title of the figure.
+        images: Indices of the images to draw; all if empty.
     """
     from matplotlib.figure import Figure
 
@@ -41,7 +42,7 @@ def attribution_figure(explained: ExplanationData, title: str = "", images: Sequ
     count, rows = len(drawn), 1 + len(explained.maps)
     figure = Figure(figsize=(1.15 * count + 1.2, 1.25 * rows + 0.5), layout="constrained")
     figure.suptitle(title, fontsize=10)
-    # One axes a row: one for each picture took three times as long to draw.
+    # One axes per row: one per image takes three times as long to draw.
     first, *others = figure.subplots(rows, squeeze=False)[:, 0]
     pictures = [drawable(explained.images[number]) for number in drawn]
     height, width = pictures[0].shape[:2]
@@ -59,19 +60,26 @@ def attribution_figure(explained: ExplanationData, title: str = "", images: Sequ
         axis.spines[:].set_visible(False)
     for number, left in zip(drawn, lefts, strict=True):
         heading, colour = _heading(explained, number)
-        place = {"xy": (left + width / 2, 0), "xytext": (0, 3), "textcoords": "offset points"}
-        first.annotate(heading, **place, ha="center", fontsize=8, color=colour)
+        first.annotate(
+            heading,
+            xy=(left + width / 2, 0),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=colour,
+        )
     return figure
 
 
 def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
-    """One map over its image in grey, enlarged to at least 224 pixels.
+    """Draw a map over its image in grey, enlarged to at least 224 pixels.
 
     Args:
         image: (H, W, C).
         values: The map, (H, W).
-        signed: Whether it has a sign; see ``attribution_figure`` for the colours. A signed
-            map covers its image the more, the stronger it is.
+        signed: Whether the map is signed; see ``attribution_figure`` for the colours. The opacity
+            of a signed map increases with its absolute values.
     """
     import PIL.Image
 
@@ -82,12 +90,12 @@ def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Im
 
 
 def map_picture(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
-    """One map as ``attribution_figure`` draws it, a pixel each; see ``overlay``."""
+    """Draw a map as in ``attribution_figure``, one pixel per value; see ``overlay``."""
     return _over(image, _coloured(values, signed), 1.0 if signed else COVER)
 
 
-def _over(image: np.ndarray, colours: np.ndarray, cover: Any) -> PIL.Image.Image:
-    """Colours (H, W, 3) over an image in grey, which they cover so far."""
+def _over(image: np.ndarray, colours: np.ndarray, cover: np.ndarray | float) -> PIL.Image.Image:
+    """Draw colours (H, W, 3) of an opacity ``cover`` over an image in grey."""
     import PIL.Image
 
     grey = drawable(image).astype(float)
@@ -97,7 +105,7 @@ def _over(image: np.ndarray, colours: np.ndarray, cover: Any) -> PIL.Image.Image
 
 
 def _coloured(values: np.ndarray, signed: bool) -> np.ndarray:
-    """Colours (H, W, 3) from 0 to 255, scaled to the map's own largest value."""
+    """Return the colours of a map, (H, W, 3) from 0 to 255, scaled to its largest value."""
     from matplotlib import colormaps
 
     share = _share(values)
@@ -110,17 +118,20 @@ def _share(values: np.ndarray) -> np.ndarray:
 
 
 def _heading(explained: ExplanationData, number: int) -> tuple[str, str]:
-    """What an image is taken for, and the colour to say it in."""
+    """Return the predicted class of an image, with the true one if it differs, and a colour."""
     names = explained.class_names
     predicted = names[int(explained.predicted[number])]
     if explained.labels is None:
         return predicted, "black"
     true = names[int(explained.labels[number])]
-    return (true, "black") if true == predicted else (f"{true}, taken for {predicted}", "#a00")
+    return (true, "black") if true == predicted else (f"{true}, predicted {predicted}", "#a00")
 
 
 def drawable(image: np.ndarray) -> np.ndarray:
-    """Values from 0 to 255, in colours or grey; other numbers of channels show their first."""
+    """Return an image with values from 0 to 255, in colour (H, W, 3) or in grey (H, W).
+
+    Of images with two channels the first one is used.
+    """
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         image = (image - low) * (255 / ((high - low) or 1.0))
@@ -130,7 +141,11 @@ def drawable(image: np.ndarray) -> np.ndarray:
 
 
 def _draw_map(
-    axis, image: np.ndarray, values: np.ndarray, signed: bool, extent: tuple[float, ...]
+    axis: Axes,
+    image: np.ndarray,
+    values: np.ndarray,
+    signed: bool,
+    extent: tuple[float, float, float, float],
 ) -> None:
     top = float(np.abs(values).max()) or 1.0
     if not signed:

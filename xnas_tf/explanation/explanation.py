@@ -1,4 +1,4 @@
-"""Images, a model's outputs for them, and attribution maps by method."""
+"""Explains a model's predictions on images with attribution methods."""
 
 from __future__ import annotations
 
@@ -24,19 +24,23 @@ DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
 
 
 class Explanation(ExplanationData):
-    """Images with what a model sees in them.
+    """Images with a model's predictions and attribution maps.
 
     See ``ExplanationData`` for its attributes.
     """
 
     def save(self, out: str | Path, title: str = "") -> Path:
-        """Write pictures, maps, figures and TensorBoard images into a new folder.
+        """Write figures, maps, metrics and TensorBoard images into a new folder.
+
+        Args:
+            out: The folder.
+            title: Title of the figures.
 
         Returns:
             The folder.
 
         Raises:
-            InputError: If it is there already, or cannot be written.
+            InputError: If the folder exists or cannot be written.
         """
         return save(self, Path(out), title)
 
@@ -58,33 +62,33 @@ def explain(
 
     Args:
         model: A Keras image classifier.
-        images: (N, H, W, C): uint8 ones are scaled to the values that the model takes; floats
-            are passed as they are.
+        images: (N, H, W, C); uint8 images are scaled to the model's input range, floats are
+            passed unchanged.
         methods: Names, or methods with options.
         targets: ``"predicted"``, a class number, or one for each image, (N,).
-        labels: The true class of each image, (N,), where it is known.
+        labels: The true class of each image, (N,); None if unknown.
         class_names: The classes; their numbers if None.
-        measured: Whether the maps' quality is measured too, which takes longer.
-        tell: Is told which method is at work.
-        input_range: The values that the model takes: ``0-1``, ``0-255``, ``-1-1``, or ``auto``,
-            see ``attribution.input_range.range_of``.
-        stand_ins: By method, models with the same maps that are traced already.
+        measured: Whether to measure the quality of the maps as well, which takes longer.
+        tell: Called with the title of each method before it runs.
+        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
+            ``auto``, see ``keras_tools.input_range.range_of``.
+        stand_ins: By method, models that give the same maps and have been traced before.
 
     Raises:
         InputError: If a name is unknown, or no method applies.
     """
     chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
     images = _checked_images(images)
-    inputs, taken = images, ""
+    inputs, range_name = images, ""
     if images.dtype == np.uint8:
-        taken = range_of(model, images.shape[1:], input_range).name
-        inputs = scaled(images, taken).numpy()
+        range_name = range_of(model, images.shape[1:], input_range).name
+        inputs = scaled(images, range_name).numpy()
     probabilities = probabilities_of(model, inputs)
     if isinstance(targets, str) and targets == "predicted":
         targets = probabilities.argmax(axis=1)
     names = _checked_names(class_names, probabilities.shape[1])
-    each = np.broadcast_to(targets, len(images))
-    found = Explanation(images, probabilities, each, names, labels, input_range=taken)
+    classes = np.broadcast_to(targets, len(images))
+    found = Explanation(images, probabilities, classes, names, labels, input_range=range_name)
     for method in chosen:
         tell(method.title)
         try:
@@ -93,7 +97,7 @@ def explain(
             found.failures[method.title] = str(error)
             continue
         if measured:
-            found.quality[method] = quality_of(model, inputs, method, found.maps[method], each)
+            found.quality[method] = quality_of(model, inputs, method, found.maps[method], classes)
     if not found.maps:
         raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
     return found
@@ -103,7 +107,7 @@ def _checked_images(images: Any) -> np.ndarray:
     try:
         array = np.asarray(images)
     except ValueError as error:  # images of different sizes
-        raise InputError(f"the images make no array: {error}") from error
+        raise InputError(f"the images do not form an array: {error}") from error
     if array.ndim not in (3, 4) or not len(array):
         what = f"of shape {array.shape}" if array.ndim else f"a {type(images).__name__}"
         raise InputError(f"images are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
@@ -114,5 +118,5 @@ def _checked_names(names: Sequence[str] | None, classes: int) -> list[str]:
     if names is None:
         return [str(c) for c in range(classes)]
     if len(names) != classes:
-        raise InputError(f"{len(names)} class names, but the model tells {classes} classes apart")
+        raise InputError(f"{len(names)} class names, but the model has {classes} classes")
     return [str(name) for name in names]

@@ -1,4 +1,4 @@
-"""What an explanation consists of."""
+"""The record of an explanation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from xnas_tf.training.accuracy import Accuracy
 
 @dataclass(frozen=True)
 class ExplanationData:
-    """Images with what a model sees in them.
+    """Images with a model's predictions and attribution maps.
 
     Attributes:
         images: (N, H, W, C) as given.
-        probabilities: The model's, (N, classes).
+        probabilities: The predicted class probabilities, (N, classes).
         targets: The class explained for each image, (N,).
         class_names: The classes.
-        labels: The true class of each image, (N,), where it is known.
+        labels: The true class of each image, (N,); None if unknown.
         maps: Maps (N, H, W) by method.
-        quality: Figures (N,) by method and name; see ``xnas_tf.attribution.metrics``.
-        failures: Why a method gave none, by its title.
-        input_range: The values that the model was given; empty if they were given as they are.
-        accuracy: How often the model is right about the whole test part, where that was measured.
+        quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``.
+        failures: Why a method gave no maps, by its title.
+        input_range: The range that the images were scaled to; empty if they were not scaled.
+        accuracy: The model's accuracy on the whole test split; None if not measured.
     """
 
     images: np.ndarray

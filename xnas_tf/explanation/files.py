@@ -1,4 +1,4 @@
-"""An explanation as files: pictures, maps, figures, TensorBoard images."""
+"""An explanation as files: figures, maps, metrics, TensorBoard images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.explanation.drawing import attribution_figure, overlay
+from xnas_tf.interpretation.files import plain
 from xnas_tf.utils.output_folder import new_folder
 from xnas_tf.utils.pictures import png
 
@@ -17,17 +18,19 @@ if TYPE_CHECKING:
     from xnas_tf.explanation.explanation_data import ExplanationData
 
 COLUMNS = 10
-"""Images side by side in one picture."""
+"""Images in a row of a figure."""
 
 
 def save(explanation: ExplanationData, out: Path, title: str = "") -> Path:
-    """Write a new folder; see ``Explanation.save``."""
+    """Write an explanation into a new folder; see ``Explanation.save``."""
     with new_folder(out) as draft:
         _write(explanation, draft, title)
     return out
 
 
 def _write(explanation: ExplanationData, folder: Path, title: str) -> None:
+    from xnas_tf.utils.tensorboard import write_images
+
     pictures = []
     for number, start in enumerate(range(0, len(explanation.images), COLUMNS), start=1):
         rows = range(start, min(start + COLUMNS, len(explanation.images)))
@@ -39,20 +42,15 @@ def _write(explanation: ExplanationData, folder: Path, title: str) -> None:
             name = f"{number:04d}-{key}.png"
             picture = overlay(explanation.images[number], values, method.signed)
             picture.save(folder / "overlays" / name)
-    np.savez_compressed(folder / "maps.npz", **_arrays(explanation))
+    # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
+    np.savez_compressed(folder / "maps.npz", **_arrays(explanation))  # type: ignore[arg-type]
     text = json.dumps(facts(explanation), indent=2)
     (folder / "explanation.json").write_text(text, encoding="utf-8")
-    _write_tensorboard(pictures, folder / "tensorboard")
-
-
-def _write_tensorboard(pictures: list[bytes], folder: Path) -> None:
-    from xnas_tf.utils.tensorboard import write_images
-
-    write_images(folder, "attributions", pictures)
+    write_images(folder / "tensorboard", "attributions", pictures)
 
 
 def _keys(explanation: ExplanationData) -> dict[AttributionMethod, str]:
-    """Names of the methods in files; numbered where one was taken with several options."""
+    """Return the methods' names in files, numbered if a method has several sets of options."""
     names = [method.name for method in explanation.maps]
     return {
         method: name if names.count(name) == 1 else f"{name}_{1 + names[:i].count(name)}"
@@ -72,12 +70,12 @@ def _arrays(explanation: ExplanationData) -> dict[str, np.ndarray]:
 
 
 def facts(explanation: ExplanationData) -> dict[str, Any]:
-    """What was explained and how good the explanations are, for programs."""
+    """Return predictions and the quality of the maps as JSON can hold them; NaN as None."""
     labels = explanation.labels
     images = [
         {
             "predicted": explanation.class_names[int(predicted)],
-            "probability": _plain(explanation.probabilities[i, predicted]),
+            "probability": plain(explanation.probabilities[i, predicted]),
             "explained": explanation.class_names[int(explanation.targets[i])],
             "label": None if labels is None else explanation.class_names[int(labels[i])],
         }
@@ -87,7 +85,7 @@ def facts(explanation: ExplanationData) -> dict[str, Any]:
         key: {
             "options": method.model_dump(mode="json"),
             "quality": {
-                name: {"mean": _plain(np.mean(values)), "images": [_plain(v) for v in values]}
+                name: {"mean": plain(np.mean(values)), "images": plain(values)}
                 for name, values in explanation.quality.get(method, {}).items()
             },
         }
@@ -101,8 +99,3 @@ def facts(explanation: ExplanationData) -> dict[str, Any]:
         "methods": methods,
         "failures": explanation.failures,
     }
-
-
-def _plain(value: float) -> float | None:
-    """A number for JSON, which knows no NaN."""
-    return float(value) if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""From what a user names to a model and images."""
+"""Loads models and images from what a user names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,8 @@ from xnas_tf.data.decoding import Unreadable, read_image
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.registry import describe
-from xnas_tf.storage.run import RECORD, Run
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import RECORD
 
 
 @dataclass(frozen=True)
@@ -24,54 +26,54 @@ class ModelSubject:
 
     Attributes:
         model: The model.
-        name: What to call it in pictures.
-        home: Where its explanations go if nothing else is said.
-        dataset: Keywords for ``load_dataset``, of the data it was trained on; None if unknown.
+        name: Its name in figures.
+        home: The default folder of its explanations.
+        dataset: Arguments of ``load_dataset`` for its training data; None if unknown.
     """
 
     model: keras.Model
     name: str
     home: Path
-    dataset: dict | None = None
+    dataset: dict[str, Any] | None = None
 
 
 def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
-    """Open a run, an exported candidate or a Keras model file.
+    """Load the model of a run, an exported candidate or a Keras model file.
 
     Args:
-        path: A run directory, a folder that ``xnas-tf export`` wrote, or a ``.keras`` or
+        path: A run directory, a folder written by ``xnas-tf export``, or a ``.keras`` or
             ``.h5`` file.
         candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
-        safe: Whether to refuse models that bring code of their own.
+        safe: Whether to refuse models that contain their own code.
 
     Raises:
         InputError: If there is no model, or it cannot be loaded.
     """
     if (path / RECORD).is_file():
-        return _of_run(Run(path), RECOMMENDED if candidate is None else candidate)
+        return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate)
     if candidate is not None:
         raise InputError(f"--candidate {candidate}: {path} is no run")
     file = path / "model.keras" if (path / "model.keras").is_file() else path
     if not file.is_file():
         what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
-    import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - so that Keras finds what interpret saves
+    import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - registers its classes with Keras
 
     try:
         model = keras.saving.load_model(file, compile=False, safe_mode=safe)
-    except Exception as error:  # whatever Keras or a user's layers raise
+    except Exception as error:  # Keras and a user's layers may raise anything
         raise InputError(
             f"{file} cannot be loaded{' in safe mode' if safe else ''}: {describe(error)}"
         ) from error
     if not isinstance(model, keras.Model):
         raise InputError(f"{file} holds a {type(model).__name__}; allowed: a Keras model")
-    if _is_ours(file):
+    if _is_from_run(file):
         declare_range(model)
     return ModelSubject(model, path.stem, Path("explanations") / path.stem)
 
 
-def _is_ours(file: Path) -> bool:
-    """Whether a run trained a model: its file lies in a run or in the folder of an export."""
+def _is_from_run(file: Path) -> bool:
+    """Return whether a run trained a model: its file is in a run or in an exported folder."""
     folder = file.resolve().parent
     if folder.name == "models" and any((up / RECORD).is_file() for up in folder.parents[:3]):
         return True
@@ -83,7 +85,7 @@ def _is_ours(file: Path) -> bool:
         return False
 
 
-def _of_run(run: Run, which: int | str) -> ModelSubject:
+def _load_from_run(run: Run, which: int | str) -> ModelSubject:
     candidate = run.choose(which)
     name = f"candidate {candidate.id}: {candidate.genotype}"
     home = run.path / "explanations" / f"candidate-{candidate.id:05d}"
@@ -91,11 +93,18 @@ def _of_run(run: Run, which: int | str) -> ModelSubject:
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
-    """Image files as uint8 (N, H, W, C), in the size and the channels that a model takes, made
-    so as those of a data set are.
+    """Read image files, resized and converted in the same way as those of a data set.
+
+    Args:
+        files: The image files.
+        model: The model whose input size and channels the images get.
+
+    Returns:
+        (N, H, W, C), uint8.
 
     Raises:
-        InputError: If one cannot be read, or the model doesn't say its size.
+        InputError: If a file cannot be read, or the model's input has no known size and the
+            images differ in theirs.
     """
     shape = getattr(model, "input_shape", None)
     if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (1, 3)):
@@ -109,5 +118,5 @@ def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
         except Unreadable as error:
             raise InputError(f"image {file} cannot be read: {error}") from error
     if len({image.shape for image in images}) > 1:
-        raise InputError("the images differ in size, and the model doesn't say which it takes")
+        raise InputError("the images differ in size, and the model has no fixed input size")
     return np.stack(images)

@@ -1,4 +1,4 @@
-"""From what a user names to a model, a data set and a new folder."""
+"""Opens models and data sets by name, and chooses the folder to write."""
 
 from __future__ import annotations
 
@@ -12,39 +12,45 @@ from xnas_tf.explanation.model_loading import ModelSubject, load_subject
 def open_subject(
     path: Path, candidate: int | str | None, safe: bool, folder: str, out: Path | None
 ) -> tuple[ModelSubject, Path]:
-    """Load a model; see ``load_subject``.
+    """Load a model and choose the folder to write; see ``load_subject``.
 
     Args:
         path: A run, an exported candidate or a Keras model file.
         candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
-        safe: Whether to refuse models that bring code of their own.
-        folder: What the folder beside the model's explanations is called.
-        out: The folder to write; one of the model's name in ``folder`` if None.
+        safe: Whether to refuse models that contain their own code.
+        folder: Name of a folder beside ``explanations``.
+        out: The folder to write; one with the model's name in ``folder`` if None.
 
     Returns:
-        The model, and the folder to write, which is not there yet.
+        The model, and the folder to write, which does not exist yet.
 
     Raises:
-        InputError: If the model cannot be loaded, or the folder is there.
+        InputError: If the model cannot be loaded, or the folder exists.
     """
     subject = load_subject(path, candidate, safe)
-    return subject, vacant(out or subject.home.parents[1] / folder / subject.home.name)
+    return subject, check_new(out or subject.home.parents[1] / folder / subject.home.name)
 
 
-def vacant(out: Path) -> Path:
-    """The folder; an ``InputError`` if it is there already."""
+def check_new(out: Path) -> Path:
+    """Return a path; raise an ``InputError`` if it exists."""
     if out.exists():
         raise InputError(f"{out} is there already and was not touched; name another with --out")
     return out
 
 
-def open_dataset(name: str | None, subject: ModelSubject, path: Path, what: str) -> Dataset:
-    """The data set named, or else that of the model's run.
+def open_dataset(name: str | None, subject: ModelSubject, path: Path, purpose: str) -> Dataset:
+    """Load a data set by name, or else that of the model's run.
+
+    Args:
+        name: The name; None for the data set of the run.
+        subject: The model.
+        path: The path that the user named, for the error message.
+        purpose: What the data set is needed for, for the error message.
 
     Raises:
-        InputError: If there is neither; says ``what`` it is needed for.
+        InputError: If there is no name and no run.
     """
     known = {"name": name} if name else subject.dataset
     if known is None:
-        raise InputError(f"{path}: give --dataset NAME {what}")
+        raise InputError(f"{path}: give --dataset NAME {purpose}")
     return load_dataset(**known)

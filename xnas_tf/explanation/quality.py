@@ -1,4 +1,4 @@
-"""How good the maps of an explanation are, in figures."""
+"""Quality metrics of the maps of an explanation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 
 MORE_IS_BETTER = {"insertion", "sensitivity_n", "sparseness"}
-"""Of the other figures, less is better."""
+"""Of the other metrics, less is better."""
 STAGES = 4
-"""Groups of layers randomised one after the other."""
+"""Number of groups of layers that are randomised one after the other."""
 RADIUS = 0.02
-"""Of the noise for max-sensitivity, as a share of the images' range."""
+"""Radius of the noise for max-sensitivity, as a share of the images' range."""
 SHARE = 0.25
-"""Of the pixels, removed at a time for sensitivity-n."""
+"""Share of the pixels that are removed at a time for sensitivity-n."""
 
 
 def quality_of(
@@ -27,27 +27,30 @@ def quality_of(
     targets: np.ndarray,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """The measures of ``xnas_tf.attribution.metrics`` that apply, (N,) each, by name.
+    """Compute the metrics of ``xnas_tf.attribution.metrics`` that apply to a method.
 
     Args:
         model: The model.
-        inputs: Images (N, H, W[, C]), floats in the model's range.
-        method: The method explained with.
+        inputs: Images (N, H, W[, C]), floats in the model's input range.
+        method: The attribution method.
         maps: Its maps, (N, H, W).
         targets: The classes explained, (N,).
-        seed: Of what is drawn at random.
+        seed: Seed of the random samples.
+
+    Returns:
+        The values, (N,), of each metric by name.
     """
-    given = (model, inputs, maps, targets)
+    explained = (model, inputs, maps, targets)
     radius = RADIUS * float(np.ptp(inputs)) or RADIUS
     pixels = max(1, round(SHARE * maps[0].size))
     cascade = quality.randomization(
         model, inputs, method, targets, rng=np.random.default_rng(seed), stages=STAGES
     )
     found = {
-        "deletion": quality.deletion(*given),
-        "insertion": quality.insertion(*given),
+        "deletion": quality.deletion(*explained),
+        "insertion": quality.insertion(*explained),
         "sensitivity_n": quality.sensitivity_n(
-            *given, n=pixels, rng=np.random.default_rng(seed), output=method.output
+            *explained, n=pixels, rng=np.random.default_rng(seed), output=method.output
         ),
         "max_sensitivity": quality.max_sensitivity(
             model, inputs, method, targets, rng=np.random.default_rng(seed), radius=radius

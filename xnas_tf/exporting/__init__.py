@@ -1,5 +1,5 @@
-"""Export of trained models for use without xnas_tf: files that are compared with the model after
-they are written, and a card that says what the model is."""
+"""Export of trained models for use without xnas_tf: files that are compared with the model once
+they are written, and a model card."""
 
 from xnas_tf.exporting.command import export
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, FORMATS

@@ -1,4 +1,4 @@
-"""What someone needs to know of an exported model, as plain data."""
+"""The model card of an exported model, as plain data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from xnas_tf.reporting.html.models import recorded_data
 from xnas_tf.storage.run import Run
 
 NOT_STATED = (
-    "not stated: whoever trained the model decides, within the terms of the data. The exported "
-    "files hold no code of xnas-tf, which is GPL-3.0-or-later itself."
+    "not stated: it is up to the owner of the model, within the terms of the data. The exported "
+    "files contain no code of xnas-tf, which is itself GPL-3.0-or-later."
 )
 
 
@@ -27,7 +27,16 @@ def model_card(
     files: Sequence[dict[str, Any]],
     licence: str,
 ) -> dict[str, Any]:
-    """The card, as ``card.json`` has it."""
+    """Return the content of ``card.json``.
+
+    Args:
+        evidence: The data of the run.
+        chosen: The model.
+        test: See ``Evidence.test_metrics``.
+        expected: What the exported files were compared with.
+        files: What is known of each exported file.
+        licence: Of the model; empty if it is not stated.
+    """
     candidate, config = chosen.candidate, chosen.config
     return {
         "name": chosen.name,
@@ -62,27 +71,27 @@ def model_card(
 
 
 def _input(facts: dict[str, Any]) -> str:
-    """What an exported model takes."""
+    """Describe the input of an exported model."""
     text = "uint8 images (batch, height, width, channels), 0 to 255"
     if "values" not in facts:
         return text
     low, high = facts["values"]
-    made = f"from values x of {low:.6g} to {high:.6g}: round((x - low) * 255 / (high - low))"
-    return f"{text}, made {made}"
+    formula = "round((x - low) * 255 / (high - low))"
+    return f"{text}, made from values x of {low:.6g} to {high:.6g}: {formula}"
 
 
 def _dataset(evidence: Evidence) -> dict[str, Any]:
-    """What was recorded of the data; what can be counted only now too, where it is there."""
+    """Return the recorded facts of the data, and its counts if it can be loaded."""
     known = {**evidence.run.config.dataset.model_dump(mode="json"), **evidence.facts}
     if evidence.data is None:
         return {**known, "problem": evidence.problem}
-    counts = {part: each.tolist() for part, each in evidence.data.counts.items()}
+    counts = {split: each.tolist() for split, each in evidence.data.counts.items()}
     return {**known, "how_split": evidence.data.how_split, "counts": counts}
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
-    """Figures measured on validation images, and those of ``xnas-tf explain`` of the search's
-    model."""
+    """Return the quality of explanations that training measured on validation images, and that
+    ``xnas-tf explain`` measured of the search's model."""
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}
@@ -97,7 +106,7 @@ def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
 def _verified_on(evidence: Evidence) -> str:
     count = len(evidence.images)
     if evidence.data is not None:
-        return f"{count} images of the test part"
+        return f"{count} images of the test split"
     return f"{count} images of noise, since there are no test images: {evidence.problem}"
 
 
@@ -108,18 +117,17 @@ def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
     images = evidence.facts["images"]["train"]
     return [
         f"It was trained for {candidate.epochs} epochs on {images:,} images of "
-        f"{evidence.run.config.dataset.name}, and measured on images of the same kind. What it "
-        "says of others is unknown.",
-        f"It takes {kind} images of {height}x{width} pixels; others must be brought to that size "
-        "first.",
-        f"Every image gets one of the {classes} classes, one that shows none of them too. The "
-        "probabilities were not calibrated.",
-        "It came out of a search among many. The test part took no part in that; whoever picks "
-        "the best of several models by its test figures makes that figure optimistic.",
-        "Attributions show what the score of a class rests on in this image. They prove neither "
-        "that this is why, nor that it is a good reason. Integrated gradients count from a black "
-        "image: pixels that are black get nothing.",
+        f"{evidence.run.config.dataset.name}, and measured on images of the same kind. How it "
+        "performs on others is unknown.",
+        f"It takes {kind} images of {height}x{width} pixels; others must be resized first.",
+        f"Every image gets one of the {classes} classes, even one that shows none of them. The "
+        "probabilities are not calibrated.",
+        "It was chosen by a search among many. The search did not use the test split; to choose "
+        "the best of several models by their test metrics makes these optimistic.",
+        "Attributions show what the score of a class depends on in this image. They prove neither "
+        "that this is why, nor that it is a good reason. The baseline of integrated gradients is "
+        "a black image: black pixels get nothing.",
         "Introspectability says how differently the network represents the classes: the mean "
-        "distance of their mean activations or attributions on validation images. It says "
-        "nothing of whether single answers are right, fair, or explained rightly.",
+        "distance of their mean activations or attributions on validation images. It does not say "
+        "whether single predictions are right, fair, or explained correctly.",
     ]

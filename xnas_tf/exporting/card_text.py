@@ -1,4 +1,4 @@
-"""The card of an exported model for people, in Markdown."""
+"""The model card of an exported model, in Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from xnas_tf.exporting.formats.base import ExportFormat
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 _IMAGES = """\
 import numpy as np
 
@@ -33,7 +33,7 @@ curl -d @request.json http://localhost:8501/v1/models/{name}:predict"""
 
 
 def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """The card as Markdown.
+    """Return the card as Markdown.
 
     Args:
         card: See ``model_card``.
@@ -44,7 +44,7 @@ def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     sections = [
         f"# Candidate {card['candidate']}{how}: an image classifier for {data}",
         _objectives(card),
-        "## Data and test figures",
+        "## Data and test metrics",
         _data(card),
         _test(card),
         _class_table(card),
@@ -63,7 +63,7 @@ def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
 
 
 def text(given: object) -> str:
-    """Any text as Markdown shows it literally, in one line: names come from users' data."""
+    """Escape a text so that Markdown shows it literally, in one line: names come from users."""
     escaped = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", " ".join(str(given).split()))
     return html.escape(escaped, quote=False)
 
@@ -79,31 +79,29 @@ def _objectives(card: dict[str, Any]) -> str:
         for name, each in card["objectives"].items()
     ]
     architecture = f"Architecture: {text(card['genotype'])}"
-    note = "Found by a search; its values there, on validation images where on images at all:"
+    note = "Found by a search. Its values there; those that need images are of validation images:"
     return f"{architecture}\n\n{note}\n\n" + _table(("objective", "value", "wanted"), rows)
 
 
 def _data(card: dict[str, Any]) -> str:
     data = card["dataset"]
     height, width, channels = data["image_shape"]
-    images = ", ".join(f"{data['images'][part]:,} {part}" for part in PARTS)
-    split = f", split {text(data['how_split'])}" if "how_split" in data else ""
-    gone = (
-        f" It could not be looked at again: {text(data['problem'])}." if "problem" in data else ""
-    )
+    images = ", ".join(f"{data['images'][split]:,} {split}" for split in SPLITS)
+    how = f", split {text(data['how_split'])}" if "how_split" in data else ""
+    problem = f" It could not be used again: {text(data['problem'])}." if "problem" in data else ""
     return (
         f"{text(data['name'])}: {len(data['class_names'])} classes, images of {height}x{width} "
-        f"pixels with {channels} channel{'s' * (channels > 1)}: {images}{split} "
-        f"(seed {data['seed']}).{gone}"
+        f"pixels with {channels} channel{'s' * (channels > 1)}: {images}{how} "
+        f"(seed {data['seed']}).{problem}"
     )
 
 
 def _test(card: dict[str, Any]) -> str:
     test = card["test"]
     if test is None:
-        return "Test figures: not known."
+        return "Test metrics: not known."
     return (
-        f"Accuracy on the {test['images']:,} images of the test part: "
+        f"Accuracy on the {test['images']:,} images of the test split: "
         f"**{_percent(test['accuracy'])}**. Intervals are Wilson's, at "
         f"{test['confidence']:.0%} confidence. `card.json` has the confusion matrix."
     )
@@ -124,12 +122,12 @@ def _class_table(card: dict[str, Any]) -> str:
         (
             str(number),
             text(name),
-            *((f"{counts[part][number]:,}" if counts else "") for part in PARTS),
+            *((f"{counts[split][number]:,}" if counts else "") for split in SPLITS),
             _percent(measured[number]),
         )
         for number, name in enumerate(names)
     ]
-    return _table(("number", "class", *PARTS, "accuracy on test"), rows)
+    return _table(("number", "class", *SPLITS, "accuracy on test"), rows)
 
 
 def _explanations(card: dict[str, Any]) -> str:
@@ -147,21 +145,21 @@ def _explanations(card: dict[str, Any]) -> str:
     ]
     rows += [
         (text(f"{name} of {method}"), f"{value:.4g}", "", "by xnas-tf explain")
-        for method, figures in known["quality"]["explained"].items()
-        for name, value in figures.items()
+        for method, metrics in known["quality"]["explained"].items()
+        for name, value in metrics.items()
         if value is not None
     ]
     quality = (
-        "How good the explanations are, over images of the run:\n\n"
+        "The quality of the explanations, over images of the run:\n\n"
         + _table(("measure", "value", "wanted", "measured"), rows)
         if rows
-        else "How good the explanations are was not measured in this run."
+        else "The quality of the explanations was not measured in this run."
     )
     return "\n".join(lines) + "\n\n" + quality
 
 
 def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """How to call it: what stands in blocks runs as it is, in this folder."""
+    """Show how to call the model: each block runs as it is, in the folder of the card."""
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
     blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
     for kind in kinds:
@@ -170,9 +168,9 @@ def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
         name = card["name"]
         blocks += [
             "`explain` takes a class for each image: its number in the table above, or -1 for the "
-            "predicted one; another is an InvalidArgumentError. With TensorFlow's own tool:",
+            "predicted one; any other is an InvalidArgumentError. With TensorFlow's own tool:",
             _block("sh", _COMMANDS),
-            "With TensorFlow Serving, first the request, then server and client:",
+            "With TensorFlow Serving: first the request, then server and client:",
             _block("python", _REQUEST),
             _block("console", _SERVING.format(name=name)),
         ]
@@ -194,5 +192,5 @@ def _files(card: dict[str, Any]) -> str:
         )
         for each in card["files"]
     ]
-    said = f"Each was run after it was written, on {text(card['verified_on'])}."
-    return f"{said}\n\n" + _table(("file", "format", "size", "difference", "allowed"), rows)
+    note = f"Each was run after it was written, on {text(card['verified_on'])}."
+    return f"{note}\n\n" + _table(("file", "format", "size", "difference", "allowed"), rows)

@@ -1,4 +1,4 @@
-"""From a run to folders with its models in the formats asked for, and their cards."""
+"""Export models of a run, each into a folder with its files and its card."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.selection import ExportSelection, chosen_models
@@ -16,6 +15,8 @@ from xnas_tf.storage.run import Run
 from xnas_tf.utils.output_folder import new_folder
 
 if TYPE_CHECKING:
+    import keras
+
     from xnas_tf.exporting.evidence import Evidence
     from xnas_tf.exporting.formats.base import ExportFormat
     from xnas_tf.exporting.serving import ServedModel
@@ -34,33 +35,33 @@ def export(
     retrained: str = "",
     pareto: bool = False,
 ) -> list[Path]:
-    """Exports models, each into a folder of its own, ``OUT/candidate-00007``.
+    """Export models, each into a folder of its own, ``OUT/candidate-00007``.
 
-    The folder holds what the formats write, and a model card as ``README.md`` and
+    The folder contains a file or folder for each format, and a model card as ``README.md`` and
     ``card.json``. Each file is run after it was written, and compared with the model.
 
     Args:
         run: The run.
         candidates: Ids, ``recommended`` or ``best``. If empty and ``pareto`` is false, the
-            recommended one; of a retraining all that were retrained.
-        out: Where to; ``RUN/exports`` if None.
-        formats: Names: see ``FORMATS``.
-        licence: Of the models, for their cards.
-        tell: Is told what is at work, and how far each file is from its model.
-        retrained: Folder in ``RUN/retrained``, or ``latest``, whose models are exported instead of
-            the search's: of each candidate the seed that is best on the validation part, into
+            recommended one; of a retraining, all that were retrained.
+        out: The folder of the exports; ``RUN/exports`` if None.
+        formats: Names of formats; see ``FORMATS``.
+        licence: Licence of the models, for their cards.
+        tell: Called with messages about the progress, and the difference of each file.
+        retrained: A folder in ``RUN/retrained``, or ``latest``, to export its models instead of
+            the search's: of each candidate the seed that is best on the validation split, into
             ``OUT/candidate-00007-seed-2``.
-        pareto: Whether all Pareto-optimal ones are exported.
+        pareto: Whether to export all Pareto-optimal candidates.
 
     Returns:
         The folders.
 
     Raises:
-        InputError: If a format is unknown or its converter missing, if a candidate or retraining
-            doesn't exist or a model was not kept, if there is nothing to export, or if a folder is
-            there already: nothing is overwritten.
-        XnasError: If a model cannot be converted, or what was written says something else than
-            it; its folder is not made then.
+        InputError: If a format is unknown or its converter missing, a candidate or retraining
+            does not exist, a model was not kept, there is nothing to export, or a folder exists
+            already: nothing is overwritten.
+        XnasError: If a model cannot be converted, or a file does not agree with it; its folder is
+            not created then.
     """
     kinds = chosen_formats(formats)
     if not kinds:
@@ -76,11 +77,11 @@ def export(
 
 
 def _free_folders(chosen: Sequence[ExportSelection], base: Path) -> list[Path]:
-    """Where the models go to, checked before anything is written."""
+    """Return the folders to create, before anything is written."""
     folders = [base / each.name for each in chosen]
     taken = [str(folder) for folder in folders if folder.exists()]
     if taken:
-        raise InputError(f"nothing was exported, since there is already: {', '.join(taken)}")
+        raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
     return folders
 
 
@@ -97,12 +98,11 @@ def _export_one(
     from xnas_tf.exporting.card import model_card
     from xnas_tf.exporting.card_text import card_text
 
-    candidate = chosen.candidate
-    model = candidate.load_model()
+    model = chosen.candidate.load_model()
     try:
-        test = evidence.test_figures(chosen, model, tell)
-        tell(f"explaining {len(evidence.images)} images to compare with")
-        served, expected = _prepared(evidence, candidate, model)
+        test = evidence.test_metrics(chosen, model, tell)
+        tell(f"explaining {len(evidence.images)} images for comparison")
+        served, expected = _prepared(evidence, chosen, model)
         with new_folder(folder) as draft:
             files = [_written(kind, served, expected, draft, tell) for kind in kinds]
             card = model_card(evidence, chosen, test, expected, files, licence)
@@ -114,7 +114,7 @@ def _export_one(
 
 
 def _prepared(
-    evidence: Evidence, candidate: Candidate, model: Any
+    evidence: Evidence, chosen: ExportSelection, model: keras.Model
 ) -> tuple[ServedModel, Reference]:
     from xnas_tf.attribution import attribution_method
     from xnas_tf.explanation import DEFAULT_METHODS
@@ -128,15 +128,15 @@ def _prepared(
     classes = expected.outputs["probabilities"].shape[1]
     if classes != len(names):
         raise InputError(
-            f"candidate {candidate.id} tells {classes} classes apart, but its data has {len(names)}"
+            f"candidate {chosen.candidate.id} has {classes} classes, but its data has {len(names)}"
         )
-    return ServedModel(model, candidate.model_path, shape, names, expected.methods), expected
+    return ServedModel(model, chosen.model_path, shape, names, expected.methods), expected
 
 
 def _written(
     kind: ExportFormat, served: ServedModel, expected: Reference, folder: Path, tell: Tell
 ) -> dict[str, Any]:
-    """Writes one format and compares it with the model; what the card says of it."""
+    """Write a model in one format, compare it with the model, and return its entry in the card."""
     from xnas_tf.exporting.quiet_stderr import silenced_native_code
     from xnas_tf.exporting.verification import differences
 
@@ -145,18 +145,18 @@ def _written(
     try:
         with silenced_native_code():
             kind.write(served, path)
-            far = differences(kind, path, expected)
+            found = differences(kind, path, expected)
     except Exception as error:  # whatever converters raise
         why = str(error) if isinstance(error, XnasError) else describe(error)
         raise XnasError(f"{served.source.name} is not exported as {kind.name}: {why}") from error
     allowed = expected.tolerance(kind)
-    tell(f"{kind.name} differs by {max(far.values()):.1g}; allowed: {allowed:.0e}")
+    tell(f"{kind.name} differs by {max(found.values()):.1g}; allowed: {allowed:.0e}")
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return {
         "format": kind.name,
         "file": kind.file,
         "bytes": sum(each.stat().st_size for each in files),
-        "differences": far,
+        "differences": found,
         "tolerance": allowed,
     }
 

@@ -1,9 +1,10 @@
-"""What an export is measured and verified on: the run's data, and the figures of its test part."""
+"""The data on which exported models are verified and tested."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.reporting.html.models import CONFIDENCE
 from xnas_tf.reporting.predictions import answers_data
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run import RECORD, Run
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import RECORD
 from xnas_tf.training.predictor import Predictor
 
 VERIFIED_ON = 16
-"""Images that are compared; integrated gradients of each pass the network 32 times."""
+"""Images to compare; integrated gradients of each take 32 passes through the network."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ class Evidence:
 
     Attributes:
         run: The run.
-        facts: What the run recorded of its data: see ``Dataset.facts``.
-        data: The data set; None if it cannot be had any more.
+        facts: The recorded facts of its data; see ``Dataset.facts``.
+        data: The data set; None if it cannot be loaded or has changed.
         problem: Why.
-        images: uint8 images (N, H, W, C) to compare with: of the test part, or noise.
+        images: uint8 images (N, H, W, C) to verify models on: of the test split, or noise.
     """
 
     run: Run
@@ -44,45 +46,54 @@ class Evidence:
     problem: str
     images: np.ndarray
 
-    def test_figures(
+    def test_metrics(
         self, chosen: ExportSelection, model: keras.Model, tell: Callable[[str], None]
     ) -> dict[str, Any] | None:
-        """A model's figures on the test part, measured once and kept in the run's record.
+        """Return a model's metrics on the test split, measured once and kept in the database.
+
+        Args:
+            chosen: The model to export.
+            model: The same, loaded.
+            tell: Called with messages about the progress.
 
         Returns:
-            See ``answers_data``; besides, the number of ``images`` and the ``confidence`` of the
-            intervals. None if they are not known and the data is gone.
+            See ``answers_data``, with the number of ``images`` and the ``confidence`` of the
+            intervals. None if they are not known and the data is not available.
         """
         name = f"test figures of {chosen.name}"
-        file = chosen.candidate.model_path
-        source = {"data": self.facts["digest"], "model": _digest(file)}
+        source = {"data": self.facts["digest"], "model": _digest(chosen.model_path)}
         known = self.run.fact(name)
         if known and known["source"] == source:
             return known["figures"]
         if self.data is None:
             return None
         test = self.data.test
-        tell(f"measuring it on the {len(test):,} images of the test part")
+        tell(f"measuring it on the {len(test):,} images of the test split")
         predicted = Predictor(model, len(test))(test.images).argmax(axis=1)
         answers = answers_data(test.labels, predicted, self.data.classes)
-        figures = {"images": len(test), "confidence": CONFIDENCE, **answers}
-        _keep(self.run, name, {"source": source, "figures": figures}, tell)
-        return figures
+        metrics = {"images": len(test), "confidence": CONFIDENCE, **answers}
+        _keep(self.run, name, {"source": source, "figures": metrics}, tell)
+        return metrics
 
 
 def gather(run: Run, tell: Callable[[str], None]) -> Evidence:
-    """Loads the data of a run; noise takes its place if it cannot be had as it was.
+    """Load the data of a run; noise replaces its images if it is not available unchanged.
+
+    Args:
+        run: The run.
+        tell: Called with messages about the progress.
 
     Raises:
-        InputError: If the run has not recorded what its data is.
+        InputError: If the run has no recorded facts of its data.
     """
-    tf.get_logger().setLevel("ERROR")  # it warns of every model's trace
+    tf.get_logger().setLevel("ERROR")  # it warns whenever a model is traced
     facts = run.fact("dataset")
     if not isinstance(facts, dict):
-        raise InputError(f"{run.path} has no record of its data: its search never began")
+        raise InputError(f"{run.path} has no record of its data: its search never started")
     data, problem = _data(run, facts["digest"], tell)
     if data is not None:
-        return Evidence(run, facts, data, "", sample_images(data.test, VERIFIED_ON).images)
+        images = np.asarray(sample_images(data.test, VERIFIED_ON).images)
+        return Evidence(run, facts, data, "", images)
     tell(f"no test images: {problem}")
     shape = (VERIFIED_ON, *facts["image_shape"])
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -95,7 +106,7 @@ def _data(run: Run, digest: str, tell: Callable[[str], None]) -> tuple[Dataset |
     except InputError as error:
         return None, str(error)
     if data.digest != digest:
-        return None, f"{data.name} has other images or labels now than when the search began"
+        return None, f"{data.name} has other images or labels now than when the search started"
     return data, ""
 
 
@@ -104,12 +115,9 @@ def _digest(file: Path) -> str:
 
 
 def _keep(run: Run, name: str, value: dict[str, Any], tell: Callable[[str], None]) -> None:
-    """Records a fact where the run can be written; a copy that cannot is exported all the same."""
+    """Record a fact, unless the run is a read-only copy."""
     try:
-        record = Database(run.path / RECORD, create=True)
-        try:
-            record.set_fact(name, value)
-        finally:
-            record.close()
+        with closing(Database(run.path / RECORD, create=True)) as database:
+            database.set_fact(name, value)
     except RunError as error:
-        tell(f"the test figures are not kept: {error}")
+        tell(f"the test metrics are not kept: {error}")

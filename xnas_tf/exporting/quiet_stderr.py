@@ -1,4 +1,4 @@
-"""Keeping what C++ code prints from the messages for people."""
+"""Silencing of native code."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from contextlib import contextmanager
 
 @contextmanager
 def silenced_native_code() -> Iterator[None]:
-    """Inside, nothing reaches the process's stderr.
+    """Discard what the process writes to stderr.
 
-    TensorFlow's converters and their interpreters print how they work past Python and past
-    ``TF_CPP_MIN_LOG_LEVEL``; what fails is raised besides.
+    TensorFlow's converters and interpreters log to it directly, regardless of
+    ``TF_CPP_MIN_LOG_LEVEL``. Their errors are also raised as exceptions.
     """
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    original, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(original, 2)
+        os.close(original)
+        os.close(devnull)

@@ -1,9 +1,10 @@
-"""Which models are exported: those that the search kept, or those trained in full since."""
+"""The models to export: those that the search kept, or those of a retraining."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
@@ -19,10 +20,10 @@ class ExportSelection:
     """A model to export.
 
     Attributes:
-        name: Of its folder.
-        candidate: With the figures of this model, and its file.
-        config: How it was trained and measured.
-        is_retrained: Whether it was trained in full after the search.
+        name: The name of its folder.
+        candidate: The candidate, with the metrics and the file of this model.
+        config: The configuration of its training and evaluation.
+        is_retrained: Whether it is the model of a retraining.
     """
 
     name: str
@@ -30,25 +31,32 @@ class ExportSelection:
     config: Config
     is_retrained: bool = False
 
+    @property
+    def model_path(self) -> Path:
+        """The file of the model, which was loaded from it."""
+        path = self.candidate.model_path
+        assert path is not None  # else Candidate.load_model fails
+        return path
+
 
 def chosen_models(
     run: Run, candidates: Sequence[int | str], retrained: str, pareto: bool = False
 ) -> list[ExportSelection]:
-    """The models of some candidates.
+    """Return the models of candidates.
 
     Args:
         run: The run.
-        candidates: Ids, ``recommended`` or ``best``. If nobody is named and pareto is false, the
-            recommended one; of a retraining all that were retrained.
-        retrained: Folder of a retraining, or ``latest``; empty for the search's own models.
-        pareto: Whether all Pareto-optimal ones are wanted too.
+        candidates: Ids, ``recommended`` or ``best``. If empty and ``pareto`` is false, the
+            recommended one; of a retraining, all that were retrained.
+        retrained: The folder of a retraining, or ``latest``; empty for the search's own models.
+        pareto: Whether to add all Pareto-optimal candidates.
 
     Raises:
-        InputError: If there are none, or a candidate or retraining doesn't exist.
+        InputError: If there are none, or a candidate or retraining does not exist.
     """
     if retrained:
-        everyone = not candidates and not pareto
-        wanted = [] if everyone else [c.id for c in run.choose_all(candidates, pareto)]
+        named = candidates or pareto
+        wanted = [c.id for c in run.choose_all(candidates, pareto)] if named else []
         return _retrained(run, wanted, _retraining(run, retrained))
     chosen = run.choose_all(candidates, pareto)
     return [ExportSelection(f"candidate-{c.id:05d}", c, run.trained_config) for c in chosen]
@@ -67,27 +75,29 @@ def _retraining(run: Run, name: str) -> Retraining:
 
 
 def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[ExportSelection]:
-    """Of each candidate the seed with the highest validation accuracy, then the lowest loss:
-    picked by test figures, these would be optimistic."""
+    """Return each candidate's model with the highest validation accuracy, then the lowest loss.
+
+    To choose by test metrics would make these optimistic.
+    """
     best: dict[int, Training] = {}
     for training in retraining.trainings():
         if training.state == "done" and training.candidate != BASELINE:
-            rival = best.setdefault(training.candidate, training)
-            best[training.candidate] = max(rival, training, key=_merit)
+            best_so_far = best.get(training.candidate, training)
+            best[training.candidate] = max(best_so_far, training, key=_validation_key)
     if not best:
         raise InputError(f"{retraining.path} has no candidate whose training is done")
     for number in wanted:
         if number not in best:
             known = ", ".join(map(str, best))
             raise InputError(f"{retraining.path} has no candidate {number}; allowed: {known}")
-    return [_as_chosen(run, retraining, best[number]) for number in wanted or best]
+    return [_selection_of(run, retraining, best[number]) for number in wanted or best]
 
 
-def _merit(training: Training) -> tuple[float, float]:
+def _validation_key(training: Training) -> tuple[float, float]:
     return training.metrics["val_accuracy"], -training.metrics["val_loss"]
 
 
-def _as_chosen(run: Run, retraining: Retraining, training: Training) -> ExportSelection:
+def _selection_of(run: Run, retraining: Retraining, training: Training) -> ExportSelection:
     path = retraining.model_path(training.key, training.seed)
     if not path.is_file():
         raise InputError(f"the model of {training.title}, seed {training.seed}, is gone: {path}")

@@ -1,4 +1,4 @@
-"""A trained model as functions of raw images, in plain TensorFlow operations."""
+"""A trained model as TensorFlow functions of raw images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,21 +21,21 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.tracing import forgotten_custom_gradients, unoptimized_graphs
 
 PREDICTED = -1
-"""The class that stands for the predicted one."""
+"""The class index that stands for the predicted class."""
 
 
 class ServedModel:
-    """What an export computes; its functions are traced by the formats, inside ``traceable``.
+    """The functions that an exported model offers; formats trace them inside ``traceable``.
 
     Args:
         model: The Keras model.
         source: The file it was loaded from.
-        image_shape: Of an image, (H, W, C).
-        class_names: The classes.
+        image_shape: Shape (H, W, C) of an image.
+        class_names: Names of the classes.
         methods: The attribution methods that apply to it.
 
     Raises:
-        InputError: If the model cannot be explained so.
+        InputError: If the model cannot be explained by one of the methods.
     """
 
     def __init__(
@@ -64,12 +65,17 @@ class ServedModel:
 
     @contextmanager
     def traceable(self) -> Iterator[None]:
-        """Inside, its functions can be traced, and what was traced can be saved."""
+        """Allow its functions to be traced, and the traces to be saved."""
         with forgotten_custom_gradients(), inlined_calls(self.model), unoptimized_graphs():
             yield
 
-    def save(self, path: Path, functions: dict[str, Callable]) -> None:
-        """Writes a SavedModel with some of its functions, by the names of the signatures."""
+    def save(self, path: Path, functions: dict[str, Callable[..., Any]]) -> None:
+        """Write a SavedModel.
+
+        Args:
+            path: The folder to create.
+            functions: Methods of this object by the name of their signature.
+        """
         archive = ExportArchive()
         archive.track(self.model)
         with self.traceable():
@@ -79,8 +85,15 @@ class ServedModel:
             archive.write_out(str(path), verbose=False)
 
     def serve(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """uint8 images (B, H, W, C) -> ``probabilities`` (B, classes), and ``labels``, the name
-        of each image's most probable class, (B,)."""
+        """Classify images.
+
+        Args:
+            images: uint8, (B, H, W, C).
+
+        Returns:
+            ``probabilities`` (B, classes), and ``labels`` (B,), the name of each image's most
+            probable class.
+        """
         probabilities = self._probabilities(self._inputs(images), tf.constant([0]))
         return {
             "probabilities": probabilities,
@@ -88,12 +101,19 @@ class ServedModel:
         }
 
     def explain(self, images: tf.Tensor, class_index: tf.Tensor) -> dict[str, tf.Tensor]:
-        """uint8 images (B, H, W, C) and a class for each, (B,) -> what ``serve`` returns, the
-        names of the classes ``explained``, and maps (B, H, W) by attribution method, as
-        ``xnas_tf.explain`` has them.
+        """Explain a class of each image.
 
-        A class of -1 is the predicted one. Another than -1 to classes - 1, or another number of
-        classes than of images, is an InvalidArgumentError.
+        Args:
+            images: uint8, (B, H, W, C).
+            class_index: int32, (B,): the class to explain, or -1 for the predicted one.
+
+        Returns:
+            What ``serve`` returns; ``explained`` (B,), the names of the explained classes; and
+            maps (B, H, W) by attribution method, as ``xnas_tf.explain`` computes them.
+
+        Raises:
+            tf.errors.InvalidArgumentError: If a class is out of range, or there are no images or
+                not as many classes as images.
         """
         with tf.control_dependencies(self._checks(images, class_index)):
             images = tf.identity(images)
@@ -105,19 +125,22 @@ class ServedModel:
         return {**answers, "explained": self._names(explained), **maps}
 
     def probabilities(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The ``probabilities`` alone, for formats that have no texts."""
+        """Return the ``probabilities`` alone, for formats without strings."""
         return {"probabilities": self.serve(images)["probabilities"]}
 
     def _inputs(self, images: tf.Tensor) -> tf.Tensor:
-        """As ``to_model_input``, to the last digit: where a graph is optimised a division by 255
-        becomes a multiplication, and a digit of the image decides on which side of 0 a ReLU is."""
+        """Scale images exactly as ``to_model_input`` does.
+
+        An optimized graph would multiply instead of dividing by 255. The last digit of an image
+        can decide on which side of 0 the input of a ReLU is.
+        """
         return tf.gather(tf.constant(self._levels), tf.cast(images, tf.int32))
 
     def _names(self, classes: tf.Tensor) -> tf.Tensor:
         return tf.gather(tf.constant(self.class_names), classes)
 
     def _checks(self, images: tf.Tensor, class_index: tf.Tensor) -> list[tf.Operation]:
-        """Operations that fail for what cannot be explained."""
+        """Return operations that fail on invalid arguments of ``explain``."""
         count, last = tf.shape(images)[0], len(self.class_names) - 1
         allowed = f"class_index: allowed: {PREDICTED} for the predicted class, or 0 to {last}"
         return [
@@ -130,15 +153,15 @@ class ServedModel:
         ]
 
 
-def _unoptimized(function: Callable, *specs: tf.TensorSpec) -> Callable:
-    """A function that runs as it was traced, if inside ``unoptimized_graphs``: wherever the
-    graph that it is a part of is loaded, and however that is optimised.
+def _unoptimized(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
+    """Return a function that runs exactly as it is traced inside ``unoptimized_graphs``, even in a
+    larger graph that is optimized when it is loaded.
 
-    Gradients jump where a ReLU does. Of 16 images explained by a network of the quickstart, one
-    had another side of 0 at one place after TensorFlow had rewritten the graph, and integrated
-    gradients that differed by up to 0.001; so they are the same to the last digit.
+    The gradient of a ReLU jumps at 0. Of 16 images explained by a network of the quickstart, one
+    had an activation on the other side of 0 after TensorFlow had optimized the graph, and
+    integrated gradients that differed by up to 0.001.
     """
-    kept_apart = {"_noinline": True}
+    attributes = {"_noinline": True}
     return tf.function(
-        function, input_signature=specs, autograph=False, experimental_attributes=kept_apart
+        function, input_signature=specs, autograph=False, experimental_attributes=attributes
     )

@@ -1,4 +1,4 @@
-"""Whether what was written says the same as the model it was written from."""
+"""Comparison of exported files with the model they were written from."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.preprocessing import to_model_input
 
 COARSE = 1e-2
-"""Allowed at least of models that compute in bfloat16 or float16: any rewriting of their graph
-rounds elsewhere. 0.002 was seen."""
+"""The least tolerance for models that compute in bfloat16 or float16: any change of their graph
+changes the rounding. Differences of 0.002 were seen."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a model says of some images, in this process.
+    """The outputs of a model in this process, to compare exported files with.
 
     Attributes:
         images: uint8, (N, H, W, C).
-        outputs: ``probabilities`` (N, classes), and maps (N, H, W) of the predicted class by
-            method.
+        outputs: ``probabilities`` (N, classes), and by method the maps (N, H, W) of the
+            predicted class.
         methods: The attribution methods that apply to the model.
-        inapplicable: Why others do not, by name.
-        is_coarse: Whether the model computes in less than single precision.
+        inapplicable: By name, why other methods do not apply.
+        is_coarse: Whether the model computes in less than float32.
     """
 
     images: np.ndarray
@@ -41,14 +41,14 @@ class Reference:
     is_coarse: bool
 
     def tolerance(self, kind: ExportFormat) -> float:
-        """How far outputs in a format may be from these."""
+        """Return how far the outputs of a format may be from these."""
         return max(kind.tolerance, COARSE) if self.is_coarse else kind.tolerance
 
 
 def reference(
     model: keras.Model, images: np.ndarray, methods: Sequence[AttributionMethod]
 ) -> Reference:
-    """Runs a model on images, (N, H, W, C) uint8, and explains what it predicts."""
+    """Run a model on uint8 images (N, H, W, C), and explain its predictions."""
     inputs = to_model_input(images).numpy()
     probabilities = probabilities_of(model, inputs)
     maps, inapplicable = {}, {}
@@ -64,35 +64,43 @@ def reference(
 
 
 def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str, float]:
-    """How far what was written is from the model, by output: see ``difference``.
+    """Compare an exported file with the model.
+
+    Args:
+        kind: The format of the file.
+        path: The file or folder.
+        expected: The outputs of the model.
+
+    Returns:
+        The difference of each output; see ``difference``.
 
     Raises:
-        XnasError: If it is too far, or has other outputs.
+        XnasError: If a difference is too large, or the file has other outputs.
     """
-    result = {}
+    found = {}
     for name, values in kind.outputs(path, expected.images).items():
         wanted = expected.outputs.get(name)
         if wanted is None or wanted.shape != values.shape:
             shape = None if wanted is None else wanted.shape
             raise XnasError(f"its output {name!r} has shape {values.shape}, the model's {shape}")
-        result[name] = difference(values, wanted)
-        if not result[name] <= expected.tolerance(kind):  # NaN is too far as well
+        found[name] = difference(values, wanted)
+        if not found[name] <= expected.tolerance(kind):  # NaN is too far as well
             raise XnasError(
                 f"its {name} of {len(values)} images differ from the model's by "
-                f"{result[name]:.2g}; allowed: {expected.tolerance(kind):.0e}"
+                f"{found[name]:.2g}; allowed: {expected.tolerance(kind):.0e}"
             )
-    return result
+    return found
 
 
 def difference(values: np.ndarray, wanted: np.ndarray) -> float:
-    """How far outputs are from those wanted.
+    """Return how far outputs are from those wanted.
 
-    Of probabilities (N, classes) it is the largest difference. Of maps (N, H, W) it is the mean
-    one, of the image where that is largest, as a share of the largest value of all maps: on
-    other hardware the last digit may differ, which can put a ReLU on the other side of 0, and
-    then a few pixels differ by a thousandth.
+    Of probabilities (N, classes), it is the largest absolute difference. Of maps (N, H, W), it is
+    the mean absolute difference of the image where that is largest, divided by the largest value
+    of all maps: on other hardware the last digit may differ, which can move the input of a ReLU
+    to the other side of 0, and then a few pixels differ by a thousandth.
     """
-    far = np.abs(values - wanted)
+    distance = np.abs(values - wanted)
     if values.ndim == 2:
-        return float(far.max())
-    return float(far.mean(axis=(1, 2)).max() / (np.abs(wanted).max() or 1))
+        return float(distance.max())
+    return float(distance.mean(axis=(1, 2)).max() / (np.abs(wanted).max() or 1))

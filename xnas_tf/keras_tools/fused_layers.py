@@ -1,9 +1,9 @@
-"""Keras' layers computed in a quicker way while a training step is traced.
+"""Batch normalisation as one TensorFlow operation while a training step is traced.
 
-Keras 3 composes batch normalisation of nine operations. A training step of the quickstart's
-network was 1.39 times as fast on two cores with ``FusedBatchNormV3`` (benchmarks/training_step.py).
-The gradient of average pooling is slow for few channels (average_pooling.py). The results agree to
-rounding.
+Keras 3 composes it of nine operations. A training step of the quickstart's network was 1.39 times
+as fast on two cores with ``FusedBatchNormV3`` (benchmarks/training_step.py). The supernet's cells
+use the same operation, so that they give the values of a cell's own network. Results agree with
+Keras' to rounding.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.keras_tools.average_pooling import average_pool_3x3
+from xnas_tf.keras_tools.inspection import all_layers
 
 
 class _FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -40,28 +40,24 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
 
-class _QuickAveragePooling(keras.layers.AveragePooling2D):
-    """Ordinary average pooling with a quicker gradient; has no state of its own."""
-
-    def call(self, inputs):
-        """Averages over 3x3 pixels around each."""
-        return average_pool_3x3(inputs)
-
-
 @contextmanager
-def quick_layers(model: keras.Model) -> Iterator[None]:
-    """Inside, layers of the model are traced in a quicker way where they can be.
+def fused_layers(model: keras.Model) -> Iterator[None]:
+    """Trace the model's batch normalisations with ``FusedBatchNormV3`` where that is possible.
 
-    They stay ordinary Keras layers: only what is traced meanwhile differs.
+    They stay ordinary Keras layers: only what is traced inside the context differs.
     """
-    changed = [(layer, quick) for layer in _all_layers(model) if (quick := _quick(layer))]
-    for layer, quick in changed:
-        object.__setattr__(layer, "__class__", quick)
+    fused = [
+        layer
+        for layer in all_layers(model)
+        if type(layer) is keras.layers.BatchNormalization and _can_be_fused(layer)
+    ]
+    for layer in fused:
+        object.__setattr__(layer, "__class__", _FusedBatchNormalization)
     try:
         yield
     finally:
-        for layer, quick in changed:
-            object.__setattr__(layer, "__class__", quick.__base__)
+        for layer in fused:
+            object.__setattr__(layer, "__class__", keras.layers.BatchNormalization)
 
 
 def biased(inputs: tf.Tensor) -> np.float32 | tf.Tensor:
@@ -75,38 +71,12 @@ def biased(inputs: tf.Tensor) -> np.float32 | tf.Tensor:
     return (count - 1) / count
 
 
-def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
-
-
-def _quick(layer: keras.layers.Layer) -> type | None:
-    """The class that computes a layer more quickly, if there is one."""
-    if type(layer) is keras.layers.BatchNormalization and _can_be_fused(layer):
-        return _FusedBatchNormalization
-    if type(layer) is keras.layers.AveragePooling2D and _is_around_each(layer):
-        return _QuickAveragePooling
-    return None
-
-
 def _can_be_fused(layer: keras.layers.BatchNormalization) -> bool:
     return (
         layer.scale
         and layer.center
         and not getattr(layer, "renorm", False)
         and layer.compute_dtype in ("float32", "bfloat16")
-        and layer.input_spec.ndim == 4
+        and getattr(layer.input_spec, "ndim", None) == 4  # None until it is built
         and layer.axis in (-1, 3)
-    )
-
-
-def _is_around_each(layer: keras.layers.AveragePooling2D) -> bool:
-    return (
-        (layer.pool_size, layer.strides) == ((3, 3), (1, 1))
-        and layer.padding == "same"
-        and layer.data_format == "channels_last"
-        and layer.compute_dtype == "float32"
-        and not tf.config.list_physical_devices("GPU")
     )

@@ -1,4 +1,4 @@
-"""Hashes of labelled graphs that don't depend on the order in which they were made."""
+"""Hashes of labelled graphs that do not depend on the order in which vertices were added."""
 
 from __future__ import annotations
 
@@ -13,72 +13,80 @@ Edge = tuple[str, int]
 
 
 class Graph:
-    """A directed graph without cycles, with labels on its vertices and edges."""
+    """A directed acyclic graph with labels on its vertices and edges.
+
+    Attributes:
+        labels: A hash of each vertex's label.
+    """
 
     def __init__(self) -> None:
         self.labels: list[str] = []
         self._edges: list[list[Edge]] = []
 
     def add(self, label: Any, edges: Iterable[Edge] = ()) -> int:
-        """Adds a vertex, with edges to vertices that are there already, and returns its number.
+        """Add a vertex with edges to earlier vertices.
 
         Args:
-            label: What JSON can hold; anything else counts as what it prints.
-            edges: Their order doesn't matter.
+            label: A JSON value; of any other object the ``repr`` counts.
+            edges: The edges, in any order.
+
+        Returns:
+            The number of the vertex.
         """
         self.labels.append(_hash(label))
         self._edges.append(list(edges))
         return len(self.labels) - 1
 
     def digest(self, root: int) -> str:
-        """Hashes the part of the graph that can be reached from a vertex.
+        """Hash the subgraph that can be reached from a vertex.
 
-        Vertices get colours by refinement (Weisfeiler & Leman 1968). Of those that still look
-        alike, one is singled out, until all differ: which one makes no difference if they are
-        mirror images of each other. What is hashed then are all vertices and edges in terms of
-        the colours, so that equal digests are of isomorphic graphs only, but for collisions.
+        Vertices are coloured by refinement (Weisfeiler & Leman 1968). While some have the same
+        colour, one of these is individualised and the colours are refined again. Which one makes
+        no difference if they can be exchanged by a symmetry of the graph. The hash is one of all
+        vertices and edges in terms of the final colours, so that graphs with equal digests are
+        isomorphic, except for collisions.
 
         Returns:
             64 hexadecimal digits (SHA-256).
         """
-        part = self._reached_from(root)
-        colours = {vertex: self.labels[vertex] for vertex in part}
+        vertices = self._reachable_from(root)
+        colours = {vertex: self.labels[vertex] for vertex in vertices}
         while True:
-            colours = self._refined(part, colours)
-            alike = [colour for colour, count in Counter(colours.values()).items() if count > 1]
-            if not alike:
+            colours = self._refine(vertices, colours)
+            shared = [colour for colour, count in Counter(colours.values()).items() if count > 1]
+            if not shared:
                 break
-            single = next(vertex for vertex in part if colours[vertex] == min(alike))
+            single = next(vertex for vertex in vertices if colours[vertex] == min(shared))
             colours[single] = _hash([colours[single], "singled out"])
-        return _hash(sorted([colours[v], self._seen(v, colours)] for v in part))
+        return _hash(sorted([colours[v], self._describe(v, colours)] for v in vertices))
 
-    def _reached_from(self, root: int) -> list[int]:
-        """Vertices in the order in which they were made: edges lead back."""
+    def _reachable_from(self, root: int) -> list[int]:
+        """Return the reachable vertices in the order in which they were added."""
         reached = {root}
-        for vertex in range(root, -1, -1):
+        for vertex in range(root, -1, -1):  # edges lead to earlier vertices
             if vertex in reached:
                 reached.update(target for _, target in self._edges[vertex])
         return sorted(reached)
 
-    def _refined(self, part: list[int], colours: dict[int, str]) -> dict[int, str]:
-        """Colours that also tell vertices apart by what they lead to and what leads to them."""
-        leading_here: dict[int, list[Edge]] = {vertex: [] for vertex in part}
-        for vertex in part:
+    def _refine(self, vertices: list[int], colours: dict[int, str]) -> dict[int, str]:
+        """Distinguish vertices by their successors and predecessors too."""
+        incoming: dict[int, list[Edge]] = {vertex: [] for vertex in vertices}
+        for vertex in vertices:
             for label, target in self._edges[vertex]:
-                leading_here[target].append((label, vertex))
+                incoming[target].append((label, vertex))
         count, colours = 0, dict(colours)
         while len(set(colours.values())) > count:
             count = len(set(colours.values()))
-            # Each vertex sees new colours already: two passes reach across the whole graph.
-            for vertex in part:
-                colours[vertex] = _hash([colours[vertex], self._seen(vertex, colours)])
-            for vertex in reversed(part):
-                seen = sorted([label, colours[other]] for label, other in leading_here[vertex])
-                colours[vertex] = _hash([colours[vertex], seen])
+            # Updated in place, so that two passes carry a colour across the whole graph.
+            for vertex in vertices:
+                colours[vertex] = _hash([colours[vertex], self._describe(vertex, colours)])
+            for vertex in reversed(vertices):
+                predecessors = sorted([label, colours[other]] for label, other in incoming[vertex])
+                colours[vertex] = _hash([colours[vertex], predecessors])
         return colours
 
-    def _seen(self, vertex: int, colours: dict[int, str]) -> list:
-        """A vertex's label and its edges, in terms of colours."""
+    def _describe(self, vertex: int, colours: dict[int, str]) -> list[Any]:
+        """Return a vertex's label and its edges in terms of colours."""
         edges = sorted([label, colours[target]] for label, target in self._edges[vertex])
         return [self.labels[vertex], edges]
 

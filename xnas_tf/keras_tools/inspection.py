@@ -1,5 +1,5 @@
-"""Looking into a Keras model of any kind while it is traced: functional, sequential,
-subclassed or nested. Layers are watched in place, so no copies or views of it are built."""
+"""Inspects Keras models of any kind while they are traced: functional, sequential, subclassed or
+nested. Layers are observed in place, without copies of the model."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.keras_tools.compat import has_graph, producer, sublayers, untraced
+
 Call = tuple[keras.layers.Layer, tf.Tensor]
-"""A layer and what one call of it returned."""
+"""A layer and the output of one of its calls."""
 Edit = Callable[[keras.layers.Layer, list[tf.Tensor], tf.Tensor], tf.Tensor]
-"""What becomes of a call's outputs, from the layer, its inputs and its outputs."""
+"""Maps a layer and the inputs and output of a call to the output that replaces it."""
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a model, those inside nested models and layers included."""
-    layers = model._flatten_layers(include_self=False)  # `layers` has no layers of layers
+    """Return the layers of a model, including those inside nested models and layers."""
+    layers = sublayers(model)  # `model.layers` has no layers of layers
     return [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
-def is_functional(model: keras.Model) -> bool:
-    """Whether a model knows its own graph: functional, or sequential and built."""
+def is_functional(model: Any) -> bool:
+    """Return whether a model has a graph: functional, or sequential and built."""
     if isinstance(model, keras.Sequential):
         return model.built and bool(model.outputs)
-    return hasattr(model, "_nodes_by_depth")
+    return has_graph(model)
 
 
 def is_transparent(layer: Any) -> bool:
-    """Whether a layer is a model that does what its graph says: no ``call`` of its own."""
+    """Return whether a layer is a model that does what its graph says: it has no own ``call``."""
     return is_functional(layer) and type(layer).call.__module__.startswith("keras.")
 
 
 def network_of(model: keras.Model) -> keras.Model:
-    """The plain functional model of the layers of a model whose class only trains differently,
-    such as one with its own ``train_step``; the model itself where its class does more.
+    """Return a plain functional model of the same layers, which loads without a custom class.
 
-    Others can load it without that class.
+    For models whose class only trains differently, such as one with its own ``train_step``. If
+    the class does more, the model itself is returned.
     """
     if not is_transparent(model) or isinstance(model, keras.Sequential):
         return model
@@ -52,8 +54,8 @@ class Ending:
     """How a model ends.
 
     Attributes:
-        layer: The layer, or Keras operation, that makes its output; None if it isn't known.
-        activation: ``softmax`` or ``sigmoid`` where its output is made by one.
+        layer: The layer or Keras operation that computes the output; None if unknown.
+        activation: ``softmax`` or ``sigmoid`` if that computes the output.
     """
 
     layer: Any
@@ -61,21 +63,21 @@ class Ending:
 
     @property
     def can_be_linear(self) -> bool:
-        """Whether logits can be had: there is nothing to leave out, or it is known where."""
+        """Whether logits can be computed: no activation, or one that can be left out."""
         return self.activation is None or self.layer is not None
 
 
 def ending_of(model: keras.Model) -> Ending:
-    """How a model ends, as far as its graph says; unknown for subclassed models."""
+    """Return how a model ends according to its graph; unknown for subclassed models."""
     layer = _final_layer(model)
     return Ending(layer, _activation_of(layer))
 
 
 def observed_ending(model: keras.Model, inputs: Any) -> Ending:
-    """How a model of any kind ends, found by calling it on a few inputs.
+    """Return how a model of any kind ends, found by calling it on a few inputs.
 
-    Outputs that are probabilities although no layer is seen to make them so count as a
-    softmax that cannot be left out; so does a softmax layer that is used elsewhere too.
+    If outputs are probabilities but no layer is seen to compute them, they count as a softmax
+    that cannot be left out. So does a softmax layer that is also used elsewhere in the model.
     """
     with inlined_calls(model):
         model(inputs, training=False)  # Keras calls each layer twice when it builds them
@@ -95,10 +97,10 @@ def observed_ending(model: keras.Model, inputs: Any) -> Ending:
 
 
 def _final_layer(model: keras.Model) -> Any:
-    """The layer or operation of a functional model's output; None where it isn't known."""
+    """Return the layer or operation of a functional model's output; None if unknown."""
     if not is_functional(model) or len(model.outputs) != 1:
         return None
-    last = model.outputs[0]._keras_history.operation
+    last = producer(model.outputs[0])
     return _final_layer(last) if isinstance(last, keras.Model) else last
 
 
@@ -111,14 +113,16 @@ def _activation_of(layer: Any) -> str | None:
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether the model's outputs are probabilities made by a softmax."""
+    """Return whether the model's outputs are probabilities computed by a softmax."""
     return ending_of(model).activation == "softmax"
 
 
 @contextmanager
 def linear_output(ending: Ending) -> Iterator[None]:
-    """Inside, a final softmax or sigmoid is left out of what is traced: logits come out, unless
-    it isn't known where it is."""
+    """Leave out a final softmax or sigmoid of a model that is traced in the context.
+
+    The model then returns logits, unless it is unknown where the activation is.
+    """
     layer = ending.layer
     if layer is None or ending.activation is None:
         yield
@@ -135,27 +139,27 @@ def linear_output(ending: Ending) -> Iterator[None]:
 
 @contextmanager
 def inlined_calls(model: keras.Model) -> Iterator[None]:
-    """Inside, a ``call`` that is a ``tf.function`` is traced as the Python that it was made of.
+    """Trace a ``call`` that is a ``tf.function`` as its Python function in the context.
 
-    Otherwise its layers could not be watched, and a trace that it keeps would lose its custom
-    gradients with ``forgotten_custom_gradients``.
+    Otherwise its layers could not be observed, and ``forgotten_custom_gradients`` would break
+    the traces that it keeps.
     """
     with ExitStack() as replaced:
         for layer in [model, *all_layers(model)]:
             if isinstance(layer.call, tf.types.experimental.PolymorphicFunction):
-                replaced.enter_context(replaced_call(layer, layer.call.python_function))
+                replaced.enter_context(replaced_call(layer, untraced(layer.call)))
         yield
 
 
 @contextmanager
 def edited_calls(model: keras.Model, edit: Edit) -> Iterator[None]:
-    """Inside, a layer returns ``edit(layer, inputs, outputs)`` in place of its outputs.
+    """Make each layer return ``edit(layer, inputs, outputs)`` in the context.
 
-    ``inputs`` are the tensors of the call, flattened. Layers whose outputs are no single tensor
-    are left alone; layers inside others are edited first.
+    ``inputs`` are the tensors of the call, flattened. Layers whose output is not a single tensor
+    are left alone. Layers inside others are edited first.
     """
 
-    def edited(layer: keras.layers.Layer) -> Callable:
+    def edited(layer: keras.layers.Layer) -> Callable[..., Any]:
         original = layer.call
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -174,20 +178,20 @@ def edited_calls(model: keras.Model, edit: Edit) -> Iterator[None]:
 
 @contextmanager
 def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
-    """Inside, notes what each layer returns, in the order of the calls."""
+    """Record the output of each layer in the context, in the order of the calls."""
     calls: list[Call] = []
 
-    def note(layer: keras.layers.Layer, _: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
+    def record(layer: keras.layers.Layer, _: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
         calls.append((layer, outputs))
         return outputs
 
-    with edited_calls(model, note):
+    with edited_calls(model, record):
         yield calls
 
 
 @contextmanager
-def replaced_call(layer: Any, call: Callable) -> Iterator[None]:
-    """Gives one layer a ``call`` of its own, past Keras' tracking of attributes."""
+def replaced_call(layer: Any, call: Callable[..., Any]) -> Iterator[None]:
+    """Replace the ``call`` of one layer in the context, without Keras' attribute tracking."""
     before = vars(layer).get("call")
     object.__setattr__(layer, "call", call)
     try:

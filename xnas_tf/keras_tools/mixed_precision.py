@@ -1,8 +1,8 @@
-"""Computing in bfloat16 while a training step is traced.
+"""Computes in bfloat16 while a training step is traced.
 
-The model stays a float32 one: its variables, what is predicted, explained and saved know
-nothing of it. bfloat16 has float32's range, so that no loss has to be scaled and no step left
-out, as float16 needs.
+The model stays a float32 model: its variables, predictions, explanations and saved files are not
+affected. bfloat16 has the range of float32, so that no loss scaling is needed and no step is
+skipped, unlike with float16.
 """
 
 from __future__ import annotations
@@ -14,35 +14,41 @@ import keras
 import tensorflow as tf
 
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.inspection import all_layers, ending_of
 
 
 @contextmanager
 def mixed_precision(model: keras.Model) -> Iterator[None]:
-    """Inside, the float32 layers of a functional or sequential model compute in bfloat16, but
-    for the one that makes its output: a loss needs exact probabilities."""
+    """Let the float32 layers of a model compute in bfloat16 in the context.
+
+    The layer of its output stays exact, since a loss needs exact probabilities.
+
+    Args:
+        model: A functional or sequential model.
+    """
     policy = keras.DTypePolicy("mixed_bfloat16")
     last = ending_of(model).layer
-    exact = last._flatten_layers() if isinstance(last, keras.layers.Layer) else []
+    exact = [last, *sublayers(last)] if isinstance(last, keras.layers.Layer) else []
     changed = [
         (layer, layer.dtype_policy)
         for layer in all_layers(model)
         if layer not in exact and layer.dtype_policy.name == "float32"
     ]
     for layer, _ in changed:
-        object.__setattr__(layer, "_dtype_policy", policy)
+        layer.dtype_policy = policy
     try:
         yield
     finally:
         for layer, before in changed:
-            object.__setattr__(layer, "_dtype_policy", before)
+            layer.dtype_policy = before
 
 
 def check_devices() -> None:
-    """Checks that the GPUs, if there are any, compute in bfloat16.
+    """Check that all GPUs, if any, can compute in bfloat16.
 
     Raises:
-        InputError: If one doesn't.
+        InputError: If one cannot.
     """
     for gpu in tf.config.list_physical_devices("GPU"):
         found = tf.config.experimental.get_device_details(gpu).get("compute_capability", (8, 0))

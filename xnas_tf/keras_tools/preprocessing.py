@@ -1,4 +1,4 @@
-"""From stored images to what models see."""
+"""Converts stored images to the inputs of models."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import tensorflow as tf
 
 
 def to_model_input(images: tf.Tensor) -> tf.Tensor:
-    """uint8 images (B, H, W, C) as float32 in [0, 1]; exports carry the same step inside."""
+    """Convert uint8 images (B, H, W, C) to float32 in [0, 1]. Exports contain the same step."""
     return tf.cast(images, tf.float32) / 255.0

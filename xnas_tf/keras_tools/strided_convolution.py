@@ -1,9 +1,9 @@
-"""Convolutions of 1x1 with strides, whose gradient oneDNN's kernels get wrong for few channels.
+"""Convolutions of 1x1 with strides, whose gradient oneDNN computes wrongly for few channels.
 
-Measured with TensorFlow 2.18 and 2.21 on a processor with AVX2, ``TF_ENABLE_ONEDNN_OPTS=1``: the
-gradient of the kernel is off by up to its own size where the input has 5 channels or fewer (3 in
-some shapes), and memory beside it is overwritten. docs/dependencies.md says which other operations
-were compared.
+Measured with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and ``TF_ENABLE_ONEDNN_OPTS=1``: the
+error of the kernel's gradient is as large as the gradient if the input has 5 channels or fewer (3
+for some shapes), and memory next to it is overwritten. docs/dependencies.md lists the other
+operations that were compared.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import keras
 
 
 def compute_at_positions(model: keras.Model) -> keras.Model:
-    """Lets such layers pick the positions first, and then convolve them without strides.
+    """Make such layers select the positions first and then convolve them without strides.
 
     The layers, their outputs and what is saved stay the same.
 
@@ -27,7 +27,7 @@ def compute_at_positions(model: keras.Model) -> keras.Model:
     """
     for layer in _layers(model):
         if type(layer) is keras.layers.Conv2D and _is_strided_1x1(layer):
-            layer.convolution_op = partial(_at_positions, layer)  # which Keras lets one replace
+            layer.convolution_op = partial(_convolve_at_positions, layer)  # a hook of Keras
     return model
 
 
@@ -42,10 +42,12 @@ def _is_strided_1x1(layer: keras.layers.Conv2D) -> bool:
     return set(layer.kernel_size) == {1} and max(layer.strides) > 1
 
 
-def _at_positions(layer: keras.layers.Conv2D, inputs, kernel):
-    high, wide = layer.strides
+def _convolve_at_positions(
+    layer: keras.layers.Conv2D, inputs: keras.KerasTensor, kernel: keras.Variable
+) -> keras.KerasTensor:
+    vertical, horizontal = layer.strides
     if layer.data_format == "channels_last":
-        inputs = inputs[:, ::high, ::wide]
+        inputs = inputs[:, ::vertical, ::horizontal]
     else:
-        inputs = inputs[:, :, ::high, ::wide]
+        inputs = inputs[:, :, ::vertical, ::horizontal]
     return keras.ops.conv(inputs, kernel, data_format=layer.data_format)

@@ -1,4 +1,4 @@
-"""What a compiled model's loss and metrics want to know of an image's class."""
+"""The form of targets that a compiled model's loss and metrics expect."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import numpy as np
 
 
 def takes_class_numbers(loss: object) -> bool:
-    """Whether a loss wants class numbers (sparse) rather than one-hot vectors."""
+    """Return whether a loss expects class numbers (sparse) rather than one-hot vectors."""
     name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
     return "sparse" in name.lower()
 
 
 def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Class numbers (N,), or one-hot vectors (N, classes) where the model's loss wants these.
+    """Return class numbers (N,), or one-hot vectors (N, classes) if the model's loss expects them.
 
     Args:
-        model: A compiled model. One without a loss, whose ``train_step`` has its own, gets class
-            numbers.
+        model: A compiled model. A model without a loss, whose ``train_step`` has its own, gets
+            class numbers.
         labels: Class numbers, (N,).
         classes: Number of classes.
     """

@@ -9,48 +9,54 @@ from functools import partial
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.ops import gradient_registry
+
+from xnas_tf.keras_tools.compat import custom_gradients, remove_custom_gradients
 
 FEW_RUNS = 4
-"""As often a function may run without being traced. Tracing a training step of a network with
-C=16, N=2 takes as long as some five steps that were not traced (benchmarks/throughput.py)."""
+"""Functions that run at most this often are not traced. Tracing a training step of a network with
+C=16, N=2 takes as long as about five steps without a trace (benchmarks/throughput.py)."""
 MANY_RUNS = 200
-"""More often, and a loop of the graph pays, which takes 0.1 to 0.6 s longer to trace and up to 2 ms
-less a training step: after 150 to 370 steps in seven of ten pairs of networks and threads, later or
-never in the three others (benchmarks/calls.py)."""
+"""Functions that run more often than this run in a loop of the graph. The loop takes 0.1 to 0.6 s
+longer to trace and saves up to 2 ms per training step: it pays after 150 to 370 steps for seven of
+ten pairs of networks and numbers of threads, and later or never for the other three
+(benchmarks/calls.py)."""
 FEW_PASSES = 1
-"""As many passes through a network an attribution may take without being traced. On one core and
-128 images of 8x8 pixels, which are one pass, Grad-CAM took 0.03 to 0.09 s instead of 0.14 to 0.31 s
+"""Attributions of at most this many passes through a network are not traced. On one core and 128
+images of 8x8 pixels, which are one pass, Grad-CAM took 0.03 to 0.09 s instead of 0.14 to 0.31 s
 and integrated gradients of 8 steps 0.10 to 0.27 s instead of 0.35 to 0.78 s. At 32x32 pixels and
-C=16, N=2, two passes of Grad-CAM took 0.52 to 1.20 s instead of 0.42 to 0.74 s: outside of a graph
-gradients of the weights, which nobody asked for, are computed too."""
+C=16, N=2, two passes of Grad-CAM took 0.52 to 1.20 s instead of 0.42 to 0.74 s: outside a graph,
+the gradients of the weights are computed too, although they are not needed."""
 
-_turn = threading.RLock()
+_lock = threading.RLock()
+_OnStacks = Callable[..., tf.Tensor]
+"""Arrays (K, B, ...) -> a tensor (K, ...)."""
+_Traces = Callable[[Sequence[np.ndarray]], Callable[..., tf.Tensor]]
+"""Arrays (K, B, ...) -> a traced function for their shapes and types."""
 
 
 def by_batches(
-    function: Callable, kind: tf.DType, runs: int | None = None, at_once: int = 1
-) -> Callable:
-    """A function for stacks of batches that runs another on each batch: as it is, traced, or in a
-    loop that is traced for stacks of any height, by how often it runs.
+    function: Callable[..., tf.Tensor], kind: tf.DType, runs: int | None = None, at_once: int = 1
+) -> _OnStacks:
+    """Return a function that applies another function to each batch of stacked batches.
 
-    Which of them depends on nothing that is measured, so that the same search gives the same
-    values: traced and not traced differ in rounding.
+    The other function is run as it is, traced, or traced in a loop over stacks of any height,
+    depending on how often it runs. The choice depends on nothing that is measured, since results
+    with and without a trace are rounded differently: the same search gives the same values.
 
     Args:
         function: Tensors (B, ...) -> a tensor.
-        kind: Of what it returns.
-        runs: On how many batches it will run, at most; many if None.
-        at_once: How many batches a loop may work on at the same time.
+        kind: Type of the tensor that it returns.
+        runs: Maximum number of batches on which it will run; many if None.
+        at_once: Maximum number of batches that a loop processes at the same time.
 
     Returns:
-        Arrays (K, B, ...) -> what the function returns of each batch, (K, ...).
+        Arrays (K, B, ...) -> the results for all batches, (K, ...).
     """
     if runs is not None and runs <= FEW_RUNS:
-        return partial(_in_turn, function)
+        return partial(_one_by_one, function)
     if runs is not None and runs <= MANY_RUNS:
-        one = _traced(function)
-        return lambda *stacks: _in_turn(one(stacks), *stacks)
+        trace_for_batches = _traced(function)
+        return lambda *stacks: _one_by_one(trace_for_batches(stacks), *stacks)
 
     def loop(*stacks: tf.Tensor) -> tf.Tensor:
         return tf.map_fn(
@@ -60,74 +66,80 @@ def by_batches(
             parallel_iterations=at_once,
         )
 
-    whole = _traced(loop, (None,))
-    return lambda *stacks: whole(stacks)(*map(tf.constant, stacks))
+    trace_for_stacks = _traced(loop, (None,))
+    return lambda *stacks: trace_for_stacks(stacks)(*map(tf.constant, stacks))
 
 
-def _in_turn(function: Callable, *stacks: np.ndarray) -> tf.Tensor:
+def _one_by_one(function: Callable[..., tf.Tensor], *stacks: np.ndarray) -> tf.Tensor:
     return tf.stack([function(*map(tf.constant, batch)) for batch in zip(*stacks, strict=True)])
 
 
-def _traced(function: Callable, outer: tuple[None, ...] = ()) -> Callable:
-    """Stacks -> the function traced for batches of their shapes, or, where ``outer`` is one unknown
-    height, for stacks of these: a loop takes them whole."""
-    known: dict[tuple, Callable] = {}
+def _traced(function: Callable[..., tf.Tensor], outer: tuple[None, ...] = ()) -> _Traces:
+    """Return a function that looks up, or makes, the trace for stacks of some shapes and types.
 
-    def trace_of(stacks: Sequence[np.ndarray]) -> Callable:
-        kinds = tuple((each.shape[1:], each.dtype) for each in stacks)
-        if kinds not in known:
-            specs = [tf.TensorSpec((*outer, *shape), dtype) for shape, dtype in kinds]
-            known[kinds] = compiled(function, specs)
-        return known[kinds]
+    Args:
+        function: The function to trace.
+        outer: ``(None,)`` if it takes whole stacks of any height; empty if it takes batches.
+    """
+    traces: dict[tuple, Callable[..., tf.Tensor]] = {}
 
-    return trace_of
+    def trace_for(stacks: Sequence[np.ndarray]) -> Callable[..., tf.Tensor]:
+        key = tuple((each.shape[1:], each.dtype) for each in stacks)
+        if key not in traces:
+            specs = [tf.TensorSpec((*outer, *shape), dtype) for shape, dtype in key]
+            traces[key] = compiled(function, specs)
+        return traces[key]
+
+    return trace_for
 
 
-def compiled(function: Callable, specs: Sequence[tf.TensorSpec]) -> Callable:
-    """Traces a function at once, for calls that need not look for the trace that fits, as those
-    of ``tf.function`` do (benchmarks/calls.py).
+def compiled(
+    function: Callable[..., tf.Tensor], specs: Sequence[tf.TensorSpec]
+) -> Callable[..., tf.Tensor]:
+    """Trace a function now, for calls that skip the search for a matching trace.
+
+    Calls of a ``tf.function`` make that search each time (benchmarks/calls.py).
 
     Args:
         function: Tensors -> a tensor.
-        specs: Of the tensors.
+        specs: Shapes and types of the tensors.
     """
     return tf.function(function, specs, autograph=False).get_concrete_function()
 
 
 @contextmanager
 def forgotten_custom_gradients() -> Iterator[None]:
-    """Forgets, at the end, the custom gradients of the graphs traced inside.
+    """Free the custom gradients of the graphs traced in the context when it ends.
 
-    Each use of ``tf.custom_gradient`` in a graph enters a closure in a table of the process,
-    and the closure holds the graph with all that was traced. Every Keras optimizer uses one
-    (``ReplicaContext.all_reduce``), so do ``tf.nn.silu`` and others: some 7 MB a candidate
-    stayed for ever (benchmarks/memory.py; TensorFlow 2.18). What was traced inside can still
-    be run afterwards, but no gradient can be traced through it. The table is the process's:
-    what other threads trace meanwhile is forgotten too.
+    Each use of ``tf.custom_gradient`` in a graph adds a closure to a table of the process, and
+    the closure holds the graph with all that was traced. Every Keras optimizer uses one
+    (``ReplicaContext.all_reduce``), and so do ``tf.nn.silu`` and others: some 7 MB per candidate
+    were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced in the context can
+    still be run afterwards, but their gradients can no longer be traced. As the table is shared
+    by all threads, this includes graphs that other threads trace in the meantime.
     """
-    known = set(gradient_registry.list())
+    before = custom_gradients()
     try:
         yield
     finally:
-        for name in set(gradient_registry.list()) - known:
-            del gradient_registry._registry[name]  # there is no public way
+        remove_custom_gradients(custom_gradients() - before)
 
 
 @contextmanager
 def unoptimized_graphs() -> Iterator[None]:
-    """Inside, TensorFlow runs graphs as they were traced, where there is no GPU.
+    """Let TensorFlow run graphs as they were traced, unless there is a GPU.
 
-    Rewriting a graph before its first run takes longer than the rewritten one saves when it
-    runs a few times: Grad-CAM of 1,000 images by a C=16, N=1 network took 0.29 s instead of
-    0.33 s, integrated gradients 2.34 s instead of 2.48 s (means of four networks). On a GPU
-    the rewriting also chooses the layout of images, which pays. The option is the process's: one
-    thread at a time may be inside, or the last would leave it as it found it while another was.
+    Optimizing a graph before its first run takes longer than the optimized graph saves in a few
+    runs: Grad-CAM of 1,000 images by a C=16, N=1 network took 0.29 s instead of 0.33 s,
+    integrated gradients 2.34 s instead of 2.48 s (means of four networks). On a GPU the optimizer
+    also chooses the layout of images, which pays. The option is global, so only one thread at a
+    time can be inside: with overlapping threads, the last one would restore the wrong value.
     """
     options = tf.config.optimizer
-    with _turn:
+    with _lock:
         before = bool(options.get_experimental_options().get("disable_meta_optimizer"))
-        here = before or not tf.config.list_physical_devices("GPU")
-        options.set_experimental_options({"disable_meta_optimizer": here})
+        inside = before or not tf.config.list_physical_devices("GPU")
+        options.set_experimental_options({"disable_meta_optimizer": inside})
         try:
             yield
         finally:
@@ -136,14 +148,13 @@ def unoptimized_graphs() -> Iterator[None]:
 
 @contextmanager
 def kept_arithmetic() -> Iterator[None]:
-    """Inside, where there is no GPU, TensorFlow's graphs compute what was traced, in the order in
-    which it was traced.
+    """Let TensorFlow's graphs compute in the order in which they were traced, unless on a GPU.
 
-    Its arithmetic optimizer sorts the terms of a sum by name, and its remapper joins a
-    normalisation with the sum and the relu that follow it, where it sees them. The same network
-    then has other last digits if it is traced in another way, and a training makes tenths of
-    them. Steps of the quickstart took 0.99 to 1.02 of the time without these two. The options are
-    the process's.
+    TensorFlow's arithmetic optimizer sorts the terms of a sum by name, and its remapper fuses a
+    normalization with a sum and a ReLU that follow it. The same network then gives different last
+    digits if it is traced in another way, and training amplifies them to differences of tenths.
+    Steps of the quickstart took 0.99 to 1.02 of the time without these two. The options are
+    global.
     """
     options = tf.config.optimizer
     known = options.get_experimental_options()
@@ -158,7 +169,7 @@ def kept_arithmetic() -> Iterator[None]:
 
 @contextmanager
 def without_trace_warnings() -> Iterator[None]:
-    """Inside, TensorFlow does not warn that Keras traces each new model anew."""
+    """Silence TensorFlow's warning that Keras traces each new model again."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")

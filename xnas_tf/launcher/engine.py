@@ -1,4 +1,4 @@
-"""What runs a search: this process, the ranks that a launcher started, or a Ray cluster."""
+"""The choice of the engine: this process, the ranks of a Horovod launcher, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def chosen_engine(distributed: DistributedOptions, address: str | None = None) -> Engine:
-    """The engine that the configuration asks for, or that fits where this process was started.
+    """Return the configured engine, or the one that fits how this process was started.
 
     Args:
-        distributed: The configuration's section.
-        address: Of a Ray cluster, if one was given.
+        distributed: The section of the configuration.
+        address: The address of a Ray cluster, if one was given.
 
     Raises:
         InputError: If the engine does not fit how this process was started.
@@ -39,7 +39,7 @@ def chosen_engine(distributed: DistributedOptions, address: str | None = None) -
 def _engine(distributed: DistributedOptions, address: str | None) -> Engine:
     wanted = distributed.engine
     if address and wanted in ("auto", "ray"):
-        return "ray"  # srun may have started the cluster, one task a node
+        return "ray"  # srun may have started the cluster, with one task per node
     is_launched = started_ranks() > 1 or "HOROVOD_RANK" in os.environ
     if wanted == "auto":
         if is_launched:
@@ -60,8 +60,10 @@ def _engine(distributed: DistributedOptions, address: str | None) -> Engine:
 
 
 def gpus_here() -> int:
-    """NVIDIA GPUs of this machine that this process may use; TensorFlow is not asked, which
-    would take hold of them."""
+    """Return how many NVIDIA GPUs of this machine this process may use.
+
+    TensorFlow is not asked, since it would reserve them.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([number for number in visible.split(",") if number.strip() not in ("", "-1")])

@@ -1,4 +1,4 @@
-"""A search from configuration to finished run, on one process or on all ranks of a job."""
+"""The search, from the configuration to the finished run, on any engine."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def search(
     address: str | None = None,
     insecure: bool = False,
 ) -> Run | None:
-    """Runs a search, or goes on with one that was interrupted.
+    """Run a search, or resume one that was interrupted.
 
     Args:
-        config: A YAML file or a ``Config``; None takes ``./xnas.yaml``, else the quickstart.
-        run_dir: The run directory; ``runs/NAME`` after the configuration file if None.
-        overrides: Texts ``section.key=value``.
-        fresh: Moves an existing run aside and starts anew.
-        profile: Profiles the second candidate that rank 0 evaluates, for TensorBoard.
+        config: A YAML file or a ``Config``; if None, ``./xnas.yaml``, or else the quickstart.
+        run_dir: The run directory; if None, ``runs/NAME`` after the configuration file.
+        overrides: Strings ``section.key=value``.
+        fresh: Whether to move an existing run aside and start a new one.
+        profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
         address: ``HOST:PORT`` of a Ray cluster, or ``auto``; RAY_ADDRESS if None.
-        insecure: Joins a Ray cluster without a token, on which others can run code.
+        insecure: Whether to join a Ray cluster without a token, where others can run code.
 
     Returns:
         The finished run; None on ranks other than 0 of a Horovod job, which only train.
 
     Raises:
-        InputError: If anything given is wrong.
-        RunError: If the search cannot go on, or no candidate finished.
-        Interrupted: After SIGINT or SIGTERM; what could be saved is saved.
+        InputError: If any input is wrong.
+        RunError: If the search cannot continue, or no candidate can be recommended.
+        Interrupted: After SIGINT or SIGTERM, once everything that can be saved is saved.
     """
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)
     set_defaults()
     if chosen_engine(resolved.distributed, address) == "ray":
         if profile:
-            raise InputError("--profile: with Ray nothing is profiled; allowed: one process")
+            raise InputError("--profile: not available with Ray; allowed: one process")
         from xnas_tf.launcher.ray.search import search_on_ray
 
         search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)
@@ -61,6 +61,6 @@ def search(
 
 
 def default_run_dir(config: str | Path | Config | None) -> Path:
-    """``runs/NAME`` after the configuration file, ``runs/quickstart`` without one."""
+    """Return ``runs/NAME`` after the configuration file, or ``runs/quickstart`` without one."""
     file = None if isinstance(config, Config) else find_config(config)
     return Path("runs") / (file.stem if file else "quickstart")

@@ -1,4 +1,4 @@
-"""Objectives: numbers with a direction, by which candidates are compared."""
+"""Objectives: values with a direction by which candidates are compared."""
 
 from xnas_tf.registry import Registry
 

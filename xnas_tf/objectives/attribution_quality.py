@@ -1,8 +1,8 @@
-"""Quality of explanations: whether a network's attribution maps can be relied on.
+"""Quality of explanations: how reliable a network's attribution maps are.
 
-The measures are those of ``xnas_tf.attribution.metrics``. A value is the mean over
-validation images, explained for their predicted class; chance is the same for every image
-and every rank, so a value depends on the images and the seed alone.
+The metrics are those of ``xnas_tf.attribution.metrics``. A value is the mean over validation
+images, explained for their predicted class. Random draws are the same for every image and every
+rank, so a value depends on the images and the seed alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from xnas_tf.attribution import ATTRIBUTIONS, attribution_method
+from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
 from xnas_tf.errors import suggest
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from xnas_tf.attribution.base import AttributionMethod
 
 Values = dict[str, np.ndarray]
-"""The objective's value of each image, (N,), under ``""``; other figures by name."""
+"""Values of each image, (N,), by metric; the objective's own under ``""``."""
 
 
 class AttributionQuality(Objective):
-    """Mean of a measure over images; a standard error over them is recorded."""
+    """Mean of a metric over images; its standard error is recorded."""
 
-    images: int = Field(32, ge=1, description="validation images looked at, at most")
-    steps: int = Field(8, ge=1, description="of integrated gradients")
+    images: int = Field(32, ge=1, description="maximum number of validation images")
+    steps: int = Field(8, ge=1, description="steps of integrated gradients")
 
     @abstractmethod
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        """Measures images (N, H, W, C), floats in [0, 1], for their target classes (N,)."""
+        """Compute the metric of images (N, H, W, C), floats in [0, 1], for classes (N,)."""
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``; sums and counts are added up over the ranks."""
+        """See ``Objective.score``; sums and counts are summed over the ranks."""
         from xnas_tf.keras_tools.preprocessing import to_model_input
 
         communicator = subject.communicator
@@ -49,18 +49,18 @@ class AttributionQuality(Objective):
         means = {name: float(total / count) for name, total in zip(values, totals, strict=True)}
         value = means.pop("")
         metrics = {f"{self.name}/{name}": mean for name, mean in means.items()}
-        (squares,) = communicator.sum(np.sum((values[""] - value) ** 2))
-        if count > 1:  # a single image has no spread to tell it from
+        (squares,) = communicator.sum(np.asarray(np.sum((values[""] - value) ** 2)))
+        if count > 1:  # a single image has no variance
             metrics[f"{self.name}/standard_error"] = float(np.sqrt(squares / (count - 1) / count))
         return ObjectiveValue(value, metrics)
 
 
 class CompletenessError(AttributionQuality):
-    """How far integrated gradients miss the change of the logit that they share out.
+    """Error of the sum of integrated gradients compared with the logit's change; lower is better.
 
-    Relative to the change, in [0, 2] (Sundararajan et al. 2017, arXiv 1703.01365): what a
-    rough network needs more steps for. Recorded besides: the error in units of the logit, as
-    ``completeness_error/absolute``.
+    Relative to the larger of the two, in [0, 2] (Sundararajan et al. 2017, arXiv 1703.01365).
+    The less smooth a network, the more steps it needs. Also recorded: the error in units of
+    the logit, as ``completeness_error/absolute``.
     """
 
     name: Literal["completeness_error"] = "completeness_error"
@@ -75,13 +75,13 @@ class CompletenessError(AttributionQuality):
 
 
 class MethodQuality(AttributionQuality):
-    """What can be measured of any attribution method."""
+    """A metric that is defined for any attribution method."""
 
-    method: str = Field("integrated_gradients", description="attribution method, by name")
+    method: str = Field("integrated_gradients", description="name of the attribution method")
 
     @field_validator("method")
     @classmethod
-    def _known(cls, method: str) -> str:
+    def _validate_method(cls, method: str) -> str:
         if method not in ATTRIBUTIONS.names() and ":" not in method:
             raise ValueError(f"unknown attribution method {suggest(method, ATTRIBUTIONS.names())}")
         return method
@@ -90,48 +90,48 @@ class MethodQuality(AttributionQuality):
         """See ``Objective.check``."""
         attribution_method(self.method)
 
-    def _explain(self) -> AttributionMethod:
-        method = attribution_method(self.method)
-        return method(**({"steps": self.steps} if "steps" in method.model_fields else {}))
+    def _attribution(self) -> AttributionMethod:
+        return method_with_steps(self.method, self.steps)
 
 
 class Deletion(MethodQuality):
-    """Area under the probability's fall as the most important pixels turn black, in [0, 1].
+    """Area under the curve of the probability as the most important pixels turn black.
 
-    Less is better (Petsiuk et al. 2018, arXiv 1806.07421).
+    In [0, 1]; lower is better (Petsiuk et al. 2018, arXiv 1806.07421).
     """
 
     name: Literal["deletion"] = "deletion"
-    curve_steps: int = Field(16, ge=1, description="equal parts in which the pixels go")
+    curve_steps: int = Field(16, ge=1, description="equal steps in which pixels are removed")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import deletion
 
-        maps = self._explain()(model, images, targets)
+        maps = self._attribution()(model, images, targets)
         return {"": deletion(model, images, maps, targets, steps=self.curve_steps)}
 
 
 class Insertion(MethodQuality):
-    """Area under the probability's rise as the most important pixels sharpen, in [0, 1].
+    """Area under the curve of the probability as the most important pixels are inserted.
 
-    From a blurred image; more is better (Petsiuk et al. 2018, arXiv 1806.07421).
+    Pixels replace those of a blurred image. In [0, 1]; higher is better (Petsiuk et al. 2018,
+    arXiv 1806.07421).
     """
 
     name: Literal["insertion"] = "insertion"
     direction: Literal["minimize", "maximize"] = "maximize"
-    curve_steps: int = Field(16, ge=1, description="equal parts in which the pixels come")
+    curve_steps: int = Field(16, ge=1, description="equal steps in which pixels are inserted")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import insertion
 
-        maps = self._explain()(model, images, targets)
+        maps = self._attribution()(model, images, targets)
         return {"": insertion(model, images, maps, targets, steps=self.curve_steps)}
 
 
 class Sparseness(MethodQuality):
-    """Gini index of the maps: how few pixels they rest on, in [0, 1); more is better.
+    """Gini index of the maps: how few pixels they are concentrated on.
 
-    Chalasani et al. 2020, arXiv 1810.06583.
+    In [0, 1); higher is better (Chalasani et al. 2020, arXiv 1810.06583).
     """
 
     name: Literal["sparseness"] = "sparseness"
@@ -140,54 +140,54 @@ class Sparseness(MethodQuality):
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import sparseness
 
-        return {"": sparseness(self._explain()(model, images, targets))}
+        return {"": sparseness(self._attribution()(model, images, targets))}
 
 
 class SeededQuality(MethodQuality):
-    """What is measured with the help of chance."""
+    """A metric that uses random numbers."""
 
-    seed: int = Field(0, ge=0, description="of what is drawn at random")
+    seed: int = Field(0, ge=0, description="seed of the random numbers")
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)
 
 
 class SensitivityN(SeededQuality):
-    """Correlation of attributions with the logit's fall when random pixels turn black.
+    """Correlation of attributions with the logit's decrease when random pixels turn black.
 
-    In [-1, 1]; more is better (Ancona et al. 2018, arXiv 1711.06104).
+    In [-1, 1]; higher is better (Ancona et al. 2018, arXiv 1711.06104).
     """
 
     name: Literal["sensitivity_n"] = "sensitivity_n"
     direction: Literal["minimize", "maximize"] = "maximize"
-    share: float = Field(0.25, gt=0, lt=1, description="of the pixels, removed at a time")
-    subsets: int = Field(64, ge=2, description="random sets of pixels")
+    share: float = Field(0.25, gt=0, lt=1, description="share of the pixels in a set")
+    subsets: int = Field(64, ge=2, description="number of random sets of pixels")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import sensitivity_n
 
-        maps = self._explain()(model, images, targets)
+        maps = self._attribution()(model, images, targets)
         n = max(1, round(self.share * images.shape[1] * images.shape[2]))
         rng, subsets = self._rng(), self.subsets
         return {"": sensitivity_n(model, images, maps, targets, n=n, rng=rng, subsets=subsets)}
 
 
 class Infidelity(SeededQuality):
-    """Squared difference of attributions and the logit's fall when random squares turn black.
+    """Squared difference of attributions and the logit's decrease when random squares turn black.
 
-    Relative to the larger of the two, in [0, 4]; a map of zeros has 1 (Yeh et al. 2019, arXiv
-    1901.09392). Meant for methods whose maps share out the logit: integrated gradients,
-    gradient times input, occlusion. Recorded besides: the published, absolute measure, in
-    squared units of the logit, as ``infidelity/absolute``.
+    Relative to the larger of the two, in [0, 4]; 1 for a map of zeros; lower is better (Yeh et
+    al. 2019, arXiv 1901.09392). Suitable for methods whose maps are contributions to the
+    logit: integrated gradients, gradient times input, occlusion. Also recorded: the absolute
+    metric as published, in squared units of the logit, as ``infidelity/absolute``.
     """
 
     name: Literal["infidelity"] = "infidelity"
-    perturbations: int = Field(64, ge=1, description="random squares")
+    perturbations: int = Field(64, ge=1, description="number of random squares")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import infidelity
 
-        maps = self._explain()(model, images, targets)
+        maps = self._attribution()(model, images, targets)
         errors = infidelity(
             model, images, maps, targets, rng=self._rng(), perturbations=self.perturbations
         )
@@ -195,14 +195,14 @@ class Infidelity(SeededQuality):
 
 
 class MaxSensitivity(SeededQuality):
-    """Largest relative change of a map under small noise on its image, in [0, 2].
+    """Largest relative change of a map under small noise on its image.
 
-    Less is better (Yeh et al. 2019, arXiv 1901.09392).
+    In [0, 2]; lower is better (Yeh et al. 2019, arXiv 1901.09392).
     """
 
     name: Literal["max_sensitivity"] = "max_sensitivity"
-    radius: float = Field(0.02, gt=0, description="of the noise; images are in [0, 1]")
-    samples: int = Field(4, ge=1, description="noisy copies of an image")
+    radius: float = Field(0.02, gt=0, description="of the noise, for images in [0, 1]")
+    samples: int = Field(4, ge=1, description="noisy copies per image")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import max_sensitivity
@@ -210,7 +210,7 @@ class MaxSensitivity(SeededQuality):
         changes = max_sensitivity(
             model,
             images,
-            self._explain(),
+            self._attribution(),
             targets,
             rng=self._rng(),
             radius=self.radius,
@@ -220,27 +220,27 @@ class MaxSensitivity(SeededQuality):
 
 
 class Randomization(SeededQuality):
-    """How alike maps stay while layers get random weights, from the output down.
+    """Similarity of maps before and after layers get random weights, from the output down.
 
-    Mean over the stages of the absolute rank correlation, in [0, 1]; less is better: a map
-    that stays the same does not show what was learned (Adebayo et al. 2018, arXiv
-    1810.03292). Each stage's mean correlation is recorded as ``randomization/stage_1`` and so
-    on. Methods that multiply by the image leave black pixels at 0 whatever the weights, which
-    alone makes their maps alike (0.91 for integrated gradients, 0.17 for SmoothGrad on a
-    network trained on digits): they tell candidates apart badly here.
+    Mean over the stages of the absolute rank correlation, in [0, 1]; lower is better, because
+    a map that doesn't change doesn't show what was learned (Adebayo et al. 2018, arXiv
+    1810.03292). Each stage's mean correlation is recorded, as ``randomization/stage_1`` and so
+    on. Methods that multiply by the image give 0 at black pixels for any weights, which alone
+    makes their maps similar (0.91 for integrated gradients, 0.17 for SmoothGrad on a network
+    trained on digits), so they hardly distinguish candidates here.
     """
 
     name: Literal["randomization"] = "randomization"
-    method: str = Field("smooth_grad", description="attribution method, by name")
-    stages: int = Field(4, ge=1, description="equal groups of layers, randomised one by one")
+    method: str = Field("smooth_grad", description="name of the attribution method")
+    stages: int = Field(4, ge=1, description="groups of layers, randomized one after the other")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import randomization
 
-        method, rng = self._explain(), self._rng()
-        found = randomization(model, images, method, targets, rng=rng, stages=self.stages)
+        method, rng = self._attribution(), self._rng()
+        check = randomization(model, images, method, targets, rng=rng, stages=self.stages)
         stages = {
-            f"stage_{number}": each for number, each in enumerate(found.correlations, start=1)
+            f"stage_{number}": each for number, each in enumerate(check.correlations, start=1)
         }
-        # A map turned upside down says as much as before: the sign doesn't count.
-        return {"": np.abs(found.correlations).mean(axis=0), **stages}
+        # A map with inverted ranks is as informative as the original, so the sign is ignored.
+        return {"": np.abs(check.correlations).mean(axis=0), **stages}

@@ -1,4 +1,4 @@
-"""What an objective is, and what it may look at."""
+"""The base class of objectives, and what they receive and return."""
 
 from __future__ import annotations
 
@@ -14,26 +14,33 @@ if TYPE_CHECKING:
     import keras
 
     from xnas_tf.attribution.base import AttributionMethod
+    from xnas_tf.data.disk_images import Rows
     from xnas_tf.distributed import Communicator
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A candidate as objectives see it.
+    """A candidate to score, with this rank's share of the validation split.
 
-    Before training only ``model`` is meaningful. Afterwards ``images`` (N, H, W, C), uint8,
-    ``labels`` (N,) and ``probabilities`` (N, classes) are this rank's share of the
-    validation part; sums over all ranks go through ``communicator``. The images stand in an
-    order shuffled once for the whole run: image i of rank r is number r + i * size. ``figures``
-    are those of its training by name: loss, validation loss, metrics that it was compiled with.
-    ``stand_ins`` are, by attribution method, models with the same maps that serve many
-    candidates: what is traced for them is traced once.
+    Before training only the first three attributes are set. The images are in an order that is
+    shuffled once per run: image i of rank r is number r + i * size.
+
+    Attributes:
+        model: The candidate's model.
+        communicator: Sums values over the ranks.
+        class_names: The names of the classes.
+        images: (N, H, W, C), uint8; if they are on disk, indexing reads them.
+        labels: (N,).
+        probabilities: The model's predictions, (N, classes).
+        figures: Metrics of the training by name: loss, validation loss, compiled metrics.
+        stand_ins: By attribution method, models that give the same maps and are shared by
+            many candidates, so that they are traced only once.
     """
 
     model: keras.Model
     communicator: Communicator
     class_names: tuple[str, ...]
-    images: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
+    images: np.ndarray | Rows = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -41,7 +48,7 @@ class Subject:
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
+        """The number of classes."""
         return len(self.class_names)
 
     @property
@@ -52,8 +59,13 @@ class Subject:
 
 @dataclass(frozen=True)
 class ObjectiveValue:
-    """An objective's value, the parts it is made of, recorded as metrics, and what is odd
-    about it, recorded as the candidate's reason."""
+    """The value of an objective for one candidate.
+
+    Attributes:
+        value: The value.
+        metrics: Related metrics to record, by name.
+        reason: What limits the value's meaning, recorded as the candidate's reason.
+    """
 
     value: float
     metrics: dict[str, float] = field(default_factory=dict)
@@ -61,37 +73,37 @@ class ObjectiveValue:
 
 
 class Objective(BaseModel):
-    """A number with a direction. Options are fields; plug-ins subclass this.
-
-    ``needs_training`` is False for values that the untrained model already has: they are
-    computed first, and a constraint on them costs no training. ``is_measured`` is True for
-    values that differ from one measurement to the next.
-    """
+    """A value with a direction. Options are fields. Plug-ins subclass this class."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     needs_training: ClassVar[bool] = True
+    """False if the value is known before training, so that constraints on it cost no training."""
     is_measured: ClassVar[bool] = False
+    """True if the value differs between measurements of the same model."""
 
     name: str
     direction: Literal["minimize", "maximize"] = Field("minimize")
 
-    def check(self, class_names: tuple[str, ...]) -> None:  # noqa: B027, most need none
-        """Checks, before anything is trained, what depends on the data set.
+    def check(self, class_names: tuple[str, ...]) -> None:  # noqa: B027, optional
+        """Validate options that depend on the data set, before anything is trained.
+
+        Args:
+            class_names: The names of the classes.
 
         Raises:
-            InputError: If the options don't fit it.
+            InputError: If the options don't fit the data set.
         """
 
     @abstractmethod
     def score(self, subject: Subject) -> ObjectiveValue:
-        """Measures one candidate; called on all of its ranks."""
+        """Score one candidate; called on all of its ranks."""
 
     @property
     def parts(self) -> list[str]:
-        """Names of the metrics that are shown beside the value, as what it is made of."""
+        """Names of the metrics of which the value is composed, to show beside it."""
         return []
 
     @property
     def sign(self) -> int:
-        """1 where less is better, -1 where more is better."""
+        """1 if lower is better, -1 if higher is better."""
         return 1 if self.direction == "minimize" else -1

@@ -1,28 +1,29 @@
-"""Distances of class means, all from their inner products."""
+"""Distances of class means, computed from their inner products."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Literal
 
 import numpy as np
 
 MissingClasses = Literal["zero", "ignore"]
-NAMED = 5
-"""Classes that a reason names, at most."""
+MAX_NAMES = 5
+"""Maximum number of classes to list in a reason."""
 
 
 @dataclass(frozen=True)
 class ClassPairs:
-    """Which pairs of classes are compared, and how much each counts.
+    """Which pairs of classes to compare, and their weights.
 
     Attributes:
         counts: Images of each class, (classes,).
-        min_images: Images that a class needs; with fewer it is missing.
-        missing: A pair with a missing class counts as distance 0 (``zero``), or not at all
-            (``ignore``).
-        weights: A weight for each pair, (classes, classes), symmetric; equal ones if None.
+        min_images: Minimum number of images of a class; with fewer it is missing.
+        missing: Whether a pair with a missing class has the distance 0 (``zero``) or is
+            excluded (``ignore``).
+        weights: A weight for each pair, (classes, classes), symmetric; equal weights if None.
     """
 
     counts: np.ndarray
@@ -36,7 +37,7 @@ class ClassPairs:
         return self.counts >= self.min_images
 
     def distances(self, gram: np.ndarray) -> np.ndarray:
-        """Distances of the class means, (..., classes, classes); 0 for missing classes.
+        """Return distances of the class means, (..., classes, classes); 0 for missing classes.
 
         Args:
             gram: Inner products of the class means, (..., classes, classes).
@@ -45,56 +46,56 @@ class ClassPairs:
         return np.where(both, pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
-        """Weighted mean over pairs of classes of one minus the cosine of their means.
+        """Return the weighted mean over pairs of classes of one minus the cosine of their means.
 
         Args:
             gram: Inner products of the class means, (..., classes, classes); see ``mean_gram``.
-                A class's scale doesn't matter.
+                The scale of a class has no effect.
 
         Returns:
-            (...): numbers of at most 2, and not below 0 but for what an unbiased estimate of 0
-            varies by; 0 with fewer than two classes or no weight. NaN stays NaN.
+            (...): in [0, 2], except that an unbiased estimate of 0 may be slightly negative; 0
+            for fewer than two classes or if all weights are 0. NaN is propagated.
         """
         upper = np.triu_indices(len(self.counts), k=1)
-        shares = np.ones(len(upper[0])) if self.weights is None else self.weights[upper]
+        weights = np.ones(len(upper[0])) if self.weights is None else self.weights[upper]
         if self.missing == "ignore":
-            shares = shares * np.outer(self.present, self.present)[upper]
-        total = shares.sum()
-        mean = self.distances(gram)[..., upper[0], upper[1]] @ shares / (total if total > 0 else 1)
+            weights = weights * np.outer(self.present, self.present)[upper]
+        total = weights.sum()
+        mean = self.distances(gram)[..., upper[0], upper[1]] @ weights / (total if total > 0 else 1)
         return np.where(np.isfinite(gram).all(axis=(-2, -1)), mean, np.nan)
 
-    def what_is_missing(self, names: Sequence[str]) -> list[str]:
-        """What the pairs leave out, in words; empty if nothing.
+    def missing_reasons(self, names: Sequence[str]) -> list[str]:
+        """Return messages about missing classes.
 
         Args:
             names: Names of the classes.
         """
-        found = []
+        reasons = []
         if np.count_nonzero(self.present) < 2:
-            found.append(
+            reasons.append(
                 "all images are of one class, so there are no pairs to compare: 0"
                 if np.count_nonzero(self.counts) < 2
                 else f"fewer than two classes have {self.min_images} images: 0"
             )
-        done = "its pairs count as 0" if self.missing == "zero" else "left out of introspectability"
+        note = "its pairs count as 0" if self.missing == "zero" else "left out of introspectability"
         if absent := _listed(names, self.counts == 0):
-            found.append(f"no image is of class {absent}, {done}")
+            reasons.append(f"no image is of class {absent}, {note}")
         if few := _listed(names, ~self.present & (self.counts > 0)):
-            found.append(f"fewer than {self.min_images} images are of class {few}, {done}")
-        return found
+            reasons.append(f"fewer than {self.min_images} images are of class {few}, {note}")
+        return reasons
 
 
 def pair_distances(gram: np.ndarray) -> np.ndarray:
-    """One minus the cosine of each two class means; 0 where one has no direction.
+    """Return one minus the cosine of each pair of class means; 0 if one has no direction.
 
     Args:
         gram: Inner products of the class means, (..., classes, classes). The diagonal may be
-            free of noise, 0 for a class without a direction; see ``mean_gram``.
+            corrected for noise, and is 0 for a class without a direction; see ``mean_gram``.
 
     Returns:
-        (..., classes, classes), 0 on the diagonal. An unbiased estimate of the distance 0 varies
-        around it: such values are not cut off at 0, which would make noise a distance, but at
-        -2, as far below 0 as a distance can be above.
+        (..., classes, classes), 0 on the diagonal. Unbiased estimates of the distance 0 may be
+        negative. They are clipped at -2, the negative of the largest distance, and not at 0,
+        which would turn noise into positive distances.
     """
     lengths = np.sqrt(np.maximum(np.diagonal(gram, axis1=-2, axis2=-1), 0))
     scale = lengths[..., :, None] * lengths[..., None, :]
@@ -103,26 +104,26 @@ def pair_distances(gram: np.ndarray) -> np.ndarray:
     return np.where(np.abs(distances) < 1e-12, 0.0, distances)  # rounding
 
 
-def what_is_degenerate(
+def degenerate_reasons(
     source: str, gram: np.ndarray, names: Sequence[str], present: np.ndarray
 ) -> list[str]:
-    """What makes a source's distance mean less than it seems, in words; empty if nothing does.
+    """Return messages about class means without a direction or with values that aren't finite.
 
     Args:
-        source: The source.
-        gram: Inner products of its class means, (classes, classes); see ``mean_gram``.
+        source: The source of the representations.
+        gram: Inner products of the class means, (classes, classes); see ``mean_gram``.
         names: Names of the classes.
         present: Whether a class has enough images, (classes,).
     """
     if not np.isfinite(gram).all():
         return [f"{source}: not a finite number"]
-    if flat := _listed(names, present & (np.diag(gram) <= 0)):
-        return [f"{source}: the mean of class {flat} is zero or lost in noise, counted as 0"]
+    if zero := _listed(names, present & (np.diag(gram) <= 0)):
+        return [f"{source}: the mean of class {zero} is zero or lost in noise, counted as 0"]
     return []
 
 
 def _listed(names: Sequence[str], which: np.ndarray) -> str:
-    """The names of some classes, not all of many."""
-    found = [names[c] for c in np.flatnonzero(which)]
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return ", ".join(found[:NAMED]) + more
+    """Join the selected names, of which at most ``MAX_NAMES`` are listed."""
+    selected = list(compress(names, which))
+    more = f" and {len(selected) - MAX_NAMES} more" if len(selected) > MAX_NAMES else ""
+    return ", ".join(selected[:MAX_NAMES]) + more

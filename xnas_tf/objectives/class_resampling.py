@@ -1,4 +1,4 @@
-"""How much distances of class means vary with the images: resampling that streams."""
+"""Standard errors of class-mean distances, by resampling streamed images."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 STEP = 0.05
-"""How far weights vary around 1. Small, so that values vary as a linear function of them: where
-classes differ by little more than noise, weights that vary by 1, as a bootstrap's do, vary the
-square of the noise three times as much as new images would; these twice."""
+"""Standard deviation of the weights. It is small so that values are approximately linear in the
+weights: where classes hardly differ, a bootstrap, whose weights have a standard deviation of 1,
+varies the squared noise three times as much as new images would; these weights, twice."""
 
 
 def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
-    """Random weights of images, around 1: the bootstrap with small steps (the infinitesimal
-    jackknife, Jaeckel 1972; Efron 1982).
+    """Draw random weights of images close to 1.
 
-    A weighted mean of a class varies by ``STEP`` times the standard error of the mean, whatever
-    the number of images above 1, and no class is ever without weight.
+    This is a bootstrap with small steps (the infinitesimal jackknife, Jaeckel 1972; Efron 1982).
+    The weighted mean of a class with at least two images varies by ``STEP`` times the standard
+    error of the mean, and no class ever has the weight 0.
 
     Args:
         groups: The class of each image, (N,), in an order that doesn't depend on the ranks.
-        count: Resamples.
+        count: Number of resamples.
 
     Returns:
-        Weights of mean 1, (count, N), the same every time.
+        Weights with mean 1, (count, N), the same at every call.
     """
     sizes = np.bincount(groups)[groups] if len(groups) else np.zeros(0)
     spread = np.sqrt(sizes / np.maximum(sizes - 1, 1))
@@ -42,7 +42,7 @@ def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
 
 
 def standard_error(values: np.ndarray) -> float:
-    """That of a value, from what it is with each resample's weights, (resamples,)."""
+    """Return the standard error of a value, given its values in the resamples, (resamples,)."""
     return float(np.std(values, ddof=1) / STEP)
 
 
@@ -54,16 +54,16 @@ def resampled_grams(
     normalize: Normalize,
     estimator: Estimator,
 ) -> np.ndarray:
-    """Inner products of the class means on resampled images.
+    """Compute inner products of the class means of resampled images.
 
-    An image is not compared with itself by ``unbiased``: its square length is taken off with its
-    square weight, so that the resampled values are right on average as the value is.
+    ``unbiased`` excludes the products of an image with itself: its squared norm is subtracted
+    with its squared weight, so that the resampled values are unbiased too.
 
     Args:
-        rows: This rank's representations, a layer each, (N, d).
-        members: 1 where an image is of a class that counts, (N, classes).
+        rows: This rank's representations, (N, d) for each layer.
+        members: 1 if an image belongs to a class that isn't missing, (N, classes).
         resamples: Each resample's weights of the images, (resamples, N).
-        communicator: The ranks; each adds its own images.
+        communicator: The ranks, over which sums are computed.
         normalize: See ``mean_gram``.
         estimator: See ``mean_gram``.
 
@@ -71,19 +71,19 @@ def resampled_grams(
         (resamples, classes, classes).
     """
     inside = members.T > 0
-    times = [resamples[:, own].astype(np.float64) for own in inside]
+    class_weights = [resamples[:, own].astype(np.float64) for own in inside]
     weights, squared = communicator.sum(resamples @ members, resamples**2 @ members)
     layers = []
-    # Small products: BLAS' own threads wait for each other longer than they work, above all
-    # beside TensorFlow's (4 s instead of 0.1 s for 36 layers and 5,000 images).
-    with _libraries().limit(limits=1, user_api="blas"):
-        for each in rows:  # a layer at a time: all at once would fill gigabytes
+    # For small products BLAS' threads mostly wait for each other, especially in competition with
+    # TensorFlow's (4 s instead of 0.1 s for 36 layers and 5,000 images).
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        for each in rows:  # one layer at a time, because all would need gigabytes
             layer = each.astype(np.float64)  # the standard error divides by a small step
-            sums = [taken @ layer[own] for taken, own in zip(times, inside, strict=True)]
-            lengths = np.square(layer).sum(axis=1, dtype=np.float64)
+            sums = [weight @ layer[own] for weight, own in zip(class_weights, inside, strict=True)]
+            squared_norms = np.square(layer).sum(axis=1, dtype=np.float64)
             total, squares = communicator.sum(
                 np.stack(sums, axis=1),
-                resamples**2 @ (members * lengths[:, None]),
+                resamples**2 @ (members * squared_norms[:, None]),
             )
             products = total @ total.transpose(0, 2, 1)
             layers.append(ClassSums(products, squares, weights, squared))
@@ -91,6 +91,6 @@ def resampled_grams(
 
 
 @cache
-def _libraries() -> ThreadpoolController:
-    """Looking for those that the process has loaded, NumPy's BLAS among them, takes 5 ms."""
+def _thread_pools() -> ThreadpoolController:
+    """Return the controller of the loaded libraries; cached because finding them takes 5 ms."""
     return ThreadpoolController()

@@ -1,11 +1,14 @@
-"""Objectives of cost: known exactly before any training."""
+"""Objectives of cost, known exactly before training."""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Parameters(Objective):
@@ -22,10 +25,10 @@ class Parameters(Objective):
 
 
 class Flops(Objective):
-    """Floating-point operations for one image, a multiplication and an addition being two.
+    """Floating-point operations per image; a multiplication and an addition count as two.
 
-    Counted by TensorFlow's profiler on the inference graph, so that any layer counts that
-    is made of TensorFlow operations.
+    Counted by TensorFlow's profiler in the inference graph, which includes all layers that are
+    made of TensorFlow operations.
     """
 
     needs_training: ClassVar[bool] = False
@@ -36,8 +39,8 @@ class Flops(Objective):
         return ObjectiveValue(float(count_flops(subject.model)))
 
 
-def count_flops(model) -> int:
-    """Counts the floating-point operations of a Keras model on one image."""
+def count_flops(model: keras.Model) -> int:
+    """Count the floating-point operations of a Keras model on one image."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2_as_graph,

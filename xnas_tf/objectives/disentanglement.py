@@ -1,4 +1,4 @@
-"""Disentanglement: how different the paths are that classes take through a network."""
+"""Disentanglement: how much the paths of different classes through a network differ."""
 
 from __future__ import annotations
 
@@ -8,117 +8,117 @@ import numpy as np
 from pydantic import Field
 
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
+from xnas_tf.objectives.image_choice import gathered
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.nad.training import Lesson
 
 BATCH = 4
-"""Images of each class in a step: few, so that there are many steps."""
+"""Images of each class per step; few, to allow many steps."""
 STAGES = 2
-"""Values of β in a pass. With one, a network of cells kept 99% of its channels instead of 98%."""
+"""Values of β per epoch. With one, a network of cells kept 99% of its channels instead of 98%."""
 TOLERANCE = 0.02
-"""Share of a class's images that its path may lose, as ``disentangle`` has it."""
+"""Share of a class's images that its path may misclassify, as in ``xnas-tf disentangle``."""
 
 
 class DisentanglementObjective(Objective):
-    """Diversity of the classes' paths: one minus their mean similarity; more is better.
+    """Diversity of the classes' paths: one minus their mean similarity; higher is better.
 
-    Paths are masks over channels (NAD, arXiv 2003.13268), learned with the network frozen from
-    a few validation images. Similarity is the Jaccard index corrected for chance, the mean over
-    layers and class pairs. So the value is 0 where all classes use the same channels and 1 where
-    paths are as different as random ones of the same sizes; it is at most 2. Where a mask is full
-    or empty its overlap says nothing, and counts as the same path. A class whose paths
-    would all cause more false alarms than allowed keeps all channels, and a class that the network
-    never gets right has no path: both count as the same path as any other. A quick estimate:
-    `xnas-tf disentangle` learns from the whole training part.
-    Recorded besides: the paper's diversity, not corrected for chance, which rewards small masks;
-    false alarms (the share of other classes' images that a path takes for its class); the share
-    of channels kept; the classes that keep all of them; the classes that have a correctly
-    classified image; and each layer's own diversity.
+    Paths are masks over channels (NAD, arXiv 2003.13268), learned from a few validation images
+    for the frozen network. The similarity is the Jaccard index corrected for chance, averaged
+    over layers and class pairs. The value is 0 if all classes use the same channels, 1 if paths
+    differ as much as random ones of the same sizes, and at most 2. A full or empty mask counts as
+    equal to any other, because its overlap has no meaning. A class whose paths all exceed the
+    allowed false alarms keeps all channels, and a class without a correctly classified image has
+    no path: both count as equal to any other path. This is a quick estimate:
+    `xnas-tf disentangle` uses the complete training split.
+    Also recorded: the paper's diversity, not corrected for chance, which favors small masks;
+    false alarms (the share of other classes' images that a path assigns to its class); the share
+    of kept channels; the number of classes that keep all channels; the number of classes with a
+    correctly classified image; and the diversity of each layer.
     """
 
     name: Literal["disentanglement"] = "disentanglement"
     direction: Literal["minimize", "maximize"] = "maximize"
-    images: int = Field(128, ge=2, description="validation images learned from, at most")
-    epochs: int = Field(6, ge=1, description="passes over them")
+    images: int = Field(128, ge=2, description="maximum number of validation images")
+    epochs: int = Field(6, ge=1, description="passes over the images")
     beta: float = Field(
         2.0,
         ge=0,
         allow_inf_nan=False,
-        description="weight of sparsity at the end, from a hundredth of it; published: 0.02 to 5",
+        description="final weight of sparsity, starting at a hundredth; published: 0.02 to 5",
     )
     false_alarms: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="share of other classes' images that a path may take for its class",
+        description="share of other classes' images that a path may assign to its class",
     )
     layers: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="layers with masks, names or patterns; else the ends of all blocks",
+        description="layers with masks, names or patterns; by default the ends of all blocks",
     )
-    seed: int = Field(0, ge=0, description="of the order of the images")
+    seed: int = Field(0, ge=0, description="seed of the order of the images")
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``; gradients are added up over the ranks before each step."""
+        """See ``Objective.score``; gradients are summed over the ranks before each step."""
         from xnas_tf.interpretation.nad.evaluation import paths_of
         from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
         from xnas_tf.interpretation.nad.training import Images, false_alarms, learn
 
         ranks = subject.communicator
         share = len(range(ranks.rank, self.images, ranks.size))
-        labels, is_right = self._of_all_ranks(subject, share)
-        able = np.unique(labels[is_right])
-        if len(able) < 2:
-            what = f"{self.name}: {len(able)} classes have correctly classified images"
-            return ObjectiveValue(
-                0.0, {f"{self.name}/classes": float(len(able))}, f"{what}, 2 are needed"
+        images, own_labels = subject.images[:share], subject.labels[:share]
+        labels = gathered(own_labels, ranks).astype(np.int32)
+        is_right = gathered(subject.predicted[:share] == own_labels, ranks) > 0
+        classes = np.unique(labels[is_right])
+        if len(classes) < 2:
+            reason = (
+                f"{self.name}: {len(classes)} classes have correctly classified images, "
+                "2 are needed"
             )
-        images = subject.images[:share]
-        if not len(images):  # as on one of many ranks: one that never counts
+            return ObjectiveValue(0.0, {f"{self.name}/classes": float(len(classes))}, reason)
+        if not len(images):  # on one of many ranks: an image that is never used
             images = np.zeros((1, *images.shape[1:]), np.uint8)
         network = MaskedNetwork(subject.model, images, self.layers)
-        given = Images(images, labels, is_right)
-        learned = learn(network, given, able, self.lesson(), communicator=ranks)
+        labelled = Images(images, labels, is_right)
+        learned = learn(network, labelled, classes, self.lesson(), communicator=ranks)
         if not all(np.isfinite(each).all() for each in learned.logits):
             return ObjectiveValue(float("nan"), {}, f"{self.name}: the gradients are not finite")
-        paths = paths_of(learned, network, [subject.class_names[c] for c in able])
-        pairs = np.triu_indices(len(able), k=1)
+        paths = paths_of(learned, network, [subject.class_names[c] for c in classes])
+        pairs = np.triu_indices(len(classes), k=1)
         metrics = {
-            f"{self.name}/{layer}": float(1 - similar[pairs].mean())
-            for layer, similar in zip(paths.layers, paths.layer_similarity, strict=True)
+            f"{self.name}/{layer}": float(1 - similarity[pairs].mean())
+            for layer, similarity in zip(paths.layers, paths.layer_similarity, strict=True)
         }
-        alarms = false_alarms(network, given, able, learned.hard, ranks)
+        alarms = false_alarms(network, labelled, classes, learned.hard, ranks)
         metrics |= {
             f"{self.name}/uncorrected": paths.uncorrected_diversity,
             f"{self.name}/false_alarms": float(alarms.mean()),
             f"{self.name}/kept": float(paths.share.mean()),
             f"{self.name}/all_kept": float((paths.share == 1).all(axis=0).sum()),
-            f"{self.name}/classes": float(len(able)),
+            f"{self.name}/classes": float(len(classes)),
         }
-        return ObjectiveValue(paths.diversity * _share_of_pairs(able, labels), metrics)
+        return ObjectiveValue(paths.diversity * _share_of_pairs(classes, labels), metrics)
 
     def lesson(self) -> Lesson:
-        """How masks are learned: β rises, and each class keeps the sparsest within the limits."""
+        """Return how to learn masks: β increases, and each class keeps its sparsest valid masks."""
         from xnas_tf.interpretation.nad.training import Lesson
 
         stages = self.beta * np.geomspace(0.01, 1, STAGES * self.epochs)
-        limits = {"tolerance": TOLERANCE, "false_alarms": self.false_alarms}
-        return Lesson("auto", self.epochs, BATCH, **limits, seed=self.seed, stages=tuple(stages))
-
-    def _of_all_ranks(self, subject: Subject, share: int) -> tuple[np.ndarray, np.ndarray]:
-        """Labels of all images that are learned from, and whether each is classified right."""
-        ranks = subject.communicator
-        (counts,) = ranks.sum(np.eye(ranks.size)[ranks.rank] * len(subject.labels[:share]))
-        facts = np.zeros((2, int(counts.sum())))
-        own = subject.labels[:share]
-        facts[:, ranks.rank :: ranks.size] = own, subject.predicted[:share] == own
-        (everything,) = ranks.sum(facts)
-        return everything[0].astype(np.int32), everything[1] > 0
+        return Lesson(
+            "auto",
+            self.epochs,
+            BATCH,
+            tolerance=TOLERANCE,
+            false_alarms=self.false_alarms,
+            seed=self.seed,
+            stages=tuple(stages),
+        )
 
 
-def _share_of_pairs(able: np.ndarray, labels: np.ndarray) -> float:
-    """How many of all pairs of classes are pairs of those that have a path."""
+def _share_of_pairs(classes: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of class pairs in which both classes have a path."""
     present = len(np.unique(labels))
-    return len(able) * (len(able) - 1) / (present * (present - 1))
+    return len(classes) * (len(classes) - 1) / (present * (present - 1))

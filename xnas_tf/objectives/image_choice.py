@@ -1,4 +1,4 @@
-"""Which validation images an objective that compares classes looks at."""
+"""Collecting and choosing the validation images that an objective uses."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ if TYPE_CHECKING:
     from xnas_tf.distributed import Communicator
 
 
-def groups_of_all(groups: np.ndarray, communicator: Communicator) -> np.ndarray:
-    """The class of each image of all ranks, (N,), in the order in which they were dealt out.
+def gathered(values: np.ndarray, communicator: Communicator) -> np.ndarray:
+    """Return an integer for each image of all ranks, (N,), in the original order.
 
     Args:
-        groups: The class of each of this rank's images: of those with number rank + i · size.
+        values: Integers or booleans of this rank's images: image i is number rank + i * size.
         communicator: The ranks.
     """
-    (total,) = communicator.sum(np.array([len(groups)], np.float64))
-    whole = np.zeros(int(total[0]))
-    whole[communicator.rank :: communicator.size] = groups
-    (whole,) = communicator.sum(whole)
-    return whole.astype(int)
+    (total,) = communicator.sum(np.array([len(values)], np.float64))
+    combined = np.zeros(int(total[0]))
+    combined[communicator.rank :: communicator.size] = values
+    (combined,) = communicator.sum(combined)
+    return combined.astype(int)
 
 
 def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
-    """The first images of each class, as many of each as there are.
+    """Choose the first images of each class, equally many if possible.
 
-    Class means are compared pair by pair, so images help most where their class has fewest; and
-    a class that is rare among all images is not missing among some.
+    Class means are compared pair by pair, so an image helps most in the smallest class. A class
+    that is rare among all images is also less likely to be missing among the chosen ones.
 
     Args:
         groups: The class of each image, (N,), in random order.
-        count: Images chosen, at most.
+        count: Maximum number of images to choose.
 
     Returns:
-        The numbers of the chosen ones, ascending. Until ``count`` are chosen, each class gives
-        its next image in turn, the class whose next image comes first beginning.
+        The indices of the chosen images, ascending. The classes contribute their next image in
+        turn until ``count`` are chosen; in each round the earlier image comes first.
     """
     by_class = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[by_class], groups[by_class])
-    place = np.empty(len(groups), int)
-    place[by_class] = np.arange(len(groups)) - starts
-    return np.sort(np.argsort(place, kind="stable")[:count])
+    index_in_class = np.empty(len(groups), int)
+    index_in_class[by_class] = np.arange(len(groups)) - starts
+    return np.sort(np.argsort(index_in_class, kind="stable")[:count])

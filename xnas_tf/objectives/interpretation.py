@@ -1,4 +1,4 @@
-"""Fidelity and conciseness of an interpreter that is trained briefly on a candidate (FLINT)."""
+"""Fidelity and conciseness of an interpreter (FLINT) that is trained briefly on a candidate."""
 
 from __future__ import annotations
 
@@ -10,132 +10,147 @@ from pydantic import Field
 
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
+from xnas_tf.objectives.image_choice import gathered
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
 
-LEARNED = 0.75
-"""Share of the images that the interpreter learns from; the others are answered."""
+TRAINING_SHARE = 0.75
+"""Share of the images on which the interpreter is trained; it is evaluated on the others."""
 
 
-class _OfInterpreter(Objective):
-    """What interpreters are judged by. The candidate stays as it is: they are post-hoc."""
+class _InterpreterObjective(Objective):
+    """A metric of a post-hoc interpreter, which doesn't change the candidate."""
 
     images: int = Field(
-        640, ge=8, description="validation images used, at most; it learns from three quarters"
+        640,
+        ge=8,
+        description="maximum number of validation images; three quarters are for training",
     )
-    epochs: int = Field(15, ge=1, description="passes over them")
-    attributes: int = Field(16, ge=1, description="how many the interpreter may use")
+    epochs: int = Field(15, ge=1, description="passes over the training images")
+    attributes: int = Field(16, ge=1, description="number of attributes of the interpreter")
     rate: float = Field(0.003, gt=0, allow_inf_nan=False, description="learning rate")
     layers: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="layers attributes are made from, names or patterns; else the last blocks",
+        description="layers to compute attributes from, names or patterns; by default the last "
+        "blocks",
     )
-    seed: int = Field(0, ge=0, description="of initial weights and of the order of the images")
+    seed: int = Field(0, ge=0, description="seed of initial weights and of the order of the images")
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``; gradients are added up over the ranks before each step."""
-        images, labels = self._of_all_ranks(subject)
+        """See ``Objective.score``; gradients are summed over the ranks before each step."""
+        from xnas_tf.interpretation.flint.metrics import fidelity
+
+        images, labels = self._gathered(subject)
         if len(labels) < 2:
-            return self._worst(f"{self.name}: {len(labels)} validation images, 2 are needed")
+            return self._worst_value(f"{self.name}: {len(labels)} validation images, 2 are needed")
         try:
-            found = self._interpreted(subject, images, labels)
+            predictions = self._predictions(subject, images, labels)
         except (InputError, RunError) as error:
             return ObjectiveValue(float("nan"), {}, f"{self.name}: the interpreter: {error}")
-        if not np.isfinite(found.attributes).all():
+        if not np.isfinite(predictions.attributes).all():
             return ObjectiveValue(float("nan"), {}, f"{self.name}: attributes are not finite")
-        most = float(np.bincount(found.predictor).max() / len(found.labels))
-        metrics = {"agreement": found.fidelity(), "constant": most, "silent": found.unexplained}
-        return self._judged(found, {f"{self.name}/{key}": n for key, n in metrics.items()})
+        constant = np.bincount(predictions.predictor).max() / len(predictions.labels)
+        metrics = {
+            f"{self.name}/agreement": fidelity(predictions.ranks),
+            f"{self.name}/constant": float(constant),
+            f"{self.name}/silent": predictions.unexplained,
+        }
+        return self._value(predictions, metrics)
 
     @abstractmethod
-    def _judged(self, found: InterpreterPredictions, metrics: dict[str, float]) -> ObjectiveValue:
-        """The score of these answers, with what is recorded of all interpreters."""
+    def _value(
+        self, predictions: InterpreterPredictions, metrics: dict[str, float]
+    ) -> ObjectiveValue:
+        """Return the value for predictions, with the metrics recorded for all interpreters."""
 
     @abstractmethod
-    def _worst(self, reason: str) -> ObjectiveValue:
-        """The score of a candidate that cannot be interpreted."""
+    def _worst_value(self, reason: str) -> ObjectiveValue:
+        """Return the value of a candidate that cannot be interpreted."""
 
-    def _interpreted(
+    def _predictions(
         self, subject: Subject, images: np.ndarray, labels: np.ndarray
     ) -> InterpreterPredictions:
+        """Train an interpreter and return its predictions on held-out images."""
         from xnas_tf.data import Dataset, Split
         from xnas_tf.interpretation.flint.evaluation import answers
         from xnas_tf.interpretation.flint.interpreter import Interpreter
         from xnas_tf.interpretation.flint.training import learn
 
-        first = max(1, int(LEARNED * len(labels)))
-        learned, others = (
-            Split(images[rows], labels[rows]) for rows in (slice(first), slice(first, None))
-        )
-        data = Dataset("validation", subject.class_names, learned, others, others)
+        count = max(1, int(TRAINING_SHARE * len(labels)))
+        train = Split(images[:count], labels[:count])
+        held_out = Split(images[count:], labels[count:])
+        data = Dataset("validation", subject.class_names, train, held_out, held_out)
         model = Interpreter(subject.model, self.attributes, self.layers, seed=self.seed)
         model.build((None, *images.shape[1:]))
         batch, ranks = model.settings.batch, subject.communicator
         learn(model, data, self.epochs, batch, self.rate, self.seed, ranks)
-        return answers(model, others, ranks)
+        return answers(model, held_out, ranks)
 
-    def _of_all_ranks(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-        """The images that are used, and their labels, on every rank."""
+    def _gathered(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+        """Return the images of all ranks and their labels, on every rank."""
         ranks = subject.communicator
         share = len(range(ranks.rank, self.images, ranks.size))
-        own, labels = subject.images[:share], subject.labels[:share]
-        sizes = np.zeros((ranks.size, 4), np.int64)
-        sizes[ranks.rank] = len(own), *(own.shape[1:] if len(own) else (0, 0, 0))
-        (sizes,) = ranks.sum(sizes)
-        total = int(sizes[:, 0].sum())
-        images = np.zeros((total, *sizes[:, 1:].max(axis=0)), np.int32)
-        everyones = np.zeros(total, np.int32)
+        own = subject.images[:share]
+        labels = gathered(subject.labels[:share], ranks).astype(np.int32)
+        shapes = np.zeros((ranks.size, 3), np.int64)
+        if len(own):
+            shapes[ranks.rank] = own.shape[1:]
+        (shapes,) = ranks.sum(shapes)
+        images = np.zeros((len(labels), *shapes.max(axis=0)), np.int32)
         if len(own):
             images[ranks.rank :: ranks.size] = own
-            everyones[ranks.rank :: ranks.size] = labels
-        images, everyones = ranks.sum(images, everyones)
-        return images.astype(np.uint8), everyones.astype(np.int32)
+        (images,) = ranks.sum(images)
+        return images.astype(np.uint8), labels
 
 
-class Fidelity(_OfInterpreter):
-    """How often an interpreter answers as the candidate does, in [0, 1]; more is better.
+class Fidelity(_InterpreterObjective):
+    """Agreement of an interpreter's predictions with the candidate's; higher is better.
 
-    The interpreter (FLINT, arXiv 2010.09345) is a linear classifier on a few non-negative
-    attributes, learned post-hoc from the candidate's last layers on validation images, and
-    measured on others. A quick estimate: `xnas-tf interpret` learns from the training part and
-    longer. Recorded besides: the share of images that one answer for all would get right
-    (constant), and of those to which no attribute is relevant (silent).
+    In [0, 1]. The interpreter (FLINT, arXiv 2010.09345) is a linear classifier on a few
+    non-negative attributes. It is trained post-hoc on the candidate's last layers with validation
+    images, and evaluated on others. This is a quick estimate: `xnas-tf interpret` trains longer
+    and on the training split. Also recorded: the agreement that a constant prediction could reach
+    (constant), and the share of images without a relevant attribute (silent).
     """
 
     name: Literal["fidelity"] = "fidelity"
     direction: Literal["minimize", "maximize"] = "maximize"
 
-    def _judged(self, found: InterpreterPredictions, metrics: dict[str, float]) -> ObjectiveValue:
-        return ObjectiveValue(found.fidelity(), metrics)
+    def _value(
+        self, predictions: InterpreterPredictions, metrics: dict[str, float]
+    ) -> ObjectiveValue:
+        return ObjectiveValue(metrics[f"{self.name}/agreement"], metrics)
 
-    def _worst(self, reason: str) -> ObjectiveValue:
+    def _worst_value(self, reason: str) -> ObjectiveValue:
         return ObjectiveValue(0.0, {}, reason)
 
 
-class Conciseness(_OfInterpreter):
-    """How many attributes an interpreter needs to explain an image; less is better.
+class Conciseness(_InterpreterObjective):
+    """Number of attributes with which an interpreter explains an image; lower is better.
 
-    The mean number of attributes whose relevance is above 1/τ (CNS, arXiv 2010.09345), of an
-    interpreter as for `fidelity`. An image to which no attribute is relevant, or that the
-    interpreter answers otherwise than the candidate, is not explained: it counts all attributes,
-    so that an interpreter that says nothing is the worst. Recorded besides: the plain mean (cns),
-    the agreement with the candidate, and what `fidelity` records.
+    The mean number of attributes with a relevance above 1/τ (CNS, arXiv 2010.09345), for the
+    same interpreter as in `fidelity`. An image without a relevant attribute, or for which the
+    interpreter's prediction differs from the candidate's, is not explained: it counts all
+    attributes, so that an interpreter that explains nothing has the worst value. Also recorded:
+    the plain mean (cns), the agreement with the candidate, and the metrics of `fidelity`.
     """
 
     name: Literal["conciseness"] = "conciseness"
-    tau: float = Field(5.0, gt=1, description="τ; the paper's are 1.5 to 5", allow_inf_nan=False)
+    tau: float = Field(5.0, gt=1, description="τ; 1.5 to 5 in the paper", allow_inf_nan=False)
 
-    def _judged(self, found: InterpreterPredictions, metrics: dict[str, float]) -> ObjectiveValue:
+    def _value(
+        self, predictions: InterpreterPredictions, metrics: dict[str, float]
+    ) -> ObjectiveValue:
         from xnas_tf.interpretation.flint.metrics import conciseness, strict_conciseness
 
-        (plain,) = conciseness(found.relevance, [self.tau])
-        value = strict_conciseness(found.relevance, found.agrees, self.tau)
+        (plain,) = conciseness(predictions.relevance, [self.tau])
+        value = strict_conciseness(predictions.relevance, predictions.agrees, self.tau)
         reason = ""
         if value == self.attributes:
             reason = f"{self.name}: the interpreter explains no image"
         return ObjectiveValue(value, {**metrics, f"{self.name}/cns": plain}, reason)
 
-    def _worst(self, reason: str) -> ObjectiveValue:
+    def _worst_value(self, reason: str) -> ObjectiveValue:
         return ObjectiveValue(float(self.attributes), {}, reason)

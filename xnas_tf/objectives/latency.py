@@ -1,7 +1,8 @@
-"""Latency: how long a network takes for an image, on the device that will serve it."""
+"""Latency: the inference time of an image on the device of deployment."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -15,65 +16,63 @@ from xnas_tf.utils.heartbeat import beat
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 WARM_UP = 5
-"""Calls that are not timed: TensorFlow traces in the first and optimises in the next."""
+"""Calls before the measurement, during which TensorFlow traces and optimizes the graph."""
 
 
 class Latency(Objective):
-    """Median time for an image, in milliseconds; the 10th and 90th percentile are recorded too.
+    """Median time per image in milliseconds; the 10th and 90th percentiles are also recorded.
 
-    Float32 images go through the compiled network, a batch at a time, on one rank, after
-    a warm-up. It is as good as the machine is quiet: on 2 shared CPU cores ten measurements
-    of one network had a standard deviation of 6 to 30% of their mean, whatever ``repeats``
-    (20 to 100), as the noise is slower than a measurement (benchmarks/latency.py). Limits
-    need that much room.
+    Measured on rank 0, with batches of float32 images and the network as a graph, after a
+    warm-up. The precision depends on other load on the machine: on 2 shared CPU cores, ten
+    measurements of one network had a standard deviation of 6 to 30% of their mean for any
+    ``repeats`` from 20 to 100, because the load changes more slowly than a measurement takes
+    (benchmarks/latency.py). Constraints should allow for this.
     """
 
     needs_training: ClassVar[bool] = False
     is_measured: ClassVar[bool] = True
     name: Literal["latency"] = "latency"
-    batch_size: int = Field(1, ge=1, description="images at a time")
-    repeats: int = Field(50, ge=3, description="batches that are timed")
-    device: str = Field(
-        "auto", description="`/CPU:0`, `/GPU:0`, …; `auto`: the one that TensorFlow chooses"
-    )
+    batch_size: int = Field(1, ge=1, description="images per batch")
+    repeats: int = Field(50, ge=3, description="number of timed batches")
+    device: str = Field("auto", description="`/CPU:0`, `/GPU:0`, …; `auto`: chosen by TensorFlow")
 
     def check(self, class_names: tuple[str, ...]) -> None:
-        """See ``Objective.check``; the device must be there, on every rank."""
+        """See ``Objective.check``; the device must exist on every rank."""
         import tensorflow as tf
 
-        found = [
-            device.name.replace("/device:", "/") for device in tf.config.list_logical_devices()
-        ]
-        if self.device not in ("auto", *found):
-            raise InputError(
-                f"objectives: latency: device: {suggest(self.device, ['auto', *found])}"
-            )
+        names = (device.name for device in tf.config.list_logical_devices())
+        allowed = ["auto", *(name.replace("/device:", "/") for name in names)]
+        if self.device not in allowed:
+            raise InputError(f"objectives: latency: device: {suggest(self.device, allowed)}")
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``; rank 0 measures, and tells the others.
+        """See ``Objective.score``; rank 0 measures and broadcasts the result.
 
         Raises:
-            RunError: On all ranks, if the network cannot be run.
+            RunError: On all ranks, if the network cannot be executed.
         """
-        figures = subject.communicator.broadcast(
-            self._measured(subject.model) if subject.communicator.rank == 0 else None
+        percentiles = subject.communicator.broadcast(
+            self._measure(subject.model) if subject.communicator.rank == 0 else None
         )
-        if isinstance(figures, str):
-            raise RunError(f"{self.name} cannot be measured: {figures}")
-        low, median, high = figures
+        if isinstance(percentiles, str):
+            raise RunError(f"{self.name} cannot be measured: {percentiles}")
+        low, median, high = percentiles
         return ObjectiveValue(
             median, {f"{self.name}/percentile_10": low, f"{self.name}/percentile_90": high}
         )
 
-    def _measured(self, model: keras.Model) -> list[float] | str:
-        """The 10th, 50th and 90th percentile in milliseconds an image, or what went wrong: the
-        other ranks wait, so that it must not be raised here."""
+    def _measure(self, model: keras.Model) -> list[float] | str:
+        """Return the 10th, 50th and 90th percentiles in milliseconds per image, or an error.
+
+        Errors are returned, not raised, because the other ranks wait for a message.
+        """
         device = None if self.device == "auto" else self.device
         try:
             seconds = time_batches(model, self.batch_size, self.repeats, device)
-        except Exception as error:  # a user's layers may raise anything at all
+        except Exception as error:  # a user's layers may raise anything
             return describe(error)
         return [1e3 * float(q) / self.batch_size for q in np.percentile(seconds, [10, 50, 90])]
 
@@ -81,13 +80,13 @@ class Latency(Objective):
 def time_batches(
     model: keras.Model, batch_size: int, repeats: int, device: str | None = None
 ) -> np.ndarray:
-    """Times a model's answers to batches of random images.
+    """Time a model's predictions for batches of random images.
 
     Args:
-        model: A built Keras model that takes images.
-        batch_size: Images in a batch.
-        repeats: Batches that are timed.
-        device: TensorFlow's name of a device; None for the one that TensorFlow chooses.
+        model: A built Keras model whose input is an image.
+        batch_size: Images per batch.
+        repeats: Number of timed batches.
+        device: TensorFlow's name of the device; chosen by TensorFlow if None.
 
     Returns:
         Seconds for each batch, (repeats,).
@@ -100,21 +99,21 @@ def time_batches(
     shape = (batch_size, *model.input_shape[1:])
     with forgotten_custom_gradients(), inlined_calls(model), tf.device(device):
         images = tf.constant(np.random.default_rng(0).random(shape, np.float32))
-        # Copies, since a variable stays on the device on which it was made.
+        # Copies, because a variable stays on the device where it was created.
         trainable = [tf.identity(v.value) for v in model.trainable_variables]
         others = [tf.identity(v.value) for v in model.non_trainable_variables]
 
         @tf.function
-        def answers(images: tf.Tensor) -> tf.Tensor:
+        def predict(images: tf.Tensor) -> tf.Tensor:
             return model.stateless_call(trainable, others, images, training=False)[0]
 
         for _ in range(WARM_UP):
-            answers(images).numpy()
-        return np.array([_seconds(answers, images) for _ in range(repeats)])
+            predict(images).numpy()
+        return np.array([_seconds(predict, images) for _ in range(repeats)])
 
 
-def _seconds(answers, images) -> float:
+def _seconds(predict: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> float:
     beat()
     start = perf_counter_ns()
-    answers(images).numpy()  # waits for the device
+    predict(images).numpy()  # waits for the device
     return (perf_counter_ns() - start) / 1e9

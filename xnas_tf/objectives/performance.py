@@ -1,4 +1,4 @@
-"""Objectives of performance."""
+"""Objectives of predictive performance."""
 
 from __future__ import annotations
 
@@ -12,41 +12,44 @@ from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
 
 class Error(Objective):
-    """Share of validation images that are classified wrongly, in [0, 1]."""
+    """Share of misclassified validation images, in [0, 1]."""
 
     name: Literal["error"] = "error"
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``; counts are summed over the ranks, then divided."""
+        """See ``Objective.score``; counts are summed over the ranks."""
         wrong = np.count_nonzero(subject.predicted != subject.labels)
         (counts,) = subject.communicator.sum(np.array([wrong, len(subject.labels)], np.float64))
         return ObjectiveValue(float(counts[0] / counts[1]))
 
 
 OF_EVERY_TRAINING = ("accuracy", "loss")
-"""Metrics that each model has, whatever it is compiled with."""
+"""Metrics of every model, regardless of how it is compiled."""
 
 
 class Metric(Objective):
-    """A metric that the HyperModel compiled its models with, on the validation part: `metric:NAME`,
-    such as `metric:top3`. Also any other figure of an epoch, such as `metric:loss`, and what
-    `HyperModel.fit` returned. There is no default direction."""
+    """A metric on the validation split with which the HyperModel compiled its models.
+
+    It is named `metric:NAME`, such as `metric:top3`. Other metrics of an epoch, such as
+    `metric:loss`, and values returned by `HyperModel.fit` work as well. There is no default
+    direction.
+    """
 
     name: str = Field(pattern="^metric:.+", description="`metric:` and the metric's name")
     direction: Literal["minimize", "maximize"]
 
     @property
     def metric(self) -> str:
-        """The metric's own name."""
+        """The metric's name without the prefix."""
         return self.name.partition(":")[2]
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``; the figures are those of all ranks already."""
-        figures = subject.figures
+        """See ``Objective.score``; the metrics are already those of all ranks."""
+        metrics = subject.figures
         for name in (f"val_{self.metric}", self.metric):
-            if name in figures:
-                return ObjectiveValue(float(figures[name]))
-        known = {name.removeprefix("val_") for name in figures}
+            if name in metrics:
+                return ObjectiveValue(float(metrics[name]))
+        known = {name.removeprefix("val_") for name in metrics}
         raise InputError(
-            f"unknown metric {suggest(self.metric, known)}, or its value is no finite number"
+            f"unknown metric {suggest(self.metric, known)}, or its value is not a finite number"
         )

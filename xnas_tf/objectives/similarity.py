@@ -1,4 +1,4 @@
-"""How similar classes are to people: weights of class pairs."""
+"""Semantic similarity of classes, as weights of class pairs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from xnas_tf.errors import InputError, suggest
 
 @cache
 def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarray | None:
-    """Weights of class pairs, (classes, classes), symmetric and not negative.
+    """Return weights of class pairs, or None for equal weights.
 
     Args:
-        source: ``wordnet`` for the path similarity of the class names (as the XNAS paper has
+        source: ``wordnet`` for the path similarity of the class names (used in the XNAS paper
             for ImageNet-16-120), or a CSV file: a matrix in the order of the classes, or one
-            with the class names in its first line, in any order; None for no weights.
+            with the class names in its first line, in any order. None for equal weights.
         class_names: The data set's classes.
 
     Returns:
-        The weights, read once a process, so that they stay the same during a search.
+        (classes, classes), symmetric and not negative. Read once per process, so that the
+        weights are constant during a search.
 
     Raises:
         InputError: If the file or WordNet is missing or doesn't fit the classes.
@@ -47,10 +48,10 @@ def _from_csv(path: str, class_names: tuple[str, ...]) -> np.ndarray:
         raise InputError(f"{_key(path)}: the file cannot be read: {error}") from error
     header = rows.pop(0) if rows and _is_header(rows[0], class_names) else None
     if header and all(row and row[0] in class_names for row in rows):
-        order = [row[0] for row in rows]
-        if order != header[-len(order) :]:
+        row_names = [row[0] for row in rows]
+        if row_names != header[-len(row_names) :]:
             raise InputError(f"{_key(path)}: lines and columns are in different orders")
-        header, rows = header[-len(order) :], [row[1:] for row in rows]
+        header, rows = row_names, [row[1:] for row in rows]
     try:
         matrix = np.array(rows, float)
     except ValueError as error:
@@ -68,13 +69,13 @@ def _from_csv(path: str, class_names: tuple[str, ...]) -> np.ndarray:
 
 
 def _is_header(cells: list[str], class_names: tuple[str, ...]) -> bool:
-    """Whether a line holds names; classes may be called by numbers."""
+    """Return whether a line contains class names, which may be numbers."""
     known = set(class_names) & set(cells)
     return known == set(class_names) or any(not name.isdecimal() for name in known)
 
 
 def _wordnet(class_names: tuple[str, ...]) -> np.ndarray:
-    """Path similarity of the first noun that each name has."""
+    """Return the path similarity of the first noun sense of each name."""
     try:
         from nltk.corpus import wordnet
 

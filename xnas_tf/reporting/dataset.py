@@ -1,4 +1,4 @@
-"""A data set as people want to see it before a search: counts, problems, pictures."""
+"""A report on a data set before a search: counts, preprocessing, problems, pictures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from xnas_tf.config import Config, load_config
 from xnas_tf.data import Dataset, load_dataset
@@ -16,14 +19,14 @@ from xnas_tf.errors import InputError
 from xnas_tf.utils.pictures import png
 
 SHOWN_CLASSES = 40
-"""Classes in the table; JSON has all."""
+"""Maximum number of classes in the table; JSON has all."""
 SHOWN_PROBLEMS = 100
-"""Files in the table; JSON has all."""
+"""Maximum number of files in the table; JSON has all."""
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """A data set, and what a configuration would do to it.
+    """A data set, and what a search with a configuration would do to it.
 
     Attributes:
         dataset: The data set.
@@ -35,7 +38,7 @@ class DataReport:
 
     @property
     def steps(self) -> dict[str, str]:
-        """What is done to the images, in this order."""
+        """The preprocessing steps by name, in the order in which they are applied."""
         return {
             "size": self._size(),
             "channels": self._channels(),
@@ -46,20 +49,20 @@ class DataReport:
 
     @property
     def notes(self) -> list[str]:
-        """What its owner should know; a reason for which a search would refuse it comes first."""
-        left_out, most = len(self.dataset.findings.unreadable), self.config.dataset.max_corrupt
-        share = left_out / (left_out + sum(map(len, self.dataset.parts.values())))
+        """Notes for the user; if a search would refuse the data set, the reason comes first."""
+        unreadable, limit = len(self.dataset.findings.unreadable), self.config.dataset.max_corrupt
+        share = unreadable / (unreadable + sum(map(len, self.dataset.parts.values())))
         refused = (
-            f"a search refuses this: {share:.0%} is unreadable, dataset.max_corrupt {most:.0%}"
+            f"a search refuses this: {share:.0%} is unreadable, dataset.max_corrupt {limit:.0%}"
         )
-        return [refused] * (share > most) + self.dataset.notes
+        return [refused] * (share > limit) + self.dataset.notes
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
+        """Return everything as JSON-serialisable values."""
         counts = self.dataset.counts
         classes = {
-            name: {part: int(counts[part][number]) for part in PARTS}
-            for number, name in enumerate(self.dataset.class_names)
+            name: {split: int(counts[split][label]) for split in PARTS}
+            for label, name in enumerate(self.dataset.class_names)
         }
         return {
             "dataset": self.dataset.name,
@@ -72,7 +75,7 @@ class DataReport:
         }
 
     def save_sheet(self, path: Path) -> None:
-        """Draws some images of each class into a PNG file.
+        """Draw some images of each class into a PNG file.
 
         Raises:
             InputError: If the file cannot be written.
@@ -91,37 +94,37 @@ class DataReport:
         if not sizes:
             return f"{width}x{height} pixels (width x height)"
         texts = {kind: f"{w}x{h}" for kind, (h, w) in sizes.items()}
-        given = "given" if self.config.dataset.size else "the usual size; dataset.size changes it"
-        many = self.dataset.findings.different_sizes
-        mixed = f"{texts['smallest']} to {texts['largest']}, {many} sizes"
-        known = mixed if many > 1 else f"all {texts['median']}"
-        return f"{known}; stretched to {width}x{height} pixels (width x height: {given})"
+        default = "the usual size; set dataset.size to change it"
+        source = "given" if self.config.dataset.size else default
+        count = self.dataset.findings.different_sizes
+        mixed = f"{texts['smallest']} to {texts['largest']}, {count} sizes"
+        original = mixed if count > 1 else f"all {texts['median']}"
+        return f"{original}; stretched to {width}x{height} pixels (width x height: {source})"
 
     def _channels(self) -> str:
         depth = self.dataset.image_shape[2]
         grey = len(self.dataset.findings.grey)
         kind = {1: "1 (grey)", 3: "3 (red, green, blue)"}.get(depth, str(depth))
-        return f"{kind}; {grey} images without colour get three equal ones" if grey else kind
+        return f"{kind}; {grey} grey images are converted to three equal channels" if grey else kind
 
     def _split(self) -> str:
-        sizes = {name: len(part) for name, part in self.dataset.parts.items()}
+        sizes = {name: len(split) for name, split in self.dataset.parts.items()}
         total = sum(sizes.values())
         shares = ", ".join(f"{name} {n:,} ({n / total:.0%})" for name, n in sizes.items())
         return f"{shares}; {self.dataset.how_split}; seed {self.config.dataset.seed}"
 
     def _augmentation(self) -> str:
-        given = self.config.training.augmentation
-        flips = self.dataset.mirrored if given.flip == "auto" else given.flip
-        done = [
-            f"random crop after {given.crop} pixels of padding" * (given.crop > 0),
-            "random horizontal flips" * flips,
-            f"a square of {given.cutout} pixels blanked out" * (given.cutout > 0),
+        options = self.config.training.augmentation
+        flips = self.dataset.mirrored if options.flip == "auto" else options.flip
+        steps = [
+            f"random crop after {options.crop} pixels of padding" if options.crop > 0 else "",
+            "random horizontal flips" if flips else "",
+            f"a square of {options.cutout} pixels blanked out" if options.cutout > 0 else "",
         ]
-        is_unknown = given.flip == "auto" and self.dataset.findings.sizes and not flips
-        hint = "; training.augmentation.flip: true if mirror images mean the same" * bool(
-            is_unknown
-        )
-        return (", ".join(filter(None, done)) or "none") + hint
+        text = ", ".join(filter(None, steps)) or "none"
+        if options.flip == "auto" and self.dataset.findings.sizes and not flips:
+            text += "; training.augmentation.flip: true if mirror images mean the same"
+        return text
 
 
 def inspect_data(
@@ -129,56 +132,48 @@ def inspect_data(
     overrides: Iterable[str] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> DataReport:
-    """Loads a data set as a search would, and says what there is to know.
+    """Load a data set as a search would, and report on it.
 
     Args:
         dataset: A data set's name, a YAML configuration file, or a configuration.
-        overrides: Texts ``section.key=value``.
-        tell: Is told of work that takes a while.
+        overrides: Strings ``section.key=value``.
+        tell: Called with a message before work that takes a while.
 
     Raises:
-        InputError: If there is no such data set, or it isn't fit for classification.
+        InputError: If there is no such data set, or it is not fit for classification.
     """
     is_file = not isinstance(dataset, Config) and Path(dataset).suffix in (".yaml", ".yml")
-    named = dataset if is_file or isinstance(dataset, Config) else Config(dataset=str(dataset))
-    config = load_config(named, overrides)
-    # Whatever a search would refuse for its broken files is shown with these.
+    given = dataset if is_file or isinstance(dataset, Config) else Config(dataset=str(dataset))
+    config = load_config(given, overrides)
+    # Report corrupt files even if there are so many that a search would refuse the data set.
     settings = {**config.dataset.model_dump(), "max_corrupt": 1.0}
     return DataReport(load_dataset(**settings, tell=tell), config)
 
 
-def data_tables(report: DataReport) -> list[Any]:
-    """Tables and texts for people: classes, steps, problems."""
-    from rich.text import Text
+def data_tables(report: DataReport) -> list[Table | Text]:
+    """Return the report as tables and texts: classes, steps, problems, notes."""
+    steps = [(Text(name), Text(text)) for name, text in report.steps.items()]
+    tables = [_class_table(report), _pair_table(steps, "preprocessing")]
+    findings = report.dataset.findings
+    problems = [(Text(name), Text(kind)) for kind, name in findings.problems]
+    texts = [note for note in report.notes if note not in findings.notes or not problems]
+    if problems:
+        tables.append(_pair_table(problems[:SHOWN_PROBLEMS], "problems"))
+    if len(problems) > SHOWN_PROBLEMS:
+        texts.insert(0, f"and {len(problems) - SHOWN_PROBLEMS} more: --format json has all")
+    return [*tables, *map(Text, texts)]
 
-    tables = [_class_table(report), _pairs(report.steps.items(), "what is done")]
-    found = report.dataset.findings
-    files = [(Text(name), Text(kind)) for kind, name in found.problems]
-    if files:
-        tables.append(_pairs(files[:SHOWN_PROBLEMS], "problems"))
-    if len(files) > SHOWN_PROBLEMS:
-        tables.append(Text(f"and {len(files) - SHOWN_PROBLEMS} more: --format json has all"))
-    rest = [note for note in report.notes if note not in found.notes or not found.problems]
-    return [*tables, *map(Text, rest)]
 
-
-def _pairs(pairs: Iterable[tuple[Any, Any]], title: str):
-    from rich import box
-    from rich.table import Table
-
+def _pair_table(pairs: Iterable[tuple[Text, Text]], title: str) -> Table:
     table = Table(box=box.SIMPLE, title=title, title_justify="left", show_header=False)
     for pair in pairs:
         table.add_row(*pair)
     return table
 
 
-def _class_table(report: DataReport):
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
+def _class_table(report: DataReport) -> Table:
     data = report.dataset
-    counts = np.stack([data.counts[part] for part in PARTS])
+    counts = np.stack([data.counts[split] for split in PARTS])
     table = Table(box=box.SIMPLE_HEAD, title=Text(data.name), title_justify="left")
     table.add_column("class")
     for heading in (*PARTS, "all"):

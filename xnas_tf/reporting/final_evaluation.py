@@ -1,4 +1,4 @@
-"""What a finished search adds: test figures and attributions of its Pareto-optimal models."""
+"""The final step of a search: test metrics and attributions of the Pareto-optimal models."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.storage.run import Run
 
 SHOWN = 8
-"""Validation images whose attributions are drawn for each model."""
+"""Number of validation images whose attributions are drawn for each model."""
 
 
 class FinalEvaluation(Callback):
-    """Measures the Pareto-optimal models on the test split, which the search never saw, and draws
-    their attributions. What is there already is not done again.
+    """Evaluate the Pareto-optimal models on the test split and draw their attributions.
+
+    The search itself never uses the test split. Models that already have test metrics are skipped.
 
     Args:
         context: The search.
-        board: Gets the pictures.
-        tell: Is told what is being done.
+        board: Receives the pictures.
+        tell: Called with progress messages.
     """
 
     def __init__(
@@ -51,9 +52,9 @@ class FinalEvaluation(Callback):
         self._methods = compared_methods(run.config.measures()) or DEFAULT_METHODS
         for candidate in run.pareto():
             if "test_accuracy" not in candidate.metrics:
-                self._add(candidate, evaluator)
+                self._evaluate(candidate, evaluator)
 
-    def _add(self, candidate: Candidate, evaluator: Evaluator) -> None:
+    def _evaluate(self, candidate: Candidate, evaluator: Evaluator) -> None:
         self._tell(f"testing candidate {candidate.id} and drawing its attributions")
         try:
             with forgotten_custom_gradients():
@@ -65,7 +66,7 @@ class FinalEvaluation(Callback):
         keras.backend.clear_session()
 
     def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
-        """Adds test figures to the candidate.
+        """Add test metrics to the candidate, and draw its attributions.
 
         Raises:
             InputError: If its model cannot be loaded.
@@ -83,19 +84,19 @@ class FinalEvaluation(Callback):
         model: keras.Model,
         stand_ins: Mapping[AttributionMethod, keras.Model],
     ) -> None:
-        images = sample_images(self._context.dataset.validation, SHOWN)
+        sample = sample_images(self._context.dataset.validation, SHOWN)
         try:
             explained = explain(
                 model,
-                images.images,
+                np.asarray(sample.images),
                 self._methods,
-                labels=images.labels,
+                labels=sample.labels,
                 class_names=self._context.dataset.class_names,
                 input_range=OURS,
                 stand_ins=stand_ins,
             )
-        except Exception as error:  # a user's layers may raise anything at all
-            self._tell(f"candidate {candidate.id} is not drawn: {describe(error)}")
+        except Exception as error:  # a user's layers may raise anything
+            self._tell(f"attributions of candidate {candidate.id} not drawn: {describe(error)}")
             return
         self._board.attributions(candidate, explained)
         self._board.graph(candidate, model)

@@ -1,4 +1,4 @@
-"""Figures of a run: first what is shown, as plain numbers, then the drawing."""
+"""The Pareto front of a run as a figure: first the data to show, then the drawing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,17 +16,21 @@ from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.pictures import png
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 @dataclass(frozen=True)
 class FrontInfo:
-    """What a picture of a front shows.
+    """The data that a figure of a front shows.
 
     Attributes:
-        names: The objectives drawn, K of them.
-        front: Their values (N, K) for Pareto-optimal candidates, sorted by the first.
-        ids: Ids of those.
-        dominated: Values (M, K) of the other done candidates, of the front's fidelity.
-        recommended: Place in ``front`` of the one that is recommended; None if none is.
+        names: The K objectives drawn.
+        front: Their values (N, K) for the Pareto-optimal candidates, sorted by the first.
+        ids: Ids of the Pareto-optimal candidates.
+        dominated: Values (M, K) of the other candidates that are done, of the front's fidelity.
+        recommended: Row of the recommended candidate in ``front``; None if there is none.
     """
 
     names: tuple[str, ...]
@@ -41,13 +46,13 @@ def front_info(
     config: Config,
     recommended: int | None,
 ) -> FrontInfo:
-    """Gathers all objectives; with only one, ids stand for the second.
+    """Collect the values of all objectives; a single objective is shown against the ids.
 
     Args:
         candidates: All candidates.
         front: The Pareto-optimal ones.
         config: The run's configuration.
-        recommended: Id of the one on the front that is recommended; None if none is.
+        recommended: Id of the recommended candidate on the front; None if there is none.
     """
     names = [objective.name for objective in config.objectives]
     width = max(2, len(names))
@@ -60,72 +65,72 @@ def front_info(
     ids = tuple(c.id for c in ordered)
     done = [c for c in candidates if c.state == "done" and c.id not in ids]
     rest = [c for c in done if not ordered or c.epochs == ordered[0].epochs]
-    place = ids.index(recommended) if recommended in ids else None  # a run may go on meanwhile
+    # Candidates of a running search may have been read later than its recommendation.
+    row = ids.index(recommended) if recommended in ids else None
     shown = tuple([*names, "candidate"][:width])
-    return FrontInfo(shown, values(ordered), ids, values(rest), place)
+    return FrontInfo(shown, values(ordered), ids, values(rest), row)
 
 
-def front_figure(info: FrontInfo):
-    """Draws a front: other candidates in grey, Pareto-optimal ones in blue, the one that is
-    recommended with a ring. Of more than two objectives each pair has a picture of its own.
+def front_figure(info: FrontInfo) -> Figure:
+    """Draw a front, with one panel for each pair of objectives.
 
-    Returns:
-        A matplotlib ``Figure``.
+    Pareto-optimal candidates are blue, others grey; a ring marks the recommended one.
     """
     from matplotlib.figure import Figure
 
-    pictures = len(info.names) - 1
-    size = (6, 4.2) if pictures == 1 else (2.6 * pictures, 2.2 * pictures)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(pictures, pictures, sharex="col", sharey="row", squeeze=False)
-    for row, column in itertools.product(range(pictures), repeat=2):
+    size = len(info.names) - 1
+    inches = (6, 4.2) if size == 1 else (2.6 * size, 2.2 * size)
+    figure = Figure(figsize=inches, layout="constrained")
+    panels = figure.subplots(size, size, sharex="col", sharey="row", squeeze=False)
+    for row, column in itertools.product(range(size), repeat=2):
         if column > row:
-            axes[row, column].set_axis_off()
+            panels[row, column].set_axis_off()
         else:
-            _draw_pair(axes[row, column], info, (column, row + 1))
-    for place in range(pictures):
-        axes[-1, place].set_xlabel(info.names[place])
-        axes[place, 0].set_ylabel(info.names[place + 1])
-    if pictures == 1:
-        axes[0, 0].legend()
+            _draw_pair(panels[row, column], info, (column, row + 1))
+    for i in range(size):
+        panels[-1, i].set_xlabel(info.names[i])
+        panels[i, 0].set_ylabel(info.names[i + 1])
+    if size == 1:
+        panels[0, 0].legend()
     else:
-        figure.legend(*axes[-1, 0].get_legend_handles_labels(), loc="upper right")
+        figure.legend(*panels[-1, 0].get_legend_handles_labels(), loc="upper right")
     return figure
 
 
-def _draw_pair(axis, info: FrontInfo, pair: tuple[int, int]) -> None:
-    """Draws two objectives; where these are all, the front is a line with numbers."""
+def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
+    """Draw two objectives; if there are no others, the front is a line with ids."""
     front = info.front[:, pair]
-    is_whole = len(info.names) == 2
-    axis.scatter(
-        *info.dominated[:, pair].T, s=36 if is_whole else 9, color="#b0b0b0", label="others"
-    )
-    line, size = ("o-", 6) if is_whole else ("o", 3.5)
-    axis.plot(*front.T, line, markersize=size, color="#1f4e9c", label="Pareto-optimal")
-    if (place := info.recommended) is not None:
-        ring = {"markersize": 2 * size, "fillstyle": "none", "color": "#c8511b"}
-        axis.plot(*front[place], "o", label=f"recommended: {info.ids[place]}", **ring)
-    for number, point in zip(info.ids, front, strict=True) if is_whole else ():
-        axis.annotate(str(number), point, xytext=(5, 5), textcoords="offset points", fontsize=8)
-    axis.grid(alpha=0.3)
+    is_only = len(info.names) == 2
+    x, y = info.dominated[:, pair].T
+    axes.scatter(x, y, s=36 if is_only else 9, color="#b0b0b0", label="others")
+    style, size = ("o-", 6.0) if is_only else ("o", 3.5)
+    axes.plot(*front.T, style, markersize=size, color="#1f4e9c", label="Pareto-optimal")
+    if (row := info.recommended) is not None:
+        label = f"recommended: {info.ids[row]}"
+        axes.plot(
+            *front[row], "o", markersize=2 * size, fillstyle="none", color="#c8511b", label=label
+        )
+    for candidate, point in zip(info.ids, front, strict=True) if is_only else ():
+        axes.annotate(str(candidate), point, xytext=(5, 5), textcoords="offset points", fontsize=8)
+    axes.grid(alpha=0.3)
 
 
 def save_front(run: Run, path: Path, recommended: int | None) -> None:
-    """Draws a run's front into a PNG file.
+    """Draw the front of a run into a PNG file.
 
     Args:
         run: The run.
         path: The file.
-        recommended: Id of the candidate that gets a ring, if one does.
+        recommended: Id of the candidate to mark with a ring, if any.
 
     Raises:
-        InputError: If nothing is finished yet, or the file cannot be written.
+        InputError: If no candidate is finished yet, or the file cannot be written.
     """
     front = run.pareto()
     if not front:
         raise InputError(f"{run.path} has no Pareto-optimal candidates to draw yet")
-    shown = front_info(run.candidates(), front, run.config, recommended)
-    picture = png(front_figure(shown), dpi=150)
+    info = front_info(run.candidates(), front, run.config, recommended)
+    picture = png(front_figure(info), dpi=150)
     try:
         path.write_bytes(picture)
     except OSError as error:

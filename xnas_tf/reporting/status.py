@@ -1,4 +1,4 @@
-"""How far a run is."""
+"""The progress of a run, by its record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
 
-LOST = ("failed", "infeasible")
+_LOST = ("failed", "infeasible")
 
 
 @dataclass(frozen=True)
@@ -24,29 +24,32 @@ class Status:
     """Counts and times of a run.
 
     Attributes:
-        searching: Whether a process works on it at this moment.
-        ended: Whether the search came to its end.
-        ended_because: Why it did; empty before.
-        wanted: Trainings asked for; promotions (``search.fidelity``) are not counted here.
-        done: Candidates with objective values, without promotions; ``failed``, ``infeasible``
-            and ``duplicate`` likewise, and ``running`` with them (in flight, or cut off by a
-            kill; not those that wait in line).
-        collapsed: Those done, promotions included, whose training came to nothing;
-            ``collapsed_because`` says what is the likely cause.
-        answered: Those done that earlier runs answered.
-        reached: By epochs, the candidates that are done with so many: one entry a rung.
-        promotions_failed: Promotions that ended otherwise.
-        trainings_saved: Trainings that did not take place: of infeasible candidates, duplicates
-            and those that earlier runs answered, and of offspring that had been proposed before.
+        run: The run directory.
+        searching: Whether a process is searching at this moment.
+        ended: Whether the search has ended.
+        ended_because: Why it ended; empty before.
+        wanted: Trainings to do, without promotions (``search.fidelity``).
+        done: Candidates with objective values, without promotions.
+        failed: Candidates that failed, without promotions; ``infeasible`` and ``duplicate``
+            likewise.
+        collapsed: Candidates that are done, promotions included, whose training collapsed.
+        collapsed_because: The likely cause; empty if none collapsed.
+        answered: Candidates that are done with the results of earlier runs.
+        running: Candidates in flight or interrupted by a kill, without those that are queued.
+        reached: The number of candidates done by epochs of training, for each rung.
+        promotions_failed: Promotions that failed or were infeasible.
+        trainings_saved: Trainings avoided: infeasible candidates, duplicates, results of earlier
+            runs, and offspring that had been proposed before.
         groups: Groups of ranks that train at the same time.
-        ranks_per_group: Ranks in each.
-        utilisation: By group, the share of its time in which it was evaluating rather than
-            waiting for a candidate.
-        per_hour: Trainings an hour, by the time the evaluations took and the groups that
-            there are; None before the first.
-        seconds_left: What the missing ones will take at that rate, or ``search.hours`` leaves.
-        recommended: Id of the candidate that is recommended; None if none is.
-        why: Why this one, or why none.
+        ranks_per_group: Ranks in each group.
+        utilisation: By group, the share of its time that it spent evaluating rather than waiting
+            for a candidate.
+        per_hour: Trainings per hour, from the time of the evaluations and the number of groups;
+            None before the first.
+        seconds_left: Time that the remaining trainings will take at that rate, or that
+            ``search.hours`` leaves if less; None before the first training.
+        recommended: Id of the recommended candidate; None if there is none.
+        why: Why it is recommended, or why none is.
     """
 
     run: str
@@ -74,16 +77,16 @@ class Status:
     why: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return all attributes as JSON-serialisable values."""
         return asdict(self)
 
 
 def run_status(run: Run, recommended: Recommendation | None = None) -> Status:
-    """Reads how far a run is.
+    """Read the status of a run.
 
     Args:
         run: The run.
-        recommended: What is recommended; by the default rule if None.
+        recommended: The recommendation; by the default rule if None.
     """
     candidates = run.candidates()
     states = Counter(c.state for c in candidates if not c.promoted_from)
@@ -110,8 +113,8 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> Status:
         answered=answered,
         running=sum(c.state == "running" and c.group != NO_GROUP for c in candidates),
         reached={epochs: reached[epochs] for epochs in run.config.rungs},
-        promotions_failed=sum(bool(c.promoted_from) and c.state in LOST for c in candidates),
-        trainings_saved=saved + int(run.fact("duplicates") or 0),
+        promotions_failed=sum(bool(c.promoted_from) and c.state in _LOST for c in candidates),
+        trainings_saved=saved + int(_number_fact(run, "duplicates")),
         groups=groups,
         ranks_per_group=ranks,
         utilisation=utilisation(candidates),
@@ -123,32 +126,37 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> Status:
 
 
 def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool) -> float:
-    """Until the trainings or the hours that are wanted are spent, whichever is first."""
+    """Estimate the time until all trainings are done or ``search.hours`` are over."""
     if ended:
         return 0.0
     search = run.config.search
     rungs = run.config.rungs
     epochs = sum(epochs_of(rungs, candidate.epochs) for candidate in trained)
-    wanted = spent / epochs * (expected_epochs(rungs, search.candidates) - epochs)
+    remaining = spent / epochs * (expected_epochs(rungs, search.candidates) - epochs)
     hours = math.inf if search.hours is None else search.hours
-    return max(0.0, min(wanted, hours * 3600 - float(run.fact(SPENT) or 0.0)))
+    return max(0.0, min(remaining, hours * 3600 - _number_fact(run, SPENT)))
+
+
+def _number_fact(run: Run, name: str) -> float:
+    fact = run.fact(name)
+    return fact if isinstance(fact, int | float) else 0
 
 
 def status_text(status: Status) -> str:
-    """A status for people."""
+    """Format a status as text."""
     if status.searching:
         state = "searching"
     elif status.ended:
         state = "finished"
-        if status.ended_because:  # a run of an earlier version does not say
+        if status.ended_because:  # empty in runs of earlier versions
             state += f": {status.ended_because}"
     else:
-        state = "stopped; the same search command goes on with it"
-    done = status.done - status.answered
+        state = "stopped; to resume it, run the same search command again"
+    trained = status.done - status.answered
     lines = [
         f"run              {status.run}: {state}",
-        f"trained          {done + status.failed} of {status.wanted}"
-        f" ({done} done, {status.failed} failed)",
+        f"trained          {trained + status.failed} of {status.wanted}"
+        f" ({trained} done, {status.failed} failed)",
         f"infeasible       {status.infeasible}",
         f"known networks   {status.duplicate + status.answered}"
         f" ({status.duplicate} duplicates, {status.answered} answered by earlier runs)",
@@ -160,7 +168,7 @@ def status_text(status: Status) -> str:
     if len(status.reached) > 1:
         lines.insert(2, f"epochs           {_reached_text(status)}")
     if status.per_hour is not None:
-        lines.append(f"rate             {status.per_hour:.0f} trainings an hour")
+        lines.append(f"rate             {status.per_hour:.0f} trainings per hour")
         lines.append(f"groups           {_groups_text(status)}")
         lines.append(f"time left        {duration(status.seconds_left or 0)}")
     lines.append(f"recommended      {Recommendation(status.recommended, status.why).text}")
@@ -168,14 +176,14 @@ def status_text(status: Status) -> str:
 
 
 def _reached_text(status: Status) -> str:
-    """``16 candidates reached 1, 5 reached 3``."""
+    """Return for example ``16 candidates reached 1, 5 reached 3``."""
     first, *others = (f"{count} reached {epochs}" for epochs, count in status.reached.items())
     failed = [f"{status.promotions_failed} failed on the way"] if status.promotions_failed else []
     return ", ".join([first.replace(" ", " candidates ", 1), *others, *failed])
 
 
 def _groups_text(status: Status) -> str:
-    """``4 of 2 ranks, busy 99%, 98%, 99% and 97% of the time``."""
+    """Return for example ``4 of 2 ranks, busy 99%, 98%, 99%, 97% of the time``."""
     each = "1 rank" if status.ranks_per_group == 1 else f"{status.ranks_per_group} ranks"
     shares = [f"{share:.0%}" for share in status.utilisation.values()]
     return f"{status.groups} of {each}, busy {', '.join(shares)} of the time"

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: ``tensorboard --logdir RUN/tensorboard``."""
+"""A search in TensorBoard: ``tensorboard --logdir RUN/tensorboard``."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from xnas_tf.utils.tensorboard import write_image, write_training, writer
 
 
 class TensorBoard(Callback):
-    """Writes one TensorBoard run for the search and one for each candidate.
+    """Write one TensorBoard run for the search and one for each candidate.
 
     Args:
         path: The log directory.
         config: The run's configuration.
-        variables: The search space's variables, shown as hyperparameters.
-        validation_counts: Validation images of each class, for ``recommend``.
+        variables: The variables of the search space, shown as hyperparameters.
+        validation_counts: Number of validation images of each class, for ``recommend``.
     """
 
     def __init__(
@@ -55,17 +55,20 @@ class TensorBoard(Callback):
     def candidate(
         self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
     ) -> None:
-        """Writes training curves, hyperparameters and objectives, unless they are there, and
-        the front's hypervolume by then."""
+        """Write the candidate's curves, hyperparameters and objectives, and the hypervolume.
+
+        What has been written before is not written again.
+        """
         if is_new and candidate.trained:
-            with self._of_the_search():
+            with self._search_writer():
                 tf.summary.scalar("front/hypervolume by answer", hypervolume, step=candidate.answer)
         if candidate.state != "done":
             return
+        values = {tag: column.value(candidate) for tag, column in self._tags.items()}
         write_training(
             self._folder(candidate),
             candidate.history,
-            {tag: v for tag, c in self._tags.items() if (v := c.value(candidate)) is not None},
+            {tag: value for tag, value in values.items() if value is not None},
             candidate.epochs,
             candidate.hyperparameters,
             f"candidate {candidate.id}",
@@ -78,10 +81,10 @@ class TensorBoard(Callback):
         front: Sequence[Candidate],
         hypervolume: float,
     ) -> None:
-        """Writes the front and its hypervolume after a generation."""
+        """Write the front and its hypervolume after a generation."""
         recommended = recommend(front, self._config, self._validation_counts).id
         figure = front_figure(front_info(candidates, front, self._config, recommended))
-        with self._of_the_search():
+        with self._search_writer():
             if generation == 1:
                 self._declare_hyperparameters()
             tf.summary.scalar("front/hypervolume", hypervolume, step=generation)
@@ -92,29 +95,29 @@ class TensorBoard(Callback):
             write_image("front", png(figure), generation)
 
     def groups(self, candidates: Sequence[Candidate]) -> None:
-        """Writes a picture of what each group of ranks did when."""
+        """Write a picture of the timeline of all groups of ranks."""
         picture = png(timeline_figure(timeline(candidates)))
-        with self._of_the_search():
+        with self._search_writer():
             write_image("groups", picture, len(candidates))
 
     def attributions(self, candidate: Candidate, explained: ExplanationData) -> None:
-        """Writes a picture of a model's attributions beside their inputs."""
+        """Write a picture of a model's attributions beside their inputs."""
         title = f"candidate {candidate.id}: {candidate.genotype}"
         picture = png(attribution_figure(explained, title))
         with writer(self._folder(candidate)):
             write_image("attributions", picture, candidate.epochs)
 
     def graph(self, candidate: Candidate, model: keras.Model) -> None:
-        """Writes the graph with which a model answers."""
+        """Write the inference graph of a model."""
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="images")
-        answer = tf.function(lambda images: model(images, training=False))
+        predict = tf.function(lambda images: model(images, training=False))
         with writer(self._folder(candidate)):
-            tf.summary.graph(answer.get_concrete_function(images).graph)
+            tf.summary.graph(predict.get_concrete_function(images).graph)
 
     @contextmanager
-    def _of_the_search(self) -> Iterator[None]:
-        """Writes to the search's own file: one for all candidates, not one for each."""
-        self._search = self._search or tf.summary.create_filewriter(str(self._path / "search"))
+    def _search_writer(self) -> Iterator[None]:
+        """Make the writer of the search itself, which stays open, the default one."""
+        self._search = self._search or tf.summary.create_file_writer(str(self._path / "search"))
         with self._search.as_default():
             yield
         self._search.flush()

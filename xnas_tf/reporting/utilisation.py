@@ -57,7 +57,9 @@ def timeline(candidates: Sequence[Candidate]) -> list[Bar]:
     """Return one bar for each candidate whose evaluation has ended."""
     ended = [c for c in candidates if c.answer and c.started and c.finished]
     times = [(datetime.fromisoformat(c.started), datetime.fromisoformat(c.finished)) for c in ended]
-    first = min((start for start, _ in times), default=datetime.min)
+    if not ended:
+        return []
+    first = min(start for start, _ in times)
     return [
         Bar(
             c.group,

@@ -1,4 +1,4 @@
-"""What networks look at while they learn: pictures for TensorBoard."""
+"""Pictures for TensorBoard of what networks look at while they learn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
@@ -17,7 +18,7 @@ from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images
 
 PICTURES = 10
-"""Pictures of a training, about: each takes as long as some seconds of training."""
+"""About how many pictures of a training are drawn; each takes some seconds."""
 SHOWN = 8
 """Validation images in a picture."""
 
@@ -28,41 +29,42 @@ class AttributionPictures:
     Args:
         folder: TensorBoard's folder for the retraining.
         dataset: The images.
-        epochs: Of a training, at most.
-        tell: Is told of what cannot be drawn.
+        epochs: The greatest number of epochs of a training.
+        tell: Called with messages about pictures that cannot be drawn.
     """
 
     def __init__(
         self, folder: Path, dataset: Dataset, epochs: int, tell: Callable[[str], None]
     ) -> None:
         self._folder = folder
-        self._images = sample_images(dataset.validation, SHOWN)
+        sample = sample_images(dataset.validation, SHOWN)
+        self._images, self._labels = np.asarray(sample.images), sample.labels
         self._class_names = dataset.class_names
         self._every = max(1, epochs // PICTURES)
         self._tell = tell
         self._failed: set[str] = set()
 
     def __call__(self, name: str, model: keras.Model, epoch: int) -> None:
-        """Draws what a model looks at after an epoch, if it is that epoch's turn.
+        """Draw what a model looks at, after the first epoch and every few epochs.
 
         Args:
-            name: The training's; its pictures are in a folder ``NAME-attributions``.
-            model: The model, as it is by now.
-            epoch: From 1.
+            name: The name of the training; its pictures go to the folder ``NAME-attributions``.
+            model: The model in its present state.
+            epoch: The number of the epoch, from 1.
         """
         if name in self._failed or (epoch > 1 and epoch % self._every):
             return
         try:
             explained = explain(
                 model,
-                self._images.images,
-                labels=self._images.labels,
+                self._images,
+                labels=self._labels,
                 class_names=self._class_names,
                 input_range=OURS,
             )
-        except Exception as error:  # a user's layers may raise anything at all
+        except Exception as error:  # a user's layers may raise anything
             self._failed.add(name)
-            self._tell(f"{name} is not drawn: {describe(error)}")
+            self._tell(f"{name} cannot be drawn: {describe(error)}")
             return
         picture = png(attribution_figure(explained, f"{name}, after epoch {epoch}"))
         write_images(self._folder / f"{name}-attributions", "attributions", [picture], first=epoch)

@@ -1,13 +1,14 @@
 """The hand-designed network that retrained candidates are compared with.
 
-A residual network as He et al. (2016, arXiv 1512.03385, section 4.2) made them for CIFAR-10: a
+A residual network as He et al. (2016, arXiv 1512.03385, section 4.2) used for CIFAR-10: a
 convolution, three stages of n residual blocks with C, 2C and 4C channels, global average pooling
 and a linear classifier; 6n + 2 layers with weights. Theirs have C = 16. Shortcuts that change the
-shape are 1x1 convolutions (their option B), which need no layer of our own.
+shape are 1x1 convolutions (their option B), which need no custom layer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ Shape = tuple[int, int, int]
 STAGES = 3
 HE_CHANNELS = 16
 HE_BLOCKS = (1, 3, 5, 7, 9)
-"""Blocks a stage of the published ResNet-20, -32, -44 and -56, and the least there can be."""
+"""Blocks of a stage: the least possible, and those of ResNet-20, -32, -44 and -56."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,16 @@ class ResNet:
 
     @property
     def key(self) -> str:
-        """Its name in files."""
+        """The name in files."""
         return f"resnet-{6 * self.blocks + 2}-channels-{self.channels}"
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The name for users."""
         return f"ResNet-{6 * self.blocks + 2}, {self.channels} channels"
 
     def parameters(self, image_shape: Shape, classes: int) -> int:
-        """Its trainable parameters, without building it."""
+        """Count the trainable parameters without building the network."""
         width = self.channels
         total = 9 * image_shape[2] * width + 2 * width
         for stage in range(STAGES):
@@ -58,7 +59,12 @@ class ResNet:
         return total + (width + 1) * classes
 
     def build(self, image_shape: Shape, classes: int) -> keras.Model:
-        """Builds the uncompiled Keras model for images (H, W, C), softmax at its end."""
+        """Build the uncompiled Keras model, which ends in a softmax.
+
+        Args:
+            image_shape: Shape (H, W, C) of the images.
+            classes: Number of classes.
+        """
         import keras
         from keras import layers
 
@@ -76,8 +82,11 @@ class ResNet:
 
 
 def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
-    """The residual network with nearly as many trainable parameters as given: the deepest of
-    those published that with their 16 channels has no more, with more or fewer channels."""
+    """Return the residual network whose number of trainable parameters is nearest to the given one.
+
+    Its depth is that of the deepest published network that has no more parameters with 16
+    channels; its number of channels is then chosen.
+    """
     fitting = [
         blocks
         for blocks in HE_BLOCKS
@@ -93,7 +102,7 @@ def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
 
 
 class BaselineSpace(Space):
-    """What builds residual networks where a search space builds candidates.
+    """Builds residual networks for an evaluator as a search space builds candidates.
 
     Args:
         image_shape: Shape (H, W, C) of the images.
@@ -107,37 +116,39 @@ class BaselineSpace(Space):
         self._image_shape = image_shape
         self._classes = classes
 
-    def genotype(self, values: dict[str, Any]) -> str:
+    def genotype(self, values: Mapping[str, Any]) -> str:
         """See ``Space.genotype``."""
         return ResNet(**values).key
 
-    def own_identity(self, values: dict[str, Any]) -> str | None:
+    def own_identity(self, values: Mapping[str, Any]) -> str | None:
         """See ``SearchSpace.own_identity``."""
         return None
 
-    def build(self, values: dict[str, Any]) -> keras.Model:
-        """Builds the network whose attributes are given."""
+    def build(self, values: Mapping[str, Any]) -> keras.Model:
+        """Build the residual network with the given attributes."""
         return ResNet(**values).build(self._image_shape, self._classes)
 
 
 def values_of(network: ResNet) -> dict[str, Any]:
-    """A residual network as ``BaselineSpace`` takes it."""
+    """Return the hyperparameters from which ``BaselineSpace`` builds a residual network."""
     return asdict(network)
 
 
-def _conv_norm(x, channels: int, kernel: int, name: str, strides: int = 1):
+def _conv_norm(
+    x: keras.KerasTensor, channels: int, kernel: int, name: str, strides: int = 1
+) -> keras.KerasTensor:
     from xnas_tf.spaces.layers import batch_norm, convolution
 
     return batch_norm(convolution(x, channels, kernel, f"{name}_conv", strides), f"{name}_norm")
 
 
-def _block(x, channels: int, name: str, strides: int):
+def _block(x: keras.KerasTensor, channels: int, name: str, strides: int) -> keras.KerasTensor:
     from keras import layers
 
     shortcut = x
     if strides > 1:
-        # Every second position, then a convolution of 1x1: the same as one with strides, whose
-        # gradient oneDNN's kernels get wrong for few channels (spaces/strided.py).
+        # Every second position, then a 1x1 convolution: equal to a strided convolution, whose
+        # gradient oneDNN computes wrongly for few channels (keras_tools/strided_convolution.py).
         positions = layers.MaxPooling2D(1, strides, "same", name=f"{name}_shortcut_positions")
         shortcut = _conv_norm(positions(x), channels, 1, f"{name}_shortcut")
     x = _conv_norm(x, channels, 3, f"{name}_a", strides)

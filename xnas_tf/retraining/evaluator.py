@@ -1,4 +1,4 @@
-"""One training in full: early stopping, the best epoch's weights, and the test part in the end."""
+"""One full training: early stopping, the weights of the best epoch, and the test metrics."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ from xnas_tf.retraining.results import BASELINE, best_epoch, network_key, traini
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
+from xnas_tf.training.custom_fit import CustomFitTrainer
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.trainer import Trainer
 
-Told = Callable[[int, int, dict[str, float]], None]
+OnEpoch = Callable[[int, int, dict[str, float]], None]
+"""Called with the number of an epoch, how many there are at most, and its metrics."""
 
 
 class Retrainer(Evaluator):
@@ -39,9 +41,10 @@ class Retrainer(Evaluator):
         dataset: The images.
         space: Builds the candidates.
         communicator: All ranks.
-        patience: Epochs without a better one after which a training ends.
-        told: Hears on rank 0 of each epoch: its number, how many there are, its figures.
-        gallery: Draws on rank 0 what the networks look at as they learn, for the first seed.
+        patience: Epochs without improvement after which a training ends.
+        on_epoch: Called on rank 0 after each epoch.
+        pictures: Draws attributions of the networks as they learn, on rank 0 and for the first
+            seed.
     """
 
     def __init__(
@@ -51,18 +54,18 @@ class Retrainer(Evaluator):
         space: SearchSpace,
         communicator: Communicator,
         patience: int,
-        told: Told,
-        gallery: AttributionPictures | None = None,
+        on_epoch: OnEpoch,
+        pictures: AttributionPictures | None = None,
     ) -> None:
         super().__init__(config, dataset, space, communicator)
         self._candidates = space, self._scorer
         baselines = BaselineSpace(dataset.image_shape, dataset.classes)
-        self._baselines = baselines, Scorer(for_baseline(config), dataset.class_names)
+        self._baselines = baselines, Scorer(_baseline_config(config), dataset.class_names)
         self._patience = patience
-        self._told = told
-        self._gallery = gallery
-        mine = shard(len(dataset.test), communicator.rank, communicator.size)
-        self._test = dataset.test.select(mine)
+        self._on_epoch = on_epoch
+        self._pictures = pictures
+        indices = shard(len(dataset.test), communicator.rank, communicator.size)
+        self._test = dataset.test.select(indices)
 
     def evaluate(
         self,
@@ -70,13 +73,20 @@ class Retrainer(Evaluator):
         keep: Keep | None = None,
         supervisor: EvaluationCallback | None = None,
     ) -> Result:
-        """Builds, trains, scores and tests; see ``Evaluator.evaluate``. The model is that of the
-        best epoch, and so are the figures. The metrics have the test figures too."""
+        """Build, train, score and test a candidate or the baseline.
+
+        See ``Evaluator.evaluate``. The model and its metrics are those of the best epoch; the
+        metrics include those of the test split.
+        """
         is_baseline = candidate.id == BASELINE
-        self._draws = self._gallery is not None and candidate.seed == 0
+        self._is_drawn = candidate.seed == 0
         self._name = training_name(network_key(candidate.id, candidate.genotype), candidate.seed)
-        self._space, self._scorer = self._baselines if is_baseline else self._candidates
-        self._best = Best(supervisor or EvaluationCallback())
+        if is_baseline:
+            # Not a search space, but it has all that an evaluator calls.
+            self._space, self._scorer = self._baselines  # type: ignore[assignment]
+        else:
+            self._space, self._scorer = self._candidates
+        self._best = BestWeights(supervisor or EvaluationCallback())
         return super().evaluate(candidate, keep, self._best)
 
     def _evaluate(
@@ -85,24 +95,26 @@ class Retrainer(Evaluator):
         super()._evaluate(candidate, outcome, supervisor)
         if outcome.state == "done":
             with outcome.seconds.timed("score"):
-                outcome.metrics.update(self._test_figures())
+                outcome.metrics.update(self._test_metrics())
 
-    def _is_enough(self, trainer: Trainer, history: list[dict[str, float]]) -> bool:
+    def _is_enough(
+        self, trainer: Trainer | CustomFitTrainer, history: list[dict[str, float]]
+    ) -> bool:
         best, epoch = best_epoch(history), len(history)
         if self._communicator.rank == 0:
             if best == epoch:
                 self._best.weights = pack(TrainingProgress(), self._model.variables)
-            self._told(epoch, self._config.training.epochs, history[-1])
+            self._on_epoch(epoch, self._config.training.epochs, history[-1])
         trainer.keep_end()
-        if self._draws:
-            self._gallery(self._name, self._network, epoch)
+        if self._pictures is not None and self._is_drawn:
+            self._pictures(self._name, self._network, epoch)
         return epoch - best >= self._patience
 
     def _train(
         self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
-    ) -> Trainer:
+    ) -> Trainer | CustomFitTrainer:
         trainer = super()._train(candidate, outcome, supervisor)
-        self._best.is_over = True
+        self._best.is_restored = True
         if self._communicator.rank == 0:
             unpack(self._best.weights, self._model.variables)
         self._communicator.broadcast_variables(self._model.variables)
@@ -112,60 +124,58 @@ class Retrainer(Evaluator):
         outcome.metrics.update(outcome.history[best - 1], best_epoch=best)
         return trainer
 
-    def _test_figures(self) -> dict[str, float]:
-        """Test figures: sums over all ranks, then divided."""
+    def _test_metrics(self) -> dict[str, float]:
+        """Compute the test metrics from sums over all ranks."""
         labels, classes = self._test.labels, self._dataset.classes
         predictor = Predictor(self._model, len(self._test))
         predicted = predictor(self._test.images).argmax(axis=1)
         counts = [
-            np.bincount(of, minlength=classes) for of in (labels[predicted == labels], labels)
+            np.bincount(each, minlength=classes) for each in (labels[predicted == labels], labels)
         ]
         ((right, images),) = self._communicator.sum(np.array(counts, np.int64))
         accuracy = right.sum() / images.sum()
-        untrained = Subject(self._model, self._communicator, self._dataset.class_names)
-        figures = {
-            "parameters": Parameters().score(untrained).value,
+        subject = Subject(self._model, self._communicator, self._dataset.class_names)
+        metrics = {
+            "parameters": Parameters().score(subject).value,
             "test_accuracy": accuracy,
             "test_error": 1 - accuracy,
         }
-        figures |= {
+        metrics |= {
             f"test_error/{number}": 1 - right[number] / images[number]
             for number in np.flatnonzero(images)
         }
-        return {name: float(value) for name, value in figures.items()}
+        return {name: float(value) for name, value in metrics.items()}
 
 
-def for_baseline(config: Config) -> Config:
-    """A configuration without measures that are metrics of a HyperModel: the baseline is none
-    of its models."""
+def _baseline_config(config: Config) -> Config:
+    """Leave out the metrics of a HyperModel: the baseline is not one of its models."""
 
-    def able(measures: Sequence[Objective]) -> list[Objective]:
+    def applicable(measures: Sequence[Objective]) -> list[Objective]:
         return [
             measure
             for measure in measures
             if not isinstance(measure, Metric) or measure.metric in OF_EVERY_TRAINING
         ]
 
-    kept = {"objectives": able(config.objectives), "record": able(config.record)}
+    kept = {"objectives": applicable(config.objectives), "record": applicable(config.record)}
     return config.model_copy(update=kept)
 
 
-class Best(EvaluationCallback):
-    """Keeps the best epoch's weights in the checkpoints of a training, so that one is never there
-    without the other.
+class BestWeights(EvaluationCallback):
+    """Keeps the weights of the best epoch, in each checkpoint of the training too.
 
     Args:
-        supervisor: Whose checkpoints they are.
+        supervisor: Keeps the checkpoints.
 
     Attributes:
-        weights: The best epoch's weights so far, packed; on the leader alone.
-        is_over: Whether the model has these weights by now: its state is no checkpoint then.
+        weights: The packed weights of the best epoch so far, on rank 0.
+        is_restored: Whether the model has these weights again. Then its state is no checkpoint.
     """
 
     def __init__(self, supervisor: EvaluationCallback) -> None:
         self._supervisor = supervisor
         self.weights = b""
-        self.is_over = False
+        self.is_restored = False
 
     def beat(self) -> None:
         """See ``EvaluationCallback.beat``."""
@@ -177,8 +187,8 @@ class Best(EvaluationCallback):
 
     def keep_checkpoint(self, data: bytes) -> None:
         """See ``EvaluationCallback.keep_checkpoint``."""
-        if not self.is_over:
-            self._supervisor.keep_checkpoint(_joined([data, self.weights]))
+        if not self.is_restored:
+            self._supervisor.keep_checkpoint(_join(data, self.weights))
 
     def checkpoint(self) -> bytes | None:
         """See ``EvaluationCallback.checkpoint``."""
@@ -186,8 +196,8 @@ class Best(EvaluationCallback):
         if data is None:
             return None
         try:
-            state, self.weights = _parted(data)
-        except Exception:  # a damaged file fails in many ways; who unpacks it says so
+            state, self.weights = _split(data)
+        except Exception:  # a damaged file, which fails again when it is unpacked
             return data
         return state
 
@@ -200,12 +210,12 @@ class Best(EvaluationCallback):
         self._supervisor.failed(reason)
 
 
-def _joined(parts: Sequence[bytes]) -> bytes:
+def _join(*pieces: bytes) -> bytes:
     file = io.BytesIO()
-    np.savez(file, *(np.frombuffer(part, np.uint8) for part in parts))
+    np.savez(file, *(np.frombuffer(piece, np.uint8) for piece in pieces))
     return file.getvalue()
 
 
-def _parted(data: bytes) -> list[bytes]:
+def _split(data: bytes) -> list[bytes]:
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         return [file[f"arr_{number}"].tobytes() for number in range(2)]

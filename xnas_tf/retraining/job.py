@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ from xnas_tf.errors import HeldError, InputError, suggest
 from xnas_tf.registry import describe
 from xnas_tf.retraining.results import FOLDER, Retraining
 from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, resolve
-from xnas_tf.storage.run import Run, load_run, locked
+from xnas_tf.storage.run import Run, load_run
+from xnas_tf.storage.run_directory import locked
 from xnas_tf.utils.environment import set_defaults
 
 if TYPE_CHECKING:
@@ -40,37 +41,39 @@ def retrain(
     gallery: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Retraining | None:
-    """Trains candidates of a run in full, each with several seeds, beside a residual network of
-    the same size; or goes on with what was interrupted.
+    """Train candidates of a run in full, beside a residual network of the same size.
 
-    A training ends early when the validation accuracy does not rise any more; the weights of the
-    best epoch are kept, and measured once on the test part. All is written to
-    ``RUN/retrained``; the same settings go on in the same folder, others begin another one.
+    Each network is trained with several seeds.
+    A training ends early when the validation accuracy stops improving; the weights of the best
+    epoch are kept, and evaluated once on the test split. Everything is written to a folder in
+    ``RUN/retrained``. The same settings resume what was interrupted there; other settings get
+    another folder.
 
     Args:
         run: The run, or its directory.
         candidates: Ids, ``recommended`` or ``best``; the recommended one if empty and ``pareto`` is
             false.
-        pareto: Whether the Pareto-optimal ones are wanted beside those named.
-        epochs: Epochs of a training at most; 10 times as many as in the search if None.
-        seeds: How many seeds each is trained with, from 0.
-        patience: Epochs without a better one after which a training ends; a third of the epochs,
+        pareto: Whether to add the Pareto-optimal candidates.
+        epochs: The greatest number of epochs of a training; 10 times as many as in the search if
+            None.
+        seeds: The number of seeds for each network, from seed 0.
+        patience: Epochs without improvement after which a training ends; a third of the epochs,
             at least 5, if None.
-        overrides: Texts ``section.key=value``: of ``space``, ``training``, ``objectives`` and
-            ``distributed``.
-        baseline: Whether the residual network is trained.
-        gallery: Whether it is drawn, for TensorBoard, what each network looks at as it learns with
+        overrides: Texts ``section.key=value``, of ``space``, ``training``, ``objectives``,
+            ``record`` and ``distributed``.
+        baseline: Whether to train the residual network.
+        gallery: Whether to draw attributions of each network for TensorBoard as it learns with
             its first seed.
-        tell: Is told, on rank 0, what begins and how it ended.
+        tell: Called on rank 0 with messages about the start and the end of each training.
 
     Returns:
-        The retraining, with all that was ever trained with these settings; None on ranks other
-        than 0 of a Horovod job.
+        The retraining, with all trainings of these settings; None on ranks other than 0 of a
+        Horovod job.
 
     Raises:
-        InputError: If anything given is wrong.
-        RunError: If it cannot go on, or every training failed.
-        Interrupted: After SIGINT or SIGTERM; what could be saved is saved.
+        InputError: If an argument is invalid.
+        RunError: If the retraining cannot continue, or every training failed.
+        Interrupted: After SIGINT or SIGTERM, once a checkpoint is saved.
     """
     opened = run if isinstance(run, Run) else load_run(run)
     if seeds < 1:
@@ -86,72 +89,71 @@ def retrain(
     return Retraining(job.path) if world.rank == 0 else None
 
 
+@dataclass(frozen=True)
 class _Job:
-    """A retraining as one rank sees it; rank 0 alone decides and writes."""
+    """A retraining on one rank; only rank 0 decides and writes."""
 
-    def __init__(
-        self,
-        run: Run,
-        settings: RetrainingOptions,
-        chosen: Sequence[Candidate],
-        seeds: int,
-        has_baseline: bool,
-        has_gallery: bool,
-        tell: Callable[[str], None],
-    ) -> None:
-        self.path = run.path / FOLDER / settings.key
-        self._run = run
-        self._settings = settings
-        self._chosen = chosen
-        self._seeds = seeds
-        self._has_baseline = has_baseline
-        self._has_gallery = has_gallery
-        self._board = run.path / "tensorboard" / FOLDER / settings.key
-        self._tell = tell
+    source: Run
+    settings: RetrainingOptions
+    chosen: Sequence[Candidate]
+    seeds: int
+    has_baseline: bool
+    has_pictures: bool
+    tell: Callable[[str], None]
+
+    @property
+    def path(self) -> Path:
+        """The folder of the retraining."""
+        return self.source.path / FOLDER / self.settings.key
+
+    @property
+    def curves(self) -> Path:
+        """TensorBoard's folder for the retraining."""
+        return self.source.path / "tensorboard" / FOLDER / self.settings.key
 
     def run(self, world: Communicator) -> None:
-        """Trains all that is not trained yet."""
+        """Train all networks that are not trained yet."""
         from xnas_tf.execution.preparation import agreed, prepare
 
-        dataset, space = prepare(self._settings.config, world, world.size)
+        dataset, space = prepare(self.settings.config, world, world.size)
         with ExitStack() as stack:
-            lead = partial(self._desk, stack, dataset, space)
-            desk = agreed(lambda: None if world.rank else lead(), world)
-            self._train(world, dataset, space, desk)
-            if desk:
-                desk.check()
+            session = agreed(
+                lambda: None if world.rank else self._session(stack, dataset, space), world
+            )
+            self._train(world, dataset, space, session)
+            if session:
+                session.check()
 
-    def _desk(self, stack: ExitStack, dataset: Dataset, space: SearchSpace) -> RetrainingSession:
-        """Rank 0's part."""
+    def _session(self, stack: ExitStack, dataset: Dataset, space: SearchSpace) -> RetrainingSession:
         from xnas_tf.retraining.session import RetrainingSession, made_folder
 
         self._check_data(dataset)
-        for candidate in self._chosen:
+        for candidate in self.chosen:
             check_fits(candidate, space)
         hold(stack, self.path.parent)
         return RetrainingSession(
-            made_folder(self.path, self._settings, dataset),
-            self._chosen,
-            self._seeds,
-            dataset if self._has_baseline else None,
-            self._board,
-            self._tell,
+            made_folder(self.path, self.settings, dataset),
+            self.chosen,
+            self.seeds,
+            dataset if self.has_baseline else None,
+            self.curves,
+            self.tell,
         )
 
     def _check_data(self, dataset: Dataset) -> None:
-        """Refuses data that have changed: test images may have been the search's."""
+        """Refuse data that has changed: its test images may have been used by the search."""
         facts = dataset.facts
-        lines = differences(self._run.fact("dataset") or facts, facts, "in the search, now")
+        lines = differences(self.source.fact("dataset") or facts, facts, "in the search, now")
         if lines:
             listed = "\n  ".join(lines)
-            raise InputError(f"the data of {self._run.path} has changed:\n  {listed}")
+            raise InputError(f"the data of {self.source.path} has changed:\n  {listed}")
 
     def _train(
         self,
         world: Communicator,
         dataset: Dataset,
         space: SearchSpace,
-        desk: RetrainingSession | None,
+        session: RetrainingSession | None,
     ) -> None:
         from xnas_tf.execution.task_source import LocalSource
         from xnas_tf.execution.watchdog import Watchdog
@@ -160,26 +162,26 @@ class _Job:
         from xnas_tf.retraining.evaluator import Retrainer
         from xnas_tf.utils.epoch_progress import epochs_bar
 
-        config = self._settings.config
+        config, patience = self.settings.config, self.settings.patience
         stall = 60 * config.distributed.stall_minutes
-        with (
-            Watchdog(stall, world.size > 1 or "HOROVOD_RANK" in os.environ) as watch,
-            epochs_bar(world.rank == 0) as told,
-        ):
-            patience = self._settings.patience
-            gallery = None
-            if self._has_gallery and desk:
-                gallery = AttributionPictures(
-                    self._board, dataset, config.training.epochs, self._tell
+        has_launcher = world.size > 1 or "HOROVOD_RANK" in os.environ
+        with Watchdog(stall, has_launcher) as watchdog, epochs_bar(world.rank == 0) as on_epoch:
+            pictures = None
+            if self.has_pictures and session:
+                pictures = AttributionPictures(
+                    self.curves, dataset, config.training.epochs, self.tell
                 )
-            trainer = Retrainer(config, dataset, space, world, patience, told, gallery)
-            minutes = config.training.checkpoint_minutes
-            ask = LocalSource(desk) if desk else None
-            Worker(trainer, world, ask, watch, minutes).run()
+            retrainer = Retrainer(config, dataset, space, world, patience, on_epoch, pictures)
+            ask = LocalSource(session) if session else None
+            Worker(retrainer, world, ask, watchdog, config.training.checkpoint_minutes).run()
 
 
 def hold(stack: ExitStack, folder: Path) -> None:
-    """Holds the folder of a run's retrainings, for one command at a time."""
+    """Lock the folder of a run's retrainings until a stack is closed.
+
+    Raises:
+        InputError: If another process holds the lock.
+    """
     try:
         folder.mkdir(exist_ok=True)
         stack.enter_context(locked(folder))
@@ -189,11 +191,11 @@ def hold(stack: ExitStack, folder: Path) -> None:
 
 
 def check_fits(candidate: Candidate, space: SearchSpace) -> None:
-    """Checks that a space has an architecture.
+    """Check that a search space contains the architecture of a candidate.
 
     Raises:
-        InputError: If it does not know one of its hyperparameters, or takes it for another
-            architecture.
+        InputError: If the space does not have one of its hyperparameters, or builds another
+            architecture from them.
     """
     known = {variable.name for variable in space.variables}
     for name in candidate.hyperparameters:
@@ -204,7 +206,7 @@ def check_fits(candidate: Candidate, space: SearchSpace) -> None:
             )
     try:
         genotype = space.genotype(candidate.hyperparameters)
-    except Exception as error:  # a user's code may raise anything at all
+    except Exception as error:  # a user's code may raise anything
         raise InputError(
             f"candidate {candidate.id} is no longer in the search space: {describe(error)}"
         ) from error

@@ -1,4 +1,4 @@
-"""A retraining and what it holds: ``RUN/retrained/30-epochs-1a2b3c4d``."""
+"""Reading of a retraining: ``RUN/retrained/30-epochs-1a2b3c4d``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from xnas_tf.config import Config, stored_config
 from xnas_tf.errors import InputError
 from xnas_tf.storage.columns import measured_columns
-from xnas_tf.storage.run import CONFIG, Run
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import CONFIG
 from xnas_tf.utils.intervals import accuracy_interval, mean_interval
 
 if TYPE_CHECKING:
@@ -21,16 +22,18 @@ T = TypeVar("T")
 FOLDER = "retrained"
 FACTS = "retraining.json"
 BASELINE = 0
-"""In the place of a candidate's id."""
+"""Stands for a candidate's id."""
 Interval = list[float]
 """``[low, mean, high]``."""
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> int:
-    """The epoch, from 1, of the highest validation accuracy; among equals of the lowest
-    validation loss, and then the first."""
-    figures = [(-epoch["val_accuracy"], epoch["val_loss"]) for epoch in history]
-    return 1 + figures.index(min(figures))
+    """Return the number, from 1, of the epoch with the highest validation accuracy.
+
+    Of several, it is the one with the lowest validation loss, and of these the first.
+    """
+    losses = [(-epoch["val_accuracy"], epoch["val_loss"]) for epoch in history]
+    return 1 + losses.index(min(losses))
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,18 @@ class Training:
 
     Attributes:
         key: The network's name in files.
-        title: The network's name for people.
+        title: The network's name for users.
         candidate: The candidate's id; ``BASELINE`` of the baseline.
         genotype: The architecture.
-        seed: Seed of initial weights, order of images and augmentation.
+        seed: Seed of the initial weights, the order of images and the augmentation.
         state: ``done`` or ``failed``.
         reason: Why it failed, or what is odd about its values.
-        objectives: The objectives' values after the best epoch, on the validation part.
-        metrics: Further figures; those of the test part begin with ``test_``.
-        history: Figures of each epoch.
+        objectives: Values after the best epoch, on the validation split.
+        metrics: Further metrics; names of those on the test split start with ``test_``.
+        history: Metrics of each epoch.
         seconds: Time by phase, since the last start.
-        versions: Versions of what the result depends on.
-        finished: Time of its end, ISO 8601 UTC.
+        versions: Versions of the software that the result depends on.
+        finished: Time of the end, ISO 8601 UTC.
     """
 
     key: str
@@ -69,27 +72,27 @@ class Training:
 
     @property
     def name(self) -> str:
-        """Its name in files."""
+        """The name in files."""
         return training_name(self.key, self.seed)
 
 
 def network_key(candidate: int, genotype: str) -> str:
-    """What the files of a network's trainings begin with; of the baseline, its own text."""
+    """Return what the names of a network's files start with; of the baseline, its genotype."""
     return genotype if candidate == BASELINE else f"candidate-{candidate:05d}"
 
 
 def training_name(key: str, seed: int) -> str:
-    """What the files of a training are called."""
+    """Return the name of a training's files, without their suffix."""
     return f"{key}-seed-{seed}"
 
 
 @dataclass(frozen=True)
 class Retrained:
-    """One network over all seeds with which its training is done.
+    """One network with all its trainings that are done.
 
     Attributes:
-        trainings: These trainings, by seed; at least one.
-        test_images: Images in the test part.
+        trainings: The trainings, by seed; at least one.
+        test_images: Images in the test split.
     """
 
     trainings: tuple[Training, ...]
@@ -97,7 +100,7 @@ class Retrained:
 
     @property
     def title(self) -> str:
-        """The network's name."""
+        """The network's name for users."""
         return self.trainings[0].title
 
     @property
@@ -107,36 +110,42 @@ class Retrained:
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters."""
+        """The number of trainable parameters."""
         return int(self.trainings[0].metrics["parameters"])
 
     @property
     def test_accuracy(self) -> Interval:
-        """Over several seeds Student's interval of the mean, of one seed Wilson's over the test
-        images; both end at 0 and 1."""
-        found = self.over_seeds(lambda training: training.metrics["test_accuracy"])
-        if found is None:
+        """The test accuracy with its interval, clipped to [0, 1].
+
+        With several seeds it is Student's interval of the mean; with one, Wilson's interval over
+        the test images.
+        """
+        interval = self.over_seeds(lambda training: training.metrics["test_accuracy"])
+        if interval is None:
             accuracy = self.trainings[0].metrics["test_accuracy"]
-            found = accuracy_interval(round(accuracy * self.test_images), self.test_images)
-        return [min(1.0, max(0.0, value)) for value in found]
+            interval = accuracy_interval(round(accuracy * self.test_images), self.test_images)
+            assert interval is not None  # there are test images
+        return [min(1.0, max(0.0, value)) for value in interval]
 
     @property
     def kind(self) -> str:
-        """What the interval of the test accuracy is."""
+        """The kind of interval that the test accuracy has."""
         count = len(self.trainings)
         return f"t, {count} seeds" if count > 1 else f"Wilson, {self.test_images:,} images"
 
-    def mean(self, figure: Callable[[Training], float]) -> float:
-        """The mean of a figure over the seeds."""
-        return sum(map(figure, self.trainings)) / len(self.trainings)
+    def mean(self, metric: Callable[[Training], float]) -> float:
+        """Return the mean of a metric over the seeds."""
+        return sum(map(metric, self.trainings)) / len(self.trainings)
 
-    def over_seeds(self, figure: Callable[[Training], float]) -> Interval | None:
-        """Student's interval of a figure's mean over the seeds; None of a single one."""
-        return mean_interval([figure(training) for training in self.trainings])
+    def over_seeds(self, metric: Callable[[Training], float]) -> Interval | None:
+        """Return Student's interval of a metric's mean over the seeds; None for a single seed."""
+        return mean_interval([metric(training) for training in self.trainings])
 
     def measured(self, name: str) -> dict[str, Any] | None:
-        """The mean and interval of an objective, or of what is recorded beside them; None where
-        the network has none, as the baseline has no metrics of a HyperModel."""
+        """Return the mean and the interval of an objective or a recorded metric.
+
+        None if the network has none, as the baseline has no metrics of a HyperModel.
+        """
         if any(name not in {**t.metrics, **t.objectives} for t in self.trainings):
             return None
 
@@ -146,10 +155,10 @@ class Retrained:
         return {"mean": self.mean(value), "interval": self.over_seeds(value)}
 
     def as_dict(self, config: Config) -> dict[str, Any]:
-        """Everything for programs: intervals as ``[low, mean, high]``.
+        """Return everything as plain data, with intervals as ``[low, mean, high]``.
 
         Args:
-            config: Of the retraining.
+            config: The configuration of the retraining.
         """
         return {
             "model": self.title,
@@ -169,7 +178,7 @@ class Retrained:
 
 
 class Retraining:
-    """What was trained with one choice of settings, in one folder.
+    """The trainings with one choice of settings, in one folder.
 
     Args:
         path: The folder.
@@ -186,18 +195,17 @@ class Retraining:
         self.test_images = facts.test_images
 
     def trainings(self) -> list[Training]:
-        """All trainings that have ended, candidates first, by id and seed.
+        """Return all trainings that have ended, candidates first, by id and seed.
 
         Raises:
             InputError: If one cannot be read.
         """
-        found = [
-            _read(file, Training) for file in (self.path / "results").glob("*.json")
-        ]  # drafts begin with a dot
+        files = (self.path / "results").glob("*.json")  # not drafts, which start with a dot
+        found = [_read(file, Training) for file in files]
         return sorted(found, key=lambda t: (t.candidate == BASELINE, t.candidate, t.key, t.seed))
 
     def models(self) -> list[Retrained]:
-        """All networks with the trainings that are done, candidates first, by id."""
+        """Return all networks with trainings that are done, candidates first, by id."""
         by_key: dict[str, list[Training]] = {}
         for training in self.trainings():
             if training.state == "done":
@@ -205,25 +213,25 @@ class Retraining:
         return [Retrained(tuple(each), self.test_images) for each in by_key.values()]
 
     def failures(self) -> list[Training]:
-        """The trainings that failed, until the same command has trained them after all."""
+        """Return the trainings that failed; the same command tries them again."""
         return [training for training in self.trainings() if training.state == "failed"]
 
     def model_path(self, key: str, seed: int) -> Path:
-        """Where a training's Keras model is kept."""
+        """Return the path of a training's Keras model."""
         return self.path / "models" / f"{training_name(key, seed)}.keras"
 
     def load_model(self, training: Training) -> keras.Model:
-        """Loads a trained Keras model, in safe mode.
+        """Load a trained Keras model in safe mode.
 
         Raises:
-            InputError: If it is not there or cannot be loaded.
+            InputError: If it does not exist or cannot be loaded.
         """
         from xnas_tf.explanation.model_loading import load_subject
 
         return load_subject(self.model_path(training.key, training.seed)).model
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything for programs."""
+        """Return everything as plain data."""
         return {
             "folder": str(self.path),
             "epochs": self.config.training.epochs,
@@ -235,21 +243,21 @@ class Retraining:
 
 
 def retrainings(run: Run) -> list[Retraining]:
-    """What was trained in full of a run, one for each choice of settings, by folder."""
+    """Return the retrainings of a run, one for each choice of settings, by folder."""
     folders = sorted((run.path / FOLDER).glob("*-epochs-*"))
     return [Retraining(folder) for folder in folders if (folder / FACTS).is_file()]
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """What ``FACTS`` holds; see ``Retrained`` and ``Settings``."""
+    """The content of ``FACTS``; see ``Retrained`` and ``RetrainingOptions``."""
 
     patience: int
     test_images: int
 
 
 def _read(file: Path, kind: Callable[..., T]) -> T:
-    """What a file holds of that kind."""
+    """Read a JSON file and create an object from its fields."""
     try:
         return kind(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Rank 0's part of a retraining: what is trained next, and the files of what was."""
+"""Rank 0 of a retraining: decides what is trained next, and writes the results."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from xnas_tf.retraining.results import (
     training_name,
 )
 from xnas_tf.retraining.settings import RetrainingOptions
-from xnas_tf.storage.run import CONFIG, now, write_whole
+from xnas_tf.storage.run_directory import CONFIG, now, write_whole
 from xnas_tf.utils.tensorboard import write_training
 from xnas_tf.utils.versions import versions
 
 
 @dataclass(frozen=True)
 class Network:
-    """What is trained with several seeds; see ``Training`` for its names."""
+    """A network to train with several seeds; see ``Training`` for the fields."""
 
     key: str
     title: str
@@ -40,7 +40,7 @@ class Network:
 
 
 def network_of(candidate: Candidate) -> Network:
-    """A candidate as a retraining sees it."""
+    """Return the network of a candidate."""
     return Network(
         network_key(candidate.id, candidate.genotype),
         f"candidate {candidate.id}",
@@ -51,7 +51,7 @@ def network_of(candidate: Candidate) -> Network:
 
 
 def made_folder(path: Path, settings: RetrainingOptions, dataset: Dataset) -> Retraining:
-    """The retraining in a folder, made where there is none; the folder above it is held."""
+    """Create the folder of a retraining if necessary; the folder above it must be locked."""
     for name in ("results", "models", "checkpoints"):
         (path / name).mkdir(parents=True, exist_ok=True)
     facts = {"patience": settings.patience, "test_images": len(dataset.test)}
@@ -61,16 +61,17 @@ def made_folder(path: Path, settings: RetrainingOptions, dataset: Dataset) -> Re
 
 
 class RetrainingSession:
-    """Hands out trainings and keeps what becomes of them, one at a time: all ranks train the same
-    network. First all networks with one seed, then with the next. A ``TaskSource``.
+    """A ``TaskSource`` of trainings, one at a time: all ranks train the same network.
+
+    All networks are trained with one seed, then with the next.
 
     Args:
         retraining: The folder.
-        candidates: What is retrained.
-        seeds: How many seeds each is trained with, from 0.
-        dataset: What the baseline is made for; None where none is wanted.
+        candidates: The candidates to retrain.
+        seeds: The number of seeds for each network, from seed 0.
+        dataset: The images of the baseline; None to train no baseline.
         curves: TensorBoard's folder for the retraining.
-        tell: Is told what begins and how it ended.
+        tell: Called with messages about the start and the end of each training.
     """
 
     def __init__(
@@ -91,18 +92,18 @@ class RetrainingSession:
         self._versions = versions()
         found = retraining.trainings()
         self._ended = {training.name: training for training in found if training.state == "done"}
-        self._open: Sequence[Any] | None = None
-        """The network that is trained, and the seed."""
+        self._current: tuple[Network, int] | None = None
+        """The network that is being trained, and its seed."""
 
     def next(self, group: int = 0) -> dict[str, Any] | None:
         """See ``TaskSource.next``."""
-        if self._open is not None or (upcoming := self._upcoming()) is None:
+        if self._current is not None or (upcoming := self._upcoming()) is None:
             return None
-        place, *self._open = upcoming
-        network, seed = self._open
+        place, network, seed = upcoming
+        self._current = network, seed
         total = (len(self._networks) + (self._dataset is not None)) * len(self._seeds)
-        goes_on = ", from its checkpoint" if self._checkpoint(network, seed).is_file() else ""
-        self._tell(f"{network.title}, seed {seed} (training {place} of {total}){goes_on}")
+        resumed = ", from its checkpoint" if self._checkpoint(network, seed).is_file() else ""
+        self._tell(f"{network.title}, seed {seed} (training {place} of {total}){resumed}")
         return {
             "id": network.candidate,
             "genotype": network.genotype,
@@ -112,39 +113,45 @@ class RetrainingSession:
         }
 
     def known(self, number: int, outcome: dict[str, Any]) -> None:
-        """See ``TaskSource.known``: another training of a network says nothing of this one."""
+        """See ``TaskSource.known``; a result with another seed does not replace a training."""
 
     def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
         """See ``TaskSource.wants_model``."""
-        return outcome["state"] == "done" and self._open is not None
+        return outcome["state"] == "done" and self._current is not None
 
     def keep_model(self, number: int, data: bytes) -> None:
         """See ``TaskSource.keep_model``."""
-        network, seed = self._open
-        write_whole(self._retraining.model_path(network.key, seed), data)
+        if self._current:
+            network, seed = self._current
+            write_whole(self._retraining.model_path(network.key, seed), data)
 
     def keep_checkpoint(self, number: int, data: bytes) -> None:
         """See ``TaskSource.keep_checkpoint``."""
-        if self._open:
-            write_whole(self._checkpoint(*self._open), data)
+        if self._current:
+            write_whole(self._checkpoint(*self._current), data)
 
     def checkpoint(self, number: int) -> bytes:
         """See ``TaskSource.checkpoint``."""
-        path = self._checkpoint(*self._open)
+        if self._current is None:
+            return b""
+        path = self._checkpoint(*self._current)
         return path.read_bytes() if path.is_file() else b""
 
     def tell(self, number: int, outcome: dict[str, Any]) -> None:
-        """See ``TaskSource.tell``. A training that failed is tried again by the next command, from
-        its last checkpoint: it may have been out of memory."""
-        if self._open is None:
+        """See ``TaskSource.tell``.
+
+        The next command tries a training that failed again, from its last checkpoint: it may
+        have been out of memory.
+        """
+        if self._current is None:
             return
-        (network, seed), self._open = self._open, None
-        known = asdict(network)
-        del known["hyperparameters"]
+        (network, seed), self._current = self._current, None
+        fields = asdict(network)
+        del fields["hyperparameters"]
         is_done = outcome["state"] == "done"
         names = ("reason", "objectives", "metrics", "history", "seconds")
         training = Training(
-            **known,
+            **fields,
             seed=seed,
             state="done" if is_done else "failed",
             **{name: outcome[name] for name in names},
@@ -155,7 +162,7 @@ class RetrainingSession:
         if is_done:
             epochs = len(training.history)
             folder = self._curves / training.name
-            write_training(folder, training.history, _shown(training), epochs)
+            write_training(folder, training.history, _final_metrics(training), epochs)
         result = self._retraining.path / "results" / f"{training.name}.json"
         write_whole(result, json.dumps(asdict(training), allow_nan=False).encode())
         if is_done:
@@ -163,14 +170,14 @@ class RetrainingSession:
         self._tell(f"{network.title}, seed {seed}: {_summary(training)}")
 
     def lost(self, number: int, why: str) -> None:
-        """See ``TaskSource.lost``: the next command goes on from the last checkpoint."""
+        """See ``TaskSource.lost``; the next command resumes from the last checkpoint."""
 
     def together(self) -> AbstractContextManager[None]:
-        """See ``TaskSource.together``: each file is whole or not there."""
+        """See ``TaskSource.together``; each file is written atomically."""
         return nullcontext()
 
     def check(self) -> None:
-        """Says in the end whether there is anything to show.
+        """Check in the end that a training succeeded.
 
         Raises:
             RunError: If all trainings of this command failed.
@@ -181,16 +188,15 @@ class RetrainingSession:
             raise RunError(f"every training failed; {ended[0].name}: {ended[0].reason}")
 
     def _upcoming(self) -> tuple[int, Network, int] | None:
-        """What is trained next, and its place among all; None if nothing is left."""
-        wanted = ((network, seed) for seed in self._seeds for network in self._with_baseline())
-        for place, (network, seed) in enumerate(wanted, start=1):
+        """Return the place of the next training, its network and seed; None if none is left."""
+        trainings = ((network, seed) for seed in self._seeds for network in self._with_baseline())
+        for place, (network, seed) in enumerate(trainings, start=1):
             if training_name(network.key, seed) not in self._ended:
                 return place, network, seed
         return None
 
     def _with_baseline(self) -> Iterator[Network]:
-        """The candidates, then the baseline: as large as the largest of them. How large they are
-        is known when they are trained."""
+        """Yield the candidates, then the baseline: as large as the largest one trained so far."""
         yield from self._networks
         ids = {network.candidate for network in self._networks}
         done = [training for training in self._ended.values() if training.state == "done"]
@@ -205,8 +211,8 @@ class RetrainingSession:
         return self._retraining.path / "checkpoints" / f"{name}.npz"
 
 
-def _shown(training: Training) -> dict[str, float]:
-    """What TensorBoard shows beside the curves."""
+def _final_metrics(training: Training) -> dict[str, float]:
+    """Return the metrics that TensorBoard shows beside the curves."""
     values = {f"objective/{name}": value for name, value in training.objectives.items()}
     return {**values, "test/accuracy": training.metrics["test_accuracy"]}
 

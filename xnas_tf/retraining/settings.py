@@ -1,4 +1,4 @@
-"""What a retraining is made with, from a run and what the user changes."""
+"""The settings of a retraining, from a run and the user's changes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from xnas_tf.storage.run import Run
 from xnas_tf.strategy.options import SearchOptions
 
 TIMES = 10
-"""How many times as many epochs as in the search, by default. Published: 17 (NAS-Bench-201, 12
-and 200 epochs), 12 (DARTS, 50 and 600)."""
+"""The default number of epochs, as a multiple of the search's. Published: 17 (NAS-Bench-201: 12 and
+200 epochs), 12 (DARTS: 50 and 600)."""
 PATIENCE_SHARE, LEAST_PATIENCE = 3, 5
-"""By default the third part of the epochs: while a cosine schedule's rate is still high, a network
-may well be no better for a while."""
+"""The default patience is a third of the epochs: while the learning rate of a cosine schedule is
+still high, a network may not improve for a while."""
 CHANGEABLE = ("distributed", "objectives", "record", "space", "training")
-"""Sections that may be changed. With another split, test images would be those of the search."""
+"""Sections that may be changed. With another split of the data, images of the search could become
+test images."""
 
 
 @dataclass(frozen=True)
 class RetrainingOptions:
-    """What a retraining is made with.
+    """The settings of a retraining.
 
     Attributes:
         config: The run's configuration without search and constraints, with the user's changes.
-        patience: Epochs without a better one after which a training ends.
+        patience: Epochs without improvement after which a training ends.
     """
 
     config: Config
@@ -38,7 +39,7 @@ class RetrainingOptions:
 
     @property
     def key(self) -> str:
-        """Tells retrainings of a run apart whose results may differ."""
+        """Identifies the settings that results depend on."""
         config = self.config.model_dump(mode="json", exclude={"search", "distributed"})
         del config["training"]["checkpoint_minutes"]
         if not config["record"]:  # as in retrainings of earlier versions
@@ -51,27 +52,29 @@ class RetrainingOptions:
 def resolve(
     run: Run, epochs: int | None, patience: int | None, overrides: Iterable[str]
 ) -> RetrainingOptions:
-    """The settings of a retraining.
+    """Return the settings of a retraining.
 
     Args:
         run: The run.
-        epochs: Epochs of each training, at most; ``TIMES`` as many as in the search if None,
-            unless an override says.
+        epochs: The greatest number of epochs of each training; if None, what an override gives, or
+            ``TIMES`` as many as in the search.
         patience: See ``RetrainingOptions``; a share of the epochs if None.
         overrides: Texts ``section.key=value``.
 
     Raises:
-        InputError: If anything given is wrong, or no part of a retraining.
+        InputError: If an argument is invalid or does not apply to a retraining.
     """
     overrides = list(overrides)
     for text in overrides:
         name = text.partition("=")[0].partition(".")[0]
         if name not in CHANGEABLE:
-            raise InputError(f"--set {text!r}: a retraining has no section {_near(name)}")
+            raise InputError(
+                f"--set {text!r}: a retraining has no section {suggest(name, CHANGEABLE)}"
+            )
     for option, given in (("--epochs", epochs), ("--patience", patience)):
         if given is not None and given < 1:
             raise InputError(f"{option} {given}: allowed: 1 or more")
-    config = load_config(_beginning(run), overrides)
+    config = load_config(_base_config(run), overrides)
     if config.space.name != run.config.space.name:
         raise InputError(
             f"--set space.name={config.space.name}: the candidates of {run.path} are of "
@@ -79,19 +82,19 @@ def resolve(
         )
     if epochs is not None:
         config = load_config(config, [f"training.epochs={epochs}"])
-    config = _with_modes_of(run, config)
-    length = config.training.epochs
-    return RetrainingOptions(config, patience or max(LEAST_PATIENCE, length // PATIENCE_SHARE))
+    config = _with_measured_modes(run, config)
+    default = max(LEAST_PATIENCE, config.training.epochs // PATIENCE_SHARE)
+    return RetrainingOptions(config, patience or default)
 
 
 def chosen_candidates(run: Run, named: Sequence[int | str], pareto: bool) -> list[Candidate]:
-    """The candidates that are retrained.
+    """Return the candidates to retrain.
 
     Args:
         run: The run.
-        named: Ids, ``recommended`` or ``best``; the recommended one if nobody is named and pareto
-            is false.
-        pareto: Whether the Pareto-optimal ones are wanted too.
+        named: Ids, ``recommended`` or ``best``; the recommended one if empty and ``pareto`` is
+            false.
+        pareto: Whether to add the Pareto-optimal candidates.
 
     Raises:
         InputError: If there is no such candidate, or it was not trained.
@@ -108,9 +111,11 @@ def chosen_candidates(run: Run, named: Sequence[int | str], pareto: bool) -> lis
     return chosen
 
 
-def _beginning(run: Run) -> Config:
-    """The run's configuration without what only a search needs: limits that are meant for small
-    networks would refuse large ones, and rungs would say how long a training is."""
+def _base_config(run: Run) -> Config:
+    """Return the run's configuration without what only a search needs.
+
+    Constraints for small networks would refuse large ones, and rungs would set the epochs.
+    """
     training = run.config.training
     return run.config.model_copy(
         update={
@@ -121,8 +126,8 @@ def _beginning(run: Run) -> Config:
     )
 
 
-def _with_modes_of(run: Run, config: Config) -> Config:
-    """With the modes that a trial chose for the search."""
+def _with_measured_modes(run: Run, config: Config) -> Config:
+    """Replace ``auto`` by the modes that the search measured."""
     if not open_modes(config):
         return config
     config = with_modes(config, run.fact("measured_modes") or {})
@@ -132,7 +137,3 @@ def _with_modes_of(run: Run, config: Config) -> Config:
             f"that of {run.path} did not; allowed: true, false"
         )
     return config
-
-
-def _near(name: str) -> str:
-    return suggest(name, CHANGEABLE)

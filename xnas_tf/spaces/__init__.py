@@ -1,4 +1,4 @@
-"""Search spaces: keras-tuner HyperModels as variables, genotypes and Keras models."""
+"""Search spaces: keras-tuner HyperModels with their variables, genotypes and Keras models."""
 
 from xnas_tf.registry import Registry
 

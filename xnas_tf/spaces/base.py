@@ -1,4 +1,4 @@
-"""What a search needs to know of a search space, without Keras or TensorFlow."""
+"""Interface between a search algorithm and a search space, without Keras or TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from xnas_tf.spaces.variables import Variable
 
 
 class Space(ABC):
-    """What a search needs to know of a search space.
+    """Base class of search spaces, as search algorithms see them.
+
+    All methods take the values of the active hyperparameters by name.
 
     Attributes:
-        variables: What can be chosen.
-        size: An upper bound of the number of architectures.
+        variables: The decision variables.
+        size: An upper bound of the number of architectures; infinite with real numbers.
     """
 
     variables: Sequence[Variable]
@@ -22,24 +24,24 @@ class Space(ABC):
 
     @abstractmethod
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """The canonical text of an architecture."""
+        """Return the canonical text of an architecture."""
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The plainest hyperparameters of the same network."""
+        """Return the simplest hyperparameters of the same network."""
         return values
 
     def identity(self, values: Mapping[str, Any]) -> str:
-        """What tells networks apart: of one identity, one is proposed."""
+        """Return a text that is equal for equal networks, of which only one is proposed."""
         return self.genotype(values)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Why no network can be built; None where one can."""
+        """Return the reason why no network can be built; None if one can."""
         return None
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
-        """Further numbers from which values may be predicted, always as many."""
+        """Return further inputs of a surrogate, of the same number for all architectures."""
         return ()
 
     def trains(self, model: Any) -> bool:
-        """Whether a model is trained by code of the space, or its own."""
+        """Return whether a model is trained by the space's or the model's own code."""
         return False

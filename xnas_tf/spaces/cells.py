@@ -1,4 +1,4 @@
-"""Cells of NAS-Bench-201 and their genotype strings; needs neither Keras nor TensorFlow."""
+"""Cells of NAS-Bench-201 and their genotype strings, without Keras or TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EDGES: dict[str, tuple[int, int]] = {
 
 
 def format_genotype(cell: Mapping[str, str]) -> str:
-    """Writes a cell as ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+    """Return a cell as ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
     Args:
         cell: Operation of each edge in ``EDGES``.
@@ -32,10 +32,10 @@ def format_genotype(cell: Mapping[str, str]) -> str:
 
 
 def parse_genotype(genotype: str) -> dict[str, str]:
-    """Reads a genotype string; the inverse of ``format_genotype``.
+    """Return the cell of a genotype string; the inverse of ``format_genotype``.
 
     Raises:
-        InputError: If the text is no genotype or names an unknown operation.
+        InputError: If the text is not a genotype or names an unknown operation.
     """
     operations = re.findall(r"\|?([^|~+]+)~\d", genotype)
     for operation in operations:
@@ -52,41 +52,40 @@ def parse_genotype(genotype: str) -> dict[str, str]:
 
 
 def live_edges(cell: Mapping[str, str]) -> set[str]:
-    """Returns the edges that lie on a path from the cell's input to its output.
+    """Return the edges that lie on a path from the cell's input to its output.
 
-    Edges with ``none`` are cut, and with them all that hangs on them alone. The set is
-    empty where nothing reaches the output.
+    Edges with ``none`` are on no path. The set is empty if no path reaches the output.
     """
     kept = {edge: ends for edge, ends in EDGES.items() if cell[edge] != "none"}
-    fed = {0}
+    reached = {0}
     for source, target in sorted(kept.values()):
-        if source in fed:
-            fed.add(target)
+        if source in reached:
+            reached.add(target)
     used = {NODES - 1}
     for source, target in sorted(kept.values(), reverse=True):
         if target in used:
             used.add(source)
-    return {edge for edge, (source, target) in kept.items() if source in fed and target in used}
+    return {edge for edge, (source, target) in kept.items() if source in reached and target in used}
 
 
 def canonical(genotype: str) -> str:
-    """Dong & Yang's text of a cell: 6,466 of them over the 15,625 cells (arXiv 2001.00326, §2).
+    """Return Dong & Yang's canonical text of a cell (arXiv 2001.00326, section 2).
 
-    Built from the input on: ``0`` is the input, ``(s)@op`` an operation on what ``s`` writes,
-    a skip is ``s`` itself, ``#`` is nothing (a ``none`` edge, or any operation on nothing), and
-    a node joins its incoming edges in sorted order. What does not lead to the output is not in
-    the output's text.
+    The 15,625 cells have 6,466 of these texts. A text is built from the input on: ``0`` is the
+    input, ``(s)@op`` an operation on the output of ``s``, a skip connection is ``s`` itself, ``#``
+    is nothing (a ``none`` edge, or any operation on nothing), and a node joins its incoming edges
+    in sorted order. The result is the text of the output node.
 
-    Cells of one text compute the same function where convolutions of the same text have the
-    same weights. A text does not say whether ``(0)@nor_conv_3x3`` twice is one convolution used
-    twice or two of them, however: 430 texts, of 1,786 cells, are of networks that differ in
-    their number of parameters. Nor does it see that ``#`` adds nothing. ``network_of`` does both.
+    Cells with the same text compute the same function if convolutions with the same text have the
+    same weights. But the text does not say whether ``(0)@nor_conv_3x3`` twice is one convolution
+    used twice or two convolutions: 430 texts, of 1,786 cells, stand for networks with different
+    numbers of parameters. Nor does it omit ``#``, which adds nothing. ``network_of`` does both.
 
     Args:
         genotype: A genotype string, see ``format_genotype``.
 
     Raises:
-        InputError: If it is none.
+        InputError: If the text is not a genotype.
     """
     cell = parse_genotype(genotype)
     texts = ["0"]
@@ -103,13 +102,13 @@ def _applied(operation: str, text: str) -> str:
 
 
 def network_of(cell: Mapping[str, str]) -> str:
-    """The network that a cell stands for, as text; two cells have the same text exactly if they
-    are the same network with its layers named otherwise.
+    """Return the network of a cell as text.
 
-    Only live edges count, a skip is what it skips from, and sums are sums of all that goes into
-    them, in any order. The text is the output's sum and, after ``with``, each layer once: so one
-    convolution used twice and two convolutions of the same input are told apart. The 15,625
-    cells are 5,425 networks; the one of the 341 infeasible cells is empty.
+    Two cells have the same text exactly if their networks are the same except for the names of
+    layers. Only live edges count, a skip connection is replaced by its source, and the order of
+    summands does not matter. The text is the sum at the output and, after ``with``, each layer
+    once, which distinguishes one convolution used twice from two convolutions of the same input.
+    The 15,625 cells are 5,425 networks; the text of the 341 infeasible cells is empty.
 
     Args:
         cell: Operation of each edge in ``EDGES``.
@@ -130,7 +129,7 @@ def network_of(cell: Mapping[str, str]) -> str:
 
 
 def plain(cell: Mapping[str, str]) -> dict[str, str]:
-    """The same network with ``none`` on all dead edges."""
+    """Return the cell of the same network with ``none`` on all edges that are not live."""
     live = live_edges(cell)
     return {edge: cell[edge] if edge in live else "none" for edge in EDGES}
 
@@ -142,21 +141,22 @@ PATHS = tuple(
     if (EDGES[path[0]][0], EDGES[path[-1]][1]) == (0, NODES - 1)
     and all(EDGES[a][1] == EDGES[b][0] for a, b in itertools.pairwise(path))
 )
-"""The edges of each of the four ways from the input to the output."""
+"""The edges of each of the four paths from the input to the output."""
 
 
 def path_counts(cell: Mapping[str, str]) -> list[float]:
-    """Of each path, 1 if nothing on it is ``none``, and how many of each other operation it
-    then has. What a path does is what it is made of, wherever on it that is: errors are
-    predicted better from this than from the edges alone (docs/search.md).
+    """Count the operations on each path from the input to the output.
+
+    Surrogates predict errors better from these counts than from the edges alone (docs/search.md).
 
     Returns:
-        (paths * operations,).
+        For each path, whether it has no ``none``, and if so the number of each other operation
+        on it, else zeros; (paths * operations,).
     """
     counts: list[float] = []
     for path in PATHS:
-        found = [cell[edge] for edge in path]
-        is_open = "none" not in found
+        operations = [cell[edge] for edge in path]
+        is_open = "none" not in operations
         counts.append(float(is_open))
-        counts += [float(is_open * found.count(o)) for o in OPERATIONS if o != "none"]
+        counts += [float(is_open * operations.count(o)) for o in OPERATIONS if o != "none"]
     return counts

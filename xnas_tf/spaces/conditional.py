@@ -1,13 +1,13 @@
-"""Hyperparameters that only some choices lead to, although no ``conditional_scope`` says so.
+"""Discovers conditional hyperparameters that are not in a ``conditional_scope``.
 
     if hp.Choice("head", ["average", "hidden"]) == "hidden":
         units = hp.Int("units", 16, 64)
     for i in range(hp.Int("blocks", 1, 3)):
         filters = hp.Int(f"filters_{i}", 8, 64)
 
-keras-tuner meets ``units`` and ``filters_1`` in the course of its trials. A search must know them
-at its start, and that they are active only where ``head`` is ``hidden``, and ``blocks`` 2 or 3:
-so a model is built for each value of a choice, and of a number that leads to something.
+keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs to know them
+from the start, and that they are active only if ``head`` is ``hidden``, or ``blocks`` 2 or 3. So a
+model is built for each value of each choice, and of each number whose largest value adds some.
 """
 
 from __future__ import annotations
@@ -22,63 +22,68 @@ from keras_tuner.src.engine.conditions import Parent
 
 Build = Callable[[keras_tuner.HyperParameters], Any]
 MOST_BUILDS = 100
-"""Models that are built for that, at most; a space that needs more should have scopes."""
+"""Maximum number of models built to discover hyperparameters; larger spaces need scopes."""
 
 
 def active_values(
     declared: keras_tuner.HyperParameters, wanted: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Values of the active hyperparameters: those wanted, the others at their defaults."""
+    """Return the values of the active hyperparameters: those in ``wanted``, else the defaults."""
     hp = declared.copy()
     hp.values = {}
-    for each in hp.space:  # parents come first
-        if hp.is_active(each):
-            hp.values[each.name] = wanted.get(each.name, each.default)
+    for hyperparameter in hp.space:  # parents come first
+        if hp.is_active(hyperparameter):
+            default = hyperparameter.default
+            hp.values[hyperparameter.name] = wanted.get(hyperparameter.name, default)
     return hp.values
 
 
 def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParameters) -> list[Any]:
-    """What a model asked for that was not known. By name: one that is known with a condition is
-    asked for without it where there is no scope."""
-    known = {each.name for each in declared.space}
-    return [each for each in hp.space if each.name not in known]
+    """Return the hyperparameters of ``hp`` that are not declared yet.
+
+    They are compared by name: without a scope, a model asks for a conditional hyperparameter
+    without its condition.
+    """
+    known = {hyperparameter.name for hyperparameter in declared.space}
+    return [hyperparameter for hyperparameter in hp.space if hyperparameter.name not in known]
 
 
 def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None:
-    """Adds hyperparameters to those that are known."""
-    for each in found:
-        declared._register(each)
+    """Add hyperparameters to those declared."""
+    for hyperparameter in found:
+        declared._register(hyperparameter)
 
 
 def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> None:
-    """Adds the hyperparameters that single choices lead to, with a condition each.
+    """Add the hyperparameters that depend on a single choice, each with its condition.
 
-    One that several choices lead to has none: it is then active everywhere.
+    A hyperparameter that depends on several choices gets no condition: it is always active.
 
     Args:
-        declared: The hyperparameters that are known; changed.
+        declared: The hyperparameters that are known; changed in place.
         build: Builds a model of the space.
     """
-    tried, budget = set(), MOST_BUILDS
+    tried: set[str] = set()
+    budget = MOST_BUILDS
     while budget > 0:
         new = [p for p in declared.space if _has_values(p) and p.name not in tried]
         if not new:
             return
         tried.update(p.name for p in new)
-        found = _Found()
+        dependents = _Dependents()
         for choice in new:
             *values, last = list(choice.values)[-budget:]
             budget -= 1
             asked = _asked(declared, build, choice, last)
             if isinstance(choice, kt_hp.Int) and not asked:
-                continue  # the largest number leads to nothing
+                continue  # the largest number adds no hyperparameters
             budget -= len(values)
             for value in values:
-                found.add(choice, value, _asked(declared, build, choice, value))
-            found.add(choice, last, asked)
+                dependents.add(choice, value, _asked(declared, build, choice, value))
+            dependents.add(choice, last, asked)
             if budget <= 0:
                 break
-        add_new(declared, found.conditioned())
+        add_new(declared, dependents.conditioned())
 
 
 def _has_values(hyperparameter: Any) -> bool:
@@ -88,37 +93,38 @@ def _has_values(hyperparameter: Any) -> bool:
 def _asked(
     declared: keras_tuner.HyperParameters, build: Build, choice: Any, value: Any
 ) -> list[Any]:
-    """What a model asks for that is not known, where a choice has a value."""
+    """Build a model with one value of a choice; return the hyperparameters that it adds."""
     hp = declared.copy()
     parents = {condition.name: condition.values[0] for condition in choice.conditions}
     hp.values = active_values(declared, {**parents, choice.name: value})
     try:
         build(hp)
-    except Exception:  # a combination that cannot be built is a matter of its candidate
+    except Exception:  # such a candidate fails in the search, if it is ever proposed
         return []
     return unknown(hp, declared)
 
 
-class _Found:
-    """What choices lead to."""
+class _Dependents:
+    """Hyperparameters that depend on choices."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Any] = {}
-        self._values: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
+        self._values: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         self._choices: dict[str, Any] = {}
 
     def add(self, choice: Any, value: Any, asked: list[Any]) -> None:
-        """Notes what a value of a choice leads to."""
+        """Record the hyperparameters that a value of a choice adds."""
         self._choices[choice.name] = choice
-        for each in asked:
-            self._by_name.setdefault(each.name, each)
-            self._values[each.name][choice.name].append(value)
+        for hyperparameter in asked:
+            self._by_name.setdefault(hyperparameter.name, hyperparameter)
+            self._values[hyperparameter.name][choice.name].append(value)
 
     def conditioned(self) -> Iterator[Any]:
-        """The hyperparameters, with the choice that leads to them as a condition."""
-        for name, each in self._by_name.items():
+        """Yield the hyperparameters, with the choice that they depend on as a condition."""
+        for name, hyperparameter in self._by_name.items():
             if len(parents := self._values[name]) == 1:
                 ((parent, values),) = parents.items()
                 own = [*self._choices[parent].conditions, Parent(parent, values)]
-                each.conditions = own + [c for c in each.conditions if c not in own]
-            yield each
+                others = [c for c in hyperparameter.conditions if c not in own]
+                hyperparameter.conditions = own + others
+            yield hyperparameter

@@ -1,9 +1,10 @@
-"""What a HyperModel's own ``fit`` asks for, found out before a search by calling it once."""
+"""Discovers the hyperparameters of a HyperModel's own ``fit`` by calling it before a search."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import keras_tuner
@@ -15,18 +16,19 @@ from xnas_tf.spaces.conditional import add_new, unknown
 Build = Callable[[keras_tuner.HyperParameters], keras.Model]
 Data = tuple[np.ndarray, np.ndarray]
 DROPPED = ("batch_size", "epochs", "verbose")
-"""What a ``fit`` may give to ``model.fit`` itself, or not take at all."""
+"""Arguments that a ``fit`` may pass to ``model.fit`` itself, or may not accept."""
 
 
-class _Enough(BaseException):
-    """Ends the call once hyperparameters are known; no exception that a user's code catches."""
+class _TrainingBegins(BaseException):
+    """Ends the call of ``fit``; not an ``Exception``, which a user's code might catch."""
 
 
-class _Ending(keras.callbacks.Callback):
+class _StopAtBeginning(keras.callbacks.Callback):
     """Ends a training before its first step."""
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        raise _Enough
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Raise the exception that ends the call of ``fit``."""
+        raise _TrainingBegins
 
 
 def discover_in_fit(
@@ -35,19 +37,19 @@ def discover_in_fit(
     build: Build,
     data: Data,
 ) -> frozenset[str]:
-    """Calls ``fit`` on a few images of noise, until the model's training begins.
+    """Call ``fit`` on a few images of noise until the model's training begins.
 
-    A loop of its own that does not call its callbacks trains for one epoch of one batch.
+    A custom training loop that does not call callbacks trains for one epoch of one batch.
 
     Args:
         hypermodel: The HyperModel.
         declared: Its hyperparameters; those that ``fit`` asks for are added.
-        build: Builds a model of it.
+        build: Builds a model of the HyperModel.
         data: A few images (N, H, W, C) and their class numbers (N,).
 
     Returns:
-        Those of ``DROPPED`` that must be left out of its arguments: it gives them itself, as in
-        ``model.fit(*args, batch_size=hp.Choice(…), **kwargs)``, or does not take them.
+        The names in ``DROPPED`` that must not be passed to ``fit``: it sets them itself, as in
+        ``model.fit(*args, batch_size=hp.Choice(…), **kwargs)``, or does not accept them.
     """
     dropped: set[str] = set()
     while True:
@@ -56,8 +58,8 @@ def discover_in_fit(
         if not model.compiled:
             model.compile("sgd", "sparse_categorical_crossentropy")
         images, labels = data[0], targets_for(model, data[1], model.output_shape[-1])
-        given = {"epochs": 1, "batch_size": len(images), "verbose": 0}
-        kept = {name: value for name, value in given.items() if name not in dropped}
+        arguments = {"epochs": 1, "batch_size": len(images), "verbose": 0}
+        kept = {name: value for name, value in arguments.items() if name not in dropped}
         try:
             hypermodel.fit(
                 hp,
@@ -65,10 +67,10 @@ def discover_in_fit(
                 images,
                 labels,
                 validation_data=(images, labels),
-                callbacks=[_Ending()],
+                callbacks=[_StopAtBeginning()],
                 **kept,
             )
-        except _Enough:
+        except _TrainingBegins:
             pass
         except TypeError as error:
             pattern = r"(?:multiple values for|an unexpected) keyword argument '(\w+)'"

@@ -1,4 +1,4 @@
-"""Layers that several networks are made of."""
+"""Layers that several search spaces use."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from keras import layers
 
 BATCH_NORM_MOMENTUM = 0.9
-"""NAS-Bench-201's value. Keras' 0.99 leaves the moving averages unconverged after short
-trainings: 0.09-0.75 validation accuracy against 0.95-0.96 (docs/dependencies.md)."""
+"""As in NAS-Bench-201. With Keras' 0.99 the moving averages have not converged after a short
+training: validation accuracies of 0.09-0.75 instead of 0.95-0.96 (docs/dependencies.md)."""
 BATCH_NORM_EPSILON = 1e-5
-"""NAS-Bench-201's."""
+"""As in NAS-Bench-201."""
 
 
 def convolution(x: Any, channels: int, kernel: int, name: str, strides: int = 1) -> Any:
-    """A convolution as NAS-Bench-201 has it: no bias, He-normal initial values."""
+    """Apply a convolution as in NAS-Bench-201: without bias, He-normal initial weights."""
     return layers.Conv2D(
         channels,
         kernel,
@@ -27,7 +27,7 @@ def convolution(x: Any, channels: int, kernel: int, name: str, strides: int = 1)
 
 
 def batch_norm(x: Any, name: str) -> Any:
-    """Batch normalisation as NAS-Bench-201 has it."""
+    """Apply batch normalisation as in NAS-Bench-201."""
     return layers.BatchNormalization(
         momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name
     )(x)

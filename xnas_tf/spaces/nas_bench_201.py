@@ -1,9 +1,9 @@
 """The NAS-Bench-201 search space (Dong & Yang 2020, arXiv 2001.00326) as a HyperModel.
 
-A cell is a directed acyclic graph of four nodes; each of its six edges carries one of
-five operations, and a node is the sum of its incoming edges. Cells are stacked into a
-fixed skeleton: stem, three stacks of cells with C, 2C and 4C channels, residual blocks
-of stride 2 between the stacks, then global average pooling and a linear classifier.
+A cell is a directed acyclic graph of four nodes. Each of its six edges carries one of five
+operations, and a node is the sum of its incoming edges. Cells are stacked into a fixed
+skeleton: a stem, three stacks of cells with C, 2C and 4C channels, residual blocks of
+stride 2 between the stacks, then global average pooling and a linear classifier.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ __all__ = ["NASBench201", "canonical"]
 class NASBench201(keras_tuner.HyperModel):
     """Builds the network of a cell.
 
+    The all-``nor_conv_3x3`` cell with C=16, N=5, RGB images and 10 classes has the
+    published 1,531,546 trainable parameters.
+
     Args:
         input_shape: Shape of an image, (height, width, channels).
         classes: Number of classes.
         channels: Channels C of the stem and of the first stack.
-        cells_per_stack: Cells N in each of the three stacks.
-
-    The all-``nor_conv_3x3`` cell with C=16, N=5, RGB images and 10 classes has the
-    published 1,531,546 trainable parameters.
+        cells_per_stack: Number of cells N in each of the three stacks.
     """
 
     shows_all = True
@@ -61,40 +61,39 @@ class NASBench201(keras_tuner.HyperModel):
         self.cells_per_stack = cells_per_stack
 
     def genotype(self, hyperparameters: Mapping[str, Any]) -> str:
-        """Returns the genotype string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
+        """Return the genotype string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
         return format_genotype(hyperparameters)
 
     def identity(self, hyperparameters: Mapping[str, Any]) -> str:
-        """Returns the network that the cell stands for. Cells of the same identity are the same
-        network, with the same costs, and only one of them is ever trained."""
+        """Return the network of the cell as text; see ``network_of``."""
         return network_of(hyperparameters)
 
     def simplify(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the cell with ``none`` on the edges that do nothing."""
+        """Return the cell with ``none`` on the edges that have no effect."""
         return plain(hyperparameters)
 
     def features(self, hyperparameters: Mapping[str, Any]) -> list[float]:
-        """Returns the operations on each path through the cell, for surrogates."""
+        """Return the number of operations on each path through the cell, for surrogates."""
         return path_counts(hyperparameters)
 
     def infeasible(self, hyperparameters: Mapping[str, Any]) -> str | None:
-        """Says why no network can be built, or returns None where one can be."""
+        """Return the reason why no network can be built; None if one can."""
         if live_edges(hyperparameters):
             return None
         return "the cell has no path from its input to its output"
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Builds the uncompiled Keras model, softmax at its end."""
+        """Build the uncompiled Keras model, which ends in a softmax."""
         cell = {edge: hp.Choice(edge, list(OPERATIONS), default="nor_conv_3x3") for edge in EDGES}
         if reason := self.infeasible(cell):
             raise ValueError(f"{format_genotype(cell)}: {reason}")
         return self.stacked(partial(_cell, cell))
 
     def stacked(self, cell: Callable[[Any, int, str], Any]) -> keras.Model:
-        """Builds the uncompiled Keras model of the skeleton.
+        """Build the uncompiled Keras model of the skeleton.
 
         Args:
-            cell: Makes a cell: its input, its channels and its name -> its output.
+            cell: Builds a cell from its input, its channels and its name; returns its output.
         """
         inputs = keras.Input(self.image_shape, name="image")
         x = convolution(inputs, self.channels, 3, "stem_conv")
@@ -112,13 +111,13 @@ class NASBench201(keras_tuner.HyperModel):
         return keras.Model(inputs, layers.Softmax(name="probabilities")(x), name="nas_bench_201")
 
 
-def _relu_conv_norm(x, channels: int, kernel: int, name: str, strides: int = 1):
+def _relu_conv_norm(x: Any, channels: int, kernel: int, name: str, strides: int = 1) -> Any:
     x = layers.Activation("relu", name=f"{name}_relu")(x)
     x = convolution(x, channels, kernel, f"{name}_conv", strides)
     return batch_norm(x, f"{name}_norm")
 
 
-def _operation(x, operation: str, channels: int, name: str):
+def _operation(x: Any, operation: str, channels: int, name: str) -> Any:
     if operation == "skip_connect":
         return x
     if operation == "avg_pool_3x3":
@@ -127,9 +126,8 @@ def _operation(x, operation: str, channels: int, name: str):
     return _relu_conv_norm(x, channels, kernel, name)
 
 
-def _cell(cell: Mapping[str, str], x, channels: int, name: str):
-    """One cell; only edges on a path from input to output are built, so the others cost
-    neither parameters nor time."""
+def _cell(cell: Mapping[str, str], x: Any, channels: int, name: str) -> Any:
+    """Build the edges of a cell that lie on a path from its input to its output."""
     nodes = {0: x}
     live = live_edges(cell)
     for node in range(1, NODES):
@@ -145,8 +143,8 @@ def _cell(cell: Mapping[str, str], x, channels: int, name: str):
     return nodes[NODES - 1]
 
 
-def _residual_block(x, channels: int, name: str):
-    """Halves height and width and doubles the channels."""
+def _residual_block(x: Any, channels: int, name: str) -> Any:
+    """Halve height and width, and double the channels."""
     shortcut = layers.AveragePooling2D(2, padding="same", name=f"{name}_shortcut_pool")(x)
     shortcut = convolution(shortcut, channels, 1, f"{name}_shortcut_conv")
     x = _relu_conv_norm(x, channels, 3, f"{name}_a", strides=2)

@@ -1,4 +1,4 @@
-"""The configuration of each search space, and how it becomes a HyperModel."""
+"""Configuration of each search space, and creation of its HyperModel."""
 
 from __future__ import annotations
 
@@ -18,34 +18,38 @@ if TYPE_CHECKING:
 
 
 class SpaceOptions(BaseModel):
-    """A search space's section of the configuration; plug-ins subclass it."""
+    """Base class of a search space's section of the configuration; plug-ins subclass it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     branches: ClassVar[int] = 1
-    """How many operations of a network can run at once, roughly: each gets as large a share of a
-    rank's CPU threads."""
+    """Approximate number of a network's operations that can run at once. They share a rank's CPU
+    threads equally."""
     optimizer: ClassVar[str] = "adam"
-    """Trains models that are not compiled, unless the configuration says otherwise."""
+    """Default optimizer of models that are not compiled."""
 
     @abstractmethod
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
-        """Returns the HyperModel for images (H, W, C) of so many classes.
+        """Create the HyperModel.
 
-        A HyperModel may also have some of these, all given the active hyperparameters:
+        A HyperModel may also have the following. All methods get the active hyperparameters.
 
-        - ``genotype(values) -> str``: the canonical text.
-        - ``simplify(values) -> dict``: the plainest hyperparameters of the same network, which
-          are then proposed in their place.
-        - ``identity(values) -> str``: two architectures of the same identity are the same
-          network, and only one is ever trained: whatever changes what is trained or measured
-          must change the identity. Without it the genotype is the identity.
-        - ``infeasible(values) -> str | None``: why no network can be built.
-        - ``shows_all = True``: its default model, and those that ``conditional_scope`` leads to,
-          ask for all hyperparameters; else a model is built for each value of each choice, to
-          see what it leads to.
-        - ``features(values) -> Sequence[float]``: further numbers, always as many, from which a
-          surrogate may predict objectives.
+        - ``genotype(values) -> str``: the canonical text of the architecture.
+        - ``simplify(values) -> dict``: the simplest hyperparameters of the same network, which
+          are proposed instead.
+        - ``identity(values) -> str``: architectures with the same identity are the same network,
+          and only one of them is ever trained, so whatever changes training or measurements must
+          change the identity. By default the genotype.
+        - ``infeasible(values) -> str | None``: the reason why no network can be built.
+        - ``shows_all = True``: all hyperparameters are requested by the default model and by those
+          of each ``conditional_scope``. Otherwise a model is built for each value of each choice
+          to discover them.
+        - ``features(values) -> Sequence[float]``: further inputs of surrogates, of the same number
+          for all architectures.
+
+        Args:
+            image_shape: Shape of an image, (height, width, channels).
+            classes: Number of classes.
         """
 
 
@@ -54,7 +58,7 @@ class NASBench201Options(SpaceOptions):
 
     name: Literal["nas_bench_201"] = "nas_bench_201"
     optimizer: ClassVar[str] = "sgd"
-    branches: ClassVar[int] = 2  # of a cell: measured in docs/performance.md, "Threads"
+    branches: ClassVar[int] = 2  # in a cell: measured in docs/performance.md, "Threads"
     channels: int = Field(16, ge=1, le=1024, description="of the first stack of cells")
     cells_per_stack: int = Field(5, ge=1, le=100)
 
@@ -66,13 +70,13 @@ class NASBench201Options(SpaceOptions):
 
 
 class VGGLikeOptions(SpaceOptions):
-    """Chains of convolution blocks in the manner of VGG: 4,446,000 networks with four blocks at
-    most, 246,960 with three; see docs/models.md."""
+    """VGG-like chains of convolution blocks: 4,446,000 networks with at most four blocks, 246,960
+    with at most three; see docs/models.md."""
 
     name: Literal["vgg_like"] = "vgg_like"
-    optimizer: ClassVar[str] = "sgd"  # digits, 5 epochs, 10 networks: errors from 2%; of adam 9%
+    optimizer: ClassVar[str] = "sgd"  # digits, 5 epochs, 10 networks: errors from 2%; adam: 9%
     channels: int = Field(16, ge=1, le=512, description="filters of the first block at width 1")
-    blocks: int = Field(4, ge=1, le=6, description="the most that a network may have")
+    blocks: int = Field(4, ge=1, le=6, description="maximum number of blocks of a network")
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``."""
@@ -87,8 +91,8 @@ class HyperModelOptions(SpaceOptions):
     name: Literal["hypermodel"] = "hypermodel"
     hypermodel: str = Field(
         description="`package.module:Name` of a HyperModel class, of a function that returns "
-        "a HyperModel, or of a function `build(hp)`; those of `input_shape` and `classes` "
-        "that a class or function takes as parameters are passed",
+        "a HyperModel, or of a function `build(hp)`; `input_shape` and `classes` are passed to "
+        "a class or function that has these parameters",
     )
     options: dict[str, Any] = Field(
         {}, description="further arguments of the class or function, by name"
@@ -98,7 +102,7 @@ class HyperModelOptions(SpaceOptions):
         """See ``SpaceOptions.create``.
 
         Raises:
-            InputError: If the target cannot be imported or called, or is no HyperModel.
+            InputError: If the target cannot be imported or called, or is not a HyperModel.
         """
         import keras_tuner
 
@@ -130,7 +134,7 @@ class HyperModelOptions(SpaceOptions):
             raise
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(
-                f"HyperModel {self.hypermodel!r} could not be made: {describe(error)}"
+                f"HyperModel {self.hypermodel!r} could not be created: {describe(error)}"
             ) from error
 
     def _check_options(self, parameters: Mapping[str, inspect.Parameter]) -> None:
@@ -145,40 +149,39 @@ class HyperModelOptions(SpaceOptions):
 
 
 OBJECT = "object:"
-"""Begins the name of a HyperModel that was given as an object, which no name leads to."""
-_given: dict[str, Any] = {}
+"""Prefix of the names of HyperModels that were given as objects and cannot be imported."""
+_objects: dict[str, Any] = {}
 
 
 def name_object(hypermodel: Any) -> str:
-    """Names an object for this process: a HyperModel, or a function ``build(hp)``, that cannot be
-    imported by a name."""
+    """Register a HyperModel or a function ``build(hp)`` in this process, and return its name."""
     kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
     name = f"{OBJECT}{kind.__module__}.{kind.__qualname__}"
-    _given[name] = hypermodel
+    _objects[name] = hypermodel
     return name
 
 
 def given_objects() -> dict[str, Any]:
-    """All objects of this process by name, for another process."""
-    return dict(_given)
+    """Return all objects that were registered in this process, by name."""
+    return dict(_objects)
 
 
 def take_objects(objects: dict[str, Any]) -> None:
-    """Takes over what ``given_objects`` of another process gave."""
-    _given.update(objects)
+    """Register the objects that ``given_objects`` returned in another process."""
+    _objects.update(objects)
 
 
 def given_object(name: str) -> Any | None:
-    """The object that was named so; None for names of what can be imported.
+    """Return the object that was registered as ``name``; None if the name is not of an object.
 
     Raises:
-        InputError: If it was given in another process.
+        InputError: If the object was registered in another process.
     """
     if not name.startswith(OBJECT):
         return None
-    if name not in _given:
+    if name not in _objects:
         raise InputError(
             f"HyperModel {name!r} was given to xt.Tuner as an object, which this process does not "
             "have: run the same script again, or give the HyperModel as 'package.module:Name'"
         )
-    return _given[name]
+    return _objects[name]

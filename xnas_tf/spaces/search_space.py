@@ -1,4 +1,4 @@
-"""A search space: a keras-tuner HyperModel seen as variables, genotypes and models."""
+"""The search space of a keras-tuner HyperModel."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ from xnas_tf.utils.randomness import uninterrupted
 
 
 class SearchSpace(Space):
-    """What a search may choose from, and how a choice becomes a Keras model.
+    """Variables, genotypes and Keras models of a HyperModel.
 
     Args:
         hypermodel: Any keras-tuner HyperModel.
-        image_shape: Shape (H, W, C) of the images its models get.
-        classes: Number of classes its models must tell apart.
+        image_shape: Shape (H, W, C) of the models' input images.
+        classes: Number of classes of the models' output.
 
     Attributes:
         hypermodel: The HyperModel.
-        trains_default: Whether the default model is trained by the HyperModel or itself.
-        metrics: Names of the metrics that it compiles its default model with.
-        input_range: The values for which its default model's first layers are made.
+        trains_default: Whether the default model is trained by the HyperModel's or its own code.
+        metrics: Names of the metrics that the default model is compiled with.
+        input_range: The range of values that the default model's first layers expect.
 
     Raises:
-        InputError: If the HyperModel fails to build its default model, or to begin its ``fit``.
+        InputError: If the HyperModel fails to build its default model or to begin its ``fit``,
+            or leaves nothing to choose.
     """
 
     def __init__(
@@ -49,12 +50,13 @@ class SearchSpace(Space):
         self.hypermodel = hypermodel
         self._input = (None, *image_shape)
         self._output = (None, classes)
-        self._given_by_fit: frozenset[str] = frozenset()
+        self._dropped_by_fit: frozenset[str] = frozenset()
         self.input_range = InputRange(OURS, "as all spaces of this package")
         self._declared = self._discover()
         if self.has_fit:
-            self._given_by_fit = self._discover_in_fit(self._declared)
+            self._dropped_by_fit = self._discover_in_fit(self._declared)
         self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
+        self.size = float(np.prod([float(variable.size) for variable in self.variables]))
         if not any(variable.size > 1 for variable in self.variables):
             raise InputError(
                 f"{self.name} leaves nothing to choose: no hyperparameter has two values or more"
@@ -62,52 +64,50 @@ class SearchSpace(Space):
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Name of the HyperModel, for messages."""
         return f"HyperModel {type(self.hypermodel).__name__}"
 
-    @property
-    def size(self) -> float:
-        """An upper bound of the number of architectures; infinite with real numbers."""
-        return float(np.prod([float(variable.size) for variable in self.variables]))
-
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """The canonical text of an architecture, from its active hyperparameters."""
+        """Return the HyperModel's genotype of an architecture if it has one, else JSON."""
         if hasattr(self.hypermodel, "genotype"):
             return self.hypermodel.genotype(values)
         return json.dumps(dict(values), sort_keys=True)
 
     def identity(self, values: Mapping[str, Any]) -> str:
-        """What tells networks apart: architectures of the same identity are the same network,
-        and only one of them is ever trained. The HyperModel's if it has one, else the genotype.
+        """Return the HyperModel's identity of a network if it has one, else the genotype.
+
+        Architectures with the same identity are the same network, and only one of them is ever
+        trained.
         """
         own = self.own_identity(values)
         return self.genotype(values) if own is None else own
 
     def own_identity(self, values: Mapping[str, Any]) -> str | None:
-        """The HyperModel's identity of a network; None if it has none."""
+        """Return the HyperModel's identity of a network; None if it has none."""
         identity = getattr(self.hypermodel, "identity", None)
         return identity(values) if identity else None
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The plainest hyperparameters of the same network: the HyperModel's, if it knows."""
+        """Return the simplest hyperparameters of the same network, if the HyperModel can."""
         simplify = getattr(self.hypermodel, "simplify", None)
         return simplify(values) if simplify else values
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
-        """The HyperModel's further numbers from which values may be predicted, if it has any."""
+        """Return the HyperModel's further inputs of a surrogate, if it has any."""
         features = getattr(self.hypermodel, "features", None)
         return features(values) if features else ()
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Why no network can be built from these hyperparameters; None where one can."""
+        """Return the reason why no network can be built; None if one can."""
         check = getattr(self.hypermodel, "infeasible", None)
         return check(values) if check else None
 
     def build(self, values: Mapping[str, Any]) -> keras.Model:
-        """Builds the Keras model of the given active hyperparameters.
+        """Build the Keras model of the given active hyperparameters.
 
         Raises:
-            TypeError: If the HyperModel returns something other than a fitting model.
+            TypeError: If the HyperModel does not return a suitable model, or asks for
+                hyperparameters that were not discovered before.
         """
         hp = self._hyperparameters(values)
         model = self._check(self.hypermodel.build(hp))
@@ -115,55 +115,55 @@ class SearchSpace(Space):
         return model
 
     def default_model(self) -> keras.Model:
-        """Builds the model of the HyperModel's default hyperparameters."""
+        """Build the model of the HyperModel's default hyperparameters."""
         return self._check(self.hypermodel.build(self._declared.copy()))
 
     def trains(self, model: keras.Model) -> bool:
-        """Whether a model is trained by the HyperModel's ``fit``, or by a ``train_step`` of its
-        own: the search's own training knows nothing of these."""
+        """Return whether a model is trained by the HyperModel's ``fit`` or its own ``train_step``
+        rather than by the search's training loop."""
         return self.has_fit or type(model).train_step is not keras.Model.train_step
 
     @property
     def notes(self) -> list[str]:
-        """What its owner should know before anything is trained: models that scale what is
-        scaled already see next to nothing."""
+        """Warnings for the user: models that scale images again, after the search, learn little."""
         if self.input_range.name == OURS:
             return []
         undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
         return [
-            f"{self.name}: a search gives its models floats from 0 to 1, but they take others "
-            f"({self.input_range.text}). Let the input be float32, and leave out what scales it or "
-            f"put keras.layers.{undo[self.input_range.name]} before it"
+            f"{self.name}: a search gives its models floats from 0 to 1, but they expect others "
+            f"({self.input_range.text}). Use float32 inputs, and remove the layer that scales them "
+            f"or put keras.layers.{undo[self.input_range.name]} before it"
         ]
 
     @property
     def is_built_in(self) -> bool:
-        """Whether its models have no layers but those of this package's own spaces."""
+        """Whether the HyperModel is one of this package's own."""
         return type(self.hypermodel).__module__.startswith("xnas_tf.spaces.")
 
     @property
     def has_fit(self) -> bool:
-        """Whether the HyperModel has a ``fit`` of its own."""
+        """Whether the HyperModel has its own ``fit``."""
         own = vars(self.hypermodel).get("fit") or type(self.hypermodel).fit
         return own is not keras_tuner.HyperModel.fit
 
     def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        """Lets the HyperModel train a model, by keras-tuner's conventions.
+        """Train a model with the HyperModel's ``fit``, as keras-tuner does.
 
         Args:
-            values: The active hyperparameters that it was built from.
+            values: The active hyperparameters of the model.
             model: The model.
             *args: Images and targets.
-            **kwargs: Of Keras' ``Model.fit``; left out is what the HyperModel gives itself.
+            **kwargs: Arguments of Keras' ``Model.fit``, except those that the HyperModel sets
+                itself.
 
         Returns:
-            What the HyperModel's ``fit`` returns.
+            The return value of the HyperModel's ``fit``.
 
         Raises:
-            TypeError: If it asks for hyperparameters that the search space did not show.
+            TypeError: If ``fit`` asks for hyperparameters that were not discovered before.
         """
         hp = self._hyperparameters(values)
-        kept = {name: value for name, value in kwargs.items() if name not in self._given_by_fit}
+        kept = {name: value for name, value in kwargs.items() if name not in self._dropped_by_fit}
         returned = self.hypermodel.fit(hp, model, *args, **kept)
         self._check_known(hp, "fit")
         return returned
@@ -190,15 +190,16 @@ class SearchSpace(Space):
             raise TypeError(
                 "the model is neither functional nor sequential; attributions need that"
             )
-        shapes = tuple(getattr(model, "input_shape", ())), tuple(getattr(model, "output_shape", ()))
-        if shapes[0] and not _fits(shapes[0], self._input):
-            raise TypeError(f"the model takes {shapes[0]}, but the images are {self._input}")
-        if shapes[1] and shapes[1] != self._output:
-            raise TypeError(f"the model's output is {shapes[1]}; wanted: {self._output}")
+        inputs = tuple(getattr(model, "input_shape", ()))
+        outputs = tuple(getattr(model, "output_shape", ()))
+        if inputs and not _fits(inputs, self._input):
+            raise TypeError(f"the model takes {inputs}, but the images are {self._input}")
+        if outputs and outputs != self._output:
+            raise TypeError(f"the model's output is {outputs}; wanted: {self._output}")
         return compute_at_positions(model)
 
     def _discover(self) -> keras_tuner.HyperParameters:
-        """Lets keras-tuner build the model until every conditional scope was active once."""
+        """Let keras-tuner build models until every conditional scope has been active once."""
         try:
             with tempfile.TemporaryDirectory() as folder:
                 tuner = keras_tuner.RandomSearch(
@@ -225,12 +226,12 @@ class SearchSpace(Space):
             keras.backend.clear_session()
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
-        """Adds hyperparameters that ``fit`` asks for; returns what it gives to Keras itself."""
+        """Add the hyperparameters that ``fit`` asks for; see ``discover_in_fit``."""
         classes = self._output[1]
         images = np.random.default_rng(0).random((classes, *self._input[1:]), np.float32)
         data = images, np.arange(classes, dtype=np.int32)
         with uninterrupted():
-            # Deterministic runs refuse to draw without a seed, as Keras does to shuffle.
+            # With op determinism, TensorFlow does not shuffle without a seed, as Keras does.
             keras.utils.set_random_seed(0)
         build = lambda hp: self._check(self.hypermodel.build(hp))  # noqa: E731
         try:
@@ -238,14 +239,14 @@ class SearchSpace(Space):
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(
                 f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "
-                f"which its hyperparameters are found out: {describe(error)}"
+                f"which its hyperparameters are discovered: {describe(error)}"
             ) from error
         finally:
             keras.backend.clear_session()
 
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
-        """Adds what shows only where several whole numbers are large, as in loops inside loops:
-        builds the model with all of them at their largest."""
+        """Add hyperparameters that appear only if several integers are large, as in nested loops,
+        by building the model with all integers at their maximum."""
         size = -1
         while size < len(declared.space):
             size = len(declared.space)
@@ -258,27 +259,28 @@ class SearchSpace(Space):
         return declared
 
     def _check_outputs(self, model: keras.Model) -> None:
-        """Probabilities must come from a softmax that can be seen, so that logits can be had."""
+        """Check that probabilities come from a softmax layer, so that logits can be computed."""
         images = np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
         outputs = np.asarray(model(images, training=False))
         sums_to_one = np.allclose(outputs.sum(axis=1), 1, atol=1e-3) and (outputs >= 0).all()
         if bool(sums_to_one) != ends_in_softmax(model):
             raise TypeError(
-                "the model's outputs are probabilities, but its last layer is no softmax; end it "
-                "in Dense(…, activation='softmax'), Activation('softmax'), Softmax() or in logits"
+                "the model's outputs are probabilities, but its last layer is not a softmax; end "
+                "it with Dense(…, activation='softmax'), Activation('softmax'), Softmax() or logits"
             )
 
 
 def _metrics_of(model: keras.Model, classes: int) -> list[str]:
-    """Names of the metrics that a model was compiled with, which Keras makes when it uses them."""
+    """Return the names of the metrics that a model was compiled with."""
     if not model.compiled or model._compile_metrics is None:
         return []
     labels, metrics = np.arange(classes, dtype=np.int32), model._compile_metrics
+    # Keras creates the metrics when they are first used.
     metrics.update_state(targets_for(model, labels, classes), np.eye(classes, dtype=np.float32))
     return sorted(metrics.result())
 
 
-def _fits(declared: tuple, wanted: tuple) -> bool:
+def _fits(declared: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
     return len(declared) == len(wanted) and all(
         have is None or have == want for have, want in zip(declared[1:], wanted[1:], strict=True)
     )

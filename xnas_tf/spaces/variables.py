@@ -1,7 +1,7 @@
-"""Decision variables of a search: what can be chosen, without Keras or TensorFlow.
+"""Decision variables of a search, without Keras or TensorFlow.
 
-A variable has an encoded form, on which variation works, and a value, which a HyperModel
-gets. A ``Choice`` is encoded as the place of its value, a ``Range`` as a number in [0, 1].
+Variation works on a variable's encoded form, and a HyperModel gets its value. A ``Choice`` is
+encoded as the index of its value, a ``Range`` as a number in [0, 1].
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Condition:
-    """Active only where the variable called ``parent`` has one of ``values``."""
+    """A variable is active only if the variable ``parent`` has one of ``values``."""
 
     parent: str
     values: tuple[Any, ...]
@@ -23,7 +23,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Choice:
-    """One value out of a finite sequence; ``ordered`` where near places are alike."""
+    """One value of a finite sequence; ``ordered`` if neighbouring values are similar."""
 
     name: str
     values: Sequence[Any]
@@ -35,49 +35,49 @@ class Choice:
         """Number of values."""
         return len(self.values)
 
-    def decode(self, place: int) -> Any:
-        """The value at a place."""
-        return self.values[place]
+    def decode(self, index: int) -> Any:
+        """Return the value at an index."""
+        return self.values[index]
 
     def sample(self, rng: np.random.Generator) -> int:
-        """A place at random."""
+        """Return a random index."""
         return int(rng.integers(self.size))
 
-    def mutate(self, place: int, rng: np.random.Generator) -> int:
-        """Another place: any other one, or where the values are ordered mostly a near one."""
+    def mutate(self, index: int, rng: np.random.Generator) -> int:
+        """Return another index: any other, or mostly a near one if the values are ordered."""
         if self.size == 1:
-            return place
+            return index
         if not self.ordered:
-            return int((place + rng.integers(1, self.size)) % self.size)
+            return int((index + rng.integers(1, self.size)) % self.size)
         step = int(rng.geometric(0.5)) * (1 if rng.random() < 0.5 else -1)
-        moved = min(max(place + step, 0), self.size - 1)
-        return moved if moved != place else place - step // abs(step)
+        moved = min(max(index + step, 0), self.size - 1)
+        return moved if moved != index else index - step // abs(step)
 
 
 MUTATION_WIDTH = 0.1
-"""Standard deviation of a ``Range``'s mutation, as a share of the range."""
+"""Standard deviation of the mutation of a ``Range``, relative to its width."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """A number between two bounds; ``to_value`` maps [0, 1] to it (linear, log, …)."""
+    """A number between two bounds; ``to_value`` maps [0, 1] to them (linear, log, …)."""
 
     name: str
     to_value: Callable[[float], float]
     conditions: tuple[Condition, ...] = ()
     size: float = float("inf")
 
-    def decode(self, place: float) -> float:
-        """The value at a place in [0, 1]."""
-        return self.to_value(place)
+    def decode(self, position: float) -> float:
+        """Return the value at a position in [0, 1]."""
+        return self.to_value(position)
 
     def sample(self, rng: np.random.Generator) -> float:
-        """A place at random."""
+        """Return a random position."""
         return float(rng.random())
 
-    def mutate(self, place: float, rng: np.random.Generator) -> float:
-        """A place near by, reflected at the bounds."""
-        moved = abs(place + rng.normal(0, MUTATION_WIDTH)) % 2
+    def mutate(self, position: float, rng: np.random.Generator) -> float:
+        """Return a near position, reflected at the bounds."""
+        moved = abs(position + rng.normal(0, MUTATION_WIDTH)) % 2
         return min(moved, 2 - moved)
 
 
@@ -85,14 +85,19 @@ Variable = Choice | Range
 
 
 def decode(variables: Sequence[Variable], encoded: Sequence[Any]) -> dict[str, Any]:
-    """The values of the active variables by name, parents before their dependants."""
+    """Return the values of the active variables by name.
+
+    Args:
+        variables: The variables, parents before the variables that depend on them.
+        encoded: The encoded form of each variable.
+    """
     values: dict[str, Any] = {}
-    for variable, place in zip(variables, encoded, strict=True):
+    for variable, code in zip(variables, encoded, strict=True):
         if not variable.conditions or is_active(variable, values):
-            values[variable.name] = variable.decode(place)
+            values[variable.name] = variable.decode(code)
     return values
 
 
 def is_active(variable: Variable, values: Mapping[str, Any]) -> bool:
-    """Whether all conditions of a variable hold."""
+    """Return whether all conditions of a variable hold."""
     return all(values.get(c.parent) in c.values for c in variable.conditions)

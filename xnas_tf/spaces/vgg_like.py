@@ -1,10 +1,10 @@
-"""Networks in the manner of VGG (Simonyan & Zisserman 2015, arXiv 1409.1556) as a HyperModel.
+"""VGG-like networks (Simonyan & Zisserman 2015, arXiv 1409.1556) as a HyperModel.
 
-A network is a chain of blocks: convolutions with ReLU, then a pooling of 2x2 pixels. Each block
-has twice the filters of the one before, up to eight times those of the first, as VGG's 64, 128,
-256, 512, 512. What VGG has all the same is chosen here: how many blocks, and in each how many
-convolutions, how large, how wide; what pools; whether batch normalisation follows each
-convolution (Ioffe & Szegedy 2015), and what kind of classifier ends it.
+A network is a chain of blocks: convolutions with ReLU, then 2x2 pooling. Each block has twice the
+filters of the previous one, up to eight times those of the first, like VGG's 64, 128, 256, 512,
+512. The search chooses the number of blocks; for each block the number, kernel size and width of
+its convolutions; the kind of pooling; whether batch normalisation follows each convolution
+(Ioffe & Szegedy 2015); and the kind of classifier at the end.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from keras import layers
 from xnas_tf.spaces.layers import BATCH_NORM_MOMENTUM
 
 CONVOLUTIONS = 3
-"""The most in a block; VGG-16 has 2 or 3."""
+"""Maximum number of convolutions in a block; VGG-16 has 2 or 3."""
 KERNELS = (3, 5)
 WIDTHS = (0.5, 1.0, 2.0)
-"""Filters of a block as a multiple of what its place gives."""
+"""Filters of a block relative to the default at its depth."""
 WIDEST = 8
-"""The most by which filters grow with depth: VGG's last block is no wider than the one before."""
+"""Maximum growth of filters with depth: VGG's last block is as wide as the one before."""
 POOLING = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
 UNITS = (64, 128, 256)
 DROPOUT = (0.0, 0.25, 0.5)
@@ -37,7 +37,7 @@ class VGGLike(keras_tuner.HyperModel):
         input_shape: Shape of an image, (height, width, channels).
         classes: Number of classes.
         channels: Filters of the first block at width 1.
-        blocks: The most blocks.
+        blocks: Maximum number of blocks.
     """
 
     shows_all = True
@@ -52,10 +52,11 @@ class VGGLike(keras_tuner.HyperModel):
         self.blocks = blocks
 
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """Returns a text such as
-        ``2*conv3x3-width1|1*conv5x5-width0.5|max|batch_norm|dense128|dropout0.5``: blocks with the
-        width of their convolutions, pooling, and how it ends. How many filters the first block has
-        is no part of it, so that the same architecture can be trained with more."""
+        """Return the blocks with the width of their convolutions, the pooling and the classifier.
+
+        For example ``2*conv3x3-width1|1*conv5x5-width0.5|max|batch_norm|dense128|dropout0.5``.
+        It omits the number of filters, so that the same architecture can be trained with more.
+        """
         parts = [
             f"{values[f'convolutions_{block}']}*conv{kernel}x{kernel}-width{width:g}"
             for block in range(1, values["blocks"] + 1)
@@ -67,7 +68,7 @@ class VGGLike(keras_tuner.HyperModel):
         return "|".join(parts)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Says which pooling has no pixels left to pool, or returns None."""
+        """Return which pooling has no pixels left to pool; None if all have."""
         height, width, _ = self.image_shape
         side = min(height, width)
         for pooled in range(values["blocks"]):
@@ -80,7 +81,7 @@ class VGGLike(keras_tuner.HyperModel):
         return None
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Builds the uncompiled Keras model, softmax at its end."""
+        """Build the uncompiled Keras model, which ends in a softmax."""
         blocks = hp.Int("blocks", 1, self.blocks, default=min(2, self.blocks))
         pooling = POOLING[hp.Choice("pooling", list(POOLING))]
         batch_norm = hp.Boolean("batch_norm", default=True)
@@ -116,7 +117,7 @@ class VGGLike(keras_tuner.HyperModel):
 
 
 def _convolve(x: Any, filters: int, kernel: int, batch_norm: bool, name: str) -> Any:
-    """A convolution with ReLU, as VGG has it, with batch normalisation in between if wanted."""
+    """Apply a convolution, batch normalisation if wanted, and ReLU."""
     x = layers.Conv2D(
         filters,
         kernel,

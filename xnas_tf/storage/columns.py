@@ -12,11 +12,11 @@ from xnas_tf.objectives.base import Objective
 
 @dataclass(frozen=True)
 class Column:
-    """One value of every candidate.
+    """One measured value of every candidate.
 
     Attributes:
         name: Its name among the candidate's objectives and metrics.
-        title: A short heading, with an arrow towards the better values.
+        title: A short heading, with an arrow towards better values.
         direction: ``minimize`` or ``maximize``.
         is_objective: Whether the search ranks by it.
     """
@@ -27,12 +27,12 @@ class Column:
     is_objective: bool = False
 
     def value(self, candidate: Candidate) -> float | None:
-        """A candidate's value; None where it has none."""
+        """Return the value of a candidate; None if it has none."""
         return candidate.objectives.get(self.name, candidate.metrics.get(self.name))
 
 
 def measured_columns(config: Config) -> list[Column]:
-    """The objectives and what is only recorded, each followed by the parts it is made of."""
+    """Return the objectives and the metrics that are only recorded, each before its parts."""
     return [
         *_columns(config.objectives, "", is_objective=True),
         *_columns(config.record, " (recorded)", is_objective=False),
@@ -40,12 +40,12 @@ def measured_columns(config: Config) -> list[Column]:
 
 
 def _columns(measures: Sequence[Objective], mark: str, is_objective: bool) -> list[Column]:
-    found = []
+    columns = []
     for measure in measures:
         arrow = "↓" if measure.direction == "minimize" else "↑"
         title = f"{measure.name} {arrow}{mark}"
-        found.append(Column(measure.name, title, measure.direction, is_objective))
+        columns.append(Column(measure.name, title, measure.direction, is_objective))
         for part in measure.parts:
             short = part.removeprefix(f"{measure.name}/")
-            found.append(Column(part, f"{short} {arrow}{mark}", measure.direction))
-    return found
+            columns.append(Column(part, f"{short} {arrow}{mark}", measure.direction))
+    return columns

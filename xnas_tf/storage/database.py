@@ -165,7 +165,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise kind(
-                f"{self._path}: {error}. Is the disk full or read-only, or is this not a run's database?"
+                f"{self._path}: {error}. Is the disk full or read-only, or is this not the "
+                "database of a run?"
             ) from error
 
 

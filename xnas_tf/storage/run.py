@@ -1,40 +1,20 @@
-"""A run directory and what it holds."""
+"""A run directory, to read."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from datetime import datetime, timezone
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
-from xnas_tf.config import Config, differing_keys, dump_config, stored_config
+from xnas_tf.config import Config, stored_config
 from xnas_tf.errors import HeldError, InputError, RunError, suggest
 from xnas_tf.evaluation.open_modes import with_modes
 from xnas_tf.storage.database import Database
+from xnas_tf.storage.run_directory import CONFIG, RECORD, locked, model_path
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
-
-CONFIG = "config.yaml"
-RECORD = "run.sqlite"
-LOCK_SECONDS = 2.0
-"""Seconds to wait for who holds a run directory: xnas-tf status does so for an instant."""
-PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
-"""What is wrong with a disk or its server, not with a path: another start may do better."""
-CHANGEABLE = (
-    "distributed.",
-    "training.checkpoint_minutes:",
-    "search.candidates:",
-    "search.hours:",
-    "search.plateau:",
-    "search.reuse:",
-)
-"""Keys on which neither a candidate's values nor what was proposed depend, or only by what is
-recorded: a run may go on with other ones."""
 
 
 class Run:
@@ -44,7 +24,7 @@ class Run:
         path: The run directory.
 
     Raises:
-        InputError: If it is no run directory.
+        InputError: If it is not a run directory.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -59,44 +39,42 @@ class Run:
 
     @property
     def trained_config(self) -> Config:
-        """The configuration with the modes that a trial chose in place of ``auto``, if it did."""
+        """The configuration with the measured modes in place of ``auto``."""
         return with_modes(self.config, self.fact("measured_modes") or {})
 
     def candidates(self) -> list[Candidate]:
-        """All candidates by id, whatever their state."""
-        record = Database(self.path / RECORD)
-        try:
-            return [self._with_model(candidate) for candidate in record.candidates()]
-        finally:
-            record.close()
+        """Return all candidates in any state, by id."""
+        with closing(Database(self.path / RECORD)) as database:
+            return [self._with_model(candidate) for candidate in database.candidates()]
 
     def candidate(self, number: int) -> Candidate:
-        """The candidate with an id.
+        """Return the candidate with an id.
 
         Raises:
             InputError: If there is none.
         """
-        everyone = {candidate.id: candidate for candidate in self.candidates()}
-        if number not in everyone:
-            allowed = f"1 to {max(everyone)}" if everyone else "none yet"
+        by_id = {candidate.id: candidate for candidate in self.candidates()}
+        if number not in by_id:
+            allowed = f"1 to {max(by_id)}" if by_id else "none yet"
             raise InputError(f"{self.path} has no candidate {number}; allowed: {allowed}")
-        return everyone[number]
+        return by_id[number]
 
     def pareto(self) -> list[Candidate]:
-        """The Pareto-optimal candidates, best in the first objective first."""
+        """Return the Pareto-optimal candidates, best in the first objective first."""
         return ordered_front(self.candidates(), self.config)
 
     def recommendation(
         self, prefer: str | None = None, within: float | None = None
     ) -> Recommendation:
-        """The Pareto-optimal candidate that is recommended, and why; see ``recommend``.
+        """Return the recommended Pareto-optimal candidate, and why; see ``recommend``.
 
         Args:
-            prefer: ``error``, the name of an objective, or ``knee``: what decides instead.
-            within: Percentage points above the best error that are tolerated instead.
+            prefer: What decides instead of the default rule: ``error``, the name of an objective,
+                or ``knee``.
+            within: Percentage points above the best error to tolerate instead of the default.
 
         Raises:
-            InputError: If one of these is wrong.
+            InputError: If one of these is invalid.
         """
         return recommend(self.pareto(), self.config, self.validation_counts, prefer, within)
 
@@ -107,12 +85,12 @@ class Run:
 
     @property
     def best(self) -> Candidate | None:
-        """The candidate that is recommended; None if none is."""
+        """The recommended candidate; None if none is recommended."""
         number = self.recommendation().id
         return None if number is None else self.candidate(number)
 
     def choose(self, which: int | str = RECOMMENDED) -> Candidate:
-        """The candidate that somebody names.
+        """Return the candidate that the user names.
 
         Args:
             which: ``recommended``; ``best``, the one with the least validation error on the
@@ -137,11 +115,11 @@ class Run:
     def choose_all(
         self, which: Sequence[int | str] | int | str = (), pareto: bool = False
     ) -> list[Candidate]:
-        """The candidates that somebody names, each once.
+        """Return the candidates that the user names, each once.
 
         Args:
-            which: See ``choose``; the recommended one if nobody is named and pareto is false.
-            pareto: Whether the whole front is wanted too.
+            which: See ``choose``; the recommended one if this is empty and ``pareto`` is false.
+            pareto: Whether to add the whole front.
 
         Raises:
             InputError: If there is no such candidate, or no front.
@@ -155,25 +133,22 @@ class Run:
         return list({candidate.id: candidate for candidate in chosen}.values())
 
     def hypervolume(self) -> float:
-        """Hypervolume of the front; see ``HypervolumeMeter`` for its unit."""
-        everyone = self.candidates()
-        return HypervolumeMeter(everyone, self.config)(pareto_front(everyone, self.config))
+        """Return the hypervolume of the front; see ``HypervolumeMeter`` for its unit."""
+        candidates = self.candidates()
+        return HypervolumeMeter(candidates, self.config)(pareto_front(candidates, self.config))
 
-    def fact(self, name: str) -> object:
-        """A recorded fact about the whole run; None where there is none."""
-        record = Database(self.path / RECORD)
-        try:
-            return record.fact(name)
-        finally:
-            record.close()
+    def fact(self, name: str) -> Any:
+        """Return a recorded fact about the whole run, as JSON holds it; None if there is none."""
+        with closing(Database(self.path / RECORD)) as database:
+            return database.fact(name)
 
     def groups(self) -> tuple[int, int]:
-        """Groups that train, or trained last, at the same time, and the ranks in each."""
+        """Return how many groups train, or trained last, at the same time, and their ranks."""
         split = self.fact("groups") or {"ranks": 1, "size": 1}
         return split["ranks"] // split["size"], split["size"]
 
     def is_searching(self) -> bool:
-        """Whether a process is searching in it at this moment."""
+        """Return whether a process is searching in this run at the moment."""
         try:
             with locked(self.path, patience=0):
                 return False
@@ -189,184 +164,12 @@ class Run:
 
 
 def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:
-    """The Pareto-optimal ones of candidates, best in the first objective first."""
+    """Return the Pareto-optimal candidates, best in the first objective first."""
     first = config.objectives[0]
     front = pareto_front(candidates, config)
     return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
 
 
 def load_run(path: str | Path) -> Run:
-    """Opens a run directory; see ``Run``."""
+    """Open a run directory to read it; see ``Run``."""
     return Run(path)
-
-
-def model_path(run: Path, candidate: int) -> Path:
-    """Where a candidate's Keras model is kept."""
-    return run / "models" / f"{candidate:05d}.keras"
-
-
-def now() -> str:
-    """This moment as the record has it: ISO 8601, UTC, to the millisecond."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def checkpoint_path(run: Path, candidate: int) -> Path:
-    """Where a training that may be cut off can go on from."""
-    return run / "checkpoints" / f"{candidate:05d}.npz"
-
-
-@contextmanager
-def held_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database]:
-    """Makes a run directory, or opens one to go on with, and holds it: see ``locked``. Nothing
-    in it is changed before it is held.
-
-    Args:
-        path: The run directory.
-        config: The configuration; must be the run's own where there is a run.
-        fresh: Moves an existing run aside, to ``PATH.1`` or the next free number, and
-            starts anew.
-
-    Raises:
-        InputError: If the directory holds something else, or a run of another configuration,
-            or is no place to write to.
-        HeldError: If another process holds it.
-        RunError: If it cannot be written, as on a full disk.
-    """
-    _make_directory(path, fresh)
-    with locked(path), closing(open_record(path, config)) as record:
-        yield record
-
-
-def open_record(path: Path, config: Config) -> Database:
-    """The record in a run directory that is held, made where there is none; see
-    ``held_directory``."""
-    with _writing(path):
-        path.mkdir(parents=True, exist_ok=True)
-        if (path / CONFIG).is_file():
-            _use_config(path, config)
-        else:
-            write_whole(path / CONFIG, dump_config(config).encode())
-        (path / "models").mkdir(exist_ok=True)
-    return Database(path / RECORD, create=True)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file so that a kill leaves the whole file or none."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(data)
-    os.replace(draft, path)
-
-
-@contextmanager
-def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
-    """Holds a run directory, for one search at a time.
-
-    Args:
-        path: The run directory.
-        patience: Seconds to wait for another process that holds it.
-
-    Raises:
-        HeldError: If another process holds it.
-        RunError: If that cannot be found out.
-    """
-    handle = _lock(path, time.monotonic() + patience)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(path: Path, end: float) -> int:
-    """The open lock file of a directory, once nobody else holds it."""
-    while True:
-        last = time.monotonic() > end
-        try:
-            if (handle := _try_lock(path)) is not None:
-                return handle
-        except OSError as error:
-            # While --fresh moves a run aside, there is no directory for a moment.
-            if last or not isinstance(error, FileNotFoundError):
-                raise RunError(f"{path} cannot be locked: {error}") from error
-        else:
-            if last:
-                raise HeldError(path)
-        time.sleep(0.05)
-
-
-def _try_lock(path: Path) -> int | None:
-    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if _is_locked(handle) and _is_in(path, handle):
-        return handle
-    os.close(handle)
-    return None
-
-
-def _is_locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
-
-
-def _is_in(path: Path, handle: int) -> bool:
-    """Whether a lock is the directory's still: who waited for it may find that the directory was
-    moved aside meanwhile, and that another one is in its place."""
-    try:
-        return os.path.samestat(os.fstat(handle), os.stat(path / ".lock"))
-    except FileNotFoundError:
-        return False
-
-
-def remove_drafts(path: Path) -> None:
-    """Removes what kills left half written in a run directory that is held."""
-    for pattern in ("models/.*.keras.*", "checkpoints/.*.npz.*"):
-        for draft in path.glob(pattern):
-            draft.unlink(missing_ok=True)
-
-
-def _make_directory(path: Path, fresh: bool) -> None:
-    with _writing(path):
-        if fresh and path.is_dir():
-            with locked(path):
-                path.rename(_free_name(path))
-        if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
-            raise InputError(f"{path} exists and is no run; nothing was changed there")
-        path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK):
-            raise PermissionError("permission denied, or the file system is read-only")
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        kind = RunError if error.errno in PASSING else InputError
-        raise kind(f"run directory {path} cannot be written: {error}") from error
-
-
-def _visible(path: Path) -> list[Path]:
-    if not path.is_dir():
-        raise InputError(f"{path} exists and is no directory")
-    return [child for child in path.iterdir() if not child.name.startswith(".")]
-
-
-def _free_name(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.{number}")).exists():
-        number += 1
-    return aside
-
-
-def _use_config(path: Path, config: Config) -> None:
-    changed = differing_keys(stored_config(path / CONFIG), config)
-    if all(line.startswith(CHANGEABLE) for line in changed):
-        if changed:
-            write_whole(path / CONFIG, dump_config(config).encode())
-    else:
-        lines = "\n  ".join(changed)
-        raise InputError(
-            f"{path} is a run with another configuration:\n  {lines}\n"
-            "Use --run-dir for a new run beside it, or --fresh to move it aside and start anew."
-        )

@@ -54,8 +54,8 @@ class SearchOptions(Section):
     plateau: int | None = Field(
         None,
         ge=1,
-        description="number of trainings; no more candidates are proposed once the last trainings "
-        "of that number have together added no more than 0.1% to the hypervolume",
+        description="number of trainings; no more candidates are proposed once this many in a row "
+        "have together added no more than 0.1% to the hypervolume",
     )
     population: int = Field(8, ge=2)
     crossover: float = Field(

@@ -13,13 +13,13 @@ from xnas_tf.strategy.goals import Goals
 
 
 def costs(candidates: Sequence[Candidate], config: Goals) -> np.ndarray:
-    """Objective values (candidates, objectives), turned so that less is better."""
+    """Return objective values (candidates, objectives), negated where more is better."""
     rows = [[o.sign * c.objectives[o.name] for o in config.objectives] for c in candidates]
     return np.array(rows, dtype=float).reshape(len(candidates), len(config.objectives))
 
 
 def pareto_front(candidates: Iterable[Candidate], config: Goals) -> list[Candidate]:
-    """The candidates that make up the front, in the order in which they were given."""
+    """Return the Pareto-optimal candidates, in the order in which they were given."""
     front = Front(config)
     for candidate in candidates:
         front.add(candidate)
@@ -27,21 +27,22 @@ def pareto_front(candidates: Iterable[Candidate], config: Goals) -> list[Candida
 
 
 class Front:
-    """The Pareto front as candidates become known, one by one.
+    """The Pareto front, updated candidate by candidate.
 
-    Those belong to it that are done, keep all constraints, and that no other such candidate
-    dominates. ``search.epsilons`` make it an epsilon-Pareto set (Laumanns, Thiele, Deb and
-    Zitzler 2002, section 4): space is divided into boxes, a box that another one dominates
-    holds nobody, and every other one a single candidate: the one nearest to its best corner,
-    in units of epsilon, then the one better in the first objective that differs, then the one
-    with the lower id. So it is a part of the Pareto front, and the same whatever the order in
-    which candidates arrive; and who belongs to it in the end did so all along, so that its
-    model was kept.
+    It consists of the candidates that are done, keep all constraints and are not dominated by
+    another such candidate. ``search.epsilons`` make it an epsilon-Pareto set (Laumanns, Thiele,
+    Deb and Zitzler 2002, section 4): objective space is divided into boxes. A box that another one
+    dominates keeps no candidate, and every other box keeps one: the candidate nearest to its
+    best corner, in units of epsilon, then the one better in the first objective that differs,
+    then the one with the lower id. The result is a subset of the Pareto front and does not
+    depend on the order of the candidates. A candidate that belongs to the final front belonged to
+    it from the start, so its model was kept.
 
-    Values are compared within one fidelity: the highest that any such candidate has reached.
+    Only candidates of the highest fidelity reached so far are compared.
 
     Attributes:
-        candidates: Those that belong to it; a new list whenever that changes.
+        candidates: The candidates on the front; a new list whenever it changes.
+        epochs: Their fidelity.
     """
 
     def __init__(self, config: Goals) -> None:
@@ -50,13 +51,12 @@ class Front:
         self._epsilons = np.array([epsilons[o.name] for o in config.objectives if epsilons])
         self.candidates: list[Candidate] = []
         self.epochs = 0
-        """The fidelity of the candidates."""
-        # Kept, as most newcomers don't belong here: with many groups a tenth of the coordinator's
-        # time went into collecting them anew.
+        # Cached, as most new candidates do not enter the front: with many groups, a tenth of the
+        # coordinator's time was spent on computing them again.
         self._boxes = costs([], config)
 
     def wants(self, new: Candidate) -> bool:
-        """Whether a candidate belongs here."""
+        """Return whether a candidate would enter the front."""
         if new.state != "done" or new.violation(self._config.constraints) > 0:
             return False
         if new.epochs != self.epochs:
@@ -68,8 +68,11 @@ class Front:
         )
 
     def add(self, new: Candidate) -> bool:
-        """Takes a candidate in if it belongs here, in place of those that need not stay for
-        it; returns whether it does."""
+        """Add a candidate if it belongs to the front, and remove those that it replaces.
+
+        Returns:
+            Whether it was added.
+        """
         if not self.wants(new):
             return False
         if new.epochs > self.epochs:
@@ -81,69 +84,76 @@ class Front:
         return True
 
     def _box(self, candidate: Candidate) -> np.ndarray:
-        """Where a candidate lies, (objectives,): its box; without epsilons its costs."""
-        place = costs([candidate], self._config)[0]
-        return np.floor(place / self._epsilons) if self._epsilons.size else place
+        """Return the box (objectives,) of a candidate; without epsilons, its costs."""
+        values = costs([candidate], self._config)[0]
+        return np.floor(values / self._epsilons) if self._epsilons.size else values
 
     def _shares(self, box: np.ndarray) -> np.ndarray:
-        """Whether each candidate here is in this box, in which there is room for one."""
+        """Return whether each candidate on the front is in a box, which keeps only one."""
         if not self._epsilons.size:
             return np.zeros(len(self._boxes), bool)
         return (self._boxes == box).all(axis=1)
 
     def _order(self, candidate: Candidate) -> tuple[float, ...]:
-        """What the one is least in that a box keeps. Who dominates another one of its box comes
-        first even where rounding makes their distances equal."""
-        place = costs([candidate], self._config)[0]
-        inside = place / self._epsilons - self._box(candidate)
-        return (float((inside**2).sum()), *place.tolist(), candidate.id)
+        """Return the key by which a box keeps the least.
+
+        A candidate that dominates another in its box comes first even where rounding makes
+        their distances equal.
+        """
+        values = costs([candidate], self._config)[0]
+        inside = values / self._epsilons - self._box(candidate)
+        return (float((inside**2).sum()), *values.tolist(), candidate.id)
 
 
 def _dominates(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Whether rows are nowhere worse and somewhere better than others, as they broadcast."""
-    return (one <= other).all(axis=-1) & (one < other).any(axis=-1)
+    """Return whether rows dominate others, with broadcasting."""
+    return np.all(one <= other, axis=-1) & np.any(one < other, axis=-1)
 
 
 class HypervolumeMeter:
-    """Hypervolume of a front.
+    """Measure the hypervolume of a front.
 
-    With ``search.reference`` each objective's gain over its reference value counts in units of
-    that value's magnitude (of 1 where it is 0), and what is no better than the reference in an
-    objective counts nothing: an absolute figure, by which runs can be compared. For objectives
-    that cannot fall below 0 it is the share of the box between 0 and the reference.
+    With ``search.reference``, each objective's gain over its reference value is measured in
+    units of that value's magnitude (1 where it is 0); a candidate that is no better than the
+    reference in some objective adds nothing. This value is absolute, so runs can be compared by
+    it. For objectives that cannot be negative, it is the share of the box between 0 and the
+    reference.
 
-    Without, it is measured in units of the box that the first generation spans, from the best
-    to the worst value of every objective among the done candidates of generation 0; the worst
-    corner is the reference point. This measure grows with the front, beyond 1 too. With several
-    fidelities the box is that of the lowest one, which all of generation 0 have reached.
+    Without a reference, the unit is the box that generation 0 spans, from the best to the worst
+    value of every objective among its done candidates; the worst corner is the reference point.
+    This value can exceed 1. With several fidelities, the box is that of the lowest one, on which
+    all of generation 0 are trained.
 
     Args:
-        candidates: The first to be heeded; see ``heed``.
+        candidates: The first candidates to update with; see ``heed``.
         config: The run's configuration.
     """
 
     def __init__(self, candidates: Iterable[Candidate], config: Goals) -> None:
         self._config = config
         size = len(config.objectives)
-        self._first = 0
+        self._initial = 0
         self._best, self._worst = np.full(size, np.inf), np.full(size, -np.inf)
         for candidate in candidates:
             self.heed(candidate)
 
     def heed(self, candidate: Candidate) -> bool:
-        """Hears of a candidate that has ended; returns whether the unit has changed."""
-        is_of_the_first = not (candidate.generation or candidate.promoted_from)
-        if self._config.search.reference or candidate.state != "done" or not is_of_the_first:
+        """Update the unit with a candidate that has ended; return whether it has changed."""
+        is_initial = not (candidate.generation or candidate.promoted_from)
+        if self._config.search.reference or candidate.state != "done" or not is_initial:
             return False
         row = costs([candidate], self._config)[0]
-        self._first += 1
+        self._initial += 1
         self._best, self._worst = np.minimum(self._best, row), np.maximum(self._worst, row)
         return True
 
     def __call__(self, front: Sequence[Candidate]) -> float:
-        """The hypervolume; 0 without a reference before generation 0 has two done candidates."""
+        """Return the hypervolume of a front.
+
+        Without a reference, it is 0 until two candidates of generation 0 are done.
+        """
         given = self._config.search.reference
-        if not front or (not given and self._first < 2):
+        if not front or (not given and self._initial < 2):
             return 0.0
         if given:
             reference = np.array([o.sign * given[o.name] for o in self._config.objectives])

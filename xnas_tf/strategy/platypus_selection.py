@@ -14,15 +14,15 @@ from xnas_tf.strategy.selection import tournament
 from xnas_tf.utils.randomness import own_generator
 
 NEIGHBOURS = 10
-"""Subproblems that a solution of MOEA/D may take over: Platypus' default."""
+"""Size of a neighbourhood of MOEA/D's subproblems: Platypus' default."""
 
 
 class NSGA3:
     """Non-dominated sorting and reference points (Deb & Jain 2014, NSGA-III).
 
     Args:
-        problem: The problem that solutions are of.
-        size: Of the population; at most as many reference points are laid.
+        problem: The problem of the solutions.
+        size: Population size; there are at most as many reference points.
         rng: The generator for tournaments and ties.
     """
 
@@ -34,26 +34,26 @@ class NSGA3:
     def survive(
         self, population: list[platypus.Solution], offspring: list[platypus.Solution]
     ) -> list[platypus.Solution]:
-        """See ``Selection``."""
-        everyone = offspring + population
-        rank(everyone)
-        with _lent(self._rng):
-            return self._platypus._reference_point_truncate(everyone, self._size)
+        """Keep the best by rank, then by distance to the reference points."""
+        merged = offspring + population
+        rank(merged)
+        with _seeded(self._rng):
+            return self._platypus._reference_point_truncate(merged, self._size)
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
-        """See ``Selection``: by rank alone in the paper, which leaves ties to chance."""
+        """Select by binary tournaments; the paper breaks ties of rank at random."""
         return [tournament(population, 2, self._rng) for _ in range(2)]
 
 
 class SPEA2:
     """Strength and density (Zitzler, Laumanns & Thiele 2001, SPEA2).
 
-    Distances are taken between costs that are scaled to [0, 1], so that no objective counts
-    more for its unit.
+    Distances are measured between costs scaled to [0, 1], so that the units of the objectives do
+    not matter.
 
     Args:
-        problem: The problem that solutions are of.
-        size: Of the population.
+        problem: The problem of the solutions.
+        size: Population size.
         rng: The generator for tournaments.
     """
 
@@ -66,46 +66,47 @@ class SPEA2:
     def survive(
         self, population: list[platypus.Solution], offspring: list[platypus.Solution]
     ) -> list[platypus.Solution]:
-        """See ``Selection``."""
-        everyone = offspring + population
-        if len(everyone) < 3:  # Platypus measures the distance to the second neighbour
-            for solution in everyone:
+        """Keep the best by strength and density; set the ``fitness`` of all."""
+        merged = offspring + population
+        if len(merged) < 3:  # Platypus needs the distance to the second neighbour
+            for solution in merged:
                 solution.fitness = 0.0
-            return everyone
-        twins = self._scaled(everyone)
-        self._platypus._assign_fitness(twins)
-        for solution, twin in zip(everyone, twins, strict=True):
-            solution.fitness = twin.fitness
-        return [twin.original for twin in self._platypus._truncate(twins, self._size)]
+            return merged
+        copies = self._scaled_copies(merged)
+        self._platypus._assign_fitness(copies)
+        for solution, copy in zip(merged, copies, strict=True):
+            solution.fitness = copy.fitness
+        return [copy.original for copy in self._platypus._truncate(copies, self._size)]
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
-        """See ``Selection``: binary tournaments by fitness."""
+        """Select by binary tournaments by fitness."""
         pairs = self._rng.integers(len(population), size=(2, 2))
         return [min((population[i] for i in pair), key=lambda s: s.fitness) for pair in pairs]
 
-    def _scaled(self, solutions: Sequence[platypus.Solution]) -> list[platypus.Solution]:
+    def _scaled_copies(self, solutions: Sequence[platypus.Solution]) -> list[platypus.Solution]:
         costs = np.array([list(solution.objectives) for solution in solutions])
         spans = np.ptp(costs, axis=0)
         rows = (costs - costs.min(axis=0)) / np.where(spans > 0, spans, 1)
-        twins = []
+        copies = []
         for solution, row in zip(solutions, rows, strict=True):
-            twin = platypus.Solution(self._problem)
-            twin.objectives[:] = row.tolist()
-            twin.constraint_violation = solution.constraint_violation
-            twin.original = solution
-            twins.append(twin)
-        return twins
+            copy = platypus.Solution(self._problem)
+            copy.objectives[:] = row.tolist()
+            copy.constraint_violation = solution.constraint_violation
+            copy.original = solution
+            copies.append(copy)
+        return copies
 
 
 class EpsMOEA:
-    """A population by dominance beside an archive by ε-dominance (Deb, Mohan & Mishra 2003,
-    ε-MOEA); one parent of each.
+    """A population by dominance and an archive by ε-dominance (Deb, Mohan & Mishra 2003, ε-MOEA).
+
+    One parent comes from each.
 
     Args:
-        problem: The problem that solutions are of.
-        size: Of the population.
-        rng: The generator that everything is drawn with.
-        epsilons: For each objective the difference that matters.
+        problem: The problem of the solutions.
+        size: Population size.
+        rng: The generator of all random numbers.
+        epsilons: For each objective the smallest difference that matters.
     """
 
     def __init__(
@@ -122,11 +123,11 @@ class EpsMOEA:
     def survive(
         self, population: list[platypus.Solution], offspring: list[platypus.Solution]
     ) -> list[platypus.Solution]:
-        """See ``Selection``."""
-        room = self._size - len(population)
-        self._platypus.population = population + offspring[:room]
-        with _lent(self._rng):
-            for solution in offspring[room:]:
+        """Fill the population, then add by dominance; add all to the archive."""
+        vacancies = self._size - len(population)
+        self._platypus.population = population + offspring[:vacancies]
+        with _seeded(self._rng):
+            for solution in offspring[vacancies:]:
                 self._platypus._add_to_population(solution)
         for solution in offspring:
             self._platypus.archive.add(solution)
@@ -134,26 +135,26 @@ class EpsMOEA:
         return self._platypus.population
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
-        """See ``Selection``."""
+        """Select one from the population and one from the archive, in random order."""
         archive = list(self._platypus.archive)
-        both = [
+        parents = [
             tournament(population, 2, self._rng),
             archive[int(self._rng.integers(len(archive)))],
         ]
-        return both[:: 1 if self._rng.random() < 0.5 else -1]
+        return parents[:: 1 if self._rng.random() < 0.5 else -1]
 
 
 class MOEAD:
-    """Decomposition into scalar subproblems (Zhang & Li 2007, MOEA/D), Chebyshev's of costs
-    scaled by what is in the population.
+    """Decomposition into scalar subproblems (Zhang & Li 2007, MOEA/D).
 
-    A solution is offered to the neighbours of the subproblem that it is best at (Wang et al.
-    2014, MOEA/D-GR), as offspring do not arrive in the order of subproblems here.
+    Subproblems are Chebyshev scalarisations of costs scaled by the span of the population. A
+    solution may replace those of the neighbours of the subproblem it solves best (Wang et al.
+    2014, MOEA/D-GR), as offspring do not arrive in the order of the subproblems here.
 
     Args:
-        problem: The problem that solutions are of.
-        size: Of the population; there are at most as many subproblems.
-        rng: The generator that everything is drawn with.
+        problem: The problem of the solutions.
+        size: Population size; there are at most as many subproblems.
+        rng: The generator of all random numbers.
     """
 
     def __init__(self, problem: platypus.Problem, size: int, rng: np.random.Generator) -> None:
@@ -174,22 +175,22 @@ class MOEAD:
     def survive(
         self, population: list[platypus.Solution], offspring: list[platypus.Solution]
     ) -> list[platypus.Solution]:
-        """See ``Selection``."""
+        """Fill the population, then let each other solution replace worse neighbours."""
         weights = self._platypus.weights
         for solution in offspring:
             self._platypus._update_ideal(solution)
         self._scale(population + offspring)
-        room = max(0, len(weights) - len(population))
-        self._platypus.population = population + offspring[:room]
-        with _lent(self._rng):
-            for solution in offspring[room:]:
-                fit = [self._platypus._calculate_fitness(solution, w) for w in weights]
-                neighbours = list(self._neighbours[int(np.argmin(fit))])
+        vacancies = max(0, len(weights) - len(population))
+        self._platypus.population = population + offspring[:vacancies]
+        with _seeded(self._rng):
+            for solution in offspring[vacancies:]:
+                fitness = [self._platypus._calculate_fitness(solution, w) for w in weights]
+                neighbours = list(self._neighbours[int(np.argmin(fitness))])
                 self._platypus._update_solution(solution, neighbours)
         return list(self._platypus.population)
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
-        """See ``Selection``: a subproblem's own, and mostly that of a neighbour."""
+        """Select the solution of a random subproblem, and mostly that of a neighbour."""
         index = int(self._rng.integers(len(population)))
         is_near = self._rng.random() < self._platypus.delta
         mates = [i for i in self._neighbours[index] if i < len(population) and i != index]
@@ -209,11 +210,11 @@ class MOEAD:
 
 
 def _divisions(objectives: int, size: int) -> int:
-    """The most divisions of each axis that make no more than so many reference points."""
+    """Return the largest number of divisions of each axis with at most ``size`` points."""
     fitting = [d for d in range(1, size + 1) if math.comb(objectives + d - 1, d) <= size]
     return max(fitting, default=1)
 
 
-def _lent(rng: np.random.Generator) -> AbstractContextManager[None]:
-    """Platypus draws from Python's global generator; inside, that is seeded by ours."""
+def _seeded(rng: np.random.Generator) -> AbstractContextManager[None]:
+    """Seed Python's global generator, which Platypus uses, from the search's."""
     return own_generator(int(rng.integers(2**63)))

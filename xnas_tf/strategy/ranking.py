@@ -23,10 +23,10 @@ def rank(solutions: Sequence[platypus.Solution]) -> None:
         return
     directions = solutions[0].problem.directions
     signs = [-1 if d == platypus.Direction.MAXIMIZE else 1 for d in directions]
-    costs = np.array([list(solution.objectives) for solution in solutions], float) * signs
+    objectives = np.array([list(solution.objectives) for solution in solutions], float)
     violations = np.array([solution.constraint_violation for solution in solutions], float)
-    ranks = _ranks(costs, violations)
-    distances = _crowding_distances(costs, ranks)
+    ranks = _ranks(objectives * signs, violations)
+    distances = _crowding_distances(objectives, ranks)
     for solution, number, distance in zip(
         solutions, ranks.tolist(), distances.tolist(), strict=True
     ):
@@ -37,7 +37,7 @@ def rank(solutions: Sequence[platypus.Solution]) -> None:
 def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[int]:
     """Return the best of many points, by rank and then crowding distance, as in ``rank``.
 
-    Ties go to the earlier point. 16,000 points take milliseconds.
+    Ties go to the earlier point. 16,000 points take about 0.03 s.
 
     Args:
         costs: (N, objectives), to be minimised.
@@ -47,6 +47,8 @@ def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[in
     Returns:
         Indices of the points, best first.
     """
+    if not len(costs):
+        return []
     ranks = _ranks(costs, violations)
     return np.lexsort((-_crowding_distances(costs, ranks), ranks))[:count].tolist()
 
@@ -62,15 +64,15 @@ def _ranks(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _crowding_distances(costs: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+def _crowding_distances(objectives: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     """Return crowding distances within each front, (N,); 0 for repetitions of a point."""
     distances = np.zeros(len(ranks))
-    order = np.lexsort((*costs.T, ranks))
-    is_repeated = (costs[order[1:]] == costs[order[:-1]]).all(axis=1)
+    order = np.lexsort((*objectives.T, ranks))
+    is_repeated = (objectives[order[1:]] == objectives[order[:-1]]).all(axis=1)
     is_repeated &= ranks[order[1:]] == ranks[order[:-1]]
     distinct = np.delete(order, np.flatnonzero(is_repeated) + 1)
     distinct.sort()
-    for values in costs[distinct].T:
+    for values in objectives[distinct].T:
         distances[distinct] += _gaps(values, ranks[distinct])
     return distances
 

@@ -1,4 +1,4 @@
-"""The candidate of a front that is recommended: one rule for every command that has to choose."""
+"""The recommended candidate of a front: one rule for every command that has to choose."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from xnas_tf.strategy.pareto import costs
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 ERROR, KNEE = "error", "knee"
-OF_ERROR = (ERROR, "metric:accuracy")
-"""Objectives that say what the tolerance is about."""
-POINTS = 2.0
-"""Percentage points above the best error that are tolerated, at least."""
+ERROR_OBJECTIVES = (ERROR, "metric:accuracy")
+"""Objectives that the tolerance of the error already covers."""
+TOLERANCE = 2.0
+"""Percentage points above the best error that are always tolerated."""
 ROUNDING = 1e-9
-WHAT_TO_CHANGE = (
+ADVICE = (
     "change how they are trained: the learning rate (training.learning_rate), more epochs "
     "(training.epochs), normalisation layers in the model"
 )
@@ -30,11 +30,11 @@ class Recommendation:
     """A candidate of a front, and why it is recommended.
 
     Attributes:
-        id: Of the candidate; None where none is recommended.
-        why: In one line why it is this one, and what it gives up against the best error; or
-            why there is none, and what to change.
-        best: Id of the one with the least validation error on the front, however large that is;
-            None where no error is known.
+        id: Id of the candidate; None if none is recommended.
+        why: One line that says why it is recommended, and how its error compares with the best;
+            or why none is recommended, and what to change.
+        best: Id of the candidate with the lowest validation error on the front, however high that
+            is; None if no error is known.
     """
 
     id: int | None
@@ -54,51 +54,53 @@ def recommend(
     prefer: str | None = None,
     within: float | None = None,
 ) -> Recommendation:
-    """Recommends a candidate of a front.
+    """Recommend a candidate of a front.
 
-    A candidate whose validation accuracy is not better than that of always answering the
-    commonest class (lower end of the 95% interval) is never recommended. Of the others, those
-    count whose error is near the best: inside the interval of the best error or at most 2
-    points above it. Among these the best in the remaining objectives is chosen; if there are
-    several, the one with the smallest mean of their costs, each scaled to [0, 1]. Ties go to
-    the lower error, then to the lower id.
+    A candidate whose validation accuracy is not better than always predicting the commonest class
+    (lower end of the 95% interval) is never recommended. The others are eligible if their error
+    is near the best: inside its 95% interval or at most 2 percentage points above it. Among these
+    the best in the remaining objective is chosen; with several, the one with the smallest mean of
+    their costs, each scaled to [0, 1]. Ties go to the lower error, then to the lower id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.
         config: The run's configuration.
-        validation_counts: Validation images of each class; None if they are not known: then
-            every candidate counts as better than chance whose accuracy is known.
-        prefer: ``error``, the name of an objective, or ``knee``: what decides instead, among
-            all candidates that are better than chance.
-        within: Percentage points above the best error that are tolerated instead; with
-            ``prefer`` too.
+        validation_counts: Number of validation images of each class. None if unknown: then every
+            candidate whose accuracy is known counts as better than chance.
+        prefer: ``error``, the name of an objective, or ``knee``: decides instead of the rule,
+            among all candidates that are better than chance.
+        within: Percentage points above the best error to tolerate instead; applies to ``prefer``
+            too.
+
+    Returns:
+        The recommendation, or why no candidate is recommended.
 
     Raises:
-        InputError: If ``prefer`` is no such name, or ``within`` is no number from 0.
+        InputError: If ``prefer`` is not such a name, or ``within`` is negative or not finite.
     """
     _check(config, prefer, within)
     if not front:
-        return Recommendation(None, "no candidate has a result yet that keeps all limits")
+        return Recommendation(None, "no candidate has a result yet that keeps all constraints")
     known = [candidate for candidate in front if not math.isnan(_error(candidate))]
     known.sort(key=_by_error)
-    able = [candidate for candidate in known if _has_learned(candidate, validation_counts)]
-    if not able:
+    learned = [candidate for candidate in known if _has_learned(candidate, validation_counts)]
+    if not learned:
         why = _why_none(len(front), known, validation_counts)
         return Recommendation(None, why, known[0].id if known else None)
-    best = able[0]
-    most, bound = _tolerated(best, validation_counts, within)
-    near = [candidate for candidate in able if _error(candidate) <= most + ROUNDING]
+    best = learned[0]
+    limit, tolerance = _tolerated(best, validation_counts, within)
+    near = [candidate for candidate in learned if _error(candidate) <= limit + ROUNDING]
     is_limited = within is not None or not prefer
-    chosen, reason = _choose(near if is_limited else able, config, prefer)
+    chosen, reason = _choose(near if is_limited else learned, config, prefer)
     parts = [
         _gap(chosen, best),
-        _nearness(chosen, best, len(near), len(able), bound) if is_limited else "",
-        _lead(chosen, best, len(near), config) if not prefer else reason,
+        _nearness(chosen, best, len(near), len(learned), tolerance) if is_limited else "",
+        _advantage(chosen, best, len(near), config) if not prefer else reason,
         _comparison(chosen, best, config),
     ]
     if validation_counts is None:
         parts.append("chance level unknown (run of an earlier version)")
-    elif left := len(known) - len(able):
+    elif left := len(known) - len(learned):
         parts.append(f"{left} on the front no better than chance, left out")
     return Recommendation(chosen.id, "; ".join(filter(None, parts)), best.id)
 
@@ -112,7 +114,7 @@ def _check(config: Goals, prefer: str | None, within: float | None) -> None:
 
 
 def _error(candidate: Candidate) -> float:
-    """The validation error, also where it is no objective; NaN if it is not known."""
+    """Return the validation error, even if it is not an objective; NaN if it is not known."""
     return 1 - candidate.metrics.get("val_accuracy", math.nan)
 
 
@@ -130,67 +132,68 @@ def _has_learned(candidate: Candidate, counts: Sequence[int] | None) -> bool:
 def _tolerated(
     best: Candidate, counts: Sequence[int] | None, within: float | None
 ) -> tuple[float, str]:
-    """The largest error that is tolerated, and what that is."""
+    """Return the largest tolerated error, and the tolerance in words."""
     error = _error(best)
-    points = POINTS if within is None else within
-    most = error + points / 100
+    points = TOLERANCE if within is None else within
+    limit = error + points / 100
     if within is None and counts is not None:
         images = sum(counts)
-        upper = 1 - accuracy_interval((1 - error) * images, images)[0]
-        if upper > most:
-            return upper, "its 95% interval"
-    return most, f"{points:g} point{'s' * (points != 1)} of it"
+        interval = accuracy_interval((1 - error) * images, images)
+        assert interval is not None  # there are images, or nothing would be better than chance
+        if 1 - interval[0] > limit:
+            return 1 - interval[0], "its 95% interval"
+    return limit, f"{points:g} point{'s' * (points != 1)} of it"
 
 
 def _others(config: Goals) -> list[int]:
-    """Places of the objectives that are left when the error is near enough."""
-    return [at for at, o in enumerate(config.objectives) if o.name not in OF_ERROR]
+    """Return the indices of the objectives other than the error."""
+    return [i for i, o in enumerate(config.objectives) if o.name not in ERROR_OBJECTIVES]
 
 
 def _choose(
     eligible: Sequence[Candidate], config: Goals, prefer: str | None
 ) -> tuple[Candidate, str]:
-    """The best of the candidates that may be chosen, and by what, if not by the rule."""
+    """Return the best eligible candidate, and the criterion if it is not the rule."""
     if prefer == KNEE:
         return knee(eligible, config)
     values = costs(eligible, config)
     if prefer == ERROR:
-        places = []
+        indices = []
     elif prefer:
-        places = [[o.name for o in config.objectives].index(prefer)]
+        indices = [[o.name for o in config.objectives].index(prefer)]
     else:
-        places = _others(config)
-    values = values[:, places]
-    if len(places) > 1:
-        values = normalised(values)  # without those in which they do not differ
-    ranks = [
+        indices = _others(config)
+    values = values[:, indices]
+    if len(indices) > 1:
+        values = normalised(values)  # drops objectives in which all agree
+    keys = [
         (cost, *_by_error(candidate))
         for cost, candidate in zip(values.sum(axis=1), eligible, strict=True)
     ]
-    chosen = eligible[min(range(len(eligible)), key=ranks.__getitem__)]
+    chosen = eligible[min(range(len(eligible)), key=keys.__getitem__)]
     return chosen, f"preferred: the best {prefer}" if prefer else ""
 
 
 def _gap(chosen: Candidate, best: Candidate) -> str:
-    """What is given up against the best error."""
+    """Compare the error with the best."""
     error = _error(chosen)
     points = 100 * (error - _error(best))
-    gap = f"{points:.1f} points above the best, {best.id}" if points else "the least on the front"
+    gap = f"{points:.1f} points above the best, {best.id}" if points else "the lowest on the front"
     return f"error {error:.1%}, {gap}"
 
 
-def _nearness(chosen: Candidate, best: Candidate, near: int, able: int, bound: str) -> str:
-    """Whether others were near enough to the best error to be chosen."""
+def _nearness(chosen: Candidate, best: Candidate, near: int, learned: int, tolerance: str) -> str:
+    """Say how many candidates are near enough to the best error."""
     if chosen is not best:
-        return f"within {bound}"
+        return f"within {tolerance}"
     if near == 1:
-        return f"no other within {bound}" if able > 1 else ""
-    return f"one of {near} within {bound}"
+        return f"no other within {tolerance}" if learned > 1 else ""
+    return f"one of {near} within {tolerance}"
 
 
-def _lead(chosen: Candidate, best: Candidate, near: int, config: Goals) -> str:
-    """By what the least error won over others that were near enough."""
-    names = [config.objectives[place].name for place in _others(config)]
+def _advantage(chosen: Candidate, best: Candidate, near: int, config: Goals) -> str:
+    """Say why the candidate of the lowest error is preferred to others near it."""
+    names = [config.objectives[index].name for index in _others(config)]
     if chosen is not best or near == 1 or not names:
         return ""
     what = "the best in" if len(names) == 1 else "the best mean of"
@@ -198,10 +201,10 @@ def _lead(chosen: Candidate, best: Candidate, near: int, config: Goals) -> str:
 
 
 def _comparison(chosen: Candidate, best: Candidate, config: Goals) -> str:
-    """What is gained for it, in the other objectives."""
+    """Compare the other objectives with those of the candidate of the lowest error."""
     if chosen is best:
         return ""
-    names = [config.objectives[place].name for place in _others(config)]
+    names = [config.objectives[index].name for index in _others(config)]
     return ", ".join(
         f"{name} {_number(chosen.objectives[name])} against {_number(best.objectives[name])}"
         for name in names
@@ -214,15 +217,15 @@ def _number(value: float) -> str:
 
 
 def _why_none(size: int, known: Sequence[Candidate], counts: Sequence[int] | None) -> str:
-    """Why nothing is recommended, and what to change."""
+    """Say why nothing is recommended, and what to change."""
     if not known:
         return "no candidate on the front has a recorded validation accuracy"
-    assert counts is not None  # or those that are known would have learned
+    assert counts is not None  # otherwise all known candidates count as better than chance
     share, best = max(counts) / sum(counts), 1 - _error(known[0])
-    who = f"none of the {size} candidates" if size > 1 else "the one candidate"
+    subject = f"none of the {size} candidates" if size > 1 else "the one candidate"
     negated = "is" if size > 1 else "is not"
     return (
-        f"{who} on the front {negated} better than always answering the commonest class "
+        f"{subject} on the front {negated} better than always predicting the commonest class "
         f"({share:.1%} of the validation images; validation accuracy {best:.1%} at most): "
-        f"{WHAT_TO_CHANGE}"
+        f"{ADVICE}"
     )

@@ -1,4 +1,4 @@
-"""Who survives and who breeds: what tells algorithms apart."""
+"""Survival and parent selection, in which algorithms differ."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from xnas_tf.strategy.ranking import rank
 
 
 class Selection(Protocol):
-    """Costs of solutions are to be minimised; one total constraint violation each."""
+    """Select survivors and parents.
+
+    Solutions hold costs to be minimised and one total constraint violation.
+    """
 
     def survive(
         self, population: list[platypus.Solution], offspring: list[platypus.Solution]
     ) -> list[platypus.Solution]:
-        """The population after offspring became known.
+        """Return the population that follows when the results of offspring are known.
 
         Args:
             population: What this returned last; empty at first.
@@ -25,14 +28,14 @@ class Selection(Protocol):
         """
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
-        """Two to breed from, out of a population of two or more."""
+        """Return two parents from a population of two or more."""
 
 
 class NSGA2:
     """Non-dominated sorting and crowding (Deb et al. 2002, NSGA-II), elitist.
 
     Args:
-        size: Of the population.
+        size: Population size.
         rng: The generator for tournaments.
     """
 
@@ -43,22 +46,24 @@ class NSGA2:
     def survive(
         self, population: list[platypus.Solution], offspring: list[platypus.Solution]
     ) -> list[platypus.Solution]:
-        """See ``Selection``: the best of both by rank, then crowding distance."""
-        everyone = offspring + population
-        rank(everyone)
-        return sorted(everyone, key=_order)[: self._size]
+        """Keep the best of both by rank, then crowding distance."""
+        merged = offspring + population
+        rank(merged)
+        return sorted(merged, key=_order)[: self._size]
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
-        """See ``Selection``: binary tournaments."""
+        """Select by binary tournaments."""
         return [tournament(population, 2, self._rng) for _ in range(2)]
 
 
 class RegularizedEvolution:
-    """The youngest survive, and the best of a sample is mutated (Real et al. 2019, algorithm
-    1); the best by rank, then crowding distance, as there are several objectives.
+    """Ageing evolution (Real et al. 2019, algorithm 1).
+
+    The youngest survive, and the best of a sample is mutated. As there are several objectives,
+    the best is determined by rank, then crowding distance.
 
     Args:
-        size: Of the population.
+        size: Population size.
         rng: The generator for samples, a quarter of the population as in section 3.3.
     """
 
@@ -69,40 +74,42 @@ class RegularizedEvolution:
     def survive(
         self, population: list[platypus.Solution], offspring: list[platypus.Solution]
     ) -> list[platypus.Solution]:
-        """See ``Selection``; the youngest are last."""
+        """Keep the youngest, in the order of their age."""
         youngest = (population + offspring)[-self._size :]
         rank(youngest)
         return youngest
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
-        """See ``Selection``: the same one twice, so that crossover changes nothing."""
+        """Select one parent twice, so that crossover changes nothing."""
         sample = max(2, math.ceil(len(population) / 4))
         return [tournament(population, sample, self._rng)] * 2
 
 
 class Random:
-    """Nobody survives, so that every architecture is drawn at random."""
+    """Random search: the population stays empty, so every architecture is sampled."""
 
     def survive(
         self, population: list[platypus.Solution], offspring: list[platypus.Solution]
     ) -> list[platypus.Solution]:
-        """See ``Selection``."""
+        """Return an empty population."""
         return []
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
-        """See ``Selection``; never asked for."""
-        raise LookupError("a random search breeds nobody")
+        """Raise an error: never called, as the population is empty."""
+        raise LookupError("a random search has no parents")
 
 
 def tournament(
     population: list[platypus.Solution], size: int, rng: np.random.Generator
 ) -> platypus.Solution:
-    """The best of some drawn at random, by rank, then crowding distance; the first where they
-    are equal."""
-    drawn = [population[int(index)] for index in rng.integers(len(population), size=size)]
-    return min(drawn, key=_order)
+    """Return the best of a random sample by rank, then crowding distance.
+
+    Ties go to the one sampled first.
+    """
+    sample = [population[int(index)] for index in rng.integers(len(population), size=size)]
+    return min(sample, key=_order)
 
 
 def _order(solution: platypus.Solution) -> tuple[int, float]:
-    """By rank, then crowding distance: Platypus compares pairs, which takes far longer."""
+    """Return a sort key: Platypus compares pairs, which takes far longer."""
     return solution.rank, -solution.crowding_distance

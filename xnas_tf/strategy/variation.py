@@ -1,8 +1,9 @@
-"""Variation of mixed variables, as Platypus operators with a generator of their own."""
+"""Crossover and mutation of mixed variables, as a Platypus operator with its own generator."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import platypus
@@ -11,15 +12,15 @@ from xnas_tf.strategy.problem import VariableType
 
 
 class MixedVariation(platypus.Variator):
-    """Uniform crossover of two parents, then each variable's own mutation.
+    """Uniform crossover of two parents, then the mutation that each variable defines.
 
-    Nothing is assumed about the order of unordered choices, other than by simulated binary
-    crossover and polynomial mutation on integers. Only variables that are active after
-    crossover mutate. The child differs from its first parent in at least one of them.
+    Unlike simulated binary crossover and polynomial mutation on integers, this assumes no order
+    of unordered choices. Only variables that are active after crossover mutate. The child
+    differs from its first parent in at least one of them.
 
     Args:
-        rng: The generator that everything is drawn with.
-        crossover: Probability of crossing at all.
+        rng: The generator of all random numbers.
+        crossover: Probability of crossover.
         mutation: Probability that an active variable is mutated; 1 / their number if None.
     """
 
@@ -32,30 +33,32 @@ class MixedVariation(platypus.Variator):
         self._mutation = mutation
 
     def evolve(self, parents: list[platypus.Solution]) -> list[platypus.Solution]:
-        """One child of two parents, which stay as they are."""
+        """Return one child of two parents, which are not changed."""
         problem = parents[0].problem
         first, second = (parent.variables[:] for parent in parents)
-        places = self._crossed(first, second)
+        encoded = self._cross(first, second)
         # On a list: Platypus' arrays check and convert with every access.
-        self._mutate(places, problem.free(places), problem.types)
-        if places == first and (free := problem.free(places)):
-            self._mutate_one(places, free, problem.types)
+        self._mutate(encoded, problem.free(encoded), problem.types)
+        if encoded == first and (free := problem.free(encoded)):
+            self._mutate_one(encoded, free, problem.types)
         child = platypus.Solution(problem)
-        child.variables[:] = places
+        child.variables[:] = encoded
         return [child]
 
-    def _crossed(self, first: list, second: list) -> list:
+    def _cross(self, first: list[Any], second: list[Any]) -> list[Any]:
         if self._rng.random() >= self._crossover:
             return list(first)
         swaps = self._rng.random(len(first)) < 0.5
         return [b if swap else a for a, b, swap in zip(first, second, swaps, strict=True)]
 
-    def _mutate(self, places: list, free: list[int], types: Sequence[VariableType]) -> None:
+    def _mutate(self, encoded: list[Any], free: list[int], types: Sequence[VariableType]) -> None:
         rate = self._mutation or 1 / max(len(free), 1)
         for chosen in np.flatnonzero(self._rng.random(len(free)) < rate):
             index = free[chosen]
-            places[index] = types[index].variable.mutate(places[index], self._rng)
+            encoded[index] = types[index].variable.mutate(encoded[index], self._rng)
 
-    def _mutate_one(self, places: list, free: list[int], types: Sequence[VariableType]) -> None:
+    def _mutate_one(
+        self, encoded: list[Any], free: list[int], types: Sequence[VariableType]
+    ) -> None:
         index = free[int(self._rng.integers(len(free)))]
-        places[index] = types[index].variable.mutate(places[index], self._rng)
+        encoded[index] = types[index].variable.mutate(encoded[index], self._rng)

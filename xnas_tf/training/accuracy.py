@@ -1,4 +1,5 @@
-"""How often a model is right, told before it is explained: one at chance explains nothing."""
+"""The accuracy of a model, reported before it is explained: explanations of a model at chance
+mean little."""
 
 from __future__ import annotations
 
@@ -20,19 +21,19 @@ from xnas_tf.utils.heartbeat import beat
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 BATCH = 250
-"""Images at a time."""
+"""Number of images in a batch."""
 WARNING = "warning: "
-"""Begins what the command line prints in red."""
+"""Prefix of lines that the command line prints in red."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often a model is right about labelled images.
+    """Accuracy of a model on labelled images.
 
     Attributes:
-        correct: Images it is right about.
-        images: How many it was shown.
-        commonest: How many of these are of the commonest class.
+        correct: Number of correct predictions.
+        images: Number of images.
+        commonest: Number of these images that belong to the most frequent class.
     """
 
     correct: int
@@ -41,33 +42,34 @@ class Accuracy:
 
     @classmethod
     def of(cls, predicted: np.ndarray, labels: np.ndarray) -> Accuracy:
-        """From predicted and right classes, (N,) each."""
+        """Compute the accuracy of predicted classes (N,) against the true ones (N,)."""
         commonest = int(np.bincount(labels).max()) if len(labels) else 0
         return cls(int((predicted == labels).sum()), len(labels), commonest)
 
     @property
     def value(self) -> float | None:
-        """The share in [0, 1]; None without images."""
+        """The accuracy in [0, 1]; None without images."""
         return self.correct / self.images if self.images else None
 
     @property
     def is_chance(self) -> bool:
-        """Whether always answering the commonest class may be as good, at a 95% interval."""
+        """Whether it is not significantly above that of always predicting one class."""
         return self.images > 0 and not better_than_chance(self.correct, self.images, self.commonest)
 
     @property
     def text(self) -> str:
-        """One line."""
-        if not self.images:
+        """The accuracy with its confidence interval, as one line."""
+        interval = accuracy_interval(self.correct, self.images)
+        if interval is None:
             return "accuracy unknown: there are no test images"
-        low, value, high = accuracy_interval(self.correct, self.images)
+        low, value, high = interval
         return (
             f"accuracy {value:.2%}: {self.correct:,} of "
             f"{self.images:,} test images (95% interval {low:.1%} to {high:.1%})"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
+        """Return all values as JSON values."""
         return {
             "value": self.value,
             "correct": self.correct,
@@ -78,43 +80,42 @@ class Accuracy:
         }
 
 
-def accuracy_of(model: keras.Model, part: Split, input_range: str) -> Accuracy:
-    """How often a model is right about all images of a part.
+def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
+    """Compute the accuracy of a model on all images of a split.
 
     Args:
         model: A Keras image classifier.
-        part: The images, with labels.
-        input_range: What the model takes, of ``RANGES``.
+        split: Labelled images.
+        input_range: Name in ``RANGES`` of the range that the model takes.
 
     Raises:
         InputError: If the model does not take these images.
     """
-    predicted = np.zeros(len(part), np.int64)
+    predicted = np.zeros(len(split), np.int64)
     try:
-        classes = _classes_of(model, part.images.shape[1:], input_range)
-        for begin in range(0, len(part), BATCH):
+        predict = _traced_prediction(model, split.images.shape[1:], input_range)
+        for begin in range(0, len(split), BATCH):
             rows = slice(begin, begin + BATCH)
-            predicted[rows] = classes(tf.constant(part.images[rows])).numpy()
+            predicted[rows] = predict(tf.constant(split.images[rows])).numpy()
             beat()
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        shape = tuple(part.images.shape[1:])
-        raise InputError(f"the model takes no images of shape {shape}: {describe(error)}") from (
-            error
-        )
-    return Accuracy.of(predicted, part.labels)
+        shape = tuple(split.images.shape[1:])
+        message = f"the model takes no images of shape {shape}: {describe(error)}"
+        raise InputError(message) from error
+    return Accuracy.of(predicted, split.labels)
 
 
-def _classes_of(
+def _traced_prediction(
     model: keras.Model, shape: tuple[int, ...], input_range: str
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The model's answers to uint8 images (B, H, W, C), traced."""
+    """Return a traced function from uint8 images (B, H, W, C) to predicted classes (B,)."""
 
-    def classes(images: tf.Tensor) -> tf.Tensor:
+    def predict(images: tf.Tensor) -> tf.Tensor:
         outputs = tf.nest.flatten(model(scaled(images, input_range), training=False))[0]
         return tf.argmax(tf.cast(outputs, tf.float32), axis=-1)
 
     with forgotten_custom_gradients(), inlined_calls(model):
-        traced = tf.function(classes, autograph=False)
+        traced = tf.function(predict, autograph=False)
         return traced.get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8))
 
 
@@ -123,16 +124,16 @@ def tell_accuracy(
     input_range: InputRange,
     tell: Callable[[str], None],
     model: keras.Model | None = None,
-    part: Split | None = None,
+    split: Split | None = None,
 ) -> None:
-    """Says how often a model is right, and warns at chance, with what may be the cause.
+    """Report the accuracy of a model, with a warning and its likely causes if it is at chance.
 
     Args:
         accuracy: The accuracy.
-        input_range: What the model was given.
-        tell: Is told; the warning begins with ``WARNING``.
-        model: Is tried with the other input ranges too, where it is at chance.
-        part: The images that it is tried on.
+        input_range: The range of the images that the model got.
+        tell: Called with each message; warnings begin with ``WARNING``.
+        model: The model, to try the other input ranges if it is at chance.
+        split: The images to try it on.
     """
     tell(accuracy.text)
     if not accuracy.is_chance:
@@ -140,12 +141,12 @@ def tell_accuracy(
     share = accuracy.commonest / accuracy.images
     others = [name for name in RANGES if name != input_range.name]
     tried = ""
-    if model is not None and part is not None:
-        found = {name: accuracy_of(model, part, name).value for name in others}
+    if model is not None and split is not None:
+        found = {name: accuracy_of(model, split, name).value for name in others}
         tried = ": " + ", ".join(f"{value:.2%} with {name}" for name, value in found.items())
     tell(
         f"{WARNING}this is no better than always answering the commonest class ({share:.2%}), so "
-        "what is shown of this model means little. The likely causes: it takes values other than "
+        "explanations of this model mean little. The likely causes: it takes values other than "
         f"{input_range.name} (--input-range {' or '.join(others)}{tried}), its classes are in "
         "another order than the data set's, or it learned nothing"
     )

@@ -1,4 +1,4 @@
-"""What an evaluation and its surroundings tell each other while it lasts."""
+"""Communication between an evaluation and the code that supervises it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from xnas_tf.errors import XnasError
 
 
 class Interrupted(XnasError):
-    """An evaluation was told to stop; that is no failure of its candidate.
+    """An evaluation was asked to stop; its candidate has not failed.
 
     Args:
-        message: Why.
-        exit_code: What the command line returns: 130 after SIGINT, 143 after SIGTERM.
+        message: The reason.
+        exit_code: Exit code of the command: 130 after SIGINT, 143 after SIGTERM.
     """
 
     def __init__(self, message: str, exit_code: int = 130) -> None:
@@ -24,42 +24,46 @@ class Interrupted(XnasError):
 
 
 def interruption(code: int) -> Interrupted:
-    """What to raise where an exit code, 130 or 143, says that a signal came."""
+    """Return the exception for an exit code, 130 or 143, that stands for a signal."""
     name = signal.Signals(code - 128).name
-    return Interrupted(f"{name}: the same command goes on from here", code)
+    return Interrupted(f"{name}: the same command resumes from here", code)
 
 
 class EvaluationCallback:
-    """Supervises nothing; supervisors of one evaluation subclass it.
+    """Base class for supervisors of an evaluation; its methods do nothing.
 
-    Whatever its methods raise ends the evaluation and comes out of ``Evaluator.evaluate`` as
-    it is: an ``Interrupted``, but also a full disk or a dead rank 0.
+    Exceptions raised by its methods end the evaluation and leave ``Evaluator.evaluate``
+    unchanged, be it ``Interrupted``, a full disk or the death of rank 0.
     """
 
     def beat(self) -> None:
-        """Called on every rank after every few steps or batches, and each measure: all is well."""
+        """Called on every rank every few steps or batches and after each score: no hang so far."""
 
     def wants_checkpoint(self) -> bool:
-        """Whether the state of the training is to be kept now.
+        """Return whether to save a checkpoint of the training now.
 
-        Asked after every few steps, of the leader (rank 0) alone, before their beat: one who is
-        about to interrupt gets a checkpoint first.
+        Called every few steps, on rank 0 only, before its ``beat``: a supervisor that is about to
+        interrupt gets a checkpoint first.
         """
         return False
 
     def keep_checkpoint(self, data: bytes) -> None:
-        """Keeps what was wanted; called on the leader alone."""
+        """Save a checkpoint; called on rank 0 only."""
 
     def checkpoint(self) -> bytes | None:
-        """What to go on from, if anything; asked of the leader alone, before training."""
+        """Return the checkpoint to resume from, if any; called on rank 0 only, before training."""
         return None
 
     def known(self, fields: dict[str, Any]) -> dict[str, Any] | None:
-        """What is known already of an evaluation whose network is built and fit to be trained,
-        as fields of its outcome; None if it is to be trained. Asked of the leader alone.
+        """Return the known result of a network that is ready to be trained, to skip its training.
+
+        Called on rank 0 only.
 
         Args:
-            fields: Those of its result by now, with the network's digest and costs.
+            fields: Fields of the result so far, with the network's digest and costs.
+
+        Returns:
+            Fields of the result; None if the network is to be trained.
         """
         return None
 
@@ -68,7 +72,11 @@ class EvaluationCallback:
 
 
 class CallbackError(BaseException):
-    """Carries an error out of an evaluation, past everything that catches exceptions."""
+    """Carries an exception out of an evaluation, past everything that catches ``Exception``.
+
+    Args:
+        error: The exception.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -77,7 +85,7 @@ class CallbackError(BaseException):
 
 @contextmanager
 def escaping() -> Iterator[None]:
-    """Inside, and in functions decorated with it, errors leave the evaluation as they are."""
+    """Wrap exceptions raised in the context, or in a decorated function, in ``CallbackError``."""
     try:
         yield
     except Exception as error:

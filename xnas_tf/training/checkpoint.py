@@ -1,8 +1,8 @@
-"""The state of a training between two steps, as bytes: npz, nothing pickled.
+"""Checkpoints of a training between two steps, as bytes in NumPy's npz format, without pickle.
 
-The leader saves it alone, without asking the other ranks: weights, optimizer, seeds and sums
-are the same on all of them. What differs in the middle of an epoch are statistics such as
-BatchNorm's moving ones, averaged over the ranks only at its end: the leader's are taken.
+Rank 0 saves them alone, without collective operations: weights, optimizer state, seeds and totals
+are the same on all ranks. In the middle of an epoch, only statistics such as BatchNorm's moving
+averages differ, since they are averaged over the ranks at its end: those of rank 0 are saved.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from xnas_tf.registry import describe
 
 
 class CheckpointError(XnasError):
-    """A checkpoint that is damaged, or not of this model."""
+    """A checkpoint is damaged or belongs to another model."""
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a training has come.
+    """The progress of a training.
 
     Attributes:
-        epoch: Epochs that are over.
-        step: Steps done in the present one.
-        totals: Sums of loss and right answers over those steps and all ranks.
-        history: Figures of each epoch that is over.
+        epoch: Number of completed epochs.
+        step: Number of completed steps of the current epoch.
+        totals: Sums of loss and correct predictions over these steps and all ranks.
+        history: Metrics of each completed epoch.
     """
 
     epoch: int = 0
@@ -43,27 +43,32 @@ class TrainingProgress:
 
 
 def pack(progress: TrainingProgress, variables: Sequence[keras.Variable]) -> bytes:
-    """Turns a state into bytes."""
-    header = {"progress": asdict(progress), "variables": _kinds(variables)}
-    # Raw bytes, since NumPy would not know bfloat16 again.
+    """Convert a training's progress and variables to a checkpoint."""
+    header = {"progress": asdict(progress), "variables": _types_and_shapes(variables)}
+    # As raw bytes, since NumPy cannot load bfloat16.
     contents = [tf.convert_to_tensor(variable).numpy().tobytes() for variable in variables]
-    parts = [np.frombuffer(c, np.uint8) for c in (json.dumps(header).encode(), *contents)]
+    arrays = [np.frombuffer(c, np.uint8) for c in (json.dumps(header).encode(), *contents)]
     file = io.BytesIO()
-    np.savez(file, *parts)
+    np.savez(file, *arrays)
     return file.getvalue()
 
 
 def unpack(data: bytes, variables: Sequence[keras.Variable]) -> TrainingProgress:
-    """Sets the variables to a state that was packed.
+    """Set variables to the values in a checkpoint.
+
+    Args:
+        data: The checkpoint.
+        variables: The variables, in the order in which they were packed.
 
     Returns:
-        How far the training had come.
+        The progress of the training.
 
     Raises:
-        CheckpointError: If the bytes are damaged or don't fit; no variable was changed then.
+        CheckpointError: If the checkpoint is damaged or does not match the variables, which are
+            unchanged in that case.
     """
     try:
-        progress, values = _read(data, _kinds(variables))
+        progress, values = _read(data, _types_and_shapes(variables))
     except CheckpointError:
         raise
     except Exception as error:  # a damaged file fails in many ways
@@ -73,25 +78,25 @@ def unpack(data: bytes, variables: Sequence[keras.Variable]) -> TrainingProgress
     return progress
 
 
-def _read(data: bytes, wanted: list[list[Any]]) -> tuple[TrainingProgress, list[np.ndarray]]:
+def _read(data: bytes, expected: list[list[Any]]) -> tuple[TrainingProgress, list[np.ndarray]]:
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         header, *contents = (file[f"arr_{i}"].tobytes() for i in range(len(file.files)))
-    described = json.loads(header)
-    _check(described["variables"], wanted)
+    fields = json.loads(header)
+    _check(fields["variables"], expected)
     values = [
         np.frombuffer(content, tf.as_dtype(dtype).as_numpy_dtype).reshape(shape)
-        for content, (dtype, shape) in zip(contents, wanted, strict=True)
+        for content, (dtype, shape) in zip(contents, expected, strict=True)
     ]
-    return TrainingProgress(**described["progress"]), values
+    return TrainingProgress(**fields["progress"]), values
 
 
-def _kinds(variables: Sequence[keras.Variable]) -> list[list[Any]]:
+def _types_and_shapes(variables: Sequence[keras.Variable]) -> list[list[Any]]:
     return [[keras.backend.standardize_dtype(v.dtype), list(v.shape)] for v in variables]
 
 
-def _check(found: list[list[Any]], wanted: list[list[Any]]) -> None:
-    if len(found) != len(wanted):
-        raise CheckpointError(f"it has {len(found)} variables, the model {len(wanted)}")
-    for number, (has, needs) in enumerate(zip(found, wanted, strict=True)):
-        if has != needs:
-            raise CheckpointError(f"its variable {number} is {has}, the model's {needs}")
+def _check(found: list[list[Any]], expected: list[list[Any]]) -> None:
+    if len(found) != len(expected):
+        raise CheckpointError(f"it has {len(found)} variables, the model has {len(expected)}")
+    for index, (saved, needed) in enumerate(zip(found, expected, strict=True)):
+        if saved != needed:
+            raise CheckpointError(f"its variable {index} is {saved}, the model's is {needed}")

@@ -1,4 +1,4 @@
-"""The optimizer and the loss of a model."""
+"""Optimizer and loss of a model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from xnas_tf.training.options import TrainingOptions
 
 
 def compile_model(model: keras.Model, config: TrainingOptions, steps: int) -> None:
-    """Compiles a model as the configuration says.
+    """Compile a model according to the configuration.
 
     Args:
-        model: A classifier that ends in a softmax, or in logits.
-        config: The configuration's section.
-        steps: Steps in an epoch, for the learning rate's schedule.
+        model: A classifier that ends in a softmax or in logits.
+        config: The ``training`` section.
+        steps: Number of steps per epoch, for the learning rate schedule.
     """
     rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
     if config.schedule == "cosine":

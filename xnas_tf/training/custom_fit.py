@@ -1,4 +1,4 @@
-"""Training as a user's code does it: ``HyperModel.fit``, or the model's own ``train_step``."""
+"""Training by a user's code: ``HyperModel.fit``, or the model's own ``train_step``."""
 
 from __future__ import annotations
 
@@ -21,53 +21,55 @@ from xnas_tf.utils.heartbeat import beat
 from xnas_tf.utils.randomness import uninterrupted
 
 Fit = Callable[..., Any]
-"""``fit(model, x, y, validation_data=…, epochs=…, …)``, of a HyperModel and hyperparameters."""
+"""``fit(model, x, y, validation_data=…, epochs=…, …)`` of a HyperModel with hyperparameters."""
 EndOfEpoch = Callable[[dict[str, float]], bool]
-"""Gets an epoch's figures; returns whether the training is to end."""
+"""Gets the metrics of an epoch and returns whether to stop the training."""
 MOST_BYTES = 2**32
-"""Of training and validation images as float32: they are given to ``fit`` as arrays."""
+"""Maximum size of training and validation images, which ``fit`` gets as float32 arrays."""
 
 
 def check_own_training(
     who: str, training: TrainingOptions, rungs: int, dataset: Dataset, ranks: int
 ) -> None:
-    """Checks that a user's code can train in the way that the configuration asks for.
+    """Check that a user's code can train in the way that the configuration asks for.
 
     Args:
-        who: What trains, for messages.
-        training: How the search would train.
-        rungs: How many fidelities the search has.
-        dataset: The images.
-        ranks: Ranks that train a candidate together.
+        who: The code that trains, for messages.
+        training: The ``training`` section.
+        rungs: Number of fidelities of the search.
+        dataset: The data set.
+        ranks: Number of ranks that train a candidate together.
 
     Raises:
-        InputError: If something is asked for that only the search's own training does.
+        InputError: If an option needs the search's own training.
     """
     wrong = []
     if ranks > 1:
         wrong.append(
-            "distributed.ranks_per_candidate must be 1, and no horovodrun started this: "
-            "it knows nothing of other ranks"
+            "distributed.ranks_per_candidate must be 1, without horovodrun: it does not "
+            "communicate with other ranks"
         )
     if rungs > 1:
-        wrong.append("search.fidelity must be left out: it cannot go on with a shorter training")
-    changes = training.augmentation
-    ours = {
+        wrong.append("search.fidelity must be left out: it cannot resume a shorter training")
+    augmentation = training.augmentation
+    unsupported = {
         "mixed_precision": training.mixed_precision,
         "jit_compile": training.jit_compile,
         "weight_decay": training.weight_decay,
-        "augmentation.crop": changes.crop,
-        "augmentation.flip": changes.flip is True,
-        "augmentation.cutout": changes.cutout,
+        "augmentation.crop": augmentation.crop,
+        "augmentation.flip": augmentation.flip is True,
+        "augmentation.cutout": augmentation.cutout,
     }
     wrong += [
-        f"training.{key} must be left out: it would have no effect" for key in ours if ours[key]
+        f"training.{key} must be left out: it would have no effect"
+        for key, is_given in unsupported.items()
+        if is_given
     ]
     pixels = (len(dataset.train) + len(dataset.validation)) * math.prod(dataset.image_shape)
     if 4 * pixels > MOST_BYTES:
         wrong.append(
-            f"the images are {4 * pixels / 2**30:.1f} GiB as float32 arrays, of which it gets "
-            f"at most {MOST_BYTES / 2**30:g}: give a smaller dataset.size"
+            f"the images take {4 * pixels / 2**30:.1f} GiB as float32 arrays, but it gets at most "
+            f"{MOST_BYTES / 2**30:g} GiB: set a smaller dataset.size"
         )
     if wrong:
         raise InputError(f"{who} trains models itself:\n  " + "\n  ".join(wrong))
@@ -76,19 +78,19 @@ def check_own_training(
 class CustomFitTrainer:
     """Lets a user's code train one model, on one rank.
 
-    It has what others ask of a ``Trainer``. It keeps no checkpoints: what is cut off is trained
-    anew.
+    It has the methods of ``Trainer`` that others need, but saves no checkpoints: an interrupted
+    training starts again.
 
     Attributes:
-        progress: How far it has come: at the beginning, before and after.
-        returned: What ``fit`` returned in figures, if it did.
+        progress: Always that of the beginning.
+        returned: Metrics that ``fit`` returned, if any.
 
     Args:
-        model: The model; compiled as the configuration says unless it already is.
-        dataset: The images.
-        validation: The validation part in the order in which objectives see it.
-        config: The configuration's section.
-        fit: Trains it.
+        model: The model; compiled according to the configuration unless it already is.
+        dataset: The data set.
+        validation: The validation split in the order in which objectives see it.
+        config: The ``training`` section.
+        fit: Trains the model.
     """
 
     progress = TrainingProgress()
@@ -107,7 +109,7 @@ class CustomFitTrainer:
         self.returned: dict[str, float] = {}
         batch_size = min(config.batch_size, len(dataset.train))
         if not model.compiled:
-            # An incomplete last batch is a step too, other than in the search's own training.
+            # Unlike in the search's own training, an incomplete last batch is a step too.
             compile_model(model, config, math.ceil(len(dataset.train) / batch_size))
         self._arrays = as_arrays(dataset.train, model, dataset.classes)
         self._arguments = {
@@ -118,10 +120,10 @@ class CustomFitTrainer:
         }
 
     def train(self, seed: int, end_of_epoch: EndOfEpoch) -> None:
-        """Trains the model.
+        """Train the model.
 
         Args:
-            seed: Of Keras' generators, from which a user's code draws.
+            seed: Seed of Keras' random generators, which a user's code uses.
             end_of_epoch: Called after each epoch.
 
         Raises:
@@ -129,27 +131,27 @@ class CustomFitTrainer:
         """
         with uninterrupted():
             keras.utils.set_random_seed(seed)
-        watching = _Watching(end_of_epoch)
+        callback = _FitCallback(end_of_epoch)
         with without_trace_warnings():
-            found = self._fit(self._model, *self._arrays, **self._arguments, callbacks=[watching])
+            found = self._fit(self._model, *self._arrays, **self._arguments, callbacks=[callback])
         if isinstance(found, Mapping):
-            self.returned = plain_figures(found)
+            self.returned = finite_metrics(found)
         elif isinstance(found, int | float | np.number):
-            self.returned = plain_figures({"fit": found})
-        if not watching.epochs:
+            self.returned = finite_metrics({"fit": found})
+        if not callback.epochs:
             end_of_epoch(self.returned)
 
     def keep_end(self) -> None:
-        """Keeps nothing: no training goes on from here."""
+        """Do nothing: this training cannot be resumed."""
 
     @contextmanager
     def kept_if_interrupted(self) -> Iterator[None]:
-        """Keeps nothing: what is interrupted is trained anew."""
+        """Do nothing: an interrupted training starts again."""
         yield
 
 
-class _Watching(keras.callbacks.Callback):
-    """Passes figures on, tells that the work goes on, and ends it where that is asked for."""
+class _FitCallback(keras.callbacks.Callback):
+    """Passes metrics on, sends heartbeats and stops the training if asked to."""
 
     def __init__(self, end_of_epoch: EndOfEpoch) -> None:
         super().__init__()
@@ -167,29 +169,30 @@ class _Watching(keras.callbacks.Callback):
         logs = logs or {}
         if not np.isfinite(loss := np.asarray(logs.get("loss", 0.0), np.float64)).all():
             raise RunError(f"the loss became {loss} in epoch {self.epochs}")
-        if self._end_of_epoch(plain_figures(logs)) and self.model is not None:
+        if self._end_of_epoch(finite_metrics(logs)) and self.model is not None:
             self.model.stop_training = True
         beat()
 
 
-def as_arrays(part: Split, model: keras.Model, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H, W, C), float32 in [0, 1], and what the model's loss wants to know of them."""
-    everything = part.take(np.arange(len(part)))
+def as_arrays(split: Split, model: keras.Model, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (N, H, W, C) as float32 in [0, 1], and targets as the model's loss needs."""
+    everything = split.take(np.arange(len(split)))
     images = everything.images.astype(np.float32)
     images /= 255
     return images, targets_for(model, everything.labels, classes)
 
 
-def plain_figures(figures: Mapping[str, Any]) -> dict[str, float]:
-    """Figures as plain numbers; one of several numbers becomes ``NAME_0``, ``NAME_1``, …
+def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Convert metrics to floats; one of several numbers becomes ``NAME_0``, ``NAME_1``, …
 
-    Those that are not finite are left out: the record takes none, and a metric may well have no
-    value yet, such as the precision of a class that is never predicted."""
-    plain = {}
-    for name, value in figures.items():
+    Values that are not finite are left out: the database takes none, and a metric may have no
+    value yet, such as the precision of a class that is never predicted.
+    """
+    found = {}
+    for name, value in metrics.items():
         numbers = np.asarray(value, np.float64)
         if numbers.size == 1:
-            plain[name] = float(numbers.reshape(()))
+            found[name] = float(numbers.reshape(()))
         else:
-            plain |= {f"{name}_{i}": float(number) for i, number in enumerate(numbers.ravel())}
-    return {name: number for name, number in plain.items() if math.isfinite(number)}
+            found |= {f"{name}_{i}": float(number) for i, number in enumerate(numbers.ravel())}
+    return {name: number for name, number in found.items() if math.isfinite(number)}

@@ -1,4 +1,4 @@
-"""The configuration of a training."""
+"""Options of a training."""
 
 from __future__ import annotations
 
@@ -11,51 +11,53 @@ from xnas_tf.data.options import AugmentationOptions
 from xnas_tf.utils.options import Section
 
 RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
-"""Learning rates by default: NAS-Bench-201's for SGD, Keras' for the others."""
+"""Default learning rates: that of NAS-Bench-201 for SGD, those of Keras for the others."""
 
 
 class TrainingOptions(Section):
-    """How one candidate is trained. A HyperModel that returns a compiled model keeps its
-    own optimizer and loss."""
+    """How one candidate is trained. A compiled model from a HyperModel keeps its optimizer and
+    loss."""
 
     epochs: int = Field(3, ge=1)
-    batch_size: int = Field(48, ge=1, description="global: shared by all ranks of a candidate")
+    batch_size: int = Field(
+        48, ge=1, description="images in a global batch, which all ranks of a candidate share"
+    )
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(
-        "sgd", description="not given: `sgd`, and for your own HyperModel `adam`"
+        "sgd", description="if not given, `sgd`, or `adam` for your own HyperModel"
     )
     learning_rate: float = Field(
-        RATES["sgd"], gt=0, description="not given: 0.1 of `sgd`, 0.001 of the others"
+        RATES["sgd"], gt=0, description="if not given, 0.1 for `sgd` and 0.001 for the others"
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    nesterov: bool = Field(True, description="of sgd")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of `sgd`")
+    nesterov: bool = Field(True, description="Nesterov momentum, for `sgd`")
     weight_decay: float = Field(
-        0.0, ge=0, description="L2 penalty's gradient, added to that of the loss"
+        0.0, ge=0, description="L2 regularization: this times the weights is added to the gradient"
     )
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="of the learning rate")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate schedule")
     augmentation: AugmentationOptions = AugmentationOptions()
     deterministic: bool = Field(
         True,
-        description="same seed, same result, bit for bit, on one process, unless `auto` below lets "
-        "a trial choose; slower on GPUs",
+        description="the same seed gives the same result, bit for bit, on one process, unless a "
+        "trial chooses (`auto` below); slower on GPUs",
     )
     mixed_precision: Literal["auto"] | bool = Field(
         False,
-        description="training steps compute in bfloat16: for GPUs, of compute capability 8.0 or "
-        "more; CPUs were slower; weights, scores and saved models stay float32; `auto`: if a short "
-        "trial before the search finds a whole training faster so",
+        description="compute training steps in bfloat16, for GPUs of compute capability 8.0 or "
+        "more (CPUs were slower); weights, scores and saved models stay float32; `auto`: if a "
+        "short trial before the search finds that it makes a whole training faster",
     )
     jit_compile: Literal["auto"] | bool = Field(
         False,
-        description="XLA compiles training steps: for GPUs; the first takes longer, CPUs were "
-        "slower; Dropout draws other random numbers; `auto` as above",
+        description="compile training steps with XLA, for GPUs (CPUs were slower); the first step "
+        "takes longer, and Dropout draws other random numbers; `auto` as above",
     )
     checkpoint_minutes: float = Field(
-        15, gt=0, description="minutes between checkpoints of a candidate in training"
+        15, gt=0, description="minutes between checkpoints of a training"
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _rate_of_the_optimizer(cls, data: Any) -> Any:
-        with suppress(AttributeError, KeyError, TypeError):  # whatever was given
+    def _default_rate(cls, data: Any) -> Any:
+        with suppress(AttributeError, KeyError, TypeError):  # of invalid input, reported later
             return {"learning_rate": RATES[data["optimizer"]], **data}
         return data

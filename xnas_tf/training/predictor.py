@@ -1,4 +1,4 @@
-"""Predicting with a model, one trace for all batches if there are many."""
+"""Predictions of a model, with one trace for all batches if there are many."""
 
 from __future__ import annotations
 
@@ -13,50 +13,55 @@ from xnas_tf.keras_tools.tracing import by_batches
 from xnas_tf.utils.heartbeat import beat
 
 BATCH = 125
-"""Images that pass through the network together, at most."""
+"""Maximum number of images in a batch."""
 BATCH_BYTES = 2**23
-"""Bytes of images that do, at most: 125 of 149x149 pixels in colour."""
+"""Maximum size of the images in a batch: 125 colour images of 149x149 pixels."""
 AT_ONCE = 2
-"""Batches that do at the same time, in a loop and with threads for them: 1.3 to 1.9 times as fast
-as in turn (benchmarks/calls.py)."""
+"""Number of batches that are processed at the same time, in a loop and with enough threads: 1.3 to
+1.9 times as fast as one by one (benchmarks/calls.py)."""
 
 
 class Predictor:
-    """Class probabilities of a model, always with its present weights.
+    """Computes class probabilities of a model, always with its current weights.
 
     Args:
         model: The model.
-        images: How many it will be asked for at a time; many if None.
-        times: How often.
+        images: Number of images per call; many if None.
+        times: Number of calls.
     """
 
     def __init__(self, model: keras.Model, images: int | None = None, times: int = 1) -> None:
-        already = ends_in_softmax(model)
+        has_softmax = ends_in_softmax(model)
 
         def probabilities(images: tf.Tensor) -> tf.Tensor:
             outputs = tf.cast(model(to_model_input(images), training=False), tf.float32)
-            return outputs if already else tf.nn.softmax(outputs)
+            return outputs if has_softmax else tf.nn.softmax(outputs)
 
         runs = None if images is None else times * -(-images // BATCH)
         self._probabilities = by_batches(probabilities, tf.float32, runs, AT_ONCE)
 
     def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
-        """Probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
+        """Return probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
         most = min(BATCH, max(1, BATCH_BYTES // int(np.prod(images.shape[1:]))))
         size = min(most, max(1, len(images)))
-        together = AT_ONCE * size if size > 1 else 1  # no two images that are huge
-        parts = []
-        for begin in range(0, max(len(images), 1), together):
-            some = images[begin : begin + together]  # of what may be larger than memory
+        per_call = AT_ONCE * size if size > 1 else 1  # huge images one by one
+        found = []
+        for begin in range(0, max(len(images), 1), per_call):
+            some = images[begin : begin + per_call]  # all of them may not fit into memory
             batches = max(1, -(-len(some) // size))
             padded = np.pad(some, [(0, batches * size - len(some))] + [(0, 0)] * 3)
-            given = padded.reshape(batches, size, *padded.shape[1:])
-            parts.append(np.concatenate(self._probabilities(given).numpy()))
+            stack = padded.reshape(batches, size, *padded.shape[1:])
+            found.append(np.concatenate(self._probabilities(stack).numpy()))
             beat()
-        return np.concatenate(parts)[: len(images)]
+        return np.concatenate(found)[: len(images)]
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Sum over the images of minus the logarithm of the right class's probability."""
-    right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(right, np.finfo(np.float32).tiny)).sum())  # NaN stays NaN
+    """Compute the cross-entropy of predictions, summed over the images.
+
+    Args:
+        probabilities: Predicted probabilities, (N, classes).
+        labels: True classes, (N,).
+    """
+    correct = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(correct, np.finfo(np.float32).tiny)).sum())  # NaN stays NaN

@@ -10,8 +10,7 @@ import tensorflow as tf
 
 from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
-from xnas_tf.keras_tools.fused_layers import quick_layers
-from xnas_tf.keras_tools.fused_updates import fused_updates
+from xnas_tf.keras_tools.fused_layers import fused_layers
 from xnas_tf.keras_tools.mixed_precision import mixed_precision
 from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.targets import takes_class_numbers
@@ -87,7 +86,7 @@ class Step:
         model, inputs = self._model, to_model_input(images)
         targets = tf.one_hot(labels, self._classes) if self._classes else labels
         share = tf.cast(tf.shape(labels)[0], tf.float32) / self._batch_size
-        with self._precision(model), quick_layers(model), tf.GradientTape() as tape:
+        with self._precision(model), fused_layers(model), tf.GradientTape() as tape:
             outputs = tf.cast(model(inputs, training=True), tf.float32)
             loss = model.compute_loss(inputs, targets, outputs) * share
         gradients = tape.gradient(loss, model.trainable_variables)
@@ -101,5 +100,4 @@ class Step:
             values = map(tf.convert_to_tensor, variables)
             pairs = zip(gradients, values, strict=True)
             gradients = [g + self._weight_decay * value for g, value in pairs]
-        with fused_updates(self._model.optimizer):
-            self._model.optimizer.apply(gradients, variables)
+        self._model.optimizer.apply(gradients, variables)

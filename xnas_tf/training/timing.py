@@ -1,4 +1,4 @@
-"""Where the time of an evaluation goes."""
+"""Measures how much time each phase of an evaluation takes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 
 class PhaseTimes(dict[str, float]):
-    """Seconds by phase."""
+    """Seconds spent in each phase."""
 
     @contextmanager
     def timed(self, phase: str, within: str = "") -> Iterator[None]:
-        """Adds the time spent inside to a phase, and takes it from the one it is within."""
+        """Add the time spent in the context to a phase.
+
+        Args:
+            phase: Name of the phase.
+            within: Phase that also measures this time, from which it is subtracted.
+        """
         begin = time.perf_counter()
         try:
             yield
@@ -33,11 +38,12 @@ class PhaseTimes(dict[str, float]):
 
 
 class TimedCommunicator:
-    """A communicator whose operations count as ``communication``; waiting for others included.
+    """A communicator that measures the time of its operations, including waiting for others.
 
     Args:
-        communicator: What does the work.
-        seconds: What the time is added to. The phases that communicate hold it too.
+        communicator: The communicator to use.
+        seconds: Times to which ``communication`` is added. The phases that communicate contain
+            this time too.
     """
 
     def __init__(self, communicator: Communicator, seconds: PhaseTimes) -> None:
@@ -47,7 +53,7 @@ class TimedCommunicator:
         self.local_rank, self.local_size = communicator.local_rank, communicator.local_size
 
     def count_in(self, seconds: PhaseTimes) -> None:
-        """From now on the time is added there, that of what was traced before too."""
+        """Add the time to other times from now on, also in graphs that are already traced."""
         self.seconds = seconds
         self.seconds.setdefault("communication", 0.0)
 
@@ -67,7 +73,7 @@ class TimedCommunicator:
             self._communicator.broadcast_variables(variables)
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """See ``Communicator.sum_tensors``; the clock is read before and after in the graph."""
+        """See ``Communicator.sum_tensors``; the graph reads the clock before and after."""
         if self.size == 1:
             return self._communicator.sum_tensors(tensors, name)
         begin = _read_clock_after(tensors)
@@ -82,7 +88,7 @@ class TimedCommunicator:
 
 
 def _read_clock_after(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The time when they are known. Not by ``tf.timestamp``: deterministic runs forbid it."""
+    """Return the time when tensors are computed. Deterministic runs forbid ``tf.timestamp``."""
     with tf.control_dependencies(tensors):
-        last = tf.identity(tensors[0])  # given to the clock, since a GPU only queues its work
+        last = tf.identity(tensors[0])  # an input of the clock, as a GPU only queues its work
     return tf.numpy_function(lambda _: time.perf_counter(), [last], tf.float64)

@@ -1,4 +1,4 @@
-"""Training one model data-parallel, with a constant global batch."""
+"""Data-parallel training of one model with a constant global batch size."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from xnas_tf.utils.heartbeat import beat
 
 
 class Trainer:
-    """Trains one Keras model on this rank's share of every batch.
+    """Trains one Keras model on this rank's part of each global batch.
 
-    Gradients are sums over the global batch divided by its size, so one rank and several
-    give the same model (without BatchNorm, whose statistics are those of a rank's share).
+    Gradients are sums over the global batch divided by its size, so that one rank and several
+    ranks give the same model (except for BatchNorm, whose statistics are those of a rank's part).
 
     Attributes:
-        progress: How far the training has come: at first as far as the supervisor's checkpoint.
-            Who calls ``run_epoch`` adds its figures to the history.
+        progress: Progress of the training, at first that of the supervisor's checkpoint. The
+            caller of ``run_epoch`` adds the metrics to its history.
         step: Trains the model on a batch.
-        ignored: Why the supervisor's checkpoint was not used, if it wasn't.
+        ignored: Why the supervisor's checkpoint was ignored; empty if it was not.
 
     Args:
-        model: A model; compiled with the configuration's optimizer unless it already is.
-        dataset: The images; only ``dataset.train`` is touched.
-        config: The configuration's section.
+        model: The model; compiled according to the configuration unless it already is.
+        dataset: The data set, of which only the train split is used.
+        config: The ``training`` section.
         communicator: The ranks that train this model together.
         seed: Seed of the order of images and of their augmentation.
-        supervisor: Keeps checkpoints.
-        seconds: What the time of the first step, ``trace``, is added to.
-        longest: Epochs of the longest training that others of this model go on to: whether steps
-            are traced must be the same in all of them, as what is traced rounds otherwise.
+        supervisor: Saves checkpoints.
+        seconds: Times to which that of the first step, ``trace``, is added.
+        longest: Number of epochs of the longest training that resumes trainings of this kind.
+            Whether steps are traced must be the same in all of these, since it affects rounding.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Trainer:
         if not model.compiled:
             compile_model(model, config, self._steps)
         model.optimizer.build(model.trainable_variables)
-        self.progress, self.ignored = self._beginning()
+        self.progress, self.ignored = self._restore()
         runs = self._steps * max(config.epochs, longest)
         self.step = self._new_step(weight_decay, runs)
-        self._pace = MultiStep()
+        self._multi_step = MultiStep()
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return Step(
@@ -92,8 +92,12 @@ class Trainer:
     def _state(self) -> list[keras.Variable]:
         return [*self._model.variables, *self._model.optimizer.variables]
 
-    def _beginning(self) -> tuple[TrainingProgress, str]:
-        """The leader's checkpoint or nothing; then all ranks have its variables."""
+    def _restore(self) -> tuple[TrainingProgress, str]:
+        """Load rank 0's checkpoint, if any, on all ranks.
+
+        Returns:
+            The progress, and why a checkpoint was ignored.
+        """
         progress, ignored = TrainingProgress(), ""
         if self._communicator.rank == 0:
             with escaping():
@@ -102,15 +106,15 @@ class Trainer:
                 progress = unpack(data, self._state) if data is not None else progress
             except CheckpointError as error:
                 ignored = f"its checkpoint was ignored: {error}"
-        told, ignored = self._communicator.broadcast([asdict(progress), ignored])
+        fields, ignored = self._communicator.broadcast([asdict(progress), ignored])
         self._communicator.broadcast_variables(self._state)
-        return TrainingProgress(**told), ignored
+        return TrainingProgress(**fields), ignored
 
     def run_epoch(self) -> dict[str, float]:
-        """Trains an epoch, or what is left of it.
+        """Train for an epoch, or for the rest of one that was interrupted.
 
         Returns:
-            Mean loss (regularisation included) and accuracy over the epoch's images, while
+            Mean loss (with regularization) and accuracy over the epoch's images, computed while
             the weights were changing.
 
         Raises:
@@ -123,31 +127,35 @@ class Trainer:
             raise RunError(f"the loss became {loss} in epoch {epoch}")
         self._average_statistics()
         history = self.progress.history
-        # A copy: this epoch's figures are added to the list itself.
-        self._steps_done = TrainingProgress(epoch - 1, self._steps, totals, list(history))
+        # With a copy of the history, since the caller adds this epoch's metrics to the list.
+        self._epoch_end = TrainingProgress(epoch - 1, self._steps, totals, list(history))
         self.progress = TrainingProgress(epoch, history=history)
         return {"loss": loss, "accuracy": accuracy}
 
     def keep_end(self) -> None:
-        """Keeps the state after the latest epoch, for another training to go on from as
-        after an interruption: with an epoch of no more steps."""
+        """Save the state after the last epoch, from which another training can resume.
+
+        That training first runs the rest of this epoch, which has no more steps.
+        """
         if self._communicator.rank == 0:
-            self._keep(self._steps_done)
+            self._keep(self._epoch_end)
 
     @contextmanager
     def kept_if_interrupted(self) -> Iterator[None]:
-        """Inside, between the steps of an epoch and its figures in the history or those of the
-        whole training, an interruption first keeps a checkpoint. From there an epoch of no more
-        steps is run, and what was interrupted begins anew."""
+        """Save a checkpoint if the context, after the steps of an epoch, is interrupted.
+
+        For the validation of an epoch and the scoring of the model. The training resumes with the
+        rest of this epoch, which has no more steps, and what was interrupted is done again.
+        """
         try:
             yield
         except CallbackError as escaped:
             if isinstance(escaped.error, Interrupted) and self._communicator.rank == 0:
-                self._keep(self._steps_done)
+                self._keep(self._epoch_end)
             raise
 
     def _run_steps(self) -> list[float]:
-        """The steps left in this epoch; returns the totals of all of them."""
+        """Run the remaining steps of this epoch and return the totals of all its steps."""
         batches = training_batches(
             self._dataset,
             self._batch_size,
@@ -159,26 +167,26 @@ class Trainer:
             self.progress.step,
         )
         totals, step = np.array(self.progress.totals), self.progress.step
-        strides = self._pace.strides(batches)
-        some = next(strides, [])
-        while some:
-            figures = self._run(some)
-            following = next(strides, [])  # loaded while a GPU is at work
-            for each in figures.numpy():  # in turn, whatever the pace: sums are rounded
+        strides = self._multi_step.strides(batches)
+        current = next(strides, [])
+        while current:
+            sums = self._run(current)
+            following = next(strides, [])  # loaded while a GPU computes
+            for each in sums.numpy():  # one by one, so that rounding is always the same
                 totals += each
-            step += len(some)
+            step += len(current)
             self._keep_checkpoint(step, totals.tolist())
             beat()
-            some = following
+            current = following
         return totals.tolist()
 
     def _run(self, batches: list[Split]) -> tf.Tensor:
-        """Loss and right answers of each batch, (K, 2)."""
-        given = stacked(batches)
+        """Train on K batches; return loss and correct predictions of each, (K, 2)."""
+        images, labels = stacked(batches)
         if self.step.has_run:
-            return self.step(*given)
+            return self.step(images, labels)
         with self._seconds.timed("trace", within="train"):
-            return tf.constant(self.step(*given).numpy())  # waits for a GPU
+            return tf.constant(self.step(images, labels).numpy())  # waits for a GPU
 
     def _keep_checkpoint(self, step: int, totals: list[float]) -> None:
         if self._communicator.rank != 0:
@@ -194,10 +202,11 @@ class Trainer:
             self._supervisor.keep_checkpoint(data)
 
     def _average_statistics(self) -> None:
-        """Gives every rank the mean of what layers such as BatchNorm gathered on each.
+        """Average the statistics of layers such as BatchNorm over the ranks.
 
-        In float64, where the mean of equal float32 numbers is exactly that number: weights that
-        are frozen stay what they are."""
+        In float64, where the mean of equal float32 numbers is exactly that number, so that frozen
+        weights do not change.
+        """
         statistics = [
             variable
             for variable in self._model.non_trainable_variables

@@ -1,4 +1,4 @@
-"""A search as keras-tuner users know it."""
+"""A search with the interface of keras-tuner."""
 
 from xnas_tf.tuner.tuner import Tuner
 

@@ -1,4 +1,4 @@
-"""Images and labels in memory as a data set that a run can name."""
+"""Images and labels in memory, stored as a data set that a run can name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from xnas_tf.data.dataset import check_images
 from xnas_tf.errors import InputError
-from xnas_tf.storage.run import write_whole
+from xnas_tf.storage.run_directory import write_whole
 
 Arrays = tuple[Any, Any]
 """Images and labels."""
@@ -25,41 +25,40 @@ def stored(
     test: Arrays | None = None,
     class_names: Sequence[str] | None = None,
 ) -> str:
-    """Writes arrays beside a run, so that whatever reads the run finds its data.
+    """Store arrays beside a run, so that its data can be loaded again.
 
     Args:
-        run_dir: The run directory; the file's name is its own and a digest of the content.
+        run_dir: The run directory; the file is named after it and a digest of the content.
         data: Images and labels.
-        validation: Those that candidates are compared by.
-        test: Those for the final figures.
+        validation: Images and labels to compare candidates on.
+        test: Images and labels for the final metrics.
         class_names: Names of the classes.
 
     Returns:
         The name of the data set.
 
     Raises:
-        InputError: If they are no arrays of images and labels.
+        InputError: If they are not arrays of images and labels.
     """
     images, labels = checked_arrays("x", "y", *data)
     arrays = {"x": images, "y": labels}
     if validation is not None:
-        more = checked_arrays(*["validation_data"] * 2, *_pair("validation_data", validation))
+        more_images, more_labels = _checked_pair("validation_data", validation)
         arrays = {
-            "x": _joined(images, more[0]),
-            "y": np.concatenate([labels, more[1]]),
-            "parts": np.repeat(["", "validation"], [len(labels), len(more[1])]),
+            "x": _concatenate(images, more_images),
+            "y": np.concatenate([labels, more_labels]),
+            "parts": np.repeat(["", "validation"], [len(labels), len(more_labels)]),
         }
     if test is not None:
-        found = checked_arrays(*["test_data"] * 2, *_pair("test_data", test))
-        arrays |= dict(zip(("x_test", "y_test"), found, strict=True))
+        arrays["x_test"], arrays["y_test"] = _checked_pair("test_data", test)
     if class_names is not None:
         arrays["class_names"] = np.array([*map(str, class_names)])
     file = io.BytesIO()
-    np.savez(file, **arrays)
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # no key is allow_pickle
     digest = hashlib.blake2b(digest_size=4)
     for key, array in arrays.items():
         digest.update(f"{key} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     path = run_dir.with_name(f"{run_dir.name}-{digest.hexdigest()}.npz")
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,11 +66,20 @@ def stored(
     return f"npz:{path}"
 
 
-def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> Arrays:
-    """Images (N, H, W, C), their values as they are, and class numbers (N,).
+def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Check images and labels.
+
+    Args:
+        x_name: What messages call the images.
+        y_name: What messages call the labels.
+        x: Images, (N, H, W) or (N, H, W, C).
+        y: Class numbers, (N,) or (N, 1), or one-hot vectors (N, classes).
+
+    Returns:
+        Images (N, H, W, C) with their values unchanged, and class numbers (N,).
 
     Raises:
-        InputError: If they are no arrays of images and labels.
+        InputError: If they are not arrays of images and labels.
     """
     if y is None or not hasattr(x, "__array__") and not isinstance(x, Sequence):
         raise InputError(
@@ -83,7 +91,7 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> Arrays:
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise InputError(f"{y_name}: rows of {labels.shape[1]} numbers that are not one-hot")
         labels = labels.argmax(axis=1)
-    images = check_images(x, x_name)
+    images = np.asarray(check_images(x, x_name))
     labels = labels.reshape(-1)
     if len(labels) != len(images) or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(
@@ -93,13 +101,13 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> Arrays:
     return images, labels
 
 
-def _pair(name: str, given: Any) -> Arrays:
-    if not isinstance(given, Sequence) or len(given) != 2:
-        raise InputError(f"{name} is a {type(given).__name__}; allowed: (images, labels)")
-    return given[0], given[1]
+def _checked_pair(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(pair, Sequence) or len(pair) != 2:
+        raise InputError(f"{name} is a {type(pair).__name__}; allowed: (images, labels)")
+    return checked_arrays(name, name, *pair)
 
 
-def _joined(images: np.ndarray, more: np.ndarray) -> np.ndarray:
+def _concatenate(images: np.ndarray, more: np.ndarray) -> np.ndarray:
     if images.shape[1:] != more.shape[1:]:
         raise InputError(
             f"validation_data: images of shape {more.shape[1:]}; those of x are {images.shape[1:]}"

@@ -1,4 +1,4 @@
-"""From keras-tuner's words to the configuration's, and back."""
+"""Translation between the terms of keras-tuner and those of the configuration."""
 
 from __future__ import annotations
 
@@ -20,27 +20,31 @@ _ARGUMENTS = {
     "search.candidates": "max_trials",
     "search.seed": "seed",
 }
-"""Keys of the configuration that arguments of ``xt.Tuner`` and its ``search`` always give."""
+"""Keys of the configuration that arguments of ``xt.Tuner`` and its ``search`` always set."""
 
 
 def space_section(hypermodel: Any) -> Any:
-    """The configuration's section for what was given as a HyperModel."""
+    """Return the section ``space`` of the configuration for the argument ``hypermodel``."""
     if isinstance(hypermodel, Mapping):
         return hypermodel
     if isinstance(hypermodel, str):
         return {"name": hypermodel} if hypermodel in SPACES.names() else {"hypermodel": hypermodel}
     module, name = (getattr(hypermodel, key, "") for key in ("__module__", "__qualname__"))
-    is_main = module == "__main__"  # another program's, where another process looks for it
+    is_main = module == "__main__"  # which is another program in other processes
     if not is_main and name and getattr(sys.modules.get(module), name, None) is hypermodel:
         return {"hypermodel": f"{module}:{name}"}
     return {"hypermodel": name_object(hypermodel)}
 
 
 def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Further sections of the configuration, as they are.
+    """Check further sections of the configuration.
+
+    Returns:
+        The sections, unchanged.
 
     Raises:
-        InputError: If one is no mapping where keys are added to it, or has what an argument gives.
+        InputError: If keys must be added to a section that is not a mapping, or a section has a
+            key that an argument sets.
     """
     given = {*config}
     for name in ("dataset", "training", "search"):
@@ -50,15 +54,15 @@ def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
         given |= {f"{name}.{key}" for key in section}
     for key, argument in _ARGUMENTS.items():
         if key in given:
-            raise InputError(f"config: {key} is given by the argument {argument}: leave it out")
+            raise InputError(f"config: {key} is set by the argument {argument}: leave it out")
     return dict(config)
 
 
 def translated(objective: Any) -> Any:
-    """An objective as the configuration takes it.
+    """Translate an objective of keras-tuner for the configuration; return any other unchanged.
 
     Raises:
-        InputError: If keras-tuner's words have no meaning here.
+        InputError: If it is not measured on validation images, or unknown.
     """
     if isinstance(objective, str):
         known = {"val_accuracy": "max", "val_loss": "min"}
@@ -75,14 +79,16 @@ def translated(objective: Any) -> Any:
     else:
         return objective
     if name in _OF_TRAINING:
-        raise InputError(f"objectives: {name!r} is of training images; did you mean 'val_{name}'?")
+        raise InputError(
+            f"objectives: {name!r} is measured on training images; did you mean 'val_{name}'?"
+        )
     if name == "val_accuracy" and direction == "max":
         return "error"  # 1 - accuracy
     return {"name": f"metric:{name.removeprefix('val_')}", "direction": _DIRECTIONS[direction]}
 
 
 def described(variable: Variable) -> str:
-    """A decision variable in one line: its name, its values, and when it is active."""
+    """Describe a decision variable in one line: its name, its values, and when it is active."""
     if isinstance(variable, Choice):
         values = ", ".join(map(str, variable.values[:12])) + ", …" * (variable.size > 12)
     else:

@@ -1,4 +1,4 @@
-"""A search as keras-tuner users know it: ``Tuner(…).search(x, y, …)``."""
+"""A search with the interface of keras-tuner: ``Tuner(…).search(x, y, …)``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Tuner:
     """Searches through the models of a HyperModel, with several objectives.
 
-    What keras-tuner's tuners take and offer, over ``xt.search``: the run is the directory
-    ``directory/project_name``, with which everything else works too (``xnas-tf report``, …).
-    The same search again goes on where it was, or finds itself finished.
+    It has the arguments and methods of keras-tuner's tuners, and calls ``xt.search``. The run
+    directory is ``directory/project_name``; all other commands work with it (``xnas-tf report``,
+    …). The same search again resumes the run, or finds it finished.
 
     Args:
         hypermodel: A HyperModel, as an object or a class; a function ``build(hp)``;
@@ -33,16 +33,16 @@ class Tuner:
         objectives: Names of objectives, such as ``error``; mappings of a name and options;
             ``val_accuracy``, ``val_loss``; or ``keras_tuner.Objective`` of any metric that the
             HyperModel compiles its models with.
-        max_trials: How many candidates are trained.
-        directory: Where runs are.
-        project_name: The run's name.
-        seed: Of the search.
-        overwrite: Moves a run of that name aside and begins anew.
+        max_trials: How many candidates to train.
+        directory: The folder of the runs.
+        project_name: The name of the run.
+        seed: The seed of the search.
+        overwrite: Whether to move a run of that name aside and start again.
         config: Further sections of the configuration: ``{"training": {"optimizer": "adam"}}``.
 
     Raises:
-        InputError: If an objective has no meaning here, or ``config`` has what another argument
-            gives.
+        InputError: If an objective has no equivalent, or ``config`` has a key that another
+            argument sets.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Tuner:
         overwrite: bool = False,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        several = isinstance(objectives, Sequence) and not isinstance(objectives, str)
+        is_list = isinstance(objectives, Sequence) and not isinstance(objectives, str)
         self.hypermodel = hypermodel
-        self.objectives = [*map(translated, objectives if several else [objectives])]
+        self.objectives = [*map(translated, objectives if is_list else [objectives])]
         self.max_trials = max_trials
         self.run_dir = Path(directory) / project_name
         self.seed = seed
@@ -76,35 +76,36 @@ class Tuner:
         batch_size: int | None = None,
         class_names: Sequence[str] | None = None,
     ) -> Run | None:
-        """Runs the search, or goes on with it.
+        """Run the search, or resume it.
 
         Args:
-            x: Images, (N, H, W) or (N, H, W, C): numbers of any range, see docs/data.md; models
-                get them as floats in [0, 1]. Or the name of a data set, such as ``folder:pets``.
+            x: Images, (N, H, W) or (N, H, W, C), with values in any range (see docs/data.md);
+                models get them as floats in [0, 1]. Or the name of a data set, such as
+                ``folder:pets``.
             y: Class numbers, (N,) or (N, 1), or one-hot vectors (N, classes).
-            validation_data: Images and labels that candidates are compared by.
-            validation_split: Share of the images for that if they are not given, 0.2 if neither
-                is; drawn at random, the same of each class.
-            test_data: Images and labels for the final figures; if not given a share of ``x``
-                is kept for that, 0.2 unless ``config`` says otherwise (``dataset.test``).
-            epochs: Of a training.
-            batch_size: Of a training.
+            validation_data: Images and labels to compare candidates on.
+            validation_split: The share of ``x`` to use for that if they are not given, by default
+                0.2; drawn at random, the same share of each class.
+            test_data: Images and labels for the final metrics. If not given, a share of ``x`` is
+                used: 0.2, unless ``config`` sets ``dataset.test``.
+            epochs: The number of epochs of a training.
+            batch_size: The batch size of a training.
             class_names: Names of the classes.
 
         Returns:
             The finished run; None on ranks other than 0 of a Horovod job.
 
         Raises:
-            InputError: If anything given is wrong.
-            RunError: If the search cannot go on, or no candidate finished.
+            InputError: If an argument is invalid.
+            RunError: If the search cannot continue, or no candidate finished.
         """
         if isinstance(x, str):
             if y is not None or validation_data or test_data:
-                raise InputError(f"data set {x!r} has labels and parts of its own: leave y out")
+                raise InputError(f"data set {x!r} has its own labels and splits: leave y out")
             name = x
         else:
             name = stored(self.run_dir, (x, y), validation_data, test_data, class_names)
-        given = {
+        given: dict[str, dict[str, Any]] = {
             "dataset": {"name": name, "validation": validation_split},
             "training": {"epochs": epochs, "batch_size": batch_size},
             "search": {"candidates": self.max_trials, "seed": self.seed},
@@ -125,17 +126,20 @@ class Tuner:
         """The run.
 
         Raises:
-            InputError: If nothing was searched yet.
+            InputError: If there was no search yet.
         """
         return Run(self.run_dir)
 
     def pareto(self) -> list[Candidate]:
-        """The Pareto-optimal candidates, best in the first objective first."""
+        """Return the Pareto-optimal candidates, best in the first objective first."""
         return self.run.pareto()
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
-        """Hyperparameters of the best candidates: the one that is recommended, then the others on
-        the front, then the rest, each best in the first objective first."""
+        """Return the hyperparameters of the best candidates.
+
+        The recommended candidate comes first, then the others on the front, then the rest, both
+        best in the first objective first.
+        """
         import keras_tuner
 
         best = []
@@ -145,14 +149,19 @@ class Tuner:
         return best
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
-        """The trained models of the best candidates, in the order of ``get_best_hyperparameters``:
-        of those that were on the front when they finished, as others are not kept."""
+        """Return the trained models of the best candidates, in the order of
+        ``get_best_hyperparameters``.
+
+        Only models of candidates that were on the front when they finished are kept.
+        """
         kept = [c for c in self._ordered(self.run) if c.model_path is not None]
         return [candidate.load_model() for candidate in kept[:num_models]]
 
     def results_summary(self, num_trials: int = 10) -> None:
-        """Prints a table of the best candidates; a star marks those on the front, two stars the
-        one that is recommended, and why it is stands below."""
+        """Print a table of the best candidates.
+
+        A star marks those on the front, two stars the recommended one; the reason is below.
+        """
         from rich.console import Console
 
         from xnas_tf.reporting.candidate_tables import CandidateList, pareto_table
@@ -167,16 +176,16 @@ class Tuner:
         console.print(f"recommended: {recommended.text}", markup=False, soft_wrap=True)
 
     def search_space_summary(self) -> None:
-        """Prints the hyperparameters, their values, and when they are active.
+        """Print the hyperparameters, their values, and when they are active.
 
         Raises:
-            InputError: Before a search: what can be chosen may depend on the images.
+            InputError: If there was no search yet: the search space may depend on the images.
         """
         from xnas_tf.spaces.search_space import SearchSpace
 
         run = self.run
         space_section(self.hypermodel)  # as this process names it
-        facts: Any = run.fact("dataset")
+        facts = run.fact("dataset")
         shape, classes = tuple(facts["image_shape"]), len(facts["class_names"])
         space = SearchSpace(run.config.space.create(shape, classes), shape, classes)
         print(f"Search space: {space.name}, at most {space.size:g} architectures")
@@ -185,12 +194,13 @@ class Tuner:
 
     @staticmethod
     def _ordered(run: Run) -> list[Candidate]:
-        first, front = run.config.objectives[0], {candidate.id for candidate in run.pareto()}
+        first = run.config.objectives[0]
+        front = {candidate.id for candidate in run.pareto()}
         recommended = run.recommendation().id
         done = [candidate for candidate in run.candidates() if candidate.state == "done"]
 
-        def place(c: Candidate) -> tuple[bool, bool, float, int]:
+        def sort_key(c: Candidate) -> tuple[bool, bool, float, int]:
             value = first.sign * c.objectives[first.name]
             return c.id != recommended, c.id not in front, value, c.id
 
-        return sorted(done, key=place)
+        return sorted(done, key=sort_key)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-
 _listener: ContextVar[Callable[[], None]] = ContextVar("listener", default=lambda: None)
 
 

@@ -56,7 +56,7 @@ def write_images(folder: Path, tag: str, pictures: Sequence[bytes], first: int =
 @contextmanager
 def writer(folder: Path) -> Iterator[None]:
     """Write the summaries made inside the context to a new file in ``folder``."""
-    file_writer = tf.summary.create_filewriter(str(folder))
+    file_writer = tf.summary.create_file_writer(str(folder))
     with file_writer.as_default():
         yield
     file_writer.close()

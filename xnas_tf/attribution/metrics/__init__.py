@@ -1,13 +1,13 @@
-"""How good explanations are: measures of attribution maps, one number an image.
+"""Metrics of the quality of attribution maps, one value per image.
 
-A measure is called with a model, images as floats in the model's range, and either maps
-(N, H, W) or the method that makes them:
+Call a metric with a model, images as floats in the model's range, and either maps (N, H, W) or
+the method that computes them:
 
     maps = IntegratedGradients()(model, images)
-    deletion(model, images, maps)                                     # (N,), less is better
+    deletion(model, images, maps)                                     # (N,), lower is better
     max_sensitivity(model, images, GradCAM(), rng=np.random.default_rng(0))
 
-Where a model or a map is not finite, so is its value: NaN is passed on, never made.
+Metrics propagate NaN from models and maps, and never introduce it.
 """
 
 from xnas_tf.attribution.metrics.completeness import completeness_error

@@ -1,7 +1,7 @@
-"""Sensitivity-n and infidelity: attributions against what random removals do to the score.
+"""Sensitivity-n and infidelity: comparing attributions with the effect of removing pixels.
 
-Maps are taken as contributions, in the score's units: what a pixel adds to the score
-against the baseline, as integrated gradients, gradient times input and occlusion give it.
+Both metrics read maps as contributions to the score relative to the baseline, in the score's
+units, as integrated gradients, gradient times input and occlusion define them.
 """
 
 from __future__ import annotations
@@ -10,16 +10,10 @@ import keras
 import numpy as np
 
 from xnas_tf.attribution.baselines import BaselineName
-from xnas_tf.attribution.metrics.scores import (
-    Output,
-    Scores,
-    baselines_of,
-    checked_images,
-    replaced,
-)
-from xnas_tf.attribution.metrics.statistics import Errors, pearson, share_of_larger
+from xnas_tf.attribution.metrics.scores import Scores, baselines_of, checked_images, replaced
+from xnas_tf.attribution.metrics.statistics import Errors, pearson, relative_to_larger
 from xnas_tf.attribution.outputs import Outputs
-from xnas_tf.attribution.targets import Targets
+from xnas_tf.attribution.targets import Output, Targets
 from xnas_tf.errors import InputError
 
 
@@ -35,29 +29,29 @@ def sensitivity_n(
     baseline: BaselineName = "zero",
     output: Output = "logits",
 ) -> np.ndarray:
-    """Correlation of attributions with the score's fall, over random sets of n pixels.
+    """Correlate attributions with the decrease of the score, over random sets of n pixels.
 
-    Ancona, Ceolini, Öztireli & Gross 2018 (arXiv 1711.06104): a map is as good as
-    the sum over any n pixels agrees with how far the score falls when the baseline replaces
-    them. The sets are the same for every image, so that a value doesn't depend on its batch.
+    Ancona, Ceolini, Öztireli & Gross 2018 (arXiv 1711.06104): in a good map, the sum over any n
+    pixels predicts how much the score decreases when the baseline replaces them. The sets are
+    the same for every image, so that a value doesn't depend on its batch.
 
     Args:
         model: A Keras classifier.
         images: (N, H, W[, C]), floats in the model's range.
         maps: (N, H, W).
-        targets: See ``Targets``, without ``"all"``.
-        n: Pixels in a set; a correlation needs less than all of them.
+        targets: See ``Targets``; not ``"all"``.
+        n: Pixels in a set, fewer than the image has if sets are to differ.
         rng: Draws the sets.
         subsets: Number of sets.
         baseline: What replaces the pixels.
         output: The score that the maps explain.
 
     Returns:
-        (N,), float64, in [-1, 1]; more is better. 0 where the map's sums or the scores don't
-        vary: a constant map, a constant model, or all pixels at once.
+        (N,), float64, in [-1, 1]; higher is better. 0 where the sums or the scores don't vary:
+        for a constant map, a constant model, or sets of all pixels.
 
     Raises:
-        InputError: If images, maps or targets don't fit, or n is no number of pixels.
+        InputError: If images, maps or targets don't fit, or n is out of range.
     """
     images = checked_images(images, maps)
     height, width = images.shape[1:3]
@@ -66,8 +60,8 @@ def sensitivity_n(
     chosen = np.tile(np.arange(height * width) < n, (subsets, 1))
     masks = rng.permuted(chosen, axis=1).reshape(subsets, height, width)
     scores = Scores(model, images, targets, Outputs(output=output))
-    # The remaining score, not its fall: its size tells rounding from change.
-    return pearson(-_sums(maps, masks), _remaining(scores, images, masks, baseline))
+    # Not the decrease: ``pearson`` needs the scores' magnitude to tell changes from rounding.
+    return pearson(-_sums(maps, masks), _scores_without(scores, images, masks, baseline))
 
 
 def infidelity(
@@ -81,58 +75,57 @@ def infidelity(
     baseline: BaselineName = "zero",
     output: Output = "logits",
 ) -> Errors:
-    """Mean squared difference of attributions and the score's fall, over random squares.
+    """Compute the mean squared difference of attributions and the score's decrease.
 
-    Yeh, Hsieh, Suggala, Inouye & Ravikumar 2019 (arXiv 1901.09392, definition 2.1), with
-    squares that the baseline replaces. A map that already has the factor
-    (image - baseline) gives the change that a square makes as its sum over the square. Sides
-    are uniform from 1 to half of the image's smaller side; the squares are the same for every
-    image.
+    Yeh, Hsieh, Suggala, Inouye & Ravikumar 2019 (arXiv 1901.09392, definition 2.1), where the
+    baseline replaces random squares. Since maps already contain the factor (image - baseline),
+    the predicted decrease is the map's sum over the square. The sides are uniform from 1 to half
+    the image's smaller side; the squares are the same for every image.
 
     Args:
         model: A Keras classifier.
         images: (N, H, W[, C]), floats in the model's range.
         maps: (N, H, W).
-        targets: See ``Targets``, without ``"all"``.
+        targets: See ``Targets``; not ``"all"``.
         rng: Draws the squares.
         perturbations: Number of squares.
         baseline: What replaces the pixels.
         output: The score that the maps explain.
 
     Returns:
-        The error in squared units of the score, and as a share of the larger of the two mean
-        squares that are compared, in [0, 4]: 1 for a map of zeros; 0 where neither the map nor
-        the model has any effect. Less is better.
+        The error in squared units of the score, and relative to the larger mean square of the
+        two, in [0, 4]: 1 for a map of zeros; 0 where map and decrease are 0. Lower is better.
 
     Raises:
         InputError: If images, maps or targets don't fit.
     """
     images = checked_images(images, maps)
-    masks = _squares(*images.shape[1:3], perturbations, rng)
+    height, width = images.shape[1:3]
+    masks = _squares(height, width, perturbations, rng)
     scores = Scores(model, images, targets, Outputs(output=output))
-    falls = scores.unchanged[:, None] - _remaining(scores, images, masks, baseline)
+    decreases = scores.unchanged[:, None] - _scores_without(scores, images, masks, baseline)
     sums = _sums(maps, masks)
-    errors = np.mean((sums - falls) ** 2, axis=1)
-    sizes = np.mean(sums**2, axis=1), np.mean(falls**2, axis=1)
-    return Errors(errors, share_of_larger(errors, *sizes))
+    errors = np.mean((sums - decreases) ** 2, axis=1)
+    magnitudes = np.mean(sums**2, axis=1), np.mean(decreases**2, axis=1)
+    return Errors(errors, relative_to_larger(errors, *magnitudes))
 
 
 def _sums(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Sums (N, k) of maps (N, H, W) inside masks (k, H, W)."""
+    """Sum maps (N, H, W) inside masks (k, H, W); return (N, k)."""
     flat = maps.reshape(len(maps), masks[0].size).astype(np.float64)
     return flat @ masks.reshape(len(masks), -1).T.astype(np.float64)
 
 
-def _remaining(
+def _scores_without(
     scores: Scores, images: np.ndarray, masks: np.ndarray, baseline: BaselineName
 ) -> np.ndarray:
-    """Scores (N, k) of the images with the baseline inside masks (k, H, W)."""
+    """Return scores (N, k) of the images with the baseline inside masks (k, H, W)."""
     others = baselines_of(baseline, images)
     return scores(len(masks), lambda rows: replaced(images[rows], others[rows], masks))
 
 
 def _squares(height: int, width: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Masks (count, H, W) of squares, all of them inside the image."""
+    """Draw masks (count, H, W) of squares that lie inside the image."""
     sides = rng.integers(1, max(1, min(height, width) // 2), count, endpoint=True)
     inside = []
     for size in (height, width):

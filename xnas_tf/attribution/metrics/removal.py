@@ -1,4 +1,4 @@
-"""Deletion and insertion: the probability while the most important pixels go or come."""
+"""Deletion and insertion: the probability as the most important pixels are removed or added."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def deletion(
     steps: int = 16,
     baseline: BaselineName = "zero",
 ) -> np.ndarray:
-    """Area under the deletion curve, (N,), in [0, 1]; less is better.
+    """Compute the area under the deletion curve, (N,), in [0, 1]; lower is better.
 
-    Petsiuk, Das & Saenko 2018 (RISE, arXiv 1806.07421): a map that ranks pixels
-    well lets the probability of the target class fall at once. See ``deletion_curves``.
+    Petsiuk, Das & Saenko 2018 (RISE, arXiv 1806.07421): with a good ranking of the pixels the
+    probability of the target class falls quickly. See ``deletion_curves``.
     """
     return _area(
-        deletion_curves(model, images, maps, targets, steps=steps, baseline=baseline), images
+        deletion_curves(model, images, maps, targets, steps=steps, baseline=baseline), maps
     )
 
 
@@ -45,13 +45,13 @@ def insertion(
     steps: int = 16,
     baseline: BaselineName = "blurred",
 ) -> np.ndarray:
-    """Area under the insertion curve, (N,), in [0, 1]; more is better.
+    """Compute the area under the insertion curve, (N,), in [0, 1]; higher is better.
 
-    Petsiuk, Das & Saenko 2018 (RISE, arXiv 1806.07421), who begin with a blurred image,
-    since sharp edges on black are evidence of their own. See ``insertion_curves``.
+    Petsiuk, Das & Saenko 2018 (RISE, arXiv 1806.07421) start from a blurred image, because sharp
+    edges on black would be evidence themselves. See ``insertion_curves``.
     """
     return _area(
-        insertion_curves(model, images, maps, targets, steps=steps, baseline=baseline), images
+        insertion_curves(model, images, maps, targets, steps=steps, baseline=baseline), maps
     )
 
 
@@ -64,24 +64,25 @@ def deletion_curves(
     steps: int = 16,
     baseline: BaselineName = "zero",
 ) -> np.ndarray:
-    """Probability of the target class as pixels give way to the baseline, the highest first.
+    """Compute the target class's probability as the baseline replaces the most important pixels.
 
-    Pixels of the same value go row by row. All channels of a pixel go together.
+    Pixels with equal values are replaced row by row. All channels of a pixel are replaced
+    together.
 
     Args:
-        model: A Keras classifier; logits are turned into probabilities.
+        model: A Keras classifier; logits are converted to probabilities.
         images: (N, H, W[, C]), floats in the model's range.
         maps: (N, H, W).
-        targets: See ``Targets``, without ``"all"``.
-        steps: Equal parts in which the pixels go; at most as many as there are pixels.
-        baseline: What is left in their place.
+        targets: See ``Targets``; not ``"all"``.
+        steps: Number of equal steps, at most the number of pixels.
+        baseline: What replaces the pixels.
 
     Returns:
-        (N, steps + 1), float64: from the whole image to the baseline alone. A row of NaN
+        (N, steps + 1), float64: from the complete image to the baseline alone. A row of NaN
         where a map isn't finite.
 
     Raises:
-        InputError: If images, maps or targets don't fit, or there is no step.
+        InputError: If images, maps or targets don't fit, or ``steps`` is less than 1.
     """
     images = checked_images(images, maps)
     scores = Scores(model, images, targets, PROBABILITIES)
@@ -97,9 +98,9 @@ def insertion_curves(
     steps: int = 16,
     baseline: BaselineName = "blurred",
 ) -> np.ndarray:
-    """Probability of the target class as pixels of the image take the baseline's place.
+    """Compute the target class's probability as the most important pixels replace the baseline.
 
-    See ``deletion_curves``; these run from the baseline alone to the whole image.
+    See ``deletion_curves``; these curves run from the baseline alone to the complete image.
     """
     images = checked_images(images, maps)
     scores = Scores(model, images, targets, PROBABILITIES)
@@ -109,16 +110,16 @@ def insertion_curves(
 def _curves(
     scores: Scores, before: np.ndarray, after: np.ndarray, maps: np.ndarray, steps: int
 ) -> np.ndarray:
-    """Scores (N, steps + 1) as pixels change from one image to the other, the highest first."""
+    """Return scores (N, steps + 1) as pixels change, the highest map values first."""
     if steps < 1:
         raise InputError(f"given {steps} steps; allowed: at least 1")
     counts = _counts(maps, steps)
     order = np.argsort(-maps.reshape(len(maps), counts[-1]), axis=1, kind="stable")
-    places = np.argsort(order, axis=1).reshape(maps.shape)
+    ranks = np.argsort(order, axis=1).reshape(maps.shape)
 
     def copies(rows: slice) -> np.ndarray:
-        gone = places[rows, None] < counts[:, None, None]
-        return replaced(before[rows], after[rows], gone)
+        changed = ranks[rows, None] < counts[:, None, None]
+        return replaced(before[rows], after[rows], changed)
 
     curves = scores(len(counts), copies)
     curves[~np.isfinite(maps).all(axis=(1, 2))] = np.nan
@@ -126,12 +127,12 @@ def _curves(
 
 
 def _counts(maps: np.ndarray, steps: int) -> np.ndarray:
-    """How many pixels have changed after each step, (steps + 1,)."""
+    """Return the number of pixels changed after each step, (steps + 1,)."""
     pixels = int(np.prod(maps.shape[1:]))
     return np.linspace(0, pixels, min(steps, pixels) + 1).round().astype(int)
 
 
 def _area(curves: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Area under each curve over the share of pixels changed, by trapezoids."""
+    """Integrate each curve over the share of changed pixels by the trapezoidal rule."""
     counts = _counts(maps, curves.shape[1] - 1)
     return (curves[:, 1:] + curves[:, :-1]) / 2 @ (np.diff(counts) / counts[-1])

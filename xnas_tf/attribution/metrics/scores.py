@@ -1,9 +1,9 @@
-"""Scores of changed images: what measures of faithfulness compare attributions with."""
+"""Scores of modified images, with which metrics of faithfulness compare attributions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,26 +15,24 @@ from xnas_tf.attribution.outputs import Outputs, Probabilities
 from xnas_tf.attribution.targets import Targets, checked_targets
 from xnas_tf.errors import InputError
 
-Output = Literal["logits", "probabilities"]
-"""Which score is meant; see ``AttributionMethod.output``."""
 LOGITS = Outputs()
 PROBABILITIES = Probabilities(output="probabilities")
 
 
 class Scores:
-    """The output for each image's target class, of the image and of changed copies.
+    """The output for each image's target class, for the image and for modified copies.
 
-    The network is traced once a model, however many images and copies there are.
+    The network is traced once per model, for any number of images and copies.
 
     Args:
         model: A Keras classifier.
         images: (N, H, W[, C]), float32, in the model's range.
-        targets: See ``Targets``, without ``"all"``.
-        outputs: Which outputs.
+        targets: See ``Targets``; not ``"all"``.
+        outputs: Which outputs are the scores.
 
     Attributes:
         targets: The target class of each image, (N,), int.
-        unchanged: The scores of the images as they are, (N,), float64.
+        unchanged: The scores of the unmodified images, (N,), float64.
 
     Raises:
         InputError: If the targets don't fit, or the model's outputs aren't (N, classes).
@@ -53,42 +51,42 @@ class Scores:
                 "number for each image"
             )
         self._explainer = explainer_of(model, outputs)
-        self._at_a_time = outputs.at_a_time(images.shape)
-        found = self._explainer(images) if len(images) else np.zeros((0, 1))
+        self._batch_size = outputs.batch_size_for(images.shape)
+        scores = self._explainer(images) if len(images) else np.zeros((0, 1))
         if isinstance(targets, str):
-            self.targets = found.argmax(axis=1)
+            self.targets = scores.argmax(axis=1)
+        elif len(images):
+            self.targets = checked_targets(targets, len(images), scores.shape[1])
         else:
-            self.targets = (
-                checked_targets(targets, *found.shape) if len(images) else np.zeros(0, int)
-            )
-        self.unchanged = found[np.arange(len(images)), self.targets].astype(np.float64)
+            self.targets = np.zeros(0, int)
+        self.unchanged = scores[np.arange(len(images)), self.targets].astype(np.float64)
 
     def __call__(self, count: int, copies: Callable[[slice], np.ndarray]) -> np.ndarray:
-        """Scores (N, count), float64, of ``count`` changed copies of each image.
+        """Return scores (N, count), float64, of ``count`` modified copies of each image.
 
         Args:
-            count: Number of copies of an image.
+            count: Copies per image.
             copies: A slice of the images -> their copies, (B, count, H, W[, C]); called for
-                as many images at a time as fill a batch, at least one.
+                one batch of copies at a time, but at least one image.
         """
-        found = np.empty((len(self.targets), count))
-        size = max(1, self._at_a_time // count)
-        for start in range(0, len(found), size):
+        scores = np.empty((len(self.targets), count))
+        size = max(1, self._batch_size // count)
+        for start in range(0, len(scores), size):
             rows = slice(start, start + size)
             points = copies(rows)
             outputs = self._explainer(points.reshape(-1, *points.shape[2:]))
             outputs = outputs.reshape(*points.shape[:2], -1)
-            found[rows] = np.take_along_axis(outputs, self.targets[rows, None, None], 2)[..., 0]
-        return found
+            scores[rows] = np.take_along_axis(outputs, self.targets[rows, None, None], 2)[..., 0]
+        return scores
 
 
 def replaced(images: np.ndarray, others: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Copies of images with some pixels taken from other images.
+    """Return copies of images with some pixels replaced by those of other images.
 
     Args:
         images: (B, H, W[, C]).
-        others: What is put in, shaped as the images.
-        masks: Where, boolean, (B, k, H, W), or (k, H, W) for all images.
+        others: The images from which the pixels come, with the same shape.
+        masks: True where to replace, (B, k, H, W), or (k, H, W) for all images.
 
     Returns:
         (B, k, H, W[, C]).
@@ -98,15 +96,15 @@ def replaced(images: np.ndarray, others: np.ndarray, masks: np.ndarray) -> np.nd
 
 
 def baselines_of(name: BaselineName, images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """The baseline of each image, as an array; see ``attribution.baselines``."""
+    """Return the baseline of each image as an array; see ``baseline_of``."""
     return baseline_of(name, tf.constant(images), seed).numpy()
 
 
 def checked_images(images: Any, maps: Any = None) -> np.ndarray:
-    """The images as float32.
+    """Validate images and maps, and return the images as float32.
 
     Raises:
-        InputError: If they aren't one array (N, H, W[, C]), or maps aren't (N, H, W).
+        InputError: If the images aren't one array (N, H, W[, C]), or maps aren't (N, H, W).
     """
     several = isinstance(images, (list, tuple, dict))
     if several or np.ndim(images) not in (3, 4):

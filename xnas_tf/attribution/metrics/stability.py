@@ -1,4 +1,4 @@
-"""Stability: how far a map moves when its image hardly does."""
+"""Stability: how much a map changes under a small change of the image."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import keras
 import numpy as np
 
 from xnas_tf.attribution.metrics.scores import Scores, checked_images
-from xnas_tf.attribution.metrics.statistics import share_of_larger
+from xnas_tf.attribution.metrics.statistics import relative_to_larger
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.errors import InputError
 
 Explain = Callable[[keras.Model, Any, Any], np.ndarray]
-"""Model, images (N, H, W[, C]) and class numbers (N,) -> maps (N, H, W), as of a method."""
+"""Model, images (N, H, W[, C]) and class indices (N,) -> maps (N, H, W), like a method."""
 
 
 def max_sensitivity(
@@ -27,25 +27,25 @@ def max_sensitivity(
     radius: float = 0.02,
     samples: int = 4,
 ) -> np.ndarray:
-    """Largest change of a map under small noise on the image, as a share of the map.
+    """Compute the largest relative change of a map under small noise on the image.
 
-    Yeh et al. 2019 (arXiv 1901.09392, definition 3.1), the maximum taken over samples: noise
-    uniform in a cube around the image, the same for every image; the class stays that of the
-    image itself. The norm of the change is divided by the larger norm of the two maps, so
-    that empty maps, which Grad-CAM often gives, do not weigh without bounds.
+    Yeh et al. 2019 (arXiv 1901.09392, definition 3.1), with the maximum over samples. The noise
+    is uniform in a cube around the image and the same for every image; the class is that of
+    the unchanged image. The norm of the change is divided by the larger norm of the two maps,
+    so that empty maps, which are common with Grad-CAM, do not give unbounded values.
 
     Args:
         model: A Keras classifier.
         images: (N, H, W[, C]), floats in the model's range.
-        method: An attribution method, or a function that is called like one.
-        targets: See ``Targets``, without ``"all"``.
+        method: An attribution method, or a function with the same arguments.
+        targets: See ``Targets``; not ``"all"``.
         rng: Draws the noise.
-        radius: Half of the cube's side, in the images' units.
+        radius: Half the side of the cube, in the images' units.
         samples: Number of noisy copies.
 
     Returns:
-        (N,), float64, in [0, 2]; less is better. 0 where the map doesn't change, also where
-        it is always empty.
+        (N,), float64, in [0, 2]; lower is better. 0 where the map doesn't change, including
+        where it is always empty.
 
     Raises:
         InputError: If images or targets don't fit, or there are no samples.
@@ -53,13 +53,13 @@ def max_sensitivity(
     images = checked_images(images)
     if samples < 1:
         raise InputError(f"given {samples} samples; allowed: at least 1")
-    targets = Scores(model, images, targets).targets
-    maps = method(model, images, targets)
+    classes = Scores(model, images, targets).targets
+    maps = method(model, images, classes)
     changes = []
     for _ in range(samples):
         noise = rng.uniform(-radius, radius, images.shape[1:]).astype(np.float32)
-        moved = method(model, images + noise, targets)
-        changes.append(share_of_larger(_norm(moved - maps), _norm(moved), _norm(maps)))
+        noisy = method(model, images + noise, classes)
+        changes.append(relative_to_larger(_norm(noisy - maps), _norm(noisy), _norm(maps)))
     return np.max(changes, axis=0)
 
 

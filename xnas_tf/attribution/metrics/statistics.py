@@ -1,4 +1,4 @@
-"""Relative errors and correlations that are defined everywhere."""
+"""Relative errors and correlations that are defined for all inputs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import NamedTuple
 import numpy as np
 
 RESOLUTION = 1e-6
-"""Numbers that vary less than this share of the largest are constant: float32 scores differ
-by as much when the same image stands in another batch."""
+"""Values that vary less than this fraction of the largest count as constant: float32 scores of
+an image differ by as much between batches."""
 
 
 class Errors(NamedTuple):
-    """An error of each image, (N,), float64: as it is, and as a share of what was compared."""
+    """The absolute and the relative error of each image, (N,), float64."""
 
     absolute: np.ndarray
     relative: np.ndarray
 
 
-def share_of_larger(error: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The error as a share of the larger of two sizes; 0 where both are 0.
+def relative_to_larger(error: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Divide an error by the larger of two magnitudes; return 0 where both are 0.
 
-    Relative to one of the two it would be without bounds where that one vanishes, and a
-    single such image would make up the mean over all.
+    Relative to only one of them it would be unbounded where that one vanishes, and a single
+    such image would dominate the mean.
     """
     larger = np.maximum(one, other)
     # `!= 0`, not `> 0`: NaN must stay NaN
@@ -30,9 +30,9 @@ def share_of_larger(error: np.ndarray, one: np.ndarray, other: np.ndarray) -> np
 
 
 def pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Correlation of the rows of two arrays, (N, k) each -> (N,); 0 where one is constant."""
+    """Correlate the rows of two arrays (N, k); return (N,), with 0 where one is constant."""
     one, other = one.astype(np.float64), other.astype(np.float64)
-    constant = _constant(one) | _constant(other)
+    constant = _is_constant(one) | _is_constant(other)
     one = one - one.mean(axis=1, keepdims=True)
     other = other - other.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
@@ -41,14 +41,14 @@ def pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Rank correlation of the rows of two arrays, (N, k) each -> (N,); 0 where one is constant.
+    """Rank-correlate the rows of two arrays (N, k); return (N,), with 0 where one is constant.
 
-    Equal values share their mean rank.
+    Equal values get their mean rank.
     """
     from scipy.stats import rankdata
 
     return pearson(rankdata(one, axis=1), rankdata(other, axis=1))
 
 
-def _constant(rows: np.ndarray) -> np.ndarray:
+def _is_constant(rows: np.ndarray) -> np.ndarray:
     return np.ptp(rows, axis=1) <= RESOLUTION * np.abs(rows).max(axis=1)

@@ -1,1 +1,1 @@
-"""What is traced once for many candidates: all cells of NAS-Bench-201, or one structure."""
+"""A supernet of all NAS-Bench-201 cells, which is traced once for all candidates."""

@@ -1,4 +1,4 @@
-"""Training and querying the cells of NAS-Bench-201 through one supernet, traced once."""
+"""The backend that trains and queries the cells of NAS-Bench-201 through one supernet."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.trainer import Trainer
 
 SHARED_METHODS = (GradCAM, IntegratedGradients)
-"""Attribution methods whose maps, as the search compares them, depend on no layer that only a
-cell's own model has: Grad-CAM's is the last feature map."""
+"""Attribution methods that need no layer of a cell's own model: in a search, Grad-CAM explains the
+last feature map, which the supernet has too."""
 
 
 class SupernetBackend:
     """A ``Backend`` that trains and explains one supernet in place of the candidates' models.
 
-    Each candidate still has a model of its own, which is measured, kept and given to objectives.
+    Each candidate still has its own model, which is scored and saved.
 
     Args:
         config: The configuration.
-        dataset: The images.
+        dataset: The data set.
         space: The search space; its HyperModel is a ``NASBench201``.
         communicator: The ranks that train a candidate together.
     """
@@ -66,7 +66,7 @@ class SupernetBackend:
 
     def predictor(self, model: keras.Model, images: int, times: int) -> Predictor:
         """See ``Backend.predictor``."""
-        assert self._binding, "a trainer is made first"
+        assert self._binding, "the trainer is created first"
         return SupernetPredictor(self._graphs, self._binding)
 
     def stand_ins(self) -> Mapping[AttributionMethod, keras.Model]:
@@ -77,8 +77,8 @@ class SupernetBackend:
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
         """See ``Backend.reloaded``."""
-        # Nothing may be traced in this process; and what another candidate's model answered is of
-        # a cell that only computes the same.
+        # Without a training, nothing may be traced in this process; and the saved model of a
+        # reused result may be of another cell that computes the same.
         if not self._has_trained or candidate.answered_by:
             return SeparateModels().reloaded(candidate, model, images)
         binding = WeightBinding(self._graphs.network, candidate.hyperparameters, model)
@@ -97,14 +97,14 @@ def backend_for(
     communicator: Communicator,
     groups: int = 1,
 ) -> Backend:
-    """Return the faster way to train the candidates of a search.
+    """Return the faster backend for the candidates of a search.
 
     Args:
         config: The configuration, without open modes.
-        dataset: The images.
+        dataset: The data set.
         space: The search space.
         communicator: The ranks that train a candidate together.
-        groups: Groups of ranks, each of which traces its own networks.
+        groups: The number of groups of ranks, each of which traces its own networks.
     """
     if is_shared(config, dataset, space, groups):
         return SupernetBackend(config, dataset, space, communicator)

@@ -1,4 +1,4 @@
-"""When one network for all cells is faster than one for each."""
+"""Decides whether one supernet for all cells is faster than a network for each."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 
 TRACE = 6.0
-"""What tracing the shared network costs, in traces of a cell's own: 7.2 s and 1.2 s on average
+"""Cost of tracing the supernet, relative to tracing a cell's own network: 7.2 s to 1.2 s on average
 (benchmarks/shared_graph.py, quickstart)."""
 STEP = 0.0013
-"""What a step of the shared network takes longer, in the same unit."""
+"""Additional time of a training step of the supernet, in the same unit."""
 UNTRACED = 0.35
-"""What a cell costs whose own network is not traced, as it is trained in few steps."""
+"""Cost of a cell whose own network is trained for too few steps to be traced, in the same unit."""
 
 
 def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int) -> bool:
-    """Whether a search is to train one network in place of all. A training is the same to the
-    last bit, attributions are to rounding. Nobody has tried it on a GPU, where each edge's choice
-    may cost a wait.
+    """Return whether a search trains a supernet in place of the candidates' own models.
+
+    Trainings are bit-for-bit the same; attributions are the same except for rounding. It is not
+    used on GPUs, where it is untested and choosing the operation of each edge may be slow.
 
     Args:
         config: The configuration.
-        dataset: The images.
+        dataset: The data set.
         space: The search space.
-        groups: Groups of ranks, of which each traces its own.
+        groups: The number of groups of ranks, each of which traces its own networks.
     """
     return _is_possible(config, space) and _gain(config, dataset, groups) > 0
 
@@ -38,12 +39,12 @@ def _is_possible(config: Config, space: SearchSpace) -> bool:
     training = config.training
     is_plain = not (training.mixed_precision or training.jit_compile)
     is_on_cpu = not tf.config.list_physical_devices("GPU")
-    is_of_cells = type(space.hypermodel) is NASBench201
-    return is_of_cells and is_plain and is_on_cpu and len(config.rungs) == 1
+    has_cells = type(space.hypermodel) is NASBench201
+    return has_cells and is_plain and is_on_cpu and len(config.rungs) == 1
 
 
 def _gain(config: Config, dataset: Dataset, groups: int) -> float:
-    """What is gained, in traces of a cell's own network."""
+    """Return the time saved, relative to tracing a cell's own network."""
     steps = config.training.epochs * batching(len(dataset.train), config.training.batch_size)[1]
     saved = (1.0 if steps > FEW_RUNS else UNTRACED) - STEP * steps
     return saved * config.search.candidates / groups - TRACE

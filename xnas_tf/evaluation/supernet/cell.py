@@ -1,4 +1,4 @@
-"""A cell whose edges hold all operations and do those that numbers say."""
+"""A Keras layer that computes any NAS-Bench-201 cell, as chosen by a variable."""
 
 from __future__ import annotations
 
@@ -16,74 +16,84 @@ from xnas_tf.keras_tools.fused_layers import biased
 from xnas_tf.spaces.cells import EDGES, NODES, OPERATIONS, plain
 from xnas_tf.spaces.layers import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 
-_functions: WeakKeyDictionary[Any, dict[Any, Callable]] = WeakKeyDictionary()
-"""By the graph that is being traced. A function that was traced for one edge serves others of the
-same shape in that graph, and its gradient too. It must not serve another graph: what it registers
-as its gradient is forgotten with ``forgotten_custom_gradients``."""
+_functions: WeakKeyDictionary[Any, dict[Any, Callable[..., Any]]] = WeakKeyDictionary()
+"""Traced functions by the graph that is being traced. A function and its gradient are traced for
+one edge and used for all others in that graph. They must not be used in another graph:
+``forgotten_custom_gradients`` removes the gradient that the function has registered."""
 
 
 def numbers_of(cell: Mapping[str, str]) -> list[int]:
-    """A cell as numbers: the operation of each edge, whether each node is the cell's input
-    itself, and in which order the input's gradients are summed, (11,)."""
-    chosen = plain(cell)
-    operations = [OPERATIONS.index(chosen[edge]) for edge in EDGES]
+    """Encode a cell as numbers (11,).
+
+    These are the operation of each edge (6), whether each node is the cell's input itself (4), and
+    the order in which the input's gradients are summed.
+    """
+    operation_of = plain(cell)
+    operations = [OPERATIONS.index(operation_of[edge]) for edge in EDGES]
     return [*operations, *map(int, aliases(cell)), number_of(cell)]
 
 
 class SupernetCell(keras.layers.Layer):
-    """All cells of NAS-Bench-201; in float32, channels last.
+    """Any cell of NAS-Bench-201; in float32, channels last.
 
-    Only one operation of an edge runs in a network, so an edge has one kernel and one
-    normalisation, and those of all edges are one variable: an optimizer works on as many
-    variables as for a small network.
+    Only one operation of an edge is computed at a time, so an edge has one kernel and one batch
+    normalisation. The weights of all edges are stacked in one variable, which keeps the number of
+    variables for the optimizer small.
 
     Args:
-        channels: Channels of its input and output.
-        numbers: The cell that it is, see ``numbers_of``, int32 (11,).
+        channels: Channels of the input and the output.
+        numbers: The cell to compute, see ``numbers_of``, int32 (11,).
         name: The cell's name in the network.
+
+    Attributes:
+        kernels: Kernels of all edges, (edges, 3, 3, channels, channels).
+        norm: Gamma, beta, moving mean and moving variance, each (edges, channels).
     """
 
     def __init__(self, channels: int, numbers: tf.Variable, name: str) -> None:
         super().__init__(name=name)
         self._channels = channels
         self._numbers = numbers
+        self.kernels: keras.Variable
+        self.norm: list[keras.Variable]
 
     def build(self, _: Any) -> None:
-        """Makes the weights; their values are those of the networks that are put in."""
-        rows = (len(EDGES), self._channels)
-        add_weight = self.add_weight
-        self.kernels = add_weight(shape=(len(EDGES), 3, 3, rows[1], rows[1]), name="kernels")
+        """Create the weights; their values are loaded from the candidates' models."""
+        edges, channels = len(EDGES), self._channels
+        shape, add_weight = (edges, channels), self.add_weight
+        self.kernels = add_weight(shape=(edges, 3, 3, channels, channels), name="kernels")
         self.norm = [
-            add_weight(shape=rows, initializer="ones", name="gamma"),
-            add_weight(shape=rows, initializer="zeros", name="beta"),
-            add_weight(shape=rows, initializer="zeros", name="mean", trainable=False),
-            add_weight(shape=rows, initializer="ones", name="variance", trainable=False),
+            add_weight(shape=shape, initializer="ones", name="gamma"),
+            add_weight(shape=shape, initializer="zeros", name="beta"),
+            add_weight(shape=shape, initializer="zeros", name="mean", trainable=False),
+            add_weight(shape=shape, initializer="ones", name="variance", trainable=False),
         ]
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Runs the cell; in training it updates the moving statistics."""
+        """Compute the cell; in training, update the moving statistics."""
         numbers = tf.convert_to_tensor(self._numbers)
         operations, is_input = tf.unstack(numbers[:6]), tf.unstack(numbers[6:-1])
         copies = _function(_copies)(inputs, numbers[-1])
         weights = self._weights(training)
         nodes: list[Any] = [inputs, *[None] * (NODES - 1)]
         statistics = []
-        for (source, target), *given in zip(
+        for (source, target), *rest in zip(
             EDGES.values(), operations, copies, *weights, strict=True
         ):
-            operation, copy, *of_edge = given
+            operation, copy, *edge_weights = rest
             sources = [is_input[source], nodes[source], copy] if source else [copy]
             before = [] if nodes[target] is None else [nodes[target]]
             run = _function(_edge, bool(training), len(sources), len(before))
-            nodes[target], *found = run(operation, *sources, *before, *of_edge)
+            nodes[target], *edge_statistics = run(operation, *sources, *before, *edge_weights)
             nodes[target].set_shape(inputs.shape)
-            statistics.append(found)
+            statistics.append(edge_statistics)
         if training:
-            self._update(numbers[:6], inputs, [*map(tf.stack, zip(*statistics, strict=True))])
+            mean, variance = map(tf.stack, zip(*statistics, strict=True))
+            self._update_statistics(numbers[:6], inputs, mean, variance)
         return nodes[-1]
 
     def _weights(self, training: bool) -> list[list[tf.Tensor]]:
-        """What each edge needs of them."""
+        """Return the weights of each edge, with the normalisation folded in outside training."""
         kernels, gamma, beta, mean, variance = map(tf.convert_to_tensor, (self.kernels, *self.norm))
         if training:
             return [tf.unstack(each) for each in (kernels, gamma, beta)]
@@ -91,71 +101,71 @@ class SupernetCell(keras.layers.Layer):
         folded = kernels * scale[:, None, None, None]
         return [tf.unstack(each) for each in (folded, beta - mean * scale)]
 
-    def _update(self, operations: tf.Tensor, x: tf.Tensor, found: list[tf.Tensor]) -> None:
-        """Updates the moving statistics of the edges that are convolutions."""
+    def _update_statistics(
+        self, operations: tf.Tensor, x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor
+    ) -> None:
+        """Update the moving statistics of the edges that are convolutions."""
         numbers = [OPERATIONS.index(name) for name in CONVOLUTIONS]
         has_norm = tf.reduce_any(operations[:, None] == numbers, axis=1, keepdims=True)
-        mean, variance = found
         variance *= biased(x)
         for moving, value in zip(self.norm[2:], (mean, variance), strict=True):
             now = moving * BATCH_NORM_MOMENTUM + value * (1 - BATCH_NORM_MOMENTUM)
             moving.assign(tf.where(has_norm, now, moving))
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """The input's."""
+    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the input."""
         return input_shape
 
 
-def _function(function: Callable, *settings: Any) -> Callable:
-    """A function that is traced once for the cells of all stacks: without numbers of channels and
-    pixels."""
+def _function(function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
+    """Return a function that is traced only once for the cells of all stacks, as its signature has
+    no numbers of channels and pixels."""
     run = partial(function, *settings)
     if tf.executing_eagerly():
         return run
-    known = _functions.setdefault(tf.compat.v1.get_default_graph(), {})
+    traced = _functions.setdefault(tf.compat.v1.get_default_graph(), {})
 
-    def call(*given: tf.Tensor) -> Any:
-        if (function, settings) not in known:
-            specs = [tf.TensorSpec([None] * each.shape.rank, each.dtype) for each in given]
-            traced = tf.function(run, autograph=False, input_signature=specs)
-            known[function, settings] = traced
-        return known[function, settings](*given)
+    def call(*inputs: tf.Tensor) -> Any:
+        if (function, settings) not in traced:
+            specs = [tf.TensorSpec([None] * each.shape.rank, each.dtype) for each in inputs]
+            traced[function, settings] = tf.function(run, autograph=False, input_signature=specs)
+        return traced[function, settings](*inputs)
 
     return call
 
 
 @tf.custom_gradient
-def _copies(x: tf.Tensor, order: tf.Tensor) -> tuple[list[tf.Tensor], Callable]:
-    """The cell's input for each edge; their gradients are summed in the order of that number."""
+def _copies(x: tf.Tensor, order: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
+    """Copy the cell's input for each edge; the gradients are summed in the given order."""
 
-    def total(*gradients: tf.Tensor) -> tuple[tf.Tensor, None]:
+    def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, None]:
         sums = [partial(reduce, _plus, [gradients[edge] for edge in each]) for each in FULL_ORDERS]
         return tf.switch_case(order, sums), None
 
-    return [tf.identity(x) for _ in EDGES], total
+    return [tf.identity(x) for _ in EDGES], gradient
 
 
 def _plus(total: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """A sum that TensorFlow does not join with the next: it would choose an order of its own."""
+    """Add a gradient with a barrier, so that TensorFlow does not merge and reorder the sums."""
     barrier = tf.raw_ops.PlaceholderWithDefault
     return barrier(input=total + gradient, shape=total.shape)
 
 
-def _edge(training: bool, sources: int, befores: int, *given: tf.Tensor) -> list[tf.Tensor]:
-    """See ``training_edge`` and ``trained_edge``.
+def _edge(training: bool, sources: int, befores: int, *inputs: tf.Tensor) -> list[tf.Tensor]:
+    """Compute an edge with ``training_edge`` or ``trained_edge``.
 
     Args:
-        training: Which of the two.
-        sources: 1 if the edge's copy of the cell's input comes after the operation's number; 3 if
-            it is whether the source node is the cell's input, the source node, and the copy.
-        befores: 1 if the target node as it was before comes next.
-        given: The operation's number, these, then the weights.
+        training: Whether with ``training_edge``.
+        sources: The number of inputs that give the source node. 1: the edge's copy of the cell's
+            input; 3: whether the source node is the cell's input, the source node, and the copy.
+        befores: The number of inputs that give the previous value of the target node: 0 or 1.
+        inputs: The operation's number, the source node, the target node, then the weights.
     """
-    operation, *rest = given
-    x = rest[0] if sources == 1 else _either(*rest[:3])
+    operation, *rest = inputs
+    x = rest[0] if sources == 1 else _copy_or_node(*rest[:3])
     before, weights = rest[sources : sources + befores], rest[sources + befores :]
     return (training_edge if training else trained_edge)(operation, x, before, weights)
 
 
-def _either(is_input: tf.Tensor, node: tf.Tensor, copy: tf.Tensor) -> tf.Tensor:
+def _copy_or_node(is_input: tf.Tensor, node: tf.Tensor, copy: tf.Tensor) -> tf.Tensor:
     return tf.cond(is_input > 0, lambda: copy, lambda: node)

@@ -1,11 +1,11 @@
-"""In which order TensorFlow sums the gradients that reach a cell's input.
+"""The order in which TensorFlow sums the gradients of a cell's input.
 
-Sums of three floating-point numbers depend on their order, and a training can turn a last digit
-into a tenth of the loss within 20 steps. A cell's own network sums what comes back from all that
-uses its input with ``AddN``, in the order in which the tape goes back: breadth first
-(``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` puts the first term
-in front whose memory nobody else uses (tensorflow/core/kernels/aggregate_ops.h), which is the first
-of all unless the same term is there twice. The shared network sums in that order too.
+A sum of three floating-point numbers depends on their order, and a training can amplify a
+difference in the last digit to a tenth of the loss within 20 steps. A cell's own network sums the
+gradients of its input with ``AddN``, in the order of the tape's backward pass: breadth first
+(``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves to the front
+the first term whose memory nothing else uses (tensorflow/core/kernels/aggregate_ops.h), which is
+the first of all unless the same term occurs twice. The supernet sums in this order too.
 """
 
 from __future__ import annotations
@@ -13,38 +13,41 @@ from __future__ import annotations
 import itertools
 from collections import Counter, deque
 from collections.abc import Mapping
+from typing import Any
 
 from xnas_tf.spaces.cells import EDGES, NODES, plain
 
 Order = tuple[int, ...]
-"""Numbers of the edges whose gradients are summed, from left to right."""
-Term = str | tuple
-"""A gradient as the operations and gradients that it is computed from."""
+"""Indices of the edges whose gradients are summed, from left to right."""
+Term = str | tuple[str, Any]
+"""A gradient, identified by the operations and gradients that it is computed from."""
 OPERATIONS_OF_EDGE = {"none": 0, "skip_connect": 0, "avg_pool_3x3": 1}
-"""TensorFlow's operations on an edge; a convolution has three: relu, convolution, normalisation."""
+"""Number of TensorFlow operations on an edge; ``CONVOLUTION_OPERATIONS`` if not listed."""
+CONVOLUTION_OPERATIONS = 3
+"""Relu, convolution and normalisation."""
 
 
 def aliases(cell: Mapping[str, str]) -> tuple[bool, ...]:
-    """Which nodes are the cell's input itself, reached by nothing but skips, (4,)."""
-    chosen = plain(cell)
-    found = [True] + [False] * (NODES - 1)
+    """Return which nodes are the cell's input itself, reached by skip connections only, (4,)."""
+    operations = plain(cell)
+    is_input = [True] + [False] * (NODES - 1)
     for node in range(1, NODES):
-        incoming = [e for e, (_, to) in EDGES.items() if to == node and chosen[e] != "none"]
-        if len(incoming) == 1 and chosen[incoming[0]] == "skip_connect":
-            found[node] = found[EDGES[incoming[0]][0]]
-    return tuple(found)
+        incoming = [e for e, (_, to) in EDGES.items() if to == node and operations[e] != "none"]
+        if len(incoming) == 1 and operations[incoming[0]] == "skip_connect":
+            is_input[node] = is_input[EDGES[incoming[0]][0]]
+    return tuple(is_input)
 
 
 def order_of(cell: Mapping[str, str]) -> Order:
-    """In which order the tape of a cell's own network sums the gradients of the cell's input.
+    """Return the order in which the tape of a cell's own network sums the gradients of its input.
 
     Args:
-        cell: Operation of each edge.
+        cell: The operation of each edge.
 
     Returns:
-        The edges whose gradients those are; the first two may change places, as a + b is b + a.
-        An edge that only hands the input on has none: what comes back is that of the edges behind
-        it, or in the end that of the last edge.
+        The edges whose gradients are summed; the first two may be swapped, as a + b is b + a. An
+        edge that only passes the input on has no gradient of its own: that of the edges after it
+        counts instead, or finally that of the last edge.
     """
     graph = _Backward(cell)
     if graph.output == graph.input:
@@ -70,8 +73,10 @@ def _first_alone_in_front(order: list[int], terms: list[Term]) -> Order:
 
 
 def _term(edge: int, cell: Mapping[str, str]) -> Term:
-    """What an edge's gradient is computed from. Where that is the same it is one tensor, which
-    TensorFlow computes once: no weights are in it."""
+    """Return what an edge's gradient is computed from.
+
+    Equal terms are the same tensor, which TensorFlow computes once, as no weights are involved.
+    """
     name, (_, target) = list(EDGES.items())[edge]
     if cell[name] not in OPERATIONS_OF_EDGE:
         return name
@@ -80,10 +85,14 @@ def _term(edge: int, cell: Mapping[str, str]) -> Term:
 
 
 def _gradient_of(node: int, cell: Mapping[str, str]) -> Term:
-    """What a node's gradient is computed from."""
-    chosen = plain(cell)
-    after = [i for i, (e, (s, _)) in enumerate(EDGES.items()) if s == node and chosen[e] != "none"]
-    return _term(after[0], chosen) if len(after) == 1 else str(node)
+    """Return what a node's gradient is computed from."""
+    operations = plain(cell)
+    outgoing = [
+        index
+        for index, (edge, (source, _)) in enumerate(EDGES.items())
+        if source == node and operations[edge] != "none"
+    ]
+    return _term(outgoing[0], operations) if len(outgoing) == 1 else str(node)
 
 
 def _is_last(edge: str, cell: Mapping[str, str]) -> bool:
@@ -91,8 +100,16 @@ def _is_last(edge: str, cell: Mapping[str, str]) -> bool:
 
 
 class _Backward:
-    """A cell's operations, each named by the tensor that it makes: its inputs, and the edge
-    whose gradient is the one that comes back to each."""
+    """The graph of a cell's operations, as the backward pass sees it.
+
+    Tensors are numbers. An input is a pair of the tensor and the edge whose gradient flows back to
+    it; None between the operations of an edge.
+
+    Attributes:
+        operations: The inputs of each operation, by the tensor that it computes.
+        input: The cell's input.
+        output: The cell's output.
+    """
 
     def __init__(self, cell: Mapping[str, str]) -> None:
         self.operations: dict[int, list[tuple[int, int | None]]] = {}
@@ -110,7 +127,7 @@ class _Backward:
 
     def _chain(self, tensor: int, operation: str, edge: int) -> int:
         label: int | None = edge
-        for _ in range(OPERATIONS_OF_EDGE.get(operation, 3)):
+        for _ in range(OPERATIONS_OF_EDGE.get(operation, CONVOLUTION_OPERATIONS)):
             tensor, label = self._new([(tensor, label)]), None
         return tensor
 
@@ -131,13 +148,13 @@ FULL_ORDERS: tuple[Order, ...] = tuple(
     for order in itertools.permutations(edges)
     if order[0] < order[1]
 )
-"""In these orders any cell's gradients can be summed, with zeros for edges that have none. The
-edges are those that leave the input where no other node is the input itself; where the third node
-is; where all are; and where the second is. The first two of a sum may change places."""
+"""Orders in which the gradients of any cell can be summed, with zeros for edges that have none. The
+edges are those that start from the input if no other node is the input itself, if the third node
+is, if all are, and if the second is. The first two of a sum may be swapped."""
 
 
 def number_of(cell: Mapping[str, str]) -> int:
-    """The first of ``FULL_ORDERS`` that sums as the tape of a cell's own network does."""
+    """Return the index of the first of ``FULL_ORDERS`` that sums like a cell's own network."""
     wanted = order_of(cell)
     for number, full in enumerate(FULL_ORDERS):
         order = tuple(edge for edge in full if edge in wanted)

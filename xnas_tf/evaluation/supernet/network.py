@@ -1,4 +1,4 @@
-"""The network that stands for all cells, and where in it those of a cell's own model are."""
+"""The supernet, and the slices of its variables that are the variables of a cell's own model."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ from xnas_tf.spaces.nas_bench_201 import NASBench201
 
 
 class Supernet:
-    """A ``BoundNetwork`` whose edges each hold every operation.
+    """A ``BoundNetwork`` that computes the network of any cell.
 
     Args:
-        space: The search space's networks.
+        space: The HyperModel of the search space.
     """
 
-    bound: WeightBinding | None = None
-
     def __init__(self, space: NASBench201) -> None:
-        every = dict.fromkeys(EDGES, "nor_conv_3x3")
-        self._numbers = tf.Variable(numbers_of(every), trainable=False, dtype=tf.int32)
+        self.bound: WeightBinding | None = None
+        convolutions = dict.fromkeys(EDGES, "nor_conv_3x3")
+        self._numbers = tf.Variable(numbers_of(convolutions), trainable=False, dtype=tf.int32)
         self.model = space.stacked(
             lambda x, channels, name: SupernetCell(channels, self._numbers, name)(x)
         )
 
     def become(self, cell: Mapping[str, str]) -> None:
-        """Computes from now on what a cell's network does."""
+        """See ``BoundNetwork.become``."""
         self._numbers.assign(numbers_of(cell))
 
     def slices(self, cell: Mapping[str, str], model: keras.Model) -> list[VariableSlice]:
-        """Where the variables of a cell's model are. Where both are compiled, by optimizers of the
-        same kind that are built, what these keep is among them."""
+        """See ``BoundNetwork.slices``.
+
+        If both models are compiled, with built optimizers of the same class, the variables of the
+        optimizers are included.
+        """
         slices = list(_slices_of(self.model, cell, model))
         if self.model.compiled and model.compiled:
             slices += _slices_of_slots(self.model, model, slices)
@@ -46,7 +48,7 @@ class Supernet:
 def _slices_of(
     network: keras.Model, cell: Mapping[str, str], model: keras.Model
 ) -> Iterator[VariableSlice]:
-    """Where in the shared network the variables of a cell's model are."""
+    """Yield the slices of the supernet's variables that are those of a cell's model."""
     layers = {layer.name: layer for layer in network.layers}
     for layer in model.layers:
         if layer.name in layers:
@@ -73,19 +75,19 @@ def _slices_of_edge(
 def _slices_of_slots(
     network: keras.Model, model: keras.Model, slices: list[VariableSlice]
 ) -> Iterator[VariableSlice]:
-    """The same for what the optimizers keep: of each variable, and their steps and rates."""
-    shared_number = {id(v): i for i, v in enumerate(network.trainable_variables)}
-    own_number = {id(v): i for i, v in enumerate(model.trainable_variables)}
+    """Yield the same for the variables of the optimizers: slots, steps and learning rates."""
+    shared_index = {id(v): i for i, v in enumerate(network.trainable_variables)}
+    own_index = {id(v): i for i, v in enumerate(model.trainable_variables)}
     for shared_slots, own_slots in zip(_slots(network), _slots(model), strict=True):
         for shared, part, own in slices:
-            if id(own) in own_number:
-                yield shared_slots[shared_number[id(shared)]], part, own_slots[own_number[id(own)]]
+            if id(own) in own_index:
+                yield shared_slots[shared_index[id(shared)]], part, own_slots[own_index[id(own)]]
     for shared, own in zip(_scalars(network), _scalars(model), strict=True):
         yield shared, (...,), own
 
 
 def _slots(model: keras.Model) -> list[list[keras.Variable]]:
-    """What a model's optimizer keeps for each trainable variable, such as momentums: lists."""
+    """Return the optimizer's lists of a value per trainable variable, such as momentums."""
     kept = {id(v) for v in model.optimizer.variables}
     count = len(model.trainable_variables)
     return [
@@ -96,5 +98,5 @@ def _slots(model: keras.Model) -> list[list[keras.Variable]]:
 
 
 def _scalars(model: keras.Model) -> list[keras.Variable]:
-    """An optimizer's step and learning rate."""
+    """Return the optimizer's step and learning rate."""
     return [variable for variable in model.optimizer.variables if len(variable.shape) == 0]

@@ -1,4 +1,4 @@
-"""Training and predicting with what is traced once for many candidates."""
+"""Training of and prediction with candidates' models through the supernet."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from xnas_tf.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class SupernetGraphs:
-    """What is traced once for many candidates.
+    """A supernet with what is traced once for all candidates.
 
     Attributes:
-        network: The network that trains in their place.
-        step: Trains it on a batch.
-        predictor: Predicts with it.
+        network: The supernet.
+        step: Trains the supernet on a batch.
+        predictor: Predicts with the supernet.
     """
 
     network: Supernet
@@ -42,12 +42,12 @@ class SupernetGraphs:
 def graphs_of_all_cells(
     config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
 ) -> SupernetGraphs:
-    """Those of a network that stands for all cells.
+    """Create a compiled supernet of all cells.
 
     Args:
         config: The configuration.
-        dataset: The images.
-        space: The search space's networks.
+        dataset: The data set.
+        space: The HyperModel of the search space.
         communicator: The ranks that train a candidate together.
     """
     network, training = Supernet(space), config.training
@@ -61,19 +61,19 @@ def graphs_of_all_cells(
 
 
 class SupernetTrainer(Trainer):
-    """Trains a candidate's own model by letting another network be it.
+    """Trains a candidate's own model through the supernet.
 
-    In checkpoints, and once the binding has stored it, all is in the model and its own
-    optimizer.
+    Checkpoints contain the model's own variables and those of its optimizer, to which the binding
+    stores the supernet's values.
 
     Args:
-        graphs: The other network.
+        graphs: The supernet.
         candidate: The candidate's hyperparameters.
         *args: See ``Trainer``.
         **kwargs: See ``Trainer``.
 
     Attributes:
-        binding: The model in the supernet.
+        binding: Binds the model to the supernet.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class SupernetTrainer(Trainer):
 
 
 class SupernetPredictor(Predictor):
-    """Predicts with a candidate's own model by letting another network be it.
+    """Predicts with a candidate's own model through the supernet.
 
     Args:
-        graphs: The other network.
-        binding: The model in it.
+        graphs: The supernet.
+        binding: Binds the model to the supernet.
     """
 
     def __init__(self, graphs: SupernetGraphs, binding: WeightBinding) -> None:

@@ -1,4 +1,4 @@
-"""Binds candidates' own models to a supernet: which of its weights are theirs."""
+"""Bindings of candidates' own models to a supernet, with which they share weights."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ import numpy as np
 
 Index = tuple[slice | int | EllipsisType, ...]
 VariableSlice = tuple[keras.Variable, Index, keras.Variable]
-"""A variable of the supernet, and the slice of it that a variable of a model is."""
+"""A variable of the supernet, a slice of it, and the model's variable with the same values."""
 
 
 class BoundNetwork(Protocol):
-    """What a binding needs of a supernet.
+    """A supernet that computes the networks of candidates.
 
     Attributes:
         model: The Keras model.
-        bound: The binding whose values it has.
+        bound: The binding whose model's values it has; None if there is none.
     """
 
     model: keras.Model
     bound: WeightBinding | None
 
     def become(self, candidate: Mapping[str, Any]) -> None:
-        """Compute from now on what a candidate's network does."""
+        """Compute the network of a candidate from now on."""
 
     def slices(self, candidate: Mapping[str, Any], model: keras.Model) -> list[VariableSlice]:
-        """Return where in it the variables of a candidate's own model are."""
+        """Return the slices that are the variables of a candidate's own model."""
 
 
 class WeightBinding:
-    """A candidate's own model, whose values a supernet loads and stores.
+    """Copies values between a candidate's own model and a supernet.
 
     Args:
         network: The supernet.
         candidate: The candidate's hyperparameters.
-        model: Its own model.
+        model: The candidate's own model.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class WeightBinding:
         self._variables = all_variables(network.model)
 
     def load(self) -> None:
-        """Give the supernet the model's values, unless it has them; all others become zero."""
+        """Copy the model's values to the supernet, unless it has them; set all others to zero."""
         if self._network.bound is self:
             return
         self._network.become(self._candidate)
@@ -62,7 +62,7 @@ class WeightBinding:
         self._network.bound = self
 
     def store(self) -> None:
-        """Give the model the supernet's values, if they are the model's own."""
+        """Copy the supernet's values to the model, if the model is bound."""
         if self._network.bound is not self:
             return
         values = {id(v): np.array(v) for v in self._variables}  # copies: the variables change
@@ -70,12 +70,12 @@ class WeightBinding:
             own.assign(values[id(shared)][index])
 
     def synchronize(self) -> None:
-        """Give both the latest values."""
+        """Make the values of both the latest ones."""
         self.store()
         self.load()
 
     def invalidate(self) -> None:
-        """Note that the model's values have changed since they were loaded."""
+        """Mark the supernet's values as outdated, because the model's have changed."""
         self._network.bound = None
 
 

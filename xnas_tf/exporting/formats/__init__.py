@@ -1,4 +1,4 @@
-"""The file formats that a model can be exported in, by name."""
+"""The formats that a model can be exported in, by name."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ DEFAULT_FORMATS = ("saved_model", "keras")
 
 
 def chosen_formats(names: Sequence[str]) -> list[ExportFormat]:
-    """Formats by name, each once, whose converters are installed.
+    """Return formats by name, each once.
 
     Raises:
-        InputError: If a name is unknown, or a converter is missing: says what to install.
+        InputError: If a name is unknown, or a converter is not installed.
     """
     from xnas_tf.exporting.formats.base import ExportFormat
 

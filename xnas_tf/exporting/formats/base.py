@@ -1,4 +1,4 @@
-"""What an export format is."""
+"""The base class of export formats."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from xnas_tf.exporting.serving import ServedModel
 
 Outputs = dict[str, "np.ndarray"]
-"""``probabilities`` (N, classes), and of formats that explain too maps (N, H, W) by method."""
+"""``probabilities`` (N, classes), and maps (N, H, W) by method in formats that also explain."""
 
 
 class ExportFormat(ABC):
-    """Writes a model as a file or folder, and runs what was written to compare it.
+    """Writes a model as a file or folder, and runs that to compare it with the model.
 
     Plug-ins subclass this and implement ``write`` and ``outputs``.
     """
@@ -27,18 +27,18 @@ class ExportFormat(ABC):
     name: ClassVar[str]
     """The name it is registered under."""
     file: ClassVar[str]
-    """What it writes, within the export's folder."""
+    """Name of the file or folder that it writes."""
     tolerance: ClassVar[float]
-    """How far outputs may be from the model's: see ``xnas_tf.exporting.verification``."""
+    """How far outputs may be from the model's; see ``xnas_tf.exporting.verification``."""
     modules: ClassVar[tuple[str, ...]] = ()
-    """What must be installed besides TensorFlow."""
+    """Modules that it needs besides TensorFlow."""
     extra: ClassVar[str] = ""
-    """What pip must install for that."""
+    """What pip installs them with."""
     usage: ClassVar[str] = ""
-    """Python that runs the file, for its card; ``images`` are there, uint8 (B, H, W, C)."""
+    """Python code for the card that runs the file on ``images``, uint8 (B, H, W, C)."""
 
     def check_installed(self) -> None:
-        """Checks that the converter is there.
+        """Check that the converter is installed.
 
         Raises:
             InputError: If it is not.
@@ -52,18 +52,18 @@ class ExportFormat(ABC):
 
     @abstractmethod
     def write(self, served: ServedModel, path: Path) -> None:
-        """Writes the model.
+        """Write a model.
 
         Args:
             served: The model.
-            path: The file or folder to make.
+            path: The file or folder to create.
         """
 
     @abstractmethod
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
-        """What is written says of images.
+        """Run what ``write`` created.
 
         Args:
-            path: The file or folder that ``write`` made.
+            path: The file or folder.
             images: uint8, (N, H, W, C).
         """

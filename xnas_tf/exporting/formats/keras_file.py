@@ -1,4 +1,4 @@
-"""Keras' own files."""
+"""Keras' own format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 
 
 class KerasFile(ExportFormat):
-    """The Keras model as the run kept it, without the scaling of images: to train it further."""
+    """The Keras model as the run kept it, without the scaling of images, to train it further."""
 
     name: ClassVar[str] = "keras"
     file: ClassVar[str] = "model.keras"

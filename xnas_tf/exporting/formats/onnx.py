@@ -1,4 +1,4 @@
-"""ONNX, for ONNX Runtime and others."""
+"""ONNX, for ONNX Runtime and other runtimes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xnas_tf.exporting.formats.base import ExportFormat, Outputs
 from xnas_tf.exporting.serving import ServedModel
 
 OPSET = 17
-"""Of 2022: old enough for runtimes on devices, and it has all that the spaces here need."""
+"""Of 2022: old enough for runtimes on devices, and sufficient for all built-in search spaces."""
 
 
 class Onnx(ExportFormat):
@@ -35,20 +35,20 @@ print(session.run(["probabilities"], {"images": images}))"""
         """See ``ExportFormat.write``."""
         import tf2onnx
 
-        logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it tells of each graph it rewrites
+        logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it logs every graph it rewrites
         with served.traceable():
             frozen = convert_variables_to_constants_v2(
                 tf.function(served.probabilities, autograph=False).get_concrete_function(
                     served.images
                 )
             )
-        # Not from_function: it takes constants that a layer holds for inputs.
+        # Not from_function: it mistakes constants of a layer for inputs.
         names = {frozen.inputs[0].name: "images", frozen.outputs[0].name: "probabilities"}
-        given, answer = names
+        input_name, output_name = names
         tf2onnx.convert.from_graph_def(
             frozen.graph.as_graph_def(),
-            input_names=[given],
-            output_names=[answer],
+            input_names=[input_name],
+            output_names=[output_name],
             tensors_to_rename=names,
             opset=OPSET,
             output_path=str(path),

@@ -13,8 +13,10 @@ from xnas_tf.exporting.serving import PREDICTED, ServedModel
 
 
 class SavedModel(ExportFormat):
-    """Version 1 of a model, laid out as TensorFlow Serving wants it, with two signatures:
-    ``serving_default`` and ``explain``. See ``ServedModel``."""
+    """Version 1 of a model in the layout of TensorFlow Serving.
+
+    It has the signatures ``serving_default`` and ``explain``; see ``ServedModel``.
+    """
 
     name: ClassVar[str] = "saved_model"
     file: ClassVar[str] = "1"
@@ -36,9 +38,9 @@ print({name: values.shape for name, values in explained.items()})"""
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``; the probabilities are those of ``serving_default``."""
         loaded = tf.saved_model.load(str(path))
-        given = tf.constant(images)
+        inputs = tf.constant(images)
         classes = tf.fill([len(images)], PREDICTED)
-        explained = loaded.signatures["explain"](images=given, class_index=classes)
-        served = loaded.signatures["serving_default"](images=given)
-        found = {name: values.numpy() for name, values in {**explained, **served}.items()}
-        return {name: values for name, values in found.items() if values.dtype != object}
+        explained = loaded.signatures["explain"](images=inputs, class_index=classes)
+        served = loaded.signatures["serving_default"](images=inputs)
+        outputs = {name: values.numpy() for name, values in {**explained, **served}.items()}
+        return {name: values for name, values in outputs.items() if values.dtype != object}

@@ -35,18 +35,18 @@ print(serve(images=images)["probabilities"])"""
             path.write_bytes(converter.convert())
 
     def _set_options(self, converter: tf.lite.TFLiteConverter) -> None:
-        """Nothing to set: float32 is the default."""
+        """Set nothing: float32 is the default."""
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TensorFlow 2.20 moves it to a package of its own
+            warnings.simplefilter("ignore")  # TensorFlow 2.20 deprecates it
             serve = tf.lite.Interpreter(str(path)).get_signature_runner()
         return serve(images=images)
 
 
 class TFLiteFloat16(TFLite):
-    """The same with weights of half precision: half the size."""
+    """The same with float16 weights: half the size."""
 
     name: ClassVar[str] = "tflite_float16"
     file: ClassVar[str] = "model_float16.tflite"

@@ -1,4 +1,4 @@
-"""An interpreted classifier as files: figures, model, pictures, TensorBoard images."""
+"""An interpreted classifier as files: metrics, model, figures, TensorBoard images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def save(
     found: InterpretationData, out: Path, title: str = "", explained: Sequence[int] = ()
 ) -> Path:
-    """Write a new folder; see ``Interpretation.save``."""
+    """Write an interpreted classifier into a new folder; see ``Interpretation.save``."""
     from xnas_tf.interpretation.flint.drawing import drawings
 
     with new_folder(out) as draft:
@@ -31,7 +31,7 @@ def save(
 
 
 def facts(found: InterpretationData) -> dict[str, Any]:
-    """All figures, for programs; what is not defined is null."""
+    """Return all metrics as JSON can hold them; undefined values are None."""
     return {
         "mode": found.mode,
         "input_range": found.input_range.name,
@@ -55,7 +55,7 @@ def facts(found: InterpretationData) -> dict[str, Any]:
 
 
 def figures(answers: InterpreterPredictions) -> dict[str, Any]:
-    """The figures of answers on some images."""
+    """Return the metrics of predictions on some images."""
     predictor, interpreter = answers.accuracies
     use = answers.use(metrics.TAU)
     cns = metrics.conciseness(answers.relevance)
@@ -77,10 +77,10 @@ def _disagreements(found: InterpretationData) -> list[dict[str, Any]]:
     names, answers = found.class_names, found.answers
     return [
         {
-            "image": int(place),
-            "label": names[answers.labels[place]],
-            "f": names[answers.predictor[place]],
-            "g": names[answers.interpreter[place]],
+            "image": int(index),
+            "label": names[answers.labels[index]],
+            "f": names[answers.predictor[index]],
+            "g": names[answers.interpreter[index]],
         }
-        for place in np.flatnonzero(~answers.agrees)
+        for index in np.flatnonzero(~answers.agrees)
     ]

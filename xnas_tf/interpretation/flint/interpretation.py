@@ -1,4 +1,4 @@
-"""A classifier interpreted, from Python."""
+"""Interprets a classifier: the Python interface to FLINT."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from xnas_tf.interpretation.flint.files import save
 from xnas_tf.interpretation.flint.interpretation_data import InterpretationData, Mode
 from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpreter
 from xnas_tf.interpretation.flint.options import FlintOptions
-from xnas_tf.interpretation.flint.training import Told, learn
+from xnas_tf.interpretation.flint.training import EpochCallback, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.keras_tools.strided_convolution import compute_at_positions
 from xnas_tf.training.accuracy import tell_accuracy
 
 MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
-MOST = 2**30
-"""The largest number: of a seed three are made, each less than 2³²."""
+MAX_INTEGER = 2**30
+"""Largest integer option: up to 3·seed + 2 is used as a seed, which must be less than 2³²."""
 
 
 class Interpretation(InterpretationData):
-    """A classifier with its interpreter, and what they answer on held-out images.
+    """A classifier with its interpreter, and their predictions on held-out images.
 
     See ``InterpretationData`` for its attributes.
     """
 
     def save(self, out: str | Path, title: str = "", explained: Sequence[int] = ()) -> Path:
-        """Write the model, pictures, figures and TensorBoard images into a new folder.
+        """Write the model, metrics, figures and TensorBoard images into a new folder.
 
         Args:
             out: The folder.
-            title: Above the pictures.
-            explained: Images of the test part whose answers are explained in a picture, by
-                number; if empty, one of each of some classes.
+            title: Title of the figures.
+            explained: Indices of images of the test split whose predictions are explained in a
+                figure; if empty, one image of each of some classes.
 
         Returns:
             The folder.
 
         Raises:
-            InputError: If it is there already, or cannot be written, or there is no such image.
+            InputError: If the folder exists or cannot be written, or there is no such image.
         """
-        check_places(explained, self.test)
+        check_indices(explained, self.test)
         return save(self, Path(out), title, explained)
 
 
@@ -65,67 +65,69 @@ def train_interpreter(
     seed: int = 0,
     input_range: str = AUTO,
     communicator: Communicator | None = None,
-    told: Told = lambda *_: None,
+    told: EpochCallback = lambda *_: None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Interpretation:
-    """Train an interpreter, and measures it on the validation and the test part.
+    """Train an interpreter, and evaluate it on the validation and the test split.
 
     Args:
-        model: A Keras image classifier of any kind. Post-hoc it stays as it is; by design it
-            is trained, from the weights that it has.
+        model: A Keras image classifier of any kind. Post-hoc it is not changed; by design it is
+            trained, starting from its current weights.
         dataset: A data set or its name.
         mode: ``posthoc`` or ``by-design``.
         attributes: J; that of the settings if None.
-        layers: Names or patterns of the layers that attributes are made from; see
-            ``networks.default_taps`` for those chosen if None.
+        layers: Names or patterns of the layers that attributes are computed from; if None, see
+            ``flint.layers.default_taps``.
         settings: See ``Interpreter``.
-        epochs: Passes over the training part; by its size if None, see ``FlintOptions.fitted``.
-        rate: Adam's learning rate; by the size too if None.
-        seed: Of the initial weights and of the order of images.
-        input_range: The values that the model takes: ``0-1``, ``0-255``, ``-1-1``, or ``auto``,
-            see ``attribution.input_range.range_of``.
-        communicator: Ranks that share each batch; all return the same.
-        told: Is told of each epoch: which, of how many, its figures.
-        tell: Is told what is being done.
+        epochs: The number of epochs; if None, it depends on the number of training images, see
+            ``FlintOptions.fitted``.
+        rate: Adam's initial learning rate; if None, it depends on that number too.
+        seed: Seed of the initial weights and of the order of the images.
+        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
+            ``auto``, see ``keras_tools.input_range.range_of``.
+        communicator: Ranks that share each batch; all return the same result.
+        told: Called after each epoch with its number, the number of epochs, and its metrics.
+        tell: Called with progress messages.
 
     Raises:
-        InputError: If something given is wrong or doesn't fit the model.
+        InputError: If an argument is wrong or does not fit the model.
     """
     check_options(mode, attributes, epochs, rate, seed)
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
-    taken = range_of(model, data.image_shape, input_range)
+    resolved = range_of(model, data.image_shape, input_range)
     if mode == "by-design":
         compute_at_positions(model)
-    made = MODES[mode](
-        model, attributes, layers, settings=settings, input_range=taken.name, seed=seed
+    interpreter = MODES[mode](
+        model, attributes, layers, settings=settings, input_range=resolved.name, seed=seed
     )
-    made.build((None, *data.image_shape))
-    if made.image_shape != data.image_shape:
+    interpreter.build((None, *data.image_shape))
+    if interpreter.image_shape != data.image_shape:
         raise InputError(
             f"data set {data.name}: images of shape {data.image_shape}; the model takes "
-            f"{made.image_shape}"
+            f"{interpreter.image_shape}"
         )
-    check_classes(made.classes, data.class_names, data.name)
-    for part, images in (("validation", data.validation), ("test", data.test)):
-        if not len(images):
-            raise InputError(f"data set {data.name}: its {part} part is empty")
+    check_classes(interpreter.classes, data.class_names, data.name)
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        if not len(split):
+            raise InputError(f"data set {data.name}: its {name} split is empty")
     ranks = communicator or SingleProcess()
-    tell(taken.text)
-    before = answers(made, data.test, ranks).accuracy
+    tell(resolved.text)
+    before = answers(interpreter, data.test, ranks).accuracy
     if mode == "posthoc":
-        tell_accuracy(before, taken, tell, model, data.test)
+        tell_accuracy(before, resolved, tell, model, data.test)
     else:
         tell(f"before training: {before.text}")
-    count, speed = made.settings.fitted(len(data.train), epochs, rate)
-    used = made.settings.changed(rate=speed)
-    tell(f"{mode}: {used.attributes} attributes of {', '.join(made.layer_names)}")
-    history = learn(made, data, count, used.batch, used.rate, seed, ranks, told)
-    tell("answers on held-out images")
-    validation, test = (answers(made, part, ranks) for part in (data.validation, data.test))
-    for found in (validation, test):
-        _check_finite(found)
+    epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)
+    used = interpreter.settings.changed(rate=rate)
+    tell(f"{mode}: {used.attributes} attributes of {', '.join(interpreter.layer_names)}")
+    history = learn(interpreter, data, epochs, used.batch, used.rate, seed, ranks, told)
+    tell("predictions on held-out images")
+    validation = answers(interpreter, data.validation, ranks)
+    test = answers(interpreter, data.test, ranks)
+    _check_finite(validation)
+    _check_finite(test)
     return Interpretation(
-        made,
+        interpreter,
         mode,
         data.class_names,
         validation,
@@ -134,7 +136,7 @@ def train_interpreter(
         used,
         seed,
         history,
-        taken,
+        resolved,
         before,
     )
 
@@ -146,24 +148,24 @@ def check_options(
     rate: float | None = None,
     seed: int = 0,
 ) -> None:
-    """Raise an ``InputError`` if a number or the mode is not allowed."""
+    """Raise an ``InputError`` if the mode or a number is not allowed."""
     if mode not in MODES:
         raise InputError(f"--mode: no mode is called {suggest(mode, MODES)}")
-    whole = ("attributes", attributes, 1), ("epochs", epochs, 1), ("seed", seed, 0)
-    for option, value, least in whole:
-        if value is not None and not (isinstance(value, int) and least <= value <= MOST):
-            raise InputError(f"--{option} {value}: allowed: whole numbers, {least} to {MOST}")
+    integers = ("attributes", attributes, 1), ("epochs", epochs, 1), ("seed", seed, 0)
+    for option, value, low in integers:
+        if value is not None and not (isinstance(value, int) and low <= value <= MAX_INTEGER):
+            raise InputError(f"--{option} {value}: allowed: whole numbers, {low} to {MAX_INTEGER}")
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise InputError(f"--rate {rate}: allowed: more than 0")
 
 
-def check_places(places: Sequence[int], test: Split) -> None:
-    """Raise an ``InputError`` if the test part has no image of one of these numbers."""
-    for place in places:
-        if not 0 <= place < len(test):
-            raise InputError(f"--explain {place}: allowed: 0 to {len(test) - 1}, of the test part")
+def check_indices(indices: Sequence[int], test: Split) -> None:
+    """Raise an ``InputError`` unless the test split has images of these indices."""
+    for index in indices:
+        if not 0 <= index < len(test):
+            raise InputError(f"--explain {index}: allowed: 0 to {len(test) - 1}, of the test split")
 
 
-def _check_finite(found: InterpreterPredictions) -> None:
-    if not (np.isfinite(found.attributes).all() and np.isfinite(found.weights).all()):
+def _check_finite(predictions: InterpreterPredictions) -> None:
+    if not (np.isfinite(predictions.attributes).all() and np.isfinite(predictions.weights).all()):
         raise InputError("attributes are not finite: the model cannot be interpreted")

@@ -1,4 +1,4 @@
-"""What an interpreted classifier consists of."""
+"""The record of an interpreted classifier."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Mode = Literal["posthoc", "by-design"]
 
 @dataclass(frozen=True)
 class InterpretationData:
-    """A classifier with its interpreter, and what they answer on held-out images.
+    """A classifier with its interpreter, and their predictions on held-out images.
 
     Attributes:
         model: Both, trained.
         mode: How they were trained.
         class_names: The classes.
-        validation: InterpreterPredictions on the validation part.
-        answers: InterpreterPredictions on the test part.
-        test: The test part.
-        settings: How they were trained; the number of epochs is that of ``history``.
-        seed: Of the initial weights and of the order of images.
-        history: Of each epoch, loss and accuracy on the training part.
-        input_range: The values that the classifier was given.
-        before: How often it was right about the test part before anything was trained.
+        validation: Predictions on the validation split.
+        answers: Predictions on the test split.
+        test: The test split.
+        settings: Training settings; the number of epochs is the length of ``history``.
+        seed: Seed of the initial weights and of the order of the images.
+        history: Loss and accuracy on the training split in each epoch.
+        input_range: The range of the classifier's inputs.
+        before: The classifier's accuracy on the test split before the training.
     """
 
     model: Interpreter | InterpretableModel

@@ -1,8 +1,8 @@
-"""An interpreted classifier as tables for people."""
+"""Tables of an interpreted classifier for the terminal."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 
 def interpretation_tables(found: Interpretation) -> list[Table]:
-    """The figures, then the attributes of each class."""
-    known = facts(found)
-    return [_figures(known), _classes(found)]
+    """Return a table of the metrics and one of the attributes of each class."""
+    return [_metrics_table(facts(found)), _class_table(found)]
 
 
-def _figures(known: dict) -> Table:
-    listed = table(f"{known['mode']}, {known['epochs']} epochs", ["figure", "validation", "test"])
+def _metrics_table(known: dict[str, Any]) -> Table:
+    made = table(f"{known['mode']}, {known['epochs']} epochs", ["metric", "validation", "test"])
     both = known["validation"], known["test"]
     for name, values in (
         ("accuracy of f ↑", [share(each["accuracy"]["f"]) for each in both]),
@@ -37,13 +36,13 @@ def _figures(known: dict) -> Table:
         ("images without a relevant attribute", [share(each["unexplained"]) for each in both]),
         (f"attributes never relevant (τ {TAU:g})", [str(e["unused_attributes"]) for e in both]),
     ):
-        listed.add_row(name, *values)
-    return listed
+        made.add_row(name, *values)
+    return made
 
 
-def _classes(found: Interpretation) -> Table:
-    listed = table("the most relevant attributes of each class", ["class", "attributes"])
+def _class_table(found: Interpretation) -> Table:
+    made = table("the most relevant attributes of each class", ["class", "attributes"])
     for name, row in zip(found.class_names, found.answers.class_relevance, strict=True):
         best = [j for j in np.argsort(-row, kind="stable")[:3] if row[j] > 0]
-        listed.add_row(Text(name), "  ".join(f"{j} ({row[j]:.2f})" for j in best) or "–")
-    return listed
+        made.add_row(Text(name), "  ".join(f"{j} ({row[j]:.2f})" for j in best) or "–")
+    return made

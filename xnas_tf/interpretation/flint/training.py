@@ -1,4 +1,4 @@
-"""Training an interpreter on the ranks that share its batches."""
+"""Trains an interpreter on ranks that share each batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpr
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.trainer import Trainer
 
-Told = Callable[[int, int, dict[str, float]], None]
+EpochCallback = Callable[[int, int, dict[str, float]], None]
+"""Called with the number of the epoch, from 1, the number of epochs, and the epoch's metrics."""
 
 
 def learn(
@@ -24,23 +25,25 @@ def learn(
     rate: float,
     seed: int,
     communicator: Communicator,
-    told: Told = lambda *_: None,
+    on_epoch_end: EpochCallback = lambda *_: None,
 ) -> list[dict[str, float]]:
-    """Train as candidates are trained: gradients and the mean attributes of a batch are those
-    of all ranks, so that their number changes nothing but the rounding.
+    """Train an interpreter in the same way as candidates are trained.
+
+    Gradients and mean attributes of a batch are summed over the ranks, so that the number of
+    ranks changes the results by rounding only.
 
     Args:
         model: The model; compiled here.
-        dataset: Only ``dataset.train`` is touched.
-        epochs: Passes over it.
-        batch: Images of a step, of all ranks together.
-        rate: Adam's learning rate at first; it falls to that of the model's settings.
-        seed: Of the order of the images, and of random layers such as dropout.
+        dataset: Only ``dataset.train`` is used.
+        epochs: The number of epochs.
+        batch: Batch size, over all ranks.
+        rate: Adam's initial learning rate; it decays to that of the model's settings.
+        seed: Seed of the order of the images, and of random layers such as dropout.
         communicator: The ranks.
-        told: Is told the epoch that is done, how many there are, and its figures.
+        on_epoch_end: Called after each epoch.
 
     Returns:
-        Of each epoch, loss and accuracy of what the model answers.
+        Loss and accuracy of the model's outputs in each epoch.
 
     Raises:
         RunError: If the loss is no longer finite.
@@ -51,26 +54,26 @@ def learn(
     optimizer = falling_adam(rate, model.settings.rate, steps)
     model.compile(optimizer, loss, jit_compile=False)
     model.communicator = communicator
-    config = TrainingOptions(epochs=epochs, batch_size=batch)
-    trainer = Trainer(model, dataset, config, communicator, seed)
-    history = []
+    options = TrainingOptions(epochs=epochs, batch_size=batch)
+    trainer = Trainer(model, dataset, options, communicator, seed)
+    history: list[dict[str, float]] = []
     for epoch in range(epochs):
         model.begin_epoch(epoch, epochs)
         history.append(trainer.run_epoch())
-        told(epoch + 1, epochs, history[-1])
+        on_epoch_end(epoch + 1, epochs, history[-1])
     return history
 
 
 def falling_adam(rate: float, last: float, steps: int) -> keras.optimizers.Optimizer:
-    """Adam whose rate falls to the last one along a cosine, unless it is as low already."""
+    """Return Adam with a learning rate that decays to ``last`` along a cosine, if it is higher."""
     if rate <= last:
         return keras.optimizers.Adam(rate)
-    falling = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=last / rate)
-    return keras.optimizers.Adam(falling)
+    decay = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=last / rate)
+    return keras.optimizers.Adam(decay)
 
 
 def _reseed(model: keras.Model, seed: int) -> None:
-    """Lets random layers draw the same whenever the model was made or loaded."""
+    """Seed random layers, so that they do not depend on how the model was made or loaded."""
     for number, layer in enumerate(model._flatten_layers()):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:

@@ -1,4 +1,4 @@
-"""What a disentangled network consists of."""
+"""The record of a disentangled network."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from xnas_tf.training.accuracy import Accuracy
 
 @dataclass(frozen=True)
 class DisentanglementData:
-    """The paths of K classes through L layers of a network, with all figures.
+    """The paths of K classes through L layers of a network, with all metrics.
 
-    What is not defined (hits of an empty mask, accuracy of a class without images) is NaN
-    here, and null in the JSON.
+    Undefined values (hits of an empty mask, accuracy of a class without images) are NaN here,
+    and null in JSON.
 
     Attributes:
         paths: The masks and their similarity.
-        plain: PathPredictions of the network without masks.
-        soft: PathPredictions with soft masks on.
-        hard: PathPredictions with masks of 0 and 1.
+        plain: Predictions of the network without masks.
+        soft: Predictions with soft masks.
+        hard: Predictions with masks of 0 and 1.
         confusion: Mean probability of class j on images of class i, without masks, (K, K).
-        hits: Path hits; None where no collages could be made.
-        mistakes: Held-out images that the network gets wrong.
+        hits: Path hits; None if no collages could be made.
+        mistakes: Held-out images that the network misclassifies.
         lesson: How the masks were learned.
         left_out: Why a class has no path, by its name.
-        images: How many images were learned from, judged on and measured on.
-        input_range: The values that the network was given; None if it is not known.
-        accuracy: How often it is right about the test part, all classes; None if not known.
+        images: The number of images of each split that were used, by its name.
+        input_range: The range of the network's inputs; None if unknown.
+        accuracy: Accuracy on the test split, over all classes; None if unknown.
     """
 
     paths: Paths
@@ -54,13 +54,13 @@ class DisentanglementData:
         return self.paths.diversity
 
     def rank_correlation(self, place: int | None = None) -> float:
-        """Spearman's coefficient of similarity and confusion over pairs of different classes.
+        """Compute Spearman's correlation of similarity and confusion over pairs of classes.
 
         Args:
-            place: One class, compared with all others; all pairs if None.
+            place: Index of a class that is compared with all others; all pairs if None.
 
         Returns:
-            In [-1, 1]; NaN where one of the two is constant.
+            The correlation in [-1, 1]; NaN if similarity or confusion is constant.
         """
         rows = [place] if place is not None else range(len(self.confusion))
         pairs = np.array([(i, j) for i in rows for j in range(len(self.confusion)) if i != j])

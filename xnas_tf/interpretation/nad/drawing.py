@@ -1,8 +1,9 @@
-"""Pictures of a disentangled network; what is not defined is left blank in them."""
+"""Figures of a disentangled network; undefined values are left blank."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,16 +19,26 @@ from xnas_tf.interpretation.drawing import (
 from xnas_tf.interpretation.nad.evaluation import defined_deviation, defined_mean
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.figure import Figure
+
     from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
+    from xnas_tf.interpretation.nad.evaluation import PathHits
 
 CHOSEN = 4
-"""Classes whose paths, and layers whose maps, are drawn."""
+"""Classes whose paths are drawn, and layers whose maps are drawn."""
 SHOWN = 6
-"""Collages and misclassified images drawn, at most."""
+"""Largest number of collages, and of misclassified images, that are drawn."""
 
 
-def drawings(found: DisentanglementData, title: str = "") -> dict[str, Any]:
-    """All pictures as matplotlib figures, by name; only those that there is something for."""
+def drawings(found: DisentanglementData, title: str = "") -> dict[str, Figure]:
+    """Draw all figures that there is data for, by name.
+
+    Args:
+        found: The network.
+        title: The title of each figure.
+    """
     drawn = {
         "similarity": similarity_figure(found),
         "kept": kept_figure(found),
@@ -35,8 +46,8 @@ def drawings(found: DisentanglementData, title: str = "") -> dict[str, Any]:
         "paths": paths_figure(found),
     }
     if found.hits is not None:
-        drawn["hit_rate"] = hit_rate_figure(found)
-        drawn["collages"] = collages_figure(found)
+        drawn["hit_rate"] = hit_rate_figure(found, found.hits)
+        drawn["collages"] = collages_figure(found, found.hits)
     if len(found.mistakes.labels):
         drawn["mistakes"] = mistakes_figure(found)
     for figure in drawn.values():
@@ -44,26 +55,28 @@ def drawings(found: DisentanglementData, title: str = "") -> dict[str, Any]:
     return drawn
 
 
-def similarity_figure(found: DisentanglementData):
-    """The similarity of each pair of paths, corrected for chance, beside what the network
-    confuses. A line in the colour bar marks what is expected by chance."""
+def similarity_figure(found: DisentanglementData) -> Figure:
+    """Draw the corrected similarity of each pair of paths, beside the network's confusions.
+
+    A line in the colour bar marks the similarity expected by chance.
+    """
     names = found.paths.class_names
     side = 1.6 + 0.36 * len(names)
     figure = new_figure(2 * side + 0.8, side)
     both = figure.subplots(1, 2)
     confusion = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * found.confusion)
-    what = "similarity of paths (random paths: 0)"
-    similar = found.paths.similarity
-    least = min(-0.1, float(similar.min()))  # 0, the similarity of random paths, is within
-    bar = _draw_matrix(figure, both[0], similar, names, what, "{:.2f}", least)
+    title = "similarity of paths (random paths: 0)"
+    similarity = found.paths.similarity
+    low = min(-0.1, float(similarity.min()))  # includes 0, the similarity of random paths
+    bar = _draw_matrix(figure, both[0], similarity, names, title, "{:.2f}", low)
     bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
-    _draw_matrix(figure, both[1], confusion, names, "mean probability given, %", "{:.1f}")
-    both[1].set(xlabel="class it is given to", ylabel="class of the images")
+    _draw_matrix(figure, both[1], confusion, names, "mean probability, %", "{:.1f}")
+    both[1].set(xlabel="predicted class", ylabel="class of the images")
     return figure
 
 
-def kept_figure(found: DisentanglementData):
-    """The share of channels that is kept, by depth: each class a dot, the mean a line."""
+def kept_figure(found: DisentanglementData) -> Figure:
+    """Draw the share of channels kept by depth: a dot per class, a line for the mean."""
     figure, axis = _depth_axes(found)
     _draw_by_depth(axis, found.paths.share)
     axis.set(ylabel="channels kept", ylim=(0, 1.03))
@@ -71,46 +84,54 @@ def kept_figure(found: DisentanglementData):
     return figure
 
 
-def layer_similarity_figure(found: DisentanglementData):
-    """The Jaccard index of paths by depth: each class a dot, its mean over the other classes;
-    and what is expected of random paths with as many channels."""
+def layer_similarity_figure(found: DisentanglementData) -> Figure:
+    """Draw the Jaccard index of paths by depth, and that of random paths with as many channels.
+
+    A dot is a class's mean over the other classes.
+    """
     figure, axis = _depth_axes(found)
     paths = found.paths
     _draw_by_depth(axis, _by_class(paths.layer_uncorrected_similarity))
     expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
-    style = {"color": ORANGE, "linestyle": "--", "linewidth": 2, "zorder": 5}  # over the means
-    axis.plot(expected, **style, label="expected of random paths")
+    axis.plot(
+        expected,
+        color=ORANGE,
+        linestyle="--",
+        linewidth=2,
+        zorder=5,  # above the means
+        label="expected of random paths",
+    )
     axis.set(ylabel="Jaccard index of two paths", ylim=(0, 1.03))
     axis.legend(fontsize=8)
     return figure
 
 
-def _by_class(similar: np.ndarray) -> np.ndarray:
-    """The mean of each class with the others, (L, K), of similarities (L, K, K)."""
-    count = similar.shape[1]
-    return (similar.sum(axis=2) - np.diagonal(similar, axis1=1, axis2=2)) / (count - 1)
+def _by_class(similarity: np.ndarray) -> np.ndarray:
+    """Return the mean of each class with the others, (L, K), of similarities (L, K, K)."""
+    count = similarity.shape[1]
+    return (similarity.sum(axis=2) - np.diagonal(similarity, axis1=1, axis2=2)) / (count - 1)
 
 
-def hit_rate_figure(found: DisentanglementData):
-    """The path hit rate by depth: mean and deviation over the classes, and chance."""
+def hit_rate_figure(found: DisentanglementData, hits: PathHits) -> Figure:
+    """Draw the path hit rate by depth: mean and deviation over the classes, and chance."""
     figure, axis = _depth_axes(found)
-    _draw_by_depth(axis, found.hits.by_class)
-    chance = found.hits.collages.chance
+    _draw_by_depth(axis, hits.by_class)
+    chance = hits.collages.chance
     axis.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance: {chance:.2f}")
     axis.set(ylabel="path hit rate", ylim=(0, 1.03))
     axis.legend(fontsize=8)
     return figure
 
 
-def paths_figure(found: DisentanglementData, classes: tuple[int, ...] = ()):
-    """The paths of some classes through the layers: a column a layer, a line a channel.
+def paths_figure(found: DisentanglementData, classes: tuple[int, ...] = ()) -> Figure:
+    """Draw the paths of some classes: a column per layer, a bar per channel.
 
-    Blue channels are on this path alone among those drawn, orange ones on several; grey ones
-    are not on it.
+    Among the paths drawn, blue channels are on one path only and orange ones on several. Grey
+    channels are not on the path.
 
     Args:
         found: The network.
-        classes: Places of the classes; the first four if empty.
+        classes: Indices of the classes; the first four if empty.
     """
     from matplotlib.patches import Patch
 
@@ -132,16 +153,16 @@ def paths_figure(found: DisentanglementData, classes: tuple[int, ...] = ()):
         axis.set_xlabel("layer", fontsize=8)
     axes[0].set_ylabel("channels", fontsize=8)
     handles = [
-        Patch(color=colour, label=what)
-        for colour, what in ((BLUE, "on this path only"), (ORANGE, "shared"), (PALE, "not on it"))
+        Patch(color=colour, label=label)
+        for colour, label in ((BLUE, "on this path only"), (ORANGE, "shared"), (PALE, "not on it"))
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 
-def collages_figure(found: DisentanglementData):
-    """Collages of different classes, and where the class's path is strongest in some layers."""
-    hits, paths = found.hits, found.paths
+def collages_figure(found: DisentanglementData, hits: PathHits) -> Figure:
+    """Draw collages of different classes, and the maps of the class's path in some layers."""
+    paths = found.paths
     _, first = np.unique(hits.owners, return_index=True)
     drawn = first[:SHOWN]
     layers = _spread(len(paths.layers), CHOSEN)
@@ -163,20 +184,23 @@ def collages_figure(found: DisentanglementData):
     return figure
 
 
-def mistakes_figure(found: DisentanglementData):
-    """Misclassified images, the first of each class, and how they agree by depth with the paths
-    of the right class and of the one that they are taken for."""
+def mistakes_figure(found: DisentanglementData) -> Figure:
+    """Draw the first misclassified image of each class.
+
+    Beside each is its agreement by depth with the paths of its true and its predicted class.
+    """
     mistakes, names = found.mistakes, found.paths.class_names
     drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
     figure = new_figure(6.5, 1.5 * len(drawn) + 0.7)
     axes = figure.subplots(len(drawn), 2, width_ratios=(1, 3.5), squeeze=False)
     depth = np.arange(1, len(found.paths.layers) + 1)
     for (left, right), number in zip(axes, drawn, strict=True):
-        true, taken = names[mistakes.labels[number]], names[mistakes.predicted[number]]
+        true, predicted = names[mistakes.labels[number]], names[mistakes.predicted[number]]
         draw_image(left, mistakes.images[number])
-        left.set_title(f"{true}, taken for {taken}", fontsize=8, color="#a00")
+        left.set_title(f"{true}, predicted {predicted}", fontsize=8, color="#a00")
         right.plot(depth, mistakes.right[:, number], "o-", color=BLUE, label=f"path of {true}")
-        right.plot(depth, mistakes.wrong[:, number], "s-", color=ORANGE, label=f"path of {taken}")
+        label = f"path of {predicted}"
+        right.plot(depth, mistakes.wrong[:, number], "s-", color=ORANGE, label=label)
         right.axhline(1, color=GREY, linewidth=1)
         right.set_ylabel("agreement", fontsize=8)
         right.legend(fontsize=7)
@@ -187,7 +211,7 @@ def mistakes_figure(found: DisentanglementData):
     return figure
 
 
-def _depth_axes(found: DisentanglementData):
+def _depth_axes(found: DisentanglementData) -> tuple[Figure, Axes]:
     layers = found.paths.layers
     figure = new_figure(2.4 + 0.32 * max(8, len(layers)), 4.2)
     axis = figure.subplots()
@@ -197,19 +221,28 @@ def _depth_axes(found: DisentanglementData):
     return figure, axis
 
 
-def _draw_by_depth(axis, values: np.ndarray) -> None:
-    """Values (L, K): each class a dot, mean and deviation a line."""
+def _draw_by_depth(axis: Axes, values: np.ndarray) -> None:
+    """Draw values (L, K): a dot per class, a line for mean and deviation."""
     places = np.arange(len(values))
     for each in values.T:
         axis.plot(places, each, ".", color=GREY, zorder=1)
     axis.plot([], [], ".", color=GREY, label="a class")
-    centre, spread = defined_mean(values, axis=1), defined_deviation(values, axis=1)
-    axis.errorbar(places, centre, spread, fmt="o-", color=BLUE, capsize=3, label="mean ± deviation")
+    mean, deviation = defined_mean(values, axis=1), defined_deviation(values, axis=1)
+    label = "mean ± deviation"
+    axis.errorbar(places, mean, deviation, fmt="o-", color=BLUE, capsize=3, label=label)
 
 
-def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str, least=None):
-    """A matrix with its values, (K, K), in colours from ``least``; returns its colour bar."""
-    picture = axis.imshow(values, cmap="cividis", vmin=least)
+def _draw_matrix(
+    figure: Figure,
+    axis: Axes,
+    values: np.ndarray,
+    names: Sequence[str],
+    title: str,
+    form: str,
+    low: float | None = None,
+) -> Colorbar:
+    """Draw a matrix (K, K) with its values, in colours from ``low``; return its colour bar."""
+    picture = axis.imshow(values, cmap="cividis", vmin=low)
     bar = figure.colorbar(picture, ax=axis, shrink=0.8)
     axis.set_title(title, fontsize=9)
     name_ticks(axis, names, names)
@@ -217,24 +250,25 @@ def _draw_matrix(figure, axis, values: np.ndarray, names, title: str, form: str,
     for (row, column), value in np.ndenumerate(values) if len(names) <= 12 else ():
         if np.isfinite(value):
             colour = "white" if value < middle else "black"
-            style = {"ha": "center", "va": "center", "fontsize": 6, "color": colour}
-            axis.text(column, row, form.format(value), **style)
+            text = form.format(value)
+            axis.text(column, row, text, ha="center", va="center", fontsize=6, color=colour)
     return bar
 
 
-def _draw_framed(axis, image: np.ndarray, region: np.ndarray) -> None:
+def _draw_framed(axis: Axes, image: np.ndarray, region: np.ndarray) -> None:
     from matplotlib.patches import Rectangle
 
     draw_image(axis, image)
     down, across = np.nonzero(region)
-    corner = across.min() - 0.5, down.min() - 0.5
-    size = np.ptp(across) + 1, np.ptp(down) + 1
-    axis.add_patch(Rectangle(corner, *size, fill=False, color=ORANGE, linewidth=2, zorder=3))
+    corner = float(across.min()) - 0.5, float(down.min()) - 0.5
+    width, height = float(np.ptp(across)) + 1, float(np.ptp(down)) + 1
+    frame = Rectangle(corner, width, height, fill=False, color=ORANGE, linewidth=2, zorder=3)
+    axis.add_patch(frame)
 
 
 def _spread(count: int, wanted: int) -> list[int]:
-    """Some places out of ``count``, evenly from the first to the last."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(wanted, count))})
+    """Return some indices below ``count``, evenly spaced from the first to the last."""
+    return sorted({round(index) for index in np.linspace(0, count - 1, min(wanted, count))})
 
 
 def _short(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The figures of a disentangled network, and how they are measured on held-out images."""
+"""Metrics of a disentangled network on held-out images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from xnas_tf.interpretation.nad.training import Learned
 
 @dataclass(frozen=True)
 class PathPredictions:
-    """How a network, with the masks of each class or without any, answers.
+    """How well a network, with the masks of each class or without masks, recognises the class.
 
     Attributes:
-        accuracy: On images of the class, (K,); NaN where there are none.
-        false_alarms: Share of other classes' images that are taken for the class, (K,).
+        accuracy: Accuracy on images of the class, (K,); NaN if there are none.
+        false_alarms: Share of other classes' images that are classified as the class, (K,).
     """
 
     accuracy: np.ndarray
@@ -32,14 +32,14 @@ class PathPredictions:
 
 @dataclass(frozen=True)
 class PathHits:
-    """Whether paths find their class on collages.
+    """How well paths locate their class in collages.
 
     Attributes:
         collages: The collages.
-        owners: The class looked for in each, a place among the K, (N,).
+        owners: The class to locate in each collage, as an index into the K classes, (N,).
         maps: For each layer (N, H, W): its masked outputs summed over the channels.
-        rates: For each layer and collage the share of hits, (L, N); NaN where a mask is empty.
-        by_class: Means of each class, (L, K).
+        rates: The hit rate for each layer and collage, (L, N); NaN if the mask is empty.
+        by_class: The mean for each class, (L, K).
     """
 
     collages: Collages
@@ -51,13 +51,13 @@ class PathHits:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Images that the network takes for another class, and the paths that they follow.
+    """Misclassified images, and the paths that they agree with.
 
     Attributes:
         images: (N, H, W, C), uint8.
-        labels: The right classes, places among the K, (N,).
-        predicted: The classes taken for, places among the K, (N,).
-        right: Agreement with the right class's path, (L, N); see ``metrics.path_agreement``.
+        labels: The true classes, as indices into the K classes, (N,).
+        predicted: The predicted classes, as indices into the K classes, (N,).
+        right: Agreement with the true class's path, (L, N); see ``metrics.path_agreement``.
         wrong: Agreement with the predicted class's path, (L, N).
     """
 
@@ -70,13 +70,13 @@ class Mistakes:
 
 @dataclass(frozen=True)
 class Paths:
-    """The masks of K classes in L layers, and what follows from them alone.
+    """The masks of K classes in L layers, and the metrics that depend on them alone.
 
     Attributes:
         class_names: The K classes.
         layers: The L layers.
         soft: For each layer (K, channels), in (0, 1).
-        hard: The same as 0 and 1.
+        hard: The same masks, rounded to 0 and 1.
         betas: The β of each class, (K,).
     """
 
@@ -114,9 +114,9 @@ class Paths:
 
     @cached_property
     def layer_expected_similarity(self) -> np.ndarray:
-        """The Jaccard index expected of random masks of the same sizes, (L, K, K)."""
-        each = zip(self.kept, self.channels, strict=True)
-        return np.stack([metrics.expected_jaccard(sizes, int(count)) for sizes, count in each])
+        """The expected Jaccard index of random masks of the same sizes, (L, K, K)."""
+        layers = zip(self.kept, self.channels, strict=True)
+        return np.stack([metrics.expected_jaccard(sizes, int(count)) for sizes, count in layers])
 
     @cached_property
     def similarity(self) -> np.ndarray:
@@ -125,35 +125,39 @@ class Paths:
 
     @property
     def diversity(self) -> float:
-        """One minus the mean similarity of two classes, in [0, 2]: 0 where all paths are the
-        same, 1 where they are as different as random ones of the same sizes, of which none is
-        full or empty."""
+        """One minus the mean similarity of two classes, in [0, 2].
+
+        0 if all paths are the same; 1 if they are as different as random paths of the same
+        sizes, none of which is full or empty.
+        """
         return metrics.diversity(self.similarity)
 
     @property
     def uncorrected_diversity(self) -> float:
-        """The paper's score, in [0, 1]: one minus the mean Jaccard index. The fewer channels
-        the masks keep, the higher it is, also for random masks."""
+        """The paper's score, in [0, 1]: one minus the mean Jaccard index.
+
+        It is higher the fewer channels the masks keep, for random masks as well.
+        """
         return metrics.diversity(self.layer_uncorrected_similarity.mean(axis=0))
 
 
 def paths_of(learned: Learned, network: MaskedNetwork, class_names: Sequence[str]) -> Paths:
-    """Learned masks with the names of what they are of."""
+    """Return learned masks with the names of their classes and layers."""
     layers = [tap.name for tap in network.taps]
     return Paths(class_names, layers, learned.soft, learned.hard, learned.betas)
 
 
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
-    """Count the answers for each class.
+    """Compute accuracy and false alarms of each class.
 
     Args:
-        predicted: Of each class's masked network, (K, N); -1 where it gives no answer.
+        predicted: Classes predicted by each class's masked network, (K, N); -1 for none.
         labels: (N,).
         classes: The K classes.
     """
-    told = predicted == classes[:, None]
+    positive = predicted == classes[:, None]
     own = labels[None, :] == classes[:, None]
-    return PathPredictions(_shares(told & own, own), _shares(told & ~own, ~own))
+    return PathPredictions(_shares(positive & own, own), _shares(positive & ~own, ~own))
 
 
 def _shares(counted: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -169,10 +173,19 @@ def predict(
     unit: int = 0,
     masks: Masks | None = None,
 ) -> np.ndarray:
-    """Class probabilities (N, classes) with a unit's masks, if any; each rank computes a share."""
-    mine = slice(ranks.rank, None, ranks.size)
+    """Predict class probabilities (N, classes), shared among the ranks.
+
+    Args:
+        network: The network.
+        images: (N, H, W, C), uint8, the same on every rank.
+        ranks: The ranks.
+        unit: The unit whose masks are used.
+        masks: For each layer (units, channels); no masks if None.
+    """
+    shared = slice(ranks.rank, None, ranks.size)
     found = np.zeros((len(images), network.classes), np.float32)
-    found[mine] = network.predict(selected(images, mine), np.full(len(found[mine]), unit), masks)
+    own = selected(images, shared)
+    found[shared] = network.predict(own, np.full(len(own), unit), masks)
     (found,) = ranks.sum(found)
     return found
 
@@ -180,7 +193,7 @@ def predict(
 def masked_answers(
     network: MaskedNetwork, held_out: Split, classes: np.ndarray, masks: Masks, ranks: Communicator
 ) -> PathPredictions:
-    """Shows all images to each class's masked network."""
+    """Evaluate each class's masked network on all images; see ``predict``."""
     predicted = [
         metrics.decided(predict(network, held_out.images, ranks, unit, masks))
         for unit in range(len(classes))
@@ -197,7 +210,7 @@ def path_hits(
     share: float,
     seed: int,
 ) -> PathHits | None:
-    """Looks for each class on collages with its masks on.
+    """Locate each class in collages with its masks.
 
     Args:
         network: The network.
@@ -205,11 +218,11 @@ def path_hits(
         classes: The K classes.
         hard: Masks of 0 and 1, for each layer (K, channels).
         count: Collages of each class.
-        share: Of a map's pixels, how many count as strongest.
-        seed: Of the collages.
+        share: The share of a map's pixels that count as strongest.
+        seed: Seed of the collages.
 
     Returns:
-        None where no collage can be made.
+        The hits; None if no collage can be made.
     """
     collages = make_collages(correct.images, correct.labels, classes, count, seed)
     if not len(collages.owners):
@@ -226,19 +239,19 @@ def path_hits(
 def find_mistakes(
     network: MaskedNetwork, held_out: Split, predicted: np.ndarray, classes: np.ndarray, hard: Masks
 ) -> Mistakes:
-    """Compare each misclassified image with the paths of both classes.
+    """Compare each misclassified image with the paths of its true and its predicted class.
 
     Args:
         network: The network.
         held_out: Images.
-        predicted: The class predicted for each without masks, (N,).
-        classes: The K classes; images of others are left out.
+        predicted: The class predicted for each image without masks, (N,).
+        classes: The K classes; images of other classes are left out.
         hard: Masks of 0 and 1, for each layer (K, channels).
     """
     known = np.isin(held_out.labels, classes) & np.isin(predicted, classes)
     wrong = np.flatnonzero((predicted != held_out.labels) & known)
     labels = np.searchsorted(classes, held_out.labels[wrong])
-    taken = np.searchsorted(classes, predicted[wrong])
+    mistaken = np.searchsorted(classes, predicted[wrong])
     energies = network.energies(held_out.images)
 
     def agreement(units: np.ndarray) -> np.ndarray:
@@ -252,11 +265,11 @@ def find_mistakes(
         return found
 
     images = held_out.images[wrong]
-    return Mistakes(images, labels, taken, agreement(labels), agreement(taken))
+    return Mistakes(images, labels, mistaken, agreement(labels), agreement(mistaken))
 
 
 def defined_mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """The mean of what is no NaN; NaN where nothing is left."""
+    """Compute the mean of finite values; NaN if there are none, without ``nanmean``'s warning."""
     known = np.isfinite(values)
     counts = known.sum(axis=axis)
     sums = np.where(known, values, 0).sum(axis=axis)
@@ -264,6 +277,6 @@ def defined_mean(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def defined_deviation(values: np.ndarray, axis: int) -> np.ndarray:
-    """The standard deviation of what is no NaN; NaN where nothing is left."""
-    centre = np.expand_dims(defined_mean(values, axis), axis)
-    return np.sqrt(defined_mean((values - centre) ** 2, axis))
+    """Compute the standard deviation of finite values; NaN if there are none."""
+    mean = np.expand_dims(defined_mean(values, axis), axis)
+    return np.sqrt(defined_mean((values - mean) ** 2, axis))

@@ -1,4 +1,4 @@
-"""A disentangled network as files: figures, masks, pictures, TensorBoard images."""
+"""A disentangled network as files: metrics, masks, figures, TensorBoard images."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 def save(found: DisentanglementData, out: Path, title: str = "") -> Path:
-    """Write a new folder; see ``Disentanglement.save``."""
+    """Write a disentangled network into a new folder; see ``Disentanglement.save``."""
     from xnas_tf.interpretation.nad.drawing import drawings
 
     with new_folder(out) as draft:
         write_pictures(draft, "disentanglement", drawings(found, title))
-        np.savez_compressed(draft / "masks.npz", **_arrays(found))
+        arrays = {
+            "class_names": np.array(found.paths.class_names),
+            **dict(zip(found.paths.layers, found.paths.soft, strict=True)),
+        }
+        # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
+        np.savez_compressed(draft / "masks.npz", **arrays)  # type: ignore[arg-type]
         write_facts(draft / "disentanglement.json", facts(found))
     return out
 
 
-def _arrays(found: DisentanglementData) -> dict[str, np.ndarray]:
-    soft = {layer: mask for layer, mask in zip(found.paths.layers, found.paths.soft, strict=True)}
-    return {"class_names": np.array(found.paths.class_names), **soft}
-
-
 def facts(found: DisentanglementData) -> dict[str, Any]:
-    """All figures, for programs; what is not defined is null."""
+    """Return all metrics as JSON can hold them; undefined values are None."""
     paths, hits = found.paths, found.hits
     return {
         "diversity": paths.diversity,
@@ -63,22 +63,31 @@ def facts(found: DisentanglementData) -> dict[str, Any]:
 
 def _class(found: DisentanglementData, place: int) -> dict[str, Any]:
     paths = found.paths
-    answers = {"network": found.plain, "soft": found.soft, "hard": found.hard}
+    predictions = {"network": found.plain, "soft": found.soft, "hard": found.hard}
+    similar, confused = nearest(found, place)
     return {
         "class": paths.class_names[place],
         "beta": float(paths.betas[place]),
         "kept": float(paths.share[:, place].mean()),
-        "accuracy": {name: plain(each.accuracy[place]) for name, each in answers.items()},
-        "false_alarms": {name: plain(each.false_alarms[place]) for name, each in answers.items()},
-        "most_similar": nearest(found, place)[0],
-        "most_confused": nearest(found, place)[1],
+        "accuracy": {name: plain(each.accuracy[place]) for name, each in predictions.items()},
+        "false_alarms": {
+            name: plain(each.false_alarms[place]) for name, each in predictions.items()
+        },
+        "most_similar": similar,
+        "most_confused": confused,
         "rank_correlation": plain(found.rank_correlation(place)),
     }
 
 
 def nearest(found: DisentanglementData, place: int) -> tuple[list[str], list[str]]:
-    """The three classes of the most similar paths, and the three most confused with a class;
-    the latter are unknown, an empty list, where no image of it was held out."""
+    """Return the three classes with the most similar paths, and the three most confused with it.
+
+    The latter list is empty if there are no held-out images of the class.
+
+    Args:
+        found: The network.
+        place: Index of the class.
+    """
     names, confusion = found.paths.class_names, found.confusion[place]
     similar = others_by(found.paths.similarity[place], place)
     confused = others_by(confusion, place) if np.isfinite(confusion).all() else []
@@ -103,18 +112,21 @@ def _layer(found: DisentanglementData, place: int) -> dict[str, Any]:
     }
 
 
-def _mean_of_pairs(similar: np.ndarray) -> float:
-    """The mean over pairs of different classes of (K, K)."""
-    return float(similar[~np.eye(len(similar), dtype=bool)].mean())
+def _mean_of_pairs(similarity: np.ndarray) -> float:
+    """Return the mean of similarities (K, K) over pairs of different classes."""
+    return float(similarity[~np.eye(len(similarity), dtype=bool)].mean())
 
 
 def _mistakes(found: DisentanglementData) -> dict[str, Any]:
-    """How often the path of the class taken for is among the three most similar ones, and how
-    often an image agrees more with it than with the right class's, over all layers."""
+    """Return how the paths of predicted classes relate to those of true classes.
+
+    That is, how often the predicted class's path is among the three most similar ones, and how
+    often an image agrees more with it than with the true class's path, over all layers.
+    """
     mistakes, names = found.mistakes, found.paths.class_names
+    pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))
     near = [
-        taken in others_by(found.paths.similarity[label], label)
-        for label, taken in zip(mistakes.labels, mistakes.predicted, strict=True)
+        predicted in others_by(found.paths.similarity[label], label) for label, predicted in pairs
     ]
     right, wrong = (defined_mean(each, axis=0) for each in (mistakes.right, mistakes.wrong))
     known = np.isfinite(right) & np.isfinite(wrong)
@@ -128,12 +140,10 @@ def _mistakes(found: DisentanglementData) -> dict[str, Any]:
         "images": [
             {
                 "label": names[label],
-                "predicted": names[taken],
+                "predicted": names[predicted],
                 "right_path": plain(mistakes.right[:, image]),
                 "wrong_path": plain(mistakes.wrong[:, image]),
             }
-            for image, (label, taken) in enumerate(
-                zip(mistakes.labels, mistakes.predicted, strict=True)
-            )
+            for image, (label, predicted) in enumerate(pairs)
         ],
     }

@@ -1,6 +1,6 @@
-"""What masks say, as plain numbers: similarity, diversity, path hits, agreement of ranks.
+"""Metrics of masks, computed with NumPy: similarity, diversity, path hits, rank correlation.
 
-Values that are not defined are NaN here; ``saving.facts`` writes them as null.
+Undefined values are NaN here; ``files.facts`` writes them as null.
 """
 
 from __future__ import annotations
@@ -9,33 +9,33 @@ import numpy as np
 
 
 def jaccard(masks: np.ndarray) -> np.ndarray:
-    """Jaccard index of each pair of masks (arXiv 2003.13268, similarity of a layer).
+    """Compute the Jaccard index of each pair of masks (arXiv 2003.13268, similarity of a layer).
 
     Args:
         masks: (K, C), bool.
 
     Returns:
-        (K, K) in [0, 1]; two empty masks are the same mask: 1.
+        (K, K) in [0, 1]; 1 for two empty masks, which are the same mask.
     """
-    wide = masks.astype(np.float64)
-    both = wide @ wide.T
-    sizes = wide.sum(axis=1)
+    numbers = masks.astype(np.float64)
+    both = numbers @ numbers.T
+    sizes = numbers.sum(axis=1)
     either = sizes[:, None] + sizes[None, :] - both
     return np.where(either > 0, both / np.where(either > 0, either, 1), 1.0)
 
 
 def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
-    """Expected Jaccard index of two random masks of given sizes, exactly.
+    """Compute the exact expected Jaccard index of two random masks of given sizes.
 
-    Of a and b out of C channels, the number I that both masks keep is hypergeometric, and the
-    index is I / (a + b - I).
+    If the masks keep a and b of C channels, the number I of common channels is hypergeometric,
+    and the index is I / (a + b - I).
 
     Args:
-        sizes: How many channels each mask keeps, (K,).
+        sizes: The number of channels that each mask keeps, (K,).
         channels: C.
 
     Returns:
-        (K, K) in [0, 1]; two empty masks are the same mask: 1.
+        (K, K) in [0, 1]; 1 for two empty masks, which are the same mask.
     """
     from scipy.stats import hypergeom
 
@@ -43,22 +43,22 @@ def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
     both = np.arange(channels + 1)
     table = np.ones((len(unique), len(unique)))
     for row, size in enumerate(unique):
-        # A union is empty only where both masks are, and then nothing is divided.
+        # A union is empty only if both masks are; their entry is set below.
         either = np.maximum(size + unique[:, None] - both, 1)
-        likely = hypergeom.pmf(both, channels, size, unique[:, None])
-        table[row] = (likely * both / either).sum(axis=1)
+        probabilities = hypergeom.pmf(both, channels, size, unique[:, None])
+        table[row] = (probabilities * both / either).sum(axis=1)
     table[(unique[:, None] == 0) & (unique == 0)] = 1
-    table = np.clip((table + table.T) / 2, 0, 1)  # rounding is not the same both ways
+    table = np.clip((table + table.T) / 2, 0, 1)  # symmetric but for rounding
     return table[places][:, places]
 
 
 def corrected_jaccard(masks: np.ndarray) -> np.ndarray:
-    """Jaccard index corrected for chance: (J - E[J]) / (1 - E[J]).
+    """Compute the Jaccard index corrected for chance: (J - E[J]) / (1 - E[J]).
 
-    1: the same mask; 0: as similar as random masks of these sizes; less: they share fewer
-    channels than those. Where one of two masks is empty or full, the index is what its size
-    makes it, for random masks as well. So it says nothing, and the pair counts as 1: a mask
-    that leaves everything on does not tell a class apart.
+    It is 1 for equal masks, 0 for masks as similar as random masks of the same sizes, and
+    negative for masks that share fewer channels than those. If one of two masks is empty or
+    full, the index depends on the sizes alone. The pair then counts as 1, since a mask that
+    keeps everything does not distinguish a class.
 
     Args:
         masks: (K, C), bool.
@@ -68,51 +68,51 @@ def corrected_jaccard(masks: np.ndarray) -> np.ndarray:
     """
     channels = masks.shape[1]
     sizes = masks.sum(axis=1)
-    is_telling = (sizes > 0) & (sizes < channels)
-    both = is_telling[:, None] & is_telling
+    is_partial = (sizes > 0) & (sizes < channels)
+    both = is_partial[:, None] & is_partial
     expected = np.where(both, expected_jaccard(sizes, channels), 0)
     return np.where(both, (jaccard(masks) - expected) / (1 - expected), 1.0)
 
 
 def diversity(similar: np.ndarray) -> float:
-    """One minus the mean similarity of two classes.
+    """Compute one minus the mean similarity of two classes.
 
     Args:
-        similar: (K, K), K at least 2.
+        similar: Similarities of classes, (K, K), K at least 2.
 
     Returns:
-        0 where all paths are the same. Of uncorrected similarities in [0, 1], 1 where no two
-        paths share a channel; of corrected ones in [0, 2], 1 where paths are as different as
-        random ones of the same sizes.
+        0 if all paths are the same. For uncorrected similarities, a value in [0, 1], which is 1
+        if no two paths share a channel. For corrected ones, a value in [0, 2], which is 1 if
+        paths are as different as random paths of the same sizes.
     """
     pairs = np.triu_indices(len(similar), k=1)
     return float(1 - similar[pairs].mean())
 
 
 def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
-    """How much of each map's strongest pixels lies inside a region.
+    """Compute the share of each map's strongest pixels that lies inside a region.
 
-    Pixels that tie for the last places share them, so that a flat map hits as often as chance.
+    Pixels that tie for the last ranks share them, so that a constant map scores as chance does.
 
     Args:
         maps: (N, H, W).
         inside: The regions, (N, H, W), bool.
-        share: Of the pixels, how many count as strongest; at least one does.
+        share: The share of pixels that count as strongest; at least one pixel does.
 
     Returns:
         (N,) in [0, 1].
     """
     flat, regions = maps.reshape(len(maps), -1), inside.reshape(len(maps), -1)
     count = max(1, round(share * flat.shape[1]))
-    least = -np.partition(-flat, count - 1, axis=1)[:, count - 1 : count]
-    above, level = flat > least, flat == least
-    sure = (above & regions).sum(axis=1)
+    threshold = -np.partition(-flat, count - 1, axis=1)[:, count - 1 : count]
+    above, tied = flat > threshold, flat == threshold
+    hits = (above & regions).sum(axis=1)
     left = count - above.sum(axis=1)
-    return (sure + left * (level & regions).sum(axis=1) / level.sum(axis=1)) / count
+    return (hits + left * (tied & regions).sum(axis=1) / tied.sum(axis=1)) / count
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's coefficient of two series; NaN where one of them is constant or too short."""
+    """Compute Spearman's rank correlation; NaN if a series is constant or too short."""
     from scipy.stats import rankdata
 
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -121,24 +121,24 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def decided(probabilities: np.ndarray) -> np.ndarray:
-    """The class of the highest probability, (N,); -1 where several classes share it.
+    """Return the class of the highest probability, (N,); -1 if several classes share it.
 
-    A path that nothing passes through gives all classes the same probability. That is no answer,
-    and least of all one for the first class.
+    A path that is blocked gives all classes the same probability, which is no prediction of the
+    first class.
 
     Args:
         probabilities: (N, classes).
     """
     best = probabilities.max(axis=1, keepdims=True)
-    is_sure = (probabilities == best).sum(axis=1) == 1
-    return np.where(is_sure, probabilities.argmax(axis=1), -1)
+    is_unique = (probabilities == best).sum(axis=1) == 1
+    return np.where(is_unique, probabilities.argmax(axis=1), -1)
 
 
 def confusions(probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Mean probability that a network gives class j on images of class i, (K, K).
+    """Compute the mean probability of class j on images of class i, (K, K).
 
     Args:
-        probabilities: (N, classes) of the network without masks.
+        probabilities: Those of the network without masks, (N, classes).
         labels: The true classes, (N,).
         classes: The K classes compared.
     """
@@ -150,29 +150,30 @@ def confusions(probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarra
 
 
 def others_by(values: np.ndarray, own: int, count: int = 3) -> list[int]:
-    """The places of the ``count`` largest values but ``own``, the largest first."""
+    """Return the indices of the ``count`` largest values except ``own``, the largest first."""
     order = np.argsort(-values, kind="stable")
-    return [int(place) for place in order if place != own][:count]
+    return [int(index) for index in order if index != own][:count]
 
 
 def path_agreement(energies: np.ndarray, usual: np.ndarray, path: np.ndarray) -> np.ndarray:
-    """How much more than usual images excite a path's channels, compared with all channels.
+    """Compute how strongly images activate a path's channels, compared with all channels.
 
-    The energy of each channel is taken relative to its mean over many images, as some channels
-    are always strong. 1: the path's channels are excited as all others are; 2: twice as much.
+    The energy of each channel is divided by its mean over many images, as some channels are
+    always strong. The result is 1 if the path's channels are activated as strongly as all
+    channels, and 2 if twice as strongly.
 
     Args:
-        energies: Of each image and channel, (N, C).
-        usual: Their means over many images, (C,).
+        energies: The energy of each channel for each image, (N, C).
+        usual: The means over many images, (C,).
         path: The mask, (C,), bool.
 
     Returns:
-        (N,); NaN where the path is empty or nothing is excited.
+        (N,); NaN if the path is empty or nothing is activated.
     """
-    alive = usual > 0
-    relative = energies[:, alive] / usual[alive]
-    mean = relative.mean(axis=1) if alive.any() else np.zeros(len(energies))
-    if not (path & alive).any():
+    active = usual > 0
+    relative = energies[:, active] / usual[active]
+    if not (path & active).any():
         return np.full(len(energies), np.nan)
-    own = relative[:, path[alive]].mean(axis=1)
+    mean = relative.mean(axis=1)
+    own = relative[:, path[active]].mean(axis=1)
     return np.where(mean > 0, own / np.where(mean > 0, mean, 1), np.nan)

@@ -1,4 +1,4 @@
-"""What the layers return without masks, of images that are shown again and again."""
+"""The layers' outputs without masks, kept in memory for images that are used repeatedly."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from xnas_tf.interpretation.nad.gated_network import BATCH, MaskedNetwork
 from xnas_tf.utils.heartbeat import beat
 
 MEMORY = 2 * 2**30
-"""Bytes that are kept, at most: the layers of a C=16, N=1 cell network on 5,500 28x28 images."""
+"""Largest number of bytes kept: those of a C=16, N=1 cell network on 5,500 images of 28x28."""
 
 
-class Originals:
-    """The originals of images: found once and kept if they fit into memory, else found anew
-    whenever they are asked for.
+class OriginalOutputs:
+    """The layers' outputs without masks: computed once if they fit into memory, else each time.
 
-    The weights are frozen, so each epoch has the same ones; finding them anew is a third of a
+    They are the same in each epoch, as the weights are frozen. Computing them takes a third of a
     step's convolutions.
 
     Args:
         network: The network.
         images: Images (N, H, W, C), uint8.
-        rows: Those that will be asked for, sorted.
+        rows: The indices of those that ``of`` will be called with, sorted.
     """
 
     def __init__(self, network: MaskedNetwork, images: np.ndarray | Rows, rows: np.ndarray) -> None:
@@ -31,13 +30,13 @@ class Originals:
         self._rows = rows
         self._kept: list[tf.Tensor] = []
         if len(rows) and len(rows) * self._bytes(images[rows[:1]]) <= MEMORY:
-            self._kept = self._all(images)
+            self._kept = self._compute_all(images)
 
     def of(self, rows: np.ndarray, images: tf.Tensor) -> list[tf.Tensor]:
-        """For each layer (M, H, W, channels).
+        """Return the outputs of each layer, (M, H, W, channels).
 
         Args:
-            rows: (M,); none where the images are not among those.
+            rows: The indices of the images, (M,); empty for images that are not among ``rows``.
             images: The images themselves, (M, H, W, C), uint8.
         """
         if not self._kept or not len(rows):
@@ -45,15 +44,15 @@ class Originals:
         places = tf.constant(np.searchsorted(self._rows, rows))
         return [tf.gather(layer, places) for layer in self._kept]
 
-    def _all(self, images: np.ndarray | Rows) -> list[tf.Tensor]:
-        parts: list[list[tf.Tensor]] = [[] for _ in self._network.taps]
+    def _compute_all(self, images: np.ndarray | Rows) -> list[tf.Tensor]:
+        batches: list[list[tf.Tensor]] = [[] for _ in self._network.taps]
         for start in range(0, len(self._rows), BATCH):
-            shown = tf.constant(images[self._rows[start : start + BATCH]])
-            for part, layer in zip(parts, self._network.originals(shown), strict=True):
-                part.append(layer)
+            batch = tf.constant(images[self._rows[start : start + BATCH]])
+            for outputs, layer in zip(batches, self._network.originals(batch), strict=True):
+                outputs.append(layer)
             beat()
-        # One layer after the other, so that no more than one is there twice.
-        return [tf.concat(parts.pop(0), 0) for _ in self._network.taps]
+        # Each layer's batches are freed after their concatenation, to hold only one layer twice.
+        return [tf.concat(batches.pop(0), 0) for _ in self._network.taps]
 
     def _bytes(self, image: np.ndarray) -> int:
         return sum(4 * int(tf.size(layer)) for layer in self._network.originals(tf.constant(image)))

@@ -1,8 +1,8 @@
-"""A disentangled network as tables for people."""
+"""Tables of a disentangled network for the terminal."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def disentanglement_tables(found: Disentanglement) -> list[Table]:
-    """The network, its layers, then its classes."""
+    """Return a table of the network, one of its layers and one of its classes."""
     known = facts(found)
-    whole = table("the network", ["figure", "value"])
+    whole = table("the network", ["metric", "value"])
     for name, value in (
         ("diversity of paths, corrected for chance ↑", number(known["diversity"])),
         ("diversity as in the paper, not corrected", number(known["uncorrected_diversity"])),
@@ -27,17 +27,17 @@ def disentanglement_tables(found: Disentanglement) -> list[Table]:
         ("rank correlation of similarity and confusion", number(known["rank_correlation"])),
         ("misclassified images", str(known["mistakes"]["count"])),
         (
-            "taken for one of the three most similar classes",
+            "misclassified as one of the three most similar classes",
             share(known["mistakes"]["taken_for_a_similar_class"])
             + f" (chance {share(known['mistakes']['by_chance'])})",
         ),
         ("empty masks", str(len(known["empty"]))),
     ):
         whole.add_row(name, value)
-    return [whole, _layers(known), _classes(known)]
+    return [whole, _layer_table(known), _class_table(known)]
 
 
-def _layers(known: dict) -> Table:
+def _layer_table(known: dict[str, Any]) -> Table:
     chance = number(known["chance"])
     listed = table(
         "layers; similarity: corrected for chance (random masks: 0), Jaccard index, and the index "
@@ -57,7 +57,7 @@ def _layers(known: dict) -> Table:
         listed.add_row(
             Text(layer["layer"]),
             str(layer["channels"]),
-            number(np.mean(list(layer["kept"].values()))),
+            number(float(np.mean(list(layer["kept"].values())))),
             number(layer["similarity"]),
             number(layer["uncorrected_similarity"]),
             number(layer["expected_similarity"]),
@@ -66,7 +66,7 @@ def _layers(known: dict) -> Table:
     return listed
 
 
-def _classes(known: dict) -> Table:
+def _class_table(known: dict[str, Any]) -> Table:
     listed = table(
         "classes; accuracy and false alarms: network, soft masks, hard masks",
         ["class", "β", "kept", "accuracy ↑", "false alarms ↓", "most similar", "most confused"],

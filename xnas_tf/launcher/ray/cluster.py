@@ -1,4 +1,4 @@
-"""The Ray cluster of a search: one that runs, or one of this machine alone."""
+"""The Ray cluster of a search: an existing one, or one started on this machine."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
 
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 OBJECT_STORE = 512 * 2**20
-"""Bytes for models and checkpoints on their way to the driver; more go to the disk."""
-LONGEST = 40
-"""Characters of a folder in which the paths of Ray's sockets are not too long for the system."""
+"""Bytes for models and checkpoints on their way to the driver; any excess goes to the disk."""
+MAX_FOLDER_LENGTH = 40
+"""Length of a folder's path up to which the paths of Ray's sockets in it are short enough."""
 _TOKEN = secrets.token_hex(32)
-"""Of all clusters that this process starts: Ray reads it once."""
+"""The token of all clusters that this process starts: Ray reads it only once."""
 LOCAL_TOKEN = Path("~/.ray/auth_token")
 """Where Ray looks for a token by default."""
 
 
 @contextmanager
 def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
-    """Connects to a Ray cluster, or starts one on this machine, until the block ends.
+    """Connect to a Ray cluster, or start one on this machine, inside the context.
 
-    Ray lets everyone run code who reaches its ports, unless a token is asked for. A cluster of
-    this machine gets a token of its own, in a private file that is deleted at the end.
+    Anyone who can reach Ray's ports can run code, unless a token is required. A cluster on this
+    machine gets its own token, in a private file that is deleted at the end.
 
     Args:
         address: ``HOST:PORT`` of a cluster; ``auto`` looks for one; None starts one.
@@ -41,21 +42,21 @@ def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
     if address and not insecure and not _has_token():
         raise InputError(
             f"--address {address}: there is no token in {', '.join(TOKENS)} or {LOCAL_TOKEN}, and "
-            "without one everybody who reaches its ports can run code on the cluster; allowed: "
+            "without one anyone who can reach its ports can run code on the cluster; allowed: "
             "the token that the cluster was started with (docs/distributed.md), or --insecure"
         )
     with (
-        # Ray does not wait for its processes, which may still write.
+        # Ray does not wait for its processes, which may still be writing.
         tempfile.TemporaryDirectory(prefix="xnas-tf-ray-", ignore_cleanup_errors=True) as folder,
-        _variables(_security(Path(folder), address, insecure)),
+        _environment(_security(Path(folder), address, insecure)),
     ):
         ray = _import_ray()
         options = {} if address else _local_options(folder)
         try:
-            # Without an address Ray would look for a cluster that someone else started.
+            # Without an address Ray would look for an existing cluster.
             ray.init(address or "local", log_to_driver=False, logging_level="warning", **options)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            where = f"Ray at {address}" if address else "a Ray of this machine"
+            where = f"Ray at {address}" if address else "Ray on this machine"
             raise RunError(f"{where} cannot be reached: {describe(error)}") from error
         try:
             yield
@@ -63,22 +64,22 @@ def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
             ray.shutdown()
 
 
-def _import_ray():
+def _import_ray() -> ModuleType:
     try:
         import ray
     except ImportError as error:
         raise InputError(
             "several groups of ranks need the package ray, which is not installed: "
-            "pip install ray, or run bin/setup; --engine local is one process"
+            "pip install ray, or run bin/setup; --engine local uses one process"
         ) from error
     return ray
 
 
 def _local_options(folder: str) -> dict[str, object]:
-    """Those of a cluster for one search: its logs and sockets are nobody else's business."""
+    """Return the options of a cluster for one search, with private logs and sockets."""
     options: dict[str, object] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
-    # A folder within: Ray opens its own to everybody.
-    return {**options, "_temp_dir": f"{folder}/ray"} if len(folder) < LONGEST else options
+    # A subfolder: Ray makes its own folder readable for everyone.
+    return {**options, "_temp_dir": f"{folder}/ray"} if len(folder) < MAX_FOLDER_LENGTH else options
 
 
 def _has_token() -> bool:
@@ -86,25 +87,26 @@ def _has_token() -> bool:
 
 
 def _security(folder: Path, address: str | None, insecure: bool) -> dict[str, str]:
-    """Variables that Ray reads when it is imported."""
-    known = {
+    """Return the environment variables that Ray reads when it is imported."""
+    variables = {
         "RAY_USAGE_STATS_ENABLED": "0",
-        # Else a rank without a GPU of its own would hide those that it shares.
+        # Without it, the GPUs that ranks share would be hidden from them.
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
     if address and insecure and not _has_token():
-        return known
-    known["RAY_AUTH_MODE"] = "token"
+        return variables
+    variables["RAY_AUTH_MODE"] = "token"
     if not address:
-        token = folder / "token"  # the folder is this user's alone
+        token = folder / "token"  # only this user can read the folder
         token.touch(0o600)
         token.write_text(_TOKEN)
-        known["RAY_AUTH_TOKEN_PATH"] = str(token)
-    return known
+        variables["RAY_AUTH_TOKEN_PATH"] = str(token)
+    return variables
 
 
 @contextmanager
-def _variables(values: dict[str, str]) -> Iterator[None]:
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables inside the context."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

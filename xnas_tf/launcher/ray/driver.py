@@ -1,4 +1,4 @@
-"""The search as its driver sees it: groups come and go, one coordinator decides."""
+"""The driver of a search on Ray: gives the coordinator's tasks to groups and replaces lost ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -27,24 +27,27 @@ from xnas_tf.registry import describe
 from xnas_tf.spaces.options import given_objects
 from xnas_tf.training.callbacks import Interrupted
 
-TURN = 0.2
-"""Seconds that the driver waits for news, at most."""
-SLOW = 6.0
-"""How much longer than a step a group may take to load the data, or to try the modes."""
-LEAVE = 5.0
-"""Seconds before its end in which the driver does not wait for groups to save any more."""
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+POLL_SECONDS = 0.2
+"""Maximum seconds to wait for questions and results."""
+STARTUP_FACTOR = 6.0
+"""How many times longer than a step a group may take to load the data, or to try the modes."""
+LAST_SECONDS = 5.0
+"""Seconds before its end in which the driver no longer waits for groups to save."""
 
 
 class Driver:
-    """Hands candidates to groups and replaces groups that are lost.
+    """Hands out candidates to groups and replaces groups that are lost.
 
     Args:
-        lead: The record and the coordinator.
+        session: The open session, with the coordinator.
         config: The configuration.
-        digest: Of the driver's data, which all groups must have too.
-        size: Ranks of a group.
-        room: How many groups there should be, and what a rank takes.
-        watch: Knows whether to stop.
+        digest: The digest of the driver's data, which must be that of all ranks.
+        size: The number of ranks in a group.
+        capacity: The number of groups, and the resources of a rank.
+        watchdog: Knows whether to stop.
     """
 
     def __init__(
@@ -53,44 +56,47 @@ class Driver:
         config: Config,
         digest: str,
         size: int,
-        room: Capacity,
-        watch: Watchdog,
+        capacity: Capacity,
+        watchdog: Watchdog,
     ) -> None:
         self._session = session
         self._coordinator = session.coordinator
         self._config = config
         self._size = size
-        self._room = room
-        self._watch = watch
+        self._capacity = capacity
+        self._watchdog = watchdog
         self._groups: list[Group] = []
         self._losses = LostGroups()
         self._modes = {} if not open_modes(config) else session.known_modes
-        # On this node: without it the search is at its end anyway.
+        # On this node, without which the search ends anyway.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here)
-        self._mailbox: Any = options.remote()
+        # Ray declares that ``remote`` may also return the class.
+        mailbox: ActorHandle[Mailbox] = options.remote()  # type: ignore[assignment]
+        self._mailbox = mailbox
         self._setting = Setting(
-            config, self._mailbox, os.getcwd(), tuple(sys.path), room(), given_objects()
+            config, mailbox, os.getcwd(), tuple(sys.path), capacity(), given_objects()
         )
         self._facts = facts_of(digest)
         self._failure: XnasError | None = None
-        """Why the search cannot go on; raised when what else happened in that turn is recorded."""
+        """Why the search cannot continue; raised once the other events of the turn are recorded."""
         self._silences: dict[int, float] = {}
-        self._asked: Any = None
-        """What the mailbox was asked for and has not given yet."""
+        """Seconds since the last heartbeat, by group."""
+        self._pending_questions: Any = None
+        """The reference to the questions for which the mailbox was asked; None if it was not."""
 
     def run(self) -> None:
-        """Evaluates candidates until there are no more.
+        """Evaluate candidates until there are no more.
 
         Raises:
-            Interrupted: After a signal, when the groups have saved what they can.
+            Interrupted: After a signal, once the groups have saved what they can.
             InputError: If a group finds its input wrong.
             RunError: If groups are lost again and again.
         """
         try:
             while not self._coordinator.is_over:
-                self._grow()
-                questions = self._listen()
+                self._add_groups()
+                questions = self._wait()
                 with self._coordinator.together():
                     answers = {number: self._answer(*asked) for number, *asked in questions}
                     for group in self._groups:
@@ -98,39 +104,41 @@ class Driver:
                 self._mailbox.answer.remote(answers)
                 if self._failure:
                     raise self._failure
-                if self._watch.stopping:
+                if self._watchdog.stopping:
                     self._stop()
         finally:
             for group in self._groups:
                 group.close()
             ray.kill(self._mailbox)
 
-    def _grow(self) -> None:
-        """Adds groups where there is room for more."""
-        wanted = max(self._room(), len(self._groups))
+    def _add_groups(self) -> None:
+        """Add groups if more of them fit now."""
+        wanted = max(self._capacity(), len(self._groups))
         if wanted > len(self._groups):
             for number in range(len(self._groups), wanted):
                 self._groups.append(self._new(number))
             self._session.note_groups(wanted, self._size)
 
     def _new(self, number: int) -> Group:
-        avoided = self._losses.avoided(number, self._room.bundle)
-        return Group(number, self._setting, self._size, self._room.bundle, avoided)
+        avoided = self._losses.avoided(number, self._capacity.bundle)
+        return Group(number, self._setting, self._size, self._capacity.bundle, avoided)
 
-    def _listen(self) -> list[Any]:
-        """What ranks ask, as soon as one does or a group has news."""
-        asked = self._asked = self._asked or self._mailbox.questions.remote(TURN)
+    def _wait(self) -> list[Any]:
+        """Wait until a rank asks or is done with its step; return the questions."""
+        asked = self._pending_questions or self._mailbox.questions.remote(POLL_SECONDS)
+        self._pending_questions = asked
         pending = [reference for group in self._groups for reference in group.pending]
-        done, _ = ray.wait([asked, *pending], num_returns=1, timeout=TURN)
+        done, _ = ray.wait([asked, *pending], num_returns=1, timeout=POLL_SECONDS)
         if asked not in done:
-            time.sleep(0.01)  # a group of several ranks has news until the last one is done
+            time.sleep(0.01)  # a group is pending until the last of its ranks is done
             return []
-        self._asked = None
+        self._pending_questions = None
         try:
             questions, self._silences = ray.get(asked)
         except ray.exceptions.RayError as error:
             raise RunError(
-                f"Ray lost the search's mailbox: {describe(error)}. The same command goes on"
+                f"Ray lost the search's mailbox: {describe(error)}. Run the same command again to "
+                "resume"
             ) from error
         return questions
 
@@ -144,16 +152,16 @@ class Driver:
             self._failure = self._failure or error
 
     def _advance(self, group: Group) -> None:
-        """Takes what a group has done, and gives it more to do."""
+        """Take the result of a group's step if it is done, and start the next one."""
         task = group.task
         try:
             result = group.advance()
         except (Interrupted, InputError) as error:
-            if not self._watch.stopping:
-                raise _as_ours(error) from None
+            if not self._watchdog.stopping:
+                raise _cause_of(error) from None
             return
         except (ray.exceptions.RayError, XnasError, OSError) as error:
-            cause = _as_ours(error)
+            cause = _cause_of(error)
             if isinstance(cause, RankFailedError):
                 self._give_up(group, str(cause))
             else:
@@ -166,17 +174,18 @@ class Driver:
         elif group.is_joined and result is not None:
             self._modes, why = result
             self._session.note_modes(self._modes, why)
-        self._give(group)
+        self._start_next(group)
         self._check_hang(group)
 
-    def _give(self, group: Group) -> None:
-        if self._watch.stopping:
+    def _start_next(self, group: Group) -> None:
+        """Start the next step of a group that waits for one."""
+        if self._watchdog.stopping:
             return
         if group.is_joined and not group.pending:
             self._check_same(group)
             if self._modes is not None:
                 group.prepare(self._modes)
-            elif not any(each.is_measuring for each in self._groups):
+            elif not any(other.is_measuring for other in self._groups):
                 group.measure_modes()
         elif group.is_idle:
             task = self._coordinator.next(group.number)
@@ -184,26 +193,27 @@ class Driver:
                 group.evaluate(task)
 
     def _check_same(self, group: Group) -> None:
-        """Refuses ranks that would give other values."""
+        """Check that the ranks of a group have the driver's data and versions."""
         for place, facts in zip(group.places, group.facts, strict=True):
             if lines := differences(facts, self._facts, "there, at the driver"):
                 listed = "\n  ".join(lines)
                 raise InputError(f"{place.address} differs from the driver:\n  {listed}")
 
     def _check_hang(self, group: Group) -> None:
-        """Gives up a candidate that makes no progress, and with it the group."""
+        """Give up a candidate without progress, or replace a group that does not get ready."""
         limit = 60 * self._config.distributed.stall_minutes
         silence = self._silences.get(group.number, math.inf)  # it may hang before its first step
-        lasts = time.monotonic() - group.began
-        if group.task and min(silence, lasts) > limit:
+        elapsed = time.monotonic() - group.began
+        if group.task and min(silence, elapsed) > limit:
             minutes = self._config.distributed.stall_minutes
             reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
             self._give_up(group, reason)
-        elif group.is_starting and lasts > SLOW * limit:
-            self._replace(group, f"it was not ready after {SLOW * limit / 60:g} minutes")
+        elif group.is_starting and elapsed > STARTUP_FACTOR * limit:
+            minutes = STARTUP_FACTOR * limit / 60
+            self._replace(group, f"it was not ready after {minutes:g} minutes")
 
     def _give_up(self, group: Group, reason: str) -> None:
-        """Records a candidate as failed that its group cannot get rid of otherwise."""
+        """Record a group's candidate as failed, and replace the group."""
         if group.task:
             self._coordinator.tell(group.task["id"], {"state": "failed", "reason": reason})
         group.task = None
@@ -211,8 +221,10 @@ class Driver:
         self._replace(group, reason)
 
     def _replace(self, group: Group, why: str, is_preempted: bool = False) -> None:
-        """Puts a lost group's candidate back in line, and another group in its place. The candidate
-        is not to blame where a whole node is gone."""
+        """Replace a lost group, and put its candidate back in the queue.
+
+        The candidate is not blamed if a whole node is gone.
+        """
         self._losses.note(group.number, group.nodes)
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         if group.task:
@@ -224,36 +236,38 @@ class Driver:
         self._groups[group.number] = self._new(group.number)
 
     def _stop(self) -> None:
-        """Lets all groups save and leave.
+        """Let all groups save and stop.
 
         Raises:
-            Interrupted: When they have, or time is up.
+            Interrupted: Once they have stopped, or time is up.
         """
         with suppress(ray.exceptions.RayError):
-            ray.get(self._mailbox.stop.remote(self._watch.stopping))
-        while any(group.task for group in self._groups) and self._watch.seconds_left > LEAVE:
-            questions = self._listen()
+            ray.get(self._mailbox.stop.remote(self._watchdog.stopping))
+        while (
+            any(group.task for group in self._groups) and self._watchdog.seconds_left > LAST_SECONDS
+        ):
+            questions = self._wait()
             with self._coordinator.together():
                 answers = {number: self._answer(*asked) for number, *asked in questions}
                 for group in self._groups:
-                    self._take_last(group)
+                    self._take_last_result(group)
             self._mailbox.answer.remote(answers)
-        raise self._watch.interruption()
+        raise self._watchdog.interruption()
 
-    def _take_last(self, group: Group) -> None:
-        """Takes the outcome of a group that ended just before it heard of the stop."""
+    def _take_last_result(self, group: Group) -> None:
+        """Take the result of a group that finished just before it was to stop."""
         if not group.task:
             return
         try:
-            outcome = group.advance()
+            result = group.advance()
         except (ray.exceptions.RayError, XnasError, OSError):
             group.task = None
             return
-        if outcome is not None:
-            self._coordinator.tell(group.task["id"], outcome)
+        if result is not None:
+            self._coordinator.tell(group.task["id"], result)
             group.task = None
 
 
-def _as_ours(error: Exception) -> Exception:
-    """The error that a rank raised, without Ray's wrapping."""
+def _cause_of(error: Exception) -> Exception:
+    """Return the error that a rank raised, without Ray's wrapper."""
     return getattr(error, "cause", None) or error

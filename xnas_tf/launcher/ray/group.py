@@ -14,20 +14,30 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from xnas_tf.launcher.ray.rank import Rank, RankAddress, Setting
 
 PATIENCE = 30.0
-"""Seconds that it waits for a node which is not to be avoided."""
+"""Seconds to wait for a node that is not to be avoided."""
 
 
 class Group:
-    """Ranks that evaluate one candidate together, and stay warm between candidates.
+    """Ranks that evaluate one candidate together, in processes kept between candidates.
 
-    It comes up step by step, whenever ``advance`` is called; none of its methods waits.
+    None of the methods waits. A step, such as starting the ranks or evaluating a candidate, runs in
+    the background; ``advance`` completes it, and starts the next step of the start-up.
 
     Args:
         number: The group's number.
-        setting: What all ranks of the search share.
-        size: Its ranks.
-        bundle: Ray's resources of a rank: CPU and GPU.
-        avoided: Nodes on which it is not placed.
+        setting: Settings that all ranks of the search share.
+        size: The number of ranks.
+        bundle: The resources of a rank: CPU and GPU.
+        avoided: Nodes on which not to place the group.
+
+    Attributes:
+        places: Where the ranks run.
+        facts: The facts of each rank, see ``facts_of``.
+        task: The task that is being evaluated; None if there is none.
+        is_joined: Whether the ranks have joined but are not prepared yet.
+        is_ready: Whether the ranks are prepared to evaluate.
+        is_measuring: Whether the ranks are trying the modes.
+        began: When the current step began, by ``time.monotonic``.
     """
 
     def __init__(
@@ -47,38 +57,40 @@ class Group:
         self.task: dict[str, Any] | None = None
         self.is_joined = self.is_ready = self.is_measuring = False
         self.began = time.monotonic()
-        """When its latest state began."""
         self._ranks: list[Any] = []
         self._server: Any = None
         self._avoided = list(avoided)
         self._placement: Any = None
         self._waited = 0.0
         self._pending: list[Any] = []
-        self._then: Callable[[list[Any]], Any] = self._start
+        self._then: Callable[[list[Any]], Any] = self._start_ranks
         self._place()
 
     @property
     def pending(self) -> list[Any]:
-        """What it waits for."""
+        """The references that the current step waits for."""
         return self._pending
 
     @property
     def nodes(self) -> set[str]:
-        """The nodes it is on."""
+        """The nodes on which the group runs."""
         return {place.node for place in self.places}
 
     @property
     def is_starting(self) -> bool:
-        """Whether it has its place, and is not ready yet."""
+        """Whether the ranks are placed but not ready yet."""
         return bool(self._ranks) and not self.is_ready
 
     @property
     def is_idle(self) -> bool:
-        """Whether it can evaluate."""
+        """Whether the group can evaluate a candidate now."""
         return self.is_ready and not self._pending
 
     def advance(self) -> Any:
-        """Goes on with what has come; returns what the last step gave, None while it lasts.
+        """Complete the current step if it is done.
+
+        Returns:
+            What the step returns; None if it is not done.
 
         Raises:
             ray.exceptions.RayError: If a rank died.
@@ -87,34 +99,34 @@ class Group:
         if not self._pending:
             return None
         ready, waiting = ray.wait(self._pending, num_returns=len(self._pending), timeout=0)
-        ray.get(ready)  # raises what a rank raised, whatever the others wait for
+        ray.get(ready)  # raises what a rank raised, even if others are waiting
         if waiting:
             if self._avoided and not self._ranks and time.monotonic() - self.began > PATIENCE:
-                self._give_in()
+                self._place_anywhere()
             return None
         values, self._pending = ray.get(self._pending), []
         self.began = time.monotonic()
         return self._then(values)
 
     def measure_modes(self) -> None:
-        """Begins to try the modes; ``advance`` returns them."""
+        """Start to try the modes; ``advance`` returns them."""
         self.is_measuring = True
-        self._begin([rank.measure_modes.remote() for rank in self._ranks], self._measured)
+        self._begin([rank.measure_modes.remote() for rank in self._ranks], self._finish_measuring)
 
     def prepare(self, modes: dict[str, bool]) -> None:
-        """Begins to make what evaluates candidates."""
+        """Start to create the evaluators."""
         self.is_joined = False
-        self._begin([rank.prepare.remote(modes) for rank in self._ranks], self._prepared)
+        self._begin([rank.prepare.remote(modes) for rank in self._ranks], self._finish_preparing)
 
     def evaluate(self, task: dict[str, Any]) -> None:
-        """Begins to evaluate a candidate; ``advance`` returns its outcome."""
+        """Start to evaluate a candidate; ``advance`` returns the fields of its result."""
         self.task = task
         waited = time.monotonic() - self.began
-        self._begin([rank.evaluate.remote(task) for rank in self._ranks], self._evaluated)
+        self._begin([rank.evaluate.remote(task) for rank in self._ranks], self._finish_evaluation)
         self._waited = waited
 
     def close(self) -> None:
-        """Ends its processes and gives back its place."""
+        """End the ranks and release their resources."""
         for rank in self._ranks:
             ray.kill(rank)
         with suppress(ray.exceptions.RayError):
@@ -129,19 +141,20 @@ class Group:
             strategy="PACK",
             bundle_label_selector=[selector] * self._size if self._avoided else None,
         )
-        self._begin([self._placement.ready()], self._start)
+        self._begin([self._placement.ready()], self._start_ranks)
 
-    def _give_in(self) -> None:
-        """Takes any node: the others are full."""
+    def _place_anywhere(self) -> None:
+        """Allow any node, as the others are full."""
         remove_placement_group(self._placement)
         self._avoided = []
         self._place()
 
     def _begin(self, references: list[Any], then: Callable[[list[Any]], Any]) -> None:
+        """Begin a step, which ends by calling ``then`` with the values of the references."""
         self._pending, self._then = references, then
         self.began = time.monotonic()
 
-    def _start(self, _: list[Any]) -> None:
+    def _start_ranks(self, _: list[Any]) -> None:
         resources = dict(self._bundle)
         remote = ray.remote(Rank)
         for index in range(self._size):
@@ -152,17 +165,17 @@ class Group:
                 scheduling_strategy=strategy,
             )
             self._ranks.append(options.remote(self._setting, self.number, self._size))
-        self._begin([rank.place.remote() for rank in self._ranks], self._join)
+        self._begin([rank.place.remote() for rank in self._ranks], self._join_ranks)
 
-    def _join(self, places: list[RankAddress]) -> None:
+    def _join_ranks(self, places: list[RankAddress]) -> None:
         order = sorted(range(self._size), key=lambda index: places[index].address)
         self._ranks = [self._ranks[index] for index in order]
         self.places = [places[index] for index in order]
         environments = self._environments()
         threads = max(1, int(self._bundle.get("CPU", 1)))
-        given = zip(self._ranks, environments, strict=True)
-        joining = [each.join.remote(n, env, threads) for n, (each, env) in enumerate(given)]
-        self._begin(joining, self._joined)
+        pairs = zip(self._ranks, environments, strict=True)
+        joining = [rank.join.remote(n, env, threads) for n, (rank, env) in enumerate(pairs)]
+        self._begin(joining, self._finish_joining)
 
     def _environments(self) -> list[dict[str, str]]:
         if self._size == 1:
@@ -172,16 +185,16 @@ class Group:
         self._server, environments = rendezvous(self.places)
         return environments
 
-    def _joined(self, facts: list[dict[str, Any]]) -> None:
+    def _finish_joining(self, facts: list[dict[str, Any]]) -> None:
         self.facts, self.is_joined = facts, True
 
-    def _measured(self, modes: list[Any]) -> tuple[dict[str, bool], str]:
+    def _finish_measuring(self, modes: list[Any]) -> tuple[dict[str, bool], str]:
         self.is_measuring = False
         return modes[0]
 
-    def _prepared(self, _: list[Any]) -> None:
+    def _finish_preparing(self, _: list[Any]) -> None:
         self.is_ready = True
 
-    def _evaluated(self, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
-        outcomes[0]["seconds"]["wait"] = self._waited
-        return outcomes[0]
+    def _finish_evaluation(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        results[0]["seconds"]["wait"] = self._waited
+        return results[0]

@@ -1,4 +1,4 @@
-"""Where groups were lost, and when it is of no use to replace them any more."""
+"""Records where groups were lost: which nodes to avoid, and when to give up."""
 
 from __future__ import annotations
 
@@ -9,63 +9,70 @@ import ray
 
 from xnas_tf.errors import RunError
 
-FRUITLESS = 5
-"""Losses of each group without a candidate that ended in between, after which it is given up."""
-AVOIDED = 2
-"""Losses of a group on a node, one after the other, after which it is placed elsewhere."""
+MAX_LOSSES = 5
+"""Losses per group without a finished candidate in between, after which the search gives up."""
+MAX_LOSSES_ON_NODE = 2
+"""Consecutive losses of a group on a node, after which it is placed elsewhere."""
 
 
 class LostGroups:
-    """Counts losses of groups; a candidate that ends begins the count anew."""
+    """Counts losses of groups; a candidate that finishes resets the count."""
 
     def __init__(self) -> None:
-        self._fruitless = 0
+        self._losses = 0
         self._on_node: Counter[tuple[int, str]] = Counter()
 
     def note(self, number: int, nodes: Collection[str]) -> None:
-        """Notes that a group was lost.
+        """Record that a group was lost.
 
         Args:
             number: The group's number.
             nodes: The nodes it was on.
         """
-        self._fruitless += 1
+        self._losses += 1
         self._on_node.update((number, node) for node in nodes)
 
     def forget(self, number: int) -> None:
-        """Notes that a group has ended a candidate."""
-        self._fruitless = 0
-        for of, node in list(self._on_node):
-            if of == number:
-                del self._on_node[of, node]
+        """Record that a group has finished a candidate."""
+        self._losses = 0
+        for group, node in list(self._on_node):
+            if group == number:
+                del self._on_node[group, node]
 
     def avoided(self, number: int, bundle: Mapping[str, float]) -> list[str]:
-        """The nodes on which a group is not to be placed; none if it fits on no other.
+        """Return the nodes on which not to place a group; none if it fits on no other node.
 
         Args:
             number: The group's number.
-            bundle: Ray's resources of a rank.
+            bundle: The resources of a rank.
         """
-        counts = {node: count for (of, node), count in self._on_node.items() if of == number}
-        bad = {node for node, count in counts.items() if count >= AVOIDED}
+        bad = {
+            node
+            for (group, node), count in self._on_node.items()
+            if group == number and count >= MAX_LOSSES_ON_NODE
+        }
         others = [node for node in _nodes(bundle) if node not in bad]
         return sorted(bad) if others else []
 
     def check(self, groups: int, why: str) -> None:
-        """Gives up when groups are lost again and again.
+        """Check whether replacing lost groups still makes sense.
+
+        Args:
+            groups: The number of groups.
+            why: Why the last group was lost.
 
         Raises:
-            RunError: Then.
+            RunError: If groups are lost again and again.
         """
-        if self._fruitless >= FRUITLESS * groups:
+        if self._losses >= MAX_LOSSES * groups:
             raise RunError(
-                f"{self._fruitless} groups were lost one after the other and nothing was finished; "
+                f"{self._losses} groups were lost one after the other and no candidate finished; "
                 f"the last one: {why}"
             )
 
 
 def _nodes(bundle: Mapping[str, float]) -> list[str]:
-    """Ids of the nodes that have room for a rank when they are empty."""
+    """Return the ids of the nodes on which a rank fits if they are empty."""
     return [
         node["NodeID"]
         for node in ray.nodes()

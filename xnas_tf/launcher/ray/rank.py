@@ -1,4 +1,4 @@
-"""One rank of a group: a process that Ray starts, which evaluates candidates with the others."""
+"""A rank on Ray: a process that evaluates the tasks of its group together with the other ranks."""
 
 from __future__ import annotations
 
@@ -16,26 +16,31 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
     from xnas_tf.config import Config
+    from xnas_tf.data import Dataset
+    from xnas_tf.distributed import Communicator
+    from xnas_tf.evaluation.evaluator import Evaluator
+    from xnas_tf.launcher.ray.mailbox import Mailbox
+    from xnas_tf.spaces.search_space import SearchSpace
 
-BEAT = 1.0
-"""Seconds between two heartbeats, at least."""
+BEAT_SECONDS = 1.0
+"""Minimum seconds between two heartbeats."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all ranks of a search share.
+    """Settings that all ranks of a search share.
 
     Attributes:
         config: The configuration.
-        mailbox: Where questions to the coordinator go.
+        mailbox: The mailbox for questions to the coordinator.
         folder: The driver's working directory, to which paths are relative.
-        path: The driver's ``sys.path``, which may have a user's HyperModel.
-        groups: How many groups there are at the start.
-        objects: What the user gave as objects, such as a HyperModel.
+        path: The driver's ``sys.path``, on which a user's HyperModel may be.
+        groups: The number of groups at the start.
+        objects: Objects that the user passed, such as a HyperModel.
     """
 
     config: Config
-    mailbox: ActorHandle
+    mailbox: ActorHandle[Mailbox]
     folder: str
     path: tuple[str, ...]
     groups: int
@@ -48,8 +53,8 @@ class RankAddress:
 
     Attributes:
         node: The node's id.
-        address: Its address.
-        interface: The network interface that has it.
+        address: The node's IP address.
+        interface: The network interface with this address.
     """
 
     node: str
@@ -58,37 +63,44 @@ class RankAddress:
 
 
 class Rank:
-    """Evaluates candidates; lives in a process of its own, and stays warm between them.
+    """Evaluates candidates in its own process, which is kept between candidates.
+
+    Its group calls ``place``, ``join`` and ``prepare``, then ``evaluate`` for each candidate.
 
     Args:
-        setting: What all ranks of the search share.
+        setting: Settings that all ranks of the search share.
         group: The group's number.
-        size: Ranks of the group.
+        size: The number of ranks in the group.
     """
 
     def __init__(self, setting: Setting, group: int, size: int) -> None:
         self._setting = setting
         self._size = size
         self._heartbeat = Heartbeat(setting.mailbox, group)
-        self._contexts = ExitStack()  # open as long as the process lives
+        self._contexts = ExitStack()  # open until the process ends
+        self._rank: int
+        self._ranks: Communicator
+        self._dataset: Dataset
+        self._space: SearchSpace
+        self._evaluator: Evaluator
 
     def place(self) -> RankAddress:
-        """Returns where Ray started it."""
+        """Return where Ray started this rank."""
         import ray
 
         node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
         return RankAddress(node, address, _interface(address))
 
     def join(self, rank: int, environment: Mapping[str, str], threads: int) -> dict[str, Any]:
-        """Joins the other ranks of the group, and prepares data and search space.
+        """Join the other ranks of the group, and prepare the data and the search space.
 
         Args:
-            rank: Its rank within the group, from 0.
-            environment: What Horovod reads; empty for a group of one rank.
-            threads: CPU threads, if the configuration doesn't say.
+            rank: The rank within the group, from 0.
+            environment: Environment variables for Horovod; empty for a group of one rank.
+            threads: CPU threads, unless configured.
 
         Returns:
-            What must be the same everywhere, see ``facts_of``.
+            The facts that must be the same on all hosts, see ``facts_of``.
         """
         self._rank = rank
         os.environ.update(environment)
@@ -120,75 +132,78 @@ class Rank:
         return facts_of(self._dataset.digest)
 
     def measure_modes(self) -> tuple[dict[str, bool], str]:
-        """Returns the modes in place of ``auto``, and why they were chosen."""
+        """Return the modes to use in place of ``auto``, and why they were chosen."""
         from xnas_tf.evaluation.modes import chosen_modes
 
         setting = self._setting
         return chosen_modes(setting.config, self._dataset, self._space, self._ranks, setting.groups)
 
     def prepare(self, modes: dict[str, bool]) -> None:
-        """Makes what evaluates candidates, with modes in place of ``auto``."""
+        """Create the evaluator, with modes in place of ``auto``."""
         from xnas_tf.evaluation.evaluator import Evaluator
         from xnas_tf.evaluation.open_modes import with_modes
         from xnas_tf.evaluation.supernet.backend import backend_for
 
         config = with_modes(self._setting.config, modes)
-        given = config, self._dataset, self._space, self._ranks
-        self._evaluator = Evaluator(*given, backend_for(*given, self._setting.groups))
+        dataset, space, ranks = self._dataset, self._space, self._ranks
+        backend = backend_for(config, dataset, space, ranks, self._setting.groups)
+        self._evaluator = Evaluator(config, dataset, space, ranks, backend)
 
     def evaluate(self, task: dict[str, Any]) -> dict[str, Any]:
-        """Evaluates a candidate together with the other ranks; returns its outcome."""
+        """Evaluate a candidate together with the other ranks; return the fields of its result."""
         from xnas_tf.execution.task import TaskCallback, evaluate
 
         ask = self._ask if self._rank == 0 else None
         minutes = self._setting.config.training.checkpoint_minutes
-        supervisor = TaskCallback(task["id"], ask, self._ranks, self._heartbeat, minutes)
-        return evaluate(self._evaluator, task, ask, supervisor).as_dict()
+        callback = TaskCallback(task["id"], ask, self._ranks, self._heartbeat, minutes)
+        return evaluate(self._evaluator, task, ask, callback).as_dict()
 
     def _ask(self, method: str, *arguments: Any) -> Any:
-        """Calls a method of the coordinator."""
+        """Call a method of the coordinator through the mailbox."""
         import ray
 
         return ray.get(self._setting.mailbox.ask.remote(method, *arguments))
 
 
 class Heartbeat:
-    """Tells the driver that there is progress, and hears from it when to leave.
+    """Reports progress to the driver, and learns from it when to stop.
 
     Args:
-        mailbox: Of the search.
+        mailbox: The mailbox of the search.
         group: The group's number.
+
+    Attributes:
+        stopping: The exit code to stop with; 0 if the rank is not to stop.
     """
 
-    def __init__(self, mailbox: ActorHandle, group: int) -> None:
+    def __init__(self, mailbox: ActorHandle[Mailbox], group: int) -> None:
         self._mailbox = mailbox
         self._group = group
-        self._last = float("-inf")
+        self._last_beat = float("-inf")
         self.stopping: int = 0
-        """The exit code to leave with; 0 while there is none."""
 
     def beat(self) -> None:
-        """Says so, and asks, once in a while."""
+        """Report progress, but not more often than every ``BEAT_SECONDS``."""
         import ray
 
-        if time.monotonic() - self._last > BEAT:
-            self._last = time.monotonic()
+        if time.monotonic() - self._last_beat > BEAT_SECONDS:
+            self._last_beat = time.monotonic()
             code: Any = ray.get(self._mailbox.beat.remote(self._group))
             self.stopping = code
 
 
 def facts_of(digest: str) -> dict[str, Any]:
-    """What must be the same on all hosts: the digest of the data, and versions."""
+    """Return what must be the same on all hosts: the digest of the data, and versions."""
     from xnas_tf.utils.versions import versions
 
     return {"data": digest, "versions": versions()}
 
 
 def _interface(address: str) -> str:
-    """The network interface that has an address."""
+    """Return the network interface with an address."""
     import psutil
 
-    for name, found in psutil.net_if_addrs().items():
-        if any(each.address == address for each in found):
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(each.address == address for each in addresses):
             return name
     return "lo"

@@ -1,4 +1,4 @@
-"""How the ranks of a group find each other: Horovod's rendezvous, with Gloo."""
+"""Horovod's rendezvous, through which the ranks of a group find each other, with Gloo."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from xnas_tf.launcher.ray.rank import RankAddress
 
 
 def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]]:
-    """Starts a rendezvous for a group in this process.
+    """Start a rendezvous server for a group in this process.
 
     Args:
-        places: Where its ranks run, those of a node next to each other.
+        places: The addresses of its ranks, sorted by node.
 
     Returns:
-        The server, which listens until it is stopped, and the variables of each rank.
+        The server, which runs until it is stopped, and the environment variables of each rank.
 
     Raises:
         InputError: If Horovod is not installed.
@@ -44,11 +44,13 @@ def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]
         "HOROVOD_GLOO_RENDEZVOUS_ADDR": ray.util.get_node_ip_address(),
         "HOROVOD_GLOO_RENDEZVOUS_PORT": str(port),
     }
-    return server, [{**common, **_of(*pair)} for pair in zip(slots, places, strict=True)]
+    return server, [
+        {**common, **_environment_of(*pair)} for pair in zip(slots, places, strict=True)
+    ]
 
 
-def _of(slot: Any, place: RankAddress) -> dict[str, str]:
-    """The variables of one rank."""
+def _environment_of(slot: Any, place: RankAddress) -> dict[str, str]:
+    """Return the environment variables of one rank."""
     return {
         "HOROVOD_HOSTNAME": slot.hostname,
         "HOROVOD_RANK": str(slot.rank),

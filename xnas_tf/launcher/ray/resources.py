@@ -1,4 +1,4 @@
-"""What a rank takes of a Ray cluster, and how many groups have room on it."""
+"""The resources of a Ray cluster: how many a rank takes, and how many groups fit."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import ray
 
 from xnas_tf.errors import InputError
 
-LOOK = 5.0
-"""Seconds between two looks at what the cluster has."""
+REFRESH_SECONDS = 5.0
+"""Seconds between two queries of the resources of the cluster."""
 
 Resources = Mapping[str, float]
-"""What a node has or a rank takes, by Ray's names: CPU, GPU."""
+"""Resources of a node or a rank, by Ray's names: CPU, GPU."""
 
 
 class Capacity:
-    """How many groups there should be; looks at the cluster now and then.
+    """The number of groups that there should be, updated as the cluster grows.
 
     Args:
-        groups: As many as the user wants; None for as many as there is room for.
-        size: Ranks of a group.
-        is_local: Whether the cluster is this machine alone, so that it does not grow.
+        groups: The number that the user wants; None for as many as fit.
+        size: The number of ranks in a group.
+        is_local: Whether the cluster is only this machine, so that it does not grow.
 
     Attributes:
-        bundle: What a rank takes.
+        bundle: The resources of a rank.
 
     Raises:
-        InputError: If there is no room for a group, or on this machine for those wanted.
+        InputError: If no group fits, or if the wanted groups do not fit on this machine.
     """
 
     def __init__(self, groups: int | None, size: int, is_local: bool) -> None:
@@ -37,7 +37,7 @@ class Capacity:
         self._size = size
         nodes = _nodes()
         self.bundle = bundle_for(nodes, groups, size)
-        self._looked, self._count = time.monotonic(), self._fitting(nodes)
+        self._refreshed, self._count = time.monotonic(), self._fitting(nodes)
         if self._count < 1 or (is_local and self._count < (groups or 1)):
             gpus, cores = (sum(node.get(name, 0) for node in nodes) for name in ("GPU", "CPU"))
             raise InputError(
@@ -50,8 +50,8 @@ class Capacity:
         """Returns the number of groups."""
         if self._groups:
             return self._groups
-        if time.monotonic() - self._looked > LOOK:
-            self._looked, self._count = time.monotonic(), self._fitting(_nodes())
+        if time.monotonic() - self._refreshed > REFRESH_SECONDS:
+            self._refreshed, self._count = time.monotonic(), self._fitting(_nodes())
         return self._count
 
     def _fitting(self, nodes: Sequence[Resources]) -> int:
@@ -59,13 +59,15 @@ class Capacity:
 
 
 def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dict[str, float]:
-    """What a rank takes: a GPU with its share of its node's cores; without GPUs as many cores as
-    leave room for all groups, one a node if their number is not given.
+    """Return the resources of a rank.
+
+    A rank takes a GPU with its share of its node's cores. Without GPUs it takes as many cores as
+    leave room for all groups; for one group per node if their number is not given.
 
     Args:
-        nodes: The cluster's.
-        groups: How many there shall be; None if that is open.
-        size: Ranks of a group.
+        nodes: The resources of each node.
+        groups: The number of groups; None if it is not given.
+        size: The number of ranks in a group.
     """
     with_gpus = [node for node in nodes if node.get("GPU")]
     if with_gpus:
@@ -80,7 +82,7 @@ def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dic
 
 
 def fitting(nodes: Sequence[Resources], bundle: Resources) -> int:
-    """How many ranks have room on nodes that are empty."""
+    """Return how many ranks fit on empty nodes."""
     return sum(
         int(min(node.get(name, 0) // each for name, each in bundle.items())) for node in nodes
     )

@@ -1,4 +1,4 @@
-"""A search on a Ray cluster, from configuration to finished run."""
+"""A search on a Ray cluster, from the configuration to the finished run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def search_on_ray(
     path: Path, config: Config, fresh: bool, address: str | None, insecure: bool
 ) -> None:
-    """Runs a search with this process as the driver.
+    """Run a search with this process as the driver.
 
     Args:
         path: The run directory.
-        config: The configuration; ``distributed`` says how many groups of how many ranks.
-        fresh: Moves an existing run aside and starts anew.
+        config: The configuration; ``distributed`` has the number of groups and of their ranks.
+        fresh: Whether to move an existing run aside and start a new one.
         address: See ``cluster``.
         insecure: See ``cluster``.
     """
@@ -41,28 +41,28 @@ def search_on_ray(
         from xnas_tf.launcher.ray.resources import Capacity
         from xnas_tf.reporting.search_callbacks import search_callbacks
 
-        room = Capacity(config.distributed.groups, size, is_local=not address)
-        with suppress(RuntimeError):  # a notebook has used them already
-            tf.config.set_visible_devices([], "GPU")  # they are the groups'
-        alone = start(
+        capacity = Capacity(config.distributed.groups, size, is_local=not address)
+        with suppress(RuntimeError):  # a notebook may have used them already
+            tf.config.set_visible_devices([], "GPU")  # the groups use them
+        single = start(
             config.distributed, config.training.deterministic, config.space.branches, alone=True
         )
-        dataset, space = prepare(config, alone, size)
-        session = Session(path, config, dataset, space, room(), search_callbacks)
+        dataset, space = prepare(config, single, size)
+        session = Session(path, config, dataset, space, capacity(), search_callbacks)
         with writing_to(path), kept_arithmetic(), session.opened(fresh):
-            session.note(_summary(room, size))
-            with Watchdog(float("inf")) as watch:
-                Driver(session, config, dataset.digest, size, room, watch).run()
+            session.note(_summary(capacity, size))
+            with Watchdog(float("inf")) as watchdog:
+                Driver(session, config, dataset.digest, size, capacity, watchdog).run()
             config = with_modes(config, session.known_modes or {})
             session.finish(Evaluator(config, dataset, space, SingleProcess()))
 
 
-def _summary(room: Capacity, size: int) -> str:
-    each = " and ".join(f"{count:g} {name}" for name, count in room.bundle.items())
+def _summary(capacity: Capacity, size: int) -> str:
+    bundle = " and ".join(f"{count:g} {name}" for name, count in capacity.bundle.items())
     groups, ranks = (
-        f"{n} {what}{'s' * (n > 1)}" for n, what in ((room(), "group"), (size, "rank"))
+        f"{n} {what}{'s' * (n > 1)}" for n, what in ((capacity(), "group"), (size, "rank"))
     )
     return (
-        f"Ray: {groups} of {ranks}, {each} a rank (distributed.groups, "
-        "distributed.ranks_per_candidate; engine: local is one process)"
+        f"Ray: {groups} of {ranks}, {bundle} per rank (distributed.groups, "
+        "distributed.ranks_per_candidate; engine: local uses one process)"
     )

@@ -1,4 +1,4 @@
-"""A run as one HTML file, which needs nothing else to be viewed."""
+"""A report on a run as one self-contained HTML file."""
 
 from xnas_tf.reporting.html.page import save_report
 

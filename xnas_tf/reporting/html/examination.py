@@ -1,4 +1,4 @@
-"""Looking at trained models for a report: test figures, attributions, class distances."""
+"""What a report shows of trained models: test metrics, attributions, class distances."""
 
 from __future__ import annotations
 
@@ -26,45 +26,47 @@ from xnas_tf.storage.run import Run
 from xnas_tf.training.predictor import Predictor
 
 SHOWN_CLASSES = 30
-"""Classes whose mean maps and distances are shown, at most."""
-SIDE = 96
-"""Pixels of a picture's longer side, at most; the page shows smaller ones enlarged."""
+"""Maximum number of classes whose mean maps and distances are shown."""
+MAX_PIXELS = 96
+"""Maximum length of a picture's longer side; the page enlarges smaller ones."""
 
 
 class Examiner:
-    """Looks at the models of a run, each on the same images.
+    """Examine the models of a run, all on the same images.
 
     Args:
         run: The run.
-        count: Test images explained.
+        count: Number of test images to explain.
 
     Raises:
         InputError: If the run's data cannot be loaded.
     """
 
     def __init__(self, run: Run, count: int) -> None:
-        tf.get_logger().setLevel("ERROR")  # it warns of every model's trace
+        tf.get_logger().setLevel("ERROR")  # TensorFlow warns of each model's tracing
         self._data = load_dataset(**run.config.dataset.model_dump())
-        self._images = sample_images(self._data.test, count)
-        order = validation_order(run.config, self._data)
+        sample = sample_images(self._data.test, count)
+        self._images, self._labels = np.asarray(sample.images), sample.labels
         measures = (m for m in run.config.measures() if isinstance(m, Introspectability))
-        self._measure = next(measures, Introspectability())
-        self._validation = self._data.validation.take(order)
+        self._objective = next(measures, Introspectability())
+        validation = self._data.validation.take(validation_order(run.config, self._data))
+        self._validation, self._validation_labels = np.asarray(validation.images), validation.labels
 
     def shared(self) -> dict[str, Any]:
-        """What all models are shown beside: the images and the names of the classes."""
+        """Return what all models have in common: the images and the class names."""
+        looked_at = self._objective.looked_at(self._data.classes)
         return {
             "classes": list(self._data.class_names),
-            "images": [_picture(_image(image)) for image in self._images.images],
-            "labels": self._images.labels.tolist(),
-            "looked_at": min(len(self._validation), self._measure.looked_at(self._data.classes)),
+            "images": [_picture(_image(image)) for image in self._images],
+            "labels": self._labels.tolist(),
+            "looked_at": min(len(self._validation), looked_at),
         }
 
     def examine(self, candidate: Candidate) -> dict[str, Any]:
-        """Test figures, attributions and class distances of a candidate's model.
+        """Compute the test metrics, attributions and class distances of a candidate's model.
 
         Raises:
-            InputError: If it cannot be loaded in safe mode.
+            InputError: If the model cannot be loaded in safe mode.
             Exception: Whatever a user's layers raise.
         """
         model = candidate.load_model()
@@ -82,42 +84,47 @@ class Examiner:
             keras.backend.clear_session()
 
     def _attributions(self, model: keras.Model) -> dict[str, Any]:
-        """What the model takes each image for, and each method's maps over the images."""
-        shown = self._images
-        found = explain(
-            model, shown.images, labels=shown.labels, class_names=self._data.class_names
+        """Return the model's prediction for each image, and each method's maps of the images."""
+        explanation = explain(
+            model, self._images, labels=self._labels, class_names=self._data.class_names
         )
         return {
-            "predicted": found.predicted.tolist(),
-            "probability": [round(float(p.max()), 4) for p in found.probabilities],
+            "predicted": explanation.predicted.tolist(),
+            "probability": [round(float(p.max()), 4) for p in explanation.probabilities],
             "maps": {
                 method.title: [
                     _picture(map_picture(image, values, method.signed))
-                    for image, values in zip(shown.images, maps, strict=True)
+                    for image, values in zip(self._images, maps, strict=True)
                 ]
-                for method, maps in found.maps.items()
+                for method, maps in explanation.maps.items()
             },
-            "inapplicable": found.failures,
+            "inapplicable": explanation.failures,
         }
 
     def _class_means(self, model: keras.Model, predictor: Predictor) -> list[dict[str, Any]]:
-        """By source of introspectability, the distances of the class means and, where these are
-        maps, the maps over the mean images."""
-        part = self._validation
-        names = self._data.class_names
+        """Return the class means of each source of introspectability; see ``_means_data``."""
         subject = Subject(
-            model, SingleProcess(), names, part.images, part.labels, predictor(part.images)
+            model,
+            SingleProcess(),
+            self._data.class_names,
+            self._validation,
+            self._validation_labels,
+            predictor(self._validation),
         )
-        found = self._measure.class_means(subject)
-        return [_drawn(means) for means in found if np.isfinite(means.value)]
+        sources = self._objective.class_means(subject)
+        return [_means_data(means) for means in sources if np.isfinite(means.value)]
 
 
-def _drawn(means: ClassMeans) -> dict[str, Any]:
-    """One source as the page takes it; classes without images have neither map nor distance."""
+def _means_data(means: ClassMeans) -> dict[str, Any]:
+    """Return the distances of one source's class means and, for maps, their pictures.
+
+    Classes without images are left out.
+    """
     chosen, counts = means.chosen, means.chosen.pairs.counts
     present = np.flatnonzero(counts)[:SHOWN_CLASSES]
     distances = means.distances[np.ix_(present, present)]
-    title, maps = "activations", []
+    title = "activations"
+    maps: list[str] = []
     if means.source != ACTIVATIONS:
         method = attribution_method(means.source)
         title = method.title
@@ -140,7 +147,7 @@ def _image(image: np.ndarray) -> PIL.Image.Image:
 
 
 def _picture(image: PIL.Image.Image) -> str:
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((MAX_PIXELS, MAX_PIXELS))
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return png_uri(buffer.getvalue())

@@ -1,4 +1,4 @@
-"""Hyperparameters as columns: what occurs, and which candidate has which."""
+"""Hyperparameters as columns: the values that occur, and the value of each candidate."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Hyperparameter:
 
     Attributes:
         name: Its name.
-        values: All values that occur: numbers by size, then texts.
-        places: Of each candidate the place of its value in ``values``; -1 where it is not active.
+        values: The distinct values: numbers in ascending order, then strings.
+        places: For each candidate, the index of its value in ``values``; -1 if not active.
     """
 
     name: str
@@ -25,16 +25,16 @@ class Hyperparameter:
 
 
 def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
-    """The hyperparameters of candidates, in the order in which they first occur."""
+    """Return the hyperparameters of candidates, in the order in which they first occur."""
     rows = [candidate.hyperparameters for candidate in candidates]
-    found = []
+    columns = []
     for name in dict.fromkeys(name for row in rows for name in row):
         values = sorted({row[name] for row in rows if name in row}, key=_order)
-        places = {value: place for place, value in enumerate(values)}
-        column = [places[row[name]] if name in row else -1 for row in rows]
-        found.append(Hyperparameter(name, values, column))
-    return found
+        index = {value: i for i, value in enumerate(values)}
+        places = [index[row[name]] if name in row else -1 for row in rows]
+        columns.append(Hyperparameter(name, values, places))
+    return columns
 
 
-def _order(value: Any) -> tuple:
+def _order(value: Any) -> tuple[bool, Any]:
     return (isinstance(value, str), value)

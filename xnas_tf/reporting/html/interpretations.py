@@ -1,4 +1,4 @@
-"""What tools of interpretation have saved beside a run, as sections of its report."""
+"""Results of ``disentangle`` and ``interpret`` in a run directory, as sections of its report."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 
 from xnas_tf.storage.run import Run
 
-Figures = list[tuple[str, float | None]]
+Metrics = list[tuple[str, float | None]]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A tool that saves a folder for each candidate, ``RUN/FOLDER/candidate-00007``.
+    """A command that saves a folder for each candidate, ``RUN/FOLDER/candidate-00007``.
 
     Attributes:
         folder: The folder in the run directory.
-        file: The figures in it, JSON; the pictures beside it are shown too.
-        title: A heading.
-        about: What one sees, in a sentence.
-        command: What writes it.
-        figures: From the content of the file to what is told of it, by name.
+        file: The JSON file with the metrics; the pictures in the same folder are shown too.
+        title: The heading of the section.
+        about: A sentence that explains the section.
+        command: The command.
+        metrics: Returns the metrics to show, by name, from the content of the file.
     """
 
     folder: str
@@ -33,47 +33,48 @@ class Kind:
     title: str
     about: str
     command: str
-    figures: Callable[[dict[str, Any]], Figures]
+    metrics: Callable[[dict[str, Any]], Metrics]
 
 
-def _paths_of_classes(known: dict[str, Any]) -> Figures:
+def _path_metrics(content: dict[str, Any]) -> Metrics:
+    mistakes = content["mistakes"]
     return [
-        *_diversity(known),
-        ("share of channels kept ↓", known["kept"]),
-        ("rank correlation of similarity and confusion", known["rank_correlation"]),
-        ("misclassified images", known["mistakes"]["count"]),
+        *_diversity_metrics(content),
+        ("share of channels kept ↓", content["kept"]),
+        ("rank correlation of similarity and confusion", content["rank_correlation"]),
+        ("misclassified images", mistakes["count"]),
         (
-            "share of them taken for one of the three classes of the most similar paths",
-            known["mistakes"]["taken_for_a_similar_class"],
+            "share of them predicted as one of the three classes with the most similar paths",
+            mistakes["taken_for_a_similar_class"],
         ),
-        ("the same by chance", known["mistakes"]["by_chance"]),
+        ("the same by chance", mistakes["by_chance"]),
     ]
 
 
-def _diversity(known: dict[str, Any]) -> Figures:
-    """Files of versions before the correction for chance have the uncorrected diversity alone."""
-    if "uncorrected_diversity" not in known:
-        return [("diversity of paths, not corrected for chance", known["diversity"])]
-    layers = known["layers"]
-    expected, found = (
+def _diversity_metrics(content: dict[str, Any]) -> Metrics:
+    # Files of versions before the correction for chance have the uncorrected diversity only.
+    if "uncorrected_diversity" not in content:
+        return [("diversity of paths, not corrected for chance", content["diversity"])]
+    layers = content["layers"]
+    expected, similarity = (
         sum(layer[key] for layer in layers) / len(layers)
         for key in ("expected_similarity", "uncorrected_similarity")
     )
     return [
-        ("diversity of paths, corrected for chance (random paths: 1) ↑", known["diversity"]),
-        ("diversity of paths as in the paper, not corrected", known["uncorrected_diversity"]),
-        ("similarity of paths (Jaccard index)", found),
+        ("diversity of paths, corrected for chance (random paths: 1) ↑", content["diversity"]),
+        ("diversity of paths as in the paper, not corrected", content["uncorrected_diversity"]),
+        ("similarity of paths (Jaccard index)", similarity),
         ("the same expected of random paths with as many channels", expected),
-        ("false alarms: other classes' images taken for the class ↓", known["false_alarms"]),
+        ("false alarms: images of other classes predicted as the class ↓", content["false_alarms"]),
     ]
 
 
-def _attributes(known: dict[str, Any]) -> Figures:
-    test = known["test"]
+def _attribute_metrics(content: dict[str, Any]) -> Metrics:
+    test = content["test"]
     return [
         ("accuracy of the network ↑", test["accuracy"]["f"]),
         ("accuracy of its interpreter ↑", test["accuracy"]["g"]),
-        ("fidelity: both give the same answer ↑", test["fidelity"]["top1"]),
+        ("fidelity: both predict the same class ↑", test["fidelity"]["top1"]),
         ("attributes that matter for an image, CNS(5) ↓", test["conciseness"]["5"]),
         ("attributes that never matter", test["unused_attributes"]),
     ]
@@ -87,30 +88,30 @@ KINDS = (
         "The sub-architecture that each class uses: a mask over the channels of each layer, "
         "learned with the network frozen (arXiv 2003.13268).",
         "xnas-tf disentangle",
-        _paths_of_classes,
+        _path_metrics,
     ),
     Kind(
         "interpretations",
         "interpretation.json",
         "Attributes (FLINT)",
-        "A few attributes from which a linear classifier answers as the network does, and what "
-        "excites them (arXiv 2010.09345).",
+        "A few attributes from which a linear classifier predicts what the network predicts, and "
+        "what activates them (arXiv 2010.09345).",
         "xnas-tf interpret",
-        _attributes,
+        _attribute_metrics,
     ),
 )
 
 
 def interpretations_data(run: Run) -> list[dict[str, Any]]:
-    """Each kind with what there is of it, by candidate; what cannot be read says why."""
+    """Return what each command has saved, by candidate, or why it cannot be read."""
     return [
         {
             "title": kind.title,
             "about": kind.about,
             "command": kind.command,
             "found": [
-                {"candidate": number, **_read(kind, folder)}
-                for number, folder in _folders(run.path / kind.folder)
+                {"candidate": candidate, **_read(kind, folder)}
+                for candidate, folder in _folders(run.path / kind.folder)
             ],
         }
         for kind in KINDS
@@ -124,16 +125,16 @@ def _folders(path: Path) -> list[tuple[int, Path]]:
 
 def _read(kind: Kind, folder: Path) -> dict[str, Any]:
     try:
-        figures = kind.figures(json.loads((folder / kind.file).read_text(encoding="utf-8")))
+        metrics = kind.metrics(json.loads((folder / kind.file).read_text(encoding="utf-8")))
         pictures = [
             {"name": file.stem.replace("_", " "), "picture": png_uri(file.read_bytes())}
             for file in sorted(folder.glob("*.png"))
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return {"problem": f"{kind.folder}/{folder.name} cannot be read: {error!r}"}
-    return {"figures": figures, "pictures": pictures}
+    return {"figures": metrics, "pictures": pictures}
 
 
 def png_uri(picture: bytes) -> str:
-    """A PNG picture as the page holds it."""
+    """Return a PNG picture as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"

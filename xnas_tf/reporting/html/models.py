@@ -1,4 +1,4 @@
-"""What a report says of single models, as plain data and pictures for the page."""
+"""What a report shows of single models, as plain data and pictures."""
 
 from __future__ import annotations
 
@@ -26,73 +26,71 @@ def chosen_models(
     most: int,
     recommended: int | None,
 ) -> list[Candidate]:
-    """The candidates that get a section of their own.
+    """Choose the candidates that get a section of their own.
 
     Args:
         run: The run.
         front: The Pareto-optimal candidates, best in the first objective first.
-        named: Ids, ``recommended`` or ``best``; if empty, the front is taken.
-        most: Models of the front, at most: of more, the one that is recommended and others evenly
+        named: Ids, ``recommended`` or ``best``; if empty, candidates of the front are chosen.
+        most: Maximum number of candidates of the front: the recommended one, and others evenly
             from one end to the other.
-        recommended: Id of that one, which is the first; None if none is.
+        recommended: Id of the recommended candidate, which comes first; None if there is none.
 
     Raises:
         InputError: If there is no such candidate.
     """
     if named:
         return run.choose_all(named)
-    places = list(range(len(front)))
-    first = [place for place in places if front[place].id == recommended]
+    ids = [candidate.id for candidate in front]
+    first = ids.index(recommended) if recommended in ids else None
+    rows = list(range(len(front)))
     if len(front) > most:
-        places = np.linspace(0, len(front) - 1, most).round().astype(int).tolist()
-        if places and first and first[0] not in places:
-            inner = range(len(places))[1:-1] or range(len(places))  # both ends stay
-            places[min(inner, key=lambda at: abs(places[at] - first[0]))] = first[0]
-    return [front[place] for place in sorted(places, key=lambda place: ([place] != first, place))]
+        rows = np.linspace(0, len(front) - 1, most).round().astype(int).tolist()
+        if rows and first is not None and first not in rows:
+            inner = rows[1:-1] or rows  # keep both ends
+            nearest = min(inner, key=lambda row: abs(row - first))
+            rows[rows.index(nearest)] = first
+    return [front[row] for row in sorted(rows, key=lambda row: (row != first, row))]
 
 
 def models_data(
     run: Run, chosen: Sequence[Candidate], count: int, tell: Callable[[str], None]
 ) -> dict[str, Any]:
-    """What is recorded of each model, and what can be seen in it now.
+    """Collect what is recorded of each model, and examine the models that were kept.
 
     Args:
         run: The run.
         chosen: The candidates.
-        count: Test images explained.
-        tell: Is told which model is at work.
+        count: Number of test images to explain.
+        tell: Called with progress messages.
     """
     recorded = [recorded_data(run, candidate) for candidate in chosen]
-    found: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
+    data: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
     if not any(candidate.model_path for candidate in chosen):
-        return found
+        return data
+    from xnas_tf.reporting.html.examination import Examiner  # imports TensorFlow
+
     try:
-        examiner = _examiner(run, count)
-    except InputError as error:  # data that moved since
-        return {**found, "problem": str(error)}
+        examiner = Examiner(run, count)
+    except InputError as error:  # for example, the data set has been moved
+        return {**data, "problem": str(error)}
     for candidate, entry in zip(chosen, recorded, strict=True):
         if not entry["problem"]:
             tell(f"examining the model of candidate {candidate.id}")
-            entry |= _examined(examiner, candidate)
-    return {**found, **examiner.shared()}
+            entry |= _examine(examiner, candidate)
+    return {**data, **examiner.shared()}
 
 
-def _examiner(run: Run, count: int) -> Examiner:
-    from xnas_tf.reporting.html.examination import Examiner  # needs TensorFlow
-
-    return Examiner(run, count)
-
-
-def _examined(examiner: Examiner, candidate: Candidate) -> dict[str, Any]:
+def _examine(examiner: Examiner, candidate: Candidate) -> dict[str, Any]:
     try:
         return examiner.examine(candidate)
-    except Exception as error:  # a user's layers may raise anything at all
+    except Exception as error:  # a user's layers may raise anything
         why = str(error) if isinstance(error, InputError) else describe(error)
-        return {"problem": f"its model could not be examined: {why}"}
+        return {"problem": f"the model could not be examined: {why}"}
 
 
 def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
-    """What the run says of a candidate without its model."""
+    """Collect what the run records of a candidate, without its model."""
     file = run.path / "explanations" / f"candidate-{candidate.id:05d}" / "explanation.json"
     return {
         "id": candidate.id,
@@ -103,18 +101,21 @@ def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
         "problem": ""
         if candidate.model_path
         else "no model was kept: only candidates that were Pareto-optimal when they finished "
-        "have one, so nothing can be shown that needs it",
+        "have one",
     }
 
 
 def _saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
-    """Mean figures by method and name that ``xnas-tf explain`` measured; empty where it was not
-    run, or for other models."""
+    """Read the mean metrics that ``xnas-tf explain`` measured, by method and name.
+
+    Returns:
+        The metrics; empty if the command was not run, or not for this candidate.
+    """
     try:
         methods = json.loads(file.read_text(encoding="utf-8"))["methods"]
         return {
-            method: {name: figure["mean"] for name, figure in known["quality"].items()}
-            for method, known in methods.items()
+            method: {name: metric["mean"] for name, metric in content["quality"].items()}
+            for method, content in methods.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

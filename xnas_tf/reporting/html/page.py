@@ -1,4 +1,4 @@
-"""Gathers what a run has to say and writes it as one HTML file."""
+"""Collect the data of a report and write it as one HTML file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from xnas_tf.reporting.html.models import chosen_models, models_data
 from xnas_tf.reporting.html.retrainings import retrainings_data
 from xnas_tf.reporting.html.search import search_data
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run, load_run, now, ordered_front, write_whole
+from xnas_tf.storage.run import Run, load_run, ordered_front
+from xnas_tf.storage.run_directory import now, write_whole
 from xnas_tf.strategy.recommendation import recommend
 from xnas_tf.version import __version__
 
 MARK = '<meta name="generator" content="xnas-tf report">'
-"""By this a report is known as one, and may be replaced by a newer one."""
+"""Identifies a file as a report, which may be replaced by a newer one."""
 SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "retrained.js", "models.js")
 
 
@@ -40,18 +41,18 @@ def save_report(
     prefer: str | None = None,
     within: float | None = None,
 ) -> Path:
-    """Writes a report of a finished or running run: one HTML file that loads nothing else.
+    """Write a report on a finished or running search: one HTML file that loads nothing else.
 
     Args:
         run: The run, or its directory.
-        out: The file; ``RUN/report.html`` if None. An earlier report is replaced, nothing else.
-        candidates: Whose models are shown: ids, ``recommended`` or ``best``; the Pareto-optimal
-            if empty.
-        models: Pareto-optimal models shown, at most; with 0 no model is opened.
-        images: Test images that each model's attributions are shown for.
-        tell: Is told what is at work.
-        prefer: What decides on the candidate that is recommended; see ``Run.recommendation``.
-        within: Percentage points above the best error that it may be.
+        out: The file; ``RUN/report.html`` if None. Only an earlier report is overwritten.
+        candidates: Candidates whose models are shown: ids, ``recommended`` or ``best``; the
+            Pareto-optimal ones if empty.
+        models: Maximum number of Pareto-optimal models shown; with 0 no model is opened.
+        images: Number of test images for which each model's attributions are shown.
+        tell: Called with progress messages.
+        prefer: What decides which candidate is recommended; see ``Run.recommendation``.
+        within: Percentage points by which its error may exceed the best.
 
     Returns:
         The file.
@@ -62,7 +63,7 @@ def save_report(
     """
     run = run if isinstance(run, Run) else load_run(run)
     path = Path(out) if out else run.path / "report.html"
-    _check(path)
+    _check_writable(path)
     page = render(report_data(run, candidates, models, images, tell, prefer, within))
     try:
         write_whole(path, page.encode())
@@ -80,12 +81,14 @@ def report_data(
     prefer: str | None = None,
     within: float | None = None,
 ) -> dict[str, Any]:
-    """All that the page shows; see ``save_report``."""
+    """Collect all data that the page shows; see ``save_report`` for the arguments."""
     everyone = run.candidates()
-    front = ordered_front(everyone, run.config)  # not another one of a run that goes on
+    front = ordered_front(everyone, run.config)  # of the same moment, while a search is running
     recommended = recommend(front, run.config, run.validation_counts, prefer, within)
     chosen = chosen_models(run, front, candidates, models, recommended.id)
-    alike = [c for c in everyone if c.state == "done" and front and c.epochs == front[0].epochs]
+    comparable = [
+        c for c in everyone if c.state == "done" and front and c.epochs == front[0].epochs
+    ]
     tell("what the objectives depend on")
     return {
         "run": run.path.resolve().name,
@@ -94,7 +97,7 @@ def report_data(
         "dataset": run.config.dataset.name,
         "status": status_text(run_status(run, recommended)),
         **search_data(run, everyone, front, recommended),
-        "influence": influence_data(alike, run.config, np.random.default_rng(0)),
+        "influence": influence_data(comparable, run.config, np.random.default_rng(0)),
         "models": models_data(run, chosen, images, tell),
         "retrainings": retrainings_data(run),
         "interpretations": interpretations_data(run),
@@ -102,8 +105,10 @@ def report_data(
 
 
 def render(data: dict[str, Any]) -> str:
-    """The page, with its data as JSON in which no tag can begin: texts reach the document as
-    texts only. Its policy allows nothing but its own script and style and the pictures in it.
+    """Return the page, with its data as JSON.
+
+    The JSON contains no ``<``, so no text in it can become markup. The content security policy
+    allows only the page's own script and style and the pictures in it.
     """
     assets = files(__package__) / "assets"
     script = "\n".join((assets / name).read_text(encoding="utf-8") for name in SCRIPTS)
@@ -116,7 +121,7 @@ def render(data: dict[str, Any]) -> str:
     return Template((assets / "report.html").read_text(encoding="utf-8")).substitute(
         mark=MARK,
         policy=policy,
-        # A folder's name may have bytes that are no text.
+        # The name of a folder may contain bytes that are not valid text.
         title=html.escape(data["run"]).encode("ascii", "xmlcharrefreplace").decode(),
         style=style,
         script=script,
@@ -129,8 +134,8 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _check(path: Path) -> None:
-    """Refuses early what cannot be written in the end, or must not be."""
+def _check_writable(path: Path) -> None:
+    """Raise an error if the file cannot be written, or is something other than a report."""
     if not path.parent.is_dir():
         raise InputError(f"--out {path}: there is no folder {path.parent}")
     if not path.exists():
@@ -142,5 +147,5 @@ def _check(path: Path) -> None:
     except OSError as error:
         raise InputError(f"--out {path} cannot be written: {error}") from error
     raise InputError(
-        f"{path} is there already, is no report and was not touched; name another with --out"
+        f"{path} exists, is no report and was not touched; name another file with --out"
     )

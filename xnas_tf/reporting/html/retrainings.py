@@ -1,4 +1,4 @@
-"""What a report says of the models that were trained in full."""
+"""What a report shows of retrained models."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from xnas_tf.storage.run import Run
 
 
 def retrainings_data(run: Run) -> dict[str, Any]:
-    """Each retraining of a run with its models; or why they cannot be read."""
+    """Return each retraining of a run with its models, or why they cannot be read."""
     try:
-        found = [_retraining(each) for each in retrainings(run)]
+        found = [_retraining_data(each) for each in retrainings(run)]
         return {"command": "xnas-tf retrain", "found": found, "problem": ""}
     except (InputError, KeyError, TypeError) as error:
         problem = f"{FOLDER} cannot be read: {error}"
         return {"command": "xnas-tf retrain", "found": [], "problem": problem}
 
 
-def _retraining(retraining: Retraining) -> dict[str, Any]:
+def _retraining_data(retraining: Retraining) -> dict[str, Any]:
     columns = measured_columns(retraining.config)
     return {
         "name": retraining.path.name,
@@ -29,14 +29,14 @@ def _retraining(retraining: Retraining) -> dict[str, Any]:
         "patience": retraining.patience,
         "space": retraining.config.space.model_dump(mode="json"),
         "columns": [{"name": column.name, "title": column.title} for column in columns],
-        "models": [_model(model, retraining.config) for model in retraining.models()],
+        "models": [_model_data(model, retraining.config) for model in retraining.models()],
         "failures": [
             {"title": t.title, "seed": t.seed, "reason": t.reason} for t in retraining.failures()
         ],
     }
 
 
-def _model(model: Retrained, config: Config) -> dict[str, Any]:
+def _model_data(model: Retrained, config: Config) -> dict[str, Any]:
     return {
         **model.as_dict(config),
         "values": [model.measured(column.name) for column in measured_columns(config)],

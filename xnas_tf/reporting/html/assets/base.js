@@ -1,5 +1,5 @@
-// The data, elements made from it, and what is chosen. Texts of users are only ever appended as
-// text nodes or set as attributes: none of them is read as markup.
+// The data, functions that build elements, and the marked candidate. Users' texts are only appended
+// as text nodes or set as attributes, and never parsed as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
 const all = data.candidates;
 const placeOf = new Map(all.id.map((id, place) => [id, place]));
@@ -57,7 +57,7 @@ function picker(label, options, value, change) {
   return el("label", {}, `${label} `, chosen);
 }
 
-// A candidate's hyperparameters by name, its cell drawn where it has one, and all as a card.
+// A candidate's hyperparameters by name, a drawing of its cell if it has one, and its card.
 const hyperparametersOf = (place) => data.hyperparameters
   .filter((each) => each.places[place] >= 0)
   .map((each) => [each.name, each.values[each.places[place]]]);
@@ -121,12 +121,12 @@ function showCard(place, x, y) {
 const hideCard = () => { card.hidden = true; };
 addEventListener("keydown", (event) => { if (event.key === "Escape") hideCard(); });
 
-// The chosen candidate, which every section marks.
+// The candidate that every section marks.
 let chosenId = data.recommended.id;
 const listeners = [];
 function choose(id) {
   chosenId = id;
-  document.getElementById("said").textContent = `candidate ${id} is marked everywhere`;
+  document.getElementById("said").textContent = `candidate ${id} is marked in every section`;
   listeners.forEach((listener) => listener());
 }
 const idButton = (id) => el("button", { type: "button", class: "id", "data-id": id,

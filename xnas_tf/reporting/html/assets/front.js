@@ -25,8 +25,8 @@ function frontSection() {
   const shown = { x: 0, y: data.objectives.length > 1 ? 1 : axes.length - 1 };
   const titles = axes.map((axis) => axis.title);
   const change = (which) => (at) => { shown[which] = at; plot.draw(); };
-  made.append(el("div", { class: "controls" }, picker("across", titles, shown.x, change("x")),
-    picker("up", titles, shown.y, change("y"))));
+  made.append(el("div", { class: "controls" }, picker("x axis", titles, shown.x, change("x")),
+    picker("y axis", titles, shown.y, change("y"))));
   const plot = new Plot(made, "Pareto front", 420, () => ({
     x: only(axes[shown.x], shownPlaces), y: only(axes[shown.y], shownPlaces),
     draw: (drawn) => drawFront(drawn, axes[shown.x].values, axes[shown.y].values) }));
@@ -96,7 +96,7 @@ function hover(plot, event) {
 function progressSection() {
   const known = data.progress;
   const made = section("progress", "Progress",
-    "The hypervolume of the front and the best value on it of each objective.");
+    "The hypervolume of the front, and its best value of each objective.");
   if (!known.trainings.length) return;
   let by = 0;
   const ways = [["trainings", known.trainings], ["hours since the first candidate began", known.hours]];
@@ -146,7 +146,7 @@ function tableSection() {
   const mark = () => body.querySelectorAll("tr").forEach((row) =>
     row.classList.toggle("marked", +row.dataset.id === chosenId));
   listeners.push(mark);
-  section("table", "Pareto-optimal candidates", "Each heading sorts by its column.",
+  section("table", "Pareto-optimal candidates", "Click a heading to sort by its column.",
     scroller("Pareto-optimal candidates", el("table", {}, el("thead", {}, el("tr", {}, heads)), body)));
   const isRecommended = (place) => all.id[place] === data.recommended.id;
   fillBody([...frontPlaces].sort((a, b) => isRecommended(b) - isRecommended(a)));

@@ -3,7 +3,7 @@ const models = data.models, names = models.classes || [];
 const picture = (source, alt, caption) => el("figure", { class: "picture" },
   el("img", { src: source, alt, loading: "lazy" }), caption ? el("figcaption", {}, caption) : null);
 
-// The same images across models: a row for each model and method.
+// The same images for all models, with a row for each model and method.
 function gallerySection() {
   const able = models.models.filter((model) => model.maps);
   if (!able.length) return;
@@ -16,10 +16,10 @@ function gallerySection() {
       const taken = names[model.predicted[at]], right = model.predicted[at] === models.labels[at];
       const said = `${right ? "" : "✗ "}${taken} ${percent(model.probability[at])}`;
       return el("td", { class: right ? null : "wrong" }, picture(map,
-        `${method} of candidate ${model.id} for an image of ${label(at)}, taken for ${taken}`, said));
+        `${method} of candidate ${model.id} for an image of ${label(at)}, predicted as ${taken}`, said));
     }))));
-  section("gallery", "What the models look at", "Test images, the same for all models, and below them what "
-    + "speaks for the class that each model predicts. Grad-CAM: from dark blue to yellow. Integrated "
+  section("gallery", "What the models look at", "The same test images for all models, and below them the "
+    + "attributions for the class that each model predicts. Grad-CAM: from dark blue to yellow. Integrated "
     + "gradients: purple for the class, orange against it.",
   scroller("Attributions side by side", el("table", { class: "gallery" }, el("tbody", {}, first, rows))));
 }
@@ -40,8 +40,8 @@ function confusionMatrix(model) {
   const chosen = [...names.keys()].sort((a, b) => mistakes[b] - mistakes[a]).slice(0, MATRIX)
     .sort((a, b) => a - b);
   const totals = chosen.map((a) => model.confusion[a].reduce((sum, count) => sum + count, 0) || 1);
-  const caption = "confusion on the test part: true class by row, predicted by column"
-    + (names.length > MATRIX ? `; the ${MATRIX} classes with most mistakes` : "");
+  const caption = "confusion matrix on the test split: true class by row, predicted class by column"
+    + (names.length > MATRIX ? `; the ${MATRIX} classes with the most mistakes` : "");
   return heat(chosen.map((a) => chosen.map((b) => model.confusion[a][b])), chosen.map((a) => names[a]),
     chosen.map((b) => names[b]), caption, (count) => count || "", (count, r) => count / totals[r]);
 }
@@ -88,7 +88,7 @@ function quality(model) {
   const figures = [...new Set(methods.flatMap((method) => Object.keys(model.quality[method])))];
   return figures.length ? scroller("Quality of explanations", table(["", ...methods], figures.map((name) =>
     [el("th", { scope: "row" }, name), ...methods.map((method) => number(model.quality[method][name]))]),
-  "quality of the explanations that xnas-tf explain wrote, means")) : null;
+  "mean quality of the explanations by xnas-tf explain")) : null;
 }
 
 function modelCard(model, at) {
@@ -105,17 +105,18 @@ function modelCard(model, at) {
     }
     if (model.means) {
       inner.append(el("h4", {}, "Behind its introspectability"), el("p", { class: "about" },
-        `Mean representations of the classes on ${models.looked_at} validation images; in brackets how many `
-        + "count for a class. Introspectability is the mean distance of each two, classes that are missing "
-        + "included as its options say. Its sources pull opposite ways: by activations accurate networks tend to be higher, by Grad-CAM and integrated gradients lower."),
+        `Mean representations of the classes on ${models.looked_at} validation images; in brackets, the number `
+        + "of images of each class. Introspectability is the mean distance of two classes; its options say how "
+        + "missing classes count. Its sources rank networks in opposite ways: accurate networks tend to have higher "
+        + "values by activations, and lower ones by Grad-CAM and integrated gradients."),
       el("div", { class: "grid-of" }, model.means.map(classMeans)));
     }
     for (const [method, why] of Object.entries(model.inapplicable || {})) {
       inner.append(el("p", { class: "problem" }, `${method}: ${why}`));
     }
     const recorded = Object.entries(model.metrics).map(([name, value]) => [name, number(value)]);
-    inner.append(quality(model) || "", el("details", {}, el("summary", {}, "All recorded figures"),
-      scroller("All recorded figures", table(["figure", "value"], recorded, "recorded figures"))));
+    inner.append(quality(model) || "", el("details", {}, el("summary", {}, "All recorded metrics"),
+      scroller("All recorded metrics", table(["metric", "value"], recorded, "recorded metrics"))));
   };
   const whole = el("details", { id: `model-${model.id}`, ontoggle: build },
     el("summary", {}, el("h3", {}, describe(place).title), ` ${describe(place).kind}`), inner);
@@ -131,10 +132,10 @@ function modelsSection() {
 }
 function interpretationsSections() {
   data.interpretations.forEach((kind, at) => section(`interpretation-${at}`, kind.title, kind.about,
-    kind.found.length ? null : el("p", {}, `Not there for this run; ${kind.command} RUN --candidate ID adds it.`),
+    kind.found.length ? null : el("p", {}, `Not available for this run; to add it, run ${kind.command} RUN --candidate ID.`),
     ...kind.found.map((each) => el("details", { open: true },
       el("summary", {}, el("h3", {}, `candidate ${each.candidate}`)),
-      each.problem ? el("p", { class: "problem" }, each.problem) : table(["figure", "value"],
+      each.problem ? el("p", { class: "problem" }, each.problem) : table(["metric", "value"],
         each.figures.map(([name, value]) => [name, number(value)]), kind.title),
       (each.pictures || []).map(({ name, picture: source }) => el("figure", { class: "wide" },
         el("img", { src: source, alt: `${name} of candidate ${each.candidate}`, loading: "lazy" }),
@@ -143,11 +144,11 @@ function interpretationsSections() {
 
 document.getElementById("made").textContent = `Data ${data.dataset} · made ${data.made.slice(0, 16)
   .replace("T", " ")} UTC by xnas-tf ${data.version}`;
-// The front is painted first; what is further down follows, a section at a time.
+// Draw the front first, and the sections below it one at a time.
 const rest = [progressSection, tableSection, gallerySection, modelsSection, retrainedSection, influenceSection,
   parallelSection, lineageSection, groupsSection, lostSection, interpretationsSections];
 if (data.front.length) frontSection();
-else section("front", "Pareto front", "No candidate has a result yet that keeps all limits.");
+else section("front", "Pareto front", "No candidate has a result yet that satisfies all constraints.");
 document.querySelector("#front").append(el("details", {}, el("summary", {}, "Status of the run"),
   el("pre", {}, data.status)));
 (function next() {

@@ -1,4 +1,4 @@
-// A picture with axes: many marks on a canvas, axes as SVG below it, what can be focused above.
+// A plot with axes: marks on a canvas, axes as SVG below it, focusable marks as SVG above it.
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function ticks(low, high, count) {
@@ -12,7 +12,7 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignific
 const tickText = (value) => (value && Math.abs(value) < 1e-3 ? value.toExponential(0)
   : short.format(value));
 
-// From values to a stretch of pixels; by magnitude where they span two orders of it, or so wanted.
+// Map values to a range of pixels; logarithmic if isLog, or if they span two orders of magnitude.
 function scale(values, from, to, whole = false, isLog = false) {
   const known = values.filter((value) => value !== null);
   let low = Infinity, high = -Infinity;
@@ -34,7 +34,7 @@ function scale(values, from, to, whole = false, isLog = false) {
 }
 
 class Plot {
-  // spec() gives what is drawn now: {x: {title, values}, y: {title, values}, draw(plot)}.
+  // spec() returns what to draw: {x: {title, values}, y: {title, values}, draw(plot)}.
   constructor(parent, label, height, spec) {
     Object.assign(this, { height, spec });
     this.canvas = el("canvas", { "aria-hidden": "true" });
@@ -94,7 +94,7 @@ class Plot {
   }
 }
 
-// Points of a step that stays until the next one.
+// The points of a step function that keeps each value until the next one.
 const steps = (points) => points.flatMap(([x, y], at) =>
   (at ? [[x, points[at - 1][1]], [x, y]] : [[x, y]]));
 

@@ -1,11 +1,12 @@
-// What was trained in full: a table and curves for each choice of settings.
+// Retrained models: a table and curves for each configuration.
 function retrainedSection() {
   const { found, command, problem } = data.retrainings;
-  section("retrained", "Retrained", found.length ? "Trained in full with several seeds, beside a residual network "
-    + "made by hand. The best epoch by validation accuracy was measured on the test part. Intervals: 95%; of the "
-    + "mean over seeds (t), which says nothing of other test images, or of one model over test images (Wilson)." : "",
+  section("retrained", "Retrained", found.length ? "Trained in full with several seeds, and compared with a "
+    + "hand-designed residual network. The best epoch by validation accuracy was evaluated on the test split. 95% "
+    + "intervals: of the mean over seeds (t), which does not account for other test images, or of one model over the "
+    + "test images (Wilson)." : "",
   problem ? el("p", { class: "problem" }, problem) : null,
-  found.length || problem ? null : el("p", {}, `Not there for this run; ${command} RUN adds it.`),
+  found.length || problem ? null : el("p", {}, `Not available for this run; to add it, run ${command} RUN.`),
   ...found.map((each, at) => {
     const inner = el("div", {});
     const options = Object.entries(each.space).map(([name, value]) => `${name} ${plain(value)}`).join(", ");
@@ -31,7 +32,7 @@ function retrainedTable(each) {
   return scroller("Retrained models", table(["model", "", "test accuracy (95%)", "interval",
     ...each.columns.map(({ title }) => title),
     ...(isSizeKnown ? [] : ["parameters"]), "best epochs"],
-  rows, "retrained models; objectives on the validation part, ± half of the t interval"));
+  rows, "retrained models; objectives on the validation split, ± half of the t interval"));
 }
 const accuracyText = ([low, mean, high]) =>
   `${(100 * mean).toFixed(2)}% (${(100 * low).toFixed(2)} to ${(100 * high).toFixed(2)})`;
@@ -39,14 +40,14 @@ const accuracyText = ([low, mean, high]) =>
 const meanText = (found) => (found === null ? "–" : found.interval === null ? number(found.mean)
   : `${number(found.mean)} ± ${brief(found.interval[2] - found.interval[1])}`);
 
-// A line a seed; of whichever model is marked it stands out from the others.
+// One line per seed; those of the marked model are highlighted.
 function retrainedCurves(parent, each) {
   const errors = each.models.flatMap((model) => model.curves.flat()).map((accuracy) => 1 - accuracy);
-  // Error by magnitude; where there is none, half the smallest that there is.
+  // The axis is logarithmic: an error of zero is drawn at half the smallest other error.
   const least = Math.min(1, ...errors.filter((error) => error > 1e-9)) / 2;
   const lines = each.models.flatMap((model) => model.curves.map((values) => ({ id: model.candidate,
     values: values.map((accuracy) => Math.max(1 - accuracy, least)) })));
-  const box = el("figure", {}, el("figcaption", {}, "validation error, a line a seed: residual network (blue, "
+  const box = el("figure", {}, el("figcaption", {}, "validation error, one line per seed: residual network (blue, "
     + "dashed), the marked candidate (orange), others (grey)"));
   parent.append(box);
   const style = (id) => (id === null ? ["--blue", 1.5, [6, 4]] : id === chosenId ? ["--orange", 2.5, []]

@@ -1,5 +1,5 @@
 // The other sections about the search.
-// One line a candidate through its hyperparameters and objectives; what is better is higher.
+// One line per candidate through its hyperparameters and objectives; better values are higher.
 const LINES = 2000, UPRIGHTS = 16;
 function parallelSection() {
   const uprights = [...data.hyperparameters.filter((each) => each.values.length > 1)
@@ -8,9 +8,9 @@ function parallelSection() {
     ...data.objectives.map((objective, at) => ({ title: `${objective.name} ${arrow(objective)}`,
       values: all.objectives[at], falls: objective.direction === "minimize" }))];
   const few = dominated.filter((_, at) => at % Math.ceil(dominated.length / LINES) === 0);
-  const made = section("parallel", "Parallel coordinates", "A line is a candidate: through its "
-    + "hyperparameters, then its objectives, of which the better end is up."
-    + (few.length < dominated.length ? ` Of the dominated only ${few.length} are drawn.` : ""));
+  const made = section("parallel", "Parallel coordinates", "One line per candidate, through its "
+    + "hyperparameters and its objectives, whose better end is up."
+    + (few.length < dominated.length ? ` Only ${few.length} of the dominated ones are drawn.` : ""));
   const inner = el("div", {});
   inner.style.minWidth = `${uprights.length * 92}px`;
   made.append(scroller("Parallel coordinates", inner));
@@ -57,13 +57,13 @@ function ancestors(ids) {
   return found;
 }
 function lineageSection() {
-  const made = section("lineage", "Lineage", "All ancestors of the front: a line leads from each "
-    + "parent to its child. Those of the marked candidate are in the colour of its ring.");
+  const made = section("lineage", "Lineage", "All ancestors of the front, with a line from each "
+    + "parent to its child. Ancestors of the marked candidate have the colour of its ring.");
   const places = [...ancestors(data.front)].map((id) => placeOf.get(id)).filter((place) =>
     all.state[place] === "done");
   let up = 0;
   const text = el("p", {});
-  made.append(el("div", { class: "controls" }, picker("up", axes.slice(0, -1).map((a) => a.title), up,
+  made.append(el("div", { class: "controls" }, picker("y axis", axes.slice(0, -1).map((a) => a.title), up,
     (at) => { up = at; plot.draw(); })));
   const plot = new Plot(made, "Lineage of the front", 320, () => ({
     x: only(axes.at(-1), places), y: only(axes[up], places),
@@ -99,11 +99,11 @@ function drawLineage(plot, ys, places, mine) {
 function influenceSection() {
   const known = data.influence;
   const made = section("influence", "What matters for each objective", known.why_not
-    ? `Nothing can be said: ${known.why_not}.`
-    : `Random forests learned each objective from ${plural(known.candidates, "candidate")}. Importance: how `
-    + "much of its variance is no longer foreseen when a hyperparameter is shuffled. Below it, what "
-    + "is foreseen when all candidates get one value. Intervals: 90% over bootstrap samples; those "
-    + "that overlap tell nothing apart.");
+    ? `Not available: ${known.why_not}.`
+    : `Random forests learned each objective from ${plural(known.candidates, "candidate")}. Importance: `
+    + "the share of its variance that is no longer predicted when a hyperparameter is shuffled. Below "
+    + "it, the mean prediction when all candidates get one value. Intervals: 90% over bootstrap "
+    + "samples; values whose intervals overlap cannot be told apart.");
   made.append(...known.objectives.map((each, at) => {
     const [low0, foreseen, high0] = each.foreseen;
     const top = Math.max(...each.hyperparameters.map((one) => one.importance[2]), 0.01);
@@ -111,9 +111,9 @@ function influenceSection() {
     const [low, high] = [Math.min(...ends), Math.max(...ends)];
     const ordered = [...each.hyperparameters].sort((a, b) => b.importance[1] - a.importance[1]);
     return el("details", { open: at === 0 }, el("summary", {}, el("h3", {}, each.name)),
-      el("p", {}, low0 > 0 ? `${percent(foreseen)} of its variance is foreseen on candidates not learned from `
-        + `(${percent(low0)} to ${percent(high0)}).` : "It is not reliably foreseen on candidates not learned "
-        + "from: do not trust what follows."),
+      el("p", {}, low0 > 0 ? `${percent(foreseen)} of its variance is predicted on held-out candidates `
+        + `(${percent(low0)} to ${percent(high0)}).` : "It is not reliably predicted on held-out candidates: "
+        + "do not trust what follows."),
       el("div", { class: "grid-of narrow" }, ordered.map((one) => scroller(one.name,
         table(["", "", "mean (90%)"], [
           [el("th", { scope: "row" }, "importance"), whisker(one.importance, Math.min(0, one.importance[0]), top),
@@ -128,15 +128,15 @@ const intervalText = ([low, mean, high]) => `${brief(mean)} (${brief(low)} to ${
 
 function groupsSection() {
   const { busy, bars } = data.groups;
-  const made = section("groups", "Utilisation", "What each group of ranks did when, and the share of its "
-    + "time in which it was not waiting for a candidate.", busy.length ? scroller("Utilisation", table(["group",
-    "busy"], busy.map(({ group, share }) => [group, percent(share)]), "share of time")) : null);
+  const made = section("groups", "Utilisation", "The timeline of each group of ranks, and the share of "
+    + "its time that it spent evaluating rather than waiting for a candidate.", busy.length ? scroller("Utilisation",
+    table(["group", "busy"], busy.map(({ group, share }) => [group, percent(share)]), "share of time")) : null);
   if (!bars.length) return;
   const [scaleBy, unit] = Math.max(...bars.map((bar) => bar[3] + bar[4])) > 2 ? [1, "hours"] : [60, "minutes"];
   const colours = { done: "--blue", failed: "--red", infeasible: "--grey", duplicate: "--green", waiting: "--yellow" };
   const groups = new Set(bars.map((bar) => bar[1]));
   const thick = Math.min(24, 260 / groups.size);
-  new Plot(made, "What each group did when", Math.min(360, 90 + 30 * groups.size), () => ({
+  new Plot(made, "Timeline of the groups", Math.min(360, 90 + 30 * groups.size), () => ({
     x: { title: `${unit} since the first candidate began`,
       values: bars.flatMap((bar) => [0, scaleBy * (bar[3] + bar[4])]) },
     y: { title: "group", whole: true, values: [...groups, Math.min(...groups) - 0.5, Math.max(...groups) + 0.5] },
@@ -157,7 +157,7 @@ function groupsSection() {
 function lostSection() {
   section("lost", "Failures", data.lost.length ? "Candidates without a result, and why. Reasons that differ only "
     + "in numbers are counted together." : "Every candidate that ended has a result.",
-  data.lost.length ? scroller("Failures", table(["state", "how many", "reason", "candidates"],
+  data.lost.length ? scroller("Failures", table(["state", "count", "reason", "candidates"],
     data.lost.map(({ state, reason, ids }) => [state, number(ids.length), el("td", { class: "text" }, reason),
       ids.slice(0, 20).join(", ") + (ids.length > 20 ? ", …" : "")]), "candidates without a result")) : null);
 }

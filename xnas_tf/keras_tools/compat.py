@@ -1,0 +1,82 @@
+"""All names of Keras and TensorFlow that are not public and that this package uses.
+
+Versions of Keras and TensorFlow may move or rename them without notice. tests/unit/test_compat.py
+then fails, and this is the module to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework.ops import gradient_registry
+
+
+class Node(Protocol):
+    """One call of a layer or operation in the graph of a functional model.
+
+    Attributes:
+        operation: The layer or Keras operation.
+        arguments: The arguments of the call, with symbolic tensors.
+        input_tensors: The symbolic tensors among the arguments, flattened.
+        outputs: The symbolic tensors that the call returned, flattened.
+        is_input: Whether this is an input of the model.
+    """
+
+    operation: Any
+    arguments: CallArguments
+    input_tensors: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
+    is_input: bool
+
+
+class CallArguments(Protocol):
+    """Positional and keyword arguments of a call."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Return the layers inside a layer or model, with those inside them."""
+    return layer._flatten_layers(include_self=False)
+
+
+def has_graph(model: Any) -> bool:
+    """Return whether an object is a functional model, also one of a subclass of its own."""
+    return hasattr(model, "_nodes_by_depth")
+
+
+def graph_nodes(model: keras.Model) -> Iterator[Node]:
+    """Yield the calls in a functional or built sequential model, each after those it depends on."""
+    by_depth = getattr(model, "_functional", model)._nodes_by_depth
+    for depth in sorted(by_depth, reverse=True):
+        yield from (node for node in by_depth[depth] if not node.is_input)
+
+
+def producer(tensor: keras.KerasTensor) -> Any:
+    """Return the layer or operation that returned a symbolic tensor."""
+    return tensor._keras_history.operation
+
+
+def untraced(function: tf.types.experimental.PolymorphicFunction) -> Any:
+    """Return the Python function that a ``tf.function`` was made from."""
+    return function.python_function
+
+
+def metrics_in_compile(model: keras.Model) -> keras.metrics.Metric | None:
+    """Return the metrics that a compiled model was given, as one metric; None without any."""
+    return model._compile_metrics
+
+
+def custom_gradients() -> set[str]:
+    """Return the names of all custom gradients in TensorFlow's table of the process."""
+    return set(gradient_registry.list())
+
+
+def remove_custom_gradients(names: Iterable[str]) -> None:
+    """Remove custom gradients from TensorFlow's table of the process."""
+    for name in names:
+        del gradient_registry._registry[name]

@@ -1,0 +1,205 @@
+"""Creating, locking and changing a run directory."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from xnas_tf.config import Config, differing_keys, dump_config, stored_config
+from xnas_tf.errors import HeldError, InputError, RunError
+from xnas_tf.storage.database import Database
+
+CONFIG = "config.yaml"
+RECORD = "run.sqlite"
+LOCK_SECONDS = 2.0
+"""How long to wait for a lock: ``xnas-tf status`` holds it for an instant."""
+_TEMPORARY = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
+"""Errors of a disk or its server, not of a path: a restart may succeed."""
+_CHANGEABLE = (
+    "distributed.",
+    "training.checkpoint_minutes:",
+    "search.candidates:",
+    "search.hours:",
+    "search.plateau:",
+    "search.reuse:",
+)
+"""Keys that may change when a run is resumed: what was proposed and measured so far does not depend
+on them, or is recorded."""
+
+
+def model_path(run: Path, candidate: int) -> Path:
+    """Return the path of a candidate's Keras model in a run directory."""
+    return run / "models" / f"{candidate:05d}.keras"
+
+
+def checkpoint_path(run: Path, candidate: int) -> Path:
+    """Return the path of the checkpoint from which a candidate's training can resume."""
+    return run / "checkpoints" / f"{candidate:05d}.npz"
+
+
+def now() -> str:
+    """Return the current time as the database stores it: ISO 8601, UTC, to the millisecond."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file atomically: a kill leaves all of it or none."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(data)
+    os.replace(draft, path)
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove the files that kills left half-written in a locked run directory."""
+    for pattern in ("models/.*.keras.*", "checkpoints/.*.npz.*"):
+        for draft in path.glob(pattern):
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def held_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database]:
+    """Create a run directory, or open it to resume, and lock it; see ``locked``.
+
+    Nothing in it is changed before it is locked.
+
+    Args:
+        path: The run directory.
+        config: The configuration; must be that of the run if there is one.
+        fresh: Whether to move an existing run to ``PATH.1``, or the next free number, and start
+            again.
+
+    Yields:
+        The database, to read and write.
+
+    Raises:
+        InputError: If the directory holds something else, or a run with another configuration,
+            or cannot be written for a reason other than a full or failing disk.
+        HeldError: If another process holds it.
+        RunError: If it cannot be written, as on a full disk.
+    """
+    _make_directory(path, fresh)
+    with locked(path), closing(open_record(path, config)) as database:
+        yield database
+
+
+def open_record(path: Path, config: Config) -> Database:
+    """Open the database of a locked run directory, and create what is missing in the directory.
+
+    See ``held_directory`` for the arguments and errors.
+    """
+    with _write_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if (path / CONFIG).is_file():
+            _update_config(path, config)
+        else:
+            write_whole(path / CONFIG, dump_config(config).encode())
+        (path / "models").mkdir(exist_ok=True)
+    return Database(path / RECORD, create=True)
+
+
+@contextmanager
+def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
+    """Lock a run directory, so that one process at a time searches in it.
+
+    Args:
+        path: The run directory.
+        patience: Seconds to wait for another process that holds the lock.
+
+    Raises:
+        HeldError: If another process holds the lock.
+        RunError: If the directory cannot be locked.
+    """
+    # Not filelock.FileLock, which creates the directory again if it was moved aside.
+    handle = _lock(path, time.monotonic() + patience)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(path: Path, deadline: float) -> int:
+    """Wait for the lock of a directory and return its open lock file."""
+    while True:
+        is_last = time.monotonic() > deadline
+        try:
+            if (handle := _try_lock(path)) is not None:
+                return handle
+        except OSError as error:
+            # While --fresh moves a run aside, the directory is missing for a moment.
+            if is_last or not isinstance(error, FileNotFoundError):
+                raise RunError(f"{path} cannot be locked: {error}") from error
+        else:
+            if is_last:
+                raise HeldError(path)
+        time.sleep(0.05)
+
+
+def _try_lock(path: Path) -> int | None:
+    """Return the open lock file of a directory, or None if another process holds the lock."""
+    file = path / ".lock"
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    is_locked = False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The directory may have been moved aside meanwhile, and another put in its place.
+        is_locked = os.path.samestat(os.fstat(handle), os.stat(file))
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    finally:
+        if not is_locked:
+            os.close(handle)
+    return handle if is_locked else None
+
+
+def _make_directory(path: Path, fresh: bool) -> None:
+    with _write_errors(path):
+        if fresh and path.is_dir():
+            with locked(path):
+                path.rename(_free_name(path))
+        if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
+            raise InputError(f"{path} exists and is no run; nothing was changed there")
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError("permission denied, or the file system is read-only")
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into errors for users."""
+    try:
+        yield
+    except OSError as error:
+        kind = RunError if error.errno in _TEMPORARY else InputError
+        raise kind(f"run directory {path} cannot be written: {error}") from error
+
+
+def _visible(path: Path) -> list[Path]:
+    if not path.is_dir():
+        raise InputError(f"{path} exists and is no directory")
+    return [child for child in path.iterdir() if not child.name.startswith(".")]
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    return aside
+
+
+def _update_config(path: Path, config: Config) -> None:
+    """Store a configuration in place of the run's own, if it may be resumed with it."""
+    changed = differing_keys(stored_config(path / CONFIG), config)
+    if not all(line.startswith(_CHANGEABLE) for line in changed):
+        lines = "\n  ".join(changed)
+        raise InputError(
+            f"{path} is a run with another configuration:\n  {lines}\n"
+            "Use --run-dir for a new run beside it, or --fresh to move it aside and start again."
+        )
+    if changed:
+        write_whole(path / CONFIG, dump_config(config).encode())
