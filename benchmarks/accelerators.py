@@ -82,7 +82,7 @@ def cifar10(folder: Path) -> Path:
         np.savez(folder / "cifar10.npz", **{k: sample[k] for k in sample.files})
     config = folder / "cifar10.yaml"
     config.write_text(
-        f"dataset: {folder / 'cifar10.npz'}\n"
+        f"dataset: npz:{folder / 'cifar10.npz'}\n"
         "space: {name: nas_bench_201, channels: 16, cells_per_stack: 1}\n"
         "objectives: [error, introspectability]\n"
         "training: {epochs: 3}\n"

@@ -91,8 +91,8 @@ class Way:
 
         def step(i: int) -> float:
             rows = slice(BATCH * i, BATCH * (i + 1))
-            given = images[None, rows], labels[None, rows]
-            return float(self.step(*given)[0, 0])
+            given = images[rows], labels[rows]
+            return float(self.step(*given)[0])
 
         losses = [self.timed("first step", lambda: step(0))]
         losses += self.timed("steps", lambda: [step(i) for i in range(1, steps)])

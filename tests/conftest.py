@@ -19,7 +19,6 @@ from hypothesis import settings  # noqa: E402
 
 from xnas_tf.data import Dataset, Split  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.training import multi_step as pace  # noqa: E402
 from xnas_tf.training.step import Step  # noqa: E402
 
 # Keras before 3.13 clears what belongs to other threads too; ranks are processes, but not here.
@@ -51,14 +50,6 @@ def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -
 
 
 @contextmanager
-def one_step_a_call():
-    """Inside, a beat and a checkpoint come after each training step."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pace, "MOST_STEPS", 1)
-        yield
-
-
-@contextmanager
 def out_of_memory_in_third_call():
     """Inside, the third call of training steps fails."""
     run, calls = Step.__call__, itertools.count()
@@ -70,12 +61,6 @@ def out_of_memory_in_third_call():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Step, "__call__", fails)
-        yield
-
-
-@pytest.fixture
-def step_by_step():
-    with one_step_a_call():
         yield
 
 

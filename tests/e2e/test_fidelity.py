@@ -25,7 +25,7 @@ def by_rung(run):
             below = found[genotype, 1]
             assert (candidate.promoted_from, epochs) == (below.id, 3)
             assert candidate.history[:1] == below.history
-            assert "trained anew" not in candidate.reason
+            assert "trained from scratch" not in candidate.reason
             assert "ignored" not in candidate.reason
     return found
 

@@ -59,10 +59,8 @@ for group_by in ("predicted", "true"):
 RESUME = """
 import keras, numpy as np
 import xnas_tf.distributed
-from xnas_tf.keras_tools import tracing
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
-from xnas_tf.training import multi_step as pace
 from xnas_tf.training.timing import PhaseTimes, TimedCommunicator
 from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.trainer import Trainer
@@ -92,11 +90,7 @@ def train(seed, data, *more, dropout=0.3):
     variables = [np.array(v).tobytes() for v in (*model.variables, *model.optimizer.variables)]
     return (trainer.progress.history, variables), supervisor.kept
 ranks = None
-tracing.MANY_RUNS = 0  # steps in loops
-pace.MOST_STEPS = 1
 whole, kept = train(0, None)
-pace.MOST_STEPS = 3 + 4 * ranks.rank
-pace.SECONDS = 1e9
 resumed, _ = train(7, kept[13] if kept else None)
 assert resumed == whole
 # XLA draws other random numbers, so that these train without dropout.

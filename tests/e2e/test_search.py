@@ -82,19 +82,6 @@ def test_a_changed_configuration_is_refused_and_fresh_moves_aside(finished, tmp_
     assert len(xt.load_run(tmp_path / "run.1").candidates()) == 4
 
 
-def test_a_run_keeps_to_what_a_trial_chose(tmp_path):
-    def search(count):
-        words = tiny("training.mixed_precision=auto", f"search.candidates={count}")
-        return xnas("search", *words, "--run-dir", tmp_path / "run", cwd=tmp_path).stderr
-
-    first, later = search(2), search(3)
-    assert "trying mixed_precision on the default network" in first
-    assert "training.mixed_precision is " in first and "mixed_precision is" not in later
-    run = xt.load_run(tmp_path / "run")
-    assert len(run.candidates()) == 3 and run.config.training.mixed_precision == "auto"
-    assert run.trained_config.training.mixed_precision in (True, False)
-
-
 def test_python_api(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     overrides = [w for w in tiny("search.candidates=2") if w != "--set"]

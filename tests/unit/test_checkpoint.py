@@ -6,17 +6,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_dataset, on_ranks
 from xnas_tf.config import load_config
 from xnas_tf.data.batches import training_batches
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.keras_tools import tracing
 from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.checkpoint import CheckpointError, TrainingProgress, pack, unpack
-from xnas_tf.training.multi_step import MultiStep
 from xnas_tf.training.trainer import Trainer
 
 EPOCHS, STEPS = 2, 3
@@ -50,17 +48,7 @@ def build(batch_norm=True, seed=0, width=4):
     return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
 
 
-class Steady(MultiStep):
-    """As many steps a call as it is told."""
-
-    def __init__(self, steps):
-        self.steps = steps
-
-    def _took(self, *_):
-        pass
-
-
-def train(model, optimizer, supervisor, communicator=None, steps=1):
+def train(model, optimizer, supervisor, communicator=None):
     """All that a training leaves behind."""
     config = load_config(
         overrides=[
@@ -71,61 +59,44 @@ def train(model, optimizer, supervisor, communicator=None, steps=1):
     ).training
     ranks = communicator or SingleProcess()
     trainer = Trainer(model, make_dataset(), config, ranks, 4, supervisor)
-    trainer._multi_step = Steady(steps)
     while trainer.progress.epoch < EPOCHS:
         trainer.progress.history.append(trainer.run_epoch())
     variables = [*model.variables, *model.optimizer.variables]
     return trainer.progress.history, [np.array(v).tobytes() for v in variables], trainer.ignored
 
 
-@pytest.fixture(params=["in turn", "in a loop"])
-def how(request, monkeypatch):
-    """How several steps are taken in a call."""
-    if request.param == "in a loop":
-        monkeypatch.setattr(tracing, "MANY_RUNS", 0)
-    return request.param
-
-
 @functools.cache
-def uninterrupted(optimizer, how):
+def uninterrupted(optimizer):
     supervisor = TaskCallback()
     return train(build(), optimizer, supervisor), supervisor.kept
 
 
 @pytest.mark.parametrize("optimizer", [PLAIN, ADAM])
-@settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(step=st.integers(0, EPOCHS * STEPS - 1), pace=st.integers(1, STEPS))
-def test_interrupted_at_any_step_it_ends_the_same_to_the_last_bit(how, optimizer, step, pace):
-    """And at any pace."""
-    whole, checkpoints = uninterrupted(optimizer, how)
+@settings(max_examples=4, deadline=None)
+@given(step=st.integers(0, EPOCHS * STEPS - 1))
+def test_interrupted_at_any_step_it_ends_the_same_to_the_last_bit(optimizer, step):
+    whole, checkpoints = uninterrupted(optimizer)
     assert len(checkpoints) == EPOCHS * STEPS and len(whole[0]) == EPOCHS
     again = TaskCallback(checkpoints[step])
-    assert train(build(seed=9), optimizer, again, steps=pace) == whole
-    left = range(step + 1, EPOCHS * STEPS)
-    ends = [n for n in left if n % STEPS == STEPS - 1 or (n % STEPS + 1) % pace == 0]
-    if not (step + 1) % STEPS or pace == 1:  # calls begin with the epoch
-        assert again.kept == [checkpoints[n] for n in ends]
+    assert train(build(seed=9), optimizer, again) == whole
+    assert again.kept == checkpoints[step + 1 :]
 
 
-@pytest.mark.parametrize("paces", [(1, 1), (1, 3), (2, 1)])
-def test_on_two_ranks_the_leader_alone_keeps_what_all_go_on_from(how, paces):
-    def once(data, seed, paces):
+def test_on_two_ranks_rank_0_alone_keeps_what_all_resume_from():
+    def once(data, seed):
         models = [build(False, seed), build(False, seed + 1)]
         supervisors = [TaskCallback(data), TaskCallback(b"never asked")]
 
         def of_rank(ranks):
-            own = models[ranks.rank], PLAIN, supervisors[ranks.rank], ranks, paces[ranks.rank]
-            return train(*own)
+            return train(models[ranks.rank], PLAIN, supervisors[ranks.rank], ranks)
 
         found = on_ranks(2, of_rank)
         assert supervisors[1].kept == []
         return found, supervisors[0].kept
 
-    whole, checkpoints = once(None, 0, (1, 1))
+    whole, checkpoints = once(None, 0)
     assert whole[0] == whole[1] and len(checkpoints) == EPOCHS * STEPS
-    found, kept = once(checkpoints[3], 5, paces)
+    found, kept = once(checkpoints[3], 5)
     assert found == whole and kept[-1] == checkpoints[-1]
 
 
@@ -176,7 +147,7 @@ def test_a_damaged_checkpoint_is_recognised(place, change, cut):
 
 @pytest.mark.parametrize("kind, why", [({"batch_norm": False}, "variables"), ({"width": 5}, "5")])
 def test_another_models_checkpoint_is_ignored_and_said(kind, why):
-    foreign = TaskCallback(uninterrupted(PLAIN, "in turn")[1][2])
+    foreign = TaskCallback(uninterrupted(PLAIN)[1][2])
     *expected, nothing = train(build(**kind), PLAIN, TaskCallback())
     *found, ignored = train(build(**kind), PLAIN, foreign)
     assert found == expected and nothing == ""

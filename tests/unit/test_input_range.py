@@ -52,11 +52,11 @@ def nested(inputs):
 MODELS = {
     "plain": (after, "0-1", "no layer scales"),
     "255": (lambda: after(layers.Rescaling(1 / 255)), "0-255", "Rescaling"),
-    "127.5": (lambda: after(layers.Rescaling(1 / 127.5, -1)), "0-255", "-1 to 1 of 0 to 255"),
+    "127.5": (lambda: after(layers.Rescaling(1 / 127.5, -1)), "0-255", "0 to 255 into -1 to 1"),
     "augmented": (
         lambda: after(layers.RandomFlip(), layers.ZeroPadding2D(2), layers.Rescaling(1 / 255)),
         "0-255",
-        "0 to 1 of 0 to 255",
+        "0 to 255 into 0 to 1",
     ),
     "flat": (
         lambda: keras.Sequential(
@@ -65,8 +65,8 @@ MODELS = {
         "0-255",
         "Rescaling",
     ),
-    "centred": (lambda: after(layers.Rescaling(2, -1)), "0-1", "-1 to 1 of 0 to 1"),
-    "from -1": (lambda: after(layers.Rescaling(0.5, 0.5)), "-1-1", "0 to 1 of -1 to 1"),
+    "centred": (lambda: after(layers.Rescaling(2, -1)), "0-1", "0 to 1 into -1 to 1"),
+    "from -1": (lambda: after(layers.Rescaling(0.5, 0.5)), "-1-1", "-1 to 1 into 0 to 1"),
     "undone": (lambda: functional(lambda x: nested(layers.Rescaling(255)(x))), "0-1", "no layer"),
     "normalized": (lambda: after(adapted(0, 1)), "0-1", "Normalization"),
     "normalized 255": (lambda: after(adapted(0, 255)), "0-255", "Normalization"),
@@ -84,10 +84,10 @@ MODELS = {
     ),
     "not adapted": (lambda: after(layers.Normalization(mean=0, variance=1)), "0-1", "no layer"),
     "nested": (lambda: functional(nested), "0-255", "Rescaling"),
-    "operations": (lambda: functional(lambda x: x / 127.5 - 1.0), "0-255", "does first"),
-    "caffe": (lambda: functional(applications.resnet50.preprocess_input), "0-255", "does first"),
-    "tf": (lambda: functional(applications.mobilenet_v2.preprocess_input), "0-255", "does first"),
-    "clipped": (lambda: functional(lambda x: keras.ops.clip(x, 0, 1)), "0-1", "followed"),
+    "operations": (lambda: functional(lambda x: x / 127.5 - 1.0), "0-255", "first part"),
+    "caffe": (lambda: functional(applications.resnet50.preprocess_input), "0-255", "first part"),
+    "tf": (lambda: functional(applications.mobilenet_v2.preprocess_input), "0-255", "first part"),
+    "clipped": (lambda: functional(lambda x: keras.ops.clip(x, 0, 1)), "0-1", "measured"),
     "subclassed": (Subclassed, "0-255", "Rescaling"),
     "bytes": (lambda: after(layers.Rescaling(1 / 255), dtype="uint8"), "0-255", "type uint8"),
     "half": (

@@ -1,7 +1,6 @@
 """Networks that are known are not trained again, however often the search is killed."""
 
 import shutil
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -235,17 +234,6 @@ def test_what_makes_no_difference_is_not_refused(tmp_path, earlier):
     more = ["training.checkpoint_minutes=3", "constraints={flops: '<= 1'}", "search.seed=3"]
     config = configuration(*more, f"search.reuse=[{earlier}]", "search.algorithm=random")
     assert [run.path for run in earlier_runs(config, tmp_path / "run", {})] == [earlier]
-
-
-def test_what_a_trial_chose_there_counts(tmp_path):
-    record = open_record(tmp_path / "run", configuration("training.jit_compile=auto"))
-    record.set_fact("measured_modes", {"jit_compile": True})
-    record.close()
-    refused = pytest.raises(InputError, match="jit_compile: True there")
-    for here, what in (("true", nullcontext()), ("false", refused), ("auto", refused)):
-        words = f"search.reuse=[{tmp_path / 'run'}]", f"training.jit_compile={here}"
-        with what:
-            assert earlier_runs(configuration(*words), tmp_path / "new", {})
 
 
 def test_other_images_of_the_same_name_are_refused(tmp_path):

@@ -296,3 +296,22 @@ def test_a_lock_goes_with_the_directory_that_is_moved_aside(tmp_path):
             assert inside == []
     waiter.join()
     assert inside == [os.stat(path / ".lock").st_ino]
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_run_of_an_earlier_version_keeps_the_modes_that_its_trial_chose(tmp_path, chosen):
+    directory.open_record(tmp_path / "run", load_config()).close()
+    file = tmp_path / "run" / "config.yaml"
+    text = file.read_text()
+    assert "jit_compile: false" in text
+    file.write_text(text.replace("jit_compile: false", "jit_compile: auto"))
+    with closing(Database(tmp_path / "run" / "run.sqlite", create=True)) as database:
+        database.set_fact("measured_modes", {"jit_compile": chosen})
+    assert Run(tmp_path / "run").config.training.jit_compile is chosen
+    today = load_config(None, [f"training.jit_compile={str(chosen).lower()}"])
+    directory.open_record(tmp_path / "run", today).close()
+    with pytest.raises(InputError, match="jit_compile"):
+        directory.open_record(
+            tmp_path / "run",
+            load_config(today, [f"training.jit_compile={str(not chosen).lower()}"]),
+        )

@@ -129,15 +129,6 @@ def test_rungs_of_the_search_say_nothing_of_a_retraining(run):
     assert resolve(with_rungs, None, None, []).config.rungs == [40]
 
 
-def test_a_retraining_keeps_to_what_a_trial_chose_for_the_search(tmp_path):
-    record = open_record(
-        tmp_path / "run", load_config(overrides=[*TINY, "training.jit_compile=auto"])
-    )
-    record.set_fact("measured_modes", {"jit_compile": True})
-    record.close()
-    assert resolve(Run(tmp_path / "run"), None, None, []).config.training.jit_compile is True
-
-
 def test_settings_on_which_results_depend_have_a_folder_of_their_own(run):
     def key(*overrides, **more):
         return resolve(run, more.get("epochs"), more.get("patience"), overrides).key

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import make_dataset, one_step_a_call
+from tests.conftest import make_dataset
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
@@ -27,9 +27,6 @@ SHAPE = (8, 8, 1)
 CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3, epochs=2)
 BEATS = 1 + 1 + 2 * (3 + 1) + 1 + 2
 """Built, parameters; two epochs of three steps and a validation; one method; two measures."""
-
-
-pytestmark = pytest.mark.usefixtures("step_by_step")
 
 
 class Small(keras_tuner.HyperModel):
@@ -87,8 +84,7 @@ def judge():
 @pytest.fixture(scope="module")
 def whole(judge):
     supervisor = TaskCallback()
-    with one_step_a_call():
-        result = judge.evaluate(CANDIDATE, supervisor=supervisor)
+    result = judge.evaluate(CANDIDATE, supervisor=supervisor)
     assert result.state == "done" and supervisor.beats == BEATS
     return result
 

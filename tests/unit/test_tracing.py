@@ -8,9 +8,8 @@ import tensorflow as tf
 
 from xnas_tf.keras_tools.tracing import (
     FEW_RUNS,
-    MANY_RUNS,
-    by_batches,
     kept_arithmetic,
+    traced,
     unoptimized_graphs,
 )
 
@@ -60,40 +59,16 @@ def test_arithmetic_is_left_as_it_was_found():
         options.set_experimental_options({"remapping": True})
 
 
-@pytest.mark.parametrize("runs", [FEW_RUNS, MANY_RUNS, MANY_RUNS + 1, None])
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_batches_are_worked_on_in_order_however_that_is_done(runs, at_once):
-    """``by_batches`` with a state, which each batch finds as the one before left it."""
-    state, traces = tf.Variable(1.0), []
-
-    def function(images, labels):
-        traces.append(images.shape)
-        if at_once == 1:
-            state.assign(state * 2)
-        return tf.reduce_sum(images) * state + labels[0]
-
-    call = by_batches(function, tf.float32, runs, at_once)
-    rng, before = np.random.default_rng(0), 1.0
-    for height in (1, 5, 2):
-        images = rng.random((height, 3, 2), np.float32)
-        labels = rng.random((height, 3), np.float32)
-        found = call(images, labels).numpy()
-        powers = before * 2.0 ** np.arange(1, height + 1) if at_once == 1 else np.ones(height)
-        before = powers[-1]
-        np.testing.assert_allclose(found, images.sum((1, 2)) * powers + labels[:, 0], rtol=1e-6)
-    assert len(traces) == (8 if runs == FEW_RUNS else 1) and set(traces) == {(3, 2)}
-
-
-@pytest.mark.parametrize("runs", [MANY_RUNS, None])
-def test_batches_are_traced_once_for_each_kind(runs):
-    traces = []
+@pytest.mark.parametrize(("runs", "traces"), [(FEW_RUNS, 3), (FEW_RUNS + 1, 2), (None, 2)])
+def test_what_runs_a_few_times_is_not_traced(runs, traces):
+    calls = []
 
     def function(numbers):
-        traces.append((tuple(numbers.shape), numbers.dtype))
-        return tf.cast(tf.reduce_sum(numbers), tf.float32)
+        calls.append(numbers.shape)
+        return tf.reduce_sum(numbers)
 
-    call = by_batches(function, tf.float32, runs)
-    stacks = [np.full((2, 3), 1.5, np.float32), np.ones((2, 4), np.float32), np.ones((2, 3), int)]
-    for stack in [*stacks, *stacks]:
-        np.testing.assert_array_equal(call(stack), stack.sum(axis=1))
-    assert traces == [((3,), tf.float32), ((4,), tf.float32), ((3,), tf.int64)]
+    call = traced(function, runs)
+    for size in (3, 4, 3):
+        numbers = np.arange(size, dtype=np.float32)
+        np.testing.assert_allclose(call(tf.constant(numbers)), numbers.sum())
+    assert len(calls) == traces

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -50,7 +51,7 @@ _EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
 """Options of objectives whose defaults differ from what was measured before they existed."""
 
 
-def stored_config(path: Path) -> Config:
+def stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
     """Load the configuration stored with a run or a retraining.
 
     Options of objectives that did not exist in the version that wrote it get the value that comes
@@ -60,6 +61,7 @@ def stored_config(path: Path) -> Config:
 
     Args:
         path: The file, with all keys of the version that wrote it.
+        modes: What an earlier version's trial chose for keys of ``training`` that are ``auto``.
 
     Returns:
         The validated configuration.
@@ -74,6 +76,10 @@ def stored_config(path: Path) -> Config:
     distributed = data.get("distributed")
     if isinstance(distributed, dict) and distributed.get("ranks_per_candidate") in ("all", "auto"):
         del distributed["ranks_per_candidate"]  # how earlier versions stored that it was not given
+    if isinstance(training := data.get("training"), dict):
+        for mode in ("mixed_precision", "jit_compile"):
+            if training.get(mode) == "auto":
+                training[mode] = modes.get(mode, False)
     return checked_config(data, str(path))
 
 

@@ -11,8 +11,6 @@ from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.modes import chosen_modes
-from xnas_tf.evaluation.open_modes import open_modes, with_modes
 from xnas_tf.evaluation.supernet.backend import backend_for
 from xnas_tf.execution.callbacks import MakeCallbacks, no_callbacks
 from xnas_tf.execution.preparation import agreed, prepare
@@ -96,25 +94,10 @@ class Job:
 
     def _evaluator(self, session: Session | None) -> Evaluator:
         """Create the evaluator, with the faster backend: values do not depend on it."""
-        config = self._with_modes(session)
-        backend = backend_for(config, self._dataset, self._space, self._world)
+        backend = backend_for(self._config, self._dataset, self._space, self._world)
         if session and backend.note:
             session.note(backend.note)
-        return Evaluator(config, self._dataset, self._space, self._world, backend)
-
-    def _with_modes(self, session: Session | None) -> Config:
-        """Replace ``auto`` in the configuration by the modes that this run was trained with so
-        far, or by those that a trial finds fastest."""
-        config = self._config
-        if not open_modes(config):
-            return config
-        modes = self._world.broadcast(session.known_modes if session else None)
-        if modes is None:
-            note = session.note if session else lambda _: None
-            modes, why = chosen_modes(config, self._dataset, self._space, self._world, note=note)
-            if session:
-                session.note_modes(modes, why)
-        return with_modes(config, modes)
+        return Evaluator(self._config, self._dataset, self._space, self._world, backend)
 
 
 def _check_size(wanted: int | None, ranks: int) -> None:

@@ -117,7 +117,7 @@ def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -
         )
     try:
         run = Run(earlier)
-        there = {**_settings(run.trained_config), "images": run.fact("dataset") or data}
+        there = {**_settings(run.config), "images": run.fact("dataset") or data}
     except InputError as error:
         raise InputError(f"search.reuse: {error}") from error
     lines = differences(there, {**_settings(config), "images": data}, "there, here")

@@ -110,17 +110,6 @@ class Session:
         # A fact of its own, which is not compared: runs of earlier versions lack it.
         self._database.set_fact("validation", self._dataset.counts["validation"].tolist())
 
-    @property
-    def known_modes(self) -> dict[str, bool] | None:
-        """The modes that a trial chose in this run before; None if there was no trial."""
-        return self._database.fact("measured_modes")
-
-    def note_modes(self, modes: dict[str, bool], why: str) -> None:
-        """Record the modes that a trial chose, for the whole run, and report why."""
-        self._database.set_fact("measured_modes", modes)
-        chosen = ", ".join(f"training.{name} is {str(on).lower()}" for name, on in modes.items())
-        self.note(f"{chosen} ({why})")
-
     def note_groups(self, groups: int, size: int) -> None:
         """Record a change of the number of groups of ranks and of their size."""
         self.coordinator.groups = groups

@@ -59,7 +59,7 @@ def chosen_models(
         wanted = [c.id for c in run.choose_all(candidates, pareto)] if named else []
         return _retrained(run, wanted, _retraining(run, retrained))
     chosen = run.choose_all(candidates, pareto)
-    return [ExportSelection(f"candidate-{c.id:05d}", c, run.trained_config) for c in chosen]
+    return [ExportSelection(f"candidate-{c.id:05d}", c, run.config) for c in chosen]
 
 
 def _retraining(run: Run, name: str) -> Retraining:

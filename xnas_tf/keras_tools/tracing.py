@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
-import numpy as np
 import tensorflow as tf
 
 from xnas_tf.keras_tools.compat import custom_gradients, remove_custom_gradients
@@ -15,11 +13,6 @@ from xnas_tf.keras_tools.compat import custom_gradients, remove_custom_gradients
 FEW_RUNS = 4
 """Functions that run at most this often are not traced. Tracing a training step of a network with
 C=16, N=2 takes as long as about five steps without a trace (benchmarks/throughput.py)."""
-MANY_RUNS = 200
-"""Functions that run more often than this run in a loop of the graph. The loop takes 0.1 to 0.6 s
-longer to trace and saves up to 2 ms per training step: it pays after 150 to 370 steps for seven of
-ten pairs of networks and numbers of threads, and later or never for the other three
-(benchmarks/calls.py)."""
 FEW_PASSES = 1
 """Attributions of at most this many passes through a network are not traced. On one core and 128
 images of 8x8 pixels, which are one pass, Grad-CAM took 0.03 to 0.09 s instead of 0.14 to 0.31 s
@@ -28,83 +21,21 @@ C=16, N=2, two passes of Grad-CAM took 0.52 to 1.20 s instead of 0.42 to 0.74 s:
 the gradients of the weights are computed too, although they are not needed."""
 
 _lock = threading.RLock()
-_OnStacks = Callable[..., tf.Tensor]
-"""Arrays (K, B, ...) -> a tensor (K, ...)."""
-_Traces = Callable[[Sequence[np.ndarray]], Callable[..., tf.Tensor]]
-"""Arrays (K, B, ...) -> a traced function for their shapes and types."""
 
 
-def by_batches(
-    function: Callable[..., tf.Tensor], kind: tf.DType, runs: int | None = None, at_once: int = 1
-) -> _OnStacks:
-    """Return a function that applies another function to each batch of stacked batches.
+def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Callable[..., tf.Tensor]:
+    """Return a function as it is if it will run only a few times, otherwise traced.
 
-    The other function is run as it is, traced, or traced in a loop over stacks of any height,
-    depending on how often it runs. The choice depends on nothing that is measured, since results
-    with and without a trace are rounded differently: the same search gives the same values.
-
-    Args:
-        function: Tensors (B, ...) -> a tensor.
-        kind: Type of the tensor that it returns.
-        runs: Maximum number of batches on which it will run; many if None.
-        at_once: Maximum number of batches that a loop processes at the same time.
-
-    Returns:
-        Arrays (K, B, ...) -> the results for all batches, (K, ...).
-    """
-    if runs is not None and runs <= FEW_RUNS:
-        return partial(_one_by_one, function)
-    if runs is not None and runs <= MANY_RUNS:
-        trace_for_batches = _traced(function)
-        return lambda *stacks: _one_by_one(trace_for_batches(stacks), *stacks)
-
-    def loop(*stacks: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(
-            lambda i: function(*(each[i] for each in stacks)),
-            tf.range(tf.shape(stacks[0])[0]),
-            fn_output_signature=kind,
-            parallel_iterations=at_once,
-        )
-
-    trace_for_stacks = _traced(loop, (None,))
-    return lambda *stacks: trace_for_stacks(stacks)(*map(tf.constant, stacks))
-
-
-def _one_by_one(function: Callable[..., tf.Tensor], *stacks: np.ndarray) -> tf.Tensor:
-    return tf.stack([function(*map(tf.constant, batch)) for batch in zip(*stacks, strict=True)])
-
-
-def _traced(function: Callable[..., tf.Tensor], outer: tuple[None, ...] = ()) -> _Traces:
-    """Return a function that looks up, or makes, the trace for stacks of some shapes and types.
-
-    Args:
-        function: The function to trace.
-        outer: ``(None,)`` if it takes whole stacks of any height; empty if it takes batches.
-    """
-    traces: dict[tuple, Callable[..., tf.Tensor]] = {}
-
-    def trace_for(stacks: Sequence[np.ndarray]) -> Callable[..., tf.Tensor]:
-        key = tuple((each.shape[1:], each.dtype) for each in stacks)
-        if key not in traces:
-            specs = [tf.TensorSpec((*outer, *shape), dtype) for shape, dtype in key]
-            traces[key] = compiled(function, specs)
-        return traces[key]
-
-    return trace_for
-
-
-def compiled(
-    function: Callable[..., tf.Tensor], specs: Sequence[tf.TensorSpec]
-) -> Callable[..., tf.Tensor]:
-    """Trace a function now, for calls that skip the search for a matching trace.
-
-    Calls of a ``tf.function`` make that search each time (benchmarks/calls.py).
+    The choice depends on nothing that is measured, since results with and without a trace are
+    rounded differently: the same search gives the same values.
 
     Args:
         function: Tensors -> a tensor.
-        specs: Shapes and types of the tensors.
+        runs: Maximum number of times that it will run; many if None.
     """
-    return tf.function(function, specs, autograph=False).get_concrete_function()
+    if runs is not None and runs <= FEW_RUNS:
+        return function
+    return tf.function(function, autograph=False)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.evaluation.open_modes import open_modes, with_modes
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.options import SearchOptions
 
@@ -82,7 +81,6 @@ def resolve(
         )
     if epochs is not None:
         config = load_config(config, [f"training.epochs={epochs}"])
-    config = _with_measured_modes(run, config)
     default = max(LEAST_PATIENCE, config.training.epochs // PATIENCE_SHARE)
     return RetrainingOptions(config, patience or default)
 
@@ -124,16 +122,3 @@ def _base_config(run: Run) -> Config:
             "training": training.model_copy(update={"epochs": TIMES * training.epochs}),
         }
     )
-
-
-def _with_measured_modes(run: Run, config: Config) -> Config:
-    """Replace ``auto`` by the modes that the search measured."""
-    if not open_modes(config):
-        return config
-    config = with_modes(config, run.fact("measured_modes") or {})
-    if left := open_modes(config):
-        raise InputError(
-            f"training.{left[0]}: 'auto' is what a search tries before its first candidate, and "
-            f"that of {run.path} did not; allowed: true, false"
-        )
-    return config

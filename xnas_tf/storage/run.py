@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
-from xnas_tf.config import Config, stored_config
+from xnas_tf.config import Config
 from xnas_tf.errors import HeldError, InputError, RunError, suggest
-from xnas_tf.evaluation.open_modes import with_modes
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run_directory import CONFIG, RECORD, locked, model_path
+from xnas_tf.storage.run_directory import (
+    CONFIG,
+    RECORD,
+    locked,
+    model_path,
+    run_config,
+)
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 
@@ -35,12 +40,7 @@ class Run:
             near = sorted(str(p.parent) for p in Path("runs").glob(f"*/{RECORD}"))
             hint = f"; runs here: {', '.join(near[:10])}" if near else ""
             raise InputError(f"{self.path} is no run: it {what} {' and '.join(missing)}{hint}")
-        self.config: Config = stored_config(self.path / CONFIG)
-
-    @property
-    def trained_config(self) -> Config:
-        """The configuration with the measured modes in place of ``auto``."""
-        return with_modes(self.config, self.fact("measured_modes") or {})
+        self.config = run_config(self.path)
 
     def candidates(self) -> list[Candidate]:
         """Return all candidates in any state, by id."""

@@ -192,9 +192,25 @@ def _free_name(path: Path) -> Path:
     return aside
 
 
+def run_config(path: Path) -> Config:
+    """Load the configuration of a run; see ``stored_config``.
+
+    Args:
+        path: The run directory.
+
+    Raises:
+        InputError: If the file is missing or invalid.
+    """
+    modes: dict[str, bool] = {}
+    if (path / RECORD).is_file():
+        with closing(Database(path / RECORD)) as database:
+            modes = database.fact("measured_modes") or {}
+    return stored_config(path / CONFIG, modes)
+
+
 def _update_config(path: Path, config: Config) -> None:
     """Store a configuration in place of the run's own, if it may be resumed with it."""
-    changed = differing_keys(stored_config(path / CONFIG), config)
+    changed = differing_keys(run_config(path), config)
     if not all(line.startswith(_CHANGEABLE) for line in changed):
         lines = "\n  ".join(changed)
         raise InputError(

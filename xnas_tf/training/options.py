@@ -37,19 +37,18 @@ class TrainingOptions(Section):
     augmentation: AugmentationOptions = AugmentationOptions()
     deterministic: bool = Field(
         True,
-        description="the same seed gives the same result, bit for bit, on one process, unless a "
-        "trial chooses (`auto` below); slower on GPUs",
+        description="the same seed gives the same result, bit for bit, on one process; slower on "
+        "GPUs",
     )
-    mixed_precision: Literal["auto"] | bool = Field(
+    mixed_precision: bool = Field(
         False,
         description="compute training steps in bfloat16, for GPUs of compute capability 8.0 or "
-        "more (CPUs were slower); weights, scores and saved models stay float32; `auto`: if a "
-        "short trial before the search finds that it makes a whole training faster",
+        "more (CPUs were slower); weights, scores and saved models stay float32",
     )
-    jit_compile: Literal["auto"] | bool = Field(
+    jit_compile: bool = Field(
         False,
         description="compile training steps with XLA, for GPUs (CPUs were slower); the first step "
-        "takes longer, and Dropout draws other random numbers; `auto` as above",
+        "takes longer, and Dropout draws other random numbers",
     )
     checkpoint_minutes: float = Field(
         15, gt=0, description="minutes between checkpoints of a training"

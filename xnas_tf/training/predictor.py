@@ -9,16 +9,13 @@ import tensorflow as tf
 from xnas_tf.data.disk_images import Rows
 from xnas_tf.keras_tools.inspection import ends_in_softmax
 from xnas_tf.keras_tools.preprocessing import to_model_input
-from xnas_tf.keras_tools.tracing import by_batches
+from xnas_tf.keras_tools.tracing import traced
 from xnas_tf.utils.heartbeat import beat
 
 BATCH = 125
 """Maximum number of images in a batch."""
 BATCH_BYTES = 2**23
 """Maximum size of the images in a batch: 125 colour images of 149x149 pixels."""
-AT_ONCE = 2
-"""Number of batches that are processed at the same time, in a loop and with enough threads: 1.3 to
-1.9 times as fast as one by one (benchmarks/calls.py)."""
 
 
 class Predictor:
@@ -38,20 +35,17 @@ class Predictor:
             return outputs if has_softmax else tf.nn.softmax(outputs)
 
         runs = None if images is None else times * -(-images // BATCH)
-        self._probabilities = by_batches(probabilities, tf.float32, runs, AT_ONCE)
+        self._probabilities = traced(probabilities, runs)
 
     def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
         """Return probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
         most = min(BATCH, max(1, BATCH_BYTES // int(np.prod(images.shape[1:]))))
         size = min(most, max(1, len(images)))
-        per_call = AT_ONCE * size if size > 1 else 1  # huge images one by one
         found = []
-        for begin in range(0, max(len(images), 1), per_call):
-            some = images[begin : begin + per_call]  # all of them may not fit into memory
-            batches = max(1, -(-len(some) // size))
-            padded = np.pad(some, [(0, batches * size - len(some))] + [(0, 0)] * 3)
-            stack = padded.reshape(batches, size, *padded.shape[1:])
-            found.append(np.concatenate(self._probabilities(stack).numpy()))
+        for begin in range(0, max(len(images), 1), size):
+            batch = images[begin : begin + size]  # all of them may not fit into memory
+            padded = np.pad(batch, [(0, size - len(batch))] + [(0, 0)] * 3)
+            found.append(self._probabilities(tf.constant(padded)).numpy())
             beat()
         return np.concatenate(found)[: len(images)]
 

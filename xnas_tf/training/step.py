@@ -14,26 +14,26 @@ from xnas_tf.keras_tools.fused_layers import fused_layers
 from xnas_tf.keras_tools.mixed_precision import mixed_precision
 from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.targets import takes_class_numbers
-from xnas_tf.keras_tools.tracing import by_batches
+from xnas_tf.keras_tools.tracing import traced
 from xnas_tf.training.options import TrainingOptions
 
 Gradients = list[tf.Tensor | None]
 
 
 class Step:
-    """Training steps, each on this rank's share of a global batch.
+    """Runs training steps, each on this rank's share of a global batch.
 
     Attributes:
-        has_run: Whether it has run: the first time it may be traced.
+        has_run: Whether a step was run: the first one may be traced.
 
     Args:
         model: The compiled model.
-        dataset: What the images are of.
-        batch_size: Images in a global batch.
-        weight_decay: Of the configuration; 0 where the model has its own optimizer.
+        dataset: The data set of the images.
+        batch_size: Number of images in a global batch.
+        weight_decay: That of the configuration; 0 if the model has its own optimizer.
         config: The configuration's section.
         communicator: The ranks that share a batch.
-        runs: How many steps it will take, at most; many if None.
+        runs: Maximum number of steps; many if None.
     """
 
     def __init__(
@@ -56,33 +56,33 @@ class Step:
         self._gradients = self._differentiate
         if config.jit_compile:
             self._gradients = tf.function(self._differentiate, jit_compile=True)
-        self._run = by_batches(self._step, tf.float64, runs)
+        self._run = traced(self._step, runs)
         self.has_run = False
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> tf.Tensor:
-        """Changes the weights, batch after batch.
+        """Update the weights with one batch.
 
         Args:
-            images: This rank's images of each batch, (K, B, H, W, C), uint8.
-            labels: Their classes, (K, B).
+            images: This rank's images of the batch, (B, H, W, C), uint8.
+            labels: Their classes, (B,).
 
         Returns:
-            Loss and right answers in each global batch, (K, 2), float64.
+            Loss and number of correct predictions of the global batch, (2,), float64.
         """
         self.has_run = True
-        return self._run(images, labels)
+        return self._run(tf.constant(images), tf.constant(labels))
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         variables = self._model.trainable_variables
-        figures, gradients = self._gradients(images, labels)
+        sums, gradients = self._gradients(images, labels)
         used = [i for i, gradient in enumerate(gradients) if gradient is not None]
-        mine = [figures, *(gradients[i] for i in used)]
-        figures, *summed = self._communicator.sum_tensors(mine, "gradients")
+        mine = [sums, *(gradients[i] for i in used)]
+        sums, *summed = self._communicator.sum_tensors(mine, "gradients")
         self._apply(summed, [variables[i] for i in used])
-        return tf.cast(figures, tf.float64)
+        return tf.cast(sums, tf.float64)
 
     def _differentiate(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, Gradients]:
-        """This rank's part of the figures and of the gradients; None where there is none."""
+        """Return this rank's share of loss and hits, and of the gradients (None without any)."""
         model, inputs = self._model, to_model_input(images)
         targets = tf.one_hot(labels, self._classes) if self._classes else labels
         share = tf.cast(tf.shape(labels)[0], tf.float32) / self._batch_size
@@ -91,11 +91,11 @@ class Step:
             loss = model.compute_loss(inputs, targets, outputs) * share
         gradients = tape.gradient(loss, model.trainable_variables)
         hits = tf.argmax(outputs, axis=-1, output_type=labels.dtype) == labels
-        figures = tf.stack([loss, tf.reduce_sum(tf.cast(hits, tf.float32))])
-        return figures, [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+        sums = tf.stack([loss, tf.reduce_sum(tf.cast(hits, tf.float32))])
+        return sums, [None if g is None else tf.convert_to_tensor(g) for g in gradients]
 
     def _apply(self, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
-        """Lets the optimizer use gradients that were summed over the ranks."""
+        """Update the variables with gradients that were summed over the ranks."""
         if self._weight_decay:
             values = map(tf.convert_to_tensor, variables)
             pairs = zip(gradients, values, strict=True)

@@ -11,14 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.data import Dataset, Split
+from xnas_tf.data import Batch, Dataset
 from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
 from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
 from xnas_tf.training.checkpoint import CheckpointError, TrainingProgress, pack, unpack
 from xnas_tf.training.compilation import compile_model
-from xnas_tf.training.multi_step import MultiStep, stacked
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.step import Step
 from xnas_tf.training.timing import PhaseTimes
@@ -75,7 +74,6 @@ class Trainer:
         self.progress, self.ignored = self._restore()
         runs = self._steps * max(config.epochs, longest)
         self.step = self._new_step(weight_decay, runs)
-        self._multi_step = MultiStep()
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return Step(
@@ -167,26 +165,22 @@ class Trainer:
             self.progress.step,
         )
         totals, step = np.array(self.progress.totals), self.progress.step
-        strides = self._multi_step.strides(batches)
-        current = next(strides, [])
-        while current:
-            sums = self._run(current)
-            following = next(strides, [])  # loaded while a GPU computes
-            for each in sums.numpy():  # one by one, so that rounding is always the same
-                totals += each
-            step += len(current)
+        batch = next(batches, None)
+        while batch is not None:
+            sums = self._run(batch)
+            batch = next(batches, None)  # loaded while a GPU computes
+            totals += sums.numpy()
+            step += 1
             self._keep_checkpoint(step, totals.tolist())
             beat()
-            current = following
         return totals.tolist()
 
-    def _run(self, batches: list[Split]) -> tf.Tensor:
-        """Train on K batches; return loss and correct predictions of each, (K, 2)."""
-        images, labels = stacked(batches)
+    def _run(self, batch: Batch) -> tf.Tensor:
+        """Train on a batch; return its loss and number of correct predictions, (2,)."""
         if self.step.has_run:
-            return self.step(images, labels)
+            return self.step(batch.images, batch.labels)
         with self._seconds.timed("trace", within="train"):
-            return tf.constant(self.step(images, labels).numpy())  # waits for a GPU
+            return tf.constant(self.step(batch.images, batch.labels).numpy())  # waits for a GPU
 
     def _keep_checkpoint(self, step: int, totals: list[float]) -> None:
         if self._communicator.rank != 0:

@@ -100,7 +100,7 @@ def backend_for(
     """Return the faster backend for the candidates of a search.
 
     Args:
-        config: The configuration, without open modes.
+        config: The configuration.
         dataset: The data set.
         space: The search space.
         communicator: The ranks that train a candidate together.

@@ -14,7 +14,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xnas_tf.config import Config, differences
 from xnas_tf.errors import InputError, RunError, XnasError
-from xnas_tf.evaluation.open_modes import open_modes
 from xnas_tf.execution.session import Session
 from xnas_tf.execution.task import RankFailedError
 from xnas_tf.execution.watchdog import Watchdog
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 """Maximum seconds to wait for questions and results."""
 STARTUP_FACTOR = 6.0
-"""How many times longer than a step a group may take to load the data, or to try the modes."""
+"""How many times longer than a step a group may take to load the data."""
 LAST_SECONDS = 5.0
 """Seconds before its end in which the driver no longer waits for groups to save."""
 
@@ -67,7 +66,6 @@ class Driver:
         self._watchdog = watchdog
         self._groups: list[Group] = []
         self._losses = LostGroups()
-        self._modes = {} if not open_modes(config) else session.known_modes
         # On this node, without which the search ends anyway.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here)
@@ -171,9 +169,6 @@ class Driver:
             group.task = None
             self._losses.forget(group.number)
             self._coordinator.tell(task["id"], result)
-        elif group.is_joined and result is not None:
-            self._modes, why = result
-            self._session.note_modes(self._modes, why)
         self._start_next(group)
         self._check_hang(group)
 
@@ -183,10 +178,7 @@ class Driver:
             return
         if group.is_joined and not group.pending:
             self._check_same(group)
-            if self._modes is not None:
-                group.prepare(self._modes)
-            elif not any(other.is_measuring for other in self._groups):
-                group.measure_modes()
+            group.prepare()
         elif group.is_idle:
             task = self._coordinator.next(group.number)
             if task:

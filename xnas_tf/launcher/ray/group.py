@@ -36,7 +36,6 @@ class Group:
         task: The task that is being evaluated; None if there is none.
         is_joined: Whether the ranks have joined but are not prepared yet.
         is_ready: Whether the ranks are prepared to evaluate.
-        is_measuring: Whether the ranks are trying the modes.
         began: When the current step began, by ``time.monotonic``.
     """
 
@@ -55,7 +54,7 @@ class Group:
         self.places: list[RankAddress] = []
         self.facts: list[dict[str, Any]] = []
         self.task: dict[str, Any] | None = None
-        self.is_joined = self.is_ready = self.is_measuring = False
+        self.is_joined = self.is_ready = False
         self.began = time.monotonic()
         self._ranks: list[Any] = []
         self._server: Any = None
@@ -108,15 +107,10 @@ class Group:
         self.began = time.monotonic()
         return self._then(values)
 
-    def measure_modes(self) -> None:
-        """Start to try the modes; ``advance`` returns them."""
-        self.is_measuring = True
-        self._begin([rank.measure_modes.remote() for rank in self._ranks], self._finish_measuring)
-
-    def prepare(self, modes: dict[str, bool]) -> None:
+    def prepare(self) -> None:
         """Start to create the evaluators."""
         self.is_joined = False
-        self._begin([rank.prepare.remote(modes) for rank in self._ranks], self._finish_preparing)
+        self._begin([rank.prepare.remote() for rank in self._ranks], self._finish_preparing)
 
     def evaluate(self, task: dict[str, Any]) -> None:
         """Start to evaluate a candidate; ``advance`` returns the fields of its result."""
@@ -187,10 +181,6 @@ class Group:
 
     def _finish_joining(self, facts: list[dict[str, Any]]) -> None:
         self.facts, self.is_joined = facts, True
-
-    def _finish_measuring(self, modes: list[Any]) -> tuple[dict[str, bool], str]:
-        self.is_measuring = False
-        return modes[0]
 
     def _finish_preparing(self, _: list[Any]) -> None:
         self.is_ready = True

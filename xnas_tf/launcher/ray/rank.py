@@ -131,23 +131,14 @@ class Rank:
             self._contexts.enter_context(kept_kernels())
         return facts_of(self._dataset.digest)
 
-    def measure_modes(self) -> tuple[dict[str, bool], str]:
-        """Return the modes to use in place of ``auto``, and why they were chosen."""
-        from xnas_tf.evaluation.modes import chosen_modes
-
-        setting = self._setting
-        return chosen_modes(setting.config, self._dataset, self._space, self._ranks, setting.groups)
-
-    def prepare(self, modes: dict[str, bool]) -> None:
-        """Create the evaluator, with modes in place of ``auto``."""
+    def prepare(self) -> None:
+        """Create the evaluator."""
         from xnas_tf.evaluation.evaluator import Evaluator
-        from xnas_tf.evaluation.open_modes import with_modes
         from xnas_tf.evaluation.supernet.backend import backend_for
 
-        config = with_modes(self._setting.config, modes)
-        dataset, space, ranks = self._dataset, self._space, self._ranks
-        backend = backend_for(config, dataset, space, ranks, self._setting.groups)
-        self._evaluator = Evaluator(config, dataset, space, ranks, backend)
+        config, dataset = self._setting.config, self._dataset
+        backend = backend_for(config, dataset, self._space, self._ranks, self._setting.groups)
+        self._evaluator = Evaluator(config, dataset, self._space, self._ranks, backend)
 
     def evaluate(self, task: dict[str, Any]) -> dict[str, Any]:
         """Evaluate a candidate together with the other ranks; return the fields of its result."""

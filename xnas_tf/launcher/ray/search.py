@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from xnas_tf.config import Config
 from xnas_tf.distributed import SingleProcess, start
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.open_modes import with_modes
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.execution.session import Session
 from xnas_tf.execution.watchdog import Watchdog
@@ -53,7 +52,6 @@ def search_on_ray(
             session.note(_summary(capacity, size))
             with Watchdog(float("inf")) as watchdog:
                 Driver(session, config, dataset.digest, size, capacity, watchdog).run()
-            config = with_modes(config, session.known_modes or {})
             session.finish(Evaluator(config, dataset, space, SingleProcess()))
 
 
