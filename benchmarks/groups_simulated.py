@@ -138,7 +138,7 @@ def simulate(groups: int, hours: float, losses_an_hour: float) -> Simulation:
     """Runs a search that is as long as so many hours, or has MOST candidates."""
     candidates = min(MOST, int(groups * hours * 3600 / MEDIAN))
     with tempfile.TemporaryDirectory() as folder:
-        coordinator = coordinator_of(folder, candidates, steady_state=True, groups=groups)
+        coordinator = coordinator_of(folder, candidates, steady_state=True)
         simulation = Simulation(coordinator, groups, losses_an_hour)
         simulation.run()
         return simulation

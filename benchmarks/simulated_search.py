@@ -73,7 +73,7 @@ def outcome(task: dict, seconds: float = 50.0) -> dict:
 
 
 def coordinator_of(
-    folder: str, candidates: int, steady_state: bool, population: int = 64, groups: int = 1
+    folder: str, candidates: int, steady_state: bool, population: int = 64
 ) -> Coordinator:
     """The real search on a fresh record."""
     search = f"search={{candidates: {candidates}, population: {population}}}"
@@ -82,5 +82,4 @@ def coordinator_of(
     record = open_record(path, config)
     algorithm = create(config.search, config.directions, WideSpace(), steady_state)
     coordinator = Coordinator(path, config, record, algorithm, Callback())
-    coordinator.groups = groups
     return coordinator

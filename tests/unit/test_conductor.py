@@ -1,7 +1,6 @@
 """The search without Keras: candidates handed out, answered in any order, killed at any time."""
 
 import time
-from collections import deque
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_algorithm import CellSpace
-from xnas_tf.candidate import NO_GROUP
 from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback
@@ -70,7 +68,6 @@ class Groups:
         record = open_record(self.path, self.config)
         try:
             coordinator = self.coordinator(record)
-            coordinator.groups = self.count
             self._work(coordinator, steps)
             coordinator.end()
         finally:
@@ -176,36 +173,6 @@ def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     assert coordinator.next(1) is None and not coordinator.is_over
     coordinator.tell(slow["id"], {"state": "infeasible", "reason": "no path"})
     assert coordinator.next(1) is not None
-
-
-@pytest.mark.parametrize("is_resumed", [False, True])
-def test_at_the_end_the_longest_are_handed_out_first(tmp_path, is_resumed):
-    """A tenth of the search is proposed ahead, and two for each group at most."""
-    config = configuration(candidates=200, population=20)
-
-    def started():
-        coordinator = coordinator_of(tmp_path / "run", config)
-        coordinator.groups = 9
-        return coordinator
-
-    coordinator, rng = started(), np.random.default_rng(0)
-    busy = [coordinator.next(group) for group in range(9)]
-    while coordinator._left > 18:
-        task = busy.pop(int(rng.integers(9)))
-        coordinator.tell(task["id"], result_of(task))
-        busy.append(coordinator.next())
-    assert coordinator._queue == deque()
-    last = [coordinator.next()]
-    if is_resumed:  # killed: what was in flight and what waited is in line again
-        record = candidates(tmp_path / "run", config)
-        assert sum(c.state == "running" and c.group == NO_GROUP for c in record) == 17
-        coordinator, last = started(), []
-    while task := coordinator.next():
-        last.append(task)
-    lengths = [length_of(task) for task in last]
-    assert len(last) == (27 if is_resumed else 18) and lengths[0] > lengths[-1]
-    assert lengths == sorted(lengths, reverse=True)
-    assert coordinator._left == 0 and not coordinator.is_over
 
 
 def coordinator_of(path, config=None, observer=None, clock=time.monotonic):

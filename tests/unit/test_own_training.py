@@ -225,7 +225,10 @@ class Undefined(Plain):
     ("hypermodel", "reason"),
     [
         (Undefined(), ""),
-        (Undefined(returned=math.inf), "unknown metric 'mine' .* or its value is no finite number"),
+        (
+            Undefined(returned=math.inf),
+            "unknown metric 'mine' .* or its value is not a finite number",
+        ),
         (Undefined(factor=np.nan), "the validation loss became nan in epoch 1"),
     ],
 )

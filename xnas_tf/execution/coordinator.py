@@ -97,7 +97,6 @@ class Coordinator:
         self._has_ended = bool(database.fact("ended"))
         self._results = 0
         self._duplicates = 0
-        self.groups = 1
         self._replay()
 
     # Called by workers and drivers

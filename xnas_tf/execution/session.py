@@ -112,7 +112,6 @@ class Session:
 
     def note_groups(self, groups: int, size: int) -> None:
         """Record a change of the number of groups of ranks and of their size."""
-        self.coordinator.groups = groups
         self._database.set_fact("groups", {"ranks": groups * size, "size": size})
 
     def note(self, text: str) -> None:
