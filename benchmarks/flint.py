@@ -35,7 +35,7 @@ from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.interpretation.flint import train_interpreter  # noqa: E402
 from xnas_tf.interpretation.flint.files import figures  # noqa: E402
 from xnas_tf.interpretation.flint.options import settings_for  # noqa: E402
-from xnas_tf.interpretation.flint.training import falling_adam  # noqa: E402
+from xnas_tf.interpretation.flint.training import decaying_adam  # noqa: E402
 from xnas_tf.training.predictor import Predictor  # noqa: E402
 from xnas_tf.training.trainer import Trainer  # noqa: E402
 
@@ -71,7 +71,7 @@ def trained_alone(data: Dataset, seed: int) -> keras.Model:
     epochs, rate = settings.fitted(len(data.train), None, None)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     steps = epochs * batching(len(data.train), settings.batch)[1]
-    model.compile(falling_adam(rate, settings.rate, steps), loss, jit_compile=False)
+    model.compile(decaying_adam(rate, settings.rate, steps), loss, jit_compile=False)
     config = TrainingOptions(epochs=epochs, batch_size=settings.batch)
     trainer = Trainer(model, data, config, SingleProcess(), seed)
     for _ in range(epochs):

@@ -75,7 +75,7 @@ class Simulation:
             while self._events and self._events[0][0] <= free:
                 turn.append(heapq.heappop(self._events))
             began = time.perf_counter()
-            with self.coordinator.together():
+            with self.coordinator.transaction():
                 given = self._turn(turn)
             free += time.perf_counter() - began + DRIVER * len(given)
             for group, task in given:

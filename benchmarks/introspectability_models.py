@@ -141,7 +141,7 @@ class Bench:
             part.images,
             part.labels,
             access.predictor(part.images),
-            stand_ins=access.stand_ins,
+            shared_models=access.shared_models,
         )
 
     def _candidate(self, job: Job) -> Candidate:

@@ -35,7 +35,7 @@ from xnas_tf.data import Dataset, Split, load_dataset  # noqa: E402
 from xnas_tf.interpretation.nad import Disentanglement, disentangle  # noqa: E402
 from xnas_tf.interpretation.nad.files import facts  # noqa: E402
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork  # noqa: E402
-from xnas_tf.interpretation.nad.training import Images, Lesson, learn  # noqa: E402
+from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn  # noqa: E402
 from xnas_tf.objectives.disentanglement import DisentanglementObjective as Objective  # noqa: E402
 from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
 from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
@@ -89,7 +89,7 @@ def seconds(work) -> float:
     return time.perf_counter() - start
 
 
-def speedups(model: keras.Model, part: Split, lesson: Lesson) -> dict[str, float]:
+def speedups(model: keras.Model, part: Split, lesson: MaskTrainingOptions) -> dict[str, float]:
     """How many times as long one class after the other takes as all together."""
     right = MaskedNetwork(model, part.images).predict(part.images).argmax(axis=1) == part.labels
     train = Images(part.images, part.labels, right)
@@ -99,31 +99,31 @@ def speedups(model: keras.Model, part: Split, lesson: Lesson) -> dict[str, float
     return {**means, "speedup_low": low, "speedup_high": high}
 
 
-def _speedups(model: keras.Model, train: Images, lesson: Lesson) -> dict[str, float]:
+def _speedups(model: keras.Model, train: Images, lesson: MaskTrainingOptions) -> dict[str, float]:
     def learned(classes: np.ndarray, network: MaskedNetwork | None = None) -> None:
         learn(network or MaskedNetwork(model, train.images), train, classes, lesson)
 
-    together = seconds(lambda: learned(CLASSES))
+    transaction = seconds(lambda: learned(CLASSES))
     each = seconds(lambda: [learned(CLASSES[c : c + 1]) for c in CLASSES])
     network = MaskedNetwork(model, train.images)
     assert network.gradients is not None  # traced before the clock starts
     together_traced = seconds(lambda: learned(CLASSES, network))
     each_traced = seconds(lambda: [learned(CLASSES[c : c + 1], network) for c in CLASSES])
     return {
-        "seconds_together": together,
-        "speedup": each / together,
+        "seconds_together": transaction,
+        "speedup": each / transaction,
         "speedup_one_trace": each_traced / together_traced,
-        "speedup_eager": _eager_seconds(model, train, lesson) / together,
+        "speedup_eager": _eager_seconds(model, train, lesson) / transaction,
     }
 
 
-def _eager_seconds(model: keras.Model, train: Images, lesson: Lesson) -> float:
+def _eager_seconds(model: keras.Model, train: Images, lesson: MaskTrainingOptions) -> float:
     """One class after the other without tracing, from a few steps of one of them."""
     images = np.bincount(train.labels, minlength=len(CLASSES))
     steps = lesson.epochs * int(np.ceil(images / lesson.batch).sum())
     own = np.flatnonzero(train.labels == 0)[: lesson.batch]
     one = Images(train.images[own], train.labels[own], train.is_right[own])
-    how = Lesson(FIXED, EAGER_STEPS, lesson.batch, false_alarms=1)
+    how = MaskTrainingOptions(FIXED, EAGER_STEPS, lesson.batch, false_alarms=1)
     tf.config.run_functions_eagerly(True)
     try:
         network = MaskedNetwork(model, train.images)
@@ -134,7 +134,7 @@ def _eager_seconds(model: keras.Model, train: Images, lesson: Lesson) -> float:
         tf.config.run_functions_eagerly(False)
 
 
-def as_in_a_search(data: Dataset) -> tuple[Split, Lesson]:
+def as_in_a_search(data: Dataset) -> tuple[Split, MaskTrainingOptions]:
     """The images and the settings of the objective with its defaults."""
     objective = Objective()
     rng = np.random.default_rng(0)
@@ -181,7 +181,9 @@ def main() -> None:
         given = {"images": images, "epochs": epochs}
         figures[name] = {
             "search": speedups(model, searched, brief),
-            "disentangle": speedups(model, part, Lesson(FIXED, epochs, false_alarms=1)),
+            "disentangle": speedups(
+                model, part, MaskTrainingOptions(FIXED, epochs, false_alarms=1)
+            ),
             "auto": summary(disentangle(model, data, false_alarms=1, **given)),
             "bounded": summary(disentangle(model, data, **given)),
         }

@@ -37,7 +37,7 @@ from xnas_tf.interpretation.nad import evaluation as figures  # noqa: E402
 from xnas_tf.interpretation.nad import metrics  # noqa: E402
 from xnas_tf.interpretation.nad.evaluation import Paths, defined_mean  # noqa: E402
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks  # noqa: E402
-from xnas_tf.interpretation.nad.training import Images, Lesson, false_alarms, learn  # noqa: E402
+from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, false_alarms, learn  # noqa: E402
 from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 
 TRAINING = {"digits": 10, "mnist5k": 2}
@@ -81,7 +81,7 @@ class Bench:
         able = np.unique(train.labels[train.is_right])
         usual = _usual(network, train, able)
         for name, limit in LIMITS.items():
-            lesson = Lesson("auto", EPOCHS, BATCH, false_alarms=limit, seed=seed)
+            lesson = MaskTrainingOptions("auto", EPOCHS, BATCH, false_alarms=limit, seed=seed)
             hard = learn(network, train, able, lesson, held_out).hard
             all_masks = (hard, _random(hard, seed), _strongest(hard, usual))
             row[name] = {

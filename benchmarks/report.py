@@ -28,7 +28,7 @@ import xnas_tf as xt
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
-from xnas_tf.storage.run_directory import open_record
+from xnas_tf.storage.run_directory import open_database
 
 OBJECTIVES = ["error", "introspectability", "parameters", "flops", "deletion"]
 GROUPS, EPOCHS = 8, 3
@@ -73,8 +73,8 @@ def make_run(path: Path, count: int, names: list[str]) -> xt.Run:
     rng = np.random.default_rng(0)
     cells = rng.permutation(len(OPERATIONS) ** len(EDGES))[:count]
     places = np.stack(np.unravel_index(cells, [len(OPERATIONS)] * len(EDGES)), axis=1)
-    record = open_record(path, config)
-    with record.together():
+    record = open_database(path, config)
+    with record.transaction():
         for number, row in enumerate(places, start=1):
             record.save(made_up(number, row, names, rng))
     record.close()

@@ -16,7 +16,7 @@ from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
-from xnas_tf.storage.run_directory import open_record
+from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy import create
 
 MEDIAN, SIGMA = 60.0, 0.36
@@ -79,7 +79,7 @@ def coordinator_of(
     search = f"search={{candidates: {candidates}, population: {population}}}"
     config = load_config(overrides=[search, "objectives=[error, introspectability]"])
     path = Path(folder) / "run"
-    record = open_record(path, config)
+    record = open_database(path, config)
     algorithm = create(config.search, config.directions, WideSpace(), steady_state)
     coordinator = Coordinator(path, config, record, algorithm, Callback())
     return coordinator

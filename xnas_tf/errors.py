@@ -22,7 +22,7 @@ class InputError(XnasError):
     exit_code = 2
 
 
-class HeldError(InputError):
+class RunInUseError(InputError):
     """The run directory is in use by another process that is searching.
 
     Args:

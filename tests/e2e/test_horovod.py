@@ -66,7 +66,7 @@ from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.trainer import Trainer
 class TaskCallback(EvaluationCallback):
     data, kept, wants_checkpoint = None, (), lambda self: True
-    def keep_checkpoint(self, data):
+    def save_checkpoint(self, data):
         self.kept += (data,)
     def checkpoint(self):
         return self.data
@@ -136,8 +136,8 @@ def test_two_ranks_train_the_interpreter_of_one(tmp_path):
     one, two = (
         json.loads((tmp_path / n / "interpretation.json").read_text()) for n in ("one", "two")
     )
-    for alone, together in zip(one["history"], two["history"], strict=True):
-        assert together == pytest.approx(alone, rel=1e-3)
+    for alone, transaction in zip(one["history"], two["history"], strict=True):
+        assert transaction == pytest.approx(alone, rel=1e-3)
     means = [each["test"]["attribute_means"] for each in (one, two)]
     assert means[0] == pytest.approx(means[1], abs=1e-2)
 
@@ -146,9 +146,9 @@ def test_two_ranks_score_introspectability_as_one_does(tmp_path):
     (tmp_path / "score.py").write_text(SCORE)
     words = [sys.executable, str(tmp_path / "score.py")]
     alone = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-    together = horovodrun(words[1], cwd=tmp_path, program=words[0])
+    transaction = horovodrun(words[1], cwd=tmp_path, program=words[0])
     found = []
-    for text in (alone.stdout, together.stdout):
+    for text in (alone.stdout, transaction.stdout):
         lines = [line.split("score ")[1] for line in text.splitlines() if "score " in line]
         assert len(lines) == 2
         found.append([float(number) for line in lines for number in line.split()])

@@ -13,7 +13,7 @@ import xnas_tf as xt
 from tests.e2e.conftest import tiny
 from xnas_tf.cli import main
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run_directory import RECORD, model_path
+from xnas_tf.storage.run_directory import DATABASE, model_path
 
 WORDS = {
     "explain": ["--count", "1"],
@@ -30,7 +30,7 @@ def run_of(finished, path, accuracies):
     shutil.copytree(finished[0], path)
     known = {candidate.id: candidate for candidate in xt.load_run(path).candidates()}
     model = next((path / "models").glob("*.keras"))
-    record = Database(path / RECORD, create=True)
+    record = Database(path / DATABASE, create=True)
     for number, accuracy in enumerate(accuracies, start=1):
         values = {"error": 1 - accuracy, "introspectability": 0.2 * number}
         metrics = {**known[number].metrics, "val_accuracy": accuracy, "test_accuracy": accuracy}
@@ -83,7 +83,7 @@ def test_a_run_of_an_earlier_version_learns_its_chance_level_when_it_is_resumed(
     counts = xt.load_dataset("digits").counts["validation"].tolist()
     run = xt.load_run(path)
     assert run.validation_counts == counts
-    with closing(sqlite3.connect(path / RECORD)) as connection, connection:
+    with closing(sqlite3.connect(path / DATABASE)) as connection, connection:
         connection.execute("DELETE FROM facts WHERE name='validation'")
     assert "chance level unknown" in run.recommendation().why
     said("search", *tiny(), "--run-dir", path)

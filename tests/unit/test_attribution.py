@@ -184,12 +184,12 @@ def test_several_layers_are_scaled_and_averaged():
     names = ("fine", "coarse")
     alone = [GradCAM(layer=name)(model, images, 0) for name in names]
     assert not np.allclose(*alone)
-    together = GradCAM(layer=names)(model, images, 0)
-    assert 0 < together.max() <= 1 + 1e-6
+    transaction = GradCAM(layer=names)(model, images, 0)
+    assert 0 < transaction.max() <= 1 + 1e-6
     tops = [each.max(axis=(1, 2), keepdims=True) for each in alone]
     # scaled before it is resized, so only nearly what scaling the resized maps gives
     scaled = [np.divide(m, t, where=t > 0, out=m * 0) for m, t in zip(alone, tops, strict=True)]
-    np.testing.assert_allclose(together, np.mean(scaled, axis=0), atol=0.05)
+    np.testing.assert_allclose(transaction, np.mean(scaled, axis=0), atol=0.05)
 
 
 @pytest.mark.parametrize(

@@ -513,8 +513,8 @@ def test_several_ranks_score_what_one_does(count):
         subject = subject_of(models[communicator.rank], communicator, count, rows)
         return [OBJECTIVES.get(name)(images=9).score(subject) for name in NAMES]
 
-    (alone,), together = on_ranks(1, scores), on_ranks(2, scores)
-    for of_rank in together:
+    (alone,), transaction = on_ranks(1, scores), on_ranks(2, scores)
+    for of_rank in transaction:
         for one, right in zip(of_rank, alone, strict=True):
             assert one.value == pytest.approx(right.value, abs=1e-3)
             assert one.metrics == pytest.approx(right.metrics, rel=1e-2, abs=1e-3)

@@ -57,9 +57,9 @@ def test_the_largest_cell_has_the_published_parameters_and_each_operation_its_ow
 def test_objectives_are_costs(tmp_path):
     table = read_table(write(tmp_path / "t.csv", ROWS))
     problem = make_problem(table, ["error", "max:accuracy", "latency", "accuracy"])
-    error, maximised, latency, named = problem.costs.T
+    error, maximize_activation, latency, named = problem.costs.T
     assert error.tolist() == named.tolist() == [10.0, 20.0, 15.0, 6.0]
-    assert maximised.tolist() == [-row[1] for row in ROWS]
+    assert maximize_activation.tolist() == [-row[1] for row in ROWS]
     assert latency.tolist() == [row[2] for row in ROWS]
     assert problem.reference.tolist() == [20.0, -80.0, 9.0, 20.0]  # each one's worst
 

@@ -31,7 +31,7 @@ class TaskCallback(EvaluationCallback):
     def wants_checkpoint(self):
         return True
 
-    def keep_checkpoint(self, data):
+    def save_checkpoint(self, data):
         self.kept.append(data)
 
     def checkpoint(self):
@@ -48,7 +48,7 @@ def build(batch_norm=True, seed=0, width=4):
     return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
 
 
-def train(model, optimizer, supervisor, communicator=None):
+def train(model, optimizer, callback, communicator=None):
     """All that a training leaves behind."""
     config = load_config(
         overrides=[
@@ -58,7 +58,7 @@ def train(model, optimizer, supervisor, communicator=None):
         ]
     ).training
     ranks = communicator or SingleProcess()
-    trainer = Trainer(model, make_dataset(), config, ranks, 4, supervisor)
+    trainer = Trainer(model, make_dataset(), config, ranks, 4, callback)
     while trainer.progress.epoch < EPOCHS:
         trainer.progress.history.append(trainer.run_epoch())
     variables = [*model.variables, *model.optimizer.variables]
@@ -67,8 +67,8 @@ def train(model, optimizer, supervisor, communicator=None):
 
 @functools.cache
 def uninterrupted(optimizer):
-    supervisor = TaskCallback()
-    return train(build(), optimizer, supervisor), supervisor.kept
+    callback = TaskCallback()
+    return train(build(), optimizer, callback), callback.kept
 
 
 @pytest.mark.parametrize("optimizer", [PLAIN, ADAM])
@@ -85,14 +85,14 @@ def test_interrupted_at_any_step_it_ends_the_same_to_the_last_bit(optimizer, ste
 def test_on_two_ranks_rank_0_alone_keeps_what_all_resume_from():
     def once(data, seed):
         models = [build(False, seed), build(False, seed + 1)]
-        supervisors = [TaskCallback(data), TaskCallback(b"never asked")]
+        callbacks = [TaskCallback(data), TaskCallback(b"never asked")]
 
         def of_rank(ranks):
-            return train(models[ranks.rank], PLAIN, supervisors[ranks.rank], ranks)
+            return train(models[ranks.rank], PLAIN, callbacks[ranks.rank], ranks)
 
         found = on_ranks(2, of_rank)
-        assert supervisors[1].kept == []
-        return found, supervisors[0].kept
+        assert callbacks[1].kept == []
+        return found, callbacks[0].kept
 
     whole, checkpoints = once(None, 0)
     assert whole[0] == whole[1] and len(checkpoints) == EPOCHS * STEPS

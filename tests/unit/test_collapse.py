@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import make_dataset, on_ranks
 from tests.unit.test_evaluation import SHAPE, candidate, evaluator
 from xnas_tf.config import load_config
-from xnas_tf.evaluation.collapse import collapse_of
+from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.collapses import collapse_text
@@ -19,14 +19,14 @@ from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_record
+from xnas_tf.storage.run_directory import open_database
 
 FALLING = [{"loss": 1.1}, {"loss": 0.4}]
 FLAT = [{"loss": 1.1}, {"loss": 1.1}]
 
 
 def collapsed(answers, labels, right, history=FALLING):
-    return collapse_of(np.array(answers), np.array(labels), right, history)
+    return describe_collapse(np.array(answers), np.array(labels), right, history)
 
 
 def test_one_answer_for_nearly_all_images_is_a_collapse():
@@ -58,8 +58,8 @@ def test_every_constant_classifier_collapsed_and_no_perfect_one(counts, answered
     labels = np.array(counts)
     constant = np.zeros_like(labels)
     constant[answered % len(labels)] = labels.sum()
-    assert collapse_of(constant, labels, int(labels[answered % len(labels)]), FALLING)
-    assert collapse_of(labels, labels, int(labels.sum()), FALLING) == ""
+    assert describe_collapse(constant, labels, int(labels[answered % len(labels)]), FALLING)
+    assert describe_collapse(labels, labels, int(labels.sum()), FALLING) == ""
 
 
 def test_a_training_that_cannot_learn_is_done_and_marked():
@@ -118,7 +118,7 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
 
 
 def test_status_tables_and_progress_show_it(tmp_path, capsys):
-    record = open_record(tmp_path / "run", CONFIG)
+    record = open_database(tmp_path / "run", CONFIG)
     everyone = [known(1), known(2, collapsed=1.0)]
     for each in everyone:
         record.save(each)
@@ -134,7 +134,7 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     assert tables.pareto_csv(listed).splitlines()[2].endswith(",True")
     with SearchProgress(CONFIG, run.path) as progress:
         for each in everyone:
-            progress.candidate(each, True, everyone[:1], 0.0)
+            progress.on_candidate_end(each, True, everyone[:1], 0.0)
     lines = capsys.readouterr().err.splitlines()
     assert sum("collapsed" in line for line in lines if line.startswith("2/4")) == 1
     assert not any("collapsed" in line for line in lines if line.startswith("1/4"))

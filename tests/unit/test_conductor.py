@@ -12,7 +12,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.coordinator import Coordinator
-from xnas_tf.storage.run_directory import checkpoint_path, model_path, open_record
+from xnas_tf.storage.run_directory import checkpoint_path, model_path, open_database
 from xnas_tf.strategy import create
 from xnas_tf.strategy.pareto import pareto_front
 
@@ -65,7 +65,7 @@ class Groups:
 
     def run(self, steps=10**9):
         """Makes so many moves, each of a group drawn at random; returns all tasks."""
-        record = open_record(self.path, self.config)
+        record = open_database(self.path, self.config)
         try:
             coordinator = self.coordinator(record)
             self._work(coordinator, steps)
@@ -91,7 +91,7 @@ class Groups:
             if steps < 0:
                 raise Killed
             group = int(self.rng.integers(self.count))
-            with coordinator.together():
+            with coordinator.transaction():
                 if group in busy:
                     self.end(coordinator, *busy.pop(group))
                 elif task := coordinator.next(group):
@@ -99,7 +99,7 @@ class Groups:
 
 
 def candidates(path, config):
-    record = open_record(path, config)
+    record = open_database(path, config)
     found = record.candidates()
     record.close()
     return found
@@ -155,7 +155,7 @@ def test_a_generational_search_finds_the_same_with_any_number_of_groups(
 
 def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     config = configuration()
-    record = open_record(tmp_path / "run", config)
+    record = open_database(tmp_path / "run", config)
     coordinator = Coordinator(
         tmp_path / "run",
         config,
@@ -178,7 +178,7 @@ def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
 def coordinator_of(path, config=None, observer=None, clock=time.monotonic):
     config = config or configuration()
     record, algorithm = (
-        open_record(path, config),
+        open_database(path, config),
         search_of(config),
     )
     return Coordinator(path, config, record, algorithm, observer or Callback(), clock)
@@ -198,11 +198,11 @@ def test_models_and_checkpoints_of_candidates_are_kept(tmp_path):
     good, bad = coordinator.next(), coordinator.next()
     done = {"state": "done", "objectives": {"error": 0.1, "parameters": 5.0}}
     worse = {"state": "done", "objectives": {"error": 0.2, "parameters": 6.0}}
-    coordinator.keep_checkpoint(good["id"], b"half way")
+    coordinator.save_checkpoint(good["id"], b"half way")
     assert coordinator.checkpoint(good["id"]) == b"half way" and coordinator.checkpoint(99) == b""
     assert coordinator.wants_model(good["id"], done)
-    coordinator.keep_model(good["id"], b"model")
-    with coordinator.together():
+    coordinator.save_model(good["id"], b"model")
+    with coordinator.transaction():
         coordinator.tell(good["id"], done)
         assert checkpoint_path(path, good["id"]).exists()  # until that is recorded
     assert model_path(path, good["id"]).read_bytes() == b"model"
@@ -230,7 +230,7 @@ def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
     config = configuration()
     other = search_of(config)
     other.ask()
-    record = open_record(tmp_path / "run", config)
+    record = open_database(tmp_path / "run", config)
     with pytest.raises(RunError, match="cannot be resumed: candidate 1 in its database"):
         Coordinator(tmp_path / "run", config, record, other, Callback())
 

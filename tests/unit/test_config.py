@@ -11,7 +11,7 @@ from xnas_tf.config import (
     differing_keys,
     dump_config,
     load_config,
-    stored_config,
+    load_stored_config,
 )
 from xnas_tf.config.reference import reference
 from xnas_tf.errors import InputError
@@ -152,20 +152,20 @@ def test_a_run_of_an_earlier_version_keeps_what_was_measured_then(tmp_path):
     config = load_config(overrides=["objectives=[error, introspectability, disentanglement]"])
     file = tmp_path / "config.yaml"
     file.write_text(dump_config(config))
-    assert stored_config(file) == config
+    assert load_stored_config(file) == config
     data = yaml.safe_load(dump_config(config))
     for option in ("estimator", "missing_classes", "min_images"):
         del data["objectives"][1][option]
     del data["objectives"][2]["false_alarms"], data["record"]
     file.write_text(yaml.safe_dump(data))
-    _, introspectability, disentanglement = stored_config(file).objectives
+    _, introspectability, disentanglement = load_stored_config(file).objectives
     assert introspectability.estimator == "plain" and introspectability.min_images == 1
     assert introspectability.missing_classes == "ignore" and disentanglement.false_alarms == 1
-    changed = differing_keys(stored_config(file), config)
+    changed = differing_keys(load_stored_config(file), config)
     assert {line.partition(":")[0] for line in changed} == {
         *(f"objectives.1.{name}" for name in ("estimator", "missing_classes", "min_images")),
         "objectives.2.false_alarms",
     }
     file.write_text("objectives: [error, {images: 3}, 7]")
     with pytest.raises(InputError, match="config.yaml: objectives"):
-        stored_config(file)
+        load_stored_config(file)

@@ -142,11 +142,11 @@ def test_ranks_together_see_what_one_process_sees(size, batch, epoch):
         for rank in range(size)
     ]
     assert len(whole) == batching(len(dataset.train), batch)[1]
-    for step, together in enumerate(whole):
+    for step, transaction in enumerate(whole):
         for rank in range(size):
-            mine = shard(len(together), rank, size)
-            assert np.array_equal(together.images[mine], parts[rank][step].images)
-            assert np.array_equal(together.labels[mine], parts[rank][step].labels)
+            mine = shard(len(transaction), rank, size)
+            assert np.array_equal(transaction.images[mine], parts[rank][step].images)
+            assert np.array_equal(transaction.labels[mine], parts[rank][step].labels)
 
 
 def test_epochs_differ_and_repeat_with_the_seed():

@@ -14,7 +14,7 @@ from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.launcher import engine
 from xnas_tf.launcher.ray.mailbox import Mailbox
-from xnas_tf.storage.run_directory import open_record
+from xnas_tf.storage.run_directory import open_database
 
 LAUNCHERS = ("HOROVOD_RANK", "HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_ID")
 
@@ -70,9 +70,9 @@ def test_questions_wait_for_their_answers_and_heartbeats_for_nobody():
         asked = [asyncio.create_task(mailbox.ask("known", number)) for number in (1, 2)]
         (first, second), _ = await mailbox.questions(10)
         assert [first[1:], second[1:]] == [("known", (1,)), ("known", (2,))]
-        assert await mailbox.beat(7) == 0
+        assert await mailbox.report_progress(7) == 0
         await mailbox.stop(130)
-        assert await mailbox.beat(7) == 130
+        assert await mailbox.report_progress(7) == 130
         _, silences = await mailbox.questions(0.01)
         assert 0 <= silences[7] < 10
         asked[0].cancel()  # its rank died
@@ -84,11 +84,11 @@ def test_questions_wait_for_their_answers_and_heartbeats_for_nobody():
 
 def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second_time(tmp_path):
     config = configuration(4, 2)
-    record = open_record(tmp_path, config)
+    record = open_database(tmp_path, config)
     coordinator = Coordinator(tmp_path, config, record, search_of(config), Callback())
-    with coordinator.together():
+    with coordinator.transaction():
         task = coordinator.next(0)
-        coordinator.keep_checkpoint(task["id"], b"half")
+        coordinator.save_checkpoint(task["id"], b"half")
         coordinator.requeue(task["id"], "killed")
         assert coordinator.next(1) == task and coordinator.checkpoint(task["id"]) == b"half"
         coordinator.requeue(task["id"], "killed")

@@ -25,7 +25,7 @@ from xnas_tf.exporting.formats import base, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.verification import difference
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import model_path, open_record
+from xnas_tf.storage.run_directory import model_path, open_database
 
 HOSTILE = ("a|b", "<script>alert(1)</script>", "*c*\n# [d](javascript:e) `f` ~g~")
 GREY, LOGITS, DENSE, MIXED = 1, 2, 3, 4
@@ -79,7 +79,7 @@ def made_run(path, name, models):
     config = load_config(overrides=words)
     data = load_dataset(**config.dataset.model_dump())
     path.mkdir()
-    record = open_record(path, config)
+    record = open_database(path, config)
     record.set_fact("dataset", data.facts)
     for number, model in models.items():
         values = {"error": 0.1 * number, "deletion": 0.5 - 0.1 * number}

@@ -18,7 +18,7 @@ from xnas_tf.cli import main
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.flint import InterpretableModel, Interpreter, losses, train_interpreter
-from xnas_tf.interpretation.flint.activation import Maximisation, maximised, objective
+from xnas_tf.interpretation.flint.activation import Maximisation, maximize_activation, objective
 from xnas_tf.interpretation.flint.files import facts
 from xnas_tf.interpretation.flint.options import SETTINGS, FlintOptions, settings_for
 from xnas_tf.interpretation.flint.training import learn
@@ -308,14 +308,14 @@ def test_maximised_images_excite_their_attribute_more():
     model = Interpreter(small_network(), attributes=3)
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
     places = np.arange(3)
-    changed = maximised(model, images, places)
+    changed = maximize_activation(model, images, places)
     assert changed.shape == images.shape and changed.dtype == np.uint8
     start, end = (
         float(objective(model, tf.constant(each / 255, tf.float32), tf.eye(3), Maximisation()))
         for each in (0.3 * images, changed)
     )
     assert end > start
-    assert maximised(model, images[:0], places[:0]).shape == (0, 8, 8, 1)
+    assert maximize_activation(model, images[:0], places[:0]).shape == (0, 8, 8, 1)
 
 
 def dense_model():

@@ -89,8 +89,8 @@ def with_search(config, **values):
 def test_hypervolume_is_the_same_whichever_way_its_unit_became_known(rows):
     everyone = candidates(TWO, rows)
     meter = HypervolumeMeter([], TWO)
-    assert all(meter.heed(candidate) for candidate in everyone)
-    assert not meter.heed(candidates(TWO, [(99.0, -99.0)], generation=1)[0])
+    assert all(meter.update(candidate) for candidate in everyone)
+    assert not meter.update(candidates(TWO, [(99.0, -99.0)], generation=1)[0])
     front = pareto_front(everyone, TWO)
     assert meter(front) == HypervolumeMeter(reversed(everyone), TWO)(front)
 

@@ -52,7 +52,7 @@ def promotions(halving, is_idle, values, log):
         number, epochs = chosen
         halving.promoted(number, max(r for r in RUNGS if r < epochs))
         log.append((number, epochs))
-        halving.heed(number, epochs, values[number], 0.0)
+        halving.update(number, epochs, values[number], 0.0)
 
 
 @settings(deadline=None)
@@ -61,7 +61,7 @@ def test_who_belongs_above_is_there_in_the_end_and_nobody_twice(count, every, se
     values = np.random.default_rng(seed).random((count, 2))
     halving, log = SuccessiveHalving(RUNGS, every), []
     for number in range(count):
-        halving.heed(number, 1, values[number], 0.0)
+        halving.update(number, 1, values[number], 0.0)
         promotions(halving, False, values, log)
         second = sum(epochs == 3 for _, epochs in log)
         assert second <= (number + 1) // every * every  # none of an unfinished generation
@@ -84,7 +84,7 @@ def test_it_is_a_function_of_what_was_heard(count, every, is_idle, seed):
     asked, other = SuccessiveHalving(RUNGS, every), SuccessiveHalving(RUNGS, every)
     for number in range(count):
         for halving in (asked, other):
-            halving.heed(number, 1, values[number], 0.0)
+            halving.update(number, 1, values[number], 0.0)
         asked.next(False), asked.next(True)
     assert asked.next(is_idle) == other.next(is_idle)
 
@@ -92,19 +92,19 @@ def test_it_is_a_function_of_what_was_heard(count, every, is_idle, seed):
 def test_high_rungs_come_first_and_broken_limits_last():
     halving = SuccessiveHalving(RUNGS, 1)
     for number in range(9):
-        halving.heed(number, 1, (float(number), 0.0), violation=float(number == 0))
+        halving.update(number, 1, (float(number), 0.0), violation=float(number == 0))
     promoted = []
     while chosen := halving.next(False):
         number, epochs = chosen
         promoted.append(chosen)
         halving.promoted(number, 1 if epochs == 3 else 3)
-        halving.heed(10 * number, epochs, (float(number), 0.0), 0.0)
+        halving.update(10 * number, epochs, (float(number), 0.0), 0.0)
     assert promoted == [(1, 3), (2, 3), (3, 3), (10, 9)]
 
 
 def test_with_one_rung_nobody_is_promoted():
     halving = SuccessiveHalving([5], 1)
-    halving.heed(1, 5, (0.0, 0.0), 0.0)
+    halving.update(1, 5, (0.0, 0.0), 0.0)
     assert halving.next(True) is None
 
 

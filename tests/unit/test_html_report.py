@@ -19,12 +19,12 @@ from tests.unit.test_front import ONE, THREE, TWO, candidates
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
 from xnas_tf.reporting.html import importance as influence
-from xnas_tf.reporting.html.importance import influence_data
+from xnas_tf.reporting.html.importance import importance_data
 from xnas_tf.reporting.html.interpretations import interpretations_data
 from xnas_tf.reporting.html.models import chosen_models
 from xnas_tf.reporting.html.page import render, report_data, save_report
 from xnas_tf.reporting.html.search import lost_data, progress_data
-from xnas_tf.reporting.predictions import answers_data
+from xnas_tf.reporting.predictions import predictions_data
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 from xnas_tf.utils.intervals import accuracy_interval
@@ -180,7 +180,7 @@ def varied(count, value_of, extra=False):
 
 def test_what_an_objective_depends_on_matters_and_nothing_else():
     everyone = varied(300, lambda values: {"x": 0.0, "y": 1.0, "z": 3.0}[values["a"]])
-    (found,) = influence_data(everyone, ONE, np.random.default_rng(0))["objectives"]
+    (found,) = importance_data(everyone, ONE, np.random.default_rng(0))["objectives"]
     assert found["foreseen"][0] > 0.95
     known = {each["name"]: each for each in found["hyperparameters"]}
     assert set(known) == {"a", "b"}
@@ -193,7 +193,7 @@ def test_what_an_objective_depends_on_matters_and_nothing_else():
 
 def test_of_many_numbers_some_are_looked_at():
     everyone = varied(60, lambda values: values.get("only with x", 2.0), extra=True)
-    (found,) = influence_data(everyone, ONE, np.random.default_rng(0))["objectives"]
+    (found,) = importance_data(everyone, ONE, np.random.default_rng(0))["objectives"]
     known = {each["name"]: each["values"] for each in found["hyperparameters"]}
     numbers = [each["value"] for each in known["only with x"]]
     assert len(numbers) == 6 and numbers == sorted(numbers)
@@ -204,7 +204,7 @@ def test_of_many_numbers_some_are_looked_at():
 def test_chance_is_not_called_influence():
     rng = np.random.default_rng(1)
     everyone = varied(60, lambda _: float(rng.random()))
-    (found,) = influence_data(everyone, ONE, np.random.default_rng(0))["objectives"]
+    (found,) = importance_data(everyone, ONE, np.random.default_rng(0))["objectives"]
     assert found["foreseen"][0] <= 0
     assert all(each["importance"][0] <= 0 for each in found["hyperparameters"])
 
@@ -218,7 +218,7 @@ def test_chance_is_not_called_influence():
     ],
 )
 def test_too_little_to_learn_from_is_said(everyone, why):
-    found = influence_data(everyone, ONE, np.random.default_rng(0))
+    found = importance_data(everyone, ONE, np.random.default_rng(0))
     assert why in found["why_not"] and not found["objectives"]
 
 
@@ -235,7 +235,7 @@ def test_accuracies_have_wilsons_interval(right, more):
 
 
 def test_answers_are_counted_by_true_and_predicted_class():
-    found = answers_data(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3)
+    found = predictions_data(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3)
     assert found["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
     assert found["accuracy"][1] == 0.75
     assert [each and each[1] for each in found["classes"]] == [0.5, 1.0, None]

@@ -15,7 +15,7 @@ from tests.pictures import make_folder, picture, spoil
 from xnas_tf.data import image_cache as storing
 from xnas_tf.data import load_dataset
 from xnas_tf.data.decoding import Look, Unreadable, look_at, read_image
-from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_files import folder
 from xnas_tf.errors import InputError
 
@@ -213,7 +213,7 @@ def test_rows_index_as_an_array_does():
     plain = rng.integers(0, 256, (9, 2, 2, 1), np.uint8)
     digests = np.arange(9 * 16, dtype=np.uint8).reshape(9, 16)
     order = rng.permutation(9)[:7]
-    rows = Rows(plain, digests).select(order)
+    rows = DiskImages(plain, digests).select(order)
     for index in (3, slice(1, 6, 2), np.array([5, 0, 5]), slice(0, 0)):
         assert np.array_equal(rows[index], plain[order][index])
     assert np.array_equal(np.asarray(rows), plain[order]) and rows.shape == (7, 2, 2, 1)

@@ -8,7 +8,7 @@ from xnas_tf.data import Dataset, Split
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import CHOICES, declare_range, from_unit, range_of, scaled
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.accuracy import Accuracy, accuracy_of, tell_accuracy
+from xnas_tf.training.accuracy import Accuracy, accuracy_of, report_accuracy
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 SHAPE = (12, 12, 3)
@@ -183,13 +183,13 @@ def test_a_model_at_chance_is_warned_of_with_what_may_be_wrong():
     model, images = bright(), part()
     taken = range_of(model, (4, 4, 1))
     accuracy = accuracy_of(model, images, taken.name)
-    tell_accuracy(accuracy, taken, told.append, model, images)
+    report_accuracy(accuracy, taken, told.append, model, images)
     assert told[0].startswith("accuracy 50.00%: 20 of 40 test images")
     assert told[1].startswith("warning: this is no better than always answering the commonest")
     assert "100.00% with 0-255" in told[1] and "--input-range" in told[1]
     good = accuracy_of(model, images, "0-255")
     assert good == Accuracy(40, 40, 20) and not good.is_chance
-    tell_accuracy(good, taken, told.append, model, images)
+    report_accuracy(good, taken, told.append, model, images)
     assert len(told) == 3
 
 

@@ -271,8 +271,8 @@ def test_several_ranks_score_what_one_does(size, images, options):
         part = [a[rows] for a in (whole.images, whole.labels, whole.probabilities)]
         return objective.score(Subject(models[communicator.rank], communicator, NAMES, *part))
 
-    (alone,), together = on_ranks(1, score), on_ranks(size, score)
-    for one in together:
+    (alone,), transaction = on_ranks(1, score), on_ranks(size, score)
+    for one in transaction:
         assert one.value == pytest.approx(alone.value, abs=1e-5)
         assert list(one.metrics.values()) == pytest.approx(list(alone.metrics.values()), abs=1e-5)
 
@@ -393,8 +393,8 @@ def test_a_small_validation_part_asks_less_of_a_class():
 def test_too_few_images_are_refused_before_anything_is_trained():
     names = tuple(map(str, range(30)))
     Introspectability().check(names)
-    assert Introspectability().looked_at(12) == 128 and Introspectability().looked_at(30) == 300
-    assert Introspectability(min_images=40).looked_at(3) == 240
+    assert Introspectability().max_images(12) == 128 and Introspectability().max_images(30) == 300
+    assert Introspectability(min_images=40).max_images(3) == 240
     with pytest.raises(InputError, match=r"images: given 128; allowed: at least 150.*30 classes"):
         Introspectability(images=128).check(names)
     Introspectability(images=128, missing_classes="ignore").check(names)

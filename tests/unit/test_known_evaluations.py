@@ -117,10 +117,10 @@ TAKEN = {
 
 def test_a_known_network_is_neither_trained_nor_kept(monkeypatch):
     monkeypatch.setattr(Trainer, "run_epoch", lambda *_: pytest.fail("it was trained"))
-    supervisor, judge = Knows(TAKEN), evaluator()
-    result = judge.evaluate(CANDIDATE, lambda *_: pytest.fail("it was kept"), supervisor)
+    callback, judge = Knows(TAKEN), evaluator()
+    result = judge.evaluate(CANDIDATE, lambda *_: pytest.fail("it was kept"), callback)
     assert {name: getattr(result, name) for name in TAKEN} == TAKEN
-    ((known_by, costs),) = supervisor.heard
+    ((known_by, costs),) = callback.heard
     assert known_by == result.digest == digest(Idle()) and set(costs) == {"parameters"}
     assert result.seconds["build"] > 0 and "train" not in result.seconds
     same = judge.evaluate(CANDIDATE, None, Knows({"state": "duplicate", "reason": "the same"}))
@@ -128,9 +128,9 @@ def test_a_known_network_is_neither_trained_nor_kept(monkeypatch):
 
 
 def test_what_breaks_a_limit_is_infeasible_whether_it_is_known_or_not():
-    supervisor = Knows(TAKEN)
-    result = evaluator(None, "constraints.parameters='<= 1'").evaluate(CANDIDATE, None, supervisor)
-    assert result.state == "infeasible" and result.digest and not supervisor.heard
+    callback = Knows(TAKEN)
+    result = evaluator(None, "constraints.parameters='<= 1'").evaluate(CANDIDATE, None, callback)
+    assert result.state == "infeasible" and result.digest and not callback.heard
 
 
 def test_what_is_new_is_trained_and_recorded_with_its_digest():
@@ -140,14 +140,14 @@ def test_what_is_new_is_trained_and_recorded_with_its_digest():
 
 
 def test_all_ranks_take_over_what_the_leader_hears():
-    supervisors = Knows(TAKEN), Knows(None)
+    callbacks = Knows(TAKEN), Knows(None)
 
     def work(communicator):
-        result = evaluator(communicator).evaluate(CANDIDATE, None, supervisors[communicator.rank])
+        result = evaluator(communicator).evaluate(CANDIDATE, None, callbacks[communicator.rank])
         return result.state, result.answered_by
 
     assert on_ranks(2, work) == [("done", TAKEN["answered_by"])] * 2
-    assert not supervisors[1].heard
+    assert not callbacks[1].heard
 
 
 def test_a_dead_rank_0_is_no_failure_of_the_candidate():

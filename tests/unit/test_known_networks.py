@@ -17,7 +17,7 @@ from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.result_cache import ResultCache, earlier_runs
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import model_path, open_record
+from xnas_tf.storage.run_directory import model_path, open_database
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1", "search.population=6"]
 
@@ -49,7 +49,7 @@ class Networks(Groups):
     def end(self, coordinator, task, result):
         is_trained = result["state"] == "done" and "answered_by" not in result
         if is_trained and coordinator.wants_model(task["id"], result):
-            coordinator.keep_model(task["id"], result["digest"].encode())
+            coordinator.save_model(task["id"], result["digest"].encode())
         super().end(coordinator, task, result)
 
 
@@ -187,7 +187,7 @@ def test_networks_are_the_same_only_at_the_same_fidelity():
 
 def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tmp_path):
     config = configuration()
-    record = open_record(tmp_path / "run", config)
+    record = open_database(tmp_path / "run", config)
     known = {"error": 0.1, "parameters": 5.0}
     metrics = {"val_loss": 0.5, "test_accuracy": 0.9, "test_error": 0.1}
     record.save(
@@ -220,7 +220,7 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
         ("search.reuse=[nowhere]", "search.reuse: nowhere is no run: it does not exist"),
         ("search.reuse=[HERE/run]", "is the run itself"),
         ("training.optimizer=adam", "training.optimizer: 'sgd' there, here 'adam'"),
-        ("training.jit_compile=auto", "training.jit_compile: False there, here 'auto'"),
+        ("training.jit_compile=true", "training.jit_compile: False there, here True"),
     ],
 )
 def test_results_that_mean_something_else_are_refused(tmp_path, earlier, more, message):
@@ -238,7 +238,7 @@ def test_what_makes_no_difference_is_not_refused(tmp_path, earlier):
 
 def test_other_images_of_the_same_name_are_refused(tmp_path):
     config = configuration(f"search.reuse=[{tmp_path / 'run'}]")
-    record = open_record(tmp_path / "run", configuration())
+    record = open_database(tmp_path / "run", configuration())
     record.set_fact("dataset", {"digest": "one"})
     record.close()
     assert earlier_runs(config, tmp_path / "new", {"digest": "one"})

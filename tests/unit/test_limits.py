@@ -12,7 +12,7 @@ from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.stopping import PLATEAU_GROWTH
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_record
+from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1", "search.population=6"]
@@ -39,10 +39,10 @@ class Listener(Callback):
     def __init__(self):
         self.notes, self.generations = [], []
 
-    def note(self, text):
+    def on_message(self, text):
         self.notes.append(text)
 
-    def generation(self, generation, *news):
+    def on_generation_end(self, generation, *news):
         self.generations.append(generation)
 
 
@@ -74,7 +74,7 @@ def test_nothing_is_proposed_after_so_many_hours_and_what_is_open_is_finished(tm
     clock.seconds += 0.1
     assert coordinator.next(4) is None and not coordinator.is_over
     for task in open_:
-        with coordinator.together():
+        with coordinator.transaction():
             coordinator.tell(task["id"], done(task))
     assert coordinator.is_over and coordinator.next() is None
     coordinator.end()
@@ -235,6 +235,6 @@ def test_the_time_left_is_that_of_the_limit_which_comes_first(tmp_path):
 
 
 def test_what_the_search_proposes_may_not_change(tmp_path):
-    open_record(tmp_path / "run", configuration()).close()
+    open_database(tmp_path / "run", configuration()).close()
     with pytest.raises(InputError, match="search.population: 6 -> 7"):
-        open_record(tmp_path / "run", configuration(population=7, candidates=99))
+        open_database(tmp_path / "run", configuration(population=7, candidates=99))

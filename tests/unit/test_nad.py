@@ -18,7 +18,7 @@ from xnas_tf.interpretation.nad import disentangle
 from xnas_tf.interpretation.nad import original_outputs as originals
 from xnas_tf.interpretation.nad.files import facts
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
-from xnas_tf.interpretation.nad.training import Images, Lesson, learn
+from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import DisentanglementObjective
 
@@ -153,20 +153,20 @@ def lesson_images(data, network):
 def test_together_and_one_after_the_other_give_the_same_masks():
     data = colours()
     network = MaskedNetwork(small_network(), data.train.images)
-    train, how = lesson_images(data, network), Lesson(1.0, 12, batch=8)
-    together = learn(network, train, np.arange(CLASSES), how)
+    train, how = lesson_images(data, network), MaskTrainingOptions(1.0, 12, batch=8)
+    transaction = learn(network, train, np.arange(CLASSES), how)
     for number in range(CLASSES):
         alone = learn(network, train, np.array([number]), how)
-        for both, single in zip(together.logits, alone.logits, strict=True):
+        for both, single in zip(transaction.logits, alone.logits, strict=True):
             np.testing.assert_allclose(both[number], single[0], atol=1e-3)
-        for both, single in zip(together.hard, alone.hard, strict=True):
+        for both, single in zip(transaction.hard, alone.hard, strict=True):
             np.testing.assert_array_equal(both[number], single[0])
 
 
 def test_masks_are_the_same_where_memory_keeps_no_originals(monkeypatch):
     data = colours()
     network = MaskedNetwork(small_network(), data.train.images)
-    train, how = lesson_images(data, network), Lesson(1.0, 5, batch=8)
+    train, how = lesson_images(data, network), MaskTrainingOptions(1.0, 5, batch=8)
     shown, find = [], network.originals
     assert network.gradients is not None  # its trace needs the traced originals
     vars(network)["originals"] = lambda images: (shown.append(len(images)), find(images))[1]
@@ -182,7 +182,7 @@ def test_masks_are_the_same_where_memory_keeps_no_originals(monkeypatch):
 def test_masks_do_not_depend_on_the_number_of_ranks():
     data = colours()
     network = MaskedNetwork(small_network(), data.train.images)
-    train, how = lesson_images(data, network), Lesson("auto", 5, batch=8)
+    train, how = lesson_images(data, network), MaskTrainingOptions("auto", 5, batch=8)
     assert network.gradients is not None  # traced before the threads ask for it
     alone = learn(network, train, np.arange(CLASSES), how)
 

@@ -244,7 +244,7 @@ class Interrupting(EvaluationCallback):
     def __init__(self, at):
         self.at, self.beats = at, 0
 
-    def beat(self):
+    def report_progress(self):
         self.beats += 1
         if self.beats == self.at:
             raise Interrupted("enough")
@@ -252,12 +252,12 @@ class Interrupting(EvaluationCallback):
 
 def test_it_beats_with_each_batch_and_can_be_interrupted():
     counting = Interrupting(at=0)
-    evaluate(Fitting(), supervisor=counting)
+    evaluate(Fitting(), callback=counting)
     # Built, parameters; two epochs of three steps, two batches validated by Keras and one by us,
     # and an end; a last validation; the error.
     assert counting.beats == 2 + 2 * (3 + 2 + 1 + 1) + 1 + 1
     with pytest.raises(Interrupted):
-        evaluate(Fitting(), supervisor=Interrupting(at=5))
+        evaluate(Fitting(), callback=Interrupting(at=5))
 
 
 @keras.saving.register_keras_serializable("tests")

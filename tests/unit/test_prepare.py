@@ -11,9 +11,9 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution import preparation as preparing
 from xnas_tf.execution.job import Job
-from xnas_tf.execution.preparation import agreed, prepare
+from xnas_tf.execution.preparation import on_all_ranks, prepare
 from xnas_tf.execution.session import Session
-from xnas_tf.storage.run_directory import locked, open_record
+from xnas_tf.storage.run_directory import locked, open_database
 
 TINY = ["dataset=digits", "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}"]
 
@@ -35,7 +35,7 @@ def test_what_fails_on_one_rank_fails_on_all():
             if world.rank == 1:
                 raise InputError("my module is missing")
 
-        agreed(mine, world)
+        on_all_ranks(mine, world)
 
     assert failures(3, work) == [
         "another rank could not be prepared; it says why",
@@ -51,7 +51,7 @@ def test_what_is_no_fault_of_the_input_is_none_on_other_ranks_either(failure):
             if world.rank == 1:
                 raise failure
 
-        agreed(mine, world)
+        on_all_ranks(mine, world)
 
     assert failures(3, work, (RunError, OSError)) == [
         "another rank could not be prepared; it says why",
@@ -63,7 +63,7 @@ def test_what_is_no_fault_of_the_input_is_none_on_other_ranks_either(failure):
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_held_run_is_refused_on_all_ranks(tmp_path, ranks):
     config = load_config(overrides=TINY)
-    open_record(tmp_path / "run", config).close()
+    open_database(tmp_path / "run", config).close()
 
     def work(world):
         Job(tmp_path / "run", config, world).run(fresh=False)
@@ -125,4 +125,4 @@ def test_too_few_images_for_a_group_are_refused():
 def test_a_module_that_ends_its_process_is_wrong_input():
     """Else the search would end as if it were done."""
     with pytest.raises(InputError, match=r"calls sys.exit\(0\) when it is loaded"):
-        agreed(lambda: sys.exit(0), SingleProcess())
+        on_all_ranks(lambda: sys.exit(0), SingleProcess())

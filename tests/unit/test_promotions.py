@@ -84,7 +84,7 @@ def check(found, config):
     halving = SuccessiveHalving(config.rungs, config.search.population)
     for c in sorted(found, key=lambda c: c.answer):
         if c.state == "done":
-            halving.heed(c.id, c.epochs, list(c.objectives.values()), 0.0)
+            halving.update(c.id, c.epochs, list(c.objectives.values()), 0.0)
     for c in (c for c in found if c.promoted_from):
         below = by_id[c.promoted_from]
         assert (c.epochs, below.state) == (3 * below.epochs, "done")
@@ -163,21 +163,21 @@ def test_states_are_kept_as_long_as_they_may_be_of_use(tmp_path):
     coordinator = coordinator_of(path, config)
     kept = lambda: {int(p.stem) for p in (path / "checkpoints").glob("*.npz")}  # noqa: E731
     for number in range(6):
-        with coordinator.together():
+        with coordinator.transaction():
             task = coordinator.next()
-            coordinator.keep_checkpoint(task["id"], b"state %d" % task["id"])
+            coordinator.save_checkpoint(task["id"], b"state %d" % task["id"])
             coordinator.tell(task["id"], {"state": "failed"} if number == 5 else done(number))
     assert kept() == {1, 2, 3, 4, 5}  # what failed is of no use
-    with coordinator.together():
+    with coordinator.transaction():
         task = coordinator.next()
     assert task["promoted_from"] == 1
     assert coordinator.checkpoint(task["id"]) == b"state 1"
     coordinator = coordinator_of(path, config)  # killed
-    with coordinator.together():
+    with coordinator.transaction():
         assert coordinator.next() == task
-    coordinator.keep_checkpoint(task["id"], b"half way")
+    coordinator.save_checkpoint(task["id"], b"half way")
     assert coordinator.checkpoint(task["id"]) == b"half way"
-    with coordinator.together():
+    with coordinator.transaction():
         coordinator.tell(task["id"], done(0))
         assert kept() == {1, 2, 3, 4, 5, task["id"]}  # until that is recorded
     assert kept() == {2, 3, 4, 5, task["id"]}  # which is of use for 9 epochs
@@ -213,7 +213,7 @@ def test_a_model_is_kept_of_each_that_is_on_the_front_in_the_end(tmp_path):
     coordinator = coordinator_of(path, config)
     wanted = set()
     while not coordinator.is_over:
-        with coordinator.together():
+        with coordinator.transaction():
             task = coordinator.next()
             result = Halved.result_of(task)
             if coordinator.wants_model(task["id"], result):

@@ -11,7 +11,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_record
+from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.knee import knee
 from xnas_tf.strategy.pareto import costs, pareto_front
 from xnas_tf.strategy.recommendation import recommend
@@ -254,7 +254,7 @@ def test_wrong_wishes_are_refused(options, message, size):
 
 @pytest.fixture
 def run(tmp_path):
-    record = open_record(tmp_path / "run", TWO)
+    record = open_database(tmp_path / "run", TWO)
     for number, count, value in ((1, 140, 0.4), (2, 138, 0.6), (3, 60, 0.9), (4, 100, 0.1)):
         record.save(candidate(TWO, number, count, (value,)))
     record.set_fact("validation", COUNTS)
@@ -279,7 +279,7 @@ def test_a_run_gives_what_is_named(run):
 
 
 def test_a_run_in_which_nothing_learned_gives_only_what_is_named(run):
-    record = open_record(run.path, TWO)
+    record = open_database(run.path, TWO)
     record.set_fact("validation", [149, 1, 0])
     record.close()
     assert run.best is None
@@ -289,7 +289,7 @@ def test_a_run_in_which_nothing_learned_gives_only_what_is_named(run):
 
 
 def test_a_run_without_results_has_neither(tmp_path):
-    open_record(tmp_path / "run", TWO).close()
+    open_database(tmp_path / "run", TWO).close()
     run = Run(tmp_path / "run")
     assert run.best is None
     for which in ("recommended", "best"):

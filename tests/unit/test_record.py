@@ -16,11 +16,11 @@ from xnas_tf.storage import schema
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import (
-    held_directory,
     locked,
+    locked_run_directory,
     model_path,
     remove_drafts,
-    write_whole,
+    write_atomically,
 )
 
 FULL = Candidate(
@@ -47,7 +47,7 @@ FORMAT = "SELECT * FROM facts WHERE name='format'"
 
 
 def make(path, config, fresh):
-    with held_directory(path, config, fresh):
+    with locked_run_directory(path, config, fresh):
         pass
 
 
@@ -62,22 +62,22 @@ def test_a_candidate_comes_back_as_it_was(tmp_path):
 
 def test_what_is_saved_together_is_there_whole_or_not_at_all(tmp_path):
     record = Database(tmp_path / "run.sqlite", create=True)
-    with pytest.raises(KeyError), record.together():
+    with pytest.raises(KeyError), record.transaction():
         record.save(FULL)
-        with record.together():
+        with record.transaction():
             record.set_fact("generations", 1)
         raise KeyError
     assert (
         Database(tmp_path / "run.sqlite").candidates() == [] and record.fact("generations") is None
     )
-    with record.together():
+    with record.transaction():
         record.save(FULL)
     assert Database(tmp_path / "run.sqlite").candidates() == [FULL]
 
 
 def test_what_kills_left_half_written_is_removed_and_nothing_else(tmp_path):
     make(tmp_path / "run", Config(), fresh=False)
-    write_whole(model_path(tmp_path / "run", 1), b"whole")
+    write_atomically(model_path(tmp_path / "run", 1), b"whole")
     for name in (".00002.keras.77", "mine.keras"):
         (tmp_path / "run" / "models" / name).write_bytes(b"half")
     remove_drafts(tmp_path / "run")
@@ -202,7 +202,7 @@ def test_a_run_goes_on_with_other_ranks(tmp_path):
 def test_fresh_moves_aside_and_deletes_nothing(tmp_path):
     path = tmp_path / "run"
     for number in range(3):
-        with held_directory(path, Config(), fresh=True) as record:
+        with locked_run_directory(path, Config(), fresh=True) as record:
             record.set_fact("number", number)
     kept = {p.name: Run(p).fact("number") for p in tmp_path.iterdir()}
     assert kept == {"run": 2, "run.1": 0, "run.2": 1}
@@ -226,7 +226,7 @@ def test_a_full_disk_is_no_wrong_input(tmp_path, monkeypatch, number, kind):
     def write(path, data):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(directory, "write_whole", write)
+    monkeypatch.setattr(directory, "write_atomically", write)
     with pytest.raises(kind, match=f"cannot be written: .*{os.strerror(number)}"):
         make(tmp_path / "run", Config(), fresh=False)
 
@@ -244,14 +244,14 @@ def test_one_search_at_a_time(tmp_path):
 def test_a_search_that_is_refused_changes_nothing(tmp_path):
     path = tmp_path / "run"
     other = load_config(Config(), ["distributed.ranks_per_candidate=2"])
-    with held_directory(path, Config(), fresh=False) as record:
+    with locked_run_directory(path, Config(), fresh=False) as record:
         record.save(FULL)
         for fresh in (False, True):
             with pytest.raises(XnasError, match="another process"):
-                held_directory(path, other, fresh).__enter__()
+                locked_run_directory(path, other, fresh).__enter__()
         assert Run(path).config == Config() and Run(path).is_searching()
     assert not Run(path).is_searching() and [p.name for p in tmp_path.iterdir()] == ["run"]
-    with held_directory(path, other, fresh=False) as record:
+    with locked_run_directory(path, other, fresh=False) as record:
         assert record.candidates() == [FULL]
     assert Run(path).config == other
 
@@ -259,12 +259,12 @@ def test_a_search_that_is_refused_changes_nothing(tmp_path):
 def test_a_folder_that_cannot_be_written_is_wrong_input(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InputError, match="cannot be written: permission denied"):
-        held_directory(tmp_path, Config(), fresh=False).__enter__()
+        locked_run_directory(tmp_path, Config(), fresh=False).__enter__()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_candidates_and_missing_models_are_named(tmp_path):
-    with held_directory(tmp_path / "run", Config(), fresh=False) as record:
+    with locked_run_directory(tmp_path / "run", Config(), fresh=False) as record:
         record.save(FULL)
     run = Run(tmp_path / "run")
     with pytest.raises(InputError, match="no candidate 9; allowed: 1 to 3"):
@@ -300,7 +300,7 @@ def test_a_lock_goes_with_the_directory_that_is_moved_aside(tmp_path):
 
 @pytest.mark.parametrize("chosen", [True, False])
 def test_a_run_of_an_earlier_version_keeps_the_modes_that_its_trial_chose(tmp_path, chosen):
-    directory.open_record(tmp_path / "run", load_config()).close()
+    directory.open_database(tmp_path / "run", load_config()).close()
     file = tmp_path / "run" / "config.yaml"
     text = file.read_text()
     assert "jit_compile: false" in text
@@ -309,9 +309,9 @@ def test_a_run_of_an_earlier_version_keeps_the_modes_that_its_trial_chose(tmp_pa
         database.set_fact("measured_modes", {"jit_compile": chosen})
     assert Run(tmp_path / "run").config.training.jit_compile is chosen
     today = load_config(None, [f"training.jit_compile={str(chosen).lower()}"])
-    directory.open_record(tmp_path / "run", today).close()
+    directory.open_database(tmp_path / "run", today).close()
     with pytest.raises(InputError, match="jit_compile"):
-        directory.open_record(
+        directory.open_database(
             tmp_path / "run",
             load_config(today, [f"training.jit_compile={str(not chosen).lower()}"]),
         )

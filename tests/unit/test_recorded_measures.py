@@ -19,7 +19,7 @@ from xnas_tf.reporting.html.search import candidates_data
 from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_record
+from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.pareto import pareto_front
 
 CONTROL = ["objectives=[error]", "record=[introspectability, parameters]"]
@@ -123,7 +123,7 @@ def recorded(number, error, seen):
 @pytest.fixture
 def run(tmp_path):
     config = load_config(overrides=[*CONTROL, "training.epochs=2"])
-    record = open_record(tmp_path / "run", config)
+    record = open_database(tmp_path / "run", config)
     for each in (recorded(1, 0.3, 0.9), recorded(2, 0.2, 0.5), recorded(3, 0.4, 0.1)):
         record.save(each)
     record.close()
@@ -150,7 +150,7 @@ def test_recorded_values_stand_beside_objectives_and_do_not_rank(run):
 def test_tensorboard_shows_objectives_and_what_is_recorded(run, tmp_path):
     board = TensorBoard(tmp_path / "board", run.config, [])
     known = run.candidates()[1]
-    board.candidate(known, True, [known], 0.1)
+    board.on_candidate_end(known, True, [known], 0.1)
     events = EventAccumulator(str(tmp_path / "board" / "candidate-00002"))
     events.Reload()
     tags = [

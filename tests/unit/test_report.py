@@ -15,7 +15,7 @@ from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.front_figure import front_figure, front_info
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_record
+from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.utils.pictures import png
 
@@ -48,7 +48,7 @@ def test_all_forms_mark_the_same_candidates(run):
 
 
 def test_where_nothing_learned_all_forms_mark_nobody(run):
-    record = open_record(run.path, run.config)
+    record = open_database(run.path, run.config)
     record.set_fact("validation", [1, 0])
     record.close()
     listed = tables.listing(run, everyone=True)

@@ -75,12 +75,12 @@ class TaskCallback(EvaluationCallback):
     def __init__(self, at=None, data=None):
         self.at, self.data, self.beats, self.kept = at, data, 0, 0
 
-    def beat(self):
+    def report_progress(self):
         self.beats += 1
         if self.beats == self.at:
             raise Interrupted("terminated", 143)
 
-    def keep_checkpoint(self, data):
+    def save_checkpoint(self, data):
         self.data, self.kept = data, self.kept + 1
 
     def checkpoint(self):
@@ -114,11 +114,11 @@ def retrainer(
     return Scripted(config, dataset, space, ranks, patience, told, gallery)
 
 
-def trained(judge, candidate=None, supervisor=None):
+def trained(judge, candidate=None, callback=None):
     """The outcome and the weights that are kept."""
     weights = []
     keep = lambda _, model: weights.extend(model.get_weights())  # noqa: E731
-    outcome = judge.evaluate(candidate or cell_candidate(), keep, supervisor)
+    outcome = judge.evaluate(candidate or cell_candidate(), keep, callback)
     return outcome, weights
 
 
@@ -190,15 +190,15 @@ def test_a_training_that_gets_no_better_ends_early(whole):
 
 def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole, step_by_step):
     outcome, weights = whole
-    supervisor = TaskCallback()
-    trained(retrainer(), supervisor=supervisor)
-    beats = supervisor.beats
-    assert supervisor.kept == 8
+    callback = TaskCallback()
+    trained(retrainer(), callback=callback)
+    beats = callback.beats
+    assert callback.kept == 8
     for at in (beats // 2, beats):  # amid the epochs, and in the test
         cut = TaskCallback(at)
         with pytest.raises(Interrupted):
-            trained(retrainer(), supervisor=cut)
-        resumed, again = trained(retrainer(), supervisor=TaskCallback(data=cut.data))
+            trained(retrainer(), callback=cut)
+        resumed, again = trained(retrainer(), callback=TaskCallback(data=cut.data))
         for name in ("state", "reason", "objectives", "metrics", "history"):
             assert getattr(resumed, name) == getattr(outcome, name)
         for one, other in zip(weights, again, strict=True):
@@ -207,7 +207,7 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole, step_by_step):
 
 @pytest.mark.parametrize("data", [b"damaged", b""])
 def test_a_useless_checkpoint_is_noted_and_training_starts_anew(whole, data):
-    outcome, _ = trained(retrainer(), supervisor=TaskCallback(data=data))
+    outcome, _ = trained(retrainer(), callback=TaskCallback(data=data))
     assert "its checkpoint was ignored" in outcome.reason
     assert outcome.history == whole[0].history
 

@@ -29,7 +29,7 @@ from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_record
+from xnas_tf.storage.run_directory import open_database
 from xnas_tf.utils.intervals import mean_interval
 
 SHAPE = (8, 8, 1)
@@ -55,7 +55,7 @@ def run(tmp_path_factory):
     """A run of three candidates: 1 dominates 2, and 3 failed."""
     path = tmp_path_factory.mktemp("retraining") / "run"
     config = load_config(overrides=[*TINY, "constraints.parameters='<= 10_000'"])
-    record = open_record(path, config)
+    record = open_database(path, config)
     for number, error in ((1, 0.1), (2, 0.2)):
         values = {"error": error, "parameters": 100.0 * number}
         metrics = {"val_accuracy": 1 - error}
@@ -106,7 +106,7 @@ def test_wrong_input_is_refused_before_anything_is_done(run, options, message):
 
 
 def test_a_run_without_a_front_is_refused(tmp_path):
-    open_record(tmp_path / "run", load_config(overrides=TINY)).close()
+    open_database(tmp_path / "run", load_config(overrides=TINY)).close()
     with pytest.raises(InputError, match="no recommended candidate.*no candidate has a result yet"):
         retrain(tmp_path / "run")
     with pytest.raises(InputError, match="no Pareto-optimal candidates yet"):
@@ -191,7 +191,7 @@ def play(desk, outcome=lambda task: done()):
         assert desk.next() is None  # one at a time
         result = outcome(task)
         if desk.wants_model(task["id"], result):
-            desk.keep_model(task["id"], b"model")
+            desk.save_model(task["id"], b"model")
         desk.tell(task["id"], result)
         tasks.append((task["id"], task["seed"]))
     return tasks
@@ -251,7 +251,7 @@ def test_a_training_goes_on_from_its_own_checkpoint(tmp_path):
     first = desk_at(tmp_path, seeds=1, said=said)
     task = first.next()
     assert first.checkpoint(task["id"]) == b""
-    first.keep_checkpoint(task["id"], b"state")
+    first.save_checkpoint(task["id"], b"state")
     second = desk_at(tmp_path, seeds=1, said=said)
     assert second.next() == task and second.checkpoint(task["id"]) == b"state"
     assert said == [
@@ -359,7 +359,7 @@ def test_a_kept_model_can_be_loaded(tmp_path):
     model = ResNet(1, 2).build(SHAPE, 3)
     file = tmp_path / "model.keras"
     model.save(file)
-    desk.keep_model(task["id"], file.read_bytes())
+    desk.save_model(task["id"], file.read_bytes())
     desk.tell(task["id"], done())
     (training,) = desk._retraining.trainings()
     loaded = desk._retraining.load_model(training)

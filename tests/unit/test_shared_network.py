@@ -71,7 +71,7 @@ def judges(channels=2, **training):
     return shared_evaluator(*given), Evaluator(*given)
 
 
-def judged(judge, cell, seed=0, supervisor=None):
+def judged(judge, cell, seed=0, callback=None):
     """The outcome and the trained model's weights."""
     weights = []
 
@@ -79,7 +79,7 @@ def judged(judge, cell, seed=0, supervisor=None):
         weights.extend(np.array(v) for v in model.variables)
 
     candidate = Candidate(1, "cell", cell, seed=seed, epochs=TRAINING["epochs"])
-    outcome = judge.evaluate(candidate, keep, supervisor)
+    outcome = judge.evaluate(candidate, keep, callback)
     assert outcome.state == "done", outcome.reason
     return outcome, weights
 
@@ -155,8 +155,8 @@ def test_its_checkpoints_are_those_of_the_model(at, step_by_step):
     for first, second in (judges(), judges()[::-1]):
         stopping = TaskCallback(at, Interrupted(15))
         with pytest.raises(Interrupted):
-            judged(first, cell, supervisor=stopping)
-        outcome, _ = judged(second, cell, supervisor=TaskCallback(data=stopping.data))
+            judged(first, cell, callback=stopping)
+        outcome, _ = judged(second, cell, callback=TaskCallback(data=stopping.data))
         np.testing.assert_allclose(figures(outcome), whole, rtol=1e-4, atol=1e-6)
 
 
@@ -183,12 +183,12 @@ def test_models_that_were_kept_are_asked_again_in_turn():
     images = make_dataset().test.images
     for candidate, model in (kept[1], kept[2], kept[1]):
         access = shared.reloaded(candidate, model)
-        predictor, stand_ins = access.predictor, access.stand_ins
+        predictor, shared_models = access.predictor, access.shared_models
         np.testing.assert_allclose(
             predictor(images), Predictor(model)(images), rtol=1e-5, atol=1e-6
         )
-        assert len(stand_ins) == 2
-        for method, stand_in in stand_ins.items():
+        assert len(shared_models) == 2
+        for method, stand_in in shared_models.items():
             assert stand_in is not model
             given = to_model_input(images), candidate.seed
             np.testing.assert_allclose(method(stand_in, *given), method(model, *given), atol=1e-5)
@@ -202,17 +202,17 @@ def test_what_another_cell_answered_is_asked_by_itself():
     judged(shared, cell)
     answered = Candidate(9, "cell", ALL_SKIPS, seed=0, epochs=4, answered_by="candidate 1 of other")
     access = shared.reloaded(answered, model)
-    predictor, stand_ins = access.predictor, access.stand_ins
+    predictor, shared_models = access.predictor, access.shared_models
     images = make_dataset().test.images
     np.testing.assert_allclose(predictor(images), Predictor(model)(images), rtol=1e-5)
-    assert not stand_ins
+    assert not shared_models
 
 
 def test_nothing_is_traced_to_ask_again():
     fresh = shared_evaluator(*parts(), SingleProcess())
     cell = dict.fromkeys(EDGES, "nor_conv_1x1")
     access = fresh.reloaded(Candidate(1, "cell", cell), parts()[2].build(cell))
-    assert not access.stand_ins
+    assert not access.shared_models
 
 
 def test_a_failed_training_harms_no_other():

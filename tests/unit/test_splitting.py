@@ -17,8 +17,8 @@ def divide(labels, groups=None, given=None, seed=0, shares=SHARES):
 
 
 def rows_once(rows, count):
-    together = np.concatenate(list(rows.values()))
-    return np.array_equal(np.sort(together), np.arange(count))
+    transaction = np.concatenate(list(rows.values()))
+    return np.array_equal(np.sort(transaction), np.arange(count))
 
 
 @settings(deadline=None, max_examples=30)

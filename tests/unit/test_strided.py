@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from xnas_tf.keras_tools.strided_convolution import compute_at_positions
+from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 
 SIZE = 7
 
@@ -32,7 +32,7 @@ def test_outputs_are_keras_own_and_gradients_those_of_float64(channels, strides,
     images = rng.normal(size=(5, SIZE, SIZE, channels)).astype(np.float32)
     model = strided(channels, strides, padding)
     before = model(images).numpy()
-    compute_at_positions(model)
+    avoid_strided_1x1(model)
     weights = rng.normal(size=before.shape).astype(np.float32)
     with tf.GradientTape() as tape:
         outputs = model(images)
@@ -45,11 +45,37 @@ def test_outputs_are_keras_own_and_gradients_those_of_float64(channels, strides,
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Block(layers.Layer):
+    """A layer with such a convolution inside."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inner = layers.Conv2D(8, 1, 2, name="strided")
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+def test_a_convolution_inside_a_layer_is_found():
+    inputs = keras.Input((SIZE, SIZE, 2))
+    model = keras.Model(inputs, Block()(inputs))
+    images = np.random.default_rng(0).normal(size=(5, SIZE, SIZE, 2)).astype(np.float32)
+    avoid_strided_1x1(model)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(model(images) ** 2) / 2
+    got = tape.gradient(total, kernel_of(model))[0, 0]
+    places = images[:, ::2, ::2].astype(np.float64)
+    outputs = model(images).numpy().astype(np.float64)
+    expected = np.einsum("bijc,bijd->cd", places, outputs)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_groups_stay_groups_and_what_is_saved_is_plain_keras(tmp_path):
     model = strided(4, 2, groups=2)
     images = np.random.default_rng(0).random((2, SIZE, SIZE, 4), np.float32)
     before = model(images)
-    compute_at_positions(model).save(tmp_path / "model.keras")
+    avoid_strided_1x1(model).save(tmp_path / "model.keras")
     np.testing.assert_allclose(model(images), before, atol=1e-6)
     np.testing.assert_allclose(
         keras.models.load_model(tmp_path / "model.keras")(images), before, atol=1e-6
@@ -58,5 +84,5 @@ def test_groups_stay_groups_and_what_is_saved_is_plain_keras(tmp_path):
 
 def test_other_convolutions_are_left_alone():
     model = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(2, 3, 2), layers.Conv2D(2, 1)])
-    compute_at_positions(model)
+    avoid_strided_1x1(model)
     assert not any("convolution_op" in vars(layer) for layer in model.layers)

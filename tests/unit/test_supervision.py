@@ -48,7 +48,7 @@ class TaskCallback(EvaluationCallback):
     def __init__(self, at=None, error=None, data=None):
         self.at, self.error, self.data, self.beats = at, error, data, 0
 
-    def beat(self):
+    def report_progress(self):
         self.beats += 1
         if self.beats == self.at:
             raise self.error
@@ -56,7 +56,7 @@ class TaskCallback(EvaluationCallback):
     def wants_checkpoint(self):
         return self.is_careful
 
-    def keep_checkpoint(self, data):
+    def save_checkpoint(self, data):
         self.data = data
 
     def checkpoint(self):
@@ -83,28 +83,28 @@ def judge():
 
 @pytest.fixture(scope="module")
 def whole(judge):
-    supervisor = TaskCallback()
-    result = judge.evaluate(CANDIDATE, supervisor=supervisor)
-    assert result.state == "done" and supervisor.beats == BEATS
+    callback = TaskCallback()
+    result = judge.evaluate(CANDIDATE, callback=callback)
+    assert result.state == "done" and callback.beats == BEATS
     return result
 
 
 @pytest.mark.parametrize("at", [4, 10, BEATS])
 def test_interrupted_at_a_beat_it_goes_on_to_the_same_values(judge, whole, at):
-    supervisor = TaskCallback(at, Interrupted("terminated", 143))
+    callback = TaskCallback(at, Interrupted("terminated", 143))
     with pytest.raises(Interrupted, match="terminated") as caught:
-        judge.evaluate(CANDIDATE, supervisor=supervisor)
-    assert caught.value.exit_code == 143 and supervisor.beats == at
-    resumed = judge.evaluate(CANDIDATE, supervisor=TaskCallback(data=supervisor.data))
+        judge.evaluate(CANDIDATE, callback=callback)
+    assert caught.value.exit_code == 143 and callback.beats == at
+    resumed = judge.evaluate(CANDIDATE, callback=TaskCallback(data=callback.data))
     for name in ("state", "reason", "objectives", "metrics", "history"):
         assert getattr(resumed, name) == getattr(whole, name)
 
 
-def model_after(judge, candidate, supervisor):
+def model_after(judge, candidate, callback):
     """The result, and all weights of the model that was judged."""
     weights = []
     keep = lambda _, model: weights.extend(w.tobytes() for w in model.get_weights())  # noqa: E731
-    return judge.evaluate(candidate, keep, supervisor), weights
+    return judge.evaluate(candidate, keep, callback), weights
 
 
 @pytest.mark.parametrize("is_resumed", [False, True])
@@ -115,12 +115,12 @@ def test_a_promotion_ends_as_a_training_in_full(is_resumed, monkeypatch):
     monkeypatch.setattr(TaskCallback, "is_careful", is_resumed)
     lower, promoted = replace(CANDIDATE, epochs=1), replace(CANDIDATE, id=2, promoted_from=1)
     below, above = TaskCallback(), TaskCallback()
-    first = judge.evaluate(lower, supervisor=below)
+    first = judge.evaluate(lower, callback=below)
     above.data = below.data
     if is_resumed:  # cut off in the promotion's second step
         above.at, above.error = 5, Interrupted("terminated", 143)
         with pytest.raises(Interrupted):
-            judge.evaluate(promoted, supervisor=above)
+            judge.evaluate(promoted, callback=above)
         assert above.data != below.data
         above.at = None
     second, weights = model_after(judge, promoted, above)
@@ -136,8 +136,8 @@ def test_each_rung_is_a_training_of_its_length(judge):
     the first rung from where one of the next rung's length would be."""
     lower, promoted = replace(CANDIDATE, epochs=1), replace(CANDIDATE, id=2, promoted_from=1)
     below = TaskCallback()
-    first = judge.evaluate(lower, supervisor=below)
-    short = judge_of(epochs=1).evaluate(lower, supervisor=TaskCallback())
+    first = judge.evaluate(lower, callback=below)
+    short = judge_of(epochs=1).evaluate(lower, callback=TaskCallback())
     # What is short enough in all is not traced, and rounds otherwise.
     assert first.objectives == pytest.approx(short.objectives, rel=1e-5)
     assert first.history[0] == pytest.approx(short.history[0], rel=1e-5)
@@ -151,7 +151,7 @@ def test_each_rung_is_a_training_of_its_length(judge):
         patch.setattr(Step, "__call__", noted)
         above = TaskCallback()
         above.data = below.data
-        judge.evaluate(promoted, supervisor=above)
+        judge.evaluate(promoted, callback=above)
     places = np.arange(len(rates), 2 * len(rates)) / (2 * len(rates))
     np.testing.assert_allclose(rates, 0.05 * (1 + np.cos(np.pi * places)), rtol=1e-5)
 
@@ -161,7 +161,7 @@ def test_each_rung_is_a_training_of_its_length(judge):
 )
 def test_a_promotion_without_a_state_is_trained_anew(judge, whole, data, note):
     promoted = replace(CANDIDATE, id=2, promoted_from=1)
-    result = judge.evaluate(promoted, supervisor=TaskCallback(data=data))
+    result = judge.evaluate(promoted, callback=TaskCallback(data=data))
     assert note in result.reason
     assert (result.objectives, result.history) == (whole.objectives, whole.history)
 
@@ -172,13 +172,13 @@ def test_what_was_trained_is_kept_when_a_signal_comes_while_it_is_judged(judge, 
     monkeypatch.setattr(Step, "__call__", lambda *args: steps.append(1) or step(*args))
     steps_left = set()
     for at in range(1, BEATS + 1):
-        supervisor = TaskCallback(at, Interrupted("terminated", 143))
+        callback = TaskCallback(at, Interrupted("terminated", 143))
         with pytest.raises(Interrupted):
-            judge.evaluate(CANDIDATE, supervisor=supervisor)
-        if supervisor.data is None:
+            judge.evaluate(CANDIDATE, callback=callback)
+        if callback.data is None:
             continue
         steps.clear()
-        resumed = judge.evaluate(CANDIDATE, supervisor=TaskCallback(data=supervisor.data))
+        resumed = judge.evaluate(CANDIDATE, callback=TaskCallback(data=callback.data))
         steps_left.add(len(steps))
         for name in ("state", "reason", "objectives", "metrics", "history"):
             assert getattr(resumed, name) == getattr(whole, name)
@@ -212,20 +212,22 @@ def test_a_rank_that_is_gone_is_told_from_a_failing_candidate(
 
 
 def test_a_useless_checkpoint_is_noted_and_training_starts_anew(judge, whole):
-    result = judge.evaluate(CANDIDATE, supervisor=TaskCallback(data=b"not a checkpoint"))
+    result = judge.evaluate(CANDIDATE, callback=TaskCallback(data=b"not a checkpoint"))
     assert "its checkpoint was ignored: it is damaged" in result.reason
     assert (result.objectives, result.history) == (whole.objectives, whole.history)
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), RunError("rank 0 is gone")])
-@pytest.mark.parametrize("where", ["beat", "wants_checkpoint", "keep_checkpoint", "checkpoint"])
+@pytest.mark.parametrize(
+    "where", ["report_progress", "wants_checkpoint", "save_checkpoint", "checkpoint"]
+)
 def test_what_a_supervisor_raises_is_no_failure_of_the_candidate(judge, monkeypatch, error, where):
     def fail(*_):
         raise error
 
     monkeypatch.setattr(TaskCallback, where, fail)
     with pytest.raises(type(error)) as caught:
-        judge.evaluate(CANDIDATE, supervisor=TaskCallback())
+        judge.evaluate(CANDIDATE, callback=TaskCallback())
     assert caught.value is error
 
 
@@ -234,7 +236,7 @@ def test_what_keeping_raises_neither(judge, monkeypatch, error):
     def keep(*_):
         raise error
 
-    def done(candidate, result, supervisor):
+    def done(candidate, result, callback):
         result.state = "done"
 
     monkeypatch.setattr(judge, "_evaluate", done)

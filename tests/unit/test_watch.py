@@ -83,7 +83,7 @@ def test_a_hang_is_told_of_and_ends_the_process_while_steps_do_not():
                 for _ in range(20):
                     clock.now += 50
                     time.sleep(0.05)
-                    watching.beat()
+                    watching.report_progress()
             clock.now += 100  # nothing is evaluated
             time.sleep(0.5)
             say("fine so far")

@@ -29,7 +29,7 @@ class Source:
         self.tasks = list(tasks)
         self.told, self.models, self.checkpoints, self.deaths = [], {}, {}, []
 
-    together = nullcontext
+    transaction = nullcontext
 
     def next(self, group=0):
         return self.tasks.pop(0) if self.tasks else None
@@ -40,10 +40,10 @@ class Source:
     def wants_model(self, number, result):
         return result["objectives"]["error"] < 0.5
 
-    def keep_model(self, number, data):
+    def save_model(self, number, data):
         self.models[number] = data
 
-    def keep_checkpoint(self, number, data):
+    def save_checkpoint(self, number, data):
         self.checkpoints[number] = data
 
     def checkpoint(self, number):
@@ -62,12 +62,12 @@ class Evaluator:
     def __init__(self, *acts):
         self.acts = list(acts)
 
-    def evaluate(self, candidate, keep=None, supervisor=None):
-        return self.acts.pop(0)(candidate, keep, supervisor)
+    def evaluate(self, candidate, keep=None, callback=None):
+        return self.acts.pop(0)(candidate, keep, callback)
 
 
-def done(candidate, keep, supervisor):
-    supervisor.beat()
+def done(candidate, keep, callback):
+    callback.report_progress()
     return Result("done", objectives={"error": 0.9})
 
 
@@ -94,9 +94,9 @@ def test_all_ranks_work_until_nothing_is_left():
 
 
 def test_what_is_known_is_taken_over():
-    def known(candidate, keep, supervisor):
+    def known(candidate, keep, callback):
         result = Result(digest="candidate 3 of run")
-        result.update(supervisor.known(result.as_dict()))
+        result.update(callback.known(result.as_dict()))
         assert (result.state, result.answered_by) == ("done", "candidate 3 of run")
         return result
 
@@ -110,7 +110,7 @@ def test_models_are_kept_that_the_search_wants():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 
     def of(error):
-        def act(candidate, keep, supervisor):
+        def act(candidate, keep, callback):
             result = Result("done", objectives={"error": error})
             keep(result, model)
             return result
@@ -123,11 +123,11 @@ def test_models_are_kept_that_the_search_wants():
 
 
 def test_checkpoints_go_to_the_search_and_come_back():
-    def act(candidate, keep, supervisor):
-        assert supervisor.checkpoint() is None
-        assert supervisor.wants_checkpoint()  # every 1e-9 minutes
-        supervisor.keep_checkpoint(b"half")
-        assert supervisor.checkpoint() == b"half"
+    def act(candidate, keep, callback):
+        assert callback.checkpoint() is None
+        assert callback.wants_checkpoint()  # every 1e-9 minutes
+        callback.save_checkpoint(b"half")
+        assert callback.checkpoint() == b"half"
         return Result("done")
 
     source = Source(task(1))
@@ -136,8 +136,8 @@ def test_checkpoints_go_to_the_search_and_come_back():
 
 
 def test_checkpoints_are_wanted_in_time_only():
-    def act(candidate, keep, supervisor):
-        assert not supervisor.wants_checkpoint()
+    def act(candidate, keep, callback):
+        assert not callback.wants_checkpoint()
         return Result("done")
 
     worker(Source(task(1)), Evaluator(act), minutes=60).run()
@@ -147,11 +147,11 @@ def test_a_signal_makes_rank_0_save_and_leave():
     source = Source(task(1), task(2))
     working = worker(source, None, minutes=60)
 
-    def act(candidate, keep, supervisor):
+    def act(candidate, keep, callback):
         working.watch.stopping = 143
-        assert supervisor.wants_checkpoint()
-        supervisor.keep_checkpoint(b"half")
-        supervisor.beat()
+        assert callback.wants_checkpoint()
+        callback.save_checkpoint(b"half")
+        callback.report_progress()
         pytest.fail("it went on")
 
     working.evaluator = Evaluator(act)
@@ -190,7 +190,7 @@ def test_a_signal_lets_another_rank_go_on_until_rank_0_is_gone():
 
 
 def test_a_rank_that_dies_is_noted_with_the_candidate():
-    def act(candidate, keep, supervisor):
+    def act(candidate, keep, callback):
         raise RankDiedError("another rank died")
 
     source = Source(task(7))
@@ -203,7 +203,7 @@ def test_a_rank_that_dies_is_noted_with_the_candidate():
 def test_it_is_not_where_a_signal_has_left_it_no_time(seconds, error):
     """horovodrun sends the others SIGTERM as soon as a rank has died."""
 
-    def act(candidate, keep, supervisor):
+    def act(candidate, keep, callback):
         working.watch.stopping = 143
         working.watch._deadline = time.monotonic() + seconds
         raise RankDiedError("another rank died")
@@ -215,8 +215,8 @@ def test_it_is_not_where_a_signal_has_left_it_no_time(seconds, error):
     assert bool(source.deaths) == (seconds > 5) and source.told == []
 
 
-def fails(candidate, keep, supervisor):
-    supervisor.failed("out of memory")
+def fails(candidate, keep, callback):
+    callback.failed("out of memory")
     return Result("failed", "out of memory")
 
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import Call, inlined_calls, recorded_calls
 from xnas_tf.keras_tools.preprocessing import to_model_input
-from xnas_tf.keras_tools.tracing import FEW_RUNS, forgotten_custom_gradients
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.keras_tools.tracing import FEW_RUNS, freed_custom_gradients
+from xnas_tf.utils.heartbeat import report_progress
 
 LAYERS = (
     keras.layers.Conv2D,
@@ -98,7 +98,7 @@ def class_activations(
         sums = [a + b for a, b in zip(sums, added, strict=True)] if sums else added
         squares = squares + added_squares.numpy().astype(np.float64)
         samples.append([each.numpy() for each in sample])
-        beat()
+        report_progress()
     activations = []
     by_layer = zip(names, sums, squares, zip(*samples, strict=True), strict=True)
     for name, layer_sums, layer_squares, batches in by_layer:
@@ -137,7 +137,7 @@ def _batch_function(
     if len(images) <= FEW_RUNS * BATCH:
         return sum_batch, names
     specs = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None,), tf.int32)
-    with forgotten_custom_gradients():
+    with freed_custom_gradients():
         return tf.function(sum_batch, autograph=False).get_concrete_function(*specs), names
 
 

@@ -21,8 +21,8 @@ from xnas_tf.keras_tools.inspection import (
     is_functional,
     observed_ending,
 )
-from xnas_tf.keras_tools.tracing import FEW_PASSES, forgotten_custom_gradients, unoptimized_graphs
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.keras_tools.tracing import FEW_PASSES, freed_custom_gradients, unoptimized_graphs
+from xnas_tf.utils.heartbeat import report_progress
 
 _ALWAYS_TRACE = "_xnas_tf_always_trace"
 
@@ -99,7 +99,7 @@ class Explainer:
             for i in range(0, count, size):
                 batch = [tf.constant(array[i : i + size]) for array in arrays]
                 maps.append(run_batch(batch, tf.constant(indices[i : i + size])).numpy())
-                beat()
+                report_progress()
         return np.concatenate(maps) if maps else np.zeros(arrays[position].shape[:3], np.float32)
 
     def _batch_function(
@@ -123,7 +123,7 @@ class Explainer:
         key = (predicted, position, *(tuple(spec.shape[1:]) for spec in specs))
         if key not in self._traced:
             maps = self._map_function(inputs, position, predicted)
-            with forgotten_custom_gradients(), inlined_calls(self._model):
+            with freed_custom_gradients(), inlined_calls(self._model):
                 self._traced[key] = tf.function(maps, autograph=False).get_concrete_function(
                     specs, tf.TensorSpec((None,), tf.int32)
                 )
@@ -152,7 +152,7 @@ class Explainer:
         Returns:
             A function of images (B, H, W, C), float32, and target classes (B,), int32, that
             returns maps (B, H, W). Trace it inside ``inlined_calls`` and
-            ``forgotten_custom_gradients``.
+            ``freed_custom_gradients``.
 
         Raises:
             InputError: If the method cannot be applied to this model or such images.

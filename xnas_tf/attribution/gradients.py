@@ -9,6 +9,7 @@ from tf_explain.core.integrated_gradients import IntegratedGradients
 
 from xnas_tf.attribution.score import TargetScore
 from xnas_tf.errors import NotApplicable
+from xnas_tf.keras_tools.compat import untraced
 
 
 def mean_gradient(
@@ -38,7 +39,7 @@ def mean_gradient(
     Raises:
         NotApplicable: If no gradient reaches the images.
     """
-    average = IntegratedGradients.get_integrated_gradients.python_function
+    average = untraced(IntegratedGradients.get_integrated_gradients)
     shape = tf.shape(images)
 
     def chunk_mean(indices: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:

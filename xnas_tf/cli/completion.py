@@ -20,9 +20,9 @@ def runs(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Complete run directories, or any file if none matches."""
-    from xnas_tf.storage.run_directory import RECORD
+    from xnas_tf.storage.run_directory import DATABASE
 
-    paths = sorted(str(path.parent) for path in RUNS.glob(f"*/{RECORD}"))
+    paths = sorted(str(path.parent) for path in RUNS.glob(f"*/{DATABASE}"))
     return [CompletionItem(incomplete, type="file"), *_matches(incomplete, paths)]
 
 

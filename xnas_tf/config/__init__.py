@@ -1,13 +1,13 @@
 """The configuration: typed models, reading and writing YAML, and overrides."""
 
 from xnas_tf.config.loading import (
-    checked_config,
     differences,
     differing_keys,
     dump_config,
     find_config,
     load_config,
-    stored_config,
+    load_stored_config,
+    validate_config,
 )
 from xnas_tf.config.models import Config
 from xnas_tf.strategy.constraints import Constraint
@@ -15,11 +15,11 @@ from xnas_tf.strategy.constraints import Constraint
 __all__ = [
     "Config",
     "Constraint",
-    "checked_config",
+    "validate_config",
     "differences",
     "differing_keys",
     "dump_config",
     "find_config",
     "load_config",
-    "stored_config",
+    "load_stored_config",
 ]

@@ -39,7 +39,7 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     overrides = list(overrides)
     for text in overrides:
         _override(data, text)
-    return checked_config(
+    return validate_config(
         data, f"{origin} with --set {' --set '.join(overrides)}" if overrides else origin
     )
 
@@ -51,7 +51,7 @@ _EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
 """Options of objectives whose defaults differ from what was measured before they existed."""
 
 
-def stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
+def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
     """Load the configuration stored with a run or a retraining.
 
     Options of objectives that did not exist in the version that wrote it get the value that comes
@@ -80,7 +80,7 @@ def stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) 
         for mode in ("mixed_precision", "jit_compile"):
             if training.get(mode) == "auto":
                 training[mode] = modes.get(mode, False)
-    return checked_config(data, str(path))
+    return validate_config(data, str(path))
 
 
 def _with_earlier_defaults(entry: Any) -> Any:
@@ -89,7 +89,7 @@ def _with_earlier_defaults(entry: Any) -> Any:
     return {**_EARLIER_DEFAULTS.get(entry["name"], {}), **entry}
 
 
-def checked_config(data: Mapping[str, Any], where: str) -> Config:
+def validate_config(data: Mapping[str, Any], where: str) -> Config:
     """Validate the sections of a configuration.
 
     Args:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.dataset import Batch, Dataset, Source, Split, check_images, check_labels
-from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_cache import Reading, load_image_files
-from xnas_tf.data.image_list import PARTS, ImageFiles
+from xnas_tf.data.image_list import SPLITS, ImageFiles
 from xnas_tf.data.quality import Findings, identical
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
@@ -166,13 +166,13 @@ def dataset_forms() -> list[str]:
 
 
 def _as_bytes(
-    images: Sequence[np.ndarray | Rows], rows: dict[str, np.ndarray], name: str
-) -> tuple[Sequence[np.ndarray | Rows], Scaling]:
+    images: Sequence[np.ndarray | DiskImages], rows: dict[str, np.ndarray], name: str
+) -> tuple[Sequence[np.ndarray | DiskImages], Scaling]:
     """Convert all images, including a published test split, to uint8."""
-    arrays = [each for each in images if not isinstance(each, Rows)]
+    arrays = [each for each in images if not isinstance(each, DiskImages)]
     if len(arrays) < len(images):  # image files, which are decoded to uint8
         return images, Scaling()
-    splits = {part: arrays[0][rows[part]] for part in PARTS if part in rows}
+    splits = {part: arrays[0][rows[part]] for part in SPLITS if part in rows}
     if len(arrays) > 1:
         splits["test"] = arrays[1]
     check_alike(splits, name)
@@ -180,11 +180,11 @@ def _as_bytes(
 
 
 def _resize(
-    images: np.ndarray | Rows, size: tuple[int, int] | None, channels: int | None, name: str
-) -> np.ndarray | Rows:
+    images: np.ndarray | DiskImages, size: tuple[int, int] | None, channels: int | None, name: str
+) -> np.ndarray | DiskImages:
     """Return images in a size and number of channels, which those of files have already."""
     _, *own, depth = images.shape
-    if isinstance(images, Rows) or (size in (None, tuple(own)) and channels in (None, depth)):
+    if isinstance(images, DiskImages) or (size in (None, tuple(own)) and channels in (None, depth)):
         return images
     if depth not in (1, 3):
         raise InputError(f"data set {name}: size and channels need 1 or 3 channels; it has {depth}")
@@ -197,7 +197,7 @@ def _resize(
 
 
 def _published_test(
-    images: np.ndarray | Rows,
+    images: np.ndarray | DiskImages,
     labels: np.ndarray,
     names: tuple[str, ...],
     shape: tuple[int, ...],
@@ -211,10 +211,10 @@ def _published_test(
 
 
 def _findings(
-    source: Source, images: np.ndarray | Rows, labels: np.ndarray, rows: dict[str, np.ndarray]
+    source: Source, images: np.ndarray | DiskImages, labels: np.ndarray, rows: dict[str, np.ndarray]
 ) -> Findings:
     """Return the source's findings, and identical images in several splits or classes."""
-    if not isinstance(images, Rows):
+    if not isinstance(images, DiskImages):
         return source.findings
     splits = np.zeros(len(labels), np.int32)
     for number, each in enumerate(rows.values()):

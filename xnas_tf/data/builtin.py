@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.dataset import Source
-from xnas_tf.data.image_list import PARTS
+from xnas_tf.data.image_list import SPLITS
 from xnas_tf.errors import InputError, suggest
 
 DIGITS = tuple("0123456789")
@@ -75,11 +75,11 @@ def _parts(parts: np.ndarray | None, count: int, argument: str) -> np.ndarray | 
     if parts is None:
         return None
     wrong = [] if parts.dtype.kind == "U" else [str(parts.dtype)]
-    wrong += sorted(set(map(str, parts.ravel())) - {"", *PARTS})
+    wrong += sorted(set(map(str, parts.ravel())) - {"", *SPLITS})
     if parts.shape != (count,) or wrong:
         raise InputError(
             f"data set npz:{argument}: parts are {', '.join(wrong) or parts.shape}; allowed: one "
-            f"of {', '.join(PARTS)} or nothing for each of the {count} images"
+            f"of {', '.join(SPLITS)} or nothing for each of the {count} images"
         )
     return parts
 

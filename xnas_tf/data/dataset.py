@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from xnas_tf.data.disk_images import Rows, selected
+from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.quality import Findings
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
@@ -27,7 +27,7 @@ class Split:
     Images that come from image files stay on disk. Index no more than a batch at a time.
     """
 
-    images: np.ndarray | Rows
+    images: np.ndarray | DiskImages
     labels: np.ndarray
 
     def __len__(self) -> int:
@@ -155,9 +155,9 @@ class Dataset:
         }
 
 
-def _content(images: np.ndarray | Rows) -> Iterator[np.ndarray]:
+def _content(images: np.ndarray | DiskImages) -> Iterator[np.ndarray]:
     """Yield arrays that identify images: their hashes, or the images in chunks."""
-    if isinstance(images, Rows):
+    if isinstance(images, DiskImages):
         yield images.digests
         return
     count = max(1, _CHUNK // max(1, images[:1].nbytes))
@@ -183,7 +183,7 @@ class Source:
         findings: Problems found in image files.
     """
 
-    images: np.ndarray | Rows
+    images: np.ndarray | DiskImages
     labels: np.ndarray
     class_names: tuple[str, ...] | None = None
     test: tuple[np.ndarray, np.ndarray] | None = None
@@ -194,7 +194,7 @@ class Source:
     findings: Findings = field(default_factory=Findings)
 
 
-def check_images(images: np.ndarray | Rows, name: str) -> np.ndarray | Rows:
+def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | DiskImages:
     """Check images, and return them with four axes, (N, height, width, channels).
 
     Args:
@@ -204,7 +204,7 @@ def check_images(images: np.ndarray | Rows, name: str) -> np.ndarray | Rows:
     Raises:
         InputError: If they have another rank, are empty, or are not finite real numbers.
     """
-    if isinstance(images, Rows):
+    if isinstance(images, DiskImages):
         return images
     images = np.asarray(images)
     if images.ndim == 3:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-class Rows:
+class DiskImages:
     """Some images of a file, in any order, read when they are indexed.
 
     Can be used like an array (N, height, width, channels) of uint8. ``numpy.asarray`` reads all
@@ -47,9 +47,9 @@ class Rows:
         """A hash of each image, (N, 16) bytes."""
         return self._digests[self._rows]
 
-    def select(self, rows: np.ndarray | slice) -> Rows:
+    def select(self, rows: np.ndarray | slice) -> DiskImages:
         """Return the images at ``rows``, in their order, without reading them."""
-        return Rows(self._stored, self._digests, self._rows[rows])
+        return DiskImages(self._stored, self._digests, self._rows[rows])
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -61,6 +61,6 @@ class Rows:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
-def selected(images: np.ndarray | Rows, rows: np.ndarray | slice) -> np.ndarray | Rows:
+def selected(images: np.ndarray | DiskImages, rows: np.ndarray | slice) -> np.ndarray | DiskImages:
     """Return the images at ``rows``, in their order, without reading images on disk."""
-    return images.select(rows) if isinstance(images, Rows) else images[rows]
+    return images.select(rows) if isinstance(images, DiskImages) else images[rows]

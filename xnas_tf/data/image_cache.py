@@ -22,12 +22,12 @@ import numpy as np
 
 from xnas_tf.data.dataset import Source
 from xnas_tf.data.decoding import Encoded, Look, Unreadable, look_at, read_image
-from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_list import ImageFiles, ImageList, match_groups
 from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.errors import InputError
 from xnas_tf.utils.cache_folder import cache_folder, host_lock
-from xnas_tf.utils.output_folder import new_folder
+from xnas_tf.utils.output_folder import atomic_folder
 
 LONGEST = 128
 """Maximum length in pixels of the longer side of images if no size is given."""
@@ -82,7 +82,7 @@ def load_image_files(
                 _create(folder, files, reading, name, tell)
     listing, findings, digests = _load(folder)
     _check_readable(listing, findings, reading.max_corrupt, name)
-    images = Rows(np.load(folder / "images.npy", mmap_mode="r"), digests)
+    images = DiskImages(np.load(folder / "images.npy", mmap_mode="r"), digests)
     rows = np.flatnonzero([each not in findings.unreadable for each in listing.names])
     names = [listing.names[row] for row in rows.tolist()]
     groups = None if listing.groups is None else listing.groups[rows]
@@ -134,7 +134,7 @@ def _create(
     colour = any(isinstance(look, Look) and not look.is_grey for look in looks)
     channels = reading.channels or (3 if colour else 1)
     try:
-        with new_folder(folder) as draft:
+        with atomic_folder(folder) as draft:
             decoded = _decode(draft / "images.npy", listing, size, channels)
             _save(draft, listing, decoded, _findings(listing, looks, decoded, size, channels))
     except InputError as error:

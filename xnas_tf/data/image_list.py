@@ -12,7 +12,7 @@ import numpy as np
 from xnas_tf.data.decoding import Encoded
 from xnas_tf.errors import InputError, suggest
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 _ALSO = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation"}
 
 
@@ -61,7 +61,7 @@ class ImageFiles:
 def split_name(text: str) -> str | None:
     """Return ``train``, ``validation`` or ``test`` for its usual names; None for other texts."""
     word = _ALSO.get(text.strip().lower(), text.strip().lower())
-    return word if word in PARTS else None
+    return word if word in SPLITS else None
 
 
 def split_names(texts: Iterable[str], where: str) -> np.ndarray:
@@ -78,7 +78,7 @@ def split_names(texts: Iterable[str], where: str) -> np.ndarray:
     for text in texts:
         split = split_name(text) if text.strip() else ""
         if split is None:
-            raise InputError(f"{where}: unknown split {suggest(text, PARTS)}")
+            raise InputError(f"{where}: unknown split {suggest(text, SPLITS)}")
         found.append(split)
     return np.array(found)
 

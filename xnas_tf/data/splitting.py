@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from xnas_tf.data.image_list import PARTS
+from xnas_tf.data.image_list import SPLITS
 from xnas_tf.data.quality import join_names
 from xnas_tf.errors import InputError
 
@@ -45,7 +45,7 @@ def split(
     """
     given = np.full(len(labels), "") if given is None else given
     groups = None if groups is None else _number_groups(groups)
-    rows = {part: np.flatnonzero(given == part) for part in PARTS[1:]}
+    rows = {part: np.flatnonzero(given == part) for part in SPLITS[1:]}
     rows = {part: found for part, found in rows.items() if len(found)}
     rest = np.flatnonzero(~np.isin(given, list(rows)))
     _check_groups(groups, {**rows, "train": rest}, name)

@@ -24,7 +24,7 @@ class ModelAccess:
     """
 
     predictor: Predictor
-    stand_ins: Mapping[AttributionMethod, keras.Model] = field(default_factory=dict)
+    shared_models: Mapping[AttributionMethod, keras.Model] = field(default_factory=dict)
 
 
 class Backend(Protocol):
@@ -39,7 +39,7 @@ class Backend(Protocol):
     def predictor(self, model: keras.Model, images: int, times: int) -> Predictor:
         """Create the predictor of a model that is being trained; see ``Predictor``."""
 
-    def stand_ins(self) -> Mapping[AttributionMethod, keras.Model]:
+    def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
         """Return the models to explain in place of the trained one, by attribution method."""
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
@@ -68,7 +68,7 @@ class SeparateModels:
         """See ``Backend.predictor``."""
         return Predictor(model, images, times)
 
-    def stand_ins(self) -> Mapping[AttributionMethod, keras.Model]:
+    def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
         """See ``Backend.stand_ins``."""
         return {}
 

@@ -12,7 +12,7 @@ NEARLY_ALL = 0.95
 """Share of the images from which a prediction counts as that for nearly all."""
 
 
-def collapse_of(
+def describe_collapse(
     predictions: np.ndarray,
     labels: np.ndarray,
     correct: int,

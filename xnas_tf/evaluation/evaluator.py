@@ -20,13 +20,13 @@ from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError, XnasError
 from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
-from xnas_tf.evaluation.collapse import collapse_of
+from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
 from xnas_tf.evaluation.result import Result
-from xnas_tf.evaluation.scorer import Scorer, broken_limits
+from xnas_tf.evaluation.scorer import Scorer, describe_violations
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.mixed_precision import check_devices
-from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
+from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.base import Subject
 from xnas_tf.registry import describe
 from xnas_tf.spaces.search_space import SearchSpace
@@ -38,7 +38,7 @@ from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor, cross_entropy
 from xnas_tf.training.timing import PhaseTimes, TimedCommunicator
 from xnas_tf.training.trainer import Trainer
-from xnas_tf.utils.heartbeat import beat, heard_by
+from xnas_tf.utils.heartbeat import on_progress, report_progress
 from xnas_tf.utils.randomness import uninterrupted
 
 AnyTrainer = Trainer | CustomFitTrainer
@@ -91,16 +91,16 @@ class Evaluator:
         self,
         candidate: Candidate,
         keep: Keep | None = None,
-        supervisor: EvaluationCallback | None = None,
+        callback: EvaluationCallback | None = None,
     ) -> Result:
-        """Build, train and score a candidate, unless the supervisor knows its network.
+        """Build, train and score a candidate, unless the callback knows its network.
 
         Args:
             candidate: The candidate; its hyperparameters, seed and epochs are used. If it has
                 fewer epochs than a full training, its last state is saved as a checkpoint.
             keep: Called with the result and the trained model of a candidate that is done, before
                 the model is freed.
-            supervisor: Called during the evaluation; saves checkpoints and may interrupt.
+            callback: Called during the evaluation; saves checkpoints and may interrupt.
 
         Returns:
             The result, the same on every rank: done, infeasible, a duplicate, or failed with the
@@ -108,15 +108,15 @@ class Evaluator:
 
         Raises:
             RankDiedError: If another rank died.
-            Exception: Any exception of the supervisor, and ``OSError``, ``RunError`` or
+            Exception: Any exception of the callback, and ``OSError``, ``RunError`` or
                 ``Interrupted`` from ``keep``; these are not failures of the candidate.
         """
-        supervisor = supervisor or EvaluationCallback()
+        callback = callback or EvaluationCallback()
         result = Result()
         self._communicator.count_in(result.seconds)
         try:
-            with forgotten_custom_gradients(), heard_by(escaping()(supervisor.beat)):
-                self._evaluate(candidate, result, supervisor)
+            with freed_custom_gradients(), on_progress(escaping()(callback.report_progress)):
+                self._evaluate(candidate, result, callback)
         except CallbackError as escaped:
             raise escaped.error from None
         except Interrupted:
@@ -126,7 +126,7 @@ class Evaluator:
                 raise RankDiedError(f"another rank died: {describe(error)}") from error
             reason = str(error) if isinstance(error, XnasError) else describe(error)
             if not isinstance(error, XnasError):  # those are raised on all ranks
-                supervisor.failed(reason)
+                callback.failed(reason)
             result = result.failed(reason)
             error.__traceback__ = None  # it holds the model
         else:
@@ -152,9 +152,7 @@ class Evaluator:
             return result.failed(f"the model cannot be saved: {describe(error)}")
         return result
 
-    def _evaluate(
-        self, candidate: Candidate, result: Result, supervisor: EvaluationCallback
-    ) -> None:
+    def _evaluate(self, candidate: Candidate, result: Result, callback: EvaluationCallback) -> None:
         infeasible = self._space.infeasible(candidate.hyperparameters)
         if not infeasible:
             with result.seconds.timed("build"):
@@ -162,18 +160,18 @@ class Evaluator:
                 if self._space.trains(self._model):  # scored and saved without its own training
                     self._network = network_of(self._model)
                 result.digest = self._digest(candidate)
-                beat()
+                report_progress()
                 untrained = Subject(self._network, self._communicator, self._dataset.class_names)
                 self._scorer.score(untrained, result, trained=False)
-                infeasible = broken_limits(self._config.constraints, result)
+                infeasible = describe_violations(self._config.constraints, result)
         if infeasible:
             result.state, result.reason = "infeasible", infeasible
             return
-        if self._is_known(result, supervisor):
+        if self._is_known(result, callback):
             return
         with result.seconds.timed("train"):
-            trainer = self._train(candidate, result, supervisor)
-        with result.seconds.timed("score"), trainer.kept_if_interrupted():
+            trainer = self._train(candidate, result, callback)
+        with result.seconds.timed("score"), trainer.checkpoint_if_interrupted():
             self._note_collapse(result)
             subject = self._trained_subject(dict(result.metrics))
             self._scorer.score(subject, result, trained=True)
@@ -199,18 +197,18 @@ class Evaluator:
         values = candidate.hyperparameters
         return evaluation_digest(self._model, self._config.space, self._space, values)
 
-    def _is_known(self, result: Result, supervisor: EvaluationCallback) -> bool:
-        """Update the result on all ranks if the supervisor knows it; return whether it does."""
+    def _is_known(self, result: Result, callback: EvaluationCallback) -> bool:
+        """Update the result on all ranks if the callback knows it; return whether it does."""
         known = None
         if self._communicator.rank == 0:
             with escaping():
-                known = supervisor.known(result.as_dict())
+                known = callback.known(result.as_dict())
         known = self._communicator.broadcast(known)
         result.update(known or {})
         return known is not None
 
     def _train(
-        self, candidate: Candidate, result: Result, supervisor: EvaluationCallback
+        self, candidate: Candidate, result: Result, callback: EvaluationCallback
     ) -> AnyTrainer:
         # The learning rate decays to its end on each rung, so that rungs rank candidates alike.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
@@ -223,7 +221,7 @@ class Evaluator:
             training,
             self._communicator,
             candidate.seed,
-            supervisor,
+            callback,
             result.seconds,
             self._config.training.epochs,
         )
@@ -240,7 +238,10 @@ class Evaluator:
         )
         while (epoch := trainer.progress.epoch) < candidate.epochs:
             metrics = trainer.run_epoch()
-            with trainer.kept_if_interrupted(), result.seconds.timed("validate", within="train"):
+            with (
+                trainer.checkpoint_if_interrupted(),
+                result.seconds.timed("validate", within="train"),
+            ):
                 metrics |= self._validate(predictor)
             _check_finite(metrics["val_loss"], epoch + 1)
             result.history.append(metrics)
@@ -248,7 +249,7 @@ class Evaluator:
                 break
         result.metrics.update(result.history[-1])
         if candidate.epochs < self._config.training.epochs:
-            trainer.keep_end()
+            trainer.save_end_of_epoch()
         return trainer
 
     def _is_enough(self, trainer: AnyTrainer, history: list[dict[str, float]]) -> bool:
@@ -307,7 +308,7 @@ class Evaluator:
             for each in (predicted, labels, labels[predicted == labels])
         ]
         predictions, images, correct = self._communicator.sum(*counts)
-        if why := collapse_of(predictions, images, int(correct.sum()), result.history):
+        if why := describe_collapse(predictions, images, int(correct.sum()), result.history):
             result.metrics["collapsed"] = 1.0
             result.note(f"collapsed: {why}")
 
@@ -335,7 +336,7 @@ class Evaluator:
             self._validation.labels,
             self._probabilities,
             metrics,
-            self._backend.stand_ins(),
+            self._backend.shared_models(),
         )
 
     def _release(self) -> None:

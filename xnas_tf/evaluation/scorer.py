@@ -10,7 +10,7 @@ from xnas_tf.errors import NotApplicable, RunError
 from xnas_tf.evaluation.result import Result
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.strategy.constraints import Constraint
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.utils.heartbeat import report_progress
 
 
 class Scorer:
@@ -45,7 +45,7 @@ class Scorer:
         for measure in self._measures:
             if measure.needs_training == trained:
                 self._measure(measure, subject, result)
-                beat()
+                report_progress()
 
     def _measure(self, measure: Objective, subject: Subject, result: Result) -> None:
         try:
@@ -69,7 +69,7 @@ class Scorer:
         result.metrics.update({name: float(v) for name, v in metrics if math.isfinite(v)})
 
 
-def broken_limits(limits: Mapping[str, Constraint], result: Result) -> str:
+def describe_violations(limits: Mapping[str, Constraint], result: Result) -> str:
     """Describe the limits that the values measured so far break; empty if there are none."""
     values = {**result.metrics, **result.objectives}
     broken = [

@@ -27,7 +27,7 @@ class Callback:
     def __exit__(self, *_: object) -> None:
         """Called when the search has ended."""
 
-    def candidate(
+    def on_candidate_end(
         self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
     ) -> None:
         """Called when a candidate has finished.
@@ -39,7 +39,7 @@ class Callback:
             hypervolume: The hypervolume of the front; 0 while a run is replayed.
         """
 
-    def generation(
+    def on_generation_end(
         self,
         generation: int,
         candidates: Sequence[Candidate],
@@ -48,10 +48,10 @@ class Callback:
     ) -> None:
         """Called when a generation is complete; once per generation in the life of a run."""
 
-    def note(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """Called with a message for the user."""
 
-    def finished(self, evaluator: Evaluator) -> None:
+    def on_search_end(self, evaluator: Evaluator) -> None:
         """Called after the last candidate, with the evaluator of this process."""
 
 
@@ -90,30 +90,30 @@ class CallbackList(Callback):
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = callbacks
 
-    def candidate(
+    def on_candidate_end(
         self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
     ) -> None:
-        """See ``Callback.candidate``."""
+        """See ``Callback.on_candidate_end``."""
         for callback in self._callbacks:
-            callback.candidate(candidate, is_new, front, hypervolume)
+            callback.on_candidate_end(candidate, is_new, front, hypervolume)
 
-    def generation(
+    def on_generation_end(
         self,
         generation: int,
         candidates: Sequence[Candidate],
         front: Sequence[Candidate],
         hypervolume: float,
     ) -> None:
-        """See ``Callback.generation``."""
+        """See ``Callback.on_generation_end``."""
         for callback in self._callbacks:
-            callback.generation(generation, candidates, front, hypervolume)
+            callback.on_generation_end(generation, candidates, front, hypervolume)
 
-    def note(self, text: str) -> None:
-        """See ``Callback.note``."""
+    def on_message(self, text: str) -> None:
+        """See ``Callback.on_message``."""
         for callback in self._callbacks:
-            callback.note(text)
+            callback.on_message(text)
 
-    def finished(self, evaluator: Evaluator) -> None:
-        """See ``Callback.finished``."""
+    def on_search_end(self, evaluator: Evaluator) -> None:
+        """See ``Callback.on_search_end``."""
         for callback in self._callbacks:
-            callback.finished(evaluator)
+            callback.on_search_end(evaluator)

@@ -23,7 +23,7 @@ from xnas_tf.execution.rungs import Promotions
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.execution.stopping import StoppingCriteria
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run_directory import checkpoint_path, model_path, now, write_whole
+from xnas_tf.storage.run_directory import checkpoint_path, model_path, now, write_atomically
 from xnas_tf.strategy import Algorithm, Proposal
 from xnas_tf.utils.versions import versions
 
@@ -140,7 +140,7 @@ class Coordinator:
         if number not in self._pending:
             return None
         candidate = replace(self._pending[number].candidate, **result)
-        keep = partial(self.keep_model, number)
+        keep = partial(self.save_model, number)
         return self._networks.answer(candidate, self._state.wants, keep)
 
     def wants_model(self, number: int, result: dict[str, Any]) -> bool:
@@ -149,17 +149,17 @@ class Coordinator:
             return False
         return self._state.wants(replace(self._pending[number].candidate, **result))
 
-    def keep_model(self, number: int, data: bytes) -> None:
+    def save_model(self, number: int, data: bytes) -> None:
         """Save a candidate's model, given as the content of a Keras file."""
-        write_whole(model_path(self._path, number), data)
+        write_atomically(model_path(self._path, number), data)
 
-    def keep_checkpoint(self, number: int, data: bytes) -> None:
+    def save_checkpoint(self, number: int, data: bytes) -> None:
         """Save the checkpoint of a candidate's training, replacing the previous one."""
         if number in self._pending:
             self._checkpointed.add(number)
             path = checkpoint_path(self._path, number)
             path.parent.mkdir(exist_ok=True)
-            write_whole(path, data)
+            write_atomically(path, data)
             self._stopping.save()
 
     def checkpoint(self, number: int) -> bytes:
@@ -205,9 +205,9 @@ class Coordinator:
             self._note(f"candidate {number} lost a rank of its group {candidate.group}: {why}")
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Commit all changes made inside at once, and only then call the callback."""
-        with self._database.together():
+        with self._database.transaction():
             yield
             self._record_duplicates()
         while self._notifications:
@@ -221,8 +221,8 @@ class Coordinator:
         Raises:
             RunError: If no candidate can be recommended.
         """
-        with self.together():
-            is_beyond = self._algorithm.is_amid_generation or len(self._config.rungs) > 1
+        with self.transaction():
+            is_beyond = self._algorithm.is_generation_started or len(self._config.rungs) > 1
             if self._state.front and is_beyond:
                 self._notify_generation(self._algorithm.generation + 1)
             self._database.set_fact("ended", True)
@@ -231,7 +231,9 @@ class Coordinator:
                 checkpoint_path(self._path, n) for n in self._checkpointed
             ]
         if not self._state.front:
-            raise RunError(f"{self._state.why_nothing()}. All of them are recorded in {self._path}")
+            raise RunError(
+                f"{self._state.explain_empty_front()}. All of them are recorded in {self._path}"
+            )
 
     # From the algorithm to the queue
 
@@ -311,7 +313,7 @@ class Coordinator:
             self._algorithm.reject(proposal)
         hypervolume = self._state.hypervolume if is_new else 0.0
         arguments = candidate, is_new, self._state.front, hypervolume
-        self._notifications.append(partial(self._callback.candidate, *arguments))
+        self._notifications.append(partial(self._callback.on_candidate_end, *arguments))
 
     def _tell_algorithm(self, candidate: Candidate, proposal: Proposal) -> None:
         values, violation = None, 0.0
@@ -331,11 +333,11 @@ class Coordinator:
         if generation > (self._database.fact("generations") or 0):
             state = self._state
             arguments = generation, state.everyone, state.front, state.hypervolume
-            self._notifications.append(partial(self._callback.generation, *arguments))
+            self._notifications.append(partial(self._callback.on_generation_end, *arguments))
             self._database.set_fact("generations", generation)
 
     def _note(self, text: str) -> None:
-        self._notifications.append(partial(self._callback.note, text))
+        self._notifications.append(partial(self._callback.on_message, text))
 
     # Resuming a run
 
@@ -349,7 +351,7 @@ class Coordinator:
             self._add_pending(candidate, proposal)
         while finished:
             self._tell_again(finished.popleft())
-        with self.together():
+        with self.transaction():
             for pending in list(self._pending.values()):
                 self._requeue_last(pending.candidate)
 

@@ -13,7 +13,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.supernet.backend import backend_for
 from xnas_tf.execution.callbacks import MakeCallbacks, no_callbacks
-from xnas_tf.execution.preparation import agreed, prepare
+from xnas_tf.execution.preparation import on_all_ranks, prepare
 from xnas_tf.execution.profiling import PROFILED, Profiler
 from xnas_tf.execution.session import Session
 from xnas_tf.execution.task_source import LocalSource
@@ -57,7 +57,9 @@ class Job:
         _check_size(config.distributed.ranks_per_candidate, world.size)
         self._dataset, self._space = prepare(config, world, world.size)
         with ExitStack() as stack:
-            session = agreed(lambda: None if world.rank else self._session(stack, fresh), world)
+            session = on_all_ranks(
+                lambda: None if world.rank else self._session(stack, fresh), world
+            )
             if self._space.is_built_in:
                 stack.enter_context(kept_kernels())
             evaluator = self._work(session)
@@ -77,7 +79,7 @@ class Job:
             make_callbacks=self._make_callbacks,
         )
         stack.enter_context(session.opened(fresh))
-        session.note_groups(1, self._world.size)
+        session.record_groups(1, self._world.size)
         return session
 
     def _work(self, session: Session | None) -> Evaluator:

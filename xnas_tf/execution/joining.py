@@ -17,7 +17,7 @@ from xnas_tf.registry import describe
 
 
 @contextmanager
-def joined_to_train(path: Path, config: Config) -> Iterator[Communicator]:
+def joined_ranks(path: Path, config: Config) -> Iterator[Communicator]:
     """Join the ranks of the job inside the context.
 
     Args:

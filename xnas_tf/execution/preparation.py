@@ -13,7 +13,7 @@ from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError, RunError, suggest
-from xnas_tf.objectives.performance import OF_EVERY_TRAINING, Metric
+from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.custom_fit import check_own_training
 from xnas_tf.utils.cache_folder import host_lock
@@ -22,7 +22,7 @@ from xnas_tf.utils.versions import versions
 T = TypeVar("T")
 
 
-def agreed(work: Callable[[], T], world: Communicator) -> T:
+def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
     """Call a function on all ranks; if it fails on one rank it fails on all, so that none waits.
 
     Args:
@@ -67,13 +67,13 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
         RunError: On the other ranks, if one failed for another reason.
     """
     reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})
-    agreed(lambda: _check_same(reference, config, world.rank), world)
+    on_all_ranks(lambda: _check_same(reference, config, world.rank), world)
     dataset = _load_in_turn(config, world)
     digest = world.broadcast(dataset.digest)
-    agreed(lambda: _check_data(dataset, digest, world.rank), world)
-    space = agreed(lambda: _create_space(config, dataset), world)
-    agreed(lambda: _check_sizes(config, dataset, space, size), world)
-    agreed(lambda: _check_training(config, dataset, space, size), world)
+    on_all_ranks(lambda: _check_data(dataset, digest, world.rank), world)
+    space = on_all_ranks(lambda: _create_space(config, dataset), world)
+    on_all_ranks(lambda: _check_sizes(config, dataset, space, size), world)
+    on_all_ranks(lambda: _check_training(config, dataset, space, size), world)
     return dataset, space
 
 
@@ -97,8 +97,8 @@ def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
 def _load_in_turn(config: Config, world: Communicator) -> Dataset:
     """Load the data on one rank of each host first, so that only this rank downloads."""
     is_first = world.local_rank == 0
-    first = agreed(lambda: _load_first(config) if is_first else None, world)
-    return agreed(lambda: first or _load(config), world)
+    first = on_all_ranks(lambda: _load_first(config) if is_first else None, world)
+    return on_all_ranks(lambda: first or _load(config), world)
 
 
 def _load(config: Config) -> Dataset:
@@ -135,7 +135,7 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
     if space.trains_default:
         check_own_training(space.name, config.training, len(config.rungs), dataset, size)
         return
-    known = [*space.metrics, *OF_EVERY_TRAINING]
+    known = [*space.metrics, *STANDARD_METRICS]
     for measure in config.measures():
         if isinstance(measure, Metric) and measure.metric not in known:
             raise InputError(

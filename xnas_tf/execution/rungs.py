@@ -72,7 +72,7 @@ class Promotions:
         if candidate.state == "done" and candidate.epochs < self._config.rungs[-1]:
             costs = [o.sign * candidate.objectives[o.name] for o in self._config.objectives]
             violation = candidate.violation(self._config.constraints)
-            self._halving.heed(candidate.id, candidate.epochs, costs, violation)
+            self._halving.update(candidate.id, candidate.epochs, costs, violation)
             self._done[candidate.id] = replace(candidate, history=[], metrics={}, versions={})
 
     def useless(self, candidate: Candidate) -> list[int]:

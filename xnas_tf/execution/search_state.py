@@ -50,11 +50,11 @@ class SearchState:
     def add(self, candidate: Candidate) -> None:
         """Add a candidate that has finished."""
         self.everyone.append(replace(candidate, history=[], metrics={}, versions={}))
-        has_new_unit = self._meter.heed(candidate)
+        has_new_unit = self._meter.update(candidate)
         if self._front.add(candidate) or has_new_unit:
             self._hypervolume = None
 
-    def why_nothing(self) -> str:
+    def explain_empty_front(self) -> str:
         """Explain why no candidate can be recommended."""
         failed = [c for c in self.everyone if c.state == "failed"]
         limits = f"{len(self.everyone) - len(failed)} kept no constraint, were infeasible or known"

@@ -22,7 +22,7 @@ from xnas_tf.execution.result_cache import ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run_directory import held_directory, remove_drafts
+from xnas_tf.storage.run_directory import locked_run_directory, remove_drafts
 from xnas_tf.strategy import Algorithm, create
 
 
@@ -77,7 +77,7 @@ class Session:
         """
         path, config = self._path, self._config
         networks = ResultCache(earlier_runs(config, path, self._dataset.facts))
-        with held_directory(path, config, fresh) as database, ExitStack() as stack:
+        with locked_run_directory(path, config, fresh) as database, ExitStack() as stack:
             self._database = database
             remove_drafts(path)
             context = SearchContext(
@@ -110,13 +110,13 @@ class Session:
         # A fact of its own, which is not compared: runs of earlier versions lack it.
         self._database.set_fact("validation", self._dataset.counts["validation"].tolist())
 
-    def note_groups(self, groups: int, size: int) -> None:
+    def record_groups(self, groups: int, size: int) -> None:
         """Record a change of the number of groups of ranks and of their size."""
         self._database.set_fact("groups", {"ranks": groups * size, "size": size})
 
     def note(self, text: str) -> None:
         """Pass a message for the user to the callbacks."""
-        self._callbacks.note(text)
+        self._callbacks.on_message(text)
 
     def finish(self, evaluator: Evaluator) -> None:
         """End the search and call the callbacks for the last time.
@@ -128,7 +128,7 @@ class Session:
             RunError: If no candidate can be recommended.
         """
         self.coordinator.end()
-        self._callbacks.finished(evaluator)
+        self._callbacks.on_search_end(evaluator)
 
     def _algorithm(self) -> Algorithm:
         return create(

@@ -40,12 +40,12 @@ class Signals(Protocol):
     stopping: int
     """The exit code to stop with; 0 if the rank is not to stop."""
 
-    def beat(self) -> None:
+    def report_progress(self) -> None:
         """Report progress."""
 
 
 def evaluate(
-    evaluator: Evaluator, task: dict[str, Any], ask: Ask | None, supervisor: TaskCallback
+    evaluator: Evaluator, task: dict[str, Any], ask: Ask | None, callback: TaskCallback
 ) -> Result:
     """Evaluate a candidate on this rank, together with the other ranks of its group.
 
@@ -53,7 +53,7 @@ def evaluate(
         evaluator: The rank's evaluator.
         task: A task from ``TaskSource.next``.
         ask: Calls the task source on the group's first rank; None on the others.
-        supervisor: The callback of the evaluation.
+        callback: The callback of the evaluation.
 
     Returns:
         The result, the same on all ranks of the group.
@@ -61,13 +61,13 @@ def evaluate(
     candidate = Candidate(**task)
 
     if ask is None:
-        return evaluator.evaluate(candidate, None, supervisor)
+        return evaluator.evaluate(candidate, None, callback)
 
     def keep(result: Result, model: keras.Model) -> None:
         if ask("wants_model", candidate.id, result.as_dict()):
-            ask("keep_model", candidate.id, _model_bytes(model))
+            ask("save_model", candidate.id, _model_bytes(model))
 
-    return evaluator.evaluate(candidate, keep, supervisor)
+    return evaluator.evaluate(candidate, keep, callback)
 
 
 class TaskCallback(EvaluationCallback):
@@ -104,22 +104,22 @@ class TaskCallback(EvaluationCallback):
             raise RuntimeError(f"{method}: only the first rank of a group asks")
         return self._ask(method, *arguments)
 
-    def beat(self) -> None:
+    def report_progress(self) -> None:
         """Report progress; interrupt the evaluation if the rank is to stop."""
         if self._ask:
-            self._signals.beat()
+            self._signals.report_progress()
             if self._signals.stopping:
                 raise interruption(self._signals.stopping)
 
     def wants_checkpoint(self) -> bool:
         """Return whether a checkpoint is due, or the evaluation is about to be interrupted."""
-        self._signals.beat()  # may receive a signal, which interrupts at the next beat
+        self._signals.report_progress()  # may receive a signal, which interrupts at the next beat
         is_due = time.monotonic() - self._last_checkpoint > self._checkpoint_seconds
         return is_due or bool(self._signals.stopping)
 
-    def keep_checkpoint(self, data: bytes) -> None:
+    def save_checkpoint(self, data: bytes) -> None:
         """Save a checkpoint through the task source."""
-        self._ask_source("keep_checkpoint", self._number, data)
+        self._ask_source("save_checkpoint", self._number, data)
         self._last_checkpoint = time.monotonic()
 
     def checkpoint(self) -> bytes | None:

@@ -23,10 +23,10 @@ class TaskSource(Protocol):
     def wants_model(self, number: int, result: dict[str, Any]) -> bool:
         """Return whether a candidate's model is to be saved."""
 
-    def keep_model(self, number: int, data: bytes) -> None:
+    def save_model(self, number: int, data: bytes) -> None:
         """Save a candidate's model."""
 
-    def keep_checkpoint(self, number: int, data: bytes) -> None:
+    def save_checkpoint(self, number: int, data: bytes) -> None:
         """Save a checkpoint of a candidate's training."""
 
     def checkpoint(self, number: int) -> bytes:
@@ -38,7 +38,7 @@ class TaskSource(Protocol):
     def lost(self, number: int, why: str) -> None:
         """Record that a rank of its group was lost while a candidate was evaluated."""
 
-    def together(self) -> AbstractContextManager[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Commit all changes made inside the context at once."""
 
 
@@ -57,5 +57,5 @@ class LocalSource:
 
     def __call__(self, method: str, *arguments: Any) -> Any:
         """Call a method of the task source; its changes are committed when this returns."""
-        with self._lock, self._source.together():
+        with self._lock, self._source.transaction():
             return getattr(self._source, method)(*arguments)

@@ -30,7 +30,7 @@ class Watchdog:
     waiting for.
 
     Args:
-        stall_seconds: How long an evaluation may run without a ``beat``.
+        stall_seconds: How long an evaluation may run without a ``report_progress``.
         has_launcher: Whether this process belongs to a job whose launcher it must not outlive.
             horovodrun ends the ranks on other hosts by closing the connection to them: they
             get no signal (measured), and would run forever.
@@ -74,7 +74,7 @@ class Watchdog:
         self._sender.send(_CLOSE)
         self._thread.join()
 
-    def beat(self) -> None:
+    def report_progress(self) -> None:
         """Report progress."""
         self._last_beat = time.monotonic()
 
@@ -95,7 +95,7 @@ class Watchdog:
             on_hang: Called in another thread if there was no beat for ``stall_seconds``; then
                 the process ends with exit code 1.
         """
-        self.beat()
+        self.report_progress()
         self._on_hang = on_hang
         try:
             yield

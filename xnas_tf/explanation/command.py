@@ -22,7 +22,7 @@ from xnas_tf.explanation.explanation import DEFAULT_METHODS, Explanation, explai
 from xnas_tf.explanation.model_loading import ModelSubject, load_subject, read_images
 from xnas_tf.explanation.opening import check_new
 from xnas_tf.keras_tools.input_range import AUTO, check_range, range_of
-from xnas_tf.training.accuracy import accuracy_of, tell_accuracy
+from xnas_tf.training.accuracy import accuracy_of, report_accuracy
 from xnas_tf.utils.options import problems
 
 
@@ -100,7 +100,7 @@ def explain_request(
     accuracy = None
     if inputs.test is not None:
         accuracy = accuracy_of(subject.model, inputs.test, resolved.name)
-        tell_accuracy(accuracy, resolved, tell, subject.model, inputs.test)
+        report_accuracy(accuracy, resolved, tell, subject.model, inputs.test)
     found = explain(
         subject.model,
         inputs.images,

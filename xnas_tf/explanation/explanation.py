@@ -56,7 +56,7 @@ def explain(
     tell: Callable[[str], None] = lambda _: None,
     *,
     input_range: str = AUTO,
-    stand_ins: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
+    shared_models: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
 ) -> Explanation:
     """Explain a model's output on images, with each method that applies to this model.
 
@@ -92,7 +92,7 @@ def explain(
     for method in chosen:
         tell(method.title)
         try:
-            found.maps[method] = method(stand_ins.get(method, model), inputs, targets)
+            found.maps[method] = method(shared_models.get(method, model), inputs, targets)
         except NotApplicable as error:
             found.failures[method.title] = str(error)
             continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from xnas_tf.explanation.drawing import attribution_figure, overlay
 from xnas_tf.interpretation.files import plain
-from xnas_tf.utils.output_folder import new_folder
+from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ COLUMNS = 10
 
 def save(explanation: ExplanationData, out: Path, title: str = "") -> Path:
     """Write an explanation into a new folder; see ``Explanation.save``."""
-    with new_folder(out) as draft:
+    with atomic_folder(out) as draft:
         _write(explanation, draft, title)
     return out
 

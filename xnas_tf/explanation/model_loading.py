@@ -17,7 +17,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import RECORD
+from xnas_tf.storage.run_directory import DATABASE
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
     Raises:
         InputError: If there is no model, or it cannot be loaded.
     """
-    if (path / RECORD).is_file():
+    if (path / DATABASE).is_file():
         return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate)
     if candidate is not None:
         raise InputError(f"--candidate {candidate}: {path} is no run")
@@ -75,7 +75,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
 def _is_from_run(file: Path) -> bool:
     """Return whether a run trained a model: its file is in a run or in an exported folder."""
     folder = file.resolve().parent
-    if folder.name == "models" and any((up / RECORD).is_file() for up in folder.parents[:3]):
+    if folder.name == "models" and any((up / DATABASE).is_file() for up in folder.parents[:3]):
         return True
     card = folder / "card.json"
     try:

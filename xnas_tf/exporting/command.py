@@ -12,7 +12,7 @@ from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.selection import ExportSelection, chosen_models
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run
-from xnas_tf.utils.output_folder import new_folder
+from xnas_tf.utils.output_folder import atomic_folder
 
 if TYPE_CHECKING:
     import keras
@@ -103,7 +103,7 @@ def _export_one(
         test = evidence.test_metrics(chosen, model, tell)
         tell(f"explaining {len(evidence.images)} images for comparison")
         served, expected = _prepared(evidence, chosen, model)
-        with new_folder(folder) as draft:
+        with atomic_folder(folder) as draft:
             files = [_written(kind, served, expected, draft, tell) for kind in kinds]
             card = model_card(evidence, chosen, test, expected, files, licence)
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")

@@ -18,10 +18,10 @@ from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.reporting.html.models import CONFIDENCE
-from xnas_tf.reporting.predictions import answers_data
+from xnas_tf.reporting.predictions import predictions_data
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import RECORD
+from xnas_tf.storage.run_directory import DATABASE
 from xnas_tf.training.predictor import Predictor
 
 VERIFIED_ON = 16
@@ -57,7 +57,7 @@ class Evidence:
             tell: Called with messages about the progress.
 
         Returns:
-            See ``answers_data``, with the number of ``images`` and the ``confidence`` of the
+            See ``predictions_data``, with the number of ``images`` and the ``confidence`` of the
             intervals. None if they are not known and the data is not available.
         """
         name = f"test figures of {chosen.name}"
@@ -70,7 +70,7 @@ class Evidence:
         test = self.data.test
         tell(f"measuring it on the {len(test):,} images of the test split")
         predicted = Predictor(model, len(test))(test.images).argmax(axis=1)
-        answers = answers_data(test.labels, predicted, self.data.classes)
+        answers = predictions_data(test.labels, predicted, self.data.classes)
         metrics = {"images": len(test), "confidence": CONFIDENCE, **answers}
         _keep(self.run, name, {"source": source, "figures": metrics}, tell)
         return metrics
@@ -117,7 +117,7 @@ def _digest(file: Path) -> str:
 def _keep(run: Run, name: str, value: dict[str, Any], tell: Callable[[str], None]) -> None:
     """Record a fact, unless the run is a read-only copy."""
     try:
-        with closing(Database(run.path / RECORD, create=True)) as database:
+        with closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)
     except RunError as error:
         tell(f"the test metrics are not kept: {error}")

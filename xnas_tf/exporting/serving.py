@@ -18,7 +18,7 @@ from xnas_tf.attribution.explainer import explainer_of
 from xnas_tf.attribution.outputs import Probabilities
 from xnas_tf.keras_tools.inspection import inlined_calls
 from xnas_tf.keras_tools.preprocessing import to_model_input
-from xnas_tf.keras_tools.tracing import forgotten_custom_gradients, unoptimized_graphs
+from xnas_tf.keras_tools.tracing import freed_custom_gradients, unoptimized_graphs
 
 PREDICTED = -1
 """The class index that stands for the predicted class."""
@@ -66,7 +66,7 @@ class ServedModel:
     @contextmanager
     def traceable(self) -> Iterator[None]:
         """Allow its functions to be traced, and the traces to be saved."""
-        with forgotten_custom_gradients(), inlined_calls(self.model), unoptimized_graphs():
+        with freed_custom_gradients(), inlined_calls(self.model), unoptimized_graphs():
             yield
 
     def save(self, path: Path, functions: dict[str, Callable[..., Any]]) -> None:

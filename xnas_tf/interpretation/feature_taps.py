@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.inspection import edited_calls, inlined_calls
 
 CONVOLUTIONS = tuple(
@@ -92,7 +93,7 @@ def _record_calls(model: keras.Model, images: tf.Tensor) -> list[_Call]:
         count = seen[id(layer)]
         seen[id(layer)] += 1
         name = layer.name if not count else f"{layer.name}_{count + 1}"
-        is_leaf = not list(layer._flatten_layers(include_self=False))
+        is_leaf = not sublayers(layer)
         if is_leaf or isinstance(layer, CONVOLUTIONS):
             calls.append(_Call(Tap(name, layer, count, outputs.shape[-1]), inputs, outputs))
         return outputs

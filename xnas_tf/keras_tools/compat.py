@@ -11,6 +11,10 @@ from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import (
+    convert_variables_to_constants_v2,
+    convert_variables_to_constants_v2_as_graph,
+)
 from tensorflow.python.framework.ops import gradient_registry
 
 
@@ -80,3 +84,14 @@ def remove_custom_gradients(names: Iterable[str]) -> None:
     """Remove custom gradients from TensorFlow's table of the process."""
     for name in names:
         del gradient_registry._registry[name]
+
+
+def freeze(function: Any) -> Any:
+    """Return a concrete function with its variables as constants."""
+    return convert_variables_to_constants_v2(function)
+
+
+def freeze_graph(function: Any) -> Any:
+    """Return the graph, a ``GraphDef``, of a concrete function with its variables as constants."""
+    _, graph = convert_variables_to_constants_v2_as_graph(function)
+    return graph

@@ -17,9 +17,9 @@ from xnas_tf.keras_tools.inspection import all_layers, edited_calls, inlined_cal
 from xnas_tf.keras_tools.preprocessing import to_model_input
 
 AUTO = "auto"
-OURS = "0-1"
+DEFAULT_RANGE = "0-1"
 """The range that all models of a search are trained on."""
-RANGES = {OURS: (0.0, 1.0), "-1-1": (-1.0, 1.0), "0-255": (0.0, 255.0)}
+RANGES = {DEFAULT_RANGE: (0.0, 1.0), "-1-1": (-1.0, 1.0), "0-255": (0.0, 255.0)}
 """Lowest and highest value of each range, the narrowest range first."""
 CHOICES = (AUTO, "0-1", "0-255", "-1-1")
 _PROBES = (0.0, 128.0, 255.0)
@@ -59,7 +59,7 @@ def scaled(images: Any, name: str) -> tf.Tensor:
 def from_unit(images: tf.Tensor, name: str) -> tf.Tensor:
     """Convert images (B, H, W, C) in [0, 1] to values in a range of ``RANGES``."""
     low, high = RANGES[name]
-    return images if name == OURS else images * (high - low) + low
+    return images if name == DEFAULT_RANGE else images * (high - low) + low
 
 
 def check_range(given: str, allowed: Sequence[str] = CHOICES) -> str:
@@ -73,7 +73,7 @@ def check_range(given: str, allowed: Sequence[str] = CHOICES) -> str:
     return given
 
 
-def declare_range(model: keras.Model, name: str = OURS) -> keras.Model:
+def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:
     """Record the range that a model was trained on, in memory only, and return the model."""
     object.__setattr__(model, "_xnas_tf_input_range", name)  # without Keras' attribute tracking
     return model
@@ -116,7 +116,9 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
 
 
 def _default(why: str) -> InputRange:
-    return InputRange(OURS, f"{why}; --input-range 0-255 or -1-1 if it was trained on these")
+    return InputRange(
+        DEFAULT_RANGE, f"{why}; --input-range 0-255 or -1-1 if it was trained on these"
+    )
 
 
 def _input_type(model: keras.Model) -> str | None:
@@ -198,7 +200,7 @@ def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> 
     narrowest range that can have the mean and variance that they map to mean 0 and variance 1.
     Otherwise the size of the slope decides.
     """
-    for name in ("0-255", OURS, "-1-1"):
+    for name in ("0-255", DEFAULT_RANGE, "-1-1"):
         low, high = (slopes * end + offsets for end in RANGES[name])
         for lowest in (0, -1):
             errors = np.abs(low - lowest).max(), np.abs(high - 1).max()
@@ -209,4 +211,4 @@ def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> 
         for name, (least, most) in RANGES.items():
             if (variances <= (1 + _TOLERANCE) * (most - means) * (means - least)).all():
                 return name
-    return "0-255" if np.abs(slopes).max() < _MAX_SLOPE_0_255 else OURS
+    return "0-255" if np.abs(slopes).max() < _MAX_SLOPE_0_255 else DEFAULT_RANGE

@@ -141,7 +141,7 @@ def linear_output(ending: Ending) -> Iterator[None]:
 def inlined_calls(model: keras.Model) -> Iterator[None]:
     """Trace a ``call`` that is a ``tf.function`` as its Python function in the context.
 
-    Otherwise its layers could not be observed, and ``forgotten_custom_gradients`` would break
+    Otherwise its layers could not be observed, and ``freed_custom_gradients`` would break
     the traces that it keeps.
     """
     with ExitStack() as replaced:

@@ -8,34 +8,28 @@ operations that were compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 import keras
 
+from xnas_tf.keras_tools.inspection import all_layers
 
-def compute_at_positions(model: keras.Model) -> keras.Model:
+
+def avoid_strided_1x1(model: keras.Model) -> keras.Model:
     """Make such layers select the positions first and then convolve them without strides.
 
     The layers, their outputs and what is saved stay the same.
 
     Args:
-        model: A model of any kind; changed in place.
+        model: A model of any kind, with layers inside layers too; changed in place.
 
     Returns:
         The model.
     """
-    for layer in _layers(model):
+    for layer in all_layers(model):
         if type(layer) is keras.layers.Conv2D and _is_strided_1x1(layer):
             layer.convolution_op = partial(_convolve_at_positions, layer)  # a hook of Keras
     return model
-
-
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-        yield layer
 
 
 def _is_strided_1x1(layer: keras.layers.Conv2D) -> bool:

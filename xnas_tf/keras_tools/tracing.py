@@ -39,7 +39,7 @@ def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Calla
 
 
 @contextmanager
-def forgotten_custom_gradients() -> Iterator[None]:
+def freed_custom_gradients() -> Iterator[None]:
     """Free the custom gradients of the graphs traced in the context when it ends.
 
     Each use of ``tf.custom_gradient`` in a graph adds a closure to a table of the process, and

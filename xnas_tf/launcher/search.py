@@ -52,10 +52,10 @@ def search(
         search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)
         return Run(path)
     from xnas_tf.execution.job import Job
-    from xnas_tf.execution.joining import joined_to_train
+    from xnas_tf.execution.joining import joined_ranks
     from xnas_tf.reporting.search_callbacks import search_callbacks
 
-    with joined_to_train(path, resolved) as world:
+    with joined_ranks(path, resolved) as world:
         Job(path, resolved, world, profile, search_callbacks).run(fresh)
     return Run(path) if world.rank == 0 else None
 

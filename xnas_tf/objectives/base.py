@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
 
     from xnas_tf.attribution.base import AttributionMethod
-    from xnas_tf.data.disk_images import Rows
+    from xnas_tf.data.disk_images import DiskImages
     from xnas_tf.distributed import Communicator
 
 
@@ -32,7 +32,7 @@ class Subject:
         images: (N, H, W, C), uint8; if they are on disk, indexing reads them.
         labels: (N,).
         probabilities: The model's predictions, (N, classes).
-        figures: Metrics of the training by name: loss, validation loss, compiled metrics.
+        metrics: Metrics of the training by name: loss, validation loss, compiled metrics.
         stand_ins: By attribution method, models that give the same maps and are shared by
             many candidates, so that they are traced only once.
     """
@@ -40,11 +40,13 @@ class Subject:
     model: keras.Model
     communicator: Communicator
     class_names: tuple[str, ...]
-    images: np.ndarray | Rows = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
+    images: np.ndarray | DiskImages = field(
+        default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8)
+    )
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    figures: Mapping[str, float] = field(default_factory=dict)
-    stand_ins: Mapping[AttributionMethod, keras.Model] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    shared_models: Mapping[AttributionMethod, keras.Model] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:

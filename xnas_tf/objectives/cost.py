@@ -42,16 +42,14 @@ class Flops(Objective):
 def count_flops(model: keras.Model) -> int:
     """Count the floating-point operations of a Keras model on one image."""
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2_as_graph,
-    )
+
+    from xnas_tf.keras_tools.compat import freeze_graph
 
     shape = (1, *model.input_shape[1:])
     forward = tf.function(lambda image: model(image, training=False))
     concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
-    _, graph_def = convert_variables_to_constants_v2_as_graph(concrete)
     with tf.Graph().as_default() as graph:
-        tf.graph_util.import_graph_def(graph_def, name="")
+        tf.graph_util.import_graph_def(freeze_graph(concrete), name="")
         options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
         profile = tf.compat.v1.profiler.profile(
             graph, options={**options, "output": "none"}, cmd="op"

@@ -11,7 +11,7 @@ from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.objectives.image_choice import gathered
 
 if TYPE_CHECKING:
-    from xnas_tf.interpretation.nad.training import Lesson
+    from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 
 BATCH = 4
 """Images of each class per step; few, to allow many steps."""
@@ -102,12 +102,12 @@ class DisentanglementObjective(Objective):
         }
         return ObjectiveValue(paths.diversity * _share_of_pairs(classes, labels), metrics)
 
-    def lesson(self) -> Lesson:
+    def lesson(self) -> MaskTrainingOptions:
         """Return how to learn masks: β increases, and each class keeps its sparsest valid masks."""
-        from xnas_tf.interpretation.nad.training import Lesson
+        from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 
         stages = self.beta * np.geomspace(0.01, 1, STAGES * self.epochs)
-        return Lesson(
+        return MaskTrainingOptions(
             "auto",
             self.epochs,
             BATCH,

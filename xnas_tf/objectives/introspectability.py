@@ -193,7 +193,7 @@ class Introspectability(Objective):
         """See ``Objective.check``."""
         class_weights(self.similarity, class_names)
         needed = self.min_images * len(class_names)
-        if self.missing_classes == "zero" and self.looked_at(len(class_names)) < needed:
+        if self.missing_classes == "zero" and self.max_images(len(class_names)) < needed:
             raise InputError(
                 f"objectives: introspectability: images: given {self.images}; allowed: at least "
                 f"{needed}, min_images ({self.min_images}) for each of {len(class_names)} classes, "
@@ -203,7 +203,7 @@ class Introspectability(Objective):
             if source != ACTIVATIONS:
                 attribution_method(source)
 
-    def looked_at(self, classes: int) -> int:
+    def max_images(self, classes: int) -> int:
         """Return the maximum number of validation images to use.
 
         Args:
@@ -248,7 +248,7 @@ class Introspectability(Objective):
         ranks = subject.communicator
         own = subject.predicted if self.group_by == "predicted" else subject.labels
         groups = gathered(own, ranks)
-        rows = balanced_choice(groups, self.looked_at(subject.classes))
+        rows = balanced_choice(groups, self.max_images(subject.classes))
         weights = resampling_weights(groups[rows], self.bootstrap)
         counts = np.bincount(groups[rows], minlength=subject.classes).astype(float)
         pairs = ClassPairs(
@@ -268,7 +268,7 @@ class Introspectability(Objective):
         They are fewer than ``min_images`` only if the validation split is so small that many
         classes would be missing for any network.
         """
-        if available >= self.looked_at(classes):
+        if available >= self.max_images(classes):
             return self.min_images
         least = 2 if self.estimator == "unbiased" else 1
         return min(self.min_images, max(least, available // (2 * classes)))
@@ -308,7 +308,7 @@ class Introspectability(Objective):
         if source == ACTIVATIONS:
             return class_activations(subject.model, images, subject.classes, groups, self.layers)
         method = method_with_steps(source, self.steps)
-        model = subject.stand_ins.get(method, subject.model)
+        model = subject.shared_models.get(method, subject.model)
         maps = method(model, to_model_input(images), groups)
         rows = maps.reshape(len(maps), math.prod(maps.shape[1:])).astype(np.float64)
         members = np.eye(subject.classes)[groups].T
@@ -316,7 +316,7 @@ class Introspectability(Objective):
         return [LayerActivations(source, members @ rows, squares, rows)]
 
 
-def compared_methods(measures: Sequence[Objective]) -> list[AttributionMethod]:
+def introspectability_methods(measures: Sequence[Objective]) -> list[AttributionMethod]:
     """Return the attribution methods that introspectability objectives use, with options."""
     return [
         method_with_steps(source, each.steps)

@@ -12,7 +12,7 @@ from pydantic import Field
 from xnas_tf.errors import InputError, RunError, suggest
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.registry import describe
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.utils.heartbeat import report_progress
 
 if TYPE_CHECKING:
     import keras
@@ -94,10 +94,10 @@ def time_batches(
     import tensorflow as tf
 
     from xnas_tf.keras_tools.inspection import inlined_calls
-    from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
+    from xnas_tf.keras_tools.tracing import freed_custom_gradients
 
     shape = (batch_size, *model.input_shape[1:])
-    with forgotten_custom_gradients(), inlined_calls(model), tf.device(device):
+    with freed_custom_gradients(), inlined_calls(model), tf.device(device):
         images = tf.constant(np.random.default_rng(0).random(shape, np.float32))
         # Copies, because a variable stays on the device where it was created.
         trainable = [tf.identity(v.value) for v in model.trainable_variables]
@@ -113,7 +113,7 @@ def time_batches(
 
 
 def _seconds(predict: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> float:
-    beat()
+    report_progress()
     start = perf_counter_ns()
     predict(images).numpy()  # waits for the device
     return (perf_counter_ns() - start) / 1e9

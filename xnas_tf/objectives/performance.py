@@ -23,7 +23,7 @@ class Error(Objective):
         return ObjectiveValue(float(counts[0] / counts[1]))
 
 
-OF_EVERY_TRAINING = ("accuracy", "loss")
+STANDARD_METRICS = ("accuracy", "loss")
 """Metrics of every model, regardless of how it is compiled."""
 
 
@@ -45,7 +45,7 @@ class Metric(Objective):
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; the metrics are already those of all ranks."""
-        metrics = subject.figures
+        metrics = subject.metrics
         for name in (f"val_{self.metric}", self.metric):
             if name in metrics:
                 return ObjectiveValue(float(metrics[name]))

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from xnas_tf.config import Config, load_config
 from xnas_tf.data import Dataset, load_dataset
-from xnas_tf.data.image_list import PARTS
+from xnas_tf.data.image_list import SPLITS
 from xnas_tf.errors import InputError
 from xnas_tf.utils.pictures import png
 
@@ -61,7 +61,7 @@ class DataReport:
         """Return everything as JSON-serialisable values."""
         counts = self.dataset.counts
         classes = {
-            name: {split: int(counts[split][label]) for split in PARTS}
+            name: {split: int(counts[split][label]) for split in SPLITS}
             for label, name in enumerate(self.dataset.class_names)
         }
         return {
@@ -173,10 +173,10 @@ def _pair_table(pairs: Iterable[tuple[Text, Text]], title: str) -> Table:
 
 def _class_table(report: DataReport) -> Table:
     data = report.dataset
-    counts = np.stack([data.counts[split] for split in PARTS])
+    counts = np.stack([data.counts[split] for split in SPLITS])
     table = Table(box=box.SIMPLE_HEAD, title=Text(data.name), title_justify="left")
     table.add_column("class")
-    for heading in (*PARTS, "all"):
+    for heading in (*SPLITS, "all"):
         table.add_column(heading, justify="right")
     for name, row in list(zip(data.class_names, counts.T, strict=True))[:SHOWN_CLASSES]:
         table.add_row(Text(name), *(f"{n:,}" for n in (*row, row.sum())))

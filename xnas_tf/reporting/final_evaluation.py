@@ -14,9 +14,9 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.explanation import DEFAULT_METHODS, explain
-from xnas_tf.keras_tools.input_range import OURS
-from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
-from xnas_tf.objectives.introspectability import compared_methods
+from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
+from xnas_tf.keras_tools.tracing import freed_custom_gradients
+from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.registry import describe
 from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.storage.run import Run
@@ -44,12 +44,12 @@ class FinalEvaluation(Callback):
         self._tell = tell
         self._methods: Sequence[str | AttributionMethod] = DEFAULT_METHODS
 
-    def finished(self, evaluator: Evaluator) -> None:
-        """See ``Callback.finished``."""
+    def on_search_end(self, evaluator: Evaluator) -> None:
+        """See ``Callback.on_search_end``."""
         run = Run(self._context.path)
         if run.groups()[0] > 1:
             self._board.groups(run.candidates())
-        self._methods = compared_methods(run.config.measures()) or DEFAULT_METHODS
+        self._methods = introspectability_methods(run.config.measures()) or DEFAULT_METHODS
         for candidate in run.pareto():
             if "test_accuracy" not in candidate.metrics:
                 self._evaluate(candidate, evaluator)
@@ -57,7 +57,7 @@ class FinalEvaluation(Callback):
     def _evaluate(self, candidate: Candidate, evaluator: Evaluator) -> None:
         self._tell(f"testing candidate {candidate.id} and drawing its attributions")
         try:
-            with forgotten_custom_gradients():
+            with freed_custom_gradients():
                 self._test_and_draw(candidate, evaluator)
         except InputError as error:
             self._tell(f"not tested: {error}")
@@ -73,7 +73,7 @@ class FinalEvaluation(Callback):
         """
         model = candidate.load_model()
         access = evaluator.reloaded(candidate, model)
-        self._draw(candidate, model, access.stand_ins)
+        self._draw(candidate, model, access.shared_models)
         test = self._context.dataset.test
         accuracy = float(np.mean(access.predictor(test.images).argmax(axis=1) == test.labels))
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
@@ -82,7 +82,7 @@ class FinalEvaluation(Callback):
         self,
         candidate: Candidate,
         model: keras.Model,
-        stand_ins: Mapping[AttributionMethod, keras.Model],
+        shared_models: Mapping[AttributionMethod, keras.Model],
     ) -> None:
         sample = sample_images(self._context.dataset.validation, SHOWN)
         try:
@@ -92,8 +92,8 @@ class FinalEvaluation(Callback):
                 self._methods,
                 labels=sample.labels,
                 class_names=self._context.dataset.class_names,
-                input_range=OURS,
-                stand_ins=stand_ins,
+                input_range=DEFAULT_RANGE,
+                shared_models=shared_models,
             )
         except Exception as error:  # a user's layers may raise anything
             self._tell(f"attributions of candidate {candidate.id} not drawn: {describe(error)}")

@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix
 from xnas_tf.utils.intervals import accuracy_interval
 
 
-def answers_data(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
+def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
     """Summarise a model's predictions on the test split.
 
     Returns:

@@ -19,4 +19,4 @@ def search_callbacks(context: SearchContext) -> Sequence[Callback]:
         context.space.variables,
         context.dataset.counts["validation"].tolist(),
     )
-    return [progress, board, FinalEvaluation(context, board, progress.note)]
+    return [progress, board, FinalEvaluation(context, board, progress.on_message)]

@@ -55,14 +55,14 @@ class SearchProgress(Callback):
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def note(self, text: str) -> None:
-        """See ``Callback.note``."""
+    def on_message(self, text: str) -> None:
+        """See ``Callback.on_message``."""
         self._print(escape(text))
 
-    def candidate(
+    def on_candidate_end(
         self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
     ) -> None:
-        """See ``Callback.candidate``."""
+        """See ``Callback.on_candidate_end``."""
         self._trained += candidate.trained and not candidate.promoted_from
         if candidate.trained:
             epochs = epochs_of(self._rungs, candidate.epochs)

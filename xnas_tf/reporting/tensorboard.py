@@ -52,7 +52,7 @@ class TensorBoard(Callback):
             for c in measured_columns(config)
         }
 
-    def candidate(
+    def on_candidate_end(
         self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
     ) -> None:
         """Write the candidate's curves, hyperparameters and objectives, and the hypervolume.
@@ -74,7 +74,7 @@ class TensorBoard(Callback):
             f"candidate {candidate.id}",
         )
 
-    def generation(
+    def on_generation_end(
         self,
         generation: int,
         candidates: Sequence[Candidate],

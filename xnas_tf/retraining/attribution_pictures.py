@@ -12,7 +12,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.explanation import explain
 from xnas_tf.explanation.drawing import attribution_figure
-from xnas_tf.keras_tools.input_range import OURS
+from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
 from xnas_tf.registry import describe
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images
@@ -60,7 +60,7 @@ class AttributionPictures:
                 self._images,
                 labels=self._labels,
                 class_names=self._class_names,
-                input_range=OURS,
+                input_range=DEFAULT_RANGE,
             )
         except Exception as error:  # a user's layers may raise anything
             self._failed.add(name)

@@ -18,7 +18,7 @@ from xnas_tf.evaluation.result import Result
 from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.objectives.base import Objective, Subject
 from xnas_tf.objectives.cost import Parameters
-from xnas_tf.objectives.performance import OF_EVERY_TRAINING, Metric
+from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
 from xnas_tf.retraining.attribution_pictures import AttributionPictures
 from xnas_tf.retraining.baseline import BaselineSpace
 from xnas_tf.retraining.results import BASELINE, best_epoch, network_key, training_name
@@ -71,7 +71,7 @@ class Retrainer(Evaluator):
         self,
         candidate: Candidate,
         keep: Keep | None = None,
-        supervisor: EvaluationCallback | None = None,
+        callback: EvaluationCallback | None = None,
     ) -> Result:
         """Build, train, score and test a candidate or the baseline.
 
@@ -86,13 +86,13 @@ class Retrainer(Evaluator):
             self._space, self._scorer = self._baselines  # type: ignore[assignment]
         else:
             self._space, self._scorer = self._candidates
-        self._best = BestWeights(supervisor or EvaluationCallback())
+        self._best = BestWeights(callback or EvaluationCallback())
         return super().evaluate(candidate, keep, self._best)
 
     def _evaluate(
-        self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
+        self, candidate: Candidate, outcome: Result, callback: EvaluationCallback
     ) -> None:
-        super()._evaluate(candidate, outcome, supervisor)
+        super()._evaluate(candidate, outcome, callback)
         if outcome.state == "done":
             with outcome.seconds.timed("score"):
                 outcome.metrics.update(self._test_metrics())
@@ -105,15 +105,15 @@ class Retrainer(Evaluator):
             if best == epoch:
                 self._best.weights = pack(TrainingProgress(), self._model.variables)
             self._on_epoch(epoch, self._config.training.epochs, history[-1])
-        trainer.keep_end()
+        trainer.save_end_of_epoch()
         if self._pictures is not None and self._is_drawn:
             self._pictures(self._name, self._network, epoch)
         return epoch - best >= self._patience
 
     def _train(
-        self, candidate: Candidate, outcome: Result, supervisor: EvaluationCallback
+        self, candidate: Candidate, outcome: Result, callback: EvaluationCallback
     ) -> Trainer | CustomFitTrainer:
-        trainer = super()._train(candidate, outcome, supervisor)
+        trainer = super()._train(candidate, outcome, callback)
         self._best.is_restored = True
         if self._communicator.rank == 0:
             unpack(self._best.weights, self._model.variables)
@@ -154,7 +154,7 @@ def _baseline_config(config: Config) -> Config:
         return [
             measure
             for measure in measures
-            if not isinstance(measure, Metric) or measure.metric in OF_EVERY_TRAINING
+            if not isinstance(measure, Metric) or measure.metric in STANDARD_METRICS
         ]
 
     kept = {"objectives": applicable(config.objectives), "record": applicable(config.record)}
@@ -165,34 +165,34 @@ class BestWeights(EvaluationCallback):
     """Keeps the weights of the best epoch, in each checkpoint of the training too.
 
     Args:
-        supervisor: Keeps the checkpoints.
+        callback: Keeps the checkpoints.
 
     Attributes:
         weights: The packed weights of the best epoch so far, on rank 0.
         is_restored: Whether the model has these weights again. Then its state is no checkpoint.
     """
 
-    def __init__(self, supervisor: EvaluationCallback) -> None:
-        self._supervisor = supervisor
+    def __init__(self, callback: EvaluationCallback) -> None:
+        self._callback = callback
         self.weights = b""
         self.is_restored = False
 
-    def beat(self) -> None:
-        """See ``EvaluationCallback.beat``."""
-        self._supervisor.beat()
+    def report_progress(self) -> None:
+        """See ``EvaluationCallback.report_progress``."""
+        self._callback.report_progress()
 
     def wants_checkpoint(self) -> bool:
         """See ``EvaluationCallback.wants_checkpoint``."""
-        return self._supervisor.wants_checkpoint()
+        return self._callback.wants_checkpoint()
 
-    def keep_checkpoint(self, data: bytes) -> None:
-        """See ``EvaluationCallback.keep_checkpoint``."""
+    def save_checkpoint(self, data: bytes) -> None:
+        """See ``EvaluationCallback.save_checkpoint``."""
         if not self.is_restored:
-            self._supervisor.keep_checkpoint(_join(data, self.weights))
+            self._callback.save_checkpoint(_join(data, self.weights))
 
     def checkpoint(self) -> bytes | None:
         """See ``EvaluationCallback.checkpoint``."""
-        data = self._supervisor.checkpoint()
+        data = self._callback.checkpoint()
         if data is None:
             return None
         try:
@@ -203,11 +203,11 @@ class BestWeights(EvaluationCallback):
 
     def known(self, fields: dict[str, Any]) -> dict[str, Any] | None:
         """See ``EvaluationCallback.known``."""
-        return self._supervisor.known(fields)
+        return self._callback.known(fields)
 
     def failed(self, reason: str) -> None:
         """See ``EvaluationCallback.failed``."""
-        self._supervisor.failed(reason)
+        self._callback.failed(reason)
 
 
 def _join(*pieces: bytes) -> bytes:

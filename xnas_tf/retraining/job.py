@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import differences
-from xnas_tf.errors import HeldError, InputError, suggest
+from xnas_tf.errors import InputError, RunInUseError, suggest
 from xnas_tf.registry import describe
 from xnas_tf.retraining.results import FOLDER, Retraining
 from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, resolve
@@ -82,9 +82,9 @@ def retrain(
     chosen = chosen_candidates(opened, candidates, pareto)
     job = _Job(opened, settings, chosen, seeds, baseline, gallery, tell)
     set_defaults()
-    from xnas_tf.execution.joining import joined_to_train
+    from xnas_tf.execution.joining import joined_ranks
 
-    with joined_to_train(job.path, settings.config) as world:
+    with joined_ranks(job.path, settings.config) as world:
         job.run(world)
     return Retraining(job.path) if world.rank == 0 else None
 
@@ -113,11 +113,11 @@ class _Job:
 
     def run(self, world: Communicator) -> None:
         """Train all networks that are not trained yet."""
-        from xnas_tf.execution.preparation import agreed, prepare
+        from xnas_tf.execution.preparation import on_all_ranks, prepare
 
         dataset, space = prepare(self.settings.config, world, world.size)
         with ExitStack() as stack:
-            session = agreed(
+            session = on_all_ranks(
                 lambda: None if world.rank else self._session(stack, dataset, space), world
             )
             self._train(world, dataset, space, session)
@@ -185,7 +185,7 @@ def hold(stack: ExitStack, folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
         stack.enter_context(locked(folder))
-    except HeldError as error:
+    except RunInUseError as error:
         message = f"another process is retraining in {folder} at this moment"
         raise InputError(message) from error
 

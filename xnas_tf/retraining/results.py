@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from xnas_tf.config import Config, stored_config
+from xnas_tf.config import Config, load_stored_config
 from xnas_tf.errors import InputError
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.storage.run import Run
@@ -189,7 +189,7 @@ class Retraining:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config: Config = stored_config(path / CONFIG)
+        self.config: Config = load_stored_config(path / CONFIG)
         facts = _read(path / FACTS, _Facts)
         self.patience = facts.patience
         self.test_images = facts.test_images

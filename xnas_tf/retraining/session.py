@@ -23,7 +23,7 @@ from xnas_tf.retraining.results import (
     training_name,
 )
 from xnas_tf.retraining.settings import RetrainingOptions
-from xnas_tf.storage.run_directory import CONFIG, now, write_whole
+from xnas_tf.storage.run_directory import CONFIG, now, write_atomically
 from xnas_tf.utils.tensorboard import write_training
 from xnas_tf.utils.versions import versions
 
@@ -55,8 +55,8 @@ def made_folder(path: Path, settings: RetrainingOptions, dataset: Dataset) -> Re
     for name in ("results", "models", "checkpoints"):
         (path / name).mkdir(parents=True, exist_ok=True)
     facts = {"patience": settings.patience, "test_images": len(dataset.test)}
-    write_whole(path / CONFIG, dump_config(settings.config).encode())
-    write_whole(path / FACTS, json.dumps(facts).encode())
+    write_atomically(path / CONFIG, dump_config(settings.config).encode())
+    write_atomically(path / FACTS, json.dumps(facts).encode())
     return Retraining(path)
 
 
@@ -119,16 +119,16 @@ class RetrainingSession:
         """See ``TaskSource.wants_model``."""
         return outcome["state"] == "done" and self._current is not None
 
-    def keep_model(self, number: int, data: bytes) -> None:
-        """See ``TaskSource.keep_model``."""
+    def save_model(self, number: int, data: bytes) -> None:
+        """See ``TaskSource.save_model``."""
         if self._current:
             network, seed = self._current
-            write_whole(self._retraining.model_path(network.key, seed), data)
+            write_atomically(self._retraining.model_path(network.key, seed), data)
 
-    def keep_checkpoint(self, number: int, data: bytes) -> None:
-        """See ``TaskSource.keep_checkpoint``."""
+    def save_checkpoint(self, number: int, data: bytes) -> None:
+        """See ``TaskSource.save_checkpoint``."""
         if self._current:
-            write_whole(self._checkpoint(*self._current), data)
+            write_atomically(self._checkpoint(*self._current), data)
 
     def checkpoint(self, number: int) -> bytes:
         """See ``TaskSource.checkpoint``."""
@@ -164,7 +164,7 @@ class RetrainingSession:
             folder = self._curves / training.name
             write_training(folder, training.history, _final_metrics(training), epochs)
         result = self._retraining.path / "results" / f"{training.name}.json"
-        write_whole(result, json.dumps(asdict(training), allow_nan=False).encode())
+        write_atomically(result, json.dumps(asdict(training), allow_nan=False).encode())
         if is_done:
             self._checkpoint(network, seed).unlink(missing_ok=True)
         self._tell(f"{network.title}, seed {seed}: {_summary(training)}")
@@ -172,7 +172,7 @@ class RetrainingSession:
     def lost(self, number: int, why: str) -> None:
         """See ``TaskSource.lost``; the next command resumes from the last checkpoint."""
 
-    def together(self) -> AbstractContextManager[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """See ``TaskSource.together``; each file is written atomically."""
         return nullcontext()
 

@@ -106,7 +106,7 @@ class HyperModelOptions(SpaceOptions):
         """
         import keras_tuner
 
-        target = given_object(self.hypermodel) or import_object(self.hypermodel, "HyperModel")
+        target = registered_object(self.hypermodel) or import_object(self.hypermodel, "HyperModel")
         if callable(target) and not isinstance(target, keras_tuner.HyperModel):
             target = self._call(target, {"input_shape": image_shape, "classes": classes})
         elif self.options:
@@ -153,7 +153,7 @@ OBJECT = "object:"
 _objects: dict[str, Any] = {}
 
 
-def name_object(hypermodel: Any) -> str:
+def register_object(hypermodel: Any) -> str:
     """Register a HyperModel or a function ``build(hp)`` in this process, and return its name."""
     kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
     name = f"{OBJECT}{kind.__module__}.{kind.__qualname__}"
@@ -161,17 +161,17 @@ def name_object(hypermodel: Any) -> str:
     return name
 
 
-def given_objects() -> dict[str, Any]:
+def registered_objects() -> dict[str, Any]:
     """Return all objects that were registered in this process, by name."""
     return dict(_objects)
 
 
-def take_objects(objects: dict[str, Any]) -> None:
-    """Register the objects that ``given_objects`` returned in another process."""
+def register_objects(objects: dict[str, Any]) -> None:
+    """Register the objects that ``registered_objects`` returned in another process."""
     _objects.update(objects)
 
 
-def given_object(name: str) -> Any | None:
+def registered_object(name: str) -> Any | None:
     """Return the object that was registered as ``name``; None if the name is not of an object.
 
     Raises:

@@ -13,9 +13,10 @@ import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.input_range import OURS, InputRange, range_of
+from xnas_tf.keras_tools.compat import metrics_in_compile
+from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
 from xnas_tf.keras_tools.inspection import ends_in_softmax
-from xnas_tf.keras_tools.strided_convolution import compute_at_positions
+from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.registry import describe
 from xnas_tf.spaces.base import Space
@@ -51,7 +52,7 @@ class SearchSpace(Space):
         self._input = (None, *image_shape)
         self._output = (None, classes)
         self._dropped_by_fit: frozenset[str] = frozenset()
-        self.input_range = InputRange(OURS, "as all spaces of this package")
+        self.input_range = InputRange(DEFAULT_RANGE, "as all spaces of this package")
         self._declared = self._discover()
         if self.has_fit:
             self._dropped_by_fit = self._discover_in_fit(self._declared)
@@ -126,7 +127,7 @@ class SearchSpace(Space):
     @property
     def notes(self) -> list[str]:
         """Warnings for the user: models that scale images again, after the search, learn little."""
-        if self.input_range.name == OURS:
+        if self.input_range.name == DEFAULT_RANGE:
             return []
         undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
         return [
@@ -196,7 +197,7 @@ class SearchSpace(Space):
             raise TypeError(f"the model takes {inputs}, but the images are {self._input}")
         if outputs and outputs != self._output:
             raise TypeError(f"the model's output is {outputs}; wanted: {self._output}")
-        return compute_at_positions(model)
+        return avoid_strided_1x1(model)
 
     def _discover(self) -> keras_tuner.HyperParameters:
         """Let keras-tuner build models until every conditional scope has been active once."""
@@ -272,9 +273,10 @@ class SearchSpace(Space):
 
 def _metrics_of(model: keras.Model, classes: int) -> list[str]:
     """Return the names of the metrics that a model was compiled with."""
-    if not model.compiled or model._compile_metrics is None:
+    metrics = metrics_in_compile(model) if model.compiled else None
+    if metrics is None:
         return []
-    labels, metrics = np.arange(classes, dtype=np.int32), model._compile_metrics
+    labels = np.arange(classes, dtype=np.int32)
     # Keras creates the metrics when they are first used.
     metrics.update_state(targets_for(model, labels, classes), np.eye(classes, dtype=np.float32))
     return sorted(metrics.result())

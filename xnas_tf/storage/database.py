@@ -49,7 +49,7 @@ class Database:
             # A power cut must not undo a commit either.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
-                with self.together():  # readers find all of it or nothing
+                with self.transaction():  # readers find all of it or nothing
                     self._create_or_migrate()
             elif self._version() != schema.VERSION:
                 self._use_migrated_copy()
@@ -92,7 +92,7 @@ class Database:
         with closing(self._connection) as original:
             original.backup(copy)
         self._connection = copy
-        with self.together():
+        with self.transaction():
             self._migrate()
         copy.execute("PRAGMA query_only=ON")
 
@@ -109,7 +109,7 @@ class Database:
 
     def set_fact(self, name: str, value: Any) -> None:
         """Commit a fact about the whole run, replacing its earlier value."""
-        with self.together():
+        with self.transaction():
             self._connection.execute(
                 "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value))
             )
@@ -117,7 +117,7 @@ class Database:
     def save(self, candidate: Candidate) -> None:
         """Commit all fields of a candidate, new or changed."""
         row = [_encode(name, getattr(candidate, name)) for name in _COLUMNS]
-        with self.together():
+        with self.transaction():
             self._connection.execute(_SAVE, row)
 
     def update(self, number: int, values: Mapping[str, Any]) -> None:
@@ -132,11 +132,11 @@ class Database:
         names = [name for name in _COLUMNS if name in values]
         changes = ", ".join(f'"{name}"=?' for name in names)
         row = [_encode(name, values[name]) for name in names]
-        with self.together():
+        with self.transaction():
             self._connection.execute(f"UPDATE candidates SET {changes} WHERE id=?", [*row, number])
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Group changes into one transaction.
 
         All changes in the outermost such block are committed when it ends; if it ends in an

@@ -9,11 +9,11 @@ from typing import Any
 
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
-from xnas_tf.errors import HeldError, InputError, RunError, suggest
+from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import (
     CONFIG,
-    RECORD,
+    DATABASE,
     locked,
     model_path,
     run_config,
@@ -34,17 +34,17 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        missing = [n for n in (CONFIG, RECORD) if not (self.path / n).is_file()]
+        missing = [n for n in (CONFIG, DATABASE) if not (self.path / n).is_file()]
         if missing:
             what = "has no" if self.path.is_dir() else "does not exist, so it has no"
-            near = sorted(str(p.parent) for p in Path("runs").glob(f"*/{RECORD}"))
+            near = sorted(str(p.parent) for p in Path("runs").glob(f"*/{DATABASE}"))
             hint = f"; runs here: {', '.join(near[:10])}" if near else ""
             raise InputError(f"{self.path} is no run: it {what} {' and '.join(missing)}{hint}")
         self.config = run_config(self.path)
 
     def candidates(self) -> list[Candidate]:
         """Return all candidates in any state, by id."""
-        with closing(Database(self.path / RECORD)) as database:
+        with closing(Database(self.path / DATABASE)) as database:
             return [self._with_model(candidate) for candidate in database.candidates()]
 
     def candidate(self, number: int) -> Candidate:
@@ -139,7 +139,7 @@ class Run:
 
     def fact(self, name: str) -> Any:
         """Return a recorded fact about the whole run, as JSON holds it; None if there is none."""
-        with closing(Database(self.path / RECORD)) as database:
+        with closing(Database(self.path / DATABASE)) as database:
             return database.fact(name)
 
     def groups(self) -> tuple[int, int]:
@@ -152,7 +152,7 @@ class Run:
         try:
             with locked(self.path, patience=0):
                 return False
-        except HeldError:
+        except RunInUseError:
             return True
         except RunError:  # a read-only copy
             return False

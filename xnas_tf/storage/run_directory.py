@@ -11,12 +11,12 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from xnas_tf.config import Config, differing_keys, dump_config, stored_config
-from xnas_tf.errors import HeldError, InputError, RunError
+from xnas_tf.config import Config, differing_keys, dump_config, load_stored_config
+from xnas_tf.errors import InputError, RunError, RunInUseError
 from xnas_tf.storage.database import Database
 
 CONFIG = "config.yaml"
-RECORD = "run.sqlite"
+DATABASE = "run.sqlite"
 LOCK_SECONDS = 2.0
 """How long to wait for a lock: ``xnas-tf status`` holds it for an instant."""
 _TEMPORARY = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
@@ -48,7 +48,7 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write a file atomically: a kill leaves all of it or none."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_bytes(data)
@@ -63,7 +63,7 @@ def remove_drafts(path: Path) -> None:
 
 
 @contextmanager
-def held_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database]:
+def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database]:
     """Create a run directory, or open it to resume, and lock it; see ``locked``.
 
     Nothing in it is changed before it is locked.
@@ -84,23 +84,23 @@ def held_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database
         RunError: If it cannot be written, as on a full disk.
     """
     _make_directory(path, fresh)
-    with locked(path), closing(open_record(path, config)) as database:
+    with locked(path), closing(open_database(path, config)) as database:
         yield database
 
 
-def open_record(path: Path, config: Config) -> Database:
+def open_database(path: Path, config: Config) -> Database:
     """Open the database of a locked run directory, and create what is missing in the directory.
 
-    See ``held_directory`` for the arguments and errors.
+    See ``locked_run_directory`` for the arguments and errors.
     """
     with _write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         if (path / CONFIG).is_file():
             _update_config(path, config)
         else:
-            write_whole(path / CONFIG, dump_config(config).encode())
+            write_atomically(path / CONFIG, dump_config(config).encode())
         (path / "models").mkdir(exist_ok=True)
-    return Database(path / RECORD, create=True)
+    return Database(path / DATABASE, create=True)
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def _lock(path: Path, deadline: float) -> int:
                 raise RunError(f"{path} cannot be locked: {error}") from error
         else:
             if is_last:
-                raise HeldError(path)
+                raise RunInUseError(path)
         time.sleep(0.05)
 
 
@@ -193,7 +193,7 @@ def _free_name(path: Path) -> Path:
 
 
 def run_config(path: Path) -> Config:
-    """Load the configuration of a run; see ``stored_config``.
+    """Load the configuration of a run; see ``load_stored_config``.
 
     Args:
         path: The run directory.
@@ -202,10 +202,10 @@ def run_config(path: Path) -> Config:
         InputError: If the file is missing or invalid.
     """
     modes: dict[str, bool] = {}
-    if (path / RECORD).is_file():
-        with closing(Database(path / RECORD)) as database:
+    if (path / DATABASE).is_file():
+        with closing(Database(path / DATABASE)) as database:
             modes = database.fact("measured_modes") or {}
-    return stored_config(path / CONFIG, modes)
+    return load_stored_config(path / CONFIG, modes)
 
 
 def _update_config(path: Path, config: Config) -> None:
@@ -218,4 +218,4 @@ def _update_config(path: Path, config: Config) -> None:
             "Use --run-dir for a new run beside it, or --fresh to move it aside and start again."
         )
     if changed:
-        write_whole(path / CONFIG, dump_config(config).encode())
+        write_atomically(path / CONFIG, dump_config(config).encode())

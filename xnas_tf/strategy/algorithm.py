@@ -105,7 +105,7 @@ class Algorithm:
         Returns:
             The proposal; None when no architecture is left.
         """
-        if self._offspring and (self.is_steady_state or not self.is_amid_generation):
+        if self._offspring and (self.is_steady_state or not self.is_generation_started):
             self._update_population()
             if not self.is_steady_state:
                 self._pool = []
@@ -164,7 +164,7 @@ class Algorithm:
         del self._pending[proposal.number]
 
     @property
-    def is_amid_generation(self) -> bool:
+    def is_generation_started(self) -> bool:
         """Whether any result has been told since the last complete generation."""
         return self._told > 0
 

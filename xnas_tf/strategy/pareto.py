@@ -125,7 +125,7 @@ class HypervolumeMeter:
     all of generation 0 are trained.
 
     Args:
-        candidates: The first candidates to update with; see ``heed``.
+        candidates: The first candidates to update with; see ``update``.
         config: The run's configuration.
     """
 
@@ -135,9 +135,9 @@ class HypervolumeMeter:
         self._initial = 0
         self._best, self._worst = np.full(size, np.inf), np.full(size, -np.inf)
         for candidate in candidates:
-            self.heed(candidate)
+            self.update(candidate)
 
-    def heed(self, candidate: Candidate) -> bool:
+    def update(self, candidate: Candidate) -> bool:
         """Update the unit with a candidate that has ended; return whether it has changed."""
         is_initial = not (candidate.generation or candidate.promoted_from)
         if self._config.search.reference or candidate.state != "done" or not is_initial:

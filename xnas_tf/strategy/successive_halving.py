@@ -38,7 +38,7 @@ class SuccessiveHalving:
             for lower, upper in pairwise(rungs)
         }
 
-    def heed(self, number: int, epochs: int, costs: Sequence[float], violation: float) -> None:
+    def update(self, number: int, epochs: int, costs: Sequence[float], violation: float) -> None:
         """Add the result of a candidate that is done.
 
         Args:

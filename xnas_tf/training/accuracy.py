@@ -15,9 +15,9 @@ from xnas_tf.data.dataset import Split
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import RANGES, InputRange, scaled
 from xnas_tf.keras_tools.inspection import inlined_calls
-from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
+from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.registry import describe
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.utils.heartbeat import report_progress
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 BATCH = 250
@@ -97,7 +97,7 @@ def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
         for begin in range(0, len(split), BATCH):
             rows = slice(begin, begin + BATCH)
             predicted[rows] = predict(tf.constant(split.images[rows])).numpy()
-            beat()
+            report_progress()
     except (ValueError, TypeError, tf.errors.OpError) as error:
         shape = tuple(split.images.shape[1:])
         message = f"the model takes no images of shape {shape}: {describe(error)}"
@@ -114,12 +114,12 @@ def _traced_prediction(
         outputs = tf.nest.flatten(model(scaled(images, input_range), training=False))[0]
         return tf.argmax(tf.cast(outputs, tf.float32), axis=-1)
 
-    with forgotten_custom_gradients(), inlined_calls(model):
+    with freed_custom_gradients(), inlined_calls(model):
         traced = tf.function(predict, autograph=False)
         return traced.get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8))
 
 
-def tell_accuracy(
+def report_accuracy(
     accuracy: Accuracy,
     input_range: InputRange,
     tell: Callable[[str], None],

@@ -30,24 +30,24 @@ def interruption(code: int) -> Interrupted:
 
 
 class EvaluationCallback:
-    """Base class for supervisors of an evaluation; its methods do nothing.
+    """Base class for callbacks of an evaluation; its methods do nothing.
 
     Exceptions raised by its methods end the evaluation and leave ``Evaluator.evaluate``
     unchanged, be it ``Interrupted``, a full disk or the death of rank 0.
     """
 
-    def beat(self) -> None:
+    def report_progress(self) -> None:
         """Called on every rank every few steps or batches and after each score: no hang so far."""
 
     def wants_checkpoint(self) -> bool:
         """Return whether to save a checkpoint of the training now.
 
-        Called every few steps, on rank 0 only, before its ``beat``: a supervisor that is about to
-        interrupt gets a checkpoint first.
+        Called every few steps, on rank 0 only, before its ``report_progress``: a callback that is
+        about to interrupt gets a checkpoint first.
         """
         return False
 
-    def keep_checkpoint(self, data: bytes) -> None:
+    def save_checkpoint(self, data: bytes) -> None:
         """Save a checkpoint; called on rank 0 only."""
 
     def checkpoint(self) -> bytes | None:

@@ -17,7 +17,7 @@ from xnas_tf.keras_tools.tracing import without_trace_warnings
 from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.options import TrainingOptions
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.utils.heartbeat import report_progress
 from xnas_tf.utils.randomness import uninterrupted
 
 Fit = Callable[..., Any]
@@ -141,11 +141,11 @@ class CustomFitTrainer:
         if not callback.epochs:
             end_of_epoch(self.returned)
 
-    def keep_end(self) -> None:
+    def save_end_of_epoch(self) -> None:
         """Do nothing: this training cannot be resumed."""
 
     @contextmanager
-    def kept_if_interrupted(self) -> Iterator[None]:
+    def checkpoint_if_interrupted(self) -> Iterator[None]:
         """Do nothing: an interrupted training starts again."""
         yield
 
@@ -159,10 +159,10 @@ class _FitCallback(keras.callbacks.Callback):
         self.epochs = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        beat()
+        report_progress()
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        beat()
+        report_progress()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epochs += 1
@@ -171,7 +171,7 @@ class _FitCallback(keras.callbacks.Callback):
             raise RunError(f"the loss became {loss} in epoch {self.epochs}")
         if self._end_of_epoch(finite_metrics(logs)) and self.model is not None:
             self.model.stop_training = True
-        beat()
+        report_progress()
 
 
 def as_arrays(split: Split, model: keras.Model, classes: int) -> tuple[np.ndarray, np.ndarray]:

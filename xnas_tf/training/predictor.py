@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.keras_tools.inspection import ends_in_softmax
 from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.tracing import traced
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 125
 """Maximum number of images in a batch."""
@@ -37,7 +37,7 @@ class Predictor:
         runs = None if images is None else times * -(-images // BATCH)
         self._probabilities = traced(probabilities, runs)
 
-    def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
+    def __call__(self, images: np.ndarray | DiskImages) -> np.ndarray:
         """Return probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
         most = min(BATCH, max(1, BATCH_BYTES // int(np.prod(images.shape[1:]))))
         size = min(most, max(1, len(images)))
@@ -46,7 +46,7 @@ class Predictor:
             batch = images[begin : begin + size]  # all of them may not fit into memory
             padded = np.pad(batch, [(0, size - len(batch))] + [(0, 0)] * 3)
             found.append(self._probabilities(tf.constant(padded)).numpy())
-            beat()
+            report_progress()
         return np.concatenate(found)[: len(images)]
 
 

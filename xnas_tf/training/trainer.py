@@ -21,7 +21,7 @@ from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.step import Step
 from xnas_tf.training.timing import PhaseTimes
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.utils.heartbeat import report_progress
 
 
 class Trainer:
@@ -31,10 +31,10 @@ class Trainer:
     ranks give the same model (except for BatchNorm, whose statistics are those of a rank's part).
 
     Attributes:
-        progress: Progress of the training, at first that of the supervisor's checkpoint. The
+        progress: Progress of the training, at first that of the callback's checkpoint. The
             caller of ``run_epoch`` adds the metrics to its history.
         step: Trains the model on a batch.
-        ignored: Why the supervisor's checkpoint was ignored; empty if it was not.
+        ignored: Why the callback's checkpoint was ignored; empty if it was not.
 
     Args:
         model: The model; compiled according to the configuration unless it already is.
@@ -42,7 +42,7 @@ class Trainer:
         config: The ``training`` section.
         communicator: The ranks that train this model together.
         seed: Seed of the order of images and of their augmentation.
-        supervisor: Saves checkpoints.
+        callback: Saves checkpoints.
         seconds: Times to which that of the first step, ``trace``, is added.
         longest: Number of epochs of the longest training that resumes trainings of this kind.
             Whether steps are traced must be the same in all of these, since it affects rounding.
@@ -55,7 +55,7 @@ class Trainer:
         config: TrainingOptions,
         communicator: Communicator,
         seed: int,
-        supervisor: EvaluationCallback | None = None,
+        callback: EvaluationCallback | None = None,
         seconds: PhaseTimes | None = None,
         longest: int = 0,
     ) -> None:
@@ -64,7 +64,7 @@ class Trainer:
         self._config = config
         self._communicator = communicator
         self._seed = seed
-        self._supervisor = supervisor or EvaluationCallback()
+        self._callback = callback or EvaluationCallback()
         self._seconds = PhaseTimes() if seconds is None else seconds
         self._batch_size, self._steps = batching(len(dataset.train), config.batch_size)
         weight_decay = 0.0 if model.compiled else config.weight_decay
@@ -99,7 +99,7 @@ class Trainer:
         progress, ignored = TrainingProgress(), ""
         if self._communicator.rank == 0:
             with escaping():
-                data = self._supervisor.checkpoint()
+                data = self._callback.checkpoint()
             try:
                 progress = unpack(data, self._state) if data is not None else progress
             except CheckpointError as error:
@@ -130,7 +130,7 @@ class Trainer:
         self.progress = TrainingProgress(epoch, history=history)
         return {"loss": loss, "accuracy": accuracy}
 
-    def keep_end(self) -> None:
+    def save_end_of_epoch(self) -> None:
         """Save the state after the last epoch, from which another training can resume.
 
         That training first runs the rest of this epoch, which has no more steps.
@@ -139,7 +139,7 @@ class Trainer:
             self._keep(self._epoch_end)
 
     @contextmanager
-    def kept_if_interrupted(self) -> Iterator[None]:
+    def checkpoint_if_interrupted(self) -> Iterator[None]:
         """Save a checkpoint if the context, after the steps of an epoch, is interrupted.
 
         For the validation of an epoch and the scoring of the model. The training resumes with the
@@ -172,7 +172,7 @@ class Trainer:
             totals += sums.numpy()
             step += 1
             self._keep_checkpoint(step, totals.tolist())
-            beat()
+            report_progress()
         return totals.tolist()
 
     def _run(self, batch: Batch) -> tf.Tensor:
@@ -186,14 +186,14 @@ class Trainer:
         if self._communicator.rank != 0:
             return
         with escaping():
-            if not self._supervisor.wants_checkpoint():
+            if not self._callback.wants_checkpoint():
                 return
         self._keep(replace(self.progress, step=step, totals=totals))
 
     def _keep(self, progress: TrainingProgress) -> None:
         data = pack(progress, self._state)
         with escaping():
-            self._supervisor.keep_checkpoint(data)
+            self._callback.save_checkpoint(data)
 
     def _average_statistics(self) -> None:
         """Average the statistics of layers such as BatchNorm over the ranks.

@@ -12,7 +12,7 @@ import numpy as np
 
 from xnas_tf.data.dataset import check_images
 from xnas_tf.errors import InputError
-from xnas_tf.storage.run_directory import write_whole
+from xnas_tf.storage.run_directory import write_atomically
 
 Arrays = tuple[Any, Any]
 """Images and labels."""
@@ -62,7 +62,7 @@ def stored(
     path = run_dir.with_name(f"{run_dir.name}-{digest.hexdigest()}.npz")
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, file.getvalue())
+        write_atomically(path, file.getvalue())
     return f"npz:{path}"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.config import checked_config
+from xnas_tf.config import validate_config
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.search import search
 from xnas_tf.storage.run import Run
@@ -113,7 +113,7 @@ class Tuner:
         sections = {name: self._section(name, values) for name, values in given.items()}
         space, where = space_section(self.hypermodel), "xt.Tuner"
         data = {**self._config, **sections, "space": space, "objectives": self.objectives}
-        return search(checked_config(data, where), self.run_dir, fresh=self.overwrite)
+        return search(validate_config(data, where), self.run_dir, fresh=self.overwrite)
 
     def _section(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         return {

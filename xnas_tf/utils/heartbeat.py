@@ -9,7 +9,7 @@ from contextvars import ContextVar
 _listener: ContextVar[Callable[[], None]] = ContextVar("listener", default=lambda: None)
 
 
-def beat() -> None:
+def report_progress() -> None:
     """Call the current listener. Long-running work calls this every few batches.
 
     Raises:
@@ -19,7 +19,7 @@ def beat() -> None:
 
 
 @contextmanager
-def heard_by(listener: Callable[[], None]) -> Iterator[None]:
+def on_progress(listener: Callable[[], None]) -> Iterator[None]:
     """Make a function the listener of this thread's heartbeats inside the context.
 
     Args:

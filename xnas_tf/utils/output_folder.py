@@ -13,7 +13,7 @@ from xnas_tf.errors import InputError
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Create a directory and its contents atomically.
 
     After a kill or an error, ``path`` does not exist.

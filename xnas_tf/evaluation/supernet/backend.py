@@ -22,7 +22,7 @@ from xnas_tf.evaluation.supernet.training import (
     graphs_of_all_cells,
 )
 from xnas_tf.evaluation.supernet.weight_binding import WeightBinding
-from xnas_tf.objectives.introspectability import compared_methods
+from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.trainer import Trainer
@@ -52,7 +52,7 @@ class SupernetBackend:
         self._graphs = graphs_of_all_cells(config, dataset, space.hypermodel, communicator)
         self._shared = {
             method: self._graphs.network.model
-            for method in compared_methods(config.measures())
+            for method in introspectability_methods(config.measures())
             if type(method) in SHARED_METHODS
         }
         self._binding: WeightBinding | None = None
@@ -69,7 +69,7 @@ class SupernetBackend:
         assert self._binding, "the trainer is created first"
         return SupernetPredictor(self._graphs, self._binding)
 
-    def stand_ins(self) -> Mapping[AttributionMethod, keras.Model]:
+    def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
         """See ``Backend.stand_ins``."""
         if self._binding:
             self._binding.synchronize()

@@ -19,7 +19,7 @@ from xnas_tf.spaces.layers import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 _functions: WeakKeyDictionary[Any, dict[Any, Callable[..., Any]]] = WeakKeyDictionary()
 """Traced functions by the graph that is being traced. A function and its gradient are traced for
 one edge and used for all others in that graph. They must not be used in another graph:
-``forgotten_custom_gradients`` removes the gradient that the function has registered."""
+``freed_custom_gradients`` removes the gradient that the function has registered."""
 
 
 def numbers_of(cell: Mapping[str, str]) -> list[int]:

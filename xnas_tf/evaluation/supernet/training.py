@@ -12,7 +12,7 @@ from xnas_tf.attribution.explainer import always_trace
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import batching
-from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.supernet.network import Supernet
 from xnas_tf.evaluation.supernet.weight_binding import WeightBinding
@@ -113,7 +113,7 @@ class SupernetPredictor(Predictor):
         self._predictor = graphs.predictor
         self._binding = binding
 
-    def __call__(self, images: np.ndarray | Rows) -> np.ndarray:
+    def __call__(self, images: np.ndarray | DiskImages) -> np.ndarray:
         """See ``Predictor.__call__``."""
         self._binding.load()
         return self._predictor(images)

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
 from xnas_tf.exporting.serving import ServedModel
+from xnas_tf.keras_tools.compat import freeze
 
 OPSET = 17
 """Of 2022: old enough for runtimes on devices, and sufficient for all built-in search spaces."""
@@ -37,7 +37,7 @@ print(session.run(["probabilities"], {"images": images}))"""
 
         logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it logs every graph it rewrites
         with served.traceable():
-            frozen = convert_variables_to_constants_v2(
+            frozen = freeze(
                 tf.function(served.probabilities, autograph=False).get_concrete_function(
                     served.images
                 )

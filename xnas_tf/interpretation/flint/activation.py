@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpreter
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.utils.heartbeat import report_progress
 
 STAGES, STEPS, RATE = 12, 50, 0.05
 """Of Adam, as published; the learning rate is halved after each stage."""
@@ -46,7 +46,7 @@ COLOUR = Maximisation(dim=0.4, gain=2.0, bound=20.0, variation=20.0)
 """The published values for CIFAR-10."""
 
 
-def maximised(
+def maximize_activation(
     model: Interpreter | InterpretableModel,
     images: np.ndarray,
     attributes: np.ndarray,
@@ -73,7 +73,7 @@ def maximised(
     step = _step(model, changed, tf.constant(attributes, tf.int32), how, optimizer)
     for _ in range(STAGES * STEPS):
         step()
-        beat()
+        report_progress()
     return np.rint(np.clip(changed.numpy(), 0, 1) * 255).astype(np.uint8)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, draw_image, name_ticks, new_figure
 from xnas_tf.interpretation.flint import metrics
-from xnas_tf.interpretation.flint.activation import maximised
+from xnas_tf.interpretation.flint.activation import maximize_activation
 from xnas_tf.interpretation.flint.metrics import TAU
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ def attributes_figure(found: InterpretationData) -> Figure:
         best = own[np.argsort(-answers.attributes[own, attribute], kind="stable")][:SAMPLES]
         rows += [(number, attribute, int(index)) for index in best]
     indices = np.array([index for *_, index in rows], int)
-    changed = maximised(found.model, found.test.images[indices], np.array([j for _, j, _ in rows]))
+    changed = maximize_activation(
+        found.model, found.test.images[indices], np.array([j for _, j, _ in rows])
+    )
     across, down = 2 * SAMPLES, -(-len(drawn) // 2)
     figure = new_figure(2 * (0.85 * across + 0.6), 1.2 * down + 0.5)
     figure.set_layout_engine("constrained", h_pad=0.12)
@@ -150,7 +152,7 @@ def explanations_figure(found: InterpretationData, indices: Sequence[int] = ()) 
     chosen = np.array(indices, int) if len(indices) else alike[first[:SHOWN]]
     tops = [np.argsort(-answers.relevance[index], kind="stable")[:TOP] for index in chosen]
     repeated = np.repeat(found.test.images[chosen], [len(top) for top in tops], axis=0)
-    changed = iter(maximised(found.model, repeated, np.concatenate(tops)))
+    changed = iter(maximize_activation(found.model, repeated, np.concatenate(tops)))
     figure = new_figure(9, 1.8 * len(chosen) + 0.3)
     widths = (1, 1.8, *[1] * len(tops[0]))
     axes = figure.subplots(len(chosen), len(widths), width_ratios=widths, squeeze=False)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from xnas_tf.data import Split
 from xnas_tf.data.batches import shard
-from xnas_tf.data.disk_images import Rows, selected
+from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.distributed import Communicator
 from xnas_tf.interpretation.flint import metrics
 from xnas_tf.interpretation.flint.interpreter import (
@@ -20,9 +20,9 @@ from xnas_tf.interpretation.flint.interpreter import (
     InterpreterOutputs,
 )
 from xnas_tf.keras_tools.preprocessing import to_model_input
-from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
+from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.training.accuracy import Accuracy
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 250
 """Batch size of the predictions."""
@@ -118,7 +118,9 @@ def answers(
     return InterpreterPredictions(part.labels, predictor, interpreter, ranks, rows[:, 3:], weights)
 
 
-def _predict(model: Interpreter | InterpretableModel, images: np.ndarray | Rows) -> np.ndarray:
+def _predict(
+    model: Interpreter | InterpretableModel, images: np.ndarray | DiskImages
+) -> np.ndarray:
     """Return a row for each image: f's class, g's class, the former's rank in g's logits, then Φ.
 
     Args:
@@ -134,7 +136,7 @@ def _predict(model: Interpreter | InterpretableModel, images: np.ndarray | Rows)
         interpreter = outputs.interpreter.argmax(axis=1)
         ranks = metrics.ranks_in(outputs.interpreter, predictor)
         rows.append(np.column_stack([predictor, interpreter, ranks, outputs.attributes]))
-        beat()
+        report_progress()
     return np.concatenate(rows) if rows else np.zeros((0, 3 + model.settings.attributes))
 
 
@@ -143,6 +145,6 @@ def _trace_look(
 ) -> Callable[[tf.Tensor], InterpreterOutputs]:
     """Trace ``model.look`` as a function of uint8 images (B, H, W, C)."""
     spec = tf.TensorSpec((None, *model.image_shape), tf.uint8)
-    with forgotten_custom_gradients():
+    with freed_custom_gradients():
         look = tf.function(lambda images: model.look(to_model_input(images)), autograph=False)
         return look.get_concrete_function(spec)

@@ -10,7 +10,7 @@ import numpy as np
 
 from xnas_tf.interpretation.files import plain, write_facts, write_pictures
 from xnas_tf.interpretation.flint import metrics
-from xnas_tf.utils.output_folder import new_folder
+from xnas_tf.utils.output_folder import atomic_folder
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
@@ -23,7 +23,7 @@ def save(
     """Write an interpreted classifier into a new folder; see ``Interpretation.save``."""
     from xnas_tf.interpretation.flint.drawing import drawings
 
-    with new_folder(out) as draft:
+    with atomic_folder(out) as draft:
         found.model.save(draft / "interpreted.keras")
         write_pictures(draft, "interpretation", drawings(found, title, explained))
         write_facts(draft / "interpretation.json", facts(found))

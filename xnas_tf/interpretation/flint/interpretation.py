@@ -20,8 +20,8 @@ from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpr
 from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.interpretation.flint.training import EpochCallback, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
-from xnas_tf.keras_tools.strided_convolution import compute_at_positions
-from xnas_tf.training.accuracy import tell_accuracy
+from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
+from xnas_tf.training.accuracy import report_accuracy
 
 MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
 MAX_INTEGER = 2**30
@@ -96,7 +96,7 @@ def train_interpreter(
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     resolved = range_of(model, data.image_shape, input_range)
     if mode == "by-design":
-        compute_at_positions(model)
+        avoid_strided_1x1(model)
     interpreter = MODES[mode](
         model, attributes, layers, settings=settings, input_range=resolved.name, seed=seed
     )
@@ -114,7 +114,7 @@ def train_interpreter(
     tell(resolved.text)
     before = answers(interpreter, data.test, ranks).accuracy
     if mode == "posthoc":
-        tell_accuracy(before, resolved, tell, model, data.test)
+        report_accuracy(before, resolved, tell, model, data.test)
     else:
         tell(f"before training: {before.text}")
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)

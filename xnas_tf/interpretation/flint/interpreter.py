@@ -16,7 +16,13 @@ from xnas_tf.interpretation.feature_taps import Tap, find_taps, tapped
 from xnas_tf.interpretation.flint import layers as networks
 from xnas_tf.interpretation.flint import losses
 from xnas_tf.interpretation.flint.options import FlintOptions, settings_for
-from xnas_tf.keras_tools.input_range import OURS, RANGES, check_range, declare_range, from_unit
+from xnas_tf.keras_tools.input_range import (
+    DEFAULT_RANGE,
+    RANGES,
+    check_range,
+    declare_range,
+    from_unit,
+)
 from xnas_tf.keras_tools.inspection import inlined_calls, is_functional, linear_output
 
 PACKAGE = "xnas_tf"
@@ -84,7 +90,7 @@ class _Interpreted(keras.Model):
         attribute_network: keras.Model | None = None,
         decoder: keras.Model | None = None,
         settings: str | FlintOptions | Mapping[str, Any] | None = None,
-        input_range: str = OURS,
+        input_range: str = DEFAULT_RANGE,
         seed: int = 0,
         name: str | None = None,
     ) -> None:

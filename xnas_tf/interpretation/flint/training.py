@@ -10,6 +10,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import batching
 from xnas_tf.distributed import Communicator
 from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpreter
+from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.trainer import Trainer
 
@@ -51,7 +52,7 @@ def learn(
     _reseed(model, seed)
     loss = keras.losses.SparseCategoricalCrossentropy() if model.is_by_design else None
     steps = epochs * batching(len(dataset.train), batch)[1]
-    optimizer = falling_adam(rate, model.settings.rate, steps)
+    optimizer = decaying_adam(rate, model.settings.rate, steps)
     model.compile(optimizer, loss, jit_compile=False)
     model.communicator = communicator
     options = TrainingOptions(epochs=epochs, batch_size=batch)
@@ -64,7 +65,7 @@ def learn(
     return history
 
 
-def falling_adam(rate: float, last: float, steps: int) -> keras.optimizers.Optimizer:
+def decaying_adam(rate: float, last: float, steps: int) -> keras.optimizers.Optimizer:
     """Return Adam with a learning rate that decays to ``last`` along a cosine, if it is higher."""
     if rate <= last:
         return keras.optimizers.Adam(rate)
@@ -74,7 +75,7 @@ def falling_adam(rate: float, last: float, steps: int) -> keras.optimizers.Optim
 
 def _reseed(model: keras.Model, seed: int) -> None:
     """Seed random layers, so that they do not depend on how the model was made or loaded."""
-    for number, layer in enumerate(model._flatten_layers()):
+    for number, layer in enumerate([model, *sublayers(model)]):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
             generator.state.assign([seed, number])

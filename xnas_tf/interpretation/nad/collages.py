@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.disk_images import DiskImages
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Collages:
 
 
 def make_collages(
-    images: np.ndarray | Rows, labels: np.ndarray, classes: np.ndarray, count: int, seed: int
+    images: np.ndarray | DiskImages, labels: np.ndarray, classes: np.ndarray, count: int, seed: int
 ) -> Collages:
     """Sample collages of one image of a class with three images of other classes.
 
@@ -67,7 +67,7 @@ def make_collages(
     )
 
 
-def _compose(images: np.ndarray | Rows, rows: np.ndarray) -> np.ndarray:
+def _compose(images: np.ndarray | DiskImages, rows: np.ndarray) -> np.ndarray:
     """Return collages (N, H, W, C) of the images with the given indices, (N, 4)."""
     _, height, width, channels = images.shape
     collages = np.zeros((len(rows), height, width, channels), np.uint8)

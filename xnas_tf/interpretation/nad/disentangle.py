@@ -21,9 +21,9 @@ from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
 from xnas_tf.interpretation.nad.evaluation import Paths
 from xnas_tf.interpretation.nad.files import save
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
-from xnas_tf.interpretation.nad.training import Images, Lesson, learn
+from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
-from xnas_tf.training.accuracy import Accuracy, tell_accuracy
+from xnas_tf.training.accuracy import Accuracy, report_accuracy
 
 COLLAGES = 32
 """Collages of each class."""
@@ -97,7 +97,7 @@ def disentangle(
         InputError: If an argument is wrong or does not fit the model, or fewer than two classes
             have a correctly classified training image.
     """
-    lesson = _checked(Lesson(beta, epochs, 16, tolerance, false_alarms, seed))
+    lesson = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     wanted = _class_numbers(classes, data.class_names)
     splits = [_at_most(split, images) for split in (data.train, data.validation, data.test)]
@@ -108,7 +108,7 @@ def disentangle(
     tell(resolved.text)
     plain = [_probabilities(network, split, ranks) for split in splits]
     accuracy = Accuracy.of(plain[2].argmax(1), splits[2].labels)
-    tell_accuracy(accuracy, resolved, tell, model, splits[2])
+    report_accuracy(accuracy, resolved, tell, model, splits[2])
     train, validation = (
         Images(
             selected(split.images, slice(ranks.rank, None, ranks.size)),
@@ -132,7 +132,7 @@ def _evaluate(
     test: Split,
     plain: np.ndarray,
     classes: np.ndarray,
-    lesson: Lesson,
+    lesson: MaskTrainingOptions,
     ranks: Communicator,
     tell: Callable[[str], None],
 ) -> Disentanglement:
@@ -159,7 +159,7 @@ def _evaluate(
     )
 
 
-def _checked(lesson: Lesson) -> Lesson:
+def _checked(lesson: MaskTrainingOptions) -> MaskTrainingOptions:
     beta = lesson.beta
     if beta != "auto" and not (isinstance(beta, int | float) and 0 <= beta < float("inf")):
         raise InputError(f"--beta {beta}: allowed: auto, or a number from 0")

@@ -8,7 +8,7 @@ import numpy as np
 
 from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions, Paths
-from xnas_tf.interpretation.nad.training import Lesson
+from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.accuracy import Accuracy
 
@@ -42,7 +42,7 @@ class DisentanglementData:
     confusion: np.ndarray
     hits: PathHits | None
     mistakes: Mistakes
-    lesson: Lesson
+    lesson: MaskTrainingOptions
     left_out: dict[str, str] = field(default_factory=dict)
     images: dict[str, int] = field(default_factory=dict)
     input_range: InputRange | None = None

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from xnas_tf.data import Split
-from xnas_tf.data.disk_images import Rows, selected
+from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.distributed import Communicator
 from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.collages import Collages, make_collages
@@ -168,7 +168,7 @@ def _shares(counted: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 def predict(
     network: MaskedNetwork,
-    images: np.ndarray | Rows,
+    images: np.ndarray | DiskImages,
     ranks: Communicator,
     unit: int = 0,
     masks: Masks | None = None,

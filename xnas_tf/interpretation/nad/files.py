@@ -11,7 +11,7 @@ import numpy as np
 from xnas_tf.interpretation.files import plain, write_facts, write_pictures
 from xnas_tf.interpretation.nad.evaluation import defined_deviation, defined_mean
 from xnas_tf.interpretation.nad.metrics import others_by
-from xnas_tf.utils.output_folder import new_folder
+from xnas_tf.utils.output_folder import atomic_folder
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
@@ -21,7 +21,7 @@ def save(found: DisentanglementData, out: Path, title: str = "") -> Path:
     """Write a disentangled network into a new folder; see ``Disentanglement.save``."""
     from xnas_tf.interpretation.nad.drawing import drawings
 
-    with new_folder(out) as draft:
+    with atomic_folder(out) as draft:
         write_pictures(draft, "disentanglement", drawings(found, title))
         arrays = {
             "class_names": np.array(found.paths.class_names),

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.interpretation.classifier import examine
 from xnas_tf.interpretation.feature_taps import Tap, find_taps, tapped
-from xnas_tf.keras_tools.input_range import OURS, scaled
+from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, scaled
 from xnas_tf.keras_tools.inspection import inlined_calls, linear_output
-from xnas_tf.keras_tools.tracing import forgotten_custom_gradients
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.keras_tools.tracing import freed_custom_gradients
+from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 256
 """Batch size outside the training; bounds the memory."""
@@ -43,9 +43,9 @@ class MaskedNetwork:
     def __init__(
         self,
         model: keras.Model,
-        images: np.ndarray | Rows,
+        images: np.ndarray | DiskImages,
         layers: Sequence[str] | None = None,
-        input_range: str = OURS,
+        input_range: str = DEFAULT_RANGE,
     ) -> None:
         self._model = model
         self._input_range = input_range
@@ -56,7 +56,7 @@ class MaskedNetwork:
 
     def predict(
         self,
-        images: np.ndarray | Rows,
+        images: np.ndarray | DiskImages,
         units: np.ndarray | None = None,
         masks: Masks | None = None,
     ) -> np.ndarray:
@@ -73,14 +73,16 @@ class MaskedNetwork:
         found = [out for (out,) in self._batches(self._probabilities, images, units, masks)]
         return np.concatenate(found) if found else np.zeros((0, self.classes), np.float32)
 
-    def maps(self, images: np.ndarray | Rows, units: np.ndarray, masks: Masks) -> list[np.ndarray]:
+    def maps(
+        self, images: np.ndarray | DiskImages, units: np.ndarray, masks: Masks
+    ) -> list[np.ndarray]:
         """Compute each layer's masked outputs, summed over the channels and resized to (N, H, W).
 
         See ``predict`` for the arguments.
         """
         return _concatenate(self._batches(self._maps, images, units, masks))
 
-    def energies(self, images: np.ndarray | Rows) -> list[np.ndarray]:
+    def energies(self, images: np.ndarray | DiskImages) -> list[np.ndarray]:
         """Compute each channel's mean absolute value without masks, (N, channels) per layer."""
         return _concatenate(self._batches(self._energies, images))
 
@@ -176,13 +178,13 @@ class MaskedNetwork:
     def _traced(
         self, function: Callable[..., list[tf.Tensor]], *specs: tf.TensorSpec
     ) -> tf.types.experimental.ConcreteFunction:
-        with forgotten_custom_gradients(), inlined_calls(self._model):
+        with freed_custom_gradients(), inlined_calls(self._model):
             return tf.function(function, autograph=False).get_concrete_function(*specs)
 
     def _batches(
         self,
         traced: tf.types.experimental.ConcreteFunction,
-        images: np.ndarray | Rows,
+        images: np.ndarray | DiskImages,
         units: np.ndarray | None = None,
         masks: Masks | None = None,
     ) -> Iterator[list[np.ndarray]]:
@@ -196,7 +198,7 @@ class MaskedNetwork:
             batch = tf.constant(images[rows])
             found = traced(batch, tf.constant(units[rows], tf.int32), *constants)
             yield [each.numpy() for each in found]
-            beat()
+            report_progress()
 
     def _inputs(self, images: tf.Tensor) -> tf.Tensor:
         return scaled(images, self._input_range)

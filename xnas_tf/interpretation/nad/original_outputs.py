@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.interpretation.nad.gated_network import BATCH, MaskedNetwork
-from xnas_tf.utils.heartbeat import beat
+from xnas_tf.utils.heartbeat import report_progress
 
 MEMORY = 2 * 2**30
 """Largest number of bytes kept: those of a C=16, N=1 cell network on 5,500 images of 28x28."""
@@ -25,7 +25,9 @@ class OriginalOutputs:
         rows: The indices of those that ``of`` will be called with, sorted.
     """
 
-    def __init__(self, network: MaskedNetwork, images: np.ndarray | Rows, rows: np.ndarray) -> None:
+    def __init__(
+        self, network: MaskedNetwork, images: np.ndarray | DiskImages, rows: np.ndarray
+    ) -> None:
         self._network = network
         self._rows = rows
         self._kept: list[tf.Tensor] = []
@@ -44,13 +46,13 @@ class OriginalOutputs:
         places = tf.constant(np.searchsorted(self._rows, rows))
         return [tf.gather(layer, places) for layer in self._kept]
 
-    def _compute_all(self, images: np.ndarray | Rows) -> list[tf.Tensor]:
+    def _compute_all(self, images: np.ndarray | DiskImages) -> list[tf.Tensor]:
         batches: list[list[tf.Tensor]] = [[] for _ in self._network.taps]
         for start in range(0, len(self._rows), BATCH):
             batch = tf.constant(images[self._rows[start : start + BATCH]])
             for outputs, layer in zip(batches, self._network.originals(batch), strict=True):
                 outputs.append(layer)
-            beat()
+            report_progress()
         # Each layer's batches are freed after their concatenation, to hold only one layer twice.
         return [tf.concat(batches.pop(0), 0) for _ in self._network.taps]
 

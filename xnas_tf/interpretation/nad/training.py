@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import expit
 
-from xnas_tf.data.disk_images import Rows
+from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
 from xnas_tf.interpretation.nad.metrics import decided
@@ -37,7 +37,7 @@ BETAS: tuple[float, ...] = tuple(np.geomspace(0.02, 50, 10).tolist())
 
 
 @dataclass(frozen=True)
-class Lesson:
+class MaskTrainingOptions:
     """How masks are learned.
 
     Attributes:
@@ -81,7 +81,7 @@ class Images:
         is_right: Whether the network without masks classifies each image correctly, of all, (N,).
     """
 
-    images: np.ndarray | Rows
+    images: np.ndarray | DiskImages
     labels: np.ndarray
     is_right: np.ndarray
 
@@ -118,7 +118,7 @@ def learn(
     network: MaskedNetwork,
     train: Images,
     classes: np.ndarray,
-    lesson: Lesson,
+    lesson: MaskTrainingOptions,
     held_out: Images | None = None,
     communicator: Communicator | None = None,
     tell: Callable[[str], None] = lambda _: None,
@@ -160,7 +160,7 @@ def learn(
     return selection.best
 
 
-def _plan(labels: np.ndarray, number: int, lesson: Lesson) -> list[np.ndarray]:
+def _plan(labels: np.ndarray, number: int, lesson: MaskTrainingOptions) -> list[np.ndarray]:
     """Return the images of each step of a class; they depend on the seed and the class alone."""
     rng = np.random.default_rng([lesson.seed, int(number)])
     own = np.flatnonzero(labels == number)
@@ -252,7 +252,7 @@ class _MaskSelection:
         network: MaskedNetwork,
         held_out: Images,
         classes: np.ndarray,
-        lesson: Lesson,
+        lesson: MaskTrainingOptions,
         logits: Masks,
         ranks: Communicator,
     ) -> None:
@@ -318,7 +318,7 @@ def false_alarms(
 
 def _count_positive(
     network: MaskedNetwork,
-    images: np.ndarray | Rows,
+    images: np.ndarray | DiskImages,
     rows: list[np.ndarray],
     classes: np.ndarray,
     masks: Masks,
@@ -342,7 +342,9 @@ def _count_positive(
     return total
 
 
-def _sample_others(labels: np.ndarray, number: int, count: int, lesson: Lesson) -> np.ndarray:
+def _sample_others(
+    labels: np.ndarray, number: int, count: int, lesson: MaskTrainingOptions
+) -> np.ndarray:
     """Sample images of other classes than ``number``, sorted."""
     others = np.flatnonzero(labels != number)
     rng = np.random.default_rng([lesson.seed, int(number)])

@@ -23,7 +23,7 @@ from xnas_tf.launcher.ray.mailbox import Mailbox
 from xnas_tf.launcher.ray.rank import Setting, facts_of
 from xnas_tf.launcher.ray.resources import Capacity
 from xnas_tf.registry import describe
-from xnas_tf.spaces.options import given_objects
+from xnas_tf.spaces.options import registered_objects
 from xnas_tf.training.callbacks import Interrupted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Driver:
         mailbox: ActorHandle[Mailbox] = options.remote()  # type: ignore[assignment]
         self._mailbox = mailbox
         self._setting = Setting(
-            config, mailbox, os.getcwd(), tuple(sys.path), capacity(), given_objects()
+            config, mailbox, os.getcwd(), tuple(sys.path), capacity(), registered_objects()
         )
         self._facts = facts_of(digest)
         self._failure: XnasError | None = None
@@ -95,7 +95,7 @@ class Driver:
             while not self._coordinator.is_over:
                 self._add_groups()
                 questions = self._wait()
-                with self._coordinator.together():
+                with self._coordinator.transaction():
                     answers = {number: self._answer(*asked) for number, *asked in questions}
                     for group in self._groups:
                         self._try_to_advance(group)
@@ -115,7 +115,7 @@ class Driver:
         if wanted > len(self._groups):
             for number in range(len(self._groups), wanted):
                 self._groups.append(self._new(number))
-            self._session.note_groups(wanted, self._size)
+            self._session.record_groups(wanted, self._size)
 
     def _new(self, number: int) -> Group:
         avoided = self._losses.avoided(number, self._capacity.bundle)
@@ -239,7 +239,7 @@ class Driver:
             any(group.task for group in self._groups) and self._watchdog.seconds_left > LAST_SECONDS
         ):
             questions = self._wait()
-            with self._coordinator.together():
+            with self._coordinator.transaction():
                 answers = {number: self._answer(*asked) for number, *asked in questions}
                 for group in self._groups:
                     self._take_last_result(group)

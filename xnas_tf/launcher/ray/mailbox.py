@@ -32,7 +32,7 @@ class Mailbox:
         self._arrived.set()
         return await future
 
-    async def beat(self, group: int) -> int:
+    async def report_progress(self, group: int) -> int:
         """Note that a group makes progress; return the exit code to stop with, or 0."""
         self._beats[group] = time.monotonic()
         return self._exit_code

@@ -110,9 +110,9 @@ class Rank:
         from xnas_tf.distributed import start
         from xnas_tf.execution.preparation import prepare
         from xnas_tf.keras_tools.kernel_cache import kept_kernels
-        from xnas_tf.spaces.options import take_objects
+        from xnas_tf.spaces.options import register_objects
 
-        take_objects(self._setting.objects)
+        register_objects(self._setting.objects)
         from xnas_tf.keras_tools.tracing import kept_arithmetic
 
         config = self._setting.config
@@ -173,13 +173,13 @@ class Heartbeat:
         self._last_beat = float("-inf")
         self.stopping: int = 0
 
-    def beat(self) -> None:
+    def report_progress(self) -> None:
         """Report progress, but not more often than every ``BEAT_SECONDS``."""
         import ray
 
         if time.monotonic() - self._last_beat > BEAT_SECONDS:
             self._last_beat = time.monotonic()
-            code: Any = ray.get(self._mailbox.beat.remote(self._group))
+            code: Any = ray.get(self._mailbox.report_progress.remote(self._group))
             self.stopping = code
 
 

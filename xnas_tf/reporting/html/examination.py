@@ -21,7 +21,7 @@ from xnas_tf.explanation.drawing import drawable, map_picture
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import ACTIVATIONS, ClassMeans, Introspectability
 from xnas_tf.reporting.html.interpretations import png_uri
-from xnas_tf.reporting.predictions import answers_data
+from xnas_tf.reporting.predictions import predictions_data
 from xnas_tf.storage.run import Run
 from xnas_tf.training.predictor import Predictor
 
@@ -54,12 +54,12 @@ class Examiner:
 
     def shared(self) -> dict[str, Any]:
         """Return what all models have in common: the images and the class names."""
-        looked_at = self._objective.looked_at(self._data.classes)
+        max_images = self._objective.max_images(self._data.classes)
         return {
             "classes": list(self._data.class_names),
             "images": [_picture(_image(image)) for image in self._images],
             "labels": self._labels.tolist(),
-            "looked_at": min(len(self._validation), looked_at),
+            "looked_at": min(len(self._validation), max_images),
         }
 
     def examine(self, candidate: Candidate) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Examiner:
             predictor = Predictor(model, len(test) + len(self._validation))
             predicted = predictor(test.images).argmax(axis=1)
             return {
-                **answers_data(test.labels, predicted, self._data.classes),
+                **predictions_data(test.labels, predicted, self._data.classes),
                 **self._attributions(model),
                 "means": self._class_means(model, predictor),
             }

@@ -32,7 +32,7 @@ INTERVAL = (5, 95)
 """Percentiles over the resamples."""
 
 
-def influence_data(
+def importance_data(
     candidates: Sequence[Candidate], config: Config, rng: np.random.Generator
 ) -> dict[str, Any]:
     """Estimate what each objective depends on.

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from xnas_tf.errors import InputError
-from xnas_tf.reporting.html.importance import influence_data
+from xnas_tf.reporting.html.importance import importance_data
 from xnas_tf.reporting.html.interpretations import interpretations_data
 from xnas_tf.reporting.html.models import chosen_models, models_data
 from xnas_tf.reporting.html.retrainings import retrainings_data
 from xnas_tf.reporting.html.search import search_data
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run, load_run, ordered_front
-from xnas_tf.storage.run_directory import now, write_whole
+from xnas_tf.storage.run_directory import now, write_atomically
 from xnas_tf.strategy.recommendation import recommend
 from xnas_tf.version import __version__
 
@@ -66,7 +66,7 @@ def save_report(
     _check_writable(path)
     page = render(report_data(run, candidates, models, images, tell, prefer, within))
     try:
-        write_whole(path, page.encode())
+        write_atomically(path, page.encode())
     except OSError as error:
         raise InputError(f"--out {path} cannot be written: {error}") from error
     return path
@@ -97,7 +97,7 @@ def report_data(
         "dataset": run.config.dataset.name,
         "status": status_text(run_status(run, recommended)),
         **search_data(run, everyone, front, recommended),
-        "influence": influence_data(comparable, run.config, np.random.default_rng(0)),
+        "influence": importance_data(comparable, run.config, np.random.default_rng(0)),
         "models": models_data(run, chosen, images, tell),
         "retrainings": retrainings_data(run),
         "interpretations": interpretations_data(run),
