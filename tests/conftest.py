@@ -49,6 +49,14 @@ def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -
     return Dataset("stripes", names, part(count), part(30), part(30), mirrored)
 
 
+def left_to_all(*parameters):
+    """Parameters of a test that only ``bin/test all`` runs."""
+    return [
+        pytest.param(*(each if isinstance(each, tuple) else (each,)), marks=pytest.mark.long)
+        for each in parameters
+    ]
+
+
 @contextmanager
 def out_of_memory_in_third_call():
     """Inside, the third call of training steps fails."""

@@ -185,6 +185,7 @@ def test_another_head_is_explained_anew():
 
 
 @pytest.mark.parametrize("name", ATTRIBUTIONS.names())
+@pytest.mark.long
 def test_everything_is_freed_with_the_model(name):
     def explain():
         model, images = make("functional", (12, 12, 1))

@@ -62,6 +62,7 @@ def test_every_constant_classifier_collapsed_and_no_perfect_one(counts, answered
     assert describe_collapse(labels, labels, int(labels.sum()), FALLING) == ""
 
 
+@pytest.mark.long
 def test_a_training_that_cannot_learn_is_done_and_marked():
     still = evaluator("training.learning_rate=1e-12", "training.schedule=constant")
     outcome = still.evaluate(candidate())
@@ -71,6 +72,7 @@ def test_a_training_that_cannot_learn_is_done_and_marked():
     assert "collapsed" not in able.metrics and able.metrics["val_accuracy"] > 0.6
 
 
+@pytest.mark.long
 def test_all_ranks_mark_the_same():
     def work(ranks):
         data = make_dataset()

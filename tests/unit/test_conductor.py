@@ -113,6 +113,7 @@ def facts(candidate):
 @given(
     st.integers(1, 9), st.booleans(), st.lists(st.integers(1, 40), max_size=4), st.integers(0, 99)
 )
+@pytest.mark.long
 def test_kills_lose_and_repeat_nothing(tmp_path_factory, count, steady_state, kills, seed):
     """Whatever the number of groups, which may change from start to start."""
     path = tmp_path_factory.mktemp("run") / "run"

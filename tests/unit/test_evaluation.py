@@ -115,6 +115,7 @@ def candidate(operation="nor_conv_1x1", seed=1):
     return Candidate(1, "g", dict.fromkeys(EDGES, operation), seed=seed, epochs=2)
 
 
+@pytest.mark.long
 def test_an_evaluation_is_a_pure_function():
     judge = evaluator()
     first, other = judge.evaluate(candidate()), judge.evaluate(candidate(seed=2))
@@ -126,6 +127,7 @@ def test_an_evaluation_is_a_pure_function():
     assert len(first.history) == 2 and set(first.seconds) == phases
 
 
+@pytest.mark.long
 def test_an_evaluation_leaves_no_graph_behind():
     judge = evaluator("objectives=[error, introspectability]")
     known = {id(graph) for graph in live_graphs()}
@@ -139,6 +141,7 @@ def live_graphs():
     return [it for it in gc.get_objects() if type(it).__name__ == "FuncGraph"]
 
 
+@pytest.mark.long
 def test_the_test_part_is_never_looked_at():
     """Test images of another shape would break anything that touched them."""
     from dataclasses import replace
@@ -183,6 +186,7 @@ def test_what_goes_wrong_is_recorded_and_later_candidates_are_fine(monkeypatch):
     assert judge.evaluate(candidate()).state == "done"
 
 
+@pytest.mark.long
 def test_kept_models_are_those_that_were_scored():
     kept = []
     judge = evaluator()

@@ -47,6 +47,7 @@ def test_branches(digits, tmp_path):
         assert ("groups" in extra) == (values.get("norm") == "group")
 
 
+@pytest.mark.long
 def test_custom_training(digits, tmp_path):
     objectives = "objectives=[error, {name: 'metric:top2', direction: maximize}]"
     run, done = search("custom_training:Mixup", digits, tmp_path / "run", objectives)
@@ -62,6 +63,7 @@ def mobile_net(**options):
     return keras.applications.MobileNet((32, 32, 3), alpha=0.25, **options)
 
 
+@pytest.mark.long
 def test_transfer_learning(digits, tmp_path):
     """From weights of a short training on other digits; and what looks into nested models."""
     found = load_digits()

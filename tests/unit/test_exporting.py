@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import xnas_tf as xt
-from tests.conftest import make_dataset
+from tests.conftest import left_to_all, make_dataset
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
@@ -166,7 +166,7 @@ def served_elsewhere(folder, images, classes, tmp_path):
     return np.load(tmp_path / "found.npz")
 
 
-@pytest.mark.parametrize("kind", ["grey", "colour"])
+@pytest.mark.parametrize("kind", ["grey", *left_to_all("colour")])
 def test_explain_is_that_of_the_library_in_a_process_without_it(run, tmp_path, kind):
     shape = (8, 8, 1)
     if kind == "colour":
@@ -214,6 +214,7 @@ def test_a_model_without_feature_maps_is_explained_as_far_as_it_can_be(run, tmp_
     assert "needs a layer with outputs" in (folder / "README.md").read_text()
 
 
+@pytest.mark.long
 def test_a_model_in_mixed_precision(run, tmp_path):
     folder, card = exported(run, MIXED, tmp_path, "saved_model", "keras")
     assert [file["tolerance"] for file in card["files"]] == [1e-2, 1e-2]

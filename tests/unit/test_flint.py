@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xnas_tf as xt
-from tests.conftest import make_dataset, on_ranks
+from tests.conftest import left_to_all, make_dataset, on_ranks
 from xnas_tf.cli import main
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
@@ -142,7 +142,7 @@ def nested_model():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("make", [small_network, Subclassed, nested_model])
+@pytest.mark.parametrize("make", [small_network, *left_to_all(Subclassed, nested_model)])
 def test_models_fit_and_come_back_from_a_file(tmp_path, kind, make, dataset):
     keras.utils.set_random_seed(0)
     model = kind(make(), attributes=5, seed=3)
@@ -215,6 +215,7 @@ def test_by_design_learns_both(dataset):
 
 
 @pytest.mark.parametrize("mode", ["posthoc", "by-design"])
+@pytest.mark.long
 def test_same_seed_same_interpreter(mode, dataset):
     def attributes(seed):
         made = keras.models.clone_model(base)
@@ -237,6 +238,7 @@ def without_statistics():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.long
 def test_what_is_learned_does_not_depend_on_the_number_of_ranks(kind, dataset):
     models = [kind(without_statistics(), 4) for _ in range(2)]
 
@@ -250,6 +252,7 @@ def test_what_is_learned_does_not_depend_on_the_number_of_ranks(kind, dataset):
             np.testing.assert_allclose(mine, theirs, atol=2e-4)
 
 
+@pytest.mark.long
 def test_a_frozen_predictor_stays_what_it_is_on_three_ranks(dataset):
     models = [Interpreter(small_network(), 4) for _ in range(3)]
     before = [weight.copy() for weight in models[0].predictor.get_weights()]
@@ -292,6 +295,7 @@ def not_finite():
     return model
 
 
+@pytest.mark.long
 def test_a_saved_interpreter_is_opened_in_another_process(tmp_path):
     Interpreter(small_network(), 4).save(tmp_path / "saved.keras")
     program = (

@@ -187,6 +187,7 @@ def test_cells_of_one_canonical_form_compute_the_same_with_weights_in_common():
         assert same(logits(first, in_common), logits(second, in_common))
 
 
+@pytest.mark.long
 def test_different_networks_almost_never_compute_the_same(networks):
     """Average pooling is linear, so pooling a sum is a sum of poolings; nothing else is equal."""
     rng = np.random.default_rng(1)

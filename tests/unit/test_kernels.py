@@ -95,6 +95,7 @@ def outcomes(context):
     return found
 
 
+@pytest.mark.long
 def test_a_candidate_gets_the_same_values_to_the_last_bit():
     assert outcomes(kept_kernels()) == outcomes(nullcontext())
 

@@ -76,6 +76,7 @@ def earlier(tmp_path_factory):
 
 @settings(deadline=None, max_examples=15)
 @given(st.lists(st.integers(1, 60), max_size=4), st.integers(0, 9))
+@pytest.mark.long
 def test_a_search_that_is_killed_finds_what_an_uninterrupted_one_does(
     tmp_path_factory, earlier, kills, seed
 ):

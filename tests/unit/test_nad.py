@@ -447,6 +447,7 @@ def test_what_is_wrong_is_said(make, options, problem):
         disentangle(make(), colours(), **options)
 
 
+@pytest.mark.long
 def test_from_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     inputs = keras.Input((8, 8, 1))

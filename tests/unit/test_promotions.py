@@ -6,6 +6,7 @@ from csv import DictReader
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,6 +118,7 @@ def test_any_number_of_groups_may_be_killed(tmp_path_factory, count, steady_stat
 
 @given(st.integers(0, 99))
 @settings(deadline=None, max_examples=6)
+@pytest.mark.long
 def test_the_search_itself_hears_of_the_first_rung_only(tmp_path_factory, seed):
     """So what it proposes is what it would propose with one rung of as many epochs."""
     folder, config = tmp_path_factory.mktemp("runs"), configuration(seed=seed)

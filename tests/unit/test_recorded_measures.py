@@ -52,6 +52,7 @@ def test_what_is_recorded_is_measured_and_is_no_objective():
         assert outcome.metrics[name] == pytest.approx(known.objectives[name], abs=1e-6)
 
 
+@pytest.mark.long
 def test_a_recorded_value_that_is_not_finite_costs_no_candidate():
     name = f"{__name__}:Undefined"
     outcome = evaluator("objectives=[error]", f"record=[{{name: '{name}'}}]").evaluate(candidate())
@@ -70,6 +71,7 @@ class Inapplicable(Undefined):
         raise NotApplicable("the model has no convolution")
 
 
+@pytest.mark.long
 def test_a_recorded_measure_that_cannot_be_applied_costs_no_candidate():
     name = f"{__name__}:Inapplicable"
     outcome = evaluator("objectives=[error]", f"record=[{{name: '{name}'}}]").evaluate(candidate())

@@ -148,6 +148,7 @@ def test_the_best_epochs_weights_are_kept_and_tested(whole):
     assert outcome.metrics["parameters"] == outcome.objectives["parameters"]
 
 
+@pytest.mark.long
 def test_a_gallery_is_drawn_and_changes_nothing(tmp_path):
     said = []
     gallery = AttributionPictures(tmp_path, make_dataset(24), 20, said.append)
@@ -167,6 +168,7 @@ def test_a_gallery_is_drawn_and_changes_nothing(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.long
 def test_what_cannot_be_drawn_is_said_once(tmp_path, monkeypatch):
     def fails(*_, **__):
         raise ZeroDivisionError("of a user's layer")
@@ -188,7 +190,7 @@ def test_a_training_that_gets_no_better_ends_early(whole):
     assert [(epoch, epochs) for epoch, epochs, _ in told] == [(n + 1, 8) for n in range(5)]
 
 
-def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole, step_by_step):
+def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole):
     outcome, weights = whole
     callback = TaskCallback()
     trained(retrainer(), callback=callback)
@@ -206,6 +208,7 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole, step_by_step):
 
 
 @pytest.mark.parametrize("data", [b"damaged", b""])
+@pytest.mark.long
 def test_a_useless_checkpoint_is_noted_and_training_starts_anew(whole, data):
     outcome, _ = trained(retrainer(), callback=TaskCallback(data=data))
     assert "its checkpoint was ignored" in outcome.reason
@@ -224,6 +227,7 @@ def test_two_ranks_test_every_image_once():
     assert first.metrics == second.metrics and counts(first) == 0
 
 
+@pytest.mark.long
 def test_the_test_part_is_looked_at_once_after_everything():
     """Nothing before depends on it: with other images there only the test figures differ."""
     dataset = make_dataset(24)
@@ -289,6 +293,7 @@ def test_the_baseline_has_no_metrics_of_a_hypermodel(hypermodel):
     assert [*baseline.objectives] == ["error"]
 
 
+@pytest.mark.long
 def test_of_a_network_that_trains_itself_the_best_epoch_is_kept_too():
     outcome, weights, _ = retrained(Fitted())
     assert outcome.state == "done" and len(outcome.history) == 8
@@ -308,6 +313,7 @@ def test_of_a_network_that_trains_itself_the_best_epoch_is_kept_too():
     assert len(early.history) - best_epoch(early.history) == 1 < 8 - best_epoch(early.history)
 
 
+@pytest.mark.long
 def test_a_training_leaves_no_graph_behind():
     judge = retrainer(epochs=1)
     known = {id(graph) for graph in live_graphs()}
