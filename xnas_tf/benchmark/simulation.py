@@ -52,7 +52,6 @@ def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable
             "surrogate": name.endswith(WITH_SURROGATE),
             "seed": seed,
             "reference": problem.given_reference,
-            "epsilons": dict(zip(problem.objectives, _epsilons(problem), strict=True)),
         }
     )
     return create(
@@ -62,11 +61,6 @@ def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable
         search.mode == "steady_state",
         problem.known_costs,
     )
-
-
-def _epsilons(problem: Problem) -> list[float]:
-    """Return for ε-dominance a hundredth of each cost's range up to the reference."""
-    return ((problem.reference - problem.costs.min(axis=0)) / 100).tolist()
 
 
 def run_search(

@@ -24,7 +24,7 @@ from xnas_tf.registry import Registry
 from xnas_tf.spaces import SPACES
 from xnas_tf.spaces.options import SpaceOptions
 from xnas_tf.strategy.constraints import Constraint
-from xnas_tf.strategy.options import SearchOptions, check_algorithm
+from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.utils.options import Section, create
 
@@ -94,7 +94,6 @@ class Config(Section):
     @classmethod
     def _check_search(cls, search: SearchOptions, info: ValidationInfo) -> SearchOptions:
         names = [objective.name for objective in info.data.get("objectives", ())]
-        check_algorithm(search, names)
         for key in ("reference", "epsilons") if names else ():
             given = getattr(search, key)
             messages = [

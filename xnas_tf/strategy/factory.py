@@ -9,31 +9,17 @@ import numpy as np
 from xnas_tf.spaces.base import Space
 from xnas_tf.strategy.algorithm import Algorithm
 from xnas_tf.strategy.options import SearchOptions
-from xnas_tf.strategy.platypus_selection import MOEAD, NSGA3, SPEA2, EpsMOEA
 from xnas_tf.strategy.problem import SearchProblem
 from xnas_tf.strategy.selection import NSGA2, Random, RegularizedEvolution, Selection
 from xnas_tf.strategy.surrogate import Costs, Surrogate, no_costs
 from xnas_tf.strategy.variation import MixedVariation
 
-SelectionFactory = Callable[
-    [SearchProblem, SearchOptions, list[str], np.random.Generator], Selection
-]
-
-SELECTIONS: dict[str, SelectionFactory] = {
-    "nsga2": lambda problem, search, names, rng: NSGA2(search.population, rng),
-    "nsga3": lambda problem, search, names, rng: NSGA3(problem, search.population, rng),
-    "moead": lambda problem, search, names, rng: MOEAD(problem, search.population, rng),
-    "spea2": lambda problem, search, names, rng: SPEA2(problem, search.population, rng),
-    "eps_moea": lambda problem, search, names, rng: EpsMOEA(
-        problem, search.population, rng, [search.epsilons[name] for name in names]
-    ),
-    "random": lambda problem, search, names, rng: Random(),
-    "regularized_evolution": lambda problem, search, names, rng: RegularizedEvolution(
-        search.population, rng
-    ),
+SELECTIONS: dict[str, Callable[[int, np.random.Generator], Selection]] = {
+    "nsga2": NSGA2,
+    "random": lambda size, rng: Random(),
+    "regularized_evolution": RegularizedEvolution,
 }
-"""By ``search.algorithm``: makes the selection from the problem, the configuration, the names
-of the objectives and the generator."""
+"""By ``search.algorithm``: makes the selection from the population size and the generator."""
 
 
 def create(
@@ -61,7 +47,7 @@ def create(
     return Algorithm(
         problem,
         signs,
-        SELECTIONS[search.algorithm](problem, search, names, rng),
+        SELECTIONS[search.algorithm](search.population, rng),
         MixedVariation(rng, search.crossover, search.mutation),
         search.population,
         rng,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field, PositiveInt, field_validator
-from pydantic_core import PydanticCustomError
 
 from xnas_tf.utils.options import Section
 
@@ -31,9 +30,9 @@ class FidelityOptions(Section):
 class SearchOptions(Section):
     """How candidates are proposed, when the search ends, and how the front is measured."""
 
-    algorithm: Literal[
-        "nsga2", "nsga3", "moead", "spea2", "eps_moea", "random", "regularized_evolution"
-    ] = Field("nsga2", description="how survivors and parents are selected; see docs/search.md")
+    algorithm: Literal["nsga2", "random", "regularized_evolution"] = Field(
+        "nsga2", description="how survivors and parents are selected; see docs/search.md"
+    )
     surrogate: bool = Field(
         False,
         description="whether a model that learns from the candidates chooses which of many "
@@ -99,22 +98,3 @@ class SearchOptions(Section):
             if epsilon <= 0:
                 raise ValueError(f"given {epsilon:g} for {name}; allowed: more than 0")
         return epsilons
-
-
-def check_algorithm(search: SearchOptions, objectives: list[str]) -> None:
-    """Check that an algorithm has what it needs.
-
-    Raises:
-        PydanticCustomError: If it needs more objectives, or ``epsilons``.
-    """
-    wrong = None
-    if search.algorithm == "moead" and len(objectives) == 1:
-        wrong = (
-            "algorithm",
-            "given 'moead', which decomposes two objectives or more; only one is given",
-        )
-    if search.algorithm == "eps_moea" and not search.epsilons:
-        wrong = "epsilons", "not given; algorithm eps_moea needs a value for each objective"
-    if wrong:
-        errors = [{"loc": wrong[:1], "type": "entry", "msg": wrong[1]}]
-        raise PydanticCustomError("nested", "{errors}", {"errors": errors, "model": SearchOptions})

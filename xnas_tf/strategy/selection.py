@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
 import platypus
 
-from xnas_tf.strategy.ranking import rank
+from xnas_tf.utils.randomness import own_generator
 
 
 class Selection(Protocol):
@@ -31,8 +32,16 @@ class Selection(Protocol):
         """Return two parents from a population of two or more."""
 
 
+class CrowdedComparison(platypus.Dominance):
+    """Prefer the lower rank, then the larger crowding distance (Deb et al. 2002, section III-B)."""
+
+    def compare(self, solution1: platypus.Solution, solution2: platypus.Solution) -> int:
+        """Return -1 if the first is better, 1 if the second is, 0 if neither is."""
+        return platypus.nondominated_sort_cmp(solution1, solution2)
+
+
 class NSGA2:
-    """Non-dominated sorting and crowding (Deb et al. 2002, NSGA-II), elitist.
+    """Non-dominated sorting and crowding (Deb et al. 2002, NSGA-II), elitist, by Platypus.
 
     Args:
         size: Population size.
@@ -42,18 +51,20 @@ class NSGA2:
     def __init__(self, size: int, rng: np.random.Generator) -> None:
         self._size = size
         self._rng = rng
+        self._selector = platypus.TournamentSelector(2, CrowdedComparison())
 
     def survive(
         self, population: list[platypus.Solution], offspring: list[platypus.Solution]
     ) -> list[platypus.Solution]:
         """Keep the best of both by rank, then crowding distance."""
         merged = offspring + population
-        rank(merged)
-        return sorted(merged, key=_order)[: self._size]
+        platypus.nondominated_sort(merged)
+        return platypus.nondominated_truncate(merged, self._size)
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
         """Select by binary tournaments."""
-        return [tournament(population, 2, self._rng) for _ in range(2)]
+        with _seeded(self._rng):
+            return self._selector.select(2, population)
 
 
 class RegularizedEvolution:
@@ -76,13 +87,15 @@ class RegularizedEvolution:
     ) -> list[platypus.Solution]:
         """Keep the youngest, in the order of their age."""
         youngest = (population + offspring)[-self._size :]
-        rank(youngest)
+        platypus.nondominated_sort(youngest)
         return youngest
 
     def parents(self, population: list[platypus.Solution]) -> list[platypus.Solution]:
         """Select one parent twice, so that crossover changes nothing."""
         sample = max(2, math.ceil(len(population) / 4))
-        return [tournament(population, sample, self._rng)] * 2
+        selector = platypus.TournamentSelector(sample, CrowdedComparison())
+        with _seeded(self._rng):
+            return selector.select(1, population) * 2
 
 
 class Random:
@@ -99,17 +112,6 @@ class Random:
         raise LookupError("a random search has no parents")
 
 
-def tournament(
-    population: list[platypus.Solution], size: int, rng: np.random.Generator
-) -> platypus.Solution:
-    """Return the best of a random sample by rank, then crowding distance.
-
-    Ties go to the one sampled first.
-    """
-    sample = [population[int(index)] for index in rng.integers(len(population), size=size)]
-    return min(sample, key=_order)
-
-
-def _order(solution: platypus.Solution) -> tuple[int, float]:
-    """Return a sort key: Platypus compares pairs, which takes far longer."""
-    return solution.rank, -solution.crowding_distance
+def _seeded(rng: np.random.Generator) -> AbstractContextManager[None]:
+    """Seed Python's global generator, which Platypus draws from, with the search's own."""
+    return own_generator(int(rng.integers(2**63)))
