@@ -45,7 +45,7 @@ def _versions() -> list[Finding]:
 def _devices() -> list[Finding]:
     try:
         import tensorflow as tf
-    except Exception as error:  # missing, or broken in one of many ways
+    except Exception as error:  # noqa: BLE001 - missing, or broken in one of many ways
         return [Finding("TensorFlow", f"cannot be loaded: {describe(error)}", "run bin/setup")]
     gpus = tf.config.list_physical_devices("GPU")
     built = tf.test.is_built_with_cuda()
@@ -66,7 +66,7 @@ def _horovod() -> list[Finding]:
         return [Finding("Horovod", "not installed", missing)]
     try:
         import horovod.tensorflow as hvd
-    except Exception as error:  # a build against another TensorFlow fails in many ways
+    except Exception as error:  # noqa: BLE001 - a build against another TensorFlow fails in many ways
         advice = "it was built against another TensorFlow: remove .venv, run bin/setup horovod"
         return [Finding("Horovod", f"cannot be loaded: {describe(error)}", advice)]
     libraries = {

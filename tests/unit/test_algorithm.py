@@ -13,7 +13,7 @@ from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges,
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
 from xnas_tf.strategy import create
 from xnas_tf.strategy.options import SearchOptions
-from xnas_tf.strategy.ranking import rank
+from xnas_tf.strategy.selection import NSGA2
 
 
 class CellSpace(Space):
@@ -190,27 +190,41 @@ def test_only_active_variables_have_values():
     assert decode(variables, [1, 1, 1]) == {"head": "dense", "units": 16, "depth": 2}
 
 
+class Given(platypus.Generator, platypus.Variator):
+    """Generates given solutions in place of random ones and of offspring."""
+
+    def __init__(self, solutions):
+        platypus.Generator.__init__(self)
+        platypus.Variator.__init__(self, arity=2)
+        self._solutions = iter(solutions)
+
+    def generate(self, problem):
+        return next(self._solutions)
+
+    def evolve(self, parents):
+        return [next(self._solutions)]
+
+
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 7.0])
+ROWS = st.tuples(VALUES, VALUES, VALUES, st.sampled_from([0.0, 0.0, 1.0, 2.0]))
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    st.lists(st.tuples(VALUES, VALUES, VALUES, st.sampled_from([0.0, 0.0, 1.0, 2.0])), max_size=30)
-)
-def test_ranks_are_those_of_platypus(rows):
-    problem = platypus.Problem(0, 3, nconstrs=1)
-    problem.directions[:] = ["minimize", "maximize", "minimize"]
-    found = []
-    for sort in (rank, platypus.nondominated_sort):
-        solutions = []
-        for *objectives, violation in rows:
-            solution = platypus.Solution(problem)
-            solution.objectives[:] = objectives
-            solution.constraint_violation = violation
-            solutions.append(solution)
-        sort(solutions)
-        found.append([(s.rank, s.crowding_distance) for s in solutions])
-    assert found[0] == found[1]
+@given(st.integers(2, 12).flatmap(lambda n: st.lists(ROWS, min_size=2 * n, max_size=2 * n)))
+def test_survivors_are_those_of_platypus_own_nsga2(rows):
+    """From the same population and offspring, with and without broken constraints."""
+    problem, solutions, size = platypus.Problem(0, 3, nconstrs=1), [], len(rows) // 2
+    for *objectives, violation in rows:
+        solution = platypus.Solution(problem)
+        solution.objectives[:] = objectives
+        solution.constraint_violation, solution.evaluated = violation, True
+        solutions.append(solution)
+    given_ones = Given(solutions)
+    library = platypus.NSGAII(problem, size, generator=given_ones, variator=given_ones)
+    library.initialize()
+    library.iterate()
+    ours = NSGA2(size, np.random.default_rng(0)).survive(solutions[:size], solutions[size:])
+    assert [id(s) for s in ours] == [id(s) for s in library.population]
 
 
 def in_any_order(seed, batch, shuffle):

@@ -14,7 +14,7 @@ from xnas_tf.errors import InputError, RunError, XnasError
 from xnas_tf.storage import run_directory as directory
 from xnas_tf.storage import schema
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import (
     locked,
     locked_run_directory,
@@ -315,3 +315,20 @@ def test_a_run_of_an_earlier_version_keeps_the_modes_that_its_trial_chose(tmp_pa
             tmp_path / "run",
             load_config(today, [f"training.jit_compile={str(not chosen).lower()}"]),
         )
+
+
+@pytest.mark.parametrize("algorithm", ["nsga3", "moead", "spea2", "eps_moea"])
+def test_a_run_with_an_algorithm_of_earlier_versions_is_read_and_not_resumed(tmp_path, algorithm):
+    path = tmp_path / "run"
+    config = load_config(overrides=["objectives=[error]"])
+    with closing(directory.open_database(path, config)) as database:
+        database.save(FULL)
+    text = (path / "config.yaml").read_text()
+    stored = text.replace("algorithm: nsga2", f"algorithm: {algorithm}")
+    (path / "config.yaml").write_text(stored)
+    run = load_run(path)
+    assert [c.id for c in run.pareto()] == [run.best.id] == [3]
+    assert run.config.search.algorithm == algorithm
+    with pytest.raises(InputError, match=f"search.algorithm: '{algorithm}' -> 'nsga2'"):
+        make(path, config, fresh=False)
+    assert (path / "config.yaml").read_text() == stored

@@ -190,6 +190,7 @@ def test_a_training_that_gets_no_better_ends_early(whole):
     assert [(epoch, epochs) for epoch, epochs, _ in told] == [(n + 1, 8) for n in range(5)]
 
 
+@pytest.mark.long
 def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole):
     outcome, weights = whole
     callback = TaskCallback()

@@ -93,9 +93,8 @@ def figures(outcome):
     ("channels", "number"),
     [
         (2, 0),
-        (3, 1),
         *left_to_all(
-            *itertools.product((2, 4), range(1, 10)), *((3, n) for n in range(2, 10)), (16, 0)
+            *itertools.product((2, 4), range(1, 10)), *((3, n) for n in range(1, 10)), (16, 0)
         ),
     ],
 )
@@ -155,7 +154,7 @@ def test_nothing_stays_of_one_that_fails_in_a_training():
     assert first.history == again.history and first.objectives == again.objectives
 
 
-@pytest.mark.parametrize("at", [5, 29])
+@pytest.mark.parametrize("at", [5, *left_to_all(29)])
 def test_its_checkpoints_are_those_of_the_model(at):
     """What one evaluator was interrupted in, the other goes on with."""
     cell = dict.fromkeys(EDGES, "nor_conv_1x1")
@@ -168,6 +167,7 @@ def test_its_checkpoints_are_those_of_the_model(at):
         np.testing.assert_allclose(figures(outcome), whole, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_several_ranks_train_it_together():
     cell = dict.fromkeys(EDGES, "nor_conv_3x3")
     kinds = shared_evaluator, Evaluator

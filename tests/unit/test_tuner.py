@@ -89,6 +89,7 @@ def test_the_same_search_again_trains_nothing_and_another_is_refused(searched):
     assert run.candidates() == before
 
 
+@pytest.mark.long
 def test_a_run_of_an_object_can_be_read_elsewhere_and_says_what_it_lacks(searched):
     _, run, folder = searched
     code = f"""

@@ -8,13 +8,9 @@ Call a method with a model, images and target classes to get one map per image:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.errors import InputError
 from xnas_tf.registry import Registry
-
-if TYPE_CHECKING:
-    from xnas_tf.attribution.base import AttributionMethod
 
 ATTRIBUTIONS = Registry(
     "attribution method",
@@ -39,8 +35,6 @@ def attribution_method(name: str) -> type[AttributionMethod]:
     Raises:
         InputError: If there is no such class, or it is not an attribution method.
     """
-    from xnas_tf.attribution.base import AttributionMethod
-
     method = ATTRIBUTIONS.get(name)
     if not (isinstance(method, type) and issubclass(method, AttributionMethod)):
         raise InputError(

@@ -31,13 +31,22 @@ class Method(Protocol):
     """The part of ``AttributionMethod`` that an explainer uses; see there."""
 
     @property
-    def output(self) -> Output: ...
+    def output(self) -> Output:
+        """See ``AttributionMethod.output``."""
+
     @property
-    def input(self) -> int | str | None: ...
+    def input(self) -> int | str | None:
+        """See ``AttributionMethod.input``."""
+
     @property
-    def points(self) -> int | None: ...
-    def batch_size_for(self, shape: Sequence[int]) -> int: ...
-    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor: ...
+    def points(self) -> int | None:
+        """See ``AttributionMethod.points``."""
+
+    def batch_size_for(self, shape: Sequence[int]) -> int:
+        """See ``AttributionMethod.batch_size_for``."""
+
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
+        """See ``AttributionMethod.attribute``."""
 
 
 def explainer_of(model: keras.Model, method: Method) -> Explainer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,6 @@ def explain(
       xnas-tf explain runs/quickstart --method all
       xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
     """
-    import json
 
     from xnas_tf.explanation import DEFAULT_METHODS
     from xnas_tf.explanation.command import ExplainRequest, explain_request
@@ -160,7 +160,6 @@ def disentangle(
       horovodrun -np 8 xnas-tf disentangle runs/quickstart
       xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
     """
-    import json
 
     from xnas_tf.explanation.disentangle_command import DisentangleRequest, disentangle_request
     from xnas_tf.interpretation.nad.files import facts
@@ -240,7 +239,6 @@ def interpret(
       xnas-tf interpret --hypermodel examples.small_convnet:SmallConvNet --dataset digits \\
         --mode by-design
     """
-    import json
 
     from xnas_tf.explanation.interpret_command import InterpretRequest, interpret_request
     from xnas_tf.interpretation.flint.files import facts

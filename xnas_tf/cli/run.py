@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,6 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     Example:
       xnas-tf status runs/quickstart --plot groups.png
     """
-    import json
 
     from xnas_tf.reporting.status import run_status, status_text
     from xnas_tf.storage.run import load_run

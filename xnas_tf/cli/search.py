@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -40,7 +41,6 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
       xnas-tf data folder:pets --out pets.png
       xnas-tf data configs/quickstart.yaml --set dataset.seed=1 --format json
     """
-    import json
 
     from xnas_tf.reporting.dataset import data_tables, inspect_data
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from xnas_tf.cli.group import FORMAT, clear_errors, main, print_tables
+from xnas_tf.doctor import examine
 
 
 @main.group()
@@ -100,7 +101,6 @@ def doctor() -> None:
     Example:
       xnas-tf doctor
     """
-    from xnas_tf.doctor import examine
 
     for finding in examine():
         click.echo(f"{finding.name:20} {finding.value}")

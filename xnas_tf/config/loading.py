@@ -49,6 +49,8 @@ _EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
     "disentanglement": {"false_alarms": 1.0},
 }
 """Options of objectives whose defaults differ from what was measured before they existed."""
+_DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
+"""Values of ``search.algorithm`` that only runs of earlier versions have."""
 
 
 def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
@@ -58,6 +60,9 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
     nearest to what that version measured, so that resuming with today's defaults is refused. The
     results still differ slightly: that version used other images, and did not correct
     disentanglement for chance.
+
+    A search algorithm that no longer exists is kept as it is, so that the run can be read; it
+    differs from any algorithm of today, so resuming is refused too.
 
     Args:
         path: The file, with all keys of the version that wrote it.
@@ -80,7 +85,12 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
         for mode in ("mixed_precision", "jit_compile"):
             if training.get(mode) == "auto":
                 training[mode] = modes.get(mode, False)
-    return validate_config(data, str(path))
+    search = data.get("search")
+    if not (isinstance(search, dict) and search.get("algorithm") in _DROPPED_ALGORITHMS):
+        return validate_config(data, str(path))
+    dropped = {"algorithm": search.pop("algorithm")}
+    config = validate_config(data, str(path))
+    return config.model_copy(update={"search": config.search.model_copy(update=dropped)})
 
 
 def _with_earlier_defaults(entry: Any) -> Any:
@@ -124,7 +134,9 @@ def dump_config(config: Config) -> str:
 
 def differing_keys(old: Config, new: Config) -> list[str]:
     """Return lines ``key: old value -> new value`` for all keys that differ."""
-    return differences(old.model_dump(mode="json"), new.model_dump(mode="json"), "->")
+    # Without warnings, as an old run may have an algorithm that no longer exists.
+    before = old.model_dump(mode="json", warnings=False)
+    return differences(before, new.model_dump(mode="json"), "->")
 
 
 def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> list[str]:

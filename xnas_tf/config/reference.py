@@ -1,4 +1,4 @@
-"""Generate the reference of the configuration from its models:
+"""Generate the reference of the configuration from its models.
 
 python -m xnas_tf.config.reference > docs/configuration.md
 """

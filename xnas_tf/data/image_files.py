@@ -17,8 +17,9 @@ from xnas_tf.errors import InputError, suggest
 
 
 def folder(argument: str) -> ImageFiles:
-    """Find the images in a folder with one folder per class, or with such folders inside
-    ``train``, ``validation`` and ``test``.
+    """Find the images in a folder with one folder per class.
+
+    There may also be such folders inside ``train``, ``validation`` and ``test``.
 
     Raises:
         InputError: If the folder does not exist, or has no such images.
@@ -102,8 +103,9 @@ def _near(path: Path) -> str:
 
 
 def table(argument: str) -> ImageFiles:
-    """Find the images of a CSV file with the columns ``path`` and ``label``, and optionally
-    ``split`` and ``group``; paths are relative to the file's folder.
+    """Find the images of a CSV file with the columns ``path`` and ``label``.
+
+    The columns ``split`` and ``group`` are optional. Paths are relative to the file's folder.
 
     Raises:
         InputError: If the file cannot be read, or has missing or invalid values.

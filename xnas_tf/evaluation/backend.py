@@ -69,7 +69,7 @@ class SeparateModels:
         return Predictor(model, images, times)
 
     def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
-        """See ``Backend.stand_ins``."""
+        """See ``Backend.shared_models``."""
         return {}
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:

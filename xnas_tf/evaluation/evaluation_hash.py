@@ -39,7 +39,7 @@ def evaluation_digest(
     """
     try:
         graph = network_digest(model)
-    except Exception:  # it cannot be described, or a user's layers raise anything
+    except Exception:  # noqa: BLE001 - it cannot be described, or a user's layers raise anything
         return "genotype:" + _hash([options.model_dump(mode="json"), space.genotype(values)])
     own: Any = space.own_identity(values)
     if space.trains(model):  # which may depend on any hyperparameter

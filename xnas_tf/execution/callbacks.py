@@ -79,7 +79,7 @@ class SearchContext:
 MakeCallbacks = Callable[[SearchContext], Sequence[Callback]]
 
 
-def no_callbacks(context: SearchContext) -> Sequence[Callback]:
+def no_callbacks(_context: SearchContext) -> Sequence[Callback]:
     """Return no callbacks."""
     return ()
 

@@ -356,8 +356,10 @@ class Coordinator:
                 self._requeue_last(pending.candidate)
 
     def _requeue_last(self, candidate: Candidate) -> bool:
-        """Put a pending candidate last in the queue, or record it as failed if it has lost its
-        group too often; return whether it was queued."""
+        """Put a pending candidate last in the queue; return whether it was queued.
+
+        It is recorded as failed instead if it has lost its group too often.
+        """
         if candidate.deaths >= MAX_LOST_GROUPS:
             reason = f"a rank of its group died {candidate.deaths} times while it was trained"
             self.tell(candidate.id, {"state": "failed", "reason": reason})

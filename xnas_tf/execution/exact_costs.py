@@ -49,7 +49,7 @@ class ExactCosts:
         try:
             with own_generator(seed=0):  # the initial values do not matter
                 model = self._space.build(values)
-        except Exception:  # a user's code may raise anything
+        except Exception:  # noqa: BLE001 - a user's code may raise anything
             return {}
         subject = Subject(model, SingleProcess(), self._class_names)
         costs = {i: o.sign * o.score(subject).value for i, o in self._objectives.items()}

@@ -42,7 +42,7 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
     failure: Exception | None = None
     try:
         results.append(work())
-    except Exception as error:  # every rank must reach the sum below
+    except Exception as error:  # noqa: BLE001 - every rank must reach the sum below
         failure = error
     except SystemExit as error:  # in a user's module: the search would end as if it succeeded
         failure = InputError(f"a user's code calls sys.exit({error.code!r}) when it is loaded")
@@ -72,7 +72,7 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
     digest = world.broadcast(dataset.digest)
     on_all_ranks(lambda: _check_data(dataset, digest, world.rank), world)
     space = on_all_ranks(lambda: _create_space(config, dataset), world)
-    on_all_ranks(lambda: _check_sizes(config, dataset, space, size), world)
+    on_all_ranks(lambda: _check_sizes(config, dataset, size), world)
     on_all_ranks(lambda: _check_training(config, dataset, space, size), world)
     return dataset, space
 
@@ -119,7 +119,7 @@ def _create_space(config: Config, dataset: Dataset) -> SearchSpace:
     return SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
 
 
-def _check_sizes(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
+def _check_sizes(config: Config, dataset: Dataset, size: int) -> None:
     smallest = min(config.training.batch_size, len(dataset.train), len(dataset.validation))
     if smallest < size:
         raise InputError(
@@ -130,8 +130,10 @@ def _check_sizes(config: Config, dataset: Dataset, space: SearchSpace, size: int
 
 
 def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
-    """Check that a HyperModel's own training supports the configuration; without one, check
-    that the metrics to measure exist."""
+    """Check that a HyperModel's own training supports the configuration.
+
+    Without such a training, check that the metrics to measure exist.
+    """
     if space.trains_default:
         check_own_training(space.name, config.training, len(config.rungs), dataset, size)
         return

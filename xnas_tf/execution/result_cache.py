@@ -74,8 +74,10 @@ def _key(candidate: Candidate) -> tuple[str, int]:
 
 
 def _reused(candidate: Candidate, known: Candidate, path: Path) -> dict[str, Any]:
-    """Return an earlier result, but with the costs measured here: the latency there may be that of
-    another machine."""
+    """Return an earlier result, but with the costs measured here.
+
+    The latency there may be that of another machine.
+    """
     metrics = {name: value for name, value in known.metrics.items() if name not in _TESTED}
     return {
         "state": "done",
@@ -139,8 +141,10 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _not_measured(config: Config, there: Config) -> list[str]:
-    """Return the measures of this run that the earlier run did not measure, or measured with other
-    options, each with the reason. Costs are measured here before they are needed."""
+    """Return the measures of this run that the earlier run has no values of, with the reasons.
+
+    It did not measure them, or with other options. Costs are measured here before they are needed.
+    """
     measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}
     missing = []

@@ -140,8 +140,10 @@ class Session:
         )
 
     def _is_steady_state(self) -> bool:
-        """Return whether the search is steady-state: as configured, else as the run was started,
-        else if there is more than one group."""
+        """Return whether the search is steady-state.
+
+        It is as configured, else as the run was started, else if there is more than one group.
+        """
         default = "generational" if self._groups == 1 else "steady_state"
         mode = self._config.search.mode or self._database.fact("mode") or default
         self._database.set_fact("mode", mode)

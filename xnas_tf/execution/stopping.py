@@ -18,8 +18,10 @@ SPENT = "seconds_searched"
 
 
 def spent(database: Database) -> float:
-    """Return the recorded seconds that the sessions of a run took; a session that was killed counts
-    up to its last result or checkpoint."""
+    """Return the recorded seconds that the sessions of a run took.
+
+    A session that was killed counts up to its last result or checkpoint.
+    """
     return float(database.fact(SPENT) or 0.0)
 
 

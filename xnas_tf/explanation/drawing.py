@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import PIL.Image
 
 from xnas_tf.explanation.explanation_data import ExplanationData
 
 if TYPE_CHECKING:
-    import PIL.Image
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -81,8 +81,6 @@ def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Im
         signed: Whether the map is signed; see ``attribution_figure`` for the colours. The opacity
             of a signed map increases with its absolute values.
     """
-    import PIL.Image
-
     cover = 0.25 + 0.75 * np.abs(_share(values))[..., None] if signed else COVER
     picture = _over(image, _coloured(values, signed), cover)
     factor = -(-SIDE // max(values.shape))
@@ -96,8 +94,6 @@ def map_picture(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Imag
 
 def _over(image: np.ndarray, colours: np.ndarray, cover: np.ndarray | float) -> PIL.Image.Image:
     """Draw colours (H, W, 3) of an opacity ``cover`` over an image in grey."""
-    import PIL.Image
-
     grey = drawable(image).astype(float)
     grey = grey.mean(axis=-1) if grey.ndim == 3 else grey
     mixed = cover * colours + (1 - cover) * grey[..., None]

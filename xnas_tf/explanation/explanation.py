@@ -72,7 +72,7 @@ def explain(
         tell: Called with the title of each method before it runs.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
-        stand_ins: By method, models that give the same maps and have been traced before.
+        shared_models: By method, models that give the same maps and have been traced before.
 
     Raises:
         InputError: If a name is unknown, or no method applies.

@@ -12,6 +12,7 @@ from xnas_tf.explanation.drawing import attribution_figure, overlay
 from xnas_tf.interpretation.files import plain
 from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
+from xnas_tf.utils.tensorboard import write_images
 
 if TYPE_CHECKING:
     from xnas_tf.attribution.base import AttributionMethod
@@ -29,8 +30,6 @@ def save(explanation: ExplanationData, out: Path, title: str = "") -> Path:
 
 
 def _write(explanation: ExplanationData, folder: Path, title: str) -> None:
-    from xnas_tf.utils.tensorboard import write_images
-
     pictures = []
     for number, start in enumerate(range(0, len(explanation.images), COLUMNS), start=1):
         rows = range(start, min(start + COLUMNS, len(explanation.images)))

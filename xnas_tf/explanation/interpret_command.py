@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import keras_tuner
 
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import joined
@@ -131,8 +132,6 @@ def _open(request: InterpretRequest) -> tuple[ModelSubject, Dataset, Path]:
 
 def _build_hypermodel(request: InterpretRequest, target: str) -> tuple[ModelSubject, Dataset, Path]:
     """Build a HyperModel's network with its default hyperparameters and new weights."""
-    import keras_tuner
-
     if request.mode != "by-design":
         raise InputError(
             f"--hypermodel {target}: its network is not trained yet; allowed: --mode by-design"

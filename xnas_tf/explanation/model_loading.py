@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - registers its classes with Keras
 from xnas_tf.candidate import RECOMMENDED
 from xnas_tf.data.decoding import Unreadable, read_image
 from xnas_tf.errors import InputError
@@ -57,8 +58,6 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
     if not file.is_file():
         what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
-    import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - registers its classes with Keras
-
     try:
         model = keras.saving.load_model(file, compile=False, safe_mode=safe)
     except Exception as error:  # Keras and a user's layers may raise anything

@@ -1,5 +1,7 @@
-"""Export of trained models for use without xnas_tf: files that are compared with the model once
-they are written, and a model card."""
+"""Export of trained models for use without xnas_tf, with a model card.
+
+Each file is compared with the model once it is written.
+"""
 
 from xnas_tf.exporting.command import export
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, FORMATS

@@ -90,8 +90,10 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
-    """Return the quality of explanations that training measured on validation images, and that
-    ``xnas-tf explain`` measured of the search's model."""
+    """Return the quality of explanations.
+
+    Training measured it on validation images, ``xnas-tf explain`` of the search's model.
+    """
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xnas_tf.attribution import attribution_method
 from xnas_tf.errors import InputError, XnasError
+from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
+from xnas_tf.exporting.quiet_stderr import silenced_native_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run
@@ -96,7 +99,6 @@ def _export_one(
     import keras
 
     from xnas_tf.exporting.card import model_card
-    from xnas_tf.exporting.card_text import card_text
 
     model = chosen.candidate.load_model()
     try:
@@ -116,7 +118,6 @@ def _export_one(
 def _prepared(
     evidence: Evidence, chosen: ExportSelection, model: keras.Model
 ) -> tuple[ServedModel, Reference]:
-    from xnas_tf.attribution import attribution_method
     from xnas_tf.explanation import DEFAULT_METHODS
     from xnas_tf.exporting.serving import ServedModel
     from xnas_tf.exporting.verification import reference
@@ -137,7 +138,6 @@ def _written(
     kind: ExportFormat, served: ServedModel, expected: Reference, folder: Path, tell: Tell
 ) -> dict[str, Any]:
     """Write a model in one format, compare it with the model, and return its entry in the card."""
-    from xnas_tf.exporting.quiet_stderr import silenced_native_code
     from xnas_tf.exporting.verification import differences
 
     path = folder / kind.file

@@ -154,12 +154,12 @@ class ServedModel:
 
 
 def _unoptimized(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
-    """Return a function that runs exactly as it is traced inside ``unoptimized_graphs``, even in a
-    larger graph that is optimized when it is loaded.
+    """Return a function that runs exactly as it is traced inside ``unoptimized_graphs``.
 
-    The gradient of a ReLU jumps at 0. Of 16 images explained by a network of the quickstart, one
-    had an activation on the other side of 0 after TensorFlow had optimized the graph, and
-    integrated gradients that differed by up to 0.001.
+    It does so even in a larger graph that is optimized when it is loaded. The gradient of a ReLU
+    jumps at 0. Of 16 images explained by a network of the quickstart, one had an activation on the
+    other side of 0 after TensorFlow had optimized the graph, and integrated gradients that
+    differed by up to 0.001.
     """
     attributes = {"_noinline": True}
     return tf.function(

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xnas_tf.utils.pictures import png
+from xnas_tf.utils.tensorboard import write_images
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -21,9 +24,6 @@ def write_pictures(folder: Path, tag: str, figures: Mapping[str, Figure]) -> Non
         tag: Prefix of the images' tags in TensorBoard.
         figures: Figures by name.
     """
-    from xnas_tf.utils.pictures import png
-    from xnas_tf.utils.tensorboard import write_images
-
     for name, figure in figures.items():
         picture = png(figure, dpi=150)
         (folder / f"{name}.png").write_bytes(picture)

@@ -21,8 +21,10 @@ from xnas_tf.keras_tools.inspection import all_layers
 class _FusedBatchNormalization(keras.layers.BatchNormalization):
     """Ordinary batch normalisation, computed at once; has no state of its own."""
 
-    def call(self, inputs, training=None, mask=None):
-        """Normalises with the batch's statistics and updates the moving ones."""
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Normalise with the batch's statistics, and update the moving ones."""
         if not (training and self.trainable) or mask is not None:
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(

@@ -1,5 +1,7 @@
-"""The range of values that a Keras model takes, 0 to 1, 0 to 255 or -1 to 1, inferred from its
-first layers."""
+"""The range of values that a Keras model takes: 0 to 1, 0 to 255 or -1 to 1.
+
+It is inferred from the model's first layers.
+"""
 
 from __future__ import annotations
 
@@ -182,7 +184,7 @@ def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray |
             model(probes, training=False)  # Keras calls each layer twice when it builds them
             with edited_calls(model, record):
                 model(probes, training=False)
-    except Exception:  # of a user's layers; raised again when the model gets the real images
+    except Exception:  # noqa: BLE001 - of a user's layers; raised again when the model gets the real images
         return None, []
     return (reached[0] if reached else None), list(dict.fromkeys(names))
 

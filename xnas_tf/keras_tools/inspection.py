@@ -1,5 +1,8 @@
-"""Inspects Keras models of any kind while they are traced: functional, sequential, subclassed or
-nested. Layers are observed in place, without copies of the model."""
+"""Inspects Keras models of any kind while they are traced.
+
+Models may be functional, sequential, subclassed or nested. Layers are observed in place, without
+copies of the model.
+"""
 
 from __future__ import annotations
 

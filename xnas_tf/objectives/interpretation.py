@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from xnas_tf.data import Dataset, Split
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.objectives.image_choice import gathered
@@ -73,7 +74,6 @@ class _InterpreterObjective(Objective):
         self, subject: Subject, images: np.ndarray, labels: np.ndarray
     ) -> InterpreterPredictions:
         """Train an interpreter and return its predictions on held-out images."""
-        from xnas_tf.data import Dataset, Split
         from xnas_tf.interpretation.flint.evaluation import answers
         from xnas_tf.interpretation.flint.interpreter import Interpreter
         from xnas_tf.interpretation.flint.training import learn

@@ -72,7 +72,7 @@ class Latency(Objective):
         device = None if self.device == "auto" else self.device
         try:
             seconds = time_batches(model, self.batch_size, self.repeats, device)
-        except Exception as error:  # a user's layers may raise anything
+        except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             return describe(error)
         return [1e3 * float(q) / self.batch_size for q in np.percentile(seconds, [10, 50, 90])]
 

@@ -1,0 +1,1 @@
+"""Tables, figures, TensorBoard and HTML reports of runs."""

@@ -16,6 +16,7 @@ from xnas_tf.config import Config, load_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.image_list import SPLITS
 from xnas_tf.errors import InputError
+from xnas_tf.reporting.contact_sheet import sheet_figure
 from xnas_tf.utils.pictures import png
 
 SHOWN_CLASSES = 40
@@ -80,8 +81,6 @@ class DataReport:
         Raises:
             InputError: If the file cannot be written.
         """
-        from xnas_tf.reporting.contact_sheet import sheet_figure
-
         picture = png(sheet_figure(self.dataset), dpi=110)
         try:
             path.write_bytes(picture)

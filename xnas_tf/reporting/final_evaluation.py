@@ -95,7 +95,7 @@ class FinalEvaluation(Callback):
                 input_range=DEFAULT_RANGE,
                 shared_models=shared_models,
             )
-        except Exception as error:  # a user's layers may raise anything
+        except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             self._tell(f"attributions of candidate {candidate.id} not drawn: {describe(error)}")
             return
         self._board.attributions(candidate, explained)

@@ -62,7 +62,7 @@ class AttributionPictures:
                 class_names=self._class_names,
                 input_range=DEFAULT_RANGE,
             )
-        except Exception as error:  # a user's layers may raise anything
+        except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             self._failed.add(name)
             self._tell(f"{name} cannot be drawn: {describe(error)}")
             return

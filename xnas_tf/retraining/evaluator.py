@@ -197,7 +197,7 @@ class BestWeights(EvaluationCallback):
             return None
         try:
             state, self.weights = _split(data)
-        except Exception:  # a damaged file, which fails again when it is unpacked
+        except Exception:  # noqa: BLE001 - a damaged file, which fails again when it is unpacked
             return data
         return state
 

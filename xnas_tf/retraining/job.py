@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import differences
 from xnas_tf.errors import InputError, RunInUseError, suggest
+from xnas_tf.execution.task_source import LocalSource
+from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.registry import describe
 from xnas_tf.retraining.results import FOLDER, Retraining
 from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, resolve
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import locked
 from xnas_tf.utils.environment import set_defaults
+from xnas_tf.utils.epoch_progress import epochs_bar
 
 if TYPE_CHECKING:
     from xnas_tf.data import Dataset
@@ -155,12 +158,9 @@ class _Job:
         space: SearchSpace,
         session: RetrainingSession | None,
     ) -> None:
-        from xnas_tf.execution.task_source import LocalSource
-        from xnas_tf.execution.watchdog import Watchdog
         from xnas_tf.execution.worker import Worker
         from xnas_tf.retraining.attribution_pictures import AttributionPictures
         from xnas_tf.retraining.evaluator import Retrainer
-        from xnas_tf.utils.epoch_progress import epochs_bar
 
         config, patience = self.settings.config, self.settings.patience
         stall = 60 * config.distributed.stall_minutes

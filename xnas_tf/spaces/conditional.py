@@ -51,7 +51,7 @@ def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParamete
 def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None:
     """Add hyperparameters to those declared."""
     for hyperparameter in found:
-        declared._register(hyperparameter)
+        declared._register(hyperparameter)  # noqa: SLF001 - there is no public way
 
 
 def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> None:
@@ -99,7 +99,7 @@ def _asked(
     hp.values = active_values(declared, {**parents, choice.name: value})
     try:
         build(hp)
-    except Exception:  # such a candidate fails in the search, if it is ever proposed
+    except Exception:  # noqa: BLE001 - such a candidate fails in the search, if it is ever proposed
         return []
     return unknown(hp, declared)
 

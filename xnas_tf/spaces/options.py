@@ -70,8 +70,10 @@ class NASBench201Options(SpaceOptions):
 
 
 class VGGLikeOptions(SpaceOptions):
-    """VGG-like chains of convolution blocks: 4,446,000 networks with at most four blocks, 246,960
-    with at most three; see docs/models.md."""
+    """VGG-like chains of convolution blocks; see docs/models.md.
+
+    There are 4,446,000 networks with at most four blocks, 246,960 with at most three.
+    """
 
     name: Literal["vgg_like"] = "vgg_like"
     optimizer: ClassVar[str] = "sgd"  # digits, 5 epochs, 10 networks: errors from 2%; adam: 9%

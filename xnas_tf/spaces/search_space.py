@@ -120,8 +120,10 @@ class SearchSpace(Space):
         return self._check(self.hypermodel.build(self._declared.copy()))
 
     def trains(self, model: keras.Model) -> bool:
-        """Return whether a model is trained by the HyperModel's ``fit`` or its own ``train_step``
-        rather than by the search's training loop."""
+        """Return whether a model is trained by the HyperModel's ``fit`` or its own ``train_step``.
+
+        If not, the search's training loop trains it.
+        """
         return self.has_fit or type(model).train_step is not keras.Model.train_step
 
     @property
@@ -246,8 +248,10 @@ class SearchSpace(Space):
             keras.backend.clear_session()
 
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
-        """Add hyperparameters that appear only if several integers are large, as in nested loops,
-        by building the model with all integers at their maximum."""
+        """Add hyperparameters that appear only if several integers are large, as in nested loops.
+
+        They are found by building the model with all integers at their maximum.
+        """
         size = -1
         while size < len(declared.space):
             size = len(declared.space)

@@ -1,0 +1,1 @@
+"""Trains one Keras model on a data set over ranks."""

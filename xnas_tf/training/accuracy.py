@@ -1,5 +1,7 @@
-"""The accuracy of a model, reported before it is explained: explanations of a model at chance
-mean little."""
+"""The accuracy of a model, reported before it is explained.
+
+Explanations of a model at chance mean little.
+"""
 
 from __future__ import annotations
 

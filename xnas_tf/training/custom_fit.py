@@ -183,7 +183,7 @@ def as_arrays(split: Split, model: keras.Model, classes: int) -> tuple[np.ndarra
 
 
 def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Convert metrics to floats; one of several numbers becomes ``NAME_0``, ``NAME_1``, …
+    """Convert metrics to floats; one of several numbers becomes ``NAME_0``, ``NAME_1`` and so on.
 
     Values that are not finite are left out: the database takes none, and a metric may have no
     value yet, such as the precision of a class that is never predicted.

@@ -15,8 +15,10 @@ RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 
 
 class TrainingOptions(Section):
-    """How one candidate is trained. A compiled model from a HyperModel keeps its optimizer and
-    loss."""
+    """How one candidate is trained.
+
+    A compiled model from a HyperModel keeps its optimizer and loss.
+    """
 
     epochs: int = Field(3, ge=1)
     batch_size: int = Field(

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import validate_config
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.search import search
+from xnas_tf.reporting.candidate_tables import CandidateList, pareto_table
 from xnas_tf.storage.run import Run
 from xnas_tf.tuner.arrays import Arrays, stored
 from xnas_tf.tuner.translation import checked_sections, described, space_section, translated
@@ -149,10 +152,10 @@ class Tuner:
         return best
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
-        """Return the trained models of the best candidates, in the order of
-        ``get_best_hyperparameters``.
+        """Return the trained models of the best candidates.
 
-        Only models of candidates that were on the front when they finished are kept.
+        They are in the order of ``get_best_hyperparameters``. Only models of candidates that were
+        on the front when they finished are kept.
         """
         kept = [c for c in self._ordered(self.run) if c.model_path is not None]
         return [candidate.load_model() for candidate in kept[:num_models]]
@@ -162,10 +165,6 @@ class Tuner:
 
         A star marks those on the front, two stars the recommended one; the reason is below.
         """
-        from rich.console import Console
-
-        from xnas_tf.reporting.candidate_tables import CandidateList, pareto_table
-
         run = self.run
         recommended = run.recommendation()
         shown = self._ordered(run)[:num_trials]

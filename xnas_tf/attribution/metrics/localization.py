@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from xnas_tf.errors import InputError
 
@@ -55,8 +56,6 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> 
 
 def _near(mask: np.ndarray, tolerance: float) -> np.ndarray:
     """Return a mask of the pixels inside a mask or within a distance of it."""
-    from scipy.ndimage import distance_transform_edt
-
     return distance_transform_edt(~mask) <= tolerance if mask.any() else mask
 
 

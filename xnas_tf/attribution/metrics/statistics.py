@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
 RESOLUTION = 1e-6
 """Values that vary less than this fraction of the largest count as constant: float32 scores of
@@ -45,8 +46,6 @@ def spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     Equal values get their mean rank.
     """
-    from scipy.stats import rankdata
-
     return pearson(rankdata(one, axis=1), rankdata(other, axis=1))
 
 

@@ -70,7 +70,7 @@ class SupernetBackend:
         return SupernetPredictor(self._graphs, self._binding)
 
     def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
-        """See ``Backend.stand_ins``."""
+        """See ``Backend.shared_models``."""
         if self._binding:
             self._binding.synchronize()
         return self._shared

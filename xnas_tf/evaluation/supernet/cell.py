@@ -118,8 +118,10 @@ class SupernetCell(keras.layers.Layer):
 
 
 def _function(function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
-    """Return a function that is traced only once for the cells of all stacks, as its signature has
-    no numbers of channels and pixels."""
+    """Return a function that is traced only once for the cells of all stacks.
+
+    Its signature has no numbers of channels and pixels.
+    """
     run = partial(function, *settings)
     if tf.executing_eagerly():
         return run

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from xnas_tf.errors import InputError
+from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.registry import Registry
-
-if TYPE_CHECKING:
-    from xnas_tf.exporting.formats.base import ExportFormat
 
 FORMATS = Registry(
     "export format",
@@ -31,8 +28,6 @@ def chosen_formats(names: Sequence[str]) -> list[ExportFormat]:
     Raises:
         InputError: If a name is unknown, or a converter is not installed.
     """
-    from xnas_tf.exporting.formats.base import ExportFormat
-
     chosen = []
     for name in dict.fromkeys(names):
         kind = FORMATS.get(name)

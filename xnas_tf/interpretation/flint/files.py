@@ -10,6 +10,7 @@ import numpy as np
 
 from xnas_tf.interpretation.files import plain, write_facts, write_pictures
 from xnas_tf.interpretation.flint import metrics
+from xnas_tf.interpretation.flint.drawing import drawings
 from xnas_tf.utils.output_folder import atomic_folder
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ def save(
     found: InterpretationData, out: Path, title: str = "", explained: Sequence[int] = ()
 ) -> Path:
     """Write an interpreted classifier into a new folder; see ``Interpretation.save``."""
-    from xnas_tf.interpretation.flint.drawing import drawings
-
     with atomic_folder(out) as draft:
         found.model.save(draft / "interpreted.keras")
         write_pictures(draft, "interpretation", drawings(found, title, explained))

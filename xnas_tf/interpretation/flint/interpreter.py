@@ -56,8 +56,10 @@ class _Arguments(TypedDict):
 
 
 class _Interpreted(keras.Model):
-    """A predictor f, attributes Φ = Ψ(hidden layers of f), a linear classifier g on them, and
-    a decoder d from them to the image.
+    """A predictor and its attributes, with a classifier and a decoder on these.
+
+    The predictor is f. The attributes are Φ = Ψ(hidden layers of f); a linear classifier g gets
+    them, and a decoder d from them to the image.
 
     Inputs are images (B, H, W, C) in [0, 1]. The model is built at once if the predictor has a
     known input shape, else on its first call.
@@ -302,7 +304,7 @@ class InterpretableModel(_Interpreted):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Interpreter(_Interpreted):
+class Interpreter(_Interpreted):  # noqa: D101 - its docstring is put together below
     __doc__ = f"""A post-hoc interpreter of a trained predictor, which is not changed.
 
     Its outputs are those of g. It learns from f alone, so ``compile`` needs no loss.

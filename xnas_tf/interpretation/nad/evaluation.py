@@ -103,8 +103,10 @@ class Paths:
 
     @cached_property
     def layer_similarity(self) -> np.ndarray:
-        """Similarity of each pair of classes in each layer, corrected for chance, (L, K, K);
-        see ``metrics.corrected_jaccard``."""
+        """Similarity of each pair of classes in each layer, corrected for chance, (L, K, K).
+
+        See ``metrics.corrected_jaccard``.
+        """
         return np.stack([metrics.corrected_jaccard(mask > 0) for mask in self.hard])
 
     @cached_property

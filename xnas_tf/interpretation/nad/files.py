@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.interpretation.files import plain, write_facts, write_pictures
+from xnas_tf.interpretation.nad.drawing import drawings
 from xnas_tf.interpretation.nad.evaluation import defined_deviation, defined_mean
 from xnas_tf.interpretation.nad.metrics import others_by
 from xnas_tf.utils.output_folder import atomic_folder
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 def save(found: DisentanglementData, out: Path, title: str = "") -> Path:
     """Write a disentangled network into a new folder; see ``Disentanglement.save``."""
-    from xnas_tf.interpretation.nad.drawing import drawings
-
     with atomic_folder(out) as draft:
         write_pictures(draft, "disentanglement", drawings(found, title))
         arrays = {

@@ -159,7 +159,7 @@ class MaskedNetwork:
 
     @cached_property
     def _energies(self) -> tf.types.experimental.ConcreteFunction:
-        def energies(images: tf.Tensor, units: tf.Tensor, *masks: tf.Tensor) -> list[tf.Tensor]:
+        def energies(images: tf.Tensor, _units: tf.Tensor, *_masks: tf.Tensor) -> list[tf.Tensor]:
             _, found = self._run(self._inputs(images))
             return [tf.reduce_mean(tf.abs(out), axis=(1, 2)) for out in found]
 

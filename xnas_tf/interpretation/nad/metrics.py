@@ -6,6 +6,7 @@ Undefined values are NaN here; ``files.facts`` writes them as null.
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import hypergeom, rankdata
 
 
 def jaccard(masks: np.ndarray) -> np.ndarray:
@@ -37,8 +38,6 @@ def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
     Returns:
         (K, K) in [0, 1]; 1 for two empty masks, which are the same mask.
     """
-    from scipy.stats import hypergeom
-
     unique, places = np.unique(sizes, return_inverse=True)
     both = np.arange(channels + 1)
     table = np.ones((len(unique), len(unique)))
@@ -113,8 +112,6 @@ def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Compute Spearman's rank correlation; NaN if a series is constant or too short."""
-    from scipy.stats import rankdata
-
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])

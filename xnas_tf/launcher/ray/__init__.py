@@ -1,0 +1,1 @@
+"""Searches on a Ray cluster: groups of ranks, placed, watched and replaced."""

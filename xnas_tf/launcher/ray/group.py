@@ -12,6 +12,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from xnas_tf.launcher.ray.rank import Rank, RankAddress, Setting
+from xnas_tf.launcher.ray.rendezvous import rendezvous
 
 PATIENCE = 30.0
 """Seconds to wait for a node that is not to be avoided."""
@@ -174,8 +175,6 @@ class Group:
     def _environments(self) -> list[dict[str, str]]:
         if self._size == 1:
             return [{}]
-        from xnas_tf.launcher.ray.rendezvous import rendezvous
-
         self._server, environments = rendezvous(self.places)
         return environments
 

@@ -10,7 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psutil
+import ray
+
+from xnas_tf.distributed import start
+from xnas_tf.execution.task import TaskCallback, evaluate
+from xnas_tf.spaces.options import register_objects
 from xnas_tf.utils.environment import set_defaults
+from xnas_tf.utils.versions import versions
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -86,8 +93,6 @@ class Rank:
 
     def place(self) -> RankAddress:
         """Return where Ray started this rank."""
-        import ray
-
         node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
         return RankAddress(node, address, _interface(address))
 
@@ -107,13 +112,11 @@ class Rank:
         os.chdir(self._setting.folder)
         sys.path[:] = self._setting.path
         set_defaults()
-        from xnas_tf.distributed import start
         from xnas_tf.execution.preparation import prepare
         from xnas_tf.keras_tools.kernel_cache import kept_kernels
-        from xnas_tf.spaces.options import register_objects
+        from xnas_tf.keras_tools.tracing import kept_arithmetic
 
         register_objects(self._setting.objects)
-        from xnas_tf.keras_tools.tracing import kept_arithmetic
 
         config = self._setting.config
         distributed = config.distributed
@@ -142,8 +145,6 @@ class Rank:
 
     def evaluate(self, task: dict[str, Any]) -> dict[str, Any]:
         """Evaluate a candidate together with the other ranks; return the fields of its result."""
-        from xnas_tf.execution.task import TaskCallback, evaluate
-
         ask = self._ask if self._rank == 0 else None
         minutes = self._setting.config.training.checkpoint_minutes
         callback = TaskCallback(task["id"], ask, self._ranks, self._heartbeat, minutes)
@@ -151,8 +152,6 @@ class Rank:
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of the coordinator through the mailbox."""
-        import ray
-
         return ray.get(self._setting.mailbox.ask.remote(method, *arguments))
 
 
@@ -175,8 +174,6 @@ class Heartbeat:
 
     def report_progress(self) -> None:
         """Report progress, but not more often than every ``BEAT_SECONDS``."""
-        import ray
-
         if time.monotonic() - self._last_beat > BEAT_SECONDS:
             self._last_beat = time.monotonic()
             code: Any = ray.get(self._mailbox.report_progress.remote(self._group))
@@ -185,15 +182,11 @@ class Heartbeat:
 
 def facts_of(digest: str) -> dict[str, Any]:
     """Return what must be the same on all hosts: the digest of the data, and versions."""
-    from xnas_tf.utils.versions import versions
-
     return {"data": digest, "versions": versions()}
 
 
 def _interface(address: str) -> str:
     """Return the network interface with an address."""
-    import psutil
-
     for name, addresses in psutil.net_if_addrs().items():
         if any(each.address == address for each in addresses):
             return name

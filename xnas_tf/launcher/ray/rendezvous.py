@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+import ray
+
 from xnas_tf.distributed.start import HOW_TO_BUILD
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.ray.rank import RankAddress
@@ -30,8 +32,6 @@ def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]
         raise InputError(
             f"groups of {len(places)} ranks need Horovod, which is not installed: {HOW_TO_BUILD}"
         ) from error
-    import ray
-
     hosts = [(address, len(list(of))) for address, of in groupby(places, lambda p: p.address)]
     text = ",".join(f"{address}:{count}" for address, count in hosts)
     slots = get_host_assignments(parse_hosts(text), len(places))

@@ -6,13 +6,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tensorflow as tf
+
 from xnas_tf.config import Config
 from xnas_tf.distributed import SingleProcess, start
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.execution.joining import writing_to
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.execution.session import Session
 from xnas_tf.execution.watchdog import Watchdog
+from xnas_tf.keras_tools.tracing import kept_arithmetic
 from xnas_tf.launcher.ray.cluster import cluster
+from xnas_tf.reporting.search_callbacks import search_callbacks
 
 if TYPE_CHECKING:
     from xnas_tf.launcher.ray.resources import Capacity
@@ -32,13 +37,8 @@ def search_on_ray(
     """
     size = config.distributed.ranks_per_candidate or 1
     with cluster(address, insecure):
-        import tensorflow as tf
-
-        from xnas_tf.execution.joining import writing_to
-        from xnas_tf.keras_tools.tracing import kept_arithmetic
         from xnas_tf.launcher.ray.driver import Driver
         from xnas_tf.launcher.ray.resources import Capacity
-        from xnas_tf.reporting.search_callbacks import search_callbacks
 
         capacity = Capacity(config.distributed.groups, size, is_local=not address)
         with suppress(RuntimeError):  # a notebook may have used them already

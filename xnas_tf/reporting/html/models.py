@@ -84,7 +84,7 @@ def models_data(
 def _examine(examiner: Examiner, candidate: Candidate) -> dict[str, Any]:
     try:
         return examiner.examine(candidate)
-    except Exception as error:  # a user's layers may raise anything
+    except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
         why = str(error) if isinstance(error, InputError) else describe(error)
         return {"problem": f"the model could not be examined: {why}"}
 
