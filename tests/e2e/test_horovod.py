@@ -142,6 +142,7 @@ def test_two_ranks_train_the_interpreter_of_one(tmp_path):
     assert means[0] == pytest.approx(means[1], abs=1e-2)
 
 
+@pytest.mark.long
 def test_two_ranks_score_introspectability_as_one_does(tmp_path):
     (tmp_path / "score.py").write_text(SCORE)
     words = [sys.executable, str(tmp_path / "score.py")]

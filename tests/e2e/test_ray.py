@@ -45,6 +45,7 @@ def test_groups_of_one_rank_find_what_one_process_finds(tmp_path, alone):
 
 
 @needs_horovod
+@pytest.mark.long
 def test_a_group_on_two_nodes_finds_what_horovodrun_finds_without_batch_norm(tmp_path):
     (tmp_path / "plain.py").write_text(PLAIN)
     words = tiny("space={hypermodel: 'plain:build'}", SAME)
