@@ -131,9 +131,9 @@ class Candidate:
                 f"candidate {self.id} ({self.state}) has no saved model: only candidates that "
                 "were Pareto-optimal when they finished have one"
             )
-        import keras
+        import keras  # noqa: PLC0415 - heavy
 
-        from xnas_tf.keras_tools.input_range import declare_range
+        from xnas_tf.keras_tools.input_range import declare_range  # noqa: PLC0415 - heavy
 
         try:
             model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)

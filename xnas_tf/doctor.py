@@ -44,7 +44,7 @@ def _versions() -> list[Finding]:
 
 def _devices() -> list[Finding]:
     try:
-        import tensorflow as tf
+        import tensorflow as tf  # noqa: PLC0415 - heavy
     except Exception as error:  # noqa: BLE001 - missing, or broken in one of many ways
         return [Finding("TensorFlow", f"cannot be loaded: {describe(error)}", "run bin/setup")]
     gpus = tf.config.list_physical_devices("GPU")
@@ -65,7 +65,7 @@ def _horovod() -> list[Finding]:
     if not package_version("horovod"):
         return [Finding("Horovod", "not installed", missing)]
     try:
-        import horovod.tensorflow as hvd
+        import horovod.tensorflow as hvd  # noqa: PLC0415 - optional
     except Exception as error:  # noqa: BLE001 - a build against another TensorFlow fails in many ways
         advice = "it was built against another TensorFlow: remove .venv, run bin/setup horovod"
         return [Finding("Horovod", f"cannot be loaded: {describe(error)}", advice)]

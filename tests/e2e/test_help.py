@@ -44,6 +44,7 @@ def test_search_help_names_the_sections(tmp_path):
     [
         "from xnas_tf.cli import main; main(['--help'], standalone_mode=False)",
         "import xnas_tf, xnas_tf.config, xnas_tf.strategy, xnas_tf.storage.run",
+        "import xnas_tf.reporting.status, xnas_tf.reporting.candidate_tables",
     ],
 )
 def test_what_needs_no_tensorflow_imports_none(code):

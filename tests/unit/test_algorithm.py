@@ -190,12 +190,11 @@ def test_only_active_variables_have_values():
     assert decode(variables, [1, 1, 1]) == {"head": "dense", "units": 16, "depth": 2}
 
 
-class Given(platypus.Generator, platypus.Variator):
+class Given(platypus.Variator, platypus.Generator):
     """Generates given solutions in place of random ones and of offspring."""
 
     def __init__(self, solutions):
-        platypus.Generator.__init__(self)
-        platypus.Variator.__init__(self, arity=2)
+        super().__init__(arity=2)
         self._solutions = iter(solutions)
 
     def generate(self, problem):

@@ -113,7 +113,7 @@ def test_any_number_of_objectives_is_searched_better_than_at_random(name, object
         return weights[:, np.arange(6), places].sum(axis=1).tolist()
 
     def mean(name):
-        algorithms = [made(name, seed=seed, objectives=objectives) for seed in range(3)]
+        algorithms = [made(name, seed=seed, objectives=objectives) for seed in range(6)]
         late = [p for algorithm in algorithms for p in played(algorithm, 120, score)[60:]]
         return np.mean([np.abs(score(p.hyperparameters)).sum() for p in late])
 

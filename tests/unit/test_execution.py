@@ -138,7 +138,7 @@ def test_a_group_that_does_not_get_ready_is_replaced():
 
 def test_a_group_avoids_a_node_that_it_was_lost_on_twice_in_a_row(monkeypatch):
     pytest.importorskip("ray")
-    from xnas_tf.launcher.ray import losses as module
+    from xnas_tf.launcher.ray import avoided_nodes as module
 
     monkeypatch.setattr(module, "_nodes", lambda _: ["a", "b"])
     losses = module.LostGroups()

@@ -424,6 +424,7 @@ def test_a_good_predictor_is_interpreted_better_than_chance(dataset):
     assert score.value > 0.9 > score.metrics["fidelity/constant"]
 
 
+@pytest.mark.long
 def test_from_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small_network(classes=10).save("model.keras")
@@ -450,6 +451,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
         assert not (tmp_path / "never").exists()
 
 
+@pytest.mark.long
 def test_a_hypermodel_from_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hypermodel = ["interpret", "--hypermodel", "examples.small_convnet:SmallConvNet"]

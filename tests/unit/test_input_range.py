@@ -8,7 +8,7 @@ from xnas_tf.data import Dataset, Split
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import CHOICES, declare_range, from_unit, range_of, scaled
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.accuracy import Accuracy, accuracy_of, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 SHAPE = (12, 12, 3)

@@ -216,6 +216,7 @@ def test_a_useless_checkpoint_is_noted_and_training_starts_anew(whole, data):
     assert outcome.history == whole[0].history
 
 
+@pytest.mark.long
 def test_two_ranks_test_every_image_once():
     def work(world):
         return retrainer(epochs=1, communicator=world).evaluate(cell_candidate())

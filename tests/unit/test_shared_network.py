@@ -133,6 +133,7 @@ def test_so_it_does_however_it_is_trained(training):
     np.testing.assert_allclose(*map(figures, found), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_nothing_of_a_candidate_stays_for_the_next():
     every = dict.fromkeys(EDGES, "nor_conv_3x3")
     shared, _ = judges()

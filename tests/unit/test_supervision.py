@@ -166,6 +166,7 @@ def test_a_promotion_without_a_state_is_trained_anew(judge, whole, data, note):
     assert (result.objectives, result.history) == (whole.objectives, whole.history)
 
 
+@pytest.mark.long
 def test_what_was_trained_is_kept_when_a_signal_comes_while_it_is_judged(judge, whole, monkeypatch):
     monkeypatch.setattr(TaskCallback, "is_careful", False)  # no step is the last before a signal
     steps, step = [], Step.__call__

@@ -85,7 +85,7 @@ class AttributionMethod(BaseModel):
         Raises:
             InputError: If the method cannot be applied to this model or these images.
         """
-        from xnas_tf.attribution.explainer import explainer_of
+        from xnas_tf.attribution.explainer import explainer_of  # noqa: PLC0415 - heavy
 
         return explainer_of(model, self)(images, targets)
 

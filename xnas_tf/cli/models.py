@@ -76,7 +76,6 @@ def explain(
       xnas-tf explain runs/quickstart --method all
       xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
     """
-
     from xnas_tf.explanation import DEFAULT_METHODS
     from xnas_tf.explanation.command import ExplainRequest, explain_request
     from xnas_tf.explanation.files import facts
@@ -160,7 +159,6 @@ def disentangle(
       horovodrun -np 8 xnas-tf disentangle runs/quickstart
       xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
     """
-
     from xnas_tf.explanation.disentangle_command import DisentangleRequest, disentangle_request
     from xnas_tf.interpretation.nad.files import facts
 
@@ -239,7 +237,6 @@ def interpret(
       xnas-tf interpret --hypermodel examples.small_convnet:SmallConvNet --dataset digits \\
         --mode by-design
     """
-
     from xnas_tf.explanation.interpret_command import InterpretRequest, interpret_request
     from xnas_tf.interpretation.flint.files import facts
 

@@ -51,7 +51,6 @@ def retrain(
       horovodrun -np 8 xnas-tf retrain runs/quickstart --candidate 7 --epochs 200 \\
         --set space.channels=32 --set space.cells_per_stack=5
     """
-
     from xnas_tf.retraining import retrain as retrain_candidates
 
     options["baseline"] = not no_baseline

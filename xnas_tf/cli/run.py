@@ -80,7 +80,6 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     Example:
       xnas-tf status runs/quickstart --plot groups.png
     """
-
     from xnas_tf.reporting.status import run_status, status_text
     from xnas_tf.storage.run import load_run
 

@@ -41,7 +41,6 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
       xnas-tf data folder:pets --out pets.png
       xnas-tf data configs/quickstart.yaml --set dataset.seed=1 --format json
     """
-
     from xnas_tf.reporting.dataset import data_tables, inspect_data
 
     report = inspect_data(dataset, overrides, print_message)
@@ -71,7 +70,7 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 )
 @click.option("--insecure", is_flag=True, help="Join a Ray cluster without a token.")
 @clear_errors
-def search(
+def search(  # noqa: PLR0913 - one for each option of the command
     config: Path | None,
     run_dir: Path | None,
     overrides: tuple[str, ...],

@@ -101,7 +101,6 @@ def doctor() -> None:
     Example:
       xnas-tf doctor
     """
-
     for finding in examine():
         click.echo(f"{finding.name:20} {finding.value}")
         if finding.advice:

@@ -56,7 +56,7 @@ _ARGUMENTS = {
 """What follows the colon of a name."""
 
 
-def load_dataset(
+def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     name: str,
     validation: float = 0.2,
     test: float = 0.2,
@@ -162,7 +162,7 @@ def _suggest(name: str) -> str:
 
 
 def dataset_forms() -> list[str]:
-    """Return the registered names with their arguments: such as ``folder:PATH``."""
+    """Return the registered names with their arguments, such as ``folder:PATH``."""
     names = DATASETS.names()
     return [f"{name}:{_ARGUMENTS[name]}" if name in _ARGUMENTS else name for name in names]
 

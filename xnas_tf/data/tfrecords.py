@@ -70,7 +70,7 @@ def _list_records(files: Sequence[Path], name: str) -> ImageList:
 
 
 def _records(file: Path, name: str) -> Iterator[dict[str, Any]]:
-    import tensorflow as tf
+    import tensorflow as tf  # noqa: PLC0415 - heavy
 
     texts = dict.fromkeys((IMAGE, TEXT, *OPTIONAL), tf.io.FixedLenFeature((), tf.string, ""))
     features = {**texts, LABEL: tf.io.FixedLenFeature((), tf.int64, -1)}
@@ -113,7 +113,7 @@ def tfds(argument: str) -> ImageFiles:
     """
     name = f"data set tfds:{argument}"
     try:
-        import tensorflow_datasets
+        import tensorflow_datasets  # noqa: PLC0415 - optional
     except ImportError as error:
         raise InputError(
             f"{name}: the package tensorflow-datasets is not installed: pip install -c "

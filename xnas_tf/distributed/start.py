@@ -37,7 +37,7 @@ def joined(
     Raises:
         RunError: If the ranks cannot be joined, or another one died.
     """
-    import tensorflow as tf
+    import tensorflow as tf  # noqa: PLC0415 - heavy
 
     communicator = start(config, deterministic, branches)
     try:
@@ -77,7 +77,7 @@ def start(
     local_rank, local_size = communicator.local_rank, communicator.local_size
     _use_devices(local_rank, local_size, config.threads_per_rank, branches)
     if deterministic:
-        import tensorflow as tf
+        import tensorflow as tf  # noqa: PLC0415 - heavy
 
         tf.config.experimental.enable_op_determinism()
     return communicator
@@ -85,7 +85,7 @@ def start(
 
 def _join() -> Communicator:
     try:
-        import horovod.tensorflow as hvd
+        import horovod.tensorflow as hvd  # noqa: PLC0415 - optional
 
         hvd.init()
     except Exception as error:  # a build for another TensorFlow fails in many ways
@@ -96,7 +96,7 @@ def _join() -> Communicator:
             ) from error
         return SingleProcess()
     if hvd.size() > 1:
-        from xnas_tf.distributed.horovod import HorovodCommunicator
+        from xnas_tf.distributed.horovod import HorovodCommunicator  # noqa: PLC0415 - optional
 
         return HorovodCommunicator()
     if started_ranks() > 1:
@@ -124,7 +124,7 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None, branches
 
     Operations that run at once share the rank's cores.
     """
-    import tensorflow as tf
+    import tensorflow as tf  # noqa: PLC0415 - heavy
 
     tf.get_logger().setLevel("ERROR")  # it warns whenever a new model is traced
     gpus = tf.config.list_physical_devices("GPU")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.data import Dataset
-from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.database import Database
+
+if TYPE_CHECKING:  # xnas-tf status needs no TensorFlow
+    from xnas_tf.data import Dataset
+    from xnas_tf.evaluation.evaluator import Evaluator
+    from xnas_tf.spaces.search_space import SearchSpace
 
 
 class Callback:

@@ -148,7 +148,7 @@ class TaskCallback(EvaluationCallback):
 
 def _has_failed_everywhere(ranks: Communicator) -> bool:
     """Return whether all ranks call this function within ``FAILURE_TIMEOUT``."""
-    import tensorflow as tf
+    import tensorflow as tf  # noqa: PLC0415 - heavy
 
     is_complete = threading.Event()
 

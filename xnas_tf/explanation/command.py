@@ -22,7 +22,7 @@ from xnas_tf.explanation.explanation import DEFAULT_METHODS, Explanation, explai
 from xnas_tf.explanation.model_loading import ModelSubject, load_subject, read_images
 from xnas_tf.explanation.opening import check_new
 from xnas_tf.keras_tools.input_range import AUTO, check_range, range_of
-from xnas_tf.training.accuracy import accuracy_of, report_accuracy
+from xnas_tf.training.chance_level import accuracy_of, report_accuracy
 from xnas_tf.utils.options import problems
 
 

@@ -36,7 +36,7 @@ def attribution_figure(
         title: The title of the figure.
         images: Indices of the images to draw; all if empty.
     """
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 
     drawn = list(images) or range(len(explained.images))
     count, rows = len(drawn), 1 + len(explained.maps)
@@ -102,7 +102,7 @@ def _over(image: np.ndarray, colours: np.ndarray, cover: np.ndarray | float) -> 
 
 def _coloured(values: np.ndarray, signed: bool) -> np.ndarray:
     """Return the colours of a map, (H, W, 3) from 0 to 255, scaled to its largest value."""
-    from matplotlib import colormaps
+    from matplotlib import colormaps  # noqa: PLC0415 - heavy
 
     share = _share(values)
     colours = colormaps["PuOr" if signed else "cividis"]((share + 1) / 2 if signed else share)

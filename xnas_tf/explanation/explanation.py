@@ -45,7 +45,7 @@ class Explanation(ExplanationData):
         return save(self, Path(out), title)
 
 
-def explain(
+def explain(  # noqa: PLR0913 - options with defaults
     model: keras.Model,
     images: np.ndarray,
     methods: Sequence[str | AttributionMethod] = DEFAULT_METHODS,

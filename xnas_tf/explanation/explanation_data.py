@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.training.accuracy import Accuracy
+from xnas_tf.training.chance_level import Accuracy
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of a size in inches."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 
     return Figure(figsize=(width, height), layout="constrained")
 

@@ -48,8 +48,9 @@ def count_flops(model: keras.Model) -> int:
     shape = (1, *model.input_shape[1:])
     forward = tf.function(lambda image: model(image, training=False))
     concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    graph_def = freeze_graph(concrete)  # while eager execution is on
     with tf.Graph().as_default() as graph:
-        tf.graph_util.import_graph_def(freeze_graph(concrete), name="")
+        tf.graph_util.import_graph_def(graph_def, name="")
         options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
         profile = tf.compat.v1.profiler.profile(
             graph, options={**options, "output": "none"}, cmd="op"

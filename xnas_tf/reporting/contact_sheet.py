@@ -24,7 +24,7 @@ def sheet_figure(data: Dataset) -> Figure:
 
     Beside them, bars show the number of images of the class in each split.
     """
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 
     shown = min(data.classes, SHOWN_CLASSES)
     height, width, _ = data.image_shape

@@ -76,7 +76,7 @@ def front_figure(info: FrontInfo) -> Figure:
 
     Pareto-optimal candidates are blue, others grey; a ring marks the recommended one.
     """
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 
     size = len(info.names) - 1
     inches = (6, 4.2) if size == 1 else (2.6 * size, 2.2 * size)

@@ -75,8 +75,8 @@ def timeline(candidates: Sequence[Candidate]) -> list[Bar]:
 
 def timeline_figure(bars: Sequence[Bar]) -> Figure:
     """Draw the candidates of each group over time, with the waits between them."""
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
+    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
+    from matplotlib.patches import Patch  # noqa: PLC0415 - heavy
 
     groups = sorted({bar.group for bar in bars})
     end = max((bar.begin + bar.length for bar in bars), default=0.0)
@@ -102,7 +102,7 @@ def _boxes(
     spans: Sequence[tuple[int, float, float]], height: float, **style: Any
 ) -> PolyCollection:
     """Return a box for each (group, begin, length)."""
-    from matplotlib.collections import PolyCollection
+    from matplotlib.collections import PolyCollection  # noqa: PLC0415 - heavy
 
     low, high = -height / 2, height / 2
     corners = [

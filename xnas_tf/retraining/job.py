@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SEEDS = 3
 
 
-def retrain(
+def retrain(  # noqa: PLR0913 - options with defaults
     run: Run | str | Path,
     candidates: Sequence[int | str] = (),
     *,

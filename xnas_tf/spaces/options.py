@@ -64,7 +64,7 @@ class NASBench201Options(SpaceOptions):
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``."""
-        from xnas_tf.spaces.nas_bench_201 import NASBench201
+        from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: PLC0415 - heavy
 
         return NASBench201(image_shape, classes, self.channels, self.cells_per_stack)
 
@@ -82,7 +82,7 @@ class VGGLikeOptions(SpaceOptions):
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``."""
-        from xnas_tf.spaces.vgg_like import VGGLike
+        from xnas_tf.spaces.vgg_like import VGGLike  # noqa: PLC0415 - heavy
 
         return VGGLike(image_shape, classes, self.channels, self.blocks)
 
@@ -106,7 +106,7 @@ class HyperModelOptions(SpaceOptions):
         Raises:
             InputError: If the target cannot be imported or called, or is not a HyperModel.
         """
-        import keras_tuner
+        import keras_tuner  # noqa: PLC0415 - heavy
 
         target = registered_object(self.hypermodel) or import_object(self.hypermodel, "HyperModel")
         if callable(target) and not isinstance(target, keras_tuner.HyperModel):
@@ -121,7 +121,7 @@ class HyperModelOptions(SpaceOptions):
         return target
 
     def _call(self, target: Any, available: dict[str, Any]) -> Any:
-        import keras_tuner
+        import keras_tuner  # noqa: PLC0415 - heavy
 
         try:
             parameters = inspect.signature(target).parameters

@@ -143,7 +143,7 @@ class Tuner:
         The recommended candidate comes first, then the others on the front, then the rest, both
         best in the first objective first.
         """
-        import keras_tuner
+        import keras_tuner  # noqa: PLC0415 - heavy
 
         best = []
         for candidate in self._ordered(self.run)[:num_trials]:
@@ -180,7 +180,7 @@ class Tuner:
         Raises:
             InputError: If there was no search yet: the search space may depend on the images.
         """
-        from xnas_tf.spaces.search_space import SearchSpace
+        from xnas_tf.spaces.search_space import SearchSpace  # noqa: PLC0415 - heavy
 
         run = self.run
         space_section(self.hypermodel)  # as this process names it

@@ -55,7 +55,7 @@ def mean_interval(values: Sequence[float]) -> list[float] | None:
     Returns:
         ``[low, mean, high]``; None of fewer than two values.
     """
-    from scipy.stats import t
+    from scipy.stats import t  # noqa: PLC0415 - heavy
 
     count = len(values)
     if count < 2:

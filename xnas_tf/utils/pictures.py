@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def png(figure: Figure, dpi: int = 90) -> bytes:
     """Draw a Matplotlib figure as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
 
     # ``savefig`` would draw the figure twice to lay it out.
     figure.set_dpi(dpi)

@@ -17,7 +17,7 @@ from xnas_tf.attribution.targets import Output, Targets
 from xnas_tf.errors import InputError
 
 
-def sensitivity_n(
+def sensitivity_n(  # noqa: PLR0913 - keyword options of one metric
     model: keras.Model,
     images: np.ndarray,
     maps: np.ndarray,

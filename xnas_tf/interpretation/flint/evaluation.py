@@ -21,7 +21,7 @@ from xnas_tf.interpretation.flint.interpreter import (
 )
 from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
-from xnas_tf.training.accuracy import Accuracy
+from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 250

@@ -21,7 +21,7 @@ from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.interpretation.flint.training import EpochCallback, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
-from xnas_tf.training.accuracy import report_accuracy
+from xnas_tf.training.chance_level import report_accuracy
 
 MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
 MAX_INTEGER = 2**30
@@ -53,7 +53,7 @@ class Interpretation(InterpretationData):
         return save(self, Path(out), title, explained)
 
 
-def train_interpreter(
+def train_interpreter(  # noqa: PLR0913 - options with defaults
     model: keras.Model,
     dataset: str | Dataset,
     mode: Mode = "posthoc",

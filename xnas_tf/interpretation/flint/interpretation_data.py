@@ -11,7 +11,7 @@ from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
 from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpreter
 from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.keras_tools.input_range import InputRange
-from xnas_tf.training.accuracy import Accuracy
+from xnas_tf.training.chance_level import Accuracy
 
 Mode = Literal["posthoc", "by-design"]
 

@@ -84,7 +84,7 @@ class _Interpreted(keras.Model):
 
     is_by_design: bool
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what Keras saves of the model
         self,
         model: keras.Model,
         attributes: int | None = None,

@@ -23,7 +23,7 @@ from xnas_tf.interpretation.nad.files import save
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
-from xnas_tf.training.accuracy import Accuracy, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, report_accuracy
 
 COLLAGES = 32
 """Collages of each class."""
@@ -53,7 +53,7 @@ class Disentanglement(DisentanglementData):
         return save(self, Path(out), title)
 
 
-def disentangle(
+def disentangle(  # noqa: PLR0913 - options with defaults
     model: keras.Model,
     dataset: str | Dataset,
     classes: Sequence[str | int] | None = None,

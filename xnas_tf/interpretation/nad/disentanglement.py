@@ -10,7 +10,7 @@ from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions, Paths
 from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 from xnas_tf.keras_tools.input_range import InputRange
-from xnas_tf.training.accuracy import Accuracy
+from xnas_tf.training.chance_level import Accuracy
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def paths_figure(found: DisentanglementData, classes: tuple[int, ...] = ()) -> F
         found: The network.
         classes: Indices of the classes; the first four if empty.
     """
-    from matplotlib.patches import Patch
+    from matplotlib.patches import Patch  # noqa: PLC0415 - heavy
 
     paths = found.paths
     chosen = list(classes) or list(range(min(CHOSEN, len(paths.class_names))))
@@ -256,7 +256,7 @@ def _draw_matrix(
 
 
 def _draw_framed(axis: Axes, image: np.ndarray, region: np.ndarray) -> None:
-    from matplotlib.patches import Rectangle
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 - heavy
 
     draw_image(axis, image)
     down, across = np.nonzero(region)

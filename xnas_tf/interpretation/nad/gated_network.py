@@ -159,7 +159,12 @@ class MaskedNetwork:
 
     @cached_property
     def _energies(self) -> tf.types.experimental.ConcreteFunction:
-        def energies(images: tf.Tensor, _units: tf.Tensor, *_masks: tf.Tensor) -> list[tf.Tensor]:
+        # All functions with masks have one signature.
+        def energies(
+            images: tf.Tensor,
+            units: tf.Tensor,  # noqa: ARG001
+            *masks: tf.Tensor,  # noqa: ARG001
+        ) -> list[tf.Tensor]:
             _, found = self._run(self._inputs(images))
             return [tf.reduce_mean(tf.abs(out), axis=(1, 2)) for out in found]
 

@@ -17,8 +17,8 @@ from xnas_tf.errors import InputError, RunError, XnasError
 from xnas_tf.execution.session import Session
 from xnas_tf.execution.task import RankFailedError
 from xnas_tf.execution.watchdog import Watchdog
+from xnas_tf.launcher.ray.avoided_nodes import LostGroups
 from xnas_tf.launcher.ray.group import Group
-from xnas_tf.launcher.ray.losses import LostGroups
 from xnas_tf.launcher.ray.mailbox import Mailbox
 from xnas_tf.launcher.ray.rank import Setting, facts_of
 from xnas_tf.launcher.ray.resources import Capacity

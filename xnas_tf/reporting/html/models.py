@@ -68,7 +68,7 @@ def models_data(
     data: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
     if not any(candidate.model_path for candidate in chosen):
         return data
-    from xnas_tf.reporting.html.examination import Examiner  # imports TensorFlow
+    from xnas_tf.reporting.html.examination import Examiner  # noqa: PLC0415 - heavy
 
     try:
         examiner = Examiner(run, count)
