@@ -18,6 +18,7 @@ from xnas_tf.candidate import NO_GROUP, Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback
+from xnas_tf.execution.lost_groups import failure
 from xnas_tf.execution.result_cache import ResultCache
 from xnas_tf.execution.rungs import Promotions
 from xnas_tf.execution.search_state import SearchState
@@ -26,9 +27,6 @@ from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import checkpoint_path, model_path, now, write_atomically
 from xnas_tf.strategy import Algorithm, Proposal
 from xnas_tf.utils.versions import versions
-
-MAX_LOST_GROUPS = 2
-"""Lost groups after which a candidate counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -360,8 +358,7 @@ class Coordinator:
 
         It is recorded as failed instead if it has lost its group too often.
         """
-        if candidate.deaths >= MAX_LOST_GROUPS:
-            reason = f"a rank of its group died {candidate.deaths} times while it was trained"
+        if reason := failure(candidate):
             self.tell(candidate.id, {"state": "failed", "reason": reason})
             return False
         candidate.group = NO_GROUP

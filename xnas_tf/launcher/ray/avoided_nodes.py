@@ -9,6 +9,8 @@ import ray
 
 from xnas_tf.errors import RunError
 
+PATIENCE = 30.0
+"""Seconds that a group waits for a node that is not to be avoided, before it takes any."""
 MAX_LOSSES = 5
 """Losses per group without a finished candidate in between, after which the search gives up."""
 MAX_LOSSES_ON_NODE = 2

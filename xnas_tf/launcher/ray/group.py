@@ -11,11 +11,9 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from xnas_tf.launcher.ray.avoided_nodes import PATIENCE
 from xnas_tf.launcher.ray.rank import Rank, RankAddress, Setting
 from xnas_tf.launcher.ray.rendezvous import rendezvous
-
-PATIENCE = 30.0
-"""Seconds to wait for a node that is not to be avoided."""
 
 
 class Group:
