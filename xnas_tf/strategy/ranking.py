@@ -13,8 +13,8 @@ def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[in
     """Return the best of many points, in the order in which NSGA-II prefers them.
 
     As in constrained NSGA-II, a point with less constraint violation dominates; between equal
-    violations the costs decide. Ties go to the earlier point. Ranks are moocore's: of 16,000
-    points, sorting by Platypus takes minutes.
+    violations the costs decide. Ties go to the earlier point. Ranks are moocore's, as
+    Platypus compares all pairs in Python; 16,000 points take about 0.6 s.
 
     Args:
         costs: (N, objectives), to be minimised.
