@@ -7,10 +7,11 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import pytest
 from click.testing import CliRunner
 
 import xnas_tf as xt
-from tests.e2e.conftest import tiny
+from tests.e2e.conftest import tiny, xnas
 from xnas_tf.cli import main
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import DATABASE, model_path
@@ -25,9 +26,24 @@ WORDS = {
 """Commands that take one model, shortened."""
 
 
-def run_of(finished, path, accuracies):
+AT_RANDOM = tiny(
+    "search={candidates: 4, population: 2, algorithm: random}",
+    "training={epochs: 6, batch_size: 32}",
+)
+"""What it proposes does not depend on values, so that a run with other values can be resumed."""
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The folder of a finished search."""
+    folder = tmp_path_factory.mktemp("searched")
+    xnas("search", *AT_RANDOM, "--run-dir", "run", cwd=folder)
+    return folder / "run"
+
+
+def run_of(searched, path, accuracies):
     """A copy of a run with these accuracies and ever better explanations; all models are kept."""
-    shutil.copytree(finished[0], path)
+    shutil.copytree(searched, path)
     known = {candidate.id: candidate for candidate in xt.load_run(path).candidates()}
     model = next((path / "models").glob("*.keras"))
     record = Database(path / DATABASE, create=True)
@@ -54,10 +70,10 @@ def shown_in_report(run):
     return json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])["recommended"]
 
 
-def test_all_commands_choose_the_same(finished, tmp_path):
+def test_all_commands_choose_the_same(searched, tmp_path):
     """The second: near the best error, and there the most introspectable. It is the best in
     neither objective, and the last is the most introspectable of all, at chance."""
-    run = run_of(finished, tmp_path / "run", [0.9, 0.89, 0.7, 0.1])
+    run = run_of(searched, tmp_path / "run", [0.9, 0.89, 0.7, 0.1])
     assert [c.id for c in run.pareto()] == [1, 2, 3, 4]
     found = run.recommendation()
     assert found.id == run.best.id == 2 and "1 on the front no better than chance" in found.why
@@ -66,7 +82,7 @@ def test_all_commands_choose_the_same(finished, tmp_path):
         assert (told["recommended"], told["why"]) == (2, found.why)
     assert f"recommended: {found.text}" in said("pareto", run.path).stderr
     assert found.text in said("status", run.path).stdout
-    assert f"recommended: {found.text}" in said("search", *tiny(), "--run-dir", run.path).stderr
+    assert f"recommended: {found.text}" in said("search", *AT_RANDOM, "--run-dir", run.path).stderr
     assert shown_in_report(run) == {"id": 2, "why": found.why}
     told = {name: said(name, run.path, *words) for name, words in WORDS.items()}
     for name in ("explain", "disentangle", "interpret"):
@@ -91,8 +107,8 @@ def test_a_run_of_an_earlier_version_learns_its_chance_level_when_it_is_resumed(
     assert "chance level unknown" not in run.recommendation().why
 
 
-def test_options_reach_the_rule(finished, tmp_path):
-    run = run_of(finished, tmp_path / "run", [0.9, 0.89, 0.7, 0.1])
+def test_options_reach_the_rule(searched, tmp_path):
+    run = run_of(searched, tmp_path / "run", [0.9, 0.89, 0.7, 0.1])
     for words, expected in (
         (["--within", 0], 1),
         (["--prefer", "error"], 1),
@@ -121,12 +137,12 @@ def wishes(words):
     return given.get("--prefer"), given.get("--within")
 
 
-def test_where_nothing_learned_none_is_recommended_and_ids_still_work(finished, tmp_path):
-    run = run_of(finished, tmp_path / "run", [0.1, 0.09, 0.08, 0.07])
+def test_where_nothing_learned_none_is_recommended_and_ids_still_work(searched, tmp_path):
+    run = run_of(searched, tmp_path / "run", [0.1, 0.09, 0.08, 0.07])
     assert run.best is None
     told = json.loads(said("pareto", run.path, "--format", "json").stdout)
     assert told["recommended"] is None and "training.learning_rate" in told["why"]
-    for words in (["pareto"], ["search", *tiny(), "--run-dir"]):
+    for words in (["pareto"], ["search", *AT_RANDOM, "--run-dir"]):
         assert "recommended: none, as none of the 4 candidates" in said(*words, run.path).stderr
     assert "none, as none of the 4" in said("status", run.path).stdout
     assert shown_in_report(run) == {"id": None, "why": told["why"]}
