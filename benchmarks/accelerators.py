@@ -103,6 +103,7 @@ def measure(task: str, ways: list[str], extra: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
+    """Measure and print, or run one search with an accelerator switched off."""
     if sys.argv[1:2] == ["--way"]:
         from xnas_tf.utils.environment import set_defaults
 

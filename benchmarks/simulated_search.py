@@ -25,7 +25,7 @@ measured on NAS-Bench-201's cells (benchmarks/groups.py: log_seconds_sigma, 0.31
 runs); the former is what a short training on a GPU may take."""
 EXPLAINED = 0.5
 """Share of the variance of that logarithm that hyperparameters explain; the rest is luck. Of 59
-evaluations on a machine that did other things too it was 0.55 (benchmarks/forecast.py)."""
+evaluations on a machine that did other things too it was 0.55."""
 
 
 class WideSpace(Space):
