@@ -42,14 +42,14 @@ def measure(candidates: int) -> list[float]:
     from xnas_tf.reporting.search_progress import SearchProgress
 
     readings: list[float] = []
-    tell = SearchProgress.candidate
+    tell = SearchProgress.on_candidate_end
 
     def watched(self, candidate, *rest):
         tell(self, candidate, *rest)
         if candidate.trained:
             readings.append(resident_mb())
 
-    SearchProgress.candidate = watched
+    SearchProgress.on_candidate_end = watched
     overrides = [
         "dataset=digits",
         "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}",
