@@ -97,7 +97,10 @@ def test_on_two_ranks_rank_0_alone_keeps_what_all_resume_from():
     whole, checkpoints = once(None, 0)
     assert whole[0] == whole[1] and len(checkpoints) == EPOCHS * STEPS
     found, kept = once(checkpoints[3], 5)
-    assert found == whole and kept[-1] == checkpoints[-1]
+    for (history, *state), (whole_history, *whole_state) in zip(found, whole, strict=True):
+        assert state == whole_state and history[0] == whole_history[0]
+        # The training metrics of the interrupted epoch lack rank 1's images before the checkpoint.
+        assert history[1].keys() == whole_history[1].keys()
 
 
 def variables():
@@ -112,7 +115,7 @@ def variables():
     ]
 
 
-PROGRESS = TrainingProgress(3, 2, [0.1, 7.0], [{"loss": 1 / 3, "val_loss": 1e-300}])
+PROGRESS = TrainingProgress(3, 2, {"loss": 0.1}, [{"loss": 1 / 3, "val_loss": 1e-300}])
 
 
 def test_all_types_survive():

@@ -41,23 +41,6 @@ def train(model, epochs=3, **changes):
     return [trainer.run_epoch() for _ in range(epochs)]
 
 
-def test_a_step_is_what_keras_does():
-    """Two epochs against model.fit on the same batches in the same order."""
-    from xnas_tf.data.batches import training_batches
-    from xnas_tf.data.options import AugmentationOptions
-
-    ours = small_model(optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
-    train(ours, epochs=2)
-    theirs = small_model(
-        optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy"
-    )
-    for epoch in range(2):
-        for batch in training_batches(make_dataset(), 20, AugmentationOptions(), 4, epoch):
-            theirs.train_on_batch(batch.images / np.float32(255), batch.labels)
-    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
-
-
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 def test_every_optimizer_and_schedule_learns(optimizer, schedule):
@@ -73,7 +56,7 @@ def test_a_compiled_model_keeps_its_optimizer_and_a_one_hot_loss_works():
     optimizer = model.optimizer
     figures = train(model)
     assert model.optimizer is optimizer and int(optimizer.iterations) == 9
-    assert figures[-1]["accuracy"] > figures[0]["accuracy"]
+    assert figures[-1]["loss"] < figures[0]["loss"]
 
 
 def test_weight_decay_is_the_gradient_of_an_l2_penalty():
@@ -202,10 +185,10 @@ def test_kept_models_are_those_that_were_scored():
 def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from xnas_tf.evaluation import evaluator as module
+    from xnas_tf.evaluation import validator as module
     from xnas_tf.storage.database import Database
 
-    monkeypatch.setattr(module, "cross_entropy", lambda *_: float("nan"))
+    monkeypatch.setattr(module, "evaluate_outputs", lambda *_: {"loss": float("nan")})
     result = evaluator().evaluate(candidate())
     assert result.state == "failed" and "validation loss became nan in epoch 1" in result.reason
     record = Database(tmp_path / "run.sqlite", create=True)

@@ -11,10 +11,10 @@ from tests.unit.test_own_training import BASE, CLASSES, SHAPE, VALUES, Plain, ev
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.evaluation.evaluator import Evaluator, validation_order
+from xnas_tf.evaluation.validator import Validator
 from xnas_tf.execution.preparation import _check_training
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.compiled_metrics import compiled_metrics
+from xnas_tf.training.predictor import Predictor
 
 
 class Measured(Plain):
@@ -59,27 +59,23 @@ def test_metrics_that_a_model_was_compiled_with_are_recorded(kind):
     assert outcome.objectives == {"metric:top2": outcome.metrics["val_top2"]}
 
 
-def test_metrics_are_the_same_on_any_number_of_ranks():
+@pytest.mark.parametrize("kind", [Measured, MeasuredOneHot])
+def test_metrics_are_the_same_on_any_number_of_ranks(kind):
     data = make_dataset()
     data = replace(data, validation=data.validation.select(np.arange(29)))
+    space = SearchSpace(kind(), SHAPE, CLASSES)
+    models = [space.build(VALUES) for _ in range(4)]
 
     def found(communicator):
-        config = load_config(overrides=BASE)
-        space = SearchSpace(Measured(), SHAPE, CLASSES)
-        judged = Evaluator(config, data, space, communicator)
-        judged._communicator, judged._model = communicator, space.build(VALUES)
-        rng = np.random.default_rng(0)
-        everything = rng.dirichlet(np.ones(CLASSES), 29).astype(np.float32)
-        mine = np.arange(communicator.rank, 29, communicator.size)
-        judged._probabilities = everything[mine]
-        labels = data.validation.labels[validation_order(config, data)]
-        assert judged._own_metrics() == {
-            f"val_{name}": value
-            for name, value in compiled_metrics(judged._model, everything, labels).items()
-        }
-        return judged._own_metrics()
+        validator = Validator(load_config(overrides=BASE), data, communicator)
+        model = models[communicator.rank + 1 if communicator.size > 1 else 0]
+        model.set_weights(models[0].get_weights())
+        return validator.validate(model, Predictor(model), 1)
 
-    assert found(SingleProcess()) == on_ranks(3, found)[0]
+    alone = found(SingleProcess())
+    assert {"val_loss", "val_accuracy", "val_top2"} <= alone.keys()
+    for each in on_ranks(3, found):
+        assert each == pytest.approx(alone, rel=1e-6)
 
 
 def test_an_objective_of_no_metric_is_refused_before_the_search():

@@ -324,11 +324,18 @@ def test_what_is_measured_and_kept_is_the_plain_network(tmp_path):
 )
 def test_what_an_own_training_cannot_do_is_refused(change, ranks, message):
     config = load_config(overrides=[*BASE, change])
-    for hypermodel in (Fitting(), Stepping()):
-        space = SearchSpace(hypermodel, SHAPE, CLASSES)
-        with pytest.raises(InputError, match=message):
-            _check_training(config, make_dataset(), space, ranks)
-    _check_training(config, make_dataset(), SearchSpace(Plain(), SHAPE, CLASSES), ranks)
+    with pytest.raises(InputError, match=message):
+        _check_training(config, make_dataset(), SearchSpace(Fitting(), SHAPE, CLASSES), ranks)
+    for hypermodel in (Plain(), Stepping()):
+        _check_training(config, make_dataset(), SearchSpace(hypermodel, SHAPE, CLASSES), ranks)
+
+
+def test_xla_needs_a_step_without_horovod():
+    config = load_config(overrides=[*BASE, "training.jit_compile=true"])
+    space = SearchSpace(Plain(), SHAPE, CLASSES)
+    _check_training(config, make_dataset(), space, 1)
+    with pytest.raises(InputError, match="jit_compile must be false"):
+        _check_training(config, make_dataset(), space, 2)
 
 
 def test_images_that_would_fill_the_memory_are_refused(monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import re
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +15,6 @@ import tensorflow as tf
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
-from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError, XnasError
 from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
@@ -24,6 +22,7 @@ from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
 from xnas_tf.evaluation.result import Result
 from xnas_tf.evaluation.scorer import Scorer, describe_violations
+from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.mixed_precision import check_devices
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
@@ -32,10 +31,9 @@ from xnas_tf.registry import describe
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
 from xnas_tf.training.checkpoint import TrainingProgress
-from xnas_tf.training.compiled_metrics import compiled_metrics, has_metrics
 from xnas_tf.training.custom_fit import CustomFitTrainer, check_own_training
 from xnas_tf.training.options import TrainingOptions
-from xnas_tf.training.predictor import Predictor, cross_entropy
+from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.timing import PhaseTimes, TimedCommunicator
 from xnas_tf.training.trainer import Trainer
 from xnas_tf.utils.heartbeat import on_progress, report_progress
@@ -46,7 +44,6 @@ Keep = Callable[[Result, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
 """Exceptions in a user's code that are failures of the candidate: even its ``sys.exit()`` must not
 end the search."""
-_NO_PROBABILITIES = np.zeros((0, 0), np.float32)
 
 
 class Evaluator:
@@ -78,13 +75,10 @@ class Evaluator:
         self._communicator = TimedCommunicator(communicator, PhaseTimes())
         self._model: Any = None
         self._network: Any = None
-        self._probabilities = _NO_PROBABILITIES
         self._scorer = Scorer(config, dataset.class_names)
         if config.training.mixed_precision:
             check_devices()
-        order = validation_order(config, dataset)
-        mine = order[shard(len(order), communicator.rank, communicator.size)]
-        self._validation = dataset.validation.select(mine)
+        self._validator = Validator(config, dataset, self._communicator)
         self._trainings = 0
 
     def evaluate(
@@ -212,7 +206,7 @@ class Evaluator:
     ) -> AnyTrainer:
         # The learning rate decays to its end on each rung, so that rungs rank candidates alike.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
-        if self._space.trains(self._model):
+        if self._space.has_fit:
             return self._train_with_own_fit(candidate, result, training)
         trainer = self._backend.trainer(
             candidate,
@@ -234,7 +228,7 @@ class Evaluator:
             result.note("the checkpoint of the rung below was not found: trained from scratch")
         result.history = trainer.progress.history
         predictor = self._backend.predictor(
-            self._model, len(self._validation), self._config.training.epochs
+            self._model, len(self._validator.split), self._config.training.epochs
         )
         while (epoch := trainer.progress.epoch) < candidate.epochs:
             metrics = trainer.run_epoch()
@@ -242,14 +236,19 @@ class Evaluator:
                 trainer.checkpoint_if_interrupted(),
                 result.seconds.timed("validate", within="train"),
             ):
-                metrics |= self._validate(predictor)
-            _check_finite(metrics["val_loss"], epoch + 1)
+                metrics |= self._validate(predictor, epoch + 1)
             result.history.append(metrics)
             if self._is_enough(trainer, result.history):
                 break
         result.metrics.update(result.history[-1])
         if candidate.epochs < self._config.training.epochs:
             trainer.save_end_of_epoch()
+        if trainer.finish():
+            with (
+                trainer.checkpoint_if_interrupted(),
+                result.seconds.timed("validate", within="train"),
+            ):
+                result.metrics.update(self._validate(predictor, epoch + 1))
         return trainer
 
     def _is_enough(self, trainer: AnyTrainer, history: list[dict[str, float]]) -> bool:
@@ -262,47 +261,38 @@ class Evaluator:
     def _train_with_own_fit(
         self, candidate: Candidate, result: Result, training: TrainingOptions
     ) -> CustomFitTrainer:
-        """Train with the ``fit`` of the HyperModel or the model, and validate as usual."""
+        """Train with the ``fit`` of the HyperModel, and validate as usual."""
         check_own_training(
-            "the model",
+            self._space.name,
             self._config.training,
             len(self._config.rungs),
             self._dataset,
             self._communicator.size,
         )
         fit = partial(self._space.fit, candidate.hyperparameters)
-        trainer = CustomFitTrainer(self._model, self._dataset, self._validation, training, fit)
+        trainer = CustomFitTrainer(self._model, self._dataset, self._validator.split, training, fit)
         predictor = Predictor(self._model)
 
         def end_of_epoch(metrics: dict[str, float]) -> bool:
             with result.seconds.timed("validate", within="train"):
-                metrics = metrics | self._validate(predictor)
-            _check_finite(metrics["val_loss"], len(result.history) + 1)
+                metrics = metrics | self._validate(predictor, len(result.history) + 1)
             result.history.append(metrics)
             return self._is_enough(trainer, result.history)
 
         trainer.train(candidate.seed, end_of_epoch)
         # Again, since fit may have restored the weights of the best epoch.
         with result.seconds.timed("validate", within="train"):
-            last = self._validate(predictor)
-        _check_finite(last["val_loss"], len(result.history))
+            last = self._validate(predictor, len(result.history))
         result.metrics.update(result.history[-1] | trainer.returned | last)
         return trainer
 
-    def _validate(self, predictor: Predictor) -> dict[str, float]:
-        """Return the exact validation metrics: sums over all ranks, then divided."""
-        labels = self._validation.labels
-        self._probabilities = predictor(self._validation.images)
-        correct = np.count_nonzero(self._probabilities.argmax(axis=1) == labels)
-        sums = np.array([cross_entropy(self._probabilities, labels), correct, len(labels)])
-        (sums,) = self._communicator.sum(sums)
-        metrics = {"val_loss": sums[0] / sums[2], "val_accuracy": sums[1] / sums[2]}
-        return self._own_metrics() | metrics
+    def _validate(self, predictor: Predictor, epoch: int) -> dict[str, float]:
+        return self._validator.validate(self._model, predictor, epoch)
 
     def _note_collapse(self, result: Result) -> None:
         """Mark the result of a training that collapsed, on all ranks alike."""
-        classes, labels = self._dataset.classes, self._validation.labels
-        predicted = self._probabilities.argmax(axis=1)
+        classes, labels = self._dataset.classes, self._validator.split.labels
+        predicted = self._validator.probabilities.argmax(axis=1)
         counts = [
             np.bincount(each, minlength=classes)
             for each in (predicted, labels, labels[predicted == labels])
@@ -312,29 +302,14 @@ class Evaluator:
             result.metrics["collapsed"] = 1.0
             result.note(f"collapsed: {why}")
 
-    def _own_metrics(self) -> dict[str, float]:
-        """Return the validation values of the metrics that the HyperModel compiled its model with.
-
-        They are computed from all images at once, since not all metrics are means over images.
-        """
-        if not has_metrics(self._model):
-            return {}
-        count = len(self._dataset.validation)
-        mine = shard(count, self._communicator.rank, self._communicator.size)
-        probabilities = np.zeros((count, self._dataset.classes), np.float32)
-        labels = np.zeros(count, np.int32)
-        probabilities[mine], labels[mine] = self._probabilities, self._validation.labels
-        metrics = compiled_metrics(self._model, *self._communicator.sum(probabilities, labels))
-        return {f"val_{name}": value for name, value in metrics.items()}
-
     def _trained_subject(self, metrics: dict[str, float]) -> Subject:
         return Subject(
             self._network,
             self._communicator,
             self._dataset.class_names,
-            self._validation.images,
-            self._validation.labels,
-            self._probabilities,
+            self._validator.split.images,
+            self._validator.split.labels,
+            self._validator.probabilities,
             metrics,
             self._backend.shared_models(),
         )
@@ -343,21 +318,11 @@ class Evaluator:
         """Free the model and everything traced with it; ``clear_session`` collects garbage."""
         self._backend.release()
         self._model = self._network = None
-        self._probabilities = _NO_PROBABILITIES
+        self._validator.clear()
         keras.backend.clear_session()
         if self._trainings == 1:
             # Imported modules and shared graphs stay: later collections can skip them.
             gc.freeze()
-
-
-def validation_order(config: Config, dataset: Dataset) -> np.ndarray:
-    """Return the indices of the validation images in the order that objectives receive."""
-    return np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))
-
-
-def _check_finite(loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise RunError(f"the validation loss became {loss} in epoch {epoch}")
 
 
 def _is_of_horovod(error: BaseException) -> bool:

@@ -134,8 +134,14 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
 
     Without such a training, check that the metrics to measure exist.
     """
-    if space.trains_default:
+    if size > 1 and config.training.jit_compile:
+        raise InputError(
+            "training.jit_compile must be false in groups of several ranks: XLA compiles a whole "
+            "training step, which contains Horovod's sum of the gradients"
+        )
+    if space.has_fit:
         check_own_training(space.name, config.training, len(config.rungs), dataset, size)
+    if space.trains_default:  # which may return any metrics
         return
     known = [*space.metrics, *STANDARD_METRICS]
     for measure in config.measures():

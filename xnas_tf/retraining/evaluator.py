@@ -119,8 +119,8 @@ class Retrainer(Evaluator):
             unpack(self._best.weights, self._model.variables)
         self._communicator.broadcast_variables(self._model.variables)
         # Objectives are those of the best epoch.
-        self._validate(Predictor(self._model, len(self._validation)))
         best = best_epoch(outcome.history)
+        self._validate(Predictor(self._model, len(self._validator.split)), best)
         outcome.metrics.update(outcome.history[best - 1], best_epoch=best)
         return trainer
 

@@ -32,13 +32,13 @@ class TrainingProgress:
     Attributes:
         epoch: Number of completed epochs.
         step: Number of completed steps of the current epoch.
-        totals: Sums of loss and correct predictions over these steps and all ranks.
+        metrics: Loss and metrics of the current epoch if all its steps are completed.
         history: Metrics of each completed epoch.
     """
 
     epoch: int = 0
     step: int = 0
-    totals: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    metrics: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
 

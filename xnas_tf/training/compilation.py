@@ -1,4 +1,4 @@
-"""Optimizer and loss of a model."""
+"""Optimizer, loss and metric of a model."""
 
 from __future__ import annotations
 
@@ -27,4 +27,5 @@ def compile_model(model: keras.Model, config: TrainingOptions, steps: int) -> No
         }
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
-    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy], jit_compile=False)

@@ -1,4 +1,4 @@
-"""Training by a user's code: ``HyperModel.fit``, or the model's own ``train_step``."""
+"""Training by a user's ``HyperModel.fit``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.keras_tools.tracing import without_trace_warnings
 from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.compilation import compile_model
+from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.utils.heartbeat import report_progress
 from xnas_tf.utils.randomness import uninterrupted
@@ -180,19 +181,3 @@ def as_arrays(split: Split, model: keras.Model, classes: int) -> tuple[np.ndarra
     images = everything.images.astype(np.float32)
     images /= 255
     return images, targets_for(model, everything.labels, classes)
-
-
-def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Convert metrics to floats; one of several numbers becomes ``NAME_0``, ``NAME_1`` and so on.
-
-    Values that are not finite are left out: the database takes none, and a metric may have no
-    value yet, such as the precision of a class that is never predicted.
-    """
-    found = {}
-    for name, value in metrics.items():
-        numbers = np.asarray(value, np.float64)
-        if numbers.size == 1:
-            found[name] = float(numbers.reshape(()))
-        else:
-            found |= {f"{name}_{i}": float(number) for i, number in enumerate(numbers.ravel())}
-    return {name: number for name, number in found.items() if math.isfinite(number)}

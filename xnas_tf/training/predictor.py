@@ -19,35 +19,42 @@ BATCH_BYTES = 2**23
 
 
 class Predictor:
-    """Computes class probabilities of a model, always with its current weights.
+    """Computes outputs and class probabilities of a model, always with its current weights.
 
     Args:
-        model: The model.
+        model: The model, whose ``predict_step`` is used.
         images: Number of images per call; many if None.
         times: Number of calls.
     """
 
     def __init__(self, model: keras.Model, images: int | None = None, times: int = 1) -> None:
-        has_softmax = ends_in_softmax(model)
+        self._has_softmax = ends_in_softmax(model)
 
-        def probabilities(images: tf.Tensor) -> tf.Tensor:
-            outputs = tf.cast(model(to_model_input(images), training=False), tf.float32)
-            return outputs if has_softmax else tf.nn.softmax(outputs)
+        def predict(images: tf.Tensor) -> tf.Tensor:
+            return tf.cast(model.predict_step(to_model_input(images)), tf.float32)
 
         runs = None if images is None else times * -(-images // BATCH)
-        self._probabilities = traced(probabilities, runs)
+        self._predict = traced(predict, runs)
 
-    def __call__(self, images: np.ndarray | DiskImages) -> np.ndarray:
-        """Return probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
+    def outputs(self, images: np.ndarray | DiskImages) -> np.ndarray:
+        """Return probabilities or logits (N, classes), float32, for uint8 images (N, H, W, C)."""
         most = min(BATCH, max(1, BATCH_BYTES // int(np.prod(images.shape[1:]))))
         size = min(most, max(1, len(images)))
         found = []
         for begin in range(0, max(len(images), 1), size):
             batch = images[begin : begin + size]  # all of them may not fit into memory
             padded = np.pad(batch, [(0, size - len(batch))] + [(0, 0)] * 3)
-            found.append(self._probabilities(tf.constant(padded)).numpy())
+            found.append(self._predict(tf.constant(padded)).numpy())
             report_progress()
         return np.concatenate(found)[: len(images)]
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the probabilities (N, classes) that outputs stand for."""
+        return outputs if self._has_softmax else tf.nn.softmax(outputs).numpy()
+
+    def __call__(self, images: np.ndarray | DiskImages) -> np.ndarray:
+        """Return probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""
+        return self.probabilities(self.outputs(images))
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -1,27 +1,34 @@
-"""Training steps."""
+"""Training steps: the model's own ``train_step``, traced."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from xnas_tf.data import Dataset
+from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.keras_tools.fused_layers import fused_layers
 from xnas_tf.keras_tools.mixed_precision import mixed_precision
 from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.targets import takes_class_numbers
 from xnas_tf.keras_tools.tracing import traced
+from xnas_tf.training.averaged_gradients import averaged_gradients
+from xnas_tf.training.metrics import as_floats
 from xnas_tf.training.options import TrainingOptions
 
-Gradients = list[tf.Tensor | None]
+Logs = dict[str, Any]
 
 
 class Step:
-    """Runs training steps, each on this rank's share of a global batch.
+    """Runs a compiled model's ``train_step``, each time on this rank's share of a global batch.
+
+    Loss, metrics, loss scaling and all else are Keras'; only the gradients are averaged over the
+    ranks, weighted by their shares, before they are applied.
 
     Attributes:
         has_run: Whether a step was run: the first one may be traced.
@@ -31,7 +38,7 @@ class Step:
         dataset: The data set of the images.
         batch_size: Number of images in a global batch.
         weight_decay: That of the configuration; 0 if the model has its own optimizer.
-        config: The configuration's section.
+        config: The ``training`` section.
         communicator: The ranks that share a batch.
         runs: Maximum number of steps; many if None.
     """
@@ -47,57 +54,60 @@ class Step:
         runs: int | None = None,
     ) -> None:
         self._model = model
-        self._classes = 0 if takes_class_numbers(model.loss) else dataset.classes
-        self._batch_size = batch_size
-        self._weight_decay = weight_decay
+        self._classes = 0 if takes_class_numbers(model, dataset.classes) else dataset.classes
         self._communicator = communicator
+        mine = shard(batch_size, communicator.rank, communicator.size)
+        self._share = len(mine) / batch_size
+        self._weight_decay = weight_decay
         self._precision = mixed_precision if config.mixed_precision else nullcontext
-        # Sums over the ranks stay outside: Horovod has operations for XLA on GPUs alone.
-        self._gradients = self._differentiate
         if config.jit_compile:
-            self._gradients = tf.function(self._differentiate, jit_compile=True)
-        self._run = traced(self._step, runs)
+            self._run = tf.function(self._step, autograph=False, jit_compile=True)
+        else:
+            self._run = self._step if model.run_eagerly else traced(self._step, runs)
+        self._logs: Logs = {}
         self.has_run = False
 
-    def __call__(self, images: np.ndarray, labels: np.ndarray) -> tf.Tensor:
+    def __call__(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Update the weights with one batch.
 
         Args:
             images: This rank's images of the batch, (B, H, W, C), uint8.
             labels: Their classes, (B,).
-
-        Returns:
-            Loss and number of correct predictions of the global batch, (2,), float64.
         """
+        self._logs = self._run(tf.constant(images), tf.constant(labels))
         self.has_run = True
-        return self._run(tf.constant(images), tf.constant(labels))
 
-    def _step(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        variables = self._model.trainable_variables
-        sums, gradients = self._gradients(images, labels)
-        used = [i for i, gradient in enumerate(gradients) if gradient is not None]
-        mine = [sums, *(gradients[i] for i in used)]
-        sums, *summed = self._communicator.sum_tensors(mine, "gradients")
-        self._apply(summed, [variables[i] for i in used])
-        return tf.cast(sums, tf.float64)
+    def wait(self) -> None:
+        """Wait until a GPU has computed the latest step."""
+        self._logs = {name: np.asarray(value) for name, value in self._logs.items()}
 
-    def _differentiate(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, Gradients]:
-        """Return this rank's share of loss and hits, and of the gradients (None without any)."""
-        model, inputs = self._model, to_model_input(images)
+    def _step(self, images: tf.Tensor, labels: tf.Tensor) -> Logs:
+        inputs = to_model_input(images)
         targets = tf.one_hot(labels, self._classes) if self._classes else labels
-        share = tf.cast(tf.shape(labels)[0], tf.float32) / self._batch_size
-        with self._precision(model), fused_layers(model), tf.GradientTape() as tape:
-            outputs = tf.cast(model(inputs, training=True), tf.float32)
-            loss = model.compute_loss(inputs, targets, outputs) * share
-        gradients = tape.gradient(loss, model.trainable_variables)
-        hits = tf.argmax(outputs, axis=-1, output_type=labels.dtype) == labels
-        sums = tf.stack([loss, tf.reduce_sum(tf.cast(hits, tf.float32))])
-        return sums, [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+        averaging = averaged_gradients(
+            self._model, self._communicator, self._share, self._weight_decay
+        )
+        with self._precision(self._model), fused_layers(self._model), averaging:
+            return dict(self._model.train_step((inputs, targets)))
 
-    def _apply(self, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
-        """Update the variables with gradients that were summed over the ranks."""
-        if self._weight_decay:
-            values = map(tf.convert_to_tensor, variables)
-            pairs = zip(gradients, values, strict=True)
-            gradients = [g + self._weight_decay * value for g, value in pairs]
-        self._model.optimizer.apply(gradients, variables)
+    def reset_metrics(self) -> None:
+        """Start the metrics of an epoch."""
+        self._model.reset_metrics()
+
+    def metrics(self) -> dict[str, float]:
+        """Return the loss and metrics of the epoch so far, over the images of all ranks.
+
+        As in Keras, these are the results of the model's metrics, or what ``train_step`` returned
+        last if that has other names. The variables of Keras' metrics are sums over images or
+        steps, so they are summed over the ranks.
+        """
+        if set(self._model.get_metrics_result()) != set(self._logs):
+            logs = as_floats(self._logs)
+            shares = np.array([self._share * value for value in logs.values()])
+            return dict(zip(logs, self._communicator.sum(shares)[0].tolist(), strict=True))
+        if self._communicator.size > 1:
+            variables = self._model.metrics_variables
+            totals = self._communicator.sum(*map(np.asarray, variables))
+            for variable, total in zip(variables, totals, strict=True):
+                variable.assign(total)
+        return as_floats(self._model.get_metrics_result())

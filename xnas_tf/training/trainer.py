@@ -9,15 +9,16 @@ from dataclasses import asdict, replace
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from xnas_tf.data import Batch, Dataset
 from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
+from xnas_tf.training.averaged_gradients import optimizers_of
 from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
 from xnas_tf.training.checkpoint import CheckpointError, TrainingProgress, pack, unpack
 from xnas_tf.training.compilation import compile_model
+from xnas_tf.training.metrics import build_metrics, finite_metrics
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.step import Step
 from xnas_tf.training.timing import PhaseTimes
@@ -27,8 +28,9 @@ from xnas_tf.utils.heartbeat import report_progress
 class Trainer:
     """Trains one Keras model on this rank's part of each global batch.
 
-    Gradients are sums over the global batch divided by its size, so that one rank and several
-    ranks give the same model (except for BatchNorm, whose statistics are those of a rank's part).
+    Its own ``train_step`` runs on each rank's share of a batch, and the gradients are averaged, so
+    that one rank and several ranks give the same model (except for BatchNorm, whose statistics are
+    those of a rank's share).
 
     Attributes:
         progress: Progress of the training, at first that of the callback's checkpoint. The
@@ -70,7 +72,10 @@ class Trainer:
         weight_decay = 0.0 if model.compiled else config.weight_decay
         if not model.compiled:
             compile_model(model, config, self._steps)
-        model.optimizer.build(model.trainable_variables)
+        if model.optimizer is not None:
+            model.optimizer.build(model.trainable_variables)
+        build_metrics(model, dataset.classes)
+        self._before_averaging = b""
         self.progress, self.ignored = self._restore()
         runs = self._steps * max(config.epochs, longest)
         self.step = self._new_step(weight_decay, runs)
@@ -88,7 +93,9 @@ class Trainer:
 
     @property
     def _state(self) -> list[keras.Variable]:
-        return [*self._model.variables, *self._model.optimizer.variables]
+        model = self._model
+        slots = [v for optimizer in optimizers_of(model) for v in optimizer.variables]
+        return [*model.variables, *slots, *model.metrics_variables]
 
     def _restore(self) -> tuple[TrainingProgress, str]:
         """Load rank 0's checkpoint, if any, on all ranks.
@@ -106,29 +113,47 @@ class Trainer:
                 ignored = f"its checkpoint was ignored: {error}"
         fields, ignored = self._communicator.broadcast([asdict(progress), ignored])
         self._communicator.broadcast_variables(self._state)
+        if self._communicator.rank != 0:
+            self._model.reset_metrics()  # rank 0's are of its own images
         return TrainingProgress(**fields), ignored
 
     def run_epoch(self) -> dict[str, float]:
         """Train for an epoch, or for the rest of one that was interrupted.
 
         Returns:
-            Mean loss (with regularization) and accuracy over the epoch's images, computed while
-            the weights were changing.
+            Loss and metrics over the epoch's images, computed while the weights were changing. If
+            several ranks resumed, those of other ranks than 0 lack the images before that.
 
         Raises:
             RunError: If the loss is no longer finite.
         """
-        totals = self._run_steps()
-        loss, accuracy = totals[0] / self._steps, totals[1] / (self._steps * self._batch_size)
+        metrics = self.progress.metrics
+        if self.progress.step < self._steps:
+            self._run_steps()
+            metrics = self.step.metrics()
         epoch = self.progress.epoch + 1
-        if not math.isfinite(loss):
+        if not math.isfinite(loss := metrics.get("loss", 0.0)):
             raise RunError(f"the loss became {loss} in epoch {epoch}")
+        metrics = finite_metrics(metrics)
         self._average_statistics()
         history = self.progress.history
         # With a copy of the history, since the caller adds this epoch's metrics to the list.
-        self._epoch_end = TrainingProgress(epoch - 1, self._steps, totals, list(history))
+        self._epoch_end = TrainingProgress(epoch - 1, self._steps, metrics, list(history))
         self.progress = TrainingProgress(epoch, history=history)
-        return {"loss": loss, "accuracy": accuracy}
+        return dict(metrics)
+
+    def finish(self) -> bool:
+        """Do what ``fit`` does at its end: set weights to their moving averages, if there are any.
+
+        Returns:
+            Whether the optimizer keeps averages, so that the weights have changed.
+        """
+        optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
+        if not getattr(optimizer, "use_ema", False):
+            return False
+        self._before_averaging = pack(self._epoch_end, self._state)
+        optimizer.finalize_variable_values(self._model.trainable_variables)
+        return True
 
     def save_end_of_epoch(self) -> None:
         """Save the state after the last epoch, from which another training can resume.
@@ -152,8 +177,8 @@ class Trainer:
                 self._keep(self._epoch_end)
             raise
 
-    def _run_steps(self) -> list[float]:
-        """Run the remaining steps of this epoch and return the totals of all its steps."""
+    def _run_steps(self) -> None:
+        """Run the remaining steps of this epoch."""
         batches = training_batches(
             self._dataset,
             self._batch_size,
@@ -164,34 +189,56 @@ class Trainer:
             self._communicator.size,
             self.progress.step,
         )
-        totals, step = np.array(self.progress.totals), self.progress.step
+        if self.progress.step == 0:
+            self.step.reset_metrics()
         batch = next(batches, None)
-        while batch is not None:
-            sums = self._run(batch)
+        for step in range(self.progress.step + 1, self._steps + 1):
+            assert batch is not None
+            self._run(batch)
             batch = next(batches, None)  # loaded while a GPU computes
-            totals += sums.numpy()
-            step += 1
-            self._keep_checkpoint(step, totals.tolist())
+            self.step.wait()
+            self._keep_checkpoint(step)
             report_progress()
-        return totals.tolist()
 
-    def _run(self, batch: Batch) -> tf.Tensor:
-        """Train on a batch; return its loss and number of correct predictions, (2,)."""
+    def _run(self, batch: Batch) -> None:
+        """Train on a batch; the first one may be traced."""
         if self.step.has_run:
-            return self.step(batch.images, batch.labels)
+            self.step(batch.images, batch.labels)
+            return
         with self._seconds.timed("trace", within="train"):
-            return tf.constant(self.step(batch.images, batch.labels).numpy())  # waits for a GPU
+            self.step(batch.images, batch.labels)
+            self.step.wait()
+        if type(self._model).train_step is not keras.Model.train_step:
+            self._check_equal_weights()
 
-    def _keep_checkpoint(self, step: int, totals: list[float]) -> None:
+    def _check_equal_weights(self) -> None:
+        """Check that a ``train_step`` of its own gave all ranks the same weights.
+
+        Raises:
+            RunError: If it did not, on all ranks.
+        """
+        if self._communicator.size == 1:
+            return
+        mine = [np.asarray(variable, np.float64) for variable in self._model.trainable_variables]
+        totals = self._communicator.sum(*mine)
+        pairs = zip(mine, totals, strict=True)
+        differ = not all(np.allclose(own, total / self._communicator.size) for own, total in pairs)
+        if self._communicator.sum(np.array(int(differ)))[0]:
+            raise RunError(
+                "the model's train_step gives each rank other weights: it must change them with an "
+                "optimizer that is an attribute of the model, whose gradients are averaged"
+            )
+
+    def _keep_checkpoint(self, step: int) -> None:
         if self._communicator.rank != 0:
             return
         with escaping():
             if not self._callback.wants_checkpoint():
                 return
-        self._keep(replace(self.progress, step=step, totals=totals))
+        self._keep(replace(self.progress, step=step))
 
     def _keep(self, progress: TrainingProgress) -> None:
-        data = pack(progress, self._state)
+        data = self._before_averaging or pack(progress, self._state)
         with escaping():
             self._callback.save_checkpoint(data)
 

@@ -37,11 +37,13 @@ class Supernet:
         """See ``BoundNetwork.slices``.
 
         If both models are compiled, with built optimizers of the same class, the variables of the
-        optimizers are included.
+        optimizers and metrics are included.
         """
         slices = list(_slices_of(self.model, cell, model))
         if self.model.compiled and model.compiled:
             slices += _slices_of_slots(self.model, model, slices)
+            pairs = zip(self.model.metrics_variables, model.metrics_variables, strict=True)
+            slices += [(shared, (...,), own) for shared, own in pairs]
         return slices
 
 

@@ -19,6 +19,7 @@ from xnas_tf.evaluation.supernet.weight_binding import WeightBinding
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.compilation import compile_model
+from xnas_tf.training.metrics import build_metrics
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.step import Step
 from xnas_tf.training.trainer import Trainer
@@ -56,6 +57,7 @@ def graphs_of_all_cells(
     batch_size, steps = batching(len(dataset.train), training.batch_size)
     compile_model(model, training, steps)
     model.optimizer.build(model.trainable_variables)
+    build_metrics(model, dataset.classes)
     step = Step(model, dataset, batch_size, training.weight_decay, training, communicator)
     return SupernetGraphs(network, step, Predictor(model))
 
@@ -86,9 +88,9 @@ class SupernetTrainer(Trainer):
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return self._graphs.step
 
-    def _run_steps(self) -> list[float]:
+    def _run_steps(self) -> None:
         self.binding.load()
-        return super()._run_steps()
+        super()._run_steps()
 
     def _average_statistics(self) -> None:
         if self._communicator.size > 1:
@@ -113,7 +115,11 @@ class SupernetPredictor(Predictor):
         self._predictor = graphs.predictor
         self._binding = binding
 
-    def __call__(self, images: np.ndarray | DiskImages) -> np.ndarray:
-        """See ``Predictor.__call__``."""
+    def outputs(self, images: np.ndarray | DiskImages) -> np.ndarray:
+        """See ``Predictor.outputs``."""
         self._binding.load()
-        return self._predictor(images)
+        return self._predictor.outputs(images)
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """See ``Predictor.probabilities``."""
+        return self._predictor.probabilities(outputs)

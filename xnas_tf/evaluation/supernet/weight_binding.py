@@ -80,5 +80,6 @@ class WeightBinding:
 
 
 def all_variables(model: keras.Model) -> list[keras.Variable]:
-    """Return the variables of a model and of its optimizer."""
-    return [*model.variables, *(model.optimizer.variables if model.compiled else ())]
+    """Return the variables of a model, its optimizer and its metrics."""
+    slots = model.optimizer.variables if model.compiled else ()
+    return [*model.variables, *slots, *model.metrics_variables]

@@ -53,7 +53,8 @@ def learn(
     loss = keras.losses.SparseCategoricalCrossentropy() if model.is_by_design else None
     steps = epochs * batching(len(dataset.train), batch)[1]
     optimizer = decaying_adam(rate, model.settings.rate, steps)
-    model.compile(optimizer, loss, jit_compile=False)
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=False)
     model.communicator = communicator
     options = TrainingOptions(epochs=epochs, batch_size=batch)
     trainer = Trainer(model, dataset, options, communicator, seed)

@@ -15,7 +15,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.data import load_dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.evaluation.evaluator import validation_order
+from xnas_tf.evaluation.validator import validation_order
 from xnas_tf.explanation import explain
 from xnas_tf.explanation.drawing import drawable, map_picture
 from xnas_tf.objectives.base import Subject

@@ -1,0 +1,231 @@
+"""Our training against ``model.fit`` on the same batches: weights, loss and metrics are Keras'."""
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import make_dataset, on_ranks
+from xnas_tf.config import load_config
+from xnas_tf.data.batches import batching, training_batches
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import RunError
+from xnas_tf.evaluation.validator import Validator
+from xnas_tf.keras_tools.targets import targets_for
+from xnas_tf.training.predictor import Predictor
+from xnas_tf.training.trainer import Trainer
+
+SPARSE = "sparse_categorical_crossentropy"
+SEED, EPOCHS, BATCH = 5, 3, 18
+losses, metrics, optimizers = keras.losses, keras.metrics, keras.optimizers
+
+
+class Focal(losses.Loss):
+    """A user's loss of one-hot vectors."""
+
+    def call(self, y_true, y_pred):
+        return -tf.reduce_sum(y_true * (1 - y_pred) ** 2 * tf.math.log(y_pred + 1e-6), axis=-1)
+
+
+class Plain(losses.Loss):
+    """A user's loss of class numbers."""
+
+    def call(self, y_true, y_pred):
+        numbers = tf.cast(tf.reshape(y_true, (-1,)), tf.int32)
+        return -tf.math.log(tf.gather(y_pred, numbers, batch_dims=1) + 1e-6)
+
+
+class OwnStep(keras.Model):
+    """Trains as Keras' guide on custom training steps does, with a metric of its own."""
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = 2 * self.compute_loss(y=y, y_pred=y_pred)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"twice": loss}
+
+
+class OwnTest(keras.Model):
+    """Changes what is tested, and the loss."""
+
+    def test_step(self, data):
+        return {**super().test_step(data), "constant": tf.constant(0.25)}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return super().compute_loss(x, y, y_pred, sample_weight) + 0.1 * tf.reduce_mean(x)
+
+
+@dataclass
+class Case:
+    """A way to compile a model."""
+
+    optimizer: Any = "sgd"
+    loss: Any = SPARSE
+    metrics: Any = field(default_factory=lambda: ["accuracy"])
+    policy: str = "float32"
+    head: str | None = "softmax"
+    kind: Any = keras.Model
+    options: dict = field(default_factory=dict)
+    exact: bool = True
+
+    def build(self) -> keras.Model:
+        keras.utils.set_random_seed(3)
+        inputs = keras.Input((8, 8, 1))
+        dense = functools.partial(keras.layers.Dense, **self.options)
+        x = keras.layers.Conv2D(4, 3, activation="tanh", dtype=self.policy)(inputs)
+        x = dense(5, activation="tanh", dtype=self.policy)(keras.layers.Flatten()(x))
+        outputs = dense(3, activation=self.head, name="head", dtype="float32")(x)
+        model = self.kind(inputs, outputs)
+        if self.policy == "mixed_float16":
+            model.dtype_policy = keras.DTypePolicy(self.policy)
+        optimizer = self.optimizer() if callable(self.optimizer) else self.optimizer
+        made = self.metrics() if callable(self.metrics) else self.metrics
+        model.compile(optimizer, self.loss, metrics=made)
+        return model
+
+
+def onehot_metrics():
+    return ["accuracy", metrics.AUC(name="auc"), metrics.F1Score(name="f1"), metrics.Precision()]
+
+
+CASES = {
+    "momentum": Case(lambda: optimizers.SGD(0.05, 0.9, nesterov=True)),
+    "adam": Case("adam"),
+    "adamw": Case(lambda: optimizers.AdamW(0.01, weight_decay=0.1)),
+    "schedule": Case(lambda: optimizers.RMSprop(optimizers.schedules.CosineDecay(0.01, 9))),
+    "clipnorm": Case(lambda: optimizers.SGD(0.5, clipnorm=0.05)),
+    "global clipnorm": Case(lambda: optimizers.Adam(0.01, global_clipnorm=0.05)),
+    "ema": Case(lambda: optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8)),
+    "ema overwrites": Case(
+        lambda: optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=4)
+    ),
+    "accumulation": Case(lambda: optimizers.Adam(0.01, gradient_accumulation_steps=2)),
+    "loss scale": Case(lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.1), 2.0**14)),
+    "scale factor": Case(lambda: optimizers.SGD(0.1, loss_scale_factor=64)),
+    "mixed_bfloat16": Case(policy="mixed_bfloat16", exact=False),
+    "mixed_float16": Case(lambda: optimizers.SGD(0.1), policy="mixed_float16", exact=False),
+    "list": Case(loss=[SPARSE]),
+    "dict": Case(loss={"head": SPARSE}),
+    "partial": Case(loss=functools.partial(losses.sparse_categorical_crossentropy)),
+    "lambda": Case(loss=lambda y, p: losses.sparse_categorical_crossentropy(y, p)),
+    "lambda of vectors": Case(loss=lambda y, p: tf.reduce_mean((y - p) ** 2, axis=-1)),
+    "own loss": Case(loss=Focal(), metrics=onehot_metrics),
+    "own loss of numbers": Case(loss=Plain()),
+    "smoothing": Case(
+        loss=losses.CategoricalCrossentropy(label_smoothing=0.1), metrics=onehot_metrics
+    ),
+    "logits": Case(
+        loss=losses.CategoricalCrossentropy(from_logits=True),
+        head=None,
+        metrics=lambda: ["accuracy", metrics.AUC(from_logits=True, name="auc"), "mse"],
+    ),
+    "sigmoids": Case(loss="binary_crossentropy", head="sigmoid", metrics=onehot_metrics),
+    "no metrics": Case(metrics=None),
+    "regularizers": Case(options={"kernel_regularizer": "l2", "activity_regularizer": "l1"}),
+    "own train_step": Case(kind=OwnStep),
+    "own test_step": Case(kind=OwnTest),
+}
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of our training, for ``fit``."""
+
+    def __init__(self, model, data):
+        super().__init__()
+        self.model, self.data, self.epoch = model, data, 0
+        self.on_epoch_end()
+
+    def __len__(self):
+        return batching(len(self.data.train), BATCH)[1]
+
+    def __getitem__(self, index):
+        batch = self.batches[index]
+        targets = targets_for(self.model, batch.labels, 3)
+        return batch.images.astype(np.float32) / 255, targets
+
+    def on_epoch_end(self):
+        if self.epoch < EPOCHS:
+            arguments = self.data, BATCH, config().training.augmentation, SEED, self.epoch
+            self.batches = list(training_batches(*arguments))
+        self.epoch += 1
+
+
+def config():
+    return load_config(overrides=[f"training={{epochs: {EPOCHS}, batch_size: {BATCH}}}"])
+
+
+def by_fit(case, data):
+    model = case.build()
+    images = data.validation.images.astype(np.float32) / 255
+    validation = images, targets_for(model, data.validation.labels, 3)
+    options = {"epochs": EPOCHS, "verbose": 0, "shuffle": False, "validation_data": validation}
+    history = model.fit(Batches(model, data), **options).history
+    last = model.evaluate(*validation, verbose=0, return_dict=True)
+    return model, history, last
+
+
+def by_us(model, data, communicator=None):
+    communicator = communicator or SingleProcess()
+    trainer = Trainer(model, data, config().training, communicator, SEED)
+    validator, predictor = Validator(config(), data, communicator), Predictor(model)
+    history = []
+    for epoch in range(EPOCHS):
+        history.append(trainer.run_epoch() | validator.validate(model, predictor, epoch))
+    trainer.finish()
+    return history, validator.validate(model, predictor, EPOCHS)
+
+
+def check(model, history, last, expected, rtol):
+    fitted, logs, evaluated = expected
+    for found, wanted in zip(model.get_weights(), fitted.get_weights(), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=rtol, atol=rtol)
+    for name, values in logs.items():
+        if np.ndim(values) > 1:  # one value for each class
+            columns = {f"{name}_{i}": column for i, column in enumerate(np.transpose(values))}
+        else:
+            columns = {name: values}
+        for column, wanted in columns.items():
+            if column != "val_accuracy":  # ours is of the most probable class, whatever the loss
+                found = [epoch[column] for epoch in history]
+                np.testing.assert_allclose(found, wanted, rtol=rtol, atol=rtol, err_msg=column)
+    assert last["val_loss"] == pytest.approx(evaluated["loss"], rel=10 * rtol)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_one_rank_trains_as_fit_does(case):
+    data = make_dataset()
+    model = case.build()
+    history, last = by_us(model, data)
+    check(model, history, last, by_fit(case, data), 1e-5 if case.exact else 2e-2)
+
+
+@pytest.mark.parametrize("name", [*CASES])
+def test_two_ranks_train_as_fit_does(name):
+    case, data = CASES[name], make_dataset()
+    models = [case.build() for _ in range(2)]
+    found = on_ranks(2, lambda ranks: by_us(models[ranks.rank], data, ranks))
+    expected = by_fit(case, data)
+    for model, (history, last) in zip(models, found, strict=True):
+        check(model, history, last, expected, 1e-4 if case.exact else 3e-2)
+
+
+class Unequal(keras.Model):
+    """Changes weights in a way that differs between ranks."""
+
+    def train_step(self, data):
+        x, _ = data
+        self.trainable_variables[0].assign_add(0 * self.trainable_variables[0] + tf.reduce_mean(x))
+        return {"loss": tf.constant(1.0)}
+
+
+def test_a_train_step_that_lets_ranks_drift_apart_is_refused():
+    models = [Case(kind=Unequal).build() for _ in range(2)]
+    with pytest.raises(RunError, match="gives each rank other weights"):
+        on_ranks(2, lambda ranks: by_us(models[ranks.rank], make_dataset(), ranks))

@@ -1,0 +1,83 @@
+"""The validator: computes the validation metrics of a model on all ranks of its group."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from xnas_tf.config import Config
+from xnas_tf.data import Dataset
+from xnas_tf.data.batches import shard
+from xnas_tf.distributed import Communicator
+from xnas_tf.errors import RunError
+from xnas_tf.training.metrics import evaluate, evaluate_outputs, finite_metrics, needs_evaluate
+from xnas_tf.training.predictor import Predictor, cross_entropy
+
+
+class Validator:
+    """Validates models on this rank's share of the validation split.
+
+    Attributes:
+        split: The share, in the order in which objectives see it.
+        probabilities: The latest predictions for it, (N, classes).
+
+    Args:
+        config: The configuration.
+        dataset: The data set.
+        communicator: The ranks that evaluate a candidate together.
+    """
+
+    def __init__(self, config: Config, dataset: Dataset, communicator: Communicator) -> None:
+        self._communicator = communicator
+        self._classes = dataset.classes
+        order = validation_order(config, dataset)
+        self._total = len(order)
+        self._mine = shard(self._total, communicator.rank, communicator.size)
+        self.split = dataset.validation.select(order[self._mine])
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the latest predictions."""
+        self.probabilities = np.zeros((0, 0), np.float32)
+
+    def validate(self, model: keras.Model, predictor: Predictor, epoch: int) -> dict[str, float]:
+        """Return loss, accuracy and a compiled model's metrics as Keras' ``evaluate`` gives them.
+
+        Args:
+            model: The model.
+            predictor: Predicts with the model.
+            epoch: Number of the epoch, for messages.
+
+        Raises:
+            RunError: If the loss is not finite.
+        """
+        outputs = predictor.outputs(self.split.images)
+        self.probabilities = predictor.probabilities(outputs)
+        correct = np.count_nonzero(self.probabilities.argmax(axis=1) == self.split.labels)
+        sums = np.array([cross_entropy(self.probabilities, self.split.labels), correct])
+        loss, accuracy = self._communicator.sum(sums)[0] / self._total
+        found = {"loss": loss, **self._compiled(model, outputs)}
+        if not np.isfinite(found["loss"]):
+            raise RunError(f"the validation loss became {found['loss']} in epoch {epoch}")
+        metrics = finite_metrics({**found, "accuracy": accuracy})
+        return {f"val_{name}": value for name, value in metrics.items()}
+
+    def _compiled(self, model: keras.Model, outputs: np.ndarray) -> dict[str, float]:
+        """Return the loss and the metrics that a model was compiled with, on the whole split."""
+        if needs_evaluate(model):
+            found = evaluate(model, self.split, self._classes)
+            shares = np.array([len(self.split) * value for value in found.values()])
+            means = self._communicator.sum(shares)[0] / self._total
+            return dict(zip(found, means.tolist(), strict=True))
+        if model.loss is None:
+            return {}
+        # At once, since not all metrics are means over images.
+        everything = np.zeros((self._total, self._classes), np.float32)
+        labels = np.zeros(self._total, np.int32)
+        everything[self._mine], labels[self._mine] = outputs, self.split.labels
+        return evaluate_outputs(model, *self._communicator.sum(everything, labels))
+
+
+def validation_order(config: Config, dataset: Dataset) -> np.ndarray:
+    """Return the indices of the validation images in the order that objectives receive."""
+    return np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))

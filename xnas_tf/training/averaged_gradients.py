@@ -1,0 +1,100 @@
+"""Averages gradients over the ranks before a model's optimizers apply them.
+
+As in Horovod's ``DistributedOptimizer``, this happens in ``apply``, so that it works for every
+``train_step``. Loss scaling, clipping and gradient accumulation come after it, as they must: all
+ranks skip a step with infinite gradients alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from xnas_tf.distributed import Communicator
+
+Gradients = list[tf.Tensor | None]
+Change = Callable[[Gradients, Sequence[keras.Variable]], Gradients]
+
+
+def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Return a model's optimizers: the compiled one, and attributes of a class of its own."""
+    attributes = [model.optimizer, *vars(model).values()] if model.compiled else []
+    found = {id(v): v for v in attributes if isinstance(v, keras.optimizers.Optimizer)}
+    return list(found.values())
+
+
+@contextmanager
+def averaged_gradients(
+    model: keras.Model, communicator: Communicator, share: float, weight_decay: float
+) -> Iterator[None]:
+    """Let a model's optimizers apply averaged gradients while a training step is traced.
+
+    The context replaces their class, since Keras' ``train_step`` calls ``apply`` itself.
+
+    Args:
+        model: The compiled model.
+        communicator: The ranks.
+        share: This rank's share of the global batch, in (0, 1]: the weight of its gradients.
+        weight_decay: This times the weights is added to the averaged gradients.
+    """
+    names = (f"gradients_{number}" for number in count())  # of Horovod's operations
+
+    def change(gradients: Gradients, variables: Sequence[keras.Variable]) -> Gradients:
+        if communicator.size > 1:
+            gradients = _averaged(gradients, communicator, share, next(names))
+        if weight_decay:
+            gradients = _decayed(gradients, variables, weight_decay)
+        return gradients
+
+    classes = [(optimizer, type(optimizer)) for optimizer in optimizers_of(model)]
+    if communicator.size == 1 and not weight_decay:
+        classes = []
+    for optimizer, own in classes:
+        object.__setattr__(optimizer, "__class__", _changing(own, change))
+    try:
+        yield
+    finally:
+        for optimizer, own in classes:
+            object.__setattr__(optimizer, "__class__", own)
+
+
+def _changing(own: Any, change: Change) -> type:
+    """Return a subclass of an optimizer's class that changes gradients before it applies them."""
+
+    class Changing(own):
+        def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
+            variables = self._trainable_variables if trainable_variables is None else None
+            known = list(trainable_variables if variables is None else variables)
+            return super().apply(change(list(grads), known), trainable_variables)
+
+    return Changing
+
+
+def _averaged(
+    gradients: Gradients, communicator: Communicator, share: float, name: str
+) -> Gradients:
+    """Return the mean of the gradients over the ranks; None stays None."""
+    used = [i for i, gradient in enumerate(gradients) if gradient is not None]
+    mine = [tf.convert_to_tensor(gradients[i]) for i in used]
+    shares = [gradient * tf.cast(share, gradient.dtype) for gradient in mine]
+    averaged = list(gradients)
+    for i, total in zip(used, communicator.sum_tensors(shares, name), strict=True):
+        averaged[i] = total
+    return averaged
+
+
+def _decayed(
+    gradients: Gradients, variables: Sequence[keras.Variable], weight_decay: float
+) -> Gradients:
+    pairs = zip(gradients, variables, strict=True)
+    return [
+        None
+        if gradient is None
+        else tf.convert_to_tensor(gradient) + weight_decay * tf.convert_to_tensor(variable)
+        for gradient, variable in pairs
+    ]
