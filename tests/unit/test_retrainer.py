@@ -18,6 +18,7 @@ from xnas_tf.config import load_config
 from xnas_tf.data import Split
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.validator import Validator
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.retraining.attribution_pictures import AttributionPictures
@@ -90,12 +91,11 @@ class TaskCallback(EvaluationCallback):
 ACCURACIES = (0.3, 0.5, 0.9, 0.4, 0.8, 0.2, 0.1, 0.6)
 
 
-class Scripted(Retrainer):
+class Scripted(Validator):
     """The validation accuracies that decide are given: those of so few images hang on rounding."""
 
-    def _is_enough(self, trainer, history):
-        history[-1]["val_accuracy"] = ACCURACIES[len(history) - 1]
-        return super()._is_enough(trainer, history)
+    def validate(self, model, predictor, epoch):
+        return super().validate(model, predictor, epoch) | {"val_accuracy": ACCURACIES[epoch - 1]}
 
 
 def retrainer(
@@ -111,7 +111,9 @@ def retrainer(
     )
     space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
     ranks = communicator or SingleProcess()
-    return Scripted(config, dataset, space, ranks, patience, told, gallery)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xnas_tf.evaluation.evaluator.Validator", Scripted)
+        return Retrainer(config, dataset, space, ranks, patience, told, gallery)
 
 
 def trained(judge, candidate=None, callback=None):

@@ -169,6 +169,7 @@ class Evaluator:
             self._note_collapse(result)
             subject = self._trained_subject(dict(result.metrics))
             self._scorer.score(subject, result, trained=True)
+            result.metrics.update(callback.further_metrics(self._network))
         result.state = "done"
         self._trainings += 1
 
@@ -207,7 +208,7 @@ class Evaluator:
         # The learning rate decays to its end on each rung, so that rungs rank candidates alike.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.has_fit:
-            return self._train_with_own_fit(candidate, result, training)
+            return self._train_with_own_fit(candidate, result, callback, training)
         trainer = self._backend.trainer(
             candidate,
             self._model,
@@ -220,46 +221,44 @@ class Evaluator:
             self._config.training.epochs,
         )
         result.note(trainer.ignored)
-        if (
-            candidate.promoted_from
-            and trainer.progress == TrainingProgress()
-            and not trainer.ignored
-        ):
+        is_new = trainer.progress == TrainingProgress() and not trainer.ignored
+        if candidate.promoted_from and is_new:
             result.note("the checkpoint of the rung below was not found: trained from scratch")
         result.history = trainer.progress.history
-        predictor = self._backend.predictor(
-            self._model, len(self._validator.split), self._config.training.epochs
-        )
+        images, times = len(self._validator.split), self._config.training.epochs
+        predictor = self._backend.predictor(self._model, images, times)
         while (epoch := trainer.progress.epoch) < candidate.epochs:
             metrics = trainer.run_epoch()
-            with (
-                trainer.checkpoint_if_interrupted(),
-                result.seconds.timed("validate", within="train"),
-            ):
-                metrics |= self._validate(predictor, epoch + 1)
+            with trainer.checkpoint_if_interrupted():
+                metrics |= self._validate(predictor, epoch + 1, result)
             result.history.append(metrics)
-            if self._is_enough(trainer, result.history):
+            if callback.on_epoch_end(self._model, result.history, trainer.save_end_of_epoch):
                 break
         result.metrics.update(result.history[-1])
         if candidate.epochs < self._config.training.epochs:
             trainer.save_end_of_epoch()
-        if trainer.finish():
-            with (
-                trainer.checkpoint_if_interrupted(),
-                result.seconds.timed("validate", within="train"),
-            ):
-                result.metrics.update(self._validate(predictor, epoch + 1))
+        with trainer.checkpoint_if_interrupted():
+            self._end_training(trainer, result, callback)
         return trainer
 
-    def _is_enough(self, trainer: AnyTrainer, history: list[dict[str, float]]) -> bool:
-        """Return whether a training stops early after this epoch.
-
-        It never does in a search, so that all candidates of a fidelity are trained alike.
-        """
-        return False
+    def _end_training(
+        self, trainer: AnyTrainer, result: Result, callback: EvaluationCallback
+    ) -> None:
+        """Set the final weights, if they are not those of the last epoch, and validate them."""
+        has_changed = trainer.finish()
+        epoch = callback.on_train_end(self._model)
+        if epoch:
+            result.metrics.update(result.history[epoch - 1])
+        if epoch or has_changed:
+            epoch = epoch or len(result.history)
+            result.metrics.update(self._validate(Predictor(self._model), epoch, result))
 
     def _train_with_own_fit(
-        self, candidate: Candidate, result: Result, training: TrainingOptions
+        self,
+        candidate: Candidate,
+        result: Result,
+        callback: EvaluationCallback,
+        training: TrainingOptions,
     ) -> CustomFitTrainer:
         """Train with the ``fit`` of the HyperModel, and validate as usual."""
         check_own_training(
@@ -270,24 +269,23 @@ class Evaluator:
             self._communicator.size,
         )
         fit = partial(self._space.fit, candidate.hyperparameters)
-        trainer = CustomFitTrainer(self._model, self._dataset, self._validator.split, training, fit)
+        split = self._validator.split
+        trainer = CustomFitTrainer(self._model, self._dataset, split, training, fit)
         predictor = Predictor(self._model)
 
         def end_of_epoch(metrics: dict[str, float]) -> bool:
-            with result.seconds.timed("validate", within="train"):
-                metrics = metrics | self._validate(predictor, len(result.history) + 1)
-            result.history.append(metrics)
-            return self._is_enough(trainer, result.history)
+            validated = self._validate(predictor, len(result.history) + 1, result)
+            result.history.append(metrics | validated)
+            return callback.on_epoch_end(self._model, result.history, lambda: None)
 
         trainer.train(candidate.seed, end_of_epoch)
-        # Again, since fit may have restored the weights of the best epoch.
-        with result.seconds.timed("validate", within="train"):
-            last = self._validate(predictor, len(result.history))
-        result.metrics.update(result.history[-1] | trainer.returned | last)
+        result.metrics.update(result.history[-1] | trainer.returned)
+        self._end_training(trainer, result, callback)
         return trainer
 
-    def _validate(self, predictor: Predictor, epoch: int) -> dict[str, float]:
-        return self._validator.validate(self._model, predictor, epoch)
+    def _validate(self, predictor: Predictor, epoch: int, result: Result) -> dict[str, float]:
+        with result.seconds.timed("validate", within="train"):
+            return self._validator.validate(self._model, predictor, epoch)
 
     def _note_collapse(self, result: Result) -> None:
         """Mark the result of a training that collapsed, on all ranks alike."""

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from xnas_tf.candidate import Candidate
@@ -15,7 +16,6 @@ from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.evaluator import Evaluator, Keep
 from xnas_tf.evaluation.result import Result
-from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.objectives.base import Objective, Subject
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
@@ -25,15 +25,13 @@ from xnas_tf.retraining.results import BASELINE, best_epoch, network_key, traini
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
-from xnas_tf.training.custom_fit import CustomFitTrainer
 from xnas_tf.training.predictor import Predictor
-from xnas_tf.training.trainer import Trainer
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 """Called with the number of an epoch, how many there are at most, and its metrics."""
 
 
-class Retrainer(Evaluator):
+class Retrainer:
     """Trains candidates and the baseline in full, on all ranks at once.
 
     Args:
@@ -57,10 +55,13 @@ class Retrainer(Evaluator):
         on_epoch: OnEpoch,
         pictures: AttributionPictures | None = None,
     ) -> None:
-        super().__init__(config, dataset, space, communicator)
-        self._candidates = space, self._scorer
-        baselines = BaselineSpace(dataset.image_shape, dataset.classes)
-        self._baselines = baselines, Scorer(_baseline_config(config), dataset.class_names)
+        self._candidates = Evaluator(config, dataset, space, communicator)
+        # Not a search space, but it has all that an evaluator calls.
+        baselines: Any = BaselineSpace(dataset.image_shape, dataset.classes)
+        self._baselines = Evaluator(_baseline_config(config), dataset, baselines, communicator)
+        self._communicator = communicator
+        self._class_names = dataset.class_names
+        self._epochs = config.training.epochs
         self._patience = patience
         self._on_epoch = on_epoch
         self._pictures = pictures
@@ -78,63 +79,35 @@ class Retrainer(Evaluator):
         See ``Evaluator.evaluate``. The model and its metrics are those of the best epoch; the
         metrics include those of the test split.
         """
-        is_baseline = candidate.id == BASELINE
-        self._is_drawn = candidate.seed == 0
-        self._name = training_name(network_key(candidate.id, candidate.genotype), candidate.seed)
-        if is_baseline:
-            # Not a search space, but it has all that an evaluator calls.
-            self._space, self._scorer = self._baselines  # type: ignore[assignment]
-        else:
-            self._space, self._scorer = self._candidates
-        self._best = BestWeights(callback or EvaluationCallback())
-        return super().evaluate(candidate, keep, self._best)
+        evaluator = self._baselines if candidate.id == BASELINE else self._candidates
+        best = BestEpoch(
+            callback or EvaluationCallback(),
+            self._communicator,
+            self._patience,
+            lambda model, history: self._report_epoch(candidate, model, history),
+            self._test_metrics,
+        )
+        return evaluator.evaluate(candidate, keep, best)
 
-    def _evaluate(
-        self, candidate: Candidate, outcome: Result, callback: EvaluationCallback
+    def _report_epoch(
+        self, candidate: Candidate, model: keras.Model, history: list[dict[str, float]]
     ) -> None:
-        super()._evaluate(candidate, outcome, callback)
-        if outcome.state == "done":
-            with outcome.seconds.timed("score"):
-                outcome.metrics.update(self._test_metrics())
-
-    def _is_enough(
-        self, trainer: Trainer | CustomFitTrainer, history: list[dict[str, float]]
-    ) -> bool:
-        best, epoch = best_epoch(history), len(history)
         if self._communicator.rank == 0:
-            if best == epoch:
-                self._best.weights = pack(TrainingProgress(), self._model.variables)
-            self._on_epoch(epoch, self._config.training.epochs, history[-1])
-        trainer.save_end_of_epoch()
-        if self._pictures is not None and self._is_drawn:
-            self._pictures(self._name, self._network, epoch)
-        return epoch - best >= self._patience
+            self._on_epoch(len(history), self._epochs, history[-1])
+        if self._pictures is not None and candidate.seed == 0:
+            key = network_key(candidate.id, candidate.genotype)
+            self._pictures(training_name(key, candidate.seed), model, len(history))
 
-    def _train(
-        self, candidate: Candidate, outcome: Result, callback: EvaluationCallback
-    ) -> Trainer | CustomFitTrainer:
-        trainer = super()._train(candidate, outcome, callback)
-        self._best.is_restored = True
-        if self._communicator.rank == 0:
-            unpack(self._best.weights, self._model.variables)
-        self._communicator.broadcast_variables(self._model.variables)
-        # Objectives are those of the best epoch.
-        best = best_epoch(outcome.history)
-        self._validate(Predictor(self._model, len(self._validator.split)), best)
-        outcome.metrics.update(outcome.history[best - 1], best_epoch=best)
-        return trainer
-
-    def _test_metrics(self) -> dict[str, float]:
+    def _test_metrics(self, model: keras.Model) -> dict[str, float]:
         """Compute the test metrics from sums over all ranks."""
-        labels, classes = self._test.labels, self._dataset.classes
-        predictor = Predictor(self._model, len(self._test))
-        predicted = predictor(self._test.images).argmax(axis=1)
+        labels, classes = self._test.labels, len(self._class_names)
+        predicted = Predictor(model, len(self._test))(self._test.images).argmax(axis=1)
         counts = [
             np.bincount(each, minlength=classes) for each in (labels[predicted == labels], labels)
         ]
         ((right, images),) = self._communicator.sum(np.array(counts, np.int64))
         accuracy = right.sum() / images.sum()
-        subject = Subject(self._model, self._communicator, self._dataset.class_names)
+        subject = Subject(model, self._communicator, self._class_names)
         metrics = {
             "parameters": Parameters().score(subject).value,
             "test_accuracy": accuracy,
@@ -161,21 +134,61 @@ def _baseline_config(config: Config) -> Config:
     return config.model_copy(update=kept)
 
 
-class BestWeights(EvaluationCallback):
-    """Keeps the weights of the best epoch, in each checkpoint of the training too.
+class BestEpoch(EvaluationCallback):
+    """Ends a training that no longer improves, and restores the weights of its best epoch.
+
+    These weights are in each checkpoint of the training too.
 
     Args:
         callback: Keeps the checkpoints.
+        communicator: All ranks.
+        patience: Epochs without improvement after which the training ends.
+        report: Called on all ranks with the model and the history after each epoch.
+        test: Returns the test metrics of a model; called on all ranks.
 
     Attributes:
-        weights: The packed weights of the best epoch so far, on rank 0.
-        is_restored: Whether the model has these weights again. Then its state is no checkpoint.
+        epoch: The best epoch so far; 0 before the first one.
     """
 
-    def __init__(self, callback: EvaluationCallback) -> None:
+    def __init__(
+        self,
+        callback: EvaluationCallback,
+        communicator: Communicator,
+        patience: int,
+        report: Callable[[keras.Model, list[dict[str, float]]], None],
+        test: Callable[[keras.Model], dict[str, float]],
+    ) -> None:
         self._callback = callback
-        self.weights = b""
-        self.is_restored = False
+        self._communicator = communicator
+        self._patience = patience
+        self._report = report
+        self._test = test
+        self._weights = b""
+        self._is_restored = False
+        self.epoch = 0
+
+    def on_epoch_end(
+        self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
+    ) -> bool:
+        """See ``EvaluationCallback.on_epoch_end``."""
+        self.epoch = best_epoch(history)
+        if self.epoch == len(history) and self._communicator.rank == 0:
+            self._weights = pack(TrainingProgress(), model.variables)
+        self._report(model, history)
+        save()
+        return len(history) - self.epoch >= self._patience
+
+    def on_train_end(self, model: keras.Model) -> int:
+        """See ``EvaluationCallback.on_train_end``."""
+        self._is_restored = True
+        if self._communicator.rank == 0:
+            unpack(self._weights, model.variables)
+        self._communicator.broadcast_variables(model.variables)
+        return self.epoch
+
+    def further_metrics(self, model: keras.Model) -> dict[str, float]:
+        """See ``EvaluationCallback.further_metrics``."""
+        return {"best_epoch": self.epoch, **self._test(model)}
 
     def report_progress(self) -> None:
         """See ``EvaluationCallback.report_progress``."""
@@ -186,9 +199,9 @@ class BestWeights(EvaluationCallback):
         return self._callback.wants_checkpoint()
 
     def save_checkpoint(self, data: bytes) -> None:
-        """See ``EvaluationCallback.save_checkpoint``."""
-        if not self.is_restored:
-            self._callback.save_checkpoint(_join(data, self.weights))
+        """See ``EvaluationCallback.save_checkpoint``; restored weights are no checkpoint."""
+        if not self._is_restored:
+            self._callback.save_checkpoint(_join(data, self._weights))
 
     def checkpoint(self) -> bytes | None:
         """See ``EvaluationCallback.checkpoint``."""
@@ -196,7 +209,7 @@ class BestWeights(EvaluationCallback):
         if data is None:
             return None
         try:
-            state, self.weights = _split(data)
+            state, self._weights = _split(data)
         except Exception:  # noqa: BLE001 - a damaged file, which fails again when it is unpacked
             return data
         return state

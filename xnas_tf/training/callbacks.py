@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xnas_tf.errors import XnasError
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Interrupted(XnasError):
@@ -66,6 +69,35 @@ class EvaluationCallback:
             Fields of the result; None if the network is to be trained.
         """
         return None
+
+    def on_epoch_end(
+        self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
+    ) -> bool:
+        """Called on every rank after the validation of an epoch.
+
+        Args:
+            model: The model.
+            history: Metrics of each epoch so far.
+            save: Saves a checkpoint from which the training resumes after this epoch.
+
+        Returns:
+            Whether to stop the training. In a search it never stops early, so that all candidates
+            of a fidelity are trained alike.
+        """
+        return False
+
+    def on_train_end(self, model: keras.Model) -> int:
+        """Called on every rank after the last epoch; may set the weights of an earlier epoch.
+
+        Returns:
+            The number of that epoch, whose metrics are then those of the candidate; 0 if the
+            weights are unchanged.
+        """
+        return 0
+
+    def further_metrics(self, model: keras.Model) -> dict[str, float]:
+        """Return metrics to add to those of a model that was scored; called on every rank."""
+        return {}
 
     def failed(self, reason: str) -> None:
         """Called on every rank on which the evaluation failed with an exception."""

@@ -142,8 +142,9 @@ class CustomFitTrainer:
         if not callback.epochs:
             end_of_epoch(self.returned)
 
-    def save_end_of_epoch(self) -> None:
-        """Do nothing: this training cannot be resumed."""
+    def finish(self) -> bool:
+        """Return that weights may have changed: ``fit`` may have restored those of an epoch."""
+        return True
 
     @contextmanager
     def checkpoint_if_interrupted(self) -> Iterator[None]:
