@@ -111,6 +111,7 @@ class BaselineSpace(Space):
 
     variables = ()
     size = 1.0
+    has_fit = False
 
     def __init__(self, image_shape: Shape, classes: int) -> None:
         self._image_shape = image_shape

@@ -101,7 +101,7 @@ class Step:
         last if that has other names. The variables of Keras' metrics are sums over images or
         steps, so they are summed over the ranks.
         """
-        if set(self._model.get_metrics_result()) != set(self._logs):
+        if self._logs and set(self._logs) != set(self._model.get_metrics_result()):
             logs = as_floats(self._logs)
             shares = np.array([self._share * value for value in logs.values()])
             return dict(zip(logs, self._communicator.sum(shares)[0].tolist(), strict=True))

@@ -127,10 +127,9 @@ class Trainer:
         Raises:
             RunError: If the loss is no longer finite.
         """
-        metrics = self.progress.metrics
         if self.progress.step < self._steps:
             self._run_steps()
-            metrics = self.step.metrics()
+        metrics = self.progress.metrics or self.step.metrics()
         epoch = self.progress.epoch + 1
         if not math.isfinite(loss := metrics.get("loss", 0.0)):
             raise RunError(f"the loss became {loss} in epoch {epoch}")
