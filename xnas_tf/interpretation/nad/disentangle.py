@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import keras
@@ -17,40 +16,12 @@ from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.classifier import check_classes
 from xnas_tf.interpretation.nad import evaluation, metrics
-from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
-from xnas_tf.interpretation.nad.evaluation import Paths
-from xnas_tf.interpretation.nad.files import save
+from xnas_tf.interpretation.nad.files import Disentanglement
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
+from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
-
-COLLAGES = 32
-"""Collages of each class."""
-TOP_PIXELS = 0.1
-"""The share of a map's pixels that count as hits or misses; the paper uses 0.05 to 0.1."""
-
-
-class Disentanglement(DisentanglementData):
-    """The paths of K classes through L layers of a network, with all metrics.
-
-    See ``DisentanglementData`` for its attributes.
-    """
-
-    def save(self, out: str | Path, title: str = "") -> Path:
-        """Write figures, masks, metrics and TensorBoard images into a new folder.
-
-        Args:
-            out: The folder.
-            title: Title of the figures.
-
-        Returns:
-            The folder.
-
-        Raises:
-            InputError: If the folder exists or cannot be written.
-        """
-        return save(self, Path(out), title)
 
 
 def disentangle(  # noqa: PLR0913 - options with defaults
@@ -106,22 +77,14 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     check_classes(network.classes, data.class_names, data.name)
     ranks = communicator or SingleProcess()
     tell(resolved.text)
-    plain = [_probabilities(network, split, ranks) for split in splits]
-    accuracy = Accuracy.of(plain[2].argmax(1), splits[2].labels)
-    report_accuracy(accuracy, resolved, tell, model, splits[2])
-    train, validation = (
-        Images(
-            selected(split.images, slice(ranks.rank, None, ranks.size)),
-            split.labels,
-            split.labels == probabilities.argmax(1),
-        )
-        for split, probabilities in zip(splits[:2], plain[:2], strict=True)
-    )
+    train, validation = (_share(network, split, ranks) for split in splits[:2])
+    test, plain = splits[2], _probabilities(network, splits[2], ranks)
+    accuracy = Accuracy.of(plain.argmax(1), test.labels)
+    report_accuracy(accuracy, resolved, tell, model, test)
     learnable, left_out = _learnable(wanted, train, data.class_names)
-    learned = learn(network, train, learnable, lesson, validation, ranks, tell)
-    names = [data.class_names[c] for c in learnable]
-    paths = evaluation.paths_of(learned, network, names)
-    found = _evaluate(network, paths, splits[2], plain[2], learnable, lesson, ranks, tell)
+    learned = learn(network, train, learnable, lesson, validation, tell)
+    paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
+    found = _evaluate(network, paths, test, plain, learnable, lesson, ranks, tell)
     counts = dict(zip(("train", "validation", "test"), map(len, splits), strict=True))
     return replace(found, left_out=left_out, images=counts, input_range=resolved, accuracy=accuracy)
 
@@ -139,21 +102,17 @@ def _evaluate(
     """Compute all metrics on held-out images; ``plain`` are the probabilities without masks."""
     predicted = plain.argmax(axis=1)
     tell("predictions of the masked networks")
-    soft, hard = (
-        evaluation.masked_answers(network, test, classes, masks, ranks)
-        for masks in (paths.soft, paths.hard)
-    )
+    soft = evaluation.masked_answers(network, test, classes, paths.soft, ranks)
+    hard = evaluation.masked_answers(network, test, classes, paths.hard, ranks)
     tell("collages and misclassified images")
     correct = test.select(np.flatnonzero(predicted == test.labels))
     return Disentanglement(
         paths,
-        evaluation.answers(np.tile(predicted, (len(classes), 1)), test.labels, classes),
+        evaluation.answers(predicted, test.labels, classes),
         soft,
         hard,
         metrics.confusions(plain, test.labels, classes),
-        evaluation.path_hits(
-            network, correct, classes, paths.hard, COLLAGES, TOP_PIXELS, lesson.seed
-        ),
+        evaluation.path_hits(network, correct, classes, paths.hard, lesson.seed),
         evaluation.find_mistakes(network, test, predicted, classes, paths.hard),
         lesson,
     )
@@ -193,6 +152,13 @@ def _at_most(split: Split, count: int | None) -> Split:
     return split.select(np.sort(np.concatenate(chosen)))
 
 
+def _share(network: MaskedNetwork, split: Split, ranks: Communicator) -> Images:
+    """Return this rank's share of a split."""
+    predicted = _probabilities(network, split, ranks).argmax(1)
+    images = selected(split.images, slice(ranks.rank, None, ranks.size))
+    return Images(images, split.labels, split.labels == predicted, ranks)
+
+
 def _probabilities(network: MaskedNetwork, split: Split, ranks: Communicator) -> np.ndarray:
     probabilities = evaluation.predict(network, split.images, ranks)
     if not np.isfinite(probabilities).all():
@@ -205,11 +171,8 @@ def _learnable(
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Return the classes with a correctly classified image, and why the others have no path."""
     known = np.unique(train.labels[train.is_right])
-    left_out = {
-        names[c]: "no training image of it is classified correctly"
-        for c in wanted
-        if c not in known
-    }
+    reason = "no training image of it is classified correctly"
+    left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}
     learnable = np.intersect1d(wanted, known)
     if len(learnable) < 2:
         raise InputError(

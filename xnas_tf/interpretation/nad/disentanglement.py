@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xnas_tf.interpretation.nad import metrics
-from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions, Paths
+from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions
+from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.chance_level import Accuracy
@@ -56,13 +57,10 @@ class DisentanglementData:
     def rank_correlation(self, place: int | None = None) -> float:
         """Compute Spearman's correlation of similarity and confusion over pairs of classes.
 
-        Args:
-            place: Index of a class that is compared with all others; all pairs if None.
-
-        Returns:
-            The correlation in [-1, 1]; NaN if similarity or confusion is constant.
+        Only pairs with the class of index ``place`` count, if given. NaN if similarity or
+        confusion is constant.
         """
-        rows = [place] if place is not None else range(len(self.confusion))
-        pairs = np.array([(i, j) for i in rows for j in range(len(self.confusion)) if i != j])
-        chosen = tuple(pairs.T)
+        chosen = ~np.eye(len(self.confusion), dtype=bool)
+        if place is not None:
+            chosen[np.arange(len(chosen)) != place] = False
         return metrics.rank_correlation(self.paths.similarity[chosen], self.confusion[chosen])

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xnas_tf.interpretation.files import plain, write_facts, write_pictures
+from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
 from xnas_tf.interpretation.nad.drawing import drawings
-from xnas_tf.interpretation.nad.evaluation import defined_deviation, defined_mean
-from xnas_tf.interpretation.nad.metrics import others_by
+from xnas_tf.interpretation.nad.metrics import (
+    defined_deviation,
+    defined_mean,
+    mean_of_pairs,
+    others_by,
+)
 from xnas_tf.utils.output_folder import atomic_folder
 
-if TYPE_CHECKING:
-    from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
 
+class Disentanglement(DisentanglementData):
+    """The paths of K classes through L layers of a network, with all metrics.
 
-def save(found: DisentanglementData, out: Path, title: str = "") -> Path:
-    """Write a disentangled network into a new folder; see ``Disentanglement.save``."""
-    with atomic_folder(out) as draft:
-        write_pictures(draft, "disentanglement", drawings(found, title))
-        arrays = {
-            "class_names": np.array(found.paths.class_names),
-            **dict(zip(found.paths.layers, found.paths.soft, strict=True)),
-        }
-        # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
-        np.savez_compressed(draft / "masks.npz", **arrays)  # type: ignore[arg-type]
-        write_facts(draft / "disentanglement.json", facts(found))
-    return out
+    See ``DisentanglementData`` for its attributes.
+    """
+
+    def save(self, out: str | Path, title: str = "") -> Path:
+        """Write figures, masks, metrics and TensorBoard images into a new folder, and return it.
+
+        Args:
+            out: The folder.
+            title: Title of the figures.
+
+        Raises:
+            InputError: If the folder exists or cannot be written.
+        """
+        layers = dict(zip(self.paths.layers, self.paths.soft, strict=True))
+        arrays = {"class_names": np.array(self.paths.class_names), **layers}
+        with atomic_folder(Path(out)) as draft:
+            write_pictures(draft, "disentanglement", drawings(self, title))
+            # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
+            np.savez_compressed(draft / "masks.npz", **arrays)  # type: ignore[arg-type]
+            write_facts(draft / "disentanglement.json", facts(self))
+        return Path(out)
 
 
 def facts(found: DisentanglementData) -> dict[str, Any]:
@@ -62,35 +76,22 @@ def facts(found: DisentanglementData) -> dict[str, Any]:
 
 def _class(found: DisentanglementData, place: int) -> dict[str, Any]:
     paths = found.paths
+    names, confusion = paths.class_names, found.confusion[place]
     predictions = {"network": found.plain, "soft": found.soft, "hard": found.hard}
-    similar, confused = nearest(found, place)
+    has_images = np.isfinite(confusion).all()
+    confused = others_by(confusion, place) if has_images else []
     return {
-        "class": paths.class_names[place],
+        "class": names[place],
         "beta": float(paths.betas[place]),
         "kept": float(paths.share[:, place].mean()),
         "accuracy": {name: plain(each.accuracy[place]) for name, each in predictions.items()},
         "false_alarms": {
             name: plain(each.false_alarms[place]) for name, each in predictions.items()
         },
-        "most_similar": similar,
-        "most_confused": confused,
+        "most_similar": [names[other] for other in others_by(paths.similarity[place], place)],
+        "most_confused": [names[other] for other in confused],
         "rank_correlation": plain(found.rank_correlation(place)),
     }
-
-
-def nearest(found: DisentanglementData, place: int) -> tuple[list[str], list[str]]:
-    """Return the three classes with the most similar paths, and the three most confused with it.
-
-    The latter list is empty if there are no held-out images of the class.
-
-    Args:
-        found: The network.
-        place: Index of the class.
-    """
-    names, confusion = found.paths.class_names, found.confusion[place]
-    similar = others_by(found.paths.similarity[place], place)
-    confused = others_by(confusion, place) if np.isfinite(confusion).all() else []
-    return [names[other] for other in similar], [names[other] for other in confused]
 
 
 def _layer(found: DisentanglementData, place: int) -> dict[str, Any]:
@@ -100,20 +101,15 @@ def _layer(found: DisentanglementData, place: int) -> dict[str, Any]:
         "layer": paths.layers[place],
         "channels": int(paths.channels[place]),
         "kept": dict(zip(paths.class_names, paths.kept[place].tolist(), strict=True)),
-        "similarity": _mean_of_pairs(paths.layer_similarity[place]),
-        "uncorrected_similarity": _mean_of_pairs(paths.layer_uncorrected_similarity[place]),
-        "expected_similarity": _mean_of_pairs(paths.layer_expected_similarity[place]),
+        "similarity": mean_of_pairs(paths.layer_similarity[place]),
+        "uncorrected_similarity": mean_of_pairs(paths.layer_uncorrected_similarity[place]),
+        "expected_similarity": mean_of_pairs(paths.layer_expected_similarity[place]),
         "hit_rate": {
             "mean": plain(defined_mean(rates, 0)),
             "deviation": plain(defined_deviation(rates, 0)),
             "classes": dict(zip(paths.class_names, plain(rates), strict=True)),
         },
     }
-
-
-def _mean_of_pairs(similarity: np.ndarray) -> float:
-    """Return the mean of similarities (K, K) over pairs of different classes."""
-    return float(similarity[~np.eye(len(similarity), dtype=bool)].mean())
 
 
 def _mistakes(found: DisentanglementData) -> dict[str, Any]:
@@ -124,18 +120,15 @@ def _mistakes(found: DisentanglementData) -> dict[str, Any]:
     """
     mistakes, names = found.mistakes, found.paths.class_names
     pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))
-    near = [
-        predicted in others_by(found.paths.similarity[label], label) for label, predicted in pairs
-    ]
+    similarity = found.paths.similarity
+    is_near = [predicted in others_by(similarity[label], label) for label, predicted in pairs]
     right, wrong = (defined_mean(each, axis=0) for each in (mistakes.right, mistakes.wrong))
-    known = np.isfinite(right) & np.isfinite(wrong)
+    is_nearer = np.where(np.isfinite(right - wrong), wrong > right, np.nan)
     return {
-        "count": len(near),
-        "taken_for_a_similar_class": plain(np.mean(near)) if near else None,
+        "count": len(pairs),
+        "taken_for_a_similar_class": plain(defined_mean(np.array(is_near, float), axis=0)),
         "by_chance": min(1.0, 3 / (len(names) - 1)),
-        "nearer_to_wrong_path": plain(np.mean(wrong[known] > right[known]))
-        if known.any()
-        else None,
+        "nearer_to_wrong_path": plain(defined_mean(is_nearer, axis=0)),
         "images": [
             {
                 "label": names[label],
