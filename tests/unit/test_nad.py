@@ -16,7 +16,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.interpretation.feature_taps import find_taps
 from xnas_tf.interpretation.nad import disentangle
 from xnas_tf.interpretation.nad import original_outputs as originals
-from xnas_tf.interpretation.nad.files import facts
+from xnas_tf.interpretation.nad.disentanglement import facts
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn

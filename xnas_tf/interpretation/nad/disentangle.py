@@ -16,9 +16,8 @@ from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.classifier import check_classes
 from xnas_tf.interpretation.nad import evaluation, metrics
-from xnas_tf.interpretation.nad.files import Disentanglement
+from xnas_tf.interpretation.nad.disentanglement import Disentanglement
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
-from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
@@ -71,50 +70,40 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     lesson = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     wanted = _class_numbers(classes, data.class_names)
-    splits = [_at_most(split, images) for split in (data.train, data.validation, data.test)]
+    train, validation, test = (
+        _at_most(split, images) for split in (data.train, data.validation, data.test)
+    )
     resolved = range_of(model, data.image_shape, input_range)
     network = MaskedNetwork(model, data.train.images, layers, resolved.name)
     check_classes(network.classes, data.class_names, data.name)
     ranks = communicator or SingleProcess()
     tell(resolved.text)
-    train, validation = (_share(network, split, ranks) for split in splits[:2])
-    test, plain = splits[2], _probabilities(network, splits[2], ranks)
-    accuracy = Accuracy.of(plain.argmax(1), test.labels)
+    shown, held_out = (_share(network, split, ranks) for split in (train, validation))
+    probabilities = _probabilities(network, test, ranks)
+    predicted = probabilities.argmax(1)
+    accuracy = Accuracy.of(predicted, test.labels)
     report_accuracy(accuracy, resolved, tell, model, test)
-    learnable, left_out = _learnable(wanted, train, data.class_names)
-    learned = learn(network, train, learnable, lesson, validation, tell)
+    learnable, left_out = _learnable(wanted, shown, data.class_names)
+    learned = learn(network, shown, learnable, lesson, held_out, tell)
     paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
-    found = _evaluate(network, paths, test, plain, learnable, lesson, ranks, tell)
-    counts = dict(zip(("train", "validation", "test"), map(len, splits), strict=True))
-    return replace(found, left_out=left_out, images=counts, input_range=resolved, accuracy=accuracy)
-
-
-def _evaluate(
-    network: MaskedNetwork,
-    paths: Paths,
-    test: Split,
-    plain: np.ndarray,
-    classes: np.ndarray,
-    lesson: MaskTrainingOptions,
-    ranks: Communicator,
-    tell: Callable[[str], None],
-) -> Disentanglement:
-    """Compute all metrics on held-out images; ``plain`` are the probabilities without masks."""
-    predicted = plain.argmax(axis=1)
     tell("predictions of the masked networks")
-    soft = evaluation.masked_answers(network, test, classes, paths.soft, ranks)
-    hard = evaluation.masked_answers(network, test, classes, paths.hard, ranks)
+    soft = evaluation.masked_answers(network, test, learnable, paths.soft, ranks)
+    hard = evaluation.masked_answers(network, test, learnable, paths.hard, ranks)
     tell("collages and misclassified images")
     correct = test.select(np.flatnonzero(predicted == test.labels))
     return Disentanglement(
-        paths,
-        evaluation.answers(predicted, test.labels, classes),
-        soft,
-        hard,
-        metrics.confusions(plain, test.labels, classes),
-        evaluation.path_hits(network, correct, classes, paths.hard, lesson.seed),
-        evaluation.find_mistakes(network, test, predicted, classes, paths.hard),
-        lesson,
+        paths=paths,
+        plain=evaluation.answers(predicted, test.labels, learnable),
+        soft=soft,
+        hard=hard,
+        confusion=metrics.confusions(probabilities, test.labels, learnable),
+        hits=evaluation.path_hits(network, correct, learnable, paths.hard, seed),
+        mistakes=evaluation.find_mistakes(network, test, predicted, learnable, paths.hard),
+        lesson=lesson,
+        left_out=left_out,
+        images={"train": len(train), "validation": len(validation), "test": len(test)},
+        input_range=resolved,
+        accuracy=accuracy,
     )
 
 

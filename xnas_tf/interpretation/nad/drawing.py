@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
-    from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
-    from xnas_tf.interpretation.nad.evaluation import PathHits
+    from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits
     from xnas_tf.interpretation.nad.paths import Paths
 
 CHOSEN = 4
@@ -33,11 +32,12 @@ SHOWN = 6
 """Largest number of collages, and of misclassified images, that are drawn."""
 
 
-def drawings(found: DisentanglementData, title: str = "") -> dict[str, Figure]:
-    """Draw all figures that there is data for, by name; each gets the title."""
-    paths, hits = found.paths, found.hits
+def drawings(
+    paths: Paths, confusion: np.ndarray, hits: PathHits | None, mistakes: Mistakes, title: str
+) -> dict[str, Figure]:
+    """Draw all figures that there is data for, by name; see ``Disentanglement``."""
     drawn = {
-        "similarity": _similarity_figure(found),
+        "similarity": _similarity_figure(paths, confusion),
         "kept": _depth_figure(paths, paths.share, "channels kept"),
         "layer_similarity": _layer_similarity_figure(paths),
         "paths": _paths_figure(paths),
@@ -47,19 +47,19 @@ def drawings(found: DisentanglementData, title: str = "") -> dict[str, Figure]:
         name = f"chance: {hits.collages.chance:.2f}"
         drawn["hit_rate"] = _depth_figure(paths, hits.by_class, "path hit rate", chance, name)
         drawn["collages"] = _collages_figure(paths, hits)
-    if len(found.mistakes.labels):
-        drawn["mistakes"] = _mistakes_figure(found)
+    if len(mistakes.labels):
+        drawn["mistakes"] = _mistakes_figure(paths, mistakes)
     for figure in drawn.values():
         figure.suptitle(title, fontsize=9)
     return drawn
 
 
-def _similarity_figure(found: DisentanglementData) -> Figure:
+def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
     """Draw the corrected similarity of each pair of paths, beside the network's confusions.
 
     A line in the colour bar marks the similarity expected by chance.
     """
-    names, similarity = found.paths.class_names, found.paths.similarity
+    names, similarity = paths.class_names, paths.similarity
     side = 1.6 + 0.36 * len(names)
     figure = new_figure(2 * side + 0.8, side)
     left, right = figure.subplots(1, 2)
@@ -67,8 +67,8 @@ def _similarity_figure(found: DisentanglementData) -> Figure:
     bar = _draw_matrix(left, similarity, names, "{:.2f}", low)
     bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
     left.set_title("similarity of paths (random paths: 0)", fontsize=9)
-    confusion = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * found.confusion)
-    _draw_matrix(right, confusion, names, "{:.1f}")
+    percent = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * confusion)
+    _draw_matrix(right, percent, names, "{:.1f}")
     right.set_title("mean probability, %", fontsize=9)
     right.set(xlabel="predicted class", ylabel="class of the images")
     return figure
@@ -127,7 +127,7 @@ def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
     """Draw collages of different classes, and the maps of the class's path in some layers."""
     _, first = np.unique(hits.owners, return_index=True)
     drawn = first[:SHOWN]
-    layers = _spread(len(paths.layers), CHOSEN)
+    layers = np.unique(np.linspace(0, len(paths.layers) - 1, CHOSEN).round().astype(int))
     figure = new_figure(1.5 * len(drawn) + 0.8, 1.6 * (1 + len(layers)) + 0.3)
     axes = figure.subplots(1 + len(layers), len(drawn), squeeze=False)
     for column, number in zip(axes.T, drawn, strict=True):
@@ -146,16 +146,16 @@ def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
     return figure
 
 
-def _mistakes_figure(found: DisentanglementData) -> Figure:
+def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
     """Draw the first misclassified image of each class.
 
     Beside each is its agreement by depth with the paths of its true and its predicted class.
     """
-    mistakes, names = found.mistakes, found.paths.class_names
+    names = paths.class_names
     drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
     figure = new_figure(6.5, 1.5 * len(drawn) + 0.7)
     axes = figure.subplots(len(drawn), 2, width_ratios=(1, 3.5), squeeze=False)
-    depth = np.arange(1, len(found.paths.layers) + 1)
+    depth = np.arange(1, len(paths.layers) + 1)
     for (left, right), number in zip(axes, drawn, strict=True):
         true, predicted = names[mistakes.labels[number]], names[mistakes.predicted[number]]
         draw_image(left, mistakes.images[number])
@@ -224,11 +224,6 @@ def _draw_framed(axis: Axes, image: np.ndarray, region: np.ndarray) -> None:
     width, height = float(np.ptp(across)) + 1, float(np.ptp(down)) + 1
     frame = Rectangle(corner, width, height, fill=False, color=ORANGE, linewidth=2, zorder=3)
     axis.add_patch(frame)
-
-
-def _spread(count: int, wanted: int) -> list[int]:
-    """Return some indices below ``count``, evenly spaced from the first to the last."""
-    return sorted({round(index) for index in np.linspace(0, count - 1, min(wanted, count))})
 
 
 def _short(name: str) -> str:

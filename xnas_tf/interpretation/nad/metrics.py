@@ -1,6 +1,6 @@
 """Metrics of masks, computed with NumPy: similarity, diversity, path hits, rank correlation.
 
-Undefined values are NaN here; ``files.facts`` writes them as null.
+Undefined values are NaN here; ``disentanglement.facts`` writes them as null.
 """
 
 from __future__ import annotations

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from xnas_tf.interpretation.nad.files import facts
+from xnas_tf.interpretation.nad.disentanglement import Disentanglement, facts
 from xnas_tf.interpretation.tables import number, share, table
-
-if TYPE_CHECKING:
-    from xnas_tf.interpretation.nad.disentangle import Disentanglement
 
 
 def disentanglement_tables(found: Disentanglement) -> list[Table]:

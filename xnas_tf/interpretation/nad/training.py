@@ -258,7 +258,7 @@ def _count_positive(
     classes: np.ndarray,
     masks: Masks,
 ) -> np.ndarray:
-    """Count the images, at a unit's ``rows``, that each unit classifies as its class, (K,)."""
+    """Count the images, of those at a unit's ``rows``, that it classifies as its class, (K,)."""
     own = [held_out.own(each) for each in rows]
     units = np.repeat(np.arange(len(rows)), _lengths(own))
     predicted = decided(network.predict(held_out.images[np.concatenate(own)], units, masks))
