@@ -32,11 +32,10 @@ import numpy as np  # noqa: E402
 from nad_networks import NETWORKS  # noqa: E402
 
 from xnas_tf.data import Dataset, Split, load_dataset  # noqa: E402
-from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.interpretation.nad import evaluation as figures  # noqa: E402
 from xnas_tf.interpretation.nad import metrics  # noqa: E402
-from xnas_tf.interpretation.nad.evaluation import Paths, defined_mean  # noqa: E402
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks  # noqa: E402
+from xnas_tf.interpretation.nad.paths import Paths  # noqa: E402
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, false_alarms, learn  # noqa: E402
 from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 
@@ -44,7 +43,7 @@ TRAINING = {"digits": 10, "mnist5k": 2}
 """Epochs."""
 LEARNED, HELD_OUT = 16, 20
 """Images of each class that masks are learned from, and that they are judged and measured on."""
-EPOCHS, BATCH, COLLAGES, TOP_PIXELS = 6, 4, 10, 0.1
+EPOCHS, BATCH, COLLAGES = 6, 4, 10
 LIMITS = {"free": 1.0, "limited": 0.1}
 MASKS = ("learned", "random", "magnitude")
 CLASSES = np.arange(10)
@@ -137,24 +136,25 @@ def _measured(
     network: MaskedNetwork, test: Split, plain: np.ndarray, able: np.ndarray, hard: Masks, seed: int
 ) -> Row:
     """What docs/nad.md tells of one set of masks."""
-    names = [str(c) for c in able]
-    paths = Paths(names, [tap.name for tap in network.taps], hard, hard, np.zeros(len(able)))
+    logits = [mask - 0.5 for mask in hard]
+    paths = Paths([tap.name for tap in network.taps], logits, np.zeros(len(able)))
     shown = _first(test, HELD_OUT)
     given = Images(shown.images, shown.labels, shown.labels >= 0)
-    alarms = false_alarms(network, given, able, hard, SingleProcess())
+    alarms = false_alarms(network, given, able, hard)
     own = np.flatnonzero(np.isin(shown.labels, able))
     units = np.searchsorted(able, shown.labels[own])
     is_taken = metrics.decided(network.predict(shown.images[own], units, hard)) == shown.labels[own]
     predicted = plain.argmax(axis=1)
     correct = test.select(np.flatnonzero(predicted == test.labels))
-    hits = figures.path_hits(network, correct, able, hard, COLLAGES, TOP_PIXELS, seed)
+    hits = figures.path_hits(network, correct, able, hard, seed, COLLAGES)
+    rates = metrics.defined_mean(hits.by_class, 1)
     return {
         "kept": float(paths.share.mean()),
         "similarity": 1 - paths.diversity,
         "jaccard": 1 - paths.uncorrected_diversity,
         "accuracy": float(is_taken.mean()),
         "false_alarms": float(alarms.mean()),
-        "hit_rates": [None if np.isnan(r) else float(r) for r in defined_mean(hits.by_class, 1)],
+        "hit_rates": [None if np.isnan(r) else float(r) for r in rates],
         **_mistakes(paths, test.labels, predicted, able),
     }
 

@@ -16,8 +16,9 @@ from xnas_tf.errors import InputError
 from xnas_tf.interpretation.feature_taps import find_taps
 from xnas_tf.interpretation.nad import disentangle
 from xnas_tf.interpretation.nad import original_outputs as originals
-from xnas_tf.interpretation.nad.files import facts
+from xnas_tf.interpretation.nad.disentanglement import facts
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
+from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import DisentanglementObjective
@@ -145,55 +146,58 @@ def small_network(seed=0):
     return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(x))
 
 
-def lesson_images(data, network):
+@pytest.fixture
+def lesson():
+    """A traced network and its training images."""
+    data = colours()
+    network = MaskedNetwork(small_network(), data.train.images)
+    assert network.gradients is not None
     right = network.predict(data.train.images).argmax(axis=1) == data.train.labels
-    return Images(data.train.images, data.train.labels, right)
+    return network, Images(data.train.images, data.train.labels, right)
 
 
-def test_together_and_one_after_the_other_give_the_same_masks():
-    data = colours()
-    network = MaskedNetwork(small_network(), data.train.images)
-    train, how = lesson_images(data, network), MaskTrainingOptions(1.0, 12, batch=8)
-    transaction = learn(network, train, np.arange(CLASSES), how)
-    for number in range(CLASSES):
-        alone = learn(network, train, np.array([number]), how)
-        for both, single in zip(transaction.logits, alone.logits, strict=True):
-            np.testing.assert_allclose(both[number], single[0], atol=1e-3)
-        for both, single in zip(transaction.hard, alone.hard, strict=True):
-            np.testing.assert_array_equal(both[number], single[0])
-
-
-def test_masks_are_the_same_where_memory_keeps_no_originals(monkeypatch):
-    data = colours()
-    network = MaskedNetwork(small_network(), data.train.images)
-    train, how = lesson_images(data, network), MaskTrainingOptions(1.0, 5, batch=8)
-    shown, find = [], network.originals
-    assert network.gradients is not None  # its trace needs the traced originals
-    vars(network)["originals"] = lambda images: (shown.append(len(images)), find(images))[1]
-    kept = learn(network, train, np.array([0, 2]), how)
-    assert shown == [1, 32]  # one image to know the size, and the two classes' images once
-    monkeypatch.setattr(originals, "MEMORY", 32 * 4 * 6 * 6 * (5 + 4) - 1)
-    found = learn(network, train, np.array([0, 2]), how)
-    assert sum(shown[2:]) == 1 + 5 * 32
-    for mine, theirs in zip(found.logits, kept.logits, strict=True):
+def assert_same_logits(found, expected):
+    for mine, theirs in zip(found.logits, expected.logits, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-3)
 
 
-def test_masks_do_not_depend_on_the_number_of_ranks():
-    data = colours()
-    network = MaskedNetwork(small_network(), data.train.images)
-    train, how = lesson_images(data, network), MaskTrainingOptions("auto", 5, batch=8)
-    assert network.gradients is not None  # traced before the threads ask for it
-    alone = learn(network, train, np.arange(CLASSES), how)
+def test_together_and_one_after_the_other_give_the_same_masks(lesson):
+    how = MaskTrainingOptions(1.0, 12, batch=8)
+    together = learn(*lesson, np.arange(CLASSES), how)
+    for number in range(CLASSES):
+        alone = learn(*lesson, np.array([number]), how)
+        own = Paths(together.layers, [each[[number]] for each in together.logits], alone.betas)
+        assert_same_logits(own, alone)
+        for both, single in zip(own.hard, alone.hard, strict=True):
+            np.testing.assert_array_equal(both, single)
+
+
+def test_masks_are_the_same_where_memory_keeps_no_originals(monkeypatch, lesson):
+    network, _ = lesson
+    how = MaskTrainingOptions(1.0, 5, batch=8)
+    shown, find = [], network.originals
+    vars(network)["originals"] = lambda images: (shown.append(len(images)), find(images))[1]
+    size = 32 * 4 * 6 * 6 * (5 + 4)
+    monkeypatch.setattr(originals, "MEMORY", size)
+    kept = learn(*lesson, np.array([0, 2]), how)
+    assert shown == [32]  # the two classes' images once
+    monkeypatch.setattr(originals, "MEMORY", size - 1)
+    assert_same_logits(learn(*lesson, np.array([0, 2]), how), kept)
+    assert sum(shown[1:]) == 5 * 32
+
+
+def test_masks_do_not_depend_on_the_number_of_ranks(lesson):
+    (network, train), how = lesson, MaskTrainingOptions("auto", 5, batch=8)
+    alone = learn(*lesson, np.arange(CLASSES), how)
 
     def on_a_rank(ranks):
-        share = Images(train.images[ranks.rank :: ranks.size], train.labels, train.is_right)
-        return learn(network, share, np.arange(CLASSES), how, communicator=ranks)
+        share = train.images[ranks.rank :: ranks.size]
+        images = Images(share, train.labels, train.is_right, ranks)
+        return learn(network, images, np.arange(CLASSES), how)
 
     for found in on_ranks(3, on_a_rank):
         np.testing.assert_array_equal(found.betas, alone.betas)
-        for mine, theirs in zip(found.logits, alone.logits, strict=True):
-            np.testing.assert_allclose(mine, theirs, atol=1e-3)
+        assert_same_logits(found, alone)
 
 
 def test_all_ranks_find_what_one_process_does():
@@ -353,12 +357,9 @@ def test_blocks_of_every_kind_of_model_end_where_they_should(make, names):
 
 def test_layers_by_name_and_pattern():
     model, images = residual_model(), tf.zeros((1, 6, 6, CLASSES))
-    assert [tap.name for tap in find_taps(model, images, ["twice_2"])] == ["twice_2"]
-    assert [tap.name for tap in find_taps(model, images, ["twice*", "sum"])] == [
-        "twice",
-        "twice_2",
-        "sum",
-    ]
+    assert [tap.name for tap in find_taps(model, images, "twice_2")] == ["twice_2"]
+    several = [tap.name for tap in find_taps(model, images, ["twice*", "sum"])]
+    assert several == ["twice", "twice_2", "sum"]
     with pytest.raises(InputError, match="--layers.*'twyce' .did you mean 'twice'"):
         find_taps(model, images, ["twyce"])
 

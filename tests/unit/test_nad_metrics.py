@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.collages import make_collages
-from xnas_tf.interpretation.nad.evaluation import answers, defined_deviation, defined_mean
+from xnas_tf.interpretation.nad.evaluation import answers
 
 MASKS = arrays.arrays(bool, st.tuples(st.integers(2, 5), st.integers(1, 9)))
 
@@ -34,10 +34,14 @@ def test_jaccard_is_a_similarity(masks):
         np.testing.assert_array_equal(masks[i], masks[j])
 
 
+def diversity(similarity):
+    return 1 - metrics.mean_of_pairs(similarity)
+
+
 @given(MASKS)
 def test_diversity_is_a_share(masks):
-    assert 0 <= metrics.diversity(metrics.jaccard(masks)) <= 1
-    assert metrics.diversity(metrics.jaccard(masks[[0, 0, 0]])) == 0
+    assert 0 <= diversity(metrics.jaccard(masks)) <= 1
+    assert diversity(metrics.jaccard(masks[[0, 0, 0]])) == 0
 
 
 def subsets(channels, size):
@@ -82,7 +86,7 @@ def test_corrected_similarity_is_within_its_bounds(masks):
     np.testing.assert_array_equal(found, found.T)
     np.testing.assert_array_equal(np.diag(found), 1)
     assert (found >= -1).all() and (found <= 1).all()
-    assert 0 <= metrics.diversity(found) <= 2
+    assert 0 <= diversity(found) <= 2
     for i, j in combinations(range(len(masks)), 2):
         sizes = masks[[i, j]].sum(axis=1)
         if (masks[i] == masks[j]).all() or not 0 < sizes.min() <= sizes.max() < channels:
@@ -112,7 +116,7 @@ def test_masks_that_are_full_or_empty_do_not_count_as_different():
     masks = np.array([[1, 1, 1], [0, 0, 0], [1, 1, 0], [0, 1, 1]], bool)
     found = metrics.corrected_jaccard(masks)
     assert (found[:2] == 1).all() and found[2, 3] < 0
-    assert metrics.diversity(metrics.corrected_jaccard(np.ones((4, 3), bool))) == 0
+    assert diversity(metrics.corrected_jaccard(np.ones((4, 3), bool))) == 0
     assert metrics.corrected_jaccard(np.array([[1], [0]], bool)).tolist() == [[1, 1], [1, 1]]
 
 
@@ -184,8 +188,8 @@ def test_answers_by_hand():
 
 def test_what_is_not_defined_is_left_out_of_means():
     values = np.array([[1.0, 3, np.nan], [np.nan, np.nan, np.nan]])
-    np.testing.assert_allclose(defined_mean(values, 1), [2, np.nan])
-    np.testing.assert_allclose(defined_deviation(values, 1), [1, np.nan])
+    np.testing.assert_allclose(metrics.defined_mean(values, 1), [2, np.nan])
+    np.testing.assert_allclose(metrics.defined_deviation(values, 1), [1, np.nan])
 
 
 @settings(max_examples=15, deadline=None)

@@ -160,7 +160,7 @@ def disentangle(
       xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
     """
     from xnas_tf.explanation.disentangle_command import DisentangleRequest, disentangle_request
-    from xnas_tf.interpretation.nad.files import facts
+    from xnas_tf.interpretation.nad.disentanglement import facts
 
     request = DisentangleRequest(
         model_or_run,

@@ -14,17 +14,15 @@ from xnas_tf.registry import describe
 
 
 def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
-    """Run a model on a few images to learn its number of classes and its final layer.
+    """Return a model's number of classes and how it ends, found by running it on a few images.
 
     Args:
-        model: A Keras image classifier with one input and at least two classes.
+        model: A Keras image classifier.
         images: (B, H, W, C) in the model's input range.
 
-    Returns:
-        The number of classes, and how the model ends.
-
     Raises:
-        InputError: If the model does not accept these images or has fewer than two classes.
+        InputError: If the model does not accept these images, has fewer than two classes, or
+            returns values that are not finite.
     """
     try:
         outputs = model(images, training=False)

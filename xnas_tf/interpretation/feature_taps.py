@@ -37,13 +37,18 @@ class Tap:
         name: The layer's name; the second call of the same layer is ``NAME_2``.
         layer: The layer.
         call: Index of the call among the layer's calls, from 0.
-        channels: Channels of the output, its last axis.
+        shape: Of one image's output, (H, W, channels).
     """
 
     name: str
     layer: keras.layers.Layer
     call: int
-    channels: int
+    shape: tuple[int, ...]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the output, its last axis."""
+        return self.shape[-1]
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,9 @@ def _record_calls(model: keras.Model, images: tf.Tensor) -> list[_Call]:
         count = seen[id(layer)]
         seen[id(layer)] += 1
         name = layer.name if not count else f"{layer.name}_{count + 1}"
-        is_leaf = not sublayers(layer)
-        if is_leaf or isinstance(layer, CONVOLUTIONS):
-            calls.append(_Call(Tap(name, layer, count, outputs.shape[-1]), inputs, outputs))
+        if not sublayers(layer) or isinstance(layer, CONVOLUTIONS):
+            tap = Tap(name, layer, count, tuple(outputs.shape[1:]))
+            calls.append(_Call(tap, inputs, outputs))
         return outputs
 
     with inlined_calls(model):
@@ -107,11 +112,8 @@ def _record_calls(model: keras.Model, images: tf.Tensor) -> list[_Call]:
 
 def _block_end(call: _Call, calls: list[_Call]) -> _Call:
     """Return the last call of a convolution's block."""
-    users = [
-        other
-        for other in calls
-        if other.outputs is not call.outputs and any(t is call.outputs for t in other.inputs)
-    ]
+    others = (other for other in calls if other.outputs is not call.outputs)
+    users = [other for other in others if any(t is call.outputs for t in other.inputs)]
     if len(users) == 1 and isinstance(users[0].tap.layer, PASSING):
         return _block_end(users[0], calls)
     return call

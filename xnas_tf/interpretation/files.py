@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_pictures(folder: Path, tag: str, figures: Mapping[str, Figure]) -> None:
-    """Write figures as PNGs and as TensorBoard images.
-
-    Args:
-        folder: An existing folder.
-        tag: Prefix of the images' tags in TensorBoard.
-        figures: Figures by name.
-    """
+    """Write figures as PNGs, and as TensorBoard images with tags ``TAG/NAME``."""
     for name, figure in figures.items():
         picture = png(figure, dpi=150)
         (folder / f"{name}.png").write_bytes(picture)

@@ -63,8 +63,8 @@ class DisentanglementObjective(Objective):
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; gradients are summed over the ranks before each step."""
-        from xnas_tf.interpretation.nad.evaluation import paths_of
         from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
+        from xnas_tf.interpretation.nad.metrics import mean_of_pairs
         from xnas_tf.interpretation.nad.training import Images, false_alarms, learn
 
         ranks = subject.communicator
@@ -82,17 +82,15 @@ class DisentanglementObjective(Objective):
         if not len(images):  # on one of many ranks: an image that is never used
             images = np.zeros((1, *images.shape[1:]), np.uint8)
         network = MaskedNetwork(subject.model, images, self.layers)
-        labelled = Images(images, labels, is_right)
-        learned = learn(network, labelled, classes, self.lesson(), communicator=ranks)
-        if not all(np.isfinite(each).all() for each in learned.logits):
+        labelled = Images(images, labels, is_right, ranks)
+        paths = learn(network, labelled, classes, self.lesson())
+        if not all(np.isfinite(each).all() for each in paths.logits):
             return ObjectiveValue(float("nan"), {}, f"{self.name}: the gradients are not finite")
-        paths = paths_of(learned, network, [subject.class_names[c] for c in classes])
-        pairs = np.triu_indices(len(classes), k=1)
         metrics = {
-            f"{self.name}/{layer}": float(1 - similarity[pairs].mean())
+            f"{self.name}/{layer}": 1 - mean_of_pairs(similarity)
             for layer, similarity in zip(paths.layers, paths.layer_similarity, strict=True)
         }
-        alarms = false_alarms(network, labelled, classes, learned.hard, ranks)
+        alarms = false_alarms(network, labelled, classes, paths.hard)
         metrics |= {
             f"{self.name}/uncorrected": paths.uncorrected_diversity,
             f"{self.name}/false_alarms": float(alarms.mean()),

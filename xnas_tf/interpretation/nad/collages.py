@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +28,7 @@ class Collages:
     @property
     def chance(self) -> float:
         """The hit rate by chance; 0.25 if height and width are even."""
-        return float(self.inside.mean()) if len(self.owners) else 0.25
+        return float(self.inside.mean())
 
 
 def make_collages(
@@ -36,54 +37,38 @@ def make_collages(
     """Sample collages of one image of a class with three images of other classes.
 
     The three are of different classes if there are enough. Each image is scaled down to a
-    quadrant, so that a collage has the network's input size.
-
-    Args:
-        images: (N, H, W, C), uint8.
-        labels: (N,).
-        classes: The classes to locate; those without images get no collages.
-        count: Collages of each class.
-        seed: Seed of the samples, which are independent for each class.
+    quadrant, so that a collage has the network's input size. There are ``count`` collages of each
+    class that has images; they depend on the seed and the class alone.
     """
     present = np.unique(labels)
-    rows: list[list[int]] = []
-    owners: list[int] = []
-    quadrants: list[int] = []
-    for number in [c for c in classes if c in present] if len(present) > 1 else []:
-        rng = np.random.default_rng([seed, int(number)])
-        others = np.setdiff1d(present, [number])
+    samples: list[tuple[int, ...]] = []
+    for owner in np.intersect1d(classes, present) if len(present) > 1 else ():
+        rng = np.random.default_rng([seed, int(owner)])
+        others = np.setdiff1d(present, [owner])
         for _ in range(count):
-            three = np.resize(rng.permutation(others), 3)
-            chosen = [int(rng.choice(np.flatnonzero(labels == c))) for c in (number, *three)]
+            shown = [owner, *np.resize(rng.permutation(others), 3)]
+            rows = [int(rng.choice(np.flatnonzero(labels == c))) for c in shown]
             quadrant = int(rng.integers(4))
-            chosen.insert(quadrant, chosen.pop(0))
-            rows.append(chosen)
-            owners.append(int(number))
-            quadrants.append(quadrant)
-    return Collages(
-        _compose(images, np.array(rows, int).reshape(-1, 4)),
-        np.array(owners, int),
-        _quadrants(images.shape[1:3])[np.array(quadrants, int)],
-    )
+            rows.insert(quadrant, rows.pop(0))
+            samples.append((owner, quadrant, *rows))
+    owners, quadrants, *columns = np.array(samples, int).reshape(-1, 6).T
+    return _compose(images, columns, owners, quadrants)
 
 
-def _compose(images: np.ndarray | DiskImages, rows: np.ndarray) -> np.ndarray:
-    """Return collages (N, H, W, C) of the images with the given indices, (N, 4)."""
-    _, height, width, channels = images.shape
-    collages = np.zeros((len(rows), height, width, channels), np.uint8)
-    for quadrant, inside in enumerate(_quadrants((height, width))):
-        down, across = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        if len(rows) and down.size and across.size:
-            small = tf.image.resize(
-                images[rows[:, quadrant]], (down.size, across.size), antialias=True
-            )
-            collages[:, down[0] : down[-1] + 1, across[0] : across[-1] + 1] = np.rint(small)
-    return collages
-
-
-def _quadrants(shape: tuple[int, ...]) -> np.ndarray:
-    """Return masks of the four quadrants of an image (H, W), row by row, (4, H, W), bool."""
-    height, width = shape
-    lower = np.arange(height)[:, None] >= height // 2
-    right = np.arange(width)[None, :] >= width // 2
-    return np.stack([(lower == down) & (right == across) for down in (0, 1) for across in (0, 1)])
+def _compose(
+    images: np.ndarray | DiskImages,
+    rows: list[np.ndarray],
+    owners: np.ndarray,
+    quadrants: np.ndarray,
+) -> Collages:
+    """Compose images whose indices are given for each quadrant, row by row."""
+    collages = np.zeros((len(owners), *images.shape[1:]), np.uint8)
+    inside = np.zeros(collages.shape[:3], bool)
+    halves = [(slice(0, size // 2), slice(size // 2, size)) for size in inside.shape[1:]]
+    for quadrant, (down, across) in enumerate(product(*halves)):
+        region = collages[:, down, across]
+        if region.size:
+            shown = images[rows[quadrant]]
+            region[:] = np.rint(tf.image.resize(shown, region.shape[1:3], antialias=True))
+        inside[quadrants == quadrant, down, across] = True
+    return Collages(collages, owners, inside)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import keras
@@ -17,40 +16,11 @@ from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.classifier import check_classes
 from xnas_tf.interpretation.nad import evaluation, metrics
-from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
-from xnas_tf.interpretation.nad.evaluation import Paths
-from xnas_tf.interpretation.nad.files import save
+from xnas_tf.interpretation.nad.disentanglement import Disentanglement
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
-
-COLLAGES = 32
-"""Collages of each class."""
-TOP_PIXELS = 0.1
-"""The share of a map's pixels that count as hits or misses; the paper uses 0.05 to 0.1."""
-
-
-class Disentanglement(DisentanglementData):
-    """The paths of K classes through L layers of a network, with all metrics.
-
-    See ``DisentanglementData`` for its attributes.
-    """
-
-    def save(self, out: str | Path, title: str = "") -> Path:
-        """Write figures, masks, metrics and TensorBoard images into a new folder.
-
-        Args:
-            out: The folder.
-            title: Title of the figures.
-
-        Returns:
-            The folder.
-
-        Raises:
-            InputError: If the folder exists or cannot be written.
-        """
-        return save(self, Path(out), title)
 
 
 def disentangle(  # noqa: PLR0913 - options with defaults
@@ -100,62 +70,40 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     lesson = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     wanted = _class_numbers(classes, data.class_names)
-    splits = [_at_most(split, images) for split in (data.train, data.validation, data.test)]
+    train, validation, test = (
+        _at_most(split, images) for split in (data.train, data.validation, data.test)
+    )
     resolved = range_of(model, data.image_shape, input_range)
     network = MaskedNetwork(model, data.train.images, layers, resolved.name)
     check_classes(network.classes, data.class_names, data.name)
     ranks = communicator or SingleProcess()
     tell(resolved.text)
-    plain = [_probabilities(network, split, ranks) for split in splits]
-    accuracy = Accuracy.of(plain[2].argmax(1), splits[2].labels)
-    report_accuracy(accuracy, resolved, tell, model, splits[2])
-    train, validation = (
-        Images(
-            selected(split.images, slice(ranks.rank, None, ranks.size)),
-            split.labels,
-            split.labels == probabilities.argmax(1),
-        )
-        for split, probabilities in zip(splits[:2], plain[:2], strict=True)
-    )
-    learnable, left_out = _learnable(wanted, train, data.class_names)
-    learned = learn(network, train, learnable, lesson, validation, ranks, tell)
-    names = [data.class_names[c] for c in learnable]
-    paths = evaluation.paths_of(learned, network, names)
-    found = _evaluate(network, paths, splits[2], plain[2], learnable, lesson, ranks, tell)
-    counts = dict(zip(("train", "validation", "test"), map(len, splits), strict=True))
-    return replace(found, left_out=left_out, images=counts, input_range=resolved, accuracy=accuracy)
-
-
-def _evaluate(
-    network: MaskedNetwork,
-    paths: Paths,
-    test: Split,
-    plain: np.ndarray,
-    classes: np.ndarray,
-    lesson: MaskTrainingOptions,
-    ranks: Communicator,
-    tell: Callable[[str], None],
-) -> Disentanglement:
-    """Compute all metrics on held-out images; ``plain`` are the probabilities without masks."""
-    predicted = plain.argmax(axis=1)
+    shown, held_out = (_share(network, split, ranks) for split in (train, validation))
+    probabilities = _probabilities(network, test, ranks)
+    predicted = probabilities.argmax(1)
+    accuracy = Accuracy.of(predicted, test.labels)
+    report_accuracy(accuracy, resolved, tell, model, test)
+    learnable, left_out = _learnable(wanted, shown, data.class_names)
+    learned = learn(network, shown, learnable, lesson, held_out, tell)
+    paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
     tell("predictions of the masked networks")
-    soft, hard = (
-        evaluation.masked_answers(network, test, classes, masks, ranks)
-        for masks in (paths.soft, paths.hard)
-    )
+    soft = evaluation.masked_answers(network, test, learnable, paths.soft, ranks)
+    hard = evaluation.masked_answers(network, test, learnable, paths.hard, ranks)
     tell("collages and misclassified images")
     correct = test.select(np.flatnonzero(predicted == test.labels))
     return Disentanglement(
-        paths,
-        evaluation.answers(np.tile(predicted, (len(classes), 1)), test.labels, classes),
-        soft,
-        hard,
-        metrics.confusions(plain, test.labels, classes),
-        evaluation.path_hits(
-            network, correct, classes, paths.hard, COLLAGES, TOP_PIXELS, lesson.seed
-        ),
-        evaluation.find_mistakes(network, test, predicted, classes, paths.hard),
-        lesson,
+        paths=paths,
+        plain=evaluation.answers(predicted, test.labels, learnable),
+        soft=soft,
+        hard=hard,
+        confusion=metrics.confusions(probabilities, test.labels, learnable),
+        hits=evaluation.path_hits(network, correct, learnable, paths.hard, seed),
+        mistakes=evaluation.find_mistakes(network, test, predicted, learnable, paths.hard),
+        lesson=lesson,
+        left_out=left_out,
+        images={"train": len(train), "validation": len(validation), "test": len(test)},
+        input_range=resolved,
+        accuracy=accuracy,
     )
 
 
@@ -193,6 +141,13 @@ def _at_most(split: Split, count: int | None) -> Split:
     return split.select(np.sort(np.concatenate(chosen)))
 
 
+def _share(network: MaskedNetwork, split: Split, ranks: Communicator) -> Images:
+    """Return this rank's share of a split."""
+    predicted = _probabilities(network, split, ranks).argmax(1)
+    images = selected(split.images, slice(ranks.rank, None, ranks.size))
+    return Images(images, split.labels, split.labels == predicted, ranks)
+
+
 def _probabilities(network: MaskedNetwork, split: Split, ranks: Communicator) -> np.ndarray:
     probabilities = evaluation.predict(network, split.images, ranks)
     if not np.isfinite(probabilities).all():
@@ -205,11 +160,8 @@ def _learnable(
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Return the classes with a correctly classified image, and why the others have no path."""
     known = np.unique(train.labels[train.is_right])
-    left_out = {
-        names[c]: "no training image of it is classified correctly"
-        for c in wanted
-        if c not in known
-    }
+    reason = "no training image of it is classified correctly"
+    left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}
     learnable = np.intersect1d(wanted, known)
     if len(learnable) < 2:
         raise InputError(

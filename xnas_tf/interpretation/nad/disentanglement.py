@@ -1,20 +1,26 @@
-"""The record of a disentangled network."""
+"""A disentangled network: its metrics, also as JSON, and its files."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from xnas_tf.interpretation.files import plain, write_facts, write_pictures
 from xnas_tf.interpretation.nad import metrics
-from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions, Paths
+from xnas_tf.interpretation.nad.drawing import drawings
+from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions
+from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.chance_level import Accuracy
+from xnas_tf.utils.output_folder import atomic_folder
 
 
 @dataclass(frozen=True)
-class DisentanglementData:
+class Disentanglement:
     """The paths of K classes through L layers of a network, with all metrics.
 
     Undefined values (hits of an empty mask, accuracy of a class without images) are NaN here,
@@ -31,8 +37,8 @@ class DisentanglementData:
         lesson: How the masks were learned.
         left_out: Why a class has no path, by its name.
         images: The number of images of each split that were used, by its name.
-        input_range: The range of the network's inputs; None if unknown.
-        accuracy: Accuracy on the test split, over all classes; None if unknown.
+        input_range: The range of the network's inputs.
+        accuracy: Accuracy on the test split, over all classes.
     """
 
     paths: Paths
@@ -43,10 +49,10 @@ class DisentanglementData:
     hits: PathHits | None
     mistakes: Mistakes
     lesson: MaskTrainingOptions
-    left_out: dict[str, str] = field(default_factory=dict)
-    images: dict[str, int] = field(default_factory=dict)
-    input_range: InputRange | None = None
-    accuracy: Accuracy | None = None
+    left_out: dict[str, str]
+    images: dict[str, int]
+    input_range: InputRange
+    accuracy: Accuracy
 
     @property
     def diversity(self) -> float:
@@ -56,13 +62,127 @@ class DisentanglementData:
     def rank_correlation(self, place: int | None = None) -> float:
         """Compute Spearman's correlation of similarity and confusion over pairs of classes.
 
-        Args:
-            place: Index of a class that is compared with all others; all pairs if None.
-
-        Returns:
-            The correlation in [-1, 1]; NaN if similarity or confusion is constant.
+        Only pairs with the class of index ``place`` count, if given. NaN if similarity or
+        confusion is constant.
         """
-        rows = [place] if place is not None else range(len(self.confusion))
-        pairs = np.array([(i, j) for i in rows for j in range(len(self.confusion)) if i != j])
-        chosen = tuple(pairs.T)
+        chosen = ~np.eye(len(self.confusion), dtype=bool)
+        if place is not None:
+            chosen[np.arange(len(chosen)) != place] = False
         return metrics.rank_correlation(self.paths.similarity[chosen], self.confusion[chosen])
+
+    def save(self, out: str | Path, title: str = "") -> Path:
+        """Write figures, masks, metrics and TensorBoard images into a new folder, and return it.
+
+        Args:
+            out: The folder.
+            title: Title of the figures.
+
+        Raises:
+            InputError: If the folder exists or cannot be written.
+        """
+        layers = dict(zip(self.paths.layers, self.paths.soft, strict=True))
+        arrays = {"class_names": np.array(self.paths.class_names), **layers}
+        with atomic_folder(Path(out)) as draft:
+            pictures = drawings(self.paths, self.confusion, self.hits, self.mistakes, title)
+            write_pictures(draft, "disentanglement", pictures)
+            # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
+            np.savez_compressed(draft / "masks.npz", **arrays)  # type: ignore[arg-type]
+            write_facts(draft / "disentanglement.json", facts(self))
+        return Path(out)
+
+
+def facts(found: Disentanglement) -> dict[str, Any]:
+    """Return all metrics as JSON can hold them; undefined values are None."""
+    paths, hits = found.paths, found.hits
+    return {
+        "diversity": paths.diversity,
+        "uncorrected_diversity": paths.uncorrected_diversity,
+        "false_alarms": plain(metrics.defined_mean(found.hard.false_alarms, 0)),
+        "rank_correlation": plain(found.rank_correlation()),
+        "kept": float(paths.share.mean()),
+        "chance": None if hits is None else hits.collages.chance,
+        "settings": asdict(found.lesson),
+        "images": found.images,
+        "input_range": found.input_range.name,
+        "accuracy": found.accuracy.as_dict(),
+        "classes": [_class(found, place) for place in range(len(paths.class_names))],
+        "layers": [_layer(found, place) for place in range(len(paths.layers))],
+        "similarity": plain(paths.similarity),
+        "uncorrected_similarity": plain(paths.layer_uncorrected_similarity.mean(axis=0)),
+        "confusion": plain(found.confusion),
+        "mistakes": _mistakes(found),
+        "left_out": found.left_out,
+        "empty": [
+            {"class": paths.class_names[unit], "layer": paths.layers[layer]}
+            for layer, unit in np.argwhere(paths.kept == 0)
+        ],
+    }
+
+
+def _class(found: Disentanglement, place: int) -> dict[str, Any]:
+    paths = found.paths
+    names, confusion = paths.class_names, found.confusion[place]
+    predictions = {"network": found.plain, "soft": found.soft, "hard": found.hard}
+    similar = metrics.others_by(paths.similarity[place], place)
+    has_images = np.isfinite(confusion).all()
+    confused = metrics.others_by(confusion, place) if has_images else []
+    return {
+        "class": names[place],
+        "beta": float(paths.betas[place]),
+        "kept": float(paths.share[:, place].mean()),
+        "accuracy": {name: plain(each.accuracy[place]) for name, each in predictions.items()},
+        "false_alarms": {
+            name: plain(each.false_alarms[place]) for name, each in predictions.items()
+        },
+        "most_similar": [names[other] for other in similar],
+        "most_confused": [names[other] for other in confused],
+        "rank_correlation": plain(found.rank_correlation(place)),
+    }
+
+
+def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
+    paths, hits = found.paths, found.hits
+    rates = np.full(len(paths.class_names), np.nan) if hits is None else hits.by_class[place]
+    return {
+        "layer": paths.layers[place],
+        "channels": int(paths.channels[place]),
+        "kept": dict(zip(paths.class_names, paths.kept[place].tolist(), strict=True)),
+        "similarity": metrics.mean_of_pairs(paths.layer_similarity[place]),
+        "uncorrected_similarity": metrics.mean_of_pairs(paths.layer_uncorrected_similarity[place]),
+        "expected_similarity": metrics.mean_of_pairs(paths.layer_expected_similarity[place]),
+        "hit_rate": {
+            "mean": plain(metrics.defined_mean(rates, 0)),
+            "deviation": plain(metrics.defined_deviation(rates, 0)),
+            "classes": dict(zip(paths.class_names, plain(rates), strict=True)),
+        },
+    }
+
+
+def _mistakes(found: Disentanglement) -> dict[str, Any]:
+    """Return how the paths of predicted classes relate to those of true classes.
+
+    That is, how often the predicted class's path is among the three most similar ones, and how
+    often an image agrees more with it than with the true class's path, over all layers.
+    """
+    mistakes, names = found.mistakes, found.paths.class_names
+    pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))
+    similar = [metrics.others_by(row, place) for place, row in enumerate(found.paths.similarity)]
+    is_near = np.array([predicted in similar[label] for label, predicted in pairs], float)
+    right = metrics.defined_mean(mistakes.right, axis=0)
+    wrong = metrics.defined_mean(mistakes.wrong, axis=0)
+    is_nearer = np.where(np.isfinite(right - wrong), wrong > right, np.nan)
+    return {
+        "count": len(pairs),
+        "taken_for_a_similar_class": plain(metrics.defined_mean(is_near, axis=0)),
+        "by_chance": min(1.0, 3 / (len(names) - 1)),
+        "nearer_to_wrong_path": plain(metrics.defined_mean(is_nearer, axis=0)),
+        "images": [
+            {
+                "label": names[label],
+                "predicted": names[predicted],
+                "right_path": plain(mistakes.right[:, image]),
+                "wrong_path": plain(mistakes.wrong[:, image]),
+            }
+            for image, (label, predicted) in enumerate(pairs)
+        ],
+    }

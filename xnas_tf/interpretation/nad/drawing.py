@@ -16,15 +16,15 @@ from xnas_tf.interpretation.drawing import (
     name_ticks,
     new_figure,
 )
-from xnas_tf.interpretation.nad.evaluation import defined_deviation, defined_mean
+from xnas_tf.interpretation.nad.metrics import defined_deviation, defined_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
-    from xnas_tf.interpretation.nad.disentanglement import DisentanglementData
-    from xnas_tf.interpretation.nad.evaluation import PathHits
+    from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits
+    from xnas_tf.interpretation.nad.paths import Paths
 
 CHOSEN = 4
 """Classes whose paths are drawn, and layers whose maps are drawn."""
@@ -32,78 +32,57 @@ SHOWN = 6
 """Largest number of collages, and of misclassified images, that are drawn."""
 
 
-def drawings(found: DisentanglementData, title: str = "") -> dict[str, Figure]:
-    """Draw all figures that there is data for, by name.
-
-    Args:
-        found: The network.
-        title: The title of each figure.
-    """
+def drawings(
+    paths: Paths, confusion: np.ndarray, hits: PathHits | None, mistakes: Mistakes, title: str
+) -> dict[str, Figure]:
+    """Draw all figures that there is data for, by name; see ``Disentanglement``."""
     drawn = {
-        "similarity": similarity_figure(found),
-        "kept": kept_figure(found),
-        "layer_similarity": layer_similarity_figure(found),
-        "paths": paths_figure(found),
+        "similarity": _similarity_figure(paths, confusion),
+        "kept": _depth_figure(paths, paths.share, "channels kept"),
+        "layer_similarity": _layer_similarity_figure(paths),
+        "paths": _paths_figure(paths),
     }
-    if found.hits is not None:
-        drawn["hit_rate"] = hit_rate_figure(found, found.hits)
-        drawn["collages"] = collages_figure(found, found.hits)
-    if len(found.mistakes.labels):
-        drawn["mistakes"] = mistakes_figure(found)
+    if hits is not None:
+        chance = np.full(len(paths.layers), hits.collages.chance)
+        name = f"chance: {hits.collages.chance:.2f}"
+        drawn["hit_rate"] = _depth_figure(paths, hits.by_class, "path hit rate", chance, name)
+        drawn["collages"] = _collages_figure(paths, hits)
+    if len(mistakes.labels):
+        drawn["mistakes"] = _mistakes_figure(paths, mistakes)
     for figure in drawn.values():
         figure.suptitle(title, fontsize=9)
     return drawn
 
 
-def similarity_figure(found: DisentanglementData) -> Figure:
+def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
     """Draw the corrected similarity of each pair of paths, beside the network's confusions.
 
     A line in the colour bar marks the similarity expected by chance.
     """
-    names = found.paths.class_names
+    names, similarity = paths.class_names, paths.similarity
     side = 1.6 + 0.36 * len(names)
     figure = new_figure(2 * side + 0.8, side)
-    both = figure.subplots(1, 2)
-    confusion = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * found.confusion)
-    title = "similarity of paths (random paths: 0)"
-    similarity = found.paths.similarity
+    left, right = figure.subplots(1, 2)
     low = min(-0.1, float(similarity.min()))  # includes 0, the similarity of random paths
-    bar = _draw_matrix(figure, both[0], similarity, names, title, "{:.2f}", low)
+    bar = _draw_matrix(left, similarity, names, "{:.2f}", low)
     bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
-    _draw_matrix(figure, both[1], confusion, names, "mean probability, %", "{:.1f}")
-    both[1].set(xlabel="predicted class", ylabel="class of the images")
+    left.set_title("similarity of paths (random paths: 0)", fontsize=9)
+    percent = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * confusion)
+    _draw_matrix(right, percent, names, "{:.1f}")
+    right.set_title("mean probability, %", fontsize=9)
+    right.set(xlabel="predicted class", ylabel="class of the images")
     return figure
 
 
-def kept_figure(found: DisentanglementData) -> Figure:
-    """Draw the share of channels kept by depth: a dot per class, a line for the mean."""
-    figure, axis = _depth_axes(found)
-    _draw_by_depth(axis, found.paths.share)
-    axis.set(ylabel="channels kept", ylim=(0, 1.03))
-    axis.legend(fontsize=8)
-    return figure
-
-
-def layer_similarity_figure(found: DisentanglementData) -> Figure:
+def _layer_similarity_figure(paths: Paths) -> Figure:
     """Draw the Jaccard index of paths by depth, and that of random paths with as many channels.
 
     A dot is a class's mean over the other classes.
     """
-    figure, axis = _depth_axes(found)
-    paths = found.paths
-    _draw_by_depth(axis, _by_class(paths.layer_uncorrected_similarity))
+    similarity = _by_class(paths.layer_uncorrected_similarity)
     expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
-    axis.plot(
-        expected,
-        color=ORANGE,
-        linestyle="--",
-        linewidth=2,
-        zorder=5,  # above the means
-        label="expected of random paths",
-    )
-    axis.set(ylabel="Jaccard index of two paths", ylim=(0, 1.03))
-    axis.legend(fontsize=8)
-    return figure
+    label, name = "Jaccard index of two paths", "expected of random paths"
+    return _depth_figure(paths, similarity, label, expected, name)
 
 
 def _by_class(similarity: np.ndarray) -> np.ndarray:
@@ -112,42 +91,26 @@ def _by_class(similarity: np.ndarray) -> np.ndarray:
     return (similarity.sum(axis=2) - np.diagonal(similarity, axis1=1, axis2=2)) / (count - 1)
 
 
-def hit_rate_figure(found: DisentanglementData, hits: PathHits) -> Figure:
-    """Draw the path hit rate by depth: mean and deviation over the classes, and chance."""
-    figure, axis = _depth_axes(found)
-    _draw_by_depth(axis, hits.by_class)
-    chance = hits.collages.chance
-    axis.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance: {chance:.2f}")
-    axis.set(ylabel="path hit rate", ylim=(0, 1.03))
-    axis.legend(fontsize=8)
-    return figure
-
-
-def paths_figure(found: DisentanglementData, classes: tuple[int, ...] = ()) -> Figure:
-    """Draw the paths of some classes: a column per layer, a bar per channel.
+def _paths_figure(paths: Paths) -> Figure:
+    """Draw the paths of the first classes: a column per layer, a bar per channel.
 
     Among the paths drawn, blue channels are on one path only and orange ones on several. Grey
     channels are not on the path.
-
-    Args:
-        found: The network.
-        classes: Indices of the classes; the first four if empty.
     """
     from matplotlib.patches import Patch  # noqa: PLC0415 - heavy
 
-    paths = found.paths
-    chosen = list(classes) or list(range(min(CHOSEN, len(paths.class_names))))
+    names = paths.class_names[:CHOSEN]
     count = len(paths.layers)
-    figure = new_figure(1.2 + max(2.0, 0.2 * count) * len(chosen), 4.6)
-    axes = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
-    for axis, unit in zip(axes, chosen, strict=True):
+    figure = new_figure(1.2 + max(2.0, 0.2 * count) * len(names), 4.6)
+    axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for unit, (axis, name) in enumerate(zip(axes, names, strict=True)):
         for layer, mask in enumerate(paths.hard):
             kept = mask[unit] > 0
-            shared = kept & (mask[chosen].sum(axis=0) > 1)
+            shared = kept & (mask[:CHOSEN].sum(axis=0) > 1)
             colours = np.where(shared, ORANGE, np.where(kept, BLUE, PALE))
             heights = (np.arange(len(kept)) + 0.5) / len(kept)
             axis.barh(heights, 0.8, 0.8 / len(kept), layer - 0.4, color=colours)
-        axis.set_title(paths.class_names[unit], fontsize=9)
+        axis.set_title(name, fontsize=9)
         axis.set(xticks=range(count), xticklabels=range(1, count + 1), yticks=[], ylim=(0, 1))
         axis.tick_params(labelsize=7, axis="x", rotation=90 if count > 9 else 0)
         axis.set_xlabel("layer", fontsize=8)
@@ -160,12 +123,11 @@ def paths_figure(found: DisentanglementData, classes: tuple[int, ...] = ()) -> F
     return figure
 
 
-def collages_figure(found: DisentanglementData, hits: PathHits) -> Figure:
+def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
     """Draw collages of different classes, and the maps of the class's path in some layers."""
-    paths = found.paths
     _, first = np.unique(hits.owners, return_index=True)
     drawn = first[:SHOWN]
-    layers = _spread(len(paths.layers), CHOSEN)
+    layers = np.unique(np.linspace(0, len(paths.layers) - 1, CHOSEN).round().astype(int))
     figure = new_figure(1.5 * len(drawn) + 0.8, 1.6 * (1 + len(layers)) + 0.3)
     axes = figure.subplots(1 + len(layers), len(drawn), squeeze=False)
     for column, number in zip(axes.T, drawn, strict=True):
@@ -184,16 +146,16 @@ def collages_figure(found: DisentanglementData, hits: PathHits) -> Figure:
     return figure
 
 
-def mistakes_figure(found: DisentanglementData) -> Figure:
+def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
     """Draw the first misclassified image of each class.
 
     Beside each is its agreement by depth with the paths of its true and its predicted class.
     """
-    mistakes, names = found.mistakes, found.paths.class_names
+    names = paths.class_names
     drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
     figure = new_figure(6.5, 1.5 * len(drawn) + 0.7)
     axes = figure.subplots(len(drawn), 2, width_ratios=(1, 3.5), squeeze=False)
-    depth = np.arange(1, len(found.paths.layers) + 1)
+    depth = np.arange(1, len(paths.layers) + 1)
     for (left, right), number in zip(axes, drawn, strict=True):
         true, predicted = names[mistakes.labels[number]], names[mistakes.predicted[number]]
         draw_image(left, mistakes.images[number])
@@ -211,40 +173,38 @@ def mistakes_figure(found: DisentanglementData) -> Figure:
     return figure
 
 
-def _depth_axes(found: DisentanglementData) -> tuple[Figure, Axes]:
-    layers = found.paths.layers
+def _depth_figure(
+    paths: Paths, values: np.ndarray, label: str, expected: np.ndarray | None = None, name: str = ""
+) -> Figure:
+    """Draw shares (L, K) by depth: a dot per class, a line for mean and deviation.
+
+    A second line shows what is ``expected`` by chance, (L,).
+    """
+    layers = paths.layers
     figure = new_figure(2.4 + 0.32 * max(8, len(layers)), 4.2)
     axis = figure.subplots()
-    labels = [f"{number}: {_short(layer)}" for number, layer in enumerate(layers, start=1)]
-    axis.set_xticks(range(len(layers)), labels, rotation=60, ha="right", fontsize=7)
-    axis.grid(alpha=0.3)
-    return figure, axis
-
-
-def _draw_by_depth(axis: Axes, values: np.ndarray) -> None:
-    """Draw values (L, K): a dot per class, a line for mean and deviation."""
-    places = np.arange(len(values))
-    for each in values.T:
-        axis.plot(places, each, ".", color=GREY, zorder=1)
+    axis.plot(values, ".", color=GREY, zorder=1)
     axis.plot([], [], ".", color=GREY, label="a class")
     mean, deviation = defined_mean(values, axis=1), defined_deviation(values, axis=1)
-    label = "mean ± deviation"
-    axis.errorbar(places, mean, deviation, fmt="o-", color=BLUE, capsize=3, label=label)
+    places, spread = np.arange(len(layers)), "mean ± deviation"
+    axis.errorbar(places, mean, deviation, fmt="o-", color=BLUE, capsize=3, label=spread)
+    if expected is not None:
+        # Above the means.
+        axis.plot(expected, "--", color=ORANGE, linewidth=2, zorder=5, label=name)
+    labels = [f"{number}: {_short(layer)}" for number, layer in enumerate(layers, start=1)]
+    axis.set_xticks(range(len(layers)), labels, rotation=60, ha="right", fontsize=7)
+    axis.set(ylabel=label, ylim=(0, 1.03))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    return figure
 
 
 def _draw_matrix(
-    figure: Figure,
-    axis: Axes,
-    values: np.ndarray,
-    names: Sequence[str],
-    title: str,
-    form: str,
-    low: float | None = None,
+    axis: Axes, values: np.ndarray, names: Sequence[str], form: str, low: float | None = None
 ) -> Colorbar:
     """Draw a matrix (K, K) with its values, in colours from ``low``; return its colour bar."""
     picture = axis.imshow(values, cmap="cividis", vmin=low)
-    bar = figure.colorbar(picture, ax=axis, shrink=0.8)
-    axis.set_title(title, fontsize=9)
+    bar = axis.figure.colorbar(picture, ax=axis, shrink=0.8)
     name_ticks(axis, names, names)
     middle = sum(picture.get_clim()) / 2 if np.isfinite(values).any() else 0
     for (row, column), value in np.ndenumerate(values) if len(names) <= 12 else ():
@@ -264,11 +224,6 @@ def _draw_framed(axis: Axes, image: np.ndarray, region: np.ndarray) -> None:
     width, height = float(np.ptp(across)) + 1, float(np.ptp(down)) + 1
     frame = Rectangle(corner, width, height, fill=False, color=ORANGE, linewidth=2, zorder=3)
     axis.add_patch(frame)
-
-
-def _spread(count: int, wanted: int) -> list[int]:
-    """Return some indices below ``count``, evenly spaced from the first to the last."""
-    return sorted({round(index) for index in np.linspace(0, count - 1, min(wanted, count))})
 
 
 def _short(name: str) -> str:

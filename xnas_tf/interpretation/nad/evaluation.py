@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -14,7 +12,12 @@ from xnas_tf.distributed import Communicator
 from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.collages import Collages, make_collages
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
-from xnas_tf.interpretation.nad.training import Learned
+from xnas_tf.interpretation.nad.metrics import defined_mean
+
+COLLAGES = 32
+"""Collages of each class."""
+TOP_PIXELS = 0.1
+"""The share of a map's pixels that count as hits or misses; the paper uses 0.05 to 0.1."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class PathHits:
     """How well paths locate their class in collages.
 
     Attributes:
-        collages: The collages.
+        collages: The N collages.
         owners: The class to locate in each collage, as an index into the K classes, (N,).
         maps: For each layer (N, H, W): its masked outputs summed over the channels.
         rates: The hit rate for each layer and collage, (L, N); NaN if the mask is empty.
@@ -68,104 +71,18 @@ class Mistakes:
     wrong: np.ndarray
 
 
-@dataclass(frozen=True)
-class Paths:
-    """The masks of K classes in L layers, and the metrics that depend on them alone.
-
-    Attributes:
-        class_names: The K classes.
-        layers: The L layers.
-        soft: For each layer (K, channels), in (0, 1).
-        hard: The same masks, rounded to 0 and 1.
-        betas: The β of each class, (K,).
-    """
-
-    class_names: Sequence[str]
-    layers: Sequence[str]
-    soft: Masks
-    hard: Masks
-    betas: np.ndarray
-
-    @cached_property
-    def kept(self) -> np.ndarray:
-        """Channels that each class keeps in each layer, (L, K)."""
-        return np.stack([mask.sum(axis=1) for mask in self.hard]).astype(int)
-
-    @cached_property
-    def channels(self) -> np.ndarray:
-        """Channels of each layer, (L,)."""
-        return np.array([mask.shape[1] for mask in self.hard])
-
-    @cached_property
-    def share(self) -> np.ndarray:
-        """The share of channels that each class keeps in each layer, (L, K)."""
-        return self.kept / self.channels[:, None]
-
-    @cached_property
-    def layer_similarity(self) -> np.ndarray:
-        """Similarity of each pair of classes in each layer, corrected for chance, (L, K, K).
-
-        See ``metrics.corrected_jaccard``.
-        """
-        return np.stack([metrics.corrected_jaccard(mask > 0) for mask in self.hard])
-
-    @cached_property
-    def layer_uncorrected_similarity(self) -> np.ndarray:
-        """Jaccard index of each pair of classes in each layer, as in the paper, (L, K, K)."""
-        return np.stack([metrics.jaccard(mask > 0) for mask in self.hard])
-
-    @cached_property
-    def layer_expected_similarity(self) -> np.ndarray:
-        """The expected Jaccard index of random masks of the same sizes, (L, K, K)."""
-        layers = zip(self.kept, self.channels, strict=True)
-        return np.stack([metrics.expected_jaccard(sizes, int(count)) for sizes, count in layers])
-
-    @cached_property
-    def similarity(self) -> np.ndarray:
-        """The mean of ``layer_similarity`` over the layers, (K, K)."""
-        return self.layer_similarity.mean(axis=0)
-
-    @property
-    def diversity(self) -> float:
-        """One minus the mean similarity of two classes, in [0, 2].
-
-        0 if all paths are the same; 1 if they are as different as random paths of the same
-        sizes, none of which is full or empty.
-        """
-        return metrics.diversity(self.similarity)
-
-    @property
-    def uncorrected_diversity(self) -> float:
-        """The paper's score, in [0, 1]: one minus the mean Jaccard index.
-
-        It is higher the fewer channels the masks keep, for random masks as well.
-        """
-        return metrics.diversity(self.layer_uncorrected_similarity.mean(axis=0))
-
-
-def paths_of(learned: Learned, network: MaskedNetwork, class_names: Sequence[str]) -> Paths:
-    """Return learned masks with the names of their classes and layers."""
-    layers = [tap.name for tap in network.taps]
-    return Paths(class_names, layers, learned.soft, learned.hard, learned.betas)
-
-
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
-    """Compute accuracy and false alarms of each class.
+    """Compute accuracy and false alarms of each of K classes on N images.
 
-    Args:
-        predicted: Classes predicted by each class's masked network, (K, N); -1 for none.
-        labels: (N,).
-        classes: The K classes.
+    The predicted classes are those of each class's masked network, (K, N), or those of the
+    network without masks, (N,); -1 is no prediction.
     """
-    positive = predicted == classes[:, None]
-    own = labels[None, :] == classes[:, None]
-    return PathPredictions(_shares(positive & own, own), _shares(positive & ~own, ~own))
-
-
-def _shares(counted: np.ndarray, among: np.ndarray) -> np.ndarray:
-    totals = among.sum(axis=1)
-    shares = counted.sum(axis=1) / np.maximum(totals, 1)
-    return np.where(totals > 0, shares, np.nan)
+    positive = (predicted == classes[:, None]).astype(float)
+    own = labels == classes[:, None]
+    return PathPredictions(
+        accuracy=defined_mean(np.where(own, positive, np.nan), axis=1),
+        false_alarms=defined_mean(np.where(own, np.nan, positive), axis=1),
+    )
 
 
 def predict(
@@ -175,19 +92,14 @@ def predict(
     unit: int = 0,
     masks: Masks | None = None,
 ) -> np.ndarray:
-    """Predict class probabilities (N, classes), shared among the ranks.
+    """Predict class probabilities (N, classes) with the masks of one unit, on all ranks together.
 
-    Args:
-        network: The network.
-        images: (N, H, W, C), uint8, the same on every rank.
-        ranks: The ranks.
-        unit: The unit whose masks are used.
-        masks: For each layer (units, channels); no masks if None.
+    The images are the same on every rank; see ``MaskedNetwork.predict``.
     """
-    shared = slice(ranks.rank, None, ranks.size)
+    share = slice(ranks.rank, None, ranks.size)
+    own = selected(images, share)
     found = np.zeros((len(images), network.classes), np.float32)
-    own = selected(images, shared)
-    found[shared] = network.predict(own, np.full(len(own), unit), masks)
+    found[share] = network.predict(own, np.full(len(own), unit), masks)
     (found,) = ranks.sum(found)
     return found
 
@@ -208,32 +120,21 @@ def path_hits(
     correct: Split,
     classes: np.ndarray,
     hard: Masks,
-    count: int,
-    share: float,
     seed: int,
+    count: int = COLLAGES,
 ) -> PathHits | None:
-    """Locate each class in collages with its masks.
+    """Locate each class in ``count`` collages with its masks; None if no collage can be made.
 
-    Args:
-        network: The network.
-        correct: Images that it classifies correctly without masks.
-        classes: The K classes.
-        hard: Masks of 0 and 1, for each layer (K, channels).
-        count: Collages of each class.
-        share: The share of a map's pixels that count as strongest.
-        seed: Seed of the collages.
-
-    Returns:
-        The hits; None if no collage can be made.
+    The collages are made of images that the network classifies correctly without masks.
     """
     collages = make_collages(correct.images, correct.labels, classes, count, seed)
     if not len(collages.owners):
         return None
     units = np.searchsorted(classes, collages.owners)
     maps = network.maps(collages.images, units, hard)
-    rates = np.stack([metrics.hit_rates(each, collages.inside, share) for each in maps])
-    empty = np.stack([~mask.any(axis=1) for mask in hard])
-    rates = np.where(empty[:, units], np.nan, rates)
+    rates = np.stack([metrics.hit_rates(each, collages.inside, TOP_PIXELS) for each in maps])
+    is_empty = np.stack([~mask[units].any(axis=1) for mask in hard])
+    rates = np.where(is_empty, np.nan, rates)
     by_class = [defined_mean(rates[:, units == unit], axis=1) for unit in range(len(classes))]
     return PathHits(collages, units, maps, rates, np.stack(by_class, axis=1))
 
@@ -243,12 +144,8 @@ def find_mistakes(
 ) -> Mistakes:
     """Compare each misclassified image with the paths of its true and its predicted class.
 
-    Args:
-        network: The network.
-        held_out: Images.
-        predicted: The class predicted for each image without masks, (N,).
-        classes: The K classes; images of other classes are left out.
-        hard: Masks of 0 and 1, for each layer (K, channels).
+    The images whose true or predicted class, without masks, is not among the K classes are left
+    out.
     """
     known = np.isin(held_out.labels, classes) & np.isin(predicted, classes)
     wrong = np.flatnonzero((predicted != held_out.labels) & known)
@@ -257,28 +154,11 @@ def find_mistakes(
     energies = network.energies(held_out.images)
 
     def agreement(units: np.ndarray) -> np.ndarray:
-        found = np.full((len(hard), len(wrong)), np.nan)
-        for layer, (mask, each) in enumerate(zip(hard, energies, strict=True)):
-            usual = each.mean(axis=0)
-            for unit in np.unique(units):
-                own = units == unit
-                path = mask[unit] > 0
-                found[layer, own] = metrics.path_agreement(each[wrong[own]], usual, path)
-        return found
+        found = [
+            metrics.path_agreement(each[wrong], each.mean(axis=0), mask[units] > 0)
+            for each, mask in zip(energies, hard, strict=True)
+        ]
+        return np.stack(found)
 
     images = held_out.images[wrong]
     return Mistakes(images, labels, mistaken, agreement(labels), agreement(mistaken))
-
-
-def defined_mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """Compute the mean of finite values; NaN if there are none, without ``nanmean``'s warning."""
-    known = np.isfinite(values)
-    counts = known.sum(axis=axis)
-    sums = np.where(known, values, 0).sum(axis=axis)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-
-
-def defined_deviation(values: np.ndarray, axis: int) -> np.ndarray:
-    """Compute the standard deviation of finite values; NaN if there are none."""
-    mean = np.expand_dims(defined_mean(values, axis), axis)
-    return np.sqrt(defined_mean((values - mean) ** 2, axis))

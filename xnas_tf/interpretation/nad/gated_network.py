@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import keras
@@ -21,6 +21,8 @@ BATCH = 256
 """Batch size outside the training; bounds the memory."""
 Masks = list[np.ndarray]
 """For each layer the masks of all units, (units, channels)."""
+Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
+"""Maps a batch's logits and the masked outputs of each layer to what is wanted of them."""
 
 
 class MaskedNetwork:
@@ -49,10 +51,12 @@ class MaskedNetwork:
     ) -> None:
         self._model = model
         self._input_range = input_range
-        self._shape = images.shape[1:]
-        sample = self._inputs(tf.constant(images[:2]))
+        sample = scaled(images[:2], input_range)
         self.classes, self._ending = examine(model, sample)
         self.taps: list[Tap] = find_taps(model, sample, layers)
+        self._image_spec = tf.TensorSpec((None, *images.shape[1:]), tf.uint8)
+        self._mask_specs = [tf.TensorSpec((None, tap.channels), tf.float32) for tap in self.taps]
+        self._traces: dict[Summary, tf.types.experimental.ConcreteFunction] = {}
 
     def predict(
         self,
@@ -60,39 +64,73 @@ class MaskedNetwork:
         units: np.ndarray | None = None,
         masks: Masks | None = None,
     ) -> np.ndarray:
-        """Predict class probabilities.
+        """Predict class probabilities (N, classes).
 
         Args:
             images: (N, H, W, C), uint8.
             units: The unit of each image, (N,).
             masks: For each layer (units, channels); no masks if None.
-
-        Returns:
-            (N, classes).
         """
-        found = [out for (out,) in self._batches(self._probabilities, images, units, masks)]
-        return np.concatenate(found) if found else np.zeros((0, self.classes), np.float32)
+        found = self._compute(self._probabilities, images, units, masks)
+        return found[0] if found else np.zeros((0, self.classes), np.float32)
 
     def maps(
         self, images: np.ndarray | DiskImages, units: np.ndarray, masks: Masks
     ) -> list[np.ndarray]:
-        """Compute each layer's masked outputs, summed over the channels and resized to (N, H, W).
-
-        See ``predict`` for the arguments.
-        """
-        return _concatenate(self._batches(self._maps, images, units, masks))
+        """Compute each layer's masked outputs, summed over its channels, resized to (N, H, W)."""
+        return self._compute(self._maps, images, units, masks)
 
     def energies(self, images: np.ndarray | DiskImages) -> list[np.ndarray]:
         """Compute each channel's mean absolute value without masks, (N, channels) per layer."""
-        return _concatenate(self._batches(self._energies, images))
+        return self._compute(self._energies, images)
+
+    def _probabilities(self, logits: tf.Tensor, _: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [tf.nn.softmax(logits) if self._ending.can_be_linear else logits]
+
+    def _maps(self, _: tf.Tensor, layers: list[tf.Tensor]) -> list[tf.Tensor]:
+        size = self._image_spec.shape[1:3]
+        sums = [tf.reduce_sum(out, axis=-1, keepdims=True) for out in layers]
+        return [tf.image.resize(out, size)[..., 0] for out in sums]
+
+    def _energies(self, _: tf.Tensor, layers: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [tf.reduce_mean(tf.abs(out), axis=(1, 2)) for out in layers]
+
+    def _compute(
+        self,
+        summary: Summary,
+        images: np.ndarray | DiskImages,
+        units: np.ndarray | None = None,
+        masks: Masks | None = None,
+    ) -> list[np.ndarray]:
+        """Compute a summary of images in batches; without units or masks, with masks of 1."""
+        if units is None or masks is None:
+            units = np.zeros(len(images), np.int32)
+            masks = [np.ones((1, tap.channels), np.float32) for tap in self.taps]
+        if summary not in self._traces:
+            self._traces[summary] = self._traced_with_masks(summary)
+        constants = [tf.constant(each, tf.float32) for each in masks]
+        batches = []
+        for start in range(0, len(images), BATCH):
+            rows = slice(start, start + BATCH)
+            batch = tf.constant(images[rows]), tf.constant(units[rows], tf.int32)
+            batches.append([each.numpy() for each in self._traces[summary](*batch, *constants)])
+            report_progress()
+        return [np.concatenate(each) for each in zip(*batches, strict=True)]
+
+    def _traced_with_masks(self, summary: Summary) -> tf.types.experimental.ConcreteFunction:
+        def function(images: tf.Tensor, units: tf.Tensor, *masks: tf.Tensor) -> list[tf.Tensor]:
+            return summary(*self._run(images, units, masks))
+
+        units = tf.TensorSpec((None,), tf.int32)
+        return self._traced(function, self._image_spec, units, *self._mask_specs)
 
     @cached_property
     def originals(self) -> tf.types.experimental.ConcreteFunction:
         """A function from uint8 images (M, H, W, C) to each layer's outputs without masks."""
-        return self._traced(self._originals, self._spec)
+        return self._traced(self._originals, self._image_spec)
 
     def _originals(self, images: tf.Tensor) -> list[tf.Tensor]:
-        return self._run(self._inputs(images))[1]
+        return self._run(images)[1]
 
     @cached_property
     def gradients(self) -> tf.types.experimental.ConcreteFunction:
@@ -105,9 +143,9 @@ class MaskedNetwork:
         respect to the logits.
         """
         one, many = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
-        logits = [tf.TensorSpec((None, tap.channels), tf.float32) for tap in self.taps]
-        originals = self.originals.structured_outputs
-        return self._traced(self._gradients, self._spec, many, many, one, one, *originals, *logits)
+        originals, logits = self.originals.structured_outputs, self._mask_specs
+        specs = self._image_spec, many, many, one, one, *originals, *logits
+        return self._traced(self._gradients, *specs)
 
     def _gradients(
         self,
@@ -119,10 +157,9 @@ class MaskedNetwork:
         *layers: tf.Tensor,
     ) -> list[tf.Tensor]:
         originals, logits = layers[: len(self.taps)], layers[len(self.taps) :]
-        inputs = self._inputs(images)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(logits)
-            outputs, masked = self._run(inputs, units, [tf.sigmoid(each) for each in logits])
+            outputs, masked = self._run(images, units, [tf.sigmoid(each) for each in logits])
             losses = loss_weights * self._cross_entropy(targets, outputs)
             loss = tf.reduce_sum(losses) / len(self.taps)
         # The gradients of the squared errors are written out, as the tape would need twice as
@@ -138,80 +175,16 @@ class MaskedNetwork:
             outputs = tf.math.log(tf.clip_by_value(outputs, 1e-7, 1.0))
         return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
 
-    @cached_property
-    def _probabilities(self) -> tf.types.experimental.ConcreteFunction:
-        def probabilities(
-            images: tf.Tensor, units: tf.Tensor, *masks: tf.Tensor
-        ) -> list[tf.Tensor]:
-            outputs, _ = self._run(self._inputs(images), units, masks)
-            return [tf.nn.softmax(outputs) if self._ending.can_be_linear else outputs]
-
-        return self._traced_with_masks(probabilities)
-
-    @cached_property
-    def _maps(self) -> tf.types.experimental.ConcreteFunction:
-        def maps(images: tf.Tensor, units: tf.Tensor, *masks: tf.Tensor) -> list[tf.Tensor]:
-            _, found = self._run(self._inputs(images), units, masks)
-            sums = [tf.reduce_sum(out, axis=-1, keepdims=True) for out in found]
-            return [tf.image.resize(out, self._shape[:2])[..., 0] for out in sums]
-
-        return self._traced_with_masks(maps)
-
-    @cached_property
-    def _energies(self) -> tf.types.experimental.ConcreteFunction:
-        # All functions with masks have one signature.
-        def energies(
-            images: tf.Tensor,
-            units: tf.Tensor,  # noqa: ARG001
-            *masks: tf.Tensor,  # noqa: ARG001
-        ) -> list[tf.Tensor]:
-            _, found = self._run(self._inputs(images))
-            return [tf.reduce_mean(tf.abs(out), axis=(1, 2)) for out in found]
-
-        return self._traced_with_masks(energies)
-
-    @property
-    def _spec(self) -> tf.TensorSpec:
-        return tf.TensorSpec((None, *self._shape), tf.uint8)
-
-    def _traced_with_masks(
-        self, function: Callable[..., list[tf.Tensor]]
-    ) -> tf.types.experimental.ConcreteFunction:
-        masks = [tf.TensorSpec((None, tap.channels), tf.float32) for tap in self.taps]
-        return self._traced(function, self._spec, tf.TensorSpec((None,), tf.int32), *masks)
-
     def _traced(
         self, function: Callable[..., list[tf.Tensor]], *specs: tf.TensorSpec
     ) -> tf.types.experimental.ConcreteFunction:
         with freed_custom_gradients(), inlined_calls(self._model):
             return tf.function(function, autograph=False).get_concrete_function(*specs)
 
-    def _batches(
-        self,
-        traced: tf.types.experimental.ConcreteFunction,
-        images: np.ndarray | DiskImages,
-        units: np.ndarray | None = None,
-        masks: Masks | None = None,
-    ) -> Iterator[list[np.ndarray]]:
-        """Run a traced function on batches; without units or masks, with masks of 1."""
-        if units is None or masks is None:
-            units = np.zeros(len(images), np.int32)
-            masks = [np.ones((1, tap.channels), np.float32) for tap in self.taps]
-        constants = [tf.constant(each, tf.float32) for each in masks]
-        for start in range(0, len(images), BATCH):
-            rows = slice(start, start + BATCH)
-            batch = tf.constant(images[rows])
-            found = traced(batch, tf.constant(units[rows], tf.int32), *constants)
-            yield [each.numpy() for each in found]
-            report_progress()
-
-    def _inputs(self, images: tf.Tensor) -> tf.Tensor:
-        return scaled(images, self._input_range)
-
     def _run(
-        self, inputs: tf.Tensor, units: tf.Tensor | None = None, masks: Sequence[tf.Tensor] = ()
+        self, images: tf.Tensor, units: tf.Tensor | None = None, masks: Sequence[tf.Tensor] = ()
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Compute the logits, and the masked outputs of each tap."""
+        """Compute the logits of uint8 images, and the masked outputs of each tap."""
         found: dict[int, tf.Tensor] = {}
 
         def edit(index: int, outputs: tf.Tensor) -> tf.Tensor:
@@ -223,10 +196,6 @@ class MaskedNetwork:
             return outputs
 
         with linear_output(self._ending), tapped(self._model, self.taps, edit):
-            outputs = self._model(inputs, training=False)
+            outputs = self._model(scaled(images, self._input_range), training=False)
         logits = tf.cast(tf.nest.flatten(outputs)[0], tf.float32)
         return logits, [found[index] for index in range(len(self.taps))]
-
-
-def _concatenate(batches: Iterator[list[np.ndarray]]) -> list[np.ndarray]:
-    return [np.concatenate(each) for each in zip(*batches, strict=True)]

@@ -1,6 +1,6 @@
 """Metrics of masks, computed with NumPy: similarity, diversity, path hits, rank correlation.
 
-Undefined values are NaN here; ``files.facts`` writes them as null.
+Undefined values are NaN here; ``disentanglement.facts`` writes them as null.
 """
 
 from __future__ import annotations
@@ -9,34 +9,34 @@ import numpy as np
 from scipy.stats import hypergeom, rankdata
 
 
+def defined_mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Compute the mean of finite values; NaN if there are none, without ``nanmean``'s warning."""
+    return np.ma.filled(np.ma.masked_invalid(values).mean(axis), np.nan)
+
+
+def defined_deviation(values: np.ndarray, axis: int) -> np.ndarray:
+    """Compute the standard deviation of finite values; NaN if there are none."""
+    return np.ma.filled(np.ma.masked_invalid(values).std(axis), np.nan)
+
+
 def jaccard(masks: np.ndarray) -> np.ndarray:
     """Compute the Jaccard index of each pair of masks (arXiv 2003.13268, similarity of a layer).
 
-    Args:
-        masks: (K, C), bool.
-
-    Returns:
-        (K, K) in [0, 1]; 1 for two empty masks, which are the same mask.
+    The masks are (K, C), bool. The result is (K, K) in [0, 1]; it is 1 for two empty masks, which
+    are the same mask.
     """
     numbers = masks.astype(np.float64)
     both = numbers @ numbers.T
     sizes = numbers.sum(axis=1)
-    either = sizes[:, None] + sizes[None, :] - both
-    return np.where(either > 0, both / np.where(either > 0, either, 1), 1.0)
+    either = sizes[:, None] + sizes - both
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
 
 
 def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
     """Compute the exact expected Jaccard index of two random masks of given sizes.
 
     If the masks keep a and b of C channels, the number I of common channels is hypergeometric,
-    and the index is I / (a + b - I).
-
-    Args:
-        sizes: The number of channels that each mask keeps, (K,).
-        channels: C.
-
-    Returns:
-        (K, K) in [0, 1]; 1 for two empty masks, which are the same mask.
+    and the index is I / (a + b - I). The sizes are (K,), the result is (K, K) as in ``jaccard``.
     """
     unique, places = np.unique(sizes, return_inverse=True)
     both = np.arange(channels + 1)
@@ -57,13 +57,8 @@ def corrected_jaccard(masks: np.ndarray) -> np.ndarray:
     It is 1 for equal masks, 0 for masks as similar as random masks of the same sizes, and
     negative for masks that share fewer channels than those. If one of two masks is empty or
     full, the index depends on the sizes alone. The pair then counts as 1, since a mask that
-    keeps everything does not distinguish a class.
-
-    Args:
-        masks: (K, C), bool.
-
-    Returns:
-        (K, K) in [-1, 1].
+    keeps everything does not distinguish a class. The masks are (K, C), bool, and the result is
+    (K, K) in [-1, 1].
     """
     channels = masks.shape[1]
     sizes = masks.sum(axis=1)
@@ -73,33 +68,17 @@ def corrected_jaccard(masks: np.ndarray) -> np.ndarray:
     return np.where(both, (jaccard(masks) - expected) / (1 - expected), 1.0)
 
 
-def diversity(similar: np.ndarray) -> float:
-    """Compute one minus the mean similarity of two classes.
-
-    Args:
-        similar: Similarities of classes, (K, K), K at least 2.
-
-    Returns:
-        0 if all paths are the same. For uncorrected similarities, a value in [0, 1], which is 1
-        if no two paths share a channel. For corrected ones, a value in [0, 2], which is 1 if
-        paths are as different as random paths of the same sizes.
-    """
-    pairs = np.triu_indices(len(similar), k=1)
-    return float(1 - similar[pairs].mean())
+def mean_of_pairs(similarity: np.ndarray) -> float:
+    """Compute the mean of similarities (K, K) over all pairs of different classes."""
+    pairs = np.triu_indices(len(similarity), k=1)
+    return float(similarity[pairs].mean())
 
 
 def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
     """Compute the share of each map's strongest pixels that lies inside a region.
 
-    Pixels that tie for the last ranks share them, so that a constant map scores as chance does.
-
-    Args:
-        maps: (N, H, W).
-        inside: The regions, (N, H, W), bool.
-        share: The share of pixels that count as strongest; at least one pixel does.
-
-    Returns:
-        (N,) in [0, 1].
+    The maps and the regions are (N, H, W). At least one pixel counts as strongest. Pixels that
+    tie for the last ranks share them, so that a constant map scores as chance does.
     """
     flat, regions = maps.reshape(len(maps), -1), inside.reshape(len(maps), -1)
     count = max(1, round(share * flat.shape[1]))
@@ -122,9 +101,6 @@ def decided(probabilities: np.ndarray) -> np.ndarray:
 
     A path that is blocked gives all classes the same probability, which is no prediction of the
     first class.
-
-    Args:
-        probabilities: (N, classes).
     """
     best = probabilities.max(axis=1, keepdims=True)
     is_unique = (probabilities == best).sum(axis=1) == 1
@@ -132,18 +108,9 @@ def decided(probabilities: np.ndarray) -> np.ndarray:
 
 
 def confusions(probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Compute the mean probability of class j on images of class i, (K, K).
-
-    Args:
-        probabilities: Those of the network without masks, (N, classes).
-        labels: The true classes, (N,).
-        classes: The K classes compared.
-    """
-    means = np.full((len(classes), len(classes)), np.nan)
-    for row, number in enumerate(classes):
-        if (labels == number).any():
-            means[row] = probabilities[labels == number][:, classes].mean(axis=0)
-    return means
+    """Compute the mean probability of class j on images of class i, (K, K); NaN without images."""
+    found = [defined_mean(probabilities[labels == c][:, classes], axis=0) for c in classes]
+    return np.stack(found)
 
 
 def others_by(values: np.ndarray, own: int, count: int = 3) -> list[int]:
@@ -157,20 +124,14 @@ def path_agreement(energies: np.ndarray, usual: np.ndarray, path: np.ndarray) ->
 
     The energy of each channel is divided by its mean over many images, as some channels are
     always strong. The result is 1 if the path's channels are activated as strongly as all
-    channels, and 2 if twice as strongly.
+    channels, and 2 if twice as strongly. It is NaN if the path is empty or nothing is activated.
 
     Args:
         energies: The energy of each channel for each image, (N, C).
         usual: The means over many images, (C,).
-        path: The mask, (C,), bool.
-
-    Returns:
-        (N,); NaN if the path is empty or nothing is activated.
+        path: Whether each channel is on the path of each image, (N, C), or of all images, (C,).
     """
-    active = usual > 0
-    relative = energies[:, active] / usual[active]
-    if not (path & active).any():
-        return np.full(len(energies), np.nan)
-    mean = relative.mean(axis=1)
-    own = relative[:, path[active]].mean(axis=1)
-    return np.where(mean > 0, own / np.where(mean > 0, mean, 1), np.nan)
+    relative = energies / np.where(usual > 0, usual, np.nan)
+    own = np.where(path, relative, np.nan)
+    mean = defined_mean(relative, axis=1)
+    return defined_mean(own, axis=1) / np.where(mean > 0, mean, np.nan)

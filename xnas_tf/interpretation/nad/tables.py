@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from xnas_tf.interpretation.nad.files import facts
+from xnas_tf.interpretation.nad.disentanglement import Disentanglement, facts
 from xnas_tf.interpretation.tables import number, share, table
-
-if TYPE_CHECKING:
-    from xnas_tf.interpretation.nad.disentangle import Disentanglement
 
 
 def disentanglement_tables(found: Disentanglement) -> list[Table]:
     """Return a table of the network, one of its layers and one of its classes."""
     known = facts(found)
     whole = table("the network", ["metric", "value"])
+    mistakes = known["mistakes"]
+    similar, chance = share(mistakes["taken_for_a_similar_class"]), share(mistakes["by_chance"])
     for name, value in (
         ("diversity of paths, corrected for chance ↑", number(known["diversity"])),
         ("diversity as in the paper, not corrected", number(known["uncorrected_diversity"])),
         ("false alarms of the paths ↓", share(known["false_alarms"])),
         ("channels kept", share(known["kept"])),
         ("rank correlation of similarity and confusion", number(known["rank_correlation"])),
-        ("misclassified images", str(known["mistakes"]["count"])),
-        (
-            "misclassified as one of the three most similar classes",
-            share(known["mistakes"]["taken_for_a_similar_class"])
-            + f" (chance {share(known['mistakes']['by_chance'])})",
-        ),
+        ("misclassified images", str(mistakes["count"])),
+        ("misclassified as one of the three most similar classes", f"{similar} (chance {chance})"),
         ("empty masks", str(len(known["empty"]))),
     ):
         whole.add_row(name, value)
@@ -38,19 +33,11 @@ def disentanglement_tables(found: Disentanglement) -> list[Table]:
 
 
 def _layer_table(known: dict[str, Any]) -> Table:
-    chance = number(known["chance"])
+    hit_rate = f"hit rate ↑ (chance {number(known['chance'])})"
     listed = table(
         "layers; similarity: corrected for chance (random masks: 0), Jaccard index, and the index "
         "expected of random masks",
-        [
-            "layer",
-            "channels",
-            "kept",
-            "similarity ↓",
-            "Jaccard",
-            "expected",
-            f"hit rate ↑ (chance {chance})",
-        ],
+        ["layer", "channels", "kept", "similarity ↓", "Jaccard", "expected", hit_rate],
     )
     for layer in known["layers"]:
         hits = layer["hit_rate"]

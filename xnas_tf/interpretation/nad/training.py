@@ -9,7 +9,7 @@ learned alone or together with others, except for rounding.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,8 @@ from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
 from xnas_tf.interpretation.nad.metrics import decided
-from xnas_tf.interpretation.nad.original_outputs import OriginalOutputs
+from xnas_tf.interpretation.nad.original_outputs import kept_originals
+from xnas_tf.interpretation.nad.paths import Paths
 
 RATE = 0.1
 """Smallest length of a step of a layer's logits together (the paper's)."""
@@ -79,39 +80,21 @@ class Images:
         images: The share, (n, H, W, C), uint8.
         labels: The labels of all images, (N,).
         is_right: Whether the network without masks classifies each image correctly, of all, (N,).
+        ranks: The ranks that share the images.
     """
 
     images: np.ndarray | DiskImages
     labels: np.ndarray
     is_right: np.ndarray
+    ranks: Communicator = field(default_factory=SingleProcess)
 
+    def is_own(self, rows: np.ndarray) -> np.ndarray:
+        """Return whether each of the images at ``rows``, of all, is in the share."""
+        return rows % self.ranks.size == self.ranks.rank
 
-@dataclass(frozen=True)
-class Learned:
-    """Masks of K classes.
-
-    Attributes:
-        logits: For each layer (K, channels).
-        betas: The β that each class's masks were learned with, (K,); 0 if it kept all channels.
-    """
-
-    logits: Masks
-    betas: np.ndarray
-
-    @property
-    def soft(self) -> Masks:
-        """Masks in (0, 1)."""
-        return [expit(each).astype(np.float32) for each in self.logits]
-
-    @property
-    def hard(self) -> Masks:
-        """Masks of 0 and 1."""
-        return hard(self.logits)
-
-
-def hard(logits: Masks) -> Masks:
-    """Return masks of 0 and 1: a channel is kept if the sigmoid of its logit exceeds one half."""
-    return [(each > 0).astype(np.float32) for each in logits]
+    def own(self, rows: np.ndarray) -> np.ndarray:
+        """Return the indices in the share of those of the images at ``rows`` that are in it."""
+        return rows[self.is_own(rows)] // self.ranks.size
 
 
 def learn(
@@ -120,41 +103,39 @@ def learn(
     classes: np.ndarray,
     lesson: MaskTrainingOptions,
     held_out: Images | None = None,
-    communicator: Communicator | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> Learned:
+) -> Paths:
     """Learn one mask for each class and layer, all in the same passes.
 
-    Args:
-        network: The network.
-        train: The training images; each class needs at least one.
-        classes: The K classes, (K,).
-        lesson: How masks are learned.
-        held_out: The images on which accuracy and false alarms of masks are measured; those of
-            the training if None.
-        communicator: Ranks that share the images.
-        tell: Called with progress messages.
+    Each of the K classes needs at least one training image. Accuracy and false alarms of masks
+    are measured on the held-out images, by default on those of the training.
     """
-    ranks = communicator or SingleProcess()
     plans = [_plan(train.labels, number, lesson) for number in classes]
     logits = [np.full((len(classes), tap.channels), START, np.float32) for tap in network.taps]
-    selection = _MaskSelection(network, held_out or train, classes, lesson, logits, ranks)
-    used = np.flatnonzero(np.isin(train.labels, classes))
-    originals = OriginalOutputs(network, train.images, _share_of(used, ranks))
+    paths = Paths([tap.name for tap in network.taps], logits, np.zeros(len(classes)))
+    selection = _MaskSelection(network, held_out or train, classes, lesson, paths)
+    used = train.own(np.flatnonzero(np.isin(train.labels, classes)))
+    kept = kept_originals(network, train.images, used)
     counts = np.array([len(plan) for plan in plans])
     steps = counts.max()
+    # The stage of each class before each step and at the end; β is 0 after its last step.
+    stages = np.arange(steps + 1)[:, None] * len(lesson.betas) // counts
+    stages = np.minimum(stages, len(lesson.betas))
+    betas = np.append(lesson.betas, 0.0)[stages]
     for step in range(steps):
-        betas = np.array([_beta(step, count, lesson.betas) for count in counts])
-        rows, batch = _batch(plans, step, train, classes, ranks)
-        maps = originals.of(rows, batch[0])
+        rows, batch = _batch(plans, step, train, classes)
+        if kept and len(rows):
+            maps = [tf.gather(layer, np.searchsorted(used, rows)) for layer in kept]
+        else:
+            maps = network.originals(batch[0])
         gradients = network.gradients(*batch, *maps, *map(tf.constant, logits))
-        gradients = ranks.sum(*(each.numpy() for each in gradients))
+        gradients = train.ranks.sum(*(each.numpy() for each in gradients))
         logits = [
-            _updated(each, gradient, betas, counts, len(logits))
+            _updated(each, gradient, betas[step] / len(logits), counts)
             for each, gradient in zip(logits, gradients, strict=True)
         ]
-        finished = [u for u, count in enumerate(counts) if _ends(step, count, lesson.betas)]
-        selection.update(logits, betas, finished)
+        is_finished = stages[step + 1] > stages[step]
+        selection.update(Paths(paths.layers, logits, betas[step]), is_finished)
         if (step + 1) * 10 // steps > step * 10 // steps:
             tell(f"masks of {len(classes)} classes: {step + 1} of {steps} steps")
     return selection.best
@@ -171,70 +152,43 @@ def _plan(labels: np.ndarray, number: int, lesson: MaskTrainingOptions) -> list[
     return steps
 
 
-def _stage(step: int, steps: int, stages: int) -> int:
-    return step * stages // steps
-
-
-def _beta(step: int, steps: int, betas: tuple[float, ...]) -> float:
-    """Return a class's β in a step; 0 after its last step."""
-    return betas[_stage(step, steps, len(betas))] if step < steps else 0.0
-
-
-def _ends(step: int, steps: int, betas: tuple[float, ...]) -> bool:
-    """Return whether this step is the last of a class with its present β."""
-    stages = len(betas)
-    return step < steps and _stage(step + 1, steps, stages) > _stage(step, steps, stages)
-
-
 def _batch(
-    plans: list[list[np.ndarray]],
-    step: int,
-    train: Images,
-    classes: np.ndarray,
-    ranks: Communicator,
+    plans: list[list[np.ndarray]], step: int, train: Images, classes: np.ndarray
 ) -> tuple[np.ndarray, list[tf.Tensor]]:
-    """Return this rank's images of all classes in one step.
+    """Return where one step's images are in the rank's share, and what ``gradients`` needs of them.
 
-    Returns:
-        The images' indices in the rank's share, and the first arguments of
-        ``MaskedNetwork.gradients``.
+    The latter are the first five arguments of ``MaskedNetwork.gradients``.
     """
-    rows, units, loss_weights, error_weights = [], [], [], []
-    for unit, plan in enumerate(plans):
-        chosen = plan[step] if step < len(plan) else np.zeros(0, int)
-        right = train.is_right[chosen]
-        own = chosen % ranks.size == ranks.rank
-        rows.append(_share_of(chosen, ranks))
-        units.append(np.full(own.sum(), unit))
-        loss_weights.append(np.full(own.sum(), 1 / max(1, len(chosen))))
-        error_weights.append(right[own] / max(1, right.sum()))
-    indices = np.concatenate(rows)
+    chosen = [plan[step] if step < len(plan) else np.zeros(0, int) for plan in plans]
+    rows = np.concatenate(chosen)
+    units = np.repeat(np.arange(len(plans)), _lengths(chosen))
+    is_right = train.is_right[rows]
+    loss_weights = 1 / np.bincount(units)[units]
+    error_weights = is_right / np.maximum(1, np.bincount(units, is_right))[units]
+    indices = train.own(rows)
     images = train.images[indices]
-    # A rank without images in this step gets one of weight 0.
-    padding = np.zeros(0 if len(images) else 1)
-    all_units = np.concatenate([*units, padding]).astype(np.int32)
+    missing = 0 if len(images) else 1  # a rank without images gets one of weight 0
+    units, loss_weights, error_weights = (
+        np.pad(each[train.is_own(rows)], (0, missing))
+        for each in (units, loss_weights, error_weights)
+    )
     return indices, [
-        tf.constant(images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)),
-        tf.constant(all_units),
-        tf.constant(classes[all_units], tf.int32),
-        tf.constant(np.concatenate([*loss_weights, padding]), tf.float32),
-        tf.constant(np.concatenate([*error_weights, padding]), tf.float32),
+        tf.constant(np.zeros((1, *images.shape[1:]), np.uint8) if missing else images),
+        tf.constant(units, tf.int32),
+        tf.constant(classes[units], tf.int32),
+        tf.constant(loss_weights, tf.float32),
+        tf.constant(error_weights, tf.float32),
     ]
 
 
-def _share_of(images: np.ndarray, ranks: Communicator) -> np.ndarray:
-    """Return the indices, in this rank's share, of those of the given images that are in it."""
-    return images[images % ranks.size == ranks.rank] // ranks.size
-
-
 def _updated(
-    logits: np.ndarray, gradient: np.ndarray, betas: np.ndarray, steps: np.ndarray, layers: int
+    logits: np.ndarray, gradient: np.ndarray, weights: np.ndarray, steps: np.ndarray
 ) -> np.ndarray:
     """Return logits after a step of fixed length for each unit; without a gradient it stays."""
     channels = logits.shape[1]
     soft = expit(logits)
-    # The gradient of β/K mean(sigmoid(m)²).
-    gradient = gradient + betas[:, None] / layers * 2 * soft**2 * (1 - soft) / channels
+    # The gradient of β/K mean(sigmoid(m)²); the weights are β/K.
+    gradient = gradient + weights[:, None] * 2 * soft**2 * (1 - soft) / channels
     norms = np.linalg.norm(gradient, axis=1, keepdims=True)
     lengths = np.maximum(RATE, TRAVEL * np.sqrt(channels) / steps)[:, None]
     return logits - (lengths * gradient / np.where(norms > 0, norms, 1)).astype(np.float32)
@@ -253,104 +207,72 @@ class _MaskSelection:
         held_out: Images,
         classes: np.ndarray,
         lesson: MaskTrainingOptions,
-        logits: Masks,
-        ranks: Communicator,
+        initial: Paths,
     ) -> None:
-        self._network = network
-        self._ranks = ranks
-        self._classes = classes
-        self._lesson = lesson
-        self._images = held_out.images
-        right = [held_out.is_right[held_out.labels == c].sum() for c in classes]
+        self._network, self._held_out = network, held_out
+        self._classes, self._lesson = classes, lesson
         self._own = [np.flatnonzero(held_out.labels == c) for c in classes]
         self._others = [
-            _sample_others(held_out.labels, c, max(LEAST_OTHERS, len(own)), lesson)
+            _sample_others(held_out.labels, c, max(LEAST_OTHERS, len(own)), lesson.seed)
             for c, own in zip(classes, self._own, strict=True)
         ]
-        self._min_own = np.array(right) - lesson.tolerance * np.array(list(map(len, self._own)))
-        self._max_others = lesson.false_alarms * np.array(list(map(len, self._others)))
-        self.best = Learned([each.copy() for each in logits], np.zeros(len(classes)))
+        right = [held_out.is_right[own].sum() for own in self._own]
+        self._min_own = np.array(right) - lesson.tolerance * _lengths(self._own)
+        self._max_others = lesson.false_alarms * _lengths(self._others)
+        self.best = initial
 
-    def update(self, logits: Masks, betas: np.ndarray, finished: list[int]) -> None:
-        """Keep the masks of the units that have finished a β, if they are better."""
-        if not finished:
+    def update(self, new: Paths, finished: np.ndarray) -> None:
+        """Keep the masks of the units that have finished a stage, (K,), if they are better."""
+        if not finished.any():
             return
-        is_better = self._is_better(logits, finished)
-        better = [unit for unit in finished if is_better[unit]]
-        for kept, new in zip(self.best.logits, logits, strict=True):
-            kept[better] = new[better]
-        self.best.betas[better] = betas[better]
-
-    def _is_better(self, logits: Masks, finished: list[int]) -> np.ndarray:
-        """Return whether to keep the masks of each unit, (K,)."""
-        masks = hard(logits)
-        better = np.isin(np.arange(len(self._classes)), finished)
+        better, masks = finished.copy(), new.hard
         if self._lesson.beta == "auto":
-            better &= _share(masks) <= _share(self.best.hard)
+            better &= new.share.mean(axis=0) <= self.best.share.mean(axis=0)
             better &= np.all([mask.any(axis=1) for mask in masks], axis=0)
             better &= self._count(self._own, masks, finished) >= self._min_own
         if self._lesson.false_alarms < 1:
             better &= self._count(self._others, masks, finished) <= self._max_others
-        return better
+        both = zip(new.logits, self.best.logits, strict=True)
+        logits = [np.where(better[:, None], each, old) for each, old in both]
+        self.best = Paths(new.layers, logits, np.where(better, new.betas, self.best.betas))
 
-    def _count(self, rows: list[np.ndarray], masks: Masks, units: list[int]) -> np.ndarray:
-        """Count the images that each of some units classifies as its class, (K,)."""
-        rows = [each if unit in units else each[:0] for unit, each in enumerate(rows)]
-        return _count_positive(self._network, self._images, rows, self._classes, masks, self._ranks)
+    def _count(self, rows: list[np.ndarray], masks: Masks, finished: np.ndarray) -> np.ndarray:
+        """Count the images that each unit that has finished classifies as its class, (K,)."""
+        rows = [each if is_in else each[:0] for each, is_in in zip(rows, finished, strict=True)]
+        return _count_positive(self._network, self._held_out, rows, self._classes, masks)
 
 
 def false_alarms(
-    network: MaskedNetwork, held_out: Images, classes: np.ndarray, masks: Masks, ranks: Communicator
+    network: MaskedNetwork, held_out: Images, classes: np.ndarray, masks: Masks
 ) -> np.ndarray:
-    """Compute the share of other classes' images that each path classifies as its class, (K,).
-
-    Args:
-        network: The network.
-        held_out: This rank's share of images.
-        classes: The K classes.
-        masks: For each layer (K, channels).
-        ranks: Ranks that share the images.
-    """
+    """Compute the share of other classes' images that each path classifies as its class, (K,)."""
     others = [np.flatnonzero(held_out.labels != number) for number in classes]
-    positive = _count_positive(network, held_out.images, others, classes, masks, ranks)
-    return positive / np.maximum(1, list(map(len, others)))
+    positive = _count_positive(network, held_out, others, classes, masks)
+    return positive / np.maximum(1, _lengths(others))
 
 
 def _count_positive(
     network: MaskedNetwork,
-    images: np.ndarray | DiskImages,
+    held_out: Images,
     rows: list[np.ndarray],
     classes: np.ndarray,
     masks: Masks,
-    ranks: Communicator,
 ) -> np.ndarray:
-    """Count the images that each unit classifies as its class, (K,).
-
-    Args:
-        network: The network.
-        images: This rank's share of the images.
-        rows: For each unit the indices of images among those of all ranks.
-        classes: The K classes.
-        masks: For each layer (K, channels).
-        ranks: Ranks that share the images.
-    """
-    own = [_share_of(each, ranks) for each in rows]
-    units = np.concatenate([np.full(len(each), unit) for unit, each in enumerate(own)])
-    predicted = decided(network.predict(images[np.concatenate(own)], units, masks))
+    """Count the images, of those at a unit's ``rows``, that it classifies as its class, (K,)."""
+    own = [held_out.own(each) for each in rows]
+    units = np.repeat(np.arange(len(rows)), _lengths(own))
+    predicted = decided(network.predict(held_out.images[np.concatenate(own)], units, masks))
     counts = np.bincount(units[predicted == classes[units]], minlength=len(rows))
-    (total,) = ranks.sum(counts.astype(np.float64))
+    (total,) = held_out.ranks.sum(counts.astype(np.float64))
     return total
 
 
-def _sample_others(
-    labels: np.ndarray, number: int, count: int, lesson: MaskTrainingOptions
-) -> np.ndarray:
+def _sample_others(labels: np.ndarray, number: int, count: int, seed: int) -> np.ndarray:
     """Sample images of other classes than ``number``, sorted."""
     others = np.flatnonzero(labels != number)
-    rng = np.random.default_rng([lesson.seed, int(number)])
+    rng = np.random.default_rng([seed, int(number)])
     return np.sort(rng.choice(others, min(count, len(others)), replace=False))
 
 
-def _share(masks: Masks) -> np.ndarray:
-    """Return the share of channels that each unit keeps, averaged over the layers."""
-    return np.mean([mask.mean(axis=1) for mask in masks], axis=0)
+def _lengths(rows: list[np.ndarray]) -> np.ndarray:
+    return np.array([len(each) for each in rows])

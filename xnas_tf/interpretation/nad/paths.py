@@ -1,0 +1,94 @@
+"""The masks of classes, and how similar they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import expit
+
+from xnas_tf.interpretation.nad import metrics
+from xnas_tf.interpretation.nad.gated_network import Masks
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The masks of K classes in L layers.
+
+    Attributes:
+        layers: The L layers.
+        logits: For each layer (K, channels).
+        betas: The β that each class's masks were learned with, (K,); 0 if it kept all channels.
+        class_names: The K classes; empty if unknown.
+    """
+
+    layers: Sequence[str]
+    logits: Masks
+    betas: np.ndarray
+    class_names: Sequence[str] = ()
+
+    @cached_property
+    def soft(self) -> Masks:
+        """Masks in (0, 1), for each layer (K, channels)."""
+        return [expit(each).astype(np.float32) for each in self.logits]
+
+    @cached_property
+    def hard(self) -> Masks:
+        """Masks of 0 and 1: a channel is kept if the sigmoid of its logit exceeds one half."""
+        return [(each > 0).astype(np.float32) for each in self.logits]
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Channels that each class keeps in each layer, (L, K)."""
+        return np.stack([mask.sum(axis=1) for mask in self.hard]).astype(int)
+
+    @cached_property
+    def channels(self) -> np.ndarray:
+        """Channels of each layer, (L,)."""
+        return np.array([mask.shape[1] for mask in self.hard])
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """The share of channels that each class keeps in each layer, (L, K)."""
+        return self.kept / self.channels[:, None]
+
+    @cached_property
+    def layer_similarity(self) -> np.ndarray:
+        """Similarity of each pair of classes, see ``metrics.corrected_jaccard``, (L, K, K)."""
+        return np.stack([metrics.corrected_jaccard(mask > 0) for mask in self.hard])
+
+    @cached_property
+    def layer_uncorrected_similarity(self) -> np.ndarray:
+        """Jaccard index of each pair of classes in each layer, as in the paper, (L, K, K)."""
+        return np.stack([metrics.jaccard(mask > 0) for mask in self.hard])
+
+    @cached_property
+    def layer_expected_similarity(self) -> np.ndarray:
+        """The expected Jaccard index of random masks of the same sizes, (L, K, K)."""
+        layers = zip(self.kept, self.channels, strict=True)
+        return np.stack([metrics.expected_jaccard(sizes, int(count)) for sizes, count in layers])
+
+    @cached_property
+    def similarity(self) -> np.ndarray:
+        """The mean of ``layer_similarity`` over the layers, (K, K)."""
+        return self.layer_similarity.mean(axis=0)
+
+    @property
+    def diversity(self) -> float:
+        """One minus the mean similarity of two classes, in [0, 2].
+
+        0 if all paths are the same; 1 if they are as different as random paths of the same
+        sizes, none of which is full or empty.
+        """
+        return 1 - metrics.mean_of_pairs(self.similarity)
+
+    @property
+    def uncorrected_diversity(self) -> float:
+        """The paper's score, in [0, 1]: one minus the mean Jaccard index.
+
+        It is 1 if no two paths share a channel. It is higher the fewer channels the masks keep,
+        for random masks as well.
+        """
+        return 1 - metrics.mean_of_pairs(self.layer_uncorrected_similarity.mean(axis=0))
