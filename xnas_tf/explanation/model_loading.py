@@ -26,26 +26,25 @@ class ModelSubject:
     """A model to explain.
 
     Attributes:
-        model: The model.
-        name: Its name in figures.
-        home: The default folder of its explanations.
+        title: Its name in figures.
+        parent: The folder in which folders of results belong.
+        name: Its name in these folders.
         dataset: Arguments of ``load_dataset`` for its training data; None if unknown.
     """
 
     model: keras.Model
+    title: str
+    parent: Path
     name: str
-    home: Path
     dataset: dict[str, Any] | None = None
+
+    def home(self, kind: str) -> Path:
+        """Return the default folder for results of a kind, such as ``explanations``."""
+        return self.parent / kind / self.name
 
 
 def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
-    """Load the model of a run, an exported candidate or a Keras model file.
-
-    Args:
-        path: A run directory, a folder written by ``xnas-tf export``, or a ``.keras`` or
-            ``.h5`` file.
-        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
-        safe: Whether to refuse models that contain their own code.
+    """Load a model; ``ModelSource`` describes the arguments.
 
     Raises:
         InputError: If there is no model, or it cannot be loaded.
@@ -68,7 +67,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
         raise InputError(f"{file} holds a {type(model).__name__}; allowed: a Keras model")
     if _is_from_run(file):
         declare_range(model)
-    return ModelSubject(model, path.stem, Path("explanations") / path.stem)
+    return ModelSubject(model, path.stem, Path(), path.stem)
 
 
 def _is_from_run(file: Path) -> bool:
@@ -86,17 +85,14 @@ def _is_from_run(file: Path) -> bool:
 
 def _load_from_run(run: Run, which: int | str) -> ModelSubject:
     candidate = run.choose(which)
-    name = f"candidate {candidate.id}: {candidate.genotype}"
-    home = run.path / "explanations" / f"candidate-{candidate.id:05d}"
-    return ModelSubject(candidate.load_model(), name, home, run.config.dataset.model_dump())
+    title = f"candidate {candidate.id}: {candidate.genotype}"
+    name = f"candidate-{candidate.id:05d}"
+    dataset = run.config.dataset.model_dump()
+    return ModelSubject(candidate.load_model(), title, run.path, name, dataset)
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
-    """Read image files, resized and converted in the same way as those of a data set.
-
-    Args:
-        files: The image files.
-        model: The model whose input size and channels the images get.
+    """Read image files as those of a data set, with the size and the channels of a model's input.
 
     Returns:
         (N, H, W, C), uint8.
