@@ -79,7 +79,7 @@ def explain(
       xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
     """
     from xnas_tf.explanation.command import explain_request
-    from xnas_tf.explanation.model_source import ModelSource
+    from xnas_tf.explanation.model_loading import ModelSource
 
     source = ModelSource(model_or_run, candidate, dataset, out, not unsafe)
     explanation, folder = explain_request(
@@ -160,7 +160,7 @@ def disentangle(
       xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
     """
     from xnas_tf.explanation.disentangle_command import disentangle_request
-    from xnas_tf.explanation.model_source import ModelSource
+    from xnas_tf.explanation.model_loading import ModelSource
     from xnas_tf.interpretation.nad.files import facts
 
     source = ModelSource(model_or_run, candidate, dataset, out, not unsafe)
@@ -246,7 +246,7 @@ def interpret(
         --mode by-design
     """
     from xnas_tf.explanation.interpret_command import interpret_request
-    from xnas_tf.explanation.model_source import ModelSource
+    from xnas_tf.explanation.model_loading import ModelSource
 
     source = ModelSource(model_or_run, candidate, dataset, out, not unsafe)
     result = interpret_request(source, layers=_split_names(layers), tell=print_message, **options)

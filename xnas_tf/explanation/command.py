@@ -20,8 +20,7 @@ from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain
 from xnas_tf.explanation.explanation import Explanation
-from xnas_tf.explanation.model_loading import ModelSubject, read_images
-from xnas_tf.explanation.model_source import ModelSource
+from xnas_tf.explanation.model_loading import ModelSource, ModelSubject, read_images
 from xnas_tf.keras_tools.input_range import check_range, range_of
 from xnas_tf.training.chance_level import accuracy_of, report_accuracy
 from xnas_tf.utils.options import problems

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
-from xnas_tf.explanation.model_source import ModelSource
+from xnas_tf.explanation.model_loading import ModelSource
 from xnas_tf.interpretation.nad.disentangle import Disentanglement, disentangle
 
 

@@ -13,8 +13,7 @@ from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
-from xnas_tf.explanation.model_loading import ModelSubject
-from xnas_tf.explanation.model_source import ModelSource
+from xnas_tf.explanation.model_loading import ModelSource, ModelSubject
 from xnas_tf.interpretation.flint.interpretation import Interpretation, check_indices
 from xnas_tf.interpretation.flint.training import check_options, train_interpreter
 from xnas_tf.registry import describe

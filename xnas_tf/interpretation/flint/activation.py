@@ -50,7 +50,7 @@ COLOUR = Maximisation(dim=0.4, gain=2.0, bound=20.0, variation=20.0)
 def maximize_activation(
     model: InterpretedModel, images: np.ndarray, attributes: np.ndarray
 ) -> np.ndarray:
-    """Change images (N, H, W, C), uint8, so that each activates one attribute (N,) more strongly."""
+    """Change images (N, H, W, C), uint8, so that each activates its attribute (N,) more."""
     if not len(images):
         return images
     how = GREY if images.shape[-1] == 1 else COLOUR

@@ -35,10 +35,10 @@ def input_fidelity(images: tf.Tensor, decoded: tf.Tensor, distance: str = "squar
 
 
 def conciseness(attributes: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
-    """Compute the entropy terms of L_cd: mean entropy of an image's minus that of mean attributes.
+    """Compute the entropy terms of L_cd, the mean entropy of attributes minus that of their mean.
 
     They are lowest where each image activates few attributes and the batch activates all.
-    ``mean`` (J,) is that of the whole batch, of which ``attributes`` (B, J) may be one rank's share.
+    ``attributes`` (B, J) may be one rank's share of the batch, whose mean is ``mean`` (J,).
     """
     return batch_mean(entropy(attributes)) - entropy(mean)
 
