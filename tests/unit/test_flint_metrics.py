@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xnas_tf.explanation.interpret_command import low_fidelity_warning
+from xnas_tf.interpretation.flint.drawing import _pairs
 from xnas_tf.interpretation.flint.evaluation import ranks_in
 from xnas_tf.interpretation.flint.predictions import TAUS, InterpreterPredictions
 
@@ -78,6 +79,12 @@ def test_answers_without_any_attribute_are_defined():
     assert found.fidelity(5) is None  # of two classes, five always agree
     assert found.unexplained == 1 and found.use(5).tolist() == [0, 0, 0]
     assert found.class_relevance[0].tolist() == [0, 0, 0]
+
+
+def test_a_single_attribute_is_drawn_once_for_each_class():
+    labels = np.array([0, 1])
+    found = predictions(np.ones((2, 1)), np.array([[1.0, 2.0]]), labels, labels)
+    assert _pairs(found) == [(0, 0), (1, 0)]
 
 
 def test_an_interpreter_that_says_little_is_said_to():

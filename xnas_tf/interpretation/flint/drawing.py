@@ -92,8 +92,8 @@ def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
     second, as far as they are relevant.
     """
     values = np.nan_to_num(answers.class_relevance, nan=-1.0)
-    order = np.argsort(-values, axis=1, kind="stable")
-    ranked = [(number, int(row[rank])) for rank in range(2) for number, row in enumerate(order)]
+    order = np.argsort(-values, axis=1, kind="stable")[:, :2]
+    ranked = [(number, int(best)) for column in order.T for number, best in enumerate(column)]
     return sorted([pair for pair in ranked if values[pair] > 1 / TAU][:PAIRS])
 
 
