@@ -131,12 +131,10 @@ def _create(name: str, options: dict[str, Any]) -> AttributionMethod:
 def _from_files(files: Sequence[Path], source: ModelSource, subject: ModelSubject) -> _Inputs:
     if source.dataset:
         raise InputError("--images and --dataset exclude each other")
-    model = subject.model
+    images = read_images(files, subject.model)
     if subject.dataset:
-        names = load_dataset(**subject.dataset).class_names
-    else:
-        names = tuple(map(str, range(model.output_shape[-1])))
-    return _Inputs(read_images(files, model), names)
+        return _Inputs(images, load_dataset(**subject.dataset).class_names)
+    return _Inputs(images, tuple(map(str, range(subject.model.output_shape[-1]))))
 
 
 def _from_dataset(count: int, source: ModelSource, subject: ModelSubject) -> _Inputs:
