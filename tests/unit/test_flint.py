@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,6 +18,8 @@ from tests.conftest import left_to_all, make_dataset, on_ranks
 from xnas_tf.cli import main
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
+from xnas_tf.explanation.command import _from_dataset
+from xnas_tf.explanation.model_loading import ModelSource, ModelSubject
 from xnas_tf.interpretation.flint import InterpretableModel, Interpreter, losses, train_interpreter
 from xnas_tf.interpretation.flint.activation import GREY, maximize_activation, objective
 from xnas_tf.interpretation.flint.options import SETTINGS, FlintOptions, settings_for
@@ -307,6 +310,12 @@ def test_a_saved_interpreter_is_opened_in_another_process(tmp_path):
     words = [sys.executable, "-c", program, str(tmp_path / "saved.keras")]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.split()[-1] == "Interpreter"
+
+
+def test_images_of_a_data_set_for_a_subclassed_model():
+    source = ModelSource(Path("model.keras"), None, "digits", None, True)
+    subject = ModelSubject(Subclassed(), "model", Path(), "model")
+    assert _from_dataset(3, source, subject).images.shape == (3, 8, 8, 1)
 
 
 def test_maximised_images_excite_their_attribute_more():

@@ -140,9 +140,10 @@ def _from_files(files: Sequence[Path], source: ModelSource, subject: ModelSubjec
 def _from_dataset(count: int, source: ModelSource, subject: ModelSubject) -> _Inputs:
     data = source.load_dataset(subject, "--images FILE… or --dataset NAME to explain")
     sample = sample_images(data.test, count)
-    shape, expected = sample.images.shape[1:], tuple(subject.model.input_shape[1:])
+    shape = sample.images.shape[1:]
+    _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown if it is subclassed
     if any(size not in (None, given) for size, given in zip(expected, shape, strict=False)):
         raise InputError(
-            f"data set {data.name}: images of shape {shape}; the model takes {expected}"
+            f"data set {data.name}: images of shape {shape}; the model takes {tuple(expected)}"
         )
     return _Inputs(np.asarray(sample.images), data.class_names, sample.labels, data.test)
