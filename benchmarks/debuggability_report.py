@@ -214,8 +214,6 @@ def example_figure(rows: Sequence[Row], examples: Mapping[int, Explanation]) -> 
         examples: Explained images by cell, those of the first variant and seed; the cells of
             lowest and of highest introspectability among them are drawn.
     """
-    from xnas_tf.explanation.drawing import attribution_figure
-
     first = [row for row in rows if (row.variant, row.seed) == (rows[0].variant, rows[0].seed)]
     known = {r.cell: r.figures["attributions"] for r in first if r.cell in examples}
     low, high = min(known, key=known.get), max(known, key=known.get)
@@ -229,4 +227,4 @@ def example_figure(rows: Sequence[Row], examples: Mapping[int, Explanation]) -> 
         f"Digits flipped by a patch. Left: introspectability {known[low]:.2f}, the lowest; "
         f"right: {known[high]:.2f}, the highest"
     )
-    return attribution_figure(replace(one, **arrays, maps=maps), title)
+    return replace(one, **arrays, maps=maps).figure(title)

@@ -33,7 +33,6 @@ from xnas_tf.data import Dataset, load_dataset  # noqa: E402
 from xnas_tf.data.batches import batching  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
 from xnas_tf.interpretation.flint import train_interpreter  # noqa: E402
-from xnas_tf.interpretation.flint.files import figures  # noqa: E402
 from xnas_tf.interpretation.flint.options import settings_for  # noqa: E402
 from xnas_tf.interpretation.flint.training import decaying_adam  # noqa: E402
 from xnas_tf.training.predictor import Predictor  # noqa: E402
@@ -86,7 +85,7 @@ def measured(data: Dataset, seed: int) -> dict[str, dict]:
     predicted = Predictor(alone)(data.test.images).argmax(axis=1)
     found = {"alone": {"accuracy": {"f": float((predicted == data.test.labels).mean())}}}
     for mode, model in (("by-design", predictor(data, seed)), ("posthoc", alone)):
-        found[mode] = figures(train_interpreter(model, data, mode, seed=seed).answers)
+        found[mode] = train_interpreter(model, data, mode, seed=seed).answers.as_dict()
     print(
         f"seed {seed}, {time.perf_counter() - start:.0f} s:",
         {mode: (each["accuracy"], each.get("fidelity")) for mode, each in found.items()},

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,9 +18,10 @@ from tests.conftest import left_to_all, make_dataset, on_ranks
 from xnas_tf.cli import main
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
+from xnas_tf.explanation.command import _from_dataset
+from xnas_tf.explanation.model_loading import ModelSource, ModelSubject
 from xnas_tf.interpretation.flint import InterpretableModel, Interpreter, losses, train_interpreter
-from xnas_tf.interpretation.flint.activation import Maximisation, maximize_activation, objective
-from xnas_tf.interpretation.flint.files import facts
+from xnas_tf.interpretation.flint.activation import GREY, maximize_activation, objective
 from xnas_tf.interpretation.flint.options import SETTINGS, FlintOptions, settings_for
 from xnas_tf.interpretation.flint.training import learn
 from xnas_tf.objectives.base import Subject
@@ -51,7 +53,8 @@ def test_losses_are_those_of_the_paper(seed, count, size):
     expected = -(softmax(f) * np.log(softmax(g))).sum(axis=1).mean()
     assert float(losses.output_fidelity(f, g)) == pytest.approx(expected, **close)
     expected = entropy(attributes).mean() - entropy(attributes.mean(axis=0))
-    assert float(losses.conciseness(attributes)) == pytest.approx(expected, **close)
+    found = losses.conciseness(attributes, losses.batch_mean(attributes))
+    assert float(found) == pytest.approx(expected, **close)
     assert float(losses.sparsity(attributes)) == pytest.approx(attributes.mean(), **close)
     squared, absolute = ((decoded - images) ** 2).mean(), np.abs(decoded - images).mean()
     assert float(losses.input_fidelity(images, decoded)) == pytest.approx(squared, **close)
@@ -62,8 +65,9 @@ def test_losses_are_those_of_the_paper(seed, count, size):
 def test_conciseness_loss_by_hand():
     """Each image has one attribute and all are used: entropies go to 0 and to log 2."""
     one_hot = tf.constant([[50.0, 0], [0, 50.0]])
-    assert float(losses.conciseness(one_hot)) == pytest.approx(-np.log(2), abs=1e-6)
-    assert float(losses.conciseness(tf.zeros((2, 2)))) == pytest.approx(0, abs=1e-6)
+    for attributes, expected in ((one_hot, -np.log(2)), (tf.zeros((2, 2)), 0)):
+        found = losses.conciseness(attributes, losses.batch_mean(attributes))
+        assert float(found) == pytest.approx(expected, abs=1e-6)
 
 
 def test_output_fidelity_leaves_the_predictor_alone():
@@ -209,7 +213,7 @@ def test_posthoc_leaves_the_predictor_alone_and_agrees_with_it(dataset):
 def test_by_design_learns_both(dataset):
     found = train_interpreter(small_network(), dataset, "by-design", 6, epochs=60, rate=0.003)
     assert min(found.answers.accuracies) >= 0.95
-    known = facts(found)
+    known = found.as_dict()
     assert known["test"]["fidelity"]["top1"] >= 0.95 and known["mode"] == "by-design"
     assert known["history"][-1]["accuracy"] > known["history"][0]["accuracy"]
 
@@ -240,13 +244,13 @@ def without_statistics():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.long
 def test_what_is_learned_does_not_depend_on_the_number_of_ranks(kind, dataset):
-    models = [kind(without_statistics(), 4) for _ in range(2)]
+    models = [kind(without_statistics(), 4, settings={"batch": 12}) for _ in range(3)]
 
     def trained(model, ranks):
-        learn(model, dataset, 3, 12, 0.01, 0, ranks)
+        learn(model, dataset, 3, 0.01, 0, ranks)
         return model.get_weights()
 
-    alone = trained(kind(without_statistics(), 4), SingleProcess())
+    alone = trained(models[2], SingleProcess())
     for found in on_ranks(2, lambda ranks: trained(models[ranks.rank], ranks)):
         for mine, theirs in zip(found, alone, strict=True):
             np.testing.assert_allclose(mine, theirs, atol=2e-4)
@@ -254,11 +258,11 @@ def test_what_is_learned_does_not_depend_on_the_number_of_ranks(kind, dataset):
 
 @pytest.mark.long
 def test_a_frozen_predictor_stays_what_it_is_on_three_ranks(dataset):
-    models = [Interpreter(small_network(), 4) for _ in range(3)]
+    models = [Interpreter(small_network(), 4, settings={"batch": 12}) for _ in range(3)]
     before = [weight.copy() for weight in models[0].predictor.get_weights()]
 
     def trained(ranks):
-        learn(models[ranks.rank], dataset, 2, 12, 0.01, 0, ranks)
+        learn(models[ranks.rank], dataset, 2, 0.01, 0, ranks)
         return models[ranks.rank].predictor.get_weights()
 
     for after in on_ranks(3, trained):
@@ -308,6 +312,12 @@ def test_a_saved_interpreter_is_opened_in_another_process(tmp_path):
     assert done.stdout.split()[-1] == "Interpreter"
 
 
+def test_images_of_a_data_set_for_a_subclassed_model():
+    source = ModelSource(Path("model.keras"), None, "digits", None, True)
+    subject = ModelSubject(Subclassed(), "model", Path(), "model")
+    assert _from_dataset(3, source, subject).images.shape == (3, 8, 8, 1)
+
+
 def test_maximised_images_excite_their_attribute_more():
     model = Interpreter(small_network(), attributes=3)
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
@@ -315,7 +325,7 @@ def test_maximised_images_excite_their_attribute_more():
     changed = maximize_activation(model, images, places)
     assert changed.shape == images.shape and changed.dtype == np.uint8
     start, end = (
-        float(objective(model, tf.constant(each / 255, tf.float32), tf.eye(3), Maximisation()))
+        float(objective(model, tf.constant(each / 255, tf.float32), tf.eye(3), GREY))
         for each in (0.3 * images, changed)
     )
     assert end > start

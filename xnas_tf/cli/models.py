@@ -60,7 +60,9 @@ def explain(
     model_or_run: Path,
     files: tuple[Path, ...],
     images: tuple[Path, ...],
-    methods: tuple[str, ...],
+    candidate: int | str | None,
+    dataset: str | None,
+    out: Path | None,
     form: str,
     unsafe: bool,
     **options: Any,
@@ -76,23 +78,18 @@ def explain(
       xnas-tf explain runs/quickstart --method all
       xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
     """
-    from xnas_tf.explanation import DEFAULT_METHODS
-    from xnas_tf.explanation.command import ExplainRequest, explain_request
-    from xnas_tf.explanation.files import facts
+    from xnas_tf.explanation.command import explain_request
+    from xnas_tf.explanation.model_loading import ModelSource
 
-    request = ExplainRequest(
-        model_or_run,
-        images=(*images, *files),
-        methods=methods or DEFAULT_METHODS,
-        safe=not unsafe,
-        **options,
+    source = ModelSource(model_or_run, candidate, dataset, out, not unsafe)
+    explanation, folder = explain_request(
+        source, files=(*images, *files), tell=print_message, **options
     )
-    explanation, folder = explain_request(request, print_message)
     for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
     if form == "json":
-        click.echo(json.dumps(facts(explanation), indent=2))
+        click.echo(json.dumps(explanation.as_dict(), indent=2))
     else:
         _print_explanation(explanation)
 
@@ -103,8 +100,8 @@ def _print_explanation(explanation: Explanation) -> None:
     print_tables(explanation_tables(explanation))
 
 
-def _split_names(values: tuple[str, ...]) -> list[str]:
-    return [name for value in values for name in value.split(",")]
+def _split_names(values: tuple[str, ...]) -> list[str] | None:
+    return [name for value in values for name in value.split(",")] or None
 
 
 @main.command()
@@ -143,6 +140,9 @@ def disentangle(
     model_or_run: Path,
     classes: tuple[str, ...],
     layers: tuple[str, ...],
+    candidate: int | str | None,
+    dataset: str | None,
+    out: Path | None,
     form: str,
     unsafe: bool,
     **options: Any,
@@ -159,17 +159,18 @@ def disentangle(
       horovodrun -np 8 xnas-tf disentangle runs/quickstart
       xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
     """
-    from xnas_tf.explanation.disentangle_command import DisentangleRequest, disentangle_request
+    from xnas_tf.explanation.disentangle_command import disentangle_request
+    from xnas_tf.explanation.model_loading import ModelSource
     from xnas_tf.interpretation.nad.disentanglement import facts
 
-    request = DisentangleRequest(
-        model_or_run,
+    source = ModelSource(model_or_run, candidate, dataset, out, not unsafe)
+    result = disentangle_request(
+        source,
         classes=_split_names(classes),
         layers=_split_names(layers),
-        safe=not unsafe,
+        tell=print_message,
         **options,
     )
-    result = disentangle_request(request, print_message)
     if result is None:  # another rank prints
         return
     disentanglement, folder = result
@@ -222,7 +223,14 @@ def disentangle(
 @FORMAT
 @clear_errors
 def interpret(
-    model_or_run: Path | None, layers: tuple[str, ...], form: str, unsafe: bool, **options: Any
+    model_or_run: Path | None,
+    layers: tuple[str, ...],
+    candidate: int | str | None,
+    dataset: str | None,
+    out: Path | None,
+    form: str,
+    unsafe: bool,
+    **options: Any,
 ) -> None:
     """Train attributes that predict and explain a model's output.
 
@@ -237,22 +245,17 @@ def interpret(
       xnas-tf interpret --hypermodel examples.small_convnet:SmallConvNet --dataset digits \\
         --mode by-design
     """
-    from xnas_tf.explanation.interpret_command import InterpretRequest, interpret_request
-    from xnas_tf.interpretation.flint.files import facts
+    from xnas_tf.explanation.interpret_command import interpret_request
+    from xnas_tf.explanation.model_loading import ModelSource
 
-    request = InterpretRequest(
-        model_or_run,
-        layers=_split_names(layers),
-        safe=not unsafe,
-        **options,
-    )
-    result = interpret_request(request, print_message)
+    source = ModelSource(model_or_run, candidate, dataset, out, not unsafe)
+    result = interpret_request(source, layers=_split_names(layers), tell=print_message, **options)
     if result is None:  # another rank prints
         return
     interpretation, folder = result
     click.echo(f"wrote {folder}", err=True)
     if form == "json":
-        click.echo(json.dumps(facts(interpretation), indent=2))
+        click.echo(json.dumps(interpretation.as_dict(), indent=2))
     else:
         from xnas_tf.interpretation.flint.tables import interpretation_tables
 

@@ -1,5 +1,6 @@
 """Explanation of a model's predictions on images, with several attribution methods at once."""
 
-from xnas_tf.explanation.explanation import DEFAULT_METHODS, Explanation, explain
+from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain
+from xnas_tf.explanation.explanation import Explanation
 
 __all__ = ["DEFAULT_METHODS", "Explanation", "explain"]

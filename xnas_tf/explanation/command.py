@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -18,69 +18,44 @@ from xnas_tf.data import Split, load_dataset
 from xnas_tf.data.class_names import class_number
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.explanation.explanation import DEFAULT_METHODS, Explanation, explain
-from xnas_tf.explanation.model_loading import ModelSubject, load_subject, read_images
-from xnas_tf.explanation.opening import check_new
-from xnas_tf.keras_tools.input_range import AUTO, check_range, range_of
+from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain
+from xnas_tf.explanation.explanation import Explanation
+from xnas_tf.explanation.model_loading import ModelSource, ModelSubject, read_images
+from xnas_tf.keras_tools.input_range import check_range, range_of
 from xnas_tf.training.chance_level import accuracy_of, report_accuracy
 from xnas_tf.utils.options import problems
 
 
-@dataclass(frozen=True)
-class ExplainRequest:
-    """What to explain, and how.
-
-    Attributes:
-        path: A run, an exported candidate or a Keras model file.
-        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
-        images: Image files; images of the data set if empty.
-        dataset: A data set's name; that of the run if None.
-        count: The number of images of the data set.
-        methods: Names of attribution methods; ``all`` for every registered one.
-        options: Options of the methods as ``METHOD.OPTION=VALUE``.
-        target: ``predicted``, ``true``, or a class by name or number.
-        out: The folder to write; a default inside the run or in ``explanations`` if None.
-        safe: Whether to refuse models that contain their own code.
-        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
-    """
-
-    path: Path
-    candidate: int | str | None = None
-    images: Sequence[Path] = ()
-    dataset: str | None = None
-    count: int = 8
-    methods: Sequence[str] = DEFAULT_METHODS
-    options: Sequence[str] = ()
-    target: str = "predicted"
-    out: Path | None = None
-    safe: bool = True
-    input_range: str = AUTO
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """Images to explain.
-
-    Attributes:
-        images: (N, H, W, C), uint8.
-        class_names: The classes.
-        labels: The true class of each image, (N,); None if unknown.
-        test: The test split that they were taken from; None for image files.
-    """
+class _Inputs(NamedTuple):
+    """Images (N, H, W, C), uint8, to explain."""
 
     images: np.ndarray
     class_names: Sequence[str]
-    labels: np.ndarray | None = None
-    test: Split | None = None
+    labels: np.ndarray | None = None  # unknown for image files
+    test: Split | None = None  # where the images are from, other than image files
 
 
 def explain_request(
-    request: ExplainRequest, tell: Callable[[str], None] = lambda _: None
+    source: ModelSource,
+    files: Sequence[Path],
+    count: int,
+    methods: Sequence[str],
+    options: Sequence[str],
+    target: str,
+    input_range: str,
+    tell: Callable[[str], None],
 ) -> tuple[Explanation, Path]:
     """Explain and save.
 
     Args:
-        request: What to explain, and how.
+        source: The model, the data set and the folder to write.
+        files: Image files; images of the data set if empty.
+        count: The number of images of the data set.
+        methods: Names of attribution methods; ``all`` for every registered one, the default ones
+            if empty.
+        options: Options of the methods as ``METHOD.OPTION=VALUE``, with a value in YAML.
+        target: ``predicted``, ``true``, or a class by name or number.
+        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
         tell: Called with progress messages.
 
     Returns:
@@ -89,13 +64,15 @@ def explain_request(
     Raises:
         InputError: If anything named is missing or wrong, or the folder exists.
     """
-    check_range(request.input_range)
-    methods = chosen_methods(request.methods, request.options)
-    subject = load_subject(request.path, request.candidate, request.safe)
-    out = check_new(request.out or subject.home)
-    inputs = _inputs(request, subject)
-    targets = _targets(request.target, inputs)
-    resolved = range_of(subject.model, inputs.images.shape[1:], request.input_range)
+    check_range(input_range)
+    chosen = _chosen_methods(methods or DEFAULT_METHODS, options)
+    subject, out = source.load_model("explanations")
+    if files:
+        inputs = _from_files(files, source, subject)
+    else:
+        inputs = _from_dataset(count, source, subject)
+    targets = _targets(target, inputs)
+    resolved = range_of(subject.model, inputs.images.shape[1:], input_range)
     tell(resolved.text)
     accuracy = None
     if inputs.test is not None:
@@ -104,16 +81,16 @@ def explain_request(
     found = explain(
         subject.model,
         inputs.images,
-        methods,
+        chosen,
         targets,
         inputs.labels,
         inputs.class_names,
-        True,
-        tell,
+        measured=True,
+        tell=tell,
         input_range=resolved.name,
     )
     found = replace(found, accuracy=accuracy)
-    return found, found.save(out, subject.name)
+    return found, found.save(out, subject.title)
 
 
 def _targets(text: str, inputs: _Inputs) -> Targets:
@@ -125,16 +102,7 @@ def _targets(text: str, inputs: _Inputs) -> Targets:
     return text if text == "predicted" else class_number(text, inputs.class_names)
 
 
-def chosen_methods(names: Sequence[str], options: Sequence[str]) -> list[AttributionMethod]:
-    """Create methods by name, with options from ``METHOD.OPTION=VALUE``.
-
-    Args:
-        names: Names of methods; ``all`` for every registered one.
-        options: ``METHOD.OPTION=VALUE``, with a value in YAML.
-
-    Raises:
-        InputError: If a name, an option or a value is wrong.
-    """
+def _chosen_methods(names: Sequence[str], options: Sequence[str]) -> list[AttributionMethod]:
     wanted = list(dict.fromkeys(ATTRIBUTIONS.names() if "all" in names else names))
     by_method: dict[str, dict[str, Any]] = {name: {} for name in wanted}
     for text in options:
@@ -160,22 +128,22 @@ def _create(name: str, options: dict[str, Any]) -> AttributionMethod:
         raise InputError("\n".join(problems(error, method, f"{name}."))) from error
 
 
-def _inputs(request: ExplainRequest, subject: ModelSubject) -> _Inputs:
-    """Read the images to explain."""
-    if request.images and request.dataset:
+def _from_files(files: Sequence[Path], source: ModelSource, subject: ModelSubject) -> _Inputs:
+    if source.dataset:
         raise InputError("--images and --dataset exclude each other")
-    source = {"name": request.dataset} if request.dataset else subject.dataset
-    if request.images:
-        names = load_dataset(**source).class_names if source else None
-        images = read_images(request.images, subject.model)
-        return _Inputs(images, names or tuple(map(str, range(subject.model.output_shape[-1]))))
-    if source is None:
-        raise InputError(f"{request.path}: give --images FILE… or --dataset NAME to explain")
-    data = load_dataset(**source)
-    sample = sample_images(data.test, request.count)
-    shape, expected = sample.images.shape[1:], tuple(subject.model.input_shape[1:])
+    images = read_images(files, subject.model)
+    if subject.dataset:
+        return _Inputs(images, load_dataset(**subject.dataset).class_names)
+    return _Inputs(images, tuple(map(str, range(subject.model.output_shape[-1]))))
+
+
+def _from_dataset(count: int, source: ModelSource, subject: ModelSubject) -> _Inputs:
+    data = source.load_dataset(subject, "--images FILE… or --dataset NAME to explain")
+    sample = sample_images(data.test, count)
+    shape = sample.images.shape[1:]
+    _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown if it is subclassed
     if any(size not in (None, given) for size, given in zip(expected, shape, strict=False)):
         raise InputError(
-            f"data set {source['name']}: images of shape {shape}; the model takes {expected}"
+            f"data set {data.name}: images of shape {shape}; the model takes {tuple(expected)}"
         )
     return _Inputs(np.asarray(sample.images), data.class_names, sample.labels, data.test)

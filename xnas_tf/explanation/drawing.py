@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
 
-from xnas_tf.explanation.explanation_data import ExplanationData
+from xnas_tf.attribution.base import AttributionMethod
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SIDE = 224
@@ -23,7 +22,10 @@ COVER = 0.65
 
 
 def attribution_figure(
-    explained: ExplanationData, title: str = "", images: Sequence[int] = ()
+    images: np.ndarray,
+    maps: Mapping[AttributionMethod, np.ndarray],
+    headings: Sequence[tuple[str, str]],
+    title: str,
 ) -> Figure:
     """Draw images in the first row, and the maps of a method in each row below.
 
@@ -32,36 +34,39 @@ def attribution_figure(
     (for the class). Each map is scaled to its own largest value.
 
     Args:
-        explained: The explanation.
+        images: (N, H, W, C).
+        maps: Maps (N, H, W) by method.
+        headings: A text above each image, and its colour.
         title: The title of the figure.
-        images: Indices of the images to draw; all if empty.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 
-    drawn = list(images) or range(len(explained.images))
-    count, rows = len(drawn), 1 + len(explained.maps)
+    count, rows = len(images), 1 + len(maps)
     figure = Figure(figsize=(1.15 * count + 1.2, 1.25 * rows + 0.5), layout="constrained")
     figure.suptitle(title, fontsize=10)
     # One axes per row: one per image takes three times as long to draw.
-    first, *others = figure.subplots(rows, squeeze=False)[:, 0]
-    pictures = [drawable(explained.images[number]) for number in drawn]
+    axes = figure.subplots(rows, squeeze=False)[:, 0]
+    pictures = [drawable(image) for image in images]
     height, width = pictures[0].shape[:2]
     lefts = GAP * width * np.arange(count)
     extents = [(left, left + width, height, 0) for left in lefts]
+    grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
     for picture, extent in zip(pictures, extents, strict=True):
-        first.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=extent)
-    for axis, (method, maps) in zip(others, explained.maps.items(), strict=True):
-        for number, picture, extent in zip(drawn, pictures, extents, strict=True):
-            _draw_map(axis, picture, maps[number], method.signed, extent)
-    labels = ["image", *(method.title for method in explained.maps)]
-    for axis, label in zip([first, *others], labels, strict=True):
+        axes[0].imshow(picture, **grey, extent=extent)
+    for axis, (method, values) in zip(axes[1:], maps.items(), strict=True):
+        for picture, value, extent in zip(pictures, values, extents, strict=True):
+            if method.signed:
+                axis.imshow(_share(value), cmap="PuOr", vmin=-1, vmax=1, extent=extent)
+            else:
+                axis.imshow(picture, **grey, extent=extent)
+                axis.imshow(_share(value), "cividis", vmin=0, vmax=1, alpha=COVER, extent=extent)
+    for axis, label in zip(axes, ["image", *(method.title for method in maps)], strict=True):
         axis.set(xlim=(0, lefts[-1] + width), ylim=(height, 0), xticks=[], yticks=[])
         axis.set_ylabel(label, fontsize=8)
         axis.spines[:].set_visible(False)
-    for number, left in zip(drawn, lefts, strict=True):
-        heading, colour = _heading(explained, number)
-        first.annotate(
-            heading,
+    for (text, colour), left in zip(headings, lefts, strict=True):
+        axes[0].annotate(
+            text,
             xy=(left + width / 2, 0),
             xytext=(0, 3),
             textcoords="offset points",
@@ -73,13 +78,10 @@ def attribution_figure(
 
 
 def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
-    """Draw a map over its image in grey, enlarged to at least 224 pixels.
+    """Draw a map (H, W) over its image (H, W, C) in grey, enlarged to at least 224 pixels.
 
-    Args:
-        image: (H, W, C).
-        values: The map, (H, W).
-        signed: Whether the map is signed; see ``attribution_figure`` for the colours. The opacity
-            of a signed map increases with its absolute values.
+    The colours are those of ``attribution_figure``. The opacity of a signed map increases with its
+    absolute values.
     """
     cover = 0.25 + 0.75 * np.abs(_share(values))[..., None] if signed else COVER
     picture = _over(image, _coloured(values, signed), cover)
@@ -93,7 +95,7 @@ def map_picture(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Imag
 
 
 def _over(image: np.ndarray, colours: np.ndarray, cover: np.ndarray | float) -> PIL.Image.Image:
-    """Draw colours (H, W, 3) of an opacity ``cover`` over an image in grey."""
+    """Draw colours (H, W, 3) with an opacity of ``cover`` over an image in grey."""
     grey = drawable(image).astype(float)
     grey = grey.mean(axis=-1) if grey.ndim == 3 else grey
     mixed = cover * colours + (1 - cover) * grey[..., None]
@@ -113,16 +115,6 @@ def _share(values: np.ndarray) -> np.ndarray:
     return values / (float(np.abs(values).max()) or 1.0)
 
 
-def _heading(explained: ExplanationData, number: int) -> tuple[str, str]:
-    """Return the predicted class of an image, with the true one if it differs, and a colour."""
-    names = explained.class_names
-    predicted = names[int(explained.predicted[number])]
-    if explained.labels is None:
-        return predicted, "black"
-    true = names[int(explained.labels[number])]
-    return (true, "black") if true == predicted else (f"{true}, predicted {predicted}", "#a00")
-
-
 def drawable(image: np.ndarray) -> np.ndarray:
     """Return an image with values from 0 to 255, in colour (H, W, 3) or in grey (H, W).
 
@@ -134,18 +126,3 @@ def drawable(image: np.ndarray) -> np.ndarray:
     if image.ndim == 2:
         return image
     return image[..., :3].astype(np.uint8) if image.shape[-1] >= 3 else image[..., 0]
-
-
-def _draw_map(
-    axis: Axes,
-    image: np.ndarray,
-    values: np.ndarray,
-    signed: bool,
-    extent: tuple[float, float, float, float],
-) -> None:
-    top = float(np.abs(values).max()) or 1.0
-    if not signed:
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
-        axis.imshow(values, cmap="cividis", vmin=0, vmax=top, alpha=COVER, extent=extent)
-    else:
-        axis.imshow(values, cmap="PuOr", vmin=-top, vmax=top, extent=extent)

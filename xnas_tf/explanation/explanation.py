@@ -1,122 +1,147 @@
-"""Explains a model's predictions on images with attribution methods."""
+"""Images with a model's predictions and attribution maps, drawn and saved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.attribution.outputs import probabilities_of
-from xnas_tf.attribution.targets import Targets
-from xnas_tf.errors import InputError, NotApplicable
-from xnas_tf.explanation.explanation_data import ExplanationData
-from xnas_tf.explanation.files import save
-from xnas_tf.explanation.quality import quality_of
-from xnas_tf.keras_tools.input_range import AUTO, range_of, scaled
+from xnas_tf.explanation.drawing import attribution_figure, overlay
+from xnas_tf.interpretation.files import plain
+from xnas_tf.training.chance_level import Accuracy
+from xnas_tf.utils.output_folder import atomic_folder
+from xnas_tf.utils.pictures import png
+from xnas_tf.utils.tensorboard import write_images
 
-DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 10
+"""Images in a row of a saved figure."""
 
 
-class Explanation(ExplanationData):
+@dataclass(frozen=True)
+class Explanation:
     """Images with a model's predictions and attribution maps.
 
-    See ``ExplanationData`` for its attributes.
+    Attributes:
+        images: (N, H, W, C) as given.
+        probabilities: The predicted class probabilities, (N, classes).
+        targets: The class explained for each image, (N,).
+        class_names: The classes.
+        labels: The true class of each image, (N,); None if unknown.
+        maps: Maps (N, H, W) by method.
+        quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``.
+        failures: Why a method gave no maps, by its title.
+        input_range: The range that the images were scaled to; empty if they were not scaled.
+        accuracy: The model's accuracy on the whole test split; None if not measured.
     """
 
+    images: np.ndarray
+    probabilities: np.ndarray
+    targets: np.ndarray
+    class_names: Sequence[str]
+    labels: np.ndarray | None = None
+    maps: dict[AttributionMethod, np.ndarray] = field(default_factory=dict)
+    quality: dict[AttributionMethod, dict[str, np.ndarray]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    input_range: str = ""
+    accuracy: Accuracy | None = None
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The predicted class of each image, (N,)."""
+        return self.probabilities.argmax(axis=1)
+
+    def figure(self, title: str = "", chosen: slice = slice(None)) -> Figure:
+        """Draw some or all of the images, with the maps of each method below."""
+        headings = [self._heading(number) for number in range(len(self.images))[chosen]]
+        maps = {method: values[chosen] for method, values in self.maps.items()}
+        return attribution_figure(self.images[chosen], maps, headings, title)
+
     def save(self, out: str | Path, title: str = "") -> Path:
-        """Write figures, maps, metrics and TensorBoard images into a new folder.
-
-        Args:
-            out: The folder.
-            title: Title of the figures.
-
-        Returns:
-            The folder.
+        """Write figures of a title, maps, metrics and TensorBoard images into a new folder.
 
         Raises:
             InputError: If the folder exists or cannot be written.
         """
-        return save(self, Path(out), title)
+        with atomic_folder(Path(out)) as draft:
+            self._write_pictures(draft, title)
+            # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
+            np.savez_compressed(draft / "maps.npz", **self._arrays())  # type: ignore[arg-type]
+            text = json.dumps(self.as_dict(), indent=2)
+            (draft / "explanation.json").write_text(text, encoding="utf-8")
+        return Path(out)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return predictions and the quality of the maps as JSON can hold them; NaN as None."""
+        images = [
+            {
+                "predicted": self.class_names[int(predicted)],
+                "probability": plain(self.probabilities[i, predicted]),
+                "explained": self.class_names[int(self.targets[i])],
+                "label": None if self.labels is None else self.class_names[int(self.labels[i])],
+            }
+            for i, predicted in enumerate(self.predicted)
+        ]
+        methods = {
+            key: {
+                "options": method.model_dump(mode="json"),
+                "quality": {
+                    name: {"mean": plain(np.mean(values)), "images": plain(values)}
+                    for name, values in self.quality.get(method, {}).items()
+                },
+            }
+            for key, method in self._methods().items()
+        }
+        return {
+            "input_range": self.input_range or None,
+            "accuracy": self.accuracy and self.accuracy.as_dict(),
+            "images": images,
+            "methods": methods,
+            "failures": self.failures,
+        }
 
-def explain(  # noqa: PLR0913 - options with defaults
-    model: keras.Model,
-    images: np.ndarray,
-    methods: Sequence[str | AttributionMethod] = DEFAULT_METHODS,
-    targets: Targets = "predicted",
-    labels: np.ndarray | None = None,
-    class_names: Sequence[str] | None = None,
-    measured: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
-    *,
-    input_range: str = AUTO,
-    shared_models: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
-) -> Explanation:
-    """Explain a model's output on images, with each method that applies to this model.
+    def _heading(self, number: int) -> tuple[str, str]:
+        """Return the predicted class of an image, with the true one if it differs, and a colour."""
+        predicted = self.class_names[int(self.predicted[number])]
+        if self.labels is None:
+            return predicted, "black"
+        true = self.class_names[int(self.labels[number])]
+        return (true, "black") if true == predicted else (f"{true}, predicted {predicted}", "#a00")
 
-    Args:
-        model: A Keras image classifier.
-        images: (N, H, W, C); uint8 images are scaled to the model's input range, floats are
-            passed unchanged.
-        methods: Names, or methods with options.
-        targets: ``"predicted"``, a class number, or one for each image, (N,).
-        labels: The true class of each image, (N,); None if unknown.
-        class_names: The classes; their numbers if None.
-        measured: Whether to measure the quality of the maps as well, which takes longer.
-        tell: Called with the title of each method before it runs.
-        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
-            ``auto``, see ``keras_tools.input_range.range_of``.
-        shared_models: By method, models that give the same maps and have been traced before.
+    def _methods(self) -> dict[str, AttributionMethod]:
+        """Return the methods by name in files, numbered if one has several sets of options."""
+        names = [method.name for method in self.maps]
+        return {
+            name if names.count(name) == 1 else f"{name}_{1 + names[:i].count(name)}": method
+            for i, (method, name) in enumerate(zip(self.maps, names, strict=True))
+        }
 
-    Raises:
-        InputError: If a name is unknown, or no method applies.
-    """
-    chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
-    images = _checked_images(images)
-    inputs, range_name = images, ""
-    if images.dtype == np.uint8:
-        range_name = range_of(model, images.shape[1:], input_range).name
-        inputs = scaled(images, range_name).numpy()
-    probabilities = probabilities_of(model, inputs)
-    if isinstance(targets, str) and targets == "predicted":
-        targets = probabilities.argmax(axis=1)
-    names = _checked_names(class_names, probabilities.shape[1])
-    classes = np.broadcast_to(targets, len(images))
-    found = Explanation(images, probabilities, classes, names, labels, input_range=range_name)
-    for method in chosen:
-        tell(method.title)
-        try:
-            found.maps[method] = method(shared_models.get(method, model), inputs, targets)
-        except NotApplicable as error:
-            found.failures[method.title] = str(error)
-            continue
-        if measured:
-            found.quality[method] = quality_of(model, inputs, method, found.maps[method], classes)
-    if not found.maps:
-        raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
-    return found
+    def _arrays(self) -> dict[str, np.ndarray]:
+        arrays = {
+            "images": self.images,
+            "probabilities": self.probabilities,
+            "targets": self.targets,
+        }
+        if self.labels is not None:
+            arrays["labels"] = self.labels
+        return arrays | {key: self.maps[method] for key, method in self._methods().items()}
 
-
-def _checked_images(images: Any) -> np.ndarray:
-    try:
-        array = np.asarray(images)
-    except ValueError as error:  # images of different sizes
-        raise InputError(f"the images do not form an array: {error}") from error
-    if array.ndim not in (3, 4) or not len(array):
-        what = f"of shape {array.shape}" if array.ndim else f"a {type(images).__name__}"
-        raise InputError(f"images are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
-    return array
-
-
-def _checked_names(names: Sequence[str] | None, classes: int) -> list[str]:
-    if names is None:
-        return [str(c) for c in range(classes)]
-    if len(names) != classes:
-        raise InputError(f"{len(names)} class names, but the model has {classes} classes")
-    return [str(name) for name in names]
+    def _write_pictures(self, folder: Path, title: str) -> None:
+        overviews = []
+        for number, start in enumerate(range(0, len(self.images), COLUMNS), start=1):
+            figure = self.figure(title, slice(start, start + COLUMNS))
+            overviews.append(png(figure, dpi=150))
+            (folder / f"overview-{number}.png").write_bytes(overviews[-1])
+        write_images(folder / "tensorboard", "attributions", overviews)
+        (folder / "overlays").mkdir()
+        for key, method in self._methods().items():
+            for number, values in enumerate(self.maps[method]):
+                picture = overlay(self.images[number], values, method.signed)
+                picture.save(folder / "overlays" / f"{number:04d}-{key}.png")

@@ -1,4 +1,4 @@
-"""Loads models and images from what a user names."""
+"""Loads what a user names: models, data sets and images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import numpy as np
 
 import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - registers its classes with Keras
 from xnas_tf.candidate import RECOMMENDED
+from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.decoding import Unreadable, read_image
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE
+from xnas_tf.utils.output_folder import check_new
 
 
 @dataclass(frozen=True)
@@ -26,26 +28,65 @@ class ModelSubject:
     """A model to explain.
 
     Attributes:
-        model: The model.
-        name: Its name in figures.
-        home: The default folder of its explanations.
+        title: Its name in figures.
+        parent: The folder in which folders of results belong.
+        name: Its name in these folders.
         dataset: Arguments of ``load_dataset`` for its training data; None if unknown.
     """
 
     model: keras.Model
+    title: str
+    parent: Path
     name: str
-    home: Path
     dataset: dict[str, Any] | None = None
+
+    def home(self, kind: str) -> Path:
+        """Return the default folder for results of a kind, such as ``explanations``."""
+        return self.parent / kind / self.name
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model to explain, the data set to do it with, and the folder to write.
+
+    Attributes:
+        path: A run, an exported candidate or a Keras model file; None with a HyperModel.
+        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
+        dataset: A data set's name; that of the run if None.
+        out: The folder to write; one inside the run or in the current directory if None.
+        safe: Whether to refuse models that contain their own code.
+    """
+
+    path: Path | None
+    candidate: int | str | None
+    dataset: str | None
+    out: Path | None
+    safe: bool
+
+    def load_model(self, kind: str) -> tuple[ModelSubject, Path]:
+        """Load the model and choose the folder to write, by default for a kind of results.
+
+        Raises:
+            InputError: If the model cannot be loaded, or the folder exists.
+        """
+        assert self.path is not None  # a HyperModel is built, not loaded
+        subject = load_subject(self.path, self.candidate, self.safe)
+        return subject, check_new(self.out or subject.home(kind))
+
+    def load_dataset(self, subject: ModelSubject, needed: str) -> Dataset:
+        """Load the data set by its name, or else that of the model's run.
+
+        Raises:
+            InputError: If there is neither; ``needed`` is what to give then, and what for.
+        """
+        known = {"name": self.dataset} if self.dataset else subject.dataset
+        if known is None:
+            raise InputError(f"{self.path}: give {needed}")
+        return load_dataset(**known)
 
 
 def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
-    """Load the model of a run, an exported candidate or a Keras model file.
-
-    Args:
-        path: A run directory, a folder written by ``xnas-tf export``, or a ``.keras`` or
-            ``.h5`` file.
-        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
-        safe: Whether to refuse models that contain their own code.
+    """Load a model; ``ModelSource`` describes the arguments.
 
     Raises:
         InputError: If there is no model, or it cannot be loaded.
@@ -68,7 +109,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
         raise InputError(f"{file} holds a {type(model).__name__}; allowed: a Keras model")
     if _is_from_run(file):
         declare_range(model)
-    return ModelSubject(model, path.stem, Path("explanations") / path.stem)
+    return ModelSubject(model, path.stem, Path(), path.stem)
 
 
 def _is_from_run(file: Path) -> bool:
@@ -86,17 +127,14 @@ def _is_from_run(file: Path) -> bool:
 
 def _load_from_run(run: Run, which: int | str) -> ModelSubject:
     candidate = run.choose(which)
-    name = f"candidate {candidate.id}: {candidate.genotype}"
-    home = run.path / "explanations" / f"candidate-{candidate.id:05d}"
-    return ModelSubject(candidate.load_model(), name, home, run.config.dataset.model_dump())
+    title = f"candidate {candidate.id}: {candidate.genotype}"
+    name = f"candidate-{candidate.id:05d}"
+    dataset = run.config.dataset.model_dump()
+    return ModelSubject(candidate.load_model(), title, run.path, name, dataset)
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
-    """Read image files, resized and converted in the same way as those of a data set.
-
-    Args:
-        files: The image files.
-        model: The model whose input size and channels the images get.
+    """Read image files as those of a data set, with the size and the channels of a model's input.
 
     Returns:
         (N, H, W, C), uint8.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from xnas_tf.attribution import metrics as quality
+from xnas_tf.attribution import metrics
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 
@@ -25,40 +25,30 @@ def quality_of(
     method: AttributionMethod,
     maps: np.ndarray,
     targets: np.ndarray,
-    seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Compute the metrics of ``xnas_tf.attribution.metrics`` that apply to a method.
+    """Compute the metrics of ``xnas_tf.attribution.metrics`` that apply to a method, (N,) by name.
 
-    Args:
-        model: The model.
-        inputs: Images (N, H, W[, C]), floats in the model's input range.
-        method: The attribution method.
-        maps: Its maps, (N, H, W).
-        targets: The classes explained, (N,).
-        seed: Seed of the random samples.
-
-    Returns:
-        The values, (N,), of each metric by name.
+    ``inputs`` (N, H, W[, C]) are in the model's input range; ``maps`` (N, H, W) are the method's
+    for the classes ``targets`` (N,).
     """
     explained = (model, inputs, maps, targets)
+    subset, noise, weights = (np.random.default_rng(0) for _ in range(3))
     radius = RADIUS * float(np.ptp(inputs)) or RADIUS
     pixels = max(1, round(SHARE * maps[0].size))
-    cascade = quality.randomization(
-        model, inputs, method, targets, rng=np.random.default_rng(seed), stages=STAGES
-    )
+    cascade = metrics.randomization(model, inputs, method, targets, rng=weights, stages=STAGES)
     found = {
-        "deletion": quality.deletion(*explained),
-        "insertion": quality.insertion(*explained),
-        "sensitivity_n": quality.sensitivity_n(
-            *explained, n=pixels, rng=np.random.default_rng(seed), output=method.output
+        "deletion": metrics.deletion(*explained),
+        "insertion": metrics.insertion(*explained),
+        "sensitivity_n": metrics.sensitivity_n(
+            *explained, n=pixels, rng=subset, output=method.output
         ),
-        "max_sensitivity": quality.max_sensitivity(
-            model, inputs, method, targets, rng=np.random.default_rng(seed), radius=radius
+        "max_sensitivity": metrics.max_sensitivity(
+            model, inputs, method, targets, rng=noise, radius=radius
         ),
         "randomization": np.abs(cascade.correlations).mean(axis=0),
-        "sparseness": quality.sparseness(maps),
+        "sparseness": metrics.sparseness(maps),
     }
     if isinstance(method, IntegratedGradients):
-        errors = quality.completeness_error(model, inputs, targets, method=method)
+        errors = metrics.completeness_error(model, inputs, targets, method=method)
         found["completeness_error"] = errors.relative
     return found

@@ -14,7 +14,7 @@ from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.objectives.image_choice import gathered
 
 if TYPE_CHECKING:
-    from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
+    from xnas_tf.interpretation.flint.predictions import InterpreterPredictions
 
 TRAINING_SHARE = 0.75
 """Share of the images on which the interpreter is trained; it is evaluated on the others."""
@@ -41,8 +41,6 @@ class _InterpreterObjective(Objective):
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; gradients are summed over the ranks before each step."""
-        from xnas_tf.interpretation.flint.metrics import fidelity
-
         images, labels = self._gathered(subject)
         if len(labels) < 2:
             return self._worst_value(f"{self.name}: {len(labels)} validation images, 2 are needed")
@@ -54,7 +52,7 @@ class _InterpreterObjective(Objective):
             return ObjectiveValue(float("nan"), {}, f"{self.name}: attributes are not finite")
         constant = np.bincount(predictions.predictor).max() / len(predictions.labels)
         metrics = {
-            f"{self.name}/agreement": fidelity(predictions.ranks),
+            f"{self.name}/agreement": float(predictions.agrees.mean()),
             f"{self.name}/constant": float(constant),
             f"{self.name}/silent": predictions.unexplained,
         }
@@ -84,8 +82,8 @@ class _InterpreterObjective(Objective):
         data = Dataset("validation", subject.class_names, train, held_out, held_out)
         model = Interpreter(subject.model, self.attributes, self.layers, seed=self.seed)
         model.build((None, *images.shape[1:]))
-        batch, ranks = model.settings.batch, subject.communicator
-        learn(model, data, self.epochs, batch, self.rate, self.seed, ranks)
+        ranks = subject.communicator
+        learn(model, data, self.epochs, self.rate, self.seed, ranks)
         return answers(model, held_out, ranks)
 
     def _gathered(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
@@ -143,14 +141,13 @@ class Conciseness(_InterpreterObjective):
     def _value(
         self, predictions: InterpreterPredictions, metrics: dict[str, float]
     ) -> ObjectiveValue:
-        from xnas_tf.interpretation.flint.metrics import conciseness, strict_conciseness
-
-        (plain,) = conciseness(predictions.relevance, [self.tau])
-        value = strict_conciseness(predictions.relevance, predictions.agrees, self.tau)
+        value = predictions.strict_conciseness(self.tau)
         reason = ""
         if value == self.attributes:
             reason = f"{self.name}: the interpreter explains no image"
-        return ObjectiveValue(value, {**metrics, f"{self.name}/cns": plain}, reason)
+        return ObjectiveValue(
+            value, {**metrics, f"{self.name}/cns": predictions.conciseness(self.tau)}, reason
+        )
 
     def _worst_value(self, reason: str) -> ObjectiveValue:
         return ObjectiveValue(float(self.attributes), {}, reason)

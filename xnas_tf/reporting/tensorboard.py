@@ -13,8 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.execution.callbacks import Callback
-from xnas_tf.explanation.drawing import attribution_figure
-from xnas_tf.explanation.explanation_data import ExplanationData
+from xnas_tf.explanation import Explanation
 from xnas_tf.reporting.front_figure import front_figure, front_info
 from xnas_tf.reporting.utilisation import timeline, timeline_figure
 from xnas_tf.spaces.variables import Variable
@@ -100,10 +99,10 @@ class TensorBoard(Callback):
         with self._search_writer():
             write_image("groups", picture, len(candidates))
 
-    def attributions(self, candidate: Candidate, explained: ExplanationData) -> None:
+    def attributions(self, candidate: Candidate, explained: Explanation) -> None:
         """Write a picture of a model's attributions beside their inputs."""
         title = f"candidate {candidate.id}: {candidate.genotype}"
-        picture = png(attribution_figure(explained, title))
+        picture = png(explained.figure(title))
         with writer(self._folder(candidate)):
             write_image("attributions", picture, candidate.epochs)
 

@@ -11,7 +11,6 @@ import numpy as np
 from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.explanation import explain
-from xnas_tf.explanation.drawing import attribution_figure
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
 from xnas_tf.registry import describe
 from xnas_tf.utils.pictures import png
@@ -66,5 +65,5 @@ class AttributionPictures:
             self._failed.add(name)
             self._tell(f"{name} cannot be drawn: {describe(error)}")
             return
-        picture = png(attribution_figure(explained, f"{name}, after epoch {epoch}"))
+        picture = png(explained.figure(f"{name}, after epoch {epoch}"))
         write_images(self._folder / f"{name}-attributions", "attributions", [picture], first=epoch)

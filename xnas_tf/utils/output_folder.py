@@ -27,8 +27,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         InputError: If ``path`` exists already, or cannot be written.
     """
-    if path.exists():
-        raise InputError(f"{path} is there already and was not touched; name another with --out")
+    check_new(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -40,6 +39,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}") from error
+
+
+def check_new(path: Path) -> Path:
+    """Return a path; raise an ``InputError`` if it exists."""
+    if path.exists():
+        raise InputError(f"{path} is there already and was not touched; name another with --out")
+    return path
 
 
 def _umask() -> int:

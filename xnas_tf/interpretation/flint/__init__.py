@@ -5,7 +5,8 @@ arXiv 2010.09345. A few non-negative attributes are learned from a predictor's h
 linear classifier on them reproduces the predictor's answers, and so explains them.
 """
 
-from xnas_tf.interpretation.flint.interpretation import Interpretation, train_interpreter
+from xnas_tf.interpretation.flint.interpretation import Interpretation
 from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpreter
+from xnas_tf.interpretation.flint.training import train_interpreter
 
 __all__ = ["InterpretableModel", "Interpretation", "Interpreter", "train_interpreter"]

@@ -8,14 +8,13 @@ C log φ_j − λ_bound · (excess beyond the range) − λ_tv · (total variati
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpreter
+from xnas_tf.interpretation.flint.interpreter import InterpretedModel
 from xnas_tf.utils.heartbeat import report_progress
 
 STAGES, STEPS, RATE = 12, 50, 0.05
@@ -27,7 +26,7 @@ EPSILON = 1e-3
 
 @dataclass(frozen=True)
 class Maximisation:
-    """How images are changed. Defaults are the published values for grey images, except C.
+    """How images are changed.
 
     Attributes:
         dim: Factor that the samples are multiplied by at the start.
@@ -36,80 +35,51 @@ class Maximisation:
         variation: λ_tv, the weight of the total variation.
     """
 
-    dim: float = 0.3
-    gain: float = 0.5
-    bound: float = 10.0
-    variation: float = 6.0
+    dim: float
+    gain: float
+    bound: float
+    variation: float
 
 
+GREY = Maximisation(dim=0.3, gain=0.5, bound=10.0, variation=6.0)
+"""The published values for grey images, except C."""
 COLOUR = Maximisation(dim=0.4, gain=2.0, bound=20.0, variation=20.0)
 """The published values for CIFAR-10."""
 
 
 def maximize_activation(
-    model: Interpreter | InterpretableModel,
-    images: np.ndarray,
-    attributes: np.ndarray,
-    how: Maximisation | None = None,
+    model: InterpretedModel, images: np.ndarray, attributes: np.ndarray
 ) -> np.ndarray:
-    """Change images so that each one activates one attribute more strongly.
-
-    Args:
-        model: The model.
-        images: Samples, (N, H, W, C), uint8.
-        attributes: The index of the attribute for each image, (N,).
-        how: Weights; by default those for grey or for colour images, by the number of channels.
-
-    Returns:
-        The changed images, (N, H, W, C), uint8.
-    """
+    """Change images (N, H, W, C), uint8, so that each activates its attribute (N,) more."""
     if not len(images):
         return images
-    how = how or (Maximisation() if images.shape[-1] == 1 else COLOUR)
+    how = GREY if images.shape[-1] == 1 else COLOUR
+    wanted = tf.one_hot(attributes, model.settings.attributes)
     changed = keras.Variable(how.dim * images.astype(np.float32) / 255)
     halving = keras.optimizers.schedules.ExponentialDecay(RATE, STEPS, 0.5, staircase=True)
     optimizer = keras.optimizers.Adam(halving)
     optimizer.build([changed])
-    step = _step(model, changed, tf.constant(attributes, tf.int32), how, optimizer)
+
+    @tf.function(autograph=False)
+    def step() -> None:
+        with tf.GradientTape() as tape:
+            values = tf.convert_to_tensor(changed.value)
+            tape.watch(values)
+            loss = -objective(model, values, wanted, how)
+        optimizer.apply([tape.gradient(loss, values)], [changed])
+
     for _ in range(STAGES * STEPS):
         step()
         report_progress()
     return np.rint(np.clip(changed.numpy(), 0, 1) * 255).astype(np.uint8)
 
 
-def _step(
-    model: Interpreter | InterpretableModel,
-    changed: keras.Variable,
-    attributes: tf.Tensor,
-    how: Maximisation,
-    optimizer: keras.optimizers.Optimizer,
-) -> Callable[[], None]:
-    wanted = tf.one_hot(attributes, model.settings.attributes)
-
-    @tf.function(autograph=False)
-    def step() -> None:
-        with tf.GradientTape() as tape:
-            images = tf.convert_to_tensor(changed.value)
-            tape.watch(images)
-            loss = -objective(model, images, wanted, how)
-        optimizer.apply([tape.gradient(loss, images)], [changed])
-
-    return step
-
-
 def objective(
-    model: Interpreter | InterpretableModel,
-    images: tf.Tensor,
-    wanted: tf.Tensor,
-    how: Maximisation,
+    model: InterpretedModel, images: tf.Tensor, wanted: tf.Tensor, how: Maximisation
 ) -> tf.Tensor:
-    """Compute the objective, summed over the images.
+    """Compute the objective, summed over images (B, H, W, C).
 
-    Args:
-        model: The model.
-        images: (B, H, W, C).
-        wanted: The attribute to maximise for each image, one-hot, (B, J).
-        how: The weights.
+    ``wanted`` is the attribute to maximise for each image, one-hot, (B, J).
     """
     activations = tf.reduce_sum(model.look(images).attributes * wanted, axis=1)
     gain = tf.reduce_sum(tf.math.log(activations + EPSILON))

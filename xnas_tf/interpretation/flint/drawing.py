@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xnas_tf.data import Split
 from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, draw_image, name_ticks, new_figure
-from xnas_tf.interpretation.flint import metrics
 from xnas_tf.interpretation.flint.activation import maximize_activation
-from xnas_tf.interpretation.flint.metrics import TAU
+from xnas_tf.interpretation.flint.interpreter import InterpretedModel
+from xnas_tf.interpretation.flint.predictions import TAU, TAUS, InterpreterPredictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from xnas_tf.interpretation.flint.interpretation_data import InterpretationData
 
 PAIRS = 10
 """Largest number of pairs of a class and an attribute that are drawn."""
@@ -29,51 +28,54 @@ TOP = 3
 
 
 def drawings(
-    found: InterpretationData, title: str = "", explained: Sequence[int] = ()
+    model: InterpretedModel,
+    test: Split,
+    answers: InterpreterPredictions,
+    names: Sequence[str],
+    explained: Sequence[int],
+    title: str,
 ) -> dict[str, Figure]:
     """Draw all figures that there is data for, by name.
 
-    Args:
-        found: The classifier.
-        title: The title of each figure.
-        explained: See ``explanations_figure``.
+    The predictions of images of the test split with the indices ``explained`` are explained; if
+    empty, one image of each of some classes, on which f and g agree if there is one.
     """
     drawn = {
-        "relevance": relevance_figure(found),
-        "conciseness": conciseness_figure(found),
-        "explanations": explanations_figure(found, explained),
+        "relevance": _relevance_figure(answers, names),
+        "conciseness": _conciseness_figure(answers),
+        "explanations": _explanations_figure(model, test, answers, names, explained),
     }
-    if pairs(found):
-        drawn["attributes"] = attributes_figure(found)
-    if not found.answers.agrees.all():
-        drawn["disagreements"] = disagreements_figure(found)
+    if _pairs(answers):
+        drawn["attributes"] = _attributes_figure(model, test, answers, names)
+    if not answers.agrees.all():
+        drawn["disagreements"] = _disagreements_figure(test, answers, names)
     for figure in drawn.values():
         figure.suptitle(title, fontsize=9)
     return drawn
 
 
-def relevance_figure(found: InterpretationData) -> Figure:
+def _relevance_figure(answers: InterpreterPredictions, names: Sequence[str]) -> Figure:
     """Draw the mean relevance of each attribute (columns) for each class (rows)."""
-    values = found.answers.class_relevance
-    names = [str(j) for j in range(values.shape[1])]
-    figure = new_figure(2.4 + 0.27 * len(names), 1.4 + 0.3 * len(values))
+    values = answers.class_relevance
+    attributes = [str(j) for j in range(values.shape[1])]
+    figure = new_figure(2.4 + 0.27 * len(attributes), 1.4 + 0.3 * len(values))
     axis = figure.subplots()
     picture = axis.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
     figure.colorbar(picture, ax=axis, label="relevance")
-    name_ticks(axis, names, found.class_names)
+    name_ticks(axis, attributes, names)
     axis.tick_params(axis="x", rotation=0)
     axis.set(xlabel="attribute", ylabel="class predicted by g")
     return figure
 
 
-def conciseness_figure(found: InterpretationData) -> Figure:
+def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
     """Draw conciseness by τ, and the share of images to which each attribute is relevant."""
     figure = new_figure(9.5, 3.2)
     left, right = figure.subplots(1, 2, width_ratios=(1, 2))
-    left.plot(metrics.TAUS, metrics.conciseness(found.answers.relevance), "o-", color=BLUE)
+    left.plot(TAUS, [answers.conciseness(tau) for tau in TAUS], "o-", color=BLUE)
     left.set(xlabel="τ", ylabel="relevant attributes per image", ylim=(0, None))
     left.set_title("conciseness CNS(τ)", fontsize=9)
-    use = found.answers.use(TAU)
+    use = answers.use(TAU)
     right.bar(range(len(use)), use, color=np.where(use > 0, BLUE, GREY))
     right.set(xlabel="attribute", ylabel="images it is relevant to", ylim=(0, None))
     right.set_title(f"attribute use (relevance above 1/{TAU:g})", fontsize=9)
@@ -83,116 +85,116 @@ def conciseness_figure(found: InterpretationData) -> Figure:
     return figure
 
 
-def pairs(found: InterpretationData) -> list[tuple[int, int]]:
-    """Return the pairs of a class and an attribute that are drawn.
+def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
+    """Return the pairs of a class and an attribute to draw, sorted.
 
-    The most relevant attribute of each class comes first, then the second, as far as they are
-    relevant.
+    As many as are drawn of these: each class with its most relevant attribute, then with the
+    second, as far as they are relevant.
     """
-    values = np.nan_to_num(found.answers.class_relevance, nan=-1.0)
-    order = np.argsort(-values, axis=1, kind="stable")
-    ranked = [(number, int(row[rank])) for rank in range(2) for number, row in enumerate(order)]
-    return [pair for pair in ranked if values[pair] > 1 / TAU][:PAIRS]
+    values = np.nan_to_num(answers.class_relevance, nan=-1.0)
+    order = np.argsort(-values, axis=1, kind="stable")[:, :2]
+    ranked = [(number, int(best)) for column in order.T for number, best in enumerate(column)]
+    return sorted([pair for pair in ranked if values[pair] > 1 / TAU][:PAIRS])
 
 
-def attributes_figure(found: InterpretationData) -> Figure:
+def _attributes_figure(
+    model: InterpretedModel, test: Split, answers: InterpreterPredictions, names: Sequence[str]
+) -> Figure:
     """Draw the images of each pair's class that activate its attribute most.
 
     Beside each is the same image, changed so that it activates the attribute still more.
     """
-    answers, drawn = found.answers, sorted(pairs(found))
-    rows = []
-    for number, attribute in drawn:
+    pairs = _pairs(answers)
+    best = []
+    for number, attribute in pairs:
         own = np.flatnonzero(answers.interpreter == number)
-        best = own[np.argsort(-answers.attributes[own, attribute], kind="stable")][:SAMPLES]
-        rows += [(number, attribute, int(index)) for index in best]
-    indices = np.array([index for *_, index in rows], int)
-    changed = maximize_activation(
-        found.model, found.test.images[indices], np.array([j for _, j, _ in rows])
-    )
-    across, down = 2 * SAMPLES, -(-len(drawn) // 2)
+        order = np.argsort(-answers.attributes[own, attribute], kind="stable")
+        best.append(own[order][:SAMPLES])
+    attributes = np.repeat([attribute for _, attribute in pairs], [len(each) for each in best])
+    changed = iter(maximize_activation(model, test.images[np.concatenate(best)], attributes))
+    across, down = 2 * SAMPLES, -(-len(pairs) // 2)  # two pairs in a row
     figure = new_figure(2 * (0.85 * across + 0.6), 1.2 * down + 0.5)
     figure.set_layout_engine("constrained", h_pad=0.12)
-    axes = _grid(figure, down, 2 * across)
-    for (number, attribute, index), picture in zip(rows, changed, strict=True):
-        pair = drawn.index((number, attribute))
-        column = (pair % 2) * across + 2 * [r[2] for r in rows if r[:2] == drawn[pair]].index(index)
-        left, right = axes[pair // 2, column], axes[pair // 2, column + 1]
-        draw_image(left, found.test.images[index])
-        draw_image(right, picture)
-        if column % across == 0:
-            value = answers.class_relevance[number, attribute]
-            name = found.class_names[number]
-            title = f"{name}: attribute {attribute}, relevance {value:.2f}"
-            # Outside the layout, as it is wider than the image and would push its neighbour away.
-            left.annotate(
-                title,
-                (0, 1),
-                (0, 4),
-                fontsize=8,
-                xycoords="axes fraction",
-                textcoords="offset points",
-            ).set_in_layout(False)
+    axes = figure.subplots(down, 2 * across, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for pair, indices, places in zip(pairs, best, axes.reshape(-1, across), strict=False):
+        for place, index in enumerate(indices):
+            draw_image(places[2 * place], test.images[index])
+            draw_image(places[2 * place + 1], next(changed))
+        value = answers.class_relevance[pair]
+        # Outside the layout, as it is wider than the image and would push its neighbour away.
+        places[0].annotate(
+            f"{names[pair[0]]}: attribute {pair[1]}, relevance {value:.2f}",
+            (0, 1),
+            (0, 4),
+            fontsize=8,
+            xycoords="axes fraction",
+            textcoords="offset points",
+        ).set_in_layout(False)
     return figure
 
 
-def explanations_figure(found: InterpretationData, indices: Sequence[int] = ()) -> Figure:
+def _explanations_figure(
+    model: InterpretedModel,
+    test: Split,
+    answers: InterpreterPredictions,
+    names: Sequence[str],
+    indices: Sequence[int],
+) -> Figure:
     """Draw images with the relevances for their prediction.
 
     Beside them are the images changed so that they activate the most relevant attributes more.
-
-    Args:
-        found: The classifier.
-        indices: Indices of images of the test split; if empty, one image of each of some
-            classes, on which f and g agree if there is one.
     """
-    answers = found.answers
-    alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(found.test))
+    alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(test))
     _, first = np.unique(answers.interpreter[alike], return_index=True)
     chosen = np.array(indices, int) if len(indices) else alike[first[:SHOWN]]
     tops = [np.argsort(-answers.relevance[index], kind="stable")[:TOP] for index in chosen]
-    repeated = np.repeat(found.test.images[chosen], [len(top) for top in tops], axis=0)
-    changed = iter(maximize_activation(found.model, repeated, np.concatenate(tops)))
+    repeated = np.repeat(test.images[chosen], [len(top) for top in tops], axis=0)
+    changed = iter(maximize_activation(model, repeated, np.concatenate(tops)))
     figure = new_figure(9, 1.8 * len(chosen) + 0.3)
     widths = (1, 1.8, *[1] * len(tops[0]))
     axes = figure.subplots(len(chosen), len(widths), width_ratios=widths, squeeze=False)
     for row, index, top in zip(axes, chosen, tops, strict=True):
-        draw_image(row[0], found.test.images[index])
-        row[0].set_title(_classes_text(found, index), fontsize=8)
-        _draw_relevance(row[1], answers.relevance[index])
+        draw_image(row[0], test.images[index])
+        row[0].set_title(_classes_text(answers, names, index), fontsize=8)
+        values = answers.relevance[index]
+        row[1].bar(range(len(values)), values, color=np.where(values > 1 / TAU, BLUE, GREY))
+        row[1].set(ylim=(-1.05, 1.05))
+        row[1].set_ylabel("relevance", fontsize=7)
+        row[1].axhline(1 / TAU, color=GREY, linewidth=1, linestyle="--")
+        _style_axes(row[1])
         for axis, attribute in zip(row[2:], top, strict=True):
-            value = answers.relevance[index, attribute]
             picture = next(changed)
-            if value > 1 / TAU:
+            if values[attribute] > 1 / TAU:
                 draw_image(axis, picture)
-                axis.set_title(f"attribute {attribute}: {value:.2f}", fontsize=8)
+                axis.set_title(f"attribute {attribute}: {values[attribute]:.2f}", fontsize=8)
             else:
                 axis.axis("off")
     axes[-1, 1].set_xlabel("attribute", fontsize=8)
     return figure
 
 
-def disagreements_figure(found: InterpretationData) -> Figure:
+def _disagreements_figure(
+    test: Split, answers: InterpreterPredictions, names: Sequence[str]
+) -> Figure:
     """Draw images for which f and g predict different classes.
 
     Beside them are the contributions of each attribute to the logits of both classes.
     """
-    answers = found.answers
     chosen = np.flatnonzero(~answers.agrees)[:SHOWN]
     figure = new_figure(7, 1.8 * len(chosen) + 0.4)
     axes = figure.subplots(len(chosen), 2, width_ratios=(1, 4), squeeze=False)
     for (left, right), index in zip(axes, chosen, strict=True):
-        draw_image(left, found.test.images[index])
-        left.set_title(_classes_text(found, index), fontsize=8)
+        draw_image(left, test.images[index])
+        left.set_title(_classes_text(answers, names, index), fontsize=8)
         for shift, classes, colour, symbol in (
             (-0.2, answers.predictor, BLUE, "f"),
             (0.2, answers.interpreter, ORANGE, "g"),
         ):
-            contributions = metrics.contributions(
-                answers.attributes[[index]], answers.weights, classes[[index]]
-            )[0]
+            contributions = answers.contributions(classes)[index]
             places = np.arange(len(contributions)) + shift
-            label = f"for {found.class_names[classes[index]]}, predicted by {symbol}"
+            label = f"for {names[classes[index]]}, predicted by {symbol}"
             right.bar(places, contributions, 0.4, color=colour, label=label)
         right.legend(fontsize=7)
         right.set_ylabel("contribution to logit", fontsize=8)
@@ -201,30 +203,13 @@ def disagreements_figure(found: InterpretationData) -> Figure:
     return figure
 
 
-def _draw_relevance(axis: Axes, values: np.ndarray) -> None:
-    colours = np.where(values > 1 / TAU, BLUE, GREY)
-    axis.bar(range(len(values)), values, color=colours)
-    axis.set(ylim=(-1.05, 1.05))
-    axis.set_ylabel("relevance", fontsize=7)
-    axis.axhline(1 / TAU, color=GREY, linewidth=1, linestyle="--")
-    _style_axes(axis)
-
-
 def _style_axes(axis: Axes) -> None:
     axis.tick_params(labelsize=7)
     axis.grid(alpha=0.3)
     axis.set_axisbelow(True)
 
 
-def _classes_text(found: InterpretationData, index: int) -> str:
+def _classes_text(answers: InterpreterPredictions, names: Sequence[str], index: int) -> str:
     """Return the classes predicted by f and g, and the true class, one per line."""
-    names, answers = found.class_names, found.answers
     predicted = f"f: {names[answers.predictor[index]]}\ng: {names[answers.interpreter[index]]}"
     return f"{predicted}\nis: {names[answers.labels[index]]}"
-
-
-def _grid(figure: Figure, rows: int, columns: int) -> np.ndarray:
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    return axes

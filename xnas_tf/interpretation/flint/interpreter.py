@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -12,9 +12,8 @@ import tensorflow as tf
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.classifier import examine
-from xnas_tf.interpretation.feature_taps import Tap, find_taps, tapped
-from xnas_tf.interpretation.flint import layers as networks
-from xnas_tf.interpretation.flint import losses
+from xnas_tf.interpretation.feature_taps import find_taps, tapped
+from xnas_tf.interpretation.flint import losses, networks
 from xnas_tf.interpretation.flint.options import FlintOptions, settings_for
 from xnas_tf.keras_tools.input_range import (
     DEFAULT_RANGE,
@@ -45,41 +44,10 @@ class InterpreterOutputs(NamedTuple):
     decoded: tf.Tensor
 
 
-class _Arguments(TypedDict):
-    """The arguments of a model, other than Keras models."""
-
-    attributes: int | None
-    layers: list[str] | None
-    settings: str | FlintOptions | Mapping[str, Any] | None
-    input_range: str
-    seed: int
-
-
-class _Interpreted(keras.Model):
+class InterpretedModel(keras.Model):
     """A predictor and its attributes, with a classifier and a decoder on these.
 
-    The predictor is f. The attributes are Φ = Ψ(hidden layers of f); a linear classifier g gets
-    them, and a decoder d from them to the image.
-
-    Inputs are images (B, H, W, C) in [0, 1]. The model is built at once if the predictor has a
-    known input shape, else on its first call.
-
-    Args:
-        model: A Keras image classifier of any kind.
-        attributes: J; that of the settings if None.
-        layers: Names or patterns of the layers that are the inputs of Ψ; if None, see
-            ``flint.layers.default_taps``.
-        attribute_network: Ψ: a model from the list of these layers' outputs (from the single
-            output, if there is one layer) to J non-negative attributes.
-        decoder: d: a model from (B, J) to images.
-        settings: Training settings: a name in ``flint.options.SETTINGS``, or values; by default
-            those for grey or for colour images.
-        input_range: The values that the predictor expects: ``0-1``, ``0-255`` or ``-1-1``.
-        seed: Seed of the initial weights of Ψ, g and d.
-        name: The model's name.
-
-    Raises:
-        InputError: If an argument is wrong, or does not fit the model.
+    The base class of ``Interpreter``, which describes the arguments, and ``InterpretableModel``.
     """
 
     is_by_design: bool
@@ -101,11 +69,11 @@ class _Interpreted(keras.Model):
             raise InputError(f"given a {type(model).__name__}; allowed: a Keras model")
         settings_for(settings, 1, attributes)  # raises if they are wrong, before anything is built
         self.predictor = model
-        self.attribute_network = attribute_network
-        self.decoder = decoder
+        self.attribute_network: Any = attribute_network  # a model since ``build``, as the decoder
+        self.decoder: Any = decoder
         self.communicator: Communicator = SingleProcess()
         declare_range(self)  # whatever range the predictor expects
-        self._arguments: _Arguments = {
+        self._arguments: dict[str, Any] = {
             "attributes": attributes,
             "layers": [layers] if isinstance(layers, str) else list(layers) if layers else None,
             "settings": settings,
@@ -122,23 +90,25 @@ class _Interpreted(keras.Model):
         """Build the interpreter for images of a shape (B, H, W, C)."""
         if self.built:
             return
-        sizes = [size for size in input_shape[1:] if size is not None]
-        if len(input_shape) != 4 or len(sizes) != 3:
+        shape = tuple(size for size in input_shape[1:] if size is not None)
+        if len(input_shape) != 4 or len(shape) != 3:
             raise InputError(
                 f"the model's input is {input_shape}; allowed: (N, H, W, C) with known H, W and C"
             )
-        height, width, channels = sizes
-        arguments, shape = self._arguments, (height, width, channels)
         self.image_shape = shape
-        self.settings = settings_for(arguments["settings"], channels, arguments["attributes"])
+        self.settings = settings_for(
+            self._arguments["settings"], shape[-1], self._arguments["attributes"]
+        )
         with tf.init_scope():  # eager, even if Keras is tracing
             # Noise, as zeros may look like the output of a softmax to ``examine``.
             sample = np.random.default_rng(0).random((2, *shape), np.float32)
             sample = self._scaled(tf.constant(sample))
             self.classes, self._ending = examine(self.predictor, sample)
-            self._taps = self._choose_taps(sample)
+            layers = self._arguments["layers"]
+            taps = find_taps(self.predictor, sample, layers)
+            self._taps = taps if layers else networks.default_taps(taps)
             hidden = self._predict(sample, training=False)[1]
-        size, seed = self.settings.attributes, arguments["seed"]
+        size, seed = self.settings.attributes, self._arguments["seed"]
         if self.attribute_network is None:
             shapes = [tuple(maps.shape[1:]) for maps in hidden]
             self.attribute_network = networks.attribute_network(shapes, size, 3 * seed)
@@ -148,29 +118,23 @@ class _Interpreted(keras.Model):
         self.linear.build((None, size))
         self._loss_weights = self.add_weight(shape=(4,), trainable=False, name="loss_weights")
         self._loss_weights.assign(self.settings.final)
-        self._check_outputs(hidden, shape)
+        with tf.init_scope():
+            self._check_outputs(hidden)
         super().build(input_shape)
 
-    def _choose_taps(self, sample: tf.Tensor) -> list[Tap]:
-        layers = self._arguments["layers"]
-        taps = find_taps(self.predictor, sample, layers)
-        return taps if layers else networks.default_taps(taps)
-
-    def _check_outputs(self, hidden: list[tf.Tensor], shape: tuple[int, int, int]) -> None:
+    def _check_outputs(self, hidden: list[tf.Tensor]) -> None:
         """Check the outputs of the attribute network and of the decoder for two images."""
-        size = self.settings.attributes
-        with tf.init_scope():
-            attributes = self._attributes(hidden)
-            if tuple(attributes.shape) != (2, size) or float(tf.reduce_min(attributes)) < 0:
-                raise InputError(
-                    f"the attribute network returns {tuple(attributes.shape)} with a minimum of "
-                    f"{float(tf.reduce_min(attributes)):.3g}; allowed: (images, {size}), from 0"
-                )
-            decoded = self._decoded(attributes)
-            if tuple(decoded.shape) != (2, *shape):
-                raise InputError(
-                    f"the decoder returns {tuple(decoded.shape)}; allowed: {(2, *shape)}"
-                )
+        size, expected = self.settings.attributes, (2, *self.image_shape)
+        attributes = self._attributes(hidden)
+        lowest = float(tf.reduce_min(attributes))
+        if tuple(attributes.shape) != (2, size) or lowest < 0:
+            raise InputError(
+                f"the attribute network returns {tuple(attributes.shape)} with a minimum of "
+                f"{lowest:.3g}; allowed: (images, {size}), from 0"
+            )
+        decoded = self.decoder(attributes)
+        if tuple(decoded.shape) != expected:
+            raise InputError(f"the decoder returns {tuple(decoded.shape)}; allowed: {expected}")
 
     @property
     def layer_names(self) -> list[str]:
@@ -182,7 +146,7 @@ class _Interpreted(keras.Model):
         logits, hidden = self._predict(self._scaled(images), training and self.is_by_design)
         attributes = self._attributes(hidden)
         return InterpreterOutputs(
-            logits, attributes, self.linear(attributes), self._decoded(attributes)
+            logits, attributes, self.linear(attributes), self.decoder(attributes)
         )
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -195,7 +159,9 @@ class _Interpreted(keras.Model):
         self, images: tf.Tensor, outputs: InterpreterOutputs, training: bool
     ) -> tf.Tensor:
         """Compute β L_of + γ L_if + L_cd, with the weights of the current epoch."""
-        mean = self._mean_of_all_ranks if training else losses.batch_mean
+        mean = losses.batch_mean(outputs.attributes)
+        if training and self.communicator.size > 1:
+            mean = self._mean_of_all_ranks(outputs.attributes, mean)
         terms = [
             losses.output_fidelity(outputs.predictor, outputs.interpreter),
             losses.input_fidelity(images, outputs.decoded, self.settings.distance),
@@ -204,29 +170,21 @@ class _Interpreted(keras.Model):
         ]
         return tf.reduce_sum(tf.convert_to_tensor(self._loss_weights) * tf.stack(terms))
 
-    def _mean_of_all_ranks(self, attributes: tf.Tensor) -> tf.Tensor:
+    def _mean_of_all_ranks(self, attributes: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
         """Compute the mean over a batch shared by several ranks, with the rank's own gradient.
 
         The sum of the ranks' gradients, each weighted by the rank's share of the batch, is the
-        gradient that a single rank would compute.
+        gradient that a single rank would compute. ``own`` (J,) is the mean of the rank's share.
         """
-        local = losses.batch_mean(attributes)
-        if self.communicator.size == 1:
-            return local
         count = tf.cast(tf.shape(attributes)[0], tf.float32)
         total, count = self.communicator.sum_tensors(
             [tf.stop_gradient(tf.reduce_sum(attributes, axis=0)), tf.stop_gradient(count)],
             "attributes",
         )
-        return local + tf.stop_gradient(total / count - local)
+        return own + tf.stop_gradient(total / count - own)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Set the weights of the losses for an epoch.
-
-        Args:
-            epoch: The epoch, from 0.
-            epochs: The number of epochs.
-        """
+        """Set the weights of the losses for an epoch, counted from 0, of ``epochs``."""
         self._loss_weights.assign(self.settings.weights(epoch, epochs))
 
     def fit(self, x: Any = None, *args: Any, callbacks: Any = None, **options: Any) -> Any:
@@ -248,14 +206,14 @@ class _Interpreted(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """See ``keras.Model.get_config``."""
-        arguments: dict[str, Any] = {**self._arguments}
+        arguments = dict(self._arguments)
         if isinstance(arguments["settings"], FlintOptions):
             arguments["settings"] = arguments["settings"].model_dump(mode="json")
         own = {name: model and _serialized(model) for name, model in self._has_own.items()}
         return {"name": self.name, "model": _serialized(self.predictor), **own, **arguments}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> _Interpreted:
+    def from_config(cls, config: dict[str, Any]) -> InterpretedModel:
         """See ``keras.Model.from_config``."""
         config = dict(config)
         if config.pop("raw", False):  # in files from before there was a third range
@@ -268,12 +226,7 @@ class _Interpreted(keras.Model):
         return from_unit(images, self._arguments["input_range"])
 
     def _attributes(self, hidden: list[tf.Tensor]) -> tf.Tensor:
-        assert self.attribute_network is not None  # since ``build``
         return self.attribute_network(hidden[0] if len(hidden) == 1 else hidden)
-
-    def _decoded(self, attributes: tf.Tensor) -> tf.Tensor:
-        assert self.decoder is not None  # since ``build``
-        return self.decoder(attributes)
 
     def _predict(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Compute the logits of f and the outputs of its tapped layers."""
@@ -292,7 +245,7 @@ class _Interpreted(keras.Model):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class InterpretableModel(_Interpreted):
+class InterpretableModel(InterpretedModel):
     """A predictor that is interpretable by design: it is trained together with its interpreter.
 
     Its outputs are those of the predictor. The given model is trained, starting from its current
@@ -304,37 +257,55 @@ class InterpretableModel(_Interpreted):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Interpreter(_Interpreted):  # noqa: D101 - its docstring is put together below
-    __doc__ = f"""A post-hoc interpreter of a trained predictor, which is not changed.
+class Interpreter(InterpretedModel):
+    """A post-hoc interpreter of a trained predictor f, which is not changed.
 
-    Its outputs are those of g. It learns from f alone, so ``compile`` needs no loss.
+    The attributes are Φ = Ψ(hidden layers of f); a linear classifier g gets them, and a decoder d
+    from them to the image. The outputs are those of g. It learns from f alone, so ``compile``
+    needs no loss.
 
-    {_Interpreted.__doc__}"""
+    Inputs are images (B, H, W, C) in [0, 1]. The model is built at once if the predictor has a
+    known input shape, else on its first call.
+
+    Args:
+        model: A Keras image classifier of any kind.
+        attributes: J; that of the settings if None.
+        layers: Names or patterns of the layers that are the inputs of Ψ; if None, see
+            ``flint.networks.default_taps``.
+        attribute_network: Ψ: a model from the list of these layers' outputs (from the single
+            output, if there is one layer) to J non-negative attributes.
+        decoder: d: a model from (B, J) to images.
+        settings: Training settings: a name in ``flint.options.SETTINGS``, or values; by default
+            those for grey or for colour images.
+        input_range: The values that the predictor expects: ``0-1``, ``0-255`` or ``-1-1``.
+        seed: Seed of the initial weights of Ψ, g and d.
+        name: The model's name.
+
+    Raises:
+        InputError: If an argument is wrong, or does not fit the model.
+    """
 
     is_by_design = False
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
         """The trainable variables of Ψ, g and d."""
-        return _difference(super().trainable_variables, self.predictor.variables)
+        return _without(super().trainable_variables, self.predictor.variables)
 
-    @property
-    def trainable_weights(self) -> list[keras.Variable]:
-        """The trainable weights of Ψ, g and d."""
-        return _difference(super().trainable_weights, self.predictor.variables)
+    trainable_weights = trainable_variables
 
     @property
     def non_trainable_variables(self) -> list[keras.Variable]:
         """All other variables, including the predictor's."""
-        return _difference(super().variables, self.trainable_variables)
+        return _without(super().variables, self.trainable_variables)
 
     @property
     def non_trainable_weights(self) -> list[keras.Variable]:
         """All other weights, including the predictor's."""
-        return _difference(super().weights, self.trainable_weights)
+        return _without(super().weights, self.trainable_weights)
 
 
-def _difference(
+def _without(
     variables: list[keras.Variable], removed: list[keras.Variable]
 ) -> list[keras.Variable]:
     removed_ids = {id(variable) for variable in removed}

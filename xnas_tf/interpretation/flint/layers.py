@@ -1,21 +1,13 @@
-"""The default attribute network, decoder and linear classifier of an interpreter."""
+"""Layers of the default attribute network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
-
-from xnas_tf.interpretation.feature_taps import Tap
-from xnas_tf.interpretation.flint.pooling import average_pooling_to
-
-CELLS = 3
-"""Side of the grid to which feature maps are pooled (the paper's)."""
-WIDTH = 64
-"""Channels of the attribute network's convolutions (the paper's for MNIST)."""
-DEEP = 6
-"""Networks with this many blocks or more are read at two depths."""
 
 
 @keras.saving.register_keras_serializable("xnas_tf")
@@ -33,89 +25,47 @@ class NonNegative(keras.layers.Layer):
         return leaky + tf.stop_gradient(tf.nn.relu(inputs) - leaky)
 
 
-def default_taps(ends: Sequence[Tap]) -> list[Tap]:
-    """Choose the last convolution block, and in deep networks one at three quarters of the depth.
+@keras.saving.register_keras_serializable("xnas_tf")
+class AveragePoolingToGrid(keras.layers.Layer):
+    """The same as ``keras.layers.AdaptiveAveragePooling2D``, which Keras has since 3.13.
 
-    The second one follows the paper's choice for ResNet-18.
-
-    Args:
-        ends: The ends of all blocks; see ``find_taps``.
-    """
-    return [ends[len(ends) * 3 // 4 - 1], ends[-1]] if len(ends) >= DEEP else [ends[-1]]
-
-
-def attribute_network(
-    shapes: Sequence[tuple[int | None, ...]], attributes: int, seed: int
-) -> keras.Model:
-    """Build Ψ, which maps feature maps to non-negative attributes.
-
-    A convolution is applied to each map, and the result is pooled to a grid of 3×3 unless it is
-    smaller. A linear layer follows on all of them.
+    Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n; columns likewise.
 
     Args:
-        shapes: (H, W, C) of each map.
-        attributes: J.
-        seed: Seed of the initial weights.
-
-    Returns:
-        A model from a list of maps, or from a single map, to (B, J).
+        output_size: Rows and columns of the grid.
     """
-    seeds = _seeds(seed)
-    inputs = [keras.Input(shape) for shape in shapes]
-    features = []
-    for maps in inputs:
-        x = keras.layers.Conv2D(
-            WIDTH, 3, padding="same", activation="relu", kernel_initializer=_he(seeds)
-        )(maps)
-        sides = maps.shape[1:3]
-        if min(sides) > 1:  # Keras cannot pool one row to one row (3.15)
-            x = average_pooling_to([min(CELLS, side) for side in sides])(x)
-        features.append(keras.layers.Flatten()(x))
-    x = features[0] if len(features) == 1 else keras.layers.Concatenate()(features)
-    x = keras.layers.Dense(attributes, kernel_initializer=_he(seeds))(x)
-    return keras.Model(
-        inputs[0] if len(inputs) == 1 else inputs, NonNegative()(x), name="attribute_network"
-    )
+
+    def __init__(self, output_size: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.output_size = tuple(output_size)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Pool (B, H, W, C) to (B, rows, columns, C)."""
+        rows, columns = (
+            tf.constant(_cell_weights(side, cells), inputs.dtype)
+            for side, cells in zip(inputs.shape[1:3], self.output_size, strict=True)
+        )
+        return tf.einsum("bhwc,ih,jw->bijc", inputs, rows, columns)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of the output of ``call``."""
+        return (input_shape[0], *self.output_size, input_shape[3])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {**super().get_config(), "output_size": self.output_size}
 
 
-def decoder(shape: tuple[int, int, int], attributes: int, seed: int) -> keras.Model:
-    """Build d, which maps attributes (B, J) back to images (B, H, W, C) in [0, 1].
-
-    As published, a linear layer is followed by two transposed convolutions of stride 2. Their
-    output is cropped to the images' size.
-
-    Args:
-        shape: (H, W, C) of the images.
-        attributes: J.
-        seed: Seed of the initial weights.
-    """
-    seeds = _seeds(seed)
-    height, width, channels = shape
-    small = -(-height // 4), -(-width // 4)
-    inputs = keras.Input((attributes,))
-    x = keras.layers.Dense(
-        small[0] * small[1] * 8, activation="relu", kernel_initializer=_he(seeds)
-    )(inputs)
-    x = keras.layers.Reshape((*small, 8))(x)
-    for filters, activation in ((16, "relu"), (channels, "sigmoid")):
-        x = keras.layers.Conv2DTranspose(
-            filters, 3, 2, "same", activation=activation, kernel_initializer=_he(seeds)
-        )(x)
-    extra = 4 * small[0] - height, 4 * small[1] - width
-    outputs = keras.layers.Cropping2D(((0, extra[0]), (0, extra[1])))(x)
-    return keras.Model(inputs, outputs, name="decoder")
+def average_pooling_to(output_size: Sequence[int]) -> keras.layers.Layer:
+    """Return Keras' layer where Keras has one, else ours."""
+    layer = getattr(keras.layers, "AdaptiveAveragePooling2D", AveragePoolingToGrid)
+    return layer(output_size)
 
 
-def linear(classes: int, seed: int) -> keras.layers.Layer:
-    """Build g, which maps attributes to logits, without a bias that attributes don't explain."""
-    return keras.layers.Dense(
-        classes, use_bias=False, kernel_initializer=_he(_seeds(seed)), name="interpreter"
-    )
-
-
-def _seeds(seed: int) -> Iterator[int]:
-    yield from range(100 * seed, 100 * seed + 100)
-
-
-def _he(seeds: Iterator[int]) -> keras.initializers.Initializer:
-    return keras.initializers.HeNormal(next(seeds))
+def _cell_weights(side: int, cells: int) -> np.ndarray:
+    """Return the weight of each row (or column) in the mean of each cell, (cells, side)."""
+    weights = np.zeros((cells, side))
+    for cell in range(cells):
+        covered = slice(cell * side // cells, -(-(cell + 1) * side // cells))
+        weights[cell, covered] = 1 / (covered.stop - covered.start)
+    return weights

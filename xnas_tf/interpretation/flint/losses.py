@@ -6,11 +6,7 @@ towards g, and squares and absolute values are means over pixels and attributes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import tensorflow as tf
-
-Mean = Callable[[tf.Tensor], tf.Tensor]
 
 
 def batch_mean(values: tf.Tensor) -> tf.Tensor:
@@ -26,12 +22,7 @@ def entropy(values: tf.Tensor) -> tf.Tensor:
 
 
 def output_fidelity(predictor: tf.Tensor, interpreter: tf.Tensor) -> tf.Tensor:
-    """Compute L_of, the cross-entropy between the outputs of f and g.
-
-    Args:
-        predictor: Logits of f, (B, classes); no gradient reaches them.
-        interpreter: Logits of g, (B, classes).
-    """
+    """Compute L_of, the cross-entropy between the outputs of f and g, from logits (B, classes)."""
     targets = tf.stop_gradient(tf.nn.softmax(predictor))
     return batch_mean(tf.nn.softmax_cross_entropy_with_logits(targets, interpreter))
 
@@ -43,19 +34,13 @@ def input_fidelity(images: tf.Tensor, decoded: tf.Tensor, distance: str = "squar
     return batch_mean(tf.reduce_mean(errors, axis=(1, 2, 3)))
 
 
-def conciseness(attributes: tf.Tensor, mean: Mean = batch_mean) -> tf.Tensor:
-    """Compute the entropy terms of L_cd.
+def conciseness(attributes: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
+    """Compute the entropy terms of L_cd, the mean entropy of attributes minus that of their mean.
 
     They are lowest where each image activates few attributes and the batch activates all.
-
-    Args:
-        attributes: (B, J), non-negative.
-        mean: Computes the mean over the whole batch, of which this may be one rank's share.
-
-    Returns:
-        The mean entropy of an image's attributes minus the entropy of the mean attributes.
+    ``attributes`` (B, J) may be one rank's share of the batch, whose mean is ``mean`` (J,).
     """
-    return batch_mean(entropy(attributes)) - entropy(mean(attributes))
+    return batch_mean(entropy(attributes)) - entropy(mean)
 
 
 def sparsity(attributes: tf.Tensor) -> tf.Tensor:

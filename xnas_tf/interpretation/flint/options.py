@@ -49,21 +49,15 @@ class FlintOptions(Section):
     rate: float = Field(1e-4, gt=0)
     images: int = Field(60_000, ge=1)
 
-    def weights(self, epoch: int, epochs: int) -> tuple[float, float, float, float]:
+    def weights(self, epoch: int, epochs: int) -> tuple[float, ...]:
         """Return the weights of output fidelity, input fidelity, entropy and sparsity.
 
-        Args:
-            epoch: The epoch, from 0.
-            epochs: The number of epochs.
+        ``epoch`` counts from 0, in a training of ``epochs``.
         """
         # Rounded up, so that the last epoch has the published final weights however few there are.
         published = -(-(epoch + 1) * self.epochs // epochs)
-        return (
-            _weight(self.output_fidelity, published),
-            _weight(self.input_fidelity, published),
-            _weight(self.entropy, published),
-            _weight(self.sparsity, published),
-        )
+        ramps = (self.output_fidelity, self.input_fidelity, self.entropy, self.sparsity)
+        return tuple(_weight(ramp, published) for ramp in ramps)
 
     def fitted(self, images: int, epochs: int | None, rate: float | None) -> tuple[int, float]:
         """Return epochs and learning rate for a number of training images, unless given.
@@ -76,7 +70,7 @@ class FlintOptions(Section):
         return epochs or stretched, rate or self.rate * min(FASTER, ratio)
 
     @property
-    def final(self) -> tuple[float, float, float, float]:
+    def final(self) -> tuple[float, ...]:
         """The weights in the last epoch."""
         return self.weights(self.epochs - 1, self.epochs)
 
@@ -139,10 +133,7 @@ def settings_for(
 ) -> FlintOptions:
     """Return settings by name or by value; by default those for grey or for colour images.
 
-    Args:
-        given: A name in ``SETTINGS``, settings, or values that replace some of the defaults.
-        channels: The number of channels of the images.
-        attributes: J; that of the settings if None.
+    A mapping replaces some of the defaults, and ``attributes`` the number of any settings.
 
     Raises:
         InputError: If the name is unknown, or a value is not allowed.
@@ -153,5 +144,5 @@ def settings_for(
         raise InputError(f"settings: no settings are called {suggest(given, SETTINGS)}")
     default = "grey" if channels == 1 else "colour"
     settings = SETTINGS[given if isinstance(given, str) else default]
-    values = dict(given) if isinstance(given, Mapping) else {}
+    values = given if isinstance(given, Mapping) else {}
     return settings.changed(**values).changed(attributes=attributes)

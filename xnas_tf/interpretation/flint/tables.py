@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from xnas_tf.interpretation.flint.files import facts
-from xnas_tf.interpretation.flint.metrics import TAU
+from xnas_tf.interpretation.flint.interpretation import Interpretation
+from xnas_tf.interpretation.flint.predictions import TAU
 from xnas_tf.interpretation.tables import number, share, table
-
-if TYPE_CHECKING:
-    from xnas_tf.interpretation.flint.interpretation import Interpretation
 
 
 def interpretation_tables(found: Interpretation) -> list[Table]:
     """Return a table of the metrics and one of the attributes of each class."""
-    return [_metrics_table(facts(found)), _class_table(found)]
+    return [_metrics_table(found.as_dict()), _class_table(found)]
 
 
 def _metrics_table(known: dict[str, Any]) -> Table:

@@ -1,47 +1,166 @@
-"""Trains an interpreter on ranks that share each batch."""
+"""Trains interpreters, on ranks that share each batch: the Python interface to FLINT."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
-from xnas_tf.data import Dataset
+from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.batches import batching
-from xnas_tf.distributed import Communicator
-from xnas_tf.interpretation.flint.interpreter import InterpretableModel, Interpreter
+from xnas_tf.distributed import Communicator, SingleProcess
+from xnas_tf.errors import InputError, suggest
+from xnas_tf.interpretation.classifier import check_classes
+from xnas_tf.interpretation.flint.evaluation import answers
+from xnas_tf.interpretation.flint.interpretation import Interpretation, Mode
+from xnas_tf.interpretation.flint.interpreter import (
+    InterpretableModel,
+    InterpretedModel,
+    Interpreter,
+)
+from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.keras_tools.compat import sublayers
+from xnas_tf.keras_tools.input_range import AUTO, range_of
+from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
+from xnas_tf.training.chance_level import Accuracy, report_accuracy
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.trainer import Trainer
 
 EpochCallback = Callable[[int, int, dict[str, float]], None]
 """Called with the number of the epoch, from 1, the number of epochs, and the epoch's metrics."""
+MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
+MAX_INTEGER = 2**30
+"""Largest integer option: up to 3·seed + 2 is used as a seed, which must be less than 2³²."""
+
+
+def train_interpreter(  # noqa: PLR0913 - options with defaults
+    model: keras.Model,
+    dataset: str | Dataset,
+    mode: Mode = "posthoc",
+    attributes: int | None = None,
+    layers: Sequence[str] | None = None,
+    settings: str | FlintOptions | Mapping[str, Any] | None = None,
+    epochs: int | None = None,
+    rate: float | None = None,
+    seed: int = 0,
+    input_range: str = AUTO,
+    communicator: Communicator | None = None,
+    told: EpochCallback = lambda *_: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Interpretation:
+    """Train an interpreter, and evaluate it on the validation and the test split.
+
+    Args:
+        model: A Keras image classifier of any kind. Post-hoc it is not changed; by design it is
+            trained, starting from its current weights.
+        dataset: A data set or its name.
+        mode: ``posthoc`` or ``by-design``.
+        attributes: J; that of the settings if None.
+        layers: Names or patterns of the layers that attributes are computed from; if None, see
+            ``flint.networks.default_taps``.
+        settings: See ``Interpreter``.
+        epochs: The number of epochs; if None, it depends on the number of training images, see
+            ``FlintOptions.fitted``.
+        rate: Adam's initial learning rate; if None, it depends on that number too.
+        seed: Seed of the initial weights and of the order of the images.
+        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
+            ``auto``, see ``keras_tools.input_range.range_of``.
+        communicator: Ranks that share each batch; all return the same result.
+        told: Called after each epoch with its number, the number of epochs, and its metrics.
+        tell: Called with progress messages.
+
+    Raises:
+        InputError: If an argument is wrong or does not fit the model.
+    """
+    check_options(mode, attributes, epochs, rate, seed)
+    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    resolved = range_of(model, data.image_shape, input_range)
+    if mode == "by-design":
+        avoid_strided_1x1(model)
+    interpreter = MODES[mode](
+        model, attributes, layers, settings=settings, input_range=resolved.name, seed=seed
+    )
+    interpreter.build((None, *data.image_shape))
+    _check_dataset(data, interpreter)
+    ranks = communicator or SingleProcess()
+    tell(resolved.text)
+    untrained = answers(interpreter, data.test, ranks)
+    before = Accuracy.of(untrained.predictor, untrained.labels)
+    if mode == "posthoc":
+        report_accuracy(before, resolved, tell, model, data.test)
+    else:
+        tell(f"before training: {before.text}")
+    epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)
+    used = interpreter.settings.changed(rate=rate)
+    tell(f"{mode}: {used.attributes} attributes of {', '.join(interpreter.layer_names)}")
+    history = learn(interpreter, data, epochs, used.rate, seed, ranks, told)
+    tell("predictions on held-out images")
+    validation, test = (answers(interpreter, part, ranks) for part in (data.validation, data.test))
+    for found in (validation.attributes, validation.weights, test.attributes):
+        if not np.isfinite(found).all():
+            raise InputError("attributes are not finite: the model cannot be interpreted")
+    return Interpretation(
+        interpreter,
+        mode,
+        data.class_names,
+        validation,
+        test,
+        data.test,
+        used,
+        seed,
+        history,
+        resolved,
+        before,
+    )
+
+
+def check_options(
+    mode: str,
+    attributes: int | None = None,
+    epochs: int | None = None,
+    rate: float | None = None,
+    seed: int = 0,
+    **_others: Any,
+) -> None:
+    """Raise an ``InputError`` if the mode or a number of ``train_interpreter`` is not allowed."""
+    if mode not in MODES:
+        raise InputError(f"--mode: no mode is called {suggest(mode, MODES)}")
+    integers = ("attributes", attributes, 1), ("epochs", epochs, 1), ("seed", seed, 0)
+    for option, value, low in integers:
+        if value is not None and not (isinstance(value, int) and low <= value <= MAX_INTEGER):
+            raise InputError(f"--{option} {value}: allowed: whole numbers, {low} to {MAX_INTEGER}")
+    if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
+        raise InputError(f"--rate {rate}: allowed: more than 0")
+
+
+def _check_dataset(data: Dataset, interpreter: InterpretedModel) -> None:
+    if interpreter.image_shape != data.image_shape:
+        raise InputError(
+            f"data set {data.name}: images of shape {data.image_shape}; the model takes "
+            f"{interpreter.image_shape}"
+        )
+    check_classes(interpreter.classes, data.class_names, data.name)
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        if not len(split):
+            raise InputError(f"data set {data.name}: its {name} split is empty")
 
 
 def learn(
-    model: Interpreter | InterpretableModel,
+    model: InterpretedModel,
     dataset: Dataset,
     epochs: int,
-    batch: int,
     rate: float,
     seed: int,
     communicator: Communicator,
     on_epoch_end: EpochCallback = lambda *_: None,
 ) -> list[dict[str, float]]:
-    """Train an interpreter in the same way as candidates are trained.
+    """Compile and train an interpreter on ``dataset.train``, as candidates are trained.
 
-    Gradients and mean attributes of a batch are summed over the ranks, so that the number of
-    ranks changes the results by rounding only.
-
-    Args:
-        model: The model; compiled here.
-        dataset: Only ``dataset.train`` is used.
-        epochs: The number of epochs.
-        batch: Batch size, over all ranks.
-        rate: Adam's initial learning rate; it decays to that of the model's settings.
-        seed: Seed of the order of the images, and of random layers such as dropout.
-        communicator: The ranks.
-        on_epoch_end: Called after each epoch.
+    Adam's learning rate decays from ``rate`` to that of the model's settings. The seed determines
+    the order of the images, and random layers such as dropout. Gradients and mean attributes of a
+    batch are summed over the ranks, so that their number changes the results by rounding only.
 
     Returns:
         Loss and accuracy of the model's outputs in each epoch.
@@ -51,12 +170,12 @@ def learn(
     """
     _reseed(model, seed)
     loss = keras.losses.SparseCategoricalCrossentropy() if model.is_by_design else None
-    steps = epochs * batching(len(dataset.train), batch)[1]
+    options = TrainingOptions(epochs=epochs, batch_size=model.settings.batch)
+    steps = epochs * batching(len(dataset.train), options.batch_size)[1]
     optimizer = decaying_adam(rate, model.settings.rate, steps)
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=False)
     model.communicator = communicator
-    options = TrainingOptions(epochs=epochs, batch_size=batch)
     trainer = Trainer(model, dataset, options, communicator, seed)
     history: list[dict[str, float]] = []
     for epoch in range(epochs):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from xnas_tf.interpretation.flint.pooling import AveragePoolingToGrid, average_pooling_to
+from xnas_tf.interpretation.flint.layers import AveragePoolingToGrid, average_pooling_to
 
 SHAPES = [(7, 5, 3, 3), (3, 3, 3, 3), (8, 2, 3, 2), (14, 9, 3, 3)]
 

@@ -1,0 +1,98 @@
+"""Explains a model's predictions on images with attribution methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+
+from xnas_tf.attribution import ATTRIBUTIONS
+from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.outputs import probabilities_of
+from xnas_tf.attribution.targets import Targets
+from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.explanation.explanation import Explanation
+from xnas_tf.explanation.quality import quality_of
+from xnas_tf.keras_tools.input_range import AUTO, range_of, scaled
+
+DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
+
+
+def explain(  # noqa: PLR0913 - options with defaults
+    model: keras.Model,
+    images: np.ndarray,
+    methods: Sequence[str | AttributionMethod] = DEFAULT_METHODS,
+    targets: Targets = "predicted",
+    labels: np.ndarray | None = None,
+    class_names: Sequence[str] | None = None,
+    measured: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+    *,
+    input_range: str = AUTO,
+    shared_models: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
+) -> Explanation:
+    """Explain a model's output on images, with each method that applies to this model.
+
+    Args:
+        model: A Keras image classifier.
+        images: (N, H, W, C); uint8 images are scaled to the model's input range, floats are
+            passed unchanged.
+        methods: Names, or methods with options.
+        targets: ``"predicted"``, a class number, or one for each image, (N,).
+        labels: The true class of each image, (N,); None if unknown.
+        class_names: The classes; their numbers if None.
+        measured: Whether to measure the quality of the maps as well, which takes longer.
+        tell: Called with the title of each method before it runs.
+        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
+            ``auto``, see ``keras_tools.input_range.range_of``.
+        shared_models: By method, models that give the same maps and have been traced before.
+
+    Raises:
+        InputError: If a name is unknown, or no method applies.
+    """
+    chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
+    images = _checked_images(images)
+    inputs, range_name = images, ""
+    if images.dtype == np.uint8:
+        range_name = range_of(model, images.shape[1:], input_range).name
+        inputs = scaled(images, range_name).numpy()
+    probabilities = probabilities_of(model, inputs)
+    if isinstance(targets, str) and targets == "predicted":
+        targets = probabilities.argmax(axis=1)
+    names = _checked_names(class_names, probabilities.shape[1])
+    classes = np.broadcast_to(targets, len(images))
+    found = Explanation(images, probabilities, classes, names, labels, input_range=range_name)
+    for method in chosen:
+        tell(method.title)
+        try:
+            found.maps[method] = method(shared_models.get(method, model), inputs, targets)
+        except NotApplicable as error:
+            found.failures[method.title] = str(error)
+            continue
+        if measured:
+            found.quality[method] = quality_of(model, inputs, method, found.maps[method], classes)
+    if not found.maps:
+        raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
+    return found
+
+
+def _checked_images(images: Any) -> np.ndarray:
+    try:
+        array = np.asarray(images)
+    except ValueError as error:  # images of different sizes
+        raise InputError(f"the images do not form an array: {error}") from error
+    if array.ndim not in (3, 4) or not len(array):
+        what = f"of shape {array.shape}" if array.ndim else f"a {type(images).__name__}"
+        raise InputError(f"images are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
+    return array
+
+
+def _checked_names(names: Sequence[str] | None, classes: int) -> list[str]:
+    if names is None:
+        return [str(c) for c in range(classes)]
+    if len(names) != classes:
+        raise InputError(f"{len(names)} class names, but the model has {classes} classes")
+    return [str(name) for name in names]

@@ -1,0 +1,86 @@
+"""The default attribute network, decoder and linear classifier of an interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+import keras
+
+from xnas_tf.interpretation.feature_taps import Tap
+from xnas_tf.interpretation.flint.layers import NonNegative, average_pooling_to
+
+CELLS = 3
+"""Side of the grid to which feature maps are pooled (the paper's)."""
+WIDTH = 64
+"""Channels of the attribute network's convolutions (the paper's for MNIST)."""
+DEEP = 6
+"""Networks with this many blocks or more are read at two depths."""
+
+
+def default_taps(ends: Sequence[Tap]) -> list[Tap]:
+    """Choose the last convolution block, and in deep networks one at three quarters of the depth.
+
+    The second one follows the paper's choice for ResNet-18. ``ends`` are those of all blocks.
+    """
+    return [ends[len(ends) * 3 // 4 - 1], ends[-1]] if len(ends) >= DEEP else [ends[-1]]
+
+
+def attribute_network(
+    shapes: Sequence[tuple[int | None, ...]], attributes: int, seed: int
+) -> keras.Model:
+    """Build Ψ, which maps feature maps of shapes (H, W, C) to non-negative attributes (B, J).
+
+    A convolution is applied to each map, and the result is pooled to a grid of 3×3 unless it is
+    smaller. A linear layer follows on all of them. The model takes a list of maps, or a single one.
+    """
+    weights = _initializers(seed)
+    inputs = [keras.Input(shape) for shape in shapes]
+    features = []
+    for maps in inputs:
+        x = keras.layers.Conv2D(
+            WIDTH, 3, padding="same", activation="relu", kernel_initializer=next(weights)
+        )(maps)
+        sides = maps.shape[1:3]
+        if min(sides) > 1:  # Keras cannot pool one row to one row (3.15)
+            x = average_pooling_to([min(CELLS, side) for side in sides])(x)
+        features.append(keras.layers.Flatten()(x))
+    x = features[0] if len(features) == 1 else keras.layers.Concatenate()(features)
+    x = keras.layers.Dense(attributes, kernel_initializer=next(weights))(x)
+    return keras.Model(
+        inputs[0] if len(inputs) == 1 else inputs, NonNegative()(x), name="attribute_network"
+    )
+
+
+def decoder(shape: Sequence[int], attributes: int, seed: int) -> keras.Model:
+    """Build d, which maps attributes (B, J) back to images (B, H, W, C) in [0, 1].
+
+    As published, a linear layer is followed by two transposed convolutions of stride 2. Their
+    output is cropped to the images' size.
+    """
+    weights = _initializers(seed)
+    height, width, channels = shape
+    small = -(-height // 4), -(-width // 4)
+    inputs = keras.Input((attributes,))
+    x = keras.layers.Dense(
+        small[0] * small[1] * 8, activation="relu", kernel_initializer=next(weights)
+    )(inputs)
+    x = keras.layers.Reshape((*small, 8))(x)
+    for filters, activation in ((16, "relu"), (channels, "sigmoid")):
+        x = keras.layers.Conv2DTranspose(
+            filters, 3, 2, "same", activation=activation, kernel_initializer=next(weights)
+        )(x)
+    extra = 4 * small[0] - height, 4 * small[1] - width
+    outputs = keras.layers.Cropping2D(((0, extra[0]), (0, extra[1])))(x)
+    return keras.Model(inputs, outputs, name="decoder")
+
+
+def linear(classes: int, seed: int) -> keras.layers.Layer:
+    """Build g, which maps attributes to logits, without a bias that attributes don't explain."""
+    return keras.layers.Dense(
+        classes, use_bias=False, kernel_initializer=next(_initializers(seed)), name="interpreter"
+    )
+
+
+def _initializers(seed: int) -> Iterator[keras.initializers.Initializer]:
+    return map(keras.initializers.HeNormal, count(100 * seed))
