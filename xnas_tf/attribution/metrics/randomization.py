@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.attribution.metrics.scores import Scores, checked_images
+from xnas_tf.attribution.metrics.scores import Scores
 from xnas_tf.attribution.metrics.stability import Explain
 from xnas_tf.attribution.metrics.statistics import spearman
+from xnas_tf.attribution.outputs import Outputs
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import all_layers, inlined_calls, recorded_calls
@@ -46,16 +47,8 @@ def randomization(
     normal distribution with the same root mean square, which preserves the scale of the
     activations. The values of vectors (biases, batch normalization) are shuffled, so that
     variances stay positive. The explained class is that of the original model. The weights are
-    always restored exactly; the model must not be used in the meantime.
-
-    Args:
-        model: A Keras classifier.
-        images: (N, H, W[, C]), floats in the model's range.
-        method: An attribution method, or a function with the same arguments.
-        targets: See ``Targets``; not ``"all"``.
-        rng: Draws the weights.
-        stages: Number of equal groups of layers, at most the number of layers; by default each
-            layer is a group.
+    always restored exactly; the model must not be used in the meantime. ``stages`` is the number
+    of equal groups of layers, at most the number of layers; by default each layer is a group.
 
     Returns:
         Correlations; lower is better. The correlation with a constant map is 0.
@@ -63,14 +56,14 @@ def randomization(
     Raises:
         InputError: If images or targets don't fit, or the model has no weights.
     """
-    images = checked_images(images)
     if stages is not None and stages < 1:
         raise InputError(f"given {stages} stages; allowed: at least 1")
-    layers = _layers_from_output(model, images.shape[1:])
+    scores = Scores(model, images, targets, Outputs())
+    layers = _layers_from_output(model, scores.images.shape[1:])
     if not layers:
         raise InputError("the model has no weights that could be randomized")
-    classes = Scores(model, images, targets).targets
-    original = _magnitudes(method(model, images, classes))
+    explained = (model, scores.images, scores.targets)
+    original = _magnitudes(method(*explained))
     groups = np.array_split(np.arange(len(layers)), min(stages or len(layers), len(layers)))
     correlations = []
     with _restored_weights(model):
@@ -78,8 +71,7 @@ def randomization(
             for index in group:
                 for weight in layers[index][1]:
                     weight.assign(_randomized(weight.numpy(), rng))
-            maps = _magnitudes(method(model, images, classes))
-            correlations.append(spearman(original, maps))
+            correlations.append(spearman(original, _magnitudes(method(*explained))))
     names = tuple(tuple(layers[index][0] for index in group) for group in groups)
     return RandomizationCheck(names, np.stack(correlations))
 

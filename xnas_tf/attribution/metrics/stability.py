@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from xnas_tf.attribution.metrics.scores import Scores, checked_images
+from xnas_tf.attribution.metrics.scores import Scores
 from xnas_tf.attribution.metrics.statistics import relative_to_larger
+from xnas_tf.attribution.outputs import Outputs
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.errors import InputError
 
@@ -30,35 +31,23 @@ def max_sensitivity(
     """Compute the largest relative change of a map under small noise on the image.
 
     Yeh et al. 2019 (arXiv 1901.09392, definition 3.1), with the maximum over samples. The noise
-    is uniform in a cube around the image and the same for every image; the class is that of
-    the unchanged image. The norm of the change is divided by the larger norm of the two maps,
-    so that empty maps, which are common with Grad-CAM, do not give unbounded values.
-
-    Args:
-        model: A Keras classifier.
-        images: (N, H, W[, C]), floats in the model's range.
-        method: An attribution method, or a function with the same arguments.
-        targets: See ``Targets``; not ``"all"``.
-        rng: Draws the noise.
-        radius: Half the side of the cube, in the images' units.
-        samples: Number of noisy copies.
+    is uniform in a cube around the image, whose side is twice the radius, and the same for every
+    image; the class is that of the unchanged image. The norm of the change is divided by the
+    larger norm of the two maps, so that empty maps, which are common with Grad-CAM, do not give
+    unbounded values.
 
     Returns:
         (N,), float64, in [0, 2]; lower is better. 0 where the map doesn't change, including
         where it is always empty.
-
-    Raises:
-        InputError: If images or targets don't fit, or there are no samples.
     """
-    images = checked_images(images)
     if samples < 1:
         raise InputError(f"given {samples} samples; allowed: at least 1")
-    classes = Scores(model, images, targets).targets
-    maps = method(model, images, classes)
+    scores = Scores(model, images, targets, Outputs())
+    maps = method(model, scores.images, scores.targets)
     changes = []
     for _ in range(samples):
-        noise = rng.uniform(-radius, radius, images.shape[1:]).astype(np.float32)
-        noisy = method(model, images + noise, classes)
+        noise = rng.uniform(-radius, radius, scores.images.shape[1:]).astype(np.float32)
+        noisy = method(model, scores.images + noise, scores.targets)
         changes.append(relative_to_larger(_norm(noisy - maps), _norm(noisy), _norm(maps)))
     return np.max(changes, axis=0)
 
