@@ -207,14 +207,9 @@ class MaxSensitivity(SeededQuality):
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import max_sensitivity
 
+        method, rng = self._attribution(), self._rng()
         changes = max_sensitivity(
-            model,
-            images,
-            self._attribution(),
-            targets,
-            rng=self._rng(),
-            radius=self.radius,
-            samples=self.samples,
+            model, images, method, targets, rng=rng, radius=self.radius, samples=self.samples
         )
         return {"": changes}
 
@@ -239,8 +234,6 @@ class Randomization(SeededQuality):
 
         method, rng = self._attribution(), self._rng()
         check = randomization(model, images, method, targets, rng=rng, stages=self.stages)
-        stages = {
-            f"stage_{number}": each for number, each in enumerate(check.correlations, start=1)
-        }
+        stages = {f"stage_{i}": each for i, each in enumerate(check.correlations, start=1)}
         # A map with inverted ranks is as informative as the original, so the sign is ignored.
         return {"": np.abs(check.correlations).mean(axis=0), **stages}

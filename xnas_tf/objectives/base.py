@@ -33,7 +33,7 @@ class Subject:
         labels: (N,).
         probabilities: The model's predictions, (N, classes).
         metrics: Metrics of the training by name: loss, validation loss, compiled metrics.
-        stand_ins: By attribution method, models that give the same maps and are shared by
+        shared_models: By attribution method, models that give the same maps and are shared by
             many candidates, so that they are traced only once.
     """
 
@@ -88,9 +88,6 @@ class Objective(BaseModel):
 
     def check(self, class_names: tuple[str, ...]) -> None:  # noqa: B027, optional
         """Validate options that depend on the data set, before anything is trained.
-
-        Args:
-            class_names: The names of the classes.
 
         Raises:
             InputError: If the options don't fit the data set.

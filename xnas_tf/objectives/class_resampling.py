@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
+from xnas_tf.objectives.class_gram import ClassSums
 
 if TYPE_CHECKING:
     from xnas_tf.distributed import Communicator
@@ -46,29 +46,22 @@ def standard_error(values: np.ndarray) -> float:
     return float(np.std(values, ddof=1) / STEP)
 
 
-def resampled_grams(
+def resampled_sums(
     rows: Sequence[np.ndarray],
     members: np.ndarray,
     resamples: np.ndarray,
     communicator: Communicator,
-    normalize: Normalize,
-    estimator: Estimator,
-) -> np.ndarray:
-    """Compute inner products of the class means of resampled images.
+) -> list[ClassSums]:
+    """Compute the sums of resampled images in each layer, (resamples, ...), over all ranks.
 
-    ``unbiased`` excludes the products of an image with itself: its squared norm is subtracted
-    with its squared weight, so that the resampled values are unbiased too.
+    Squared norms are summed with squared weights, so that unbiased estimates, which exclude the
+    products of an image with itself, are unbiased for resamples too.
 
     Args:
         rows: This rank's representations, (N, d) for each layer.
         members: 1 if an image belongs to a class that isn't missing, (N, classes).
         resamples: Each resample's weights of the images, (resamples, N).
-        communicator: The ranks, over which sums are computed.
-        normalize: See ``mean_gram``.
-        estimator: See ``mean_gram``.
-
-    Returns:
-        (resamples, classes, classes).
+        communicator: The ranks.
     """
     inside = members.T > 0
     class_weights = [resamples[:, own].astype(np.float64) for own in inside]
@@ -80,14 +73,13 @@ def resampled_grams(
         for each in rows:  # one layer at a time, because all would need gigabytes
             layer = each.astype(np.float64)  # the standard error divides by a small step
             sums = [weight @ layer[own] for weight, own in zip(class_weights, inside, strict=True)]
-            squared_norms = np.square(layer).sum(axis=1, dtype=np.float64)
+            squared_norms = np.square(layer).sum(axis=1)
             total, squares = communicator.sum(
-                np.stack(sums, axis=1),
-                resamples**2 @ (members * squared_norms[:, None]),
+                np.stack(sums, axis=1), resamples**2 @ (members * squared_norms[:, None])
             )
             products = total @ total.transpose(0, 2, 1)
             layers.append(ClassSums(products, squares, weights, squared))
-    return mean_gram(layers, normalize, estimator)
+    return layers
 
 
 @cache

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 def gathered(values: np.ndarray, communicator: Communicator) -> np.ndarray:
     """Return an integer for each image of all ranks, (N,), in the original order.
 
-    Args:
-        values: Integers or booleans of this rank's images: image i is number rank + i * size.
-        communicator: The ranks.
+    ``values`` are integers or booleans of this rank's images: image i is number rank + i * size.
     """
     (total,) = communicator.sum(np.array([len(values)], np.float64))
     combined = np.zeros(int(total[0]))
@@ -25,18 +23,18 @@ def gathered(values: np.ndarray, communicator: Communicator) -> np.ndarray:
 
 
 def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
-    """Choose the first images of each class, equally many if possible.
+    """Choose up to ``count`` images, the first of each class, equally many if possible.
 
     Class means are compared pair by pair, so an image helps most in the smallest class. A class
-    that is rare among all images is also less likely to be missing among the chosen ones.
+    that is rare among all images is also less likely to be missing among the chosen ones. The
+    classes contribute their next image in turn; in each round the earlier image comes first.
 
     Args:
         groups: The class of each image, (N,), in random order.
         count: Maximum number of images to choose.
 
     Returns:
-        The indices of the chosen images, ascending. The classes contribute their next image in
-        turn until ``count`` are chosen; in each round the earlier image comes first.
+        The indices of the chosen images, ascending.
     """
     by_class = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[by_class], groups[by_class])

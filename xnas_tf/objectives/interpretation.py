@@ -45,7 +45,8 @@ class _InterpreterObjective(Objective):
 
         images, labels = self._gathered(subject)
         if len(labels) < 2:
-            return self._worst_value(f"{self.name}: {len(labels)} validation images, 2 are needed")
+            reason = f"{self.name}: {len(labels)} validation images, 2 are needed"
+            return ObjectiveValue(self._worst, {}, reason)
         try:
             predictions = self._predictions(subject, images, labels)
         except (InputError, RunError) as error:
@@ -60,15 +61,16 @@ class _InterpreterObjective(Objective):
         }
         return self._value(predictions, metrics)
 
+    @property
+    def _worst(self) -> float:
+        """The value of a candidate that cannot be interpreted."""
+        return 0.0
+
     @abstractmethod
     def _value(
         self, predictions: InterpreterPredictions, metrics: dict[str, float]
     ) -> ObjectiveValue:
         """Return the value for predictions, with the metrics recorded for all interpreters."""
-
-    @abstractmethod
-    def _worst_value(self, reason: str) -> ObjectiveValue:
-        """Return the value of a candidate that cannot be interpreted."""
 
     def _predictions(
         self, subject: Subject, images: np.ndarray, labels: np.ndarray
@@ -123,9 +125,6 @@ class Fidelity(_InterpreterObjective):
     ) -> ObjectiveValue:
         return ObjectiveValue(metrics[f"{self.name}/agreement"], metrics)
 
-    def _worst_value(self, reason: str) -> ObjectiveValue:
-        return ObjectiveValue(0.0, {}, reason)
-
 
 class Conciseness(_InterpreterObjective):
     """Number of attributes with which an interpreter explains an image; lower is better.
@@ -140,6 +139,10 @@ class Conciseness(_InterpreterObjective):
     name: Literal["conciseness"] = "conciseness"
     tau: float = Field(5.0, gt=1, description="τ; 1.5 to 5 in the paper", allow_inf_nan=False)
 
+    @property
+    def _worst(self) -> float:
+        return float(self.attributes)
+
     def _value(
         self, predictions: InterpreterPredictions, metrics: dict[str, float]
     ) -> ObjectiveValue:
@@ -147,10 +150,5 @@ class Conciseness(_InterpreterObjective):
 
         (plain,) = conciseness(predictions.relevance, [self.tau])
         value = strict_conciseness(predictions.relevance, predictions.agrees, self.tau)
-        reason = ""
-        if value == self.attributes:
-            reason = f"{self.name}: the interpreter explains no image"
+        reason = f"{self.name}: the interpreter explains no image" if value == self._worst else ""
         return ObjectiveValue(value, {**metrics, f"{self.name}/cns": plain}, reason)
-
-    def _worst_value(self, reason: str) -> ObjectiveValue:
-        return ObjectiveValue(float(self.attributes), {}, reason)

@@ -80,13 +80,9 @@ class Latency(Objective):
 def time_batches(
     model: keras.Model, batch_size: int, repeats: int, device: str | None = None
 ) -> np.ndarray:
-    """Time a model's predictions for batches of random images.
+    """Time a built model's predictions for batches of random images.
 
-    Args:
-        model: A built Keras model whose input is an image.
-        batch_size: Images per batch.
-        repeats: Number of timed batches.
-        device: TensorFlow's name of the device; chosen by TensorFlow if None.
+    TensorFlow chooses the device if it is None.
 
     Returns:
         Seconds for each batch, (repeats,).
