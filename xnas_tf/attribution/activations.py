@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers as L
 
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import Call, inlined_calls, recorded_calls
@@ -18,18 +19,9 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.tracing import FEW_RUNS, freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 
-LAYERS = (
-    keras.layers.Conv2D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv2D,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Activation,
-    keras.layers.ReLU,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ELU,
-    keras.layers.Softmax,
-)
+CONVOLUTIONS = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D, L.Conv2DTranspose)
+ACTIVATIONS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.Softmax)
+LAYERS = CONVOLUTIONS + ACTIVATIONS
 """Convolution and activation layers, as in the XNAS paper."""
 BATCH = 250
 """Images per batch, which bounds the memory."""

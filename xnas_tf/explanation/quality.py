@@ -43,7 +43,7 @@ def quality_of(
     explained = (model, inputs, maps, targets)
     radius = RADIUS * float(np.ptp(inputs)) or RADIUS
     pixels = max(1, round(SHARE * maps[0].size))
-    cascade = quality.randomization(
+    correlations = quality.randomization(
         model, inputs, method, targets, rng=np.random.default_rng(seed), stages=STAGES
     )
     found = {
@@ -55,7 +55,7 @@ def quality_of(
         "max_sensitivity": quality.max_sensitivity(
             model, inputs, method, targets, rng=np.random.default_rng(seed), radius=radius
         ),
-        "randomization": np.abs(cascade.correlations).mean(axis=0),
+        "randomization": np.abs(correlations).mean(axis=0),
         "sparseness": quality.sparseness(maps),
     }
     if isinstance(method, IntegratedGradients):

@@ -1,4 +1,4 @@
-"""Standard errors of class-mean distances, by resampling streamed images."""
+"""The images of which class means are compared: choosing them, and resampling them for errors."""
 
 from __future__ import annotations
 
@@ -19,6 +19,27 @@ STEP = 0.05
 """Standard deviation of the weights. It is small so that values are approximately linear in the
 weights: where classes hardly differ, a bootstrap, whose weights have a standard deviation of 1,
 varies the squared noise three times as much as new images would; these weights, twice."""
+
+
+def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
+    """Choose up to ``count`` images, the first of each class, equally many if possible.
+
+    Class means are compared pair by pair, so an image helps most in the smallest class. A class
+    that is rare among all images is also less likely to be missing among the chosen ones. The
+    classes contribute their next image in turn; in each round the earlier image comes first.
+
+    Args:
+        groups: The class of each image, (N,), in random order.
+        count: Maximum number of images to choose.
+
+    Returns:
+        The indices of the chosen images, ascending.
+    """
+    by_class = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[by_class], groups[by_class])
+    index_in_class = np.empty(len(groups), int)
+    index_in_class[by_class] = np.arange(len(groups)) - starts
+    return np.sort(np.argsort(index_in_class, kind="stable")[:count])
 
 
 def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:

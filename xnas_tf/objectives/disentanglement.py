@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field
 
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.objectives.image_choice import gathered
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.nad.training import MaskTrainingOptions
@@ -68,10 +67,9 @@ class DisentanglementObjective(Objective):
         from xnas_tf.interpretation.nad.training import Images, false_alarms, learn
 
         ranks = subject.communicator
-        share = len(range(ranks.rank, self.images, ranks.size))
-        images, own_labels = subject.images[:share], subject.labels[:share]
-        labels = gathered(own_labels, ranks).astype(np.int32)
-        is_right = gathered(subject.predicted[:share] == own_labels, ranks) > 0
+        subject = subject.first(self.images)
+        images, labels = subject.images, subject.gathered(subject.labels)
+        is_right = subject.gathered(subject.predicted == subject.labels) > 0
         classes = np.unique(labels[is_right])
         count = {f"{self.name}/classes": float(len(classes))}
         if len(classes) < 2:

@@ -11,7 +11,6 @@ from pydantic import Field
 from xnas_tf.data import Dataset, Split
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.objectives.image_choice import gathered
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.flint.evaluation import InterpreterPredictions
@@ -43,7 +42,9 @@ class _InterpreterObjective(Objective):
         """See ``Objective.score``; gradients are summed over the ranks before each step."""
         from xnas_tf.interpretation.flint.metrics import fidelity
 
-        images, labels = self._gathered(subject)
+        subject = subject.first(self.images)
+        images = subject.gathered(subject.images).astype(np.uint8)
+        labels = subject.gathered(subject.labels)
         if len(labels) < 2:
             reason = f"{self.name}: {len(labels)} validation images, 2 are needed"
             return ObjectiveValue(self._worst, {}, reason)
@@ -89,22 +90,6 @@ class _InterpreterObjective(Objective):
         batch, ranks = model.settings.batch, subject.communicator
         learn(model, data, self.epochs, batch, self.rate, self.seed, ranks)
         return answers(model, held_out, ranks)
-
-    def _gathered(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-        """Return the images of all ranks and their labels, on every rank."""
-        ranks = subject.communicator
-        share = len(range(ranks.rank, self.images, ranks.size))
-        own = subject.images[:share]
-        labels = gathered(subject.labels[:share], ranks).astype(np.int32)
-        shapes = np.zeros((ranks.size, 3), np.int64)
-        if len(own):
-            shapes[ranks.rank] = own.shape[1:]
-        (shapes,) = ranks.sum(shapes)
-        images = np.zeros((len(labels), *shapes.max(axis=0)), np.int32)
-        if len(own):
-            images[ranks.rank :: ranks.size] = own
-        (images,) = ranks.sum(images)
-        return images.astype(np.uint8), labels
 
 
 class Fidelity(_InterpreterObjective):

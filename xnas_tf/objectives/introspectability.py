@@ -20,8 +20,12 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, degenerate_reasons
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
-from xnas_tf.objectives.class_resampling import resampled_sums, resampling_weights, standard_error
-from xnas_tf.objectives.image_choice import balanced_choice, gathered
+from xnas_tf.objectives.class_resampling import (
+    balanced_choice,
+    resampled_sums,
+    resampling_weights,
+    standard_error,
+)
 from xnas_tf.objectives.similarity import class_weights
 
 if TYPE_CHECKING:
@@ -232,7 +236,7 @@ class Introspectability(Objective):
         """Choose images and weights, independently of the number of ranks."""
         ranks = subject.communicator
         own = subject.predicted if self.group_by == "predicted" else subject.labels
-        groups = gathered(own, ranks)
+        groups = subject.gathered(own)
         rows = balanced_choice(groups, self.max_images(subject.classes))
         weights = resampling_weights(groups[rows], self.bootstrap)
         pairs = ClassPairs(

@@ -19,14 +19,12 @@ from xnas_tf.attribution.metrics.faithfulness import (
     sensitivity_n,
 )
 from xnas_tf.attribution.metrics.maps import attribution_mass, pointing_game, sparseness
-from xnas_tf.attribution.metrics.randomization import RandomizationCheck, randomization
 from xnas_tf.attribution.metrics.removal import deletion, insertion
-from xnas_tf.attribution.metrics.stability import max_sensitivity
+from xnas_tf.attribution.metrics.stability import max_sensitivity, randomization
 from xnas_tf.attribution.metrics.statistics import Errors
 
 __all__ = [
     "Errors",
-    "RandomizationCheck",
     "attribution_mass",
     "completeness_error",
     "deletion",
