@@ -20,11 +20,11 @@ from xnas_tf.objectives.class_distance import ClassPairs
 from xnas_tf.objectives.class_gram import ClassSums, mean_gram
 from xnas_tf.objectives.class_resampling import (
     STEP,
-    resampled_grams,
+    balanced_choice,
+    resampled_sums,
     resampling_weights,
     standard_error,
 )
-from xnas_tf.objectives.image_choice import balanced_choice
 from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.similarity import class_weights
 
@@ -131,8 +131,8 @@ def test_a_resample_is_the_formula_with_weights(seed, count, normalize):
     layers = [rng.random((count, d)) for d in (3, 8)]
     groups = np.arange(count) % CLASSES
     times = rng.random((4, count)) + 0.1
-    grams = resampled_grams(layers, np.eye(CLASSES)[groups], times, ONE, normalize, "unbiased")
-    found = ClassPairs(np.bincount(groups)).mean_distance(grams)
+    sums = resampled_sums(layers, np.eye(CLASSES)[groups], times, ONE)
+    found = ClassPairs(np.bincount(groups)).mean_distance(mean_gram(sums, normalize, "unbiased"))
     right = [unbiased(layers, groups, normalize, each) for each in times]
     np.testing.assert_allclose(found, right, atol=1e-4)
 
@@ -370,10 +370,12 @@ def test_the_standard_error_of_an_unbiased_estimate_is_the_spread_of_fresh_sampl
     weights, values, errors = resampling_weights(groups, 100), [], []
     for _ in range(200):
         images = means[groups] + 1.2 * rng.normal(size=(90, 50))
-        once = resampled_grams([images], members, np.ones((1, 90)), ONE, "none", "unbiased")
-        grams = resampled_grams([images], members, weights, ONE, "none", "unbiased")
+        once, resampled = (
+            mean_gram(resampled_sums([images], members, each, ONE), "none", "unbiased")
+            for each in (np.ones((1, 90)), weights)
+        )
         values.append(float(pairs.mean_distance(once)[0]))
-        errors.append(standard_error(pairs.mean_distance(grams)))
+        errors.append(standard_error(pairs.mean_distance(resampled)))
     assert allowed[0] < np.mean(errors) / np.std(values, ddof=1) < allowed[1]
 
 

@@ -61,7 +61,8 @@ def class_activations(
     """Sum the outputs of convolution and activation layers, and their squared norms, by class.
 
     The sums stay on the device between batches, and only a small sample of an image's
-    activations is kept. A final softmax is excluded.
+    activations is kept. A final softmax is excluded. The layers are in call order; the second
+    call of a layer is named ``NAME_2``.
 
     Args:
         model: A Keras image classifier of any kind.
@@ -69,9 +70,6 @@ def class_activations(
         classes: Number of classes.
         groups: The class of each image, (N,).
         layers: Names or patterns such as ``stack3*`` of the layers to include; all if None.
-
-    Returns:
-        The layers in call order; the second call of a layer is named ``NAME_2``.
 
     Raises:
         InputError: If the model has no such layer.

@@ -138,13 +138,8 @@ class Explainer:
     def untraced(self, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """Return the method as a function to include in another graph, such as an exported one.
 
-        Args:
-            shape: Of an image, (H, W, C).
-
-        Returns:
-            A function of images (B, H, W, C), float32, and target classes (B,), int32, that
-            returns maps (B, H, W). Trace it inside ``inlined_calls`` and
-            ``freed_custom_gradients``.
+        It maps images (B, H, W, C), float32, of the shape (H, W, C), and target classes (B,),
+        int32, to maps (B, H, W). Trace it inside ``inlined_calls`` and ``freed_custom_gradients``.
 
         Raises:
             InputError: If the method cannot be applied to this model or such images.

@@ -14,26 +14,21 @@ from xnas_tf.objectives.class_gram import ClassSums
 if TYPE_CHECKING:
     from xnas_tf.distributed import Communicator
 
-
 STEP = 0.05
 """Standard deviation of the weights. It is small so that values are approximately linear in the
 weights: where classes hardly differ, a bootstrap, whose weights have a standard deviation of 1,
 varies the squared noise three times as much as new images would; these weights, twice."""
+_thread_pools = cache(ThreadpoolController)
+"""Finds the loaded libraries, which takes 5 ms."""
 
 
 def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
-    """Choose up to ``count`` images, the first of each class, equally many if possible.
+    """Return the indices, ascending, of up to ``count`` images, equally many of each class.
 
     Class means are compared pair by pair, so an image helps most in the smallest class. A class
     that is rare among all images is also less likely to be missing among the chosen ones. The
     classes contribute their next image in turn; in each round the earlier image comes first.
-
-    Args:
-        groups: The class of each image, (N,), in random order.
-        count: Maximum number of images to choose.
-
-    Returns:
-        The indices of the chosen images, ascending.
+    ``groups`` are the images' classes, (N,), in random order.
     """
     by_class = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[by_class], groups[by_class])
@@ -43,18 +38,12 @@ def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
 
 
 def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
-    """Draw random weights of images close to 1.
+    """Draw random weights of images close to 1, (count, N), the same at every call.
 
     This is a bootstrap with small steps (the infinitesimal jackknife, Jaeckel 1972; Efron 1982).
     The weighted mean of a class with at least two images varies by ``STEP`` times the standard
-    error of the mean, and no class ever has the weight 0.
-
-    Args:
-        groups: The class of each image, (N,), in an order that doesn't depend on the ranks.
-        count: Number of resamples.
-
-    Returns:
-        Weights with mean 1, (count, N), the same at every call.
+    error of the mean, and no class ever has the weight 0. ``groups`` are the images' classes,
+    (N,), in an order that doesn't depend on the ranks.
     """
     sizes = np.bincount(groups)[groups] if len(groups) else np.zeros(0)
     spread = np.sqrt(sizes / np.maximum(sizes - 1, 1))
@@ -101,9 +90,3 @@ def resampled_sums(
             products = total @ total.transpose(0, 2, 1)
             layers.append(ClassSums(products, squares, weights, squared))
     return layers
-
-
-@cache
-def _thread_pools() -> ThreadpoolController:
-    """Return the controller of the loaded libraries; cached because finding them takes 5 ms."""
-    return ThreadpoolController()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -60,7 +61,8 @@ class _InterpreterObjective(Objective):
             f"{self.name}/constant": float(constant),
             f"{self.name}/silent": predictions.unexplained,
         }
-        return self._value(predictions, metrics)
+        value = self._value(predictions)
+        return replace(value, metrics=metrics | value.metrics)
 
     @property
     def _worst(self) -> float:
@@ -68,10 +70,8 @@ class _InterpreterObjective(Objective):
         return 0.0
 
     @abstractmethod
-    def _value(
-        self, predictions: InterpreterPredictions, metrics: dict[str, float]
-    ) -> ObjectiveValue:
-        """Return the value for predictions, with the metrics recorded for all interpreters."""
+    def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
+        """Return the value for predictions, and metrics that only this objective records."""
 
     def _predictions(
         self, subject: Subject, images: np.ndarray, labels: np.ndarray
@@ -105,10 +105,10 @@ class Fidelity(_InterpreterObjective):
     name: Literal["fidelity"] = "fidelity"
     direction: Literal["minimize", "maximize"] = "maximize"
 
-    def _value(
-        self, predictions: InterpreterPredictions, metrics: dict[str, float]
-    ) -> ObjectiveValue:
-        return ObjectiveValue(metrics[f"{self.name}/agreement"], metrics)
+    def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
+        from xnas_tf.interpretation.flint.metrics import fidelity
+
+        return ObjectiveValue(fidelity(predictions.ranks))
 
 
 class Conciseness(_InterpreterObjective):
@@ -128,12 +128,10 @@ class Conciseness(_InterpreterObjective):
     def _worst(self) -> float:
         return float(self.attributes)
 
-    def _value(
-        self, predictions: InterpreterPredictions, metrics: dict[str, float]
-    ) -> ObjectiveValue:
+    def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
         from xnas_tf.interpretation.flint.metrics import conciseness, strict_conciseness
 
         (plain,) = conciseness(predictions.relevance, [self.tau])
         value = strict_conciseness(predictions.relevance, predictions.agrees, self.tau)
         reason = f"{self.name}: the interpreter explains no image" if value == self._worst else ""
-        return ObjectiveValue(value, {**metrics, f"{self.name}/cns": plain}, reason)
+        return ObjectiveValue(value, {f"{self.name}/cns": plain}, reason)

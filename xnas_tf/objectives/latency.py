@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -105,11 +104,10 @@ def time_batches(
 
         for _ in range(WARM_UP):
             predict(images).numpy()
-        return np.array([_seconds(predict, images) for _ in range(repeats)])
-
-
-def _seconds(predict: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> float:
-    report_progress()
-    start = perf_counter_ns()
-    predict(images).numpy()  # waits for the device
-    return (perf_counter_ns() - start) / 1e9
+        seconds = np.zeros(repeats)
+        for number in range(repeats):
+            report_progress()
+            start = perf_counter_ns()
+            predict(images).numpy()  # waits for the device
+            seconds[number] = (perf_counter_ns() - start) / 1e9
+        return seconds

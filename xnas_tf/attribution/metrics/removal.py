@@ -60,16 +60,10 @@ def insertion(
 def replacement_curves(
     scores: Scores, before: np.ndarray, after: np.ndarray, maps: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute scores as pixels change from one image to another, the most important ones first.
+    """Compute scores as pixels of one image replace another's, the most important ones first.
 
-    Pixels with equal values change row by row. All channels of a pixel change together.
-
-    Args:
-        scores: The scores.
-        before: The images at the beginning, (N, H, W[, C]).
-        after: The images at the end.
-        maps: The importance of the pixels, (N, H, W).
-        steps: Number of equal steps, at most the number of pixels.
+    Pixels with equal values change row by row. All channels of a pixel change together. The
+    steps are equal, and at most as many as pixels.
 
     Returns:
         The scores, (N, steps + 1), float64, a row of NaN where a map isn't finite, and the share

@@ -19,17 +19,11 @@ from xnas_tf.errors import InputError
 class Scores:
     """The output for each image's target class, for the image and for modified copies.
 
-    The network is traced once per model, for any number of images and copies.
-
-    Args:
-        model: A Keras classifier.
-        images: (N, H, W[, C]), floats in the model's range.
-        targets: See ``Targets``; not ``"all"``.
-        outputs: Which outputs are the scores.
-        maps: Maps of the images whose shape is to be validated, (N, H, W).
+    The network is traced once per model, for any number of images and copies. ``outputs`` says
+    which outputs are the scores; of ``maps`` the shape is validated.
 
     Attributes:
-        images: The images as float32.
+        images: The images as float32, (N, H, W[, C]).
         targets: The target class of each image, (N,), int.
         unchanged: The scores of the unmodified images, (N,), float64.
 
@@ -56,12 +50,10 @@ class Scores:
         self._batch_size = outputs.batch_size_for(self.images.shape)
         count = len(self.images)
         scores = self._explainer(self.images) if count else np.zeros((0, 1))
-        if isinstance(targets, str):
+        if isinstance(targets, str) or not count:
             self.targets = scores.argmax(axis=1)
-        elif count:
-            self.targets = checked_targets(targets, count, scores.shape[1])
         else:
-            self.targets = np.zeros(0, int)
+            self.targets = checked_targets(targets, count, scores.shape[1])
         self.unchanged = scores[np.arange(count), self.targets].astype(np.float64)
 
     def __call__(self, count: int, copies: Callable[[slice], np.ndarray]) -> np.ndarray:
