@@ -37,12 +37,8 @@ class ClassPairs:
         return self.counts >= self.min_images
 
     def distances(self, gram: np.ndarray) -> np.ndarray:
-        """Return distances of the class means, (..., classes, classes); 0 for missing classes.
-
-        ``gram`` are inner products of the class means, (..., classes, classes).
-        """
-        both = np.outer(self.present, self.present)
-        return np.where(both, _pair_distances(gram), 0.0)
+        """Return distances of class means, 0 for missing classes; both (..., classes, classes)."""
+        return np.where(np.outer(self.present, self.present), _pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
         """Return the weighted mean over pairs of classes of one minus the cosine of their means.
@@ -76,6 +72,14 @@ class ClassPairs:
             reasons.append(f"fewer than {self.min_images} images are of class {few}, {note}")
         return reasons
 
+    def degenerate_reasons(self, gram: np.ndarray, names: Sequence[str]) -> list[str]:
+        """Return messages about class means without a direction or that aren't finite."""
+        if not np.isfinite(gram).all():
+            return ["not a finite number"]
+        if zero := _listed(names, self.present & (np.diag(gram) <= 0)):
+            return [f"the mean of class {zero} is zero or lost in noise, counted as 0"]
+        return []
+
 
 def _pair_distances(gram: np.ndarray) -> np.ndarray:
     """Return one minus the cosine of each pair of class means; 0 if one has no direction.
@@ -88,17 +92,6 @@ def _pair_distances(gram: np.ndarray) -> np.ndarray:
     cosine = np.divide(gram, scale, out=np.ones(gram.shape), where=scale > 0)
     distances = 1 - np.clip(cosine, -1, 3)
     return np.where(np.abs(distances) < 1e-12, 0.0, distances)  # rounding
-
-
-def degenerate_reasons(
-    source: str, gram: np.ndarray, names: Sequence[str], present: np.ndarray
-) -> list[str]:
-    """Return messages about class means without a direction or with values that aren't finite."""
-    if not np.isfinite(gram).all():
-        return [f"{source}: not a finite number"]
-    if zero := _listed(names, present & (np.diag(gram) <= 0)):
-        return [f"{source}: the mean of class {zero} is zero or lost in noise, counted as 0"]
-    return []
 
 
 def _listed(names: Sequence[str], which: np.ndarray) -> str:

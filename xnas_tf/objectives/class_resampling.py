@@ -74,7 +74,6 @@ def resampled_sums(
         communicator: The ranks.
     """
     inside = members.T > 0
-    class_weights = [resamples[:, own].astype(np.float64) for own in inside]
     weights, squared = communicator.sum(resamples @ members, resamples**2 @ members)
     layers = []
     # For small products BLAS' threads mostly wait for each other, especially in competition with
@@ -82,7 +81,7 @@ def resampled_sums(
     with _thread_pools().limit(limits=1, user_api="blas"):
         for each in rows:  # one layer at a time, because all would need gigabytes
             layer = each.astype(np.float64)  # the standard error divides by a small step
-            sums = [weight @ layer[own] for weight, own in zip(class_weights, inside, strict=True)]
+            sums = [resamples[:, own] @ layer[own] for own in inside]
             squared_norms = np.square(layer).sum(axis=1)
             total, squares = communicator.sum(
                 np.stack(sums, axis=1), resamples**2 @ (members * squared_norms[:, None])

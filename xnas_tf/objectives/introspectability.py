@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, degenerate_reasons
+from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
 from xnas_tf.objectives.class_resampling import (
     balanced_choice,
@@ -208,15 +208,14 @@ class Introspectability(Objective):
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; class sums are summed over the ranks."""
-        chosen = self._chosen(subject)
-        pairs = chosen.pairs
-        reasons = pairs.missing_reasons(subject.class_names)
+        names, chosen = subject.class_names, self._chosen(subject)
+        pairs, reasons = chosen.pairs, chosen.pairs.missing_reasons(names)
         metrics: dict[str, float] = {}
         replicates = []
         for source in self.sources:
             means = self._class_means(source, subject, chosen)
             metrics[f"{self.name}/{source}"] = means.value
-            reasons += degenerate_reasons(source, means.gram, subject.class_names, pairs.present)
+            reasons += [f"{source}: {why}" for why in pairs.degenerate_reasons(means.gram, names)]
             if source == ACTIVATIONS:
                 for layer, total in zip(means.layers, means.totals, strict=True):
                     gram = mean_gram([total], "none", self.estimator)
