@@ -43,7 +43,7 @@ is the bias, what they have not is chance."""
 
 def draws(subject: Subject, count: int) -> Iterator[Subject]:
     """The network on ``FEW`` images at a time: first those that a search looks at."""
-    from xnas_tf.objectives.image_choice import balanced_choice
+    from xnas_tf.objectives.class_resampling import balanced_choice
 
     left = np.arange(len(subject.images))
     for _ in range(count):

@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xnas_tf.attribution import activations
 from xnas_tf.attribution.activations import class_activations
 from xnas_tf.attribution.baselines import baseline_of, blurred
 from xnas_tf.attribution.grad_cam import GradCAM, GradCAMPlusPlus
@@ -65,7 +67,7 @@ def test_on_a_linear_model_it_is_weight_times_input(method, softmax):
 @given(st.sampled_from(["zero", "mean", "blurred", "noise"]), st.integers(0, 9))
 def test_integrated_gradients_of_a_linear_model_count_from_the_baseline(baseline, seed):
     model, images = linear_model(), images_of(seed)
-    change = images - baseline_of(baseline, _tensor(images), seed).numpy()
+    change = images - baseline_of(baseline, tf.constant(images), seed).numpy()
     maps = IntegratedGradients(steps=3, baseline=baseline, seed=seed)(model, images, 2)
     targets = np.full(16, 2)
     np.testing.assert_allclose(maps, weight_times(model, change, targets), atol=1e-5)
@@ -78,10 +80,8 @@ def test_integrated_gradients_of_a_linear_model_count_from_the_baseline(baseline
 def test_occlusion_of_a_linear_model_sums_to_the_change(patch):
     model, images = linear_model(), images_of()
     kernel, _ = model.get_weights()
-    maps = Occlusion(patch=patch, stride=patch)(model, images, 1)
-    np.testing.assert_allclose(
-        maps.sum(axis=(1, 2)), images.reshape(16, -1) @ kernel[:, 1], atol=1e-4
-    )
+    sums = Occlusion(patch=patch, stride=patch)(model, images, 1).sum(axis=(1, 2))
+    np.testing.assert_allclose(sums, images.reshape(16, -1) @ kernel[:, 1], atol=1e-4)
 
 
 def test_smooth_grad_of_a_linear_model_is_its_weights():
@@ -172,8 +172,6 @@ def test_grad_cam_is_the_papers_formula():
     kernel, _ = model.layers[-1].get_weights()
     weights = kernel[:, 2] / 16  # of the mean over 4x4 pixels, the gradient is the kernel / 16
     small = np.maximum((features * weights).sum(axis=-1), 0)
-    import tensorflow as tf
-
     right = tf.image.resize(small[..., None], (8, 8))[..., 0]
     np.testing.assert_allclose(GradCAM()(model, images, 2), right, atol=1e-6)
     np.testing.assert_allclose(GradCAM(layer=-1)(model, images, 2), right, atol=1e-6)
@@ -219,10 +217,8 @@ def test_what_no_method_can_explain_is_a_clear_error():
         GradientInput()(first, np.zeros((3, 2, 8, 8), np.float32))
     with pytest.raises(InputError, match="need images"):
         GradientInput()(linear_model(), np.zeros((3, 4), np.float32))
-    for targets in (3, -1, [0] * 16, "predictd", np.zeros(4, int), 0.5):
-        if isinstance(targets, list):
-            GradientInput()(linear_model(), images, targets)  # lists serve too
-            continue
+    GradientInput()(linear_model(), images, [0] * 16)  # lists serve too
+    for targets in (3, -1, "predictd", np.zeros(4, int), 0.5):
         with pytest.raises(InputError, match="target"):
             GradientInput()(linear_model(), images, targets)
     inputs = keras.Input(SHAPE)
@@ -296,17 +292,11 @@ def test_logits_that_cannot_be_told_are_refused(make):
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 3))
 def test_a_blur_keeps_what_is_even_and_the_range(height, width, channels):
     even = np.full((1, height, width, channels), 0.3, np.float32)
-    np.testing.assert_allclose(blurred(_tensor(even)), even, atol=1e-5)
+    np.testing.assert_allclose(blurred(tf.constant(even)), even, atol=1e-5)
     rough = np.random.default_rng(0).random((2, height, width, channels)).astype(np.float32)
-    smooth = blurred(_tensor(rough)).numpy()
+    smooth = blurred(tf.constant(rough)).numpy()
     assert smooth.min() >= rough.min() - 1e-5 and smooth.max() <= rough.max() + 1e-5
     assert smooth.std() <= rough.std() + 1e-5
-
-
-def _tensor(array):
-    import tensorflow as tf
-
-    return tf.constant(array)
 
 
 def small_network():
@@ -342,15 +332,41 @@ def test_activations_are_the_outputs_of_convolutions_and_activations():
         class_activations(linear_model(), np.zeros((2, *SHAPE), np.uint8), 3, np.zeros(2))
 
 
-def test_layers_that_are_used_twice_count_twice():
+def two_layers_twice():
     inputs = keras.Input((6, 6, 1))
     conv, leaky = keras.layers.Conv2D(1, 1, name="conv"), keras.layers.LeakyReLU(name="leaky")
     x = leaky(conv(leaky(conv(inputs))))
-    model = keras.Model(inputs, keras.layers.Flatten()(x))
+    return keras.Model(inputs, keras.layers.Flatten()(x))
+
+
+def test_layers_that_are_used_twice_count_twice():
     images = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 1), dtype=np.uint8)
-    found = class_activations(model, images, 1, np.zeros(4, int))
+    found = class_activations(two_layers_twice(), images, 1, np.zeros(4, int))
     assert [each.name for each in found] == ["conv", "leaky", "conv_2", "leaky_2"]
     assert not np.allclose(found[0].sums, found[2].sums)
+
+
+def test_the_name_of_a_second_call_is_not_that_of_another_layer():
+    """As when Keras numbers layers itself: conv2d, conv2d_1, conv2d_2."""
+    inputs = keras.Input((6, 6, 1))
+    conv, other = (keras.layers.Conv2D(1, 1, name=name) for name in ("conv", "conv_2"))
+    model = keras.Model(inputs, keras.layers.Flatten()(conv(other(conv(inputs)))))
+    found = class_activations(model, np.zeros((4, 6, 6, 1), np.uint8), 1, np.zeros(4, int))
+    assert [each.name for each in found] == ["conv", "conv_2", "conv_3"]
+
+
+def test_many_images_have_the_sums_of_few(monkeypatch):
+    """They are summed by a traced function, which must return the layers in their order."""
+    model = two_layers_twice()
+    images = np.random.default_rng(0).integers(0, 256, (70, 6, 6, 1), dtype=np.uint8)
+    few = class_activations(model, images, 3, np.arange(70) % 3)
+    monkeypatch.setattr(activations, "FEW_RUNS", 0)
+    monkeypatch.setattr(activations, "BATCH", 32)
+    many = class_activations(model, images, 3, np.arange(70) % 3)
+    for one, other in zip(few, many, strict=True):
+        assert one.name == other.name
+        for name in ("sums", "squares", "samples"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-4)
 
 
 def test_samples_keep_inner_products():

@@ -107,12 +107,10 @@ def test_contract(name, case):
     np.testing.assert_array_equal(maps, cls()(model, images))
 
     predicted = np.argmax(model(images, training=False), axis=1)
-    loose = {"rtol": 0.05, "atol": 0.02 * np.abs(maps).max()}  # of a model in half precision
+    close = {"rtol": 1e-3, "atol": 1e-5 * max(1, np.abs(maps).max())}
     everything = method(model, images, "all")
     assert everything.shape == (5, CLASSES, *shown.shape[1:3])
     chosen = everything[np.arange(5), predicted]
-    tight = {"rtol": 1e-3, "atol": 1e-5 * max(1, np.abs(maps).max())}
-    close = loose if "16" in model.dtype_policy.name else tight
     np.testing.assert_allclose(maps, chosen, **close)
     mixed = np.array([0, 2, 1, 1, 0])
     given = method(model, images, mixed)
@@ -156,10 +154,9 @@ def test_probabilities_and_logits_of_any_ending(kind):
     found = probabilities_of(model, images)
     if kind == "logits":
         outputs = np.asarray(keras.ops.softmax(outputs))
-    np.testing.assert_allclose(found, outputs, atol=2e-3 if kind == "mixed_precision" else 1e-5)
+    np.testing.assert_allclose(found, outputs, atol=1e-5)
     scores = explainer_of(model, Outputs())(images)
-    again = np.asarray(keras.ops.softmax(scores))
-    np.testing.assert_allclose(again, outputs, atol=2e-3 if kind == "mixed_precision" else 1e-5)
+    np.testing.assert_allclose(keras.ops.softmax(scores), outputs, atol=1e-5)
 
 
 def test_a_model_can_be_trained_after_it_was_explained():

@@ -7,7 +7,6 @@ import weakref
 import keras
 import numpy as np
 import pytest
-import scipy.integrate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -16,7 +15,10 @@ from tests.conftest import on_ranks
 from xnas_tf.attribution import metrics as quality
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
+from xnas_tf.attribution.metrics.removal import replacement_curves
+from xnas_tf.attribution.metrics.scores import Scores
 from xnas_tf.attribution.metrics.statistics import pearson, spearman
+from xnas_tf.attribution.outputs import Probabilities
 from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.errors import InputError
 from xnas_tf.objectives import OBJECTIVES
@@ -113,11 +115,16 @@ def test_the_right_map_deletes_sooner_and_inserts_sooner_than_a_random_one():
     assert (put[0] > put[1]).all() and (put[1] > put[2]).all()
 
 
+def curves_of(before, after, maps, steps, targets="predicted"):
+    scores = Scores(linear_model(), after if after.any() else before, targets, Probabilities())
+    return replacement_curves(scores, before, after, maps, steps)
+
+
 def test_curves_are_what_replacing_pixels_one_by_one_gives():
     model, images = linear_model(), images_of(count=3)
     maps = rng(5).normal(size=images.shape[:3])
-    curves = quality.deletion_curves(model, images, maps, 2, steps=30)
-    inserted = quality.insertion_curves(model, images, maps, 2, steps=30, baseline="zero")
+    curves, _ = curves_of(images, images * 0, maps, 30, 2)
+    inserted, _ = curves_of(images * 0, images, maps, 30, 2)
     for image, map_, down, up in zip(images, maps, curves, inserted, strict=True):
         left, come = image.copy(), np.zeros_like(image)
         for k, pixel in enumerate([None, *np.argsort(-map_.ravel())]):
@@ -136,13 +143,15 @@ def test_areas_are_over_shares_of_pixels_whatever_the_number_of_channels():
     assert images.shape[3] > 1
     maps = rng(6).normal(size=images.shape[:3])
     shares = np.linspace(0, 30, 8).round() / 30
-    for measure, curves in (
-        (quality.deletion, quality.deletion_curves),
-        (quality.insertion, quality.insertion_curves),
+    for measure, ends in (
+        (quality.deletion, (images, images * 0)),
+        (quality.insertion, (images * 0, images)),
     ):
-        found = measure(model, images, maps, steps=7)
-        heights = curves(model, images, maps, steps=7)
-        np.testing.assert_allclose(found, scipy.integrate.trapezoid(heights, shares))
+        found = measure(model, images, maps, steps=7, baseline="zero")
+        heights, found_shares = curves_of(*ends, maps, 7)
+        np.testing.assert_allclose(found_shares, shares)
+        areas = (heights[:, 1:] + heights[:, :-1]) / 2 * np.diff(shares)
+        np.testing.assert_allclose(found, areas.sum(axis=1))
 
 
 @settings(**OPTIONS)
@@ -150,14 +159,14 @@ def test_areas_are_over_shares_of_pixels_whatever_the_number_of_channels():
 def test_curves_start_and_end_where_they_should(steps, seed):
     model, images = linear_model(), images_of(count=4)
     maps = rng(seed).integers(0, 3, images.shape[:3])  # many ties
-    curves = quality.deletion_curves(model, images, maps, steps=steps)
+    curves, _ = curves_of(images, images * 0, maps, steps)
     probabilities = model(images).numpy()
     predicted = probabilities.argmax(axis=1)
     assert curves.shape == (4, min(steps, 30) + 1) and (0 <= curves).all() and (curves <= 1).all()
     np.testing.assert_allclose(curves[:, 0], probabilities.max(axis=1), atol=1e-6)
     black = model(images * 0).numpy()[np.arange(4), predicted]
     np.testing.assert_allclose(curves[:, -1], black, atol=1e-6)
-    again = quality.deletion_curves(model, images, maps * 2.0 + 1, steps=steps)
+    again, _ = curves_of(images, images * 0, maps * 2.0 + 1, steps)
     np.testing.assert_array_equal(curves, again)  # only the order counts
 
 
@@ -281,17 +290,29 @@ def test_randomisation_changes_gradients_but_no_edges():
     model, images = network((10, 10, 1)), images_of((10, 10, 1))
     before, outputs = weights_of(model), model(images).numpy()
     gradient = SmoothGrad(samples=1, noise=0)
-    found = quality.randomization(model, images, gradient, rng=rng())
-    assert [names[0].split("_")[0] for names in found.layers] == ["top", "high", "batch", "low"]
-    assert found.correlations.shape == (4, 9)
-    assert np.abs(found.correlations[-1]).mean() < 0.4
+    correlations = quality.randomization(model, images, gradient, rng=rng())
+    assert correlations.shape == (4, 9)
+    assert np.abs(correlations[-1]).mean() < 0.4
     same = quality.randomization(model, images, edges, rng=rng(), stages=2)
-    assert [len(names) for names in same.layers] == [2, 2]
-    np.testing.assert_allclose(same.correlations, 1)
-    even = quality.randomization(model, images, constant_maps, rng=rng())
-    assert not even.correlations.any()
+    np.testing.assert_allclose(same, np.ones((2, 9)))
+    assert not quality.randomization(model, images, constant_maps, rng=rng()).any()
     assert weights_of(model) == before
     np.testing.assert_array_equal(model(images), outputs)
+
+
+def randomized_layers(model, **options):
+    """The names of the layers that each stage randomises in addition to earlier ones."""
+    intact = [w.numpy() for w in model.weights]
+    seen = []
+
+    def method(model, images, targets):
+        pairs = zip(model.weights, intact, strict=True)
+        seen.append({w.path.split("/")[-2] for w, old in pairs if not np.array_equal(w, old)})
+        return constant_maps(model, images, targets)
+
+    quality.randomization(model, images_of(), method, rng=rng(), **options)
+    assert not seen[0]
+    return [after - before for before, after in zip(seen, seen[1:], strict=False)]
 
 
 def test_each_stage_randomises_from_the_top_and_keeps_the_size_of_kernels():
@@ -313,6 +334,9 @@ def test_each_stage_randomises_from_the_top_and_keeps_the_size_of_kernels():
     assert not seen[0] and all(a < b for a, b in zip(seen, seen[1:], strict=False))
     assert {path.split("/")[0] for path in seen[1]} == {"top"}
     assert seen[-1] == set(intact)
+    norm = next(layer.name for layer in model.layers if "batch" in layer.name)
+    assert randomized_layers(model) == [{"top"}, {"high"}, {norm}, {"low"}]
+    assert randomized_layers(model, stages=2) == [{"top", "high"}, {norm, "low"}]
 
 
 def test_weights_come_back_when_the_method_fails():
@@ -347,8 +371,7 @@ def test_layers_inside_layers_are_randomised_on_their_own():
     inputs = keras.Input(SHAPE)
     part = keras.Sequential([keras.Input((4,)), L.Dense(4, name="nested"), L.Dense(3, name="end")])
     model = keras.Model(inputs, part(Inner(name="outer")(inputs)))
-    found = quality.randomization(model, images_of(), constant_maps, rng=rng())
-    assert found.layers == (("end",), ("nested",), ("outer",), ("inner",))
+    assert randomized_layers(model) == [{"end"}, {"nested"}, {"outer"}, {"inner"}]
 
 
 # Localisation and sparseness
@@ -415,7 +438,7 @@ MEASURES = {
     ),
     "randomization": lambda m, x, maps, t: quality.randomization(
         m, x, GradientInput(), t, rng=rng()
-    ).correlations[-1],
+    )[-1],
     "attribution_mass": lambda m, x, maps, t: quality.attribution_mass(maps, maps > 0.5),
     "pointing_game": lambda m, x, maps, t: quality.pointing_game(maps, maps > 0.5),
     "sparseness": lambda m, x, maps, t: quality.sparseness(maps),
@@ -445,8 +468,7 @@ def test_nan_is_not_hidden(name):
         def broken(model, images, targets):
             return np.full(images.shape[:3], np.nan)
 
-        found = getattr(quality, name)(network(), images_of(), broken, rng=rng())
-        assert np.isnan(getattr(found, "correlations", found)).all()
+        assert np.isnan(getattr(quality, name)(network(), images_of(), broken, rng=rng())).all()
         return
     maps = rng().random((9, 6, 5))
     maps[3, 2, 2] = np.nan

@@ -42,6 +42,12 @@ def make_subject(model, count=70, seed=0, predicted=None):
     return Subject(model, SingleProcess(), NAMES, images, labels, probabilities, figures)
 
 
+def flattened(layer):
+    """A network of one layer whose outputs are flattened."""
+    inputs = keras.Input((8, 8, 1))
+    return keras.Model(inputs, keras.layers.Flatten()(layer(inputs)))
+
+
 @pytest.fixture(scope="module")
 def model():
     return make_model()
@@ -117,8 +123,7 @@ def test_latency_is_measured_on_batches_of_that_size(clock):
             shapes.add(x.shape)
             return x
 
-    inputs = keras.Input((8, 8, 1))
-    model = keras.Model(inputs, keras.layers.Flatten()(Watching()(inputs)))
+    model = flattened(Watching())
     shapes.clear()
     clock(itertools.repeat(1))
     latency.Latency(batch_size=3).score(Subject(model, SingleProcess(), NAMES))
@@ -146,8 +151,8 @@ class Fragile(keras.layers.Flatten):
 
 
 def test_latency_of_a_network_that_fails_fails_on_all_ranks():
-    fragile, inputs = Fragile(), keras.Input((8, 8, 1))
-    model = keras.Model(inputs, fragile(inputs))
+    fragile = Fragile()
+    model = flattened(fragile)
     fragile.broken = True
 
     def said(ranks):
@@ -166,9 +171,7 @@ def test_unknown_device_is_refused():
 
 def test_latency_leaves_no_graph_behind(clock):
     """``silu`` has a custom gradient, which TensorFlow enters in a table with its graph."""
-    inputs = keras.Input((8, 8, 1))
-    x = keras.layers.Conv2D(4, 3, activation="silu")(inputs)
-    model = keras.Model(inputs, keras.layers.Flatten()(x))
+    model = flattened(keras.layers.Conv2D(4, 3, activation="silu"))
     clock(itertools.repeat(1))
     before = _graphs()
     latency.Latency().score(Subject(model, SingleProcess(), NAMES))
@@ -187,8 +190,7 @@ class Traced(keras.layers.Layer):
 
 
 def test_network_with_traces_of_its_own_has_gradients_after_its_latency(clock):
-    inputs = keras.Input((8, 8, 1))
-    model = keras.Model(inputs, keras.layers.Flatten()(Traced()(inputs)))
+    model = flattened(Traced())
     clock(itertools.repeat(1))
     latency.Latency().score(Subject(model, SingleProcess(), NAMES))
     images = tf.ones((1, 8, 8, 1))

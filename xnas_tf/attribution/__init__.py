@@ -27,10 +27,7 @@ ATTRIBUTIONS = Registry(
 
 
 def attribution_method(name: str) -> type[AttributionMethod]:
-    """Return the class of an attribution method.
-
-    Args:
-        name: A registered name, or ``module:Name``.
+    """Return the class of an attribution method, by registered name or ``module:Name``.
 
     Raises:
         InputError: If there is no such class, or it is not an attribution method.

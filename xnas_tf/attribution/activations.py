@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers as L
 
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import Call, inlined_calls, recorded_calls
@@ -17,25 +19,16 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.tracing import FEW_RUNS, freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 
-LAYERS = (
-    keras.layers.Conv2D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv2D,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Activation,
-    keras.layers.ReLU,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ELU,
-    keras.layers.Softmax,
-)
+CONVOLUTIONS = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D, L.Conv2DTranspose)
+ACTIVATIONS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.Softmax)
+LAYERS = CONVOLUTIONS + ACTIVATIONS
 """Convolution and activation layers, as in the XNAS paper."""
 BATCH = 250
 """Images per batch, which bounds the memory."""
 SAMPLE = 64
 """Positions of a layer's output to sample for each image."""
-_BatchSums = tuple[list[tf.Tensor], tf.Tensor, list[tf.Tensor]]
-"""Each layer's sums, all layers' squared norms, and each layer's samples."""
+_BatchSums = dict[str, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+"""The sums, squared norms and samples of each layer, by the layer's name."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,8 @@ def class_activations(
     """Sum the outputs of convolution and activation layers, and their squared norms, by class.
 
     The sums stay on the device between batches, and only a small sample of an image's
-    activations is kept. A final softmax is excluded.
+    activations is kept. A final softmax is excluded. The layers are in call order; the second
+    call of a layer is named ``NAME_2``.
 
     Args:
         model: A Keras image classifier of any kind.
@@ -77,91 +71,88 @@ def class_activations(
         groups: The class of each image, (N,).
         layers: Names or patterns such as ``stack3*`` of the layers to include; all if None.
 
-    Returns:
-        The layers in call order; the second call of a layer is named ``NAME_2``.
-
     Raises:
         InputError: If the model has no such layer.
     """
-    sum_batch, names = _batch_function(model, images, classes, layers)
+    sum_batch = _batch_function(model, images, classes, layers)
     count = len(images)
     if not count:  # an image without a class gives the sums their shape
         images, groups = np.zeros((1, *images.shape[1:]), np.uint8), np.full(1, -1)
-    sums: list[tf.Tensor] = []
-    squares: np.ndarray = np.zeros(())
-    samples: list[list[np.ndarray]] = []
+    sums: dict[str, tf.Tensor] = {}
+    squares: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(classes))
+    samples: dict[str, list[np.ndarray]] = defaultdict(list)
     for start in range(0, len(images), BATCH):
         rows = slice(start, start + BATCH)
-        added, added_squares, sample = sum_batch(
-            tf.constant(images[rows]), tf.constant(groups[rows], tf.int32)
-        )
-        sums = [a + b for a, b in zip(sums, added, strict=True)] if sums else added
-        squares = squares + added_squares.numpy().astype(np.float64)
-        samples.append([each.numpy() for each in sample])
+        batch = sum_batch(tf.constant(images[rows]), tf.constant(groups[rows], tf.int32))
+        for name, (added, added_squares, sample) in batch.items():
+            sums[name] = sums[name] + added if name in sums else added
+            squares[name] += added_squares.numpy()
+            samples[name].append(sample.numpy())
         report_progress()
     activations = []
-    by_layer = zip(names, sums, squares, zip(*samples, strict=True), strict=True)
-    for name, layer_sums, layer_squares, batches in by_layer:
-        sampled = np.concatenate(batches)[:count]
-        scale = np.float32(np.sqrt(layer_sums.shape[1] / sampled.shape[1]))
-        activations.append(
-            LayerActivations(name, layer_sums.numpy(), layer_squares, scale * sampled)
-        )
+    for name, total in sums.items():
+        sampled = np.concatenate(samples[name])[:count]
+        scale = np.float32(np.sqrt(total.shape[1] / sampled.shape[1]))
+        activations.append(LayerActivations(name, total.numpy(), squares[name], scale * sampled))
     return activations
 
 
 def _batch_function(
     model: keras.Model, images: np.ndarray, classes: int, layers: Sequence[str] | None
-) -> tuple[Callable[[tf.Tensor, tf.Tensor], _BatchSums], list[str]]:
-    """Return a function that sums one batch, traced if there are many batches.
-
-    The second value is a list to which the function writes the layers' names when it runs.
-    """
-    names: list[str] = []
+) -> Callable[[tf.Tensor, tf.Tensor], _BatchSums]:
+    """Return a function that sums one batch, traced if there are many batches."""
 
     def sum_batch(images: tf.Tensor, groups: tf.Tensor) -> _BatchSums:
         with inlined_calls(model), recorded_calls(model) as calls:
             outputs = model(to_model_input(images), training=False)
-        selected = _select(calls, outputs, layers)
-        names[:] = [name for name, _ in selected]
         members = tf.one_hot(groups, classes)
-        flat = [
-            tf.reshape(tf.cast(out, tf.float32), (-1, math.prod(out.shape[1:])))
-            for _, out in selected
-        ]
-        sums = [tf.matmul(members, each, transpose_a=True) for each in flat]
-        squared_norms = [tf.reduce_sum(tf.square(each), axis=1) for each in flat]
-        squares = tf.matmul(tf.stack(squared_norms), members)
-        return sums, squares, [_sampled(each) for each in flat]
+        flat = {
+            name: tf.reshape(tf.cast(out, tf.float32), (-1, math.prod(out.shape[1:])))
+            for name, out in _select(calls, outputs, layers).items()
+        }
+        squared_norms = [tf.reduce_sum(tf.square(each), axis=1) for each in flat.values()]
+        squares = tf.unstack(tf.matmul(tf.stack(squared_norms), members))
+        return {
+            name: (tf.matmul(members, each, transpose_a=True), own_squares, _sampled(each))
+            for (name, each), own_squares in zip(flat.items(), squares, strict=True)
+        }
 
     if len(images) <= FEW_RUNS * BATCH:
-        return sum_batch, names
+        return sum_batch
     specs = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None,), tf.int32)
     with freed_custom_gradients():
-        return tf.function(sum_batch, autograph=False).get_concrete_function(*specs), names
+        return tf.function(sum_batch, autograph=False).get_concrete_function(*specs)
 
 
 def _select(
-    calls: list[Call], outputs: tf.Tensor, layers: Sequence[str] | None
-) -> list[tuple[str, tf.Tensor]]:
-    """Return names and outputs of the requested layers, without the model's own output."""
-    suitable = [call for call in calls if isinstance(call[0], LAYERS) and call[1] is not outputs]
-    if not suitable:
+    calls: list[Call], model_output: tf.Tensor, layers: Sequence[str] | None
+) -> dict[str, tf.Tensor]:
+    """Return the outputs of the requested layers by name, without the model's own output."""
+    outputs: dict[str, tf.Tensor] = {}
+    for layer, output in calls:
+        if isinstance(layer, LAYERS) and output is not model_output:
+            outputs[_unused_name(layer.name, outputs)] = output
+    if not outputs:
         raise InputError("the model has no convolution or activation layers to compare")
-    names = [layer.name for layer, _ in suitable]
-    names = [
-        name if name not in names[:i] else f"{name}_{names[:i].count(name) + 1}"
-        for i, name in enumerate(names)
-    ]
-    selected = [
-        (name, out)
-        for name, (_, out) in zip(names, suitable, strict=True)
-        if layers is None or any(fnmatch(name, pattern) for pattern in layers)
-    ]
+    if layers is None:
+        return outputs
+    selected = {
+        name: output
+        for name, output in outputs.items()
+        if any(fnmatch(name, pattern) for pattern in layers)
+    }
     if not selected:
-        wanted = " or ".join(layers or ())
-        raise InputError(f"no layer is called {wanted}; allowed: {', '.join(names)}")
+        raise InputError(f"no layer is called {' or '.join(layers)}; allowed: {', '.join(outputs)}")
     return selected
+
+
+def _unused_name(name: str, used: Container[str]) -> str:
+    """Return the name, or if it is used, the first of ``NAME_2``, ``NAME_3``, … that isn't."""
+    unused, number = name, 1
+    while unused in used:
+        number += 1
+        unused = f"{name}_{number}"
+    return unused
 
 
 def _sampled(flat: tf.Tensor) -> tf.Tensor:

@@ -61,11 +61,7 @@ class AttributionMethod(BaseModel):
         return None
 
     def batch_size_for(self, shape: Sequence[int]) -> int:
-        """Return the images per forward pass.
-
-        Args:
-            shape: Of the images, (B, H, W[, C]); B is ignored and may be unknown.
-        """
+        """Return the images of shape (B, H, W[, C]) per forward pass; B is ignored."""
         return self.batch or max(64, PIXELS // (shape[1] * shape[2]))
 
     def __call__(
@@ -91,11 +87,8 @@ class AttributionMethod(BaseModel):
 
     @abstractmethod
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
-        """Compute maps (B, H, W).
+        """Compute maps (B, H, W) of images (B, H, W[, C]), float32.
 
-        Traced once per model, unless a single forward pass is enough.
-
-        Args:
-            score: The model's output for each image's target class, as a function of the images.
-            images: The images to explain, (B, H, W[, C]), float32.
+        ``score`` is the model's output for each image's target class, as a function of the
+        images. Traced once per model, unless a single forward pass is enough.
         """

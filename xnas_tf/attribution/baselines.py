@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 import tensorflow as tf
+from scipy.ndimage import gaussian_filter1d
 
 BaselineName = Literal["zero", "mean", "blurred", "noise"]
 BLUR = 8
@@ -13,16 +15,12 @@ BLUR = 8
 
 
 def baseline_of(name: BaselineName, images: tf.Tensor, seed: int = 0) -> tf.Tensor:
-    """Return the baseline of each image, with the shape of the images.
+    """Return the baseline of each image, with the shape of the images, (B, H, W[, C]).
 
-    Sturmfels, Lundberg & Lee 2020 (distill.pub/2020/attribution-baselines) compare baselines.
-
-    Args:
-        name: ``zero`` is black, ``mean`` is each channel's mean, ``blurred`` is the image after a
-            Gaussian blur, ``noise`` is uniform between the image's minimum and maximum. The
-            noise is the same for every image, so that a map doesn't depend on its batch.
-        images: (B, H, W[, C]).
-        seed: Seed of the noise.
+    ``zero`` is black, ``mean`` is each channel's mean, ``blurred`` is the image after a Gaussian
+    blur, ``noise`` is uniform between the image's minimum and maximum. The noise is the same for
+    every image, so that a map doesn't depend on its batch. Sturmfels, Lundberg & Lee 2020
+    (distill.pub/2020/attribution-baselines) compare baselines.
     """
     if name == "zero":
         return tf.zeros_like(images)
@@ -38,23 +36,15 @@ def baseline_of(name: BaselineName, images: tf.Tensor, seed: int = 0) -> tf.Tens
 
 def blurred(images: tf.Tensor) -> tf.Tensor:
     """Blur images (B, H, W[, C]) by a Gaussian, with reflection at the edges."""
-    flat = images if images.shape.rank == 4 else images[..., None]
-    height, width = flat.shape[1:3]
-    for size, axis in ((height, 1), (width, 2)):
-        flat = tf.einsum(
-            "bhwc,hk->bkwc" if axis == 1 else "bhwc,wk->bhkc",
-            flat,
-            tf.constant(_blur_matrix(size, max(height, width) / BLUR)),
-        )
-    return flat if images.shape.rank == 4 else flat[..., 0]
+    height, width = images.shape[1:3]
+    deviation = max(height, width) / BLUR
+    by_row = tf.einsum("bhw...,hk->bkw...", images, _blur_matrix(height, deviation))
+    return tf.einsum("bhw...,wk->bhk...", by_row, _blur_matrix(width, deviation))
 
 
-def _blur_matrix(size: int, deviation: float) -> np.ndarray:
+def _blur_matrix(size: int, deviation: float) -> tf.Tensor:
     """Return weights (size, size) of a Gaussian blur along one axis; columns sum to 1."""
-    radius = int(np.ceil(3 * deviation))
-    weights = np.zeros((size, size), np.float32)
-    for offset in range(-radius, radius + 1):
-        source = np.abs(np.arange(size) + offset) % max(1, 2 * size - 2)
-        source = np.minimum(source, 2 * size - 2 - source) if size > 1 else source * 0
-        np.add.at(weights, (source, np.arange(size)), np.exp(-0.5 * (offset / deviation) ** 2))
-    return weights / weights.sum(axis=0)
+    weights = gaussian_filter1d(
+        np.eye(size), deviation, mode="mirror", radius=math.ceil(3 * deviation)
+    )
+    return tf.constant(weights, tf.float32)

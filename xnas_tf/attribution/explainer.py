@@ -27,29 +27,20 @@ from xnas_tf.utils.heartbeat import report_progress
 _ALWAYS_TRACE = "_xnas_tf_always_trace"
 
 
-class Method(Protocol):
-    """The part of ``AttributionMethod`` that an explainer uses; see there."""
+class _Method(Protocol):
+    """The part of ``AttributionMethod``, which imports this module, that an explainer uses."""
 
     @property
-    def output(self) -> Output:
-        """See ``AttributionMethod.output``."""
-
+    def output(self) -> Output: ...
     @property
-    def input(self) -> int | str | None:
-        """See ``AttributionMethod.input``."""
-
+    def input(self) -> int | str | None: ...
     @property
-    def points(self) -> int | None:
-        """See ``AttributionMethod.points``."""
-
-    def batch_size_for(self, shape: Sequence[int]) -> int:
-        """See ``AttributionMethod.batch_size_for``."""
-
-    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
-        """See ``AttributionMethod.attribute``."""
+    def points(self) -> int | None: ...
+    def batch_size_for(self, shape: Sequence[int]) -> int: ...
+    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor: ...
 
 
-def explainer_of(model: keras.Model, method: Method) -> Explainer:
+def explainer_of(model: keras.Model, method: _Method) -> Explainer:
     """Return the explainer of a model and a method, created at the first call.
 
     It is stored in the model's ``__dict__`` without Keras' tracking, so that its traces live
@@ -67,14 +58,9 @@ def always_trace(model: keras.Model) -> None:
 
 
 class Explainer:
-    """Runs one attribution method on one model; see ``AttributionMethod.__call__``.
+    """Runs one attribution method on one model; see ``AttributionMethod.__call__``."""
 
-    Args:
-        model: The model.
-        method: The attribution method.
-    """
-
-    def __init__(self, model: keras.Model, method: Method) -> None:
+    def __init__(self, model: keras.Model, method: _Method) -> None:
         self._model = model
         self._method = method
         self._traced: dict[tuple, Callable] = {}
@@ -85,35 +71,32 @@ class Explainer:
     def __call__(self, images: Any, targets: Targets = "predicted") -> np.ndarray:
         """Return maps (N, H, W), or (N, classes, H, W) for all classes."""
         inputs = tf.nest.map_structure(lambda a: np.asarray(a, np.float32), images)
-        position = self._position(inputs)
-        count = len(tf.nest.flatten(inputs)[position])
+        count = len(tf.nest.flatten(inputs)[self._position(inputs)])
         if isinstance(targets, str) and targets == "predicted":
-            return self._run(inputs, position, None)
+            return self._run(inputs, None)
         classes = self._number_of_classes(inputs)
         if isinstance(targets, str) and targets == "all":
             self._passes += FEW_PASSES  # so that all classes are explained in the same way
-            maps = [self._run(inputs, position, np.full(count, c)) for c in range(classes)]
+            maps = [self._run(inputs, np.full(count, c)) for c in range(classes)]
             return np.stack(maps, axis=1)
-        return self._run(inputs, position, checked_targets(targets, count, classes))
+        return self._run(inputs, checked_targets(targets, count, classes))
 
-    def _run(self, inputs: Any, position: int, targets: np.ndarray | None) -> np.ndarray:
+    def _run(self, inputs: Any, targets: np.ndarray | None) -> np.ndarray:
         """Explain given targets, or the predicted classes if None, batch by batch."""
         arrays = tf.nest.flatten(inputs)
-        count = len(arrays[0])
+        count, shape = len(arrays[0]), arrays[self._position(inputs)].shape
         indices = np.zeros(count, np.int32) if targets is None else targets.astype(np.int32)
-        size = self._method.batch_size_for(arrays[position].shape)
-        run_batch = self._batch_function(inputs, position, targets is None, count / size)
+        size = self._method.batch_size_for(shape)
+        run_batch = self._batch_function(inputs, targets is None, count / size)
         maps = []
         with unoptimized_graphs():
             for i in range(0, count, size):
                 batch = [tf.constant(array[i : i + size]) for array in arrays]
                 maps.append(run_batch(batch, tf.constant(indices[i : i + size])).numpy())
                 report_progress()
-        return np.concatenate(maps) if maps else np.zeros(arrays[position].shape[:3], np.float32)
+        return np.concatenate(maps) if maps else np.zeros(shape[:3], np.float32)
 
-    def _batch_function(
-        self, inputs: Any, position: int, predicted: bool, batches: float
-    ) -> Callable:
+    def _batch_function(self, inputs: Any, predicted: bool, batches: float) -> Callable:
         """Return a function of flattened inputs and targets that computes their maps.
 
         It is traced, unless this explainer has had few forward passes to do so far. This depends
@@ -123,31 +106,31 @@ class Explainer:
         self._passes += math.inf if points is None else math.ceil(batches * points)
         self._update_layers()
         if self._passes > FEW_PASSES:
-            return self._trace(inputs, position, predicted)
-        return inlined_calls(self._model)(self._map_function(inputs, position, predicted))
+            return self._trace(inputs, predicted)
+        return inlined_calls(self._model)(self._map_function(inputs, predicted))
 
-    def _trace(self, inputs: Any, position: int, predicted: bool) -> Callable:
+    def _trace(self, inputs: Any, predicted: bool) -> Callable:
         """Return the method traced for any number of images of these shapes."""
         specs = [tf.TensorSpec((None, *a.shape[1:]), tf.float32) for a in tf.nest.flatten(inputs)]
-        key = (predicted, position, *(tuple(spec.shape[1:]) for spec in specs))
+        key = (predicted, *(tuple(spec.shape[1:]) for spec in specs))
         if key not in self._traced:
-            maps = self._map_function(inputs, position, predicted)
+            maps = self._map_function(inputs, predicted)
             with freed_custom_gradients(), inlined_calls(self._model):
                 self._traced[key] = tf.function(maps, autograph=False).get_concrete_function(
                     specs, tf.TensorSpec((None,), tf.int32)
                 )
         return self._traced[key]
 
-    def _map_function(self, inputs: Any, position: int, predicted: bool) -> Callable:
+    def _map_function(self, inputs: Any, predicted: bool) -> Callable:
         """Return the untraced function of a batch, to be called inside ``inlined_calls``."""
         method, model = self._method, self._model
         structure = tf.nest.map_structure(lambda _: 0, inputs)
-        ending = self._ending(inputs)
+        position, ending = self._position(inputs), self._ending(inputs)
 
         def maps(arrays: list[tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
             nested = tf.nest.pack_sequence_as(structure, arrays)
-            known = None if predicted else targets
-            score = TargetScore(model, nested, position, known, ending, method.output)
+            given = None if predicted else targets
+            score = TargetScore(model, nested, position, given, ending, method.output)
             return method.attribute(score, arrays[position])
 
         return maps
@@ -155,20 +138,14 @@ class Explainer:
     def untraced(self, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """Return the method as a function to include in another graph, such as an exported one.
 
-        Args:
-            shape: Of an image, (H, W, C).
-
-        Returns:
-            A function of images (B, H, W, C), float32, and target classes (B,), int32, that
-            returns maps (B, H, W). Trace it inside ``inlined_calls`` and
-            ``freed_custom_gradients``.
+        It maps images (B, H, W, C), float32, of the shape (H, W, C), and target classes (B,),
+        int32, to maps (B, H, W). Trace it inside ``inlined_calls`` and ``freed_custom_gradients``.
 
         Raises:
             InputError: If the method cannot be applied to this model or such images.
         """
-        example = np.zeros((1, *shape), np.float32)
         self._update_layers()
-        maps = self._map_function(example, self._position(example), predicted=False)
+        maps = self._map_function(np.zeros((1, *shape), np.float32), predicted=False)
         return lambda images, targets: maps([images], targets)
 
     def _update_layers(self) -> None:
@@ -196,35 +173,32 @@ class Explainer:
         return ending
 
     def _check_shapes(self, inputs: Any) -> None:
-        arrays = tf.nest.flatten(inputs)
-        declared = getattr(self._model, "inputs", None) or ()
-        shapes = [tuple(each.shape) for each in declared]
-        fits = len(shapes) in (0, len(arrays)) and all(
-            len(shape) == a.ndim
-            and all(w in (None, have) for w, have in zip(shape[1:], a.shape[1:], strict=True))
-            for shape, a in zip(shapes, arrays, strict=False)
+        given = [a.shape for a in tf.nest.flatten(inputs)]
+        declared = [each.shape for each in getattr(self._model, "inputs", None) or ()]
+        fits = len(declared) == len(given) and all(
+            tf.TensorShape(shape).is_compatible_with((None, *have[1:]))
+            for shape, have in zip(declared, given, strict=True)
         )
-        if not fits:
-            given = ", ".join(str(a.shape) for a in arrays)
+        if declared and not fits:
             raise InputError(
-                f"images of shape {given}; the model takes {', '.join(map(str, shapes))}"
+                f"images of shape {', '.join(map(str, given))}; the model takes "
+                f"{', '.join(map(str, declared))}"
             )
 
     def _position(self, inputs: Any) -> int:
         """Return which of the flattened inputs to explain."""
-        arrays = tf.nest.flatten(inputs)
-        images = [i for i, a in enumerate(arrays) if a.ndim in (3, 4)]
+        shapes = [a.shape for a in tf.nest.flatten(inputs)]
+        images = [i for i, shape in enumerate(shapes) if len(shape) in (3, 4)]
         wanted = self._method.input
         if wanted is None and images:
             return images[0]
-        names = sorted(inputs) if isinstance(inputs, dict) else list(range(len(arrays)))
+        names = sorted(inputs) if isinstance(inputs, dict) else list(range(len(shapes)))
         if wanted in names and (position := names.index(wanted)) in images:
             return position
         what = "images" if wanted is None else f"input {wanted!r}"
         raise InputError(
             f"attributions need {what} of shape (N, H, W) or (N, H, W, C); given inputs "
-            f"{', '.join(map(str, names))} of the shapes "
-            f"{', '.join(str(a.shape) for a in arrays)}"
+            f"{', '.join(map(str, names))} of the shapes {', '.join(map(str, shapes))}"
         )
 
     def _number_of_classes(self, inputs: Any) -> int:

@@ -45,14 +45,16 @@ class GradCAM(AttributionMethod):
             raise NotApplicable(
                 f"{self.title}: no gradient reaches layer {self.layer!r} from the model's output"
             )
-        maps = [
-            tf.image.resize(self._weighted(*_as_float(pair))[..., None], images.shape[1:3])[..., 0]
-            for pair in zip(features, gradients, strict=True)
-        ]
+        maps = []
+        for pair in zip(features, gradients, strict=True):
+            layer_map = self._weighted(*(tf.cast(each, tf.float32) for each in pair))
+            maps.append(tf.image.resize(layer_map[..., None], images.shape[1:3])[..., 0])
         if len(maps) == 1:
             return maps[0]
-        maxima = (tf.reduce_max(each, axis=(1, 2), keepdims=True) for each in maps)
-        scaled = [tf.math.divide_no_nan(m, top) for m, top in zip(maps, maxima, strict=True)]
+        scaled = [
+            tf.math.divide_no_nan(each, tf.reduce_max(each, axis=(1, 2), keepdims=True))
+            for each in maps
+        ]
         return tf.add_n(scaled) / len(scaled)
 
     def _features_and_gradients(
@@ -94,11 +96,6 @@ class GradCAMPlusPlus(GradCAM):
         alpha = tf.math.divide_no_nan(gradients**2, 2 * gradients**2 + total * gradients**3)
         weights = tf.reduce_sum(alpha * tf.nn.relu(gradients), axis=(1, 2), keepdims=True)
         return tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
-
-
-def _as_float(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cast features and gradients of a layer in mixed precision to float32."""
-    return tf.cast(pair[0], tf.float32), tf.cast(pair[1], tf.float32)
 
 
 def _select(calls: list[Call], wanted: LayerKey | tuple[LayerKey, ...] | None) -> list[tf.Tensor]:

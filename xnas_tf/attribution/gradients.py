@@ -19,22 +19,15 @@ def mean_gradient(
     count: int,
     batch: int,
 ) -> tf.Tensor:
-    """Compute the mean gradient of the score over ``count`` points per image.
+    """Compute the mean gradient of the score, (B, H, W[, C]), over ``count`` points per image.
+
+    ``points`` maps indices (k,) to those points of each image, (B, k, H, W[, C]); ``batch``
+    points of all images together pass through the network at a time.
 
     tf-explain 0.3.1 computes the gradients and their mean, through the Python function inside
     ``get_integrated_gradients``. The ``tf.function`` around it is bypassed because it traces
     for each model and class and keeps the traces. The function gets the score of each image's
     target as a model with a single class.
-
-    Args:
-        score: The score.
-        images: The images, (B, H, W[, C]).
-        points: Indices (k,) of points -> those points of each image, (B, k, H, W[, C]).
-        count: Number of points per image.
-        batch: Points of all images together that pass through the network at a time.
-
-    Returns:
-        Gradients, (B, H, W[, C]).
 
     Raises:
         NotApplicable: If no gradient reaches the images.
@@ -63,14 +56,10 @@ def sum_in_chunks(
     chunk: tf.Tensor,
     like: tf.Tensor,
 ) -> tf.Tensor:
-    """Sum a function over ``count`` indices, in chunks, by a loop in the graph.
+    """Sum a function over ``count`` indices, at most ``chunk`` at a time, by a loop in the graph.
 
-    Args:
-        chunk_mean: Indices (k,) and weights (k,), 0 for padding -> the weighted sum of the
-            function's values divided by k, with the shape of ``like``.
-        count: Number of indices.
-        chunk: Indices at a time, at most; at least one is used.
-        like: A tensor with the shape of the result.
+    ``chunk_mean`` maps indices (k,) and weights (k,), which are 0 for padding, to the weighted
+    sum of the function's values divided by k, with the shape of ``like``.
     """
     rounds = -(-count // tf.clip_by_value(chunk, 1, count))
     size = -(-count // rounds)

@@ -47,13 +47,10 @@ class Occlusion(AttributionMethod):
         baseline = baseline_of(self.baseline, images, self.seed)
         unchanged = score(images)
 
-        def masks(indices: tf.Tensor) -> tf.Tensor:
+        def mean_decrease(indices: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
             row = _window(indices // columns * stride, side, height)
             column = _window(indices % columns * stride, side, width)
-            return row[:, :, None] * column[:, None, :]
-
-        def mean_decrease(indices: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-            mask = masks(indices)
+            mask = row[:, :, None] * column[:, None, :]
             shaped = mask[None, ..., None] if images.shape.rank == 4 else mask[None]
             points = images[:, None] * (1 - shaped) + baseline[:, None] * shaped
             points = tf.reshape(points, tf.concat([[-1], tf.shape(images)[1:]], axis=0))

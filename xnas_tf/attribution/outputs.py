@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,13 +9,11 @@ import tensorflow as tf
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.explainer import explainer_of
 from xnas_tf.attribution.score import TargetScore
+from xnas_tf.attribution.targets import Output
 
 
 class Outputs(AttributionMethod):
     """Returns all outputs, (B, classes), instead of a map: the logits or the probabilities."""
-
-    name: ClassVar[str] = "outputs"
-    title: ClassVar[str] = "outputs"
 
     @property
     def points(self) -> int:
@@ -32,8 +28,7 @@ class Outputs(AttributionMethod):
 class Probabilities(Outputs):
     """Returns class probabilities, (B, classes), also of models that return logits."""
 
-    name: ClassVar[str] = "probabilities"
-    title: ClassVar[str] = "probabilities"
+    output: Output = "probabilities"
 
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
@@ -42,4 +37,4 @@ class Probabilities(Outputs):
 
 def probabilities_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return class probabilities (N, classes) for images (N, H, W[, C]) in the model's range."""
-    return explainer_of(model, Probabilities(output="probabilities"))(images)
+    return explainer_of(model, Probabilities())(images)

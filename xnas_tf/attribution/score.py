@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,83 +14,73 @@ from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import Call, Ending, linear_output, recorded_calls
 
 
+@dataclass
 class TargetScore:
     """The output for each image's target class, used while a method is traced or runs.
 
     A single output, such as that of a sigmoid, counts as two classes: -z and z as logits, 1 - p
     and p as probabilities.
 
-    Args:
+    Attributes:
         model: The model.
         inputs: All inputs of a batch, nested as the model expects them.
         position: Which of the flattened inputs is the image to explain.
-        targets: Class indices, (B,); None for the predicted classes.
+        given: Target classes, (B,); None for the predicted classes.
         ending: How the model ends.
         output: Which output to explain.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        inputs: Any,
-        position: int,
-        targets: tf.Tensor | None,
-        ending: Ending,
-        output: Output,
-    ) -> None:
-        self._model = model
-        self.inputs = inputs
-        self._position = position
-        self._ending = ending
-        self._is_linear = output == "logits"
-        self._targets = targets
+    model: keras.Model
+    inputs: Any
+    position: int
+    given: tf.Tensor | None
+    ending: Ending
+    output: Output
 
     @property
     def targets(self) -> tf.Tensor:
         """The target class of each image, (B,)."""
-        if self._targets is None:
-            self._targets = _argmax(self.outputs(self.inputs))
-        return self._targets
+        if self.given is None:
+            self.given = _argmax(self.outputs(self.inputs))
+        return self.given
 
     def __call__(self, points: tf.Tensor) -> tf.Tensor:
         """Return scores (B * k,) of k points per image, (B * k, H, W[, C]), in image order."""
         inputs = tf.nest.flatten(self.inputs)
-        count = tf.shape(points)[0] // tf.shape(inputs[self._position])[0]
+        count = tf.shape(points)[0] // tf.shape(inputs[self.position])[0]
         inputs = [tf.repeat(each, count, axis=0) for each in inputs]
-        inputs[self._position] = points
+        inputs[self.position] = points
         outputs = self.outputs(tf.nest.pack_sequence_as(self.inputs, inputs))
         return _target_outputs(outputs, tf.repeat(self.targets, count))
 
     def recorded(self) -> tuple[tf.Tensor, list[Call]]:
         """Return the scores (B,) of the images themselves and the output of each layer."""
-        with recorded_calls(self._model) as calls:
-            outputs = self._all_outputs(self.inputs)
-        if self._targets is None:
-            self._targets = _argmax(outputs)
-        return _target_outputs(outputs, self._targets), calls
+        with recorded_calls(self.model) as calls:
+            outputs = self.outputs(self.inputs)
+        if self.given is None:
+            self.given = _argmax(outputs)
+        return _target_outputs(outputs, self.given), calls
 
     def outputs(self, inputs: Any) -> tf.Tensor:
         """Return all outputs, (B, classes), for inputs nested as the model expects them."""
-        return self._all_outputs(inputs)
+        is_linear = self.output == "logits"
+        with linear_output(self.ending) if is_linear else nullcontext():
+            outputs = self._single_output(inputs)
+        if outputs.shape[1] != 1:
+            return outputs
+        other = -outputs if is_linear else 1 - outputs
+        return tf.concat([other, outputs], axis=1)
 
     def probabilities(self, inputs: Any) -> tf.Tensor:
         """Return class probabilities, (B, classes), also of a model that returns logits."""
         outputs = self._single_output(inputs)
         single = outputs.shape[1] == 1
-        if self._ending.activation is None:
+        if self.ending.activation is None:
             outputs = tf.sigmoid(outputs) if single else tf.nn.softmax(outputs)
         return tf.concat([1 - outputs, outputs], axis=1) if single else outputs
 
-    def _all_outputs(self, inputs: Any) -> tf.Tensor:
-        with linear_output(self._ending) if self._is_linear else nullcontext():
-            outputs = self._single_output(inputs)
-        if outputs.shape[1] != 1:
-            return outputs
-        other = -outputs if self._is_linear else 1 - outputs
-        return tf.concat([other, outputs], axis=1)
-
     def _single_output(self, inputs: Any) -> tf.Tensor:
-        outputs = tf.nest.flatten(self._model(inputs, training=False))
+        outputs = tf.nest.flatten(self.model(inputs, training=False))
         if len(outputs) != 1 or outputs[0].shape.rank != 2:
             shapes = ", ".join(str(tuple(o.shape)) for o in outputs)
             raise InputError(

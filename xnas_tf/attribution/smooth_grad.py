@@ -39,9 +39,7 @@ class SmoothGrad(AttributionMethod):
         axes = list(range(1, images.shape.rank))
         image_range = tf.reduce_max(images, axis=axes) - tf.reduce_min(images, axis=axes)
         deviation = tf.reshape(self.noise * image_range, [-1] + [1] * images.shape.rank)
-        noise = tf.random.stateless_normal(
-            (self.samples, *images.shape[1:]), (self.seed, 0), dtype=tf.float32
-        )
+        noise = tf.random.stateless_normal((self.samples, *images.shape[1:]), (self.seed, 0))
 
         def points(indices: tf.Tensor) -> tf.Tensor:
             return images[:, None] + deviation * tf.gather(noise, indices)[None]

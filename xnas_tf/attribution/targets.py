@@ -15,12 +15,7 @@ Targets = Any
 
 
 def checked_targets(targets: Any, count: int, classes: int) -> np.ndarray:
-    """Validate class indices and return one for each image, (N,).
-
-    Args:
-        targets: ``Targets`` other than ``"predicted"`` and ``"all"``.
-        count: Number of images.
-        classes: Number of classes.
+    """Validate class indices of ``count`` images and return one for each, (N,).
 
     Raises:
         InputError: If they are not class indices.

@@ -35,7 +35,9 @@ def quality_of(
     subset, noise, weights = (np.random.default_rng(0) for _ in range(3))
     radius = RADIUS * float(np.ptp(inputs)) or RADIUS
     pixels = max(1, round(SHARE * maps[0].size))
-    cascade = metrics.randomization(model, inputs, method, targets, rng=weights, stages=STAGES)
+    correlations = metrics.randomization(
+        model, inputs, method, targets, rng=weights, stages=STAGES
+    )
     found = {
         "deletion": metrics.deletion(*explained),
         "insertion": metrics.insertion(*explained),
@@ -45,7 +47,7 @@ def quality_of(
         "max_sensitivity": metrics.max_sensitivity(
             model, inputs, method, targets, rng=noise, radius=radius
         ),
-        "randomization": np.abs(cascade.correlations).mean(axis=0),
+        "randomization": np.abs(correlations).mean(axis=0),
         "sparseness": metrics.sparseness(maps),
     }
     if isinstance(method, IntegratedGradients):

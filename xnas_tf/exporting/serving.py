@@ -52,8 +52,7 @@ class ServedModel:
         self.methods = tuple(methods)
         self.images = tf.TensorSpec((None, *image_shape), tf.uint8, name="images")
         self.class_index = tf.TensorSpec((None,), tf.int32, name="class_index")
-        probabilities = Probabilities(output="probabilities")
-        self._probabilities = explainer_of(model, probabilities).untraced(image_shape)
+        self._probabilities = explainer_of(model, Probabilities()).untraced(image_shape)
         inputs = tf.TensorSpec((None, *image_shape), tf.float32)
         self._maps = {
             method.name: _unoptimized(

@@ -41,9 +41,9 @@ class AttributionQuality(Objective):
         from xnas_tf.keras_tools.preprocessing import to_model_input
 
         communicator = subject.communicator
-        share = len(range(communicator.rank, self.images, communicator.size))
-        images = to_model_input(subject.images[:share]).numpy()
-        values = self._measure(subject.model, images, subject.predicted[:share])
+        subject = subject.first(self.images)
+        images = to_model_input(subject.images).numpy()
+        values = self._measure(subject.model, images, subject.predicted)
         sums = np.array([len(images), *(each.sum() for each in values.values())], np.float64)
         ((count, *totals),) = communicator.sum(sums)
         means = {name: float(total / count) for name, total in zip(values, totals, strict=True)}
@@ -207,14 +207,9 @@ class MaxSensitivity(SeededQuality):
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import max_sensitivity
 
+        method, rng = self._attribution(), self._rng()
         changes = max_sensitivity(
-            model,
-            images,
-            self._attribution(),
-            targets,
-            rng=self._rng(),
-            radius=self.radius,
-            samples=self.samples,
+            model, images, method, targets, rng=rng, radius=self.radius, samples=self.samples
         )
         return {"": changes}
 
@@ -238,9 +233,7 @@ class Randomization(SeededQuality):
         from xnas_tf.attribution.metrics import randomization
 
         method, rng = self._attribution(), self._rng()
-        check = randomization(model, images, method, targets, rng=rng, stages=self.stages)
-        stages = {
-            f"stage_{number}": each for number, each in enumerate(check.correlations, start=1)
-        }
+        correlations = randomization(model, images, method, targets, rng=rng, stages=self.stages)
+        stages = {f"stage_{i}": each for i, each in enumerate(correlations, start=1)}
         # A map with inverted ranks is as informative as the original, so the sign is ignored.
-        return {"": np.abs(check.correlations).mean(axis=0), **stages}
+        return {"": np.abs(correlations).mean(axis=0), **stages}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -33,7 +33,7 @@ class Subject:
         labels: (N,).
         probabilities: The model's predictions, (N, classes).
         metrics: Metrics of the training by name: loss, validation loss, compiled metrics.
-        stand_ins: By attribution method, models that give the same maps and are shared by
+        shared_models: By attribution method, models that give the same maps and are shared by
             many candidates, so that they are traced only once.
     """
 
@@ -57,6 +57,24 @@ class Subject:
     def predicted(self) -> np.ndarray:
         """The predicted class of each image, (N,)."""
         return self.probabilities.argmax(axis=1)
+
+    def first(self, count: int) -> Subject:
+        """Return the subject with only the first ``count`` images of all ranks."""
+        own = slice(len(range(self.communicator.rank, count, self.communicator.size)))
+        return replace(
+            self,
+            images=self.images[own],
+            labels=self.labels[own],
+            probabilities=self.probabilities[own],
+        )
+
+    def gathered(self, values: np.ndarray | DiskImages) -> np.ndarray:
+        """Return integers of the images of all ranks, (N, ...), given those of this rank's."""
+        rank, size = self.communicator.rank, self.communicator.size
+        (count,) = self.communicator.sum(np.array(len(values)))
+        own = np.zeros((int(count), *values.shape[1:]), np.int32)
+        own[rank::size] = np.asarray(values)
+        return self.communicator.sum(own)[0]
 
 
 @dataclass(frozen=True)
@@ -88,9 +106,6 @@ class Objective(BaseModel):
 
     def check(self, class_names: tuple[str, ...]) -> None:  # noqa: B027, optional
         """Validate options that depend on the data set, before anything is trained.
-
-        Args:
-            class_names: The names of the classes.
 
         Raises:
             InputError: If the options don't fit the data set.

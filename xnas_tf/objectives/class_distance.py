@@ -37,24 +37,16 @@ class ClassPairs:
         return self.counts >= self.min_images
 
     def distances(self, gram: np.ndarray) -> np.ndarray:
-        """Return distances of the class means, (..., classes, classes); 0 for missing classes.
-
-        Args:
-            gram: Inner products of the class means, (..., classes, classes).
-        """
-        both = np.outer(self.present, self.present)
-        return np.where(both, pair_distances(gram), 0.0)
+        """Return distances of class means, 0 for missing classes; both (..., classes, classes)."""
+        return np.where(np.outer(self.present, self.present), _pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
         """Return the weighted mean over pairs of classes of one minus the cosine of their means.
 
-        Args:
-            gram: Inner products of the class means, (..., classes, classes); see ``mean_gram``.
-                The scale of a class has no effect.
-
-        Returns:
-            (...): in [0, 2], except that an unbiased estimate of 0 may be slightly negative; 0
-            for fewer than two classes or if all weights are 0. NaN is propagated.
+        ``gram`` are inner products of the class means, (..., classes, classes); see
+        ``mean_gram``. The scale of a class has no effect. The mean, (...), is in [0, 2], except
+        that an unbiased estimate of 0 may be slightly negative; it is 0 for fewer than two
+        classes or if all weights are 0. NaN is propagated.
         """
         upper = np.triu_indices(len(self.counts), k=1)
         weights = np.ones(len(upper[0])) if self.weights is None else self.weights[upper]
@@ -65,11 +57,7 @@ class ClassPairs:
         return np.where(np.isfinite(gram).all(axis=(-2, -1)), mean, np.nan)
 
     def missing_reasons(self, names: Sequence[str]) -> list[str]:
-        """Return messages about missing classes.
-
-        Args:
-            names: Names of the classes.
-        """
+        """Return messages about missing classes, given the names of all classes."""
         reasons = []
         if np.count_nonzero(self.present) < 2:
             reasons.append(
@@ -84,42 +72,26 @@ class ClassPairs:
             reasons.append(f"fewer than {self.min_images} images are of class {few}, {note}")
         return reasons
 
+    def degenerate_reasons(self, gram: np.ndarray, names: Sequence[str]) -> list[str]:
+        """Return messages about class means without a direction or that aren't finite."""
+        if not np.isfinite(gram).all():
+            return ["not a finite number"]
+        if zero := _listed(names, self.present & (np.diag(gram) <= 0)):
+            return [f"the mean of class {zero} is zero or lost in noise, counted as 0"]
+        return []
 
-def pair_distances(gram: np.ndarray) -> np.ndarray:
+
+def _pair_distances(gram: np.ndarray) -> np.ndarray:
     """Return one minus the cosine of each pair of class means; 0 if one has no direction.
 
-    Args:
-        gram: Inner products of the class means, (..., classes, classes). The diagonal may be
-            corrected for noise, and is 0 for a class without a direction; see ``mean_gram``.
-
-    Returns:
-        (..., classes, classes), 0 on the diagonal. Unbiased estimates of the distance 0 may be
-        negative. They are clipped at -2, the negative of the largest distance, and not at 0,
-        which would turn noise into positive distances.
+    Unbiased estimates of the distance 0 may be negative. They are clipped at -2, the negative of
+    the largest distance, and not at 0, which would turn noise into positive distances.
     """
     lengths = np.sqrt(np.maximum(np.diagonal(gram, axis1=-2, axis2=-1), 0))
     scale = lengths[..., :, None] * lengths[..., None, :]
     cosine = np.divide(gram, scale, out=np.ones(gram.shape), where=scale > 0)
     distances = 1 - np.clip(cosine, -1, 3)
     return np.where(np.abs(distances) < 1e-12, 0.0, distances)  # rounding
-
-
-def degenerate_reasons(
-    source: str, gram: np.ndarray, names: Sequence[str], present: np.ndarray
-) -> list[str]:
-    """Return messages about class means without a direction or with values that aren't finite.
-
-    Args:
-        source: The source of the representations.
-        gram: Inner products of the class means, (classes, classes); see ``mean_gram``.
-        names: Names of the classes.
-        present: Whether a class has enough images, (classes,).
-    """
-    if not np.isfinite(gram).all():
-        return [f"{source}: not a finite number"]
-    if zero := _listed(names, present & (np.diag(gram) <= 0)):
-        return [f"{source}: the mean of class {zero} is zero or lost in noise, counted as 0"]
-    return []
 
 
 def _listed(names: Sequence[str], which: np.ndarray) -> str:

@@ -45,22 +45,14 @@ class ClassSums:
 
     def means(self) -> np.ndarray:
         """Return inner products of the class means, (..., classes, classes)."""
-        scale = np.divide(
-            1.0, self.weights, out=np.zeros(self.weights.shape), where=self._has_weight
-        )
+        scale = _divided(1.0, self.weights, self.weights > 0)
         return self.products * scale[..., :, None] * scale[..., None, :]
 
     def unbiased_squares(self) -> np.ndarray:
         """Return unbiased squared norms of the class means, (..., classes)."""
         pairs = self.weights**2 - self.square_weights
         between = _diagonal(self.products) - self.squares
-        return np.divide(
-            between, pairs, out=np.zeros(pairs.shape), where=self._has_weight & (pairs > 0)
-        )
-
-    @property
-    def _has_weight(self) -> np.ndarray:
-        return self.weights > 0
+        return _divided(between, pairs, (self.weights > 0) & (pairs > 0))
 
 
 def mean_gram(
@@ -87,7 +79,7 @@ def mean_gram(
         own = _diagonal(products) if estimator == "plain" else layer.unbiased_squares()
         if normalize == "layer":
             size, plain = own.sum(axis=-1), _diagonal(products).sum(axis=-1)
-            scale = np.divide(1.0, size, out=np.zeros(size.shape), where=_has_signal(size, plain))
+            scale = _divided(1.0, size, _has_signal(size, plain))
             products, own = products * scale[..., None, None], own * scale[..., None]
         gram, squares = gram + products, squares + own
     gram = np.array(gram)
@@ -99,6 +91,11 @@ def mean_gram(
 def _has_signal(squares: np.ndarray, plain: np.ndarray) -> np.ndarray:
     """Return whether enough of a squared norm remains without noise; True for NaN."""
     return np.isnan(squares) | ((squares > 0) & (squares >= MIN_SIGNAL * plain))
+
+
+def _divided(value: np.ndarray | float, divisor: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Divide where a condition is true; 0 elsewhere."""
+    return np.divide(value, divisor, out=np.zeros(divisor.shape), where=where)
 
 
 def _diagonal(gram: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Standard errors of class-mean distances, by resampling streamed images."""
+"""The images of which class means are compared: choosing them, and resampling them for errors."""
 
 from __future__ import annotations
 
@@ -9,31 +9,41 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
+from xnas_tf.objectives.class_gram import ClassSums
 
 if TYPE_CHECKING:
     from xnas_tf.distributed import Communicator
-
 
 STEP = 0.05
 """Standard deviation of the weights. It is small so that values are approximately linear in the
 weights: where classes hardly differ, a bootstrap, whose weights have a standard deviation of 1,
 varies the squared noise three times as much as new images would; these weights, twice."""
+_thread_pools = cache(ThreadpoolController)
+"""Finds the loaded libraries, which takes 5 ms."""
+
+
+def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
+    """Return the indices, ascending, of up to ``count`` images, equally many of each class.
+
+    Class means are compared pair by pair, so an image helps most in the smallest class. A class
+    that is rare among all images is also less likely to be missing among the chosen ones. The
+    classes contribute their next image in turn; in each round the earlier image comes first.
+    ``groups`` are the images' classes, (N,), in random order.
+    """
+    by_class = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[by_class], groups[by_class])
+    index_in_class = np.empty(len(groups), int)
+    index_in_class[by_class] = np.arange(len(groups)) - starts
+    return np.sort(np.argsort(index_in_class, kind="stable")[:count])
 
 
 def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
-    """Draw random weights of images close to 1.
+    """Draw random weights of images close to 1, (count, N), the same at every call.
 
     This is a bootstrap with small steps (the infinitesimal jackknife, Jaeckel 1972; Efron 1982).
     The weighted mean of a class with at least two images varies by ``STEP`` times the standard
-    error of the mean, and no class ever has the weight 0.
-
-    Args:
-        groups: The class of each image, (N,), in an order that doesn't depend on the ranks.
-        count: Number of resamples.
-
-    Returns:
-        Weights with mean 1, (count, N), the same at every call.
+    error of the mean, and no class ever has the weight 0. ``groups`` are the images' classes,
+    (N,), in an order that doesn't depend on the ranks.
     """
     sizes = np.bincount(groups)[groups] if len(groups) else np.zeros(0)
     spread = np.sqrt(sizes / np.maximum(sizes - 1, 1))
@@ -46,32 +56,24 @@ def standard_error(values: np.ndarray) -> float:
     return float(np.std(values, ddof=1) / STEP)
 
 
-def resampled_grams(
+def resampled_sums(
     rows: Sequence[np.ndarray],
     members: np.ndarray,
     resamples: np.ndarray,
     communicator: Communicator,
-    normalize: Normalize,
-    estimator: Estimator,
-) -> np.ndarray:
-    """Compute inner products of the class means of resampled images.
+) -> list[ClassSums]:
+    """Compute the sums of resampled images in each layer, (resamples, ...), over all ranks.
 
-    ``unbiased`` excludes the products of an image with itself: its squared norm is subtracted
-    with its squared weight, so that the resampled values are unbiased too.
+    Squared norms are summed with squared weights, so that unbiased estimates, which exclude the
+    products of an image with itself, are unbiased for resamples too.
 
     Args:
         rows: This rank's representations, (N, d) for each layer.
         members: 1 if an image belongs to a class that isn't missing, (N, classes).
         resamples: Each resample's weights of the images, (resamples, N).
-        communicator: The ranks, over which sums are computed.
-        normalize: See ``mean_gram``.
-        estimator: See ``mean_gram``.
-
-    Returns:
-        (resamples, classes, classes).
+        communicator: The ranks.
     """
     inside = members.T > 0
-    class_weights = [resamples[:, own].astype(np.float64) for own in inside]
     weights, squared = communicator.sum(resamples @ members, resamples**2 @ members)
     layers = []
     # For small products BLAS' threads mostly wait for each other, especially in competition with
@@ -79,18 +81,11 @@ def resampled_grams(
     with _thread_pools().limit(limits=1, user_api="blas"):
         for each in rows:  # one layer at a time, because all would need gigabytes
             layer = each.astype(np.float64)  # the standard error divides by a small step
-            sums = [weight @ layer[own] for weight, own in zip(class_weights, inside, strict=True)]
-            squared_norms = np.square(layer).sum(axis=1, dtype=np.float64)
+            sums = [resamples[:, own] @ layer[own] for own in inside]
+            squared_norms = np.square(layer).sum(axis=1)
             total, squares = communicator.sum(
-                np.stack(sums, axis=1),
-                resamples**2 @ (members * squared_norms[:, None]),
+                np.stack(sums, axis=1), resamples**2 @ (members * squared_norms[:, None])
             )
             products = total @ total.transpose(0, 2, 1)
             layers.append(ClassSums(products, squares, weights, squared))
-    return mean_gram(layers, normalize, estimator)
-
-
-@cache
-def _thread_pools() -> ThreadpoolController:
-    """Return the controller of the loaded libraries; cached because finding them takes 5 ms."""
-    return ThreadpoolController()
+    return layers

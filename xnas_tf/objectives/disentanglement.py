@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field
 
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.objectives.image_choice import gathered
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.nad.training import MaskTrainingOptions
@@ -68,17 +67,14 @@ class DisentanglementObjective(Objective):
         from xnas_tf.interpretation.nad.training import Images, false_alarms, learn
 
         ranks = subject.communicator
-        share = len(range(ranks.rank, self.images, ranks.size))
-        images, own_labels = subject.images[:share], subject.labels[:share]
-        labels = gathered(own_labels, ranks).astype(np.int32)
-        is_right = gathered(subject.predicted[:share] == own_labels, ranks) > 0
+        subject = subject.first(self.images)
+        images, labels = subject.images, subject.gathered(subject.labels)
+        is_right = subject.gathered(subject.predicted == subject.labels) > 0
         classes = np.unique(labels[is_right])
+        count = {f"{self.name}/classes": float(len(classes))}
         if len(classes) < 2:
-            reason = (
-                f"{self.name}: {len(classes)} classes have correctly classified images, "
-                "2 are needed"
-            )
-            return ObjectiveValue(0.0, {f"{self.name}/classes": float(len(classes))}, reason)
+            problem = f"{len(classes)} classes have correctly classified images, 2 are needed"
+            return ObjectiveValue(0.0, count, f"{self.name}: {problem}")
         if not len(images):  # on one of many ranks: an image that is never used
             images = np.zeros((1, *images.shape[1:]), np.uint8)
         network = MaskedNetwork(subject.model, images, self.layers)
@@ -96,7 +92,7 @@ class DisentanglementObjective(Objective):
             f"{self.name}/false_alarms": float(alarms.mean()),
             f"{self.name}/kept": float(paths.share.mean()),
             f"{self.name}/all_kept": float((paths.share == 1).all(axis=0).sum()),
-            f"{self.name}/classes": float(len(classes)),
+            **count,
         }
         return ObjectiveValue(paths.diversity * _share_of_pairs(classes, labels), metrics)
 

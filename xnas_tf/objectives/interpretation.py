@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,7 +12,6 @@ from pydantic import Field
 from xnas_tf.data import Dataset, Split
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.objectives.image_choice import gathered
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.flint.predictions import InterpreterPredictions
@@ -41,9 +41,12 @@ class _InterpreterObjective(Objective):
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; gradients are summed over the ranks before each step."""
-        images, labels = self._gathered(subject)
+        subject = subject.first(self.images)
+        images = subject.gathered(subject.images).astype(np.uint8)
+        labels = subject.gathered(subject.labels)
         if len(labels) < 2:
-            return self._worst_value(f"{self.name}: {len(labels)} validation images, 2 are needed")
+            reason = f"{self.name}: {len(labels)} validation images, 2 are needed"
+            return ObjectiveValue(self._worst, {}, reason)
         try:
             predictions = self._predictions(subject, images, labels)
         except (InputError, RunError) as error:
@@ -56,17 +59,17 @@ class _InterpreterObjective(Objective):
             f"{self.name}/constant": float(constant),
             f"{self.name}/silent": predictions.unexplained,
         }
-        return self._value(predictions, metrics)
+        value = self._value(predictions)
+        return replace(value, metrics=metrics | value.metrics)
+
+    @property
+    def _worst(self) -> float:
+        """The value of a candidate that cannot be interpreted."""
+        return 0.0
 
     @abstractmethod
-    def _value(
-        self, predictions: InterpreterPredictions, metrics: dict[str, float]
-    ) -> ObjectiveValue:
-        """Return the value for predictions, with the metrics recorded for all interpreters."""
-
-    @abstractmethod
-    def _worst_value(self, reason: str) -> ObjectiveValue:
-        """Return the value of a candidate that cannot be interpreted."""
+    def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
+        """Return the value for predictions, and metrics that only this objective records."""
 
     def _predictions(
         self, subject: Subject, images: np.ndarray, labels: np.ndarray
@@ -86,22 +89,6 @@ class _InterpreterObjective(Objective):
         learn(model, data, self.epochs, self.rate, self.seed, ranks)
         return answers(model, held_out, ranks)
 
-    def _gathered(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-        """Return the images of all ranks and their labels, on every rank."""
-        ranks = subject.communicator
-        share = len(range(ranks.rank, self.images, ranks.size))
-        own = subject.images[:share]
-        labels = gathered(subject.labels[:share], ranks).astype(np.int32)
-        shapes = np.zeros((ranks.size, 3), np.int64)
-        if len(own):
-            shapes[ranks.rank] = own.shape[1:]
-        (shapes,) = ranks.sum(shapes)
-        images = np.zeros((len(labels), *shapes.max(axis=0)), np.int32)
-        if len(own):
-            images[ranks.rank :: ranks.size] = own
-        (images,) = ranks.sum(images)
-        return images.astype(np.uint8), labels
-
 
 class Fidelity(_InterpreterObjective):
     """Agreement of an interpreter's predictions with the candidate's; higher is better.
@@ -116,13 +103,8 @@ class Fidelity(_InterpreterObjective):
     name: Literal["fidelity"] = "fidelity"
     direction: Literal["minimize", "maximize"] = "maximize"
 
-    def _value(
-        self, predictions: InterpreterPredictions, metrics: dict[str, float]
-    ) -> ObjectiveValue:
-        return ObjectiveValue(metrics[f"{self.name}/agreement"], metrics)
-
-    def _worst_value(self, reason: str) -> ObjectiveValue:
-        return ObjectiveValue(0.0, {}, reason)
+    def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
+        return ObjectiveValue(float(predictions.agrees.mean()))
 
 
 class Conciseness(_InterpreterObjective):
@@ -138,16 +120,12 @@ class Conciseness(_InterpreterObjective):
     name: Literal["conciseness"] = "conciseness"
     tau: float = Field(5.0, gt=1, description="τ; 1.5 to 5 in the paper", allow_inf_nan=False)
 
-    def _value(
-        self, predictions: InterpreterPredictions, metrics: dict[str, float]
-    ) -> ObjectiveValue:
-        value = predictions.strict_conciseness(self.tau)
-        reason = ""
-        if value == self.attributes:
-            reason = f"{self.name}: the interpreter explains no image"
-        return ObjectiveValue(
-            value, {**metrics, f"{self.name}/cns": predictions.conciseness(self.tau)}, reason
-        )
+    @property
+    def _worst(self) -> float:
+        return float(self.attributes)
 
-    def _worst_value(self, reason: str) -> ObjectiveValue:
-        return ObjectiveValue(float(self.attributes), {}, reason)
+    def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
+        value = predictions.strict_conciseness(self.tau)
+        reason = f"{self.name}: the interpreter explains no image" if value == self._worst else ""
+        metrics = {f"{self.name}/cns": predictions.conciseness(self.tau)}
+        return ObjectiveValue(value, metrics, reason)

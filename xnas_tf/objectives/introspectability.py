@@ -18,19 +18,20 @@ from pydantic import Field, field_validator, model_validator
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, degenerate_reasons
+from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
 from xnas_tf.objectives.class_resampling import (
-    resampled_grams,
+    balanced_choice,
+    resampled_sums,
     resampling_weights,
     standard_error,
 )
-from xnas_tf.objectives.image_choice import balanced_choice, gathered
 from xnas_tf.objectives.similarity import class_weights
 
 if TYPE_CHECKING:
     from xnas_tf.attribution.activations import LayerActivations
     from xnas_tf.attribution.base import AttributionMethod
+    from xnas_tf.distributed import Communicator
 
 ACTIVATIONS = "activations"
 LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
@@ -39,20 +40,18 @@ LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
 
 
 @dataclass(frozen=True)
-class ChosenSource:
-    """The images to use, and how to compare their classes.
+class ChosenImages:
+    """This rank's images to use, and how to compare their classes.
 
     Attributes:
-        images: This rank's images, (N, H, W, C).
+        images: (N, H, W, C).
         groups: The class of each image, (N,).
-        members: 1 if an image belongs to a class that isn't missing, (N, classes).
         resamples: Each resample's weights of the images, (resamples, N).
         pairs: The pairs of classes, with the number of images of each class over all ranks.
     """
 
     images: np.ndarray
     groups: np.ndarray
-    members: np.ndarray
     resamples: np.ndarray
     pairs: ClassPairs
 
@@ -66,15 +65,15 @@ class ClassMeans:
         layers: This rank's layers of the representation.
         sums: Sums over the images of each class, (classes, D) for each layer.
         chosen: This rank's images, and the pairs of classes.
-        grams: Inner products of the class means of each single layer, (classes, classes).
-        gram: Inner products for all layers together, (classes, classes); see ``mean_gram``.
+        totals: Inner products of the sums of each layer.
+        gram: Inner products of the class means, (classes, classes); see ``mean_gram``.
     """
 
     source: str
     layers: list[LayerActivations]
     sums: list[np.ndarray]
-    chosen: ChosenSource
-    grams: list[np.ndarray]
+    chosen: ChosenImages
+    totals: list[ClassSums]
     gram: np.ndarray
 
     @property
@@ -204,11 +203,7 @@ class Introspectability(Objective):
                 attribution_method(source)
 
     def max_images(self, classes: int) -> int:
-        """Return the maximum number of validation images to use.
-
-        Args:
-            classes: Number of classes.
-        """
+        """Return the maximum number of validation images to use."""
         return self.images or max(LEAST_IMAGES, max(IMAGES_A_CLASS, 2 * self.min_images) * classes)
 
     def score(self, subject: Subject) -> ObjectiveValue:
@@ -220,20 +215,13 @@ class Introspectability(Objective):
         for source in self.sources:
             means = self._class_means(source, subject, chosen)
             metrics[f"{self.name}/{source}"] = means.value
-            reasons += degenerate_reasons(source, means.gram, names, pairs.present)
+            reasons += [f"{source}: {why}" for why in pairs.degenerate_reasons(means.gram, names)]
             if source == ACTIVATIONS:
-                for layer, own in zip(means.layers, means.grams, strict=True):
+                for layer, total in zip(means.layers, means.totals, strict=True):
+                    gram = mean_gram([total], "none", self.estimator)
                     key = f"{self.name}/{source}/{layer.name}"
-                    metrics[key] = float(pairs.mean_distance(own))
-            grams = resampled_grams(
-                [layer.samples for layer in means.layers],
-                chosen.members,
-                chosen.resamples,
-                subject.communicator,
-                self.normalize,
-                self.estimator,
-            )
-            replicates.append(pairs.mean_distance(grams))
+                    metrics[key] = float(pairs.mean_distance(gram))
+            replicates.append(self._resampled_values(means, subject.communicator))
         metrics[f"{self.name}/groups"] = float(np.count_nonzero(pairs.present))
         return self._combined(metrics, replicates, reasons)
 
@@ -243,24 +231,22 @@ class Introspectability(Objective):
         for source in self.sources:
             yield self._class_means(source, subject, chosen)
 
-    def _chosen(self, subject: Subject) -> ChosenSource:
+    def _chosen(self, subject: Subject) -> ChosenImages:
         """Choose images and weights, independently of the number of ranks."""
         ranks = subject.communicator
         own = subject.predicted if self.group_by == "predicted" else subject.labels
-        groups = gathered(own, ranks)
+        groups = subject.gathered(own)
         rows = balanced_choice(groups, self.max_images(subject.classes))
         weights = resampling_weights(groups[rows], self.bootstrap)
-        counts = np.bincount(groups[rows], minlength=subject.classes).astype(float)
         pairs = ClassPairs(
-            counts,
+            np.bincount(groups[rows], minlength=subject.classes).astype(float),
             self._required_images(len(groups), subject.classes),
             self.missing_classes,
             class_weights(self.similarity, subject.class_names),
         )
         is_mine = rows % ranks.size == ranks.rank
         mine = rows[is_mine] // ranks.size
-        members = (np.eye(subject.classes) * pairs.present)[own[mine]]
-        return ChosenSource(subject.images[mine], own[mine], members, weights[:, is_mine], pairs)
+        return ChosenImages(subject.images[mine], own[mine], weights[:, is_mine], pairs)
 
     def _required_images(self, available: int, classes: int) -> int:
         """Return the images that a class needs.
@@ -273,18 +259,28 @@ class Introspectability(Objective):
         least = 2 if self.estimator == "unbiased" else 1
         return min(self.min_images, max(least, available // (2 * classes)))
 
-    def _class_means(self, source: str, subject: Subject, chosen: ChosenSource) -> ClassMeans:
+    def _class_means(self, source: str, subject: Subject, chosen: ChosenImages) -> ClassMeans:
         layers = self._layers(source, subject, chosen)
         sums = subject.communicator.sum(*(layer.sums for layer in layers))
         squares = subject.communicator.sum(*(layer.squares for layer in layers))
         counts = chosen.pairs.counts * chosen.pairs.present
-        totals = [
-            ClassSums(_gram(each), squared_norms, counts, counts)
-            for each, squared_norms in zip(sums, squares, strict=True)
-        ]
-        grams = [mean_gram([total], "none", self.estimator) for total in totals]
+        totals = []
+        for layer_sums, squared_norms in zip(sums, squares, strict=True):
+            exact = layer_sums.astype(np.float64)
+            totals.append(ClassSums(exact @ exact.T, squared_norms, counts, counts))
         gram = mean_gram(totals, self.normalize, self.estimator)
-        return ClassMeans(source, layers, sums, chosen, grams, gram)
+        return ClassMeans(source, layers, sums, chosen, totals, gram)
+
+    def _resampled_values(self, means: ClassMeans, communicator: Communicator) -> np.ndarray:
+        """Return the values of a source for resampled images, (resamples,)."""
+        pairs = means.chosen.pairs
+        sums = resampled_sums(
+            [layer.samples for layer in means.layers],
+            (np.eye(len(pairs.counts)) * pairs.present)[means.chosen.groups],
+            means.chosen.resamples,
+            communicator,
+        )
+        return pairs.mean_distance(mean_gram(sums, self.normalize, self.estimator))
 
     def _combined(
         self, metrics: dict[str, float], replicates: list[np.ndarray], reasons: list[str]
@@ -298,7 +294,7 @@ class Introspectability(Objective):
         return ObjectiveValue(float(weights @ values), metrics, "; ".join(dict.fromkeys(reasons)))
 
     def _layers(
-        self, source: str, subject: Subject, chosen: ChosenSource
+        self, source: str, subject: Subject, chosen: ChosenImages
     ) -> list[LayerActivations]:
         """Return this rank's layers of a representation; an attribution map is a single layer."""
         from xnas_tf.attribution.activations import LayerActivations, class_activations
@@ -325,8 +321,3 @@ def introspectability_methods(measures: Sequence[Objective]) -> list[Attribution
         for source in each.sources
         if source != ACTIVATIONS
     ]
-
-
-def _gram(sums: np.ndarray) -> np.ndarray:
-    sums = sums.astype(np.float64)
-    return sums @ sums.T

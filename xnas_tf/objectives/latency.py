@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -80,13 +79,9 @@ class Latency(Objective):
 def time_batches(
     model: keras.Model, batch_size: int, repeats: int, device: str | None = None
 ) -> np.ndarray:
-    """Time a model's predictions for batches of random images.
+    """Time a built model's predictions for batches of random images.
 
-    Args:
-        model: A built Keras model whose input is an image.
-        batch_size: Images per batch.
-        repeats: Number of timed batches.
-        device: TensorFlow's name of the device; chosen by TensorFlow if None.
+    TensorFlow chooses the device if it is None.
 
     Returns:
         Seconds for each batch, (repeats,).
@@ -109,11 +104,10 @@ def time_batches(
 
         for _ in range(WARM_UP):
             predict(images).numpy()
-        return np.array([_seconds(predict, images) for _ in range(repeats)])
-
-
-def _seconds(predict: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> float:
-    report_progress()
-    start = perf_counter_ns()
-    predict(images).numpy()  # waits for the device
-    return (perf_counter_ns() - start) / 1e9
+        seconds = np.zeros(repeats)
+        for number in range(repeats):
+            report_progress()
+            start = perf_counter_ns()
+            predict(images).numpy()  # waits for the device
+            seconds[number] = (perf_counter_ns() - start) / 1e9
+        return seconds

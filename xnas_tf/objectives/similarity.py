@@ -13,17 +13,12 @@ from xnas_tf.errors import InputError, suggest
 
 @cache
 def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarray | None:
-    """Return weights of class pairs, or None for equal weights.
+    """Return weights of class pairs, (classes, classes), or None for equal weights.
 
-    Args:
-        source: ``wordnet`` for the path similarity of the class names (used in the XNAS paper
-            for ImageNet-16-120), or a CSV file: a matrix in the order of the classes, or one
-            with the class names in its first line, in any order. None for equal weights.
-        class_names: The data set's classes.
-
-    Returns:
-        (classes, classes), symmetric and not negative. Read once per process, so that the
-        weights are constant during a search.
+    The source is ``wordnet`` for the path similarity of the class names (used in the XNAS paper
+    for ImageNet-16-120), or a CSV file: a matrix in the order of the classes, or one with the
+    class names in its first line, in any order. It must be symmetric and not negative. It is
+    read once per process, so that the weights are constant during a search.
 
     Raises:
         InputError: If the file or WordNet is missing or doesn't fit the classes.

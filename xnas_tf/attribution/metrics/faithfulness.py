@@ -1,6 +1,6 @@
-"""Sensitivity-n and infidelity: comparing attributions with the effect of removing pixels.
+"""Completeness, sensitivity-n and infidelity: attributions and the effect of removing pixels.
 
-Both metrics read maps as contributions to the score relative to the baseline, in the score's
+These metrics read maps as contributions to the score relative to the baseline, in the score's
 units, as integrated gradients, gradient times input and occlusion define them.
 """
 
@@ -10,11 +10,35 @@ import keras
 import numpy as np
 
 from xnas_tf.attribution.baselines import BaselineName
-from xnas_tf.attribution.metrics.scores import Scores, baselines_of, checked_images, replaced
+from xnas_tf.attribution.integrated_gradients import IntegratedGradients
+from xnas_tf.attribution.metrics.scores import Scores, replaced
 from xnas_tf.attribution.metrics.statistics import Errors, pearson, relative_to_larger
 from xnas_tf.attribution.outputs import Outputs
 from xnas_tf.attribution.targets import Output, Targets
 from xnas_tf.errors import InputError
+
+
+def completeness_error(
+    model: keras.Model,
+    images: np.ndarray,
+    targets: Targets = "predicted",
+    *,
+    method: IntegratedGradients | None = None,
+) -> Errors:
+    """Compute the difference between the sum of integrated gradients and the score's change.
+
+    |sum of the map - (score(image) - score(baseline))| is 0 for the exact integral
+    (Sundararajan et al. 2017, arXiv 1703.01365, proposition 1); what remains is the error of
+    the Riemann sum. The relative error is divided by the larger of the sum and the change. It is
+    in [0, 2], and 0 where both are 0.
+    """
+    method = method or IntegratedGradients()
+    scores = Scores(model, images, targets, Outputs(output=method.output))
+    baselines = scores.baselines(method.baseline, method.seed)
+    changes = scores.unchanged - scores(1, lambda rows: baselines[rows, None])[:, 0]
+    sums = method(model, scores.images, scores.targets).sum(axis=(1, 2), dtype=np.float64)
+    errors = np.abs(sums - changes)
+    return Errors(errors, relative_to_larger(errors, np.abs(sums), np.abs(changes)))
 
 
 def sensitivity_n(  # noqa: PLR0913 - keyword options of one metric
@@ -33,35 +57,21 @@ def sensitivity_n(  # noqa: PLR0913 - keyword options of one metric
 
     Ancona, Ceolini, Öztireli & Gross 2018 (arXiv 1711.06104): in a good map, the sum over any n
     pixels predicts how much the score decreases when the baseline replaces them. The sets are
-    the same for every image, so that a value doesn't depend on its batch.
-
-    Args:
-        model: A Keras classifier.
-        images: (N, H, W[, C]), floats in the model's range.
-        maps: (N, H, W).
-        targets: See ``Targets``; not ``"all"``.
-        n: Pixels in a set, fewer than the image has if sets are to differ.
-        rng: Draws the sets.
-        subsets: Number of sets.
-        baseline: What replaces the pixels.
-        output: The score that the maps explain.
+    the same for every image, so that a value doesn't depend on its batch. They don't differ if n
+    is the number of pixels.
 
     Returns:
         (N,), float64, in [-1, 1]; higher is better. 0 where the sums or the scores don't vary:
         for a constant map, a constant model, or sets of all pixels.
-
-    Raises:
-        InputError: If images, maps or targets don't fit, or n is out of range.
     """
-    images = checked_images(images, maps)
-    height, width = images.shape[1:3]
+    scores = Scores(model, images, targets, Outputs(output=output), maps)
+    height, width = scores.images.shape[1:3]
     if not 1 <= n <= height * width:
         raise InputError(f"n is {n}; allowed: 1 to {height * width}, the number of pixels")
     chosen = np.tile(np.arange(height * width) < n, (subsets, 1))
     masks = rng.permuted(chosen, axis=1).reshape(subsets, height, width)
-    scores = Scores(model, images, targets, Outputs(output=output))
     # Not the decrease: ``pearson`` needs the scores' magnitude to tell changes from rounding.
-    return pearson(-_sums(maps, masks), _scores_without(scores, images, masks, baseline))
+    return pearson(-_sums(maps, masks), _scores_without(masks, scores, baseline))
 
 
 def infidelity(
@@ -82,28 +92,13 @@ def infidelity(
     the predicted decrease is the map's sum over the square. The sides are uniform from 1 to half
     the image's smaller side; the squares are the same for every image.
 
-    Args:
-        model: A Keras classifier.
-        images: (N, H, W[, C]), floats in the model's range.
-        maps: (N, H, W).
-        targets: See ``Targets``; not ``"all"``.
-        rng: Draws the squares.
-        perturbations: Number of squares.
-        baseline: What replaces the pixels.
-        output: The score that the maps explain.
-
     Returns:
         The error in squared units of the score, and relative to the larger mean square of the
         two, in [0, 4]: 1 for a map of zeros; 0 where map and decrease are 0. Lower is better.
-
-    Raises:
-        InputError: If images, maps or targets don't fit.
     """
-    images = checked_images(images, maps)
-    height, width = images.shape[1:3]
-    masks = _squares(height, width, perturbations, rng)
-    scores = Scores(model, images, targets, Outputs(output=output))
-    decreases = scores.unchanged[:, None] - _scores_without(scores, images, masks, baseline)
+    scores = Scores(model, images, targets, Outputs(output=output), maps)
+    masks = _squares(*scores.images.shape[1:3], perturbations, rng)
+    decreases = scores.unchanged[:, None] - _scores_without(masks, scores, baseline)
     sums = _sums(maps, masks)
     errors = np.mean((sums - decreases) ** 2, axis=1)
     magnitudes = np.mean(sums**2, axis=1), np.mean(decreases**2, axis=1)
@@ -116,11 +111,9 @@ def _sums(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return flat @ masks.reshape(len(masks), -1).T.astype(np.float64)
 
 
-def _scores_without(
-    scores: Scores, images: np.ndarray, masks: np.ndarray, baseline: BaselineName
-) -> np.ndarray:
+def _scores_without(masks: np.ndarray, scores: Scores, baseline: BaselineName) -> np.ndarray:
     """Return scores (N, k) of the images with the baseline inside masks (k, H, W)."""
-    others = baselines_of(baseline, images)
+    images, others = scores.images, scores.baselines(baseline)
     return scores(len(masks), lambda rows: replaced(images[rows], others[rows], masks))
 
 

@@ -1,4 +1,4 @@
-"""Stability: how much a map changes under a small change of the image."""
+"""How maps change: little under small noise on the image, much if the weights are random."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from xnas_tf.attribution.metrics.scores import Scores, checked_images
-from xnas_tf.attribution.metrics.statistics import relative_to_larger
+from xnas_tf.attribution.metrics.scores import Scores
+from xnas_tf.attribution.metrics.statistics import relative_to_larger, spearman
+from xnas_tf.attribution.outputs import Outputs
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.inspection import all_layers, inlined_calls, recorded_calls
 
 Explain = Callable[[keras.Model, Any, Any], np.ndarray]
 """Model, images (N, H, W[, C]) and class indices (N,) -> maps (N, H, W), like a method."""
@@ -30,37 +33,100 @@ def max_sensitivity(
     """Compute the largest relative change of a map under small noise on the image.
 
     Yeh et al. 2019 (arXiv 1901.09392, definition 3.1), with the maximum over samples. The noise
-    is uniform in a cube around the image and the same for every image; the class is that of
-    the unchanged image. The norm of the change is divided by the larger norm of the two maps,
-    so that empty maps, which are common with Grad-CAM, do not give unbounded values.
-
-    Args:
-        model: A Keras classifier.
-        images: (N, H, W[, C]), floats in the model's range.
-        method: An attribution method, or a function with the same arguments.
-        targets: See ``Targets``; not ``"all"``.
-        rng: Draws the noise.
-        radius: Half the side of the cube, in the images' units.
-        samples: Number of noisy copies.
+    is uniform in a cube around the image, whose side is twice the radius, and the same for every
+    image; the class is that of the unchanged image. The norm of the change is divided by the
+    larger norm of the two maps, so that empty maps, which are common with Grad-CAM, do not give
+    unbounded values.
 
     Returns:
         (N,), float64, in [0, 2]; lower is better. 0 where the map doesn't change, including
         where it is always empty.
-
-    Raises:
-        InputError: If images or targets don't fit, or there are no samples.
     """
-    images = checked_images(images)
     if samples < 1:
         raise InputError(f"given {samples} samples; allowed: at least 1")
-    classes = Scores(model, images, targets).targets
-    maps = method(model, images, classes)
+    scores = Scores(model, images, targets, Outputs())
+    maps = method(model, scores.images, scores.targets)
     changes = []
     for _ in range(samples):
-        noise = rng.uniform(-radius, radius, images.shape[1:]).astype(np.float32)
-        noisy = method(model, images + noise, classes)
+        noise = rng.uniform(-radius, radius, scores.images.shape[1:]).astype(np.float32)
+        noisy = method(model, scores.images + noise, scores.targets)
         changes.append(relative_to_larger(_norm(noisy - maps), _norm(noisy), _norm(maps)))
     return np.max(changes, axis=0)
+
+
+def randomization(
+    model: keras.Model,
+    images: np.ndarray,
+    method: Explain,
+    targets: Targets = "predicted",
+    *,
+    rng: np.random.Generator,
+    stages: int | None = None,
+) -> np.ndarray:
+    """Randomize a model's layers one after the other, from the output down, and compare maps.
+
+    A sanity check: maps that don't change don't explain the model (Adebayo et al. 2018, arXiv
+    1810.03292, cascading randomization). Kernels are drawn from a normal distribution with the
+    same root mean square, which preserves the scale of the activations. The values of vectors
+    (biases, batch normalization) are shuffled, so that variances stay positive. The explained
+    class is that of the original model. The weights are always restored exactly; the model must
+    not be used in the meantime. ``stages`` is the number of equal groups of layers, at most the
+    number of layers; by default each layer is a group.
+
+    Returns:
+        Rank correlations of |map| with the original, (stages, N), float64; lower is better. The
+        correlation with a constant map is 0.
+
+    Raises:
+        InputError: If images or targets don't fit, or the model has no weights.
+    """
+    if stages is not None and stages < 1:
+        raise InputError(f"given {stages} stages; allowed: at least 1")
+    scores = Scores(model, images, targets, Outputs())
+    layers = _weights_by_layer(model, scores.images.shape[1:])
+    if not layers:
+        raise InputError("the model has no weights that could be randomized")
+    groups = np.array_split(np.arange(len(layers)), min(stages or len(layers), len(layers)))
+    explained = (model, scores.images, scores.targets)
+    original = _magnitudes(method(*explained))
+    correlations = []
+    before = [(weight, weight.numpy().copy()) for weight in model.weights]
+    try:
+        for group in groups:
+            for index in group:
+                for weight in layers[index]:
+                    weight.assign(_randomized(weight.numpy(), rng))
+            correlations.append(spearman(original, _magnitudes(method(*explained))))
+    finally:
+        for weight, value in before:
+            weight.assign(value)
+    return np.stack(correlations)
+
+
+def _weights_by_layer(model: keras.Model, shape: tuple[int, ...]) -> list[list[keras.Variable]]:
+    """Return the float weights of each layer, without inner layers' ones, the last called first."""
+    with inlined_calls(model), recorded_calls(model) as calls:
+        model(tf.zeros((1, *shape)), training=False)
+    order = {id(layer): index for index, (layer, _) in enumerate(calls)}
+    # A layer that doesn't return a single tensor isn't recorded and comes last.
+    layers = sorted(all_layers(model), key=lambda layer: order.get(id(layer), -1), reverse=True)
+    by_layer = []
+    for layer in layers:
+        inner = {id(weight) for each in all_layers(layer) for weight in each.weights}
+        own = [w for w in layer.weights if id(w) not in inner and "float" in str(w.dtype)]
+        by_layer.append(own)
+    return [own for own in by_layer if own]
+
+
+def _randomized(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if values.ndim < 2:
+        return rng.permutation(values) if values.ndim else values
+    scale = np.sqrt(np.mean(np.square(values, dtype=np.float64)))
+    return rng.normal(0, scale, values.shape).astype(values.dtype)
+
+
+def _magnitudes(maps: np.ndarray) -> np.ndarray:
+    return np.abs(maps).reshape(len(maps), int(np.prod(maps.shape[1:])))
 
 
 def _norm(maps: np.ndarray) -> np.ndarray:

@@ -42,10 +42,7 @@ def pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Rank-correlate the rows of two arrays (N, k); return (N,), with 0 where one is constant.
-
-    Equal values get their mean rank.
-    """
+    """Correlate ranks like ``pearson``; equal values get their mean rank."""
     return pearson(rankdata(one, axis=1), rankdata(other, axis=1))
 
 

@@ -1,4 +1,4 @@
-"""Localization: whether attributions lie inside a mask of the object."""
+"""Metrics of maps alone: sparseness, and localization inside a mask of the object."""
 
 from __future__ import annotations
 
@@ -8,12 +8,29 @@ from scipy.ndimage import distance_transform_edt
 from xnas_tf.errors import InputError
 
 
+def sparseness(maps: np.ndarray) -> np.ndarray:
+    """Compute the Gini index of the absolute attributions of maps (N, H, W).
+
+    Hurley & Rickard 2009 (IEEE Transactions on Information Theory 55); applied to attributions
+    by Chalasani et al. 2020 (arXiv 1810.06583).
+
+    Returns:
+        (N,), float64: 0 where all pixels have the same magnitude, and 1 - 1 / (H W) where only
+        one pixel is not 0.
+    """
+    pixels = int(np.prod(maps.shape[1:]))
+    ascending = np.sort(np.abs(maps).reshape(len(maps), pixels), axis=1).astype(np.float64)
+    total = ascending.sum(axis=1, keepdims=True)
+    smaller = (pixels - np.arange(1, pixels + 1) + 0.5) / pixels
+    equal_shares = np.full(ascending.shape, 1 / pixels)
+    shares = np.divide(ascending, total, where=total != 0, out=equal_shares)
+    return 1 - 2 * shares @ smaller
+
+
 def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Compute the share of the positive attributions inside a mask.
 
-    Args:
-        maps: (N, H, W).
-        masks: (N, H, W); nonzero inside.
+    Masks are (N, H, W) like the maps, and nonzero inside.
 
     Returns:
         (N,), float64, in [0, 1]; higher is better. 0 where nothing is positive.
@@ -29,15 +46,11 @@ def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> np.ndarray:
-    """Test whether the maximum of a map lies inside a mask or close to it.
+    """Test whether the maximum of a map lies inside a mask or within a distance in pixels.
 
-    Zhang et al. 2018 (arXiv 1608.00507) allow a distance of 15 pixels for images of PASCAL VOC.
-    Of several equal maxima the share of hits counts, as if one were chosen at random.
-
-    Args:
-        maps: (N, H, W).
-        masks: (N, H, W); nonzero inside.
-        tolerance: Distance in pixels that still counts as a hit.
+    Masks are (N, H, W) like the maps, and nonzero inside. Zhang et al. 2018 (arXiv 1608.00507)
+    allow a distance of 15 pixels for images of PASCAL VOC. Of several equal maxima the share of
+    hits counts, as if one were chosen at random.
 
     Returns:
         (N,), float64, in [0, 1]; higher is better. For a constant map the mask's share of the
@@ -46,17 +59,14 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> 
     Raises:
         InputError: If the shapes differ.
     """
-    inside = _checked_masks(maps, masks)
-    near = np.stack([_near(mask, tolerance) for mask in inside]) if len(maps) else inside
+    near = np.zeros(np.shape(masks), bool)
+    for number, mask in enumerate(_checked_masks(maps, masks)):
+        if mask.any():
+            near[number] = distance_transform_edt(~mask) <= tolerance
     maximum = maps.max(axis=(1, 2), keepdims=True)
     maxima = maps == maximum
     hits, count = (maxima & near).sum(axis=(1, 2)), maxima.sum(axis=(1, 2))
     return np.where(np.isnan(maximum[:, 0, 0]), np.nan, hits / np.maximum(count, 1))
-
-
-def _near(mask: np.ndarray, tolerance: float) -> np.ndarray:
-    """Return a mask of the pixels inside a mask or within a distance of it."""
-    return distance_transform_edt(~mask) <= tolerance if mask.any() else mask
 
 
 def _checked_masks(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
