@@ -2,44 +2,74 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from xnas_tf.cli import completion
-from xnas_tf.cli.candidates import CANDIDATE
-from xnas_tf.cli.group import FORMAT, clear_errors, main, print_message, print_tables
+from xnas_tf.cli.group import main, print_message, print_result
+from xnas_tf.cli.options import CANDIDATE, FORMAT, PATH
 
-if TYPE_CHECKING:
-    from xnas_tf.explanation import Explanation
+DATASET = click.option(
+    "--dataset", shell_complete=completion.datasets, help="Default: the run's own."
+)
+SEED = click.option("--seed", default=0)
 
-MODEL_OR_RUN = click.argument(
-    "model_or_run", type=click.Path(path_type=Path), shell_complete=completion.runs
-)
-INPUT_RANGE = click.option(
-    "--input-range",
-    default="auto",
-    show_default=True,
-    metavar="auto|0-1|0-255|-1-1",
-    help="Range of the model's inputs; auto: inferred from its first layers.",
-)
-OUT = click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
-UNSAFE = click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
+
+def _model_argument(required: bool = True) -> Callable:
+    name = "MODEL_OR_RUN" if required else "[MODEL_OR_RUN]"
+    return click.argument(
+        "path", metavar=name, required=required, type=PATH, shell_complete=completion.runs
+    )
+
+
+def _names_option(name: str, about: str) -> Callable:
+    """Return an option of names; may be repeated, each time with one or several."""
+    return click.option(
+        name,
+        multiple=True,
+        metavar="NAME,…",
+        callback=lambda _context, _option, values: ",".join(values).split(",") if values else [],
+        help=about,
+    )
+
+
+def _loading_options(command: Callable) -> Callable:
+    """Add the options of all commands that load a model and write a folder."""
+    for option in (
+        FORMAT,
+        click.option(
+            "--unsafe",
+            "safe",
+            is_flag=True,
+            callback=lambda _context, _option, unsafe: not unsafe,
+            help="Load models that bring code of their own.",
+        ),
+        click.option(
+            "--input-range",
+            default="auto",
+            metavar="auto|0-1|0-255|-1-1",
+            help="Range of the model's inputs; auto: inferred from its first layers.",
+        ),
+        click.option("--out", type=PATH, help="A new folder."),
+    ):
+        command = option(command)
+    return command
 
 
 @main.command()
-@MODEL_OR_RUN
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@_model_argument()
+@click.argument("files", nargs=-1, type=PATH)
 @CANDIDATE
-@click.option("--images", multiple=True, type=click.Path(path_type=Path), help="Image files.")
+@click.option("--images", multiple=True, type=PATH, help="Image files.")
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
     help="Take images from its test split. Default: the run's own.",
 )
-@click.option("--count", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--count", type=click.IntRange(1), default=8)
 @click.option(
     "--method",
     "methods",
@@ -48,21 +78,13 @@ UNSAFE = click.option("--unsafe", is_flag=True, help="Load models that bring cod
     help="May be repeated; `all` compares all.",
 )
 @click.option("--set", "options", multiple=True, metavar="METHOD.OPTION=VALUE")
-@click.option(
-    "--target", default="predicted", show_default=True, help="Or `true`, or a class to explain."
-)
-@OUT
-@INPUT_RANGE
-@UNSAFE
-@FORMAT
-@clear_errors
+@click.option("--target", default="predicted", help="Or `true`, or a class to explain.")
+@_loading_options
 def explain(
-    model_or_run: Path,
     files: tuple[Path, ...],
     images: tuple[Path, ...],
     methods: tuple[str, ...],
     form: str,
-    unsafe: bool,
     **options: Any,
 ) -> None:
     """Show what a model looks at, as pictures, maps and metrics.
@@ -79,74 +101,36 @@ def explain(
     from xnas_tf.explanation import DEFAULT_METHODS
     from xnas_tf.explanation.command import ExplainRequest, explain_request
     from xnas_tf.explanation.files import facts
+    from xnas_tf.reporting.explanation_tables import explanation_tables
 
     request = ExplainRequest(
-        model_or_run,
-        images=(*images, *files),
-        methods=methods or DEFAULT_METHODS,
-        safe=not unsafe,
-        **options,
+        images=(*images, *files), methods=methods or DEFAULT_METHODS, **options
     )
     explanation, folder = explain_request(request, print_message)
     for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    if form == "json":
-        click.echo(json.dumps(facts(explanation), indent=2))
-    else:
-        _print_explanation(explanation)
-
-
-def _print_explanation(explanation: Explanation) -> None:
-    from xnas_tf.reporting.explanation_tables import explanation_tables
-
-    print_tables(explanation_tables(explanation))
-
-
-def _split_names(values: tuple[str, ...]) -> list[str]:
-    return [name for value in values for name in value.split(",")]
+    print_result(form, explanation, facts, explanation_tables)
 
 
 @main.command()
-@MODEL_OR_RUN
+@_model_argument()
 @CANDIDATE
-@click.option("--dataset", shell_complete=completion.datasets, help="Default: the run's own.")
-@click.option("--classes", multiple=True, metavar="NAME,…", help="Default: all.")
-@click.option(
-    "--layers",
-    multiple=True,
-    metavar="NAME,…",
-    help="Names or patterns; default: the ends of all convolution blocks.",
-)
-@click.option("--beta", default="auto", show_default=True, help="Weight of sparsity.")
-@click.option(
-    "--tolerance",
-    default=0.02,
-    show_default=True,
-    help="Accuracy that a class may lose, with --beta auto.",
-)
+@DATASET
+@_names_option("--classes", "Default: all.")
+@_names_option("--layers", "Names or patterns; default: the ends of all convolution blocks.")
+@click.option("--beta", default="auto", help="Weight of sparsity.")
+@click.option("--tolerance", default=0.02, help="Accuracy that a class may lose, with --beta auto.")
 @click.option(
     "--false-alarms",
     default=0.1,
-    show_default=True,
     help="Share of other classes' images that a path may predict as its class; 1: no limit.",
 )
-@click.option("--epochs", default=20, show_default=True, help="Passes over the images of a class.")
+@click.option("--epochs", default=20, help="Passes over the images of a class.")
 @click.option("--images", type=int, help="At most, of each class and split; default: all.")
-@click.option("--seed", default=0, show_default=True)
-@OUT
-@INPUT_RANGE
-@UNSAFE
-@FORMAT
-@clear_errors
-def disentangle(
-    model_or_run: Path,
-    classes: tuple[str, ...],
-    layers: tuple[str, ...],
-    form: str,
-    unsafe: bool,
-    **options: Any,
-) -> None:
+@SEED
+@_loading_options
+def disentangle(form: str, **options: Any) -> None:
     """Find the path of each class through a network.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class and layer a
@@ -161,50 +145,31 @@ def disentangle(
     """
     from xnas_tf.explanation.disentangle_command import DisentangleRequest, disentangle_request
     from xnas_tf.interpretation.nad.files import facts
+    from xnas_tf.interpretation.nad.tables import disentanglement_tables
 
-    request = DisentangleRequest(
-        model_or_run,
-        classes=_split_names(classes),
-        layers=_split_names(layers),
-        safe=not unsafe,
-        **options,
-    )
-    result = disentangle_request(request, print_message)
+    result = disentangle_request(DisentangleRequest(**options), print_message)
     if result is None:  # another rank prints
         return
     disentanglement, folder = result
     for name, why in disentanglement.left_out.items():
         click.echo(f"class {name} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    if form == "json":
-        click.echo(json.dumps(facts(disentanglement), indent=2))
-    else:
-        from xnas_tf.interpretation.nad.tables import disentanglement_tables
-
-        print_tables(disentanglement_tables(disentanglement))
+    print_result(form, disentanglement, facts, disentanglement_tables)
 
 
 @main.command()
-@click.argument(
-    "model_or_run",
-    required=False,
-    type=click.Path(path_type=Path),
-    shell_complete=completion.runs,
-)
+@_model_argument(required=False)
 @click.option("--hypermodel", metavar="MODULE:NAME", help="Train its default network by design.")
 @CANDIDATE
-@click.option("--dataset", shell_complete=completion.datasets, help="Default: the run's own.")
+@DATASET
 @click.option(
     "--mode",
     type=click.Choice(["posthoc", "by-design"]),
     default="posthoc",
-    show_default=True,
     help="Keep the model as it is, or train it together with the interpreter.",
 )
 @click.option("--attributes", type=int, help="How many; default: 25, or 36 for colour images.")
-@click.option(
-    "--layers", multiple=True, metavar="NAME,…", help="Names or patterns; default: the last ones."
-)
+@_names_option("--layers", "Names or patterns; default: the last ones.")
 @click.option(
     "--explain",
     type=int,
@@ -215,15 +180,9 @@ def disentangle(
 @click.option("--settings", help="grey, drawings or colour; default: by the images.")
 @click.option("--epochs", type=int, help="Default: by the size of the data.")
 @click.option("--rate", type=float, help="Learning rate; default: by the size of the data.")
-@click.option("--seed", default=0, show_default=True)
-@OUT
-@INPUT_RANGE
-@UNSAFE
-@FORMAT
-@clear_errors
-def interpret(
-    model_or_run: Path | None, layers: tuple[str, ...], form: str, unsafe: bool, **options: Any
-) -> None:
+@SEED
+@_loading_options
+def interpret(form: str, **options: Any) -> None:
     """Train attributes that predict and explain a model's output.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. Attributes are learned from
@@ -239,21 +198,11 @@ def interpret(
     """
     from xnas_tf.explanation.interpret_command import InterpretRequest, interpret_request
     from xnas_tf.interpretation.flint.files import facts
+    from xnas_tf.interpretation.flint.tables import interpretation_tables
 
-    request = InterpretRequest(
-        model_or_run,
-        layers=_split_names(layers),
-        safe=not unsafe,
-        **options,
-    )
-    result = interpret_request(request, print_message)
+    result = interpret_request(InterpretRequest(**options), print_message)
     if result is None:  # another rank prints
         return
     interpretation, folder = result
     click.echo(f"wrote {folder}", err=True)
-    if form == "json":
-        click.echo(json.dumps(facts(interpretation), indent=2))
-    else:
-        from xnas_tf.interpretation.flint.tables import interpretation_tables
-
-        print_tables(interpretation_tables(interpretation))
+    print_result(form, interpretation, facts, interpretation_tables)
