@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.unit.test_evaluation import candidate, evaluator
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.execution.callbacks import SearchContext
 from xnas_tf.execution.result_cache import earlier_runs
 from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.reporting import candidate_tables as tables
@@ -150,10 +151,10 @@ def test_recorded_values_stand_beside_objectives_and_do_not_rank(run):
 
 
 def test_tensorboard_shows_objectives_and_what_is_recorded(run, tmp_path):
-    board = TensorBoard(tmp_path / "board", run.config, [])
+    board = TensorBoard(SearchContext(tmp_path, run.config, None, None, None, 0))
     known = run.candidates()[1]
     board.on_candidate_end(known, True, [known], 0.1)
-    events = EventAccumulator(str(tmp_path / "board" / "candidate-00002"))
+    events = EventAccumulator(str(tmp_path / "tensorboard" / "candidate-00002"))
     events.Reload()
     tags = [
         tag for tag in events.Tags()["tensors"] if tag.split("/")[0] in ("objective", "recorded")

@@ -65,7 +65,7 @@ def test_where_nothing_learned_all_forms_mark_nobody(run):
 def test_the_status_names_the_one_recommended(run):
     found = run.recommendation()
     status = run_status(run)
-    assert (status.as_dict()["recommended"], status.as_dict()["why"]) == (found.id, found.why)
+    assert (status["recommended"], status["why"]) == (found.id, found.why)
     assert status_text(status).splitlines()[-1] == f"recommended      {found.text}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +80,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 
     opened = load_run(run)
     found = run_status(opened)
-    click.echo(status_text(found) if form == "text" else json.dumps(asdict(found), indent=2))
+    click.echo(status_text(found) if form == "text" else json.dumps(found, indent=2))
     if plot:
         from xnas_tf.reporting.utilisation import save_timeline
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from xnas_tf.candidate import Candidate
@@ -14,30 +15,26 @@ its predictions in inference mode are wrong."""
 
 
 def collapse_text(candidates: Sequence[Candidate], config: Config) -> str:
-    """Count the collapsed candidates and name the likely cause.
-
-    Returns:
-        A message for users; empty if no candidate collapsed.
-    """
+    """Count the collapsed candidates and name the likely cause; empty if there are none."""
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]
     if not collapsed:
         return ""
     learned = sum(map(_learned_in_training, collapsed))
-    is_normalization = 2 * learned > len(collapsed)
-    cause = (_normalization_cause if is_normalization else _step_cause)(config.training)
+    describe_cause = _normalization_cause if 2 * learned > len(collapsed) else _step_cause
     return (
         f"{len(collapsed)} of {len(done)} trained candidates collapsed: they predict one class for "
-        f"nearly all images, or their training loss did not fall. Likely cause: {cause}. "
+        f"nearly all images, or their training loss did not fall. Likely cause: "
+        f"{describe_cause(config.training)}. "
         "To change a setting, start a new run: --fresh, or another --run-dir"
     )
 
 
 def _learned_in_training(candidate: Candidate) -> bool:
-    metrics = candidate.metrics
-    if not {"accuracy", "val_accuracy"} <= metrics.keys():
-        return False
-    return metrics["accuracy"] > metrics["val_accuracy"] + _ACCURACY_GAP
+    training, validation = (
+        candidate.metrics.get(name, math.nan) for name in ("accuracy", "val_accuracy")
+    )
+    return training > validation + _ACCURACY_GAP
 
 
 def _normalization_cause(training: TrainingOptions) -> str:

@@ -11,6 +11,7 @@ samples of the candidates show how much both would vary with other candidates (E
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from sklearn.inspection import permutation_importance
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.reporting.html.hyperparameters import Hyperparameter, hyperparameters
 
 MIN_CANDIDATES = 10
 """With fewer candidates nothing can be learned."""
@@ -32,15 +32,37 @@ INTERVAL = (5, 95)
 """Percentiles over the resamples."""
 
 
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One hyperparameter of all candidates.
+
+    Attributes:
+        values: The distinct values: numbers in ascending order, then strings.
+        places: For each candidate, the index of its value in ``values``; -1 if not active.
+    """
+
+    name: str
+    values: list[Any]
+    places: list[int]
+
+
+def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
+    """Return the hyperparameters of candidates, in the order in which they first occur."""
+    rows = [candidate.hyperparameters for candidate in candidates]
+    columns = []
+    for name in dict.fromkeys(name for row in rows for name in row):
+        found = {row[name] for row in rows if name in row}
+        values = sorted(found, key=lambda value: (isinstance(value, str), value))
+        index = {value: i for i, value in enumerate(values)}
+        places = [index[row[name]] if name in row else -1 for row in rows]
+        columns.append(Hyperparameter(name, values, places))
+    return columns
+
+
 def importance_data(
     candidates: Sequence[Candidate], config: Config, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Estimate what each objective depends on.
-
-    Args:
-        candidates: Candidates with results of one fidelity.
-        config: The run's configuration.
-        rng: Random generator for candidates, resamples and trees.
+    """Estimate what each objective depends on, from candidates with results of one fidelity.
 
     Returns:
         For each objective, the share of its variance that is predicted (R²), the importance of
@@ -48,8 +70,8 @@ def importance_data(
         reason why nothing can be learned.
     """
     columns = [column for column in hyperparameters(candidates) if len(set(column.places)) > 1]
-    if len(candidates) < MIN_CANDIDATES or not columns:
-        is_few = len(candidates) < MIN_CANDIDATES
+    is_few = len(candidates) < MIN_CANDIDATES
+    if is_few or not columns:
         what = f"fewer than {MIN_CANDIDATES} results" if is_few else "nothing was varied"
         return {"why_not": f"{what}, too little to learn from", "objectives": []}
     chosen = rng.permutation(len(candidates))[:MAX_CANDIDATES]
@@ -74,10 +96,8 @@ def _influence(
     values: np.ndarray,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Estimate the influence of all hyperparameters on one objective."""
-    scores: list[float] = []
-    importances: list[np.ndarray] = []
-    dependences: list[list[np.ndarray]] = []
+    """Estimate the influence of hyperparameters, coded as (candidates, columns), on values."""
+    scores, importances, dependences = [], [], []
     shown = [_shown_values(column.values) for column in columns]
     variance = values.var() or 1.0
     while len(scores) < RESAMPLES:
@@ -85,9 +105,9 @@ def _influence(
         rest = np.setdiff1d(np.arange(len(values)), sample)
         if len(rest) < 2:
             continue
-        forest = RandomForestRegressor(
-            TREES, min_samples_leaf=2, random_state=int(rng.integers(2**31))
-        ).fit(codes[sample], values[sample])
+        seed = int(rng.integers(2**31))
+        forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=seed)
+        forest.fit(codes[sample], values[sample])
         # Relative to the variance of all values: that of the few left out may be nearly zero.
         error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
         scores.append(float(1 - error / variance))
