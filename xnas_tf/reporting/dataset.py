@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from xnas_tf.config import Config, load_config
@@ -45,22 +45,19 @@ class DataReport:
         """Notes for the user; if a search would refuse the data set, the reason comes first."""
         unreadable, limit = len(self.dataset.findings.unreadable), self.config.dataset.max_corrupt
         share = unreadable / (unreadable + sum(map(len, self.dataset.parts.values())))
-        refused = (
-            f"a search refuses this: {share:.0%} is unreadable, dataset.max_corrupt {limit:.0%}"
-        )
-        return [refused] * (share > limit) + self.dataset.notes
+        if share <= limit:
+            return self.dataset.notes
+        refused = f"{share:.0%} is unreadable, dataset.max_corrupt {limit:.0%}"
+        return [f"a search refuses this: {refused}", *self.dataset.notes]
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON-serialisable values."""
-        counts = self.dataset.counts
-        classes = {
-            name: {split: int(counts[split][label]) for split in SPLITS}
-            for label, name in enumerate(self.dataset.class_names)
-        }
+        counts = np.stack([self.dataset.counts[split] for split in SPLITS], axis=1).tolist()
+        rows = zip(self.dataset.class_names, counts, strict=True)
         return {
             "dataset": self.dataset.name,
             **self.dataset.facts,
-            "classes": classes,
+            "classes": {name: dict(zip(SPLITS, row, strict=True)) for name, row in rows},
             "imbalance": round(self.dataset.imbalance, 3),
             "steps": self.steps,
             "problems": self.dataset.findings.as_dict(),
@@ -84,8 +81,7 @@ class DataReport:
         default = "the usual size; set dataset.size to change it"
         source = "given" if self.config.dataset.size else default
         original = f"all {texts['median']}"
-        if findings.different_sizes > 1:
-            count = findings.different_sizes
+        if (count := findings.different_sizes) > 1:
             original = f"{texts['smallest']} to {texts['largest']}, {count} sizes"
         return f"{original}; stretched to {width}x{height} pixels (width x height: {source})"
 
@@ -161,10 +157,8 @@ def _pair_table(pairs: Iterable[tuple[str, str]], title: str) -> Table:
 def _class_table(report: DataReport) -> Table:
     data = report.dataset
     counts = np.stack([data.counts[split] for split in SPLITS])
-    table = Table(box=box.SIMPLE_HEAD, title=Text(data.name), title_justify="left")
-    table.add_column("class")
-    for heading in (*SPLITS, "all"):
-        table.add_column(heading, justify="right")
+    headings = ("class", *(Column(split, justify="right") for split in (*SPLITS, "all")))
+    table = Table(*headings, box=box.SIMPLE_HEAD, title=Text(data.name), title_justify="left")
     for name, row in list(zip(data.class_names, counts.T, strict=True))[:SHOWN_CLASSES]:
         table.add_row(Text(name), *(f"{n:,}" for n in (*row, row.sum())))
     if data.classes > SHOWN_CLASSES:

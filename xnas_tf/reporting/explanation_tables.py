@@ -12,9 +12,8 @@ from xnas_tf.explanation.quality import MORE_IS_BETTER
 
 def explanation_tables(explanation: Explanation) -> list[Table]:
     """Return a table of the predictions and, if measured, one of the mean quality by method."""
-    images = Table(box=box.SIMPLE_HEAD)
-    for heading in ("image", "predicted", "probability", "explained", "true"):
-        images.add_column(heading)
+    headings = ("image", "predicted", "probability", "explained", "true")
+    images = Table(*headings, box=box.SIMPLE_HEAD)
     names, labels = explanation.class_names, explanation.labels
     for i, predicted in enumerate(explanation.predicted):
         images.add_row(

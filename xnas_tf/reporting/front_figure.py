@@ -46,14 +46,7 @@ def front_info(
     config: Config,
     recommended: int | None,
 ) -> FrontInfo:
-    """Collect the values of all objectives; a single objective is shown against the ids.
-
-    Args:
-        candidates: All candidates.
-        front: The Pareto-optimal ones.
-        config: The run's configuration.
-        recommended: Id of the recommended candidate on the front; None if there is none.
-    """
+    """Collect the values of all objectives; a single objective is shown against the ids."""
     names = [objective.name for objective in config.objectives]
     width = max(2, len(names))
 

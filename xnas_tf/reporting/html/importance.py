@@ -85,9 +85,8 @@ def importance_data(
 
 def _shown_values(values: Sequence[Any]) -> np.ndarray:
     """Return the indices of the values to compute a dependence for: a few of many numbers."""
-    if len(values) <= MAX_VALUES or isinstance(values[-1], str):
-        return np.arange(len(values))
-    return np.linspace(0, len(values) - 1, MAX_VALUES).round().astype(int)
+    count = len(values) if isinstance(values[-1], str) else min(len(values), MAX_VALUES)
+    return np.linspace(0, len(values) - 1, count).round().astype(int)
 
 
 def _influence(
@@ -110,7 +109,7 @@ def _influence(
         forest.fit(codes[sample], values[sample])
         # Relative to the variance of all values: that of the few left out may be nearly zero.
         error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
-        scores.append(float(1 - error / variance))
+        scores.append(1 - error / variance)
         permuted = permutation_importance(
             forest,
             codes[rest],
@@ -121,20 +120,20 @@ def _influence(
         )
         importances.append(permuted.importances_mean / variance)
         dependences.append([_dependence(forest, codes, c, each) for c, each in enumerate(shown)])
+    by_column = zip(*dependences, strict=True)
+    effects = zip(columns, np.transpose(importances), shown, by_column, strict=True)
     return {
         "foreseen": _interval(scores),
         "hyperparameters": [
             {
                 "name": column.name,
-                "importance": _interval([each[c] for each in importances]),
+                "importance": _interval(importance),
                 "values": [
                     {"value": column.values[i], "mean": _interval(means)}
-                    for i, means in zip(
-                        shown[c], np.transpose([each[c] for each in dependences]), strict=True
-                    )
+                    for i, means in zip(indices, np.transpose(dependence), strict=True)
                 ],
             }
-            for c, column in enumerate(columns)
+            for column, importance, indices, dependence in effects
         ],
     }
 
