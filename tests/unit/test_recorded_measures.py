@@ -42,6 +42,15 @@ class Undefined(Objective):
         return ObjectiveValue(float("nan"), {}, "there is nothing to measure")
 
 
+class Inapplicable(Objective):
+    """A measure that no model of this kind has."""
+
+    name: str = "inapplicable"
+
+    def score(self, subject):
+        raise NotApplicable("the model has no convolution")
+
+
 def test_what_is_recorded_is_measured_and_is_no_objective():
     outcome = evaluator(*CONTROL).evaluate(candidate())
     assert outcome.state == "done" and set(outcome.objectives) == {"error"}
@@ -54,31 +63,20 @@ def test_what_is_recorded_is_measured_and_is_no_objective():
 
 
 @pytest.mark.long
-def test_a_recorded_value_that_is_not_finite_costs_no_candidate():
-    name = f"{__name__}:Undefined"
+@pytest.mark.parametrize(
+    ("kind", "reason", "needed"),
+    [
+        (Undefined, "there is nothing to measure", "constraints={{'{}': '<= 1'}}"),
+        (Inapplicable, "the model has no convolution", "objectives=[error, '{}']"),
+    ],
+)
+def test_a_recorded_measure_without_a_value_costs_no_candidate(kind, reason, needed):
+    name = f"{__name__}:{kind.__name__}"
     outcome = evaluator("objectives=[error]", f"record=[{{name: '{name}'}}]").evaluate(candidate())
-    assert outcome.state == "done" and "there is nothing to measure" in outcome.reason
+    assert outcome.state == "done" and reason in outcome.reason
     assert name not in outcome.metrics
-    needed = evaluator("objectives=[error]", f"constraints={{'{name}': '<= 1'}}")
-    assert needed.evaluate(candidate()).state == "failed"
-
-
-class Inapplicable(Undefined):
-    """A measure that no model of this kind has."""
-
-    name: str = "inapplicable"
-
-    def score(self, subject):
-        raise NotApplicable("the model has no convolution")
-
-
-@pytest.mark.long
-def test_a_recorded_measure_that_cannot_be_applied_costs_no_candidate():
-    name = f"{__name__}:Inapplicable"
-    outcome = evaluator("objectives=[error]", f"record=[{{name: '{name}'}}]").evaluate(candidate())
-    assert outcome.state == "done" and "the model has no convolution" in outcome.reason
-    searched = evaluator(f"objectives=[error, '{name}']").evaluate(candidate())
-    assert searched.state == "failed"
+    failed = evaluator("objectives=[error]", needed.format(name)).evaluate(candidate())
+    assert failed.state == "failed"
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,6 @@ class FinalEvaluation(Callback):
     """Evaluate the Pareto-optimal models on the test split and draw their attributions.
 
     The search itself never uses the test split. Models that already have test metrics are skipped.
-
-    Args:
-        context: The search.
-        board: Receives the pictures.
-        tell: Called with progress messages.
     """
 
     def __init__(
