@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,5 +77,5 @@ def _draw_counts(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
-    axes.legend(ncols=3, fontsize=8, frameon=False, columnspacing=0.8, handlelength=1, **place)
+    style: dict[str, Any] = {"frameon": False, "columnspacing": 0.8, "handlelength": 1}
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8, **style)

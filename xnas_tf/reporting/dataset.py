@@ -157,7 +157,7 @@ def _pair_table(pairs: Iterable[tuple[str, str]], title: str) -> Table:
 def _class_table(report: DataReport) -> Table:
     data = report.dataset
     counts = np.stack([data.counts[split] for split in SPLITS])
-    headings = ("class", *(Column(split, justify="right") for split in (*SPLITS, "all")))
+    headings = [Column("class"), *(Column(each, justify="right") for each in (*SPLITS, "all"))]
     table = Table(*headings, box=box.SIMPLE_HEAD, title=Text(data.name), title_justify="left")
     for name, row in list(zip(data.class_names, counts.T, strict=True))[:SHOWN_CLASSES]:
         table.add_row(Text(name), *(f"{n:,}" for n in (*row, row.sum())))

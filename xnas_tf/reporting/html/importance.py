@@ -96,7 +96,9 @@ def _influence(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Estimate the influence of hyperparameters, coded as (candidates, columns), on values."""
-    scores, importances, dependences = [], [], []
+    scores: list[float] = []
+    importances: list[np.ndarray] = []
+    dependences: list[list[np.ndarray]] = []
     shown = [_shown_values(column.values) for column in columns]
     variance = values.var() or 1.0
     while len(scores) < RESAMPLES:
