@@ -21,20 +21,18 @@ def collapse_text(candidates: Sequence[Candidate], config: Config) -> str:
     if not collapsed:
         return ""
     learned = sum(map(_learned_in_training, collapsed))
-    describe_cause = _normalization_cause if 2 * learned > len(collapsed) else _step_cause
+    is_normalization = 2 * learned > len(collapsed)
+    cause = (_normalization_cause if is_normalization else _step_cause)(config.training)
     return (
         f"{len(collapsed)} of {len(done)} trained candidates collapsed: they predict one class for "
-        f"nearly all images, or their training loss did not fall. Likely cause: "
-        f"{describe_cause(config.training)}. "
+        f"nearly all images, or their training loss did not fall. Likely cause: {cause}. "
         "To change a setting, start a new run: --fresh, or another --run-dir"
     )
 
 
 def _learned_in_training(candidate: Candidate) -> bool:
-    training, validation = (
-        candidate.metrics.get(name, math.nan) for name in ("accuracy", "val_accuracy")
-    )
-    return training > validation + _ACCURACY_GAP
+    metrics = candidate.metrics
+    return metrics.get("accuracy", 0.0) > metrics.get("val_accuracy", math.inf) + _ACCURACY_GAP
 
 
 def _normalization_cause(training: TrainingOptions) -> str:
