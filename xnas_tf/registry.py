@@ -46,10 +46,10 @@ class Registry:
             InputError: If there is none. The message names the nearest match.
         """
         scheme = name.partition(":")[0] + ":"
-        target = self._targets.get(name) or self._targets.get(scheme, name)
-        if ":" not in target:
+        target = self._targets.get(name, self._targets.get(scheme))
+        if target is None and ":" not in name:
             raise InputError(f"unknown {self.kind} {suggest(name, self.names())}")
-        return import_object(target, self.kind)
+        return import_object(target or name, self.kind)
 
 
 def import_object(target: str, kind: str) -> Any:

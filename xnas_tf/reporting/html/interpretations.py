@@ -12,6 +12,8 @@ from typing import Any
 from xnas_tf.storage.run import Run
 
 Metrics = list[tuple[str, float | None]]
+MetricsOf = Callable[[dict[str, Any]], Metrics]
+"""Returns the metrics to show, by name, from the content of a JSON file."""
 
 
 def interpretations_data(run: Run) -> list[dict[str, Any]]:
@@ -35,9 +37,7 @@ def interpretations_data(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _found(
-    parent: Path, file: str, metrics_of: Callable[[dict[str, Any]], Metrics]
-) -> list[dict[str, Any]]:
+def _found(parent: Path, file: str, metrics_of: MetricsOf) -> list[dict[str, Any]]:
     """Return the metrics and pictures in each ``candidate-00007`` of a folder."""
     named = [(re.fullmatch(r"candidate-0*(\d+)", p.name), p) for p in sorted(parent.glob("*"))]
     return [
@@ -47,9 +47,7 @@ def _found(
     ]
 
 
-def _read(
-    folder: Path, file: str, metrics_of: Callable[[dict[str, Any]], Metrics]
-) -> dict[str, Any]:
+def _read(folder: Path, file: str, metrics_of: MetricsOf) -> dict[str, Any]:
     try:
         metrics = metrics_of(json.loads((folder / file).read_text(encoding="utf-8")))
         pictures = [
