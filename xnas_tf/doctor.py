@@ -13,13 +13,7 @@ from xnas_tf.utils.versions import PACKAGES, package_version
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check.
-
-    Attributes:
-        name: What was checked.
-        value: What was found.
-        advice: What to do; empty if nothing needs to be done.
-    """
+    """What was checked, what was found, and advice if something needs to be done."""
 
     name: str
     value: str
@@ -48,22 +42,19 @@ def _devices() -> list[Finding]:
     except Exception as error:  # noqa: BLE001 - missing, or broken in one of many ways
         return [Finding("TensorFlow", f"cannot be loaded: {describe(error)}", "run bin/setup")]
     gpus = tf.config.list_physical_devices("GPU")
-    built = tf.test.is_built_with_cuda()
+    details = map(tf.config.experimental.get_device_details, gpus)
+    names = ", ".join(str(each.get("device_name")) for each in details)
     advice = ""
     if not gpus and shutil.which("nvidia-smi"):
         advice = "there is a driver but TensorFlow sees no GPU: remove .venv and run bin/setup"
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
-    value = ", ".join(map(str, names)) if gpus else "none"
-    return [
-        Finding("GPUs", value, advice),
-        Finding("TensorFlow's build", "CUDA" if built else "CPU only"),
-    ]
+    build = "CUDA" if tf.test.is_built_with_cuda() else "CPU only"
+    return [Finding("GPUs", names or "none", advice), Finding("TensorFlow's build", build)]
 
 
 def _horovod() -> list[Finding]:
-    missing = "only needed for several ranks: bin/setup horovod (docs/installation.md)"
     if not package_version("horovod"):
-        return [Finding("Horovod", "not installed", missing)]
+        advice = "only needed for several ranks: bin/setup horovod (docs/installation.md)"
+        return [Finding("Horovod", "not installed", advice)]
     try:
         import horovod.tensorflow as hvd  # noqa: PLC0415 - optional
     except Exception as error:  # noqa: BLE001 - a build against another TensorFlow fails in many ways

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -44,13 +45,11 @@ class Registry:
         Raises:
             InputError: If there is none. The message names the nearest match.
         """
-        if name in self._targets:
-            return import_object(self._targets[name], self.kind)
-        if (scheme := name.partition(":")[0] + ":") in self._targets:
-            return import_object(self._targets[scheme], self.kind)
-        if ":" in name:
-            return import_object(name, self.kind)
-        raise InputError(f"unknown {self.kind} {suggest(name, self.names())}")
+        scheme = name.partition(":")[0] + ":"
+        target = self._targets.get(name, self._targets.get(scheme))
+        if target is None and ":" not in name:
+            raise InputError(f"unknown {self.kind} {suggest(name, self.names())}")
+        return import_object(target or name, self.kind)
 
 
 def import_object(target: str, kind: str) -> Any:
@@ -92,15 +91,10 @@ def _hint(error: Exception, module_name: str) -> str:
 
 def describe(error: BaseException) -> str:
     """Describe an exception in one line: its type, its message and where it was raised."""
-    message = _message(str(error))
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
     location = ""
-    if trace:
-        code = trace.tb_frame.f_code
-        location = f" ({os.path.basename(code.co_filename)}:{trace.tb_lineno})"
-    return f"{type(error).__name__}: {message[:500]}{location}"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        location = f" ({os.path.basename(frame.f_code.co_filename)}:{line})"
+    return f"{type(error).__name__}: {_message(str(error))[:500]}{location}"
 
 
 def _message(text: str) -> str:

@@ -127,7 +127,7 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     record.close()
     run = Run(tmp_path / "run")
     status = run_status(run)
-    assert status.collapsed == 1 and "1 of 2 trained candidates collapsed" in status_text(status)
+    assert status["collapsed"] == 1 and "1 of 2 trained candidates collapsed" in status_text(status)
     listed = tables.listing(run, everyone=True)
     table = tables.pareto_table(listed)
     remarks = next(column for column in table.columns if column.header == "remark")

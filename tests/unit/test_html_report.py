@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,8 +114,9 @@ def test_reasons_that_differ_in_numbers_are_one_failure():
 def test_progress_ends_with_the_front_and_never_loses_volume(rows, size):
     config = (ONE, TWO, THREE)[size - 1]
     everyone = candidates(config, [row[:size] for row in rows])
-    everyone = [replace(c, answer=c.id, started="2026-01-01T00:00:00+00:00") for c in everyone]
-    everyone = [replace(c, finished=f"2026-01-01T{c.id:02d}:00:00+00:00") for c in everyone]
+    for c in everyone:
+        c.answer, c.started = c.id, "2026-01-01T00:00:00+00:00"
+        c.finished = f"2026-01-01T{c.id:02d}:00:00+00:00"
     found = progress_data(everyone, config)
     volumes = found["hypervolume"]
     assert all(a <= b + 1e-9 for a, b in itertools.pairwise(volumes))
@@ -151,7 +153,8 @@ def test_no_text_becomes_anything_but_text(known, text):
 def test_the_policy_allows_the_pages_own_script_and_style_alone(known):
     text = render(known)
     page = Page(text)
-    policy = dict(rule.strip().split(" ", 1) for rule in page.metas[POLICY].split(";"))
+    rules = page.metas["Content-Security-Policy"].split(";")
+    policy = dict(rule.strip().split(" ", 1) for rule in rules)
     assert policy.pop("img-src") == "data:"
     for kind, content in (
         ("script-src", page.scripts[1]),
@@ -161,9 +164,6 @@ def test_the_policy_allows_the_pages_own_script_and_style_alone(known):
         assert policy.pop(kind) == f"'sha256-{digest}'"
     assert set(policy.values()) == {"'none'"} and "default-src" in policy
     assert "link" not in page.tags and "img" not in page.tags
-
-
-POLICY = "Content-Security-Policy"
 
 
 def varied(count, value_of, extra=False):
@@ -246,7 +246,7 @@ def test_a_part_of_the_front_has_its_ends_and_the_one_recommended_first(size, mo
     rows = [(float(place), float(place) ** 1.5) for place in range(size)]
     front = candidates(TWO, rows)
     recommended = data.draw(st.sampled_from([None, *(c.id for c in front)]))
-    chosen = chosen_models(run_of(TWO), front, (), most, recommended)
+    chosen = chosen_models(None, front, (), most, recommended)
     ids = [c.id for c in chosen]
     assert len(ids) == min(size, most) and len(set(ids)) == len(ids)
     if chosen and recommended:
@@ -255,10 +255,6 @@ def test_a_part_of_the_front_has_its_ends_and_the_one_recommended_first(size, mo
     assert ids == sorted(ids)
     if most > 2 and size > most:
         assert {front[0].id, front[-1].id} <= {c.id for c in chosen}
-
-
-def run_of(config):
-    return type("", (), {"config": config})
 
 
 def test_a_candidate_that_is_not_there_is_refused(run):
@@ -290,7 +286,7 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
         (folder / name / "disentanglement.json").write_text(text)
     (folder / "mine").mkdir()
     (folder / "candidate-00007" / "hit_rate.png").write_bytes(b"\x89PNG")
-    kind, other = interpretations_data(type("", (), {"path": tmp_path}))
+    kind, other = interpretations_data(SimpleNamespace(path=tmp_path))
     assert not other["found"]
     old, good, broken = kind["found"]
     assert old["candidate"] == 3

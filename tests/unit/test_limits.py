@@ -218,7 +218,7 @@ def test_a_search_that_goes_on_has_not_ended(tmp_path):
     with pytest.raises(Killed):
         run(path, configuration(candidates=12), steps=1)
     status = run_status(Run(path))
-    assert not status.ended and not status.ended_because and status.wanted == 12
+    assert not status["ended"] and not status["ended_because"] and status["wanted"] == 12
 
 
 def test_the_time_left_is_that_of_the_limit_which_comes_first(tmp_path):
@@ -231,7 +231,7 @@ def test_the_time_left_is_that_of_the_limit_which_comes_first(tmp_path):
             task = coordinator.next()
             clock.seconds += 100
             coordinator.tell(task["id"], {**done(task), "seconds": {"train": 100.0}})
-        assert run_status(Run(path)).seconds_left == pytest.approx(left)
+        assert run_status(Run(path))["seconds_left"] == pytest.approx(left)
 
 
 def test_what_the_search_proposes_may_not_change(tmp_path):

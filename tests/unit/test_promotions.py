@@ -229,13 +229,15 @@ def test_status_says_who_reached_which_rung(tmp_path):
     found = search(path, config)
     status = run_status(Run(path))
     counts = {e: sum(c.epochs == e and c.state == "done" for c in found) for e in (1, 3, 9)}
-    assert status.reached == counts
-    assert status.done == counts[1] and status.done + status.failed == 30
+    assert status["reached"] == counts
+    assert status["done"] == counts[1] and status["done"] + status["failed"] == 30
     lost = sum(c.promoted_from > 0 and c.state != "done" for c in found)
     text = status_text(status)
     assert f"{counts[1]} candidates reached 1, {counts[3]} reached 3, {counts[9]} reached 9" in text
-    assert status.promotions_failed == lost and (f"{lost} failed on the way" in text) == (lost > 0)
-    assert status.seconds_left == 0
+    assert status["promotions_failed"] == lost and (f"{lost} failed on the way" in text) == (
+        lost > 0
+    )
+    assert status["seconds_left"] == 0
 
 
 def test_a_new_fidelity_is_no_plateau():

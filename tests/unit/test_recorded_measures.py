@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.unit.test_evaluation import candidate, evaluator
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.execution.callbacks import SearchContext
 from xnas_tf.execution.result_cache import earlier_runs
 from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.reporting import candidate_tables as tables
@@ -41,6 +42,15 @@ class Undefined(Objective):
         return ObjectiveValue(float("nan"), {}, "there is nothing to measure")
 
 
+class Inapplicable(Objective):
+    """A measure that no model of this kind has."""
+
+    name: str = "inapplicable"
+
+    def score(self, subject):
+        raise NotApplicable("the model has no convolution")
+
+
 def test_what_is_recorded_is_measured_and_is_no_objective():
     outcome = evaluator(*CONTROL).evaluate(candidate())
     assert outcome.state == "done" and set(outcome.objectives) == {"error"}
@@ -53,31 +63,20 @@ def test_what_is_recorded_is_measured_and_is_no_objective():
 
 
 @pytest.mark.long
-def test_a_recorded_value_that_is_not_finite_costs_no_candidate():
-    name = f"{__name__}:Undefined"
+@pytest.mark.parametrize(
+    ("kind", "reason", "needed"),
+    [
+        (Undefined, "there is nothing to measure", "constraints={{'{}': '<= 1'}}"),
+        (Inapplicable, "the model has no convolution", "objectives=[error, '{}']"),
+    ],
+)
+def test_a_recorded_measure_without_a_value_costs_no_candidate(kind, reason, needed):
+    name = f"{__name__}:{kind.__name__}"
     outcome = evaluator("objectives=[error]", f"record=[{{name: '{name}'}}]").evaluate(candidate())
-    assert outcome.state == "done" and "there is nothing to measure" in outcome.reason
+    assert outcome.state == "done" and reason in outcome.reason
     assert name not in outcome.metrics
-    needed = evaluator("objectives=[error]", f"constraints={{'{name}': '<= 1'}}")
-    assert needed.evaluate(candidate()).state == "failed"
-
-
-class Inapplicable(Undefined):
-    """A measure that no model of this kind has."""
-
-    name: str = "inapplicable"
-
-    def score(self, subject):
-        raise NotApplicable("the model has no convolution")
-
-
-@pytest.mark.long
-def test_a_recorded_measure_that_cannot_be_applied_costs_no_candidate():
-    name = f"{__name__}:Inapplicable"
-    outcome = evaluator("objectives=[error]", f"record=[{{name: '{name}'}}]").evaluate(candidate())
-    assert outcome.state == "done" and "the model has no convolution" in outcome.reason
-    searched = evaluator(f"objectives=[error, '{name}']").evaluate(candidate())
-    assert searched.state == "failed"
+    failed = evaluator("objectives=[error]", needed.format(name)).evaluate(candidate())
+    assert failed.state == "failed"
 
 
 @pytest.mark.parametrize(
@@ -150,10 +149,10 @@ def test_recorded_values_stand_beside_objectives_and_do_not_rank(run):
 
 
 def test_tensorboard_shows_objectives_and_what_is_recorded(run, tmp_path):
-    board = TensorBoard(tmp_path / "board", run.config, [])
+    board = TensorBoard(SearchContext(tmp_path, run.config, None, None, None, 0))
     known = run.candidates()[1]
     board.on_candidate_end(known, True, [known], 0.1)
-    events = EventAccumulator(str(tmp_path / "board" / "candidate-00002"))
+    events = EventAccumulator(str(tmp_path / "tensorboard" / "candidate-00002"))
     events.Reload()
     tags = [
         tag for tag in events.Tags()["tensors"] if tag.split("/")[0] in ("objective", "recorded")

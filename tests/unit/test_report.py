@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -29,11 +30,20 @@ def run(tmp_path):
     return Run(tmp_path / "run")
 
 
-def test_all_forms_mark_the_same_candidates(run):
+@pytest.mark.parametrize("has_learned", [True, False])
+def test_all_forms_mark_the_same_candidates(run, has_learned):
+    if not has_learned:
+        with closing(open_database(run.path, run.config)) as record:
+            record.set_fact("validation", [1, 0])
     listed = tables.listing(run, everyone=True)
-    number = listed.recommended.id
-    assert number == run.best.id and number in listed.front
     front = {c.id for c in run.pareto()}
+    assert front and listed.front == front
+    number = listed.recommended.id
+    marked = [number] if has_learned else []
+    if has_learned:
+        assert number == run.best.id and number in front
+    else:
+        assert number is None and "commonest class" in listed.recommended.why
     whole = json.loads(tables.pareto_json(listed))
     from_json = whole["candidates"]
     from_csv = list(csv.DictReader(io.StringIO(tables.pareto_csv(listed))))
@@ -41,31 +51,16 @@ def test_all_forms_mark_the_same_candidates(run):
     assert [c["id"] for c in from_json] == [int(c["id"]) for c in from_csv]
     assert {c["id"] for c in from_json if c["pareto"]} == front
     assert (whole["recommended"], whole["why"]) == (number, listed.recommended.why)
-    assert [c["id"] for c in from_json if c["recommended"]] == [number]
-    assert [int(c["id"]) for c in from_csv if c["recommended"] == "True"] == [number]
+    assert [c["id"] for c in from_json if c["recommended"]] == marked
+    assert [int(c["id"]) for c in from_csv if c["recommended"] == "True"] == marked
     assert {int(cell.rstrip("*")) for cell in cells if cell.endswith("*")} == front
-    assert [cell for cell in cells if cell.endswith("**")] == [f"{number}**"]
-
-
-def test_where_nothing_learned_all_forms_mark_nobody(run):
-    record = open_database(run.path, run.config)
-    record.set_fact("validation", [1, 0])
-    record.close()
-    listed = tables.listing(run, everyone=True)
-    whole = json.loads(tables.pareto_json(listed))
-    assert whole["recommended"] is None and "commonest class" in whole["why"]
-    assert not any(c["recommended"] for c in whole["candidates"]) and "True" not in [
-        c["recommended"] for c in csv.DictReader(io.StringIO(tables.pareto_csv(listed)))
-    ]
-    cells = list(tables.pareto_table(listed).columns[0].cells)
-    assert any(cell.endswith("*") for cell in cells)
-    assert not any(cell.endswith("**") for cell in cells)
+    assert [cell for cell in cells if cell.endswith("**")] == [f"{each}**" for each in marked]
 
 
 def test_the_status_names_the_one_recommended(run):
     found = run.recommendation()
     status = run_status(run)
-    assert (status.as_dict()["recommended"], status.as_dict()["why"]) == (found.id, found.why)
+    assert (status["recommended"], status["why"]) == (found.id, found.why)
     assert status_text(status).splitlines()[-1] == f"recommended      {found.text}"
 
 

@@ -36,9 +36,9 @@ def test_utilisation_is_the_share_that_is_no_wait():
 
 def test_the_timeline_has_each_ended_candidate_where_it_was():
     assert timeline(CANDIDATES) == [
-        Bar(0, 0.0, 0.0, pytest.approx(0.1), "done", 1),
-        Bar(1, 0.0, 0.0, pytest.approx(0.05), "done", 2),
-        Bar(1, pytest.approx(1 / 60), pytest.approx(4 / 60), pytest.approx(0.05), "failed", 3),
+        Bar(1, 0, "done", 0.0, pytest.approx(0.1), 0.0),
+        Bar(2, 1, "done", 0.0, pytest.approx(0.05), 0.0),
+        Bar(3, 1, "failed", pytest.approx(4 / 60), pytest.approx(0.05), pytest.approx(1 / 60)),
     ]
     assert timeline([]) == []
 

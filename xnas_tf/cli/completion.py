@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,55 +12,52 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-RUNS = Path("runs")
-"""Default parent directory of runs."""
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def runs(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete run directories, or any file if none matches."""
+def _completion(names: Callable[[], Iterable[str]], or_file: bool = False) -> Complete:
+    """Complete the names, or any file if ``or_file`` is set and no name matches."""
+
+    def complete(_: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
+        found = [CompletionItem(name) for name in names() if name.startswith(word)]
+        return [CompletionItem(word, type="file"), *found] if or_file else found
+
+    return complete
+
+
+def _runs() -> list[str]:
     from xnas_tf.storage.run_directory import DATABASE
 
-    paths = sorted(str(path.parent) for path in RUNS.glob(f"*/{DATABASE}"))
-    return [CompletionItem(incomplete, type="file"), *_matches(incomplete, paths)]
+    return sorted(str(path.parent) for path in Path("runs").glob(f"*/{DATABASE}"))
 
 
-def datasets(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete names of data sets, or any file (``xnas-tf data`` takes a configuration)."""
+def _datasets() -> list[str]:
     from xnas_tf.data import dataset_forms
 
-    names = [name + colon for name, colon, _ in (form.partition(":") for form in dataset_forms())]
-    return [CompletionItem(incomplete, type="file"), *_matches(incomplete, names)]
+    return ["".join(form.partition(":")[:2]) for form in dataset_forms()]
 
 
-def methods(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete attribution methods."""
+def _methods() -> list[str]:
     from xnas_tf.attribution import ATTRIBUTIONS
 
-    return _matches(incomplete, ["all", *ATTRIBUTIONS.names()])
+    return ["all", *ATTRIBUTIONS.names()]
 
 
-def keys(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete keys of the configuration."""
+def _keys() -> Iterator[str]:
     from xnas_tf.config import Config
 
-    return _matches(incomplete, _keys(Config))
+    return _keys_of(Config)
 
 
-def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def _keys_of(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in section.model_fields.items():
         if type(field.default) is field.annotation and hasattr(field.annotation, "model_fields"):
-            yield from _keys(field.annotation, f"{prefix}{name}.")
+            yield from _keys_of(field.annotation, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 
 
-def _matches(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+runs = _completion(_runs, or_file=True)
+datasets = _completion(_datasets, or_file=True)  # ``xnas-tf data`` takes a configuration too
+methods = _completion(_methods)
+keys = _completion(_keys)

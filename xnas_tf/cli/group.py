@@ -1,33 +1,30 @@
-"""What all commands share: their group, common options, error messages, output."""
+"""What all commands share: their group, error messages, output."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable
-from functools import wraps
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from xnas_tf.cli import completion
 from xnas_tf.errors import XnasError
 from xnas_tf.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-RUN = click.argument("run", type=click.Path(path_type=Path), shell_complete=completion.runs)
-FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+T = TypeVar("T")
 
 
-def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a command to exit with one message and the right exit code on a user's error."""
+class _Group(click.Group):
+    """Commands that exit with one message and the right exit code on a user's error."""
 
-    @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
         try:
-            command(*args, **kwargs)
+            return super().invoke(ctx)
         except XnasError as error:
             click.echo(f"xnas-tf: {error}", err=True)
             sys.exit(error.exit_code)
@@ -35,10 +32,10 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
             click.echo("xnas-tf: interrupted; to resume, run the same command again", err=True)
             sys.exit(130)
 
-    return guarded
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(__version__, prog_name="xnas-tf")
 def main() -> None:
     """Neural architecture search for accurate and interpretable networks.
@@ -59,6 +56,19 @@ def main() -> None:
 def print_message(text: str) -> None:
     """Print progress and warnings on stderr, warnings in red if the terminal has colours."""
     click.echo(click.style(text, fg="red") if text.startswith("warning: ") else text, err=True)
+
+
+def print_result(
+    form: str,
+    result: T,
+    facts: Callable[[T], dict[str, Any]],
+    tables: Callable[[T], Iterable[RenderableType]],
+) -> None:
+    """Print a result as ``json``, made by ``facts``, or as a ``table``, made by ``tables``."""
+    if form == "json":
+        click.echo(json.dumps(facts(result), indent=2))
+    else:
+        print_tables(tables(result))
 
 
 def print_tables(tables: Iterable[RenderableType]) -> None:

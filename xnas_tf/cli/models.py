@@ -2,44 +2,85 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from xnas_tf.cli import completion
-from xnas_tf.cli.candidates import CANDIDATE
-from xnas_tf.cli.group import FORMAT, clear_errors, main, print_message, print_tables
+from xnas_tf.cli.group import main, print_message, print_result
+from xnas_tf.cli.options import CANDIDATE, FORMAT, PATH
 
 if TYPE_CHECKING:
-    from xnas_tf.explanation import Explanation
+    from xnas_tf.explanation.model_loading import ModelSource
 
-MODEL_OR_RUN = click.argument(
-    "model_or_run", type=click.Path(path_type=Path), shell_complete=completion.runs
+DATASET = click.option(
+    "--dataset", shell_complete=completion.datasets, help="Default: the run's own."
 )
-INPUT_RANGE = click.option(
-    "--input-range",
-    default="auto",
-    show_default=True,
-    metavar="auto|0-1|0-255|-1-1",
-    help="Range of the model's inputs; auto: inferred from its first layers.",
-)
-OUT = click.option("--out", type=click.Path(path_type=Path), help="A new folder.")
-UNSAFE = click.option("--unsafe", is_flag=True, help="Load models that bring code of their own.")
+SEED = click.option("--seed", default=0)
+
+
+def _model_argument(required: bool = True) -> Callable:
+    name = "MODEL_OR_RUN" if required else "[MODEL_OR_RUN]"
+    return click.argument(
+        "path", metavar=name, required=required, type=PATH, shell_complete=completion.runs
+    )
+
+
+def _names_option(name: str, about: str) -> Callable:
+    """Return an option of names; may be repeated, each time with one or several."""
+    return click.option(
+        name,
+        multiple=True,
+        metavar="NAME,…",
+        callback=lambda _context, _option, values: ",".join(values).split(",") if values else None,
+        help=about,
+    )
+
+
+def _loading_options(command: Callable) -> Callable:
+    """Add the options of all commands that load a model and write a folder."""
+    for option in (
+        FORMAT,
+        click.option(
+            "--unsafe",
+            "safe",
+            is_flag=True,
+            callback=lambda _context, _option, unsafe: not unsafe,
+            help="Load models that bring code of their own.",
+        ),
+        click.option(
+            "--input-range",
+            default="auto",
+            metavar="auto|0-1|0-255|-1-1",
+            help="Range of the model's inputs; auto: inferred from its first layers.",
+        ),
+        click.option("--out", type=PATH, help="A new folder."),
+    ):
+        command = option(command)
+    return command
+
+
+def _source(options: dict[str, Any]) -> ModelSource:
+    """Take the model, the data set and the folder to write out of a command's options."""
+    from xnas_tf.explanation.model_loading import ModelSource
+
+    names = ("path", "candidate", "dataset", "out", "safe")
+    return ModelSource(**{name: options.pop(name) for name in names})
 
 
 @main.command()
-@MODEL_OR_RUN
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@_model_argument()
+@click.argument("files", nargs=-1, type=PATH)
 @CANDIDATE
-@click.option("--images", multiple=True, type=click.Path(path_type=Path), help="Image files.")
+@click.option("--images", multiple=True, type=PATH, help="Image files.")
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
     help="Take images from its test split. Default: the run's own.",
 )
-@click.option("--count", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--count", type=click.IntRange(1), default=8)
 @click.option(
     "--method",
     "methods",
@@ -48,23 +89,12 @@ UNSAFE = click.option("--unsafe", is_flag=True, help="Load models that bring cod
     help="May be repeated; `all` compares all.",
 )
 @click.option("--set", "options", multiple=True, metavar="METHOD.OPTION=VALUE")
-@click.option(
-    "--target", default="predicted", show_default=True, help="Or `true`, or a class to explain."
-)
-@OUT
-@INPUT_RANGE
-@UNSAFE
-@FORMAT
-@clear_errors
+@click.option("--target", default="predicted", help="Or `true`, or a class to explain.")
+@_loading_options
 def explain(
-    model_or_run: Path,
     files: tuple[Path, ...],
     images: tuple[Path, ...],
-    candidate: int | str | None,
-    dataset: str | None,
-    out: Path | None,
     form: str,
-    unsafe: bool,
     **options: Any,
 ) -> None:
     """Show what a model looks at, as pictures, maps and metrics.
@@ -79,74 +109,37 @@ def explain(
       xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
     """
     from xnas_tf.explanation.command import explain_request
-    from xnas_tf.explanation.model_loading import ModelSource
+    from xnas_tf.explanation.explanation import Explanation
+    from xnas_tf.reporting.explanation_tables import explanation_tables
 
-    source = ModelSource(model_or_run, candidate, dataset, out, not unsafe)
+    files = (*images, *files)
     explanation, folder = explain_request(
-        source, files=(*images, *files), tell=print_message, **options
+        _source(options), files=files, tell=print_message, **options
     )
     for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    if form == "json":
-        click.echo(json.dumps(explanation.as_dict(), indent=2))
-    else:
-        _print_explanation(explanation)
-
-
-def _print_explanation(explanation: Explanation) -> None:
-    from xnas_tf.reporting.explanation_tables import explanation_tables
-
-    print_tables(explanation_tables(explanation))
-
-
-def _split_names(values: tuple[str, ...]) -> list[str] | None:
-    return [name for value in values for name in value.split(",")] or None
+    print_result(form, explanation, Explanation.as_dict, explanation_tables)
 
 
 @main.command()
-@MODEL_OR_RUN
+@_model_argument()
 @CANDIDATE
-@click.option("--dataset", shell_complete=completion.datasets, help="Default: the run's own.")
-@click.option("--classes", multiple=True, metavar="NAME,…", help="Default: all.")
-@click.option(
-    "--layers",
-    multiple=True,
-    metavar="NAME,…",
-    help="Names or patterns; default: the ends of all convolution blocks.",
-)
-@click.option("--beta", default="auto", show_default=True, help="Weight of sparsity.")
-@click.option(
-    "--tolerance",
-    default=0.02,
-    show_default=True,
-    help="Accuracy that a class may lose, with --beta auto.",
-)
+@DATASET
+@_names_option("--classes", "Default: all.")
+@_names_option("--layers", "Names or patterns; default: the ends of all convolution blocks.")
+@click.option("--beta", default="auto", help="Weight of sparsity.")
+@click.option("--tolerance", default=0.02, help="Accuracy that a class may lose, with --beta auto.")
 @click.option(
     "--false-alarms",
     default=0.1,
-    show_default=True,
     help="Share of other classes' images that a path may predict as its class; 1: no limit.",
 )
-@click.option("--epochs", default=20, show_default=True, help="Passes over the images of a class.")
+@click.option("--epochs", default=20, help="Passes over the images of a class.")
 @click.option("--images", type=int, help="At most, of each class and split; default: all.")
-@click.option("--seed", default=0, show_default=True)
-@OUT
-@INPUT_RANGE
-@UNSAFE
-@FORMAT
-@clear_errors
-def disentangle(
-    model_or_run: Path,
-    classes: tuple[str, ...],
-    layers: tuple[str, ...],
-    candidate: int | str | None,
-    dataset: str | None,
-    out: Path | None,
-    form: str,
-    unsafe: bool,
-    **options: Any,
-) -> None:
+@SEED
+@_loading_options
+def disentangle(form: str, **options: Any) -> None:
     """Find the path of each class through a network.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class and layer a
@@ -160,52 +153,32 @@ def disentangle(
       xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
     """
     from xnas_tf.explanation.disentangle_command import disentangle_request
-    from xnas_tf.explanation.model_loading import ModelSource
     from xnas_tf.interpretation.nad.disentanglement import facts
+    from xnas_tf.interpretation.nad.tables import disentanglement_tables
 
-    source = ModelSource(model_or_run, candidate, dataset, out, not unsafe)
-    result = disentangle_request(
-        source,
-        classes=_split_names(classes),
-        layers=_split_names(layers),
-        tell=print_message,
-        **options,
-    )
+    result = disentangle_request(_source(options), tell=print_message, **options)
     if result is None:  # another rank prints
         return
     disentanglement, folder = result
     for name, why in disentanglement.left_out.items():
         click.echo(f"class {name} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    if form == "json":
-        click.echo(json.dumps(facts(disentanglement), indent=2))
-    else:
-        from xnas_tf.interpretation.nad.tables import disentanglement_tables
-
-        print_tables(disentanglement_tables(disentanglement))
+    print_result(form, disentanglement, facts, disentanglement_tables)
 
 
 @main.command()
-@click.argument(
-    "model_or_run",
-    required=False,
-    type=click.Path(path_type=Path),
-    shell_complete=completion.runs,
-)
+@_model_argument(required=False)
 @click.option("--hypermodel", metavar="MODULE:NAME", help="Train its default network by design.")
 @CANDIDATE
-@click.option("--dataset", shell_complete=completion.datasets, help="Default: the run's own.")
+@DATASET
 @click.option(
     "--mode",
     type=click.Choice(["posthoc", "by-design"]),
     default="posthoc",
-    show_default=True,
     help="Keep the model as it is, or train it together with the interpreter.",
 )
 @click.option("--attributes", type=int, help="How many; default: 25, or 36 for colour images.")
-@click.option(
-    "--layers", multiple=True, metavar="NAME,…", help="Names or patterns; default: the last ones."
-)
+@_names_option("--layers", "Names or patterns; default: the last ones.")
 @click.option(
     "--explain",
     type=int,
@@ -216,22 +189,9 @@ def disentangle(
 @click.option("--settings", help="grey, drawings or colour; default: by the images.")
 @click.option("--epochs", type=int, help="Default: by the size of the data.")
 @click.option("--rate", type=float, help="Learning rate; default: by the size of the data.")
-@click.option("--seed", default=0, show_default=True)
-@OUT
-@INPUT_RANGE
-@UNSAFE
-@FORMAT
-@clear_errors
-def interpret(
-    model_or_run: Path | None,
-    layers: tuple[str, ...],
-    candidate: int | str | None,
-    dataset: str | None,
-    out: Path | None,
-    form: str,
-    unsafe: bool,
-    **options: Any,
-) -> None:
+@SEED
+@_loading_options
+def interpret(form: str, **options: Any) -> None:
     """Train attributes that predict and explain a model's output.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. Attributes are learned from
@@ -246,17 +206,12 @@ def interpret(
         --mode by-design
     """
     from xnas_tf.explanation.interpret_command import interpret_request
-    from xnas_tf.explanation.model_loading import ModelSource
+    from xnas_tf.interpretation.flint.interpretation import Interpretation
+    from xnas_tf.interpretation.flint.tables import interpretation_tables
 
-    source = ModelSource(model_or_run, candidate, dataset, out, not unsafe)
-    result = interpret_request(source, layers=_split_names(layers), tell=print_message, **options)
+    result = interpret_request(_source(options), tell=print_message, **options)
     if result is None:  # another rank prints
         return
     interpretation, folder = result
     click.echo(f"wrote {folder}", err=True)
-    if form == "json":
-        click.echo(json.dumps(interpretation.as_dict(), indent=2))
-    else:
-        from xnas_tf.interpretation.flint.tables import interpretation_tables
-
-        print_tables(interpretation_tables(interpretation))
+    print_result(form, interpretation, Interpretation.as_dict, interpretation_tables)

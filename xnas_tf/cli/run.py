@@ -1,4 +1,4 @@
-"""Commands that show, report on and export the results of a search."""
+"""Commands on a run: show it, report on it, train its candidates in full, export them."""
 
 from __future__ import annotations
 
@@ -8,35 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnas_tf.cli.candidates import CANDIDATES, PREFER, WITHIN, CandidateType
-from xnas_tf.cli.group import RUN, clear_errors, main, print_message, print_tables
+from xnas_tf.cli.group import main, print_message, print_result, print_tables
+from xnas_tf.cli.options import (
+    CANDIDATES,
+    FILE,
+    FORMAT,
+    PATH,
+    PLOT,
+    PREFER,
+    RUN,
+    WITHIN,
+    CandidateType,
+    format_option,
+)
 
 if TYPE_CHECKING:
     from xnas_tf.reporting.candidate_tables import CandidateList
 
+PARETO = click.option("--pareto", is_flag=True, help="All Pareto-optimal candidates.")
+
 
 @main.command()
 @RUN
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-)
+@format_option("table", "json", "csv")
 @click.option("--all", "everyone", is_flag=True, help="List dominated candidates too.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@PLOT
 @PREFER
 @WITHIN
-@clear_errors
-def pareto(
-    run: Path,
-    form: str,
-    everyone: bool,
-    plot: Path | None,
-    prefer: str | None,
-    within: float | None,
-) -> None:
+def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: Any) -> None:
     """List the Pareto-optimal candidates of RUN, recommending one.
 
     Of those better than chance whose error is near the best, the recommended one is the best in
@@ -50,8 +49,7 @@ def pareto(
     from xnas_tf.reporting import candidate_tables as tables
     from xnas_tf.storage.run import load_run
 
-    opened = load_run(run)
-    listed = tables.listing(opened, everyone, prefer, within)
+    listed = tables.listing(load_run(run), everyone, **options)
     if form == "table":
         print_pareto(listed)
     else:
@@ -60,17 +58,14 @@ def pareto(
     if plot:
         from xnas_tf.reporting.front_figure import save_front
 
-        save_front(opened, plot, listed.recommended.id)
+        save_front(listed.run, plot, listed.recommended.id)
         click.echo(f"wrote {plot}", err=True)
 
 
 @main.command()
 @RUN
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
-@clear_errors
+@format_option("text", "json")
+@PLOT
 def status(run: Path, form: str, plot: Path | None) -> None:
     """Show the progress of RUN: candidates, rate, time left.
 
@@ -85,7 +80,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 
     opened = load_run(run)
     found = run_status(opened)
-    click.echo(status_text(found) if form == "text" else json.dumps(found.as_dict(), indent=2))
+    click.echo(status_text(found) if form == "text" else json.dumps(found, indent=2))
     if plot:
         from xnas_tf.reporting.utilisation import save_timeline
 
@@ -95,9 +90,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 
 @main.command()
 @RUN
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: RUN/report.html."
-)
+@click.option("--out", type=FILE, help="Default: RUN/report.html.")
 @click.option(
     "--candidate",
     "candidates",
@@ -111,17 +104,14 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     "--models",
     type=click.IntRange(0),
     default=8,
-    show_default=True,
     help="Maximum number of Pareto-optimal models to show; 0 opens none.",
 )
 @click.option(
     "--images",
     type=click.IntRange(1),
     default=8,
-    show_default=True,
     help="Number of images to explain for each model.",
 )
-@clear_errors
 def report(run: Path, **options: Any) -> None:
     """Write a report on RUN as one HTML file that needs no network.
 
@@ -142,8 +132,59 @@ def report(run: Path, **options: Any) -> None:
 @main.command()
 @RUN
 @CANDIDATES
-@click.option("--pareto", is_flag=True, help="All Pareto-optimal candidates.")
-@click.option("--out", type=click.Path(path_type=Path), help="Default: RUN/exports.")
+@PARETO
+@click.option("--epochs", type=int, help="At most; default: 10 times the search's.")
+@click.option("--seeds", default=3, help="Trainings of each model.")
+@click.option(
+    "--patience",
+    type=int,
+    help="Epochs without improvement after which a training ends; default: a third of all.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of space, training, objectives, record or distributed.",
+)
+@click.option("--no-baseline", is_flag=True, help="Do not train a residual network for comparison.")
+@click.option("--gallery", is_flag=True, help="Draw attributions during training (TensorBoard).")
+@FORMAT
+def retrain(
+    run: Path, candidates: tuple[int | str, ...], no_baseline: bool, form: str, **options: Any
+) -> None:
+    """Train candidates of RUN in full, with several seeds.
+
+    A residual network is trained too, for comparison. All ranks train one model at a time. The
+    best epoch by validation accuracy is kept and evaluated once on the test split. If interrupted,
+    run the same command again: it resumes, and trains nothing twice. docs/retraining.md explains
+    the table.
+
+    \b
+    Example:
+      xnas-tf retrain runs/quickstart
+      xnas-tf retrain runs/quickstart --pareto
+      horovodrun -np 8 xnas-tf retrain runs/quickstart --candidate 7 --epochs 200 \\
+        --set space.channels=32 --set space.cells_per_stack=5
+    """
+    from xnas_tf.reporting.retraining_tables import retraining_table
+    from xnas_tf.retraining import retrain as train
+    from xnas_tf.retraining.results import Retraining
+
+    retraining = train(run, candidates, baseline=not no_baseline, tell=print_message, **options)
+    if retraining is None:  # another rank prints
+        return
+    print_result(form, retraining, Retraining.as_dict, lambda found: [retraining_table(found)])
+    for training in retraining.failures():
+        click.echo(f"{training.title}, seed {training.seed} failed: {training.reason}", err=True)
+    click.echo(f"models: {retraining.path / 'models'}", err=True)
+
+
+@main.command()
+@RUN
+@CANDIDATES
+@PARETO
+@click.option("--out", type=PATH, help="Default: RUN/exports.")
 @click.option(
     "--format",
     "formats",
@@ -152,10 +193,15 @@ def report(run: Path, **options: Any) -> None:
     "[default: saved_model, keras]",
 )
 @click.option(
-    "--retrained", default="", metavar="latest|FOLDER", help="Export models of RUN/retrained."
+    "--retrained",
+    default="",
+    show_default=False,
+    metavar="latest|FOLDER",
+    help="Export models of RUN/retrained.",
 )
-@click.option("--licence", default="", help="Licence of the models, for their cards.")
-@clear_errors
+@click.option(
+    "--licence", default="", show_default=False, help="Licence of the models, for their cards."
+)
 def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
     """Export models of RUN, each with a model card.
 
@@ -183,11 +229,11 @@ def print_pareto(listed: CandidateList) -> None:
     from xnas_tf.reporting import candidate_tables as tables
     from xnas_tf.reporting.collapses import collapse_text
 
+    run = listed.run
     if not listed.candidates:
-        click.echo(f"{listed.run.path} has no finished candidates yet", err=True)
+        click.echo(f"{run.path} has no finished candidates yet", err=True)
         return
     print_tables([tables.pareto_table(listed)])
-    run = listed.run
     if collapsed := collapse_text(run.candidates(), run.config):
         click.secho(collapsed, fg="yellow", err=True)
     click.echo(f"recommended: {listed.recommended.text}", err=True)

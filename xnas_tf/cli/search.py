@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 from xnas_tf.cli import completion
-from xnas_tf.cli.group import FORMAT, clear_errors, main, print_message, print_tables
+from xnas_tf.cli.group import main, print_message, print_result
+from xnas_tf.cli.options import FILE, FORMAT, OVERRIDES, PATH
 from xnas_tf.cli.run import print_pareto
 from xnas_tf.errors import InputError
-
-OVERRIDES = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=completion.keys,
-    help="Override a key.",
-)
 
 
 @main.command()
 @click.argument("dataset", shell_complete=completion.datasets)
 @OVERRIDES
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
+@click.option("--out", type=FILE, help="Draw a PNG.")
 @FORMAT
-@clear_errors
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
     """Show a data set, its problems, and how a search prepares it.
 
@@ -41,21 +32,18 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
       xnas-tf data folder:pets --out pets.png
       xnas-tf data configs/quickstart.yaml --set dataset.seed=1 --format json
     """
-    from xnas_tf.reporting.dataset import data_tables, inspect_data
+    from xnas_tf.reporting.dataset import DataReport, data_tables, inspect_data
 
     report = inspect_data(dataset, overrides, print_message)
-    if form == "json":
-        click.echo(json.dumps(report.as_dict(), indent=2))
-    else:
-        print_tables(data_tables(report))
+    print_result(form, report, DataReport.as_dict, data_tables)
     if out:
         report.save_sheet(out)
         click.echo(f"wrote {out}", err=True)
 
 
 @main.command()
-@click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Default: runs/NAME OF CONFIG.")
+@click.argument("config", required=False, type=PATH)
+@click.option("--run-dir", type=PATH, help="Default: runs/NAME OF CONFIG.")
 @OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move an existing run aside and start again.")
 @click.option("--profile", is_flag=True, help="Profile rank 0's second candidate, for TensorBoard.")
@@ -69,17 +57,8 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
     "--address", metavar="HOST:PORT", help="Address of a Ray cluster; auto looks for one."
 )
 @click.option("--insecure", is_flag=True, help="Join a Ray cluster without a token.")
-@clear_errors
-def search(  # noqa: PLR0913 - one for each option of the command
-    config: Path | None,
-    run_dir: Path | None,
-    overrides: tuple[str, ...],
-    fresh: bool,
-    profile: bool,
-    engine: str | None,
-    groups: int | None,
-    address: str | None,
-    insecure: bool,
+def search(
+    overrides: tuple[str, ...], engine: str | None, groups: int | None, **options: Any
 ) -> None:
     """Search for Pareto-optimal networks, or resume a search.
 
@@ -101,7 +80,7 @@ def search(  # noqa: PLR0913 - one for each option of the command
 
     given = {"engine": engine, "groups": groups}
     more = [f"distributed.{name}={value}" for name, value in given.items() if value is not None]
-    run = run_search(config, run_dir, [*overrides, *more], fresh, profile, address, insecure)
+    run = run_search(overrides=[*overrides, *more], **options)
     if run is None:  # another rank prints
         return
     listed = listing(run, everyone=False)
@@ -115,7 +94,6 @@ def search(  # noqa: PLR0913 - one for each option of the command
 
 @main.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
-@clear_errors
 def launch(words: tuple[str, ...]) -> None:
     """Explain what replaces this command of version 0.1."""
     options = words[words.index("search") + 1 :] if "search" in words else ("CONFIG",)

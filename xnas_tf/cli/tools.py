@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from xnas_tf.cli.group import FORMAT, clear_errors, main, print_tables
+from xnas_tf.cli.group import main, print_tables
+from xnas_tf.cli.options import FORMAT, PATH, PLOT
 from xnas_tf.doctor import examine
 
 
@@ -17,11 +18,10 @@ def benchmark() -> None:
 
 
 @benchmark.command("search")
-@click.option("--table", type=click.Path(path_type=Path), required=True, help="CSV, CSV.gz, NATS.")
+@click.option("--table", type=PATH, required=True, help="CSV, CSV.gz, NATS.")
 @click.option(
     "--objectives",
     default="error,parameters",
-    show_default=True,
     metavar="NAME,…",
     help="Or any column, minimised; max:COLUMN maximises.",
 )
@@ -47,11 +47,10 @@ def benchmark() -> None:
     metavar="search.KEY=VALUE",
     help="Options of our own algorithms.",
 )
-@click.option("--seeds", type=int, default=20, show_default=True, help="Searches per algorithm.")
-@click.option("--trainings", type=int, default=600, show_default=True, help="Trainings per search.")
+@click.option("--seeds", default=20, help="Searches per algorithm.")
+@click.option("--trainings", default=600, help="Trainings per search.")
 @FORMAT
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG.")
-@clear_errors
+@PLOT
 def benchmark_search(
     table: Path,
     objectives: str,
@@ -93,7 +92,6 @@ def benchmark_search(
 
 
 @main.command()
-@clear_errors
 def doctor() -> None:
     """Check versions, devices and Horovod, and advise on problems.
 

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -21,14 +22,7 @@ from xnas_tf.strategy.recommendation import Recommendation
 
 @dataclass(frozen=True)
 class CandidateList:
-    """The candidates of a run to list.
-
-    Attributes:
-        run: The run.
-        candidates: The candidates, Pareto-optimal ones first.
-        front: Ids of the Pareto-optimal candidates.
-        recommended: The recommendation and its reason.
-    """
+    """The candidates of a run to list, in this order, with the ids of the Pareto-optimal ones."""
 
     run: Run
     candidates: Sequence[Candidate]
@@ -39,16 +33,9 @@ class CandidateList:
 def listing(
     run: Run, everyone: bool, prefer: str | None = None, within: float | None = None
 ) -> CandidateList:
-    """Select the candidates of a run to list.
+    """Select the Pareto-optimal candidates and, if ``everyone``, the dominated ones after them.
 
-    Args:
-        run: The run.
-        everyone: Whether to include the dominated candidates.
-        prefer: See ``Run.recommendation``.
-        within: See ``Run.recommendation``.
-
-    Raises:
-        InputError: If ``prefer`` or ``within`` is invalid.
+    See ``Run.recommendation`` for the other arguments and for errors.
     """
     front, recommended = run.pareto(), run.recommendation(prefer, within)
     ids = {candidate.id for candidate in front}
@@ -77,7 +64,7 @@ def pareto_table(listed: CandidateList) -> Table:
         test = candidate.metrics.get("test_accuracy")
         table.add_row(
             f"{candidate.id}{'*' * _stars(candidate.id, listed)}",
-            *(_format_optional(column.value(candidate)) for column in columns),
+            *(format_value(column.value(candidate)) for column in columns),
             *([str(candidate.epochs)] if has_rungs else []),
             f"{test:.2%}" if test is not None else "",
             *(["collapsed" if candidate.collapsed else ""] if has_collapsed else []),
@@ -87,28 +74,25 @@ def pareto_table(listed: CandidateList) -> Table:
     return table
 
 
-def _format_optional(value: float | None) -> str:
-    return "" if value is None else format_value(value)
-
-
 def _stars(candidate: int, listed: CandidateList) -> int:
     return (candidate in listed.front) + (candidate == listed.recommended.id)
 
 
-def format_value(value: float) -> str:
+def format_value(value: float | None) -> str:
     """Format a number for a table: integers with thousands separators, others with 4 decimals."""
+    if value is None:
+        return ""
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4f}"
 
 
-def pareto_json(listed: CandidateList) -> str:
-    """Return the candidates as JSON."""
-    run = listed.run
-    rows = [
+def _records(listed: CandidateList) -> list[dict[str, Any]]:
+    objectives = listed.run.config.objectives
+    return [
         {
             "id": c.id,
             "genotype": c.genotype,
             "hyperparameters": c.hyperparameters,
-            "objectives": {o.name: c.objectives[o.name] for o in run.config.objectives},
+            "objectives": {o.name: c.objectives[o.name] for o in objectives},
             "metrics": c.metrics,
             "parents": list(c.parents),
             "generation": c.generation,
@@ -121,13 +105,18 @@ def pareto_json(listed: CandidateList) -> str:
         }
         for c in listed.candidates
     ]
+
+
+def pareto_json(listed: CandidateList) -> str:
+    """Return the candidates as JSON."""
+    config = listed.run.config
     content = {
-        "run": str(run.path),
-        "objectives": _directions(run.config.objectives),
-        "record": _directions(run.config.record),
+        "run": str(listed.run.path),
+        "objectives": _directions(config.objectives),
+        "record": _directions(config.record),
         "recommended": listed.recommended.id,
         "why": listed.recommended.why,
-        "candidates": rows,
+        "candidates": _records(listed),
     }
     return json.dumps(content, indent=2)
 
@@ -141,23 +130,13 @@ def pareto_csv(listed: CandidateList) -> str:
     objectives = [objective.name for objective in listed.run.config.objectives]
     recorded = {name for c in listed.candidates for name in c.metrics}
     metrics = sorted(recorded - {*objectives, "collapsed"})
+    columns = ["id", "pareto", "generation", "parents", "genotype", *objectives, *metrics]
+    columns += ["recommended", "epochs", "collapsed"]
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    head = ["id", "pareto", "generation", "parents", "genotype"]
-    writer.writerow([*head, *objectives, *metrics, "recommended", "epochs", "collapsed"])
-    for c in listed.candidates:
-        writer.writerow(
-            [
-                c.id,
-                c.id in listed.front,
-                c.generation,
-                " ".join(map(str, c.parents)),
-                c.genotype,
-                *(c.objectives[name] for name in objectives),
-                *(c.metrics.get(name, "") for name in metrics),
-                c.id == listed.recommended.id,
-                c.epochs,
-                c.collapsed,
-            ]
-        )
+    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for record in _records(listed):
+        parents = " ".join(map(str, record["parents"]))
+        values = {**record["metrics"], **record["objectives"]}
+        writer.writerow({**values, **record, "parents": parents})
     return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from xnas_tf.candidate import Candidate
@@ -14,11 +15,7 @@ its predictions in inference mode are wrong."""
 
 
 def collapse_text(candidates: Sequence[Candidate], config: Config) -> str:
-    """Count the collapsed candidates and name the likely cause.
-
-    Returns:
-        A message for users; empty if no candidate collapsed.
-    """
+    """Count the collapsed candidates and name the likely cause; empty if there are none."""
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]
     if not collapsed:
@@ -35,9 +32,7 @@ def collapse_text(candidates: Sequence[Candidate], config: Config) -> str:
 
 def _learned_in_training(candidate: Candidate) -> bool:
     metrics = candidate.metrics
-    if not {"accuracy", "val_accuracy"} <= metrics.keys():
-        return False
-    return metrics["accuracy"] > metrics["val_accuracy"] + _ACCURACY_GAP
+    return metrics.get("accuracy", 0.0) > metrics.get("val_accuracy", math.inf) + _ACCURACY_GAP
 
 
 def _normalization_cause(training: TrainingOptions) -> str:

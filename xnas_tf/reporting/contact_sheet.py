@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN_CLASSES = 40
-"""Maximum number of classes."""
+"""Maximum number of classes in a picture or table."""
 SHOWN_IMAGES = 10
 """Maximum number of images per class."""
 
@@ -35,7 +35,7 @@ def sheet_figure(data: Dataset) -> Figure:
     strips = np.concatenate([_strip(data.train, label) for label in range(shown)])
     extent = (0, SHOWN_IMAGES, shown - 0.5, -0.5)
     images.imshow(strips, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=extent)
-    names = [_label(name) for name in data.class_names[:shown]]
+    names = [_shortened(name, 18) for name in data.class_names[:shown]]
     images.set(xticks=[], yticks=range(shown), yticklabels=names)
     images.tick_params(length=0, labelsize=9)
     _draw_counts(bars, {name: counts[:shown] for name, counts in data.counts.items()})
@@ -47,17 +47,14 @@ def _title(data: Dataset, shown: int) -> str:
     kind = "grey" if depth == 1 else "colour" if depth == 3 else f"{depth} channels"
     total = sum(map(len, data.parts.values()))
     count = f"{data.classes}" if shown == data.classes else f"{shown} of {data.classes}"
-    title = f"{data.name[:59]}…" if len(data.name) > 60 else data.name
-    return _escape(f"{title}: {total:,} images, {count} classes, {width}x{height}, {kind}")
+    name = _shortened(data.name, 60)
+    return f"{name}: {total:,} images, {count} classes, {width}x{height}, {kind}"
 
 
-def _label(name: str) -> str:
-    return _escape(name if len(name) <= 18 else f"{name[:17]}…")
-
-
-def _escape(text: str) -> str:
-    """Escape what Matplotlib would take for mathematics."""
-    return text.replace("$", r"\$")
+def _shortened(name: str, length: int) -> str:
+    """Shorten a name, and escape what Matplotlib would take for mathematics."""
+    short = name if len(name) <= length else f"{name[: length - 1]}…"
+    return short.replace("$", r"\$")
 
 
 def _strip(split: Split, label: int) -> np.ndarray:
@@ -65,10 +62,8 @@ def _strip(split: Split, label: int) -> np.ndarray:
     images = split.images[np.flatnonzero(split.labels == label)[:SHOWN_IMAGES]]
     if images.shape[-1] == 2 or images.shape[-1] > 3:
         images = images[..., :1]
-    missing = SHOWN_IMAGES - len(images)
-    padding = [(0, missing), (1, 1), (1, 1), (0, 0)]
-    framed = np.pad(images, padding, constant_values=255)
-    strip = np.concatenate(list(framed), axis=1)
+    padding = [(0, SHOWN_IMAGES - len(images)), (1, 1), (1, 1), (0, 0)]
+    strip = np.concatenate(np.pad(images, padding, constant_values=255), axis=1)
     return strip[..., 0] if strip.shape[-1] == 1 else strip
 
 
@@ -82,12 +77,5 @@ def _draw_counts(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(
-        fontsize=8,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1),
-        ncols=3,
-        frameon=False,
-        columnspacing=0.8,
-        handlelength=1,
-    )
+    style: dict[str, Any] = {"frameon": False, "columnspacing": 0.8, "handlelength": 1}
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8, **style)

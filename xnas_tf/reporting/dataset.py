@@ -9,30 +9,22 @@ from typing import Any
 
 import numpy as np
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from xnas_tf.config import Config, load_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.image_list import SPLITS
-from xnas_tf.errors import InputError
-from xnas_tf.reporting.contact_sheet import sheet_figure
-from xnas_tf.utils.pictures import png
+from xnas_tf.reporting.contact_sheet import SHOWN_CLASSES, sheet_figure
+from xnas_tf.utils.pictures import save_png
 
-SHOWN_CLASSES = 40
-"""Maximum number of classes in the table; JSON has all."""
 SHOWN_PROBLEMS = 100
 """Maximum number of files in the table; JSON has all."""
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """A data set, and what a search with a configuration would do to it.
-
-    Attributes:
-        dataset: The data set.
-        config: The configuration.
-    """
+    """A data set, and what a search with a configuration would do to it."""
 
     dataset: Dataset
     config: Config
@@ -53,22 +45,19 @@ class DataReport:
         """Notes for the user; if a search would refuse the data set, the reason comes first."""
         unreadable, limit = len(self.dataset.findings.unreadable), self.config.dataset.max_corrupt
         share = unreadable / (unreadable + sum(map(len, self.dataset.parts.values())))
-        refused = (
-            f"a search refuses this: {share:.0%} is unreadable, dataset.max_corrupt {limit:.0%}"
-        )
-        return [refused] * (share > limit) + self.dataset.notes
+        if share <= limit:
+            return self.dataset.notes
+        refused = f"{share:.0%} is unreadable, dataset.max_corrupt {limit:.0%}"
+        return [f"a search refuses this: {refused}", *self.dataset.notes]
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON-serialisable values."""
-        counts = self.dataset.counts
-        classes = {
-            name: {split: int(counts[split][label]) for split in SPLITS}
-            for label, name in enumerate(self.dataset.class_names)
-        }
+        counts = np.stack([self.dataset.counts[split] for split in SPLITS], axis=1).tolist()
+        rows = zip(self.dataset.class_names, counts, strict=True)
         return {
             "dataset": self.dataset.name,
             **self.dataset.facts,
-            "classes": classes,
+            "classes": {name: dict(zip(SPLITS, row, strict=True)) for name, row in rows},
             "imbalance": round(self.dataset.imbalance, 3),
             "steps": self.steps,
             "problems": self.dataset.findings.as_dict(),
@@ -81,23 +70,19 @@ class DataReport:
         Raises:
             InputError: If the file cannot be written.
         """
-        picture = png(sheet_figure(self.dataset), dpi=110)
-        try:
-            path.write_bytes(picture)
-        except OSError as error:
-            raise InputError(f"--out {path} cannot be written: {error}") from error
+        save_png(sheet_figure(self.dataset), path, "--out", dpi=110)
 
     def _size(self) -> str:
         height, width, _ = self.dataset.image_shape
-        sizes = self.dataset.findings.sizes
-        if not sizes:
+        findings = self.dataset.findings
+        if not findings.sizes:
             return f"{width}x{height} pixels (width x height)"
-        texts = {kind: f"{w}x{h}" for kind, (h, w) in sizes.items()}
+        texts = {kind: f"{w}x{h}" for kind, (h, w) in findings.sizes.items()}
         default = "the usual size; set dataset.size to change it"
         source = "given" if self.config.dataset.size else default
-        count = self.dataset.findings.different_sizes
-        mixed = f"{texts['smallest']} to {texts['largest']}, {count} sizes"
-        original = mixed if count > 1 else f"all {texts['median']}"
+        original = f"all {texts['median']}"
+        if (count := findings.different_sizes) > 1:
+            original = f"{texts['smallest']} to {texts['largest']}, {count} sizes"
         return f"{original}; stretched to {width}x{height} pixels (width x height: {source})"
 
     def _channels(self) -> str:
@@ -115,12 +100,12 @@ class DataReport:
     def _augmentation(self) -> str:
         options = self.config.training.augmentation
         flips = self.dataset.mirrored if options.flip == "auto" else options.flip
-        steps = [
-            f"random crop after {options.crop} pixels of padding" if options.crop > 0 else "",
-            "random horizontal flips" if flips else "",
-            f"a square of {options.cutout} pixels blanked out" if options.cutout > 0 else "",
-        ]
-        text = ", ".join(filter(None, steps)) or "none"
+        steps = {
+            f"random crop after {options.crop} pixels of padding": options.crop,
+            "random horizontal flips": flips,
+            f"a square of {options.cutout} pixels blanked out": options.cutout,
+        }
+        text = ", ".join(step for step, is_used in steps.items() if is_used) or "none"
         if options.flip == "auto" and self.dataset.findings.sizes and not flips:
             text += "; training.augmentation.flip: true if mirror images mean the same"
         return text
@@ -141,9 +126,9 @@ def inspect_data(
     Raises:
         InputError: If there is no such data set, or it is not fit for classification.
     """
-    is_file = not isinstance(dataset, Config) and Path(dataset).suffix in (".yaml", ".yml")
-    given = dataset if is_file or isinstance(dataset, Config) else Config(dataset=str(dataset))
-    config = load_config(given, overrides)
+    if not isinstance(dataset, Config) and Path(dataset).suffix not in (".yaml", ".yml"):
+        dataset = Config(dataset=str(dataset))
+    config = load_config(dataset, overrides)
     # Report corrupt files even if there are so many that a search would refuse the data set.
     settings = {**config.dataset.model_dump(), "max_corrupt": 1.0}
     return DataReport(load_dataset(**settings, tell=tell), config)
@@ -151,10 +136,9 @@ def inspect_data(
 
 def data_tables(report: DataReport) -> list[Table | Text]:
     """Return the report as tables and texts: classes, steps, problems, notes."""
-    steps = [(Text(name), Text(text)) for name, text in report.steps.items()]
-    tables = [_class_table(report), _pair_table(steps, "preprocessing")]
+    tables = [_class_table(report), _pair_table(report.steps.items(), "preprocessing")]
     findings = report.dataset.findings
-    problems = [(Text(name), Text(kind)) for kind, name in findings.problems]
+    problems = [(name, kind) for kind, name in findings.problems]
     texts = [note for note in report.notes if note not in findings.notes or not problems]
     if problems:
         tables.append(_pair_table(problems[:SHOWN_PROBLEMS], "problems"))
@@ -163,20 +147,18 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     return [*tables, *map(Text, texts)]
 
 
-def _pair_table(pairs: Iterable[tuple[Text, Text]], title: str) -> Table:
+def _pair_table(pairs: Iterable[tuple[str, str]], title: str) -> Table:
     table = Table(box=box.SIMPLE, title=title, title_justify="left", show_header=False)
     for pair in pairs:
-        table.add_row(*pair)
+        table.add_row(*map(Text, pair))  # names may contain what rich would take for markup
     return table
 
 
 def _class_table(report: DataReport) -> Table:
     data = report.dataset
     counts = np.stack([data.counts[split] for split in SPLITS])
-    table = Table(box=box.SIMPLE_HEAD, title=Text(data.name), title_justify="left")
-    table.add_column("class")
-    for heading in (*SPLITS, "all"):
-        table.add_column(heading, justify="right")
+    headings = [Column("class"), *(Column(each, justify="right") for each in (*SPLITS, "all"))]
+    table = Table(*headings, box=box.SIMPLE_HEAD, title=Text(data.name), title_justify="left")
     for name, row in list(zip(data.class_names, counts.T, strict=True))[:SHOWN_CLASSES]:
         table.add_row(Text(name), *(f"{n:,}" for n in (*row, row.sum())))
     if data.classes > SHOWN_CLASSES:

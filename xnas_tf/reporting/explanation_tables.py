@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from xnas_tf.explanation import Explanation
@@ -12,9 +12,8 @@ from xnas_tf.explanation.quality import MORE_IS_BETTER
 
 def explanation_tables(explanation: Explanation) -> list[Table]:
     """Return a table of the predictions and, if measured, one of the mean quality by method."""
-    images = Table(box=box.SIMPLE_HEAD)
-    for heading in ("image", "predicted", "probability", "explained", "true"):
-        images.add_column(heading)
+    headings = ("image", "predicted", "probability", "explained", "true")
+    images = Table(*headings, box=box.SIMPLE_HEAD)
     names, labels = explanation.class_names, explanation.labels
     for i, predicted in enumerate(explanation.predicted):
         images.add_row(
@@ -27,10 +26,9 @@ def explanation_tables(explanation: Explanation) -> list[Table]:
     metrics = list(dict.fromkeys(name for each in explanation.quality.values() for name in each))
     if not metrics:
         return [images]
-    quality = Table(box=box.SIMPLE_HEAD, title="mean quality of the explanations")
-    quality.add_column("method")
-    for name in metrics:
-        quality.add_column(f"{name} {'↑' if name in MORE_IS_BETTER else '↓'}", justify="right")
+    titles = [f"{name} {'↑' if name in MORE_IS_BETTER else '↓'}" for name in metrics]
+    columns = [Column("method"), *(Column(title, justify="right") for title in titles)]
+    quality = Table(*columns, box=box.SIMPLE_HEAD, title="mean quality of the explanations")
     for method, values in explanation.quality.items():
         means = (f"{values[name].mean():.4f}" if name in values else "" for name in metrics)
         quality.add_row(method.title, *means)

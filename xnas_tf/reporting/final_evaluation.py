@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -29,11 +29,6 @@ class FinalEvaluation(Callback):
     """Evaluate the Pareto-optimal models on the test split and draw their attributions.
 
     The search itself never uses the test split. Models that already have test metrics are skipped.
-
-    Args:
-        context: The search.
-        board: Receives the pictures.
-        tell: Called with progress messages.
     """
 
     def __init__(
@@ -42,14 +37,12 @@ class FinalEvaluation(Callback):
         self._context = context
         self._board = board
         self._tell = tell
-        self._methods: Sequence[str | AttributionMethod] = DEFAULT_METHODS
 
     def on_search_end(self, evaluator: Evaluator) -> None:
         """See ``Callback.on_search_end``."""
         run = Run(self._context.path)
         if run.groups()[0] > 1:
             self._board.groups(run.candidates())
-        self._methods = introspectability_methods(run.config.measures()) or DEFAULT_METHODS
         for candidate in run.pareto():
             if "test_accuracy" not in candidate.metrics:
                 self._evaluate(candidate, evaluator)
@@ -66,11 +59,6 @@ class FinalEvaluation(Callback):
         keras.backend.clear_session()
 
     def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
-        """Add test metrics to the candidate, and draw its attributions.
-
-        Raises:
-            InputError: If its model cannot be loaded.
-        """
         model = candidate.load_model()
         access = evaluator.reloaded(candidate, model)
         self._draw(candidate, model, access.shared_models)
@@ -84,12 +72,13 @@ class FinalEvaluation(Callback):
         model: keras.Model,
         shared_models: Mapping[AttributionMethod, keras.Model],
     ) -> None:
+        methods = introspectability_methods(self._context.config.measures())
         sample = sample_images(self._context.dataset.validation, SHOWN)
         try:
             explained = explain(
                 model,
                 np.asarray(sample.images),
-                self._methods,
+                methods or DEFAULT_METHODS,
                 labels=sample.labels,
                 class_names=self._context.dataset.class_names,
                 input_range=DEFAULT_RANGE,

@@ -14,7 +14,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
-from xnas_tf.utils.pictures import png
+from xnas_tf.utils.pictures import save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,14 +46,7 @@ def front_info(
     config: Config,
     recommended: int | None,
 ) -> FrontInfo:
-    """Collect the values of all objectives; a single objective is shown against the ids.
-
-    Args:
-        candidates: All candidates.
-        front: The Pareto-optimal ones.
-        config: The run's configuration.
-        recommended: Id of the recommended candidate on the front; None if there is none.
-    """
+    """Collect the values of all objectives; a single objective is shown against the ids."""
     names = [objective.name for objective in config.objectives]
     width = max(2, len(names))
 
@@ -116,12 +109,7 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
 
 
 def save_front(run: Run, path: Path, recommended: int | None) -> None:
-    """Draw the front of a run into a PNG file.
-
-    Args:
-        run: The run.
-        path: The file.
-        recommended: Id of the candidate to mark with a ring, if any.
+    """Draw the front of a run into a PNG file, with a ring around the recommended candidate.
 
     Raises:
         InputError: If no candidate is finished yet, or the file cannot be written.
@@ -130,8 +118,4 @@ def save_front(run: Run, path: Path, recommended: int | None) -> None:
     if not front:
         raise InputError(f"{run.path} has no Pareto-optimal candidates to draw yet")
     info = front_info(run.candidates(), front, run.config, recommended)
-    picture = png(front_figure(info), dpi=150)
-    try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise InputError(f"--plot {path} cannot be written: {error}") from error
+    save_png(front_figure(info), path, "--plot", dpi=150)

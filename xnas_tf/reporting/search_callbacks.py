@@ -13,10 +13,5 @@ from xnas_tf.reporting.tensorboard import TensorBoard
 def search_callbacks(context: SearchContext) -> Sequence[Callback]:
     """Create the callbacks of a search that is run from the command line or from Python."""
     progress = SearchProgress(context.config, context.path, context.seconds_spent)
-    board = TensorBoard(
-        context.path / "tensorboard",
-        context.config,
-        context.space.variables,
-        context.dataset.counts["validation"].tolist(),
-    )
+    board = TensorBoard(context)
     return [progress, board, FinalEvaluation(context, board, progress.on_message)]

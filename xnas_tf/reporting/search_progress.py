@@ -18,22 +18,15 @@ from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
 
 
 class SearchProgress(Callback):
-    """Show a progress bar in a terminal, or print one line per candidate to a log file.
+    """Show a progress bar in a terminal, or print one line per candidate to a log file."""
 
-    Args:
-        config: The configuration.
-        path: The run directory.
-        spent: Seconds that earlier sessions of the run took.
-    """
-
-    def __init__(self, config: Config, path: Path, spent: float = 0.0) -> None:
+    def __init__(self, config: Config, path: Path, seconds_spent: float = 0.0) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
-        self._goal = config.search.candidates
-        self._seconds_limit = (config.search.hours or math.inf) * 3600 - spent
-        self._objective = config.objectives[0]
+        self._config = config
         self._path = path
+        self._goal = config.search.candidates
+        self._seconds_limit = (config.search.hours or math.inf) * 3600 - seconds_spent
         self._trained = 0
-        self._rungs = config.rungs
         self._epochs = 0
         self._session_epochs = 0
         self._begin = time.monotonic()
@@ -49,7 +42,7 @@ class SearchProgress(Callback):
 
     def __enter__(self) -> SearchProgress:
         self._bar.start()
-        self._print(f"run directory {escape(str(self._path))}: {self._goal} candidates to train")
+        self.on_message(f"run directory {self._path}: {self._goal} candidates to train")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,7 +50,7 @@ class SearchProgress(Callback):
 
     def on_message(self, text: str) -> None:
         """See ``Callback.on_message``."""
-        self._print(escape(text))
+        self._console.print(escape(text))
 
     def on_candidate_end(
         self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
@@ -65,38 +58,36 @@ class SearchProgress(Callback):
         """See ``Callback.on_candidate_end``."""
         self._trained += candidate.trained and not candidate.promoted_from
         if candidate.trained:
-            epochs = epochs_of(self._rungs, candidate.epochs)
+            epochs = epochs_of(self._config.rungs, candidate.epochs)
             self._epochs += epochs
             self._session_epochs += epochs * is_new
         summary = f"hypervolume {hypervolume:.3f}"
-        name, sign = self._objective.name, self._objective.sign
         if front:
+            name, sign = self._config.objectives[0].name, self._config.objectives[0].sign
             best = sign * min(sign * c.objectives[name] for c in front)
             summary = f"best {name} {best:.4g}  {summary}"
         left = f"{self._time_left()} left"
+        about = f"candidate {candidate.id}"
         self._bar.update(
-            self._task,
-            completed=self._trained,
-            description=f"candidate {candidate.id}  {summary}",
-            left=left,
+            self._task, completed=self._trained, description=f"{about}  {summary}", left=left
         )
-        if candidate.state == "failed" and is_new:
-            self._print(f"[red]candidate {candidate.id} failed:[/red] {escape(candidate.reason)}")
-        if candidate.collapsed and is_new:
-            self._print(f"[yellow]candidate {candidate.id}:[/yellow] {escape(candidate.reason)}")
-        if is_new and not self._console.is_terminal:
-            self._print(f"{self._trained}/{self._goal} {_line(candidate)}  {summary}  {left}")
+        if not is_new:
+            return
+        if candidate.state == "failed":
+            self._console.print(f"[red]{about} failed:[/red] {escape(candidate.reason)}")
+        if candidate.collapsed:
+            self._console.print(f"[yellow]{about}:[/yellow] {escape(candidate.reason)}")
+        if not self._console.is_terminal:
+            count = f"{self._trained}/{self._goal}"
+            self._console.print(f"{count} {_line(candidate)}  {summary}  {left}")
 
     def _time_left(self) -> str:
         if not self._session_epochs:
             return "?"
         elapsed = time.monotonic() - self._begin
-        epochs_left = expected_epochs(self._rungs, self._goal) - self._epochs
+        epochs_left = expected_epochs(self._config.rungs, self._goal) - self._epochs
         seconds = elapsed / self._session_epochs * epochs_left
         return duration(max(0.0, min(seconds, self._seconds_limit - elapsed)))
-
-    def _print(self, text: str) -> None:
-        self._console.print(text)
 
 
 def _line(candidate: Candidate) -> str:

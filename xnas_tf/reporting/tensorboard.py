@@ -11,12 +11,10 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.config import Config
-from xnas_tf.execution.callbacks import Callback
+from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.explanation import Explanation
 from xnas_tf.reporting.front_figure import front_figure, front_info
 from xnas_tf.reporting.utilisation import timeline, timeline_figure
-from xnas_tf.spaces.variables import Variable
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.strategy.recommendation import recommend
 from xnas_tf.utils.pictures import png
@@ -24,31 +22,17 @@ from xnas_tf.utils.tensorboard import write_image, write_training, writer
 
 
 class TensorBoard(Callback):
-    """Write one TensorBoard run for the search and one for each candidate.
+    """Write one TensorBoard run for the search and one for each candidate."""
 
-    Args:
-        path: The log directory.
-        config: The run's configuration.
-        variables: The variables of the search space, shown as hyperparameters.
-        validation_counts: Number of validation images of each class, for ``recommend``.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        config: Config,
-        variables: Sequence[Variable],
-        validation_counts: Sequence[int] | None = None,
-    ) -> None:
-        self._path = path
-        self._config = config
-        self._variables = variables
-        self._validation_counts = validation_counts
+    def __init__(self, context: SearchContext) -> None:
+        self._context = context
+        self._config = context.config
+        self._path = context.path / "tensorboard"
         self._search: tf.summary.SummaryWriter | None = None
-        recorded = [measure.name for measure in config.record]
+        recorded = [measure.name for measure in self._config.record]
         self._tags = {
             f"{'recorded' if c.name.split('/')[0] in recorded else 'objective'}/{c.name}": c
-            for c in measured_columns(config)
+            for c in measured_columns(self._config)
         }
 
     def on_candidate_end(
@@ -81,7 +65,8 @@ class TensorBoard(Callback):
         hypervolume: float,
     ) -> None:
         """Write the front and its hypervolume after a generation."""
-        recommended = recommend(front, self._config, self._validation_counts).id
+        counts = self._context.dataset.counts["validation"].tolist()
+        recommended = recommend(front, self._config, counts).id
         figure = front_figure(front_info(candidates, front, self._config, recommended))
         with self._search_writer():
             if generation == 1:
@@ -125,12 +110,9 @@ class TensorBoard(Callback):
         return self._path / f"candidate-{candidate.id:05d}"
 
     def _declare_hyperparameters(self) -> None:
+        names = dict.fromkeys(variable.name for variable in self._context.space.variables)
+        tags = {tag: tag.removeprefix("objective/") for tag in self._tags}
         hparams.hparams_config(
-            hparams=[
-                hparams.HParam(name) for name in dict.fromkeys(v.name for v in self._variables)
-            ],
-            metrics=[
-                hparams.Metric(tag, display_name=tag.removeprefix("objective/"))
-                for tag in self._tags
-            ],
+            hparams=[hparams.HParam(name) for name in names],
+            metrics=[hparams.Metric(tag, display_name=name) for tag, name in tags.items()],
         )

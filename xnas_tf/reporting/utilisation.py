@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
-from xnas_tf.utils.pictures import png
+from xnas_tf.utils.pictures import save_png
 
 if TYPE_CHECKING:
     from matplotlib.collections import PolyCollection
@@ -21,35 +21,31 @@ COLOURS = {"done": "#1f4e9c", "failed": "#c0392b", "infeasible": "#b0b0b0", "dup
 WAIT = "#f0c04a"
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     """The time of one candidate on its group, in hours since the first candidate started.
 
     Attributes:
-        group: The group.
-        wait: How long the group had waited for the candidate.
         begin: When the candidate was assigned to the group.
         length: How long its evaluation took.
-        state: The state in which it ended.
-        number: The candidate's id.
+        wait: How long the group had waited for the candidate.
     """
 
+    candidate: int
     group: int
-    wait: float
+    state: str
     begin: float
     length: float
-    state: str
-    number: int
+    wait: float
 
 
 def utilisation(candidates: Sequence[Candidate]) -> dict[int, float]:
     """Return, by group, the share of its time that it spent evaluating rather than waiting."""
-    busy: dict[int, float] = {}
-    waited: dict[int, float] = {}
+    busy: dict[int, float] = defaultdict(float)
+    waited: dict[int, float] = defaultdict(float)
     for c in sorted(candidates, key=lambda c: c.group):
         if c.answer and c.seconds_total:
-            busy[c.group] = busy.get(c.group, 0.0) + c.seconds_total
-            waited[c.group] = waited.get(c.group, 0.0) + c.seconds.get("wait", 0.0)
+            busy[c.group] += c.seconds_total
+            waited[c.group] += c.seconds.get("wait", 0.0)
     return {group: busy[group] / (busy[group] + waited[group]) for group in busy}
 
 
@@ -62,12 +58,12 @@ def timeline(candidates: Sequence[Candidate]) -> list[Bar]:
     first = min(start for start, _ in times)
     return [
         Bar(
+            c.id,
             c.group,
-            c.seconds.get("wait", 0.0) / 3600,
+            c.state,
             (start - first).total_seconds() / 3600,
             (end - start).total_seconds() / 3600,
-            c.state,
-            c.id,
+            c.seconds.get("wait", 0.0) / 3600,
         )
         for c, (start, end) in zip(ended, times, strict=True)
     ]
@@ -121,7 +117,4 @@ def save_timeline(run: Run, path: Path) -> None:
     bars = timeline(run.candidates())
     if not bars:
         raise InputError(f"{run.path}: no evaluation has ended yet, so there is nothing to draw")
-    try:
-        path.write_bytes(png(timeline_figure(bars), dpi=120))
-    except OSError as error:
-        raise InputError(f"--plot {path} cannot be written: {error}") from error
+    save_png(timeline_figure(bars), path, "--plot", dpi=120)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from xnas_tf.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,3 +21,16 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: Path, option: str, dpi: int) -> None:
+    """Draw a Matplotlib figure into the PNG file that a command-line option names.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    picture = png(figure, dpi)
+    try:
+        path.write_bytes(picture)
+    except OSError as error:
+        raise InputError(f"{option} {path} cannot be written: {error}") from error

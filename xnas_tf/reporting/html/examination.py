@@ -32,11 +32,7 @@ MAX_PIXELS = 96
 
 
 class Examiner:
-    """Examine the models of a run, all on the same images.
-
-    Args:
-        run: The run.
-        count: Number of test images to explain.
+    """Examine the models of a run, all on the same ``count`` test images.
 
     Raises:
         InputError: If the run's data cannot be loaded.
@@ -57,7 +53,10 @@ class Examiner:
         max_images = self._objective.max_images(self._data.classes)
         return {
             "classes": list(self._data.class_names),
-            "images": [_picture(_image(image)) for image in self._images],
+            "images": [
+                _picture(PIL.Image.fromarray(drawable(image).astype(np.uint8)))
+                for image in self._images
+            ],
             "labels": self._labels.tolist(),
             "looked_at": min(len(self._validation), max_images),
         }
@@ -116,15 +115,11 @@ class Examiner:
 
 
 def _means_data(means: ClassMeans) -> dict[str, Any]:
-    """Return the distances of one source's class means and, for maps, their pictures.
-
-    Classes without images are left out.
-    """
+    """Return the distances of one source's class means, without classes without images."""
     chosen, counts = means.chosen, means.chosen.pairs.counts
     present = np.flatnonzero(counts)[:SHOWN_CLASSES]
     distances = means.distances[np.ix_(present, present)]
-    title = "activations"
-    maps: list[str] = []
+    title, maps = "activations", []
     if means.source != ACTIVATIONS:
         method = attribution_method(means.source)
         title = method.title
@@ -140,10 +135,6 @@ def _means_data(means: ClassMeans) -> dict[str, Any]:
         "value": round(means.value, 4),
         "maps": maps,
     }
-
-
-def _image(image: np.ndarray) -> PIL.Image.Image:
-    return PIL.Image.fromarray(drawable(image).astype(np.uint8))
 
 
 def _picture(image: PIL.Image.Image) -> str:

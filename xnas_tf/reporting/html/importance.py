@@ -11,6 +11,7 @@ samples of the candidates show how much both would vary with other candidates (E
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from sklearn.inspection import permutation_importance
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.reporting.html.hyperparameters import Hyperparameter, hyperparameters
 
 MIN_CANDIDATES = 10
 """With fewer candidates nothing can be learned."""
@@ -32,15 +32,37 @@ INTERVAL = (5, 95)
 """Percentiles over the resamples."""
 
 
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One hyperparameter of all candidates.
+
+    Attributes:
+        values: The distinct values: numbers in ascending order, then strings.
+        places: For each candidate, the index of its value in ``values``; -1 if not active.
+    """
+
+    name: str
+    values: list[Any]
+    places: list[int]
+
+
+def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
+    """Return the hyperparameters of candidates, in the order in which they first occur."""
+    rows = [candidate.hyperparameters for candidate in candidates]
+    columns = []
+    for name in dict.fromkeys(name for row in rows for name in row):
+        found = {row[name] for row in rows if name in row}
+        values = sorted(found, key=lambda value: (isinstance(value, str), value))
+        index = {value: i for i, value in enumerate(values)}
+        places = [index[row[name]] if name in row else -1 for row in rows]
+        columns.append(Hyperparameter(name, values, places))
+    return columns
+
+
 def importance_data(
     candidates: Sequence[Candidate], config: Config, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Estimate what each objective depends on.
-
-    Args:
-        candidates: Candidates with results of one fidelity.
-        config: The run's configuration.
-        rng: Random generator for candidates, resamples and trees.
+    """Estimate what each objective depends on, from candidates with results of one fidelity.
 
     Returns:
         For each objective, the share of its variance that is predicted (R²), the importance of
@@ -48,8 +70,8 @@ def importance_data(
         reason why nothing can be learned.
     """
     columns = [column for column in hyperparameters(candidates) if len(set(column.places)) > 1]
-    if len(candidates) < MIN_CANDIDATES or not columns:
-        is_few = len(candidates) < MIN_CANDIDATES
+    is_few = len(candidates) < MIN_CANDIDATES
+    if is_few or not columns:
         what = f"fewer than {MIN_CANDIDATES} results" if is_few else "nothing was varied"
         return {"why_not": f"{what}, too little to learn from", "objectives": []}
     chosen = rng.permutation(len(candidates))[:MAX_CANDIDATES]
@@ -63,9 +85,8 @@ def importance_data(
 
 def _shown_values(values: Sequence[Any]) -> np.ndarray:
     """Return the indices of the values to compute a dependence for: a few of many numbers."""
-    if len(values) <= MAX_VALUES or isinstance(values[-1], str):
-        return np.arange(len(values))
-    return np.linspace(0, len(values) - 1, MAX_VALUES).round().astype(int)
+    count = len(values) if isinstance(values[-1], str) else min(len(values), MAX_VALUES)
+    return np.linspace(0, len(values) - 1, count).round().astype(int)
 
 
 def _influence(
@@ -74,7 +95,7 @@ def _influence(
     values: np.ndarray,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Estimate the influence of all hyperparameters on one objective."""
+    """Estimate the influence of hyperparameters, coded as (candidates, columns), on values."""
     scores: list[float] = []
     importances: list[np.ndarray] = []
     dependences: list[list[np.ndarray]] = []
@@ -85,12 +106,12 @@ def _influence(
         rest = np.setdiff1d(np.arange(len(values)), sample)
         if len(rest) < 2:
             continue
-        forest = RandomForestRegressor(
-            TREES, min_samples_leaf=2, random_state=int(rng.integers(2**31))
-        ).fit(codes[sample], values[sample])
+        seed = int(rng.integers(2**31))
+        forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=seed)
+        forest.fit(codes[sample], values[sample])
         # Relative to the variance of all values: that of the few left out may be nearly zero.
         error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
-        scores.append(float(1 - error / variance))
+        scores.append(1 - error / variance)
         permuted = permutation_importance(
             forest,
             codes[rest],
@@ -101,20 +122,20 @@ def _influence(
         )
         importances.append(permuted.importances_mean / variance)
         dependences.append([_dependence(forest, codes, c, each) for c, each in enumerate(shown)])
+    by_column = zip(*dependences, strict=True)
+    effects = zip(columns, np.transpose(importances), shown, by_column, strict=True)
     return {
         "foreseen": _interval(scores),
         "hyperparameters": [
             {
                 "name": column.name,
-                "importance": _interval([each[c] for each in importances]),
+                "importance": _interval(importance),
                 "values": [
                     {"value": column.values[i], "mean": _interval(means)}
-                    for i, means in zip(
-                        shown[c], np.transpose([each[c] for each in dependences]), strict=True
-                    )
+                    for i, means in zip(indices, np.transpose(dependence), strict=True)
                 ],
             }
-            for c, column in enumerate(columns)
+            for column, importance, indices, dependence in effects
         ],
     }
 

@@ -6,34 +6,57 @@ import base64
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xnas_tf.storage.run import Run
 
 Metrics = list[tuple[str, float | None]]
+MetricsOf = Callable[[dict[str, Any]], Metrics]
+"""Returns the metrics to show, by name, from the content of a JSON file."""
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A command that saves a folder for each candidate, ``RUN/FOLDER/candidate-00007``.
+def interpretations_data(run: Run) -> list[dict[str, Any]]:
+    """Return what each command has saved, by candidate, or why it cannot be read."""
+    paths, attributes = run.path / "disentanglements", run.path / "interpretations"
+    return [
+        {
+            "title": "Paths of classes (NAD)",
+            "about": "The sub-architecture that each class uses: a mask over the channels of each "
+            "layer, learned with the network frozen (arXiv 2003.13268).",
+            "command": "xnas-tf disentangle",
+            "found": _found(paths, "disentanglement.json", _path_metrics),
+        },
+        {
+            "title": "Attributes (FLINT)",
+            "about": "A few attributes from which a linear classifier predicts what the network "
+            "predicts, and what activates them (arXiv 2010.09345).",
+            "command": "xnas-tf interpret",
+            "found": _found(attributes, "interpretation.json", _attribute_metrics),
+        },
+    ]
 
-    Attributes:
-        folder: The folder in the run directory.
-        file: The JSON file with the metrics; the pictures in the same folder are shown too.
-        title: The heading of the section.
-        about: A sentence that explains the section.
-        command: The command.
-        metrics: Returns the metrics to show, by name, from the content of the file.
-    """
 
-    folder: str
-    file: str
-    title: str
-    about: str
-    command: str
-    metrics: Callable[[dict[str, Any]], Metrics]
+def _found(parent: Path, file: str, metrics_of: MetricsOf) -> list[dict[str, Any]]:
+    """Return the metrics and pictures in each ``candidate-00007`` of a folder."""
+    named = [(re.fullmatch(r"candidate-0*(\d+)", p.name), p) for p in sorted(parent.glob("*"))]
+    return [
+        {"candidate": int(match[1]), **_read(folder, file, metrics_of)}
+        for match, folder in named
+        if match
+    ]
+
+
+def _read(folder: Path, file: str, metrics_of: MetricsOf) -> dict[str, Any]:
+    try:
+        metrics = metrics_of(json.loads((folder / file).read_text(encoding="utf-8")))
+        pictures = [
+            {"name": picture.stem.replace("_", " "), "picture": png_uri(picture.read_bytes())}
+            for picture in sorted(folder.glob("*.png"))
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {"problem": f"{folder.parent.name}/{folder.name} cannot be read: {error!r}"}
+    return {"figures": metrics, "pictures": pictures}
 
 
 def _path_metrics(content: dict[str, Any]) -> Metrics:
@@ -78,61 +101,6 @@ def _attribute_metrics(content: dict[str, Any]) -> Metrics:
         ("attributes that matter for an image, CNS(5) ↓", test["conciseness"]["5"]),
         ("attributes that never matter", test["unused_attributes"]),
     ]
-
-
-KINDS = (
-    Kind(
-        "disentanglements",
-        "disentanglement.json",
-        "Paths of classes (NAD)",
-        "The sub-architecture that each class uses: a mask over the channels of each layer, "
-        "learned with the network frozen (arXiv 2003.13268).",
-        "xnas-tf disentangle",
-        _path_metrics,
-    ),
-    Kind(
-        "interpretations",
-        "interpretation.json",
-        "Attributes (FLINT)",
-        "A few attributes from which a linear classifier predicts what the network predicts, and "
-        "what activates them (arXiv 2010.09345).",
-        "xnas-tf interpret",
-        _attribute_metrics,
-    ),
-)
-
-
-def interpretations_data(run: Run) -> list[dict[str, Any]]:
-    """Return what each command has saved, by candidate, or why it cannot be read."""
-    return [
-        {
-            "title": kind.title,
-            "about": kind.about,
-            "command": kind.command,
-            "found": [
-                {"candidate": candidate, **_read(kind, folder)}
-                for candidate, folder in _folders(run.path / kind.folder)
-            ],
-        }
-        for kind in KINDS
-    ]
-
-
-def _folders(path: Path) -> list[tuple[int, Path]]:
-    named = [(re.fullmatch(r"candidate-0*(\d+)", p.name), p) for p in sorted(path.glob("*"))]
-    return [(int(match[1]), folder) for match, folder in named if match]
-
-
-def _read(kind: Kind, folder: Path) -> dict[str, Any]:
-    try:
-        metrics = kind.metrics(json.loads((folder / kind.file).read_text(encoding="utf-8")))
-        pictures = [
-            {"name": file.stem.replace("_", " "), "picture": png_uri(file.read_bytes())}
-            for file in sorted(folder.glob("*.png"))
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return {"problem": f"{kind.folder}/{folder.name} cannot be read: {error!r}"}
-    return {"figures": metrics, "pictures": pictures}
 
 
 def png_uri(picture: bytes) -> str:

@@ -18,6 +18,8 @@ from xnas_tf.utils.intervals import CONFIDENCE
 if TYPE_CHECKING:
     from xnas_tf.reporting.html.examination import Examiner
 
+NOT_KEPT = "no model was kept: only candidates that were Pareto-optimal when they finished have one"
+
 
 def chosen_models(
     run: Run,
@@ -26,15 +28,15 @@ def chosen_models(
     most: int,
     recommended: int | None,
 ) -> list[Candidate]:
-    """Choose the candidates that get a section of their own.
+    """Choose the candidates that get a section of their own: the named, or a part of the front.
 
     Args:
         run: The run.
         front: The Pareto-optimal candidates, best in the first objective first.
-        named: Ids, ``recommended`` or ``best``; if empty, candidates of the front are chosen.
-        most: Maximum number of candidates of the front: the recommended one, and others evenly
-            from one end to the other.
-        recommended: Id of the recommended candidate, which comes first; None if there is none.
+        named: Ids, ``recommended`` or ``best``.
+        most: Maximum number of candidates of the front: the recommended one, which comes first,
+            and others evenly from one end to the other.
+        recommended: Its id; None if there is none.
 
     Raises:
         InputError: If there is no such candidate.
@@ -43,27 +45,19 @@ def chosen_models(
         return run.choose_all(named)
     ids = [candidate.id for candidate in front]
     first = ids.index(recommended) if recommended in ids else None
-    rows = list(range(len(front)))
-    if len(front) > most:
-        rows = np.linspace(0, len(front) - 1, most).round().astype(int).tolist()
-        if rows and first is not None and first not in rows:
-            inner = rows[1:-1] or rows  # keep both ends
-            nearest = min(inner, key=lambda row: abs(row - first))
-            rows[rows.index(nearest)] = first
+    count = min(most, len(front))
+    rows = np.linspace(0, len(front) - 1, count).round().astype(int).tolist()
+    if rows and first is not None and first not in rows:
+        inner = rows[1:-1] or rows  # keep both ends
+        nearest = min(inner, key=lambda row: abs(row - first))
+        rows[rows.index(nearest)] = first
     return [front[row] for row in sorted(rows, key=lambda row: (row != first, row))]
 
 
 def models_data(
     run: Run, chosen: Sequence[Candidate], count: int, tell: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Collect what is recorded of each model, and examine the models that were kept.
-
-    Args:
-        run: The run.
-        chosen: The candidates.
-        count: Number of test images to explain.
-        tell: Called with progress messages.
-    """
+    """Collect what is recorded of each model, and examine those kept on ``count`` test images."""
     recorded = [recorded_data(run, candidate) for candidate in chosen]
     data: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
     if not any(candidate.model_path for candidate in chosen):
@@ -98,19 +92,12 @@ def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
         "metrics": candidate.metrics,
         "seconds": candidate.seconds_total,
         "quality": _saved_quality(file),
-        "problem": ""
-        if candidate.model_path
-        else "no model was kept: only candidates that were Pareto-optimal when they finished "
-        "have one",
+        "problem": "" if candidate.model_path else NOT_KEPT,
     }
 
 
 def _saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
-    """Read the mean metrics that ``xnas-tf explain`` measured, by method and name.
-
-    Returns:
-        The metrics; empty if the command was not run, or not for this candidate.
-    """
+    """Read the mean metrics, by method and name, if ``xnas-tf explain`` measured any."""
     try:
         methods = json.loads(file.read_text(encoding="utf-8"))["methods"]
         return {

@@ -29,6 +29,7 @@ from xnas_tf.version import __version__
 MARK = '<meta name="generator" content="xnas-tf report">'
 """Identifies a file as a report, which may be replaced by a newer one."""
 SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "retrained.js", "models.js")
+STYLE, PAGE = "report.css", "report.html"
 
 
 def save_report(
@@ -86,9 +87,8 @@ def report_data(
     front = ordered_front(everyone, run.config)  # of the same moment, while a search is running
     recommended = recommend(front, run.config, run.validation_counts, prefer, within)
     chosen = chosen_models(run, front, candidates, models, recommended.id)
-    comparable = [
-        c for c in everyone if c.state == "done" and front and c.epochs == front[0].epochs
-    ]
+    epochs = front[0].epochs if front else 0
+    comparable = [c for c in everyone if c.state == "done" and c.epochs == epochs]
     tell("what the objectives depend on")
     return {
         "run": run.path.resolve().name,
@@ -111,14 +111,14 @@ def render(data: dict[str, Any]) -> str:
     allows only the page's own script and style and the pictures in it.
     """
     assets = files(__package__) / "assets"
-    script = "\n".join((assets / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    script = f'"use strict";\n{script}'
-    style = (assets / "report.css").read_text(encoding="utf-8")
+    texts = [(assets / name).read_text(encoding="utf-8") for name in (*SCRIPTS, STYLE, PAGE)]
+    *scripts, style, page = texts
+    script = "\n".join(['"use strict";', *scripts])
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    return Template((assets / "report.html").read_text(encoding="utf-8")).substitute(
+    return Template(page).substitute(
         mark=MARK,
         policy=policy,
         # The name of a folder may contain bytes that are not valid text.
@@ -138,14 +138,11 @@ def _check_writable(path: Path) -> None:
     """Raise an error if the file cannot be written, or is something other than a report."""
     if not path.parent.is_dir():
         raise InputError(f"--out {path}: there is no folder {path.parent}")
-    if not path.exists():
-        return
     try:
-        with path.open("rb") as file:
-            if MARK.encode() in file.read(1000):
-                return
+        is_report = not path.exists() or MARK in path.read_text("utf-8", "replace")[:1000]
     except OSError as error:
         raise InputError(f"--out {path} cannot be written: {error}") from error
-    raise InputError(
-        f"{path} exists, is no report and was not touched; name another file with --out"
-    )
+    if not is_report:
+        raise InputError(
+            f"{path} exists, is no report and was not touched; name another file with --out"
+        )

@@ -13,12 +13,11 @@ from xnas_tf.storage.run import Run
 
 def retrainings_data(run: Run) -> dict[str, Any]:
     """Return each retraining of a run with its models, or why they cannot be read."""
+    data: dict[str, Any] = {"command": "xnas-tf retrain", "found": [], "problem": ""}
     try:
-        found = [_retraining_data(each) for each in retrainings(run)]
-        return {"command": "xnas-tf retrain", "found": found, "problem": ""}
+        return data | {"found": [_retraining_data(each) for each in retrainings(run)]}
     except (InputError, KeyError, TypeError) as error:
-        problem = f"{FOLDER} cannot be read: {error}"
-        return {"command": "xnas-tf retrain", "found": [], "problem": problem}
+        return data | {"problem": f"{FOLDER} cannot be read: {error}"}
 
 
 def _retraining_data(retraining: Retraining) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.reporting.collapses import collapse_text
-from xnas_tf.reporting.html.hyperparameters import hyperparameters
+from xnas_tf.reporting.html.importance import hyperparameters
 from xnas_tf.reporting.utilisation import timeline, utilisation
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.storage.columns import Column, measured_columns
@@ -32,14 +32,7 @@ def search_data(
     front: Sequence[Candidate],
     recommended: Recommendation,
 ) -> dict[str, Any]:
-    """Collect the data of all sections about the search.
-
-    Args:
-        run: The run.
-        candidates: All its candidates.
-        front: The Pareto-optimal ones, best in the first objective first.
-        recommended: The recommendation and its reason.
-    """
+    """Collect the data of all sections about the search; the front is sorted, the best first."""
     config = run.config
     return {
         "objectives": [{"name": o.name, "direction": o.direction} for o in config.objectives],
@@ -53,18 +46,18 @@ def search_data(
         "recommended": {"id": recommended.id, "why": recommended.why},
         "progress": progress_data(candidates, config),
         "lost": lost_data(candidates),
-        "groups": groups_data(candidates),
+        "groups": {
+            "busy": [{"group": g, "share": s} for g, s in utilisation(candidates).items()],
+            "bars": [[*bar[:3], *map(_short, bar[3:])] for bar in timeline(candidates)],
+        },
     }
 
 
 def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str, list[Any]]:
     """Return all candidates by column, which takes a third of the space of records."""
+    names = ("id", "genotype", "state", "generation", "epochs", "parents", "reason", "collapsed")
     return {
-        **{
-            name: [getattr(candidate, name) for candidate in candidates]
-            for name in ("id", "genotype", "state", "generation", "epochs", "parents", "reason")
-        },
-        "collapsed": [candidate.collapsed for candidate in candidates],
+        **{name: [getattr(candidate, name) for candidate in candidates] for name in names},
         "test": [candidate.metrics.get("test_accuracy") for candidate in candidates],
         "objectives": [
             [_short(candidate.objectives.get(o.name)) for candidate in candidates]
@@ -122,18 +115,6 @@ def lost_data(candidates: Iterable[Candidate]) -> list[dict[str, Any]]:
             kind = {"state": candidate.state, "reason": candidate.reason, "ids": []}
             kinds.setdefault(key, kind)["ids"].append(candidate.id)
     return sorted(kinds.values(), key=lambda kind: (_LOST.index(kind["state"]), -len(kind["ids"])))
-
-
-def groups_data(candidates: Sequence[Candidate]) -> dict[str, Any]:
-    """Return the utilisation of each group and its timeline in hours."""
-    bars = timeline(candidates)
-    return {
-        "busy": [{"group": group, "share": s} for group, s in utilisation(candidates).items()],
-        "bars": [
-            [b.number, b.group, b.state, _short(b.begin), _short(b.length), _short(b.wait)]
-            for b in bars
-        ],
-    }
 
 
 def _hours(begin: str, end: str) -> float | None:

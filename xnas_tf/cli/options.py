@@ -1,13 +1,16 @@
-"""Options that choose candidates, the same for all commands."""
+"""Arguments and options that several commands have."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from xnas_tf.candidate import CHOICES
+from xnas_tf.cli import completion
 from xnas_tf.errors import suggest
 
 
@@ -37,6 +40,25 @@ class CandidateType(click.ParamType):
         return [CompletionItem(word) for word in CHOICES if word.startswith(incomplete)]
 
 
+def format_option(*names: str) -> Callable:
+    """Return the option ``--format``, whose default is the first of the names."""
+    return click.option("--format", "form", type=click.Choice(names), default=names[0])
+
+
+PATH = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+RUN = click.argument("run", type=PATH, shell_complete=completion.runs)
+FORMAT = format_option("table", "json")
+PLOT = click.option("--plot", type=FILE, help="Draw a PNG.")
+OVERRIDES = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=completion.keys,
+    help="Override a key.",
+)
 CANDIDATE = click.option(
     "--candidate",
     type=CandidateType(),
