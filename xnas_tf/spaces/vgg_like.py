@@ -31,14 +31,7 @@ DROPOUT = (0.0, 0.25, 0.5)
 
 
 class VGGLike(keras_tuner.HyperModel):
-    """Builds chains of convolution blocks.
-
-    Args:
-        input_shape: Shape of an image, (height, width, channels).
-        classes: Number of classes.
-        channels: Filters of the first block at width 1.
-        blocks: Maximum number of blocks.
-    """
+    """Builds chains of at most ``blocks`` blocks; the first has ``channels`` filters at width 1."""
 
     shows_all = True
 
