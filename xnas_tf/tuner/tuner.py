@@ -178,13 +178,15 @@ class Tuner:
         """Print the hyperparameters, their values, and when they are active.
 
         Raises:
-            InputError: If there was no search yet: the search space may depend on the images.
+            InputError: If no search began yet: the search space may depend on the images.
         """
         from xnas_tf.spaces.search_space import SearchSpace  # noqa: PLC0415 - heavy
 
         run = self.run
         space_section(self.hypermodel)  # as this process names it
         facts = run.fact("dataset")
+        if facts is None:
+            raise InputError(f"{run.path} does not say what its images are: search first")
         shape, classes = tuple(facts["image_shape"]), len(facts["class_names"])
         space = SearchSpace(run.config.space.create(shape, classes), shape, classes)
         print(f"Search space: {space.name}, at most {space.size:g} architectures")
