@@ -191,7 +191,7 @@ def test_arrays_of_every_usual_form_are_the_same_data():
     for x in (images, images / 255, images.astype(np.float32), [*images]):
         for y in (labels, labels[:, None], np.eye(3)[labels], [*labels]):
             found = checked_arrays("x", "y", x, y)
-            np.testing.assert_array_equal(as_bytes([found[0]])[0][0], images)
+            np.testing.assert_array_equal(as_bytes(found[0])[0], images)
             np.testing.assert_array_equal(found[1], labels)
 
 
