@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.dataset import Source
+from xnas_tf.data.image_files import near
 from xnas_tf.data.image_list import SPLITS
 from xnas_tf.errors import InputError, suggest
 
@@ -83,9 +84,7 @@ def _check_parts(parts: np.ndarray, count: int, argument: str) -> None:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.npz")] if path.parent.is_dir() else []
-        hint = f"; in its folder: {', '.join(sorted(near)[:10])}" if near else ""
-        raise InputError(f"data set npz:{path}: there is no such file{hint}")
+        raise InputError(f"data set npz:{path}: there is no such file{near(path)}")
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -116,12 +117,12 @@ def _create(
     listing = files.listing()
     tell(f"data set {name}: decoding {len(listing.names):,} images, once, into {folder}")
     looks = list(_in_parallel(_look, listing.stream()))
-    if not any(isinstance(look, Look) for look in looks):
+    readable = [look for look in looks if isinstance(look, Look)]
+    if not readable:
         bad = (f"{each} ({why})" for each, why in zip(listing.names, looks, strict=True))
         raise InputError(f"data set {name}: no image can be decoded: {join_names(bad)}")
-    size = reading.size or usual_size([look for look in looks if isinstance(look, Look)])
-    colour = any(isinstance(look, Look) and not look.is_grey for look in looks)
-    channels = reading.channels or (3 if colour else 1)
+    size = reading.size or usual_size(readable)
+    channels = reading.channels or (1 if all(look.is_grey for look in readable) else 3)
     try:
         with atomic_folder(folder) as draft:
             decoded = _decode(draft / "images.npy", listing, size, channels)
@@ -234,7 +235,7 @@ def _save(
         # NumPy's type of the keywords includes that of its flag ``allow_pickle``.
         **{key: values for key, values in optional.items() if values is not None},  # type: ignore[arg-type]
     )
-    (folder / "findings.json").write_text(json.dumps(findings.as_dict()), encoding="utf-8")
+    (folder / "findings.json").write_text(json.dumps(asdict(findings)), encoding="utf-8")
 
 
 def _load(folder: Path) -> tuple[dict[str, np.ndarray], Findings]:

@@ -27,7 +27,7 @@ def folder(argument: str) -> ImageFiles:
     root = Path(argument or ".").expanduser()
     name = f"data set folder:{argument}"
     if not root.is_dir():
-        raise InputError(f"{name}: there is no such folder{_near(root)}")
+        raise InputError(f"{name}: there is no such folder{near(root)}")
     tops = _folders(root)
     parts = [split_name(top.name) for top in tops]
     if parts and all(parts):
@@ -89,7 +89,7 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES
 
 
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
     """Suggest a file or folder with a similar name in the same folder."""
     if not path.parent.is_dir():
         return ""
@@ -130,7 +130,7 @@ def table(argument: str) -> ImageFiles:
 
 def _read_rows(path: Path, name: str) -> list[dict[str, str]]:
     if not path.is_file():
-        raise InputError(f"{name}: there is no such file{_near(path)}")
+        raise InputError(f"{name}: there is no such file{near(path)}")
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
             reader = csv.DictReader(text, skipinitialspace=True)
@@ -158,16 +158,3 @@ def _check_rows(rows: Sequence[dict[str, str]], name: str) -> None:
                 "has one label, and is in one split"
             )
         seen[row["path"]] = number
-
-
-def match_files(argument: str, name: str) -> list[Path]:
-    """Return the files that match a path with wildcards, sorted by name.
-
-    Raises:
-        InputError: If there is none.
-    """
-    path = Path(argument).expanduser()
-    files = sorted(file for file in path.parent.glob(path.name or "*") if file.is_file())
-    if not files:
-        raise InputError(f"{name}: there is no such file{_near(path)}")
-    return files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -68,10 +68,6 @@ class Findings:
         if self.ignored:
             notes.append(f"files whose names are not those of images: {self.ignored}")
         return notes
-
-    def as_dict(self) -> dict[str, object]:
-        """Return all attributes as JSON values."""
-        return asdict(self)
 
 
 def join_names(names: Iterable[str], most: int = LISTED) -> str:

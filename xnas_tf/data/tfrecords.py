@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xnas_tf.data.image_files import match_files
+from xnas_tf.data.image_files import near
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
@@ -32,7 +32,10 @@ def tfrecord(argument: str) -> ImageFiles:
         InputError: If there is no such file.
     """
     name = f"data set tfrecord:{argument}"
-    files = match_files(argument, name)
+    path = Path(argument).expanduser()
+    files = sorted(file for file in path.parent.glob(path.name or "*") if file.is_file())
+    if not files:
+        raise InputError(f"{name}: there is no such file{near(path)}")
     root = str(files[0].parent.resolve())
     return ImageFiles(files, partial(_list_records, files, name), root)
 

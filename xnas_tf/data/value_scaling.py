@@ -30,9 +30,8 @@ class Scaling:
         high: The value of level 255.
         error: The largest rounding error, in the units of the values; 0 if different values have
             different levels, so that no information is lost.
-        deviation: The standard deviation of all values, in levels; for images that were not uint8.
-        highest: The highest value of uint8 images.
-        is_bytes: Whether the images were uint8 and are unchanged.
+        deviation: The standard deviation of all values, in levels, if they were converted.
+        highest: The highest value of images that were uint8 and are unchanged.
     """
 
     low: float = 0.0
@@ -40,7 +39,6 @@ class Scaling:
     error: float = 0.0
     deviation: float = 64.0
     highest: int = LEVELS
-    is_bytes: bool = True
 
     @property
     def is_usual(self) -> bool:
@@ -68,7 +66,7 @@ class Scaling:
                 f"the standard deviation of the values is only {self.deviation:.1f} of 255 levels: "
                 "a few are far from all others; clip these before"
             )
-        if self.is_bytes and self.highest <= LEVELS / 2:
+        if self.highest <= LEVELS / 2:
             notes.append(
                 f"no value is over {self.highest}, but uint8 images are taken as 0 to 255, so they "
                 "are dark; images of another type, such as float32, are scaled"
@@ -124,8 +122,7 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
         value_of[levels[is_new]] = values[is_new]
         is_exact &= bool((value_of[levels] == values).all())
     variance = np.cov(np.arange(LEVELS + 1), fweights=counts, ddof=0)
-    error = 0.0 if is_exact else error
-    return converted, Scaling(low, high, error, float(np.sqrt(variance)), is_bytes=False)
+    return converted, Scaling(low, high, 0.0 if is_exact else error, float(np.sqrt(variance)))
 
 
 def _range(images: np.ndarray) -> tuple[float, float]:
