@@ -8,7 +8,6 @@ from xnas_tf.spaces.layers import BATCH_NORM_MOMENTUM
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 
-
 PUBLISHED = {"input_shape": (32, 32, 3), "classes": 10, "channels": 16, "cells_per_stack": 5}
 
 
