@@ -103,10 +103,8 @@ class SearchSpace(Space):
             TypeError: If the HyperModel does not return a suitable model, or asks for
                 hyperparameters that were not discovered before.
         """
-        hp = self._hyperparameters(values)
-        model = self._built(hp)
-        self._check_known(hp, "build")
-        return model
+        with self._asked_for("build", values) as hp:
+            return self._built(hp)
 
     def trains(self, model: keras.Model) -> bool:
         """Return whether a model is trained by the HyperModel's ``fit`` or its own ``train_step``.
@@ -145,24 +143,23 @@ class SearchSpace(Space):
             values: The active hyperparameters of the model.
             model: The model.
             *args: Images and targets.
-            **kwargs: Arguments of Keras' ``Model.fit``; those that the HyperModel sets itself are
-                left out.
+            **kwargs: Arguments of Keras' ``Model.fit``; those that the HyperModel sets are dropped.
 
         Raises:
             TypeError: If ``fit`` asks for hyperparameters that were not discovered before.
         """
-        hp = self._hyperparameters(values)
         kept = {name: value for name, value in kwargs.items() if name not in self._dropped_by_fit}
-        returned = self.hypermodel.fit(hp, model, *args, **kept)
-        self._check_known(hp, "fit")
-        return returned
+        with self._asked_for("fit", values) as hp:
+            return self.hypermodel.fit(hp, model, *args, **kept)
 
-    def _hyperparameters(self, values: Mapping[str, Any]) -> keras_tuner.HyperParameters:
+    @contextmanager
+    def _asked_for(
+        self, function: str, values: Mapping[str, Any]
+    ) -> Iterator[keras_tuner.HyperParameters]:
+        """Yield hyperparameters with some values; then check that no unknown one was asked for."""
         hp = self._declared.copy()
         hp.values = dict(values)
-        return hp
-
-    def _check_known(self, hp: keras_tuner.HyperParameters, function: str) -> None:
+        yield hp
         new = [found.name for found in unknown(hp, self._declared)]
         if new:
             raise TypeError(
@@ -225,15 +222,15 @@ class SearchSpace(Space):
 
         They are found by building the model with all integers at their maximum.
         """
-        size = -1
-        while size < len(declared.space):
-            size = len(declared.space)
+        while any(isinstance(p, kt_hp.Int) for p in declared.space):
             hp = declared.copy()
             largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
             hp.values = active_values(declared, largest)
-            if largest:
-                self.hypermodel.build(hp)
-                add_new(declared, unknown(hp, declared))
+            self.hypermodel.build(hp)
+            new = unknown(hp, declared)
+            if not new:
+                break
+            add_new(declared, new)
         return declared
 
     def _check_outputs(self, model: keras.Model) -> None:
