@@ -66,6 +66,16 @@ def test_npz_with_a_published_test_part_keeps_it(tmp_path):
         ({"x": IMAGES[:6], "y": LABELS[:6]}, "too few to split"),
         ({"x": np.array([{}, {}], dtype=object), "y": LABELS}, "not a readable npz"),  # a pickle
         (
+            {
+                "x": IMAGES,
+                "y": LABELS % 2,
+                "x_test": IMAGES,
+                "y_test": LABELS,
+                "class_names": ["a", "b", "c", "d"],
+            },
+            "no images to train on of the classes c, d",
+        ),
+        (
             {"x": IMAGES, "y": LABELS, "x_test": IMAGES[:, 1:], "y_test": LABELS},
             r"test images are \(5, 6, 1\), the others \(6, 6, 1\)",
         ),

@@ -94,8 +94,8 @@ def near(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
     names = [each.name for each in path.parent.iterdir() if each.is_dir() == (not path.suffix)]
-    near = get_close_matches(path.name, sorted(names), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    found = get_close_matches(path.name, sorted(names), n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def table(argument: str) -> ImageFiles:
