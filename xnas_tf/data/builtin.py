@@ -103,8 +103,9 @@ CIFAR100 = tuple(
     train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()
 )
 CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
-FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat")
-FASHION += ("sandal", "shirt", "sneaker", "bag", "ankle boot")
+FASHION = tuple(
+    "T-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot".split(",")
+)
 KERAS = {"mnist": DIGITS, "fashion_mnist": FASHION, "cifar10": CIFAR10, "cifar100": CIFAR100}
 """Name in ``keras.datasets`` -> class names."""
 _TIMEOUT = 30

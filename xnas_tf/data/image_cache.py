@@ -197,7 +197,7 @@ def _findings(
     grey = [name for name, _, each in found if channels == 3 and each.is_grey]
     is_all_grey = 0 < len(grey) == len(shapes)
     sizes = sorted(set(shapes.values()), key=lambda shape: (np.prod(shape), shape))
-    extremes = {}
+    extremes: dict[str, tuple[int, int]] = {}
     if sizes:
         height, width = np.median(list(shapes.values()), axis=0).tolist()
         extremes = {
