@@ -16,7 +16,7 @@ from xnas_tf.data import image_cache as storing
 from xnas_tf.data import load_dataset
 from xnas_tf.data.decoding import Look, Unreadable, look_at, read_image
 from xnas_tf.data.disk_images import DiskImages
-from xnas_tf.data.image_files import folder
+from xnas_tf.data.image_list import match_groups
 from xnas_tf.errors import InputError
 
 
@@ -31,18 +31,14 @@ def pets(tmp_path):
     return make_folder(tmp_path / "pets", {"cat": 20, "dog": 20})
 
 
-def everything(dataset):
-    return np.concatenate([np.asarray(part.images) for part in dataset.parts.values()])
+def sizes(dataset):
+    return [len(part) for part in dataset.parts.values()]
 
 
 def test_a_folder_of_images_is_all_there(pets):
     dataset = load_dataset(f"folder:{pets}")
     assert dataset.class_names == ("cat", "dog") and dataset.image_shape == (12, 12, 3)
-    assert {name: len(part) for name, part in dataset.parts.items()} == {
-        "train": 24,
-        "validation": 8,
-        "test": 8,
-    }
+    assert sizes(dataset) == [24, 8, 8]
     for part in dataset.parts.values():  # by the colour that shows the class
         means = np.asarray(part.images).mean(axis=(1, 2))
         assert (means[:, :2].argmax(axis=1) == part.labels).all()
@@ -84,35 +80,26 @@ def test_the_order_is_not_the_file_systems(pets, tmp_path, monkeypatch):
     assert load_dataset(f"folder:{tmp_path / 'copy'}").digest == first
 
 
-def test_folders_of_parts_keep_their_parts(tmp_path):
+def test_folders_of_parts_keep_their_parts_and_images_in_several_are_noted(tmp_path):
     root = tmp_path / "pets"
     for part, count in {"train": 20, "val": 5, "test": 3}.items():
         make_folder(root / part, {"cat": count, "dog": count})
     dataset = load_dataset(f"folder:{root}")
-    assert [len(part) for part in dataset.parts.values()] == [40, 10, 6]
+    assert sizes(dataset) == [40, 10, 6]
     assert dataset.how_split == "test, train, validation as given; by class"
+    found = dataset.findings.identical
+    assert len(found) == 10 and {len(each) for each in found} == {2, 3}
+    in_all = ("test/cat/000.png", "train/cat/000.png", "val/cat/000.png")
+    assert in_all in map(tuple, map(sorted, found))
     shutil.rmtree(root / "val")
-    dataset = load_dataset(f"folder:{root}", validation=0.25)
-    assert [len(part) for part in dataset.parts.values()] == [30, 10, 6]
-
-
-def test_twins_in_several_parts_are_noted(tmp_path):
-    root = tmp_path / "pets"
-    for part, count in {"train": 20, "val": 5, "test": 3}.items():
-        make_folder(root / part, {"cat": count, "dog": count})
-    twins = load_dataset(f"folder:{root}").findings.identical
-    assert len(twins) == 10 and {len(each) for each in twins} == {2, 3}
-    both = ("test/cat/000.png", "train/cat/000.png", "val/cat/000.png")
-    assert both in map(tuple, map(sorted, twins))
+    assert sizes(load_dataset(f"folder:{root}", validation=0.25)) == [30, 10, 6]
 
 
 def test_a_group_is_found_in_the_path(pets):
     dataset = load_dataset(f"folder:{pets}", group=r"(\d)\.\w+$")
     assert dataset.how_split == "by class; groups stay whole"
-    source = storing.load_image_files(
-        folder(str(pets)), storing.Reading(group=r"(\d)\.\w+$"), "pets"
-    )
-    assert set(source.groups) == set("0123456789")
+    names = [str(file.relative_to(pets)) for file in pets.rglob("*.*")]
+    assert set(match_groups(r"(\d)\.\w+$", names, "pets")) == set("0123456789")
     with pytest.raises(InputError, match="'x.y' is not found in 'cat/000.png'"):
         load_dataset(f"folder:{pets}", group="x.y")
 
@@ -225,10 +212,8 @@ def test_rows_index_as_an_array_does():
 
 
 def test_the_usual_size_is_the_median_up_to_a_limit():
-    assert storing.usual_size([Look(10, 20, True), Look(30, 40, True), Look(50, 41, True)]) == (
-        30,
-        40,
-    )
+    looks = [Look(10, 20, True), Look(30, 40, True), Look(50, 41, True)]
+    assert storing.usual_size(looks) == (30, 40)
     assert storing.usual_size([Look(3000, 4000, True)]) == (96, 128)
     assert storing.usual_size([Look(1, 4000, True)]) == (1, 128)
 
@@ -310,7 +295,7 @@ def test_floating_point_pixels_are_refused(tmp_path):
 
 def write_table(root, rows, header=("path", "label", "split", "group")):
     with (root / "labels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
+        csv.writer(file).writerows([header[: len(rows[0])] if rows else header, *rows])
     return f"csv:{root / 'labels.csv'}"
 
 
@@ -322,23 +307,16 @@ def table_rows(pets, **columns):
     ]
 
 
-def test_a_table_gives_the_same_as_a_folder(pets):
-    name = write_table(pets, table_rows(pets), ("path", "label"))
-    assert load_dataset(name).digest == load_dataset(f"folder:{pets}").digest
-
-
-def test_the_order_of_a_table_does_not_matter(pets):
-    rows = table_rows(pets)
-    digest = load_dataset(write_table(pets, rows, ("path", "label"))).digest
-    assert load_dataset(write_table(pets, rows[::-1], ("path", "label"))).digest == digest
+def test_a_table_in_any_order_gives_the_same_as_a_folder(pets):
+    digest, rows = load_dataset(f"folder:{pets}").digest, table_rows(pets)
+    for ordered in (rows, rows[::-1]):
+        assert load_dataset(write_table(pets, ordered)).digest == digest
 
 
 def test_a_split_column_is_respected(pets):
     parts = ["train", "train", "val", "test"]
-    name = write_table(
-        pets, table_rows(pets, split=lambda n: parts[n % 4]), ("path", "label", "split")
-    )
-    assert [len(part) for part in load_dataset(name).parts.values()] == [20, 10, 10]
+    name = write_table(pets, table_rows(pets, split=lambda n: parts[n % 4]))
+    assert sizes(load_dataset(name)) == [20, 10, 10]
 
 
 def test_a_group_with_images_in_two_given_parts_leaks(pets):
@@ -349,7 +327,7 @@ def test_a_group_with_images_in_two_given_parts_leaks(pets):
 
 def test_labels_that_are_numbers_are_ordered_as_numbers(pets):
     rows = [[row[0], {"cat": 10, "dog": 9}[row[1]]] for row in table_rows(pets)]
-    assert load_dataset(write_table(pets, rows, ("path", "label"))).class_names == ("9", "10")
+    assert load_dataset(write_table(pets, rows)).class_names == ("9", "10")
 
 
 @pytest.mark.parametrize(
@@ -373,7 +351,7 @@ def test_an_unfit_table_is_refused(pets, header, change, message):
 
 
 def test_files_missing_from_a_table_are_named(pets):
-    name = write_table(pets, [*table_rows(pets), ["cat/gone.png", "cat"]], ("path", "label"))
+    name = write_table(pets, [*table_rows(pets), ["cat/gone.png", "cat"]])
     assert load_dataset(name).findings.unreadable == {"cat/gone.png": "there is no such file"}
 
 
@@ -415,46 +393,42 @@ def test_records_give_the_same_as_a_folder(pets, tmp_path):
     assert dataset.digest == load_dataset(f"folder:{pets}").digest
 
 
-def test_records_without_numbers_have_their_texts(pets, tmp_path):
-    records = [{**each, "image/filename": b"f%d" % n} for n, each in enumerate(examples(pets))]
+@pytest.mark.parametrize(
+    ("filename", "shown"),
+    [(lambda n: b"f%d" % n, "f3"), (lambda n: b"image.png", "a.tfrecord#3")],
+)
+def test_records_without_numbers_have_their_texts_and_distinct_names(
+    pets, tmp_path, filename, shown
+):
+    records = examples(pets, image_filename=filename)
     for each in records:
         del each["image/class/label"]
     records[3]["image/encoded"] = b"nothing"
     write_records(tmp_path / "a.tfrecord", records)
     dataset = load_dataset(f"tfrecord:{tmp_path}/a.tfrecord")
     assert dataset.class_names == ("cat", "dog")
-    assert dataset.findings.unreadable == {"f3": "no image"}
-
-
-def test_records_of_one_file_name_are_told_apart(pets, tmp_path):
-    records = [{**each, "image/filename": b"image.png"} for each in examples(pets)]
-    records[3]["image/encoded"] = b"nothing"
-    write_records(tmp_path / "a.tfrecord", records)
-    dataset = load_dataset(f"tfrecord:{tmp_path}/a.tfrecord")
-    assert dataset.findings.unreadable == {"a.tfrecord#3": "no image"}
+    assert dataset.findings.unreadable == {shown: "no image"}
 
 
 def test_records_keep_their_parts_and_groups(pets, tmp_path):
-    write_records(
-        tmp_path / "a.tfrecord",
-        examples(pets, image_split=lambda n: [b"train", b"test"][n % 2], image_group=lambda n: b""),
-    )
+    parts = {"image_split": lambda n: [b"train", b"test"][n % 2], "image_group": lambda n: b""}
+    write_records(tmp_path / "a.tfrecord", examples(pets, **parts))
     dataset = load_dataset(f"tfrecord:{tmp_path}/a.tfrecord")
     assert len(dataset.test) == 20
 
 
 def test_unfit_records_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
-        load_dataset(f"tfrecord:{tmp_path}/*.tfrecord")
+    def refused(message):
+        with pytest.raises(InputError, match=message):
+            load_dataset(f"tfrecord:{tmp_path}/*.tfrecord")
+
+    refused("no such file")
     write_records(tmp_path / "a.tfrecord", [{"image/encoded": b"x"}])
-    with pytest.raises(InputError, match="not every record has a feature image/class/label"):
-        load_dataset(f"tfrecord:{tmp_path}/a.tfrecord")
+    refused("not every record has a feature image/class/label")
     write_records(tmp_path / "a.tfrecord", [{"pixels": b"x"}])
-    with pytest.raises(InputError, match="record 0 of .* has no feature image/encoded"):
-        load_dataset(f"tfrecord:{tmp_path}/a.tfrecord")
+    refused("record 0 of .* has no feature image/encoded")
     (tmp_path / "a.tfrecord").write_bytes(b"no records at all, but some bytes")
-    with pytest.raises(InputError, match="not a readable TFRecord file"):
-        load_dataset(f"tfrecord:{tmp_path}/a.tfrecord")
+    refused("not a readable TFRecord file")
 
 
 def test_tfds_without_its_package_says_what_to_install(monkeypatch):
@@ -487,7 +461,7 @@ def test_tfds_gives_encoded_images_with_its_own_parts(pets, tmp_path, monkeypatc
     )
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
     dataset = load_dataset("tfds:pets")
-    assert (len(dataset.test), len(dataset.train) + len(dataset.validation)) == (20, 20)
+    assert sizes(dataset) == [16, 4, 20]
     assert dataset.class_names == ("cat", "dog") and dataset.image_shape == (12, 12, 3)
     del info.features["label"]
     with pytest.raises(InputError, match="has the features image; wanted: image, and label"):

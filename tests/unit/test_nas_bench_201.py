@@ -8,6 +8,8 @@ from xnas_tf.spaces.layers import BATCH_NORM_MOMENTUM
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 
+PUBLISHED = {"input_shape": (32, 32, 3), "classes": 10, "channels": 16, "cells_per_stack": 5}
+
 
 def build(cell, **options):
     hp = keras_tuner.HyperParameters()
@@ -20,8 +22,7 @@ def parameters(model):
 
 
 def test_published_number_of_parameters():
-    cell = dict.fromkeys(EDGES, "nor_conv_3x3")
-    model = build(cell, input_shape=(32, 32, 3), classes=10, channels=16, cells_per_stack=5)
+    model = build(dict.fromkeys(EDGES, "nor_conv_3x3"), **PUBLISHED)
     assert parameters(model) == 1_531_546
 
 
@@ -70,11 +71,5 @@ def test_the_parameters_of_tables_are_those_of_networks_without_dead_edges():
 
     genotype = "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|none~2|"
     live = genotype.replace("none~2", "nor_conv_1x1~2")
-    model = build(
-        parse_genotype(live),
-        input_shape=(32, 32, 3),
-        classes=10,
-        channels=16,
-        cells_per_stack=5,
-    )
+    model = build(parse_genotype(live), **PUBLISHED)
     assert millions(live) == parameters(model) / 1e6

@@ -22,7 +22,7 @@ def values_of(images: np.ndarray, scaling: Scaling) -> np.ndarray:
 @given(LEVELS, st.integers(-(10**6), 10**6), st.integers(1, 10**4), st.sampled_from("if"))
 def test_even_grids_of_up_to_256_levels_survive_exactly(levels, offset, step, kind):
     grid = (offset + step * levels).astype({"i": np.int64, "f": np.float64}[kind])
-    (images,), scaling = as_bytes([grid])
+    images, scaling = as_bytes(grid)
     assert images.dtype == np.uint8 and scaling.error == 0
     back = (values_of(images, scaling) - offset) / step
     np.testing.assert_array_equal(np.rint(back), levels)
@@ -37,7 +37,7 @@ def test_even_grids_of_up_to_256_levels_survive_exactly(levels, offset, step, ki
     )
 )
 def test_the_rounding_error_named_is_the_largest(values):
-    (images,), scaling = as_bytes([values])
+    images, scaling = as_bytes(values)
     found = np.abs(values_of(images, scaling) - values).max()
     half = (scaling.high - scaling.low) / 255 / 2
     assert found <= half * (1 + 1e-6) + 1e-300
@@ -75,7 +75,7 @@ def noise(low, high, dtype=np.float32):
     ],
 )
 def test_the_rule_of_each_kind_of_values(images, low, high, loses):
-    (found,), scaling = as_bytes([images])
+    found, scaling = as_bytes(images)
     assert (scaling.low, scaling.high) == (low, high)
     distinct = len(np.unique(images)) == len(np.unique(found))
     assert distinct == (not scaling.error) and (not loses or scaling.error > 0)
@@ -87,7 +87,7 @@ def test_the_rule_of_each_kind_of_values(images, low, high, loses):
 
 def test_what_is_said_of_the_values():
     def notes(images):
-        return as_bytes([images])[1].notes
+        return as_bytes(images)[1].notes
 
     assert notes(noise(0, 255, np.uint8)) == [] == notes(noise(0, 255, np.uint8) / 255)
     assert notes(np.rint(noise(0, 16))) == [
@@ -130,8 +130,12 @@ def test_digits_from_0_to_16_are_the_data_set_digits(tmp_path):
             np.testing.assert_array_equal(found.parts[part].labels, wanted.labels)
 
 
-def test_bytes_and_floats_below_zero_are_scaled_alike():
+def test_bytes_and_floats_below_zero_are_scaled_alike(tmp_path):
     """The same value is the same level, whatever array it is in."""
-    bytes_, floats = np.full((1, 1, 1, 1), 100, np.uint8), np.float32([-50, 100, 255])
-    (one, other), scaling = as_bytes([bytes_, floats.reshape(1, 1, 3, 1)])
-    assert one.ravel()[0] == other.ravel()[1] and (scaling.low, scaling.high) == (-50, 255)
+    labels = np.arange(20) % 2
+    bytes_ = np.full((20, 1, 3), 100, np.uint8)
+    floats = np.tile(np.float32([-50, 100, 255]), (20, 1, 1))
+    np.savez(tmp_path / "a.npz", x=bytes_, y=labels, x_test=floats, y_test=labels)
+    data = load_dataset(f"npz:{tmp_path / 'a.npz'}")
+    assert (data.scaling.low, data.scaling.high) == (-50, 255)
+    assert (data.train.images == data.test.images[0, 0, 1, 0]).all()

@@ -127,6 +127,10 @@ def test_what_is_wrong_with_a_hypermodel_is_named(target, message, tmp_path, mon
         make(target)
 
 
+def conditions_of(space):
+    return {v.name: [(c.parent, c.values) for c in v.conditions] for v in space.variables}
+
+
 def stacked(hp):
     x = inputs = keras.Input(SHAPE)
     for index in range(hp.Int("layers", 1, 3)):
@@ -156,10 +160,12 @@ def subclassed(hp):
 
 
 def test_hyperparameters_of_later_layers_are_found():
-    variables = {variable.name: variable for variable in make(f"{HERE}:stacked").variables}
-    assert set(variables) == {"layers", "filters_0", "filters_1", "filters_2"}
-    conditions = [[(c.parent, c.values) for c in v.conditions] for v in variables.values()]
-    assert conditions == [[], [], [("layers", (2, 3))], [("layers", (3,))]]
+    assert conditions_of(make(f"{HERE}:stacked")) == {
+        "layers": [],
+        "filters_0": [],
+        "filters_1": [("layers", (2, 3))],
+        "filters_2": [("layers", (3,))],
+    }
 
 
 def nested(hp):
@@ -199,9 +205,8 @@ def unscoped(hp):
 
 def test_hyperparameters_without_a_scope_are_found_with_their_conditions():
     space = make(f"{HERE}:unscoped")
-    found = {v.name: [(c.parent, c.values) for c in v.conditions] for v in space.variables}
     kind = ("kind", ("one", "two"))
-    assert found == {
+    assert conditions_of(space) == {
         "kind": [],
         "shared": [],
         "filters": [kind],

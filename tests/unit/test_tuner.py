@@ -15,6 +15,7 @@ from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.data.value_scaling import as_bytes
 from xnas_tf.errors import InputError
+from xnas_tf.storage.run_directory import locked_run_directory
 from xnas_tf.tuner.arrays import checked_arrays, stored
 from xnas_tf.tuner.translation import space_section, translated
 
@@ -114,6 +115,14 @@ def test_overwrite_moves_the_old_run_aside(searched, tmp_path):
     assert xt.load_run(tmp_path / "digits.1").config.search.seed == 0
 
 
+def test_a_run_without_facts_of_its_data_has_no_space_to_describe(tmp_path):
+    mine = tuner(tmp_path)
+    with locked_run_directory(mine.run_dir, load_config(), fresh=False):
+        pass
+    with pytest.raises(InputError, match="does not say what its images are: search first"):
+        mine.search_space_summary()
+
+
 def build(hp):
     return Dense([4]).build(hp)
 
@@ -182,7 +191,7 @@ def test_arrays_of_every_usual_form_are_the_same_data():
     for x in (images, images / 255, images.astype(np.float32), [*images]):
         for y in (labels, labels[:, None], np.eye(3)[labels], [*labels]):
             found = checked_arrays("x", "y", x, y)
-            np.testing.assert_array_equal(as_bytes([found[0]])[0][0], images)
+            np.testing.assert_array_equal(as_bytes(found[0])[0], images)
             np.testing.assert_array_equal(found[1], labels)
 
 

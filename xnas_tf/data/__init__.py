@@ -70,9 +70,8 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     """Load a data set and split it, stratified by class.
 
     Args:
-        name: ``mnist5k``, ``digits``, ``folder:PATH``, ``csv:FILE``, ``npz:FILE``,
-            ``tfrecord:FILES``, ``keras:NAME``, ``tfds:NAME``, a registered name, or
-            ``package.module:function`` returning a ``Source``.
+        name: A name of docs/data.md, such as ``mnist5k``, ``folder:PATH`` or ``npz:FILE``; a
+            registered name; or ``package.module:function`` returning a ``Source``.
         validation: Share of all images for validation.
         test: Share of all images for test; not used if a test split is published.
         seed: Seed of the split; independent of the search's seed, so that runs with
@@ -84,57 +83,31 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
         tell: Called with a message before work that takes a while.
 
-    Returns:
-        The data set.
-
     Raises:
         InputError: If there is no such data set, or it is not suitable for classification.
     """
-    pixels = _height_and_width(size)
+    if isinstance(size, int):
+        size = (size, size)
+    pixels = None if size is None else (size[0], size[1])
     source = _source(name)
     if isinstance(source, ImageFiles):
-        reading = Reading(pixels, channels, group, max_corrupt)
-        source = load_image_files(source, reading, name, tell)
+        source = load_image_files(source, Reading(pixels, channels, group, max_corrupt), name, tell)
     elif group:
         raise InputError(f"dataset.group: {name} has no image files; allowed: with those alone")
-    arrays = [check_images(source.images, name)]
-    arrays += [check_images(source.test[0], f"{name} (test)")] if source.test else []
-    labels = check_labels(source.labels, len(arrays[0]), source.class_names, name)
-    names = source.class_names or tuple(str(i) for i in range(labels.max() + 1))
-    shares = {"validation": validation} | ({"test": test} if source.test is None else {})
-    rows = split(labels, names, shares, seed, name, source.groups, source.parts)
-    converted, scaling = _as_bytes(arrays, rows, name)
-    images, *published = [_resize(each, pixels, channels, name) for each in converted]
-    everything = Split(images, labels)
-    splits = {part: everything.select(rows[part]) for part in rows}
-    if source.test is not None:
-        splits["test"] = _published_test(published[0], source.test[1], names, images.shape, name)
+    source, class_names = _checked(source, name)
+    shares = {"validation": validation, "test": test}
+    rows = split(source.labels, class_names, shares, seed, name, source.groups, source.parts)
+    images, scaling = _as_bytes(source.images, rows, name)
+    everything = Split(_resize(images, pixels, channels, name), source.labels)
     return Dataset(
         name,
-        names,
-        **splits,
+        class_names,
+        **{part: everything.select(indices) for part, indices in rows.items()},
         mirrored=source.mirrored,
-        findings=_findings(source, images, labels, rows),
+        findings=_findings(source, rows),
         how_split=_how_split(source),
         scaling=scaling,
     )
-
-
-def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    height, width = (size, size) if isinstance(size, int) else size
-    return height, width
-
-
-def _how_split(source: Source) -> str:
-    given = {"test"} if source.test else set() if source.parts is None else set(source.parts)
-    given.discard("")
-    words = [f"{', '.join(sorted(given))} as given"] if given else []
-    words.append("by class")
-    if source.groups is not None:
-        words.append("groups stay whole")
-    return "; ".join(words)
 
 
 def _source(name: str) -> Source | ImageFiles:
@@ -167,18 +140,45 @@ def dataset_forms() -> list[str]:
     return [f"{name}:{_ARGUMENTS[name]}" if name in _ARGUMENTS else name for name in names]
 
 
+def _checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
+    """Check a source, and return it with the class names.
+
+    The images of a published test split are put behind the others, as the split ``test``.
+    """
+    images = check_images(source.images, name)
+    labels = check_labels(source.labels, len(images), source.class_names, name)
+    class_names = source.class_names or tuple(str(i) for i in range(labels.max() + 1))
+    source = replace(source, images=images, labels=labels)
+    if source.test is None:
+        return source, class_names
+    test_images = check_images(source.test[0], f"{name} (test)")
+    test_labels = check_labels(source.test[1], len(test_images), class_names, f"{name} (test)")
+    if test_images.shape[1:] != images.shape[1:]:
+        raise InputError(
+            f"data set {name}: test images are {test_images.shape[1:]}, the others "
+            f"{images.shape[1:]}"
+        )
+    parts = np.full(len(images), "") if source.parts is None else source.parts
+    groups = source.groups
+    if groups is not None:
+        groups = np.concatenate([groups, np.full(len(test_images), "")])
+    source = replace(
+        source,
+        images=np.concatenate([images, test_images]),
+        labels=np.concatenate([labels, test_labels]),
+        parts=np.concatenate([parts, np.full(len(test_images), "test")]),
+        groups=groups,
+    )
+    return source, class_names
+
+
 def _as_bytes(
-    images: Sequence[np.ndarray | DiskImages], rows: dict[str, np.ndarray], name: str
-) -> tuple[Sequence[np.ndarray | DiskImages], Scaling]:
-    """Convert all images, including a published test split, to uint8."""
-    arrays = [each for each in images if not isinstance(each, DiskImages)]
-    if len(arrays) < len(images):  # image files, which are decoded to uint8
+    images: np.ndarray | DiskImages, rows: dict[str, np.ndarray], name: str
+) -> tuple[np.ndarray | DiskImages, Scaling]:
+    if isinstance(images, DiskImages):  # image files, which are decoded to uint8
         return images, Scaling()
-    splits = {part: arrays[0][rows[part]] for part in SPLITS if part in rows}
-    if len(arrays) > 1:
-        splits["test"] = arrays[1]
-    check_alike(splits, name)
-    return as_bytes(arrays)
+    check_alike({part: images[rows[part]] for part in SPLITS}, name)
+    return as_bytes(images)
 
 
 def _resize(
@@ -194,28 +194,23 @@ def _resize(
     return np.stack([to_pixels(Image.fromarray(each), size, channels or depth) for each in plain])
 
 
-def _published_test(
-    images: np.ndarray | DiskImages,
-    labels: np.ndarray,
-    names: tuple[str, ...],
-    shape: tuple[int, ...],
-    name: str,
-) -> Split:
-    if images.shape[1:] != shape[1:]:
-        raise InputError(
-            f"data set {name}: test images are {images.shape[1:]}, the others {shape[1:]}"
-        )
-    return Split(images, check_labels(labels, len(images), names, f"{name} (test)"))
-
-
-def _findings(
-    source: Source, images: np.ndarray | DiskImages, labels: np.ndarray, rows: dict[str, np.ndarray]
-) -> Findings:
+def _findings(source: Source, rows: dict[str, np.ndarray]) -> Findings:
     """Return the source's findings, and identical images in several splits or classes."""
-    if not isinstance(images, DiskImages):
+    if not isinstance(source.images, DiskImages):
         return source.findings
-    splits = np.zeros(len(labels), np.int32)
+    splits = np.zeros(len(source.labels), np.int32)
     for number, each in enumerate(rows.values()):
         splits[each] = number
-    owners = np.stack([splits, labels], axis=1)
-    return replace(source.findings, identical=identical(images.digests, owners, source.names))
+    owners = np.stack([splits, source.labels], axis=1)
+    found = identical(source.images.digests, owners, source.names)
+    return replace(source.findings, identical=found)
+
+
+def _how_split(source: Source) -> str:
+    parts = [] if source.parts is None else np.unique(source.parts).tolist()
+    given = ", ".join(part for part in parts if part)
+    words = [f"{given} as given"] if given else []
+    words.append("by class")
+    if source.groups is not None:
+        words.append("groups stay whole")
+    return "; ".join(words)

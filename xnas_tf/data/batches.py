@@ -62,13 +62,7 @@ class Augmentation:
     """Random changes of the images of one global batch.
 
     Crop after padding, horizontal flip and cutout (DeVries & Taylor 2017, arXiv 1708.04552), as
-    in the XNAS paper.
-
-    Args:
-        config: The kinds of changes.
-        dataset: The data set.
-        batch_size: Number of images in the global batch.
-        rng: Random generator; used in the same way for all kinds of changes.
+    in the XNAS paper. The random generator is used in the same way for all kinds of changes.
     """
 
     def __init__(
@@ -86,12 +80,7 @@ class Augmentation:
         self.hole = rng.integers(0, (height, width), (batch_size, 2))
 
     def apply(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Return changed images.
-
-        Args:
-            images: Some images of the global batch, (N, H, W, C).
-            indices: Their indices in the global batch, (N,).
-        """
+        """Return some images (N, H, W, C), with their indices (N,) in the global batch, changed."""
         if self.config.crop:
             images = self._crop(images, self.shift[indices])
         if self.flips:

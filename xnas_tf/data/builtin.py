@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from xnas_tf.data.dataset import Source
+from xnas_tf.data.image_files import near
 from xnas_tf.data.image_list import SPLITS
 from xnas_tf.errors import InputError, suggest
 
@@ -47,8 +46,8 @@ def npz(argument: str) -> Source:
     """
     path = Path(argument).expanduser()
     arrays = _read_npz(path)
-    images, labels = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
-    for key in (images, labels):
+    train = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
+    for key in train:
         if key not in arrays:
             raise InputError(
                 f"data set npz:{argument}: the file has no array {suggest(key, arrays)}; "
@@ -60,20 +59,20 @@ def npz(argument: str) -> Source:
         raise InputError(
             f"data set npz:{argument}: class_names must be a list of names, mirrored true or false"
         )
+    images, labels = (arrays[key] for key in train)
+    if "parts" in arrays:
+        _check_parts(arrays["parts"], len(labels), argument)
     return Source(
-        arrays[images],
-        arrays[labels],
+        images,
+        labels,
         tuple(map(str, names)) if names is not None else None,
         (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= set(arrays) else None,
         bool(mirrored),
-        parts=_parts(arrays.get("parts"), len(arrays[labels]), argument),
+        parts=arrays.get("parts"),
     )
 
 
-def _parts(parts: np.ndarray | None, count: int, argument: str) -> np.ndarray | None:
-    """Check the split of each image, if an archive has it."""
-    if parts is None:
-        return None
+def _check_parts(parts: np.ndarray, count: int, argument: str) -> None:
     wrong = [] if parts.dtype.kind == "U" else [str(parts.dtype)]
     wrong += sorted(set(map(str, parts.ravel())) - {"", *SPLITS})
     if parts.shape != (count,) or wrong:
@@ -81,14 +80,11 @@ def _parts(parts: np.ndarray | None, count: int, argument: str) -> np.ndarray | 
             f"data set npz:{argument}: parts are {', '.join(wrong) or parts.shape}; allowed: one "
             f"of {', '.join(SPLITS)} or nothing for each of the {count} images"
         )
-    return parts
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.npz")] if path.parent.is_dir() else []
-        hint = f"; in its folder: {', '.join(sorted(near)[:10])}" if near else ""
-        raise InputError(f"data set npz:{path}: there is no such file{hint}")
+        raise InputError(f"data set npz:{path}: there is no such file{near(path)}")
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
@@ -106,20 +102,12 @@ CIFAR100 = tuple(
     spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor
     train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()
 )
-KERAS = {
-    "mnist": (DIGITS, False),
-    "fashion_mnist": (
-        ("T-shirt", "trouser", "pullover", "dress", "coat")
-        + ("sandal", "shirt", "sneaker", "bag", "ankle boot"),
-        True,
-    ),
-    "cifar10": (
-        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-        True,
-    ),
-    "cifar100": (CIFAR100, True),
-}
-"""Name in ``keras.datasets`` -> class names, and ``Dataset.mirrored``."""
+CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
+FASHION = tuple(
+    "T-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot".split(",")
+)
+KERAS = {"mnist": DIGITS, "fashion_mnist": FASHION, "cifar10": CIFAR10, "cifar100": CIFAR100}
+"""Name in ``keras.datasets`` -> class names."""
 _TIMEOUT = 30
 """Seconds without a response after which a download fails."""
 
@@ -136,31 +124,23 @@ def keras_dataset(argument: str) -> Source:
     """
     if argument not in KERAS:
         raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")
-    names, mirrored = KERAS[argument]
+    names, mirrored = KERAS[argument], argument != "mnist"
     cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
     file = cache / f"{argument}.npz"
     if file.is_file():
         return replace(npz(str(file)), class_names=names, mirrored=mirrored)
     import keras  # noqa: PLC0415 - heavy
 
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)
     try:
-        with _socket_timeout():
-            (images, labels), test = getattr(keras.datasets, argument).load_data()
+        (images, labels), test = getattr(keras.datasets, argument).load_data()
     except Exception as error:  # urllib and Keras raise many kinds
         raise InputError(
             f"data set keras:{argument} is not in {cache}, and could not be downloaded: {error}. "
             f"Run this once where there is a network and copy that folder, or put x_train, "
             f"y_train, x_test and y_test into {file}"
         ) from error
-    return Source(images, labels, names, test, mirrored)
-
-
-@contextmanager
-def _socket_timeout() -> Iterator[None]:
-    """Let network connections time out inside the context."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_TIMEOUT)
-    try:
-        yield
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(timeout)
+    return Source(images, labels, names, test, mirrored)

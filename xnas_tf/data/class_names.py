@@ -15,14 +15,9 @@ def class_number(
 ) -> int:
     """Return the number of a class that is given by name or number.
 
-    Args:
-        text: The name or the number.
-        class_names: Names of the classes.
-        option: Option in which the class was given, for messages.
-        others: Other values that the option allows, for messages.
-
     Raises:
-        InputError: If there is no such class.
+        InputError: If there is no such class; it names ``option`` and ``others``, the other values
+            that the option allows.
     """
     if text in class_names:
         return list(class_names).index(text)

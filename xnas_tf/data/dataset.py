@@ -61,11 +61,8 @@ class Dataset:
     """A data set with its splits for training, search (validation) and final metrics (test).
 
     Attributes:
-        name: Name of the data set, as in the configuration.
+        name: As in the configuration.
         class_names: One name per class.
-        train: The train split.
-        validation: The validation split.
-        test: The test split.
         mirrored: Whether an image and its mirror image have the same class: true for
             photographs, false for digits and letters. Controls horizontal flips.
         findings: Problems found in image files.
@@ -97,23 +94,18 @@ class Dataset:
         }
 
     @property
-    def _totals(self) -> np.ndarray:
-        """Number of images of each class, (classes,), in all splits."""
-        return np.sum(list(self.counts.values()), axis=0)
-
-    @property
     def imbalance(self) -> float:
         """Ratio of the number of images of the largest class to that of the smallest."""
-        totals = self._totals
+        totals = np.sum(list(self.counts.values()), axis=0)
         return float(totals.max() / max(1, totals.min()))
 
     @property
     def notes(self) -> list[str]:
         """Warnings that the user should read before training."""
-        totals = self._totals
-        most, least = int(totals.argmax()), int(totals.argmin())
         notes = [*self.findings.notes, *self.scaling.notes]
         if self.imbalance >= _IMBALANCED:
+            totals = np.sum(list(self.counts.values()), axis=0)
+            most, least = int(totals.argmax()), int(totals.argmin())
             notes.append(
                 f"classes are imbalanced: {totals[most]:,} images of {self.class_names[most]}, "
                 f"{totals[least]:,} of {self.class_names[least]} ({self.imbalance:.1f} to 1)"
@@ -169,7 +161,7 @@ def _content(images: np.ndarray | DiskImages) -> Iterator[np.ndarray]:
 class Source:
     """What a loader returns: all images, and the published test split if there is one.
 
-    Args:
+    Attributes:
         images: (N, height, width[, channels]); numbers of any range, see
             ``value_scaling.as_bytes``.
         labels: Class numbers from 0, (N,).
@@ -195,11 +187,7 @@ class Source:
 
 
 def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | DiskImages:
-    """Check images, and return them with four axes, (N, height, width, channels).
-
-    Args:
-        images: The images, (N, height, width[, channels]).
-        name: Name of the data set, for messages.
+    """Check images (N, height, width[, channels]), and return them with four axes.
 
     Raises:
         InputError: If they have another rank, are empty, or are not finite real numbers.
@@ -232,13 +220,7 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
 def check_labels(
     labels: np.ndarray, count: int, class_names: tuple[str, ...] | None, name: str
 ) -> np.ndarray:
-    """Check labels, and return them as int32 of shape (N,).
-
-    Args:
-        labels: The labels, (N,) or (N, 1).
-        count: Number of images N.
-        class_names: One name per class, if known.
-        name: Name of the data set, for messages.
+    """Check the labels (N,) or (N, 1) of N images, and return them as int32 of shape (N,).
 
     Raises:
         InputError: If they are not one integer per image, are out of range, or have fewer than

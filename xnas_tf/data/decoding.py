@@ -47,18 +47,10 @@ def look_at(encoded: Encoded) -> Look:
 
 
 def read_image(encoded: Encoded, size: tuple[int, int] | None, channels: int) -> np.ndarray:
-    """Decode an image, or the first frame of an animation.
+    """Decode an image, or the first frame of an animation, to (height, width, channels), uint8.
 
     The image is rotated according to its EXIF tag, transparent pixels become white, and it is
-    resized to ``size`` by bilinear interpolation.
-
-    Args:
-        encoded: The image.
-        size: Height and width in pixels; those of the image if None.
-        channels: 1 or 3.
-
-    Returns:
-        Pixels, (height, width, channels), uint8.
+    resized to ``size`` (height and width), if given, by bilinear interpolation.
 
     Raises:
         Unreadable: If the image is truncated or broken, or not an image.

@@ -13,7 +13,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -43,14 +44,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """How to read image files; see the section ``dataset`` of the configuration."""
 
-    size: tuple[int, int] | None = None
-    channels: int | None = None
-    group: str | None = None
-    max_corrupt: float = 0.1
+    size: tuple[int, int] | None
+    channels: int | None
+    group: str | None
+    max_corrupt: float
 
 
 class _Decoded(NamedTuple):
@@ -62,15 +62,9 @@ class _Decoded(NamedTuple):
 
 
 def load_image_files(
-    files: ImageFiles, reading: Reading, name: str, tell: Callable[[str], None] = lambda _: None
+    files: ImageFiles, reading: Reading, name: str, tell: Callable[[str], None]
 ) -> Source:
     """Load the images of files from the cache, after decoding them into it if necessary.
-
-    Args:
-        files: The files.
-        reading: How to read the files.
-        name: Name of the data set, for messages.
-        tell: Called with a message before work that takes a while.
 
     Raises:
         InputError: If too many images cannot be decoded, or the cache cannot be written.
@@ -80,21 +74,21 @@ def load_image_files(
         with host_lock("images"):
             if not folder.exists():
                 _create(folder, files, reading, name, tell)
-    listing, findings, digests = _load(folder)
-    _check_readable(listing, findings, reading.max_corrupt, name)
-    images = DiskImages(np.load(folder / "images.npy", mmap_mode="r"), digests)
-    rows = np.flatnonzero([each not in findings.unreadable for each in listing.names])
-    names = [listing.names[row] for row in rows.tolist()]
-    groups = None if listing.groups is None else listing.groups[rows]
+    listing, findings = _load(folder)
+    rows = np.flatnonzero([each not in findings.unreadable for each in listing["names"]])
+    stored = {key: values[rows] for key, values in listing.items() if key != "class_names"}
+    class_names = tuple(listing["class_names"].tolist())
+    _check_readable(findings, stored["labels"], class_names, reading.max_corrupt, name)
+    names, groups = stored["names"].tolist(), stored.get("groups")
     if reading.group and groups is not None:
         raise InputError(f"dataset.group: data set {name} has groups of its own")
+    images = DiskImages(np.load(folder / "images.npy", mmap_mode="r"), listing["digests"], rows)
     return Source(
-        images.select(rows),
-        listing.labels[rows],
-        listing.class_names,
-        mirrored=files.mirrored,
+        images,
+        stored["labels"],
+        class_names,
         groups=match_groups(reading.group, names, name) if reading.group else groups,
-        parts=None if listing.parts is None else listing.parts[rows],
+        parts=stored.get("parts"),
         names=names,
         findings=findings,
     )
@@ -105,16 +99,12 @@ def _key(files: ImageFiles, reading: Reading) -> str:
     settings = [_FORMAT, files.root, reading.size, reading.channels]
     key.update(json.dumps(settings).encode())
     for file in files.files:
-        key.update(json.dumps([os.fspath(file), *_stamp(file)]).encode())
+        stamp = 0, 0
+        with suppress(OSError):  # reported when the file is read
+            status = file.stat()
+            stamp = status.st_size, status.st_mtime_ns
+        key.update(json.dumps([os.fspath(file), *stamp]).encode())
     return key.hexdigest()
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    try:
-        status = file.stat()
-    except OSError:  # reported when the file is read
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
 
 
 def _create(
@@ -127,12 +117,12 @@ def _create(
     listing = files.listing()
     tell(f"data set {name}: decoding {len(listing.names):,} images, once, into {folder}")
     looks = list(_in_parallel(_look, listing.stream()))
-    if not any(isinstance(look, Look) for look in looks):
+    readable = [look for look in looks if isinstance(look, Look)]
+    if not readable:
         bad = (f"{each} ({why})" for each, why in zip(listing.names, looks, strict=True))
         raise InputError(f"data set {name}: no image can be decoded: {join_names(bad)}")
-    size = reading.size or usual_size([look for look in looks if isinstance(look, Look)])
-    colour = any(isinstance(look, Look) and not look.is_grey for look in looks)
-    channels = reading.channels or (3 if colour else 1)
+    size = reading.size or usual_size(readable)
+    channels = reading.channels or (1 if all(look.is_grey for look in readable) else 3)
     try:
         with atomic_folder(folder) as draft:
             decoded = _decode(draft / "images.npy", listing, size, channels)
@@ -144,8 +134,10 @@ def _create(
 
 
 def _in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield the result of ``work`` for each item, in order, using threads."""
-    # Pillow releases the GIL while it decodes.
+    """Yield the result of ``work`` for each item, in order, using threads.
+
+    Pillow releases the GIL while it decodes.
+    """
     items = iter(items)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         while window := list(islice(items, _WINDOW)):
@@ -196,36 +188,37 @@ def _findings(
     size: tuple[int, int],
     channels: int,
 ) -> Findings:
-    readable = {
-        name: look
-        for name, look, each in zip(listing.names, looks, decoded, strict=True)
+    found = list(zip(listing.names, looks, decoded, strict=True))
+    shapes = {
+        name: (look.height, look.width)
+        for name, look, each in found
         if isinstance(look, Look) and not each.reason
     }
-    sizes = sorted({look[:2] for look in readable.values()}, key=lambda s: (s[0] * s[1], s))
-    median = np.median([look[:2] for look in readable.values()] or [size], axis=0)
-    named = list(zip(listing.names, decoded, strict=True))
-    grey = [name for name, each in named if channels == 3 and each.is_grey]
-    is_all_grey = 0 < len(grey) == len(readable)
-    return Findings(
-        unreadable={name: each.reason for name, each in named if each.reason},
-        grey=[] if is_all_grey else grey,
-        is_all_grey=is_all_grey,
-        odd={name: look[:2] for name, look in readable.items() if _is_odd(look, size)},
-        empty=listing.empty,
-        ignored=listing.ignored,
-        sizes={
+    grey = [name for name, _, each in found if channels == 3 and each.is_grey]
+    is_all_grey = 0 < len(grey) == len(shapes)
+    sizes = sorted(set(shapes.values()), key=lambda shape: (np.prod(shape), shape))
+    extremes: dict[str, tuple[int, int]] = {}
+    if sizes:
+        height, width = np.median(list(shapes.values()), axis=0).tolist()
+        extremes = {
             "smallest": sizes[0],
-            "median": (round(median[0].item()), round(median[1].item())),
+            "median": (round(height), round(width)),
             "largest": sizes[-1],
         }
-        if sizes
-        else {},
+    return Findings(
+        unreadable={name: each.reason for name, _, each in found if each.reason},
+        grey=[] if is_all_grey else grey,
+        is_all_grey=is_all_grey,
+        odd={name: shape for name, shape in shapes.items() if _is_odd(shape, size)},
+        empty=listing.empty,
+        ignored=listing.ignored,
+        sizes=extremes,
         different_sizes=len(sizes),
     )
 
 
-def _is_odd(look: Look, size: tuple[int, int]) -> bool:
-    ratio = look.height * size[1] / (look.width * size[0])
+def _is_odd(shape: tuple[int, int], size: tuple[int, int]) -> bool:
+    ratio = shape[0] * size[1] / (shape[1] * size[0])
     return max(ratio, 1 / ratio) > STRETCH
 
 
@@ -242,42 +235,38 @@ def _save(
         # NumPy's type of the keywords includes that of its flag ``allow_pickle``.
         **{key: values for key, values in optional.items() if values is not None},  # type: ignore[arg-type]
     )
-    (folder / "findings.json").write_text(json.dumps(findings.as_dict()), encoding="utf-8")
+    (folder / "findings.json").write_text(json.dumps(asdict(findings)), encoding="utf-8")
 
 
-def _load(folder: Path) -> tuple[ImageList, Findings, np.ndarray]:
+def _load(folder: Path) -> tuple[dict[str, np.ndarray], Findings]:
+    """Return what ``_save`` stored."""
     try:
         with np.load(folder / "listing.npz") as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        findings = Findings(**json.loads((folder / "findings.json").read_text(encoding="utf-8")))
+            listing = dict(archive)
+        return listing, Findings(**json.loads((folder / "findings.json").read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} cannot be read: {error}; remove it, and it will be created again"
         ) from error
-    listing = ImageList(
-        arrays["names"].tolist(),
-        arrays["labels"],
-        tuple(arrays["class_names"].tolist()),
-        lambda: iter(()),
-        arrays.get("groups"),
-        arrays.get("parts"),
-    )
-    return listing, findings, arrays["digests"]
 
 
-def _check_readable(listing: ImageList, findings: Findings, most: float, name: str) -> None:
+def _check_readable(
+    findings: Findings,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    most: float,
+    name: str,
+) -> None:
     bad = [f"{image} ({why})" for image, why in findings.unreadable.items()]
-    share = len(bad) / len(listing.names)
-    if share > most:
+    count = len(bad) + len(labels)
+    if len(bad) / count > most:
         raise InputError(
-            f"data set {name}: {len(bad)} of {len(listing.names)} images cannot be decoded; "
+            f"data set {name}: {len(bad)} of {count} images cannot be decoded; "
             f"allowed: {most:.0%} (dataset.max_corrupt). {join_names(bad, 100)}"
         )
-    are_readable = np.array([image not in findings.unreadable for image in listing.names])
-    counts = np.bincount(listing.labels[are_readable], minlength=len(listing.class_names))
-    if not counts.all():
-        lost = [listing.class_names[label] for label in np.flatnonzero(counts == 0)]
+    lost = np.setdiff1d(np.arange(len(class_names)), labels)
+    if lost.size:
         raise InputError(
-            f"data set {name}: no image can be decoded of the classes {join_names(lost)}: "
-            f"{join_names(bad)}"
+            f"data set {name}: no image can be decoded of the classes "
+            f"{join_names(class_names[label] for label in lost)}: {join_names(bad)}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ def folder(argument: str) -> ImageFiles:
     root = Path(argument or ".").expanduser()
     name = f"data set folder:{argument}"
     if not root.is_dir():
-        raise InputError(f"{name}: there is no such folder{_near(root)}")
+        raise InputError(f"{name}: there is no such folder{near(root)}")
     tops = _folders(root)
     parts = [split_name(top.name) for top in tops]
     if parts and all(parts):
@@ -41,25 +41,26 @@ def folder(argument: str) -> ImageFiles:
 
 
 def _of_folders(root: Path, classes: list[Path], has_parts: bool, name: str) -> ImageFiles:
-    found = {each: _files_below(each) for each in classes}
-    files = [file for each in classes for file in found[each] if _is_image(file)]
-    if not files:
+    found = [(each, file) for each in classes for file in _files_below(each)]
+    images = [(each, file) for each, file in found if _is_image(file)]
+    if not images:
+        loose = sum(map(_is_image, root.iterdir()))
         raise InputError(
             f"{name}: no images in folders inside it; wanted: one folder per class, with files "
-            f"that end in {', '.join(SUFFIXES)}" + _loose(root)
+            f"that end in {', '.join(SUFFIXES)}"
+            + (f"; {loose} images lie in no folder" if loose else "")
         )
-    owners = {file: each for each in classes for file in found[each]}
-    names = {_shown(Path(each.name)) for each in classes}
-    labels, class_names = encode_labels([_shown(Path(owners[file].name)) for file in files])
-    where = (owners[file].parent.name for file in files) if has_parts else ()
+    files = [file for _, file in images]
+    names = {_shown(each.name) for each in classes}
+    labels, class_names = encode_labels([_shown(each.name) for each, _ in images])
     listing = ImageList(
         [_shown(file.relative_to(root)) for file in files],
         labels,
         class_names,
         partial(iter, files),
-        parts=split_names(where, name) if has_parts else None,
+        parts=split_names([each.parent.name for each, _ in images], name) if has_parts else None,
         empty=tuple(sorted(names.difference(class_names))),
-        ignored=sum(map(len, found.values())) - len(files),
+        ignored=len(found) - len(images),
     )
     return ImageFiles(files, lambda: listing, f"{root.resolve()} {sorted(names)}")
 
@@ -79,7 +80,7 @@ def _files_below(root: Path) -> list[Path]:
     return sorted(files, key=lambda file: file.relative_to(root).as_posix())
 
 
-def _shown(path: Path) -> str:
+def _shown(path: str | Path) -> str:
     """Return a path as printable text, also if it is not valid UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -88,18 +89,13 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES
 
 
-def _loose(root: Path) -> str:
-    loose = [file.name for file in root.iterdir() if _is_image(file)]
-    return f"; {len(loose)} images lie in no folder" if loose else ""
-
-
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
     """Suggest a file or folder with a similar name in the same folder."""
     if not path.parent.is_dir():
         return ""
     names = [each.name for each in path.parent.iterdir() if each.is_dir() == (not path.suffix)]
-    near = get_close_matches(path.name, sorted(names), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    found = get_close_matches(path.name, sorted(names), n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def table(argument: str) -> ImageFiles:
@@ -112,31 +108,29 @@ def table(argument: str) -> ImageFiles:
     """
     path, name = Path(argument).expanduser(), f"data set csv:{argument}"
     rows = _read_rows(path, name)
-    columns = rows[0].keys()
     _check_rows(rows, name)
     files = [path.parent / row["path"] for row in rows]
+    rows.sort(key=lambda row: row["path"])
     labels, class_names = encode_labels([row["label"] for row in rows])
-    order = sorted(range(len(rows)), key=lambda row: rows[row]["path"])
+    groups = splits = None
+    if "group" in rows[0]:
+        groups = np.array([row["group"] or "" for row in rows])
+    if "split" in rows[0]:
+        splits = split_names((row["split"] or "" for row in rows), f"{name}, column split")
     listing = ImageList(
-        [rows[row]["path"] for row in order],
-        labels[order],
+        [row["path"] for row in rows],
+        labels,
         class_names,
-        partial(iter, [files[row] for row in order]),
-        _column(rows, "group", order) if "group" in columns else None,
-        split_names(_column(rows, "split", order), f"{name}, column split")
-        if "split" in columns
-        else None,
+        partial(iter, [path.parent / row["path"] for row in rows]),
+        groups,
+        splits,
     )
     return ImageFiles([path, *files], lambda: listing, str(path.resolve()))
 
 
-def _column(rows: Sequence[dict[str, str]], name: str, order: Iterable[int]) -> np.ndarray:
-    return np.array([rows[row][name] or "" for row in order])
-
-
 def _read_rows(path: Path, name: str) -> list[dict[str, str]]:
     if not path.is_file():
-        raise InputError(f"{name}: there is no such file{_near(path)}")
+        raise InputError(f"{name}: there is no such file{near(path)}")
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
             reader = csv.DictReader(text, skipinitialspace=True)
@@ -164,16 +158,3 @@ def _check_rows(rows: Sequence[dict[str, str]], name: str) -> None:
                 "has one label, and is in one split"
             )
         seen[row["path"]] = number
-
-
-def match_files(argument: str, name: str) -> list[Path]:
-    """Return the files that match a path with wildcards, sorted by name.
-
-    Raises:
-        InputError: If there is none.
-    """
-    path = Path(argument).expanduser()
-    files = sorted(file for file in path.parent.glob(path.name or "*") if file.is_file())
-    if not files:
-        raise InputError(f"{name}: there is no such file{_near(path)}")
-    return files

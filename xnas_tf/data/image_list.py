@@ -20,7 +20,7 @@ _ALSO = {"training": "train", "val": "validation", "valid": "validation", "dev":
 class ImageList:
     """Encoded images in an order that depends only on their names.
 
-    Args:
+    Attributes:
         names: Name of each image, (N,), unique.
         labels: Class numbers, (N,).
         class_names: One name per class.
@@ -45,17 +45,15 @@ class ImageList:
 class ImageFiles:
     """What a loader of image files returns.
 
-    Args:
+    Attributes:
         files: All files of the data set, whose names, sizes and modification times show changes.
         listing: Returns the list of images; may read all files.
         root: Identifies the data set together with ``files``.
-        mirrored: See ``Dataset``.
     """
 
     files: Sequence[Path]
     listing: Callable[[], ImageList]
     root: str
-    mirrored: bool = False
 
 
 def split_name(text: str) -> str | None:
@@ -65,14 +63,10 @@ def split_name(text: str) -> str | None:
 
 
 def split_names(texts: Iterable[str], where: str) -> np.ndarray:
-    """Return the split of each image, empty if none is named.
-
-    Args:
-        texts: Names of splits, see ``split_name``.
-        where: Origin of the texts, for messages.
+    """Return the split that each text names, see ``split_name``, or none if it is empty.
 
     Raises:
-        InputError: If a text does not name a split.
+        InputError: If a text, which comes from ``where``, names no split.
     """
     found = []
     for text in texts:
@@ -87,7 +81,7 @@ def encode_labels(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the class number of each class name, and the names sorted as integers or texts."""
     names = set(texts)
     are_numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
-    ordered = sorted(names, key=int) if are_numbers else sorted(names)
+    ordered = sorted(names, key=int if are_numbers else None)
     numbers = {name: number for number, name in enumerate(ordered)}
     return np.array([numbers[text] for text in texts], np.int32), tuple(ordered)
 
@@ -95,10 +89,7 @@ def encode_labels(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
 def match_groups(pattern: str, names: Sequence[str], name: str) -> np.ndarray:
     """Return the group of each image: what a regular expression finds in its name.
 
-    Args:
-        pattern: The expression; its first parenthesis is the group, if it has one.
-        names: Names of the images.
-        name: Name of the data set, for messages.
+    The first parenthesis of the expression is the group, if it has one.
 
     Raises:
         InputError: If a name does not match.

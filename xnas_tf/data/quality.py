@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,43 +41,33 @@ class Findings:
     different_sizes: int = 1
 
     @property
-    def _kinds(self) -> list[tuple[str, dict[str, str]]]:
-        """Each kind of problem, with the names concerned and details of each."""
-        odd = {name: f"{width}x{height}" for name, (height, width) in self.odd.items()}
-        groups = {" = ".join(names): "" for names in self.identical}
-        return [
-            ("unreadable and left out", self.unreadable),
-            ("class without images, left out", dict.fromkeys(self.empty, "")),
-            ("without colour, among coloured ones", dict.fromkeys(self.grey, "")),
-            ("of an odd shape, stretched by more than half", odd),
-            ("identical, but in several splits or classes", groups),
-        ]
-
-    @property
     def problems(self) -> list[tuple[str, str]]:
         """The kind of each problem, and the file, class or files concerned with details."""
-        return [
-            (kind, f"{name} ({detail})" if detail else name)
-            for kind, found in self._kinds
-            for name, detail in found.items()
-        ]
+        kinds = {
+            "unreadable and left out": [f"{name} ({why})" for name, why in self.unreadable.items()],
+            "class without images, left out": self.empty,
+            "without colour, among coloured ones": self.grey,
+            "of an odd shape, stretched by more than half": [
+                f"{name} ({width}x{height})" for name, (height, width) in self.odd.items()
+            ],
+            "identical, but in several splits or classes": [
+                " = ".join(names) for names in self.identical
+            ],
+        }
+        return [(kind, text) for kind, texts in kinds.items() for text in texts]
 
     @property
     def notes(self) -> list[str]:
         """One text per kind of problem, with the names."""
-        notes = []
-        for kind, found in self._kinds:
-            names = join_names(name for each, name in self.problems if each == kind)
-            notes += [f"{kind} ({len(found)}): {names}"] if found else []
+        found: dict[str, list[str]] = defaultdict(list)
+        for kind, name in self.problems:
+            found[kind].append(name)
+        notes = [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
         if self.is_all_grey:
             notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
         if self.ignored:
             notes.append(f"files whose names are not those of images: {self.ignored}")
         return notes
-
-    def as_dict(self) -> dict[str, object]:
-        """Return all attributes as JSON values."""
-        return asdict(self)
 
 
 def join_names(names: Iterable[str], most: int = LISTED) -> str:
@@ -89,22 +80,19 @@ def join_names(names: Iterable[str], most: int = LISTED) -> str:
 def identical(
     digests: np.ndarray, owners: np.ndarray, names: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
-    """Find groups of identical images with different owners.
+    """Return the names of groups of identical images with different owners.
 
     Args:
         digests: A hash of each image, (N, 16) bytes.
         owners: Split and class of each image, (N, 2), which must be the same in a group.
         names: Name of each image, (N,).
-
-    Returns:
-        The names of the images of each group.
     """
     _, kinds, counts = np.unique(
         np.ascontiguousarray(digests).view("S16").ravel(), return_inverse=True, return_counts=True
     )
-    groups: dict[int, list[int]] = {}
-    for row in np.flatnonzero(counts[kinds] > 1):
-        groups.setdefault(int(kinds[row]), []).append(int(row))
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(counts[kinds] > 1).tolist():
+        groups[kinds[row]].append(row)
     return tuple(
         tuple(names[row] for row in rows)
         for rows in groups.values()

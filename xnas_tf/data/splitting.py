@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +15,7 @@ from xnas_tf.errors import InputError
 def split(
     labels: np.ndarray,
     class_names: Sequence[str],
-    shares: dict[str, float],
+    shares: Mapping[str, float],
     seed: int,
     name: str,
     groups: np.ndarray | None = None,
@@ -29,8 +28,8 @@ def split(
     Args:
         labels: Class numbers, (N,).
         class_names: Names of the classes, for messages.
-        shares: Share of ``validation`` and, if that is to be split off, of ``test``, relative to
-            the images that are not in a given split.
+        shares: Share of ``validation`` and of ``test``, relative to the images that are not in a
+            given split.
         seed: Seed of the split.
         name: Name of the data set, for messages.
         groups: Group of each image, (N,), empty if none.
@@ -44,21 +43,35 @@ def split(
             given splits share a group.
     """
     given = np.full(len(labels), "") if given is None else given
-    groups = None if groups is None else _number_groups(groups)
-    rows = {part: np.flatnonzero(given == part) for part in SPLITS[1:]}
-    rows = {part: found for part, found in rows.items() if len(found)}
+    rows = {part: np.flatnonzero(given == part) for part in SPLITS[1:] if part in given}
     rest = np.flatnonzero(~np.isin(given, list(rows)))
-    _check_groups(groups, {**rows, "train": rest}, name)
-    validation = shares["validation"]
-    split_off = partial(_split_off, labels, class_names, groups, name)
-    if "test" in shares and "test" not in rows:
-        rest, rows["test"] = split_off(rest, shares["test"], seed, "test")
-        validation /= 1 - shares["test"]
-    if "validation" not in rows:
-        rest, rows["validation"] = split_off(rest, validation, seed + 1, "validation")
-    rows["train"] = rest
-    _check_classes(labels, class_names, rest, name)
-    return rows
+    if groups is not None:
+        groups = _number_groups(groups)
+        _check_groups(groups, {**rows, "train": rest}, name)
+    remaining = 1.0
+    for number, part in enumerate(("test", "validation")):
+        if part in rows:
+            continue
+        share = shares[part] / remaining
+        try:
+            if groups is None:
+                taken = _draw(labels[rest], share, seed + number)
+            else:
+                taken = _draw_groups(labels[rest], groups[rest], share, seed + number, class_names)
+        except ValueError as error:
+            raise InputError(
+                f"data set {name}: {len(rest)} images are too few to split off a {part} split of "
+                f"{share:.0%} with every class in it: {error}"
+            ) from error
+        rows[part], rest = rest[taken], rest[~taken]
+        remaining -= shares[part]
+    missing = np.setdiff1d(labels, labels[rest])
+    if missing.size:
+        raise InputError(
+            f"data set {name}: no images to train on of the classes "
+            f"{join_names(class_names[number] for number in missing)}"
+        )
+    return {**rows, "train": rest}
 
 
 def _number_groups(groups: np.ndarray) -> np.ndarray:
@@ -69,48 +82,35 @@ def _number_groups(groups: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def _split_off(
-    labels: np.ndarray,
-    class_names: Sequence[str],
-    groups: np.ndarray | None,
-    name: str,
-    rows: np.ndarray,
-    share: float,
-    seed: int,
-    part: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Split off a share of the rows, the same share of every class."""
+def _check_groups(groups: np.ndarray, rows: dict[str, np.ndarray], name: str) -> None:
+    for part, other in combinations(rows, 2):
+        shared = np.intersect1d(groups[rows[part]], groups[rows[other]])
+        if shared.size:
+            raise InputError(
+                f"data set {name}: {shared.size} groups have images in {part} and in {other}, "
+                "which leaks"
+            )
+
+
+def _draw(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return a mask of a random share of each class."""
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - heavy
 
-    try:
-        if groups is not None:
-            return _split_groups(labels, class_names, groups, rows, share, seed)
-        kept, taken = train_test_split(
-            np.arange(len(rows)), test_size=share, random_state=seed, stratify=labels[rows]
-        )
-    except ValueError as error:
-        raise InputError(
-            f"data set {name}: {len(rows)} images are too few to split off a {part} split of "
-            f"{share:.0%} with every class in it: {error}"
-        ) from error
-    return rows[np.sort(kept)], rows[np.sort(taken)]
+    indices = np.arange(len(labels))
+    _, taken = train_test_split(indices, test_size=share, random_state=seed, stratify=labels)
+    return np.isin(indices, taken)
 
 
-def _split_groups(
-    labels: np.ndarray,
-    class_names: Sequence[str],
-    groups: np.ndarray,
-    rows: np.ndarray,
-    share: float,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Split off groups, large ones first, if they bring the classes nearer to their share.
+def _draw_groups(
+    labels: np.ndarray, groups: np.ndarray, share: float, seed: int, class_names: Sequence[str]
+) -> np.ndarray:
+    """Return a mask of groups, large ones first, that bring the classes nearer to their share.
 
     scikit-learn's ``StratifiedGroupKFold`` makes folds that lack a class: with 20 groups of one
     image, seven of them of one class, one of five folds had none of that class.
     """
-    present, label = np.unique(labels[rows], return_inverse=True)
-    _, group_of = np.unique(groups[rows], return_inverse=True)
+    present, label = np.unique(labels, return_inverse=True)
+    _, group_of = np.unique(groups, return_inverse=True)
     counts = np.zeros((group_of.max() + 1, len(present)))
     np.add.at(counts, (group_of, label), 1)
     weights = counts / counts.sum(axis=0)
@@ -128,27 +128,4 @@ def _split_groups(
     lacking = np.flatnonzero(~(counts[~chosen].any(axis=0) & counts[chosen].any(axis=0)))
     if lacking.size:
         raise ValueError(f"class {class_names[present[lacking[0]]]} has too few groups")
-    return rows[~chosen[group_of]], rows[chosen[group_of]]
-
-
-def _check_classes(
-    labels: np.ndarray, class_names: Sequence[str], train: np.ndarray, name: str
-) -> None:
-    missing = np.setdiff1d(labels, labels[train])
-    if missing.size:
-        raise InputError(
-            f"data set {name}: no images to train on of the classes "
-            f"{join_names(class_names[number] for number in missing)}"
-        )
-
-
-def _check_groups(groups: np.ndarray | None, rows: dict[str, np.ndarray], name: str) -> None:
-    if groups is None:
-        return
-    for part, other in combinations(rows, 2):
-        shared = np.intersect1d(groups[rows[part]], groups[rows[other]])
-        if shared.size:
-            raise InputError(
-                f"data set {name}: {shared.size} groups have images in {part} and in {other}, "
-                "which leaks"
-            )
+    return chosen[group_of]

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from xnas_tf.data.image_files import match_files
+from xnas_tf.data.image_files import near
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 IMAGE = "image/encoded"
 LABEL = "image/class/label"
@@ -35,32 +32,30 @@ def tfrecord(argument: str) -> ImageFiles:
         InputError: If there is no such file.
     """
     name = f"data set tfrecord:{argument}"
-    files = match_files(argument, name)
+    path = Path(argument).expanduser()
+    files = sorted(file for file in path.parent.glob(path.name or "*") if file.is_file())
+    if not files:
+        raise InputError(f"{name}: there is no such file{near(path)}")
     root = str(files[0].parent.resolve())
     return ImageFiles(files, partial(_list_records, files, name), root)
 
 
 def _list_records(files: Sequence[Path], name: str) -> ImageList:
-    numbers: list[int] = []
-    texts: list[str] = []
-    names: list[str] = []
-    optional: dict[str, list[str]] = {key: [] for key in OPTIONAL}
+    records = {}
     for file in files:
         for number, record in enumerate(_records(file, name)):
-            if not record[IMAGE]:
+            if not record.pop(IMAGE):
                 raise InputError(f"{name}: record {number} of {file} has no feature {IMAGE}")
-            numbers.append(int(record[LABEL]))
-            texts.append(record[TEXT].decode())
-            for key in OPTIONAL:
-                optional[key].append(record[key].decode())
-            names.append(f"{file.name}#{number}")
-    if not names:
+            records[f"{file.name}#{number}"] = record
+    if not records:
         raise InputError(f"{name}: no records in {len(files)} files")
-    labels, class_names = _classes(numbers, texts, name)
-    filenames, splits, groups = (optional[key] for key in OPTIONAL)
-    own = [filename or number for filename, number in zip(filenames, names, strict=True)]
+    texts, filenames, splits, groups = (
+        [record[key].decode() for record in records.values()] for key in (TEXT, *OPTIONAL)
+    )
+    labels, class_names = _classes([int(each[LABEL]) for each in records.values()], texts, name)
+    names = [own or number for own, number in zip(filenames, records, strict=True)]
     return ImageList(
-        own if len(set(own)) == len(own) else names,
+        names if len(set(names)) == len(names) else list(records),
         labels,
         class_names,
         lambda: (record[IMAGE] for file in files for record in _records(file, name)),
@@ -76,10 +71,7 @@ def _records(file: Path, name: str) -> Iterator[dict[str, Any]]:
     features = {**texts, LABEL: tf.io.FixedLenFeature((), tf.int64, -1)}
     compression = "GZIP" if file.suffix == ".gz" else ""
     records = tf.data.TFRecordDataset(str(file), compression)
-
-    def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
-        return tf.io.parse_single_example(record, features)
-
+    parse = partial(tf.io.parse_single_example, features=features)
     try:
         yield from records.map(parse).as_numpy_iterator()
     except tf.errors.OpError as error:
@@ -131,14 +123,15 @@ def tfds(argument: str) -> ImageFiles:
             f"{name} has the features {', '.join(features)}; wanted: image, and label with classes"
         )
     files = sorted(file for file in Path(builder.data_dir).iterdir() if file.is_file())
-    decoders = {"image": tensorflow_datasets.decode.SkipDecoding()}
+    in_order = partial(
+        builder.as_dataset,
+        decoders={"image": tensorflow_datasets.decode.SkipDecoding()},
+        shuffle_files=False,
+        read_config=tensorflow_datasets.ReadConfig(interleave_cycle_length=1),
+    )
 
     def records(part: str) -> Iterator[dict[str, Any]]:
-        in_order = tensorflow_datasets.ReadConfig(interleave_cycle_length=1)
-        dataset = builder.as_dataset(
-            split=part, decoders=decoders, shuffle_files=False, read_config=in_order
-        )
-        return dataset.as_numpy_iterator()
+        return in_order(split=part).as_numpy_iterator()
 
     parts = [part for part in sorted(builder.info.splits) if split_name(part)]
     return ImageFiles(files, partial(_list_tfds, records, parts, class_names), argument)
@@ -149,12 +142,11 @@ def _list_tfds(
     parts: Sequence[str],
     class_names: Sequence[str],
 ) -> ImageList:
-    labels = [np.array([record["label"] for record in records(part)]) for part in parts]
-    owners = [part for part, each in zip(parts, labels, strict=True) for _ in each]
+    rows = [(part, n, each["label"]) for part in parts for n, each in enumerate(records(part))]
     return ImageList(
-        [f"{part}#{n}" for part, each in zip(parts, labels, strict=True) for n in range(len(each))],
-        np.concatenate(labels).astype(np.int32),
+        [f"{part}#{number}" for part, number, _ in rows],
+        np.array([label for *_, label in rows], np.int32),
         tuple(class_names),
         lambda: (record["image"] for part in parts for record in records(part)),
-        parts=split_names(owners, "tfds"),
+        parts=split_names((part for part, *_ in rows), "tfds"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class DataReport:
             "classes": {name: dict(zip(SPLITS, row, strict=True)) for name, row in rows},
             "imbalance": round(self.dataset.imbalance, 3),
             "steps": self.steps,
-            "problems": self.dataset.findings.as_dict(),
+            "problems": asdict(self.dataset.findings),
             "notes": self.notes,
         }
 

@@ -19,11 +19,7 @@ EDGES: dict[str, tuple[int, int]] = {
 
 
 def format_genotype(cell: Mapping[str, str]) -> str:
-    """Return a cell as ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
-
-    Args:
-        cell: Operation of each edge in ``EDGES``.
-    """
+    """Return a cell, the operation of each edge, as ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
     nodes = []
     for node in range(1, NODES):
         edges = (f"{cell[f'edge_{source}_{node}']}~{source}" for source in range(node))
@@ -68,39 +64,6 @@ def live_edges(cell: Mapping[str, str]) -> set[str]:
     return {edge for edge, (source, target) in kept.items() if source in reached and target in used}
 
 
-def canonical(genotype: str) -> str:
-    """Return Dong & Yang's canonical text of a cell (arXiv 2001.00326, section 2).
-
-    The 15,625 cells have 6,466 of these texts. A text is built from the input on: ``0`` is the
-    input, ``(s)@op`` an operation on the output of ``s``, a skip connection is ``s`` itself, ``#``
-    is nothing (a ``none`` edge, or any operation on nothing), and a node joins its incoming edges
-    in sorted order. The result is the text of the output node.
-
-    Cells with the same text compute the same function if convolutions with the same text have the
-    same weights. But the text does not say whether ``(0)@nor_conv_3x3`` twice is one convolution
-    used twice or two convolutions: 430 texts, of 1,786 cells, stand for networks with different
-    numbers of parameters. Nor does it omit ``#``, which adds nothing. ``network_of`` does both.
-
-    Args:
-        genotype: A genotype string, see ``format_genotype``.
-
-    Raises:
-        InputError: If the text is not a genotype.
-    """
-    cell = parse_genotype(genotype)
-    texts = ["0"]
-    for node in range(1, NODES):
-        edges = (_applied(cell[f"edge_{source}_{node}"], texts[source]) for source in range(node))
-        texts.append("+".join(sorted(edges)))
-    return texts[-1]
-
-
-def _applied(operation: str, text: str) -> str:
-    if operation == "none" or text == "#":
-        return "#"
-    return text if operation == "skip_connect" else f"({text})@{operation}"
-
-
 def network_of(cell: Mapping[str, str]) -> str:
     """Return the network of a cell as text.
 
@@ -109,9 +72,6 @@ def network_of(cell: Mapping[str, str]) -> str:
     summands does not matter. The text is the sum at the output and, after ``with``, each layer
     once, which distinguishes one convolution used twice from two convolutions of the same input.
     The 15,625 cells are 5,425 networks; the text of the 341 infeasible cells is empty.
-
-    Args:
-        cell: Operation of each edge in ``EDGES``.
     """
     live = live_edges(cell)
     terms: dict[int, list[str]] = {0: ["0"], **{node: [] for node in range(1, NODES)}}
@@ -122,7 +82,7 @@ def network_of(cell: Mapping[str, str]) -> str:
         if cell[edge] == "skip_connect":
             terms[target] += terms[source]
         else:
-            layers.append(_applied(cell[edge], "+".join(sorted(terms[source]))))
+            layers.append(f"({'+'.join(sorted(terms[source]))})@{cell[edge]}")
             terms[target].append(layers[-1])
     output = "+".join(sorted(terms[NODES - 1]))
     return f"{output} with {', '.join(sorted(layers))}" if layers else output
@@ -147,11 +107,9 @@ PATHS = tuple(
 def path_counts(cell: Mapping[str, str]) -> list[float]:
     """Count the operations on each path from the input to the output.
 
-    Surrogates predict errors better from these counts than from the edges alone (docs/search.md).
-
-    Returns:
-        For each path, whether it has no ``none``, and if so the number of each other operation
-        on it, else zeros; (paths * operations,).
+    For each path, return whether it has no ``none``, and if so the number of each other operation
+    on it, else zeros. Surrogates predict errors better from these counts than from the edges
+    alone (docs/search.md).
     """
     counts: list[float] = []
     for path in PATHS:

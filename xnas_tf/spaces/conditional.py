@@ -13,7 +13,7 @@ model is built for each value of each choice, and of each number whose largest v
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras_tuner
@@ -39,10 +39,9 @@ def active_values(
 
 
 def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParameters) -> list[Any]:
-    """Return the hyperparameters of ``hp`` that are not declared yet.
+    """Return the hyperparameters of ``hp`` whose names are not declared yet.
 
-    They are compared by name: without a scope, a model asks for a conditional hyperparameter
-    without its condition.
+    Without a scope, a model asks for a conditional hyperparameter without its condition.
     """
     known = {hyperparameter.name for hyperparameter in declared.space}
     return [hyperparameter for hyperparameter in hp.space if hyperparameter.name not in known]
@@ -58,42 +57,56 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> None:
     """Add the hyperparameters that depend on a single choice, each with its condition.
 
     A hyperparameter that depends on several choices gets no condition: it is always active.
-
-    Args:
-        declared: The hyperparameters that are known; changed in place.
-        build: Builds a model of the space.
     """
     tried: set[str] = set()
     budget = MOST_BUILDS
     while budget > 0:
-        new = [p for p in declared.space if _has_values(p) and p.name not in tried]
-        if not new:
+        choices = {p.name: p for p in declared.space if _has_values(p) and p.name not in tried}
+        if not choices:
             return
-        tried.update(p.name for p in new)
-        dependents = _Dependents()
-        for choice in new:
-            *values, last = list(choice.values)[-budget:]
-            budget -= 1
-            asked = _asked(declared, build, choice, last)
-            if isinstance(choice, kt_hp.Int) and not asked:
-                continue  # the largest number adds no hyperparameters
-            budget -= len(values)
-            for value in values:
-                dependents.add(choice, value, _asked(declared, build, choice, value))
-            dependents.add(choice, last, asked)
+        tried.update(choices)
+        found: dict[str, Any] = {}
+        parents: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+        for choice in choices.values():
             if budget <= 0:
                 break
-        add_new(declared, dependents.conditioned())
+            values = list(choice.values)[-budget:]
+            asked = _asked_by_value(declared, build, choice, values)
+            budget -= len(asked)
+            for value, hyperparameters in asked.items():
+                for hyperparameter in hyperparameters:
+                    found.setdefault(hyperparameter.name, hyperparameter)
+                    parents[hyperparameter.name][choice.name].append(value)
+        for name, hyperparameter in found.items():
+            if len(parents[name]) == 1:
+                ((parent, values),) = parents[name].items()
+                own = [*choices[parent].conditions, Parent(parent, values)]
+                others = [c for c in hyperparameter.conditions if c not in own]
+                hyperparameter.conditions = own + others
+        add_new(declared, found.values())
 
 
 def _has_values(hyperparameter: Any) -> bool:
     return isinstance(hyperparameter, kt_hp.Choice | kt_hp.Boolean | kt_hp.Int)
 
 
+def _asked_by_value(
+    declared: keras_tuner.HyperParameters, build: Build, choice: Any, values: Sequence[Any]
+) -> dict[Any, list[Any]]:
+    """Build a model with each value of a choice; return the hyperparameters that each adds.
+
+    Of an integer whose largest value adds none, only that is built.
+    """
+    *others, last = values
+    added = _asked(declared, build, choice, last)
+    if isinstance(choice, kt_hp.Int) and not added:
+        return {last: added}
+    return {value: _asked(declared, build, choice, value) for value in others} | {last: added}
+
+
 def _asked(
     declared: keras_tuner.HyperParameters, build: Build, choice: Any, value: Any
 ) -> list[Any]:
-    """Build a model with one value of a choice; return the hyperparameters that it adds."""
     hp = declared.copy()
     parents = {condition.name: condition.values[0] for condition in choice.conditions}
     hp.values = active_values(declared, {**parents, choice.name: value})
@@ -102,29 +115,3 @@ def _asked(
     except Exception:  # noqa: BLE001 - such a candidate fails in the search, if it is ever proposed
         return []
     return unknown(hp, declared)
-
-
-class _Dependents:
-    """Hyperparameters that depend on choices."""
-
-    def __init__(self) -> None:
-        self._by_name: dict[str, Any] = {}
-        self._values: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-        self._choices: dict[str, Any] = {}
-
-    def add(self, choice: Any, value: Any, asked: list[Any]) -> None:
-        """Record the hyperparameters that a value of a choice adds."""
-        self._choices[choice.name] = choice
-        for hyperparameter in asked:
-            self._by_name.setdefault(hyperparameter.name, hyperparameter)
-            self._values[hyperparameter.name][choice.name].append(value)
-
-    def conditioned(self) -> Iterator[Any]:
-        """Yield the hyperparameters, with the choice that they depend on as a condition."""
-        for name, hyperparameter in self._by_name.items():
-            if len(parents := self._values[name]) == 1:
-                ((parent, values),) = parents.items()
-                own = [*self._choices[parent].conditions, Parent(parent, values)]
-                others = [c for c in hyperparameter.conditions if c not in own]
-                hyperparameter.conditions = own + others
-            yield hyperparameter

@@ -15,8 +15,6 @@ from xnas_tf.spaces.conditional import add_new, unknown
 
 Build = Callable[[keras_tuner.HyperParameters], keras.Model]
 Data = tuple[np.ndarray, np.ndarray]
-DROPPED = ("batch_size", "epochs", "verbose")
-"""Arguments that a ``fit`` may pass to ``model.fit`` itself, or may not accept."""
 
 
 class _TrainingBegins(BaseException):
@@ -39,18 +37,14 @@ def discover_in_fit(
 ) -> frozenset[str]:
     """Call ``fit`` on a few images of noise until the model's training begins.
 
-    A custom training loop that does not call callbacks trains for one epoch of one batch.
-
-    Args:
-        hypermodel: The HyperModel.
-        declared: Its hyperparameters; those that ``fit`` asks for are added.
-        build: Builds a model of the HyperModel.
-        data: A few images (N, H, W, C) and their class numbers (N,).
+    The hyperparameters that it asks for are added to ``declared``. A custom training loop that
+    does not call callbacks trains for one epoch of one batch.
 
     Returns:
-        The names in ``DROPPED`` that must not be passed to ``fit``: it sets them itself, as in
+        The names of arguments that must not be passed to ``fit``: it sets them itself, as in
         ``model.fit(*args, batch_size=hp.Choice(…), **kwargs)``, or does not accept them.
     """
+    arguments = {"epochs": 1, "batch_size": len(data[0]), "verbose": 0}
     dropped: set[str] = set()
     while True:
         hp = declared.copy()
@@ -58,25 +52,17 @@ def discover_in_fit(
         if not model.compiled:
             model.compile("sgd", "sparse_categorical_crossentropy")
         images, labels = data[0], targets_for(model, data[1], model.output_shape[-1])
-        arguments = {"epochs": 1, "batch_size": len(images), "verbose": 0}
-        kept = {name: value for name, value in arguments.items() if name not in dropped}
+        more = {"validation_data": (images, labels), "callbacks": [_StopAtBeginning()]}
         try:
-            hypermodel.fit(
-                hp,
-                model,
-                images,
-                labels,
-                validation_data=(images, labels),
-                callbacks=[_StopAtBeginning()],
-                **kept,
-            )
+            hypermodel.fit(hp, model, images, labels, **more, **arguments)
         except _TrainingBegins:
             pass
         except TypeError as error:
             pattern = r"(?:multiple values for|an unexpected) keyword argument '(\w+)'"
             refused = re.search(pattern, str(error))
-            if not refused or refused[1] not in kept:
+            if not refused or refused[1] not in arguments:
                 raise
+            del arguments[refused[1]]
             dropped.add(refused[1])
             continue
         add_new(declared, unknown(hp, declared))

@@ -20,7 +20,6 @@ from xnas_tf.spaces.cells import (
     EDGES,
     NODES,
     OPERATIONS,
-    canonical,
     format_genotype,
     live_edges,
     network_of,
@@ -29,23 +28,19 @@ from xnas_tf.spaces.cells import (
 )
 from xnas_tf.spaces.layers import batch_norm, convolution
 
-__all__ = ["NASBench201", "canonical"]
-
 
 class NASBench201(keras_tuner.HyperModel):
-    """Builds the network of a cell.
+    """Builds the network of a cell from images of ``input_shape`` (height, width, channels).
 
-    The all-``nor_conv_3x3`` cell with C=16, N=5, RGB images and 10 classes has the
-    published 1,531,546 trainable parameters.
-
-    Args:
-        input_shape: Shape of an image, (height, width, channels).
-        classes: Number of classes.
-        channels: Channels C of the stem and of the first stack.
-        cells_per_stack: Number of cells N in each of the three stacks.
+    The all-``nor_conv_3x3`` cell with C=16 ``channels`` in the stem and the first stack, N=5
+    ``cells_per_stack``, RGB images and 10 classes has the published 1,531,546 trainable parameters.
     """
 
     shows_all = True
+    genotype = staticmethod(format_genotype)
+    identity = staticmethod(network_of)
+    simplify = staticmethod(plain)
+    features = staticmethod(path_counts)
 
     def __init__(
         self,
@@ -60,27 +55,9 @@ class NASBench201(keras_tuner.HyperModel):
         self.channels = channels
         self.cells_per_stack = cells_per_stack
 
-    def genotype(self, hyperparameters: Mapping[str, Any]) -> str:
-        """Return the genotype string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
-        return format_genotype(hyperparameters)
-
-    def identity(self, hyperparameters: Mapping[str, Any]) -> str:
-        """Return the network of the cell as text; see ``network_of``."""
-        return network_of(hyperparameters)
-
-    def simplify(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the cell with ``none`` on the edges that have no effect."""
-        return plain(hyperparameters)
-
-    def features(self, hyperparameters: Mapping[str, Any]) -> list[float]:
-        """Return the number of operations on each path through the cell, for surrogates."""
-        return path_counts(hyperparameters)
-
-    def infeasible(self, hyperparameters: Mapping[str, Any]) -> str | None:
+    def infeasible(self, cell: Mapping[str, str]) -> str | None:
         """Return the reason why no network can be built; None if one can."""
-        if live_edges(hyperparameters):
-            return None
-        return "the cell has no path from its input to its output"
+        return None if live_edges(cell) else "the cell has no path from its input to its output"
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the uncompiled Keras model, which ends in a softmax."""
@@ -92,8 +69,7 @@ class NASBench201(keras_tuner.HyperModel):
     def stacked(self, cell: Callable[[Any, int, str], Any]) -> keras.Model:
         """Build the uncompiled Keras model of the skeleton.
 
-        Args:
-            cell: Builds a cell from its input, its channels and its name; returns its output.
+        ``cell`` builds a cell from its input, its channels and its name; it returns its output.
         """
         inputs = keras.Input(self.image_shape, name="image")
         x = convolution(inputs, self.channels, 3, "stem_conv")

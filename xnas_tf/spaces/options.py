@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -108,11 +107,11 @@ class HyperModelOptions(SpaceOptions):
         """
         import keras_tuner  # noqa: PLC0415 - heavy
 
-        target = registered_object(self.hypermodel) or import_object(self.hypermodel, "HyperModel")
+        target = _target(self.hypermodel)
         if callable(target) and not isinstance(target, keras_tuner.HyperModel):
             target = self._call(target, {"input_shape": image_shape, "classes": classes})
         elif self.options:
-            self._refuse_options("is an object, not a class or function")
+            raise self._refused("is an object, not a class or function")
         if not isinstance(target, keras_tuner.HyperModel):
             raise InputError(
                 f"HyperModel {self.hypermodel!r} is a {type(target).__name__}; allowed: a "
@@ -125,7 +124,11 @@ class HyperModelOptions(SpaceOptions):
 
         try:
             parameters = inspect.signature(target).parameters
-            self._check_options(parameters)
+            allowed = [name for name in parameters if name != "hp"]
+            takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+            unknown = [name for name in self.options if name not in allowed and not takes_any]
+            if unknown:
+                raise self._refused(f"has no parameter {suggest(unknown[0], allowed)}")
             if list(parameters)[:1] == ["hp"]:
                 wrapper = keras_tuner.HyperModel()
                 wrapper.build = partial(target, **self.options)
@@ -139,51 +142,31 @@ class HyperModelOptions(SpaceOptions):
                 f"HyperModel {self.hypermodel!r} could not be created: {describe(error)}"
             ) from error
 
-    def _check_options(self, parameters: Mapping[str, inspect.Parameter]) -> None:
-        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-            return
-        allowed = [name for name in parameters if name != "hp"]
-        if unknown := [name for name in self.options if name not in allowed]:
-            self._refuse_options(f"has no parameter {suggest(unknown[0], allowed)}")
-
-    def _refuse_options(self, why: str) -> None:
-        raise InputError(f"space.options: HyperModel {self.hypermodel!r} {why}")
+    def _refused(self, why: str) -> InputError:
+        return InputError(f"space.options: HyperModel {self.hypermodel!r} {why}")
 
 
 OBJECT = "object:"
 """Prefix of the names of HyperModels that were given as objects and cannot be imported."""
-_objects: dict[str, Any] = {}
+OBJECTS: dict[str, Any] = {}
+"""The HyperModels and functions ``build(hp)`` of this process that were given as objects."""
 
 
 def register_object(hypermodel: Any) -> str:
     """Register a HyperModel or a function ``build(hp)`` in this process, and return its name."""
     kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
     name = f"{OBJECT}{kind.__module__}.{kind.__qualname__}"
-    _objects[name] = hypermodel
+    OBJECTS[name] = hypermodel
     return name
 
 
-def registered_objects() -> dict[str, Any]:
-    """Return all objects that were registered in this process, by name."""
-    return dict(_objects)
-
-
-def register_objects(objects: dict[str, Any]) -> None:
-    """Register the objects that ``registered_objects`` returned in another process."""
-    _objects.update(objects)
-
-
-def registered_object(name: str) -> Any | None:
-    """Return the object that was registered as ``name``; None if the name is not of an object.
-
-    Raises:
-        InputError: If the object was registered in another process.
-    """
+def _target(name: str) -> Any:
+    """Return the HyperModel, class or function with a name, which is registered or imported."""
     if not name.startswith(OBJECT):
-        return None
-    if name not in _objects:
+        return import_object(name, "HyperModel")
+    if name not in OBJECTS:
         raise InputError(
             f"HyperModel {name!r} was given to xt.Tuner as an object, which this process does not "
             "have: run the same script again, or give the HyperModel as 'package.module:Name'"
         )
-    return _objects[name]
+    return OBJECTS[name]

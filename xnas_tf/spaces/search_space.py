@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -29,13 +30,8 @@ from xnas_tf.utils.randomness import uninterrupted
 class SearchSpace(Space):
     """Variables, genotypes and Keras models of a HyperModel.
 
-    Args:
-        hypermodel: Any keras-tuner HyperModel.
-        image_shape: Shape (H, W, C) of the models' input images.
-        classes: Number of classes of the models' output.
-
     Attributes:
-        hypermodel: The HyperModel.
+        hypermodel: Any keras-tuner HyperModel.
         trains_default: Whether the default model is trained by the HyperModel's or its own code.
         metrics: Names of the metrics that the default model is compiled with.
         input_range: The range of values that the default model's first layers expect.
@@ -53,7 +49,8 @@ class SearchSpace(Space):
         self._output = (None, classes)
         self._dropped_by_fit: frozenset[str] = frozenset()
         self.input_range = InputRange(DEFAULT_RANGE, "as all spaces of this package")
-        self._declared = self._discover()
+        with _named_errors(f"{self.name} cannot build its default model"):
+            self._declared = self._discover()
         if self.has_fit:
             self._dropped_by_fit = self._discover_in_fit(self._declared)
         self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
@@ -75,11 +72,7 @@ class SearchSpace(Space):
         return json.dumps(dict(values), sort_keys=True)
 
     def identity(self, values: Mapping[str, Any]) -> str:
-        """Return the HyperModel's identity of a network if it has one, else the genotype.
-
-        Architectures with the same identity are the same network, and only one of them is ever
-        trained.
-        """
+        """Return the HyperModel's identity of a network if it has one, else the genotype."""
         own = self.own_identity(values)
         return self.genotype(values) if own is None else own
 
@@ -110,14 +103,8 @@ class SearchSpace(Space):
             TypeError: If the HyperModel does not return a suitable model, or asks for
                 hyperparameters that were not discovered before.
         """
-        hp = self._hyperparameters(values)
-        model = self._check(self.hypermodel.build(hp))
-        self._check_known(hp, "build")
-        return model
-
-    def default_model(self) -> keras.Model:
-        """Build the model of the HyperModel's default hyperparameters."""
-        return self._check(self.hypermodel.build(self._declared.copy()))
+        with self._asked_for("build", values) as hp:
+            return self._built(hp)
 
     def trains(self, model: keras.Model) -> bool:
         """Return whether a model is trained by the HyperModel's ``fit`` or its own ``train_step``.
@@ -150,33 +137,29 @@ class SearchSpace(Space):
         return own is not keras_tuner.HyperModel.fit
 
     def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        """Train a model with the HyperModel's ``fit``, as keras-tuner does.
+        """Train a model with the HyperModel's ``fit`` as keras-tuner does; return what it returns.
 
         Args:
             values: The active hyperparameters of the model.
             model: The model.
             *args: Images and targets.
-            **kwargs: Arguments of Keras' ``Model.fit``, except those that the HyperModel sets
-                itself.
-
-        Returns:
-            The return value of the HyperModel's ``fit``.
+            **kwargs: Arguments of Keras' ``Model.fit``; those that the HyperModel sets are dropped.
 
         Raises:
             TypeError: If ``fit`` asks for hyperparameters that were not discovered before.
         """
-        hp = self._hyperparameters(values)
         kept = {name: value for name, value in kwargs.items() if name not in self._dropped_by_fit}
-        returned = self.hypermodel.fit(hp, model, *args, **kept)
-        self._check_known(hp, "fit")
-        return returned
+        with self._asked_for("fit", values) as hp:
+            return self.hypermodel.fit(hp, model, *args, **kept)
 
-    def _hyperparameters(self, values: Mapping[str, Any]) -> keras_tuner.HyperParameters:
+    @contextmanager
+    def _asked_for(
+        self, function: str, values: Mapping[str, Any]
+    ) -> Iterator[keras_tuner.HyperParameters]:
+        """Yield hyperparameters with some values; then check that no unknown one was asked for."""
         hp = self._declared.copy()
         hp.values = dict(values)
-        return hp
-
-    def _check_known(self, hp: keras_tuner.HyperParameters, function: str) -> None:
+        yield hp
         new = [found.name for found in unknown(hp, self._declared)]
         if new:
             raise TypeError(
@@ -184,7 +167,9 @@ class SearchSpace(Space):
                 f"{', '.join(new)}. Put them into an hp.conditional_scope"
             )
 
-    def _check(self, model: Any) -> keras.Model:
+    def _built(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Build the model of some hyperparameters, and check that it is suitable."""
+        model = self.hypermodel.build(hp)
         if not isinstance(model, keras.Model):
             raise TypeError(f"build() returned a {type(model).__name__}, not a keras.Model")
         if not model.built:
@@ -193,40 +178,29 @@ class SearchSpace(Space):
             raise TypeError(
                 "the model is neither functional nor sequential; attributions need that"
             )
-        inputs = tuple(getattr(model, "input_shape", ()))
-        outputs = tuple(getattr(model, "output_shape", ()))
-        if inputs and not _fits(inputs, self._input):
+        inputs, outputs = tuple(model.input_shape), tuple(model.output_shape)
+        if not _fits(inputs, self._input):
             raise TypeError(f"the model takes {inputs}, but the images are {self._input}")
-        if outputs and outputs != self._output:
+        if outputs != self._output:
             raise TypeError(f"the model's output is {outputs}; wanted: {self._output}")
         return avoid_strided_1x1(model)
 
     def _discover(self) -> keras_tuner.HyperParameters:
         """Let keras-tuner build models until every conditional scope has been active once."""
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                tuner = keras_tuner.RandomSearch(
-                    lambda hp: self._check(self.hypermodel.build(hp)),
-                    objective="val_loss",
-                    max_trials=1,
-                    directory=folder,
-                )
-                declared = tuner.oracle.get_space()
-            model = self.hypermodel.build(declared.copy())
-            self._check_outputs(model)
-            self.trains_default = self.trains(model)
-            self.metrics = _metrics_of(model, *self._output[1:])
-            if not self.is_built_in:
-                self.input_range = range_of(model, self._input[1:])
-            if not getattr(self.hypermodel, "shows_all", False):
-                add_unscoped(declared, self.hypermodel.build)
-            return self._widen(declared)
-        except Exception as error:  # a user's code may raise anything at all
-            raise InputError(
-                f"{self.name} cannot build its default model: {describe(error)}"
-            ) from error
-        finally:
-            keras.backend.clear_session()
+        with tempfile.TemporaryDirectory() as folder:
+            tuner = keras_tuner.RandomSearch(
+                self._built, objective="val_loss", max_trials=1, directory=folder
+            )
+            declared = tuner.oracle.get_space()
+        model = self.hypermodel.build(declared.copy())
+        self._check_outputs(model)
+        self.trains_default = self.trains(model)
+        self.metrics = _metrics_of(model, *self._output[1:])
+        if not self.is_built_in:
+            self.input_range = range_of(model, self._input[1:])
+        if not getattr(self.hypermodel, "shows_all", False):
+            add_unscoped(declared, self.hypermodel.build)
+        return self._widen(declared)
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
         """Add the hyperparameters that ``fit`` asks for; see ``discover_in_fit``."""
@@ -236,31 +210,27 @@ class SearchSpace(Space):
         with uninterrupted():
             # With op determinism, TensorFlow does not shuffle without a seed, as Keras does.
             keras.utils.set_random_seed(0)
-        build = lambda hp: self._check(self.hypermodel.build(hp))  # noqa: E731
-        try:
-            return discover_in_fit(self.hypermodel, declared, build, data)
-        except Exception as error:  # a user's code may raise anything at all
-            raise InputError(
-                f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "
-                f"which its hyperparameters are discovered: {describe(error)}"
-            ) from error
-        finally:
-            keras.backend.clear_session()
+        message = (
+            f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "
+            "which its hyperparameters are discovered"
+        )
+        with _named_errors(message):
+            return discover_in_fit(self.hypermodel, declared, self._built, data)
 
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
         """Add hyperparameters that appear only if several integers are large, as in nested loops.
 
         They are found by building the model with all integers at their maximum.
         """
-        size = -1
-        while size < len(declared.space):
-            size = len(declared.space)
+        while any(isinstance(p, kt_hp.Int) for p in declared.space):
             hp = declared.copy()
             largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
             hp.values = active_values(declared, largest)
-            if largest:
-                self.hypermodel.build(hp)
-                add_new(declared, unknown(hp, declared))
+            self.hypermodel.build(hp)
+            new = unknown(hp, declared)
+            if not new:
+                break
+            add_new(declared, new)
         return declared
 
     def _check_outputs(self, model: keras.Model) -> None:
@@ -273,6 +243,17 @@ class SearchSpace(Space):
                 "the model's outputs are probabilities, but its last layer is not a softmax; end "
                 "it with Dense(…, activation='softmax'), Activation('softmax'), Softmax() or logits"
             )
+
+
+@contextmanager
+def _named_errors(message: str) -> Iterator[None]:
+    """Put a message before any error of a user's code, and forget the models that it built."""
+    try:
+        yield
+    except Exception as error:  # a user's code may raise anything at all
+        raise InputError(f"{message}: {describe(error)}") from error
+    finally:
+        keras.backend.clear_session()
 
 
 def _metrics_of(model: keras.Model, classes: int) -> list[str]:

@@ -87,9 +87,8 @@ Variable = Choice | Range
 def decode(variables: Sequence[Variable], encoded: Sequence[Any]) -> dict[str, Any]:
     """Return the values of the active variables by name.
 
-    Args:
-        variables: The variables, parents before the variables that depend on them.
-        encoded: The encoded form of each variable.
+    ``variables`` has parents before the variables that depend on them, ``encoded`` their encoded
+    form.
     """
     values: dict[str, Any] = {}
     for variable, code in zip(variables, encoded, strict=True):

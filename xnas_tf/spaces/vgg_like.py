@@ -31,14 +31,7 @@ DROPOUT = (0.0, 0.25, 0.5)
 
 
 class VGGLike(keras_tuner.HyperModel):
-    """Builds chains of convolution blocks.
-
-    Args:
-        input_shape: Shape of an image, (height, width, channels).
-        classes: Number of classes.
-        channels: Filters of the first block at width 1.
-        blocks: Maximum number of blocks.
-    """
+    """Builds chains of at most ``blocks`` blocks; the first has ``channels`` filters at width 1."""
 
     shows_all = True
 
@@ -92,7 +85,8 @@ class VGGLike(keras_tuner.HyperModel):
                 kernel = hp.Choice(f"kernel_{block}", list(KERNELS), ordered=True)
                 width = hp.Choice(f"width_{block}", list(WIDTHS), ordered=True, default=1.0)
             if block <= blocks:
-                filters = self._filters(block, width)
+                depth = min(2 ** (block - 1), WIDEST)
+                filters = max(1, round(self.channels * depth * width))
                 for index in range(1, count + 1):
                     x = _convolve(x, filters, kernel, batch_norm, f"block{block}_conv{index}")
                 x = pooling(2, padding="same", name=f"block{block}_pool")(x)
@@ -111,9 +105,6 @@ class VGGLike(keras_tuner.HyperModel):
         x = layers.Dense(units, name="dense")(x)
         x = layers.Activation("relu", name="dense_relu")(x)
         return layers.Dropout(dropout, name="dropout")(x) if dropout else x
-
-    def _filters(self, block: int, width: float) -> int:
-        return max(1, round(self.channels * min(2 ** (block - 1), WIDEST) * width))
 
 
 def _convolve(x: Any, filters: int, kernel: int, batch_norm: bool, name: str) -> Any:

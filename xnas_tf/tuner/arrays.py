@@ -25,17 +25,9 @@ def stored(
     test: Arrays | None = None,
     class_names: Sequence[str] | None = None,
 ) -> str:
-    """Store arrays beside a run, so that its data can be loaded again.
+    """Store arrays beside a run, so that its data can be loaded again; return the data set's name.
 
-    Args:
-        run_dir: The run directory; the file is named after it and a digest of the content.
-        data: Images and labels.
-        validation: Images and labels to compare candidates on.
-        test: Images and labels for the final metrics.
-        class_names: Names of the classes.
-
-    Returns:
-        The name of the data set.
+    The file is named after the run directory and a digest of the content.
 
     Raises:
         InputError: If they are not arrays of images and labels.
@@ -44,8 +36,13 @@ def stored(
     arrays = {"x": images, "y": labels}
     if validation is not None:
         more_images, more_labels = _checked_pair("validation_data", validation)
+        if images.shape[1:] != more_images.shape[1:]:
+            raise InputError(
+                f"validation_data: images of shape {more_images.shape[1:]}; those of x are "
+                f"{images.shape[1:]}"
+            )
         arrays = {
-            "x": _concatenate(images, more_images),
+            "x": np.concatenate([images, more_images]),
             "y": np.concatenate([labels, more_labels]),
             "parts": np.repeat(["", "validation"], [len(labels), len(more_labels)]),
         }
@@ -67,19 +64,13 @@ def stored(
 
 
 def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Check images and labels.
-
-    Args:
-        x_name: What messages call the images.
-        y_name: What messages call the labels.
-        x: Images, (N, H, W) or (N, H, W, C).
-        y: Class numbers, (N,) or (N, 1), or one-hot vectors (N, classes).
+    """Check images and labels in the forms that ``Tuner.search`` takes.
 
     Returns:
         Images (N, H, W, C) with their values unchanged, and class numbers (N,).
 
     Raises:
-        InputError: If they are not arrays of images and labels.
+        InputError: If they are not arrays of images and labels, called ``x_name`` and ``y_name``.
     """
     if y is None or not hasattr(x, "__array__") and not isinstance(x, Sequence):
         raise InputError(
@@ -105,11 +96,3 @@ def _checked_pair(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(pair, Sequence) or len(pair) != 2:
         raise InputError(f"{name} is a {type(pair).__name__}; allowed: (images, labels)")
     return checked_arrays(name, name, *pair)
-
-
-def _concatenate(images: np.ndarray, more: np.ndarray) -> np.ndarray:
-    if images.shape[1:] != more.shape[1:]:
-        raise InputError(
-            f"validation_data: images of shape {more.shape[1:]}; those of x are {images.shape[1:]}"
-        )
-    return np.concatenate([images, more])

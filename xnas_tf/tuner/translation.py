@@ -37,10 +37,7 @@ def space_section(hypermodel: Any) -> Any:
 
 
 def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Check further sections of the configuration.
-
-    Returns:
-        The sections, unchanged.
+    """Check further sections of the configuration, and return them unchanged.
 
     Raises:
         InputError: If keys must be added to a section that is not a mapping, or a section has a

@@ -113,24 +113,17 @@ class Tuner:
             "training": {"epochs": epochs, "batch_size": batch_size},
             "search": {"candidates": self.max_trials, "seed": self.seed},
         }
-        sections = {name: self._section(name, values) for name, values in given.items()}
-        space, where = space_section(self.hypermodel), "xt.Tuner"
-        data = {**self._config, **sections, "space": space, "objectives": self.objectives}
-        return search(validate_config(data, where), self.run_dir, fresh=self.overwrite)
-
-    def _section(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            **(self._config.get(name) or {}),
-            **{key: value for key, value in given.items() if value is not None},
-        }
+        sections = {**self._config, "objectives": self.objectives}
+        sections["space"] = space_section(self.hypermodel)
+        for section, values in given.items():
+            known = {key: value for key, value in values.items() if value is not None}
+            sections[section] = {**(self._config.get(section) or {}), **known}
+        config = validate_config(sections, "xt.Tuner")
+        return search(config, self.run_dir, fresh=self.overwrite)
 
     @property
     def run(self) -> Run:
-        """The run.
-
-        Raises:
-            InputError: If there was no search yet.
-        """
+        """The run; raises an ``InputError`` if there was no search yet."""
         return Run(self.run_dir)
 
     def pareto(self) -> list[Candidate]:
@@ -147,8 +140,9 @@ class Tuner:
 
         best = []
         for candidate in self._ordered(self.run)[:num_trials]:
-            best.append(keras_tuner.HyperParameters())
-            best[-1].values = dict(candidate.hyperparameters)
+            hp = keras_tuner.HyperParameters()
+            hp.values = dict(candidate.hyperparameters)
+            best.append(hp)
         return best
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
@@ -167,24 +161,25 @@ class Tuner:
         """
         run = self.run
         recommended = run.recommendation()
-        shown = self._ordered(run)[:num_trials]
         front = {candidate.id for candidate in run.pareto()}
-        table = pareto_table(CandidateList(run, shown, front, recommended))
+        shown = CandidateList(run, self._ordered(run)[:num_trials], front, recommended)
         console = Console()
-        console.print(f"Results in {run.path}", table)
+        console.print(f"Results in {run.path}", pareto_table(shown))
         console.print(f"recommended: {recommended.text}", markup=False, soft_wrap=True)
 
     def search_space_summary(self) -> None:
         """Print the hyperparameters, their values, and when they are active.
 
         Raises:
-            InputError: If there was no search yet: the search space may depend on the images.
+            InputError: If no search began yet: the search space may depend on the images.
         """
         from xnas_tf.spaces.search_space import SearchSpace  # noqa: PLC0415 - heavy
 
         run = self.run
         space_section(self.hypermodel)  # as this process names it
         facts = run.fact("dataset")
+        if facts is None:
+            raise InputError(f"{run.path} does not say what its images are: search first")
         shape, classes = tuple(facts["image_shape"]), len(facts["class_names"])
         space = SearchSpace(run.config.space.create(shape, classes), shape, classes)
         print(f"Search space: {space.name}, at most {space.size:g} architectures")
@@ -193,13 +188,13 @@ class Tuner:
 
     @staticmethod
     def _ordered(run: Run) -> list[Candidate]:
+        """Return the finished candidates: the recommended one, then the front, then the rest."""
         first = run.config.objectives[0]
         front = {candidate.id for candidate in run.pareto()}
         recommended = run.recommendation().id
-        done = [candidate for candidate in run.candidates() if candidate.state == "done"]
 
         def sort_key(c: Candidate) -> tuple[bool, bool, float, int]:
             value = first.sign * c.objectives[first.name]
             return c.id != recommended, c.id not in front, value, c.id
 
-        return sorted(done, key=sort_key)
+        return sorted((c for c in run.candidates() if c.state == "done"), key=sort_key)

@@ -23,7 +23,7 @@ from xnas_tf.launcher.ray.mailbox import Mailbox
 from xnas_tf.launcher.ray.rank import Setting, facts_of
 from xnas_tf.launcher.ray.resources import Capacity
 from xnas_tf.registry import describe
-from xnas_tf.spaces.options import registered_objects
+from xnas_tf.spaces.options import OBJECTS
 from xnas_tf.training.callbacks import Interrupted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Driver:
         mailbox: ActorHandle[Mailbox] = options.remote()  # type: ignore[assignment]
         self._mailbox = mailbox
         self._setting = Setting(
-            config, mailbox, os.getcwd(), tuple(sys.path), capacity(), registered_objects()
+            config, mailbox, os.getcwd(), tuple(sys.path), capacity(), dict(OBJECTS)
         )
         self._facts = facts_of(digest)
         self._failure: XnasError | None = None

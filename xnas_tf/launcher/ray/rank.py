@@ -15,7 +15,7 @@ import ray
 
 from xnas_tf.distributed import start
 from xnas_tf.execution.task import TaskCallback, evaluate
-from xnas_tf.spaces.options import register_objects
+from xnas_tf.spaces.options import OBJECTS
 from xnas_tf.utils.environment import set_defaults
 from xnas_tf.utils.versions import versions
 
@@ -116,7 +116,7 @@ class Rank:
         from xnas_tf.keras_tools.kernel_cache import kept_kernels
         from xnas_tf.keras_tools.tracing import kept_arithmetic
 
-        register_objects(self._setting.objects)
+        OBJECTS.update(self._setting.objects)
 
         config = self._setting.config
         distributed = config.distributed
