@@ -24,7 +24,7 @@ import psutil
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
-from xnas_tf.strategy import create
+from xnas_tf.strategy import Algorithm
 from xnas_tf.strategy.options import SearchOptions
 
 EDGES, OBJECTIVES, POPULATION, ASKED = 20, 2, 64, 200
@@ -81,7 +81,7 @@ def ours(clock: Clock, surrogate: bool = False, mode: str = "steady_state") -> N
     """Our own search, as a run uses it."""
     config = SearchOptions(population=POPULATION, surrogate=surrogate)
     directions = dict.fromkeys(("f0", "f1"), "minimize")
-    search = create(config, directions, WideSpace(), mode == "steady_state")
+    search = Algorithm(config, directions, WideSpace(), mode == "steady_state")
     for number in range(1, clock.recorded + ASKED + 1):
         proposal = clock.ask(search.ask)
         places = [OPERATIONS.index(value) for value in proposal.hyperparameters.values()]

@@ -17,7 +17,7 @@ from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.spaces.variables import Choice
 from xnas_tf.storage.run_directory import open_database
-from xnas_tf.strategy import create
+from xnas_tf.strategy import Algorithm
 
 MEDIAN, SIGMA = 60.0, 0.36
 """Seconds of an evaluation, and the standard deviation of their logarithm. The latter was
@@ -80,6 +80,6 @@ def coordinator_of(
     config = load_config(overrides=[search, "objectives=[error, introspectability]"])
     path = Path(folder) / "run"
     record = open_database(path, config)
-    algorithm = create(config.search, config.directions, WideSpace(), steady_state)
+    algorithm = Algorithm(config.search, config.directions, WideSpace(), steady_state)
     coordinator = Coordinator(path, config, record, algorithm, Callback())
     return coordinator

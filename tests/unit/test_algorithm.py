@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges, parse_genotype
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
-from xnas_tf.strategy import create
+from xnas_tf.strategy import Algorithm
 from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.selection import NSGA2
 
@@ -37,7 +37,7 @@ class TinySpace(Space):
 def algorithm_of(space, directions, population, seed=0, steady_state=False, **search):
     config = SearchOptions(population=population, seed=seed, **search)
     names = [f"f{number}" for number in range(len(directions))]
-    return create(config, dict(zip(names, directions, strict=True)), space, steady_state)
+    return Algorithm(config, dict(zip(names, directions, strict=True)), space, steady_state)
 
 
 def scores(cell):

@@ -20,13 +20,12 @@ def read_nats_bench(path: Path) -> Table:
 
     The files are pickled, and the package unpickles them: use only those of the authors.
 
+    Columns are accuracies in %, such as ``cifar10_test_accuracy`` and
+    ``cifar100_valid_accuracy``, means over the trainings of a cell, and ``cifar10_flops``,
+    ``_params`` and ``_latency``. Those that are not known for all cells are left out.
+
     Args:
         path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the one large ``.pickle.pbz2``.
-
-    Returns:
-        The table. Its columns are accuracies in %, such as ``cifar10_test_accuracy`` and
-        ``cifar100_valid_accuracy``, means over the trainings of a cell, and ``cifar10_flops``,
-        ``_params`` and ``_latency``. Columns that are not known for all cells are left out.
 
     Raises:
         InputError: If the package is missing, or it cannot read the files.
@@ -53,7 +52,8 @@ def read_nats_bench(path: Path) -> Table:
 
 def _metrics(api: Any, index: int) -> dict[str, float]:
     """Return everything known about a cell."""
-    api._prepare_info(index)  # loads its file; no public method says what a cell was trained on
+    if api.fast_mode:  # a folder, with a file for each cell
+        api.reload(api.archive_dir, index)
     epochs = max(api.arch2infos_dict[index], key=int)
     trained_on = api.arch2infos_dict[index][epochs].get_dataset_names()
     metrics: dict[str, float | None] = {}

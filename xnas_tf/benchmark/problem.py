@@ -50,6 +50,11 @@ class Problem:
         """The reference point by objective, as in ``search.reference``."""
         return dict(zip(self.objectives, self.reference.tolist(), strict=True))
 
+    @property
+    def point(self) -> list[float]:
+        """The reference point in the objectives' own units."""
+        return _own_units(self.objectives, self.reference)
+
     def known_costs(self, values: Mapping[str, str]) -> dict[int, float]:
         """Return the costs of a cell that need no training, by the objective's index."""
         row = self.rows[format_genotype(values)]
@@ -82,9 +87,6 @@ def make_problem(
             published one for ``error`` and ``parameters`` if any row is better; otherwise the
             worst value of each objective.
 
-    Returns:
-        The problem.
-
     Raises:
         InputError: If an argument is invalid for this table.
     """
@@ -97,9 +99,10 @@ def make_problem(
     rows = {genotype: row for row, genotype in enumerate(table.genotypes)}
     volume = float(moocore.hypervolume(costs, ref=point))
     if not volume > 0:
+        given, best = (_format(_own_units(objectives, c)) for c in (point, costs.min(axis=0)))
         raise InputError(
-            f"--reference: no row of {table.name} is better than {_format(objectives, point)} in "
-            f"all objectives; the best values are {_format(objectives, costs.min(axis=0))}"
+            f"--reference: no row of {table.name} is better than {given} in all objectives; the "
+            f"best values are {best}"
         )
     return Problem(table.name, tuple(objectives), rows, costs, point, volume)
 
@@ -118,8 +121,7 @@ def parse_reference(text: str) -> list[float]:
         ) from None
 
 
-def sign(objective: str) -> int:
-    """Return 1 for an objective that is minimised, -1 for one that is maximised."""
+def _sign(objective: str) -> int:
     return -1 if objective.startswith(MAXIMISED) else 1
 
 
@@ -132,10 +134,10 @@ def _costs(table: Table, objective: str, column: str | None) -> np.ndarray:
         if name != "parameters":
             allowed = ["error", "parameters", *table.columns]
             raise InputError(f"--objectives: {table.name} has no {suggest(name, allowed)}")
-        return sign(objective) * np.array([parameters(cell) for cell in table.genotypes])
-    if "accuracy" in name.lower() and sign(objective) > 0:
+        return _sign(objective) * np.array([parameters(cell) for cell in table.genotypes])
+    if "accuracy" in name.lower() and _sign(objective) > 0:
         return _error(table, name)
-    return sign(objective) * table.column(name)
+    return _sign(objective) * table.column(name)
 
 
 def _error(table: Table, column: str) -> np.ndarray:
@@ -173,10 +175,10 @@ def _reference(
     if given is not None:
         if len(given) != len(objectives) or not np.isfinite(given).all():
             raise InputError(
-                f"--reference: given {','.join(f'{value:g}' for value in given)}; allowed: "
-                f"{len(objectives)} numbers, for {','.join(objectives)}"
+                f"--reference: given {_format(given)}; allowed: {len(objectives)} numbers, for "
+                f"{','.join(objectives)}"
             )
-        return np.array([sign(o) * value for o, value in zip(objectives, given, strict=True)])
+        return np.array([_sign(o) * value for o, value in zip(objectives, given, strict=True)])
     if set(objectives) == set(PUBLISHED_REFERENCE):
         published = np.array([PUBLISHED_REFERENCE[name] for name in objectives])
         if (costs < published).all(axis=1).any():
@@ -184,5 +186,9 @@ def _reference(
     return costs.max(axis=0)
 
 
-def _format(objectives: Sequence[str], costs: np.ndarray) -> str:
-    return ",".join(f"{sign(o) * cost:g}" for o, cost in zip(objectives, costs, strict=True))
+def _own_units(objectives: Sequence[str], costs: np.ndarray) -> list[float]:
+    return [_sign(o) * cost for o, cost in zip(objectives, costs.tolist(), strict=True)]
+
+
+def _format(values: Sequence[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)

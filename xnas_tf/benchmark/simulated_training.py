@@ -18,10 +18,6 @@ class SimulatedTraining:
 
     Only the first request of a cell counts as a training; repeated requests cost nothing.
 
-    Args:
-        problem: The table and its objectives.
-        trainings: Maximum number of trainings.
-
     Attributes:
         shares: Share of the table's hypervolume found after each training.
     """

@@ -12,7 +12,8 @@ from xnas_tf.benchmark.problem import Problem
 from xnas_tf.benchmark.simulated_training import SimulatedTraining
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError
-from xnas_tf.strategy import SELECTIONS, Algorithm, create
+from xnas_tf.strategy import Algorithm
+from xnas_tf.strategy.selection import SELECTIONS
 
 WITH_SURROGATE = "+surrogate"
 OWN_ALGORITHMS = tuple(
@@ -21,29 +22,22 @@ OWN_ALGORITHMS = tuple(
     for suffix in ("", WITH_SURROGATE)
     if name + suffix not in BASELINES  # random: of cells, not networks, as in published work
 )
-FIXED = tuple(
-    f"search.{key}"
-    for key in ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
-)
+FIXED = ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
+"""Keys of ``search`` that cannot be overridden."""
 
 
 def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> Algorithm:
-    """Create an algorithm of xnas-tf with the ``search`` section of a configuration.
-
-    Args:
-        name: One of ``OWN_ALGORITHMS``.
-        seed: Seed of the search.
-        problem: The table to search; its costs are minimised.
-        overrides: Overrides ``search.key=value``.
+    """Create one of ``OWN_ALGORITHMS``, with overrides ``search.key=value``.
 
     Raises:
         InputError: If an override is invalid.
     """
+    fixed = [f"search.{key}" for key in FIXED]
     for text in overrides:
         key = text.partition("=")[0]
-        if not key.startswith("search.") or key in FIXED:
+        if not key.startswith("search.") or key in fixed:
             raise InputError(
-                f"--set {text!r}: allowed: keys of search, except {', '.join(FIXED)}, which "
+                f"--set {text!r}: allowed: keys of search, except {', '.join(fixed)}, which "
                 "the options and the table determine"
             )
     search = load_config(Config(), overrides).search.model_copy(
@@ -54,26 +48,16 @@ def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable
             "reference": problem.given_reference,
         }
     )
-    return create(
-        search,
-        dict.fromkeys(problem.objectives, "minimize"),
-        CellSpace(problem.rows),
-        search.mode == "steady_state",
-        problem.known_costs,
-    )
+    directions = dict.fromkeys(problem.objectives, "minimize")  # of costs
+    is_steady_state = search.mode == "steady_state"
+    space = CellSpace(problem.rows)
+    return Algorithm(search, directions, space, is_steady_state, problem.known_costs)
 
 
 def run_search(
-    problem: Problem, name: str, seed: int, trainings: int, overrides: Iterable[str] = ()
+    problem: Problem, name: str, seed: int, trainings: int, overrides: Iterable[str]
 ) -> np.ndarray:
-    """Search a table with an algorithm.
-
-    Args:
-        problem: The table and its objectives.
-        name: One of ``OWN_ALGORITHMS`` or ``BASELINES``.
-        seed: Seed of the search.
-        trainings: Number of trainings.
-        overrides: Overrides ``search.key=value`` for an algorithm of xnas-tf.
+    """Search a table with one of ``OWN_ALGORITHMS`` or ``BASELINES``.
 
     Returns:
         Share of the table's hypervolume found after each training, (trainings,). If the search

@@ -35,12 +35,8 @@ class Table:
         """
         if name not in self.columns:
             raise InputError(f"{self.name}: there is no column {suggest(name, self.columns)}")
-        return np.array(
-            [
-                self._number(name, value, line)
-                for value, line in zip(self.columns[name], self.lines, strict=True)
-            ]
-        )
+        pairs = zip(self.columns[name], self.lines, strict=True)
+        return np.array([self._number(name, value, line) for value, line in pairs])
 
     def _number(self, column: str, value: str | float, line: int) -> float:
         try:

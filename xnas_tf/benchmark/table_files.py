@@ -7,6 +7,7 @@ import gzip
 from collections.abc import Iterable
 from pathlib import Path
 
+from xnas_tf.benchmark.nats_bench import read_nats_bench
 from xnas_tf.benchmark.table import Table, checked_genotype
 from xnas_tf.errors import InputError, suggest
 
@@ -25,8 +26,6 @@ def read_table(path: Path) -> Table:
         near = [str(p) for p in path.parent.glob("*.csv*")] if path.parent.is_dir() else []
         raise InputError(f"--table: there is no file {suggest(str(path), near)}")
     if path.is_dir() or path.suffix == ".pbz2":
-        from xnas_tf.benchmark.nats_bench import read_nats_bench
-
         return read_nats_bench(path)
     try:
         with (gzip.open if path.suffix == ".gz" else open)(
@@ -51,9 +50,8 @@ def _parse(name: str, text: Iterable[str]) -> Table:
             )
         genotype = checked_genotype(row[arch].strip(), f"{name}, line {line}")
         if genotype in lines:
-            raise InputError(
-                f"{name}, line {line}: {genotype} is in line {lines[genotype]} already"
-            )
+            known = lines[genotype]
+            raise InputError(f"{name}, line {line}: {genotype} is in line {known} already")
         rows[genotype], lines[genotype] = row, line
     if not rows:
         raise InputError(f"{name}: the table has no rows")
