@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from xnas_tf.benchmark.other_packages import BASELINES
+from xnas_tf.benchmark.other_packages import BASELINES, check_installed
 from xnas_tf.benchmark.problem import Problem
 from xnas_tf.benchmark.simulation import OWN_ALGORITHMS, create_algorithm, run_search
 from xnas_tf.errors import InputError, suggest
@@ -119,7 +119,7 @@ def compare(
 def _check(name: str, problem: Problem, overrides: Sequence[str]) -> None:
     """Check an algorithm and its overrides before any search runs."""
     if name in BASELINES:
-        BASELINES[name].check(name)
+        check_installed(name)
     elif name in OWN_ALGORITHMS:
         create_algorithm(name, 0, problem, overrides)
     else:

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from xnas_tf.benchmark.table import Table, checked_genotype
 from xnas_tf.errors import InputError
 
 DATASETS = ("cifar10", "cifar10-valid", "cifar100", "ImageNet16-120")
@@ -15,8 +14,8 @@ COSTS = ("flops", "params", "latency")
 """In millions of floating point operations, millions of parameters, seconds per batch of 256."""
 
 
-def read_nats_bench(path: Path) -> Table:
-    """Read the topology space (`tss`) of NATS-Bench, after the longest of its trainings.
+def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
+    """Read genotypes and results of NATS-Bench's topology space, after the longest trainings.
 
     The files are pickled, and the package unpickles them: use only those of the authors.
 
@@ -39,15 +38,12 @@ def read_nats_bench(path: Path) -> Table:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # the package prints
             api = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
+            genotypes = [api.arch(index) for index in range(len(api))]
             rows = [_metrics(api, index) for index in range(len(api))]
     except Exception as error:  # whatever the package or pickle raises
         raise InputError(f"--table {path} is not readable as NATS-Bench: {error!r}") from error
-    genotypes = tuple(
-        checked_genotype(api.arch(index), f"{path.name}, cell {index}") for index in range(len(api))
-    )
     known = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
-    columns = {name: [row[name] for row in rows] for name in known}
-    return Table(path.name, genotypes, columns, range(len(rows)))
+    return genotypes, {name: [row[name] for row in rows] for name in known}
 
 
 def _metrics(api: Any, index: int) -> dict[str, float]:

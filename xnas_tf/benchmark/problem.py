@@ -157,10 +157,10 @@ def parameters(genotype: str) -> float:
     The network has C=16, N=5, RGB images and 10 classes. As in NAS-Bench-201, convolutions that do
     not lead to the output are counted too.
     """
-    cell = parse_genotype(genotype)
-    kernels = [KERNELS[operation] for operation in cell.values() if operation in KERNELS]
-    full = _in_cells([KERNELS["nor_conv_3x3"]] * len(cell))
-    return (ALL_CONVOLUTIONS - full + _in_cells(kernels)) / 1e6
+    operations = parse_genotype(genotype).values()
+    full = _in_cells([KERNELS["nor_conv_3x3"]] * len(operations))
+    own = _in_cells([KERNELS[operation] for operation in operations if operation in KERNELS])
+    return (ALL_CONVOLUTIONS - full + own) / 1e6
 
 
 def _in_cells(kernels: Sequence[int]) -> int:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
-from xnas_tf.benchmark.cell_space import CellSpace
 from xnas_tf.benchmark.other_packages import BASELINES
 from xnas_tf.benchmark.problem import Problem
 from xnas_tf.benchmark.simulated_training import SimulatedTraining
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError
+from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.cells import (
+    EDGES,
+    OPERATIONS,
+    format_genotype,
+    live_edges,
+    network_of,
+    path_counts,
+    plain,
+)
+from xnas_tf.spaces.variables import Choice
 from xnas_tf.strategy import Algorithm
 from xnas_tf.strategy.selection import SELECTIONS
 
@@ -24,6 +35,43 @@ OWN_ALGORITHMS = tuple(
 )
 FIXED = ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
 """Keys of ``search`` that cannot be overridden."""
+
+
+class CellSpace(Space):
+    """The cells of NAS-Bench-201 as a search space without networks.
+
+    Args:
+        rows: The row of each cell in the table, by genotype.
+    """
+
+    variables = tuple(Choice(edge, OPERATIONS) for edge in EDGES)
+    size = len(OPERATIONS) ** len(EDGES)
+
+    def __init__(self, rows: Mapping[str, int]) -> None:
+        self._rows = rows
+
+    def genotype(self, values: Mapping[str, Any]) -> str:
+        """Return the genotype string of a cell."""
+        return format_genotype(values)
+
+    def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the cell without its dead edges, if the table contains it."""
+        simplified = plain(values)
+        return simplified if format_genotype(simplified) in self._rows else values
+
+    def identity(self, values: Mapping[str, Any]) -> str:
+        """Return the canonical form of a cell's network."""
+        return network_of(values)
+
+    def infeasible(self, values: Mapping[str, Any]) -> str | None:
+        """Return why a cell cannot be trained; None if it can be."""
+        if not live_edges(values):
+            return "the cell has no path from its input to its output"
+        return None if self.genotype(values) in self._rows else "the cell is not in the table"
+
+    def features(self, values: Mapping[str, Any]) -> list[float]:
+        """Return the counts of operations on each path."""
+        return path_counts(values)
 
 
 def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> Algorithm:
@@ -65,7 +113,7 @@ def run_search(
     """
     simulation = SimulatedTraining(problem, trainings)
     if name in BASELINES:
-        BASELINES[name].search(simulation, seed)
+        BASELINES[name](simulation, seed)
     else:
         _run_own(simulation, name, seed, overrides)
     shares = simulation.shares

@@ -135,14 +135,14 @@ def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> lis
 
 
 def _flatten(value: Any, key: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        items = ((f"{key}.{name}" if key else name, item) for name, item in value.items())
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        items = ((f"{key}.{index}", item) for index, item in enumerate(value))
-    else:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        value = dict(enumerate(value))
+    if not (isinstance(value, dict) and value):
         return {key: value}
     return {
-        name: leaf for item_key, item in items for name, leaf in _flatten(item, item_key).items()
+        path: leaf
+        for name, item in value.items()
+        for path, leaf in _flatten(item, f"{key}.{name}" if key else name).items()
     }
 
 
