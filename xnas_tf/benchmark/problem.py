@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import moocore
@@ -53,7 +53,7 @@ class Problem:
     @property
     def point(self) -> list[float]:
         """The reference point in the objectives' own units."""
-        return _own_units(self.objectives, self.reference)
+        return (_signs(self.objectives) * self.reference).tolist()
 
     def known_costs(self, values: Mapping[str, str]) -> dict[int, float]:
         """Return the costs of a cell that need no training, by the objective's index."""
@@ -94,12 +94,13 @@ def make_problem(
         raise InputError(
             f"--objectives: given {','.join(objectives)}; allowed: two to five different ones"
         )
-    costs = np.column_stack([_costs(table, name, column) for name in objectives])
+    signs = _signs(objectives)
+    costs = signs * np.column_stack([_values(table, name, column) for name in objectives])
     point = _reference(objectives, costs, reference)
     rows = {genotype: row for row, genotype in enumerate(table.genotypes)}
     volume = float(moocore.hypervolume(costs, ref=point))
     if not volume > 0:
-        given, best = (_format(_own_units(objectives, c)) for c in (point, costs.min(axis=0)))
+        given, best = _format(signs * point), _format(signs * costs.min(axis=0))
         raise InputError(
             f"--reference: no row of {table.name} is better than {given} in all objectives; the "
             f"best values are {best}"
@@ -121,12 +122,12 @@ def parse_reference(text: str) -> list[float]:
         ) from None
 
 
-def _sign(objective: str) -> int:
-    return -1 if objective.startswith(MAXIMISED) else 1
+def _signs(objectives: Sequence[str]) -> np.ndarray:
+    return np.array([-1 if name.startswith(MAXIMISED) else 1 for name in objectives])
 
 
-def _costs(table: Table, objective: str, column: str | None) -> np.ndarray:
-    """Return the values of an objective (rows,), negated where more is better."""
+def _values(table: Table, objective: str, column: str | None) -> np.ndarray:
+    """Return the values of an objective, (rows,)."""
     name = objective.removeprefix(MAXIMISED)
     if objective == "error":
         return _error(table, column or next(iter(table.columns), "accuracy"))
@@ -134,10 +135,10 @@ def _costs(table: Table, objective: str, column: str | None) -> np.ndarray:
         if name != "parameters":
             allowed = ["error", "parameters", *table.columns]
             raise InputError(f"--objectives: {table.name} has no {suggest(name, allowed)}")
-        return _sign(objective) * np.array([parameters(cell) for cell in table.genotypes])
-    if "accuracy" in name.lower() and _sign(objective) > 0:
+        return np.array([parameters(cell) for cell in table.genotypes])
+    if "accuracy" in name.lower() and name == objective:
         return _error(table, name)
-    return _sign(objective) * table.column(name)
+    return table.column(name)
 
 
 def _error(table: Table, column: str) -> np.ndarray:
@@ -178,7 +179,7 @@ def _reference(
                 f"--reference: given {_format(given)}; allowed: {len(objectives)} numbers, for "
                 f"{','.join(objectives)}"
             )
-        return np.array([_sign(o) * value for o, value in zip(objectives, given, strict=True)])
+        return _signs(objectives) * given
     if set(objectives) == set(PUBLISHED_REFERENCE):
         published = np.array([PUBLISHED_REFERENCE[name] for name in objectives])
         if (costs < published).all(axis=1).any():
@@ -186,9 +187,5 @@ def _reference(
     return costs.max(axis=0)
 
 
-def _own_units(objectives: Sequence[str], costs: np.ndarray) -> list[float]:
-    return [_sign(o) * cost for o, cost in zip(objectives, costs.tolist(), strict=True)]
-
-
-def _format(values: Sequence[float]) -> str:
+def _format(values: Iterable[float]) -> str:
     return ",".join(f"{value:g}" for value in values)

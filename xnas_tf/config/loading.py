@@ -194,7 +194,8 @@ def _child(parent: Any, name: str, text: str) -> Any:
     return child
 
 
-def _key(parent: Any, name: str, text: str) -> str | int:
+def _key(parent: Any, name: str, text: str) -> Any:
+    """Return the key of a mapping, or the index of a list."""
     if not isinstance(parent, list):
         return name
     if not name.isdecimal() or int(name) >= len(parent):

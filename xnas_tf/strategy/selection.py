@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 import platypus
@@ -95,5 +96,9 @@ class Random(Selection):
         return []
 
 
-SELECTIONS = {"nsga2": NSGA2, "random": Random, "regularized_evolution": RegularizedEvolution}
+SELECTIONS: dict[str, Callable[[int, np.random.Generator], Selection]] = {
+    "nsga2": NSGA2,
+    "random": Random,
+    "regularized_evolution": RegularizedEvolution,
+}
 """By ``search.algorithm``."""
