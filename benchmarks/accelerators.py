@@ -19,8 +19,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,8 +95,8 @@ def measure(task: str, ways: list[str], extra: list[str]) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         config = cifar10(Path(folder)) if task == "cifar10" else ROOT / "configs" / f"{task}.yaml"
-        commands = [[__file__, "--way", way] for way in ways]
-        found = search_in_turns(commands, [str(config), *extra])
+        commands = [[sys.executable, __file__, "--way", way] for way in ways]
+        found = search_in_turns(commands, [str(config), *extra], Path(folder))
     return dict(zip(ways, found, strict=True))
 
 

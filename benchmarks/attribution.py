@@ -14,32 +14,27 @@ from __future__ import annotations
 
 import gc
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
 
 import keras  # noqa: E402
-import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from common import cell_network, forget_peak, last_line, peak_mb, resident_mb  # noqa: E402
 from tf_explain.core.grad_cam import GradCAM as TheirGradCAM  # noqa: E402
 from tf_explain.core.integrated_gradients import (  # noqa: E402
     IntegratedGradients as TheirIntegratedGradients,
 )
 
-from benchmarks.memory import forget_peak, peak_mb, resident_mb  # noqa: E402
 from xnas_tf.attribution.grad_cam import GradCAM  # noqa: E402
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients  # noqa: E402
 from xnas_tf.data import load_dataset  # noqa: E402
 from xnas_tf.spaces.cells import EDGES, OPERATIONS  # noqa: E402
-from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
 
 MODELS, IMAGES, STEPS, SINGLE, GROWTH = 5, 1000, 10, 20, 50
 LAYER = "final_relu"
@@ -54,10 +49,8 @@ def random_cell(seed: int) -> dict[str, str]:
 
 def make_model(cell: dict[str, str], seed: int, images: np.ndarray) -> keras.Model:
     """An untrained network whose classifier is set so that all classes are predicted."""
-    hp = keras_tuner.HyperParameters()
-    hp.values = cell
     keras.utils.set_random_seed(seed)
-    model = NASBench201((28, 28, 1), 10, 16, 1).build(hp)
+    model = cell_network(cell, (28, 28, 1), 16)
     classifier = model.get_layer("logits")
     kernel, _ = classifier.get_weights()
     features = keras.Model(model.input, classifier.input)(images[:200]).numpy()
@@ -175,13 +168,6 @@ def measure_growth() -> float:
     return readings[-1] - readings[9]
 
 
-def _in_a_process(*words: str) -> float:
-    done = subprocess.run(
-        [sys.executable, __file__, *words], capture_output=True, text=True, check=True
-    )
-    return float(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     """Prints the tables and the figures."""
     if sys.argv[1:2] == ["memory"]:
@@ -191,20 +177,22 @@ def main() -> None:
         print(measure_growth())
         return
     times, one_pass = measure_times()
-    memory = {name: _in_a_process("memory", name) for name in WAYS}
+    memory = {name: float(last_line(__file__, "memory", name)) for name in WAYS}
     print(f"a network, {IMAGES} images: seconds, and peak memory added by {MODELS} networks")
     for name, seconds in times.items():
         print(f"{name:32} {seconds:8.2f} s {memory[name]:7.0f} MB")
     print(f"{'one forward and backward pass':32} {one_pass:8.2f} s")
-    cam, gradients = "Grad-CAM, ", "integrated gradients, "
-    figures = {
-        "speedup_grad_cam": times[cam + "by class"] / times[cam + "ours"],
-        "speedup_grad_cam_per_image": times[cam + "by image"] / times[cam + "ours"],
-        "speedup_integrated_gradients": times[gradients + "by class"] / times[gradients + "ours"],
-        "speedup_integrated_gradients_per_image": times[gradients + "by image"]
-        / times[gradients + "ours"],
-        "integrated_gradients_over_limit": times[gradients + "ours"] / (STEPS * one_pass),
-        "memory_growth_mb": _in_a_process("growth"),
+    figures = {}
+    for name, method in (
+        ("grad_cam", "Grad-CAM"),
+        ("integrated_gradients", "integrated gradients"),
+    ):
+        ours = times[f"{method}, ours"]
+        figures[f"speedup_{name}"] = times[f"{method}, by class"] / ours
+        figures[f"speedup_{name}_per_image"] = times[f"{method}, by image"] / ours
+    figures |= {
+        "integrated_gradients_over_limit": ours / (STEPS * one_pass),
+        "memory_growth_mb": float(last_line(__file__, "growth")),
     }
     print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
 

@@ -13,24 +13,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import moocore
 import numpy as np
-from scipy import stats
+from common import gain, search, with_and_without
 
 from xnas_tf import load_run
 from xnas_tf.strategy.successive_halving import epochs_of
 
-ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = 0.25, 0.4
 """Error and introspectability beyond which no candidate counts. A network of the quickstart that is
 trained in full has an error of 0.02 to 0.2 if it is any good, and an introspectability of 0.45 to
@@ -46,25 +41,15 @@ class Found(NamedTuple):
     seconds: float
 
 
-def searched(folder: Path, rungs: str, candidates: int, job: tuple[int, bool]) -> Found:
+def searched(folder: Path, rungs: str, candidates: int, seed: int, is_halving: bool) -> Found:
     """Searches with a seed, in full or with fidelities."""
-    seed, is_halving = job
     epochs = rungs.split(",")[-1]
     run = folder / (f"{seed}-{candidates}-{rungs}" if is_halving else f"{seed}-{epochs}")
     changes = [f"search.seed={seed}", f"training.epochs={epochs}"]
     if is_halving:
         changes += [f"search.fidelity.epochs=[{rungs}]", f"search.candidates={candidates}"]
-    options = [word for text in changes for word in ("--set", text)]
-    command = [sys.executable, "-m", "xnas_tf", "search", "configs/quickstart.yaml"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
     if not (run.is_dir() and load_run(run).fact("ended")):
-        subprocess.run(
-            [*command, "--run-dir", str(run), *options],
-            cwd=ROOT,
-            env=environment,
-            check=True,
-            capture_output=True,
-        )
+        search("configs/quickstart.yaml", run, changes)
     found = measured(run)
     print(f"seed {seed}, {'with' if is_halving else 'without'} fidelity: {found}", flush=True)
     return found
@@ -85,14 +70,11 @@ def measured(path: Path) -> Found:
 
 def compared(halved: Sequence[Found], full: Sequence[Found]) -> dict[str, float]:
     """Means, and the interval of the difference in hypervolume."""
-    gain = np.array([h.hypervolume - f.hypervolume for h, f in zip(halved, full, strict=True)])
-    half = stats.t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain))
+    volumes = [[each.hypervolume for each in found] for found in (halved, full)]
     figures = {
-        "hypervolume_with": np.mean([f.hypervolume for f in halved]),
-        "hypervolume_without": np.mean([f.hypervolume for f in full]),
-        "gain": gain.mean(),
-        "gain_low": gain.mean() - half,
-        "gain_high": gain.mean() + half,
+        "hypervolume_with": np.mean(volumes[0]),
+        "hypervolume_without": np.mean(volumes[1]),
+        **gain(*volumes),
         "share_of_epochs": sum(f.epochs for f in halved) / sum(f.epochs for f in full),
         "share_of_epochs_at_most": max(
             h.epochs / f.epochs for h, f in zip(halved, full, strict=True)
@@ -110,15 +92,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ThreadPoolExecutor(options.jobs) as pool,
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         place = (options.folder or Path(folder)).absolute()
         work = partial(searched, place, options.epochs, options.candidates)
-        jobs = [(seed, way) for seed in range(options.seeds) for way in (True, False)]
-        found = dict(zip(jobs, pool.map(work, jobs), strict=True))
-    halved, full = ([f for (_, has), f in found.items() if has is way] for way in (True, False))
+        halved, full = with_and_without(work, options.seeds, options.jobs)
     print(json.dumps(vars(options) | compared(halved, full), default=str))
 
 

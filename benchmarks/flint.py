@@ -17,16 +17,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 
 from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from scipy import stats  # noqa: E402
 
 from xnas_tf.config.models import TrainingOptions  # noqa: E402
 from xnas_tf.data import Dataset, load_dataset  # noqa: E402
@@ -37,6 +34,7 @@ from xnas_tf.interpretation.flint.options import settings_for  # noqa: E402
 from xnas_tf.interpretation.flint.training import decaying_adam  # noqa: E402
 from xnas_tf.training.predictor import Predictor  # noqa: E402
 from xnas_tf.training.trainer import Trainer  # noqa: E402
+from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 
 PUBLISHED = {
     "mnist": {"f": 98.9, "g": 98.3, "fidelity": 98.7, "cns": 1.24, "images": 60_000},
@@ -119,9 +117,8 @@ def difference(seeds: list[dict]) -> dict[str, object]:
         [100 * (s["by-design"]["accuracy"]["f"] - s["alone"]["accuracy"]["f"]) for s in seeds]
     )
     found: dict[str, object] = {"mean": points.mean(), "of_seeds": points.tolist()}
-    if len(points) > 1:
-        half = stats.t.ppf(0.975, len(points) - 1) * stats.sem(points)
-        found["interval"] = [points.mean() - half, points.mean() + half]
+    if interval := mean_interval(points):
+        found["interval"] = interval[::2]
     return found
 
 

@@ -14,22 +14,19 @@ memory comes from processes of their own. Ends with one line of JSON.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+from attribution import make_model  # noqa: E402
+from common import forget_peak, last_line, peak_mb  # noqa: E402
 
-from benchmarks.attribution import make_model  # noqa: E402
-from benchmarks.memory import forget_peak, peak_mb  # noqa: E402
 from xnas_tf.attribution.activations import LAYERS  # noqa: E402
 from xnas_tf.data import Split, load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
@@ -123,9 +120,7 @@ def main() -> None:
     times = measure_times()
     memory = {}
     for name in WAYS:
-        words = [sys.executable, __file__, "memory", name]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-        memory[name] = float(done.stdout.splitlines()[-1])
+        memory[name] = float(last_line(__file__, "memory", name))
         extent = f" (memory: {STORED} images)" if name == "stored" else ""
         print(f"{name:10} {times[name]:8.2f} s {memory[name]:8.0f} MB{extent}")
     figures = {

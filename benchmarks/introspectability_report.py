@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+
+from benchmarks.debuggability_statistics import interval, spearman
 
 SOURCES = ("activations", "grad_cam", "integrated_gradients")
 PAIRS = tuple((a, b) for i, a in enumerate(SOURCES) for b in SOURCES[i + 1 :])
 ESTIMATORS = ("unbiased", "plain")
 FEW = 128
-RESAMPLES = 2000
 FIRST = 20
 """Cells of which the differences are given by themselves."""
 Row = dict[str, Any]
@@ -70,7 +70,7 @@ def bias(rows: Sequence[Row]) -> dict[str, float]:
                 "bias_of_a_cell": np.abs(gap[:FIRST].mean(axis=1)).mean(),
                 "difference": np.abs(gap[:, 0]).mean(),
                 "difference_of_first": np.abs(gap[:FIRST, 0]).mean(),
-                "agreement": _spearman(whole + gap[:, 0], whole),
+                "agreement": spearman(whole + gap[:, 0], whole),
             }
             by_draw = ", ".join(f"{each:+.4f}" for each in gap.mean(axis=0))
             print(
@@ -127,8 +127,8 @@ def correlations(rows: Sequence[Row]) -> dict[str, float]:
         cells = []
         for estimator in ESTIMATORS:
             a, b = (_means(rows, each, estimator) if each else error for each in (one, other))
-            low, high = _interval(a, b)
-            found = _spearman(a, b)
+            resampled = interval(spearman, a[:, None], b[:, None], rng=np.random.default_rng(0))
+            found, low, high = resampled.value, resampled.low, resampled.high
             fisher = np.tanh(
                 np.arctanh(np.clip(found, -1 + 1e-9, 1 - 1e-9))
                 + np.array([-1.96, 1.96]) / np.sqrt(len(a) - 3)
@@ -150,15 +150,3 @@ def _gaps(rows: Sequence[Row], key: str) -> np.ndarray:
 
 def _means(rows: Sequence[Row], source: str, estimator: str) -> np.ndarray:
     return table(rows, lambda row: row["all"][f"{source}/{estimator}"]).mean(axis=1)
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    return float(stats.spearmanr(a, b).statistic)
-
-
-def _interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Percentiles over resamples of cells."""
-    drawn = np.random.default_rng(0).integers(0, len(a), (RESAMPLES, len(a)))
-    found = [_spearman(a[rows], b[rows]) for rows in drawn]
-    low, high = np.nanpercentile(found, [2.5, 97.5])
-    return float(low), float(high)

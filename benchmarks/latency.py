@@ -13,26 +13,19 @@ import json
 import sys
 
 import keras
-import keras_tuner
 import numpy as np
+from common import cell_network
 
 from xnas_tf.objectives.latency import time_batches
 from xnas_tf.spaces.cells import EDGES
-from xnas_tf.spaces.nas_bench_201 import NASBench201
 
 NETWORKS = {
-    "C=16 N=5 batch 1": (NASBench201((32, 32, 3), 10), "nor_conv_3x3", 1),
-    "C=8 N=1 batch 1": (NASBench201((28, 28, 1), 10, 8, 1), "nor_conv_3x3", 1),
-    "C=8 N=1 batch 64": (NASBench201((28, 28, 1), 10, 8, 1), "nor_conv_1x1", 64),
+    "C=16 N=5 batch 1": ("nor_conv_3x3", (32, 32, 3), 16, 5, 1),
+    "C=8 N=1 batch 1": ("nor_conv_3x3", (28, 28, 1), 8, 1, 1),
+    "C=8 N=1 batch 64": ("nor_conv_1x1", (28, 28, 1), 8, 1, 64),
 }
+"""The operation on all edges, the images' shape, C, N and the batch size."""
 REPEATS = (20, 50, 100)
-
-
-def build(hypermodel: NASBench201, operation: str) -> keras.Model:
-    """The network that has one operation on all edges of its cells."""
-    hp = keras_tuner.HyperParameters()
-    hp.values = dict.fromkeys(EDGES, operation)
-    return hypermodel.build(hp)
 
 
 def spread(model: keras.Model, batch_size: int, repeats: int, measurements: int) -> dict:
@@ -48,8 +41,8 @@ def spread(model: keras.Model, batch_size: int, repeats: int, measurements: int)
 def main() -> None:
     measurements = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     figures = {}
-    for name, (hypermodel, operation, batch_size) in NETWORKS.items():
-        model = build(hypermodel, operation)
+    for name, (operation, *size, batch_size) in NETWORKS.items():
+        model = cell_network(dict.fromkeys(EDGES, operation), *size)
         for repeats in REPEATS:
             key = f"{name}, {repeats} repeats"
             figures[key] = spread(model, batch_size, repeats, measurements)

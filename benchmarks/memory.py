@@ -13,28 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from common import resident_mb
+
 from xnas_tf.launcher.search import search
-
-
-def resident_mb() -> float:
-    """Resident memory of this process in MB, as Linux counts it."""
-    return _status_mb("VmRSS")
-
-
-def peak_mb() -> float:
-    """Largest resident memory since ``forget_peak``, or since the start."""
-    return _status_mb("VmHWM")
-
-
-def forget_peak() -> float:
-    """Starts a new peak; returns the memory resident now."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return resident_mb()
-
-
-def _status_mb(field: str) -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split(f"{field}:")[1].split()[0]) / 1024
 
 
 def measure(candidates: int) -> list[float]:

@@ -19,17 +19,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 
 from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
 
 import keras  # noqa: E402
-import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from common import CONVOLUTIONS, cell_network  # noqa: E402
 
 from xnas_tf.data import Dataset, Split, load_dataset  # noqa: E402
 from xnas_tf.interpretation.nad import Disentanglement, disentangle  # noqa: E402
@@ -37,25 +35,12 @@ from xnas_tf.interpretation.nad.disentanglement import facts  # noqa: E402
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork  # noqa: E402
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn  # noqa: E402
 from xnas_tf.objectives.disentanglement import DisentanglementObjective as Objective  # noqa: E402
-from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
-from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
 from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 
-CELL = (
-    "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|"
-    "+|nor_conv_1x1~0|skip_connect~1|nor_conv_3x3~2|"
-)
 EAGER_STEPS, REPEATS = 4, 3
 FIXED = 1.0
 """The β of what is learned without judging masks."""
 CLASSES = np.arange(10)
-
-
-def cell_network() -> keras.Model:
-    """A C=16, N=1 network for 28x28 images."""
-    hp = keras_tuner.HyperParameters()
-    hp.values = parse_genotype(CELL)
-    return NASBench201((28, 28, 1), 10, 16, 1).build(hp)
 
 
 def small_vgg() -> keras.Model:
@@ -175,7 +160,7 @@ def main() -> None:
     sgd = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
     figures: dict[str, dict] = {}
     for name, model in (
-        ("cell", trained(cell_network(), data, sgd, 3)),
+        ("cell", trained(cell_network(CONVOLUTIONS, (28, 28, 1), 16), data, sgd, 3)),
         ("vgg", trained(small_vgg(), data, keras.optimizers.Adam(1e-3), 4)),
     ):
         given = {"images": images, "epochs": epochs}

@@ -25,7 +25,6 @@ from pathlib import Path
 from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402

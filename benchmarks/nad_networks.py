@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
-import keras_tuner
+from common import CONVOLUTIONS, cell_network
 from keras import layers
 
-from xnas_tf.spaces.cells import parse_genotype
-from xnas_tf.spaces.nas_bench_201 import NASBench201
-
-CELL = (
-    "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|"
-    "+|nor_conv_1x1~0|skip_connect~1|nor_conv_3x3~2|"
-)
 STAGES = (16, 24, 32)
 """Channels; between two stages height and width are halved."""
 GROWTH = 12
@@ -67,9 +60,7 @@ def dense(shape: Shape) -> keras.Model:
 
 def cell(shape: Shape) -> keras.Model:
     """A network of cells of NAS-Bench-201, C=8 and N=1."""
-    hp = keras_tuner.HyperParameters()
-    hp.values = parse_genotype(CELL)
-    return NASBench201(shape, 10, 8, 1).build(hp)
+    return cell_network(CONVOLUTIONS, shape, 8)
 
 
 NETWORKS: dict[str, Callable[[Shape], keras.Model]] = {

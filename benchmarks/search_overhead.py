@@ -13,34 +13,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 import psutil
+from common import WideSpace, last_line
 
-from xnas_tf.spaces.base import Space
+from xnas_tf.benchmark.other_packages import published_nsga2
 from xnas_tf.spaces.cells import OPERATIONS
-from xnas_tf.spaces.variables import Choice
-from xnas_tf.strategy import create
+from xnas_tf.strategy import Algorithm
 from xnas_tf.strategy.options import SearchOptions
 
 EDGES, OBJECTIVES, POPULATION, ASKED = 20, 2, 64, 200
 WEIGHTS = np.random.default_rng(0).standard_normal((OBJECTIVES, EDGES, len(OPERATIONS)))
 CHECKPOINTS = 4
 """Equal parts of the recorded candidates, after each of which memory is looked at."""
-
-
-class WideSpace(Space):
-    """Twenty edges with five operations each: 95 million million architectures."""
-
-    variables = tuple(Choice(f"edge_{i}", OPERATIONS) for i in range(EDGES))
-    size = float(len(OPERATIONS) ** EDGES)
-
-    def genotype(self, values: dict) -> str:
-        return "|".join(values.values())
 
 
 def evaluate(places: list[int]) -> list[float]:
@@ -81,7 +69,7 @@ def ours(clock: Clock, surrogate: bool = False, mode: str = "steady_state") -> N
     """Our own search, as a run uses it."""
     config = SearchOptions(population=POPULATION, surrogate=surrogate)
     directions = dict.fromkeys(("f0", "f1"), "minimize")
-    search = create(config, directions, WideSpace(), mode == "steady_state")
+    search = Algorithm(config, directions, WideSpace(EDGES), mode == "steady_state")
     for number in range(1, clock.recorded + ASKED + 1):
         proposal = clock.ask(search.ask)
         places = [OPERATIONS.index(value) for value in proposal.hyperparameters.values()]
@@ -116,23 +104,11 @@ def platypus(clock: Clock) -> None:
 
 def pymoo(clock: Clock) -> None:
     """pymoo's NSGA-II as XNAS used it; a generation's time is shared out."""
-    from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.core.problem import Problem
     from pymoo.core.termination import NoTermination
-    from pymoo.operators.crossover.sbx import SBX
-    from pymoo.operators.mutation.pm import PM
-    from pymoo.operators.repair.rounding import RoundingRepair
-    from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-    whole = {"eta": 3.0, "vtype": float, "repair": RoundingRepair()}
     problem = Problem(n_var=EDGES, n_obj=OBJECTIVES, xl=0, xu=len(OPERATIONS) - 1, vtype=int)
-    search = NSGA2(
-        POPULATION,
-        sampling=IntegerRandomSampling(),
-        crossover=SBX(prob=0.9, **whole),
-        mutation=PM(**whole),
-        eliminate_duplicates=True,
-    )
+    search = published_nsga2()
     search.setup(problem, termination=NoTermination(), seed=0, verbose=False)
     count = 0
     while count < clock.recorded + ASKED:
@@ -192,10 +168,8 @@ SEARCHES: dict[str, Callable[[Clock], None]] = {
 
 def measured(name: str, recorded: int) -> dict[str, float]:
     """Runs a search in a process of its own."""
-    command = [sys.executable, __file__, "--recorded", str(recorded), "--only", name]
     begun = time.perf_counter()
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = json.loads(output.splitlines()[-1])
+    found = json.loads(last_line(__file__, "--recorded", str(recorded), "--only", name))
     return {**found, "seconds": round(time.perf_counter() - begun, 1)}
 
 

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
+from common import WideSpace
 
 from xnas_tf.config import load_config
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.coordinator import Coordinator
-from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import OPERATIONS
-from xnas_tf.spaces.variables import Choice
 from xnas_tf.storage.run_directory import open_database
-from xnas_tf.strategy import create
+from xnas_tf.strategy import Algorithm
 
 MEDIAN, SIGMA = 60.0, 0.36
 """Seconds of an evaluation, and the standard deviation of their logarithm. The latter was
-measured on NAS-Bench-201's cells (benchmarks/groups.py: log_seconds_sigma, 0.31 and 0.36 in two
-runs); the former is what a short training on a GPU may take."""
+measured on NAS-Bench-201's cells (benchmarks/groups.py of fa355ac: log_seconds_sigma, 0.31 and
+0.36 in two runs); the former is what a short training on a GPU may take."""
+EDGES = 10
+"""Of a cell of five nodes: enough cells for 4,096 groups."""
 EXPLAINED = 0.5
 """Share of the variance of that logarithm that hyperparameters explain; the rest is luck. Of 59
 evaluations on a machine that did other things too it was 0.55."""
-
-
-class WideSpace(Space):
-    """Cells of five nodes: as NAS-Bench-201's, but enough of them for 4,096 groups."""
-
-    variables = tuple(Choice(f"edge_{i}", OPERATIONS) for i in range(10))
-    size = float(len(OPERATIONS) ** 10)
-
-    def genotype(self, values: dict) -> str:
-        return "|".join(values.values())
 
 
 def length_of(task: dict, luck: float, median: float = MEDIAN) -> float:
@@ -48,7 +36,7 @@ def length_of(task: dict, luck: float, median: float = MEDIAN) -> float:
 
 def _shares() -> np.ndarray:
     """(edges, operations), with mean 0 and variance 1 over all cells."""
-    drawn = np.random.default_rng(0).standard_normal((10, len(OPERATIONS)))
+    drawn = np.random.default_rng(0).standard_normal((EDGES, len(OPERATIONS)))
     drawn -= drawn.mean(axis=1, keepdims=True)
     return drawn / math.sqrt(drawn.var(axis=1).sum())
 
@@ -80,6 +68,6 @@ def coordinator_of(
     config = load_config(overrides=[search, "objectives=[error, introspectability]"])
     path = Path(folder) / "run"
     record = open_database(path, config)
-    algorithm = create(config.search, config.directions, WideSpace(), steady_state)
+    algorithm = Algorithm(config.search, config.directions, WideSpace(EDGES), steady_state)
     coordinator = Coordinator(path, config, record, algorithm, Callback())
     return coordinator

@@ -11,47 +11,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
-import subprocess
 import tempfile
 from pathlib import Path
 
-from throughput_turns import in_turns
+from throughput_turns import search_in_turns
 
 import xnas_tf as xt
 from xnas_tf.utils.intervals import mean_interval
 
-ROOT = Path(__file__).parents[1]
 VALUES = ("error", "introspectability")
 
 
 def search_both(pythons: list[str], folder: Path, seed: int) -> list[dict]:
     """Runs the quickstart on both in turns of half a second; what each found."""
-    started = [_started(python, folder / str(place), seed) for place, python in enumerate(pythons)]
-    try:
-        seconds = in_turns(started)
-    finally:
-        for process in started:
-            if process.poll() is None:  # Ctrl-C does not reach it
-                os.killpg(process.pid, signal.SIGKILL)
-    if any(process.returncode for process in started):
-        raise RuntimeError(f"a search failed: see its log in {folder}")
-    return [_found(folder / str(place), seconds[place]) for place in range(len(pythons))]
-
-
-def _started(python: str, folder: Path, seed: int) -> subprocess.Popen:
-    words = ["-m", "xnas_tf", "search", "configs/quickstart.yaml", "--run-dir", str(folder)]
-    with folder.with_suffix(".log").open("w") as log:
-        return subprocess.Popen(
-            [python, *words, "--set", f"search.seed={seed}"],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    ways = [[python, "-m", "xnas_tf"] for python in pythons]
+    options = ["configs/quickstart.yaml", "--set", f"search.seed={seed}"]
+    seconds = search_in_turns(ways, options, folder)
+    return [_found(folder / str(place), each) for place, each in enumerate(seconds)]
 
 
 def _found(folder: Path, seconds: float) -> dict:

@@ -14,21 +14,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import moocore
 import numpy as np
-from scipy import stats
+from common import gain, search, with_and_without
 
 from xnas_tf import load_run
 
-ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = 0.15, 4_000.0
 """Error and parameters beyond which no network is of use here. With a reference that nearly all
 networks are better than (0.5 and 40,000), 40 trainings at random were as good as any search."""
@@ -41,26 +36,16 @@ FIXED = [
 ]
 
 
-def searched(folder: Path, candidates: int, job: tuple[int, bool]) -> np.ndarray:
+def searched(folder: Path, candidates: int, seed: int, surrogate: bool) -> np.ndarray:
     """Costs (candidates, 2) of one search, in the order of training; those that failed, the
     reference point's."""
-    seed, surrogate = job
     run = folder / f"{seed}-{surrogate}"
     own = [
         f"search.seed={seed}",
         f"search.surrogate={surrogate}",
         f"search.candidates={candidates}",
     ]
-    options = [word for text in FIXED + own for word in ("--set", text)]
-    command = [sys.executable, "-m", "xnas_tf", "search", "configs/hypermodel.yaml"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
-    subprocess.run(
-        [*command, "--run-dir", str(run), *options],
-        cwd=ROOT,
-        env=environment,
-        check=True,
-        capture_output=True,
-    )
+    search("configs/hypermodel.yaml", run, FIXED + own)
     print(f"searched with seed {seed}, surrogate {surrogate}", flush=True)
     rows = [
         [c.objectives.get("error", REFERENCE[0]), c.objectives.get("parameters", REFERENCE[1])]
@@ -70,27 +55,16 @@ def searched(folder: Path, candidates: int, job: tuple[int, bool]) -> np.ndarray
     return np.array(rows)
 
 
-def share(costs: np.ndarray, whole: float) -> float:
-    """Of the hypervolume of all candidates."""
-    return moocore.hypervolume(costs, ref=REFERENCE) / whole
-
-
-def compared(found: dict[tuple[int, bool], np.ndarray], count: int, whole: float) -> dict:
-    """Shares after so many trainings, and the difference."""
-    seeds = sorted({seed for seed, _ in found})
-    shares = {
-        way: np.array([share(found[seed, way][:count], whole) for seed in seeds])
-        for way in (True, False)
-    }
-    gain = shares[True] - shares[False]
-    half = stats.t.ppf(0.975, len(seeds) - 1) * gain.std(ddof=1) / np.sqrt(len(seeds))
-    return {
-        "with": round(float(shares[True].mean()), 4),
-        "without": round(float(shares[False].mean()), 4),
-        "gain": round(float(gain.mean()), 4),
-        "gain_low": round(float(gain.mean() - half), 4),
-        "gain_high": round(float(gain.mean() + half), 4),
-    }
+def compared(
+    with_it: list[np.ndarray], without: list[np.ndarray], count: int, whole: float
+) -> dict[str, float]:
+    """Shares of the hypervolume of all candidates after so many trainings, and the difference."""
+    shares = [
+        [moocore.hypervolume(costs[:count], ref=REFERENCE) / whole for costs in found]
+        for found in (with_it, without)
+    ]
+    figures = {"with": np.mean(shares[0]), "without": np.mean(shares[1]), **gain(*shares)}
+    return {name: round(float(value), 4) for name, value in figures.items()}
 
 
 def main() -> None:
@@ -99,17 +73,13 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    jobs = [(seed, way) for seed in range(options.seeds) for way in (True, False)]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ThreadPoolExecutor(options.jobs) as pool,
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         work = partial(searched, Path(folder), options.candidates)
-        found = dict(zip(jobs, pool.map(work, jobs), strict=True))
-    whole = float(moocore.hypervolume(np.concatenate(list(found.values())), ref=REFERENCE))
+        found = with_and_without(work, options.seeds, options.jobs)
+    whole = float(moocore.hypervolume(np.concatenate(sum(found, [])), ref=REFERENCE))
     figures: dict[str, float] = {"seeds": options.seeds, "candidates": options.candidates}
     for count in (options.candidates // 2, options.candidates):
-        row = compared(found, count, whole)
+        row = compared(*found, count, whole)
         print(f"after {count} trainings: {row}")
         figures |= {f"{key}_after_{count}": value for key, value in row.items()}
     print(json.dumps(figures))

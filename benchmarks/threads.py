@@ -11,15 +11,14 @@ all rounds.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 
+from common import MIXED_CELL, cell_network, last_line
+
 SETTINGS = ("2,2", "1,2", "2,1", "1,1")
 PROCESSES, ROUNDS, SECONDS = 2, 3, 0.6
-CELL = "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 NETWORKS = {
     "cell C=8 28px batch 48": ("cell", 8, 28, 48),
     "cell C=16 12px batch 96": ("cell", 16, 12, 96),
@@ -73,15 +72,12 @@ def _network(kind: str, channels: int, pixels: int):
     """A network of cells, or a chain in the manner of VGG, of images in colour."""
     import keras_tuner
 
-    from xnas_tf.spaces.cells import parse_genotype
-    from xnas_tf.spaces.nas_bench_201 import NASBench201
     from xnas_tf.spaces.vgg_like import VGGLike
 
-    hp, shape = keras_tuner.HyperParameters(), (pixels, pixels, 3)
-    if kind == "chain":
-        return VGGLike(shape, 10, channels, blocks=3).build(hp)
-    hp.values = parse_genotype(CELL)
-    return NASBench201(shape, 10, channels, 1).build(hp)
+    shape = (pixels, pixels, 3)
+    if kind == "cell":
+        return cell_network(MIXED_CELL, shape, channels)
+    return VGGLike(shape, 10, channels, blocks=3).build(keras_tuner.HyperParameters())
 
 
 def _best(call: Callable[[], object]) -> float:
@@ -107,10 +103,7 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {}
     for _ in range(PROCESSES):
         for setting in SETTINGS:
-            words = [sys.executable, __file__, setting]
-            quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-            done = subprocess.run(words, env=quiet, stdout=subprocess.PIPE, text=True, check=True)
-            for name, value in json.loads(done.stdout.splitlines()[-1]).items():
+            for name, value in json.loads(last_line(__file__, setting)).items():
                 row = found.setdefault(name, {})
                 row[setting] = round(min(value, row.get(setting, value)), 1)
     print(f"{'threads within and between':42}" + "".join(f"{each:>9}" for each in SETTINGS))

@@ -24,20 +24,17 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
 import psutil
-from throughput_drift import drift
-from throughput_lines import lines
+from throughput_lines import drift, lines
 from throughput_turns import speedup
 
 from xnas_tf.candidate import PHASES
 from xnas_tf.storage.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
-USUAL = ("-m", "xnas_tf")
-PLAIN = (str(ROOT / "benchmarks" / "accelerators.py"), "--way", "any")
+USUAL = (sys.executable, "-m", "xnas_tf")
+PLAIN = (sys.executable, str(ROOT / "benchmarks" / "accelerators.py"), "--way", "any")
 LINES = (
     "space={name: nas_bench_201, channels: 16, cells_per_stack: 2}",
     "training={epochs: 1, batch_size: 512, optimizer: adam, learning_rate: 0.01}",
@@ -59,7 +56,7 @@ class Search:
 
     def __init__(self, folder: Path, how: tuple[str, ...], options: list[str]) -> None:
         path = folder / "run"
-        words = [sys.executable, *how, "search", *options, "--run-dir", str(path)]
+        words = [*how, "search", *options, "--run-dir", str(path)]
         began = time.time()
         with (folder / "output").open("w") as output:
             process = subprocess.Popen(words, cwd=ROOT, stdout=output, stderr=output)

@@ -1,8 +1,12 @@
-"""The "lines" data of XNAS, for benchmarks/throughput.py."""
+"""The "lines" data of XNAS, and the trend of a search on them, for benchmarks/throughput.py."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
+
+from xnas_tf.spaces.cells import OPERATIONS, parse_genotype
 
 KINDS = ("none", "horizontal", "vertical", "diagonal")
 
@@ -30,3 +34,29 @@ def lines(count: int, size: int = 12, seed: int = 0) -> tuple[np.ndarray, np.nda
         elif KINDS[kind] == "diagonal":
             image += 160 * np.eye(size, k=place - size // 2)
     return images.clip(0, 255).astype(np.uint8)[..., None], kinds
+
+
+def drift(cells: list[str], seconds: list[float]) -> tuple[float, float]:
+    """How much longer a candidate takes at the end than at the start, were its cell the same.
+
+    A search converges to other cells than it began with, so its first and its last candidates
+    cannot be compared as they are. The first 50, one of which traces, and the slowest hundredth
+    count nothing.
+
+    Args:
+        cells: Genotypes in the order in which they were trained.
+        seconds: What each took.
+
+    Returns:
+        A 95% interval, as a share of the mean, of least squares on how often a cell has each
+        operation, and on its place in the search.
+    """
+    counts = [Counter(parse_genotype(cell).values()) for cell in cells]
+    place = np.linspace(0, 1, len(cells))
+    known = np.array([[count[name] for name in OPERATIONS] for count in counts])
+    used = (np.arange(len(cells)) >= 50) & (seconds <= np.quantile(seconds, 0.99))
+    known, found = np.c_[known, place][used], np.array(seconds)[used]
+    best, (squares,), *_ = np.linalg.lstsq(known, found)
+    variance = squares / (len(found) - known.shape[1]) * np.linalg.inv(known.T @ known)[-1, -1]
+    low, high = (best[-1] + np.array([-1.96, 1.96]) * np.sqrt(variance)) / found.mean()
+    return float(low), float(high)

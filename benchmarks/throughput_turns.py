@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +38,7 @@ def speedup(
 
     Args:
         name: Of the figures.
-        ways: Words after ``python`` that run the command line, by the way's name.
+        ways: Words before ``search``, from the Python on, by the way's name.
         options: Of a search of one process.
         candidates: How many it trains.
         seeds: Searches each way, of so many seeds.
@@ -50,7 +49,9 @@ def speedup(
     """
     hours = []
     for seed in range(seeds):
-        seconds = search_in_turns(list(ways.values()), [*options, "--set", f"search.seed={seed}"])
+        with tempfile.TemporaryDirectory() as folder:
+            given = [*options, "--set", f"search.seed={seed}"]
+            seconds = search_in_turns(list(ways.values()), given, Path(folder))
         hours.append([3600 * candidates / each for each in seconds])
         told = " and ".join(f"{each:.1f} s" for each in seconds)
         print(f"{name}, seed {seed}, in turns: {told}: {seconds[1] / seconds[0]:.3f}", flush=True)
@@ -63,10 +64,12 @@ def speedup(
     return {f"{name}_{key}": value for key, value in figures.items()}
 
 
-def search_in_turns(ways: Sequence[Sequence[str]], options: Sequence[str]) -> list[float]:
-    """Seconds of the same search in several ways."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        outputs = [Path(folder) / f"{number}.txt" for number in range(len(ways))]
+def search_in_turns(
+    ways: Sequence[Sequence[str]], options: Sequence[str], folder: Path
+) -> list[float]:
+    """Seconds of the same search in several ways; their runs are 0, 1, … in the folder."""
+    with ExitStack() as stack:
+        outputs = [folder / f"{number}.txt" for number in range(len(ways))]
         started = [
             stack.enter_context(_started([*way, "search", *options], output))
             for way, output in zip(ways, outputs, strict=True)
@@ -81,11 +84,12 @@ def search_in_turns(ways: Sequence[Sequence[str]], options: Sequence[str]) -> li
 @contextmanager
 def _started(words: Sequence[str], output: Path) -> Iterator[subprocess.Popen]:
     """A search in a session of its own, which ends with the block."""
-    words = [sys.executable, *words, "--run-dir", str(output.with_suffix(""))]
+    words = [*words, "--run-dir", str(output.with_suffix(""))]
     with output.open("w") as file:
         process = subprocess.Popen(
             words,
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -17,19 +17,16 @@ from xnas_tf.utils.environment import set_defaults
 
 set_defaults()
 
-import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
+from common import MIXED_CELL, cell_network  # noqa: E402
 
 from xnas_tf.config import load_config  # noqa: E402
 from xnas_tf.data import load_dataset  # noqa: E402
 from xnas_tf.distributed import SingleProcess  # noqa: E402
-from xnas_tf.spaces.cells import parse_genotype  # noqa: E402
-from xnas_tf.spaces.nas_bench_201 import NASBench201  # noqa: E402
 from xnas_tf.training.compilation import compile_model  # noqa: E402
 from xnas_tf.training.step import Step  # noqa: E402
 
 ROUNDS, STEPS = 5, 15
-CELL = "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 MODES = {
     "default": [],
     "jit_compile": ["training.jit_compile=true"],
@@ -41,9 +38,7 @@ MODES = {
 def make_step(settings: list[str]) -> Step:
     """A step of a new network (C=8, N=1)."""
     dataset, config = load_dataset("mnist5k"), load_config(overrides=settings).training
-    hp = keras_tuner.HyperParameters()
-    hp.values = parse_genotype(CELL)
-    model = NASBench201((28, 28, 1), 10, 8, 1).build(hp)
+    model = cell_network(MIXED_CELL, (28, 28, 1), 8)
     compile_model(model, config, 100)
     model.optimizer.build(model.trainable_variables)
     return Step(model, dataset, config.batch_size, 0.0, config, SingleProcess())

@@ -11,28 +11,22 @@ JSON.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 
+from common import MIXED_CELL, cell_network, last_line
+
 PROCESSES, ROUNDS, STEPS = 3, 3, 15
-CELL = "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 
 def measure() -> dict[str, float]:
     """Milliseconds of a forward and backward step on 48 images of 28x28 (C=8, N=1)."""
-    import keras_tuner
     import tensorflow as tf
 
     from xnas_tf.keras_tools.fused_layers import fused_layers
-    from xnas_tf.spaces.cells import parse_genotype
-    from xnas_tf.spaces.nas_bench_201 import NASBench201
 
-    hp = keras_tuner.HyperParameters()
-    hp.values = parse_genotype(CELL)
-    model = NASBench201((28, 28, 1), 10, 8, 1).build(hp)
+    model = cell_network(MIXED_CELL, (28, 28, 1), 8)
     images = tf.random.stateless_uniform((48, 28, 28, 1), seed=(0, 0))
 
     def backward(images):
@@ -70,12 +64,8 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {"0": [], "1": []}
     for _ in range(PROCESSES):
         for onednn, runs in found.items():
-            environment = {"TF_ENABLE_ONEDNN_OPTS": onednn, "TF_CPP_MIN_LOG_LEVEL": "2"}
-            words = [sys.executable, __file__, "measure"]
-            done = subprocess.run(
-                words, env={**os.environ, **environment}, capture_output=True, text=True, check=True
-            )
-            runs.append(json.loads(done.stdout.splitlines()[-1]))
+            line = last_line(__file__, "measure", TF_ENABLE_ONEDNN_OPTS=onednn)
+            runs.append(json.loads(line))
     times = {
         (onednn, kind): statistics.median(run[kind] for run in runs)
         for onednn, runs in found.items()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
+from xnas_tf.utils.constraints import Constraint
 
 if TYPE_CHECKING:
     import keras
@@ -21,13 +22,6 @@ CHOICES = (RECOMMENDED, BEST)
 """Names that can be given instead of an id: see ``Run.choose``."""
 NO_GROUP = -1
 """The group of a candidate that has none yet."""
-
-
-class _Limit(Protocol):
-    """A constraint of ``xnas_tf.strategy``, which this module must not import."""
-
-    def violation(self, value: float) -> float:
-        """Return how far a value is beyond the limit, as a share of the limit."""
 
 
 @dataclass
@@ -115,7 +109,7 @@ class Candidate:
         """Return the value of an objective, or of a measure that only a constraint needs."""
         return self.objectives[name] if name in self.objectives else self.metrics[name]
 
-    def violation(self, constraints: Mapping[str, _Limit]) -> float:
+    def violation(self, constraints: Mapping[str, Constraint]) -> float:
         """Return the total violation of constraints, each as a share of its limit; 0 if none."""
         return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
 

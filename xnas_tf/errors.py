@@ -7,13 +7,10 @@ from collections.abc import Iterable
 
 
 class XnasError(Exception):
-    """An error with a message for users.
-
-    Attributes:
-        exit_code: Exit code of the command line.
-    """
+    """An error with a message for users."""
 
     exit_code = 1
+    """Exit code of the command line."""
 
 
 class InputError(XnasError):
@@ -23,11 +20,7 @@ class InputError(XnasError):
 
 
 class RunInUseError(InputError):
-    """The run directory is in use by another process that is searching.
-
-    Args:
-        path: The run directory.
-    """
+    """The run directory is in use by another process that is searching."""
 
     def __init__(self, path: object) -> None:
         super().__init__(f"another process is searching in {path}")

@@ -13,7 +13,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
-from xnas_tf.strategy import SELECTIONS
+from xnas_tf.strategy.selection import SELECTIONS
 
 NAMES = sorted(SELECTIONS)
 WAYS = [

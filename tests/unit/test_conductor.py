@@ -13,7 +13,7 @@ from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.storage.run_directory import checkpoint_path, model_path, open_database
-from xnas_tf.strategy import create
+from xnas_tf.strategy import Algorithm
 from xnas_tf.strategy.pareto import pareto_front
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1"]
@@ -26,7 +26,7 @@ def configuration(candidates=30, population=6):
 
 
 def search_of(config, steady_state=True):
-    return create(config.search, config.directions, CellSpace(), steady_state)
+    return Algorithm(config.search, config.directions, CellSpace(), steady_state)
 
 
 def result_of(task):

@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from xnas_tf.strategy.ranking import best_first
-from xnas_tf.strategy.successive_halving import SuccessiveHalving, epochs_of, expected_epochs
+from xnas_tf.strategy.successive_halving import (
+    SuccessiveHalving,
+    best_first,
+    epochs_of,
+    expected_epochs,
+)
 
 points = st.integers(1, 30).flatmap(
     lambda n: st.tuples(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import introspectability_report
+from benchmarks import debuggability_statistics
 from benchmarks.introspectability_models import jobs
 from benchmarks.introspectability_report import ESTIMATORS, SOURCES, print_report
 from xnas_tf.spaces.cells import network_of
@@ -27,7 +27,7 @@ def make_rows(cells=12, seeds=2, gaps=(0.03, -0.01)):
 
 
 def test_figures_of_known_rows(capsys, monkeypatch):
-    monkeypatch.setattr(introspectability_report, "RESAMPLES", 100)
+    monkeypatch.setattr(debuggability_statistics, "RESAMPLES", 100)
     figures = print_report(make_rows(), images=512)
     assert "| activations | unbiased | +0.0100 | +0.0300, -0.0100 |" in capsys.readouterr().out
     for key in KEYS:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_conductor import WORDS, Groups, Killed, candidates, facts
 from xnas_tf.config import load_config
-from xnas_tf.strategy import SELECTIONS
+from xnas_tf.strategy.selection import SELECTIONS
 
 EPSILONS = "epsilons: {error: 0.1, parameters: 0.1}"
 

@@ -237,16 +237,16 @@ def shared_name(hp):
 
 def test_branches_may_share_a_name():
     from xnas_tf.strategy.encoding import Encoding
-    from xnas_tf.strategy.problem import SearchProblem
+    from xnas_tf.strategy.variation import Variation
 
     space, rng = make(f"{HERE}:shared_name"), np.random.default_rng(0)
-    problem, encoding = SearchProblem(space, 1, rng), Encoding(space)
+    variation, encoding = Variation(space.variables, rng, 0.9, None), Encoding(space)
     widths = set()
     for _ in range(20):
         places = [v.sample(rng) for v in space.variables]
         values = decode(space.variables, places)
         assert space.build(values).layers[1].filters == values["filters"]
-        assert len(problem.free(places)) == 2
+        assert len(variation.free(places)) == 2
         widths.add(len(encoding.encode(values, places)))
     assert len(widths) == 1
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_algorithm import CellSpace, algorithm_of, scores
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
-from xnas_tf.strategy import create
+from xnas_tf.strategy import Algorithm
 from xnas_tf.strategy.encoding import Encoding
 from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.regression import Regression, _Transform
@@ -98,7 +98,7 @@ def test_gains_are_what_a_network_adds_to_the_hypervolume(data, objectives):
     front = data.draw(st.lists(point, max_size=6))
     offspring = data.draw(st.lists(point, min_size=1, max_size=6))
     corner = [5] * objectives
-    surrogate = Surrogate(CellSpace(), objectives, reference=corner)
+    surrogate = Surrogate(CellSpace(), objectives, lambda _: {}, corner)
     known = np.array(front, float).reshape(len(front), objectives)
     gains = surrogate._gains(np.array(offspring, float), known)
     expected = [volume([*front, x], corner) - volume(front, corner) for x in offspring]
@@ -108,7 +108,7 @@ def test_gains_are_what_a_network_adds_to_the_hypervolume(data, objectives):
 def search(costs, seed=0, count=40, score=scores, violation=lambda values: 0.0):
     """A search with exact costs; all of its proposals."""
     config = SearchOptions(surrogate=True, seed=seed)
-    algorithm = create(config, NAMES, CellSpace(), True, costs)
+    algorithm = Algorithm(config, NAMES, CellSpace(), True, costs)
     asked = []
     for _ in range(count):
         asked.append(proposal := algorithm.ask())

@@ -2,8 +2,7 @@
 
 from xnas_tf.benchmark.comparison import Comparison, compare
 from xnas_tf.benchmark.problem import Problem, make_problem, parse_reference
-from xnas_tf.benchmark.table import Table
-from xnas_tf.benchmark.table_files import read_table
+from xnas_tf.benchmark.table import Table, read_table
 
 __all__ = [
     "Comparison",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import joblib
 import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from xnas_tf.benchmark.other_packages import BASELINES
+from xnas_tf.benchmark.other_packages import BASELINES, check_installed
 from xnas_tf.benchmark.problem import Problem
 from xnas_tf.benchmark.simulation import OWN_ALGORITHMS, create_algorithm, run_search
 from xnas_tf.errors import InputError, suggest
@@ -18,15 +20,6 @@ CHECKPOINTS = (50, 100, 200, 400)
 """Numbers of trainings after which shares are listed, besides the last."""
 SHARES = (0.95, 0.97, 0.99)
 """Shares of the table's hypervolume to which trainings are counted."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median and quartiles of a value over seeds; infinite where too few seeds reached it."""
-
-    lower: float
-    median: float
-    upper: float
 
 
 @dataclass(frozen=True)
@@ -70,10 +63,10 @@ class Comparison:
         return np.where(reached.any(axis=1), reached.argmax(axis=1) + 1.0, np.inf)
 
 
-def spread(values: np.ndarray) -> Spread:
-    """Return the median and quartiles over seeds, interpolated linearly as NumPy does.
+def quartiles(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the quartiles over seeds, interpolated linearly as NumPy does.
 
-    Unlike NumPy's, a quantile next to an infinite value is infinite.
+    Unlike NumPy's, a quartile next to an infinite value is infinite.
     """
     ordered = np.sort(values)
 
@@ -82,7 +75,7 @@ def spread(values: np.ndarray) -> Spread:
         below, above = ordered[int(np.floor(position))], ordered[int(np.ceil(position))]
         return float(below if below == above else below + (position % 1) * (above - below))
 
-    return Spread(*map(quantile, (0.25, 0.5, 0.75)))
+    return quantile(0.25), quantile(0.5), quantile(0.75)
 
 
 def compare(
@@ -101,9 +94,6 @@ def compare(
         trainings: Number of trainings of each search.
         overrides: Overrides ``search.key=value`` for the algorithms of xnas-tf.
 
-    Returns:
-        The results of all searches.
-
     Raises:
         InputError: If an algorithm is unknown, its package is missing, or an override or a number
             is invalid.
@@ -115,18 +105,21 @@ def compare(
     for name in names:
         _check(name, problem, overrides)
     searches = [(name, seed) for name in names for seed in range(seeds)]
-    curves = {}
-    with _progress(len(searches)) as advance:
-        for search, curve in _run_all(searches, problem, trainings, overrides):
-            curves[search] = curve
-            advance()
+    run = joblib.delayed(_run)
+    results = joblib.Parallel(n_jobs=-1, return_as="generator_unordered")(
+        run(search, problem, trainings, overrides) for search in searches
+    )
+    columns = ("searches", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    is_hidden = not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=is_hidden) as progress:
+        curves = dict(progress.track(results, total=len(searches)))
     return Comparison(problem, {n: np.array([curves[n, s] for s in range(seeds)]) for n in names})
 
 
 def _check(name: str, problem: Problem, overrides: Sequence[str]) -> None:
     """Check an algorithm and its overrides before any search runs."""
     if name in BASELINES:
-        BASELINES[name].check(name)
+        check_installed(name)
     elif name in OWN_ALGORITHMS:
         create_algorithm(name, 0, problem, overrides)
     else:
@@ -134,31 +127,7 @@ def _check(name: str, problem: Problem, overrides: Sequence[str]) -> None:
         raise InputError(f"--algorithm: there is no algorithm {suggest(name, allowed)}")
 
 
-def _run_all(
-    searches: Sequence[tuple[str, int]], problem: Problem, trainings: int, overrides: Sequence[str]
-) -> Iterator[tuple[tuple[str, int], np.ndarray]]:
-    """Yield searches (algorithm, seed) and their curves, in the order in which they end."""
-    from joblib import Parallel, delayed
-
-    parallel = Parallel(n_jobs=-1, return_as="generator_unordered")
-    return parallel(delayed(_run)(search, problem, trainings, overrides) for search in searches)
-
-
 def _run(
     search: tuple[str, int], problem: Problem, trainings: int, overrides: Sequence[str]
 ) -> tuple[tuple[str, int], np.ndarray]:
     return search, run_search(problem, *search, trainings, overrides)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar if stderr is a terminal; yield a function that advances it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ("searches", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=Console(stderr=True), disable=not sys.stderr.isatty()
-    ) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from xnas_tf.benchmark.comparison import SHARES, Comparison
-from xnas_tf.benchmark.report import reference
 from xnas_tf.errors import InputError
 from xnas_tf.utils.pictures import png
-
-if TYPE_CHECKING:
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
 
 MIN_MISSING = 1e-4
 """Smallest missing share that is drawn, as the logarithm of 0 cannot be."""
@@ -27,8 +24,6 @@ def comparison_figure(comparison: Comparison) -> Figure:
     The vertical axis is logarithmic in the missing share, 1 - share, as searches differ in the
     last few percent.
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis = figure.subplots()
     trainings = np.arange(1, comparison.trainings + 1)
@@ -57,15 +52,13 @@ def _missing(curves: np.ndarray) -> np.ndarray:
 
 def _label_shares(axis: Axis) -> None:
     """Label an axis of missing shares with the shares found."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     axis.set_major_locator(FixedLocator([1 - share for share in TICKS]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * (1 - value):.4g}%"))
 
 
 def _title(comparison: Comparison) -> str:
-    point = ", ".join(f"{value:g}" for value in reference(comparison))
+    point = ", ".join(f"{value:g}" for value in comparison.problem.point)
     return (
         f"{comparison.problem.table}: {', '.join(comparison.problem.objectives)} "
         f"(reference {point})\nmedian and quartiles of {comparison.seeds} seeds"

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from xnas_tf.benchmark.table import Table, checked_genotype
 from xnas_tf.errors import InputError
 
 DATASETS = ("cifar10", "cifar10-valid", "cifar100", "ImageNet16-120")
@@ -15,18 +14,17 @@ COSTS = ("flops", "params", "latency")
 """In millions of floating point operations, millions of parameters, seconds per batch of 256."""
 
 
-def read_nats_bench(path: Path) -> Table:
-    """Read the topology space (`tss`) of NATS-Bench, after the longest of its trainings.
+def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
+    """Read genotypes and results of NATS-Bench's topology space, after the longest trainings.
 
     The files are pickled, and the package unpickles them: use only those of the authors.
 
+    Columns are accuracies in %, such as ``cifar10_test_accuracy`` and
+    ``cifar100_valid_accuracy``, means over the trainings of a cell, and ``cifar10_flops``,
+    ``_params`` and ``_latency``. Those that are not known for all cells are left out.
+
     Args:
         path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the one large ``.pickle.pbz2``.
-
-    Returns:
-        The table. Its columns are accuracies in %, such as ``cifar10_test_accuracy`` and
-        ``cifar100_valid_accuracy``, means over the trainings of a cell, and ``cifar10_flops``,
-        ``_params`` and ``_latency``. Columns that are not known for all cells are left out.
 
     Raises:
         InputError: If the package is missing, or it cannot read the files.
@@ -40,20 +38,18 @@ def read_nats_bench(path: Path) -> Table:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # the package prints
             api = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
+            genotypes = [api.arch(index) for index in range(len(api))]
             rows = [_metrics(api, index) for index in range(len(api))]
     except Exception as error:  # whatever the package or pickle raises
         raise InputError(f"--table {path} is not readable as NATS-Bench: {error!r}") from error
-    genotypes = tuple(
-        checked_genotype(api.arch(index), f"{path.name}, cell {index}") for index in range(len(api))
-    )
     known = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
-    columns = {name: [row[name] for row in rows] for name in known}
-    return Table(path.name, genotypes, columns, range(len(rows)))
+    return genotypes, {name: [row[name] for row in rows] for name in known}
 
 
 def _metrics(api: Any, index: int) -> dict[str, float]:
     """Return everything known about a cell."""
-    api._prepare_info(index)  # loads its file; no public method says what a cell was trained on
+    if api.fast_mode:  # a folder, with a file for each cell
+        api.reload(api.archive_dir, index)
     epochs = max(api.arch2infos_dict[index], key=int)
     trained_on = api.arch2infos_dict[index][epochs].get_dataset_names()
     metrics: dict[str, float | None] = {}

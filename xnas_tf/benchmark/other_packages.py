@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,34 +14,10 @@ from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
+    from pymoo.algorithms.base.genetic import GeneticAlgorithm
 
 POPULATION = 64
 """As in XNAS (arXiv 2112.08645)."""
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A search algorithm to compare with.
-
-    Attributes:
-        search: Runs a search with a seed on a simulated training.
-        package: Package that it needs; empty if none.
-    """
-
-    search: Callable[[SimulatedTraining, int], None]
-    package: str = ""
-
-    def check(self, name: str) -> None:
-        """Check that its package is installed.
-
-        Raises:
-            InputError: If it is not.
-        """
-        if self.package and importlib.util.find_spec(self.package) is None:
-            raise InputError(
-                f"--algorithm {name} needs the package {self.package}, which is not installed: "
-                f"bin/setup dev installs all baselines, or: pip install {self.package}"
-            )
 
 
 def random(simulation: SimulatedTraining, seed: int) -> None:
@@ -54,32 +29,38 @@ def random(simulation: SimulatedTraining, seed: int) -> None:
         simulation.train(genotypes[row])
 
 
-def pymoo(simulation: SimulatedTraining, seed: int) -> None:
-    """Run NSGA-II as in XNAS (arXiv 2112.08645).
+def published_nsga2() -> GeneticAlgorithm:
+    """Return pymoo's NSGA-II with the operators of XNAS (arXiv 2112.08645).
 
-    It uses simulated binary crossover (p 0.9, η 3) and polynomial mutation (η 3) on integers, and
-    eliminates duplicates within a population.
+    They are simulated binary crossover (p 0.9, η 3) and polynomial mutation (η 3) on integers.
+    Duplicates within a population are eliminated.
     """
     from pymoo.algorithms.moo.nsga2 import NSGA2
-    from pymoo.core.problem import Problem
-    from pymoo.core.termination import NoTermination
     from pymoo.operators.crossover.sbx import SBX
     from pymoo.operators.mutation.pm import PM
     from pymoo.operators.repair.rounding import RoundingRepair
     from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-    class Cells(Problem):
-        def _evaluate(self, indices: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
-            out["F"] = np.array([simulation.train(_genotype(row)) for row in indices])
-
     integers = {"eta": 3.0, "vtype": float, "repair": RoundingRepair()}
-    search = NSGA2(
+    return NSGA2(
         POPULATION,
         sampling=IntegerRandomSampling(),
         crossover=SBX(prob=0.9, **integers),
         mutation=PM(**integers),
         eliminate_duplicates=True,
     )
+
+
+def pymoo(simulation: SimulatedTraining, seed: int) -> None:
+    """Run NSGA-II as published."""
+    from pymoo.core.problem import Problem
+    from pymoo.core.termination import NoTermination
+
+    class Cells(Problem):
+        def _evaluate(self, indices: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
+            out["F"] = np.array([simulation.train(_genotype(row)) for row in indices])
+
+    search = published_nsga2()
     cells = Cells(
         n_var=len(EDGES),
         n_obj=len(simulation.problem.objectives),
@@ -124,9 +105,25 @@ def _genotype(indices: Sequence[int]) -> str:
     return format_genotype(dict(zip(EDGES, operations, strict=True)))
 
 
-BASELINES = {
-    "random": Baseline(random),
-    "pymoo": Baseline(pymoo, "pymoo"),
-    "optuna_nsga2": Baseline(optuna_nsga2, "optuna"),
-    "optuna_tpe": Baseline(optuna_tpe, "optuna"),
+BASELINES: dict[str, Callable[[SimulatedTraining, int], None]] = {
+    "random": random,
+    "pymoo": pymoo,
+    "optuna_nsga2": optuna_nsga2,
+    "optuna_tpe": optuna_tpe,
 }
+"""Each runs a search with a seed on a simulated training."""
+PACKAGES = {"pymoo": "pymoo", "optuna_nsga2": "optuna", "optuna_tpe": "optuna"}
+
+
+def check_installed(name: str) -> None:
+    """Check that the package of a baseline is installed.
+
+    Raises:
+        InputError: If it is not.
+    """
+    package = PACKAGES.get(name)
+    if package and importlib.util.find_spec(package) is None:
+        raise InputError(
+            f"--algorithm {name} needs the package {package}, which is not installed: "
+            f"bin/setup dev installs all baselines, or: pip install {package}"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import moocore
@@ -50,6 +50,11 @@ class Problem:
         """The reference point by objective, as in ``search.reference``."""
         return dict(zip(self.objectives, self.reference.tolist(), strict=True))
 
+    @property
+    def point(self) -> list[float]:
+        """The reference point in the objectives' own units."""
+        return (_signs(self.objectives) * self.reference).tolist()
+
     def known_costs(self, values: Mapping[str, str]) -> dict[int, float]:
         """Return the costs of a cell that need no training, by the objective's index."""
         row = self.rows[format_genotype(values)]
@@ -82,9 +87,6 @@ def make_problem(
             published one for ``error`` and ``parameters`` if any row is better; otherwise the
             worst value of each objective.
 
-    Returns:
-        The problem.
-
     Raises:
         InputError: If an argument is invalid for this table.
     """
@@ -92,14 +94,16 @@ def make_problem(
         raise InputError(
             f"--objectives: given {','.join(objectives)}; allowed: two to five different ones"
         )
-    costs = np.column_stack([_costs(table, name, column) for name in objectives])
+    signs = _signs(objectives)
+    costs = signs * np.column_stack([_values(table, name, column) for name in objectives])
     point = _reference(objectives, costs, reference)
     rows = {genotype: row for row, genotype in enumerate(table.genotypes)}
     volume = float(moocore.hypervolume(costs, ref=point))
     if not volume > 0:
+        given, best = _format(signs * point), _format(signs * costs.min(axis=0))
         raise InputError(
-            f"--reference: no row of {table.name} is better than {_format(objectives, point)} in "
-            f"all objectives; the best values are {_format(objectives, costs.min(axis=0))}"
+            f"--reference: no row of {table.name} is better than {given} in all objectives; the "
+            f"best values are {best}"
         )
     return Problem(table.name, tuple(objectives), rows, costs, point, volume)
 
@@ -118,13 +122,12 @@ def parse_reference(text: str) -> list[float]:
         ) from None
 
 
-def sign(objective: str) -> int:
-    """Return 1 for an objective that is minimised, -1 for one that is maximised."""
-    return -1 if objective.startswith(MAXIMISED) else 1
+def _signs(objectives: Sequence[str]) -> np.ndarray:
+    return np.array([-1 if name.startswith(MAXIMISED) else 1 for name in objectives])
 
 
-def _costs(table: Table, objective: str, column: str | None) -> np.ndarray:
-    """Return the values of an objective (rows,), negated where more is better."""
+def _values(table: Table, objective: str, column: str | None) -> np.ndarray:
+    """Return the values of an objective, (rows,)."""
     name = objective.removeprefix(MAXIMISED)
     if objective == "error":
         return _error(table, column or next(iter(table.columns), "accuracy"))
@@ -132,10 +135,10 @@ def _costs(table: Table, objective: str, column: str | None) -> np.ndarray:
         if name != "parameters":
             allowed = ["error", "parameters", *table.columns]
             raise InputError(f"--objectives: {table.name} has no {suggest(name, allowed)}")
-        return sign(objective) * np.array([parameters(cell) for cell in table.genotypes])
-    if "accuracy" in name.lower() and sign(objective) > 0:
+        return np.array([parameters(cell) for cell in table.genotypes])
+    if "accuracy" in name.lower() and name == objective:
         return _error(table, name)
-    return sign(objective) * table.column(name)
+    return table.column(name)
 
 
 def _error(table: Table, column: str) -> np.ndarray:
@@ -155,10 +158,10 @@ def parameters(genotype: str) -> float:
     The network has C=16, N=5, RGB images and 10 classes. As in NAS-Bench-201, convolutions that do
     not lead to the output are counted too.
     """
-    cell = parse_genotype(genotype)
-    kernels = [KERNELS[operation] for operation in cell.values() if operation in KERNELS]
-    full = _in_cells([KERNELS["nor_conv_3x3"]] * len(cell))
-    return (ALL_CONVOLUTIONS - full + _in_cells(kernels)) / 1e6
+    operations = parse_genotype(genotype).values()
+    full = _in_cells([KERNELS["nor_conv_3x3"]] * len(operations))
+    own = _in_cells([KERNELS[operation] for operation in operations if operation in KERNELS])
+    return (ALL_CONVOLUTIONS - full + own) / 1e6
 
 
 def _in_cells(kernels: Sequence[int]) -> int:
@@ -173,10 +176,10 @@ def _reference(
     if given is not None:
         if len(given) != len(objectives) or not np.isfinite(given).all():
             raise InputError(
-                f"--reference: given {','.join(f'{value:g}' for value in given)}; allowed: "
-                f"{len(objectives)} numbers, for {','.join(objectives)}"
+                f"--reference: given {_format(given)}; allowed: {len(objectives)} numbers, for "
+                f"{','.join(objectives)}"
             )
-        return np.array([sign(o) * value for o, value in zip(objectives, given, strict=True)])
+        return _signs(objectives) * given
     if set(objectives) == set(PUBLISHED_REFERENCE):
         published = np.array([PUBLISHED_REFERENCE[name] for name in objectives])
         if (costs < published).all(axis=1).any():
@@ -184,5 +187,5 @@ def _reference(
     return costs.max(axis=0)
 
 
-def _format(objectives: Sequence[str], costs: np.ndarray) -> str:
-    return ",".join(f"{sign(o) * cost:g}" for o, cost in zip(objectives, costs, strict=True))
+def _format(values: Iterable[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)

@@ -9,8 +9,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from xnas_tf.benchmark.comparison import SHARES, Comparison, Spread, spread
-from xnas_tf.benchmark.problem import sign
+from xnas_tf.benchmark.comparison import SHARES, Comparison, quartiles
 
 
 def report_tables(comparison: Comparison) -> list[Table]:
@@ -18,7 +17,7 @@ def report_tables(comparison: Comparison) -> list[Table]:
     problem = comparison.problem
     about = (
         f"{problem.table}: {len(problem.rows):,} cells, {', '.join(problem.objectives)}, "
-        f"reference {', '.join(f'{value:g}' for value in reference(comparison))}; "
+        f"reference {', '.join(f'{value:g}' for value in problem.point)}; "
         f"{comparison.seeds} seeds, median (quartiles)"
     )
     shares = _table(
@@ -35,13 +34,6 @@ def report_tables(comparison: Comparison) -> list[Table]:
     return [shares, trainings]
 
 
-def reference(comparison: Comparison) -> list[float]:
-    """Return the reference point in the objectives' own units."""
-    problem = comparison.problem
-    pairs = zip(problem.objectives, problem.reference.tolist(), strict=True)
-    return [sign(objective) * cost for objective, cost in pairs]
-
-
 def _table(title: str, columns: list[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="")
     table.add_column("algorithm")
@@ -52,16 +44,15 @@ def _table(title: str, columns: list[str]) -> Table:
 
 def _share_cell(comparison: Comparison, name: str, trainings: int) -> str:
     shares = comparison.share(name, trainings)
-    found = spread(shares)
-    return f"{found.median:.3f} ({found.lower:.3f}–{found.upper:.3f}); {shares.min():.3f}"
+    low, middle, high = quartiles(shares)
+    return f"{middle:.3f} ({low:.3f}–{high:.3f}); {shares.min():.3f}"
 
 
 def _trainings_cell(comparison: Comparison, name: str, share: float) -> str:
     needed = comparison.trainings_to(name, share)
-    found = spread(needed)
     low, middle, high = (
         f"{value:.0f}" if np.isfinite(value) else f"> {comparison.trainings}"
-        for value in (found.lower, found.median, found.upper)
+        for value in quartiles(needed)
     )
     return f"{middle} ({low}–{high}); {np.isfinite(needed).sum()}/{comparison.seeds}"
 
@@ -73,7 +64,7 @@ def report_json(comparison: Comparison) -> str:
         "table": problem.table,
         "rows": len(problem.rows),
         "objectives": list(problem.objectives),
-        "reference": reference(comparison),
+        "reference": problem.point,
         "hypervolume": problem.hypervolume,
         "seeds": comparison.seeds,
         "trainings": comparison.trainings,
@@ -87,24 +78,16 @@ def _summary(comparison: Comparison, name: str) -> dict[str, Any]:
     needed = {share: comparison.trainings_to(name, share) for share in SHARES}
     return {
         "hypervolume_share": [
-            {"trainings": count, **_numbers(spread(values)), "min": float(values.min())}
+            {"trainings": count, **_numbers(values), "min": float(values.min())}
             for count, values in shares.items()
         ],
         "trainings_to": [
-            {
-                "share": share,
-                **_numbers(spread(values)),
-                "reached": int(np.isfinite(values).sum()),
-            }
+            {"share": share, **_numbers(values), "reached": int(np.isfinite(values).sum())}
             for share, values in needed.items()
         ],
     }
 
 
-def _numbers(found: Spread) -> dict[str, float | None]:
-    values = {
-        "median": found.median,
-        "lower_quartile": found.lower,
-        "upper_quartile": found.upper,
-    }
-    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+def _numbers(values: np.ndarray) -> dict[str, float | None]:
+    low, middle, high = (value if np.isfinite(value) else None for value in quartiles(values))
+    return {"median": middle, "lower_quartile": low, "upper_quartile": high}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xnas_tf.benchmark.cell_space import CellSpace
 from xnas_tf.benchmark.problem import Problem
+from xnas_tf.spaces.cells import EDGES, OPERATIONS
 
 PATIENCE = 100
 """Requests in a row without a new cell after which a search ends, on a table of all cells; more
@@ -18,10 +18,6 @@ class SimulatedTraining:
 
     Only the first request of a cell counts as a training; repeated requests cost nothing.
 
-    Args:
-        problem: The table and its objectives.
-        trainings: Maximum number of trainings.
-
     Attributes:
         shares: Share of the table's hypervolume found after each training.
     """
@@ -29,7 +25,7 @@ class SimulatedTraining:
     def __init__(self, problem: Problem, trainings: int) -> None:
         self.problem = problem
         self._budget = min(trainings, len(problem.rows))
-        self._patience = PATIENCE * CellSpace.size / len(problem.rows)
+        self._patience = PATIENCE * len(OPERATIONS) ** len(EDGES) / len(problem.rows)
         self._idle = 0
         self._trained: set[int] = set()
         self._front = np.empty((0, len(problem.objectives)))

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
-from xnas_tf.benchmark.cell_space import CellSpace
 from xnas_tf.benchmark.other_packages import BASELINES
 from xnas_tf.benchmark.problem import Problem
 from xnas_tf.benchmark.simulated_training import SimulatedTraining
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError
-from xnas_tf.strategy import SELECTIONS, Algorithm, create
+from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.cells import (
+    EDGES,
+    OPERATIONS,
+    format_genotype,
+    live_edges,
+    network_of,
+    path_counts,
+    plain,
+)
+from xnas_tf.spaces.variables import Choice
+from xnas_tf.strategy import Algorithm
+from xnas_tf.strategy.selection import SELECTIONS
 
 WITH_SURROGATE = "+surrogate"
 OWN_ALGORITHMS = tuple(
@@ -21,29 +33,59 @@ OWN_ALGORITHMS = tuple(
     for suffix in ("", WITH_SURROGATE)
     if name + suffix not in BASELINES  # random: of cells, not networks, as in published work
 )
-FIXED = tuple(
-    f"search.{key}"
-    for key in ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
-)
+FIXED = ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
+"""Keys of ``search`` that cannot be overridden."""
+
+
+class CellSpace(Space):
+    """The cells of NAS-Bench-201 as a search space without networks.
+
+    Args:
+        rows: The row of each cell in the table, by genotype.
+    """
+
+    variables = tuple(Choice(edge, OPERATIONS) for edge in EDGES)
+    size = len(OPERATIONS) ** len(EDGES)
+
+    def __init__(self, rows: Mapping[str, int]) -> None:
+        self._rows = rows
+
+    def genotype(self, values: Mapping[str, Any]) -> str:
+        """Return the genotype string of a cell."""
+        return format_genotype(values)
+
+    def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the cell without its dead edges, if the table contains it."""
+        simplified = plain(values)
+        return simplified if format_genotype(simplified) in self._rows else values
+
+    def identity(self, values: Mapping[str, Any]) -> str:
+        """Return the canonical form of a cell's network."""
+        return network_of(values)
+
+    def infeasible(self, values: Mapping[str, Any]) -> str | None:
+        """Return why a cell cannot be trained; None if it can be."""
+        if not live_edges(values):
+            return "the cell has no path from its input to its output"
+        return None if self.genotype(values) in self._rows else "the cell is not in the table"
+
+    def features(self, values: Mapping[str, Any]) -> list[float]:
+        """Return the counts of operations on each path."""
+        return path_counts(values)
 
 
 def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> Algorithm:
-    """Create an algorithm of xnas-tf with the ``search`` section of a configuration.
-
-    Args:
-        name: One of ``OWN_ALGORITHMS``.
-        seed: Seed of the search.
-        problem: The table to search; its costs are minimised.
-        overrides: Overrides ``search.key=value``.
+    """Create one of ``OWN_ALGORITHMS``, with overrides ``search.key=value``.
 
     Raises:
         InputError: If an override is invalid.
     """
+    fixed = [f"search.{key}" for key in FIXED]
     for text in overrides:
         key = text.partition("=")[0]
-        if not key.startswith("search.") or key in FIXED:
+        if not key.startswith("search.") or key in fixed:
             raise InputError(
-                f"--set {text!r}: allowed: keys of search, except {', '.join(FIXED)}, which "
+                f"--set {text!r}: allowed: keys of search, except {', '.join(fixed)}, which "
                 "the options and the table determine"
             )
     search = load_config(Config(), overrides).search.model_copy(
@@ -54,26 +96,16 @@ def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable
             "reference": problem.given_reference,
         }
     )
-    return create(
-        search,
-        dict.fromkeys(problem.objectives, "minimize"),
-        CellSpace(problem.rows),
-        search.mode == "steady_state",
-        problem.known_costs,
-    )
+    directions = dict.fromkeys(problem.objectives, "minimize")  # of costs
+    is_steady_state = search.mode == "steady_state"
+    space = CellSpace(problem.rows)
+    return Algorithm(search, directions, space, is_steady_state, problem.known_costs)
 
 
 def run_search(
-    problem: Problem, name: str, seed: int, trainings: int, overrides: Iterable[str] = ()
+    problem: Problem, name: str, seed: int, trainings: int, overrides: Iterable[str]
 ) -> np.ndarray:
-    """Search a table with an algorithm.
-
-    Args:
-        problem: The table and its objectives.
-        name: One of ``OWN_ALGORITHMS`` or ``BASELINES``.
-        seed: Seed of the search.
-        trainings: Number of trainings.
-        overrides: Overrides ``search.key=value`` for an algorithm of xnas-tf.
+    """Search a table with one of ``OWN_ALGORITHMS`` or ``BASELINES``.
 
     Returns:
         Share of the table's hypervolume found after each training, (trainings,). If the search
@@ -81,7 +113,7 @@ def run_search(
     """
     simulation = SimulatedTraining(problem, trainings)
     if name in BASELINES:
-        BASELINES[name].search(simulation, seed)
+        BASELINES[name](simulation, seed)
     else:
         _run_own(simulation, name, seed, overrides)
     shares = simulation.shares

@@ -1,12 +1,16 @@
-"""Tables of known results of NAS-Bench-201's cells."""
+"""Tables of known results of NAS-Bench-201's cells, and reading them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import csv
+import gzip
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from xnas_tf.benchmark.nats_bench import read_nats_bench
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.spaces.cells import parse_genotype
 
@@ -35,12 +39,8 @@ class Table:
         """
         if name not in self.columns:
             raise InputError(f"{self.name}: there is no column {suggest(name, self.columns)}")
-        return np.array(
-            [
-                self._number(name, value, line)
-                for value, line in zip(self.columns[name], self.lines, strict=True)
-            ]
-        )
+        pairs = zip(self.columns[name], self.lines, strict=True)
+        return np.array([self._number(name, value, line) for value, line in pairs])
 
     def _number(self, column: str, value: str | float, line: int) -> float:
         try:
@@ -55,12 +55,69 @@ class Table:
         return number
 
 
-def checked_genotype(text: str, where: str) -> str:
-    """Return a genotype string after checking it.
+def read_table(path: Path) -> Table:
+    """Read a table.
+
+    Args:
+        path: A CSV file with the header ``arch,column…``, which may be compressed (``.gz``), or
+            the files of NATS-Bench, see ``read_nats_bench``.
 
     Raises:
-        InputError: If it is not one; the message begins with ``where``.
+        InputError: If the file is missing or is not such a table.
     """
+    if not path.exists():
+        near = [str(p) for p in path.parent.glob("*.csv*")] if path.parent.is_dir() else []
+        raise InputError(f"--table: there is no file {suggest(str(path), near)}")
+    if path.is_dir() or path.suffix == ".pbz2":
+        genotypes, columns = read_nats_bench(path)
+        numbers = range(len(genotypes))
+        checked = [_checked_genotype(genotypes[i], f"{path.name}, cell {i}") for i in numbers]
+        return Table(path.name, tuple(checked), columns, numbers)
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(
+            path, "rt", encoding="utf-8-sig", newline=""
+        ) as file:
+            return _parse(path.name, file)
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"--table {path} cannot be read: {error}") from error
+
+
+def _parse(name: str, text: Iterable[str]) -> Table:
+    reader = csv.reader(text)
+    header = _header(name, next(reader, []))
+    arch = header.index("arch")
+    rows: dict[str, list[str]] = {}
+    lines: dict[str, int] = {}
+    for row in filter(None, reader):
+        line = reader.line_num
+        if len(row) != len(header):
+            raise InputError(
+                f"{name}, line {line}: {len(row)} values; the header names {len(header)} columns"
+            )
+        genotype = _checked_genotype(row[arch].strip(), f"{name}, line {line}")
+        if genotype in lines:
+            known = lines[genotype]
+            raise InputError(f"{name}, line {line}: {genotype} is in line {known} already")
+        rows[genotype], lines[genotype] = row, line
+    if not rows:
+        raise InputError(f"{name}: the table has no rows")
+    columns = dict(zip(header, zip(*rows.values(), strict=True), strict=True))
+    del columns["arch"]
+    return Table(name, tuple(rows), columns, tuple(lines.values()))
+
+
+def _header(name: str, cells: list[str]) -> list[str]:
+    header = [cell.strip() for cell in cells]
+    if "arch" not in header:
+        given = ", ".join(header) or "nothing"
+        raise InputError(f"{name}, line 1: there is no column 'arch'; given {given}")
+    if len(set(header)) < len(header):
+        twice = next(column for column in header if header.count(column) > 1)
+        raise InputError(f"{name}, line 1: two columns are called {twice!r}")
+    return header
+
+
+def _checked_genotype(text: str, where: str) -> str:
     try:
         parse_genotype(text)
     except InputError as error:

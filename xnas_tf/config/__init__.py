@@ -10,7 +10,7 @@ from xnas_tf.config.loading import (
     validate_config,
 )
 from xnas_tf.config.models import Config
-from xnas_tf.strategy.constraints import Constraint
+from xnas_tf.utils.constraints import Constraint
 
 __all__ = [
     "Config",

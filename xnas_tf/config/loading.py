@@ -25,9 +25,6 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
             otherwise the quickstart, which is the defaults.
         overrides: Overrides ``section.key=value``, the value in YAML.
 
-    Returns:
-        The validated configuration.
-
     Raises:
         InputError: If the file is missing, or it or an override is invalid.
     """
@@ -39,9 +36,8 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     overrides = list(overrides)
     for text in overrides:
         _override(data, text)
-    return validate_config(
-        data, f"{origin} with --set {' --set '.join(overrides)}" if overrides else origin
-    )
+    where = f"{origin} with --set {' --set '.join(overrides)}" if overrides else origin
+    return validate_config(data, where)
 
 
 _EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -67,9 +63,6 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
     Args:
         path: The file, with all keys of the version that wrote it.
         modes: What an earlier version's trial chose for keys of ``training`` that are ``auto``.
-
-    Returns:
-        The validated configuration.
 
     Raises:
         InputError: If the file is missing or invalid.
@@ -100,24 +93,16 @@ def _with_earlier_defaults(entry: Any) -> Any:
 
 
 def validate_config(data: Mapping[str, Any], where: str) -> Config:
-    """Validate the sections of a configuration.
-
-    Args:
-        data: The sections; missing keys get their defaults.
-        where: Where they come from, for messages.
-
-    Returns:
-        The validated configuration.
+    """Validate the sections of a configuration; missing keys get their defaults.
 
     Raises:
-        InputError: If anything in them is invalid.
+        InputError: If anything in them is invalid; each line begins with ``where``.
     """
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise InputError(
-            "\n".join(f"{where}: {line}" for line in problems(error, Config))
-        ) from error
+        lines = [f"{where}: {line}" for line in problems(error, Config)]
+        raise InputError("\n".join(lines)) from error
 
 
 def find_config(source: str | Path | None) -> Path | None:
@@ -150,14 +135,14 @@ def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> lis
 
 
 def _flatten(value: Any, key: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        items = ((f"{key}.{name}" if key else name, item) for name, item in value.items())
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        items = ((f"{key}.{index}", item) for index, item in enumerate(value))
-    else:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        value = dict(enumerate(value))
+    if not (isinstance(value, dict) and value):
         return {key: value}
     return {
-        name: leaf for item_key, item in items for name, leaf in _flatten(item, item_key).items()
+        path: leaf
+        for name, item in value.items()
+        for path, leaf in _flatten(item, f"{key}.{name}" if key else name).items()
     }
 
 
@@ -173,9 +158,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(data or {}, dict):
-        raise InputError(
-            f"{path}: the file contains a {type(data).__name__}, not a mapping of sections"
-        )
+        kind = type(data).__name__
+        raise InputError(f"{path}: the file contains a {kind}, not a mapping of sections")
     return data or {}
 
 
@@ -192,21 +176,16 @@ def _override(data: dict[str, Any], text: str) -> None:
     parent: Any = data
     for name in path:
         parent = _child(parent, name, text)
-    if isinstance(parent, list):
-        parent[_index(parent, last, text)] = parsed
-    else:
-        parent[last] = parsed
+    parent[_key(parent, last, text)] = parsed
 
 
 def _child(parent: Any, name: str, text: str) -> Any:
     """Return a mapping or list inside another one, expanded or added if necessary."""
-    if isinstance(parent, list):
-        key: Any = _index(parent, name, text)
-        child = parent[key]
-    else:
-        key, child = name, parent.get(name)
+    key = _key(parent, name, text)
+    child = parent[key] if isinstance(parent, list) else parent.get(key)
     if child is None:
-        child = _defaults().get(name, {})
+        defaults = Config().model_dump(mode="json", include={"space", "objectives"})
+        child = defaults.get(name, {})
     if isinstance(child, str):  # short form of a section with a name
         child = {"name": child}
     if not isinstance(child, dict | list):
@@ -215,12 +194,10 @@ def _child(parent: Any, name: str, text: str) -> Any:
     return child
 
 
-def _defaults() -> dict[str, Any]:
-    """Return the sections that an override may change without the file giving them."""
-    return Config().model_dump(mode="json", include={"space", "objectives"})
-
-
-def _index(values: list[Any], name: str, text: str) -> int:
-    if not name.isdecimal() or int(name) >= len(values):
-        raise InputError(f"--set {text!r}: {name!r} is not an index of a list of {len(values)}")
+def _key(parent: Any, name: str, text: str) -> Any:
+    """Return the key of a mapping, or the index of a list."""
+    if not isinstance(parent, list):
+        return name
+    if not name.isdecimal() or int(name) >= len(parent):
+        raise InputError(f"--set {text!r}: {name!r} is not an index of a list of {len(parent)}")
     return int(name)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import (
     BeforeValidator,
     Field,
+    PlainSerializer,
+    PlainValidator,
     SerializeAsAny,
     ValidationInfo,
     field_validator,
@@ -23,9 +26,9 @@ from xnas_tf.objectives.base import Objective
 from xnas_tf.registry import Registry
 from xnas_tf.spaces import SPACES
 from xnas_tf.spaces.options import SpaceOptions
-from xnas_tf.strategy.constraints import Constraint
 from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.training.options import TrainingOptions
+from xnas_tf.utils.constraints import Constraint
 from xnas_tf.utils.options import Section, create
 
 
@@ -37,8 +40,15 @@ def _dataset(entry: Any) -> Any:
     return {"name": entry} if isinstance(entry, str) else entry
 
 
+def _invalid(messages: Sequence[str], *key: str) -> PydanticCustomError:
+    """Return the errors of a key in ``search``."""
+    errors = [{"loc": key, "type": "entry", "msg": text} for text in messages]
+    return PydanticCustomError("nested", "{errors}", {"errors": errors, "model": SearchOptions})
+
+
 AnyObjective = Annotated[SerializeAsAny[Objective], _named(OBJECTIVES, Objective)]
 AnySpace = Annotated[SerializeAsAny[SpaceOptions], _named(SPACES, SpaceOptions)]
+Limit = Annotated[Constraint, PlainValidator(Constraint.parse), PlainSerializer(str)]
 DEFAULT_SPACE = {"name": "nas_bench_201", "channels": 8, "cells_per_stack": 1}
 
 
@@ -55,7 +65,7 @@ class Config(Section):
         description="measures that are recorded for every candidate but take no part in the "
         "search, with the names and options of objectives",
     )
-    constraints: dict[str, Constraint] = Field(
+    constraints: dict[str, Limit] = Field(
         {}, description='limits by objective name, such as `parameters: "<= 500_000"`'
     )
     training: TrainingOptions = Field(TrainingOptions(), validate_default=True)
@@ -96,42 +106,29 @@ class Config(Section):
         names = [objective.name for objective in info.data.get("objectives", ())]
         for key in ("reference", "epsilons") if names else ():
             given = getattr(search, key)
-            messages = [
-                f"unknown objective {suggest(name, names)}" for name in given if name not in names
-            ]
+            unknown = [name for name in given if name not in names]
+            messages = [f"unknown objective {suggest(name, names)}" for name in unknown]
             messages += [f"no value for objective {name!r}" for name in names if name not in given]
-            errors = [{"loc": (key,), "type": "entry", "msg": text} for text in messages]
-            if given and errors:
-                raise PydanticCustomError(
-                    "nested", "{errors}", {"errors": errors, "model": SearchOptions}
-                )
-        return search
-
-    @model_validator(mode="before")
-    @classmethod
-    def _set_epochs(cls, data: Any) -> Any:
-        """Take ``training.epochs`` from the last rung unless it is given."""
-        with suppress(
-            AttributeError, KeyError, IndexError, TypeError
-        ):  # validation reports what is wrong
-            last = data["search"]["fidelity"]["epochs"][-1]
-            return {**data, "training": {"epochs": last, **data.get("training", {})}}
-        return data
-
-    @field_validator("search")
-    @classmethod
-    def _check_rungs(cls, search: SearchOptions, info: ValidationInfo) -> SearchOptions:
+            if given and messages:
+                raise _invalid(messages, key)
         rungs, training = search.fidelity.epochs, info.data.get("training")
         if rungs and training and rungs[-1] != training.epochs:
             text = (
                 f"its last rung is {rungs[-1]}, but training.epochs is {training.epochs}: these "
                 "must be equal, or leave training.epochs out"
             )
-            error = {"loc": ("fidelity", "epochs"), "type": "entry", "msg": text}
-            raise PydanticCustomError(
-                "nested", "{errors}", {"errors": [error], "model": SearchOptions}
-            )
+            raise _invalid([text], "fidelity", "epochs")
         return search
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set_epochs(cls, data: Any) -> Any:
+        """Take ``training.epochs`` from the last rung unless it is given."""
+        # Validation reports what is wrong.
+        with suppress(AttributeError, KeyError, IndexError, TypeError):
+            last = data["search"]["fidelity"]["epochs"][-1]
+            return {**data, "training": {"epochs": last, **data.get("training", {})}}
+        return data
 
     @field_validator("constraints", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from xnas_tf.config import Config
 from xnas_tf.errors import NotApplicable, RunError
 from xnas_tf.evaluation.result import Result
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.strategy.constraints import Constraint
+from xnas_tf.utils.constraints import Constraint
 from xnas_tf.utils.heartbeat import report_progress
 
 

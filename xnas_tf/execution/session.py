@@ -23,7 +23,7 @@ from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import locked_run_directory, remove_drafts
-from xnas_tf.strategy import Algorithm, create
+from xnas_tf.strategy import Algorithm
 
 
 class Session:
@@ -131,7 +131,7 @@ class Session:
         self._callbacks.on_search_end(evaluator)
 
     def _algorithm(self) -> Algorithm:
-        return create(
+        return Algorithm(
             self._config.search,
             self._config.directions,
             self._space,

@@ -1,7 +1,6 @@
 """Search algorithms: choose what to evaluate, without Keras or Horovod."""
 
 from xnas_tf.strategy.algorithm import Algorithm
-from xnas_tf.strategy.factory import SELECTIONS, create
 from xnas_tf.strategy.proposal import Proposal
 
-__all__ = ["SELECTIONS", "Algorithm", "Proposal", "create"]
+__all__ = ["Algorithm", "Proposal"]

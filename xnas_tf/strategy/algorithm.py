@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import platypus
 
-from xnas_tf.strategy.problem import SearchProblem
+from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.variables import decode
+from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.proposal import Proposal
-from xnas_tf.strategy.selection import Selection
-from xnas_tf.strategy.surrogate import Surrogate
-from xnas_tf.strategy.variation import MixedVariation
+from xnas_tf.strategy.selection import SELECTIONS
+from xnas_tf.strategy.surrogate import Costs, Surrogate
+from xnas_tf.strategy.variation import Variation
 
 OFFSPRING_TRIES = 100
 """Offspring generated in search of a new network before random architectures are tried."""
@@ -31,52 +34,49 @@ Solutions = Iterator[tuple[platypus.Solution, tuple[int, ...]]]
 
 
 class Algorithm:
-    """Propose architectures and learn from their results; ``selection`` tells algorithms apart.
+    """Propose architectures and learn from their results; the selection tells algorithms apart.
 
     Several proposals may be pending at once, and their results may arrive in any order. A
     generational search generates the next generation when all results of the current one are
     known. A steady-state search (Durillo et al. 2009, section 3) generates each proposal from
     all results known at that moment.
 
-    Given the same generator and the same results at the same moments, it proposes the same
+    Given the same seed and the same results at the same moments, it proposes the same
     architectures, so a search is resumed by asking again and telling the recorded results.
     Failed and infeasible candidates never enter the population. Infeasible architectures, and
     those whose network was proposed before, are never proposed.
 
     Args:
-        problem: The search space and the objectives.
-        signs: 1 for each objective that is minimised, -1 for one that is maximised.
-        selection: Survival and parent selection.
-        variation: Crossover and mutation.
-        size: Size of the population and of each generation's offspring.
-        rng: The generator of all random numbers.
+        search: The ``search`` section of the configuration.
+        objectives: ``minimize`` or ``maximize`` by name.
+        space: The search space.
         steady_state: Whether the search is steady-state; otherwise it is generational.
-        surrogate: Chooses among many offspring. None: the first new one is proposed.
+        costs: Computes for a surrogate the costs that need no training.
     """
 
     def __init__(
         self,
-        problem: SearchProblem,
-        signs: Sequence[int],
-        selection: Selection,
-        variation: MixedVariation,
-        size: int,
-        rng: np.random.Generator,
-        steady_state: bool = False,
-        surrogate: Surrogate | None = None,
+        search: SearchOptions,
+        objectives: Mapping[str, str],
+        space: Space,
+        steady_state: bool,
+        costs: Costs = lambda _: {},
     ) -> None:
-        self._problem = problem
-        self._space = problem.space
-        self._signs = signs
-        self._selection = selection
-        self._variation = variation
-        self._size = size
-        self._rng = rng
-        self._generator = platypus.RandomGenerator()
-        self._surrogate = surrogate
+        self._rng = np.random.default_rng(search.seed)
+        self._space = space
+        self._problem = platypus.Problem(len(space.variables), len(objectives), nconstrs=1)
+        self._signs = [-1 if direction == "maximize" else 1 for direction in objectives.values()]
+        self._size = search.population
+        self._selection = SELECTIONS[search.algorithm](self._size, self._rng)
+        self._variation = Variation(space.variables, self._rng, search.crossover, search.mutation)
+        self._surrogate: Surrogate | None = None
+        if search.surrogate:
+            pairs = zip(self._signs, objectives, strict=True)
+            reference = [sign * search.reference[n] for sign, n in pairs if search.reference]
+            self._surrogate = Surrogate(space, len(objectives), costs, reference)
+        self.is_steady_state = steady_state
         self._population: list[platypus.Solution] = []
         self._offspring: dict[int, platypus.Solution] = {}
-        self.is_steady_state = steady_state
         self._told = 0
         """Results since the last complete generation."""
         self._pending: dict[int, Proposal] = {}
@@ -94,6 +94,11 @@ class Algorithm:
         """Whether ``ask`` may be called now; if not, a pending result must be told first."""
         return self.is_steady_state or self._told + len(self._pending) < self._size
 
+    @property
+    def is_generation_started(self) -> bool:
+        """Whether any result has been told since the last complete generation."""
+        return self._told > 0
+
     def ask(self, expected: str | None = None) -> Proposal | None:
         """Propose a new architecture.
 
@@ -107,12 +112,10 @@ class Algorithm:
         """
         if self._offspring and (self.is_steady_state or not self.is_generation_started):
             self._update_population()
-            if not self.is_steady_state:
-                self._pool = []
         proposal = self._choose(expected) or next(self._new_proposals(), None)
         if proposal is None:
             return None
-        self._seen.add(self._space.identity(proposal.hyperparameters))
+        self._seen.add(proposal.identity)
         self._asked += 1
         proposal.number = self._asked
         proposal.generation = self.generation
@@ -138,7 +141,6 @@ class Algorithm:
             Whether this completes a generation: as many results as the population has members.
         """
         del self._pending[proposal.number]
-        self._told += 1
         costs = None
         if objectives is not None:
             costs = [sign * value for sign, value in zip(self._signs, objectives, strict=True)]
@@ -150,11 +152,12 @@ class Algorithm:
             self._offspring[proposal.number] = solution
         if self._surrogate:
             self._surrogate.update(proposal, costs, violation)
-        complete = self._told == self._size
-        if complete:
-            self._told = 0
-            self.generation += 1
-        return complete
+        self._told += 1
+        if self._told < self._size:
+            return False
+        self._told = 0
+        self.generation += 1
+        return True
 
     def reject(self, proposal: Proposal) -> None:
         """Drop a proposal that is not evaluated, as it is infeasible or its network is known.
@@ -163,18 +166,13 @@ class Algorithm:
         """
         del self._pending[proposal.number]
 
-    @property
-    def is_generation_started(self) -> bool:
-        """Whether any result has been told since the last complete generation."""
-        return self._told > 0
-
     def _update_population(self) -> None:
         # In the order of the proposals, as results may arrive in any.
         offspring = [self._offspring[number] for number in sorted(self._offspring)]
         self._population = self._selection.survive(self._population, offspring)
         self._offspring = {}
-
-    # Choosing from a pool
+        if not self.is_steady_state:
+            self._pool = []
 
     def _choose(self, expected: str | None) -> Proposal | None:
         """Take the most promising proposal from the pool, or at times an arbitrary one."""
@@ -183,79 +181,68 @@ class Algorithm:
             return None
         is_arbitrary = self._rng.random() < RANDOM_SHARE
         if self._choices_left <= 0 or not self._pool:
-            self._pool = self._generate_pool(surrogate)
+            self._generate_pool()
             self._choices_left = surrogate.begin_pool()
         if not self._pool:
             return None
         self._choices_left -= 1
-        return self._pool.pop(0 if is_arbitrary else self._best(surrogate, expected))
+        genotypes = [proposal.genotype for proposal in self._pool]
+        if is_arbitrary:
+            index = 0
+        elif expected in genotypes:
+            index = genotypes.index(expected)
+        else:
+            index = surrogate.best(self._pool, list(self._pending.values()))
+        return self._pool.pop(index)
 
-    def _best(self, surrogate: Surrogate, expected: str | None) -> int:
-        if expected is not None:
-            for index, proposal in enumerate(self._pool):
-                if proposal.genotype == expected:
-                    return index
-        return surrogate.best(self._pool, list(self._pending.values()))
-
-    def _generate_pool(self, surrogate: Surrogate) -> list[Proposal]:
+    def _generate_pool(self) -> None:
         """Generate new architectures of distinct networks."""
         pool: dict[str, Proposal] = {}
-        solutions = itertools.chain(
-            self._generate_offspring(POOL_OFFSPRING), self._sample(POOL_RANDOM)
-        )
-        for solution, parents in solutions:
-            identity, proposal = self._check(solution, parents)
-            if proposal and identity not in pool:
-                pool[identity] = proposal
-                proposal.features = surrogate.features(proposal)
-        return list(pool.values())
-
-    # New architectures
+        offspring, random = self._generate_offspring(POOL_OFFSPRING), self._sample(POOL_RANDOM)
+        for proposal in self._new(itertools.chain(offspring, random)):
+            pool.setdefault(proposal.identity, proposal)
+        self._pool = list(pool.values())
 
     def _new_proposals(self) -> Iterator[Proposal]:
         """Generate offspring first, then random architectures, then enumerate a small space."""
-        solutions = itertools.chain(
-            self._generate_offspring(OFFSPRING_TRIES),
-            self._sample(RANDOM_TRIES),
-            self._enumeration,
-        )
+        offspring, random = self._generate_offspring(OFFSPRING_TRIES), self._sample(RANDOM_TRIES)
+        return self._new(itertools.chain(offspring, random, self._enumeration))
+
+    def _new(self, solutions: Solutions) -> Iterator[Proposal]:
+        """Yield those solutions that are feasible and whose network was not proposed before."""
         for solution, parents in solutions:
-            _, proposal = self._check(solution, parents)
-            if proposal:
+            values = decode(self._space.variables, solution.variables[:])
+            values = self._space.simplify(values)
+            identity = self._space.identity(values)
+            if identity in self._seen:
+                self.duplicates += bool(parents)
+            elif not self._space.infeasible(values):
+                genotype = self._space.genotype(values)
+                proposal = Proposal(genotype, identity, values, parents, solution)
                 if self._surrogate:
                     proposal.features = self._surrogate.features(proposal)
                 yield proposal
-
-    def _check(
-        self, solution: platypus.Solution, parents: tuple[int, ...]
-    ) -> tuple[str, Proposal | None]:
-        """Return a network's identity, and a proposal if it is new and feasible."""
-        values = self._space.simplify(self._problem.values(solution))
-        identity = self._space.identity(values)
-        if identity in self._seen:
-            self.duplicates += bool(parents)
-        elif not self._space.infeasible(values):
-            genotype = self._space.genotype(values)
-            return identity, Proposal(genotype, values, parents, self.generation, solution)
-        return identity, None
 
     def _generate_offspring(self, count: int) -> Solutions:
         if self.generation == 0 or len(self._population) < 2:
             return
         for _ in range(count):
             parents = self._selection.parents(self._population)
-            (child,) = self._variation.evolve(parents)
-            yield child, tuple(dict.fromkeys(parent.candidate for parent in parents))
+            child = self._variation.evolve(*(parent.variables[:] for parent in parents))
+            yield self._solution(child), tuple(dict.fromkeys(p.candidate for p in parents))
 
     def _sample(self, count: int) -> Solutions:
         for _ in range(count):
-            yield self._generator.generate(self._problem), ()
+            yield self._solution(v.sample(self._rng) for v in self._space.variables), ()
 
     def _enumerate(self) -> Solutions:
         """Enumerate a small space, once in the whole search."""
         if self._space.size <= MAX_ENUMERATED:
-            sizes = [int(variable.size) for variable in self._space.variables]
-            for encoded in itertools.product(*map(range, sizes)):
-                solution = platypus.Solution(self._problem)
-                solution.variables[:] = list(encoded)
-                yield solution, ()
+            ranges = [range(int(variable.size)) for variable in self._space.variables]
+            for encoded in itertools.product(*ranges):
+                yield self._solution(encoded), ()
+
+    def _solution(self, encoded: Iterable[Any]) -> platypus.Solution:
+        solution = platypus.Solution(self._problem)
+        solution.variables[:] = list(encoded)
+        return solution

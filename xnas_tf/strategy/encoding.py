@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xnas_tf.spaces.base import Space
-from xnas_tf.spaces.variables import Choice, Range, Variable, is_active
+from xnas_tf.spaces.variables import Choice, Variable, is_active
 
 
 class Encoding:
@@ -18,9 +18,6 @@ class Encoding:
     [0, 1]; a number is its position in its range. The features of an inactive variable are 0,
     and a conditional variable has one more feature: whether it is active. The features that
     the space itself defines follow.
-
-    Args:
-        space: The search space.
     """
 
     def __init__(self, space: Space) -> None:
@@ -48,21 +45,16 @@ class Encoding:
             active = variable.name in values and is_active(variable, values)
             if indices and active:
                 position = indices[values[variable.name]]
-            features += _features(variable, position) if active else [0.0] * _width(variable)
+            own = _features(variable, position)
+            features += own if active else [0.0] * len(own)
             if variable.conditions:
                 features.append(float(active))
         return np.array([*features, *self._space.features(values)], dtype=np.float64)
 
 
-def _is_one_hot(variable: Variable) -> bool:
-    return isinstance(variable, Choice) and not variable.ordered
-
-
-def _width(variable: Variable) -> int:
-    return int(variable.size) if _is_one_hot(variable) else 1
-
-
 def _features(variable: Variable, position: Any) -> list[float]:
-    if _is_one_hot(variable):
-        return [float(position == index) for index in range(int(variable.size))]
-    return [position if isinstance(variable, Range) else position / max(variable.size - 1, 1)]
+    if not isinstance(variable, Choice):
+        return [position]
+    if variable.ordered:
+        return [position / max(variable.size - 1, 1)]
+    return [float(position == index) for index in range(variable.size)]

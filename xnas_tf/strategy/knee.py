@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.strategy.goals import Goals
+from xnas_tf.strategy.options import Goals
 from xnas_tf.strategy.pareto import costs
 
 FLAT = 1e-9
@@ -19,27 +19,22 @@ def knee(front: Sequence[Candidate], config: Goals) -> tuple[Candidate, str]:
 
     Ties go to the best in the first objective that differs, then to the lowest id.
 
-    Args:
-        front: The Pareto-optimal candidates, at least one.
-        config: The run's configuration.
-
     Returns:
-        The candidate, and the reason for the choice.
+        The candidate, and the reason for the choice; empty if there was none to make.
     """
     front = sorted(front, key=lambda c: (*costs([c], config)[0], c.id))
     values = costs(front, config)
     if len(np.unique(values, axis=0)) == 1:
-        return front[0], ""  # there is nothing to choose from
+        return front[0], ""
     scaled = normalised(values)
     bulge = distances(scaled)
     index = int(np.argmax(bulge))
     if bulge[index] > FLAT:
         through = "line" if scaled.shape[1] == 2 else "plane"
-        why = (
+        return front[index], (
             f"the knee: with all objectives scaled to 1 it lies furthest ({bulge[index]:.2f}) "
             f"before the {through} through the front's extremes"
         )
-        return front[index], why
     index = int(np.argmin(np.linalg.norm(scaled, axis=1)))
     return front[index], "there is no knee; it is nearest to the best values of all objectives"
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 from pydantic import Field, PositiveInt, field_validator
 
+from xnas_tf.objectives.base import Objective
+from xnas_tf.utils.constraints import Constraint
 from xnas_tf.utils.options import Section
 
 
 class FidelityOptions(Section):
-    """Successive halving: all candidates are trained for a few epochs, and the best of them for
-    more; see docs/search.md."""
+    """Successive halving: all candidates are trained for a few epochs, and the best for more.
+
+    See docs/search.md.
+    """
 
     epochs: list[PositiveInt] = Field(
         [],
@@ -98,3 +103,19 @@ class SearchOptions(Section):
             if epsilon <= 0:
                 raise ValueError(f"given {epsilon:g} for {name}; allowed: more than 0")
         return epsilons
+
+
+class Goals(Protocol):
+    """What a search optimises: the part of a configuration that this package needs."""
+
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        """The objectives, at least one."""
+
+    @property
+    def constraints(self) -> Mapping[str, Constraint]:
+        """Limits by the name of the objective or measure."""
+
+    @property
+    def search(self) -> SearchOptions:
+        """The ``search`` section."""

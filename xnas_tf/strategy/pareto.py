@@ -9,7 +9,7 @@ import moocore
 import numpy as np
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.strategy.goals import Goals
+from xnas_tf.strategy.options import Goals
 
 
 def costs(candidates: Sequence[Candidate], config: Goals) -> np.ndarray:
@@ -155,10 +155,9 @@ class HypervolumeMeter:
         given = self._config.search.reference
         if not front or (not given and self._initial < 2):
             return 0.0
+        reference, unit = self._worst, self._worst - self._best
         if given:
             reference = np.array([o.sign * given[o.name] for o in self._config.objectives])
             unit = np.abs(reference)
-        else:
-            reference, unit = self._worst, self._worst - self._best
         scaled = (costs(front, self._config) - reference) / np.where(unit > 0, unit, 1.0)
         return float(moocore.hypervolume(scaled, ref=np.zeros(len(reference))))

@@ -15,18 +15,20 @@ class Proposal:
 
     Attributes:
         genotype: Canonical text of the architecture.
+        identity: Text that is equal for equal networks.
         hyperparameters: Active hyperparameters by name.
         parents: Ids of the candidates it was generated from.
-        generation: Generation in which it was proposed.
         solution: The Platypus solution.
         number: Number of the proposal in the search, from 1.
+        generation: Generation in which it was proposed.
         features: Numeric encoding of the architecture, for a surrogate.
     """
 
     genotype: str
+    identity: str
     hyperparameters: dict[str, Any]
     parents: tuple[int, ...]
-    generation: int
     solution: platypus.Solution
     number: int = 0
+    generation: int = 0
     features: np.ndarray = field(default_factory=lambda: np.zeros(0))

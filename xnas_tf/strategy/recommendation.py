@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.strategy.goals import Goals
 from xnas_tf.strategy.knee import knee, normalised
+from xnas_tf.strategy.options import Goals
 from xnas_tf.strategy.pareto import costs
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
@@ -72,9 +72,6 @@ def recommend(
         within: Percentage points above the best error to tolerate instead; applies to ``prefer``
             too.
 
-    Returns:
-        The recommendation, or why no candidate is recommended.
-
     Raises:
         InputError: If ``prefer`` is not such a name, or ``within`` is negative or not finite.
     """
@@ -125,8 +122,8 @@ def _by_error(candidate: Candidate) -> tuple[float, int]:
 def _has_learned(candidate: Candidate, counts: Sequence[int] | None) -> bool:
     if counts is None:
         return True
-    correct = (1 - _error(candidate)) * sum(counts)
-    return better_than_chance(correct, sum(counts), max(counts))
+    images = sum(counts)
+    return better_than_chance((1 - _error(candidate)) * images, images, max(counts))
 
 
 def _tolerated(
@@ -145,9 +142,9 @@ def _tolerated(
     return limit, f"{points:g} point{'s' * (points != 1)} of it"
 
 
-def _others(config: Goals) -> list[int]:
-    """Return the indices of the objectives other than the error."""
-    return [i for i, o in enumerate(config.objectives) if o.name not in ERROR_OBJECTIVES]
+def _others(config: Goals) -> list[str]:
+    """Return the names of the objectives other than the error."""
+    return [o.name for o in config.objectives if o.name not in ERROR_OBJECTIVES]
 
 
 def _choose(
@@ -156,26 +153,17 @@ def _choose(
     """Return the best eligible candidate, and the criterion if it is not the rule."""
     if prefer == KNEE:
         return knee(eligible, config)
-    values = costs(eligible, config)
-    if prefer == ERROR:
-        indices = []
-    elif prefer:
-        indices = [[o.name for o in config.objectives].index(prefer)]
-    else:
-        indices = _others(config)
-    values = values[:, indices]
+    wanted = _others(config) if prefer is None else [prefer]
+    indices = [i for i, o in enumerate(config.objectives) if o.name in wanted and prefer != ERROR]
+    values = costs(eligible, config)[:, indices]
     if len(indices) > 1:
         values = normalised(values)  # drops objectives in which all agree
-    keys = [
-        (cost, *_by_error(candidate))
-        for cost, candidate in zip(values.sum(axis=1), eligible, strict=True)
-    ]
-    chosen = eligible[min(range(len(eligible)), key=keys.__getitem__)]
+    totals = zip(values.sum(axis=1), eligible, strict=True)
+    _, chosen = min(totals, key=lambda pair: (pair[0], *_by_error(pair[1])))
     return chosen, f"preferred: the best {prefer}" if prefer else ""
 
 
 def _gap(chosen: Candidate, best: Candidate) -> str:
-    """Compare the error with the best."""
     error = _error(chosen)
     points = 100 * (error - _error(best))
     gap = f"{points:.1f} points above the best, {best.id}" if points else "the lowest on the front"
@@ -193,7 +181,7 @@ def _nearness(chosen: Candidate, best: Candidate, near: int, learned: int, toler
 
 def _advantage(chosen: Candidate, best: Candidate, near: int, config: Goals) -> str:
     """Say why the candidate of the lowest error is preferred to others near it."""
-    names = [config.objectives[index].name for index in _others(config)]
+    names = _others(config)
     if chosen is not best or near == 1 or not names:
         return ""
     what = "the best in" if len(names) == 1 else "the best mean of"
@@ -204,10 +192,9 @@ def _comparison(chosen: Candidate, best: Candidate, config: Goals) -> str:
     """Compare the other objectives with those of the candidate of the lowest error."""
     if chosen is best:
         return ""
-    names = [config.objectives[index].name for index in _others(config)]
     return ", ".join(
         f"{name} {_number(chosen.objectives[name])} against {_number(best.objectives[name])}"
-        for name in names
+        for name in _others(config)
     )
 
 
@@ -226,6 +213,5 @@ def _why_none(size: int, known: Sequence[Candidate], counts: Sequence[int] | Non
     negated = "is" if size > 1 else "is not"
     return (
         f"{subject} on the front {negated} better than always predicting the commonest class "
-        f"({share:.1%} of the validation images; validation accuracy {best:.1%} at most): "
-        f"{ADVICE}"
+        f"({share:.1%} of the validation images; validation accuracy {best:.1%} at most): {ADVICE}"
     )

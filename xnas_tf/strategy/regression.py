@@ -29,12 +29,7 @@ class Regression:
         self._kernel: Kernel | None = None
 
     def tune(self, features: np.ndarray, values: np.ndarray) -> None:
-        """Find the length scale, variance and noise by maximum likelihood.
-
-        Args:
-            features: (N, features).
-            values: (N,); less is better.
-        """
+        """Find the kernel's length scale, variance and noise by maximum likelihood."""
         start = ConstantKernel(1, (1e-2, 1e2)) * Matern(3, (0.3, 100), nu=1.5)
         with warnings.catch_warnings():
             # A parameter at its bound is right where the values hardly differ.
@@ -44,18 +39,16 @@ class Regression:
         self._kernel = process.kernel_
 
     def fit(self, features: np.ndarray, values: np.ndarray) -> None:
-        """Fit to values (N,) of features (N, features), with the kernel found by ``tune``."""
+        """Fit to values (N,), of which less is better, of features (N, features).
+
+        ``tune`` comes before.
+        """
         self._transform = _Transform.of(values)
         self._process = GaussianProcessRegressor(self._kernel, optimizer=None)
         self._process.fit(features, self._transform.apply(values))
 
     def predict(self, features: np.ndarray, deviations: float = 0.0) -> np.ndarray:
-        """Predict values (N,) from features (N, features).
-
-        Args:
-            features: (N, features).
-            deviations: Number of standard deviations to subtract.
-        """
+        """Predict values (N,) from features (N, features), less some standard deviations."""
         mean, deviation = self._process.predict(features, return_std=True)
         return self._transform.invert(mean - deviations * deviation)
 

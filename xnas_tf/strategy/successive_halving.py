@@ -15,12 +15,13 @@ of 0.3 standard deviations between rungs; 2% with noise of one).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from itertools import pairwise
 
+import moocore
 import numpy as np
-
-from xnas_tf.strategy.ranking import best_first
+import platypus
 
 
 class SuccessiveHalving:
@@ -48,11 +49,11 @@ class SuccessiveHalving:
             violation: Total constraint violation: those that break a limit come last.
         """
         if epochs in self._rungs:
-            self._rungs[epochs].add(number, costs, violation)
+            self._rungs[epochs].results.append((number, costs, violation))
 
     def promoted(self, number: int, epochs: int) -> None:
         """Record that a candidate of a rung was promoted."""
-        self._rungs[epochs].promoted(number)
+        self._rungs[epochs].promoted.add(number)
 
     def next(self, is_idle: bool) -> tuple[int, int] | None:
         """Return the next candidate to promote and its epochs; None if there is none.
@@ -73,38 +74,67 @@ class _Rung:
 
     def __init__(self, lower: int, upper: int, every: int) -> None:
         self._lower, self.upper, self._every = lower, upper, every
-        self._numbers: list[int] = []
-        self._costs: list[Sequence[float]] = []
-        self._violations: list[float] = []
-        self._promoted: set[int] = set()
+        self.results: list[tuple[int, Sequence[float], float]] = []
+        """Id, costs and constraint violation of each candidate."""
+        self.promoted: set[int] = set()
         self._ranked = 0
         """Number of results that were ranked last."""
         self._promotable: list[int] = []
         """Candidates that may be promoted according to that ranking, the best last."""
-
-    def add(self, number: int, costs: Sequence[float], violation: float) -> None:
-        self._numbers.append(number)
-        self._costs.append(costs)
-        self._violations.append(violation)
-
-    def promoted(self, number: int) -> None:
-        self._promoted.add(number)
 
     def best(self, is_idle: bool) -> int | None:
         """Return the best candidate that is due for promotion and was not promoted yet.
 
         A share of ``lower / upper`` of the candidates is promoted.
         """
-        known = len(self._numbers)
+        known = len(self.results)
         known -= 0 if is_idle else known % self._every
         if known != self._ranked:
-            costs, violations = np.array(self._costs[:known]), np.array(self._violations[:known])
-            best = best_first(costs, violations, known * self._lower // self.upper)
             self._ranked = known
-            self._promotable = [self._numbers[index] for index in reversed(best)]
-        while self._promotable and self._promotable[-1] in self._promoted:
+            ranked = self.results[:known]
+            costs, violations = (np.array([row[i] for row in ranked]) for i in (1, 2))
+            best = best_first(costs, violations, known * self._lower // self.upper)
+            self._promotable = [ranked[index][0] for index in reversed(best)]
+        while self._promotable and self._promotable[-1] in self.promoted:
             self._promotable.pop()
         return self._promotable[-1] if self._promotable else None
+
+
+def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[int]:
+    """Return the indices of the best of many points, in the order in which NSGA-II prefers them.
+
+    As in constrained NSGA-II, a point with less constraint violation dominates; between equal
+    violations the costs decide. Ties go to the earlier point. Ranks are moocore's, as
+    Platypus compares all pairs in Python; 16,000 points take about 0.6 s.
+
+    Args:
+        costs: (N, objectives), to be minimised.
+        violations: Total constraint violation of each point, (N,).
+        count: Number of points to return.
+    """
+    problem = platypus.Problem(0, costs.shape[-1])
+    solutions = []
+    ranks = _ranks(costs, violations)
+    for index, (row, rank) in enumerate(zip(costs.tolist(), ranks.tolist(), strict=True)):
+        solution = platypus.Solution(problem)
+        solution.objectives[:] = row
+        solution.index, solution.rank = index, rank
+        solutions.append(solution)
+    by_rank = sorted(solutions, key=platypus.rank_key)
+    for _, front in itertools.groupby(by_rank, key=platypus.rank_key):
+        platypus.crowding_distance(list(front))
+    return [solution.index for solution in platypus.nondominated_truncate(by_rank, count)]
+
+
+def _ranks(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:
+    """Return the index of each point's front, (N,); points of less violation come first."""
+    ranks = np.zeros(len(costs), int)
+    first = 0
+    for violation in np.unique(violations):
+        is_equal = violations == violation
+        ranks[is_equal] = first + moocore.pareto_rank(costs[is_equal])
+        first = int(ranks.max()) + 1
+    return ranks
 
 
 def expected_epochs(rungs: Sequence[int], count: int) -> int:
@@ -118,5 +148,4 @@ def expected_epochs(rungs: Sequence[int], count: int) -> int:
 
 def epochs_of(rungs: Sequence[int], epochs: int) -> int:
     """Return the epochs that a training on a rung costs when it resumes from the rung below."""
-    below = [rung for rung in rungs if rung < epochs]
-    return epochs - max(below, default=0)
+    return epochs - max((rung for rung in rungs if rung < epochs), default=0)

@@ -38,11 +38,6 @@ Costs = Callable[[Mapping[str, Any]], Mapping[int, float]]
 """Maps hyperparameters to the costs that need no training, by the objective's index."""
 
 
-def no_costs(values: Mapping[str, Any]) -> Mapping[int, float]:
-    """Return no costs: all objectives need training."""
-    return {}
-
-
 class Surrogate:
     """Predict costs, and the hypervolume that networks would add to the front.
 
@@ -54,20 +49,16 @@ class Surrogate:
         space: The search space.
         objectives: Number of objectives.
         costs: Computes exact costs that need no training, which replace predictions.
-        reference: Reference point of the hypervolume, as costs (objectives,); None: the worst
+        reference: Reference point of the hypervolume, as costs (objectives,); empty: the worst
             costs of the first results.
     """
 
     def __init__(
-        self,
-        space: Space,
-        objectives: int,
-        costs: Costs = no_costs,
-        reference: Sequence[float] | None = None,
+        self, space: Space, objectives: int, costs: Costs, reference: Sequence[float]
     ) -> None:
         self._encoding = Encoding(space)
         self._exact = costs
-        self._reference = None if reference is None else np.array(reference)
+        self._reference = np.array(reference)
         self._objectives = objectives
         self._features: list[np.ndarray] = []
         self._costs: list[np.ndarray] = []
@@ -78,8 +69,8 @@ class Surrogate:
         self._tuned_at = 0
         self._is_fitted = self._is_tuned = False
         self._regressions = [Regression() for _ in range(objectives)]
-        self._predicted_costs: dict[str, np.ndarray] = {}
-        self._probabilities: dict[str, float] = {}
+        self._predicted: dict[str, tuple[np.ndarray, float]] = {}
+        """Costs and probability of keeping all constraints, by genotype."""
 
     @property
     def is_ready(self) -> bool:
@@ -114,11 +105,7 @@ class Surrogate:
             self._front = [*itertools.compress(self._front, kept), row]
 
     def begin_pool(self) -> int:
-        """Prepare for choices from a new pool, with the results so far.
-
-        Returns:
-            The number of choices to make from it.
-        """
+        """Prepare for a new pool, with the results so far; return the choices to make from it."""
         count = len(self._costs)
         latest = range(max(0, count - MAX_RESULTS), count)
         self._fitted_rows = np.array(
@@ -141,9 +128,11 @@ class Surrogate:
         if not self._is_fitted:
             self._fit()
             self._predict_pool(pool)
-        costs = np.array([self._predicted_costs[proposal.genotype] for proposal in pool])
-        probabilities = np.array([self._probabilities[proposal.genotype] for proposal in pool])
-        front = self._expected_front(pending)
+        predicted = [self._predicted[proposal.genotype] for proposal in pool]
+        costs, probabilities = map(np.array, zip(*predicted, strict=True))
+        front = self._costs_of(self._front)
+        if pending:
+            front = np.concatenate([front, self._predict(_features(pending))])
         gains = probabilities * self._gains(costs, front)
         finalists = np.argsort(-gains, kind="stable")[:FINALISTS]
         exact = [dict(self._exact(pool[index].hyperparameters)) for index in finalists]
@@ -177,14 +166,13 @@ class Surrogate:
         return np.column_stack([r.predict(features, OPTIMISM) for r in self._regressions])
 
     def _predict_pool(self, pool: Sequence[Proposal]) -> None:
-        """Predict the costs of a pool, once for all choices from it."""
-        features = np.array([proposal.features for proposal in pool])
+        """Predict costs and probabilities of a pool, once for all choices from it."""
+        features = _features(pool)
+        predictions = zip(self._predict(features), self._probabilities(features), strict=True)
         genotypes = [proposal.genotype for proposal in pool]
-        self._predicted_costs = dict(zip(genotypes, self._predict(features), strict=True))
-        probabilities = self._predict_probabilities(features)
-        self._probabilities = dict(zip(genotypes, probabilities, strict=True))
+        self._predicted = dict(zip(genotypes, predictions, strict=True))
 
-    def _predict_probabilities(self, features: np.ndarray) -> np.ndarray:
+    def _probabilities(self, features: np.ndarray) -> np.ndarray:
         """Predict the probabilities of being trained and keeping all constraints, (N,)."""
         is_infeasible = ~np.array([self._is_feasible[row] for row in self._fitted_rows])
         if not is_infeasible.any():
@@ -196,21 +184,15 @@ class Surrogate:
         regression.fit(known, target)
         return np.clip(1 - regression.predict(features), MIN_PROBABILITY, 1)
 
-    def _expected_front(self, pending: Sequence[Proposal]) -> np.ndarray:
-        """Return the costs (N, objectives) of the front and those predicted of proposals."""
-        front = self._costs_of(self._front)
-        if not pending:
-            return front
-        predicted = self._predict(np.array([proposal.features for proposal in pending]))
-        return np.concatenate([front, predicted])
-
     def _gains(self, costs: np.ndarray, front: np.ndarray) -> np.ndarray:
         """Return what each network (N, objectives) would add to the front's hypervolume, (N,).
 
         This is the volume of its own box, less what the front dominates of it (While, Bradstreet
         and Barone 2012, WFG: limitsets).
         """
-        reference = self._reference_point()
+        reference = self._reference
+        if not reference.size:
+            reference = np.nanmax(self._costs_of(range(ENOUGH)), axis=0)
         gains = np.zeros(len(costs))
         is_dominated = np.any(np.all(front[None] <= costs[:, None], axis=2), axis=1)
         # A sample: with four objectives, a front of 700 took 50 ms per choice.
@@ -223,7 +205,6 @@ class Surrogate:
             gains[index] = np.prod(reference - own) - dominated
         return gains
 
-    def _reference_point(self) -> np.ndarray:
-        if self._reference is not None:
-            return self._reference
-        return np.nanmax(self._costs_of(range(ENOUGH)), axis=0)
+
+def _features(proposals: Sequence[Proposal]) -> np.ndarray:
+    return np.array([proposal.features for proposal in proposals])

@@ -1,4 +1,4 @@
-"""Crossover and mutation of mixed variables, as a Platypus operator with its own generator."""
+"""Crossover and mutation of mixed variables."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import platypus
 
-from xnas_tf.strategy.problem import VariableType
+from xnas_tf.spaces.variables import Variable, decode, is_active
 
 
-class MixedVariation(platypus.Variator):
+class Variation:
     """Uniform crossover of two parents, then the mutation that each variable defines.
 
     Unlike simulated binary crossover and polynomial mutation on integers, this assumes no order
@@ -19,31 +18,43 @@ class MixedVariation(platypus.Variator):
     differs from its first parent in at least one of them.
 
     Args:
+        variables: The variables of the search space.
         rng: The generator of all random numbers.
         crossover: Probability of crossover.
         mutation: Probability that an active variable is mutated; 1 / their number if None.
     """
 
     def __init__(
-        self, rng: np.random.Generator, crossover: float = 0.9, mutation: float | None = None
+        self,
+        variables: Sequence[Variable],
+        rng: np.random.Generator,
+        crossover: float,
+        mutation: float | None,
     ) -> None:
-        super().__init__(arity=2)
+        self._variables = variables
         self._rng = rng
         self._crossover = crossover
         self._mutation = mutation
+        self._free = [i for i, variable in enumerate(variables) if variable.size > 1]
+        self._is_conditional = any(variable.conditions for variable in variables)
 
-    def evolve(self, parents: list[platypus.Solution]) -> list[platypus.Solution]:
-        """Return one child of two parents, which are not changed."""
-        problem = parents[0].problem
-        first, second = (parent.variables[:] for parent in parents)
-        encoded = self._cross(first, second)
-        # On a list: Platypus' arrays check and convert with every access.
-        self._mutate(encoded, problem.free(encoded), problem.types)
-        if encoded == first and (free := problem.free(encoded)):
-            self._mutate_one(encoded, free, problem.types)
-        child = platypus.Solution(problem)
-        child.variables[:] = encoded
-        return [child]
+    def evolve(self, first: list[Any], second: list[Any]) -> list[Any]:
+        """Return the encoded variables of a child of two parents."""
+        child = self._cross(first, second)
+        free = self.free(child)
+        rate = self._mutation or 1 / max(len(free), 1)
+        for chosen in np.flatnonzero(self._rng.random(len(free)) < rate):
+            self._mutate(child, free[chosen])
+        if child == first and (free := self.free(child)):
+            self._mutate(child, free[int(self._rng.integers(len(free)))])
+        return child
+
+    def free(self, encoded: Sequence[Any]) -> list[int]:
+        """Return the indices of the active variables that have more than one value."""
+        if not self._is_conditional:
+            return self._free
+        values = decode(self._variables, encoded)
+        return [i for i in self._free if is_active(self._variables[i], values)]
 
     def _cross(self, first: list[Any], second: list[Any]) -> list[Any]:
         if self._rng.random() >= self._crossover:
@@ -51,14 +62,5 @@ class MixedVariation(platypus.Variator):
         swaps = self._rng.random(len(first)) < 0.5
         return [b if swap else a for a, b, swap in zip(first, second, swaps, strict=True)]
 
-    def _mutate(self, encoded: list[Any], free: list[int], types: Sequence[VariableType]) -> None:
-        rate = self._mutation or 1 / max(len(free), 1)
-        for chosen in np.flatnonzero(self._rng.random(len(free)) < rate):
-            index = free[chosen]
-            encoded[index] = types[index].variable.mutate(encoded[index], self._rng)
-
-    def _mutate_one(
-        self, encoded: list[Any], free: list[int], types: Sequence[VariableType]
-    ) -> None:
-        index = free[int(self._rng.integers(len(free)))]
-        encoded[index] = types[index].variable.mutate(encoded[index], self._rng)
+    def _mutate(self, encoded: list[Any], index: int) -> None:
+        encoded[index] = self._variables[index].mutate(encoded[index], self._rng)

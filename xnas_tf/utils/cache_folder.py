@@ -16,11 +16,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def host_lock(name: str) -> Iterator[None]:
-    """Hold a lock that only one process on this host can hold at a time.
-
-    Args:
-        name: Name of the lock.
-    """
+    """Hold a lock that only one process on this host can hold at a time."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

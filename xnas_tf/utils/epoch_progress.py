@@ -11,10 +11,7 @@ from rich.console import Console
 
 @contextmanager
 def epochs_bar(is_shown: bool) -> Iterator[Callable[[int, int, dict[str, float]], None]]:
-    """Show the progress of a training.
-
-    Args:
-        is_shown: Whether to show anything; true on rank 0 only.
+    """Show the progress of a training if ``is_shown``, which is so on rank 0 only.
 
     Yields:
         A function to call after each epoch, with its number, the number of epochs and the

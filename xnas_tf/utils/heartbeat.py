@@ -22,8 +22,7 @@ def report_progress() -> None:
 def on_progress(listener: Callable[[], None]) -> Iterator[None]:
     """Make a function the listener of this thread's heartbeats inside the context.
 
-    Args:
-        listener: Called at each heartbeat; may raise an exception to stop the work.
+    It may raise an exception to stop the work.
     """
     token = _listener.set(listener)
     try:

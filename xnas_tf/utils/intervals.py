@@ -15,11 +15,7 @@ second."""
 
 
 def accuracy_interval(correct: float, count: int) -> list[float] | None:
-    """Compute Wilson's confidence interval (1927) of an accuracy.
-
-    Args:
-        correct: Number of correct predictions.
-        count: Number of images.
+    """Compute Wilson's confidence interval (1927) of an accuracy, of ``count`` images.
 
     Returns:
         ``[low, accuracy, high]``; None without images.
@@ -36,14 +32,13 @@ def accuracy_interval(correct: float, count: int) -> list[float] | None:
 def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """Return whether an accuracy is significantly above that of always predicting one class.
 
+    This is whether the lower end of its confidence interval is above the share of the most
+    frequent class; False without images.
+
     Args:
         correct: Number of correct predictions; NaN if unknown.
         count: Number of images.
         largest_class: Number of these images that belong to the most frequent class.
-
-    Returns:
-        Whether the lower end of the accuracy's confidence interval is above the share of the
-        most frequent class; False without images.
     """
     interval = accuracy_interval(correct, count)
     return interval is not None and interval[0] > largest_class / count

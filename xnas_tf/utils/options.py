@@ -27,9 +27,6 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
         entry: A name, a mapping with a name and options, or an instance of ``base``.
         base: Class that the implementation must be derived from.
 
-    Returns:
-        An instance of the implementation.
-
     Raises:
         PydanticCustomError: If the entry is invalid.
     """
@@ -50,19 +47,12 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
     except InputError as error:
         raise PydanticCustomError("entry", "{text}", {"text": str(error)}) from error
     except ValidationError as error:
-        raise PydanticCustomError(
-            "nested", "{errors}", {"errors": error.errors(), "model": cls}
-        ) from error
+        context = {"errors": error.errors(), "model": cls}
+        raise PydanticCustomError("nested", "{errors}", context) from error
 
 
 def problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    """Yield one line per error: the key, the value given and the values allowed.
-
-    Args:
-        error: The error of a validation.
-        model: The model that the values are for.
-        prefix: Put before each key.
-    """
+    """Yield one line per error: the key with a prefix, the value given and those allowed."""
     for item in error.errors():
         yield from _explain(item, model, prefix)
 

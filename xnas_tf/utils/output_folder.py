@@ -14,12 +14,9 @@ from xnas_tf.errors import InputError
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Create a directory and its contents atomically.
+    """Create a directory, its parents and its contents atomically.
 
     After a kill or an error, ``path`` does not exist.
-
-    Args:
-        path: The directory to create; its parents are created too.
 
     Yields:
         A temporary directory to write into, which is renamed to ``path`` in the end.

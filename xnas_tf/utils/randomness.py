@@ -16,11 +16,7 @@ _lock = threading.RLock()
 
 @contextmanager
 def own_generator(seed: int) -> Iterator[None]:
-    """Seed the global generator inside the context, and restore its state afterwards.
-
-    Args:
-        seed: Seed for use inside the context.
-    """
+    """Seed the global generator inside the context, and restore its state afterwards."""
     with uninterrupted():
         state = random.getstate()
         random.seed(seed)

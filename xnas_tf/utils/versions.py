@@ -12,12 +12,9 @@ PACKAGES = ("tensorflow", "keras", "keras-tuner", "horovod", "tf-explain", "plat
 
 def versions() -> dict[str, str]:
     """Return the version of Python, xnas-tf and each installed package, by name."""
-    found = {"python": platform.python_version(), "xnas-tf": __version__}
-    for name in PACKAGES:
-        installed = package_version(name)
-        if installed:
-            found[name] = installed
-    return found
+    installed = {name: package_version(name) for name in PACKAGES}
+    found = {name: number for name, number in installed.items() if number}
+    return {"python": platform.python_version(), "xnas-tf": __version__, **found}
 
 
 def package_version(name: str) -> str | None:

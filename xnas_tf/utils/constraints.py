@@ -7,9 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler
-from pydantic_core import core_schema
-
 _PATTERN = re.compile(r"\s*(<=|>=)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
 
 
@@ -41,13 +38,3 @@ class Constraint:
 
     def __str__(self) -> str:
         return f"{self.operator} {self.limit:.12g}"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.to_string_ser_schema()
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, str]:
-        return {"type": "string"}

@@ -1,0 +1,115 @@
+"""What several benchmarks need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.cells import OPERATIONS, parse_genotype
+from xnas_tf.spaces.variables import Choice
+from xnas_tf.utils.intervals import mean_interval
+
+if TYPE_CHECKING:
+    import keras
+
+ROOT = Path(__file__).resolve().parents[1]
+MIXED_CELL = (
+    "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+)
+CONVOLUTIONS = (
+    "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|"
+    "+|nor_conv_1x1~0|skip_connect~1|nor_conv_3x3~2|"
+)
+T = TypeVar("T")
+
+
+def cell_network(
+    cell: str | Mapping[str, str], shape: tuple[int, int, int], channels: int, stack: int = 1
+) -> keras.Model:
+    """A network of NAS-Bench-201's cells, given as genotype or by edge, of ten classes."""
+    import keras_tuner
+
+    from xnas_tf.spaces.nas_bench_201 import NASBench201
+
+    hp = keras_tuner.HyperParameters()
+    hp.values = parse_genotype(cell) if isinstance(cell, str) else dict(cell)
+    return NASBench201(shape, 10, channels, stack).build(hp)
+
+
+class WideSpace(Space):
+    """Cells of more edges than NAS-Bench-201's."""
+
+    def __init__(self, edges: int) -> None:
+        self.variables = tuple(Choice(f"edge_{i}", OPERATIONS) for i in range(edges))
+        self.size = float(len(OPERATIONS) ** edges)
+
+    def genotype(self, values: dict) -> str:
+        return "|".join(values.values())
+
+
+def last_line(script: str, *words: str, **environment: str) -> str:
+    """The last line that a script prints in a process of its own."""
+    output = subprocess.run(
+        [sys.executable, script, *words],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return output.splitlines()[-1]
+
+
+def search(config: str, run: Path, changes: Sequence[str]) -> None:
+    """Search with changed keys of a configuration, in a process of one thread."""
+    options = [word for text in changes for word in ("--set", text)]
+    command = [sys.executable, "-m", "xnas_tf", "search", config, "--run-dir", str(run), *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+
+
+def with_and_without(
+    work: Callable[[int, bool], T], seeds: int, jobs: int
+) -> tuple[list[T], list[T]]:
+    """What work on each seed gives with something and without it, several at a time."""
+    pairs = [(seed, way) for seed in range(seeds) for way in (True, False)]
+    with ThreadPoolExecutor(jobs) as pool:
+        found = list(pool.map(work, *zip(*pairs, strict=True)))
+    return found[::2], found[1::2]
+
+
+def gain(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
+    """The mean difference with its 95% interval (Student's t)."""
+    low, mean, high = mean_interval(np.subtract(one, other))
+    return {"gain": mean, "gain_low": low, "gain_high": high}
+
+
+# Memory, as Linux counts it, in MB.
+
+
+def resident_mb() -> float:
+    """Resident memory of this process."""
+    return _status_mb("VmRSS")
+
+
+def peak_mb() -> float:
+    """Largest resident memory since ``forget_peak``, or since the start."""
+    return _status_mb("VmHWM")
+
+
+def forget_peak() -> float:
+    """Start a new peak; return the memory resident now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return resident_mb()
+
+
+def _status_mb(field: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0]) / 1024
