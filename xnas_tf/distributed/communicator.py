@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class Communicator(Protocol):
-    """Collective operations. All ranks must call them in the same order.
+    """Collective operations; their defaults are those of a single rank.
+
+    All ranks must call them in the same order.
 
     Attributes:
         rank: Number of this rank, from 0.
@@ -29,41 +31,22 @@ class Communicator(Protocol):
 
     def broadcast(self, message: Any = None) -> Any:
         """Return rank 0's message, any JSON value, on all ranks."""
+        return message
 
     def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """Sum each array over all ranks; shapes and types must be the same on all of them."""
+        return list(arrays)
 
     def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
         """Set variables to rank 0's values on all ranks."""
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """Sum tensors over all ranks inside a ``tf.function``.
-
-        Args:
-            tensors: The tensors of this rank.
-            name: Identifies the operation, which must have the same name on all ranks.
-        """
-
-
-class SingleProcess:
-    """The only rank of a job. See ``Communicator``."""
-
-    rank = 0
-    size = 1
-    local_rank = 0
-    local_size = 1
-
-    def broadcast(self, message: Any = None) -> Any:
-        """See ``Communicator.broadcast``."""
-        return message
-
-    def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """See ``Communicator.sum``."""
-        return list(arrays)
-
-    def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
-        """See ``Communicator.broadcast_variables``."""
-
-    def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """See ``Communicator.sum_tensors``."""
+        """Sum tensors over all ranks inside a ``tf.function``; all ranks give the same name."""
         return list(tensors)
+
+
+class SingleProcess(Communicator):
+    """The only rank of a job."""
+
+    rank = local_rank = 0
+    size = local_size = 1
