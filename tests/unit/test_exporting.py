@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -19,9 +18,9 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
-from xnas_tf.exporting import FORMATS, evidence
+from xnas_tf.exporting import evidence, formats
 from xnas_tf.exporting.card_text import text
-from xnas_tf.exporting.formats import base, chosen_formats
+from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.verification import difference
 from xnas_tf.storage.run import Run
@@ -287,7 +286,7 @@ def test_formats_that_are_unknown_or_not_installed(monkeypatch):
     with pytest.raises(InputError, match="is no xnas_tf.exporting.formats.base.ExportFormat"):
         chosen_formats(["tests.unit.test_exporting:grey"])
     assert [kind.name for kind in chosen_formats(["keras", "keras"])] == ["keras"]
-    monkeypatch.setattr(base, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"onnx: tf2onnx and .* pip install 'xnas-tf\[onnx\]'"):
         chosen_formats(["keras", "onnx"])
 
@@ -387,10 +386,3 @@ def test_other_data_under_the_same_name_are_not_measured_on(tmp_path, monkeypatc
     folder, card = exported(run, DENSE, tmp_path / "out", "keras")
     assert card["test"] is None and "other images or labels now" in card["dataset"]["problem"]
     assert "Test metrics: not known" in (folder / "README.md").read_text()
-
-
-def test_nothing_but_the_names_is_imported_for_help():
-    code = "import sys, xnas_tf.exporting; sys.exit('tensorflow' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
-    )

@@ -32,10 +32,10 @@ def model_card(
     Args:
         evidence: The data of the run.
         chosen: The model.
-        test: See ``Evidence.test_metrics``.
+        test: Its ``Evidence.test_metrics``.
         expected: What the exported files were compared with.
-        files: What is known of each exported file.
-        licence: Of the model; empty if it is not stated.
+        files: Their entries.
+        licence: Empty if it is not stated.
     """
     candidate, config = chosen.candidate, chosen.config
     return {
@@ -71,7 +71,6 @@ def model_card(
 
 
 def _input(facts: dict[str, Any]) -> str:
-    """Describe the input of an exported model."""
     text = "uint8 images (batch, height, width, channels), 0 to 255"
     if "values" not in facts:
         return text
@@ -90,10 +89,7 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
-    """Return the quality of explanations.
-
-    Training measured it on validation images, ``xnas-tf explain`` of the search's model.
-    """
+    """Return the quality of explanations; ``xnas-tf explain`` measured the search's model."""
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import ClassVar
 
 import keras
 import numpy as np
@@ -18,10 +17,10 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 class KerasFile(ExportFormat):
     """The Keras model as the run kept it, without the scaling of images, to train it further."""
 
-    name: ClassVar[str] = "keras"
-    file: ClassVar[str] = "model.keras"
-    tolerance: ClassVar[float] = 1e-5
-    usage: ClassVar[str] = """\
+    name = "keras"
+    file = "model.keras"
+    tolerance = 1e-5
+    usage = """\
 import keras
 
 model = keras.saving.load_model("model.keras", compile=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -20,12 +19,12 @@ OPSET = 17
 class Onnx(ExportFormat):
     """uint8 images -> class probabilities, computed in float32."""
 
-    name: ClassVar[str] = "onnx"
-    file: ClassVar[str] = "model.onnx"
-    tolerance: ClassVar[float] = 1e-4
-    modules: ClassVar[tuple[str, ...]] = ("tf2onnx", "onnxruntime")
-    extra: ClassVar[str] = "xnas-tf[onnx]"
-    usage: ClassVar[str] = """\
+    name = "onnx"
+    file = "model.onnx"
+    tolerance = 1e-4
+    modules = ("tf2onnx", "onnxruntime")
+    extra = "xnas-tf[onnx]"
+    usage = """\
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
@@ -37,19 +36,15 @@ print(session.run(["probabilities"], {"images": images}))"""
 
         logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it logs every graph it rewrites
         with served.traceable():
-            frozen = freeze(
-                tf.function(served.probabilities, autograph=False).get_concrete_function(
-                    served.images
-                )
-            )
+            function = tf.function(served.probabilities, autograph=False)
+            frozen = freeze(function.get_concrete_function(served.images))
         # Not from_function: it mistakes constants of a layer for inputs.
-        names = {frozen.inputs[0].name: "images", frozen.outputs[0].name: "probabilities"}
-        input_name, output_name = names
+        given, returned = frozen.inputs[0].name, frozen.outputs[0].name
         tf2onnx.convert.from_graph_def(
             frozen.graph.as_graph_def(),
-            input_names=[input_name],
-            output_names=[output_name],
-            tensors_to_rename=names,
+            input_names=[given],
+            output_names=[returned],
+            tensors_to_rename={given: "images", returned: "probabilities"},
             opset=OPSET,
             output_path=str(path),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -13,15 +12,12 @@ from xnas_tf.exporting.serving import PREDICTED, ServedModel
 
 
 class SavedModel(ExportFormat):
-    """Version 1 of a model in the layout of TensorFlow Serving.
+    """Version 1 of a model for TensorFlow Serving, with the signatures of ``ServedModel``."""
 
-    It has the signatures ``serving_default`` and ``explain``; see ``ServedModel``.
-    """
-
-    name: ClassVar[str] = "saved_model"
-    file: ClassVar[str] = "1"
-    tolerance: ClassVar[float] = 1e-4
-    usage: ClassVar[str] = """\
+    name = "saved_model"
+    file = "1"
+    tolerance = 1e-4
+    usage = """\
 import tensorflow as tf
 
 model = tf.saved_model.load("1")
@@ -36,7 +32,7 @@ print({name: values.shape for name, values in explained.items()})"""
         served.save(path, {"serving_default": served.serve, "explain": served.explain})
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
-        """See ``ExportFormat.outputs``; the probabilities are those of ``serving_default``."""
+        """See ``ExportFormat.outputs``."""
         loaded = tf.saved_model.load(str(path))
         inputs = tf.constant(images)
         classes = tf.fill([len(images)], PREDICTED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -17,10 +16,10 @@ from xnas_tf.exporting.serving import ServedModel
 class TFLite(ExportFormat):
     """uint8 images -> class probabilities, computed in float32."""
 
-    name: ClassVar[str] = "tflite"
-    file: ClassVar[str] = "model.tflite"
-    tolerance: ClassVar[float] = 1e-4
-    usage: ClassVar[str] = """\
+    name = "tflite"
+    file = "model.tflite"
+    tolerance = 1e-4
+    usage = """\
 import tensorflow as tf
 
 serve = tf.lite.Interpreter("model.tflite").get_signature_runner()
@@ -48,10 +47,10 @@ print(serve(images=images)["probabilities"])"""
 class TFLiteFloat16(TFLite):
     """The same with float16 weights: half the size."""
 
-    name: ClassVar[str] = "tflite_float16"
-    file: ClassVar[str] = "model_float16.tflite"
-    tolerance: ClassVar[float] = 1e-2
-    usage: ClassVar[str] = TFLite.usage.replace("model.tflite", file)
+    name = "tflite_float16"
+    file = "model_float16.tflite"
+    tolerance = 1e-2
+    usage = TFLite.usage.replace("model.tflite", file)
 
     def _set_options(self, converter: tf.lite.TFLiteConverter) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
