@@ -24,7 +24,7 @@ from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.verification import difference
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import model_path, open_database
+from xnas_tf.storage.run_directory import locked, model_path, open_database
 
 HOSTILE = ("a|b", "<script>alert(1)</script>", "*c*\n# [d](javascript:e) `f` ~g~")
 GREY, LOGITS, DENSE, MIXED = 1, 2, 3, 4
@@ -315,6 +315,15 @@ def test_the_test_part_is_used_once_for_each_model(tmp_path, monkeypatch):
     dense((8, 8, 1)).save(model_path(run.path, GREY))  # another model
     exported(run, GREY, tmp_path / "c", "keras")
     assert used == [30, 30, 30]
+
+
+def test_a_run_that_is_being_searched_is_not_written_to(tmp_path):
+    run = made_run(tmp_path / "run", "grey", {GREY: dense((8, 8, 1))})
+    told = []
+    with locked(run.path):
+        _, card = exported(run, GREY, tmp_path / "out", "keras", tell=told.append)
+    assert card["test"]["images"] == 30 and run.fact(f"test figures of {card['name']}") is None
+    assert any("are not kept: another process is searching" in line for line in told)
 
 
 def test_test_figures_are_right_and_have_wilsons_intervals(run, tmp_path):

@@ -14,12 +14,12 @@ import tensorflow as tf
 
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import sample_images
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import InputError, RunError, RunInUseError
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.reporting.predictions import predictions_data
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import DATABASE
+from xnas_tf.storage.run_directory import DATABASE, locked
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import CONFIDENCE
 
@@ -96,9 +96,9 @@ def gather(run: Run, tell: Callable[[str], None]) -> Evidence:
 
 
 def _keep(run: Run, name: str, value: dict[str, Any], tell: Callable[[str], None]) -> None:
-    """Record a fact, unless the run is a read-only copy."""
+    """Record a fact, unless the run is a read-only copy or being searched in."""
     try:
-        with closing(Database(run.path / DATABASE, create=True)) as database:
+        with locked(run.path), closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)
-    except RunError as error:
+    except (RunError, RunInUseError) as error:
         tell(f"the test metrics are not kept: {error}")
