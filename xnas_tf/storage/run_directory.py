@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -80,7 +81,7 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
     Raises:
         InputError: If the directory holds something else, or a run with another configuration,
             or cannot be written for a reason other than a full or failing disk.
-        HeldError: If another process holds it.
+        RunInUseError: If another process holds it.
         RunError: If it cannot be written, as on a full disk.
     """
     _make_directory(path, fresh)
@@ -108,11 +109,11 @@ def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
     """Lock a run directory, so that one process at a time searches in it.
 
     Args:
-        path: The run directory.
+        path: The directory.
         patience: Seconds to wait for another process that holds the lock.
 
     Raises:
-        HeldError: If another process holds the lock.
+        RunInUseError: If another process holds the lock.
         RunError: If the directory cannot be locked.
     """
     # Not filelock.FileLock, which creates the directory again if it was moved aside.
@@ -124,7 +125,7 @@ def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
 
 
 def _lock(path: Path, deadline: float) -> int:
-    """Wait for the lock of a directory and return its open lock file."""
+    """Wait for the lock of a directory, and return its open lock file."""
     while True:
         is_last = time.monotonic() > deadline
         try:
@@ -158,13 +159,17 @@ def _try_lock(path: Path) -> int | None:
 
 
 def _make_directory(path: Path, fresh: bool) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} exists and is no directory")
     with _write_errors(path):
         if fresh and path.is_dir():
+            names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
             with locked(path):
-                path.rename(_free_name(path))
-        if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
-            raise InputError(f"{path} exists and is no run; nothing was changed there")
+                path.rename(next(aside for aside in names if not aside.exists()))
         path.mkdir(parents=True, exist_ok=True)
+        is_used = any(not child.name.startswith(".") for child in path.iterdir())
+        if is_used and not (path / CONFIG).is_file():
+            raise InputError(f"{path} exists and is no run; nothing was changed there")
         if not os.access(path, os.W_OK):
             raise PermissionError("permission denied, or the file system is read-only")
 
@@ -179,28 +184,8 @@ def _write_errors(path: Path) -> Iterator[None]:
         raise kind(f"run directory {path} cannot be written: {error}") from error
 
 
-def _visible(path: Path) -> list[Path]:
-    if not path.is_dir():
-        raise InputError(f"{path} exists and is no directory")
-    return [child for child in path.iterdir() if not child.name.startswith(".")]
-
-
-def _free_name(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.{number}")).exists():
-        number += 1
-    return aside
-
-
 def run_config(path: Path) -> Config:
-    """Load the configuration of a run; see ``load_stored_config``.
-
-    Args:
-        path: The run directory.
-
-    Raises:
-        InputError: If the file is missing or invalid.
-    """
+    """Load the configuration of a run directory; see ``load_stored_config``."""
     modes: dict[str, bool] = {}
     if (path / DATABASE).is_file():
         with closing(Database(path / DATABASE)) as database:

@@ -25,11 +25,6 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {}
 3 were never released."""
 
 
-def is_supported(version: int) -> bool:
-    """Return whether databases of a version can be read."""
-    return min(MIGRATIONS, default=VERSION) <= version <= VERSION
-
-
-def migration(version: int) -> list[str]:
-    """Return the SQL statements that bring a database of a supported version up to date."""
-    return [statement for step in range(version, VERSION) for statement in MIGRATIONS[step]]
+def migration(version: int) -> tuple[str, ...]:
+    """Return the SQL statements that bring a database of an earlier version up to date."""
+    return tuple(statement for step in range(version, VERSION) for statement in MIGRATIONS[step])
