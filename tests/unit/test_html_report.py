@@ -113,7 +113,8 @@ def test_reasons_that_differ_in_numbers_are_one_failure():
 def test_progress_ends_with_the_front_and_never_loses_volume(rows, size):
     config = (ONE, TWO, THREE)[size - 1]
     everyone = candidates(config, [row[:size] for row in rows])
-    everyone = [replace(c, answer=c.id, started="2026-01-01T00:00:00+00:00") for c in everyone]
+    start = "2026-01-01T00:00:00+00:00"
+    everyone = [replace(c, finish_order=c.id, started=start) for c in everyone]
     everyone = [replace(c, finished=f"2026-01-01T{c.id:02d}:00:00+00:00") for c in everyone]
     found = progress_data(everyone, config)
     volumes = found["hypervolume"]

@@ -39,6 +39,10 @@ FULL = Candidate(
     versions={"keras": "3"},
     started="s",
     finished="f",
+    finished_before=1,
+    finish_order=2,
+    lost_groups=1,
+    reused_from="candidate 1 of other",
 )
 
 
@@ -125,7 +129,7 @@ INSERT INTO facts VALUES ('format', '"3"'), ('generations', '4');
 INSERT INTO candidates VALUES (
     3, 'g', '{"a": 1, "b": "x", "c": 0.1, "d": true}', '[1, 2]', 1, 7, 3, 0, 'done', '',
     '{"error": 0.1}', '{"introspectability/grad_cam": 0.3333333333333333}', '{"train": 1.5}',
-    '[{"loss": 0.5}]', '{"keras": "3"}', 's', 'f', -1, 0, 0, 0, '', '');
+    '[{"loss": 0.5}]', '{"keras": "3"}', 's', 'f', -1, 1, 2, 1, '', 'candidate 1 of other');
 """
 
 
@@ -143,10 +147,10 @@ def test_databases_of_version_3_can_be_opened(version_3, create):
     assert database.candidates() == [FULL] and database.fact("generations") == 4
 
 
-def test_a_new_database_has_the_tables_of_its_version(version_3, tmp_path):
-    assert schema.VERSION == 3  # with another one, test the migration of VERSION_3 to it
+def test_a_new_database_has_the_tables_of_a_migrated_one(version_3, tmp_path):
     columns = []
-    Database(tmp_path / "new.sqlite", create=True).close()
+    for path in (version_3, tmp_path / "new.sqlite"):
+        Database(path, create=True).close()
     for path in (version_3, tmp_path / "new.sqlite"):
         with closing(sqlite3.connect(path)) as connection:
             tables = [list(connection.execute(f"PRAGMA table_info({t})")) for t in TABLES]
@@ -156,9 +160,9 @@ def test_a_new_database_has_the_tables_of_its_version(version_3, tmp_path):
 
 def test_databases_of_earlier_versions_are_migrated(version_3, monkeypatch):
     before = version_3.read_bytes()
-    monkeypatch.setattr(schema, "VERSION", 5)
-    steps = {3: ("CREATE TABLE x (y)",), 4: ("UPDATE candidates SET reason='odd'",)}
-    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    monkeypatch.setattr(schema, "VERSION", 6)
+    steps = {4: ("CREATE TABLE x (y)",), 5: ("UPDATE candidates SET reason='odd'",)}
+    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS | steps)
     migrated = [replace(FULL, reason="odd")]
     reader = Database(version_3)
     assert reader.candidates() == migrated and version_3.read_bytes() == before
@@ -168,12 +172,11 @@ def test_databases_of_earlier_versions_are_migrated(version_3, monkeypatch):
     assert version_3.read_bytes() != before and Database(version_3).candidates() == migrated
     monkeypatch.undo()
     for create in (False, True):
-        with pytest.raises(InputError, match="has format 5, which this version .* cannot read"):
+        with pytest.raises(InputError, match="has format 6, which this version .* cannot read"):
             Database(version_3, create)
 
 
 def test_a_failed_migration_changes_nothing(version_3, monkeypatch):
-    monkeypatch.setattr(schema, "VERSION", 4)
     steps = {3: ("UPDATE candidates SET reason='odd'", "DROP TABLE missing")}
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     with pytest.raises(RunError, match="no such table: missing"):

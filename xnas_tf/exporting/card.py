@@ -65,7 +65,7 @@ def model_card(
         "training": config.training.model_dump(mode="json") | {"epochs": candidate.epochs},
         "seed": candidate.seed,
         "parents": list(candidate.parents),
-        "answered_by": candidate.answered_by,
+        "reused_from": candidate.reused_from,
         "versions": candidate.versions,
     }
 

@@ -103,7 +103,7 @@ def _selection_of(run: Run, retraining: Retraining, training: Training) -> Expor
         seconds=training.seconds,
         versions=training.versions,
         reason=training.reason,
-        answered_by="",
+        reused_from="",
         model_path=path,
     )
     return ExportSelection(training.name, candidate, retraining.config, is_retrained=True)

@@ -117,7 +117,7 @@ def pareto_json(listed: CandidateList) -> str:
             "pareto": c.id in listed.front,
             "recommended": c.id == listed.recommended.id,
             "collapsed": c.collapsed,
-            "answered_by": c.answered_by,
+            "reused_from": c.reused_from,
         }
         for c in listed.candidates
     ]
