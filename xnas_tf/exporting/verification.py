@@ -27,8 +27,7 @@ class Reference:
 
     Attributes:
         images: uint8, (N, H, W, C).
-        outputs: ``probabilities`` (N, classes), and by method the maps (N, H, W) of the
-            predicted class.
+        outputs: See ``Outputs``; the maps are of the predicted class.
         methods: The attribution methods that apply to the model.
         inapplicable: By name, why other methods do not apply.
         is_coarse: Whether the model computes in less than float32.

@@ -1,8 +1,4 @@
-"""Inspects Keras models of any kind while they are traced.
-
-Models may be functional, sequential, subclassed or nested. Layers are observed in place, without
-copies of the model.
-"""
+"""Inspects Keras models of any kind in place while they are traced, without copies."""
 
 from __future__ import annotations
 
@@ -44,8 +40,7 @@ def is_transparent(layer: Any) -> bool:
 def network_of(model: keras.Model) -> keras.Model:
     """Return a plain functional model of the same layers, which loads without a custom class.
 
-    For models whose class only trains differently, such as one with its own ``train_step``. If
-    the class does more, the model itself is returned.
+    If the model's class does more than train differently (``train_step``), it is returned itself.
     """
     if not is_transparent(model) or isinstance(model, keras.Sequential):
         return model
@@ -144,8 +139,7 @@ def linear_output(ending: Ending) -> Iterator[None]:
 def inlined_calls(model: keras.Model) -> Iterator[None]:
     """Trace a ``call`` that is a ``tf.function`` as its Python function in the context.
 
-    Otherwise its layers could not be observed, and ``freed_custom_gradients`` would break
-    the traces that it keeps.
+    Its layers could not be observed else, and ``freed_custom_gradients`` would break its traces.
     """
     with ExitStack() as replaced:
         for layer in [model, *all_layers(model)]:

@@ -43,17 +43,15 @@ class Database:
         # The watchdog's thread writes when a candidate hangs, the main thread everything else.
         self._lock = threading.RLock()
         with self._errors(RunError if create else InputError):
-            self._connection = self._connect("rwc" if create else _reading_mode(path))
+            mode = "rwc" if create else _reading_mode(path)
+            uri = f"{path.absolute().as_uri()}?mode={mode}"
+            self._connection = sqlite3.connect(uri, uri=True, timeout=60, check_same_thread=False)
             # A power cut must not undo a commit either.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
                 self._migrate()
             elif self._version() != schema.VERSION:
                 self._use_migrated_copy()
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
-        return sqlite3.connect(uri, uri=True, timeout=60, check_same_thread=False)
 
     def _version(self) -> int:
         stored = self.fact("format")

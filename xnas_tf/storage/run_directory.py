@@ -131,13 +131,12 @@ def _lock(path: Path, deadline: float) -> int:
         try:
             if (handle := _try_lock(path)) is not None:
                 return handle
+            if is_last:
+                raise RunInUseError(path)
         except OSError as error:
             # While --fresh moves a run aside, the directory is missing for a moment.
             if is_last or not isinstance(error, FileNotFoundError):
                 raise RunError(f"{path} cannot be locked: {error}") from error
-        else:
-            if is_last:
-                raise RunInUseError(path)
         time.sleep(0.05)
 
 

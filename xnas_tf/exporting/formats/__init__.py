@@ -13,11 +13,11 @@ FORMATS = Registry(
     "export format",
     "xnas_tf.export_formats",
     {
-        "saved_model": "xnas_tf.exporting.formats.saved_model:SavedModel",
-        "keras": "xnas_tf.exporting.formats.keras_file:KerasFile",
-        "tflite": "xnas_tf.exporting.formats.tflite:TFLite",
-        "tflite_float16": "xnas_tf.exporting.formats.tflite:TFLiteFloat16",
-        "onnx": "xnas_tf.exporting.formats.onnx:Onnx",
+        "saved_model": "xnas_tf.exporting.formats.builtin:SavedModel",
+        "keras": "xnas_tf.exporting.formats.builtin:KerasFile",
+        "tflite": "xnas_tf.exporting.formats.builtin:TFLite",
+        "tflite_float16": "xnas_tf.exporting.formats.builtin:TFLiteFloat16",
+        "onnx": "xnas_tf.exporting.formats.builtin:Onnx",
     },
 )
 DEFAULT_FORMATS = ("saved_model", "keras")
