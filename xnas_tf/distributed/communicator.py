@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-class Communicator(Protocol):
-    """Collective operations; their defaults are those of a single rank.
+class Communicator:
+    """Collective operations, which all ranks must call in the same order.
 
-    All ranks must call them in the same order.
+    This base class has those of a single rank.
 
     Attributes:
         rank: Number of this rank, from 0.
@@ -24,10 +24,10 @@ class Communicator(Protocol):
         local_size: Number of ranks on this host.
     """
 
-    rank: int
-    size: int
-    local_rank: int
-    local_size: int
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
 
     def broadcast(self, message: Any = None) -> Any:
         """Return rank 0's message, any JSON value, on all ranks."""
@@ -47,6 +47,3 @@ class Communicator(Protocol):
 
 class SingleProcess(Communicator):
     """The only rank of a job."""
-
-    rank = local_rank = 0
-    size = local_size = 1

@@ -175,9 +175,10 @@ class Coordinator:
         pending = self._pending[number]
         self._results += 1
         fields = {**result, "finished": now(), "finish_order": self._results}
-        self._database.update(number, fields)
+        candidate = replace(pending.candidate, **fields)
+        self._database.save(candidate)
         self._stopping.save()
-        self._finish(replace(pending.candidate, **fields), pending.proposal, is_new=True)
+        self._finish(candidate, pending.proposal, is_new=True)
 
     def requeue(self, number: int, why: str, is_blamed: bool = True) -> None:
         """Put a candidate whose group was lost first in the queue, with its last checkpoint.

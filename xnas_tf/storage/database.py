@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -104,17 +104,6 @@ class Database:
         row = [_encode(name, getattr(candidate, name)) for name in _COLUMNS]
         with self.transaction():
             self._connection.execute(_SAVE, row)
-
-    def update(self, number: int, values: Mapping[str, Any]) -> None:
-        """Commit new values by field of the recorded candidate with an id.
-
-        Takes half the time of ``save``, which also writes what has not changed.
-        """
-        names = [name for name in _COLUMNS if name in values]
-        changes = ", ".join(f'"{name}"=?' for name in names)
-        row = [_encode(name, values[name]) for name in names]
-        with self.transaction():
-            self._connection.execute(f"UPDATE candidates SET {changes} WHERE id=?", [*row, number])
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

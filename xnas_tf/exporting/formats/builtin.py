@@ -86,17 +86,18 @@ import tensorflow as tf
 
 serve = tf.lite.Interpreter("model.tflite").get_signature_runner()
 print(serve(images=images)["probabilities"])"""
+    is_half = False
+    """Whether weights are stored as float16."""
 
     def write(self, served: ServedModel, path: Path) -> None:
         """See ``ExportFormat.write``."""
         with tempfile.TemporaryDirectory() as folder:
             served.save(Path(folder), {"serving_default": served.probabilities})
             converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            self._set_options(converter)
+            if self.is_half:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.target_spec.supported_types = [tf.float16]
             path.write_bytes(converter.convert())
-
-    def _set_options(self, converter: tf.lite.TFLiteConverter) -> None:
-        """Set nothing: float32 is the default."""
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
@@ -113,10 +114,7 @@ class TFLiteFloat16(TFLite):
     file = "model_float16.tflite"
     tolerance = 1e-2
     usage = TFLite.usage.replace("model.tflite", file)
-
-    def _set_options(self, converter: tf.lite.TFLiteConverter) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
+    is_half = True
 
 
 class Onnx(ExportFormat):
