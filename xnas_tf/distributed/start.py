@@ -42,7 +42,7 @@ def start(
     """Initialise Horovod if it is installed, then TensorFlow's devices and threads.
 
     Args:
-        config: The section ``distributed`` of the configuration.
+        config: The section ``distributed``.
         deterministic: Whether TensorFlow may only use deterministic operations.
         branches: Number of operations that run at once.
         alone: Whether this process trains without others, and needs no Horovod.

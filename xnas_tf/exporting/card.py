@@ -27,16 +27,7 @@ def model_card(
     files: Sequence[dict[str, Any]],
     licence: str,
 ) -> dict[str, Any]:
-    """Return the content of ``card.json``.
-
-    Args:
-        evidence: The data of the run.
-        chosen: The model.
-        test: Its ``Evidence.test_metrics``.
-        expected: What the exported files were compared with.
-        files: Their entries.
-        licence: Empty if it is not stated.
-    """
+    """Return the content of ``card.json``, with ``Evidence.test_metrics`` as ``test``."""
     candidate, config = chosen.candidate, chosen.config
     return {
         "name": chosen.name,

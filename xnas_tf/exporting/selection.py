@@ -17,13 +17,9 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class ExportSelection:
-    """A model to export.
+    """A model to export into a folder of this name.
 
-    Attributes:
-        name: The name of its folder.
-        candidate: The candidate, with the metrics and the file of this model.
-        config: The configuration of its training and evaluation.
-        is_retrained: Whether it is of a retraining.
+    The candidate has the metrics and the file of this model, also where it is of a retraining.
     """
 
     name: str
@@ -33,7 +29,7 @@ class ExportSelection:
 
     @property
     def model_path(self) -> Path:
-        """The file of the model, which was loaded from it."""
+        """The file that the model was loaded from."""
         path = self.candidate.model_path
         assert path is not None  # else Candidate.load_model fails
         return path

@@ -27,12 +27,7 @@ PREDICTED = -1
 class ServedModel:
     """The functions that an exported model offers; formats trace them inside ``traceable``.
 
-    Args:
-        model: The Keras model.
-        source: The file it was loaded from.
-        image_shape: Shape (H, W, C) of an image.
-        class_names: Names of the classes.
-        methods: The attribution methods that apply to the model.
+    The model was loaded from the file ``source``, and all the attribution methods apply to it.
     """
 
     def __init__(

@@ -22,9 +22,7 @@ class Graph:
     def add(self, label: Any, edges: Iterable[Edge] = ()) -> int:
         """Add a vertex with edges to earlier vertices, and return its number.
 
-        Args:
-            label: A JSON value; of any other object the ``repr`` counts.
-            edges: The edges, in any order.
+        The order of edges makes no difference. Of labels that are no JSON, the ``repr`` counts.
         """
         self._labels.append(_hash(label))
         self._edges.append(list(edges))

@@ -1,7 +1,4 @@
-"""The range of values that a Keras model takes: 0 to 1, 0 to 255 or -1 to 1.
-
-It is inferred from the model's first layers.
-"""
+"""The range of values that a Keras model takes, inferred from its first layers."""
 
 from __future__ import annotations
 
@@ -60,11 +57,7 @@ def from_unit(images: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def check_range(given: str, allowed: Sequence[str] = CHOICES) -> str:
-    """Return ``given`` if it is an input range.
-
-    Raises:
-        InputError: If it is not. The message names the nearest match.
-    """
+    """Return ``given`` if it is an input range; an ``InputError`` names the nearest match."""
     if given not in allowed:
         raise InputError(f"--input-range: no range is called {suggest(given, allowed)}")
     return given
@@ -77,20 +70,15 @@ def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:
 
 
 def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) -> InputRange:
-    """Return the range of values that a model takes.
+    """Return the range of values that a model takes on images of a shape (H, W, C).
 
     With ``auto``, models trained by a run take 0 to 1, whatever their layers are. For other
     models, the effect of everything before the first layer with weights (other than
     ``Normalization``) is measured on constant images. This includes nested models, Keras
     Applications and functions.
 
-    Args:
-        model: A Keras image classifier.
-        image_shape: Shape (H, W, C) of its images.
-        given: ``auto``, or the range itself.
-
     Raises:
-        InputError: If there is no such range.
+        InputError: If no range is called as ``given``.
     """
     if check_range(given) != AUTO:
         return InputRange(given, "as given")
@@ -139,8 +127,7 @@ def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray |
     """Return the central values of constant images as the first layer with weights gets them.
 
     Returns:
-        An array (3, channels), None if there is no such layer; and the names of the scaling
-        layers before it.
+        An array (3, channels), None if no such layer is reached; and the scaling layers before it.
     """
     reached: list[np.ndarray] = []
     names: list[str] = []

@@ -61,12 +61,9 @@ class _Network(Graph):
         self._sums: dict[int, tuple[list[Any], Counter[Source]]] = {}
 
     def inline(self, model: keras.Model, inputs: list[Source], context: list[Any]) -> list[Source]:
-        """Add the calls inside a model and the models nested in it.
+        """Add the calls inside a model and the models nested in it; return its outputs' sources.
 
-        Args:
-            model: A functional or sequential model.
-            inputs: The sources of its inputs; those of its outputs are returned.
-            context: Arguments of the calls of the models that contain it.
+        The context is the arguments of the calls of the models that contain it.
         """
         found = dict(zip(map(id, model.inputs), inputs, strict=True))
         for node in graph_nodes(model):

@@ -15,11 +15,7 @@ def takes_class_numbers(loss: object) -> bool:
 def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndarray:
     """Return class numbers (N,), or one-hot vectors (N, classes) if the model's loss expects them.
 
-    Args:
-        model: A compiled model. A model without a loss, whose ``train_step`` has its own, gets
-            class numbers.
-        labels: Class numbers, (N,).
-        classes: Number of classes.
+    A compiled model without a loss, whose ``train_step`` has its own, gets class numbers.
     """
     if model.loss is None or takes_class_numbers(model.loss):
         return labels

@@ -26,12 +26,10 @@ _TO_JSON = json.JSONEncoder(allow_nan=False).encode
 class Database:
     """Candidates of one run, in ``run.sqlite``.
 
-    A database of an earlier version is migrated in its file if it is opened to be written, else
-    in a copy in memory.
-
     Args:
         path: The database file.
-        create: Whether to write, and to create a missing file; otherwise it is only read.
+        create: Whether to write, and to create a missing file or migrate one of an earlier
+            version; otherwise it is only read, and migrated in a copy in memory.
 
     Raises:
         InputError: If the file is not the database of a run, or a later version wrote it.

@@ -17,13 +17,10 @@ from xnas_tf.strategy.recommendation import Recommendation, recommend
 
 
 class Run:
-    """A run: its configuration and its candidates.
-
-    Args:
-        path: The run directory.
+    """A run directory: its configuration and its candidates.
 
     Raises:
-        InputError: If it is not a run directory.
+        InputError: If it is no run directory.
     """
 
     def __init__(self, path: str | Path) -> None:

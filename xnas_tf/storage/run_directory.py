@@ -67,13 +67,8 @@ def remove_drafts(path: Path) -> None:
 def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database]:
     """Create a run directory, or open it to resume, and lock it; see ``locked``.
 
-    Nothing in it is changed before it is locked.
-
-    Args:
-        path: The run directory.
-        config: The configuration; must be that of the run if there is one.
-        fresh: Whether to move an existing run to ``PATH.1``, or the next free number, and start
-            again.
+    Nothing in it is changed before it is locked. ``fresh`` moves an existing run to ``PATH.1``, or
+    the next free number, and starts again; otherwise its configuration must be the same.
 
     Yields:
         The database, to read and write.
@@ -108,9 +103,7 @@ def open_database(path: Path, config: Config) -> Database:
 def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
     """Lock a run directory, so that one process at a time searches in it.
 
-    Args:
-        path: The directory.
-        patience: Seconds to wait for another process that holds the lock.
+    Waits ``patience`` seconds for another process that holds the lock.
 
     Raises:
         RunInUseError: If another process holds the lock.
