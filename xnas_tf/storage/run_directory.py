@@ -90,12 +90,9 @@ def open_database(path: Path, config: Config) -> Database:
     See ``locked_run_directory`` for the arguments and errors.
     """
     with _write_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-        if (path / CONFIG).is_file():
-            _update_config(path, config)
-        else:
+        (path / "models").mkdir(parents=True, exist_ok=True)
+        if not (path / CONFIG).is_file() or _changes(path, config):
             write_atomically(path / CONFIG, dump_config(config).encode())
-        (path / "models").mkdir(exist_ok=True)
     return Database(path / DATABASE, create=True)
 
 
@@ -151,9 +148,9 @@ def _try_lock(path: Path) -> int | None:
 
 
 def _make_directory(path: Path, fresh: bool) -> None:
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} exists and is no directory")
     with _write_errors(path):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} exists and is no directory")
         if fresh and path.is_dir():
             names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
             with locked(path):
@@ -185,8 +182,8 @@ def run_config(path: Path) -> Config:
     return load_stored_config(path / CONFIG, modes)
 
 
-def _update_config(path: Path, config: Config) -> None:
-    """Store a configuration in place of the run's own, if it may be resumed with it."""
+def _changes(path: Path, config: Config) -> list[str]:
+    """Return how a configuration differs from the run's own, if that may be resumed with it."""
     changed = differing_keys(run_config(path), config)
     if not all(line.startswith(_CHANGEABLE) for line in changed):
         lines = "\n  ".join(changed)
@@ -194,5 +191,4 @@ def _update_config(path: Path, config: Config) -> None:
             f"{path} is a run with another configuration:\n  {lines}\n"
             "Use --run-dir for a new run beside it, or --fresh to move it aside and start again."
         )
-    if changed:
-        write_atomically(path / CONFIG, dump_config(config).encode())
+    return changed
