@@ -90,9 +90,10 @@ def open_database(path: Path, config: Config) -> Database:
     See ``locked_run_directory`` for the arguments and errors.
     """
     with _write_errors(path):
-        (path / "models").mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
         if not (path / CONFIG).is_file() or _changes(path, config):
             write_atomically(path / CONFIG, dump_config(config).encode())
+        (path / "models").mkdir(exist_ok=True)  # last: a folder with only this is no run
     return Database(path / DATABASE, create=True)
 
 
