@@ -41,7 +41,6 @@ class ServedModel:
         self.model = model
         self.source = source
         self.class_names = tuple(class_names)
-        self.methods = tuple(methods)
         self.images = tf.TensorSpec((None, *image_shape), tf.uint8, name="images")
         self.class_index = tf.TensorSpec((None,), tf.int32, name="class_index")
         probabilities = Probabilities(output="probabilities")
