@@ -57,7 +57,7 @@ def made_up(number: int, places: np.ndarray, names: list[str], rng: np.random.Ge
         started=started.isoformat(timespec="milliseconds"),
         finished=(started + timedelta(seconds=28)).isoformat(timespec="milliseconds"),
         group=number % GROUPS,
-        answer=number,
+        finish_order=number,
     )
 
 

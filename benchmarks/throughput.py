@@ -175,7 +175,8 @@ def grow(candidates: int) -> dict[str, float]:
         numbers = np.array(sorted(search.memory))
         first = search.memory[int(numbers[numbers >= 100][0])]
         last = search.memory[int(numbers[-1])]
-        trained = sorted((c for c in search.run.candidates() if c.trained), key=lambda c: c.answer)
+        candidates = [c for c in search.run.candidates() if c.trained]
+        trained = sorted(candidates, key=lambda c: c.finish_order)
     spent = [c.seconds_total for c in trained]
     low, high = drift([c.genotype for c in trained], spent)
     return {

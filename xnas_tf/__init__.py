@@ -30,7 +30,7 @@ _PUBLIC = {
     "Interpreter": "xnas_tf.interpretation.flint",
     "disentangle": "xnas_tf.interpretation.nad",
     "explain": "xnas_tf.explanation",
-    "export": "xnas_tf.exporting",
+    "export": "xnas_tf.exporting.command",
     "inspect_data": "xnas_tf.reporting.dataset",
     "load_config": "xnas_tf.config",
     "load_dataset": "xnas_tf.data",
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from xnas_tf.data import load_dataset
     from xnas_tf.errors import InputError, RunError
     from xnas_tf.explanation import Explanation, explain
-    from xnas_tf.exporting import export
+    from xnas_tf.exporting.command import export
     from xnas_tf.interpretation.flint import (
         InterpretableModel,
         Interpretation,

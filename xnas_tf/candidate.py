@@ -51,12 +51,12 @@ class Candidate:
         started: Start time, ISO 8601 UTC.
         finished: End time, ISO 8601 UTC.
         group: Group of ranks that trains or trained it.
-        answers_before: Number of candidates that had ended when this one was proposed.
-        answer: Position in the order in which candidates ended, from 1; 0 until it ends.
-        deaths: How often its group died while training it.
+        finished_before: Number of candidates that had ended when this one was proposed.
+        finish_order: Position in the order in which candidates ended, from 1; 0 until it ends.
+        lost_groups: How often its group was lost while training it.
         digest: Hash of its network and all else that distinguishes evaluations; empty if no model
             was built. See ``evaluation_digest``.
-        answered_by: Origin of reused results, ``candidate N of RUN``; empty if they are its own.
+        reused_from: Origin of reused results, ``candidate N of RUN``; empty if they are its own.
         model_path: File of the saved Keras model, if it was on the front when it finished.
     """
 
@@ -78,11 +78,11 @@ class Candidate:
     started: str = ""
     finished: str = ""
     group: int = NO_GROUP
-    answers_before: int = 0
-    answer: int = 0
-    deaths: int = 0
+    finished_before: int = 0
+    finish_order: int = 0
+    lost_groups: int = 0
     digest: str = ""
-    answered_by: str = ""
+    reused_from: str = ""
     model_path: Path | None = None
 
     @property
@@ -93,7 +93,7 @@ class Candidate:
     @property
     def trained(self) -> bool:
         """Whether it counts as a training: done or failed, without reused results."""
-        return self.counts and not self.answered_by
+        return self.counts and not self.reused_from
 
     @property
     def collapsed(self) -> bool:

@@ -19,7 +19,7 @@ def check_whole(run, wanted):
     trained = [c for c in candidates if c.trained]
     assert len(trained) == wanted
     assert len({c.genotype for c in candidates}) == len(candidates)
-    assert sorted(c.answer for c in candidates) == list(range(1, len(candidates) + 1))
+    assert sorted(c.finish_order for c in candidates) == list(range(1, len(candidates) + 1))
     check = sqlite3.connect(run / "run.sqlite").execute("PRAGMA integrity_check").fetchone()
     assert check == ("ok",)
     return candidates

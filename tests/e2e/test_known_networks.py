@@ -59,14 +59,14 @@ def test_what_is_known_is_not_trained(tmp_path):
     assert (len(second), status["done"], status["duplicate"]) == (12, 9, 3)
     assert status["answered"] >= 6 and "candidate 1 of first" in done.stderr
     for c in second:
-        if c.answered_by:
+        if c.reused_from:
             assert c.objectives == networks[c.digest].objectives
             assert c.history == networks[c.digest].history
     run = xt.load_run(tmp_path / "second")
     assert all(c.load_model() and "test_accuracy" in c.metrics for c in run.pareto())
-    taken = next(c for c in run.pareto() if c.answered_by)
+    taken = next(c for c in run.pareto() if c.reused_from)
     (folder,) = xt.export(run, candidates=[taken.id])
-    assert json.loads((folder / "card.json").read_text())["answered_by"] == taken.answered_by
+    assert json.loads((folder / "card.json").read_text())["reused_from"] == taken.reused_from
 
     wrong = [*OPTIONS, "--set", more, "--set", "training.epochs=2", "--run-dir", "third"]
     refused = xnas("search", *wrong, cwd=tmp_path, code=2)

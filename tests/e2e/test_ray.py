@@ -86,8 +86,8 @@ def test_a_node_that_is_lost_and_comes_back_is_used_again(tmp_path):
 
 def done(folder):
     """The candidates that have ended, in this order."""
-    ended = [c for c in candidates_of(folder / "run") if c.answer]
-    return sorted(ended, key=lambda c: c.answer)
+    ended = [c for c in candidates_of(folder / "run") if c.finish_order]
+    return sorted(ended, key=lambda c: c.finish_order)
 
 
 def test_a_killed_rank_costs_its_group_alone(tmp_path):
@@ -102,7 +102,7 @@ def test_a_killed_rank_costs_its_group_alone(tmp_path):
     ranks_of(process)[0].kill()
     assert process.wait(SECONDS) == 0, (tmp_path / "stderr").read_text()
     candidates = check_whole(tmp_path / "run", 4)
-    assert sum(c.deaths for c in candidates) == 1
+    assert sum(c.lost_groups for c in candidates) == 1
     assert all(c.state == "done" for c in candidates) and running
     assert "is lost and replaced" in (tmp_path / "stderr").read_text()
 

@@ -101,7 +101,8 @@ def test_kills_of_the_driver_leave_no_rank_behind_and_the_same_command_resumes(t
 
 def finished(run):
     """What is known for good by now."""
-    return {c.genotype: (c.id, c.started, c.objectives) for c in candidates_of(run) if c.answer}
+    known = [c for c in candidates_of(run) if c.finish_order]
+    return {c.genotype: (c.id, c.started, c.objectives) for c in known}
 
 
 def all_train(run):

@@ -156,7 +156,7 @@ def stopped(folder):
         rank.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=60)[1]
     assert process.returncode and "Exit code: 143" in output, output
-    assert [c.deaths for c in candidates_of(folder / "run")] == [0]  # nobody is to blame
+    assert [c.lost_groups for c in candidates_of(folder / "run")] == [0]  # nobody is to blame
     return progress_of(folder / "run", 1)
 
 

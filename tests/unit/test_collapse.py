@@ -102,7 +102,7 @@ def known(number, **metrics):
         objectives={"error": 0.1 * number},
         metrics={"accuracy": 0.3, "val_accuracy": 0.3, **metrics},
         reason="collapsed: so" if metrics.get("collapsed") else "",
-        answer=number,
+        finish_order=number,
     )
 
 

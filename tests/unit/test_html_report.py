@@ -114,9 +114,9 @@ def test_reasons_that_differ_in_numbers_are_one_failure():
 def test_progress_ends_with_the_front_and_never_loses_volume(rows, size):
     config = (ONE, TWO, THREE)[size - 1]
     everyone = candidates(config, [row[:size] for row in rows])
-    for c in everyone:
-        c.answer, c.started = c.id, "2026-01-01T00:00:00+00:00"
-        c.finished = f"2026-01-01T{c.id:02d}:00:00+00:00"
+    start = "2026-01-01T00:00:00+00:00"
+    everyone = [replace(c, finish_order=c.id, started=start) for c in everyone]
+    everyone = [replace(c, finished=f"2026-01-01T{c.id:02d}:00:00+00:00") for c in everyone]
     found = progress_data(everyone, config)
     volumes = found["hypervolume"]
     assert all(a <= b + 1e-9 for a, b in itertools.pairwise(volumes))

@@ -9,7 +9,6 @@ from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import CHOICES, declare_range, from_unit, range_of, scaled
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
-from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 SHAPE = (12, 12, 3)
 applications = keras.applications
@@ -145,22 +144,6 @@ def test_uint8_images_reach_a_model_in_its_range():
     expected = keras.ops.softmax(model(images.astype(np.float32)))
     np.testing.assert_allclose(found.probabilities, expected, rtol=1e-4)
     assert found.input_range == "0-255"
-
-
-@pytest.mark.parametrize(
-    ("correct", "images", "low", "high"),
-    # statsmodels.stats.proportion.proportion_confint(method="wilson")
-    [(50, 100, 0.40383, 0.59617), (0, 20, 0.0, 0.16113), (97, 100, 0.91548, 0.98974)],
-)
-def test_wilson_intervals(correct, images, low, high):
-    assert accuracy_interval(correct, images) == pytest.approx(
-        [low, correct / images, high], abs=2e-5
-    )
-
-
-def test_better_than_chance():
-    assert better_than_chance(45, 100, 33) and not better_than_chance(42, 100, 33)
-    assert not better_than_chance(0, 0, 0) and not better_than_chance(90, 100, 90)
 
 
 def bright(split: float = 127.0):

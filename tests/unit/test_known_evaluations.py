@@ -111,7 +111,7 @@ TAKEN = {
     "state": "done",
     "objectives": {"error": 0.25, "parameters": 7.0},
     "history": [{"loss": 0.5}],
-    "answered_by": "candidate 3 of runs/first",
+    "reused_from": "candidate 3 of runs/first",
 }
 
 
@@ -135,7 +135,7 @@ def test_what_breaks_a_limit_is_infeasible_whether_it_is_known_or_not():
 
 def test_what_is_new_is_trained_and_recorded_with_its_digest():
     result = evaluator().evaluate(CANDIDATE, None, Knows(None))
-    assert (result.state, result.digest, result.answered_by) == ("done", digest(Idle()), "")
+    assert (result.state, result.digest, result.reused_from) == ("done", digest(Idle()), "")
     assert result.failed("later").digest == result.digest
 
 
@@ -144,9 +144,9 @@ def test_all_ranks_take_over_what_the_leader_hears():
 
     def work(communicator):
         result = evaluator(communicator).evaluate(CANDIDATE, None, callbacks[communicator.rank])
-        return result.state, result.answered_by
+        return result.state, result.reused_from
 
-    assert on_ranks(2, work) == [("done", TAKEN["answered_by"])] * 2
+    assert on_ranks(2, work) == [("done", TAKEN["reused_from"])] * 2
     assert not callbacks[1].heard
 
 

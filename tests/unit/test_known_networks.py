@@ -48,7 +48,7 @@ class Networks(Groups):
         return {**(coordinator.known(task["id"], built) or result(digest)), **built}
 
     def end(self, coordinator, task, result):
-        is_trained = result["state"] == "done" and "answered_by" not in result
+        is_trained = result["state"] == "done" and "reused_from" not in result
         if is_trained and coordinator.wants_model(task["id"], result):
             coordinator.save_model(task["id"], result["digest"].encode())
         super().end(coordinator, task, result)
@@ -95,7 +95,7 @@ def test_a_search_that_is_killed_finds_what_an_uninterrupted_one_does(
     found = facts(whole, config)
     assert found == facts(cut, config)
     assert {"duplicate", "done", "failed"} == {c.state for c in found}
-    assert any(c.answered_by for c in found) and sum(c.trained for c in found) == 30
+    assert any(c.reused_from for c in found) and sum(c.trained for c in found) == 30
 
 
 @settings(deadline=None, max_examples=12)
@@ -111,16 +111,17 @@ def test_no_group_trains_what_is_known(tmp_path_factory, earlier, count, steady_
         except Killed:
             pass
     run, before = Run(path), {c.digest: c for c in Run(earlier).candidates() if c.state == "done"}
-    ended = sorted(run.candidates(), key=lambda c: c.answer)
+    ended = sorted(run.candidates(), key=lambda c: c.finish_order)
     assert sum(c.trained for c in ended) == 30
     for c in ended:
-        if c.answered_by:
+        if c.reused_from:
             known = before[c.digest]
-            assert c.answered_by == f"candidate {known.id} of {earlier}"
+            assert c.reused_from == f"candidate {known.id} of {earlier}"
             assert (c.objectives, c.history) == (known.objectives, known.history)
         elif c.state == "duplicate":
             first = run.candidate(int(c.reason.removeprefix("the same network as candidate ")))
-            assert (first.digest, first.state) == (c.digest, "done") and first.answer < c.answer
+            assert (first.digest, first.state) == (c.digest, "done")
+            assert first.finish_order < c.finish_order
         elif c.trained and c.digest in before:  # it was Pareto-optimal here, and was not there
             assert before[c.digest].model_path is None
             front = Front(config)
@@ -174,8 +175,8 @@ def test_a_run_goes_on_without_the_runs_that_answered(tmp_path):
     with pytest.raises(Killed):
         Networks(second, configuration(f"search.reuse=[{first}]")).run(30)
     shutil.rmtree(first)
-    before = [c for c in facts(second, configuration()) if c.answer]
-    assert any(c.answered_by for c in before)
+    before = [c for c in facts(second, configuration()) if c.finish_order]
+    assert any(c.reused_from for c in before)
     Networks(second, configuration()).run()
     found = facts(second, configuration())
     assert found[: len(before)] == before and sum(c.trained for c in found) == 16

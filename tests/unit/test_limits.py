@@ -121,7 +121,7 @@ def test_a_plateau_ends_the_search_when_it_is_reached(tmp_path_factory, referenc
     config = configuration(
         candidates=60, plateau=plateau, seed=seed, reference=reference, population=10
     )
-    everyone = sorted(run(path, config), key=lambda c: c.answer)
+    everyone = sorted(run(path, config), key=lambda c: c.finish_order)
     places = [place for place, c in enumerate(everyone, 1) if c.trained]
 
     def has_stalled(now):
@@ -193,7 +193,7 @@ def test_a_run_goes_on_whatever_its_limits_and_groups_were_before(
             pass
         except RunError as error:
             assert "no candidate can be recommended" in str(error)
-        found = {c.id: facts(c) for c in candidates(path, config) if c.answer}
+        found = {c.id: facts(c) for c in candidates(path, config) if c.finish_order}
         assert known.items() <= found.items()
         known = found
     found = run(path, configuration(candidates=40, seed=seed), 4, seed, steady_state)

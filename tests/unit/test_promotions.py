@@ -55,7 +55,7 @@ def search(path, config, count=1, seed=0, steady_state=False, steps=10**9, **par
 
 def facts(candidate):
     c = candidate
-    return c.id, c.genotype, c.epochs, c.promoted_from, c.state, c.answers_before, c.answer
+    return c.id, c.genotype, c.epochs, c.promoted_from, c.state, c.finished_before, c.finish_order
 
 
 @given(st.lists(st.integers(1, 40), max_size=4), st.booleans(), st.integers(0, 99))
@@ -83,13 +83,13 @@ def check(found, config):
     assert {c.epochs for c in first} == {1}
     assert len({(c.genotype, c.epochs) for c in found}) == len(found)
     halving = SuccessiveHalving(config.rungs, config.search.population)
-    for c in sorted(found, key=lambda c: c.answer):
+    for c in sorted(found, key=lambda c: c.finish_order):
         if c.state == "done":
             halving.update(c.id, c.epochs, list(c.objectives.values()), 0.0)
     for c in (c for c in found if c.promoted_from):
         below = by_id[c.promoted_from]
         assert (c.epochs, below.state) == (3 * below.epochs, "done")
-        assert below.answer <= c.answers_before
+        assert below.finish_order <= c.finished_before
         same = "genotype", "hyperparameters", "seed", "parents", "generation"
         assert all(getattr(c, name) == getattr(below, name) for name in same)
         halving.promoted(below.id, below.epochs)
@@ -108,7 +108,7 @@ def test_any_number_of_groups_may_be_killed(tmp_path_factory, count, steady_stat
             search(path, config, count, seed, steady_state, steps)
         except Killed:
             pass
-        ended = {c.id: facts(c) for c in candidates(path, config) if c.answer}
+        ended = {c.id: facts(c) for c in candidates(path, config) if c.finish_order}
         assert known.items() <= ended.items()
         known = ended
     found = search(path, config, count, seed, steady_state)

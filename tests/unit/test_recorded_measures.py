@@ -117,7 +117,7 @@ def recorded(number, error, seen):
         state="done",
         objectives={"error": error},
         metrics={**known, "val_accuracy": 1 - error},
-        answer=number,
+        finish_order=number,
     )
 
 

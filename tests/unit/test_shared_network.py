@@ -209,7 +209,7 @@ def test_what_another_cell_answered_is_asked_by_itself():
     cell = dict.fromkeys(EDGES, "nor_conv_3x3")
     model = parts()[2].build(cell)
     judged(shared, cell)
-    answered = Candidate(9, "cell", ALL_SKIPS, seed=0, epochs=4, answered_by="candidate 1 of other")
+    answered = Candidate(9, "cell", ALL_SKIPS, seed=0, epochs=4, reused_from="candidate 1 of other")
     access = shared.reloaded(answered, model)
     predictor, shared_models = access.predictor, access.shared_models
     images = make_dataset().test.images

@@ -17,7 +17,7 @@ def candidate(number, group, begin, minutes, wait, state="done"):
         started=f"2026-01-01T00:{begin:02d}:00.000+00:00",
         finished=f"2026-01-01T00:{begin + minutes:02d}:00.000+00:00",
         group=group,
-        answer=number,
+        finish_order=number,
     )
 
 

@@ -35,7 +35,7 @@ class Source:
         return self.tasks.pop(0) if self.tasks else None
 
     def known(self, number, result):
-        return {"state": "done", "answered_by": result["digest"]}
+        return {"state": "done", "reused_from": result["digest"]}
 
     def wants_model(self, number, result):
         return result["objectives"]["error"] < 0.5
@@ -97,7 +97,7 @@ def test_what_is_known_is_taken_over():
     def known(candidate, keep, callback):
         result = Result(digest="candidate 3 of run")
         result.update(callback.known(result.as_dict()))
-        assert (result.state, result.answered_by) == ("done", "candidate 3 of run")
+        assert (result.state, result.reused_from) == ("done", "candidate 3 of run")
         return result
 
     source = Source(task(1))

@@ -215,8 +215,8 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
       xnas-tf export runs/quickstart --pareto --format saved_model --format tflite
       xnas-tf export runs/quickstart --retrained latest
     """
-    from xnas_tf.exporting import DEFAULT_FORMATS
-    from xnas_tf.exporting import export as export_models
+    from xnas_tf.exporting.command import export as export_models
+    from xnas_tf.exporting.formats import DEFAULT_FORMATS
     from xnas_tf.storage.run import load_run
 
     options["formats"] = formats or DEFAULT_FORMATS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-class Communicator(Protocol):
-    """Collective operations. All ranks must call them in the same order.
+class Communicator:
+    """Collective operations, which all ranks must call in the same order.
+
+    This base class has those of a single rank.
 
     Attributes:
         rank: Number of this rank, from 0.
@@ -22,48 +24,26 @@ class Communicator(Protocol):
         local_size: Number of ranks on this host.
     """
 
-    rank: int
-    size: int
-    local_rank: int
-    local_size: int
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
 
     def broadcast(self, message: Any = None) -> Any:
         """Return rank 0's message, any JSON value, on all ranks."""
+        return message
 
     def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """Sum each array over all ranks; shapes and types must be the same on all of them."""
+        return list(arrays)
 
     def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
         """Set variables to rank 0's values on all ranks."""
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """Sum tensors over all ranks inside a ``tf.function``.
-
-        Args:
-            tensors: The tensors of this rank.
-            name: Identifies the operation, which must have the same name on all ranks.
-        """
-
-
-class SingleProcess:
-    """The only rank of a job. See ``Communicator``."""
-
-    rank = 0
-    size = 1
-    local_rank = 0
-    local_size = 1
-
-    def broadcast(self, message: Any = None) -> Any:
-        """See ``Communicator.broadcast``."""
-        return message
-
-    def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """See ``Communicator.sum``."""
-        return list(arrays)
-
-    def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
-        """See ``Communicator.broadcast_variables``."""
-
-    def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """See ``Communicator.sum_tensors``."""
+        """Sum tensors over all ranks inside a ``tf.function``; all ranks give the same name."""
         return list(tensors)
+
+
+class SingleProcess(Communicator):
+    """The only rank of a job."""

@@ -14,15 +14,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.distributed.communicator import Communicator
 
-class HorovodCommunicator:
-    """All ranks of the job. See ``Communicator``."""
+
+class HorovodCommunicator(Communicator):
+    """All ranks of the job."""
 
     def __init__(self) -> None:
-        self.rank: int = hvd.rank()
-        self.size: int = hvd.size()
-        self.local_rank: int = hvd.local_rank()
-        self.local_size: int = hvd.local_size()
+        self.rank, self.size = hvd.rank(), hvd.size()
+        self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
 
     def broadcast(self, message: Any = None) -> Any:
         """See ``Communicator.broadcast``."""

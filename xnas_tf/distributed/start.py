@@ -24,26 +24,14 @@ _THREADS = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
 def joined(
     config: DistributedOptions, deterministic: bool = True, branches: int = 1
 ) -> Iterator[Communicator]:
-    """Join the other ranks, and raise a clear error if one of them dies.
-
-    Args:
-        config: See ``start``.
-        deterministic: See ``start``.
-        branches: See ``start``.
-
-    Yields:
-        The communicator of all ranks.
-
-    Raises:
-        RunError: If the ranks cannot be joined, or another one died.
-    """
+    """Call ``start``, and raise a ``RunError`` if another rank dies inside the context."""
     import tensorflow as tf  # noqa: PLC0415 - heavy
 
-    communicator = start(config, deterministic, branches)
+    ranks = start(config, deterministic, branches)
     try:
-        yield communicator
+        yield ranks
     except (RuntimeError, tf.errors.UnknownError) as error:  # Horovod raises these
-        if communicator.size == 1:
+        if ranks.size == 1:
             raise
         raise RunError(f"another rank died: {describe(error)}") from error
 
@@ -54,13 +42,10 @@ def start(
     """Initialise Horovod if it is installed, then TensorFlow's devices and threads.
 
     Args:
-        config: The section ``distributed`` of the configuration.
+        config: The section ``distributed``.
         deterministic: Whether TensorFlow may only use deterministic operations.
         branches: Number of operations that run at once.
         alone: Whether this process trains without others, and needs no Horovod.
-
-    Returns:
-        The communicator of all ranks.
 
     Raises:
         RunError: If horovodrun started this process but Horovod cannot be loaded.
@@ -73,14 +58,13 @@ def start(
     # By default a rank aborts if another one has not arrived after 30 s (measured). Importing
     # TensorFlow from a slow disk on many ranks can take longer.
     os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", "300")
-    communicator = SingleProcess() if alone else _join()
-    local_rank, local_size = communicator.local_rank, communicator.local_size
-    _use_devices(local_rank, local_size, config.threads_per_rank, branches)
+    ranks = SingleProcess() if alone else _join()
+    _use_devices(ranks.local_rank, ranks.local_size, config.threads_per_rank, branches)
     if deterministic:
         import tensorflow as tf  # noqa: PLC0415 - heavy
 
         tf.config.experimental.enable_op_determinism()
-    return communicator
+    return ranks
 
 
 def _join() -> Communicator:

@@ -124,7 +124,7 @@ class Evaluator:
             result = result.failed(reason)
             error.__traceback__ = None  # it holds the model
         else:
-            if keep and result.state == "done" and not result.answered_by:
+            if keep and result.state == "done" and not result.reused_from:
                 with result.seconds.timed("record"):
                     result = self._keep(keep, result)
         finally:

@@ -27,7 +27,7 @@ class Result:
     seconds: PhaseTimes = field(default_factory=PhaseTimes)
     history: list[dict[str, float]] = field(default_factory=list)
     digest: str = ""
-    answered_by: str = ""
+    reused_from: str = ""
 
     def note(self, reason: str) -> None:
         """Add a remark to the reason, unless it is empty."""

@@ -174,10 +174,11 @@ class Coordinator:
             return
         pending = self._pending[number]
         self._results += 1
-        fields = {**result, "finished": now(), "answer": self._results}
-        self._database.update(number, fields)
+        fields = {**result, "finished": now(), "finish_order": self._results}
+        candidate = replace(pending.candidate, **fields)
+        self._database.save(candidate)
         self._stopping.save()
-        self._finish(replace(pending.candidate, **fields), pending.proposal, is_new=True)
+        self._finish(candidate, pending.proposal, is_new=True)
 
     def requeue(self, number: int, why: str, is_blamed: bool = True) -> None:
         """Put a candidate whose group was lost first in the queue, with its last checkpoint.
@@ -198,7 +199,7 @@ class Coordinator:
         """Record that a rank was lost while it evaluated a candidate."""
         if number in self._pending:
             candidate = self._pending[number].candidate
-            candidate.deaths += 1
+            candidate.lost_groups += 1
             self._database.save(candidate)
             self._note(f"candidate {number} lost a rank of its group {candidate.group}: {why}")
 
@@ -258,7 +259,7 @@ class Coordinator:
         candidate = self._promotions.next(self._last_id + 1, is_idle)
         if candidate is None or not self._stopping.has_time:
             return False
-        candidate.versions, candidate.answers_before = self._versions, self._results
+        candidate.versions, candidate.finished_before = self._versions, self._results
         self._queue.appendleft(candidate.id)
         self._begin(candidate, None)
         return True
@@ -291,7 +292,7 @@ class Coordinator:
             seed=int(seeds.generate_state(1)[0] >> 1),
             epochs=self._config.rungs[0],
             versions=self._versions,
-            answers_before=self._results,
+            finished_before=self._results,
         )
 
     # From a result to the algorithm and the callback
@@ -341,9 +342,10 @@ class Coordinator:
 
     def _replay(self) -> None:
         candidates = self._database.candidates()
-        finished = deque(sorted((c for c in candidates if c.answer), key=lambda c: c.answer))
+        ended = [candidate for candidate in candidates if candidate.finish_order]
+        finished = deque(sorted(ended, key=lambda c: c.finish_order))
         for candidate in candidates:
-            while self._results < candidate.answers_before:
+            while self._results < candidate.finished_before:
                 self._tell_again(finished.popleft())
             proposal = None if candidate.promoted_from else self._ask_again(candidate)
             self._add_pending(candidate, proposal)

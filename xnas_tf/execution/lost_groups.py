@@ -10,6 +10,6 @@ MAX_LOST_GROUPS = 2
 
 def failure(candidate: Candidate) -> str:
     """Return why a candidate is not trained again; empty if it may be."""
-    if candidate.deaths < MAX_LOST_GROUPS:
+    if candidate.lost_groups < MAX_LOST_GROUPS:
         return ""
-    return f"a rank of its group died {candidate.deaths} times while it was trained"
+    return f"a rank of its group died {candidate.lost_groups} times while it was trained"

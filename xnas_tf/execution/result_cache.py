@@ -85,7 +85,7 @@ def _reused(candidate: Candidate, known: Candidate, path: Path) -> dict[str, Any
         "objectives": {**known.objectives, **candidate.objectives},
         "metrics": {**metrics, **candidate.metrics},
         "history": known.history,
-        "answered_by": f"candidate {known.id} of {path}",
+        "reused_from": f"candidate {known.id} of {path}",
     }
 
 

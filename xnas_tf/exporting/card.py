@@ -27,16 +27,7 @@ def model_card(
     files: Sequence[dict[str, Any]],
     licence: str,
 ) -> dict[str, Any]:
-    """Return the content of ``card.json``.
-
-    Args:
-        evidence: The data of the run.
-        chosen: The model.
-        test: See ``Evidence.test_metrics``.
-        expected: What the exported files were compared with.
-        files: What is known of each exported file.
-        licence: Of the model; empty if it is not stated.
-    """
+    """Return the content of ``card.json``, with ``Evidence.test_metrics`` as ``test``."""
     candidate, config = chosen.candidate, chosen.config
     return {
         "name": chosen.name,
@@ -65,13 +56,12 @@ def model_card(
         "training": config.training.model_dump(mode="json") | {"epochs": candidate.epochs},
         "seed": candidate.seed,
         "parents": list(candidate.parents),
-        "answered_by": candidate.answered_by,
+        "reused_from": candidate.reused_from,
         "versions": candidate.versions,
     }
 
 
 def _input(facts: dict[str, Any]) -> str:
-    """Describe the input of an exported model."""
     text = "uint8 images (batch, height, width, channels), 0 to 255"
     if "values" not in facts:
         return text
@@ -90,10 +80,7 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
-    """Return the quality of explanations.
-
-    Training measured it on validation images, ``xnas-tf explain`` of the search's model.
-    """
+    """Return the quality of explanations; ``xnas-tf explain`` measured the search's model."""
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}

@@ -33,12 +33,7 @@ curl -d @request.json http://localhost:8501/v1/models/{name}:predict"""
 
 
 def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Return the card as Markdown.
-
-    Args:
-        card: See ``model_card``.
-        kinds: The formats that were written.
-    """
+    """Return a card of ``model_card``, of these formats, as Markdown."""
     how = ", trained in full" if card["retrained"] else ""
     data = text(card["dataset"]["name"])
     sections = [
@@ -118,15 +113,10 @@ def _class_table(card: dict[str, Any]) -> str:
     names = card["dataset"]["class_names"]
     counts = card["dataset"].get("counts")
     measured = card["test"]["classes"] if card["test"] else [None] * len(names)
-    rows = [
-        (
-            str(number),
-            text(name),
-            *((f"{counts[split][number]:,}" if counts else "") for split in SPLITS),
-            _percent(measured[number]),
-        )
-        for number, name in enumerate(names)
-    ]
+    rows = []
+    for number, name in enumerate(names):
+        images = [f"{counts[split][number]:,}" if counts else "" for split in SPLITS]
+        rows.append((str(number), text(name), *images, _percent(measured[number])))
     return _table(("number", "class", *SPLITS, "accuracy on test"), rows)
 
 
@@ -165,14 +155,13 @@ def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     for kind in kinds:
         blocks += [f"`{kind.name}`:", _block("python", kind.usage)]
     if any(kind.name == "saved_model" for kind in kinds):
-        name = card["name"]
         blocks += [
             "`explain` takes a class for each image: its number in the table above, or -1 for the "
             "predicted one; any other is an InvalidArgumentError. With TensorFlow's own tool:",
             _block("sh", _COMMANDS),
             "With TensorFlow Serving: first the request, then server and client:",
             _block("python", _REQUEST),
-            _block("console", _SERVING.format(name=name)),
+            _block("console", _SERVING.format(name=card["name"])),
         ]
     return "\n\n".join(blocks)
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 from xnas_tf.attribution import attribution_method
 from xnas_tf.errors import InputError, XnasError
+from xnas_tf.explanation import DEFAULT_METHODS
+from xnas_tf.exporting.card import model_card
 from xnas_tf.exporting.card_text import card_text
+from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
+from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.quiet_stderr import silenced_native_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models
+from xnas_tf.exporting.serving import ServedModel
+from xnas_tf.exporting.verification import Reference, differences, reference
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.output_folder import atomic_folder
-
-if TYPE_CHECKING:
-    import keras
-
-    from xnas_tf.exporting.evidence import Evidence
-    from xnas_tf.exporting.formats.base import ExportFormat
-    from xnas_tf.exporting.serving import ServedModel
-    from xnas_tf.exporting.verification import Reference
 
 Tell = Callable[[str], None]
 
@@ -67,24 +67,14 @@ def export(
             not created then.
     """
     kinds = chosen_formats(formats)
-    if not kinds:
-        raise InputError("no format to export in")
     chosen = chosen_models(run, candidates, retrained, pareto)
-    folders = _free_folders(chosen, Path(out) if out else run.path / "exports")
-    from xnas_tf.exporting.evidence import gather
-
+    base = Path(out) if out else run.path / "exports"
+    folders = [base / each.name for each in chosen]
+    if taken := [str(folder) for folder in folders if folder.exists()]:
+        raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
     evidence = gather(run, tell)
     for each, folder in zip(chosen, folders, strict=True):
-        _export_one(evidence, each, folder, kinds, licence, _prefixed(tell, f"{each.name}: "))
-    return folders
-
-
-def _free_folders(chosen: Sequence[ExportSelection], base: Path) -> list[Path]:
-    """Return the folders to create, before anything is written."""
-    folders = [base / each.name for each in chosen]
-    taken = [str(folder) for folder in folders if folder.exists()]
-    if taken:
-        raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
+        _export_one(evidence, each, folder, kinds, licence, tell)
     return folders
 
 
@@ -96,50 +86,41 @@ def _export_one(
     licence: str,
     tell: Tell,
 ) -> None:
-    import keras
-
-    from xnas_tf.exporting.card import model_card
+    def note(text: str) -> None:
+        tell(f"{chosen.name}: {text}")
 
     model = chosen.candidate.load_model()
     try:
-        test = evidence.test_metrics(chosen, model, tell)
-        tell(f"explaining {len(evidence.images)} images for comparison")
-        served, expected = _prepared(evidence, chosen, model)
+        test = evidence.test_metrics(chosen, model, note)
+        note(f"explaining {len(evidence.images)} images for comparison")
+        methods = [attribution_method(name)() for name in DEFAULT_METHODS]
+        expected = reference(model, evidence.images, methods)
+        served = _served(evidence, chosen, model, expected)
         with atomic_folder(folder) as draft:
-            files = [_written(kind, served, expected, draft, tell) for kind in kinds]
+            files = [_written(kind, served, expected, draft, note) for kind in kinds]
             card = model_card(evidence, chosen, test, expected, files, licence)
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
             (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
     finally:
-        del model
         keras.backend.clear_session()
 
 
-def _prepared(
-    evidence: Evidence, chosen: ExportSelection, model: keras.Model
-) -> tuple[ServedModel, Reference]:
-    from xnas_tf.explanation import DEFAULT_METHODS
-    from xnas_tf.exporting.serving import ServedModel
-    from xnas_tf.exporting.verification import reference
-
-    methods = [attribution_method(name)() for name in DEFAULT_METHODS]
-    expected = reference(model, evidence.images, methods)
-    facts = evidence.facts
-    shape, names = facts["image_shape"], facts["class_names"]
+def _served(
+    evidence: Evidence, chosen: ExportSelection, model: keras.Model, expected: Reference
+) -> ServedModel:
+    shape, names = evidence.facts["image_shape"], evidence.facts["class_names"]
     classes = expected.outputs["probabilities"].shape[1]
     if classes != len(names):
         raise InputError(
             f"candidate {chosen.candidate.id} has {classes} classes, but its data has {len(names)}"
         )
-    return ServedModel(model, chosen.model_path, shape, names, expected.methods), expected
+    return ServedModel(model, chosen.model_path, shape, names, expected.methods)
 
 
 def _written(
     kind: ExportFormat, served: ServedModel, expected: Reference, folder: Path, tell: Tell
 ) -> dict[str, Any]:
     """Write a model in one format, compare it with the model, and return its entry in the card."""
-    from xnas_tf.exporting.verification import differences
-
     path = folder / kind.file
     tell(f"writing {kind.name}")
     try:
@@ -159,7 +140,3 @@ def _written(
         "differences": found,
         "tolerance": allowed,
     }
-
-
-def _prefixed(tell: Tell, prefix: str) -> Tell:
-    return lambda text: tell(prefix + text)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,14 +14,14 @@ import tensorflow as tf
 
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import sample_images
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import InputError, RunError, RunInUseError
 from xnas_tf.exporting.selection import ExportSelection
-from xnas_tf.reporting.html.models import CONFIDENCE
 from xnas_tf.reporting.predictions import predictions_data
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import DATABASE
+from xnas_tf.storage.run_directory import DATABASE, locked
 from xnas_tf.training.predictor import Predictor
+from xnas_tf.utils.intervals import CONFIDENCE
 
 VERIFIED_ON = 16
 """Images to compare; integrated gradients of each take 32 passes through the network."""
@@ -33,8 +32,7 @@ class Evidence:
     """The data of a run.
 
     Attributes:
-        run: The run.
-        facts: The recorded facts of its data; see ``Dataset.facts``.
+        facts: The recorded facts of the data; see ``Dataset.facts``.
         data: The data set; None if it cannot be loaded or has changed.
         problem: Why.
         images: uint8 images (N, H, W, C) to verify models on: of the test split, or noise.
@@ -51,17 +49,13 @@ class Evidence:
     ) -> dict[str, Any] | None:
         """Return a model's metrics on the test split, measured once and kept in the database.
 
-        Args:
-            chosen: The model to export.
-            model: The same, loaded.
-            tell: Called with messages about the progress.
-
         Returns:
             See ``predictions_data``, with the number of ``images`` and the ``confidence`` of the
             intervals. None if they are not known and the data is not available.
         """
         name = f"test figures of {chosen.name}"
-        source = {"data": self.facts["digest"], "model": _digest(chosen.model_path)}
+        digest = hashlib.sha256(chosen.model_path.read_bytes()).hexdigest()
+        source = {"data": self.facts["digest"], "model": digest}
         known = self.run.fact(name)
         if known and known["source"] == source:
             return known["figures"]
@@ -79,10 +73,6 @@ class Evidence:
 def gather(run: Run, tell: Callable[[str], None]) -> Evidence:
     """Load the data of a run; noise replaces its images if it is not available unchanged.
 
-    Args:
-        run: The run.
-        tell: Called with messages about the progress.
-
     Raises:
         InputError: If the run has no recorded facts of its data.
     """
@@ -90,34 +80,25 @@ def gather(run: Run, tell: Callable[[str], None]) -> Evidence:
     facts = run.fact("dataset")
     if not isinstance(facts, dict):
         raise InputError(f"{run.path} has no record of its data: its search never started")
-    data, problem = _data(run, facts["digest"], tell)
-    if data is not None:
-        images = np.asarray(sample_images(data.test, VERIFIED_ON).images)
-        return Evidence(run, facts, data, "", images)
-    tell(f"no test images: {problem}")
-    shape = (VERIFIED_ON, *facts["image_shape"])
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return Evidence(run, facts, None, problem, noise)
-
-
-def _data(run: Run, digest: str, tell: Callable[[str], None]) -> tuple[Dataset | None, str]:
     try:
         data = load_dataset(**run.config.dataset.model_dump(), tell=tell)
+        if data.digest != facts["digest"]:
+            raise InputError(
+                f"{data.name} has other images or labels now than when the search started"
+            )
     except InputError as error:
-        return None, str(error)
-    if data.digest != digest:
-        return None, f"{data.name} has other images or labels now than when the search started"
-    return data, ""
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+        tell(f"no test images: {error}")
+        shape = (VERIFIED_ON, *facts["image_shape"])
+        noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        return Evidence(run, facts, None, str(error), noise)
+    images = np.asarray(sample_images(data.test, VERIFIED_ON).images)
+    return Evidence(run, facts, data, "", images)
 
 
 def _keep(run: Run, name: str, value: dict[str, Any], tell: Callable[[str], None]) -> None:
-    """Record a fact, unless the run is a read-only copy."""
+    """Record a fact, unless the run is a read-only copy or being searched in."""
     try:
-        with closing(Database(run.path / DATABASE, create=True)) as database:
+        with locked(run.path), closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)
-    except RunError as error:
+    except (RunError, RunInUseError) as error:
         tell(f"the test metrics are not kept: {error}")

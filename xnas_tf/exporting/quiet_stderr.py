@@ -16,12 +16,12 @@ def silenced_native_code() -> Iterator[None]:
     ``TF_CPP_MIN_LOG_LEVEL``. Their errors are also raised as exceptions.
     """
     sys.stderr.flush()
-    original, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 2)
+    original = os.dup(2)
     try:
+        with open(os.devnull, "wb") as devnull:
+            os.dup2(devnull.fileno(), 2)
         yield
     finally:
         sys.stderr.flush()
         os.dup2(original, 2)
         os.close(original)
-        os.close(devnull)

@@ -17,13 +17,9 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class ExportSelection:
-    """A model to export.
+    """A model to export into a folder of this name.
 
-    Attributes:
-        name: The name of its folder.
-        candidate: The candidate, with the metrics and the file of this model.
-        config: The configuration of its training and evaluation.
-        is_retrained: Whether it is the model of a retraining.
+    The candidate has the metrics and the file of this model, also where it is of a retraining.
     """
 
     name: str
@@ -33,7 +29,7 @@ class ExportSelection:
 
     @property
     def model_path(self) -> Path:
-        """The file of the model, which was loaded from it."""
+        """The file that the model was loaded from."""
         path = self.candidate.model_path
         assert path is not None  # else Candidate.load_model fails
         return path
@@ -42,23 +38,15 @@ class ExportSelection:
 def chosen_models(
     run: Run, candidates: Sequence[int | str], retrained: str, pareto: bool = False
 ) -> list[ExportSelection]:
-    """Return the models of candidates.
-
-    Args:
-        run: The run.
-        candidates: Ids, ``recommended`` or ``best``. If empty and ``pareto`` is false, the
-            recommended one; of a retraining, all that were retrained.
-        retrained: The folder of a retraining, or ``latest``; empty for the search's own models.
-        pareto: Whether to add all Pareto-optimal candidates.
+    """Return the models that the arguments of ``export`` name.
 
     Raises:
         InputError: If there are none, or a candidate or retraining does not exist.
     """
+    takes_all = retrained and not candidates and not pareto
+    chosen = [] if takes_all else run.choose_all(candidates, pareto)
     if retrained:
-        named = candidates or pareto
-        wanted = [c.id for c in run.choose_all(candidates, pareto)] if named else []
-        return _retrained(run, wanted, _retraining(run, retrained))
-    chosen = run.choose_all(candidates, pareto)
+        return _retrained(run, [c.id for c in chosen], _retraining(run, retrained))
     return [ExportSelection(f"candidate-{c.id:05d}", c, run.config) for c in chosen]
 
 
@@ -79,11 +67,11 @@ def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[
 
     To choose by test metrics would make these optimistic.
     """
-    best: dict[int, Training] = {}
-    for training in retraining.trainings():
-        if training.state == "done" and training.candidate != BASELINE:
-            best_so_far = best.get(training.candidate, training)
-            best[training.candidate] = max(best_so_far, training, key=_validation_key)
+    best = {
+        network.candidate: max(network.trainings, key=_validation_key)
+        for network in retraining.models()
+        if network.candidate != BASELINE
+    }
     if not best:
         raise InputError(f"{retraining.path} has no candidate whose training is done")
     for number in wanted:
@@ -111,7 +99,7 @@ def _selection_of(run: Run, retraining: Retraining, training: Training) -> Expor
         seconds=training.seconds,
         versions=training.versions,
         reason=training.reason,
-        answered_by="",
+        reused_from="",
         model_path=path,
     )
     return ExportSelection(training.name, candidate, retraining.config, is_retrained=True)

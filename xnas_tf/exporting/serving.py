@@ -27,15 +27,7 @@ PREDICTED = -1
 class ServedModel:
     """The functions that an exported model offers; formats trace them inside ``traceable``.
 
-    Args:
-        model: The Keras model.
-        source: The file it was loaded from.
-        image_shape: Shape (H, W, C) of an image.
-        class_names: Names of the classes.
-        methods: The attribution methods that apply to it.
-
-    Raises:
-        InputError: If the model cannot be explained by one of the methods.
+    The model was loaded from the file ``source``, and all the attribution methods apply to it.
     """
 
     def __init__(
@@ -49,15 +41,12 @@ class ServedModel:
         self.model = model
         self.source = source
         self.class_names = tuple(class_names)
-        self.methods = tuple(methods)
         self.images = tf.TensorSpec((None, *image_shape), tf.uint8, name="images")
         self.class_index = tf.TensorSpec((None,), tf.int32, name="class_index")
         self._probabilities = explainer_of(model, Probabilities()).untraced(image_shape)
-        inputs = tf.TensorSpec((None, *image_shape), tf.float32)
+        specs = tf.TensorSpec((None, *image_shape), tf.float32), self.class_index
         self._maps = {
-            method.name: _unoptimized(
-                explainer_of(model, method).untraced(image_shape), inputs, self.class_index
-            )
+            method.name: _unoptimized(explainer_of(model, method).untraced(image_shape), specs)
             for method in methods
         }
         self._levels = to_model_input(np.arange(256)).numpy()
@@ -69,12 +58,7 @@ class ServedModel:
             yield
 
     def save(self, path: Path, functions: dict[str, Callable[..., Any]]) -> None:
-        """Write a SavedModel.
-
-        Args:
-            path: The folder to create.
-            functions: Methods of this object by the name of their signature.
-        """
+        """Write a SavedModel with methods of this object by the name of their signature."""
         archive = ExportArchive()
         archive.track(self.model)
         with self.traceable():
@@ -84,20 +68,15 @@ class ServedModel:
             archive.write_out(str(path), verbose=False)
 
     def serve(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classify images.
-
-        Args:
-            images: uint8, (B, H, W, C).
+        """Classify uint8 images (B, H, W, C).
 
         Returns:
             ``probabilities`` (B, classes), and ``labels`` (B,), the name of each image's most
             probable class.
         """
         probabilities = self._probabilities(self._inputs(images), tf.constant([0]))
-        return {
-            "probabilities": probabilities,
-            "labels": self._names(tf.argmax(probabilities, axis=1)),
-        }
+        labels = self._names(tf.argmax(probabilities, axis=1))
+        return {"probabilities": probabilities, "labels": labels}
 
     def explain(self, images: tf.Tensor, class_index: tf.Tensor) -> dict[str, tf.Tensor]:
         """Explain a class of each image.
@@ -152,7 +131,9 @@ class ServedModel:
         ]
 
 
-def _unoptimized(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
+def _unoptimized(
+    function: Callable[..., Any], specs: tuple[tf.TensorSpec, ...]
+) -> Callable[..., Any]:
     """Return a function that runs exactly as it is traced inside ``unoptimized_graphs``.
 
     It does so even in a larger graph that is optimized when it is loaded. The gradient of a ReLU
@@ -160,7 +141,9 @@ def _unoptimized(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callabl
     other side of 0 after TensorFlow had optimized the graph, and integrated gradients that
     differed by up to 0.001.
     """
-    attributes = {"_noinline": True}
     return tf.function(
-        function, input_signature=specs, autograph=False, experimental_attributes=attributes
+        function,
+        input_signature=specs,
+        autograph=False,
+        experimental_attributes={"_noinline": True},
     )

@@ -27,8 +27,7 @@ class Reference:
 
     Attributes:
         images: uint8, (N, H, W, C).
-        outputs: ``probabilities`` (N, classes), and by method the maps (N, H, W) of the
-            predicted class.
+        outputs: See ``Outputs``; the maps are of the predicted class.
         methods: The attribution methods that apply to the model.
         inapplicable: By name, why other methods do not apply.
         is_coarse: Whether the model computes in less than float32.
@@ -51,43 +50,34 @@ def reference(
     """Run a model on uint8 images (N, H, W, C), and explain its predictions."""
     inputs = to_model_input(images).numpy()
     probabilities = probabilities_of(model, inputs)
-    maps, inapplicable = {}, {}
+    outputs, applicable, inapplicable = {"probabilities": probabilities}, [], {}
     for method in methods:
         try:
-            maps[method] = method(model, inputs, probabilities.argmax(axis=1))
+            outputs[method.name] = method(model, inputs, probabilities.argmax(axis=1))
+            applicable.append(method)
         except InputError as error:
             inapplicable[method.name] = str(error)
-    named = {method.name: values for method, values in maps.items()}
-    outputs = {"probabilities": probabilities, **named}
     is_coarse = any(each.compute_dtype in ("bfloat16", "float16") for each in all_layers(model))
-    return Reference(images, outputs, [*maps], inapplicable, is_coarse)
+    return Reference(images, outputs, applicable, inapplicable, is_coarse)
 
 
 def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str, float]:
-    """Compare an exported file with the model.
-
-    Args:
-        kind: The format of the file.
-        path: The file or folder.
-        expected: The outputs of the model.
-
-    Returns:
-        The difference of each output; see ``difference``.
+    """Compare an exported file with the model: the ``difference`` of each output.
 
     Raises:
         XnasError: If a difference is too large, or the file has other outputs.
     """
-    found = {}
+    found, allowed = {}, expected.tolerance(kind)
     for name, values in kind.outputs(path, expected.images).items():
         wanted = expected.outputs.get(name)
         if wanted is None or wanted.shape != values.shape:
             shape = None if wanted is None else wanted.shape
             raise XnasError(f"its output {name!r} has shape {values.shape}, the model's {shape}")
         found[name] = difference(values, wanted)
-        if not found[name] <= expected.tolerance(kind):  # NaN is too far as well
+        if not found[name] <= allowed:  # NaN is too far as well
             raise XnasError(
                 f"its {name} of {len(values)} images differ from the model's by "
-                f"{found[name]:.2g}; allowed: {expected.tolerance(kind):.0e}"
+                f"{found[name]:.2g}; allowed: {allowed:.0e}"
             )
     return found
 

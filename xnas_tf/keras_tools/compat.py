@@ -22,25 +22,17 @@ class Node(Protocol):
     """One call of a layer or operation in the graph of a functional model.
 
     Attributes:
-        operation: The layer or Keras operation.
-        arguments: The arguments of the call, with symbolic tensors.
+        arguments: What the call was given, as ``args`` and ``kwargs``, with symbolic tensors.
         input_tensors: The symbolic tensors among the arguments, flattened.
         outputs: The symbolic tensors that the call returned, flattened.
         is_input: Whether this is an input of the model.
     """
 
     operation: Any
-    arguments: CallArguments
+    arguments: Any
     input_tensors: list[keras.KerasTensor]
     outputs: list[keras.KerasTensor]
     is_input: bool
-
-
-class CallArguments(Protocol):
-    """Positional and keyword arguments of a call."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

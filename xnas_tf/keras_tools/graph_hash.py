@@ -13,51 +13,37 @@ Edge = tuple[str, int]
 
 
 class Graph:
-    """A directed acyclic graph with labels on its vertices and edges.
-
-    Attributes:
-        labels: A hash of each vertex's label.
-    """
+    """A directed acyclic graph with labels on its vertices and edges."""
 
     def __init__(self) -> None:
-        self.labels: list[str] = []
+        self._labels: list[str] = []
         self._edges: list[list[Edge]] = []
 
     def add(self, label: Any, edges: Iterable[Edge] = ()) -> int:
-        """Add a vertex with edges to earlier vertices.
+        """Add a vertex with edges to earlier vertices, and return its number.
 
-        Args:
-            label: A JSON value; of any other object the ``repr`` counts.
-            edges: The edges, in any order.
-
-        Returns:
-            The number of the vertex.
+        The order of edges makes no difference. Of labels that are no JSON, the ``repr`` counts.
         """
-        self.labels.append(_hash(label))
+        self._labels.append(_hash(label))
         self._edges.append(list(edges))
-        return len(self.labels) - 1
+        return len(self._labels) - 1
 
     def digest(self, root: int) -> str:
-        """Hash the subgraph that can be reached from a vertex.
+        """Hash the subgraph that can be reached from a vertex, as SHA-256 in hexadecimal.
 
         Vertices are coloured by refinement (Weisfeiler & Leman 1968). While some have the same
         colour, one of these is individualised and the colours are refined again. Which one makes
         no difference if they can be exchanged by a symmetry of the graph. The hash is one of all
         vertices and edges in terms of the final colours, so that graphs with equal digests are
         isomorphic, except for collisions.
-
-        Returns:
-            64 hexadecimal digits (SHA-256).
         """
         vertices = self._reachable_from(root)
-        colours = {vertex: self.labels[vertex] for vertex in vertices}
-        while True:
-            colours = self._refine(vertices, colours)
-            shared = [colour for colour, count in Counter(colours.values()).items() if count > 1]
-            if not shared:
-                break
+        colours = {vertex: self._labels[vertex] for vertex in vertices}
+        colours = self._refine(vertices, colours)
+        while shared := [c for c, count in Counter(colours.values()).items() if count > 1]:
             single = next(vertex for vertex in vertices if colours[vertex] == min(shared))
             colours[single] = _hash([colours[single], "singled out"])
+            colours = self._refine(vertices, colours)
         return _hash(sorted([colours[v], self._describe(v, colours)] for v in vertices))
 
     def _reachable_from(self, root: int) -> list[int]:
@@ -88,7 +74,7 @@ class Graph:
     def _describe(self, vertex: int, colours: dict[int, str]) -> list[Any]:
         """Return a vertex's label and its edges in terms of colours."""
         edges = sorted([label, colours[target]] for label, target in self._edges[vertex])
-        return [self.labels[vertex], edges]
+        return [self._labels[vertex], edges]
 
 
 def _hash(value: Any) -> str:

@@ -1,7 +1,4 @@
-"""The range of values that a Keras model takes: 0 to 1, 0 to 255 or -1 to 1.
-
-It is inferred from the model's first layers.
-"""
+"""The range of values that a Keras model takes, inferred from its first layers."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ DEFAULT_RANGE = "0-1"
 """The range that all models of a search are trained on."""
 RANGES = {DEFAULT_RANGE: (0.0, 1.0), "-1-1": (-1.0, 1.0), "0-255": (0.0, 255.0)}
 """Lowest and highest value of each range, the narrowest range first."""
-CHOICES = (AUTO, "0-1", "0-255", "-1-1")
+CHOICES = (AUTO, *RANGES)
 _PROBES = (0.0, 128.0, 255.0)
 """Values of the constant images on which the first layers are measured."""
 _TOLERANCE = 0.02
@@ -35,12 +32,7 @@ be 16 times too narrow for -1 to 1, and those from 0 to 255 would be 16 times to
 
 @dataclass(frozen=True)
 class InputRange:
-    """The range of values that a model takes.
-
-    Attributes:
-        name: One of ``RANGES``.
-        reason: How it was determined, for people.
-    """
+    """The range of values that a model takes: one of ``RANGES``, and how it was determined."""
 
     name: str
     reason: str
@@ -65,11 +57,7 @@ def from_unit(images: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def check_range(given: str, allowed: Sequence[str] = CHOICES) -> str:
-    """Return ``given`` if it is an input range.
-
-    Raises:
-        InputError: If it is not. The message names the nearest match.
-    """
+    """Return ``given`` if it is an input range; an ``InputError`` names the nearest match."""
     if given not in allowed:
         raise InputError(f"--input-range: no range is called {suggest(given, allowed)}")
     return given
@@ -82,31 +70,29 @@ def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:
 
 
 def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) -> InputRange:
-    """Return the range of values that a model takes.
+    """Return the range of values that a model takes on images of a shape (H, W, C).
 
     With ``auto``, models trained by a run take 0 to 1, whatever their layers are. For other
     models, the effect of everything before the first layer with weights (other than
     ``Normalization``) is measured on constant images. This includes nested models, Keras
     Applications and functions.
 
-    Args:
-        model: A Keras image classifier.
-        image_shape: Shape (H, W, C) of its images.
-        given: ``auto``, or the range itself.
-
     Raises:
-        InputError: If there is no such range.
+        InputError: If no range is called as ``given``.
     """
     if check_range(given) != AUTO:
         return InputRange(given, "as given")
     if known := getattr(model, "_xnas_tf_input_range", ""):
         return InputRange(known, "as xnas-tf trained the model")
-    dtype = _input_type(model)
-    if dtype and not np.issubdtype(np.dtype(dtype), np.floating):
-        return InputRange("0-255", f"the model's input is of type {dtype}")
-    slopes, offsets, names = _measured_scaling(model, image_shape)
-    if slopes is None or offsets is None:
+    if is_functional(model):
+        dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+        if "float" not in dtype:
+            return InputRange("0-255", f"the model's input is of type {dtype}")
+    values, names = _probe(model, image_shape)
+    scaling = _scaling_of(values)
+    if scaling is None:
         return _default("the scaling in its first layers could not be measured")
+    slopes, offsets = scaling
     if np.allclose(slopes, 1, atol=_TOLERANCE) and np.allclose(offsets, 0, atol=_TOLERANCE):
         return _default("no layer scales the model's input")
     found = _range_for(slopes, offsets, any(name.startswith("Normalization") for name in names))
@@ -123,42 +109,25 @@ def _default(why: str) -> InputRange:
     )
 
 
-def _input_type(model: keras.Model) -> str | None:
-    """Return the type of a model's input if its graph has it; ``float32`` for all floats."""
-    if not is_functional(model):
-        return None
-    dtype = keras.backend.standardize_dtype(tf.nest.flatten(model.inputs)[0].dtype)
-    return "float32" if "float" in dtype else dtype
-
-
-def _measured_scaling(
-    model: keras.Model, image_shape: Sequence[int]
-) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:
-    """Return how the inputs of the first layer with weights depend on the images' values.
-
-    Returns:
-        Slope and offset of each channel, (channels,), None if the dependence is not linear or
-        there is no such layer; and the names of the scaling layers before it.
-    """
-    values, names = _probe(model, image_shape)
+def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return slopes and offsets, (channels,), of what ``_probe`` saw; None if it is not linear."""
     if values is None or not np.isfinite(values).all():
-        return None, None, []
+        return None
     offsets = values[0]
     slopes = (values[2] - offsets) / _PROBES[2]
     deviation = np.abs(offsets + _PROBES[1] * slopes - values[1])
     varies = np.abs(slopes) * _PROBES[2] > 1e-6  # unlike channels of padding
     is_bent = deviation > _TOLERANCE * _PROBES[2] * np.abs(slopes)
     if not varies.any() or is_bent[varies].any():
-        return None, None, []
-    return slopes[varies], offsets[varies], names
+        return None
+    return slopes[varies], offsets[varies]
 
 
 def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray | None, list[str]]:
     """Return the central values of constant images as the first layer with weights gets them.
 
     Returns:
-        An array (3, channels), None if there is no such layer; and the names of the scaling
-        layers before it.
+        An array (3, channels), None if no such layer is reached; and the scaling layers before it.
     """
     reached: list[np.ndarray] = []
     names: list[str] = []
@@ -176,9 +145,7 @@ def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray |
             reached.append(values[(slice(None), *centre)])
         return outputs
 
-    probes = np.asarray(_PROBES, np.float32).reshape(-1, 1, 1, 1) * np.ones(
-        (1, *image_shape), np.float32
-    )
+    probes = np.stack([np.full(image_shape, value, np.float32) for value in _PROBES])
     try:
         with inlined_calls(model):
             model(probes, training=False)  # Keras calls each layer twice when it builds them

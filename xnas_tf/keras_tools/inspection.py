@@ -1,8 +1,4 @@
-"""Inspects Keras models of any kind while they are traced.
-
-Models may be functional, sequential, subclassed or nested. Layers are observed in place, without
-copies of the model.
-"""
+"""Inspects Keras models of any kind in place while they are traced, without copies."""
 
 from __future__ import annotations
 
@@ -44,8 +40,7 @@ def is_transparent(layer: Any) -> bool:
 def network_of(model: keras.Model) -> keras.Model:
     """Return a plain functional model of the same layers, which loads without a custom class.
 
-    For models whose class only trains differently, such as one with its own ``train_step``. If
-    the class does more, the model itself is returned.
+    If the model's class does more than train differently (``train_step``), it is returned itself.
     """
     if not is_transparent(model) or isinstance(model, keras.Sequential):
         return model
@@ -130,13 +125,10 @@ def linear_output(ending: Ending) -> Iterator[None]:
     if layer is None or ending.activation is None:
         yield
     elif hasattr(layer, "activation"):
-        activation, layer.activation = layer.activation, keras.activations.linear
-        try:
+        with _replaced(layer, "activation", keras.activations.linear):
             yield
-        finally:
-            layer.activation = activation
     else:
-        with replaced_call(layer, lambda inputs, *_, **__: inputs):
+        with _replaced(layer, "call", lambda inputs, *_, **__: inputs):
             yield
 
 
@@ -144,13 +136,12 @@ def linear_output(ending: Ending) -> Iterator[None]:
 def inlined_calls(model: keras.Model) -> Iterator[None]:
     """Trace a ``call`` that is a ``tf.function`` as its Python function in the context.
 
-    Otherwise its layers could not be observed, and ``freed_custom_gradients`` would break
-    the traces that it keeps.
+    Its layers could not be observed else, and ``freed_custom_gradients`` would break its traces.
     """
     with ExitStack() as replaced:
         for layer in [model, *all_layers(model)]:
             if isinstance(layer.call, tf.types.experimental.PolymorphicFunction):
-                replaced.enter_context(replaced_call(layer, untraced(layer.call)))
+                replaced.enter_context(_replaced(layer, "call", untraced(layer.call)))
         yield
 
 
@@ -175,7 +166,7 @@ def edited_calls(model: keras.Model, edit: Edit) -> Iterator[None]:
 
     with ExitStack() as replaced:
         for layer in all_layers(model):
-            replaced.enter_context(replaced_call(layer, edited(layer)))
+            replaced.enter_context(_replaced(layer, "call", edited(layer)))
         yield
 
 
@@ -193,14 +184,14 @@ def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
 
 
 @contextmanager
-def replaced_call(layer: Any, call: Callable[..., Any]) -> Iterator[None]:
-    """Replace the ``call`` of one layer in the context, without Keras' attribute tracking."""
-    before = vars(layer).get("call")
-    object.__setattr__(layer, "call", call)
+def _replaced(layer: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Replace a function of one layer in the context, without Keras' attribute tracking."""
+    before = vars(layer).get(name)
+    object.__setattr__(layer, name, function)
     try:
         yield
     finally:
         if before is None:
-            object.__delattr__(layer, "call")
+            object.__delattr__(layer, name)
         else:
-            object.__setattr__(layer, "call", before)
+            object.__setattr__(layer, name, before)

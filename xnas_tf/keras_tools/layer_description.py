@@ -1,4 +1,7 @@
-"""Describes layers, calls and compilations, without their names, as values that can be hashed."""
+"""Describes layers, calls and compilations, without their names, as values that can be hashed.
+
+What cannot be described is a ``NotImplementedError``.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,7 @@ _NAMES = ("name", "seed", "shared_object_id")
 
 
 def describe_operation(operation: Any) -> list[Any]:
-    """Return the class and configuration of a layer or another Keras operation.
-
-    Raises:
-        NotImplementedError: If it cannot be described.
-    """
+    """Return the class and configuration of a layer or another Keras operation."""
     kind = type(operation)
     with _describing(operation):
         config = _without_names(keras.saving.serialize_keras_object(operation.get_config()))
@@ -32,11 +31,7 @@ def describe_operation(operation: Any) -> list[Any]:
 
 
 def describe_call(node: Node) -> list[Any]:
-    """Return the arguments of a call without the tensors, which are edges of the graph.
-
-    Raises:
-        NotImplementedError: If one cannot be described.
-    """
+    """Return the arguments of a call without the tensors, which are edges of the graph."""
     arguments = keras.tree.map_structure(
         lambda value: "a tensor" if isinstance(value, keras.KerasTensor) else value,
         [node.arguments.args, node.arguments.kwargs],
@@ -48,11 +43,7 @@ def describe_call(node: Node) -> list[Any]:
 
 
 def describe_compilation(model: keras.Model) -> list[Any]:
-    """Return the arguments of ``compile``, such as optimizer and loss; empty if not compiled.
-
-    Raises:
-        NotImplementedError: If one cannot be described.
-    """
+    """Return the arguments of ``compile``, such as optimizer and loss; empty if not compiled."""
     if not model.compiled:
         return []
     with _describing(model):
@@ -87,10 +78,7 @@ def _functions(owner: Any) -> Iterator[list[Any]]:
     """Yield the code of an object's functions whose name does not identify them.
 
     A function that is defined inside another may depend on the other's variables, such as
-    hyperparameters, which no configuration contains.
-
-    Raises:
-        NotImplementedError: If the object's class is defined inside a function.
+    hyperparameters, which no configuration contains. A class inside a function is refused.
     """
     for value in [owner, *vars(owner).values()]:
         if "<locals>" in type(value).__qualname__:

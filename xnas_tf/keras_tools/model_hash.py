@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+from keras import layers
 
 from xnas_tf.keras_tools.compat import graph_nodes
 from xnas_tf.keras_tools.graph_hash import Edge, Graph
@@ -17,15 +18,8 @@ from xnas_tf.keras_tools.layer_description import (
     describe_operation,
 )
 
-COMMUTATIVE = (
-    keras.layers.Add,
-    keras.layers.Average,
-    keras.layers.Maximum,
-    keras.layers.Minimum,
-    keras.layers.Multiply,
-)
+COMMUTATIVE = (layers.Add, layers.Average, layers.Maximum, layers.Minimum, layers.Multiply)
 """Layers that do not depend on the order of their inputs."""
-
 Source = tuple[int, int]
 """The vertex of a call and the index of one of its outputs."""
 
@@ -43,12 +37,6 @@ def network_digest(model: keras.Model) -> str:
     Only isomorphic graphs have the same digest, however they were built: see ``Graph.digest``.
     The values of weights do not count: a HyperModel that chooses between pretrained weights
     needs its own ``identity`` (``SpaceOptions.create``).
-
-    Args:
-        model: A functional model, or a built sequential one.
-
-    Returns:
-        64 hexadecimal digits, the same in every process.
 
     Raises:
         NotImplementedError: If the model has its own ``call``, or an operation cannot be
@@ -73,15 +61,9 @@ class _Network(Graph):
         self._sums: dict[int, tuple[list[Any], Counter[Source]]] = {}
 
     def inline(self, model: keras.Model, inputs: list[Source], context: list[Any]) -> list[Source]:
-        """Add the calls inside a model and the models nested in it.
+        """Add the calls inside a model and the models nested in it; return its outputs' sources.
 
-        Args:
-            model: A functional or sequential model.
-            inputs: The sources of its inputs.
-            context: Arguments of the calls of the models that contain it.
-
-        Returns:
-            The sources of its outputs.
+        The context is the arguments of the calls of the models that contain it.
         """
         found = dict(zip(map(id, model.inputs), inputs, strict=True))
         for node in graph_nodes(model):
@@ -103,7 +85,7 @@ class _Network(Graph):
         edges += self._weights(operation)
         return self.add([describe_operation(operation), arguments], edges)
 
-    def _add_merge(self, layer: keras.layers.Layer, sources: list[Source]) -> int:
+    def _add_merge(self, layer: layers.Layer, sources: list[Source]) -> int:
         """Add a commutative merge. A sum takes over the terms of sums of equal configuration."""
         description = describe_operation(layer)
         terms: Counter[Source] = Counter()
@@ -112,7 +94,7 @@ class _Network(Graph):
             terms.update([source] if summed is None or known != description else summed)
         edges = [(f"{count} times {index}", vertex) for (vertex, index), count in terms.items()]
         merged = self.add(description, edges)
-        if type(layer) is keras.layers.Add:
+        if type(layer) is layers.Add:
             self._sums[merged] = (description, terms)
         return merged
 

@@ -18,22 +18,14 @@ from xnas_tf.keras_tools.inspection import all_layers
 def avoid_strided_1x1(model: keras.Model) -> keras.Model:
     """Make such layers select the positions first and then convolve them without strides.
 
-    The layers, their outputs and what is saved stay the same.
-
-    Args:
-        model: A model of any kind, with layers inside layers too; changed in place.
-
-    Returns:
-        The model.
+    The layers, their outputs and what is saved stay the same. The model, of any kind, is changed
+    in place and returned.
     """
     for layer in all_layers(model):
-        if type(layer) is keras.layers.Conv2D and _is_strided_1x1(layer):
+        is_plain = type(layer) is keras.layers.Conv2D
+        if is_plain and layer.kernel_size == (1, 1) and layer.strides != (1, 1):
             layer.convolution_op = partial(_convolve_at_positions, layer)  # a hook of Keras
     return model
-
-
-def _is_strided_1x1(layer: keras.layers.Conv2D) -> bool:
-    return set(layer.kernel_size) == {1} and max(layer.strides) > 1
 
 
 def _convolve_at_positions(

@@ -101,7 +101,7 @@ def _records(listed: CandidateList) -> list[dict[str, Any]]:
             "pareto": c.id in listed.front,
             "recommended": c.id == listed.recommended.id,
             "collapsed": c.collapsed,
-            "answered_by": c.answered_by,
+            "reused_from": c.reused_from,
         }
         for c in listed.candidates
     ]

@@ -93,7 +93,7 @@ class SearchProgress(Callback):
 def _line(candidate: Candidate) -> str:
     values = "  ".join(f"{name} {value:.4g}" for name, value in candidate.objectives.items())
     result = values or candidate.state
-    source = candidate.answered_by or f"{candidate.seconds_total:.1f} s"
+    source = candidate.reused_from or f"{candidate.seconds_total:.1f} s"
     promoted = f" (promoted from {candidate.promoted_from})" if candidate.promoted_from else ""
     collapsed = "  collapsed" if candidate.collapsed else ""
     return escape(f"candidate {candidate.id}{promoted}: {result}{collapsed}  ({source})")

@@ -44,7 +44,8 @@ class TensorBoard(Callback):
         """
         if is_new and candidate.trained:
             with self._search_writer():
-                tf.summary.scalar("front/hypervolume by answer", hypervolume, step=candidate.answer)
+                step = candidate.finish_order
+                tf.summary.scalar("front/hypervolume by answer", hypervolume, step=step)
         if candidate.state != "done":
             return
         values = {tag: column.value(candidate) for tag, column in self._tags.items()}

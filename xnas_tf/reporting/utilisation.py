@@ -43,7 +43,7 @@ def utilisation(candidates: Sequence[Candidate]) -> dict[int, float]:
     busy: dict[int, float] = defaultdict(float)
     waited: dict[int, float] = defaultdict(float)
     for c in sorted(candidates, key=lambda c: c.group):
-        if c.answer and c.seconds_total:
+        if c.finish_order and c.seconds_total:
             busy[c.group] += c.seconds_total
             waited[c.group] += c.seconds.get("wait", 0.0)
     return {group: busy[group] / (busy[group] + waited[group]) for group in busy}
@@ -51,7 +51,7 @@ def utilisation(candidates: Sequence[Candidate]) -> dict[int, float]:
 
 def timeline(candidates: Sequence[Candidate]) -> list[Bar]:
     """Return one bar for each candidate whose evaluation has ended."""
-    ended = [c for c in candidates if c.answer and c.started and c.finished]
+    ended = [c for c in candidates if c.finish_order and c.started and c.finished]
     times = [(datetime.fromisoformat(c.started), datetime.fromisoformat(c.finished)) for c in ended]
     if not ended:
         return []

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.objectives.base import Objective
 
 
 @dataclass(frozen=True)
@@ -15,7 +13,7 @@ class Column:
     """One measured value of every candidate.
 
     Attributes:
-        name: Its name among the candidate's objectives and metrics.
+        name: Its name among a candidate's objectives and metrics.
         title: A short heading, with an arrow towards better values.
         direction: ``minimize`` or ``maximize``.
         is_objective: Whether the search ranks by it.
@@ -33,19 +31,14 @@ class Column:
 
 def measured_columns(config: Config) -> list[Column]:
     """Return the objectives and the metrics that are only recorded, each before its parts."""
-    return [
-        *_columns(config.objectives, "", is_objective=True),
-        *_columns(config.record, " (recorded)", is_objective=False),
-    ]
-
-
-def _columns(measures: Sequence[Objective], mark: str, is_objective: bool) -> list[Column]:
     columns = []
-    for measure in measures:
+    for measure in (*config.objectives, *config.record):
+        is_objective = measure in config.objectives
         arrow = "↓" if measure.direction == "minimize" else "↑"
-        title = f"{measure.name} {arrow}{mark}"
+        mark = arrow if is_objective else f"{arrow} (recorded)"
+        title = f"{measure.name} {mark}"
         columns.append(Column(measure.name, title, measure.direction, is_objective))
         for part in measure.parts:
             short = part.removeprefix(f"{measure.name}/")
-            columns.append(Column(part, f"{short} {arrow}{mark}", measure.direction))
+            columns.append(Column(part, f"{short} {mark}", measure.direction))
     return columns

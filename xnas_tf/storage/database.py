@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -20,20 +20,16 @@ _JSON = ("hyperparameters", "parents", "objectives", "metrics", "seconds", "hist
 _COLUMNS = tuple(field.name for field in fields(Candidate) if field.name != "model_path")
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 _SAVE = f"INSERT OR REPLACE INTO candidates ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-_EMPTY: dict[type, str] = {dict: "{}", list: "[]", tuple: "[]"}
 _TO_JSON = json.JSONEncoder(allow_nan=False).encode
 
 
 class Database:
     """Candidates of one run, in ``run.sqlite``.
 
-    A database of an earlier version is migrated in its file if it is opened to be written, else
-    in a copy in memory.
-
     Args:
         path: The database file.
-        create: Whether to write, and to create the file if it does not exist; otherwise it is
-            only read.
+        create: Whether to write, and to create a missing file or migrate one of an earlier
+            version; otherwise it is only read, and migrated in a copy in memory.
 
     Raises:
         InputError: If the file is not the database of a run, or a later version wrote it.
@@ -45,46 +41,34 @@ class Database:
         # The watchdog's thread writes when a candidate hangs, the main thread everything else.
         self._lock = threading.RLock()
         with self._errors(RunError if create else InputError):
-            self._connection = self._connect("rwc" if create else _reading_mode(path))
+            mode = "rwc" if create else _reading_mode(path)
+            uri = f"{path.absolute().as_uri()}?mode={mode}"
+            self._connection = sqlite3.connect(uri, uri=True, timeout=60, check_same_thread=False)
             # A power cut must not undo a commit either.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
-                with self.transaction():  # readers find all of it or nothing
-                    self._create_or_migrate()
+                self._migrate()
             elif self._version() != schema.VERSION:
                 self._use_migrated_copy()
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(
-            f"{self._path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=60,
-            check_same_thread=False,
-        )
-
     def _version(self) -> int:
         stored = self.fact("format")
-        if not (str(stored).isdecimal() and schema.is_supported(int(stored))):
+        if str(stored) not in map(str, (*schema.MIGRATIONS, schema.VERSION)):
             raise InputError(
                 f"{self._path} has format {stored}, which this version of xnas-tf cannot read"
             )
         return int(stored)
 
-    def _create_or_migrate(self) -> None:
-        tables = "SELECT 1 FROM sqlite_master WHERE name='facts'"
-        if self._connection.execute(tables).fetchone():
-            self._migrate()
-        else:
-            self._execute(schema.CREATE)
-
     def _migrate(self) -> None:
-        if (version := self._version()) != schema.VERSION:
-            self._execute(schema.migration(version))
-
-    def _execute(self, statements: Sequence[str]) -> None:
-        for statement in statements:
-            self._connection.execute(statement)
-        self.set_fact("format", str(schema.VERSION))
+        """Create the tables or bring them up to date: readers find all of it or nothing."""
+        tables = "SELECT 1 FROM sqlite_master WHERE name='facts'"
+        with self.transaction():
+            is_new = not self._connection.execute(tables).fetchone()
+            statements = schema.CREATE if is_new else schema.migration(self._version())
+            for statement in statements:
+                self._connection.execute(statement)
+            if statements:
+                self.set_fact("format", str(schema.VERSION))
 
     def _use_migrated_copy(self) -> None:
         """Migrate in memory: an earlier version may still be writing to the file."""
@@ -92,8 +76,7 @@ class Database:
         with closing(self._connection) as original:
             original.backup(copy)
         self._connection = copy
-        with self.transaction():
-            self._migrate()
+        self._migrate()
         copy.execute("PRAGMA query_only=ON")
 
     def close(self) -> None:
@@ -120,28 +103,9 @@ class Database:
         with self.transaction():
             self._connection.execute(_SAVE, row)
 
-    def update(self, number: int, values: Mapping[str, Any]) -> None:
-        """Commit some fields of a recorded candidate.
-
-        Takes half the time of ``save``, which also writes what has not changed.
-
-        Args:
-            number: The candidate's id.
-            values: The new values by field.
-        """
-        names = [name for name in _COLUMNS if name in values]
-        changes = ", ".join(f'"{name}"=?' for name in names)
-        row = [_encode(name, values[name]) for name in names]
-        with self.transaction():
-            self._connection.execute(f"UPDATE candidates SET {changes} WHERE id=?", [*row, number])
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Group changes into one transaction.
-
-        All changes in the outermost such block are committed when it ends; if it ends in an
-        error, none is.
-        """
+        """Commit all changes in the outermost such block when it ends; in an error, none."""
         with self._lock:
             if self._connection.in_transaction:
                 yield
@@ -176,9 +140,7 @@ def _reading_mode(path: Path) -> str:
 
 
 def _encode(name: str, value: Any) -> Any:
-    if name not in _JSON:
-        return value
-    return _TO_JSON(value) if value else _EMPTY[type(value)]  # most are empty at first
+    return _TO_JSON(value) if name in _JSON else value
 
 
 def _decode(name: str, value: Any) -> Any:

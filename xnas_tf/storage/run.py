@@ -11,25 +11,16 @@ from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run_directory import (
-    CONFIG,
-    DATABASE,
-    locked,
-    model_path,
-    run_config,
-)
+from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 
 
 class Run:
-    """A run: its configuration and its candidates.
-
-    Args:
-        path: The run directory.
+    """A run directory: its configuration and its candidates.
 
     Raises:
-        InputError: If it is not a run directory.
+        InputError: If it is no run directory.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -45,7 +36,11 @@ class Run:
     def candidates(self) -> list[Candidate]:
         """Return all candidates in any state, by id."""
         with closing(Database(self.path / DATABASE)) as database:
-            return [self._with_model(candidate) for candidate in database.candidates()]
+            candidates = database.candidates()
+        for candidate in candidates:
+            path = model_path(self.path, candidate.id)
+            candidate.model_path = path if path.is_file() else None
+        return candidates
 
     def candidate(self, number: int) -> Candidate:
         """Return the candidate with an id.
@@ -66,7 +61,7 @@ class Run:
     def recommendation(
         self, prefer: str | None = None, within: float | None = None
     ) -> Recommendation:
-        """Return the recommended Pareto-optimal candidate, and why; see ``recommend``.
+        """Return the recommended Pareto-optimal candidate, and why.
 
         Args:
             prefer: What decides instead of the default rule: ``error``, the name of an objective,
@@ -156,11 +151,6 @@ class Run:
             return True
         except RunError:  # a read-only copy
             return False
-
-    def _with_model(self, candidate: Candidate) -> Candidate:
-        path = model_path(self.path, candidate.id)
-        candidate.model_path = path if path.is_file() else None
-        return candidate
 
 
 def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:

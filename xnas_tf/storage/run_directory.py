@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -66,13 +67,8 @@ def remove_drafts(path: Path) -> None:
 def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database]:
     """Create a run directory, or open it to resume, and lock it; see ``locked``.
 
-    Nothing in it is changed before it is locked.
-
-    Args:
-        path: The run directory.
-        config: The configuration; must be that of the run if there is one.
-        fresh: Whether to move an existing run to ``PATH.1``, or the next free number, and start
-            again.
+    Nothing in it is changed before it is locked. ``fresh`` moves an existing run to ``PATH.1``, or
+    the next free number, and starts again; otherwise its configuration must be the same.
 
     Yields:
         The database, to read and write.
@@ -80,7 +76,7 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
     Raises:
         InputError: If the directory holds something else, or a run with another configuration,
             or cannot be written for a reason other than a full or failing disk.
-        HeldError: If another process holds it.
+        RunInUseError: If another process holds it.
         RunError: If it cannot be written, as on a full disk.
     """
     _make_directory(path, fresh)
@@ -95,11 +91,9 @@ def open_database(path: Path, config: Config) -> Database:
     """
     with _write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-        if (path / CONFIG).is_file():
-            _update_config(path, config)
-        else:
+        if not (path / CONFIG).is_file() or _changes(path, config):
             write_atomically(path / CONFIG, dump_config(config).encode())
-        (path / "models").mkdir(exist_ok=True)
+        (path / "models").mkdir(exist_ok=True)  # last: a folder with only this is no run
     return Database(path / DATABASE, create=True)
 
 
@@ -107,12 +101,10 @@ def open_database(path: Path, config: Config) -> Database:
 def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
     """Lock a run directory, so that one process at a time searches in it.
 
-    Args:
-        path: The run directory.
-        patience: Seconds to wait for another process that holds the lock.
+    Waits ``patience`` seconds for another process that holds the lock.
 
     Raises:
-        HeldError: If another process holds the lock.
+        RunInUseError: If another process holds the lock.
         RunError: If the directory cannot be locked.
     """
     # Not filelock.FileLock, which creates the directory again if it was moved aside.
@@ -124,19 +116,18 @@ def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
 
 
 def _lock(path: Path, deadline: float) -> int:
-    """Wait for the lock of a directory and return its open lock file."""
+    """Wait for the lock of a directory, and return its open lock file."""
     while True:
         is_last = time.monotonic() > deadline
         try:
             if (handle := _try_lock(path)) is not None:
                 return handle
+            if is_last:
+                raise RunInUseError(path)
         except OSError as error:
             # While --fresh moves a run aside, the directory is missing for a moment.
             if is_last or not isinstance(error, FileNotFoundError):
                 raise RunError(f"{path} cannot be locked: {error}") from error
-        else:
-            if is_last:
-                raise RunInUseError(path)
         time.sleep(0.05)
 
 
@@ -159,12 +150,16 @@ def _try_lock(path: Path) -> int | None:
 
 def _make_directory(path: Path, fresh: bool) -> None:
     with _write_errors(path):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} exists and is no directory")
         if fresh and path.is_dir():
+            names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
             with locked(path):
-                path.rename(_free_name(path))
-        if path.exists() and not (path / CONFIG).is_file() and any(_visible(path)):
-            raise InputError(f"{path} exists and is no run; nothing was changed there")
+                path.rename(next(aside for aside in names if not aside.exists()))
         path.mkdir(parents=True, exist_ok=True)
+        is_used = any(not child.name.startswith(".") for child in path.iterdir())
+        if is_used and not (path / CONFIG).is_file():
+            raise InputError(f"{path} exists and is no run; nothing was changed there")
         if not os.access(path, os.W_OK):
             raise PermissionError("permission denied, or the file system is read-only")
 
@@ -179,28 +174,8 @@ def _write_errors(path: Path) -> Iterator[None]:
         raise kind(f"run directory {path} cannot be written: {error}") from error
 
 
-def _visible(path: Path) -> list[Path]:
-    if not path.is_dir():
-        raise InputError(f"{path} exists and is no directory")
-    return [child for child in path.iterdir() if not child.name.startswith(".")]
-
-
-def _free_name(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.{number}")).exists():
-        number += 1
-    return aside
-
-
 def run_config(path: Path) -> Config:
-    """Load the configuration of a run; see ``load_stored_config``.
-
-    Args:
-        path: The run directory.
-
-    Raises:
-        InputError: If the file is missing or invalid.
-    """
+    """Load the configuration of a run directory; see ``load_stored_config``."""
     modes: dict[str, bool] = {}
     if (path / DATABASE).is_file():
         with closing(Database(path / DATABASE)) as database:
@@ -208,8 +183,8 @@ def run_config(path: Path) -> Config:
     return load_stored_config(path / CONFIG, modes)
 
 
-def _update_config(path: Path, config: Config) -> None:
-    """Store a configuration in place of the run's own, if it may be resumed with it."""
+def _changes(path: Path, config: Config) -> list[str]:
+    """Return how a configuration differs from the run's own, if that may be resumed with it."""
     changed = differing_keys(run_config(path), config)
     if not all(line.startswith(_CHANGEABLE) for line in changed):
         lines = "\n  ".join(changed)
@@ -217,5 +192,4 @@ def _update_config(path: Path, config: Config) -> None:
             f"{path} is a run with another configuration:\n  {lines}\n"
             "Use --run-dir for a new run beside it, or --fresh to move it aside and start again."
         )
-    if changed:
-        write_atomically(path / CONFIG, dump_config(config).encode())
+    return changed

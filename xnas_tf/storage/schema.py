@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 """Stored as the fact ``format``. Increase it with every change of ``CREATE``, and add what brings
 the version before it up to date to ``MIGRATIONS``."""
 CREATE = (
@@ -14,22 +14,24 @@ CREATE = (
     state TEXT NOT NULL, reason TEXT NOT NULL,
     objectives TEXT NOT NULL, metrics TEXT NOT NULL, seconds TEXT NOT NULL,
     history TEXT NOT NULL, versions TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL,
-    "group" INTEGER NOT NULL, answers_before INTEGER NOT NULL, answer INTEGER NOT NULL,
-    deaths INTEGER NOT NULL, digest TEXT NOT NULL, answered_by TEXT NOT NULL,
+    "group" INTEGER NOT NULL, finished_before INTEGER NOT NULL, finish_order INTEGER NOT NULL,
+    lost_groups INTEGER NOT NULL, digest TEXT NOT NULL, reused_from TEXT NOT NULL,
     UNIQUE (genotype, epochs)
 )""",
 )
 """SQL statements that create the tables of the current version."""
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    3: (
+        "ALTER TABLE candidates RENAME COLUMN answers_before TO finished_before",
+        "ALTER TABLE candidates RENAME COLUMN answer TO finish_order",
+        "ALTER TABLE candidates RENAME COLUMN deaths TO lost_groups",
+        "ALTER TABLE candidates RENAME COLUMN answered_by TO reused_from",
+    ),
+}
 """SQL statements that bring a database to the next version, by the version it has. Versions before
 3 were never released."""
 
 
-def is_supported(version: int) -> bool:
-    """Return whether databases of a version can be read."""
-    return min(MIGRATIONS, default=VERSION) <= version <= VERSION
-
-
-def migration(version: int) -> list[str]:
-    """Return the SQL statements that bring a database of a supported version up to date."""
-    return [statement for step in range(version, VERSION) for statement in MIGRATIONS[step]]
+def migration(version: int) -> tuple[str, ...]:
+    """Return the SQL statements that bring a database of an earlier version up to date."""
+    return tuple(statement for step in range(version, VERSION) for statement in MIGRATIONS[step])

@@ -37,7 +37,7 @@ class PhaseTimes(dict[str, float]):
                 self[within] = self.get(within, 0.0) - spent
 
 
-class TimedCommunicator:
+class TimedCommunicator(Communicator):
     """A communicator that measures the time of its operations, including waiting for others.
 
     Args:

@@ -79,7 +79,7 @@ class SupernetBackend:
         """See ``Backend.reloaded``."""
         # Without a training, nothing may be traced in this process; and the saved model of a
         # reused result may be of another cell that computes the same.
-        if not self._has_trained or candidate.answered_by:
+        if not self._has_trained or candidate.reused_from:
             return SeparateModels().reloaded(candidate, model, images)
         binding = WeightBinding(self._graphs.network, candidate.hyperparameters, model)
         binding.load()

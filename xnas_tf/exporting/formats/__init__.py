@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from xnas_tf.errors import InputError
 from xnas_tf.exporting.formats.base import ExportFormat
@@ -12,11 +13,11 @@ FORMATS = Registry(
     "export format",
     "xnas_tf.export_formats",
     {
-        "saved_model": "xnas_tf.exporting.formats.saved_model:SavedModel",
-        "keras": "xnas_tf.exporting.formats.keras_file:KerasFile",
-        "tflite": "xnas_tf.exporting.formats.tflite:TFLite",
-        "tflite_float16": "xnas_tf.exporting.formats.tflite:TFLiteFloat16",
-        "onnx": "xnas_tf.exporting.formats.onnx:Onnx",
+        "saved_model": "xnas_tf.exporting.formats.builtin:SavedModel",
+        "keras": "xnas_tf.exporting.formats.builtin:KerasFile",
+        "tflite": "xnas_tf.exporting.formats.builtin:TFLite",
+        "tflite_float16": "xnas_tf.exporting.formats.builtin:TFLiteFloat16",
+        "onnx": "xnas_tf.exporting.formats.builtin:Onnx",
     },
 )
 DEFAULT_FORMATS = ("saved_model", "keras")
@@ -26,13 +27,20 @@ def chosen_formats(names: Sequence[str]) -> list[ExportFormat]:
     """Return formats by name, each once.
 
     Raises:
-        InputError: If a name is unknown, or a converter is not installed.
+        InputError: If none is given, a name is unknown, or a converter is not installed.
     """
-    chosen = []
-    for name in dict.fromkeys(names):
-        kind = FORMATS.get(name)
-        if not (isinstance(kind, type) and issubclass(kind, ExportFormat)):
-            raise InputError(f"{name!r} is no xnas_tf.exporting.formats.base.ExportFormat")
-        chosen.append(kind())
-        chosen[-1].check_installed()
+    chosen = [_format(name) for name in dict.fromkeys(names)]
+    if not chosen:
+        raise InputError("no format to export in")
     return chosen
+
+
+def _format(name: str) -> ExportFormat:
+    kind = FORMATS.get(name)
+    if not (isinstance(kind, type) and issubclass(kind, ExportFormat)):
+        raise InputError(f"{name!r} is no xnas_tf.exporting.formats.base.ExportFormat")
+    if missing := [module for module in kind.modules if find_spec(module) is None]:
+        raise InputError(
+            f"format {name}: {' and '.join(missing)} not installed: pip install '{kind.extra}'"
+        )
+    return kind()

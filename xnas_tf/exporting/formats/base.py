@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-
-from xnas_tf.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,33 +34,10 @@ class ExportFormat(ABC):
     usage: ClassVar[str] = ""
     """Python code for the card that runs the file on ``images``, uint8 (B, H, W, C)."""
 
-    def check_installed(self) -> None:
-        """Check that the converter is installed.
-
-        Raises:
-            InputError: If it is not.
-        """
-        missing = [module for module in self.modules if find_spec(module) is None]
-        if missing:
-            raise InputError(
-                f"format {self.name}: {' and '.join(missing)} not installed: "
-                f"pip install '{self.extra}'"
-            )
-
     @abstractmethod
     def write(self, served: ServedModel, path: Path) -> None:
-        """Write a model.
-
-        Args:
-            served: The model.
-            path: The file or folder to create.
-        """
+        """Create the file or folder of a model at ``path``."""
 
     @abstractmethod
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
-        """Run what ``write`` created.
-
-        Args:
-            path: The file or folder.
-            images: uint8, (N, H, W, C).
-        """
+        """Run what ``write`` created on uint8 images (N, H, W, C)."""

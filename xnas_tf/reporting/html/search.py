@@ -82,7 +82,7 @@ def progress_data(candidates: Iterable[Candidate], config: Config) -> dict[str, 
         The hypervolumes, in the unit of the whole run, and the best values by objective, with the
         number of trainings and the hours since the first started.
     """
-    ended = sorted((c for c in candidates if c.answer), key=lambda c: c.answer)
+    ended = sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
     meter = HypervolumeMeter(ended, config)
     begin = min((c.started for c in ended if c.started), default="")
     front, trained, changes = Front(config), 0, []

@@ -1,0 +1,159 @@
+"""The built-in formats: SavedModel, Keras, TensorFlow Lite and ONNX."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from xnas_tf.attribution.outputs import probabilities_of
+from xnas_tf.exporting.formats.base import ExportFormat, Outputs
+from xnas_tf.exporting.serving import PREDICTED, ServedModel
+from xnas_tf.keras_tools.compat import freeze
+from xnas_tf.keras_tools.preprocessing import to_model_input
+
+OPSET = 17
+"""Of 2022: old enough for runtimes on devices, and sufficient for all built-in search spaces."""
+
+
+class SavedModel(ExportFormat):
+    """Version 1 of a model for TensorFlow Serving, with the signatures of ``ServedModel``."""
+
+    name = "saved_model"
+    file = "1"
+    tolerance = 1e-4
+    usage = """\
+import tensorflow as tf
+
+model = tf.saved_model.load("1")
+answers = model.signatures["serving_default"](images=tf.constant(images))
+print(answers["labels"].numpy(), answers["probabilities"].numpy())
+of_classes = tf.constant([-1, 0])  # the predicted class of the first image, class 0 of the second
+explained = model.signatures["explain"](images=tf.constant(images), class_index=of_classes)
+print({name: values.shape for name, values in explained.items()})"""
+
+    def write(self, served: ServedModel, path: Path) -> None:
+        """See ``ExportFormat.write``."""
+        served.save(path, {"serving_default": served.serve, "explain": served.explain})
+
+    def outputs(self, path: Path, images: np.ndarray) -> Outputs:
+        """See ``ExportFormat.outputs``."""
+        loaded = tf.saved_model.load(str(path))
+        inputs = tf.constant(images)
+        classes = tf.fill([len(images)], PREDICTED)
+        explained = loaded.signatures["explain"](images=inputs, class_index=classes)
+        served = loaded.signatures["serving_default"](images=inputs)
+        outputs = {name: values.numpy() for name, values in {**explained, **served}.items()}
+        return {name: values for name, values in outputs.items() if values.dtype != object}
+
+
+class KerasFile(ExportFormat):
+    """The Keras model as the run kept it, without the scaling of images, to train it further."""
+
+    name = "keras"
+    file = "model.keras"
+    tolerance = 1e-5
+    usage = """\
+import keras
+
+model = keras.saving.load_model("model.keras", compile=False)
+print(model(images / np.float32(255)).shape)  # it takes values from 0 to 1"""
+
+    def write(self, served: ServedModel, path: Path) -> None:
+        """See ``ExportFormat.write``."""
+        shutil.copyfile(served.source, path)
+
+    def outputs(self, path: Path, images: np.ndarray) -> Outputs:
+        """See ``ExportFormat.outputs``."""
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return {"probabilities": probabilities_of(model, to_model_input(images).numpy())}
+
+
+class TFLite(ExportFormat):
+    """uint8 images -> class probabilities, computed in float32."""
+
+    name = "tflite"
+    file = "model.tflite"
+    tolerance = 1e-4
+    usage = """\
+import tensorflow as tf
+
+serve = tf.lite.Interpreter("model.tflite").get_signature_runner()
+print(serve(images=images)["probabilities"])"""
+    is_half = False
+    """Whether weights are stored as float16."""
+
+    def write(self, served: ServedModel, path: Path) -> None:
+        """See ``ExportFormat.write``."""
+        with tempfile.TemporaryDirectory() as folder:
+            served.save(Path(folder), {"serving_default": served.probabilities})
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+            if self.is_half:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.target_spec.supported_types = [tf.float16]
+            path.write_bytes(converter.convert())
+
+    def outputs(self, path: Path, images: np.ndarray) -> Outputs:
+        """See ``ExportFormat.outputs``."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TensorFlow 2.20 deprecates it
+            serve = tf.lite.Interpreter(str(path)).get_signature_runner()
+        return serve(images=images)
+
+
+class TFLiteFloat16(TFLite):
+    """The same with float16 weights: half the size."""
+
+    name = "tflite_float16"
+    file = "model_float16.tflite"
+    tolerance = 1e-2
+    usage = TFLite.usage.replace("model.tflite", file)
+    is_half = True
+
+
+class Onnx(ExportFormat):
+    """uint8 images -> class probabilities, computed in float32."""
+
+    name = "onnx"
+    file = "model.onnx"
+    tolerance = 1e-4
+    modules = ("tf2onnx", "onnxruntime")
+    extra = "xnas-tf[onnx]"
+    usage = """\
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+print(session.run(["probabilities"], {"images": images}))"""
+
+    def write(self, served: ServedModel, path: Path) -> None:
+        """See ``ExportFormat.write``."""
+        import tf2onnx
+
+        logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it logs every graph it rewrites
+        with served.traceable():
+            function = tf.function(served.probabilities, autograph=False)
+            frozen = freeze(function.get_concrete_function(served.images))
+        # Not from_function: it mistakes constants of a layer for inputs.
+        given, returned = frozen.inputs[0].name, frozen.outputs[0].name
+        tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(),
+            input_names=[given],
+            output_names=[returned],
+            tensors_to_rename={given: "images", returned: "probabilities"},
+            opset=OPSET,
+            output_path=str(path),
+        )
+
+    def outputs(self, path: Path, images: np.ndarray) -> Outputs:
+        """See ``ExportFormat.outputs``."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        (probabilities,) = session.run(["probabilities"], {"images": images})
+        return {"probabilities": probabilities}
