@@ -1,6 +1,9 @@
 """What a search on Ray consists of, without Ray: the engine, the mailbox, candidates requeued."""
 
 import asyncio
+import pickle
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -8,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from tests.unit.test_conductor import configuration, result_of, search_of
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.coordinator import Coordinator
@@ -80,6 +83,13 @@ def test_questions_wait_for_their_answers_and_heartbeats_for_nobody():
         assert await asked[1] == "two"
 
     asyncio.run(talk())
+
+
+def test_what_the_mailbox_passes_on_needs_no_tensorflow():
+    """It would import TensorFlow to unpickle it, in a process that does nothing else."""
+    data = pickle.dumps((Candidate(1, "g", {}), Result("done")))
+    script = f"import pickle, sys; pickle.loads({data!r}); sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second_time(tmp_path):

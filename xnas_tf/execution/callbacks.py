@@ -60,16 +60,7 @@ class Callback:
 
 @dataclass(frozen=True)
 class SearchContext:
-    """The search that callbacks are created for.
-
-    Attributes:
-        path: The run directory.
-        config: The configuration.
-        dataset: The data set.
-        space: The search space.
-        database: The run's database.
-        seconds_spent: Seconds that earlier sessions of the run took.
-    """
+    """The search that callbacks are created for, with the path of its run directory."""
 
     path: Path
     config: Config
@@ -77,6 +68,7 @@ class SearchContext:
     space: SearchSpace
     database: Database
     seconds_spent: float
+    """Seconds that earlier sessions of the run took."""
 
 
 MakeCallbacks = Callable[[SearchContext], Sequence[Callback]]

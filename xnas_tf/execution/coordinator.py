@@ -38,11 +38,7 @@ class Coordinator:
     and candidates without a result are handed out again.
 
     Args:
-        path: The run directory.
-        config: The run's configuration.
-        database: The run's database.
         algorithm: A new instance of the search algorithm.
-        callbacks: Called when candidates and generations finish.
         clock: Returns the seconds that ``search.hours`` limits.
         networks: Results of networks that earlier runs trained.
 
@@ -150,12 +146,7 @@ class Coordinator:
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
         """Put a candidate whose group was lost first in the queue, with its last checkpoint.
 
-        A candidate that was blamed twice is recorded as failed instead.
-
-        Args:
-            task: The candidate.
-            why: What happened.
-            is_blamed: Whether the candidate may be the cause.
+        A candidate that may have been the cause twice is recorded as failed instead.
         """
         if is_blamed:
             self.lost(task, why)

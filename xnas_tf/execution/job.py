@@ -30,15 +30,9 @@ def run_job(
     profile: bool = False,
     make_callbacks: MakeCallbacks = no_callbacks,
 ) -> None:
-    """Run a search as one rank. Rank 0 also has the session, with database and coordinator.
+    """Run a search as one rank of a job; see ``xnas_tf.search``.
 
-    Args:
-        path: The run directory; only rank 0 accesses it.
-        config: The configuration.
-        world: All ranks.
-        fresh: Whether to move an existing run aside and start a new one.
-        profile: Whether rank 0 profiles one of its evaluations for TensorBoard.
-        make_callbacks: Creates the callbacks of the search.
+    Only rank 0 accesses the run directory: it also has the session, with database and coordinator.
     """
     _check_size(config.distributed.ranks_per_candidate, world.size)
     dataset, space = prepare(config, world, world.size)

@@ -53,10 +53,7 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
 def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, SearchSpace]:
     """Load the data and the search space, and check what the configuration alone cannot show.
 
-    Args:
-        config: The configuration.
-        world: All ranks.
-        size: The number of ranks in a group.
+    ``size`` is the number of ranks in a group.
 
     Raises:
         InputError: On all ranks, if any input is wrong on one of them.

@@ -54,7 +54,7 @@ class ResultCache:
             candidate: The candidate.
             result: Its result so far, with the digest and costs of its network.
             wants: Returns whether a candidate would be on the front.
-            keep: Saves the candidate's model.
+            keep: Saves the model of the candidate.
         """
         network = result.digest, candidate.epochs
         if number := self._own.get(network):
@@ -102,10 +102,7 @@ def _saved_model(known: Candidate) -> bytes | None:
 def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
     """Open the runs of ``search.reuse`` for reading.
 
-    Args:
-        config: The configuration of the run that reuses their results.
-        path: Its directory.
-        data: ``Dataset.facts`` of its data.
+    The arguments are those of the run that reuses their results; ``data`` is ``Dataset.facts``.
 
     Raises:
         InputError: If one is not a run, is the run itself, or has results that are not comparable

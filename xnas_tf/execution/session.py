@@ -41,9 +41,6 @@ class Session:
     def finish(self, evaluator: Evaluator) -> None:
         """End the search and call the callbacks for the last time.
 
-        Args:
-            evaluator: The evaluator of this process.
-
         Raises:
             RunError: If no candidate can be recommended.
         """
@@ -64,14 +61,8 @@ def opened_session(
 ) -> Iterator[Session]:
     """Open and lock the run directory, and resume the search in it, inside the context.
 
-    Args:
-        path: The run directory.
-        config: The configuration.
-        dataset: The data set.
-        space: The search space.
-        fresh: Whether to move an existing run aside and start a new one.
-        groups: The number of groups of ranks at the start.
-        make_callbacks: Creates the callbacks of the search.
+    If ``fresh``, an existing run is moved aside and a new one is started. ``groups`` is the number
+    of groups of ranks at the start.
 
     Raises:
         InputError: If the directory cannot be used for this run, its data has changed, or

@@ -29,10 +29,7 @@ class RankFailedError(RunError):
 
 
 class Signals(Protocol):
-    """What a rank exchanges with its surroundings during an evaluation.
-
-    ``Watchdog`` and ``Heartbeat`` implement it.
-    """
+    """How an evaluation reports progress, and learns when to stop; a watchdog or a heartbeat."""
 
     stopping: int
     """The exit code to stop with; 0 if the rank is not to stop."""
@@ -51,16 +48,7 @@ def evaluate(
 ) -> Result:
     """Evaluate a task on this rank, together with the other ranks of its group.
 
-    Args:
-        task: The task.
-        evaluator: The rank's evaluator.
-        ranks: The ranks of the group.
-        source: The task source on the group's first rank; None on the others.
-        signals: Takes reports of progress and says whether to stop.
-        checkpoint_minutes: Minutes between two checkpoints.
-
-    Returns:
-        The result, the same on all ranks of the group.
+    Only the group's first rank has a task source. The result is the same on all ranks.
 
     Raises:
         RankFailedError: If the evaluation failed on this rank alone.
@@ -79,7 +67,7 @@ class GroupCallback(EvaluationCallback):
         self._ranks = ranks
 
     def failed(self, reason: str) -> None:
-        """Check that the evaluation failed on all ranks of the group.
+        """Check that the evaluation failed on all ranks.
 
         If it fails on a single rank, for example because only its GPU is out of memory, the
         others wait for it forever in a collective operation.
@@ -98,7 +86,7 @@ class TaskCallback(GroupCallback):
     """Connects an evaluation on the first rank of a group with the task source.
 
     Only this rank is interrupted. The others stop when it is gone, since it may need them to
-    finish its current step. See ``evaluate`` for the arguments.
+    finish its current step.
     """
 
     def __init__(

@@ -23,9 +23,7 @@ class TaskSource(Protocol):
     def known(self, task: Task, result: Result) -> Result | None:
         """Return the known result of a network, to use instead of training it.
 
-        Args:
-            task: The task.
-            result: Its result so far, with the network's digest and costs.
+        The given result is that so far, with the network's digest and costs.
         """
 
     def wants_model(self, task: Task, result: Result) -> bool:
@@ -65,11 +63,8 @@ def local_source(
 ) -> TaskSource:
     """Return a task source of this process for use in several threads.
 
-    The watchdog's thread may report a hang while the main thread is in a call.
-
-    Args:
-        source: The task source, which is called in one thread at a time.
-        transaction: Each call is made inside this context, which commits its changes.
+    Calls are made one at a time, as the watchdog's thread may report a hang while the main thread
+    is in a call, and each inside a transaction.
     """
     lock = RLock()
 

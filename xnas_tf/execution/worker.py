@@ -26,13 +26,7 @@ LAST_SECONDS = 5.0
 class Worker:
     """This rank of a job whose ranks all evaluate the same candidate.
 
-    Args:
-        evaluator: Evaluates candidates on all ranks.
-        ranks: All ranks.
-        source: The task source on rank 0; None on the others.
-        watch: The watchdog of this process.
-        checkpoint_minutes: Minutes between two checkpoints of a training.
-        profiler: Profiles one of the evaluations if it has a path.
+    Only rank 0 has a task source.
     """
 
     evaluator: Evaluator

@@ -43,12 +43,8 @@ class Driver:
     """Hands out candidates to groups and replaces groups that are lost.
 
     Args:
-        session: The open session, with the coordinator.
-        config: The configuration.
         digest: The digest of the driver's data, which must be that of all ranks.
         size: The number of ranks in a group.
-        capacity: The number of groups, and the resources of a rank.
-        watchdog: Knows whether to stop.
     """
 
     def __init__(

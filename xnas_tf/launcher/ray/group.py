@@ -27,8 +27,6 @@ class Group:
     the background; ``advance`` completes it, and starts the next step of the start-up.
 
     Args:
-        number: The group's number.
-        setting: Settings that all ranks of the search share.
         size: The number of ranks.
         bundle: The resources of a rank: CPU and GPU.
         avoided: Nodes on which not to place the group.

@@ -39,8 +39,7 @@ class Setting:
     """Settings that all ranks of a search share.
 
     Attributes:
-        config: The configuration.
-        mailbox: The mailbox for questions to the coordinator.
+        mailbox: Takes questions to the coordinator.
         folder: The driver's working directory, to which paths are relative.
         path: The driver's ``sys.path``, on which a user's HyperModel may be.
         groups: The number of groups at the start.
@@ -72,7 +71,6 @@ class Rank:
     Its group calls ``place`` and ``join``, then ``evaluate`` for each candidate.
 
     Args:
-        setting: Settings that all ranks of the search share.
         group: The group's number.
         size: The number of ranks in the group.
     """
@@ -157,10 +155,6 @@ class Rank:
 
 class Heartbeat:
     """Reports progress to the driver, and learns from it when to stop.
-
-    Args:
-        mailbox: The mailbox of the search.
-        group: The group's number.
 
     Attributes:
         stopping: The exit code to stop with; 0 if the rank is not to stop.

@@ -26,15 +26,7 @@ if TYPE_CHECKING:
 def search_on_ray(
     path: Path, config: Config, fresh: bool, address: str | None, insecure: bool
 ) -> None:
-    """Run a search with this process as the driver.
-
-    Args:
-        path: The run directory.
-        config: The configuration; ``distributed`` has the number of groups and of their ranks.
-        fresh: Whether to move an existing run aside and start a new one.
-        address: See ``cluster``.
-        insecure: See ``cluster``.
-    """
+    """Run a search with this process as the driver; see ``xnas_tf.search`` and ``cluster``."""
     size = config.distributed.ranks_per_candidate or 1
     with cluster(address, insecure):
         from xnas_tf.launcher.ray.driver import Driver
