@@ -164,7 +164,9 @@ class Coordinator:
         """Commit all changes made inside at once, and only then call the callbacks."""
         with self._database.transaction():
             yield
-            self._record_duplicates()
+            if self._algorithm.duplicates > self._duplicates:
+                self._duplicates = self._algorithm.duplicates
+                self._database.set_fact("duplicates", self._duplicates)
         while self._notifications:
             notify = self._notifications.popleft()
             for callback in self._callbacks:
@@ -290,7 +292,8 @@ class Coordinator:
                 self._tell_algorithm(candidate, proposal)
             else:
                 self._algorithm.reject(proposal)
-        front, hypervolume = self._state.front, self._state.hypervolume if is_new else 0.0
+        front = self._state.front
+        hypervolume = self._state.hypervolume if is_new else 0.0
         self._notifications.append(
             lambda callback: callback.on_candidate_end(candidate, is_new, front, hypervolume)
         )
@@ -302,11 +305,6 @@ class Coordinator:
             violation = candidate.violation(self._config.constraints)
         if self._algorithm.tell(proposal, candidate.id, values, violation):
             self._notify_generation(self._algorithm.generation)
-
-    def _record_duplicates(self) -> None:
-        if self._algorithm.duplicates > self._duplicates:
-            self._duplicates = self._algorithm.duplicates
-            self._database.set_fact("duplicates", self._duplicates)
 
     def _notify_generation(self, generation: int) -> None:
         """Call the callbacks after a generation, unless an earlier session did."""
