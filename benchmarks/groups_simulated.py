@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from simulated_search import MEDIAN, coordinator_of, length_of, outcome
 
+from xnas_tf.candidate import Candidate
 from xnas_tf.execution.coordinator import Coordinator
 
 GROUPS = (8, 64, 512, 4096)
@@ -89,7 +90,7 @@ class Simulation:
         if self.losses_an_hour:
             self._at(now + self._rng.exponential(3600 / self.losses_an_hour), "loss")
 
-    def _turn(self, events: list[Any]) -> list[tuple[int, dict[str, Any]]]:
+    def _turn(self, events: list[Any]) -> list[tuple[int, Candidate]]:
         """One turn of the driver: takes what happened, hands out candidates."""
         for when, what, group, life in events:
             if what == "loss":
@@ -97,7 +98,7 @@ class Simulation:
             elif life == self._lives[group]:  # not of a group that was lost meanwhile
                 self._free(when, group)
         given = []
-        while self._idle and (task := self.coordinator.next(self._idle[0])):
+        while self._idle and (task := self.coordinator.ask(self._idle[0])):
             given.append((self._idle.pop(0), task))
         return given
 
@@ -105,7 +106,7 @@ class Simulation:
         """A group is ready for its next candidate, and hands in the last one."""
         if group in self._tasks:
             task, length = self._tasks.pop(group)
-            self.coordinator.tell(task["id"], outcome(task, length))
+            self.coordinator.tell(task, outcome(task, length))
             self.useful += length
             self.end = max(self.end, when)
         self._idle.append(group)
@@ -117,13 +118,13 @@ class Simulation:
         for group in range(first, first + NODE):
             self._lives[group] += 1
             if group in self._tasks:
-                self.coordinator.requeue(self._tasks.pop(group)[0]["id"], "its node was lost")
+                self.coordinator.requeue(self._tasks.pop(group)[0], "its node was lost")
             if group in self._idle:
                 self._idle.remove(group)
             self._at(when + RESTART, "ready", group)
         self._expect_loss(when)
 
-    def _begin(self, group: int, task: dict[str, Any], now: float) -> None:
+    def _begin(self, group: int, task: Candidate, now: float) -> None:
         length = length_of(task, self._rng.standard_normal())
         self._tasks[group] = task, length
         self._at(now + length, "ready", group)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from common import WideSpace
 
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
-from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.spaces.cells import OPERATIONS
 from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy import Algorithm
+from xnas_tf.utils.phase_times import PhaseTimes
 
 MEDIAN, SIGMA = 60.0, 0.36
 """Seconds of an evaluation, and the standard deviation of their logarithm. The latter was
@@ -26,9 +27,9 @@ EXPLAINED = 0.5
 evaluations on a machine that did other things too it was 0.55."""
 
 
-def length_of(task: dict, luck: float, median: float = MEDIAN) -> float:
+def length_of(task: Candidate, luck: float, median: float = MEDIAN) -> float:
     """Seconds of an evaluation: each operation at each edge has its share in it."""
-    places = [OPERATIONS.index(operation) for operation in task["hyperparameters"].values()]
+    places = [OPERATIONS.index(operation) for operation in task.hyperparameters.values()]
     of_the_cell = SHARES[np.arange(len(places)), places].sum()
     z = math.sqrt(EXPLAINED) * of_the_cell + math.sqrt(1 - EXPLAINED) * luck
     return median * math.exp(SIGMA * z)
@@ -44,20 +45,20 @@ def _shares() -> np.ndarray:
 SHARES = _shares()
 
 
-def outcome(task: dict, seconds: float = 50.0) -> dict:
+def outcome(task: Candidate, seconds: float = 50.0) -> Result:
     """A candidate's objectives and figures, as large as real ones."""
-    cell = task["hyperparameters"].values()
+    cell = task.hyperparameters.values()
     convolutions = sum(operation.startswith("nor") for operation in cell)
-    luck = np.random.default_rng(task["seed"]).random(2)
+    luck = np.random.default_rng(task.seed).random(2)
     error = 0.5 * math.exp(-convolutions / 4) + 0.05 * luck[0]
     figures = {"loss": 0.1, "accuracy": 0.9, "val_loss": 0.2, "val_accuracy": 0.8}
-    return {
-        "state": "done",
-        "objectives": {"error": error, "introspectability": float(luck[1] - 0.05 * convolutions)},
-        "metrics": {f"introspectability/{i}": 0.5 for i in range(6)},
-        "seconds": {"build": 0.1, "trace": 2.0, "train": seconds, "score": 1.0, "wait": 0.1},
-        "history": [figures] * 12,
-    }
+    return Result(
+        "done",
+        objectives={"error": error, "introspectability": float(luck[1] - 0.05 * convolutions)},
+        metrics={f"introspectability/{i}": 0.5 for i in range(6)},
+        seconds=PhaseTimes(build=0.1, trace=2.0, train=seconds, score=1.0, wait=0.1),
+        history=[figures] * 12,
+    )
 
 
 def coordinator_of(
@@ -69,5 +70,4 @@ def coordinator_of(
     path = Path(folder) / "run"
     record = open_database(path, config)
     algorithm = Algorithm(config.search, config.directions, WideSpace(EDGES), steady_state)
-    coordinator = Coordinator(path, config, record, algorithm, Callback())
-    return coordinator
+    return Coordinator(path, config, record, algorithm)

@@ -1,15 +1,16 @@
-"""The record of a candidate, from its proposal to its objective values."""
+"""The record of a candidate, from its proposal to its objective values, and its result."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 from xnas_tf.utils.constraints import Constraint
+from xnas_tf.utils.phase_times import PhaseTimes
 
 if TYPE_CHECKING:
     import keras
@@ -105,6 +106,10 @@ class Candidate:
         """Seconds of its evaluation, without the time its group waited for it."""
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)
 
+    def with_result(self, result: Result) -> Candidate:
+        """Return this candidate with the result of its evaluation."""
+        return replace(self, **result.as_dict())
+
     def value(self, name: str) -> float:
         """Return the value of an objective, or of a measure that only a constraint needs."""
         return self.objectives[name] if name in self.objectives else self.metrics[name]
@@ -137,3 +142,38 @@ class Candidate:
                 f"{describe(error)}. Register custom layers with keras.saving, and use no Lambda"
             ) from error
         return declare_range(model)
+
+
+@dataclass
+class Result:
+    """The result of an evaluation, as it goes from the evaluator to the database.
+
+    See ``Candidate`` for the fields.
+    """
+
+    state: State = "running"
+    reason: str = ""
+    objectives: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: PhaseTimes = field(default_factory=PhaseTimes)
+    history: list[dict[str, float]] = field(default_factory=list)
+    digest: str = ""
+    reused_from: str = ""
+
+    def note(self, reason: str) -> None:
+        """Add a remark to the reason, unless it is empty."""
+        self.reason = "; ".join(filter(None, [self.reason, reason]))
+
+    def failed(self, reason: str) -> Result:
+        """Return the result of the same evaluation after a failure."""
+        return Result(
+            "failed", reason, seconds=self.seconds, history=self.history, digest=self.digest
+        )
+
+    def update(self, known: Result) -> None:
+        """Take over a known result; the seconds remain those of this evaluation."""
+        vars(self).update(vars(known), seconds=self.seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as those of a ``Candidate``."""
+        return {**vars(self), "seconds": dict(self.seconds)}

@@ -61,7 +61,8 @@ import keras, numpy as np
 import xnas_tf.distributed
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
-from xnas_tf.training.timing import PhaseTimes, TimedCommunicator
+from xnas_tf.training.timing import TimedCommunicator
+from xnas_tf.utils.phase_times import PhaseTimes
 from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.trainer import Trainer
 class TaskCallback(EvaluationCallback):

@@ -1,6 +1,7 @@
 """The search without Keras: candidates handed out, answered in any order, killed at any time."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_algorithm import CellSpace
+from xnas_tf.candidate import Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
-from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.storage.run_directory import checkpoint_path, model_path, open_database
 from xnas_tf.strategy import Algorithm
@@ -29,25 +30,23 @@ def search_of(config, steady_state=True):
     return Algorithm(config.search, config.directions, CellSpace(), steady_state)
 
 
+FAILED = Result("failed", "the loss became nan in epoch 1")
+INFEASIBLE = Result("infeasible", "no path")
+
+
+def done(error, parameters, **more):
+    objectives = {"error": error, "parameters": parameters}
+    return Result("done", objectives=objectives, seconds={"train": 1.0}, **more)
+
+
 def result_of(task):
     """What an evaluation would find: a function of the task alone."""
-    rng = np.random.default_rng(task["seed"])
-    error, parameters, luck = rng.random(3)
+    error, parameters, luck = np.random.default_rng(task.seed).random(3).tolist()
     if luck < 0.1:
-        return {"state": "failed", "reason": "the loss became nan in epoch 1"}
+        return FAILED
     if luck < 0.25:
-        return {"state": "infeasible", "reason": "no path"}
-    return {
-        "state": "done",
-        "objectives": {"error": error, "parameters": float(parameters)},
-        "metrics": {"val_accuracy": 1 - error},
-        "seconds": {"train": length_of(task)},
-    }
-
-
-def length_of(task):
-    """Seconds of an evaluation: what the operations of its cell take."""
-    return 1.0 + sum(len(operation) for operation in task["hyperparameters"].values())
+        return INFEASIBLE
+    return done(error, parameters, metrics={"val_accuracy": 1 - error})
 
 
 class Killed(Exception):
@@ -59,9 +58,9 @@ class Groups:
 
     result_of = staticmethod(result_of)
 
-    def __init__(self, path, config, steady_state, count, rng, observer=None, clock=time.monotonic):
+    def __init__(self, path, config, steady_state, count, rng, observers=(), clock=time.monotonic):
         self.path, self.config, self.steady, self.count = path, config, steady_state, count
-        self.rng, self.observer, self.clock = rng, observer or Callback(), clock
+        self.rng, self.observers, self.clock = rng, observers, clock
 
     def run(self, steps=10**9):
         """Makes so many moves, each of a group drawn at random; returns all tasks."""
@@ -75,14 +74,14 @@ class Groups:
 
     def coordinator(self, record):
         algorithm = search_of(self.config, self.steady)
-        return Coordinator(self.path, self.config, record, algorithm, self.observer, self.clock)
+        return Coordinator(self.path, self.config, record, algorithm, self.observers, self.clock)
 
     def begin(self, coordinator, task):
         """What there is to tell of a task in the end."""
-        return result_of(task)
+        return self.result_of(task)
 
     def end(self, coordinator, task, result):
-        coordinator.tell(task["id"], result)
+        coordinator.tell(task, result)
 
     def _work(self, coordinator, steps):
         busy = {}
@@ -94,7 +93,7 @@ class Groups:
             with coordinator.transaction():
                 if group in busy:
                     self.end(coordinator, *busy.pop(group))
-                elif task := coordinator.next(group):
+                elif task := coordinator.ask(group):
                     busy[group] = task, self.begin(coordinator, task)
 
 
@@ -155,75 +154,62 @@ def test_a_generational_search_finds_the_same_with_any_number_of_groups(
 
 
 def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
-    config = configuration()
-    record = open_database(tmp_path / "run", config)
-    coordinator = Coordinator(
-        tmp_path / "run",
-        config,
-        record,
-        search_of(config),
-        Callback(),
-    )
-    slow = coordinator.next(0)
+    coordinator = coordinator_of(tmp_path / "run")
+    slow = coordinator.ask(0)
     for _ in range(200):
         if coordinator._stopping.trained < 29:
-            task = coordinator.next(1)
+            task = coordinator.ask(1)
             assert task is not None
-            coordinator.tell(task["id"], result_of(task))
+            coordinator.tell(task, result_of(task))
     # nothing is left to hand out, but the slow one may still be infeasible
-    assert coordinator.next(1) is None and not coordinator.is_over
-    coordinator.tell(slow["id"], {"state": "infeasible", "reason": "no path"})
-    assert coordinator.next(1) is not None
+    assert coordinator.ask(1) is None and not coordinator.is_over
+    coordinator.tell(slow, INFEASIBLE)
+    assert coordinator.ask(1) is not None
 
 
-def coordinator_of(path, config=None, observer=None, clock=time.monotonic):
+def coordinator_of(path, config=None, **more):
     config = config or configuration()
-    record, algorithm = (
-        open_database(path, config),
-        search_of(config),
-    )
-    return Coordinator(path, config, record, algorithm, observer or Callback(), clock)
+    return Coordinator(path, config, open_database(path, config), search_of(config), **more)
 
 
 def test_only_the_first_outcome_of_a_candidate_counts(tmp_path):
     coordinator = coordinator_of(tmp_path / "run")
-    task = coordinator.next()
-    coordinator.tell(task["id"], {"state": "failed", "reason": "it hung"})
-    coordinator.tell(task["id"], result_of(task))
+    task = coordinator.ask()
+    coordinator.tell(task, Result("failed", "it hung"))
+    coordinator.tell(task, result_of(task))
     assert [c.reason for c in candidates(tmp_path / "run", configuration())] == ["it hung"]
 
 
 def test_models_and_checkpoints_of_candidates_are_kept(tmp_path):
     path = tmp_path / "run"
     coordinator = coordinator_of(path)
-    good, bad = coordinator.next(), coordinator.next()
-    done = {"state": "done", "objectives": {"error": 0.1, "parameters": 5.0}}
-    worse = {"state": "done", "objectives": {"error": 0.2, "parameters": 6.0}}
-    coordinator.save_checkpoint(good["id"], b"half way")
-    assert coordinator.checkpoint(good["id"]) == b"half way" and coordinator.checkpoint(99) == b""
-    assert coordinator.wants_model(good["id"], done)
-    coordinator.save_model(good["id"], b"model")
+    good, bad = coordinator.ask(), coordinator.ask()
+    coordinator.save_checkpoint(good, b"half way")
+    assert coordinator.checkpoint(good) == b"half way"
+    assert coordinator.checkpoint(replace(good, id=99)) == b""
+    assert coordinator.wants_model(good, done(0.1, 5.0))
+    coordinator.save_model(good, b"model")
     with coordinator.transaction():
-        coordinator.tell(good["id"], done)
-        assert checkpoint_path(path, good["id"]).exists()  # until that is recorded
-    assert model_path(path, good["id"]).read_bytes() == b"model"
-    assert not checkpoint_path(path, good["id"]).exists()
-    assert not coordinator.wants_model(bad["id"], worse)
-    assert not coordinator.wants_model(bad["id"], {"state": "failed", "reason": "nan"})
+        coordinator.tell(good, done(0.1, 5.0))
+        assert checkpoint_path(path, good.id).exists()  # until that is recorded
+    assert model_path(path, good.id).read_bytes() == b"model"
+    assert not checkpoint_path(path, good.id).exists()
+    assert not coordinator.wants_model(bad, done(0.2, 6.0))
+    assert not coordinator.wants_model(bad, FAILED)
 
 
 def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_path):
     for _ in range(2):
         coordinator = coordinator_of(tmp_path / "run")
-        tasks = [coordinator.next(group) for group in (0, 1)]
-        coordinator.lost(tasks[1]["id"], "another rank died")
-        assert tasks[1]["id"] == 2
+        tasks = [coordinator.ask(group) for group in (0, 1)]
+        coordinator.lost(tasks[1], "another rank died")
+        assert tasks[1].id == 2
     coordinator = coordinator_of(tmp_path / "run")
     first, second = candidates(tmp_path / "run", configuration())
     assert (first.state, first.lost_groups) == ("running", 0)
     assert (second.state, second.lost_groups) == ("failed", 2)
     assert second.reason == "a rank of its group died 2 times while it was trained"
-    assert coordinator.next()["id"] == 1  # and 2 is not tried again
+    assert coordinator.ask().id == 1  # and 2 is not tried again
 
 
 def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
@@ -233,7 +219,7 @@ def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
     other.ask()
     record = open_database(tmp_path / "run", config)
     with pytest.raises(RunError, match="cannot be resumed: candidate 1 in its database"):
-        Coordinator(tmp_path / "run", config, record, other, Callback())
+        Coordinator(tmp_path / "run", config, record, other)
 
 
 def test_the_front_is_that_of_all_candidates(tmp_path):
@@ -244,4 +230,4 @@ def test_the_front_is_that_of_all_candidates(tmp_path):
     assert {c.id for c in coordinator._state.front} == {
         c.id for c in pareto_front(everyone, config)
     }
-    assert coordinator.is_over and coordinator.next() is None
+    assert coordinator.is_over and coordinator.ask() is None

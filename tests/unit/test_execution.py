@@ -1,6 +1,9 @@
 """What a search on Ray consists of, without Ray: the engine, the mailbox, candidates requeued."""
 
 import asyncio
+import pickle
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -8,9 +11,9 @@ from unittest.mock import Mock
 import pytest
 
 from tests.unit.test_conductor import configuration, result_of, search_of
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.launcher import engine
 from xnas_tf.launcher.ray.mailbox import Mailbox
@@ -82,19 +85,28 @@ def test_questions_wait_for_their_answers_and_heartbeats_for_nobody():
     asyncio.run(talk())
 
 
+def test_what_the_mailbox_passes_on_needs_no_tensorflow():
+    """It would import TensorFlow to unpickle it, in a process that does nothing else."""
+    data = pickle.dumps((Candidate(1, "g", {}), Result("done")))
+    script = f"import pickle, sys; pickle.loads({data!r}); sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second_time(tmp_path):
     config = configuration(4, 2)
     record = open_database(tmp_path, config)
-    coordinator = Coordinator(tmp_path, config, record, search_of(config), Callback())
+    coordinator = Coordinator(tmp_path, config, record, search_of(config))
     with coordinator.transaction():
-        task = coordinator.next(0)
-        coordinator.save_checkpoint(task["id"], b"half")
-        coordinator.requeue(task["id"], "killed")
-        assert coordinator.next(1) == task and coordinator.checkpoint(task["id"]) == b"half"
-        coordinator.requeue(task["id"], "killed")
-        other = coordinator.next(0)
-        coordinator.tell(other["id"], result_of(other))
-        coordinator.requeue(other["id"], "too late")
+        task = coordinator.ask(0)
+        coordinator.save_checkpoint(task, b"half")
+        coordinator.requeue(task, "killed")
+        again = coordinator.ask(1)
+        assert (again.id, again.group, again.lost_groups) == (task.id, 1, 1)
+        assert coordinator.checkpoint(again) == b"half"
+        coordinator.requeue(again, "killed")
+        other = coordinator.ask(0)
+        coordinator.tell(other, result_of(other))
+        coordinator.requeue(other, "too late")
     failed, done = record.candidates()
     assert failed.state == "failed" and "died 2 times" in failed.reason
     assert done.lost_groups == 0 and done.state != "running"
@@ -114,9 +126,9 @@ def test_a_group_that_never_made_a_step_hangs_too(silences, is_hung):
     driver._silences, driver._coordinator = silences, Mock()
     driver._losses = Mock()
     driver._replace = lambda group, why: replaced.append(why)
-    group = SimpleNamespace(
-        number=0, nodes=(), task={"id": 3}, is_starting=False, began=time.monotonic() - 90
-    )
+    began = time.monotonic() - 90
+    task = Candidate(3, "g", {})
+    group = SimpleNamespace(number=0, nodes=(), task=task, is_starting=False, began=began)
     driver._check_hang(group)
     assert bool(replaced) == driver._coordinator.tell.called == is_hung
 

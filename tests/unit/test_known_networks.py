@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_conductor import Groups, Killed, candidates, search_of
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.execution import stopping as limits
@@ -38,19 +38,16 @@ class Networks(Groups):
     def coordinator(self, record):
         networks = ResultCache(earlier_runs(self.config, self.path, {}))
         algorithm = search_of(self.config, self.steady)
-        return Coordinator(
-            self.path, self.config, record, algorithm, self.observer, networks=networks
-        )
+        return Coordinator(self.path, self.config, record, algorithm, networks=networks)
 
     def begin(self, coordinator, task):
-        digest = "+".join(list(task["hyperparameters"].values())[: self.edges])
-        built = {"digest": digest}
-        return {**(coordinator.known(task["id"], built) or result(digest)), **built}
+        digest = "+".join(list(task.hyperparameters.values())[: self.edges])
+        return coordinator.known(task, Result(digest=digest)) or result(digest)
 
     def end(self, coordinator, task, result):
-        is_trained = result["state"] == "done" and "reused_from" not in result
-        if is_trained and coordinator.wants_model(task["id"], result):
-            coordinator.save_model(task["id"], result["digest"].encode())
+        is_trained = result.state == "done" and not result.reused_from
+        if is_trained and coordinator.wants_model(task, result):
+            coordinator.save_model(task, result.digest.encode())
         super().end(coordinator, task, result)
 
 
@@ -58,8 +55,9 @@ def result(digest):
     """What a training of a network finds; the same each time, unlike a real one."""
     error, parameters, luck = np.random.default_rng([*digest.encode()]).random(3).tolist()
     if luck < 0.1:
-        return {"state": "failed", "reason": "the loss became nan in epoch 1"}
-    return {"state": "done", "objectives": {"error": error, "parameters": parameters}}
+        return Result("failed", "the loss became nan in epoch 1", digest=digest)
+    objectives = {"error": error, "parameters": parameters}
+    return Result("done", objectives=objectives, digest=digest)
 
 
 def facts(path, config):
@@ -184,14 +182,15 @@ def test_a_run_goes_on_without_the_runs_that_answered(tmp_path):
 
 
 def test_networks_are_the_same_only_at_the_same_fidelity():
-    networks, wanted = ResultCache(), Candidate(2, "b", {}, digest="d", epochs=3)
+    networks, wanted = ResultCache(), Candidate(2, "b", {}, epochs=3)
+    costs = Result(digest="d", objectives={"parameters": 6.0})
     ended = Candidate(1, "a", {}, digest="d", epochs=1, state="done")
     for candidate, state in ((ended, "done"), (replace(ended, id=3, epochs=3), "failed")):
         networks.update(replace(candidate, state=state))
-        assert networks.answer(wanted, None, None) is None
+        assert networks.answer(wanted, costs, None, None) is None
     networks.update(replace(ended, id=4, epochs=3))
-    answer = networks.answer(wanted, None, None)
-    assert answer == {"state": "duplicate", "reason": "the same network as candidate 4"}
+    answer = networks.answer(wanted, costs, None, None)
+    assert answer == replace(costs, state="duplicate", reason="the same network as candidate 4")
 
 
 def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tmp_path):
@@ -204,19 +203,19 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
     )
     record.close()
     networks = ResultCache([Run(tmp_path / "run")])
-    costs = {"objectives": {"parameters": 6.0}, "metrics": {"flops": 7.0}}
-    wanted = Candidate(5, "b", {}, epochs=1, digest="d", **costs)
-    answer = networks.answer(wanted, lambda candidate: False, None)
-    assert answer["metrics"] == {"val_loss": 0.5, "flops": 7.0}
-    assert answer["objectives"] == {"error": 0.1, "parameters": 6.0}
-    assert networks.answer(wanted, lambda candidate: True, None) is None
+    costs = Result(digest="d", objectives={"parameters": 6.0}, metrics={"flops": 7.0})
+    wanted = Candidate(5, "b", {}, epochs=1), costs
+    answer = networks.answer(*wanted, lambda candidate: False, None)
+    assert answer.metrics == {"val_loss": 0.5, "flops": 7.0}
+    assert answer.objectives == {"error": 0.1, "parameters": 6.0}
+    assert networks.answer(*wanted, lambda candidate: True, None) is None
     kept = []
     model_path(tmp_path / "run", 1).write_bytes(b"model")
     networks = ResultCache([Run(tmp_path / "run")])
-    assert networks.answer(wanted, lambda candidate: True, kept.append) == answer
+    assert networks.answer(*wanted, lambda candidate: True, kept.append) == answer
     assert kept == [b"model"]
     shutil.rmtree(tmp_path / "run")
-    assert networks.answer(wanted, lambda candidate: True, kept.append) is None
+    assert networks.answer(*wanted, lambda candidate: True, kept.append) is None
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """What ends a search, and going on with it for longer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_conductor import Groups, Killed, candidates, coordinator_of, facts
+from xnas_tf.candidate import Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.callbacks import Callback
@@ -67,16 +70,16 @@ class Ticking(Clock):
 def test_nothing_is_proposed_after_so_many_hours_and_what_is_open_is_finished(tmp_path):
     clock, listener = Clock(1234.0), Listener()
     config = configuration(hours=2)
-    coordinator = coordinator_of(tmp_path / "run", config, observer=listener, clock=clock)
-    open_ = [coordinator.next(group) for group in range(3)]
+    coordinator = coordinator_of(tmp_path / "run", config, callbacks=[listener], clock=clock)
+    open_ = [coordinator.ask(group) for group in range(3)]
     clock.seconds += 7199.9
-    open_.append(coordinator.next(3))
+    open_.append(coordinator.ask(3))
     clock.seconds += 0.1
-    assert coordinator.next(4) is None and not coordinator.is_over
+    assert coordinator.ask(4) is None and not coordinator.is_over
     for task in open_:
         with coordinator.transaction():
-            coordinator.tell(task["id"], done(task))
-    assert coordinator.is_over and coordinator.next() is None
+            coordinator.tell(task, done(task))
+    assert coordinator.is_over and coordinator.ask() is None
     coordinator.end()
     assert listener.notes == ["the search has taken 2 h (search.hours)"]
     assert fact(tmp_path / "run", "ended_because") == listener.notes[0]
@@ -84,8 +87,8 @@ def test_nothing_is_proposed_after_so_many_hours_and_what_is_open_is_finished(tm
 
 
 def done(task):
-    error, parameters = np.random.default_rng(task["seed"]).random(2).tolist()
-    return {"state": "done", "objectives": {"error": error, "parameters": parameters}}
+    error, parameters = np.random.default_rng(task.seed).random(2).tolist()
+    return Result("done", objectives={"error": error, "parameters": parameters})
 
 
 @given(st.lists(st.floats(6, 100), min_size=1, max_size=8), st.floats(0.1, 1))
@@ -98,13 +101,13 @@ def test_hours_count_over_all_sessions_whatever_their_clocks_show(tmp_path_facto
     while True:
         clock = Clock(number * 12345.0)
         coordinator = coordinator_of(path, config, clock=clock)
-        task = coordinator.next()
+        task = coordinator.ask()
         if task is None:
             break
         assert spent < hours * 3600 + 0.001 * number
         length = lengths[number % len(lengths)] * 60
         clock.seconds += length
-        coordinator.tell(task["id"], done(task))
+        coordinator.tell(task, done(task))
         spent, number = spent + length, number + 1
         assert fact(path, "seconds_searched") == pytest.approx(spent, abs=0.001 * number)
     assert coordinator.is_over
@@ -206,7 +209,7 @@ def test_a_generation_that_was_shown_half_is_shown_when_it_is_whole(tmp_path):
     heard = []
     for number in (9, 9, 18, 18):
         listener = Listener()
-        run(tmp_path / "run", configuration(candidates=number), observer=listener)
+        run(tmp_path / "run", configuration(candidates=number), observers=[listener])
         heard.append(listener.generations)
     assert heard == [[1, 2], [], [2, 3], []]
 
@@ -228,9 +231,9 @@ def test_the_time_left_is_that_of_the_limit_which_comes_first(tmp_path):
         config = configuration(candidates=19, hours=hours or "null")
         coordinator = coordinator_of(path, config, clock=clock)
         if hours is None:
-            task = coordinator.next()
+            task = coordinator.ask()
             clock.seconds += 100
-            coordinator.tell(task["id"], {**done(task), "seconds": {"train": 100.0}})
+            coordinator.tell(task, replace(done(task), seconds={"train": 100.0}))
         assert run_status(Run(path))["seconds_left"] == pytest.approx(left)
 
 

@@ -10,9 +10,9 @@ from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution import preparation as preparing
-from xnas_tf.execution.job import Job
+from xnas_tf.execution.job import run_job
 from xnas_tf.execution.preparation import on_all_ranks, prepare
-from xnas_tf.execution.session import Session
+from xnas_tf.execution.session import opened_session
 from xnas_tf.storage.run_directory import locked, open_database
 
 TINY = ["dataset=digits", "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}"]
@@ -66,7 +66,7 @@ def test_a_held_run_is_refused_on_all_ranks(tmp_path, ranks):
     open_database(tmp_path / "run", config).close()
 
     def work(world):
-        Job(tmp_path / "run", config, world).run(fresh=False)
+        run_job(tmp_path / "run", config, world)
 
     with locked(tmp_path / "run"):
         said = failures(ranks, work)
@@ -107,12 +107,11 @@ def test_a_run_goes_on_with_the_data_that_it_was_begun_with(tmp_path):
     config, world = load_config(overrides=TINY), SingleProcess()
     dataset, space = prepare(config, world, 1)
     for _ in range(2):
-        with Session(tmp_path / "run", config, dataset, space).opened(fresh=False):
+        with opened_session(tmp_path / "run", config, dataset, space):
             pass
     fewer = replace(dataset, train=dataset.train.take(slice(5, None)))
-    session = Session(tmp_path / "run", config, fewer, space)
     with pytest.raises(InputError, match="images.train: 1077 when it began, now 1072"):
-        with session.opened(fresh=False):
+        with opened_session(tmp_path / "run", config, fewer, space):
             pass
 
 

@@ -3,14 +3,24 @@
 import io
 import json
 from csv import DictReader
+from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_conductor import Groups, Killed, candidates, coordinator_of
+from tests.unit.test_conductor import (
+    FAILED,
+    INFEASIBLE,
+    Groups,
+    Killed,
+    candidates,
+    coordinator_of,
+    done,
+)
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.execution.search_state import SearchState
@@ -38,14 +48,13 @@ class Halved(Groups):
 
     @staticmethod
     def result_of(task):
-        error, parameters, luck = np.random.default_rng(task["seed"]).random(3)
-        gain, more_luck = np.random.default_rng([task["seed"], task["epochs"]]).random(2)
+        error, parameters, luck = np.random.default_rng(task.seed).random(3).tolist()
+        gain, more_luck = np.random.default_rng([task.seed, task.epochs]).random(2).tolist()
         if luck < 0.2:
-            return {"state": "infeasible", "reason": "no path"}
+            return INFEASIBLE
         if more_luck < 0.1:
-            return {"state": "failed", "reason": "the loss became nan in epoch 1"}
-        values = {"error": error / task["epochs"] + gain / 5, "parameters": parameters}
-        return {"state": "done", "objectives": values, "seconds": {"train": 1.0}}
+            return FAILED
+        return done(error / task.epochs + gain / 5, parameters)
 
 
 def search(path, config, count=1, seed=0, steady_state=False, steps=10**9, **parts):
@@ -133,13 +142,11 @@ def test_a_free_group_promotes_where_it_would_have_to_wait(tmp_path):
     """In generational mode, for who is slow."""
     coordinator = coordinator_of(tmp_path / "run", configuration())
     coordinator._algorithm.is_steady_state = False
-    slow = coordinator.next(0)
+    slow = coordinator.ask(0)
     for number in range(5):
-        task = coordinator.next(1)
-        values = {"error": float(number), "parameters": 1.0}
-        coordinator.tell(task["id"], {"state": "done", "objectives": values})
-    task = coordinator.next(1)
-    assert (task["promoted_from"], task["epochs"]) == (slow["id"] + 1, 3)
+        coordinator.tell(coordinator.ask(1), done(float(number), 1.0))
+    task = coordinator.ask(1)
+    assert (task.promoted_from, task.epochs) == (slow.id + 1, 3)
 
 
 def test_hours_end_promotions_too(tmp_path):
@@ -148,16 +155,10 @@ def test_hours_end_promotions_too(tmp_path):
     coordinator = coordinator_of(tmp_path / "run", config, clock=lambda: seconds)
     coordinator._algorithm.is_steady_state = False
     for number in range(6):
-        task = coordinator.next()
-        values = {"error": float(number), "parameters": 1.0}
-        coordinator.tell(task["id"], {"state": "done", "objectives": values})
+        coordinator.tell(coordinator.ask(), done(float(number), 1.0))
     assert not coordinator.is_over
     seconds = 3600.0
-    assert coordinator.next() is None and coordinator.is_over
-
-
-def done(value):
-    return {"state": "done", "objectives": {"error": value, "parameters": value}}
+    assert coordinator.ask() is None and coordinator.is_over
 
 
 def test_states_are_kept_as_long_as_they_may_be_of_use(tmp_path):
@@ -166,23 +167,23 @@ def test_states_are_kept_as_long_as_they_may_be_of_use(tmp_path):
     kept = lambda: {int(p.stem) for p in (path / "checkpoints").glob("*.npz")}  # noqa: E731
     for number in range(6):
         with coordinator.transaction():
-            task = coordinator.next()
-            coordinator.save_checkpoint(task["id"], b"state %d" % task["id"])
-            coordinator.tell(task["id"], {"state": "failed"} if number == 5 else done(number))
+            task = coordinator.ask()
+            coordinator.save_checkpoint(task, b"state %d" % task.id)
+            coordinator.tell(task, FAILED if number == 5 else done(number, number))
     assert kept() == {1, 2, 3, 4, 5}  # what failed is of no use
     with coordinator.transaction():
-        task = coordinator.next()
-    assert task["promoted_from"] == 1
-    assert coordinator.checkpoint(task["id"]) == b"state 1"
+        task = coordinator.ask()
+    assert task.promoted_from == 1
+    assert coordinator.checkpoint(task) == b"state 1"
     coordinator = coordinator_of(path, config)  # killed
     with coordinator.transaction():
-        assert coordinator.next() == task
-    coordinator.save_checkpoint(task["id"], b"half way")
-    assert coordinator.checkpoint(task["id"]) == b"half way"
+        assert coordinator.ask() == replace(task, started=ANY)
+    coordinator.save_checkpoint(task, b"half way")
+    assert coordinator.checkpoint(task) == b"half way"
     with coordinator.transaction():
-        coordinator.tell(task["id"], done(0))
-        assert kept() == {1, 2, 3, 4, 5, task["id"]}  # until that is recorded
-    assert kept() == {2, 3, 4, 5, task["id"]}  # which is of use for 9 epochs
+        coordinator.tell(task, done(0, 0))
+        assert kept() == {1, 2, 3, 4, 5, task.id}  # until that is recorded
+    assert kept() == {2, 3, 4, 5, task.id}  # which is of use for 9 epochs
     assert coordinator.is_over
     coordinator.end()
     assert kept() == set()
@@ -216,11 +217,11 @@ def test_a_model_is_kept_of_each_that_is_on_the_front_in_the_end(tmp_path):
     wanted = set()
     while not coordinator.is_over:
         with coordinator.transaction():
-            task = coordinator.next()
+            task = coordinator.ask()
             result = Halved.result_of(task)
-            if coordinator.wants_model(task["id"], result):
-                wanted.add(task["id"])
-            coordinator.tell(task["id"], result)
+            if coordinator.wants_model(task, result):
+                wanted.add(task.id)
+            coordinator.tell(task, result)
     assert {c.id for c in Run(path).pareto()} <= wanted
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 import xnas_tf as xt
 from tests.conftest import make_dataset
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.reporting.html.retrainings import retrainings_data
@@ -156,17 +156,16 @@ def history(*accuracies):
 
 
 def done(accuracy=0.9, parameters=500):
-    return {
-        "state": "done",
-        "reason": "",
-        "objectives": {"error": 1 - accuracy, "parameters": float(parameters)},
-        "metrics": {"test_accuracy": accuracy, "parameters": parameters, "best_epoch": 2},
-        "history": history(0.5, 0.8, 0.7),
-        "seconds": {"train": 1.0},
-    }
+    return Result(
+        "done",
+        objectives={"error": 1 - accuracy, "parameters": float(parameters)},
+        metrics={"test_accuracy": accuracy, "parameters": parameters, "best_epoch": 2},
+        history=history(0.5, 0.8, 0.7),
+        seconds={"train": 1.0},
+    )
 
 
-FAILED = {**done(), "state": "failed", "reason": "nan", "objectives": {}, "metrics": {}}
+FAILED = done().failed("nan")
 
 
 def desk_at(path, seeds=2, numbers=(1, 2), baseline=True, said=None):
@@ -187,13 +186,13 @@ def desk_at(path, seeds=2, numbers=(1, 2), baseline=True, said=None):
 def play(desk, outcome=lambda task: done()):
     """Works until the desk has nothing more; what was handed out."""
     tasks = []
-    while (task := desk.next()) is not None:
-        assert desk.next() is None  # one at a time
+    while (task := desk.ask()) is not None:
+        assert desk.ask() is None  # one at a time
         result = outcome(task)
-        if desk.wants_model(task["id"], result):
-            desk.save_model(task["id"], b"model")
-        desk.tell(task["id"], result)
-        tasks.append((task["id"], task["seed"]))
+        if desk.wants_model(task, result):
+            desk.save_model(task, b"model")
+        desk.tell(task, result)
+        tasks.append((task.id, task.seed))
     return tasks
 
 
@@ -222,14 +221,14 @@ def test_what_is_done_is_not_done_again_and_more_joins_it(tmp_path):
 def test_the_baseline_is_as_large_as_the_largest_candidate(tmp_path):
     sizes = {1: 3_000, 2: 9_000}
     desk = desk_at(tmp_path, seeds=1)
-    play(desk, lambda task: done(parameters=sizes.get(task["id"], 1)))
+    play(desk, lambda task: done(parameters=sizes.get(task.id, 1)))
     (baseline,) = (t for t in desk._retraining.trainings() if t.candidate == BASELINE)
     assert baseline.key == resnet_of_size(9_000, SHAPE, 3).key
 
 
 def test_failures_do_not_stop_the_rest_and_are_tried_again(tmp_path):
     desk = desk_at(tmp_path, seeds=1)
-    found = play(desk, lambda task: FAILED if task["id"] == 1 else done())
+    found = play(desk, lambda task: FAILED if task.id == 1 else done())
     assert found == [(1, 0), (2, 0), (BASELINE, 0)]
     desk.check()
     (failure,) = desk._retraining.failures()
@@ -249,18 +248,18 @@ def test_when_everything_fails_that_is_an_error(tmp_path):
 def test_a_training_goes_on_from_its_own_checkpoint(tmp_path):
     said = []
     first = desk_at(tmp_path, seeds=1, said=said)
-    task = first.next()
-    assert first.checkpoint(task["id"]) == b""
-    first.save_checkpoint(task["id"], b"state")
+    task = first.ask()
+    assert first.checkpoint(task) == b""
+    first.save_checkpoint(task, b"state")
     second = desk_at(tmp_path, seeds=1, said=said)
-    assert second.next() == task and second.checkpoint(task["id"]) == b"state"
+    assert second.ask() == task and second.checkpoint(task) == b"state"
     assert said == [
         "candidate 1, seed 0 (training 1 of 3)",
         "candidate 1, seed 0 (training 1 of 3), from its checkpoint",
     ]
-    second.tell(task["id"], done())
+    second.tell(task, done())
     assert not list((tmp_path / "3-epochs-00000000" / "checkpoints").iterdir())
-    second.tell(task["id"], FAILED)  # one that was given up as hung may end after all
+    second.tell(task, FAILED)  # one that was given up as hung may end after all
     assert second._retraining.failures() == []
 
 
@@ -300,7 +299,7 @@ def test_means_have_students_interval(values):
 def test_the_table_says_which_interval_it_is(tmp_path, seeds, kind, text):
     desk = desk_at(tmp_path, seeds=seeds, numbers=(1,))
     values = {0: 0.9, 1: 0.9} if seeds == 1 else {0: 0.8, 1: 1.0}
-    play(desk, lambda task: done(values[task["seed"]]))
+    play(desk, lambda task: done(values[task.seed]))
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(retraining_table(desk._retraining))
     rows = console.export_text().splitlines()
@@ -332,7 +331,7 @@ def test_the_run_and_its_report_have_it_and_say_what_cannot_be_read(run, tmp_pat
 
 def test_what_the_baseline_does_not_have_is_left_open(tmp_path):
     desk = desk_at(tmp_path, numbers=(1,))
-    play(desk, lambda t: done() if t["id"] else {**done(), "objectives": {"parameters": 500.0}})
+    play(desk, lambda t: done() if t.id else replace(done(), objectives={"parameters": 500.0}))
     candidate, baseline = desk._retraining.as_dict()["models"]
     assert candidate["objectives"]["error"]["mean"] == pytest.approx(0.1)
     assert baseline["objectives"]["error"] is None
@@ -355,12 +354,12 @@ def test_files_that_hold_something_else_are_named(tmp_path, name, content):
 
 def test_a_kept_model_can_be_loaded(tmp_path):
     desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
-    task = desk.next()
+    task = desk.ask()
     model = ResNet(1, 2).build(SHAPE, 3)
     file = tmp_path / "model.keras"
     model.save(file)
-    desk.save_model(task["id"], file.read_bytes())
-    desk.tell(task["id"], done())
+    desk.save_model(task, file.read_bytes())
+    desk.tell(task, done())
     (training,) = desk._retraining.trainings()
     loaded = desk._retraining.load_model(training)
     assert isinstance(loaded, keras.Model)

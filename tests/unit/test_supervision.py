@@ -21,7 +21,8 @@ from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import EvaluationCallback, Interrupted
 from xnas_tf.training.step import Step
-from xnas_tf.training.timing import PhaseTimes, TimedCommunicator
+from xnas_tf.training.timing import TimedCommunicator
+from xnas_tf.utils.phase_times import PhaseTimes
 
 SHAPE = (8, 8, 1)
 CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3, epochs=2)

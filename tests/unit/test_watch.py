@@ -10,7 +10,9 @@ import textwrap
 
 import pytest
 
-from xnas_tf.execution.watchdog import _has_no_reader
+from xnas_tf.config import load_config
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.execution.watchdog import Watchdog, _has_no_reader, job_watchdog
 
 HEAD = """
 import os, sys, time
@@ -148,3 +150,24 @@ def test_afterwards_signals_are_as_before():
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20)[0] == "interrupted\n"
+
+
+def test_afterwards_no_socket_is_open():
+    before = set(os.listdir("/proc/self/fd"))
+    with Watchdog(60):
+        assert set(os.listdir("/proc/self/fd")) > before
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("ranks", "rank", "has_launcher"), [(1, None, False), (1, "0", True), (2, None, True)]
+)
+def test_whatever_a_launcher_started_must_not_outlive_it(monkeypatch, ranks, rank, has_launcher):
+    """A single rank may be on another host than its launcher, too."""
+    monkeypatch.delenv("HOROVOD_RANK", raising=False)
+    if rank:
+        monkeypatch.setenv("HOROVOD_RANK", rank)
+    world = SingleProcess()
+    world.size = ranks
+    watchdog = job_watchdog(load_config().distributed, world)
+    assert watchdog._parent == (os.getppid() if has_launcher else None)

@@ -2,20 +2,20 @@
 
 import json
 import time
-from contextlib import nullcontext
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
 from tests.conftest import on_ranks
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import Config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RankDiedError, RunError
-from xnas_tf.evaluation.result import Result
 from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.execution import task as evaluation
-from xnas_tf.execution.task_source import LocalSource
+from xnas_tf.execution.task_source import local_source
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.execution.worker import Worker
 from xnas_tf.objectives.base import ObjectiveValue
@@ -29,31 +29,29 @@ class Source:
         self.tasks = list(tasks)
         self.told, self.models, self.checkpoints, self.deaths = [], {}, {}, []
 
-    transaction = nullcontext
-
-    def next(self, group=0):
+    def ask(self, group=0):
         return self.tasks.pop(0) if self.tasks else None
 
-    def known(self, number, result):
-        return {"state": "done", "reused_from": result["digest"]}
+    def known(self, task, result):
+        return replace(result, state="done", reused_from=result.digest)
 
-    def wants_model(self, number, result):
-        return result["objectives"]["error"] < 0.5
+    def wants_model(self, task, result):
+        return result.objectives["error"] < 0.5
 
-    def save_model(self, number, data):
-        self.models[number] = data
+    def save_model(self, task, data):
+        self.models[task.id] = data
 
-    def save_checkpoint(self, number, data):
-        self.checkpoints[number] = data
+    def save_checkpoint(self, task, data):
+        self.checkpoints[task.id] = data
 
-    def checkpoint(self, number):
-        return self.checkpoints.get(number, b"")
+    def checkpoint(self, task):
+        return self.checkpoints.get(task.id, b"")
 
-    def tell(self, number, result):
-        self.told.append((number, result["state"], result["reason"]))
+    def tell(self, task, result):
+        self.told.append((task.id, result.state, result.reason))
 
-    def lost(self, number, why):
-        self.deaths.append((number, why))
+    def lost(self, task, why):
+        self.deaths.append((task.id, why))
 
 
 class Evaluator:
@@ -72,12 +70,12 @@ def done(candidate, keep, callback):
 
 
 def task(number):
-    return {"id": number, "genotype": f"g{number}", "hyperparameters": {}, "seed": 1}
+    return Candidate(number, f"g{number}", {}, seed=1)
 
 
 def worker(source, evaluator, ranks=None, minutes=1e-9):
-    ask = LocalSource(source) if source else None
-    return Worker(evaluator, ranks or SingleProcess(), ask, Watchdog(60), minutes)
+    local = local_source(source) if source else None
+    return Worker(evaluator, ranks or SingleProcess(), local, Watchdog(60), minutes)
 
 
 def test_all_ranks_work_until_nothing_is_left():
@@ -96,7 +94,7 @@ def test_all_ranks_work_until_nothing_is_left():
 def test_what_is_known_is_taken_over():
     def known(candidate, keep, callback):
         result = Result(digest="candidate 3 of run")
-        result.update(callback.known(result.as_dict()))
+        result.update(callback.known(result))
         assert (result.state, result.reused_from) == ("done", "candidate 3 of run")
         return result
 
@@ -178,7 +176,7 @@ class Member(SingleProcess):
 
 def test_a_signal_lets_another_rank_go_on_until_rank_0_is_gone():
     working = worker(None, Evaluator(done), ranks=Member())
-    heard = iter([task(1), None, None])
+    heard = iter([vars(task(1)), None, None])
     working.ranks.broadcast = lambda message=None: next(heard)
     working.watch.stopping = 143
     working.run()  # what rank 0 says counts

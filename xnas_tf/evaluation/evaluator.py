@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
@@ -20,7 +20,6 @@ from xnas_tf.errors import RankDiedError, RunError, XnasError
 from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
 from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
-from xnas_tf.evaluation.result import Result
 from xnas_tf.evaluation.scorer import Scorer, describe_violations
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.inspection import network_of
@@ -34,9 +33,10 @@ from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.custom_fit import CustomFitTrainer, check_own_training
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor
-from xnas_tf.training.timing import PhaseTimes, TimedCommunicator
+from xnas_tf.training.timing import TimedCommunicator
 from xnas_tf.training.trainer import Trainer
 from xnas_tf.utils.heartbeat import on_progress, report_progress
+from xnas_tf.utils.phase_times import PhaseTimes
 from xnas_tf.utils.randomness import uninterrupted
 
 AnyTrainer = Trainer | CustomFitTrainer
@@ -197,10 +197,11 @@ class Evaluator:
         known = None
         if self._communicator.rank == 0:
             with escaping():
-                known = callback.known(result.as_dict())
-        known = self._communicator.broadcast(known)
-        result.update(known or {})
-        return known is not None
+                known = callback.known(result)
+        fields = self._communicator.broadcast(known and known.as_dict())  # as JSON
+        if fields:
+            result.update(Result(**fields))
+        return fields is not None
 
     def _train(
         self, candidate: Candidate, result: Result, callback: EvaluationCallback

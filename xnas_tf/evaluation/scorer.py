@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from xnas_tf.candidate import Result
 from xnas_tf.config import Config
 from xnas_tf.errors import NotApplicable, RunError
-from xnas_tf.evaluation.result import Result
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.utils.constraints import Constraint
 from xnas_tf.utils.heartbeat import report_progress

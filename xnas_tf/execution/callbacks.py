@@ -60,16 +60,7 @@ class Callback:
 
 @dataclass(frozen=True)
 class SearchContext:
-    """The search that callbacks are created for.
-
-    Attributes:
-        path: The run directory.
-        config: The configuration.
-        dataset: The data set.
-        space: The search space.
-        database: The run's database.
-        seconds_spent: Seconds that earlier sessions of the run took.
-    """
+    """The search that callbacks are created for, with the path of its run directory."""
 
     path: Path
     config: Config
@@ -77,6 +68,7 @@ class SearchContext:
     space: SearchSpace
     database: Database
     seconds_spent: float
+    """Seconds that earlier sessions of the run took."""
 
 
 MakeCallbacks = Callable[[SearchContext], Sequence[Callback]]
@@ -85,38 +77,3 @@ MakeCallbacks = Callable[[SearchContext], Sequence[Callback]]
 def no_callbacks(_context: SearchContext) -> Sequence[Callback]:
     """Return no callbacks."""
     return ()
-
-
-class CallbackList(Callback):
-    """Calls several callbacks in order."""
-
-    def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self._callbacks = callbacks
-
-    def on_candidate_end(
-        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
-    ) -> None:
-        """See ``Callback.on_candidate_end``."""
-        for callback in self._callbacks:
-            callback.on_candidate_end(candidate, is_new, front, hypervolume)
-
-    def on_generation_end(
-        self,
-        generation: int,
-        candidates: Sequence[Candidate],
-        front: Sequence[Candidate],
-        hypervolume: float,
-    ) -> None:
-        """See ``Callback.on_generation_end``."""
-        for callback in self._callbacks:
-            callback.on_generation_end(generation, candidates, front, hypervolume)
-
-    def on_message(self, text: str) -> None:
-        """See ``Callback.on_message``."""
-        for callback in self._callbacks:
-            callback.on_message(text)
-
-    def on_search_end(self, evaluator: Evaluator) -> None:
-        """See ``Callback.on_search_end``."""
-        for callback in self._callbacks:
-            callback.on_search_end(evaluator)

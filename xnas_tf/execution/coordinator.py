@@ -5,41 +5,30 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from xnas_tf.candidate import NO_GROUP, Candidate
+from xnas_tf.candidate import NO_GROUP, Candidate, Result
 from xnas_tf.config import Config
 from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback
-from xnas_tf.execution.lost_groups import failure
 from xnas_tf.execution.result_cache import ResultCache
 from xnas_tf.execution.rungs import Promotions
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.execution.stopping import StoppingCriteria
+from xnas_tf.execution.task_source import Task
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import checkpoint_path, model_path, now, write_atomically
 from xnas_tf.strategy import Algorithm, Proposal
 from xnas_tf.utils.versions import versions
 
-
-@dataclass(frozen=True)
-class _Pending:
-    """A candidate without a result.
-
-    Attributes:
-        candidate: The candidate.
-        proposal: The algorithm's proposal; None for a promotion.
-    """
-
-    candidate: Candidate
-    proposal: Proposal | None
+MAX_LOST_GROUPS = 2
+"""Lost groups after which a candidate counts as failed."""
 
 
 class Coordinator:
@@ -49,16 +38,9 @@ class Coordinator:
     and candidates without a result are handed out again.
 
     Args:
-        path: The run directory.
-        config: The run's configuration.
-        database: The run's database.
         algorithm: A new instance of the search algorithm.
-        callback: Called when candidates and generations finish.
         clock: Returns the seconds that ``search.hours`` limits.
         networks: Results of networks that earlier runs trained.
-
-    Attributes:
-        groups: The number of groups of ranks.
 
     Raises:
         RunError: If the algorithm does not propose the candidates of the database.
@@ -70,7 +52,7 @@ class Coordinator:
         config: Config,
         database: Database,
         algorithm: Algorithm,
-        callback: Callback,
+        callbacks: Sequence[Callback] = (),
         clock: Callable[[], float] = time.monotonic,
         networks: ResultCache | None = None,
     ) -> None:
@@ -78,17 +60,20 @@ class Coordinator:
         self._config = config
         self._database = database
         self._algorithm = algorithm
-        self._callback = callback
+        self._callbacks = callbacks
         self._versions = versions()
         self._networks = networks or ResultCache()
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Candidate] = {}
+        """Candidates without a result, by id."""
+        self._proposals: dict[int, Proposal] = {}
+        """The algorithm's proposals of the pending candidates; a promotion has none."""
         self._queue: deque[int] = deque()
         """Ids of the pending candidates that are not being evaluated."""
         self._last_id = 0
         kept = checkpoint_path(path, 0).parent.glob("*.npz")
         self._checkpointed = {int(file.stem) for file in kept if file.stem.isdecimal()}
         self._obsolete_checkpoints: list[Path] = []
-        self._notifications: deque[Callable[[], None]] = deque()
+        self._notifications: deque[Callable[[Callback], None]] = deque()
         self._state = SearchState(config)
         self._promotions = Promotions(path, config)
         self._stopping = StoppingCriteria(config.search, database, self._note, clock)
@@ -105,112 +90,88 @@ class Coordinator:
         can_promote = not self._pending and self._promotions.is_any and self._stopping.has_time
         return not self._pending and self._left <= 0 and not can_promote
 
-    def next(self, group: int = 0) -> dict[str, Any] | None:
-        """Return the next task for a group; None if there is none at the moment."""
+    def ask(self, group: int = 0) -> Task | None:
+        """See ``TaskSource.ask``."""
         if not self._queue:
             self._promote(is_idle=False)
         if not self._queue and not self._propose() and not self._promote(is_idle=True):
             return None
-        candidate = self._pending[self._queue.popleft()].candidate
-        candidate.group, candidate.started = group, now()
-        self._database.save(candidate)
-        return {
-            "id": candidate.id,
-            "genotype": candidate.genotype,
-            "hyperparameters": candidate.hyperparameters,
-            "seed": candidate.seed,
-            "epochs": candidate.epochs,
-            "promoted_from": candidate.promoted_from,
-        }
+        candidate = self._pending[self._queue.popleft()]
+        return self._save(replace(candidate, group=group, started=now()))
 
-    def known(self, number: int, result: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the known result of a candidate's network, to use instead of training it.
-
-        A network that another group is training is not known yet.
-
-        Args:
-            number: The candidate's id.
-            result: The fields of its result so far, with the network's digest and costs.
-
-        Returns:
-            The fields of the result to update; None if the network is not known.
-        """
-        if number not in self._pending:
+    def known(self, task: Task, result: Result) -> Result | None:
+        """See ``TaskSource.known``. A network that another group is training is not known yet."""
+        if task.id not in self._pending:
             return None
-        candidate = replace(self._pending[number].candidate, **result)
-        keep = partial(self.save_model, number)
-        return self._networks.answer(candidate, self._state.wants, keep)
+        return self._networks.answer(
+            task, result, self._state.wants, partial(self.save_model, task)
+        )
 
-    def wants_model(self, number: int, result: dict[str, Any]) -> bool:
+    def wants_model(self, task: Task, result: Result) -> bool:
         """Return whether a candidate is Pareto-optimal so far, so that its model is saved."""
-        if number not in self._pending or result["state"] != "done":
+        if task.id not in self._pending or result.state != "done":
             return False
-        return self._state.wants(replace(self._pending[number].candidate, **result))
+        return self._state.wants(task.with_result(result))
 
-    def save_model(self, number: int, data: bytes) -> None:
-        """Save a candidate's model, given as the content of a Keras file."""
-        write_atomically(model_path(self._path, number), data)
+    def save_model(self, task: Task, data: bytes) -> None:
+        """See ``TaskSource.save_model``."""
+        write_atomically(model_path(self._path, task.id), data)
 
-    def save_checkpoint(self, number: int, data: bytes) -> None:
-        """Save the checkpoint of a candidate's training, replacing the previous one."""
-        if number in self._pending:
-            self._checkpointed.add(number)
-            path = checkpoint_path(self._path, number)
+    def save_checkpoint(self, task: Task, data: bytes) -> None:
+        """See ``TaskSource.save_checkpoint``."""
+        if task.id in self._pending:
+            self._checkpointed.add(task.id)
+            path = checkpoint_path(self._path, task.id)
             path.parent.mkdir(exist_ok=True)
             write_atomically(path, data)
             self._stopping.save()
 
-    def checkpoint(self, number: int) -> bytes:
-        """Return the checkpoint from which a candidate's training resumes; empty if none."""
-        pending = self._pending.get(number)
-        return self._promotions.state(pending.candidate) if pending else b""
+    def checkpoint(self, task: Task) -> bytes:
+        """See ``TaskSource.checkpoint``."""
+        return self._promotions.state(task) if task.id in self._pending else b""
 
-    def tell(self, number: int, result: dict[str, Any]) -> None:
+    def tell(self, task: Task, result: Result) -> None:
         """Record a candidate's result.
 
         Only the first result counts: an evaluation that was given up as hung may still end.
         """
-        if number not in self._pending:
+        if task.id not in self._pending:
             return
-        pending = self._pending[number]
         self._results += 1
-        fields = {**result, "finished": now(), "finish_order": self._results}
-        candidate = replace(pending.candidate, **fields)
+        candidate = self._pending[task.id].with_result(result)
+        candidate = replace(candidate, finished=now(), finish_order=self._results)
         self._database.save(candidate)
         self._stopping.save()
-        self._finish(candidate, pending.proposal, is_new=True)
+        self._finish(candidate, is_new=True)
 
-    def requeue(self, number: int, why: str, is_blamed: bool = True) -> None:
+    def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
         """Put a candidate whose group was lost first in the queue, with its last checkpoint.
 
-        A candidate that was blamed twice is recorded as failed instead.
-
-        Args:
-            number: The candidate's id.
-            why: What happened.
-            is_blamed: Whether the candidate may be the cause.
+        A candidate that may have been the cause twice is recorded as failed instead.
         """
         if is_blamed:
-            self.lost(number, why)
-        if number in self._pending and self._requeue_last(self._pending[number].candidate):
+            self.lost(task, why)
+        if task.id in self._pending and self._requeue_last(task.id):
             self._queue.rotate(1)
 
-    def lost(self, number: int, why: str) -> None:
-        """Record that a rank was lost while it evaluated a candidate."""
-        if number in self._pending:
-            candidate = self._pending[number].candidate
-            candidate.lost_groups += 1
-            self._database.save(candidate)
-            self._note(f"candidate {number} lost a rank of its group {candidate.group}: {why}")
+    def lost(self, task: Task, why: str) -> None:
+        """See ``TaskSource.lost``."""
+        if candidate := self._pending.get(task.id):
+            self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
+            self._note(f"candidate {task.id} lost a rank of its group {candidate.group}: {why}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes made inside at once, and only then call the callback."""
+        """Commit all changes made inside at once, and only then call the callbacks."""
         with self._database.transaction():
             yield
-            self._record_duplicates()
+            if self._algorithm.duplicates > self._duplicates:
+                self._duplicates = self._algorithm.duplicates
+                self._database.set_fact("duplicates", self._duplicates)
         while self._notifications:
-            self._notifications.popleft()()
+            notify = self._notifications.popleft()
+            for callback in self._callbacks:
+                notify(callback)
         while self._obsolete_checkpoints:  # only after the commit
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
@@ -259,9 +220,10 @@ class Coordinator:
         candidate = self._promotions.next(self._last_id + 1, is_idle)
         if candidate is None or not self._stopping.has_time:
             return False
-        candidate.versions, candidate.finished_before = self._versions, self._results
         self._queue.appendleft(candidate.id)
-        self._begin(candidate, None)
+        self._begin(
+            replace(candidate, versions=self._versions, finished_before=self._results), None
+        )
         return True
 
     def _begin(self, candidate: Candidate, proposal: Proposal | None) -> None:
@@ -274,9 +236,11 @@ class Coordinator:
         self._add_pending(candidate, proposal)
 
     def _add_pending(self, candidate: Candidate, proposal: Proposal | None) -> None:
-        self._pending[candidate.id] = _Pending(candidate, proposal)
+        self._pending[candidate.id] = candidate
         self._last_id = candidate.id
-        if proposal is None:
+        if proposal:
+            self._proposals[candidate.id] = proposal
+        else:
             self._promotions.begin(candidate)
 
     def _candidate_of(self, proposal: Proposal) -> Candidate:
@@ -295,9 +259,29 @@ class Coordinator:
             finished_before=self._results,
         )
 
-    # From a result to the algorithm and the callback
+    def _save(self, candidate: Candidate) -> Candidate:
+        """Record a pending candidate that has changed, and return it."""
+        self._pending[candidate.id] = candidate
+        self._database.save(candidate)
+        return candidate
 
-    def _finish(self, candidate: Candidate, proposal: Proposal | None, is_new: bool) -> None:
+    def _requeue_last(self, number: int) -> bool:
+        """Put a pending candidate last in the queue; return whether it was queued.
+
+        It is recorded as failed instead if it has lost its group too often.
+        """
+        candidate = self._pending[number]
+        if candidate.lost_groups >= MAX_LOST_GROUPS:
+            reason = f"a rank of its group died {candidate.lost_groups} times while it was trained"
+            self.tell(candidate, Result("failed", reason))
+            return False
+        self._save(replace(candidate, group=NO_GROUP))
+        self._queue.append(number)
+        return True
+
+    # From a result to the algorithm and the callbacks
+
+    def _finish(self, candidate: Candidate, is_new: bool) -> None:
         """Update everything that depends on results with a candidate that has finished."""
         del self._pending[candidate.id]
         self._promotions.update(candidate)
@@ -306,13 +290,16 @@ class Coordinator:
         self._state.add(candidate)
         self._networks.update(candidate)
         self._stopping.update(candidate, self._state)
-        if proposal and candidate.counts:
-            self._tell_algorithm(candidate, proposal)
-        elif proposal:
-            self._algorithm.reject(proposal)
+        if proposal := self._proposals.pop(candidate.id, None):
+            if candidate.counts:
+                self._tell_algorithm(candidate, proposal)
+            else:
+                self._algorithm.reject(proposal)
+        front = self._state.front
         hypervolume = self._state.hypervolume if is_new else 0.0
-        arguments = candidate, is_new, self._state.front, hypervolume
-        self._notifications.append(partial(self._callback.on_candidate_end, *arguments))
+        self._notifications.append(
+            lambda callback: callback.on_candidate_end(candidate, is_new, front, hypervolume)
+        )
 
     def _tell_algorithm(self, candidate: Candidate, proposal: Proposal) -> None:
         values, violation = None, 0.0
@@ -322,21 +309,16 @@ class Coordinator:
         if self._algorithm.tell(proposal, candidate.id, values, violation):
             self._notify_generation(self._algorithm.generation)
 
-    def _record_duplicates(self) -> None:
-        if self._algorithm.duplicates > self._duplicates:
-            self._duplicates = self._algorithm.duplicates
-            self._database.set_fact("duplicates", self._duplicates)
-
     def _notify_generation(self, generation: int) -> None:
-        """Call the callback after a generation, unless an earlier session did."""
+        """Call the callbacks after a generation, unless an earlier session did."""
         if generation > (self._database.fact("generations") or 0):
             state = self._state
-            arguments = generation, state.everyone, state.front, state.hypervolume
-            self._notifications.append(partial(self._callback.on_generation_end, *arguments))
+            news = generation, state.everyone, state.front, state.hypervolume
+            self._notifications.append(lambda callback: callback.on_generation_end(*news))
             self._database.set_fact("generations", generation)
 
     def _note(self, text: str) -> None:
-        self._notifications.append(partial(self._callback.on_message, text))
+        self._notifications.append(lambda callback: callback.on_message(text))
 
     # Resuming a run
 
@@ -352,21 +334,8 @@ class Coordinator:
         while finished:
             self._tell_again(finished.popleft())
         with self.transaction():
-            for pending in list(self._pending.values()):
-                self._requeue_last(pending.candidate)
-
-    def _requeue_last(self, candidate: Candidate) -> bool:
-        """Put a pending candidate last in the queue; return whether it was queued.
-
-        It is recorded as failed instead if it has lost its group too often.
-        """
-        if reason := failure(candidate):
-            self.tell(candidate.id, {"state": "failed", "reason": reason})
-            return False
-        candidate.group = NO_GROUP
-        self._database.save(candidate)
-        self._queue.append(candidate.id)
-        return True
+            for number in list(self._pending):
+                self._requeue_last(number)
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
         proposal = self._algorithm.ask(candidate.genotype)
@@ -382,4 +351,4 @@ class Coordinator:
 
     def _tell_again(self, candidate: Candidate) -> None:
         self._results += 1
-        self._finish(candidate, self._pending[candidate.id].proposal, is_new=False)
+        self._finish(candidate, is_new=False)

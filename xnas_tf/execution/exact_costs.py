@@ -19,11 +19,6 @@ class ExactCosts:
 
     A network that cannot be built has no costs; its evaluation fails if it is proposed. Measured
     costs, such as latency, are left to the evaluation, which measures them undisturbed.
-
-    Args:
-        config: The configuration.
-        space: The search space.
-        class_names: Names of the classes.
     """
 
     def __init__(self, config: Config, space: SearchSpace, class_names: tuple[str, ...]) -> None:

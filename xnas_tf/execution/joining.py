@@ -18,18 +18,7 @@ from xnas_tf.registry import describe
 
 @contextmanager
 def joined_ranks(path: Path, config: Config) -> Iterator[Communicator]:
-    """Join the ranks of the job inside the context.
-
-    Args:
-        path: The directory that the command writes to.
-        config: The configuration; its sections ``distributed``, ``training`` and ``space`` matter.
-
-    Yields:
-        All ranks.
-
-    Raises:
-        RunError: If a file cannot be written.
-    """
+    """Join the ranks of the job inside the context, and yield them; see ``writing_to``."""
     deterministic, branches = config.training.deterministic, config.space.branches
     with (
         writing_to(path),

@@ -25,10 +25,6 @@ T = TypeVar("T")
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
     """Call a function on all ranks; if it fails on one rank it fails on all, so that none waits.
 
-    Args:
-        work: The function.
-        world: All ranks.
-
     Returns:
         What the function returns on this rank.
 
@@ -57,10 +53,7 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
 def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, SearchSpace]:
     """Load the data and the search space, and check what the configuration alone cannot show.
 
-    Args:
-        config: The configuration.
-        world: All ranks.
-        size: The number of ranks in a group.
+    ``size`` is the number of ranks in a group.
 
     Raises:
         InputError: On all ranks, if any input is wrong on one of them.
@@ -70,11 +63,17 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
     on_all_ranks(lambda: _check_same(reference, config, world.rank), world)
     dataset = _load_in_turn(config, world)
     digest = world.broadcast(dataset.digest)
-    on_all_ranks(lambda: _check_data(dataset, digest, world.rank), world)
-    space = on_all_ranks(lambda: _create_space(config, dataset), world)
-    on_all_ranks(lambda: _check_sizes(config, dataset, size), world)
-    on_all_ranks(lambda: _check_training(config, dataset, space, size), world)
-    return dataset, space
+
+    def create_space() -> SearchSpace:
+        _check_data(dataset, digest, world.rank)
+        # A user's HyperModel builds its default model on every rank.
+        hypermodel = config.space.create(dataset.image_shape, dataset.classes)
+        space = SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
+        _check_sizes(config, dataset, size)
+        _check_training(config, dataset, space, size)
+        return space
+
+    return dataset, on_all_ranks(create_space, world)
 
 
 def _check_same(reference: dict[str, Any], config: Config, rank: int) -> None:
@@ -96,27 +95,20 @@ def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
 
 def _load_in_turn(config: Config, world: Communicator) -> Dataset:
     """Load the data on one rank of each host first, so that only this rank downloads."""
-    is_first = world.local_rank == 0
-    first = on_all_ranks(lambda: _load_first(config) if is_first else None, world)
-    return on_all_ranks(lambda: first or _load(config), world)
 
+    def load() -> Dataset:
+        return load_dataset(
+            **config.dataset.model_dump(), tell=lambda text: print(text, file=sys.stderr)
+        )
 
-def _load(config: Config) -> Dataset:
-    return load_dataset(
-        **config.dataset.model_dump(), tell=lambda text: print(text, file=sys.stderr)
-    )
+    def load_first() -> Dataset | None:
+        if world.local_rank != 0:
+            return None
+        with host_lock("datasets"):
+            return load()
 
-
-def _load_first(config: Config) -> Dataset:
-    """Download and prepare the data for the other ranks of this host."""
-    with host_lock("datasets"):
-        return _load(config)
-
-
-def _create_space(config: Config, dataset: Dataset) -> SearchSpace:
-    """Create the search space; a user's HyperModel builds its default model on every rank."""
-    hypermodel = config.space.create(dataset.image_shape, dataset.classes)
-    return SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
+    first = on_all_ranks(load_first, world)
+    return on_all_ranks(lambda: first or load(), world)
 
 
 def _check_sizes(config: Config, dataset: Dataset, size: int) -> None:
@@ -130,10 +122,7 @@ def _check_sizes(config: Config, dataset: Dataset, size: int) -> None:
 
 
 def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
-    """Check that a HyperModel's own training supports the configuration.
-
-    Without such a training, check that the metrics to measure exist.
-    """
+    """Check that a HyperModel's own training, or else its metrics, support the configuration."""
     if size > 1 and config.training.jit_compile:
         raise InputError(
             "training.jit_compile must be false in groups of several ranks: XLA compiles a whole "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import tensorflow as tf
@@ -29,18 +28,12 @@ class Profiler:
         """Whether there is an evaluation still to be profiled."""
         return self._path is not None and self._evaluations < PROFILED
 
-    @contextmanager
-    def over_evaluation(self) -> Iterator[None]:
-        """Count an evaluation inside the context, and profile it if it is its turn.
+    def over_evaluation(self) -> AbstractContextManager[None]:
+        """Count an evaluation, and return a context that profiles it if it is its turn.
 
         The profile of an interrupted evaluation is kept too.
         """
         self._evaluations += 1
         if self._path is None or self._evaluations != PROFILED:
-            yield
-            return
-        tf.profiler.experimental.start(str(self._path))
-        try:
-            yield
-        finally:
-            tf.profiler.experimental.stop()
+            return nullcontext()
+        return tf.profiler.experimental.Profile(str(self._path))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import Config, differences
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
@@ -44,28 +44,29 @@ class ResultCache:
     def answer(
         self,
         candidate: Candidate,
+        result: Result,
         wants: Callable[[Candidate], bool],
         keep: Callable[[bytes], None],
-    ) -> dict[str, Any] | None:
-        """Return the known result of a candidate's network.
+    ) -> Result | None:
+        """Return the known result of a candidate's network; None if it is not known.
 
         Args:
-            candidate: The candidate, with its digest, epochs and costs.
+            candidate: The candidate.
+            result: Its result so far, with the digest and costs of its network.
             wants: Returns whether a candidate would be on the front.
-            keep: Saves the candidate's model.
-
-        Returns:
-            The fields of the candidate's result; None if the network is not known.
+            keep: Saves the model of the candidate.
         """
-        if number := self._own.get(_key(candidate)):
-            return {"state": "duplicate", "reason": f"the same network as candidate {number}"}
-        for path, known in self._earlier.get(_key(candidate), ()):
-            result = _reused(candidate, known, path)
-            if not wants(replace(candidate, **result)):
-                return result
+        network = result.digest, candidate.epochs
+        if number := self._own.get(network):
+            reason = f"the same network as candidate {number}"
+            return replace(result, state="duplicate", reason=reason)
+        for path, known in self._earlier.get(network, ()):
+            reused = _reused(result, known, path)
+            if not wants(candidate.with_result(reused)):
+                return reused
             if model := _saved_model(known):
                 keep(model)
-                return result
+                return reused
         return None
 
 
@@ -73,20 +74,21 @@ def _key(candidate: Candidate) -> tuple[str, int]:
     return candidate.digest, candidate.epochs
 
 
-def _reused(candidate: Candidate, known: Candidate, path: Path) -> dict[str, Any]:
+def _reused(result: Result, known: Candidate, path: Path) -> Result:
     """Return an earlier result, but with the costs measured here.
 
     The latency there may be that of another machine.
     """
     metrics = {name: value for name, value in known.metrics.items() if name not in _TESTED}
-    return {
-        "state": "done",
-        "reason": known.reason,
-        "objectives": {**known.objectives, **candidate.objectives},
-        "metrics": {**metrics, **candidate.metrics},
-        "history": known.history,
-        "reused_from": f"candidate {known.id} of {path}",
-    }
+    return replace(
+        result,
+        state="done",
+        reason=known.reason,
+        objectives={**known.objectives, **result.objectives},
+        metrics={**metrics, **result.metrics},
+        history=known.history,
+        reused_from=f"candidate {known.id} of {path}",
+    )
 
 
 def _saved_model(known: Candidate) -> bytes | None:
@@ -100,10 +102,7 @@ def _saved_model(known: Candidate) -> bytes | None:
 def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
     """Open the runs of ``search.reuse`` for reading.
 
-    Args:
-        config: The configuration.
-        path: The directory of the run that reuses their results.
-        data: ``Dataset.facts`` of its data.
+    The arguments are those of the run that reuses their results; ``data`` is ``Dataset.facts``.
 
     Raises:
         InputError: If one is not a run, is the run itself, or has results that are not comparable

@@ -17,10 +17,6 @@ class Promotions:
     The state at the end of a rung is the candidate's checkpoint, which is needed until the
     promotion that resumes from it has finished.
 
-    Args:
-        path: The run directory.
-        config: The run's configuration.
-
     Attributes:
         open: Number of promotions that have not finished.
     """

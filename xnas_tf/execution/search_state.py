@@ -13,9 +13,6 @@ from xnas_tf.strategy.pareto import Front, HypervolumeMeter
 class SearchState:
     """All finished candidates, their Pareto front and its hypervolume.
 
-    Args:
-        config: The configuration.
-
     Attributes:
         everyone: The candidates in the order in which they finished, without the fields that
             only the database needs.

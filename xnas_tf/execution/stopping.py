@@ -32,8 +32,7 @@ class StoppingCriteria:
     flight already, and a run that is killed and resumed must train the same ones.
 
     Args:
-        search: The limits.
-        database: The run's database, which keeps the time that earlier sessions spent.
+        database: Keeps the time that earlier sessions spent.
         notify: Called with the reason when no more candidates are proposed.
         clock: Returns seconds since any fixed moment, such as ``time.monotonic``.
 
@@ -80,12 +79,7 @@ class StoppingCriteria:
         return self._search.candidates - self.trained - pending
 
     def update(self, candidate: Candidate, state: SearchState) -> None:
-        """Update the criteria with a candidate that has finished.
-
-        Args:
-            candidate: The candidate.
-            state: The state of the search, with this candidate.
-        """
+        """Update the criteria with a candidate that has finished, and is part of the state."""
         if candidate.promoted_from:
             self._check_plateau(state)
             return

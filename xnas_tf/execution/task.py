@@ -5,24 +5,21 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.errors import RunError
+from xnas_tf.execution.task_source import Task, TaskSource
 from xnas_tf.training.callbacks import EvaluationCallback, interruption
 
 if TYPE_CHECKING:
     import keras
 
     from xnas_tf.distributed import Communicator
-    from xnas_tf.evaluation.evaluator import Evaluator
-    from xnas_tf.evaluation.result import Result
+    from xnas_tf.evaluation.evaluator import Keep
 
-Ask = Callable[..., Any]
-"""``ask(method, *arguments)`` calls a method of the task source, in this process or through Ray."""
 FAILURE_TIMEOUT = 10.0
 """Seconds within which all ranks of a group fail if a candidate fails on all of them."""
 
@@ -31,11 +28,17 @@ class RankFailedError(RunError):
     """A candidate failed on one rank, for which the others would wait forever."""
 
 
-class Signals(Protocol):
-    """What a rank exchanges with its surroundings during an evaluation.
+class TaskEvaluator(Protocol):
+    """Evaluates candidates, such as ``Evaluator``."""
 
-    ``Watchdog`` and ``Heartbeat`` implement it.
-    """
+    def evaluate(
+        self, candidate: Candidate, keep: Keep | None, callback: EvaluationCallback
+    ) -> Result:
+        """See ``Evaluator.evaluate``."""
+
+
+class Signals(Protocol):
+    """How an evaluation reports progress, and learns when to stop; a watchdog or a heartbeat."""
 
     stopping: int
     """The exit code to stop with; 0 if the rank is not to stop."""
@@ -45,93 +48,35 @@ class Signals(Protocol):
 
 
 def evaluate(
-    evaluator: Evaluator, task: dict[str, Any], ask: Ask | None, callback: TaskCallback
+    task: Task,
+    evaluator: TaskEvaluator,
+    ranks: Communicator,
+    source: TaskSource | None,
+    signals: Signals,
+    checkpoint_minutes: float,
 ) -> Result:
-    """Evaluate a candidate on this rank, together with the other ranks of its group.
+    """Evaluate a task on this rank, together with the other ranks of its group.
 
-    Args:
-        evaluator: The rank's evaluator.
-        task: A task from ``TaskSource.next``.
-        ask: Calls the task source on the group's first rank; None on the others.
-        callback: The callback of the evaluation.
+    Only the group's first rank has a task source. The result is the same on all ranks.
 
-    Returns:
-        The result, the same on all ranks of the group.
+    Raises:
+        RankFailedError: If the evaluation failed on this rank alone.
     """
-    candidate = Candidate(**task)
-
-    if ask is None:
-        return evaluator.evaluate(candidate, None, callback)
-
-    def keep(result: Result, model: keras.Model) -> None:
-        if ask("wants_model", candidate.id, result.as_dict()):
-            ask("save_model", candidate.id, _model_bytes(model))
-
-    return evaluator.evaluate(candidate, keep, callback)
+    if source is None:
+        return evaluator.evaluate(task, None, GroupCallback(task, ranks))
+    callback = TaskCallback(task, ranks, source, signals, checkpoint_minutes)
+    return evaluator.evaluate(task, callback.keep, callback)
 
 
-class TaskCallback(EvaluationCallback):
-    """Connects the evaluation of a candidate with the task source.
+class GroupCallback(EvaluationCallback):
+    """Checks that an evaluation that fails does so on all ranks of its group."""
 
-    Only the group's first rank is interrupted. The others stop when it is gone, since it may need
-    them to finish its current step.
-
-    Args:
-        number: The candidate's id.
-        ask: Calls the task source on the group's first rank; None on the others.
-        ranks: The ranks of the group.
-        signals: Takes reports of progress and says whether to stop.
-        checkpoint_minutes: Minutes between two checkpoints.
-    """
-
-    def __init__(
-        self,
-        number: int,
-        ask: Ask | None,
-        ranks: Communicator,
-        signals: Signals,
-        checkpoint_minutes: float,
-    ) -> None:
-        self._number = number
-        self._ask = ask
+    def __init__(self, task: Task, ranks: Communicator) -> None:
+        self._task = task
         self._ranks = ranks
-        self._signals = signals
-        self._checkpoint_seconds = 60 * checkpoint_minutes
-        self._last_checkpoint = time.monotonic()
-
-    def _ask_source(self, method: str, *arguments: Any) -> Any:
-        if self._ask is None:
-            raise RuntimeError(f"{method}: only the first rank of a group asks")
-        return self._ask(method, *arguments)
-
-    def report_progress(self) -> None:
-        """Report progress; interrupt the evaluation if the rank is to stop."""
-        if self._ask:
-            self._signals.report_progress()
-            if self._signals.stopping:
-                raise interruption(self._signals.stopping)
-
-    def wants_checkpoint(self) -> bool:
-        """Return whether a checkpoint is due, or the evaluation is about to be interrupted."""
-        self._signals.report_progress()  # may receive a signal, which interrupts at the next beat
-        is_due = time.monotonic() - self._last_checkpoint > self._checkpoint_seconds
-        return is_due or bool(self._signals.stopping)
-
-    def save_checkpoint(self, data: bytes) -> None:
-        """Save a checkpoint through the task source."""
-        self._ask_source("save_checkpoint", self._number, data)
-        self._last_checkpoint = time.monotonic()
-
-    def checkpoint(self) -> bytes | None:
-        """Return the checkpoint of an interrupted evaluation; None if there is none."""
-        return self._ask_source("checkpoint", self._number) or None
-
-    def known(self, fields: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the known result of the candidate's network; see ``TaskSource.known``."""
-        return self._ask_source("known", self._number, fields)
 
     def failed(self, reason: str) -> None:
-        """Check that the evaluation failed on all ranks of the group.
+        """Check that the evaluation failed on all ranks.
 
         If it fails on a single rank, for example because only its GPU is out of memory, the
         others wait for it forever in a collective operation.
@@ -141,9 +86,61 @@ class TaskCallback(EvaluationCallback):
         """
         if self._ranks.size > 1 and not _has_failed_everywhere(self._ranks):
             raise RankFailedError(
-                f"candidate {self._number} failed on rank {self._ranks.rank} of its group alone, "
+                f"candidate {self._task.id} failed on rank {self._ranks.rank} of its group alone, "
                 f"which leaves the others waiting: {reason}"
             )
+
+
+class TaskCallback(GroupCallback):
+    """Connects an evaluation on the first rank of a group with the task source.
+
+    Only this rank is interrupted. The others stop when it is gone, since it may need them to
+    finish its current step.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        ranks: Communicator,
+        source: TaskSource,
+        signals: Signals,
+        checkpoint_minutes: float,
+    ) -> None:
+        super().__init__(task, ranks)
+        self._source = source
+        self._signals = signals
+        self._checkpoint_seconds = 60 * checkpoint_minutes
+        self._last_checkpoint = time.monotonic()
+
+    def report_progress(self) -> None:
+        """Report progress; interrupt the evaluation if the rank is to stop."""
+        self._signals.report_progress()
+        if self._signals.stopping:
+            raise interruption(self._signals.stopping)
+
+    def wants_checkpoint(self) -> bool:
+        """Return whether a checkpoint is due, or the evaluation is about to be interrupted."""
+        self._signals.report_progress()  # may receive a signal, which interrupts at the next beat
+        is_due = time.monotonic() - self._last_checkpoint > self._checkpoint_seconds
+        return is_due or bool(self._signals.stopping)
+
+    def save_checkpoint(self, data: bytes) -> None:
+        """Save a checkpoint through the task source."""
+        self._source.save_checkpoint(self._task, data)
+        self._last_checkpoint = time.monotonic()
+
+    def checkpoint(self) -> bytes | None:
+        """Return the checkpoint of an interrupted evaluation; None if there is none."""
+        return self._source.checkpoint(self._task) or None
+
+    def known(self, result: Result) -> Result | None:
+        """Return the known result of the candidate's network; see ``TaskSource.known``."""
+        return self._source.known(self._task, result)
+
+    def keep(self, result: Result, model: keras.Model) -> None:
+        """Save the trained model if the task source wants it."""
+        if self._source.wants_model(self._task, result):
+            self._source.save_model(self._task, _model_bytes(model))
 
 
 def _has_failed_everywhere(ranks: Communicator) -> bool:

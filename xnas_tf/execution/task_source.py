@@ -1,61 +1,75 @@
-"""Task sources: the one interface between workers and the coordinator, here or through Ray."""
+"""Task sources: the one interface between a worker and the coordinator, here or over Ray."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from threading import RLock
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
+
+from xnas_tf.candidate import Candidate, Result
+
+Task = Candidate
+"""A candidate to evaluate, as the task source hands it out: without a result."""
 
 
 class TaskSource(Protocol):
-    """Hands out tasks and takes their results; see ``Coordinator`` and ``RetrainingSession``.
+    """Hands out tasks and takes their results; see ``Coordinator`` and ``RetrainingSession``."""
 
-    A candidate is given by its id. Results are given by the fields of ``Result``, see
-    ``Result.as_dict``.
+    def ask(self, group: int = 0) -> Task | None:
+        """Return the next task for a group of ranks; None if there is none at the moment."""
+
+    def known(self, task: Task, result: Result) -> Result | None:
+        """Return the known result of a network, to use instead of training it.
+
+        The given result is that so far, with the network's digest and costs.
+        """
+
+    def wants_model(self, task: Task, result: Result) -> bool:
+        """Return whether the model of a task is to be saved."""
+
+    def save_model(self, task: Task, data: bytes) -> None:
+        """Save a model, given as the content of a ``.keras`` file."""
+
+    def save_checkpoint(self, task: Task, data: bytes) -> None:
+        """Save a checkpoint of a training, replacing the previous one."""
+
+    def checkpoint(self, task: Task) -> bytes:
+        """Return the checkpoint from which a training resumes; empty if there is none."""
+
+    def tell(self, task: Task, result: Result) -> None:
+        """Record the result of a task."""
+
+    def lost(self, task: Task, why: str) -> None:
+        """Record that a rank was lost while its group evaluated a task."""
+
+
+class _Forwarding:
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        return partial(self._call, method)
+
+
+def forwarding(call: Callable[..., Any]) -> TaskSource:
+    """Return a task source whose methods are called as ``call(method, *arguments)``."""
+    return cast(TaskSource, _Forwarding(call))
+
+
+def local_source(
+    source: TaskSource, transaction: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> TaskSource:
+    """Return a task source of this process for use in several threads.
+
+    Calls are made one at a time, as the watchdog's thread may report a hang while the main thread
+    is in a call, and each inside a transaction.
     """
+    lock = RLock()
 
-    def next(self, group: int = 0) -> dict[str, Any] | None:
-        """Return the next task for a group, as fields of ``Candidate``; None if there is none."""
+    def call(method: str, *arguments: Any) -> Any:
+        with lock, transaction():
+            return getattr(source, method)(*arguments)
 
-    def known(self, number: int, result: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the known result of a candidate's network, to use instead of training it."""
-
-    def wants_model(self, number: int, result: dict[str, Any]) -> bool:
-        """Return whether a candidate's model is to be saved."""
-
-    def save_model(self, number: int, data: bytes) -> None:
-        """Save a candidate's model."""
-
-    def save_checkpoint(self, number: int, data: bytes) -> None:
-        """Save a checkpoint of a candidate's training."""
-
-    def checkpoint(self, number: int) -> bytes:
-        """Return the latest checkpoint; empty if there is none."""
-
-    def tell(self, number: int, result: dict[str, Any]) -> None:
-        """Record a candidate's result."""
-
-    def lost(self, number: int, why: str) -> None:
-        """Record that a rank of its group was lost while a candidate was evaluated."""
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """Commit all changes made inside the context at once."""
-
-
-class LocalSource:
-    """Calls a task source in this process, in one thread at a time.
-
-    The watchdog's thread may report a hang while the main thread is in a call.
-
-    Args:
-        source: The task source.
-    """
-
-    def __init__(self, source: TaskSource) -> None:
-        self._source = source
-        self._lock = RLock()
-
-    def __call__(self, method: str, *arguments: Any) -> Any:
-        """Call a method of the task source; its changes are committed when this returns."""
-        with self._lock, self._source.transaction():
-            return getattr(self._source, method)(*arguments)
+    return forwarding(call)

@@ -10,10 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
 from xnas_tf.training.callbacks import Interrupted, interruption
+
+if TYPE_CHECKING:
+    from xnas_tf.distributed import Communicator
+    from xnas_tf.distributed.options import DistributedOptions
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 20.0
@@ -45,34 +49,28 @@ class Watchdog:
         self._parent = os.getppid() if has_launcher else None
         self._on_hang: Callable[[], None] | None = None
         self._last_beat = self._deadline = time.monotonic()
-        self._receiver: socket.socket
-        self._sender: socket.socket
-        self._thread: threading.Thread
-        self._handlers: dict[int, Any] = {}
-        """The signal handlers before the context was entered."""
-        self._wakeup_fd = -1
+        self._thread = ExitStack()
+        self._handlers = ExitStack()
 
     def __enter__(self) -> Watchdog:
-        self._receiver, self._sender = socket.socketpair()
-        self._sender.setblocking(False)
-        self._handlers = {}
+        receiver, sender = map(self._thread.enter_context, socket.socketpair())
+        sender.setblocking(False)
+        thread = threading.Thread(target=self._run, args=(receiver,), name="watchdog", daemon=True)
+        thread.start()
+        self._thread.callback(thread.join)
+        self._thread.callback(sender.send, _CLOSE)
         with suppress(ValueError):  # only the main thread can handle signals
-            fd = self._sender.fileno()
-            self._wakeup_fd = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
-            self._handlers = {number: signal.signal(number, _ignore) for number in SIGNALS}
-        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
-        self._thread.start()
+            before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+            self._handlers.callback(signal.set_wakeup_fd, before)
+            for number in SIGNALS:
+                self._handlers.callback(signal.signal, number, signal.signal(number, _ignore))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._handlers:
-            signal.set_wakeup_fd(self._wakeup_fd)
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
-        if self.stopping and self._parent is not None:
-            return  # it watches until the process has ended, which Horovod may prevent
-        self._sender.send(_CLOSE)
-        self._thread.join()
+        self._handlers.close()
+        if not (self.stopping and self._parent is not None):
+            self._thread.close()
+        # else it watches until the process has ended, which Horovod may prevent
 
     def report_progress(self) -> None:
         """Report progress."""
@@ -92,7 +90,7 @@ class Watchdog:
         """Watch an evaluation inside the context.
 
         Args:
-            on_hang: Called in another thread if there was no beat for ``stall_seconds``; then
+            on_hang: Called in another thread if there was no progress for ``stall_seconds``; then
                 the process ends with exit code 1.
         """
         self.report_progress()
@@ -102,10 +100,10 @@ class Watchdog:
         finally:
             self._on_hang = None
 
-    def _run(self) -> None:
+    def _run(self, receiver: socket.socket) -> None:
         while True:
-            is_ready = select.select([self._receiver], [], [], 0.2)[0]
-            message = self._receiver.recv(1) if is_ready else b""
+            is_ready = select.select([receiver], [], [], 0.2)[0]
+            message = receiver.recv(1) if is_ready else b""
             if message == _CLOSE:
                 return
             if message:
@@ -130,6 +128,12 @@ class Watchdog:
         if number in SIGNALS and not self.stopping:
             self._deadline = time.monotonic() + GRACE
             self.stopping = 128 + number
+
+
+def job_watchdog(options: DistributedOptions, world: Communicator) -> Watchdog:
+    """Return the watchdog of a rank, which horovodrun may have started, even as the only one."""
+    has_launcher = world.size > 1 or "HOROVOD_RANK" in os.environ
+    return Watchdog(60 * options.stall_minutes, has_launcher)
 
 
 def _report_and_exit(on_hang: Callable[[], None]) -> None:

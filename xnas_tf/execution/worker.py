@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from xnas_tf.candidate import Result
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError
-from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.result import Result
 from xnas_tf.execution.profiling import Profiler
-from xnas_tf.execution.task import Ask, RankFailedError, TaskCallback, evaluate
+from xnas_tf.execution.task import RankFailedError, TaskEvaluator, evaluate
+from xnas_tf.execution.task_source import Task, TaskSource
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.registry import describe
 
@@ -25,18 +25,12 @@ LAST_SECONDS = 5.0
 class Worker:
     """This rank of a job whose ranks all evaluate the same candidate.
 
-    Args:
-        evaluator: Evaluates candidates on all ranks.
-        ranks: All ranks.
-        ask: Calls the task source on rank 0; None on the others.
-        watch: The watchdog of this process.
-        checkpoint_minutes: Minutes between two checkpoints of a training.
-        profiler: Profiles one of the evaluations if it has a path.
+    Only rank 0 has a task source.
     """
 
-    evaluator: Evaluator
+    evaluator: TaskEvaluator
     ranks: Communicator
-    ask: Ask | None
+    source: TaskSource | None
     watch: Watchdog
     checkpoint_minutes: float
     profiler: Profiler = field(default_factory=Profiler)
@@ -59,35 +53,42 @@ class Worker:
                 raise self.watch.interruption() from error
             raise
 
-    def _next(self) -> dict[str, Any] | None:
+    def _next(self) -> Task | None:
         """Return the next task, on all ranks."""
-        if self.watch.stopping and self.ask:
+        if self.watch.stopping and self.source:
             raise self.watch.interruption()
-        return self._broadcast(self.ask("next") if self.ask else None)
+        task = self.source.ask() if self.source else None
+        fields = self._broadcast(task and vars(task))
+        return Task(**fields) if fields else None
 
     def _broadcast(self, message: Any = None) -> Any:
-        """Return rank 0's message on all ranks."""
+        """Return rank 0's message, any JSON value, on all ranks."""
         try:
             return self.ranks.broadcast(message)
         except Exception as error:  # Horovod's own class exists only where Horovod does
             raise RankDiedError(f"another rank is gone: {describe(error)}") from error
 
-    def _work(self, task: dict[str, Any], waited: float) -> None:
-        number = task["id"]
-        callback = TaskCallback(number, self.ask, self.ranks, self.watch, self.checkpoint_minutes)
+    def _work(self, task: Task, waited: float) -> None:
         try:
-            with self._watched(number), self.profiler.over_evaluation():
-                result = evaluate(self.evaluator, task, self.ask, callback)
+            with self._watched(task), self.profiler.over_evaluation():
+                result = evaluate(
+                    task,
+                    self.evaluator,
+                    self.ranks,
+                    self.source,
+                    self.watch,
+                    self.checkpoint_minutes,
+                )
         except RankFailedError as error:
-            self._tell(number, Result("failed", str(error)))
+            self._tell(task, Result("failed", str(error)))
             raise RunError(f"{error}. Run the same command again to resume") from error
         except RankDiedError as error:
-            if self.ask and self._has_died_by_itself():
-                self.ask("lost", number, str(error))
+            if self.source and self._has_died_by_itself():
+                self.source.lost(task, str(error))
                 raise RunError(str(error)) from error
             raise
         result.seconds["wait"] = waited
-        self._tell(number, result)
+        self._tell(task, result)
 
     def _has_died_by_itself(self) -> bool:
         """Return whether the other rank ended before a signal could have ended it.
@@ -97,17 +98,17 @@ class Worker:
         """
         return not self.watch.stopping or self.watch.seconds_left > LAST_SECONDS
 
-    def _tell(self, number: int, result: Result) -> None:
-        if self.ask:
-            self.ask("tell", number, result.as_dict())
+    def _tell(self, task: Task, result: Result) -> None:
+        if self.source:
+            self.source.tell(task, result)
 
-    def _watched(self, number: int) -> AbstractContextManager[None]:
+    def _watched(self, task: Task) -> AbstractContextManager[None]:
         """Watch an evaluation on rank 0, which waits for the others and so notices their hangs."""
-        return self.watch.over(lambda: self._give_up(number)) if self.ask else nullcontext()
+        return self.watch.over(lambda: self._give_up(task)) if self.source else nullcontext()
 
-    def _give_up(self, number: int) -> None:
+    def _give_up(self, task: Task) -> None:
         """Record a candidate that hangs as failed; called in another thread."""
         minutes = self.watch.stall_seconds / 60
         reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
-        print(f"xnas-tf: giving up candidate {number}: {reason}", file=sys.stderr)
-        self._tell(number, Result("failed", reason))
+        print(f"xnas-tf: giving up candidate {task.id}: {reason}", file=sys.stderr)
+        self._tell(task, Result("failed", reason))

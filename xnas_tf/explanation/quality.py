@@ -35,9 +35,7 @@ def quality_of(
     subset, noise, weights = (np.random.default_rng(0) for _ in range(3))
     radius = RADIUS * float(np.ptp(inputs)) or RADIUS
     pixels = max(1, round(SHARE * maps[0].size))
-    correlations = metrics.randomization(
-        model, inputs, method, targets, rng=weights, stages=STAGES
-    )
+    correlations = metrics.randomization(model, inputs, method, targets, rng=weights, stages=STAGES)
     found = {
         "deletion": metrics.deletion(*explained),
         "insertion": metrics.insertion(*explained),

@@ -18,10 +18,6 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 def chosen_engine(distributed: DistributedOptions, address: str | None = None) -> Engine:
     """Return the configured engine, or the one that fits how this process was started.
 
-    Args:
-        distributed: The section of the configuration.
-        address: The address of a Ray cluster, if one was given.
-
     Raises:
         InputError: If the engine does not fit how this process was started.
     """

@@ -51,12 +51,12 @@ def search(
 
         search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)
         return Run(path)
-    from xnas_tf.execution.job import Job
+    from xnas_tf.execution.job import run_job
     from xnas_tf.execution.joining import joined_ranks
     from xnas_tf.reporting.search_callbacks import search_callbacks
 
     with joined_ranks(path, resolved) as world:
-        Job(path, resolved, world, profile, search_callbacks).run(fresh)
+        run_job(path, resolved, world, fresh, profile, search_callbacks)
     return Run(path) if world.rank == 0 else None
 
 

@@ -9,13 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.evaluator import Evaluator, Keep
-from xnas_tf.evaluation.result import Result
 from xnas_tf.objectives.base import Objective, Subject
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
@@ -214,9 +213,9 @@ class BestEpoch(EvaluationCallback):
             return data
         return state
 
-    def known(self, fields: dict[str, Any]) -> dict[str, Any] | None:
+    def known(self, result: Result) -> Result | None:
         """See ``EvaluationCallback.known``."""
-        return self._callback.known(fields)
+        return self._callback.known(result)
 
     def failed(self, reason: str) -> None:
         """See ``EvaluationCallback.failed``."""

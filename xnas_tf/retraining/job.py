@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import differences
 from xnas_tf.errors import InputError, RunInUseError, suggest
-from xnas_tf.execution.task_source import LocalSource
-from xnas_tf.execution.watchdog import Watchdog
+from xnas_tf.execution.task_source import local_source
+from xnas_tf.execution.watchdog import job_watchdog
 from xnas_tf.registry import describe
 from xnas_tf.retraining.results import FOLDER, Retraining
 from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, resolve
@@ -163,17 +162,16 @@ class _Job:
         from xnas_tf.retraining.evaluator import Retrainer
 
         config, patience = self.settings.config, self.settings.patience
-        stall = 60 * config.distributed.stall_minutes
-        has_launcher = world.size > 1 or "HOROVOD_RANK" in os.environ
-        with Watchdog(stall, has_launcher) as watchdog, epochs_bar(world.rank == 0) as on_epoch:
+        watched = job_watchdog(config.distributed, world)
+        with watched as watchdog, epochs_bar(world.rank == 0) as on_epoch:
             pictures = None
             if self.has_pictures and session:
                 pictures = AttributionPictures(
                     self.curves, dataset, config.training.epochs, self.tell
                 )
             retrainer = Retrainer(config, dataset, space, world, patience, on_epoch, pictures)
-            ask = LocalSource(session) if session else None
-            Worker(retrainer, world, ask, watchdog, config.training.checkpoint_minutes).run()
+            source = local_source(session) if session else None
+            Worker(retrainer, world, source, watchdog, config.training.checkpoint_minutes).run()
 
 
 def hold(stack: ExitStack, folder: Path) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import dump_config
 from xnas_tf.data import Dataset
 from xnas_tf.errors import RunError
+from xnas_tf.execution.task_source import Task
 from xnas_tf.retraining.baseline import resnet_of_size, values_of
 from xnas_tf.retraining.results import (
     BASELINE,
@@ -95,8 +95,8 @@ class RetrainingSession:
         self._current: tuple[Network, int] | None = None
         """The network that is being trained, and its seed."""
 
-    def next(self, group: int = 0) -> dict[str, Any] | None:
-        """See ``TaskSource.next``."""
+    def ask(self, group: int = 0) -> Task | None:
+        """See ``TaskSource.ask``."""
         if self._current is not None or (upcoming := self._upcoming()) is None:
             return None
         place, network, seed = upcoming
@@ -104,40 +104,40 @@ class RetrainingSession:
         total = (len(self._networks) + (self._dataset is not None)) * len(self._seeds)
         resumed = ", from its checkpoint" if self._checkpoint(network, seed).is_file() else ""
         self._tell(f"{network.title}, seed {seed} (training {place} of {total}){resumed}")
-        return {
-            "id": network.candidate,
-            "genotype": network.genotype,
-            "hyperparameters": network.hyperparameters,
-            "seed": seed,
-            "epochs": self._retraining.config.training.epochs,
-        }
+        return Task(
+            id=network.candidate,
+            genotype=network.genotype,
+            hyperparameters=network.hyperparameters,
+            seed=seed,
+            epochs=self._retraining.config.training.epochs,
+        )
 
-    def known(self, number: int, outcome: dict[str, Any]) -> None:
+    def known(self, task: Task, result: Result) -> None:
         """See ``TaskSource.known``; a result with another seed does not replace a training."""
 
-    def wants_model(self, number: int, outcome: dict[str, Any]) -> bool:
+    def wants_model(self, task: Task, result: Result) -> bool:
         """See ``TaskSource.wants_model``."""
-        return outcome["state"] == "done" and self._current is not None
+        return result.state == "done" and self._current is not None
 
-    def save_model(self, number: int, data: bytes) -> None:
+    def save_model(self, task: Task, data: bytes) -> None:
         """See ``TaskSource.save_model``."""
         if self._current:
             network, seed = self._current
             write_atomically(self._retraining.model_path(network.key, seed), data)
 
-    def save_checkpoint(self, number: int, data: bytes) -> None:
+    def save_checkpoint(self, task: Task, data: bytes) -> None:
         """See ``TaskSource.save_checkpoint``."""
         if self._current:
             write_atomically(self._checkpoint(*self._current), data)
 
-    def checkpoint(self, number: int) -> bytes:
+    def checkpoint(self, task: Task) -> bytes:
         """See ``TaskSource.checkpoint``."""
         if self._current is None:
             return b""
         path = self._checkpoint(*self._current)
         return path.read_bytes() if path.is_file() else b""
 
-    def tell(self, number: int, outcome: dict[str, Any]) -> None:
+    def tell(self, task: Task, result: Result) -> None:
         """See ``TaskSource.tell``.
 
         The next command tries a training that failed again, from its last checkpoint: it may
@@ -148,13 +148,16 @@ class RetrainingSession:
         (network, seed), self._current = self._current, None
         fields = asdict(network)
         del fields["hyperparameters"]
-        is_done = outcome["state"] == "done"
-        names = ("reason", "objectives", "metrics", "history", "seconds")
+        is_done = result.state == "done"
         training = Training(
             **fields,
             seed=seed,
             state="done" if is_done else "failed",
-            **{name: outcome[name] for name in names},
+            reason=result.reason,
+            objectives=result.objectives,
+            metrics=result.metrics,
+            history=result.history,
+            seconds=dict(result.seconds),
             versions=self._versions,
             finished=now(),
         )
@@ -163,18 +166,14 @@ class RetrainingSession:
             epochs = len(training.history)
             folder = self._curves / training.name
             write_training(folder, training.history, _final_metrics(training), epochs)
-        result = self._retraining.path / "results" / f"{training.name}.json"
-        write_atomically(result, json.dumps(asdict(training), allow_nan=False).encode())
+        file = self._retraining.path / "results" / f"{training.name}.json"
+        write_atomically(file, json.dumps(asdict(training), allow_nan=False).encode())
         if is_done:
             self._checkpoint(network, seed).unlink(missing_ok=True)
         self._tell(f"{network.title}, seed {seed}: {_summary(training)}")
 
-    def lost(self, number: int, why: str) -> None:
+    def lost(self, task: Task, why: str) -> None:
         """See ``TaskSource.lost``; the next command resumes from the last checkpoint."""
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """See ``TaskSource.together``; each file is written atomically."""
-        return nullcontext()
 
     def check(self) -> None:
         """Check in the end that a training succeeded.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from xnas_tf.candidate import Result
 from xnas_tf.errors import XnasError
 
 if TYPE_CHECKING:
@@ -57,16 +58,16 @@ class EvaluationCallback:
         """Return the checkpoint to resume from, if any; called on rank 0 only, before training."""
         return None
 
-    def known(self, fields: dict[str, Any]) -> dict[str, Any] | None:
+    def known(self, result: Result) -> Result | None:
         """Return the known result of a network that is ready to be trained, to skip its training.
 
         Called on rank 0 only.
 
         Args:
-            fields: Fields of the result so far, with the network's digest and costs.
+            result: The result so far, with the network's digest and costs.
 
         Returns:
-            Fields of the result; None if the network is to be trained.
+            The result; None if the network is to be trained.
         """
         return None
 

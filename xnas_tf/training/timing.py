@@ -1,40 +1,19 @@
-"""Measures how much time each phase of an evaluation takes."""
+"""Measures how much time an evaluation spends in communication between its ranks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from xnas_tf.distributed import Communicator
+from xnas_tf.utils.phase_times import PhaseTimes
 
 if TYPE_CHECKING:
     import keras
-
-
-class PhaseTimes(dict[str, float]):
-    """Seconds spent in each phase."""
-
-    @contextmanager
-    def timed(self, phase: str, within: str = "") -> Iterator[None]:
-        """Add the time spent in the context to a phase.
-
-        Args:
-            phase: Name of the phase.
-            within: Phase that also measures this time, from which it is subtracted.
-        """
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - begin
-            self[phase] = self.get(phase, 0.0) + spent
-            if within:
-                self[within] = self.get(within, 0.0) - spent
 
 
 class TimedCommunicator(Communicator):

@@ -21,8 +21,8 @@ from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.metrics import build_metrics, finite_metrics
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.step import Step
-from xnas_tf.training.timing import PhaseTimes
 from xnas_tf.utils.heartbeat import report_progress
+from xnas_tf.utils.phase_times import PhaseTimes
 
 
 class Trainer:

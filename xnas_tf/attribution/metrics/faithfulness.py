@@ -97,7 +97,8 @@ def infidelity(
         two, in [0, 4]: 1 for a map of zeros; 0 where map and decrease are 0. Lower is better.
     """
     scores = Scores(model, images, targets, Outputs(output=output), maps)
-    masks = _squares(*scores.images.shape[1:3], perturbations, rng)
+    height, width = scores.images.shape[1:3]
+    masks = _squares(height, width, perturbations, rng)
     decreases = scores.unchanged[:, None] - _scores_without(masks, scores, baseline)
     sums = _sums(maps, masks)
     errors = np.mean((sums - decreases) ** 2, axis=1)

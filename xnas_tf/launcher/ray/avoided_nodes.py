@@ -25,12 +25,7 @@ class LostGroups:
         self._on_node: Counter[tuple[int, str]] = Counter()
 
     def note(self, number: int, nodes: Collection[str]) -> None:
-        """Record that a group was lost.
-
-        Args:
-            number: The group's number.
-            nodes: The nodes it was on.
-        """
+        """Record that a group was lost on some nodes."""
         self._losses += 1
         self._on_node.update((number, node) for node in nodes)
 
@@ -42,12 +37,7 @@ class LostGroups:
                 del self._on_node[group, node]
 
     def avoided(self, number: int, bundle: Mapping[str, float]) -> list[str]:
-        """Return the nodes on which not to place a group; none if it fits on no other node.
-
-        Args:
-            number: The group's number.
-            bundle: The resources of a rank.
-        """
+        """Return the nodes on which not to place a group; none if it fits on no other node."""
         bad = {
             node
             for (group, node), count in self._on_node.items()
@@ -58,10 +48,6 @@ class LostGroups:
 
     def check(self, groups: int, why: str) -> None:
         """Check whether replacing lost groups still makes sense.
-
-        Args:
-            groups: The number of groups.
-            why: Why the last group was lost.
 
         Raises:
             RunError: If groups are lost again and again.

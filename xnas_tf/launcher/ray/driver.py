@@ -6,20 +6,22 @@ import math
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from xnas_tf.config import Config, differences
+from xnas_tf.candidate import Result
+from xnas_tf.config import Config
 from xnas_tf.errors import InputError, RunError, XnasError
 from xnas_tf.execution.session import Session
 from xnas_tf.execution.task import RankFailedError
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.launcher.ray.avoided_nodes import LostGroups
 from xnas_tf.launcher.ray.group import Group
-from xnas_tf.launcher.ray.mailbox import Mailbox
+from xnas_tf.launcher.ray.mailbox import Mailbox, Question
 from xnas_tf.launcher.ray.rank import Setting, facts_of
 from xnas_tf.launcher.ray.resources import Capacity
 from xnas_tf.registry import describe
@@ -41,12 +43,8 @@ class Driver:
     """Hands out candidates to groups and replaces groups that are lost.
 
     Args:
-        session: The open session, with the coordinator.
-        config: The configuration.
         digest: The digest of the driver's data, which must be that of all ranks.
         size: The number of ranks in a group.
-        capacity: The number of groups, and the resources of a rank.
-        watchdog: Knows whether to stop.
     """
 
     def __init__(
@@ -73,9 +71,14 @@ class Driver:
         mailbox: ActorHandle[Mailbox] = options.remote()  # type: ignore[assignment]
         self._mailbox = mailbox
         self._setting = Setting(
-            config, mailbox, os.getcwd(), tuple(sys.path), capacity(), dict(OBJECTS)
+            config,
+            mailbox,
+            os.getcwd(),
+            tuple(sys.path),
+            capacity(),
+            dict(OBJECTS),
+            facts_of(digest),
         )
-        self._facts = facts_of(digest)
         self._failure: XnasError | None = None
         """Why the search cannot continue; raised once the other events of the turn are recorded."""
         self._silences: dict[int, float] = {}
@@ -94,12 +97,9 @@ class Driver:
         try:
             while not self._coordinator.is_over:
                 self._add_groups()
-                questions = self._wait()
-                with self._coordinator.transaction():
-                    answers = {number: self._answer(*asked) for number, *asked in questions}
+                with self._turn():
                     for group in self._groups:
                         self._try_to_advance(group)
-                self._mailbox.answer.remote(answers)
                 if self._failure:
                     raise self._failure
                 if self._watchdog.stopping:
@@ -109,19 +109,19 @@ class Driver:
                 group.close()
             ray.kill(self._mailbox)
 
-    def _add_groups(self) -> None:
-        """Add groups if more of them fit now."""
-        wanted = max(self._capacity(), len(self._groups))
-        if wanted > len(self._groups):
-            for number in range(len(self._groups), wanted):
-                self._groups.append(self._new(number))
-            self._session.record_groups(wanted, self._size)
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for events, answer the ranks' questions, and commit all changes made inside."""
+        questions = self._wait()
+        with self._coordinator.transaction():
+            answers = {
+                number: getattr(self._coordinator, method)(*arguments)
+                for number, method, arguments in questions
+            }
+            yield
+        self._mailbox.answer.remote(answers)
 
-    def _new(self, number: int) -> Group:
-        avoided = self._losses.avoided(number, self._capacity.bundle)
-        return Group(number, self._setting, self._size, self._capacity.bundle, avoided)
-
-    def _wait(self) -> list[Any]:
+    def _wait(self) -> list[Question]:
         """Wait until a rank asks or is done with its step; return the questions."""
         asked = self._pending_questions or self._mailbox.questions.remote(POLL_SECONDS)
         self._pending_questions = asked
@@ -140,8 +140,16 @@ class Driver:
             ) from error
         return questions
 
-    def _answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
-        return getattr(self._coordinator, method)(*arguments)
+    def _add_groups(self) -> None:
+        """Add groups if more of them fit now."""
+        wanted = self._capacity()
+        if wanted > len(self._groups):
+            self._groups += [self._new(number) for number in range(len(self._groups), wanted)]
+            self._session.record_groups(wanted, self._size)
+
+    def _new(self, number: int) -> Group:
+        avoided = self._losses.avoided(number, self._capacity.bundle)
+        return Group(number, self._setting, self._size, self._capacity.bundle, avoided)
 
     def _try_to_advance(self, group: Group) -> None:
         try:
@@ -151,9 +159,8 @@ class Driver:
 
     def _advance(self, group: Group) -> None:
         """Take the result of a group's step if it is done, and start the next one."""
-        task = group.task
         try:
-            result = group.advance()
+            finished = group.advance()
         except (Interrupted, InputError) as error:
             if not self._watchdog.stopping:
                 raise _cause_of(error) from None
@@ -163,33 +170,16 @@ class Driver:
             if isinstance(cause, RankFailedError):
                 self._give_up(group, str(cause))
             else:
-                self._replace(group, describe(cause), getattr(cause, "preempted", False))
+                self._lose(group, describe(cause), getattr(cause, "preempted", False))
             return
-        if task and result is not None:
-            group.task = None
+        if finished:
             self._losses.forget(group.number)
-            self._coordinator.tell(task["id"], result)
-        self._start_next(group)
-        self._check_hang(group)
-
-    def _start_next(self, group: Group) -> None:
-        """Start the next step of a group that waits for one."""
-        if self._watchdog.stopping:
-            return
-        if group.is_joined and not group.pending:
-            self._check_same(group)
-            group.prepare()
-        elif group.is_idle:
-            task = self._coordinator.next(group.number)
+            self._coordinator.tell(*finished)
+        if group.is_idle and not self._watchdog.stopping:
+            task = self._coordinator.ask(group.number)
             if task:
                 group.evaluate(task)
-
-    def _check_same(self, group: Group) -> None:
-        """Check that the ranks of a group have the driver's data and versions."""
-        for place, facts in zip(group.places, group.facts, strict=True):
-            if lines := differences(facts, self._facts, "there, at the driver"):
-                listed = "\n  ".join(lines)
-                raise InputError(f"{place.address} differs from the driver:\n  {listed}")
+        self._check_hang(group)
 
     def _check_hang(self, group: Group) -> None:
         """Give up a candidate without progress, or replace a group that does not get ready."""
@@ -207,21 +197,23 @@ class Driver:
     def _give_up(self, group: Group, reason: str) -> None:
         """Record a group's candidate as failed, and replace the group."""
         if group.task:
-            self._coordinator.tell(group.task["id"], {"state": "failed", "reason": reason})
-        group.task = None
+            self._coordinator.tell(group.task, Result("failed", reason))
         self._losses.forget(group.number)
         self._replace(group, reason)
 
-    def _replace(self, group: Group, why: str, is_preempted: bool = False) -> None:
-        """Replace a lost group, and put its candidate back in the queue.
+    def _lose(self, group: Group, why: str, is_preempted: bool) -> None:
+        """Put the candidate of a lost group back in the queue, and replace the group.
 
         The candidate is not blamed if a whole node is gone.
         """
-        self._losses.note(group.number, group.nodes)
-        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         if group.task:
+            alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
             is_blamed = group.nodes <= alive and not is_preempted
-            self._coordinator.requeue(group.task["id"], why, is_blamed)
+            self._coordinator.requeue(group.task, why, is_blamed)
+        self._replace(group, why)
+
+    def _replace(self, group: Group, why: str) -> None:
+        self._losses.note(group.number, group.nodes)
         self._session.note(f"group {group.number} is lost and replaced: {why}")
         group.close()
         self._losses.check(len(self._groups), why)
@@ -235,29 +227,21 @@ class Driver:
         """
         with suppress(ray.exceptions.RayError):
             ray.get(self._mailbox.stop.remote(self._watchdog.stopping))
-        while (
-            any(group.task for group in self._groups) and self._watchdog.seconds_left > LAST_SECONDS
-        ):
-            questions = self._wait()
-            with self._coordinator.transaction():
-                answers = {number: self._answer(*asked) for number, *asked in questions}
-                for group in self._groups:
-                    self._take_last_result(group)
-            self._mailbox.answer.remote(answers)
+        evaluating = [group for group in self._groups if group.task]
+        while evaluating and self._watchdog.seconds_left > LAST_SECONDS:
+            with self._turn():
+                evaluating = [group for group in evaluating if not self._has_stopped(group)]
         raise self._watchdog.interruption()
 
-    def _take_last_result(self, group: Group) -> None:
-        """Take the result of a group that finished just before it was to stop."""
-        if not group.task:
-            return
+    def _has_stopped(self, group: Group) -> bool:
+        """Return whether a group that is to stop has; take the result if it finished before."""
         try:
-            result = group.advance()
+            finished = group.advance()
         except (ray.exceptions.RayError, XnasError, OSError):
-            group.task = None
-            return
-        if result is not None:
-            self._coordinator.tell(group.task["id"], result)
-            group.task = None
+            return True
+        if finished:
+            self._coordinator.tell(*finished)
+        return finished is not None
 
 
 def _cause_of(error: Exception) -> Exception:

@@ -11,9 +11,13 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from xnas_tf.candidate import Result
+from xnas_tf.execution.task_source import Task
 from xnas_tf.launcher.ray.avoided_nodes import PATIENCE
 from xnas_tf.launcher.ray.rank import Rank, RankAddress, Setting
 from xnas_tf.launcher.ray.rendezvous import rendezvous
+
+Finished = tuple[Task, Result]
 
 
 class Group:
@@ -23,17 +27,14 @@ class Group:
     the background; ``advance`` completes it, and starts the next step of the start-up.
 
     Args:
-        number: The group's number.
-        setting: Settings that all ranks of the search share.
         size: The number of ranks.
         bundle: The resources of a rank: CPU and GPU.
         avoided: Nodes on which not to place the group.
 
     Attributes:
-        places: Where the ranks run.
-        facts: The facts of each rank, see ``facts_of``.
+        nodes: The ids of the nodes on which the ranks run, once they are placed.
         task: The task that is being evaluated; None if there is none.
-        is_joined: Whether the ranks have joined but are not prepared yet.
+        pending: The references that the current step waits for.
         is_ready: Whether the ranks are prepared to evaluate.
         began: When the current step began, by ``time.monotonic``.
     """
@@ -50,29 +51,17 @@ class Group:
         self._setting = setting
         self._size = size
         self._bundle = bundle
-        self.places: list[RankAddress] = []
-        self.facts: list[dict[str, Any]] = []
-        self.task: dict[str, Any] | None = None
-        self.is_joined = self.is_ready = False
-        self.began = time.monotonic()
+        self._avoided = avoided
+        self.nodes: set[str] = set()
+        self.task: Task | None = None
+        self.is_ready = False
         self._ranks: list[Any] = []
         self._server: Any = None
-        self._avoided = list(avoided)
         self._placement: Any = None
-        self._waited = 0.0
-        self._pending: list[Any] = []
-        self._then: Callable[[list[Any]], Any] = self._start_ranks
+        self.began = time.monotonic()
+        self.pending: list[Any] = []
+        self._then: Callable[[list[Any]], Finished | None] = self._start_ranks
         self._place()
-
-    @property
-    def pending(self) -> list[Any]:
-        """The references that the current step waits for."""
-        return self._pending
-
-    @property
-    def nodes(self) -> set[str]:
-        """The nodes on which the group runs."""
-        return {place.node for place in self.places}
 
     @property
     def is_starting(self) -> bool:
@@ -82,41 +71,43 @@ class Group:
     @property
     def is_idle(self) -> bool:
         """Whether the group can evaluate a candidate now."""
-        return self.is_ready and not self._pending
+        return self.is_ready and not self.pending
 
-    def advance(self) -> Any:
+    def advance(self) -> Finished | None:
         """Complete the current step if it is done.
 
         Returns:
-            What the step returns; None if it is not done.
+            The task and its result if the step was an evaluation and is done.
 
         Raises:
             ray.exceptions.RayError: If a rank died.
             Exception: What a rank raised.
         """
-        if not self._pending:
+        if not self.pending:
             return None
-        ready, waiting = ray.wait(self._pending, num_returns=len(self._pending), timeout=0)
+        ready, waiting = ray.wait(self.pending, num_returns=len(self.pending), timeout=0)
         ray.get(ready)  # raises what a rank raised, even if others are waiting
         if waiting:
             if self._avoided and not self._ranks and time.monotonic() - self.began > PATIENCE:
-                self._place_anywhere()
+                remove_placement_group(self._placement)
+                self._avoided = ()  # any node, as the others are full
+                self._place()
             return None
-        values, self._pending = ray.get(self._pending), []
+        values, self.pending = ray.get(self.pending), []
         self.began = time.monotonic()
         return self._then(values)
 
-    def prepare(self) -> None:
-        """Start to create the evaluators."""
-        self.is_joined = False
-        self._begin([rank.prepare.remote() for rank in self._ranks], self._finish_preparing)
-
-    def evaluate(self, task: dict[str, Any]) -> None:
-        """Start to evaluate a candidate; ``advance`` returns the fields of its result."""
-        self.task = task
+    def evaluate(self, task: Task) -> None:
+        """Start to evaluate a candidate; ``advance`` returns its result."""
         waited = time.monotonic() - self.began
-        self._begin([rank.evaluate.remote(task) for rank in self._ranks], self._finish_evaluation)
-        self._waited = waited
+
+        def finish(results: list[Result]) -> Finished:
+            self.task = None
+            results[0].seconds["wait"] = waited
+            return task, results[0]
+
+        self.task = task
+        self._begin([rank.evaluate.remote(task) for rank in self._ranks], finish)
 
     def close(self) -> None:
         """End the ranks and release their resources."""
@@ -127,6 +118,11 @@ class Group:
         if self._server:
             self._server.stop()
 
+    def _begin(self, references: list[Any], then: Callable[[list[Any]], Finished | None]) -> None:
+        """Begin a step, which ends by calling ``then`` with the values of the references."""
+        self.pending, self._then = references, then
+        self.began = time.monotonic()
+
     def _place(self) -> None:
         selector = {"ray.io/node-id": f"!in({','.join(self._avoided)})"}
         self._placement = placement_group(
@@ -136,26 +132,13 @@ class Group:
         )
         self._begin([self._placement.ready()], self._start_ranks)
 
-    def _place_anywhere(self) -> None:
-        """Allow any node, as the others are full."""
-        remove_placement_group(self._placement)
-        self._avoided = []
-        self._place()
-
-    def _begin(self, references: list[Any], then: Callable[[list[Any]], Any]) -> None:
-        """Begin a step, which ends by calling ``then`` with the values of the references."""
-        self._pending, self._then = references, then
-        self.began = time.monotonic()
-
     def _start_ranks(self, _: list[Any]) -> None:
-        resources = dict(self._bundle)
         remote = ray.remote(Rank)
         for index in range(self._size):
-            strategy = PlacementGroupSchedulingStrategy(self._placement, index)
             options = remote.options(
-                num_cpus=resources.get("CPU", 0),
-                num_gpus=resources.get("GPU", 0),
-                scheduling_strategy=strategy,
+                num_cpus=self._bundle.get("CPU", 0),
+                num_gpus=self._bundle.get("GPU", 0),
+                scheduling_strategy=PlacementGroupSchedulingStrategy(self._placement, index),
             )
             self._ranks.append(options.remote(self._setting, self.number, self._size))
         self._begin([rank.place.remote() for rank in self._ranks], self._join_ranks)
@@ -163,25 +146,14 @@ class Group:
     def _join_ranks(self, places: list[RankAddress]) -> None:
         order = sorted(range(self._size), key=lambda index: places[index].address)
         self._ranks = [self._ranks[index] for index in order]
-        self.places = [places[index] for index in order]
-        environments = self._environments()
+        self.nodes = {place.node for place in places}
+        environments: list[dict[str, str]] = [{}]
+        if self._size > 1:
+            self._server, environments = rendezvous([places[index] for index in order])
         threads = max(1, int(self._bundle.get("CPU", 1)))
         pairs = zip(self._ranks, environments, strict=True)
         joining = [rank.join.remote(n, env, threads) for n, (rank, env) in enumerate(pairs)]
         self._begin(joining, self._finish_joining)
 
-    def _environments(self) -> list[dict[str, str]]:
-        if self._size == 1:
-            return [{}]
-        self._server, environments = rendezvous(self.places)
-        return environments
-
-    def _finish_joining(self, facts: list[dict[str, Any]]) -> None:
-        self.facts, self.is_joined = facts, True
-
-    def _finish_preparing(self, _: list[Any]) -> None:
+    def _finish_joining(self, _: list[Any]) -> None:
         self.is_ready = True
-
-    def _finish_evaluation(self, results: list[dict[str, Any]]) -> dict[str, Any]:
-        results[0]["seconds"]["wait"] = self._waited
-        return results[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 Question = tuple[int, str, tuple[Any, ...]]
@@ -38,18 +39,13 @@ class Mailbox:
         return self._exit_code
 
     async def questions(self, seconds: float) -> tuple[list[Question], dict[int, float]]:
-        """Wait for questions.
-
-        Args:
-            seconds: How long to wait at most.
+        """Wait for questions, for some seconds at most.
 
         Returns:
             The questions since the last call, and how many seconds ago each group made progress.
         """
-        try:
+        with suppress(TimeoutError, asyncio.TimeoutError):
             await asyncio.wait_for(self._arrived.wait(), seconds)
-        except (TimeoutError, asyncio.TimeoutError):
-            pass
         self._arrived.clear()
         questions, self._questions = self._questions, []
         now = time.monotonic()

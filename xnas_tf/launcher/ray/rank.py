@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import ray
 
-from xnas_tf.distributed import start
-from xnas_tf.execution.task import TaskCallback, evaluate
+from xnas_tf.config import Config, differences
+from xnas_tf.distributed import Communicator, start
+from xnas_tf.errors import InputError
+from xnas_tf.execution.task import evaluate
+from xnas_tf.execution.task_source import Task, forwarding
 from xnas_tf.spaces.options import OBJECTS
 from xnas_tf.utils.environment import set_defaults
 from xnas_tf.utils.versions import versions
@@ -22,12 +26,9 @@ from xnas_tf.utils.versions import versions
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-    from xnas_tf.config import Config
-    from xnas_tf.data import Dataset
-    from xnas_tf.distributed import Communicator
+    from xnas_tf.candidate import Result
     from xnas_tf.evaluation.evaluator import Evaluator
     from xnas_tf.launcher.ray.mailbox import Mailbox
-    from xnas_tf.spaces.search_space import SearchSpace
 
 BEAT_SECONDS = 1.0
 """Minimum seconds between two heartbeats."""
@@ -38,12 +39,12 @@ class Setting:
     """Settings that all ranks of a search share.
 
     Attributes:
-        config: The configuration.
-        mailbox: The mailbox for questions to the coordinator.
+        mailbox: Takes questions to the coordinator.
         folder: The driver's working directory, to which paths are relative.
         path: The driver's ``sys.path``, on which a user's HyperModel may be.
         groups: The number of groups at the start.
         objects: Objects that the user passed, such as a HyperModel.
+        facts: What ``facts_of`` returns for the driver's data, and must return on all ranks.
     """
 
     config: Config
@@ -52,17 +53,12 @@ class Setting:
     path: tuple[str, ...]
     groups: int
     objects: dict[str, Any]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class RankAddress:
-    """Where a rank runs.
-
-    Attributes:
-        node: The node's id.
-        address: The node's IP address.
-        interface: The network interface with this address.
-    """
+    """Where a rank runs: the id of the node, its IP address, and its network interface."""
 
     node: str
     address: str
@@ -72,10 +68,9 @@ class RankAddress:
 class Rank:
     """Evaluates candidates in its own process, which is kept between candidates.
 
-    Its group calls ``place``, ``join`` and ``prepare``, then ``evaluate`` for each candidate.
+    Its group calls ``place`` and ``join``, then ``evaluate`` for each candidate.
 
     Args:
-        setting: Settings that all ranks of the search share.
         group: The group's number.
         size: The number of ranks in the group.
     """
@@ -85,70 +80,73 @@ class Rank:
         self._size = size
         self._heartbeat = Heartbeat(setting.mailbox, group)
         self._contexts = ExitStack()  # open until the process ends
-        self._rank: int
-        self._ranks: Communicator
-        self._dataset: Dataset
-        self._space: SearchSpace
-        self._evaluator: Evaluator
+        self._evaluate: Callable[..., Result] = evaluate  # ``join`` adds the arguments
 
     def place(self) -> RankAddress:
         """Return where Ray started this rank."""
         node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
         return RankAddress(node, address, _interface(address))
 
-    def join(self, rank: int, environment: Mapping[str, str], threads: int) -> dict[str, Any]:
-        """Join the other ranks of the group, and prepare the data and the search space.
+    def join(self, rank: int, environment: Mapping[str, str], threads: int) -> None:
+        """Join the other ranks of the group, and prepare to evaluate.
 
         Args:
             rank: The rank within the group, from 0.
             environment: Environment variables for Horovod; empty for a group of one rank.
             threads: CPU threads, unless configured.
 
-        Returns:
-            The facts that must be the same on all hosts, see ``facts_of``.
+        Raises:
+            InputError: If this rank does not have the driver's data and versions.
         """
-        self._rank = rank
+        setting = self._setting
         os.environ.update(environment)
-        os.chdir(self._setting.folder)
-        sys.path[:] = self._setting.path
+        os.chdir(setting.folder)
+        sys.path[:] = setting.path
         set_defaults()
-        from xnas_tf.execution.preparation import prepare
-        from xnas_tf.keras_tools.kernel_cache import kept_kernels
-        from xnas_tf.keras_tools.tracing import kept_arithmetic
+        OBJECTS.update(setting.objects)
+        ranks = self._start(threads)
+        self._evaluate = partial(
+            evaluate,
+            evaluator=self._evaluator(ranks),
+            ranks=ranks,
+            source=forwarding(self._ask) if rank == 0 else None,
+            signals=self._heartbeat,
+            checkpoint_minutes=setting.config.training.checkpoint_minutes,
+        )
 
-        OBJECTS.update(self._setting.objects)
+    def evaluate(self, task: Task) -> Result:
+        """Evaluate a task together with the other ranks."""
+        return self._evaluate(task)
 
+    def _start(self, threads: int) -> Communicator:
+        """Initialise Horovod, and TensorFlow's devices and threads."""
         config = self._setting.config
         distributed = config.distributed
         if distributed.threads_per_rank is None:
             distributed = distributed.model_copy(update={"threads_per_rank": threads})
-        self._ranks = start(
-            distributed,
-            config.training.deterministic,
-            config.space.branches,
-            alone=self._size == 1,
+        is_alone = self._size == 1
+        return start(
+            distributed, config.training.deterministic, config.space.branches, alone=is_alone
         )
-        self._dataset, self._space = prepare(config, self._ranks, self._size)
-        self._contexts.enter_context(kept_arithmetic())
-        if self._space.is_built_in:
-            self._contexts.enter_context(kept_kernels())
-        return facts_of(self._dataset.digest)
 
-    def prepare(self) -> None:
-        """Create the evaluator."""
+    def _evaluator(self, ranks: Communicator) -> Evaluator:
         from xnas_tf.evaluation.evaluator import Evaluator
         from xnas_tf.evaluation.supernet.backend import backend_for
+        from xnas_tf.execution.preparation import prepare
+        from xnas_tf.keras_tools.kernel_cache import kept_kernels
+        from xnas_tf.keras_tools.tracing import kept_arithmetic
 
-        config, dataset = self._setting.config, self._dataset
-        backend = backend_for(config, dataset, self._space, self._ranks, self._setting.groups)
-        self._evaluator = Evaluator(config, dataset, self._space, self._ranks, backend)
-
-    def evaluate(self, task: dict[str, Any]) -> dict[str, Any]:
-        """Evaluate a candidate together with the other ranks; return the fields of its result."""
-        ask = self._ask if self._rank == 0 else None
-        minutes = self._setting.config.training.checkpoint_minutes
-        callback = TaskCallback(task["id"], ask, self._ranks, self._heartbeat, minutes)
-        return evaluate(self._evaluator, task, ask, callback).as_dict()
+        config = self._setting.config
+        dataset, space = prepare(config, ranks, self._size)
+        facts = facts_of(dataset.digest)
+        if lines := differences(facts, self._setting.facts, "there, at the driver"):
+            listed, address = "\n  ".join(lines), ray.util.get_node_ip_address()
+            raise InputError(f"{address} differs from the driver:\n  {listed}")
+        self._contexts.enter_context(kept_arithmetic())
+        if space.is_built_in:
+            self._contexts.enter_context(kept_kernels())
+        backend = backend_for(config, dataset, space, ranks, self._setting.groups)
+        return Evaluator(config, dataset, space, ranks, backend)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of the coordinator through the mailbox."""
@@ -157,10 +155,6 @@ class Rank:
 
 class Heartbeat:
     """Reports progress to the driver, and learns from it when to stop.
-
-    Args:
-        mailbox: The mailbox of the search.
-        group: The group's number.
 
     Attributes:
         stopping: The exit code to stop with; 0 if the rank is not to stop.

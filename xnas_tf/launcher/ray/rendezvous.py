@@ -27,6 +27,7 @@ def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]
     """
     try:
         from horovod.runner.common.util.hosts import get_host_assignments, parse_hosts
+        from horovod.runner.gloo_run import create_slot_env_vars
         from horovod.runner.http.http_server import RendezvousServer
     except ImportError as error:
         raise InputError(
@@ -45,19 +46,6 @@ def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]
         "HOROVOD_GLOO_RENDEZVOUS_PORT": str(port),
     }
     return server, [
-        {**common, **_environment_of(*pair)} for pair in zip(slots, places, strict=True)
+        {**common, **create_slot_env_vars(slot), "HOROVOD_GLOO_IFACE": place.interface}
+        for slot, place in zip(slots, places, strict=True)
     ]
-
-
-def _environment_of(slot: Any, place: RankAddress) -> dict[str, str]:
-    """Return the environment variables of one rank."""
-    return {
-        "HOROVOD_HOSTNAME": slot.hostname,
-        "HOROVOD_RANK": str(slot.rank),
-        "HOROVOD_SIZE": str(slot.size),
-        "HOROVOD_LOCAL_RANK": str(slot.local_rank),
-        "HOROVOD_LOCAL_SIZE": str(slot.local_size),
-        "HOROVOD_CROSS_RANK": str(slot.cross_rank),
-        "HOROVOD_CROSS_SIZE": str(slot.cross_size),
-        "HOROVOD_GLOO_IFACE": place.interface,
-    }

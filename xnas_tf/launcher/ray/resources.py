@@ -62,12 +62,8 @@ def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dic
     """Return the resources of a rank.
 
     A rank takes a GPU with its share of its node's cores. Without GPUs it takes as many cores as
-    leave room for all groups; for one group per node if their number is not given.
-
-    Args:
-        nodes: The resources of each node.
-        groups: The number of groups; None if it is not given.
-        size: The number of ranks in a group.
+    leave room for all groups; for one group per node if their number is not given. ``size`` is the
+    number of ranks in a group.
     """
     with_gpus = [node for node in nodes if node.get("GPU")]
     if with_gpus:

@@ -13,7 +13,7 @@ from xnas_tf.distributed import SingleProcess, start
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.joining import writing_to
 from xnas_tf.execution.preparation import prepare
-from xnas_tf.execution.session import Session
+from xnas_tf.execution.session import opened_session
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.keras_tools.tracing import kept_arithmetic
 from xnas_tf.launcher.ray.cluster import cluster
@@ -26,15 +26,7 @@ if TYPE_CHECKING:
 def search_on_ray(
     path: Path, config: Config, fresh: bool, address: str | None, insecure: bool
 ) -> None:
-    """Run a search with this process as the driver.
-
-    Args:
-        path: The run directory.
-        config: The configuration; ``distributed`` has the number of groups and of their ranks.
-        fresh: Whether to move an existing run aside and start a new one.
-        address: See ``cluster``.
-        insecure: See ``cluster``.
-    """
+    """Run a search with this process as the driver; see ``xnas_tf.search`` and ``cluster``."""
     size = config.distributed.ranks_per_candidate or 1
     with cluster(address, insecure):
         from xnas_tf.launcher.ray.driver import Driver
@@ -47,8 +39,8 @@ def search_on_ray(
             config.distributed, config.training.deterministic, config.space.branches, alone=True
         )
         dataset, space = prepare(config, single, size)
-        session = Session(path, config, dataset, space, capacity(), search_callbacks)
-        with writing_to(path), kept_arithmetic(), session.opened(fresh):
+        opened = opened_session(path, config, dataset, space, fresh, capacity(), search_callbacks)
+        with writing_to(path), kept_arithmetic(), opened as session:
             session.note(_summary(capacity, size))
             with Watchdog(float("inf")) as watchdog:
                 Driver(session, config, dataset.digest, size, capacity, watchdog).run()
