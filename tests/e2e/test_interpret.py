@@ -58,6 +58,7 @@ def test_by_design_on_a_network_of_keras_applications(strange):
     assert json.loads((strange / "designed" / "interpretation.json").read_text())["epochs"] == 2
 
 
+@pytest.mark.long
 def test_every_exported_candidate(finished, tmp_path):
     run, _ = finished
     xnas("export", run, "--pareto", "--out", tmp_path / "models", cwd=tmp_path)
@@ -71,6 +72,7 @@ def test_every_exported_candidate(finished, tmp_path):
             assert (out / FIGURES[tool]).is_file()
 
 
+@pytest.mark.long
 def test_a_search_for_networks_that_are_disentangled_and_concise(tmp_path):
     objectives = "[error, {name: disentanglement, images: 60}, {name: conciseness, images: 60}]"
     words = ["search.candidates=2", f"objectives={objectives}"]

@@ -137,6 +137,7 @@ def wishes(words):
     return given.get("--prefer"), given.get("--within")
 
 
+@pytest.mark.long
 def test_where_nothing_learned_none_is_recommended_and_ids_still_work(searched, tmp_path):
     run = run_of(searched, tmp_path / "run", [0.1, 0.09, 0.08, 0.07])
     assert run.best is None

@@ -62,6 +62,7 @@ def test_the_same_command_on_a_finished_run_trains_nothing(finished):
     assert xt.load_run(run).candidates() == before
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_identical_values(finished, tmp_path):
     run, _ = finished
     xnas("search", *tiny(), "--run-dir", tmp_path / "again", cwd=tmp_path)

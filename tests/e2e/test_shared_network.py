@@ -47,9 +47,8 @@ def test_the_values_are_those_of_networks_of_their_own(alone, tmp_path):
         assert shared_objectives == pytest.approx(objectives, rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_interrupted_it_goes_on_to_the_same_values(alone, tmp_path, how):
     process = start("search", *WORDS, "--run-dir", "run", cwd=tmp_path)
     wait_for(process, "3/14")

@@ -118,7 +118,7 @@ def exported(run, number, out, *formats, **more):
     return folder, json.loads((folder / "card.json").read_text())
 
 
-@pytest.mark.parametrize("number", [GREY, LOGITS])
+@pytest.mark.parametrize("number", [LOGITS, *left_to_all(GREY)])
 @pytest.mark.parametrize("name", FORMATS.names())
 def test_each_format_says_what_the_model_says(run, tmp_path, name, number):
     kind = FORMATS.get(name)()
@@ -166,6 +166,7 @@ def served_elsewhere(folder, images, classes, tmp_path):
     return np.load(tmp_path / "found.npz")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["grey", *left_to_all("colour")])
 def test_explain_is_that_of_the_library_in_a_process_without_it(run, tmp_path, kind):
     shape = (8, 8, 1)
@@ -371,6 +372,7 @@ def test_text_stays_in_one_line():
     assert text("a\n\n# b") == "a # b" and text("_x_ & <y>") == r"\_x\_ &amp; &lt;y&gt;"
 
 
+@pytest.mark.long
 def test_data_that_is_gone_is_said_and_the_rest_is_exported(run, tmp_path, monkeypatch):
     def gone(**_):
         raise InputError("data set stripes: no such file")

@@ -145,7 +145,7 @@ def nested_model():
     return keras.Model(inputs, layers.Dense(CLASSES)(x))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [KINDS[0], *left_to_all(*KINDS[1:])])
 @pytest.mark.parametrize("make", [small_network, *left_to_all(Subclassed, nested_model)])
 def test_models_fit_and_come_back_from_a_file(tmp_path, kind, make, dataset):
     keras.utils.set_random_seed(0)
@@ -403,7 +403,7 @@ def subject(model, ranks, data, count=None):
     return Subject(model, ranks, data.class_names, images, part.labels[mine], probabilities)
 
 
-@pytest.mark.parametrize("count", [60, 8, 1])
+@pytest.mark.parametrize("count", [8, 1, *left_to_all(60)])
 @pytest.mark.parametrize("objective", [Fidelity(epochs=2), Conciseness(epochs=2)])
 def test_objectives_do_not_depend_on_the_number_of_ranks(objective, count, dataset):
     models = [without_statistics() for _ in range(2)]
@@ -417,6 +417,7 @@ def test_objectives_do_not_depend_on_the_number_of_ranks(objective, count, datas
         assert found.value == pytest.approx(alone.value, abs=1e-6)
 
 
+@pytest.mark.long
 def test_an_interpreter_that_says_nothing_is_the_least_concise(dataset, monkeypatch):
     monkeypatch.setattr(
         "xnas_tf.interpretation.flint.layers.NonNegative.call", lambda self, inputs: 0 * inputs
@@ -428,6 +429,7 @@ def test_an_interpreter_that_says_nothing_is_the_least_concise(dataset, monkeypa
     assert found.metrics["conciseness/silent"] == 1 and "explains no image" in found.reason
 
 
+@pytest.mark.long
 def test_a_good_predictor_is_interpreted_better_than_chance(dataset):
     data = make_dataset(count=120)
     score = Fidelity(epochs=30).score(subject(trained_network(data), SingleProcess(), data))

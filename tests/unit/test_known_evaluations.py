@@ -76,6 +76,7 @@ def test_a_network_is_known_by_its_graph():
     assert plain == network_digest(SearchSpace(Idle(), SHAPE, 3).build(VALUES))
 
 
+@pytest.mark.long
 def test_an_identity_tells_more():
     assert digest(Named()) == digest(Named())
     assert len({digest(Named()), digest(Named(), idle=True), digest(Named(), filters=3)}) == 3

@@ -96,7 +96,7 @@ def test_a_search_that_is_killed_finds_what_an_uninterrupted_one_does(
     assert any(c.reused_from for c in found) and sum(c.trained for c in found) == 30
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(
     st.integers(1, 9), st.booleans(), st.lists(st.integers(1, 60), max_size=3), st.integers(0, 99)
 )

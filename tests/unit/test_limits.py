@@ -142,6 +142,7 @@ def test_a_plateau_ends_the_search_when_it_is_reached(tmp_path_factory, referenc
     assert reason in fact(path, "ended_because")
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(1, 30), max_size=4), st.integers(0, 99))
 @settings(deadline=None, max_examples=6)
 def test_a_killed_search_ends_on_the_plateau_of_an_uninterrupted_one(tmp_path_factory, kills, seed):
@@ -156,6 +157,7 @@ def test_a_killed_search_ends_on_the_plateau_of_an_uninterrupted_one(tmp_path_fa
     assert [facts(c) for c in whole] == [facts(c) for c in killed]
 
 
+@pytest.mark.long
 @given(st.integers(1, 30), st.integers(0, 99))
 @settings(deadline=None, max_examples=6)
 def test_going_on_for_longer_finds_what_a_longer_search_finds(tmp_path_factory, first, seed):

@@ -67,6 +67,7 @@ def facts(candidate):
     return c.id, c.genotype, c.epochs, c.promoted_from, c.state, c.finished_before, c.finish_order
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(1, 40), max_size=4), st.booleans(), st.integers(0, 99))
 @settings(deadline=None, max_examples=8)
 def test_a_killed_search_promotes_as_an_uninterrupted_one(

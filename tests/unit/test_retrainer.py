@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
-from tests.conftest import make_dataset, on_ranks
+from tests.conftest import left_to_all, make_dataset, on_ranks
 from tests.unit.test_evaluation import live_graphs
 from tests.unit.test_retraining import CELL, SHAPE, TINY, cell_candidate
 from xnas_tf.candidate import Candidate
@@ -184,6 +184,7 @@ def test_what_cannot_be_drawn_is_said_once(tmp_path, monkeypatch):
     assert "candidate-00001-seed-0" in said[0] and "user's layer" in said[0]
 
 
+@pytest.mark.long
 def test_a_training_that_gets_no_better_ends_early(whole):
     told = []
     early, weights = trained(retrainer(2, told=lambda *news: told.append(news)))
@@ -289,7 +290,7 @@ def retrained(hypermodel, patience=8):
     return outcome, weights, baseline
 
 
-@pytest.mark.parametrize("hypermodel", [Topped(), Fitted()])
+@pytest.mark.parametrize("hypermodel", [Fitted(), *left_to_all(Topped())])
 def test_the_baseline_has_no_metrics_of_a_hypermodel(hypermodel):
     outcome, _, baseline = retrained(hypermodel)
     assert outcome.state == baseline.state == "done", outcome.reason + baseline.reason

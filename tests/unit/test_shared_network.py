@@ -144,6 +144,7 @@ def test_nothing_of_a_candidate_stays_for_the_next():
     assert first.history == again.history and first.objectives == again.objectives
 
 
+@pytest.mark.long
 def test_nothing_stays_of_one_that_fails_in_a_training():
     every = dict.fromkeys(EDGES, "nor_conv_3x3")
     shared, _ = judges()
@@ -180,6 +181,7 @@ def test_several_ranks_train_it_together():
     np.testing.assert_allclose(figures(theirs[0]), figures(ours[0]), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_models_that_were_kept_are_asked_again_in_turn():
     """As in the end of a search: what predicts and explains is that of the model itself."""
     shared, _ = judges()

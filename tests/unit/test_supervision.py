@@ -132,6 +132,7 @@ def test_a_promotion_ends_as_a_training_in_full(is_resumed, monkeypatch):
         assert getattr(second, name) == getattr(in_full, name)
 
 
+@pytest.mark.long
 def test_each_rung_is_a_training_of_its_length(judge):
     """The learning rate falls to nothing on each: as in a training of so many epochs, and after
     the first rung from where one of the next rung's length would be."""

@@ -117,6 +117,7 @@ def search(costs, seed=0, count=40, score=scores, violation=lambda values: 0.0):
     return asked
 
 
+@pytest.mark.long
 def test_exact_costs_are_asked_of_few_and_decide():
     """A cost that nothing foretells: the cell's text as a number."""
     asked_for = []

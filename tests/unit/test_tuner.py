@@ -107,6 +107,7 @@ except xt.InputError as error:
     assert "run the same script again" in done.stdout
 
 
+@pytest.mark.long
 def test_overwrite_moves_the_old_run_aside(searched, tmp_path):
     options = {"max_trials": 1, "objectives": ["error"]}
     first = tuner(tmp_path, **options).search(X, Y, **SIZES)
