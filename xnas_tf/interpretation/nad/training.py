@@ -168,16 +168,16 @@ def _batch(
     indices = train.own(rows)
     images = train.images[indices]
     missing = 0 if len(images) else 1  # a rank without images gets one of weight 0
-    units, loss_weights, error_weights = (
-        np.pad(each[train.is_own(rows)], (0, missing))
-        for each in (units, loss_weights, error_weights)
-    )
+
+    def own(values: np.ndarray) -> np.ndarray:
+        return np.pad(values[train.is_own(rows)], (0, missing))
+
     return indices, [
         tf.constant(np.zeros((1, *images.shape[1:]), np.uint8) if missing else images),
-        tf.constant(units, tf.int32),
-        tf.constant(classes[units], tf.int32),
-        tf.constant(loss_weights, tf.float32),
-        tf.constant(error_weights, tf.float32),
+        tf.constant(own(units), tf.int32),
+        tf.constant(classes[own(units)], tf.int32),
+        tf.constant(own(loss_weights), tf.float32),
+        tf.constant(own(error_weights), tf.float32),
     ]
 
 
