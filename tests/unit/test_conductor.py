@@ -213,7 +213,7 @@ def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_p
 
 
 def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):
-    coordinator_of(tmp_path / "run").next()
+    coordinator_of(tmp_path / "run").ask()
     config = configuration()
     other = search_of(config)
     other.ask()
