@@ -23,10 +23,10 @@ def measure(candidates: int) -> list[float]:
     from xnas_tf.reporting.search_progress import SearchProgress
 
     readings: list[float] = []
-    tell = SearchProgress.on_candidate_end
+    log = SearchProgress.on_candidate_end
 
     def watched(self, candidate, *rest):
-        tell(self, candidate, *rest)
+        log(self, candidate, *rest)
         if candidate.trained:
             readings.append(resident_mb())
 

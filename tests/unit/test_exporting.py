@@ -323,7 +323,7 @@ def test_a_run_that_is_being_searched_is_not_written_to(tmp_path):
     run = made_run(tmp_path / "run", "grey", {GREY: dense((8, 8, 1))})
     told = []
     with locked(run.path):
-        _, card = exported(run, GREY, tmp_path / "out", "keras", tell=told.append)
+        _, card = exported(run, GREY, tmp_path / "out", "keras", log=told.append)
     assert card["test"]["images"] == 30 and run.fact(f"test figures of {card['name']}") is None
     assert any("are not kept: another process is searching" in line for line in told)
 
@@ -380,7 +380,7 @@ def test_data_that_is_gone_is_said_and_the_rest_is_exported(run, tmp_path, monke
     exported(run, GREY, tmp_path / "before", "keras")
     monkeypatch.setattr(evidence, "load_dataset", gone)
     told = []
-    folder, card = exported(run, GREY, tmp_path / "after", "saved_model", tell=told.append)
+    folder, card = exported(run, GREY, tmp_path / "after", "saved_model", log=told.append)
     assert card["test"]["images"] == 30  # kept in the run
     assert "16 images of noise" in card["verified_on"] and "counts" not in card["dataset"]
     assert any("no such file" in line for line in told)

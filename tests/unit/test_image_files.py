@@ -164,7 +164,7 @@ def test_near_names_and_forms_are_suggested(pets):
 
 def test_images_are_decoded_once_until_something_changes(pets, cache):
     said = []
-    load = lambda **more: load_dataset(f"folder:{pets}", tell=said.append, **more)  # noqa: E731
+    load = lambda **more: load_dataset(f"folder:{pets}", log=said.append, **more)  # noqa: E731
     digest = load().digest
     assert load(seed=3).digest != digest and load().digest == digest and len(said) == 1
     load(size=8)

@@ -186,7 +186,7 @@ def test_what_learns_from_a_model_says_the_accuracy_first(command):
     model.layers[-1].set_weights([np.array([[0.0, 1.0], [1.0, 0.0]]), np.zeros(2)])
     data = Dataset("bright", ("dark", "bright"), part(), part(20), part(30))
     told: list[str] = []
-    options = {"epochs": 1, "tell": told.append}
+    options = {"epochs": 1, "log": told.append}
     options |= {"attributes": 2} if command == "train_interpreter" else {"beta": 0.1}
     found = getattr(xt, command)(model, data, **options)
     assert found.input_range.name == "0-255"

@@ -114,7 +114,7 @@ def explain(
 
     files = (*images, *files)
     explanation, folder = explain_request(
-        _source(options), files=files, tell=print_message, **options
+        _source(options), files=files, log=print_message, **options
     )
     for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
@@ -156,7 +156,7 @@ def disentangle(form: str, **options: Any) -> None:
     from xnas_tf.interpretation.nad.disentanglement import facts
     from xnas_tf.interpretation.nad.tables import disentanglement_tables
 
-    result = disentangle_request(_source(options), tell=print_message, **options)
+    result = disentangle_request(_source(options), log=print_message, **options)
     if result is None:  # another rank prints
         return
     disentanglement, folder = result
@@ -209,7 +209,7 @@ def interpret(form: str, **options: Any) -> None:
     from xnas_tf.interpretation.flint.interpretation import Interpretation
     from xnas_tf.interpretation.flint.tables import interpretation_tables
 
-    result = interpret_request(_source(options), tell=print_message, **options)
+    result = interpret_request(_source(options), log=print_message, **options)
     if result is None:  # another rank prints
         return
     interpretation, folder = result

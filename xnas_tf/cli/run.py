@@ -126,7 +126,7 @@ def report(run: Path, **options: Any) -> None:
     """
     from xnas_tf.reporting.html import save_report
 
-    click.echo(save_report(run, tell=print_message, **options))
+    click.echo(save_report(run, log=print_message, **options))
 
 
 @main.command()
@@ -171,7 +171,7 @@ def retrain(
     from xnas_tf.retraining import retrain as train
     from xnas_tf.retraining.results import Retraining
 
-    retraining = train(run, candidates, baseline=not no_baseline, tell=print_message, **options)
+    retraining = train(run, candidates, baseline=not no_baseline, log=print_message, **options)
     if retraining is None:  # another rank prints
         return
     print_result(form, retraining, Retraining.as_dict, lambda found: [retraining_table(found)])
@@ -220,7 +220,7 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
     from xnas_tf.storage.run import load_run
 
     options["formats"] = formats or DEFAULT_FORMATS
-    for folder in export_models(load_run(run), tell=print_message, **options):
+    for folder in export_models(load_run(run), log=print_message, **options):
         click.echo(str(folder))
 
 

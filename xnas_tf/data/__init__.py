@@ -65,7 +65,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     channels: int | None = None,
     group: str | None = None,
     max_corrupt: float = 0.1,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
     """Load a data set and split it, stratified by class.
 
@@ -81,7 +81,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         channels: 1 or 3; those of the source if None.
         group: Regular expression that finds the group of an image file in its name.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
-        tell: Called with a message before work that takes a while.
+        log: Called with a message before work that takes a while.
 
     Raises:
         InputError: If there is no such data set, or it is not suitable for classification.
@@ -91,7 +91,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     pixels = None if size is None else (size[0], size[1])
     source = _source(name)
     if isinstance(source, ImageFiles):
-        source = load_image_files(source, Reading(pixels, channels, group, max_corrupt), name, tell)
+        source = load_image_files(source, Reading(pixels, channels, group, max_corrupt), name, log)
     elif group:
         raise InputError(f"dataset.group: {name} has no image files; allowed: with those alone")
     source, class_names = _checked(source, name)

@@ -62,7 +62,7 @@ class _Decoded(NamedTuple):
 
 
 def load_image_files(
-    files: ImageFiles, reading: Reading, name: str, tell: Callable[[str], None]
+    files: ImageFiles, reading: Reading, name: str, log: Callable[[str], None]
 ) -> Source:
     """Load the images of files from the cache, after decoding them into it if necessary.
 
@@ -73,7 +73,7 @@ def load_image_files(
     if not folder.exists():
         with host_lock("images"):
             if not folder.exists():
-                _create(folder, files, reading, name, tell)
+                _create(folder, files, reading, name, log)
     listing, findings = _load(folder)
     rows = np.flatnonzero([each not in findings.unreadable for each in listing["names"]])
     stored = {key: values[rows] for key, values in listing.items() if key != "class_names"}
@@ -108,14 +108,14 @@ def _key(files: ImageFiles, reading: Reading) -> str:
 
 
 def _create(
-    folder: Path, files: ImageFiles, reading: Reading, name: str, tell: Callable[[str], None]
+    folder: Path, files: ImageFiles, reading: Reading, name: str, log: Callable[[str], None]
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for draft in folder.parent.glob(f".{folder.name}-*"):
         if time.time() - draft.stat().st_mtime > _ABANDONED:
             shutil.rmtree(draft, ignore_errors=True)
     listing = files.listing()
-    tell(f"data set {name}: decoding {len(listing.names):,} images, once, into {folder}")
+    log(f"data set {name}: decoding {len(listing.names):,} images, once, into {folder}")
     looks = list(_in_parallel(_look, listing.stream()))
     readable = [look for look in looks if isinstance(look, Look)]
     if not readable:

@@ -98,7 +98,7 @@ def _load_in_turn(config: Config, world: Communicator) -> Dataset:
 
     def load() -> Dataset:
         return load_dataset(
-            **config.dataset.model_dump(), tell=lambda text: print(text, file=sys.stderr)
+            **config.dataset.model_dump(), log=lambda text: print(text, file=sys.stderr)
         )
 
     def load_first() -> Dataset | None:

@@ -43,7 +43,7 @@ def explain_request(
     options: Sequence[str],
     target: str,
     input_range: str,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[Explanation, Path]:
     """Explain and save.
 
@@ -56,7 +56,7 @@ def explain_request(
         options: Options of the methods as ``METHOD.OPTION=VALUE``, with a value in YAML.
         target: ``predicted``, ``true``, or a class by name or number.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
-        tell: Called with progress messages.
+        log: Called with progress messages.
 
     Returns:
         The explanation, and the folder that it was written to.
@@ -73,11 +73,11 @@ def explain_request(
         inputs = _from_dataset(count, source, subject)
     targets = _targets(target, inputs)
     resolved = range_of(subject.model, inputs.images.shape[1:], input_range)
-    tell(resolved.text)
+    log(resolved.text)
     accuracy = None
     if inputs.test is not None:
         accuracy = accuracy_of(subject.model, inputs.test, resolved.name)
-        report_accuracy(accuracy, resolved, tell, subject.model, inputs.test)
+        report_accuracy(accuracy, resolved, log, subject.model, inputs.test)
     found = explain(
         subject.model,
         inputs.images,
@@ -86,7 +86,7 @@ def explain_request(
         inputs.labels,
         inputs.class_names,
         measured=True,
-        tell=tell,
+        log=log,
         input_range=resolved.name,
     )
     found = replace(found, accuracy=accuracy)

@@ -14,7 +14,7 @@ from xnas_tf.interpretation.nad.disentangle import Disentanglement, disentangle
 
 
 def disentangle_request(
-    source: ModelSource, beta: str, tell: Callable[[str], None], **options: Any
+    source: ModelSource, beta: str, log: Callable[[str], None], **options: Any
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangle and save, in one process or on all ranks of a job.
 
@@ -34,7 +34,7 @@ def disentangle_request(
             subject.model,
             data,
             beta=weight,
-            tell=tell if ranks.rank == 0 else lambda _: None,
+            log=log if ranks.rank == 0 else lambda _: None,
             communicator=ranks,
             **options,
         )

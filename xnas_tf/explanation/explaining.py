@@ -29,7 +29,7 @@ def explain(  # noqa: PLR0913 - options with defaults
     labels: np.ndarray | None = None,
     class_names: Sequence[str] | None = None,
     measured: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     *,
     input_range: str = AUTO,
     shared_models: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
@@ -45,7 +45,7 @@ def explain(  # noqa: PLR0913 - options with defaults
         labels: The true class of each image, (N,); None if unknown.
         class_names: The classes; their numbers if None.
         measured: Whether to measure the quality of the maps as well, which takes longer.
-        tell: Called with the title of each method before it runs.
+        log: Called with the title of each method before it runs.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
         shared_models: By method, models that give the same maps and have been traced before.
@@ -66,7 +66,7 @@ def explain(  # noqa: PLR0913 - options with defaults
     classes = np.broadcast_to(targets, len(images))
     found = Explanation(images, probabilities, classes, names, labels, input_range=range_name)
     for method in chosen:
-        tell(method.title)
+        log(method.title)
         try:
             found.maps[method] = method(shared_models.get(method, model), inputs, targets)
         except NotApplicable as error:

@@ -32,7 +32,7 @@ def interpret_request(
     source: ModelSource,
     hypermodel: str | None,
     explain: Sequence[int],
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     **options: Any,
 ) -> tuple[Interpretation, Path] | None:
     """Interpret and save, in one process or on all ranks of a job.
@@ -41,7 +41,7 @@ def interpret_request(
         source: The data set, the folder to write, and the model unless there is a HyperModel.
         hypermodel: ``package.module:Name`` of a HyperModel, whose default network is trained.
         explain: Indices of images of the test split whose predictions are explained.
-        tell: Called with progress messages, on rank 0.
+        log: Called with progress messages, on rank 0.
         **options: Those of ``train_interpreter``.
 
     Returns:
@@ -66,14 +66,14 @@ def interpret_request(
             data,
             communicator=ranks,
             told=show_epoch,
-            tell=tell if ranks.rank == 0 else lambda _: None,
+            log=log if ranks.rank == 0 else lambda _: None,
             **options,
         )
     if ranks.rank > 0:
         return None
     if warning := low_fidelity_warning(found.answers.fidelity()):
-        tell(warning)
-    tell("figures")
+        log(warning)
+    log("figures")
     return found, found.save(out, subject.title, explain)
 
 

@@ -25,7 +25,7 @@ from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.output_folder import atomic_folder
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def export(
@@ -34,7 +34,7 @@ def export(
     out: str | Path | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
     licence: str = "",
-    tell: Tell = lambda _: None,
+    log: Log = lambda _: None,
     retrained: str = "",
     pareto: bool = False,
 ) -> list[Path]:
@@ -50,7 +50,7 @@ def export(
         out: The folder of the exports; ``RUN/exports`` if None.
         formats: Names of formats; see ``FORMATS``.
         licence: Licence of the models, for their cards.
-        tell: Called with messages about the progress, and the difference of each file.
+        log: Called with messages about the progress, and the difference of each file.
         retrained: A folder in ``RUN/retrained``, or ``latest``, to export its models instead of
             the search's: of each candidate the seed that is best on the validation split, into
             ``OUT/candidate-00007-seed-2``.
@@ -72,9 +72,9 @@ def export(
     folders = [base / each.name for each in chosen]
     if taken := [str(folder) for folder in folders if folder.exists()]:
         raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
-    evidence = gather(run, tell)
+    evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):
-        _export_one(evidence, each, folder, kinds, licence, tell)
+        _export_one(evidence, each, folder, kinds, licence, log)
     return folders
 
 
@@ -84,10 +84,10 @@ def _export_one(
     folder: Path,
     kinds: Sequence[ExportFormat],
     licence: str,
-    tell: Tell,
+    log: Log,
 ) -> None:
     def note(text: str) -> None:
-        tell(f"{chosen.name}: {text}")
+        log(f"{chosen.name}: {text}")
 
     model = chosen.candidate.load_model()
     try:
@@ -118,11 +118,11 @@ def _served(
 
 
 def _written(
-    kind: ExportFormat, served: ServedModel, expected: Reference, folder: Path, tell: Tell
+    kind: ExportFormat, served: ServedModel, expected: Reference, folder: Path, log: Log
 ) -> dict[str, Any]:
     """Write a model in one format, compare it with the model, and return its entry in the card."""
     path = folder / kind.file
-    tell(f"writing {kind.name}")
+    log(f"writing {kind.name}")
     try:
         with silenced_native_code():
             kind.write(served, path)
@@ -131,7 +131,7 @@ def _written(
         why = str(error) if isinstance(error, XnasError) else describe(error)
         raise XnasError(f"{served.source.name} is not exported as {kind.name}: {why}") from error
     allowed = expected.tolerance(kind)
-    tell(f"{kind.name} differs by {max(found.values()):.1g}; allowed: {allowed:.0e}")
+    log(f"{kind.name} differs by {max(found.values()):.1g}; allowed: {allowed:.0e}")
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return {
         "format": kind.name,

@@ -45,7 +45,7 @@ class Evidence:
     images: np.ndarray
 
     def test_metrics(
-        self, chosen: ExportSelection, model: keras.Model, tell: Callable[[str], None]
+        self, chosen: ExportSelection, model: keras.Model, log: Callable[[str], None]
     ) -> dict[str, Any] | None:
         """Return a model's metrics on the test split, measured once and kept in the database.
 
@@ -62,15 +62,15 @@ class Evidence:
         if self.data is None:
             return None
         test = self.data.test
-        tell(f"measuring it on the {len(test):,} images of the test split")
+        log(f"measuring it on the {len(test):,} images of the test split")
         predicted = Predictor(model, len(test))(test.images).argmax(axis=1)
         answers = predictions_data(test.labels, predicted, self.data.classes)
         metrics = {"images": len(test), "confidence": CONFIDENCE, **answers}
-        _keep(self.run, name, {"source": source, "figures": metrics}, tell)
+        _keep(self.run, name, {"source": source, "figures": metrics}, log)
         return metrics
 
 
-def gather(run: Run, tell: Callable[[str], None]) -> Evidence:
+def gather(run: Run, log: Callable[[str], None]) -> Evidence:
     """Load the data of a run; noise replaces its images if it is not available unchanged.
 
     Raises:
@@ -81,13 +81,13 @@ def gather(run: Run, tell: Callable[[str], None]) -> Evidence:
     if not isinstance(facts, dict):
         raise InputError(f"{run.path} has no record of its data: its search never started")
     try:
-        data = load_dataset(**run.config.dataset.model_dump(), tell=tell)
+        data = load_dataset(**run.config.dataset.model_dump(), log=log)
         if data.digest != facts["digest"]:
             raise InputError(
                 f"{data.name} has other images or labels now than when the search started"
             )
     except InputError as error:
-        tell(f"no test images: {error}")
+        log(f"no test images: {error}")
         shape = (VERIFIED_ON, *facts["image_shape"])
         noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         return Evidence(run, facts, None, str(error), noise)
@@ -95,10 +95,10 @@ def gather(run: Run, tell: Callable[[str], None]) -> Evidence:
     return Evidence(run, facts, data, "", images)
 
 
-def _keep(run: Run, name: str, value: dict[str, Any], tell: Callable[[str], None]) -> None:
+def _keep(run: Run, name: str, value: dict[str, Any], log: Callable[[str], None]) -> None:
     """Record a fact, unless the run is a read-only copy or being searched in."""
     try:
         with locked(run.path), closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)
     except (RunError, RunInUseError) as error:
-        tell(f"the test metrics are not kept: {error}")
+        log(f"the test metrics are not kept: {error}")

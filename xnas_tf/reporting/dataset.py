@@ -114,14 +114,14 @@ class DataReport:
 def inspect_data(
     dataset: str | Path | Config,
     overrides: Iterable[str] = (),
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> DataReport:
     """Load a data set as a search would, and report on it.
 
     Args:
         dataset: A data set's name, a YAML configuration file, or a configuration.
         overrides: Strings ``section.key=value``.
-        tell: Called with a message before work that takes a while.
+        log: Called with a message before work that takes a while.
 
     Raises:
         InputError: If there is no such data set, or it is not fit for classification.
@@ -131,7 +131,7 @@ def inspect_data(
     config = load_config(dataset, overrides)
     # Report corrupt files even if there are so many that a search would refuse the data set.
     settings = {**config.dataset.model_dump(), "max_corrupt": 1.0}
-    return DataReport(load_dataset(**settings, tell=tell), config)
+    return DataReport(load_dataset(**settings, log=log), config)
 
 
 def data_tables(report: DataReport) -> list[Table | Text]:

@@ -32,11 +32,11 @@ class FinalEvaluation(Callback):
     """
 
     def __init__(
-        self, context: SearchContext, board: TensorBoard, tell: Callable[[str], None]
+        self, context: SearchContext, board: TensorBoard, log: Callable[[str], None]
     ) -> None:
         self._context = context
         self._board = board
-        self._tell = tell
+        self._log = log
 
     def on_search_end(self, evaluator: Evaluator) -> None:
         """See ``Callback.on_search_end``."""
@@ -48,12 +48,12 @@ class FinalEvaluation(Callback):
                 self._evaluate(candidate, evaluator)
 
     def _evaluate(self, candidate: Candidate, evaluator: Evaluator) -> None:
-        self._tell(f"testing candidate {candidate.id} and drawing its attributions")
+        self._log(f"testing candidate {candidate.id} and drawing its attributions")
         try:
             with freed_custom_gradients():
                 self._test_and_draw(candidate, evaluator)
         except InputError as error:
-            self._tell(f"not tested: {error}")
+            self._log(f"not tested: {error}")
             return
         self._context.database.save(candidate)
         keras.backend.clear_session()
@@ -85,7 +85,7 @@ class FinalEvaluation(Callback):
                 shared_models=shared_models,
             )
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
-            self._tell(f"attributions of candidate {candidate.id} not drawn: {describe(error)}")
+            self._log(f"attributions of candidate {candidate.id} not drawn: {describe(error)}")
             return
         self._board.attributions(candidate, explained)
         self._board.graph(candidate, model)

@@ -29,18 +29,18 @@ class AttributionPictures:
         folder: TensorBoard's folder for the retraining.
         dataset: The images.
         epochs: The greatest number of epochs of a training.
-        tell: Called with messages about pictures that cannot be drawn.
+        log: Called with messages about pictures that cannot be drawn.
     """
 
     def __init__(
-        self, folder: Path, dataset: Dataset, epochs: int, tell: Callable[[str], None]
+        self, folder: Path, dataset: Dataset, epochs: int, log: Callable[[str], None]
     ) -> None:
         self._folder = folder
         sample = sample_images(dataset.validation, SHOWN)
         self._images, self._labels = np.asarray(sample.images), sample.labels
         self._class_names = dataset.class_names
         self._every = max(1, epochs // PICTURES)
-        self._tell = tell
+        self._log = log
         self._failed: set[str] = set()
 
     def __call__(self, name: str, model: keras.Model, epoch: int) -> None:
@@ -63,7 +63,7 @@ class AttributionPictures:
             )
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             self._failed.add(name)
-            self._tell(f"{name} cannot be drawn: {describe(error)}")
+            self._log(f"{name} cannot be drawn: {describe(error)}")
             return
         picture = png(explained.figure(f"{name}, after epoch {epoch}"))
         write_images(self._folder / f"{name}-attributions", "attributions", [picture], first=epoch)

@@ -41,7 +41,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
     overrides: Iterable[str] = (),
     baseline: bool = True,
     gallery: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Retraining | None:
     """Train candidates of a run in full, beside a residual network of the same size.
 
@@ -66,7 +66,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
         baseline: Whether to train the residual network.
         gallery: Whether to draw attributions of each network for TensorBoard as it learns with
             its first seed.
-        tell: Called on rank 0 with messages about the start and the end of each training.
+        log: Called on rank 0 with messages about the start and the end of each training.
 
     Returns:
         The retraining, with all trainings of these settings; None on ranks other than 0 of a
@@ -82,7 +82,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
         raise InputError(f"--seeds {seeds}: allowed: 1 or more")
     settings = resolve(opened, epochs, patience, overrides)
     chosen = chosen_candidates(opened, candidates, pareto)
-    job = _Job(opened, settings, chosen, seeds, baseline, gallery, tell)
+    job = _Job(opened, settings, chosen, seeds, baseline, gallery, log)
     set_defaults()
     from xnas_tf.execution.joining import joined_ranks
 
@@ -101,7 +101,7 @@ class _Job:
     seeds: int
     has_baseline: bool
     has_pictures: bool
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
 
     @property
     def path(self) -> Path:
@@ -139,7 +139,7 @@ class _Job:
             self.seeds,
             dataset if self.has_baseline else None,
             self.curves,
-            self.tell,
+            self.log,
         )
 
     def _check_data(self, dataset: Dataset) -> None:
@@ -167,7 +167,7 @@ class _Job:
             pictures = None
             if self.has_pictures and session:
                 pictures = AttributionPictures(
-                    self.curves, dataset, config.training.epochs, self.tell
+                    self.curves, dataset, config.training.epochs, self.log
                 )
             retrainer = Retrainer(config, dataset, space, world, patience, on_epoch, pictures)
             source = local_source(session) if session else None

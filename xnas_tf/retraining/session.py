@@ -71,7 +71,7 @@ class RetrainingSession:
         seeds: The number of seeds for each network, from seed 0.
         dataset: The images of the baseline; None to train no baseline.
         curves: TensorBoard's folder for the retraining.
-        tell: Called with messages about the start and the end of each training.
+        log: Called with messages about the start and the end of each training.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class RetrainingSession:
         seeds: int,
         dataset: Dataset | None,
         curves: Path,
-        tell: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         self._retraining = retraining
         self._networks = [network_of(candidate) for candidate in candidates]
         self._seeds = range(seeds)
         self._dataset = dataset
         self._curves = curves
-        self._tell = tell
+        self._log = log
         self._versions = versions()
         found = retraining.trainings()
         self._ended = {training.name: training for training in found if training.state == "done"}
@@ -103,7 +103,7 @@ class RetrainingSession:
         self._current = network, seed
         total = (len(self._networks) + (self._dataset is not None)) * len(self._seeds)
         resumed = ", from its checkpoint" if self._checkpoint(network, seed).is_file() else ""
-        self._tell(f"{network.title}, seed {seed} (training {place} of {total}){resumed}")
+        self._log(f"{network.title}, seed {seed} (training {place} of {total}){resumed}")
         return Task(
             id=network.candidate,
             genotype=network.genotype,
@@ -170,7 +170,7 @@ class RetrainingSession:
         write_atomically(file, json.dumps(asdict(training), allow_nan=False).encode())
         if is_done:
             self._checkpoint(network, seed).unlink(missing_ok=True)
-        self._tell(f"{network.title}, seed {seed}: {_summary(training)}")
+        self._log(f"{network.title}, seed {seed}: {_summary(training)}")
 
     def lost(self, task: Task, why: str) -> None:
         """See ``TaskSource.lost``; the next command resumes from the last checkpoint."""

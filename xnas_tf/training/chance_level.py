@@ -124,7 +124,7 @@ def _traced_prediction(
 def report_accuracy(
     accuracy: Accuracy,
     input_range: InputRange,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     model: keras.Model | None = None,
     split: Split | None = None,
 ) -> None:
@@ -133,11 +133,11 @@ def report_accuracy(
     Args:
         accuracy: The accuracy.
         input_range: The range of the images that the model got.
-        tell: Called with each message; warnings begin with ``WARNING``.
+        log: Called with each message; warnings begin with ``WARNING``.
         model: The model, to try the other input ranges if it is at chance.
         split: The images to try it on.
     """
-    tell(accuracy.text)
+    log(accuracy.text)
     if not accuracy.is_chance:
         return
     share = accuracy.commonest / accuracy.images
@@ -146,7 +146,7 @@ def report_accuracy(
     if model is not None and split is not None:
         found = {name: accuracy_of(model, split, name).value for name in others}
         tried = ": " + ", ".join(f"{value:.2%} with {name}" for name, value in found.items())
-    tell(
+    log(
         f"{WARNING}this is no better than always answering the commonest class ({share:.2%}), so "
         "explanations of this model mean little. The likely causes: it takes values other than "
         f"{input_range.name} (--input-range {' or '.join(others)}{tried}), its classes are in "

@@ -48,7 +48,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     input_range: str = AUTO,
     communicator: Communicator | None = None,
     told: EpochCallback = lambda *_: None,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Interpretation:
     """Train an interpreter, and evaluate it on the validation and the test split.
 
@@ -69,7 +69,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
             ``auto``, see ``keras_tools.input_range.range_of``.
         communicator: Ranks that share each batch; all return the same result.
         told: Called after each epoch with its number, the number of epochs, and its metrics.
-        tell: Called with progress messages.
+        log: Called with progress messages.
 
     Raises:
         InputError: If an argument is wrong or does not fit the model.
@@ -85,18 +85,18 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     interpreter.build((None, *data.image_shape))
     _check_dataset(data, interpreter)
     ranks = communicator or SingleProcess()
-    tell(resolved.text)
+    log(resolved.text)
     untrained = answers(interpreter, data.test, ranks)
     before = Accuracy.of(untrained.predictor, untrained.labels)
     if mode == "posthoc":
-        report_accuracy(before, resolved, tell, model, data.test)
+        report_accuracy(before, resolved, log, model, data.test)
     else:
-        tell(f"before training: {before.text}")
+        log(f"before training: {before.text}")
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)
     used = interpreter.settings.changed(rate=rate)
-    tell(f"{mode}: {used.attributes} attributes of {', '.join(interpreter.layer_names)}")
+    log(f"{mode}: {used.attributes} attributes of {', '.join(interpreter.layer_names)}")
     history = learn(interpreter, data, epochs, used.rate, seed, ranks, told)
-    tell("predictions on held-out images")
+    log("predictions on held-out images")
     validation, test = (answers(interpreter, part, ranks) for part in (data.validation, data.test))
     for found in (validation.attributes, validation.weights, test.attributes):
         if not np.isfinite(found).all():

@@ -35,7 +35,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     seed: int = 0,
     images: int | None = None,
     input_range: str = AUTO,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     communicator: Communicator | None = None,
 ) -> Disentanglement:
     """Find each class's path through a trained network, and evaluate the paths.
@@ -59,7 +59,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         images: Largest number of images of each class used in each split; all if None.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
-        tell: Called with progress messages.
+        log: Called with progress messages.
         communicator: Ranks that share the work, each called with the same arguments; all return
             the same result.
 
@@ -77,19 +77,19 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     network = MaskedNetwork(model, data.train.images, layers, resolved.name)
     check_classes(network.classes, data.class_names, data.name)
     ranks = communicator or SingleProcess()
-    tell(resolved.text)
+    log(resolved.text)
     shown, held_out = (_share(network, split, ranks) for split in (train, validation))
     probabilities = _probabilities(network, test, ranks)
     predicted = probabilities.argmax(1)
     accuracy = Accuracy.of(predicted, test.labels)
-    report_accuracy(accuracy, resolved, tell, model, test)
+    report_accuracy(accuracy, resolved, log, model, test)
     learnable, left_out = _learnable(wanted, shown, data.class_names)
-    learned = learn(network, shown, learnable, lesson, held_out, tell)
+    learned = learn(network, shown, learnable, lesson, held_out, log)
     paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
-    tell("predictions of the masked networks")
+    log("predictions of the masked networks")
     soft = evaluation.masked_answers(network, test, learnable, paths.soft, ranks)
     hard = evaluation.masked_answers(network, test, learnable, paths.hard, ranks)
-    tell("collages and misclassified images")
+    log("collages and misclassified images")
     correct = test.select(np.flatnonzero(predicted == test.labels))
     return Disentanglement(
         paths=paths,

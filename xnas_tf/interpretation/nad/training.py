@@ -103,7 +103,7 @@ def learn(
     classes: np.ndarray,
     lesson: MaskTrainingOptions,
     held_out: Images | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Paths:
     """Learn one mask for each class and layer, all in the same passes.
 
@@ -137,7 +137,7 @@ def learn(
         is_finished = stages[step + 1] > stages[step]
         selection.update(Paths(paths.layers, logits, betas[step]), is_finished)
         if (step + 1) * 10 // steps > step * 10 // steps:
-            tell(f"masks of {len(classes)} classes: {step + 1} of {steps} steps")
+            log(f"masks of {len(classes)} classes: {step + 1} of {steps} steps")
     return selection.best
 
 

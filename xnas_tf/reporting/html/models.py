@@ -55,7 +55,7 @@ def chosen_models(
 
 
 def models_data(
-    run: Run, chosen: Sequence[Candidate], count: int, tell: Callable[[str], None]
+    run: Run, chosen: Sequence[Candidate], count: int, log: Callable[[str], None]
 ) -> dict[str, Any]:
     """Collect what is recorded of each model, and examine those kept on ``count`` test images."""
     recorded = [recorded_data(run, candidate) for candidate in chosen]
@@ -70,7 +70,7 @@ def models_data(
         return {**data, "problem": str(error)}
     for candidate, entry in zip(chosen, recorded, strict=True):
         if not entry["problem"]:
-            tell(f"examining the model of candidate {candidate.id}")
+            log(f"examining the model of candidate {candidate.id}")
             entry |= _examine(examiner, candidate)
     return {**data, **examiner.shared()}
 

@@ -38,7 +38,7 @@ def save_report(
     candidates: Sequence[int | str] = (),
     models: int = 8,
     images: int = 8,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     prefer: str | None = None,
     within: float | None = None,
 ) -> Path:
@@ -51,7 +51,7 @@ def save_report(
             Pareto-optimal ones if empty.
         models: Maximum number of Pareto-optimal models shown; with 0 no model is opened.
         images: Number of test images for which each model's attributions are shown.
-        tell: Called with progress messages.
+        log: Called with progress messages.
         prefer: What decides which candidate is recommended; see ``Run.recommendation``.
         within: Percentage points by which its error may exceed the best.
 
@@ -65,7 +65,7 @@ def save_report(
     run = run if isinstance(run, Run) else load_run(run)
     path = Path(out) if out else run.path / "report.html"
     _check_writable(path)
-    page = render(report_data(run, candidates, models, images, tell, prefer, within))
+    page = render(report_data(run, candidates, models, images, log, prefer, within))
     try:
         write_atomically(path, page.encode())
     except OSError as error:
@@ -78,7 +78,7 @@ def report_data(
     candidates: Sequence[int | str],
     models: int,
     images: int,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     prefer: str | None = None,
     within: float | None = None,
 ) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def report_data(
     chosen = chosen_models(run, front, candidates, models, recommended.id)
     epochs = front[0].epochs if front else 0
     comparable = [c for c in everyone if c.state == "done" and c.epochs == epochs]
-    tell("what the objectives depend on")
+    log("what the objectives depend on")
     return {
         "run": run.path.resolve().name,
         "made": now(),
@@ -98,7 +98,7 @@ def report_data(
         "status": status_text(run_status(run, recommended)),
         **search_data(run, everyone, front, recommended),
         "influence": importance_data(comparable, run.config, np.random.default_rng(0)),
-        "models": models_data(run, chosen, images, tell),
+        "models": models_data(run, chosen, images, log),
         "retrainings": retrainings_data(run),
         "interpretations": interpretations_data(run),
     }
