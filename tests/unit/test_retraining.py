@@ -323,7 +323,7 @@ def test_the_run_and_its_report_have_it_and_say_what_cannot_be_read(run, tmp_pat
     json.dumps(data, allow_nan=False)
     assert [m["model"] for m in shown["models"]] == [m.title for m in retraining.models()]
     assert shown["models"][0]["curves"] == [[0.5, 0.8, 0.7]] * 2
-    assert asdict(retraining.trainings()[0])["objectives"] == done()["objectives"]
+    assert asdict(retraining.trainings()[0])["objectives"] == done().objectives
     (next((retraining.path / "results").glob("*.json"))).write_text("{")
     broken = retrainings_data(opened)
     assert not broken["found"] and "retrained cannot be read" in broken["problem"]
