@@ -66,7 +66,7 @@ class Bench:
         import xnas_tf.distributed
         from xnas_tf.config import Config
         from xnas_tf.data import load_dataset
-        from xnas_tf.evaluation.evaluator import validation_order
+        from xnas_tf.evaluation.validator import validation_order
 
         config = Config()
         self._epochs = config.training.epochs

@@ -17,7 +17,7 @@ BRAKE = textwrap.dedent("""
     # however fast the machine is, there is something to kill.
     import sqlite3, time
     from pathlib import Path
-    from xnas_tf.utils.heartbeat import beat
+    from xnas_tf.utils.heartbeat import report_progress
     from xnas_tf.objectives.performance import Error
 
     def ended():
@@ -33,7 +33,7 @@ BRAKE = textwrap.dedent("""
 
         def score(self, subject):
             while Path("brake").exists() and ended() >= int(Path("brake").read_text()):
-                beat()
+                report_progress()
                 time.sleep(0.05)
             return super().score(subject)
 """)
