@@ -85,7 +85,12 @@ def rows(images, which):
     return [part[which] for part in images] if isinstance(images, list) else images[which]
 
 
-CASES = [(kind, SHAPES[0]) for kind in KINDS] + [("functional", shape) for shape in SHAPES[1:]]
+PLAIN = [(kind, SHAPES[0]) for kind in ("functional", "sequential")]  # the others are these too
+CASES = [
+    *[pytest.param(case, marks=pytest.mark.long) for case in PLAIN],
+    *[(kind, SHAPES[0]) for kind in KINDS if (kind, SHAPES[0]) not in PLAIN],
+    *[("functional", shape) for shape in SHAPES[1:]],
+]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=str)
@@ -159,6 +164,7 @@ def test_probabilities_and_logits_of_any_ending(kind):
     np.testing.assert_allclose(keras.ops.softmax(scores), outputs, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_model_can_be_trained_after_it_was_explained():
     model, images = make("Subclassed", (12, 12, 1))
     ATTRIBUTIONS.get("integrated_gradients")()(model, images)

@@ -145,6 +145,7 @@ def test_infeasible_candidates_cost_no_training(monkeypatch):
     assert too_large.state == "infeasible" and "wanted: <= 10" in too_large.reason
 
 
+@pytest.mark.long
 def test_a_limit_on_what_is_no_objective_is_measured_and_recorded():
     result = evaluator("constraints.flops='>= 1'").evaluate(candidate())
     assert result.metrics["flops"] > 1 and "flops" not in result.objectives

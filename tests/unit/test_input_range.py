@@ -4,6 +4,7 @@ import pytest
 from keras import layers
 
 import xnas_tf as xt
+from tests.conftest import left_to_all
 from xnas_tf.data import Dataset, Split
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import CHOICES, declare_range, from_unit, range_of, scaled
@@ -109,8 +110,10 @@ def test_the_first_layers_tell_the_range(name):
     [
         (applications.MobileNetV3Small, {"alpha": 0.35}, "0-255"),
         (applications.MobileNetV3Small, {"alpha": 0.35, "include_preprocessing": False}, "0-1"),
-        (applications.EfficientNetB0, {}, "0-255"),
-        (applications.ConvNeXtTiny, {"include_top": False, "pooling": "avg"}, "0-255"),
+        *left_to_all(
+            (applications.EfficientNetB0, {}, "0-255"),
+            (applications.ConvNeXtTiny, {"include_top": False, "pooling": "avg"}, "0-255"),
+        ),
     ],
 )
 def test_keras_applications_tell_their_own_preprocessing(make, options, wanted):
@@ -176,7 +179,7 @@ def test_a_model_at_chance_is_warned_of_with_what_may_be_wrong():
     assert len(told) == 3
 
 
-@pytest.mark.parametrize("command", ["disentangle", "train_interpreter"])
+@pytest.mark.parametrize("command", ["disentangle", *left_to_all("train_interpreter")])
 def test_what_learns_from_a_model_says_the_accuracy_first(command):
     inputs = keras.Input((4, 4, 1))
     x = layers.Conv2D(2, 1, activation="relu", name="conv")(layers.Rescaling(1 / 255)(inputs))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import make_dataset, on_ranks
+from tests.conftest import left_to_all, make_dataset, on_ranks
 from tests.unit.test_objectives import CLASSES, NAMES, make_model, make_subject
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
@@ -258,7 +258,7 @@ def test_layers_can_be_chosen():
     assert not any(names[1] in key for key in score.metrics)
 
 
-@pytest.mark.parametrize(("size", "images"), [(2, 33), (3, 33), (4, 2)])
+@pytest.mark.parametrize(("size", "images"), [(3, 33), *left_to_all((2, 33), (4, 2))])
 @pytest.mark.parametrize("options", [{}, PAPER], ids=["default", "paper"])
 def test_several_ranks_score_what_one_does(size, images, options):
     """Also where images don't divide evenly, and where some ranks have none."""

@@ -178,6 +178,7 @@ def test_cells_of_one_network_cost_the_same(networks):
         assert all(costs(other) == costs(first) for other in others)
 
 
+@pytest.mark.long
 def test_cells_of_one_canonical_form_compute_the_same_with_weights_in_common():
     """The published form does not tell twins apart, so they get the same weights: those of one
     form may differ in their number of parameters."""

@@ -177,6 +177,7 @@ limits = st.tuples(
 )
 
 
+@pytest.mark.long
 @given(
     st.lists(st.tuples(limits, st.integers(1, 9), st.integers(1, 60)), max_size=5),
     st.booleans(),

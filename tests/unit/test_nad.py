@@ -286,6 +286,7 @@ def test_objective_of_disjoint_and_of_shared_paths():
     assert shared.value == 0 and shared.metrics["disentanglement/all_kept"] == CLASSES
 
 
+@pytest.mark.long
 def test_objective_does_not_reward_paths_that_say_their_class_to_everything():
     limited = scored(sharing_model(), colours(), epochs=12, beta=50)
     free = scored(sharing_model(), colours(), epochs=12, beta=50, false_alarms=1)
@@ -294,6 +295,7 @@ def test_objective_does_not_reward_paths_that_say_their_class_to_everything():
     assert limited.metrics["disentanglement/kept"] > free.metrics["disentanglement/kept"]
 
 
+@pytest.mark.long
 def test_objective_counts_classes_that_are_never_right_as_sharing_a_path():
     found = scored(blind_model(), colours(), epochs=30)
     assert found.metrics["disentanglement/classes"] == 2

@@ -106,6 +106,7 @@ def check(found, config):
     assert halving.next(is_idle=True) is None
 
 
+@pytest.mark.long
 @given(
     st.integers(2, 9), st.booleans(), st.lists(st.integers(1, 60), max_size=3), st.integers(0, 99)
 )

@@ -246,6 +246,7 @@ def test_the_test_part_is_looked_at_once_after_everything():
     assert found[1].metrics["test_accuracy"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.long
 def test_the_baseline_is_trained_the_same_way_and_candidates_after_it():
     judge = retrainer(epochs=1)
     network = ResNet(1, 2)
