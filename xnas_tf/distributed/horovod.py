@@ -36,13 +36,19 @@ class HorovodCommunicator(Communicator):
     def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """See ``Communicator.sum``."""
         tensors = [tf.constant(array) for array in arrays]
-        summed = hvd.grouped_allreduce(tensors, op=hvd.Sum, name="sum")
-        return [tensor.numpy() for tensor in summed]
+        return [tensor.numpy() for tensor in self.sum_tensors(tensors, "sum")]
 
     def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
         """See ``Communicator.broadcast_variables``."""
         hvd.broadcast_variables([variable.value for variable in variables], 0)
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """See ``Communicator.sum_tensors``."""
-        return hvd.grouped_allreduce(list(tensors), op=hvd.Sum, name=name)
+        """See ``Communicator.sum_tensors``; Horovod sums tensors of one type at once."""
+        summed = list(tensors)
+        for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+            places = [i for i, tensor in enumerate(tensors) if tensor.dtype == dtype]
+            group = [tensors[i] for i in places]
+            totals = hvd.grouped_allreduce(group, op=hvd.Sum, name=f"{name}_{dtype.name}")
+            for i, total in zip(places, totals, strict=True):
+                summed[i] = total
+        return summed
