@@ -219,6 +219,7 @@ def test_python_of_the_pages(page, here, prepared, monkeypatch):
     exec(compile(code, page, "exec"), given)
 
 
+@pytest.mark.long
 def test_bash_completes(here):
     """With the line of docs/completion.md in a new shell."""
     line = next(c for c in COMMANDS if "bash_source" in c)

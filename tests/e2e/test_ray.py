@@ -16,7 +16,7 @@ ray = pytest.importorskip("ray")
 
 SAME = "search={candidates: 4, population: 4, mode: generational}"
 """All candidates are of the first generation, whoever ends first."""
-LONG = "training={epochs: 30, batch_size: 16, checkpoint_minutes: 0.02}"
+LONG = "training={epochs: 16, batch_size: 16, checkpoint_minutes: 0.02}"
 """Long enough to be killed amid a training, with a checkpoint every second or so."""
 
 
