@@ -239,11 +239,15 @@ class Evaluator:
         if candidate.epochs < self._config.training.epochs:
             trainer.save_end_of_epoch()
         with trainer.checkpoint_if_interrupted():
-            self._end_training(trainer, result, callback)
+            self._end_training(trainer, predictor, result, callback)
         return trainer
 
     def _end_training(
-        self, trainer: AnyTrainer, result: Result, callback: EvaluationCallback
+        self,
+        trainer: AnyTrainer,
+        predictor: Predictor,
+        result: Result,
+        callback: EvaluationCallback,
     ) -> None:
         """Set the final weights, if they are not those of the last epoch, and validate them."""
         has_changed = trainer.finish()
@@ -252,7 +256,7 @@ class Evaluator:
             result.metrics.update(result.history[epoch - 1])
         if epoch or has_changed:
             epoch = epoch or len(result.history)
-            result.metrics.update(self._validate(Predictor(self._model), epoch, result))
+            result.metrics.update(self._validate(predictor, epoch, result))
 
     def _train_with_own_fit(
         self,
@@ -281,7 +285,7 @@ class Evaluator:
 
         trainer.train(candidate.seed, end_of_epoch)
         result.metrics.update(result.history[-1] | trainer.returned)
-        self._end_training(trainer, result, callback)
+        self._end_training(trainer, predictor, result, callback)
         return trainer
 
     def _validate(self, predictor: Predictor, epoch: int, result: Result) -> dict[str, float]:

@@ -10,7 +10,13 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
-from xnas_tf.training.metrics import evaluate, evaluate_outputs, finite_metrics, needs_evaluate
+from xnas_tf.training.metrics import (
+    evaluate,
+    evaluate_outputs,
+    finite_metrics,
+    needs_evaluate,
+    overrides_evaluation,
+)
 from xnas_tf.training.predictor import Predictor, cross_entropy
 
 
@@ -64,13 +70,10 @@ class Validator:
 
     def _compiled(self, model: keras.Model, outputs: np.ndarray) -> dict[str, float]:
         """Return the loss and the metrics that a model was compiled with, on the whole split."""
-        if needs_evaluate(model):
-            found = evaluate(model, self.split, self._classes)
-            shares = np.array([len(self.split) * value for value in found.values()])
-            means = self._communicator.sum(shares)[0] / self._total
-            return dict(zip(found, means.tolist(), strict=True))
-        if model.loss is None:
+        if model.loss is None and not overrides_evaluation(model):
             return {}
+        if needs_evaluate(model):
+            return evaluate(model, self.split, self._communicator)
         # At once, since not all metrics are means over images.
         everything = np.zeros((self._total, self._classes), np.float32)
         labels = np.zeros(self._total, np.int32)

@@ -33,7 +33,9 @@ def mixed_precision(model: keras.Model) -> Iterator[None]:
     changed = [
         (layer, layer.dtype_policy)
         for layer in all_layers(model)
-        if layer not in exact and layer.dtype_policy.name == "float32"
+        if layer not in exact
+        and layer.activity_regularizer is None  # whose loss is added to others in float32
+        and layer.dtype_policy.name == "float32"
     ]
     for layer, _ in changed:
         layer.dtype_policy = policy

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 
 def takes_class_numbers(model: keras.Model, classes: int) -> bool:
@@ -53,13 +54,21 @@ def _name(loss: Any) -> str:
 
 
 def _is_accepted(model: keras.Model, classes: int, one_hot: bool) -> bool:
-    """Return whether a loss gives a finite number for targets of one form."""
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes
+    """Return whether a loss has a finite gradient for targets of one form."""
+    loss = keras.losses.get(keras.tree.flatten(model.loss)[0])
+    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more than there are classes
     targets = np.eye(classes, dtype=np.float32)[labels] if one_hot else labels
     outputs = np.random.default_rng(0).dirichlet(np.ones(classes), len(labels))
+
+    @tf.function(autograph=False)  # traced: most shapes that do not fit are noticed without a run
+    def gradient(outputs: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            value = tf.reduce_mean(loss(tf.constant(targets), outputs))
+        return tape.gradient(value, outputs)
+
     try:
-        loss = keras.losses.get(keras.tree.flatten(model.loss)[0])
-        value = np.asarray(loss(targets, keras.ops.convert_to_tensor(outputs, "float32")))
+        found = gradient(tf.constant(outputs, tf.float32))
     except Exception:  # noqa: BLE001 - a user's loss may raise anything
         return False
-    return bool(np.isfinite(value).all())
+    return found is not None and bool(np.isfinite(found).all())

@@ -22,7 +22,7 @@ from xnas_tf.retraining.attribution_pictures import AttributionPictures
 from xnas_tf.retraining.baseline import BaselineSpace
 from xnas_tf.retraining.results import BASELINE, best_epoch, network_key, training_name
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.callbacks import EvaluationCallback
+from xnas_tf.training.callbacks import EvaluationCallback, escaping
 from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
 from xnas_tf.training.predictor import Predictor
 
@@ -173,8 +173,9 @@ class BestEpoch(EvaluationCallback):
         self.epoch = best_epoch(history)
         if self.epoch == len(history) and self._communicator.rank == 0:
             self._weights = pack(TrainingProgress(), model.variables)
-        self._report(model, history)
         save()
+        with escaping():
+            self._report(model, history)
         return len(history) - self.epoch >= self._patience
 
     def on_train_end(self, model: keras.Model) -> int:

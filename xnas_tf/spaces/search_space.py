@@ -107,11 +107,11 @@ class SearchSpace(Space):
             return self._built(hp)
 
     def trains(self, model: keras.Model) -> bool:
-        """Return whether a model is trained by the HyperModel's ``fit`` or its own ``train_step``.
-
-        If not, the search's training loop trains it.
-        """
-        return self.has_fit or type(model).train_step is not keras.Model.train_step
+        """Return whether a user's code trains or evaluates a model in its own way."""
+        own = ("train_step", "test_step", "compute_loss", "compute_metrics")
+        return self.has_fit or any(
+            getattr(type(model), name) is not getattr(keras.Model, name) for name in own
+        )
 
     @property
     def notes(self) -> list[str]:

@@ -22,9 +22,12 @@ Change = Callable[[Gradients, Sequence[keras.Variable]], Gradients]
 
 
 def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Return a model's optimizers: the compiled one, and attributes of a class of its own."""
-    attributes = [model.optimizer, *vars(model).values()] if model.compiled else []
-    found = {id(v): v for v in attributes if isinstance(v, keras.optimizers.Optimizer)}
+    """Return a model's optimizers: the compiled one, and attributes or members of attributes."""
+    values: list[Any] = [model.optimizer] if model.compiled else []
+    for attribute in vars(model).values():
+        members = attribute.values() if isinstance(attribute, dict) else attribute
+        values += members if isinstance(attribute, dict | list | tuple) else [attribute]
+    found = {id(v): v for v in values if isinstance(v, keras.optimizers.Optimizer)}
     return list(found.values())
 
 
@@ -80,6 +83,8 @@ def _averaged(
 ) -> Gradients:
     """Return the mean of the gradients over the ranks; None stays None."""
     used = [i for i, gradient in enumerate(gradients) if gradient is not None]
+    if not used:  # Keras says what is wrong
+        return gradients
     mine = [tf.convert_to_tensor(gradients[i]) for i in used]
     shares = [gradient * tf.cast(share, gradient.dtype) for gradient in mine]
     averaged = list(gradients)

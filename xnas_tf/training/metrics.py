@@ -10,14 +10,16 @@ import keras
 import numpy as np
 
 from xnas_tf.data import Split
+from xnas_tf.distributed import Communicator
 from xnas_tf.keras_tools.compat import metrics_in_compile
-from xnas_tf.keras_tools.inspection import all_layers
+from xnas_tf.keras_tools.inspection import all_layers, is_transparent
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.training.predictor import BATCH
+from xnas_tf.utils.heartbeat import report_progress
 
 _STEPS = ("test_step", "compute_loss", "compute_metrics", "evaluate")
 """Methods with which a class of its own changes what ``evaluate`` computes."""
-_KNOWN = ("keras.", "xnas_tf.")
+_OURS_OR_KERAS = ("keras.", "xnas_tf.")
 """Packages whose layers add no losses, except for an ``activity_regularizer``."""
 
 
@@ -52,32 +54,53 @@ def build_metrics(model: keras.Model, classes: int) -> None:
         metrics.reset_state()
 
 
+def overrides_evaluation(model: keras.Model) -> bool:
+    """Return whether a model's class changes how its loss or its metrics are computed."""
+    return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in _STEPS)
+
+
 def needs_evaluate(model: keras.Model) -> bool:
     """Return whether only ``evaluate`` can compute a model's loss and metrics.
 
     If not, its outputs suffice. They do not if its class overrides the computation, or if layers
-    may add losses of their activations.
+    add losses of their activations.
     """
-    if any(getattr(type(model), name) is not getattr(keras.Model, name) for name in _STEPS):
+    if overrides_evaluation(model):
         return True
-    return any(
-        layer.activity_regularizer is not None or not type(layer).__module__.startswith(_KNOWN)
-        for layer in all_layers(model)
-    )
+    layers = [*([] if is_transparent(model) else [model]), *all_layers(model)]
+    if not any(_may_add_losses(layer) for layer in layers):
+        return False
+    model(np.zeros((1, *model.input_shape[1:]), np.float32), training=False)
+    regularized = [v for v in model.trainable_variables if v.regularizer is not None]
+    return len(model.losses) > len(regularized)
 
 
-def evaluate(model: keras.Model, split: Split, classes: int) -> dict[str, float]:
-    """Return what Keras' ``evaluate`` does: loss and metrics of a compiled model on a split."""
+def _may_add_losses(layer: keras.layers.Layer) -> bool:
+    is_known = type(layer).__module__.startswith(_OURS_OR_KERAS)
+    return layer.activity_regularizer is not None or not is_known
+
+
+def evaluate(model: keras.Model, split: Split, communicator: Communicator) -> dict[str, float]:
+    """Return what Keras' ``evaluate`` does: loss and metrics of a compiled model.
+
+    Args:
+        model: The model.
+        split: This rank's share of the images.
+        communicator: The ranks that share the images.
+    """
     images = split.take(np.arange(len(split))).images.astype(np.float32) / 255
-    targets = targets_for(model, split.labels, classes)
-    found = model.evaluate(images, targets, batch_size=BATCH, verbose=0, return_dict=True)
-    return as_floats(found)
+    targets = targets_for(model, split.labels, model.output_shape[-1])
+    heartbeat = keras.callbacks.LambdaCallback()
+    heartbeat.on_test_batch_end = lambda *_, **__: report_progress()
+    options = {"batch_size": BATCH, "verbose": 0, "callbacks": [heartbeat], "return_dict": True}
+    logs = model.evaluate(images, targets, **options)
+    return metrics_of_all_ranks(model, logs, len(split), communicator)
 
 
 def evaluate_outputs(
     model: keras.Model, outputs: np.ndarray, labels: np.ndarray
 ) -> dict[str, float]:
-    """Compute the same as ``evaluate`` from a model's outputs.
+    """Compute the same as ``evaluate`` from a model's outputs, in batches of the same size.
 
     Args:
         model: A compiled model for which ``needs_evaluate`` is false.
@@ -89,7 +112,58 @@ def evaluate_outputs(
     """
     targets = targets_for(model, labels, outputs.shape[1])
     model.reset_metrics()
-    loss = model.compute_loss(None, targets, keras.ops.convert_to_tensor(outputs))
-    found = model.compute_metrics(None, targets, outputs)
+    total, logs = 0.0, {}
+    for begin in range(0, len(labels), BATCH):
+        arrays = targets[begin : begin + BATCH], outputs[begin : begin + BATCH]
+        batch = [keras.ops.convert_to_tensor(array) for array in arrays]
+        total += len(arrays[0]) * float(np.mean(model.compute_loss(None, *batch)))
+        logs = model.compute_metrics(None, *batch)
+    found = as_floats({**logs, "loss": total / len(labels)})
     model.reset_metrics()
-    return as_floats({**found, "loss": loss})
+    return found
+
+
+def metrics_of_all_ranks(
+    model: keras.Model, logs: Mapping[str, Any], images: int, communicator: Communicator
+) -> dict[str, float]:
+    """Combine the loss and metrics of the ranks that share images.
+
+    As in Keras, the values are the results of the model's metrics, or what its step returned last
+    if that has other names. The variables of Keras' own metrics are sums over images or steps, so
+    they are summed over the ranks; of other values, the mean over the images is taken.
+
+    Args:
+        model: The model.
+        logs: What the step returned last on this rank.
+        images: The number of images of this rank.
+        communicator: The ranks.
+    """
+    own = model.get_metrics_result()
+    if logs and set(logs) != set(own):
+        return _mean_over_ranks(as_floats(logs), images, communicator)
+    if communicator.size == 1:
+        return as_floats(own)
+    means = _mean_over_ranks(as_floats(own), images, communicator)
+    totals = communicator.sum(*map(np.asarray, model.metrics_variables))
+    for variable, total in zip(model.metrics_variables, totals, strict=True):
+        variable.assign(total)
+    others = tuple(metric.name for metric in _metrics_of(model) if not _is_of_keras(metric))
+    found = as_floats(model.get_metrics_result())
+    return {name: means[name] if name.startswith(others) else found[name] for name in found}
+
+
+def _mean_over_ranks(
+    values: dict[str, float], images: int, communicator: Communicator
+) -> dict[str, float]:
+    weighted = np.array([*(images * value for value in values.values()), images], np.float64)
+    *totals, count = communicator.sum(weighted)[0].tolist()
+    return dict(zip(values, (total / count for total in totals), strict=True))
+
+
+def _metrics_of(model: keras.Model) -> list[keras.metrics.Metric]:
+    """Return the metrics of a model, with those inside the one that ``compile`` makes."""
+    return [inner for each in model.metrics for inner in getattr(each, "metrics", [each])]
+
+
+def _is_of_keras(metric: keras.metrics.Metric) -> bool:
+    return type(metric).__module__.startswith("keras.")

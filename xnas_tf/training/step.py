@@ -18,7 +18,7 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.targets import takes_class_numbers
 from xnas_tf.keras_tools.tracing import traced
 from xnas_tf.training.averaged_gradients import averaged_gradients
-from xnas_tf.training.metrics import as_floats
+from xnas_tf.training.metrics import finite_metrics, metrics_of_all_ranks
 from xnas_tf.training.options import TrainingOptions
 
 Logs = dict[str, Any]
@@ -56,14 +56,16 @@ class Step:
         self._model = model
         self._classes = 0 if takes_class_numbers(model, dataset.classes) else dataset.classes
         self._communicator = communicator
-        mine = shard(batch_size, communicator.rank, communicator.size)
-        self._share = len(mine) / batch_size
+        self._images = len(shard(batch_size, communicator.rank, communicator.size))
+        self._share = self._images / batch_size
         self._weight_decay = weight_decay
         self._precision = mixed_precision if config.mixed_precision else nullcontext
-        if config.jit_compile:
+        if model.run_eagerly:
+            self._run = self._step
+        elif config.jit_compile:
             self._run = tf.function(self._step, autograph=False, jit_compile=True)
         else:
-            self._run = self._step if model.run_eagerly else traced(self._step, runs)
+            self._run = traced(self._step, runs)
         self._logs: Logs = {}
         self.has_run = False
 
@@ -79,7 +81,8 @@ class Step:
 
     def wait(self) -> None:
         """Wait until a GPU has computed the latest step."""
-        self._logs = {name: np.asarray(value) for name, value in self._logs.items()}
+        for value in list(self._logs.values())[:1]:
+            np.asarray(value)
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> Logs:
         inputs = to_model_input(images)
@@ -88,26 +91,22 @@ class Step:
             self._model, self._communicator, self._share, self._weight_decay
         )
         with self._precision(self._model), fused_layers(self._model), averaging:
-            return dict(self._model.train_step((inputs, targets)))
+            logs = self._model.train_step((inputs, targets))
+        flat: Logs = {}
+        for name, value in logs.items():
+            flat |= value if isinstance(value, dict) else {name: value}
+        return flat
 
     def reset_metrics(self) -> None:
         """Start the metrics of an epoch."""
         self._model.reset_metrics()
 
     def metrics(self) -> dict[str, float]:
-        """Return the loss and metrics of the epoch so far, over the images of all ranks.
+        """Return the loss and metrics of the epoch so far, over the images of all ranks."""
+        return metrics_of_all_ranks(self._model, self._logs, self._images, self._communicator)
 
-        As in Keras, these are the results of the model's metrics, or what ``train_step`` returned
-        last if that has other names. The variables of Keras' metrics are sums over images or
-        steps, so they are summed over the ranks.
-        """
-        if self._logs and set(self._logs) != set(self._model.get_metrics_result()):
-            logs = as_floats(self._logs)
-            shares = np.array([self._share * value for value in logs.values()])
-            return dict(zip(logs, self._communicator.sum(shares)[0].tolist(), strict=True))
-        if self._communicator.size > 1:
-            variables = self._model.metrics_variables
-            totals = self._communicator.sum(*map(np.asarray, variables))
-            for variable, total in zip(variables, totals, strict=True):
-                variable.assign(total)
-        return as_floats(self._model.get_metrics_result())
+    @property
+    def unrecorded_logs(self) -> dict[str, float]:
+        """What the latest step returned, if the model's metrics do not hold it."""
+        is_held = set(self._logs) == set(self._model.get_metrics_result())
+        return {} if is_held else finite_metrics(self._logs)

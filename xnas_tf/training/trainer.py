@@ -72,8 +72,10 @@ class Trainer:
         weight_decay = 0.0 if model.compiled else config.weight_decay
         if not model.compiled:
             compile_model(model, config, self._steps)
-        if model.optimizer is not None:
-            model.optimizer.build(model.trainable_variables)
+        for optimizer in optimizers_of(model):
+            if not optimizer.built:
+                optimizer.build(model.trainable_variables)
+        _check_reduction(model, communicator)
         build_metrics(model, dataset.classes)
         self._before_averaging = b""
         self.progress, self.ignored = self._restore()
@@ -127,13 +129,15 @@ class Trainer:
         Raises:
             RunError: If the loss is no longer finite.
         """
-        if self.progress.step < self._steps:
-            self._run_steps()
-        metrics = self.progress.metrics or self.step.metrics()
+        metrics = self.progress.metrics
+        if not metrics:
+            self._run_steps()  # even if none is left: a supernet loads the weights there
+            metrics = self.step.metrics()
         epoch = self.progress.epoch + 1
         if not math.isfinite(loss := metrics.get("loss", 0.0)):
             raise RunError(f"the loss became {loss} in epoch {epoch}")
         metrics = finite_metrics(metrics)
+        self._check_equal_weights()
         self._average_statistics()
         history = self.progress.history
         # With a copy of the history, since the caller adds this epoch's metrics to the list.
@@ -150,7 +154,8 @@ class Trainer:
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
         if not getattr(optimizer, "use_ema", False):
             return False
-        self._before_averaging = pack(self._epoch_end, self._state)
+        if self._communicator.rank == 0:
+            self._before_averaging = pack(self._epoch_end, self._state)
         optimizer.finalize_variable_values(self._model.trainable_variables)
         return True
 
@@ -207,25 +212,28 @@ class Trainer:
         with self._seconds.timed("trace", within="train"):
             self.step(batch.images, batch.labels)
             self.step.wait()
-        if type(self._model).train_step is not keras.Model.train_step:
-            self._check_equal_weights()
 
     def _check_equal_weights(self) -> None:
-        """Check that a ``train_step`` of its own gave all ranks the same weights.
+        """Check that a user's model or optimizer gave all ranks the same weights.
 
         Raises:
             RunError: If it did not, on all ranks.
         """
-        if self._communicator.size == 1:
+        used = (self._model, *optimizers_of(self._model))
+        is_own = any(not type(each).__module__.startswith("keras.") for each in used)
+        if self._communicator.size == 1 or not is_own:
             return
         mine = [np.asarray(variable, np.float64) for variable in self._model.trainable_variables]
         totals = self._communicator.sum(*mine)
         pairs = zip(mine, totals, strict=True)
-        differ = not all(np.allclose(own, total / self._communicator.size) for own, total in pairs)
+        differ = not all(
+            np.allclose(own, total / self._communicator.size, equal_nan=True)
+            for own, total in pairs
+        )
         if self._communicator.sum(np.array(int(differ)))[0]:
             raise RunError(
-                "the model's train_step gives each rank other weights: it must change them with an "
-                "optimizer that is an attribute of the model, whose gradients are averaged"
+                "training gives each rank other weights: train_step must change them with an "
+                "optimizer that is an attribute of the model, in whose apply gradients are averaged"
             )
 
     def _keep_checkpoint(self, step: int) -> None:
@@ -234,7 +242,8 @@ class Trainer:
         with escaping():
             if not self._callback.wants_checkpoint():
                 return
-        self._keep(replace(self.progress, step=step))
+        metrics = self.step.unrecorded_logs if step == self._steps else {}
+        self._keep(replace(self.progress, step=step, metrics=metrics))
 
     def _keep(self, progress: TrainingProgress) -> None:
         data = self._before_averaging or pack(progress, self._state)
@@ -259,3 +268,18 @@ class Trainer:
         )
         for variable, total in zip(statistics, sums, strict=True):
             variable.assign((total / self._communicator.size).astype(variable.dtype))
+
+
+def _check_reduction(model: keras.Model, communicator: Communicator) -> None:
+    """Check that a loss is a mean over images, as gradients are averaged over the ranks.
+
+    Raises:
+        RunError: If it is not, and there are several ranks.
+    """
+    for loss in keras.tree.flatten(model.loss):
+        reduction = getattr(loss, "reduction", "mean")
+        if communicator.size > 1 and reduction in ("sum", "none", None):
+            raise RunError(
+                f"the loss has reduction={reduction!r}; allowed where several ranks share a batch: "
+                "a mean, such as 'sum_over_batch_size'"
+            )
