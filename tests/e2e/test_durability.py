@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 import xnas_tf as xt
+from tests.conftest import left_to_all
 from tests.e2e import forked
 from tests.e2e.conftest import environment, tiny, xnas
 
@@ -33,7 +34,7 @@ SIX = tiny("search={candidates: 6, population: 3}")
 
 
 @pytest.mark.parametrize(
-    ("kill", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+    ("kill", "code"), [(signal.SIGKILL, -signal.SIGKILL), *left_to_all((signal.SIGINT, 130))]
 )
 def test_a_killed_search_goes_on_and_does_nothing_twice(tmp_path, kill, code):
     run = tmp_path / "run"

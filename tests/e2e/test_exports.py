@@ -60,6 +60,7 @@ def test_python_of_the_card_runs_without_xnas_tf(exported):
     assert np.array(request["instances"][0]["images"]).shape == (8, 8, 1)
 
 
+@pytest.mark.long
 def test_saved_model_cli_shows_both_signatures_and_runs_them(exported):
     folder, _ = exported
     words = dict(cwd=folder, env=environment(), text=True)

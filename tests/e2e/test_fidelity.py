@@ -30,6 +30,7 @@ def by_rung(run):
     return found
 
 
+@pytest.mark.long
 def test_promotions_go_on_after_a_kill_and_end_as_trainings_in_full(tmp_path):
     killed, full = tmp_path / "killed", tmp_path / "full"
     words = ["search", *RUNGS, "--set", "search.candidates=3", "--run-dir", killed]

@@ -10,6 +10,7 @@ from keras import layers
 from sklearn.datasets import load_digits
 
 import xnas_tf as xt
+from tests.conftest import left_to_all
 from xnas_tf.cli import main
 
 SHAPE = (32, 32, 3)
@@ -70,9 +71,10 @@ MODELS = {
     "normalization-255": (small, normalized, "0-255", 1),
     "mobile-net": (mobile_net, None, "0-255", 1),
 }
+RESCALED = "normalization-255"
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [RESCALED, *left_to_all(*(n for n in MODELS if n != RESCALED))])
 def test_it_is_explained_at_the_accuracy_that_keras_has(name, data, tmp_path):
     make, first, wanted, scale = MODELS[name]
     given, dataset = data

@@ -501,6 +501,7 @@ def test_what_does_not_fit_is_a_clear_error():
             call()
 
 
+@pytest.mark.long
 def test_models_are_freed():
     def measure(activation):
         model, images = network.__wrapped__(activation=activation), images_of()

@@ -192,6 +192,7 @@ def test_explain_is_that_of_the_library_in_a_process_without_it(run, tmp_path, k
         assert list(found[f"{of} labels"]) == [HOSTILE[c] for c in predicted.predicted]
 
 
+@pytest.mark.long
 def test_what_explain_cannot_explain_is_an_error_that_says_what_is_allowed(run, tmp_path):
     folder, _ = exported(run, GREY, tmp_path)
     explain = tf.saved_model.load(str(folder / "1")).signatures["explain"]

@@ -327,6 +327,7 @@ def test_a_training_leaves_no_graph_behind():
     assert [graph.name for graph in live_graphs() if id(graph) not in known] == []
 
 
+@pytest.mark.long
 def test_a_search_lets_each_training_come_to_its_end():
     config = load_config(overrides=[*TINY, "training.epochs=3"])
     space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)

@@ -89,6 +89,7 @@ def figures(outcome):
     return np.array([*losses, *outcome.objectives.values(), *outcome.metrics.values()])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("channels", "number"),
     [
