@@ -3,9 +3,7 @@
 The speed of this machine goes up and down by a half within a minute, which no order of runs makes
 up for. So both searches run at the same time and yet never together: each is stopped while the
 other has its turn. The same candidates trained both ways, seed by seed, had the ratios 1.525 and
-1.521; one search after the other, 1.22 and 1.67. Once the first has ended the other runs alone. A
-stop looks like a slow call to ``MultiStep``, which then takes few steps in the next one: that is to
-the disadvantage of the usual way.
+1.521; one search after the other, 1.22 and 1.67. Once the first has ended the other runs alone.
 """
 
 from __future__ import annotations
