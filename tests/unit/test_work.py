@@ -1,5 +1,6 @@
 """What a rank does with a candidate, and with signals, hangs and failures, without training."""
 
+import functools
 import json
 import time
 from dataclasses import replace
@@ -262,3 +263,14 @@ def test_what_a_users_measure_finds_is_plain_enough_for_json(monkeypatch):
     scorer.score(None, result, trained=True)
     found = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert set(found["objectives"].values()) == {0.5} and found["metrics"] == {"part": 0.25}
+
+
+def test_a_model_is_saved_without_how_it_was_compiled(tmp_path):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
+    model.compile("adam", functools.partial(keras.losses.sparse_categorical_crossentropy))
+    (tmp_path / "model.keras").write_bytes(evaluation._model_bytes(model))
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    images = np.eye(3, dtype=np.float32)
+    assert not loaded.compiled and model.compiled
+    np.testing.assert_array_equal(loaded(images), model(images))

@@ -159,7 +159,16 @@ def _has_failed_everywhere(ranks: Communicator) -> bool:
 
 
 def _model_bytes(model: keras.Model) -> bytes:
-    """Return a Keras model as the content of a ``.keras`` file, without its optimizer."""
+    """Return a Keras model as the content of a ``.keras`` file, without how it was compiled.
+
+    A loss or metric of a user's own may be impossible to save, and is not needed to load it.
+    """
+    import keras  # noqa: PLC0415 - heavy
+
+    from xnas_tf.keras_tools.inspection import is_transparent  # noqa: PLC0415 - heavy
+
+    if is_transparent(model):
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder:
         path = Path(folder) / "model.keras"
         model.save(path, include_optimizer=False)
