@@ -228,7 +228,7 @@ def check(model, history, last, expected, rtol):
             if column not in ("val_accuracy", "hits"):
                 found = [epoch[column] for epoch in history]
                 np.testing.assert_allclose(found, wanted, rtol=rtol, atol=rtol, err_msg=column)
-    assert last["val_loss"] == pytest.approx(evaluated["loss"], rel=10 * rtol)
+    assert last["val_loss"] == pytest.approx(float(evaluated["loss"]), rel=10 * rtol)
 
 
 ON_ONE = (
