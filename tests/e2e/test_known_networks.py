@@ -57,7 +57,7 @@ def test_what_is_known_is_not_trained(tmp_path):
     more = "search={candidates: 12, population: 4, seed: 5, reuse: [first]}"
     done, status, second = search(tmp_path, "second", more)
     assert (len(second), status["done"], status["duplicate"]) == (12, 9, 3)
-    assert status["answered"] >= 6 and "candidate 1 of first" in done.stderr
+    assert status["reused"] >= 6 and "candidate 1 of first" in done.stderr
     for c in second:
         if c.reused_from:
             assert c.objectives == networks[c.digest].objectives

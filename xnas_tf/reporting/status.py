@@ -28,7 +28,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
     states = Counter(c.state for c in candidates if not c.promoted_from)
     reached = Counter(c.epochs for c in candidates if c.state == "done")
     trained = [candidate for candidate in candidates if candidate.trained]
-    answered = sum(candidate.counts for candidate in candidates) - len(trained)
+    reused = sum(candidate.counts for candidate in candidates) - len(trained)
     proposed_again = run.fact("duplicates") or 0
     groups, ranks = run.groups()
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
@@ -48,13 +48,13 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "collapsed": sum(c.state == "done" and c.collapsed for c in candidates),
         "collapsed_because": collapse_text(candidates, run.config),
         # Done with the results of earlier runs.
-        "answered": answered,
+        "reused": reused,
         # In flight or interrupted by a kill, and not queued.
         "running": sum(c.state == "running" and c.group != NO_GROUP for c in candidates),
         # How many are done, by epochs of training.
         "reached": {epochs: reached[epochs] for epochs in run.config.rungs},
         "promotions_failed": sum(bool(c.promoted_from) and c.state in _LOST for c in candidates),
-        "trainings_saved": states["infeasible"] + states["duplicate"] + answered + proposed_again,
+        "trainings_saved": states["infeasible"] + states["duplicate"] + reused + proposed_again,
         "groups": groups,
         "ranks_per_group": ranks,
         "utilisation": utilisation(candidates),
@@ -79,16 +79,16 @@ def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool)
 
 def status_text(status: Mapping[str, Any]) -> str:
     """Format the values of ``run_status`` as text."""
-    done, failed = status["done"] - status["answered"], status["failed"]
-    duplicates, answered = status["duplicate"], status["answered"]
+    done, failed = status["done"] - status["reused"], status["failed"]
+    duplicates, reused = status["duplicate"], status["reused"]
     lines = {
         "run": f"{status['run']}: {_state_text(status)}",
         "trained": f"{done + failed} of {status['wanted']} ({done} done, {failed} failed)",
         "epochs": _reached_text(status) if len(status["reached"]) > 1 else "",
         "collapsed": status["collapsed_because"],
         "infeasible": status["infeasible"],
-        "known networks": f"{duplicates + answered} ({duplicates} duplicates, {answered} answered"
-        " by earlier runs)",
+        "known networks": f"{duplicates + reused} ({duplicates} duplicates, {reused} reused"
+        " from earlier runs)",
         "running": status["running"],
         "trainings saved": status["trainings_saved"],
     }
