@@ -163,7 +163,7 @@ def test_a_search_in_which_nothing_is_left_to_train_ends(tmp_path, monkeypatch):
         assert all(c.model_path for c in Run(path).pareto())
     status = status_text(run_status(Run(second)))
     assert "trained          0 of 16 (0 done, 0 failed)" in status
-    assert f"({len(found) - 5} duplicates, 5 answered by earlier runs)" in status
+    assert f"({len(found) - 5} duplicates, 5 reused from earlier runs)" in status
 
 
 def test_a_run_goes_on_without_the_runs_that_answered(tmp_path):
