@@ -94,7 +94,7 @@ SHORTENED = {
         "--set training.epochs=1 --set search.candidates=2 --set space.channels=2"
     ),
     "xnas-tf explain": "--count 2",
-    "xnas-tf disentangle": "--epochs 1 --images 6 --classes 0,1",
+    "xnas-tf disentangle": "--epochs 1 --images 6",
     "xnas-tf interpret": "--epochs 1 --attributes 4",
     "xnas-tf report": "--images 1",
     "xnas-tf retrain": "--epochs 1 --seeds 1",
