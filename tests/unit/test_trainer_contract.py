@@ -17,6 +17,7 @@ from xnas_tf.errors import RunError
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.training.averaged_gradients import optimizers_of
+from xnas_tf.training.metrics import metrics_of_all_ranks
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.trainer import Trainer
 
@@ -291,6 +292,31 @@ def test_a_sum_over_images_is_refused_on_several_ranks():
             by_us(models[ranks.rank], make_dataset(), ranks)
 
     on_ranks(2, refused)
+
+
+class Mean(metrics.Mean):
+    """A user's metric, whose name is how one of Keras' begins."""
+
+    def __init__(self):
+        super().__init__(name="acc")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(tf.reduce_max(y_pred))
+
+
+def test_the_name_of_a_metric_takes_no_other_for_a_users():
+    """Ranks of 1 and 2 images: Keras' metric is summed, a user's is a mean over the images."""
+    made = lambda: [Mean(), metrics.TruePositives(name="accepted")]  # noqa: E731
+    models = [Case(loss="categorical_crossentropy", metrics=made).build() for _ in range(2)]
+
+    def combined(ranks):
+        model, count = models[ranks.rank], ranks.rank + 1
+        targets, outputs = np.eye(3)[np.zeros(count, int)], np.eye(3)[:count]
+        logs = model.compute_metrics(None, targets, outputs)
+        return metrics_of_all_ranks(model, logs, count, ranks)
+
+    for found in on_ranks(2, combined):
+        assert (found["accepted"], found["acc"]) == (2, 1)
 
 
 def test_optimizers_are_found_among_the_attributes():

@@ -147,9 +147,11 @@ def metrics_of_all_ranks(
     totals = communicator.sum(*map(np.asarray, model.metrics_variables))
     for variable, total in zip(model.metrics_variables, totals, strict=True):
         variable.assign(total)
-    others = tuple(metric.name for metric in _metrics_of(model) if not _is_of_keras(metric))
+    others = {metric.name for metric in _metrics_of(model) if not _is_of_keras(metric)}
     found = as_floats(model.get_metrics_result())
-    return {name: means[name] if name.startswith(others) else found[name] for name in found}
+    # NAME, or NAME_0, NAME_1, … of a metric of several numbers.
+    own_names = {name for name in found if {name, name.rpartition("_")[0]} & others}
+    return {name: means[name] if name in own_names else found[name] for name in found}
 
 
 def _mean_over_ranks(

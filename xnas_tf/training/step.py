@@ -93,7 +93,7 @@ class Step:
         with self._precision(self._model), fused_layers(self._model), averaging:
             logs = self._model.train_step((inputs, targets))
         flat: Logs = {}
-        for name, value in logs.items():
+        for name, value in (logs or {}).items():  # Keras lets a step return nothing
             flat |= value if isinstance(value, dict) else {name: value}
         return flat
 
