@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import left_to_all
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.explainer import explainer_of
@@ -85,7 +86,7 @@ def rows(images, which):
     return [part[which] for part in images] if isinstance(images, list) else images[which]
 
 
-PLAIN = [(kind, SHAPES[0]) for kind in ("functional", "sequential")]  # the others are these too
+PLAIN = [(kind, SHAPES[0]) for kind in ("functional", "sequential", "nested", "logits")]
 CASES = [
     *[pytest.param(case, marks=pytest.mark.long) for case in PLAIN],
     *[(kind, SHAPES[0]) for kind in KINDS if (kind, SHAPES[0]) not in PLAIN],
@@ -136,7 +137,7 @@ def test_neither_batches_nor_the_kind_of_output_are_ignored(name):
 
 
 @pytest.mark.parametrize("name", ATTRIBUTIONS.names())
-@pytest.mark.parametrize("kind", ["functional", "Subclassed"])
+@pytest.mark.parametrize("kind", ["functional", *left_to_all("Subclassed")])
 def test_present_weights_count_and_the_model_is_left_as_it_was(name, kind, tmp_path):
     model, images = make(kind, (12, 12, 1))
     method = ATTRIBUTIONS.get(name)()

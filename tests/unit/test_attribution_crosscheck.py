@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import left_to_all
 from xnas_tf.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
@@ -100,7 +101,7 @@ def mnist():
     return load_dataset("mnist5k")
 
 
-@pytest.fixture(scope="module", params=["convolutions", "cell"])
+@pytest.fixture(scope="module", params=["convolutions", *left_to_all("cell")])
 def case(request, mnist) -> Iterator[Case]:
     keras.utils.set_random_seed(0)
     build, *layers = {

@@ -198,6 +198,7 @@ def test_raw_models_see_values_to_255():
     np.testing.assert_allclose(seen.predictor, raw(images * 255), rtol=1e-5)
 
 
+@pytest.mark.long
 def test_posthoc_leaves_the_predictor_alone_and_agrees_with_it(dataset):
     model = trained_network(dataset)
     before = [w.copy() for w in model.get_weights()]
@@ -403,7 +404,7 @@ def subject(model, ranks, data, count=None):
     return Subject(model, ranks, data.class_names, images, part.labels[mine], probabilities)
 
 
-@pytest.mark.parametrize("count", [8, 1, *left_to_all(60)])
+@pytest.mark.parametrize("count", [8, *left_to_all(1, 60)])
 @pytest.mark.parametrize("objective", [Fidelity(epochs=2), Conciseness(epochs=2)])
 def test_objectives_do_not_depend_on_the_number_of_ranks(objective, count, dataset):
     models = [without_statistics() for _ in range(2)]

@@ -96,7 +96,7 @@ def test_a_search_that_is_killed_finds_what_an_uninterrupted_one_does(
     assert any(c.reused_from for c in found) and sum(c.trained for c in found) == 30
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=3)
 @given(
     st.integers(1, 9), st.booleans(), st.lists(st.integers(1, 60), max_size=3), st.integers(0, 99)
 )
@@ -146,6 +146,7 @@ def test_a_run_that_is_repeated_trains_nothing_but_what_is_new(tmp_path, earlier
     assert sum(c.trained for c in new) == 10
 
 
+@pytest.mark.long
 def test_a_search_in_which_nothing_is_left_to_train_ends(tmp_path, monkeypatch):
     class Few(Networks):
         edges = 1

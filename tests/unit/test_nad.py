@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from tests.conftest import on_ranks
+from tests.conftest import left_to_all, on_ranks
 from xnas_tf.cli import main
 from xnas_tf.data import Dataset, Split
 from xnas_tf.distributed import SingleProcess
@@ -115,6 +115,7 @@ def test_paths_that_all_classes_share_are_the_same():
     assert found.diversity == 0 and found.paths.uncorrected_diversity == 0
 
 
+@pytest.mark.long
 def test_a_class_that_cannot_keep_the_limit_keeps_all_channels():
     """A path to each class but the first, which a bias makes the answer to everything."""
     model = disjoint_model()
@@ -248,7 +249,7 @@ def test_the_gradient_is_that_of_the_paper():
         assert found[layer][unit, channel] == pytest.approx(slope, rel=1e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize("count", [10, 2, 1])
+@pytest.mark.parametrize("count", [2, *left_to_all(1, 10)])
 def test_objective_does_not_depend_on_the_number_of_ranks(count):
     """Nor on ranks that have no image of some step, or none at all."""
     images, labels = (each[:10] for each in (colours().train.images, colours().train.labels))

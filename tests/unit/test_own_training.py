@@ -83,6 +83,7 @@ def test_fit_is_called_as_keras_tuner_calls_it():
     assert outcome.objectives["error"] == pytest.approx(1 - outcome.metrics["val_accuracy"])
 
 
+@pytest.mark.long
 def test_the_same_seed_trains_the_same_network():
     first, again = (evaluate(Fitting())[0] for _ in range(2))
     assert first.history == again.history and first.objectives == again.objectives

@@ -291,7 +291,7 @@ def retrained(hypermodel, patience=8):
     return outcome, weights, baseline
 
 
-@pytest.mark.parametrize("hypermodel", [Fitted(), *left_to_all(Topped())])
+@pytest.mark.parametrize("hypermodel", left_to_all(Fitted(), Topped()))
 def test_the_baseline_has_no_metrics_of_a_hypermodel(hypermodel):
     outcome, _, baseline = retrained(hypermodel)
     assert outcome.state == baseline.state == "done", outcome.reason + baseline.reason

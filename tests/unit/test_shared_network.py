@@ -157,7 +157,7 @@ def test_nothing_stays_of_one_that_fails_in_a_training():
     assert first.history == again.history and first.objectives == again.objectives
 
 
-@pytest.mark.parametrize("at", [5, *left_to_all(29)])
+@pytest.mark.parametrize("at", left_to_all(5, 29))
 def test_its_checkpoints_are_those_of_the_model(at):
     """What one evaluator was interrupted in, the other goes on with."""
     cell = dict.fromkeys(EDGES, "nor_conv_1x1")

@@ -74,9 +74,9 @@ def test_it_agrees_with_what_is_traced(number, monkeypatch):
 @pytest.mark.parametrize(
     "method",
     [
-        IntegratedGradients(steps=8, baseline="noise"),
+        GradCAM(layer=(0, -1)),
         *left_to_all(
-            GradCAM(layer=(0, -1)),
+            IntegratedGradients(steps=8, baseline="noise"),
             GradCAM(),
             GradCAMPlusPlus(),
             GradientInput(),

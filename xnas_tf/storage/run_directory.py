@@ -98,17 +98,18 @@ def open_database(path: Path, config: Config) -> Database:
 
 
 @contextmanager
-def locked(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
+def locked(path: Path, patience: float | None = None) -> Iterator[None]:
     """Lock a run directory, so that one process at a time searches in it.
 
-    Waits ``patience`` seconds for another process that holds the lock.
+    Waits ``patience`` seconds, or ``LOCK_SECONDS``, for another process that holds the lock.
 
     Raises:
         RunInUseError: If another process holds the lock.
         RunError: If the directory cannot be locked.
     """
     # Not filelock.FileLock, which creates the directory again if it was moved aside.
-    handle = _lock(path, time.monotonic() + patience)
+    wait = LOCK_SECONDS if patience is None else patience
+    handle = _lock(path, time.monotonic() + wait)
     try:
         yield
     finally:
