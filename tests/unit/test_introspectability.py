@@ -1,7 +1,5 @@
 """Introspectability: the formula word for word, its options, and what is degenerate."""
 
-import sys
-import types
 from dataclasses import replace
 
 import keras
@@ -40,7 +38,7 @@ def layer_outputs(model, images):
     return [np.reshape(o, (len(images), -1)).astype(float) for o in outputs]
 
 
-def direct(layers, groups, normalize="none", weights=None):
+def direct(layers, groups, normalize="none", weights=None, weighting="normalized"):
     """The paper's formula on stored activations."""
     present = np.unique(groups)
     if len(present) < 2:
@@ -56,7 +54,7 @@ def direct(layers, groups, normalize="none", weights=None):
             share = 1.0 if weights is None else weights[present[i], present[j]]
             scale = np.linalg.norm(a) * np.linalg.norm(b)
             total += share * (1 - (a @ b / scale if scale else 1))
-            shares += share
+            shares += share if weighting == "normalized" else 1
     return total / shares if shares else 0.0
 
 
@@ -89,14 +87,20 @@ OPTIONS = st.fixed_dictionaries(
 
 
 @settings(deadline=None, max_examples=10)
-@given(st.integers(0, 10**6), st.integers(2, 80), OPTIONS, st.booleans())
+@given(
+    st.integers(0, 10**6),
+    st.integers(2, 80),
+    OPTIONS,
+    st.sampled_from([None, "normalized", "paper"]),
+)
 def test_the_papers_options_give_the_papers_formula_on_stored_activations(
-    tmp_path_factory, seed, count, options, weighted
+    tmp_path_factory, seed, count, options, weighting
 ):
     model = make_model(seed % 7)
     subject = make_subject(model, count, seed)
     weights = None
-    if weighted:
+    if weighting:
+        options["weighting"] = weighting
         half = np.random.default_rng(seed).random((CLASSES, CLASSES))
         weights = half + half.T
         options["similarity"] = str(tmp_path_factory.mktemp("weights") / "w.csv")
@@ -105,11 +109,13 @@ def test_the_papers_options_give_the_papers_formula_on_stored_activations(
     groups = subject.predicted if options["group_by"] == "predicted" else subject.labels
     objective = Introspectability(sources=["activations"], images=1000, **PAPER, **options)
     score = objective.score(subject)
-    right = direct(layers, groups, options["normalize"], weights)
+    right = direct(layers, groups, options["normalize"], weights, weighting)
     assert score.value == pytest.approx(right, abs=1e-5)
     for layer, stored in zip(model.layers[1:4], layers, strict=True):
         found = score.metrics[f"introspectability/activations/{layer.name}"]
-        assert found == pytest.approx(direct([stored], groups, "none", weights), abs=1e-5)
+        assert found == pytest.approx(
+            direct([stored], groups, "none", weights, weighting), abs=1e-5
+        )
 
 
 @settings(deadline=None, max_examples=10)
@@ -305,6 +311,23 @@ def test_pairs_with_a_missing_class_count_as_zero_or_not_at_all():
     assert replace(zero, weights=weights).mean_distance(gram) == pytest.approx(1 / 6)
     assert replace(ignore, weights=weights).mean_distance(gram) == 1
     assert replace(zero, counts=np.array([9, 0, 0])).mean_distance(gram) == 0
+    twice = {"weights": 2 * weights, "weighting": "paper"}
+    assert replace(zero, **twice).mean_distance(gram) == pytest.approx(2 / 3)
+    assert replace(ignore, **twice).mean_distance(gram) == 2
+    assert replace(ignore, **twice | {"weights": 0 * weights}).mean_distance(gram) == 0
+
+
+def test_the_papers_weighting_scales_values_and_standard_errors(tmp_path):
+    """Where no class is missing, by the mean weight of the pairs."""
+    path = tmp_path / "w.csv"
+    path.write_text("1,0.5,0.25\n0.5,1,0.1\n0.25,0.1,1\n")
+    subject = make_subject(make_model())
+    options = {"sources": ["activations", "grad_cam"], "similarity": str(path)}
+    normalized = Introspectability(**options).score(subject).metrics
+    paper = Introspectability(**options, weighting="paper").score(subject).metrics
+    assert paper.pop("introspectability/groups") == normalized.pop("introspectability/groups") == 3
+    scale = np.mean([0.5, 0.25, 0.1])
+    assert paper == pytest.approx({key: scale * value for key, value in normalized.items()})
 
 
 def sampled_distances(means, sizes, draws, seed, estimator="unbiased", spread=1.0):
@@ -409,7 +432,13 @@ def test_numbers_may_be_names(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"layers": []}, {"layers": ["conv"]}, {"normalize": "layer"}, {"sources": []}],
+    [
+        {"layers": []},
+        {"layers": ["conv"]},
+        {"normalize": "layer"},
+        {"sources": []},
+        {"weighting": "paper"},
+    ],
     ids=str,
 )
 def test_options_without_effect_are_refused(options):
@@ -459,32 +488,3 @@ def test_a_wrong_similarity_file_is_a_clear_error(tmp_path, text, problem):
     with pytest.raises(InputError, match=problem) as error:
         Introspectability(similarity=str(path)).check(("cat", "dog", "car"))
     assert "similarity.csv" in str(error.value)
-
-
-def test_wordnet_gives_path_similarities(monkeypatch):
-    """With a stand-in of nltk's interface; its data cannot be had here."""
-
-    class Sense:
-        def __init__(self, place):
-            self.place = place
-
-        def path_similarity(self, other):
-            return 1 / (1 + abs(self.place - other.place))
-
-    places = {"cat": 0, "fire_truck": 3}
-    wordnet = types.SimpleNamespace(
-        synsets=lambda name, pos: [Sense(places[name])] if name in places else []
-    )
-    corpus = types.ModuleType("nltk.corpus")
-    corpus.wordnet = wordnet
-    monkeypatch.setitem(sys.modules, "nltk", types.ModuleType("nltk"))
-    monkeypatch.setitem(sys.modules, "nltk.corpus", corpus)
-    np.testing.assert_array_equal(
-        class_weights("wordnet", ("cat", "fire truck")), [[1, 0.25], [0.25, 1]]
-    )
-    with pytest.raises(InputError, match="knows no noun 'blorp'"):
-        class_weights("wordnet", ("cat", "blorp"))
-    monkeypatch.setitem(sys.modules, "nltk", None)
-    monkeypatch.setitem(sys.modules, "nltk.corpus", None)
-    with pytest.raises(InputError, match="not installed"):
-        class_weights("wordnet", ("cat", "dog"))

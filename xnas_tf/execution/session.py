@@ -79,6 +79,9 @@ def opened_session(
             _note(callbacks, f"data set {dataset.name}: {note}")
         for note in space.notes:
             _note(callbacks, f"warning: {note}")
+        for measure in config.measures():
+            for note in measure.notes(dataset.class_names):
+                _note(callbacks, f"{measure.name}: {note}")
         algorithm = Algorithm(
             config.search,
             config.directions,

@@ -111,6 +111,14 @@ class Objective(BaseModel):
             InputError: If the options don't fit the data set.
         """
 
+    def notes(self, class_names: tuple[str, ...]) -> list[str]:
+        """Return what the user should read before a search about the options and the data set.
+
+        Raises:
+            InputError: See ``check``.
+        """
+        return []
+
     @abstractmethod
     def score(self, subject: Subject) -> ObjectiveValue:
         """Score one candidate; called on all of its ranks."""

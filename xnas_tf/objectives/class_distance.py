@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 MissingClasses = Literal["zero", "ignore"]
+Weighting = Literal["normalized", "paper"]
 MAX_NAMES = 5
 """Maximum number of classes to list in a reason."""
 
@@ -24,12 +25,15 @@ class ClassPairs:
         missing: Whether a pair with a missing class has the distance 0 (``zero``) or is
             excluded (``ignore``).
         weights: A weight for each pair, (classes, classes), symmetric; equal weights if None.
+        weighting: Whether the weighted sum of the distances is divided by the sum of the weights
+            (``normalized``) or by the number of pairs (``paper``).
     """
 
     counts: np.ndarray
     min_images: int = 1
     missing: MissingClasses = "ignore"
     weights: np.ndarray | None = None
+    weighting: Weighting = "normalized"
 
     @property
     def present(self) -> np.ndarray:
@@ -41,18 +45,20 @@ class ClassPairs:
         return np.where(np.outer(self.present, self.present), _pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
-        """Return the weighted mean over pairs of classes of one minus the cosine of their means.
+        """Return the mean over pairs of classes of their weighted distance.
 
-        ``gram`` are inner products of the class means, (..., classes, classes); see
-        ``mean_gram``. The scale of a class has no effect. The mean, (...), is in [0, 2], except
-        that an unbiased estimate of 0 may be slightly negative; it is 0 for fewer than two
+        The distance is one minus the cosine of the class means, of which ``gram`` are the inner
+        products, (..., classes, classes); see ``mean_gram``. The scale of a class has no effect.
+        The mean, (...), is in [0, 2], multiplied by the mean weight if ``weighting`` is
+        ``paper``; an unbiased estimate of 0 may be slightly negative. It is 0 for fewer than two
         classes or if all weights are 0. NaN is propagated.
         """
         upper = np.triu_indices(len(self.counts), k=1)
-        weights = np.ones(len(upper[0])) if self.weights is None else self.weights[upper]
+        pairs = np.ones(len(upper[0]))
         if self.missing == "ignore":
-            weights = weights * np.outer(self.present, self.present)[upper]
-        total = weights.sum()
+            pairs = np.outer(self.present, self.present)[upper].astype(float)
+        weights = pairs if self.weights is None else pairs * self.weights[upper]
+        total = (weights if self.weighting == "normalized" else pairs).sum()
         mean = self.distances(gram)[..., upper[0], upper[1]] @ weights / (total if total > 0 else 1)
         return np.where(np.isfinite(gram).all(axis=(-2, -1)), mean, np.nan)
 

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses
+from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, Weighting
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
 from xnas_tf.objectives.class_resampling import (
     balanced_choice,
@@ -26,7 +26,7 @@ from xnas_tf.objectives.class_resampling import (
     resampling_weights,
     standard_error,
 )
-from xnas_tf.objectives.similarity import class_weights
+from xnas_tf.objectives.similarity import class_weights, similarity_notes
 
 if TYPE_CHECKING:
     from xnas_tf.attribution.activations import LayerActivations
@@ -100,7 +100,7 @@ class Introspectability(Objective):
 
     The default estimate has no bias for few images: a value of 0 is estimated as 0 on average
     and may be slightly negative. ``estimator: plain``, ``missing_classes: ignore`` and
-    ``min_images: 1`` give the paper's formula.
+    ``min_images: 1`` give the paper's formula, with ``weighting: paper`` for weighted pairs.
     """
 
     name: Literal["introspectability"] = "introspectability"
@@ -147,7 +147,14 @@ class Introspectability(Objective):
         description="layers of `activations`, names or patterns such as `stack3*`; by default all",
     )
     similarity: str | None = Field(
-        None, description="weights of class pairs: a CSV file with a matrix, or `wordnet`"
+        None,
+        description="weights of class pairs: a CSV file with a matrix, or `wordnet`, the path "
+        "similarity of the class names, which are nouns or ids in ImageNet",
+    )
+    weighting: Weighting = Field(
+        "normalized",
+        description="how `similarity` weighs the distances: `normalized`: their weighted mean; "
+        "`paper`: the plain mean of distance × similarity, whose scale is that of the similarity",
     )
     bootstrap: int = Field(100, ge=2, description="number of resamples for the standard error")
 
@@ -176,6 +183,11 @@ class Introspectability(Objective):
     def _validate_options(self) -> Introspectability:
         if ACTIVATIONS not in self.sources and (self.layers or self.normalize != "none"):
             raise ValueError(f"layers and normalize are for the source {ACTIVATIONS} only")
+        if self.weighting != "normalized" and self.similarity is None:
+            raise ValueError(
+                f"given weighting {self.weighting} without similarity, which has no effect; "
+                "allowed: similarity: wordnet or a CSV file, or no weighting"
+            )
         if self.estimator == "unbiased" and self.min_images < 2:
             raise ValueError(
                 f"given min_images {self.min_images}; allowed: at least 2, because one image "
@@ -201,6 +213,10 @@ class Introspectability(Objective):
         for source in self.sources:
             if source != ACTIVATIONS:
                 attribution_method(source)
+
+    def notes(self, class_names: tuple[str, ...]) -> list[str]:
+        """See ``Objective.notes``."""
+        return similarity_notes(self.similarity, class_names)
 
     def max_images(self, classes: int) -> int:
         """Return the maximum number of validation images to use."""
@@ -243,6 +259,7 @@ class Introspectability(Objective):
             self._required_images(len(groups), subject.classes),
             self.missing_classes,
             class_weights(self.similarity, subject.class_names),
+            self.weighting,
         )
         is_mine = rows % ranks.size == ranks.rank
         mine = rows[is_mine] // ranks.size

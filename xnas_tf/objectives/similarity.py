@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.objectives.wordnet_similarity import ambiguous_names, path_similarity
+
+WORDNET = "wordnet"
+"""The source that is not a file."""
 
 
 @cache
 def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarray | None:
     """Return weights of class pairs, (classes, classes), or None for equal weights.
 
-    The source is ``wordnet`` for the path similarity of the class names (used in the XNAS paper
+    The source is ``wordnet`` for ``path_similarity`` of the class names (used in the XNAS paper
     for ImageNet-16-120), or a CSV file: a matrix in the order of the classes, or one with the
     class names in its first line, in any order. It must be symmetric and not negative. It is
     read once per process, so that the weights are constant during a search.
@@ -25,10 +29,27 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
     """
     if source is None:
         return None
-    weights = _wordnet(class_names) if source == "wordnet" else _from_csv(source, class_names)
+    if source == WORDNET:
+        try:
+            return path_similarity(class_names)
+        except InputError as error:
+            raise InputError(f"{_key(source)}: {error}") from error
+    weights = _from_csv(source, class_names)
     if not np.isfinite(weights).all() or (weights < 0).any() or not np.allclose(weights, weights.T):
         raise InputError(f"{_key(source)}: allowed: a symmetric matrix of numbers from 0")
     return weights
+
+
+def similarity_notes(source: str | None, class_names: tuple[str, ...]) -> list[str]:
+    """Return what the user should know of the weights of ``class_weights``, which may raise."""
+    class_weights(source, class_names)
+    ambiguous = ambiguous_names(class_names) if source == WORDNET else []
+    if not ambiguous:
+        return []
+    return [
+        "similarity: wordnet: of nouns with several senses the first is taken; to take another, "
+        f"name the class by its id in ImageNet: {', '.join(ambiguous)}"
+    ]
 
 
 def _key(source: str) -> str:
@@ -67,24 +88,3 @@ def _is_header(cells: list[str], class_names: tuple[str, ...]) -> bool:
     """Return whether a line contains class names, which may be numbers."""
     known = set(class_names) & set(cells)
     return known == set(class_names) or any(not name.isdecimal() for name in known)
-
-
-def _wordnet(class_names: tuple[str, ...]) -> np.ndarray:
-    """Return the path similarity of the first noun sense of each name."""
-    try:
-        from nltk.corpus import wordnet
-
-        senses = [wordnet.synsets(name.replace(" ", "_"), pos="n") for name in class_names]
-    except (ImportError, LookupError) as error:
-        raise InputError(
-            f"{_key('wordnet')}: nltk's WordNet is not installed: pip install nltk, then "
-            "python -m nltk.downloader wordnet"
-        ) from error
-    unknown = [name for name, found in zip(class_names, senses, strict=True) if not found]
-    if unknown:
-        raise InputError(
-            f"{_key('wordnet')}: WordNet knows no noun {', '.join(map(repr, unknown))}; "
-            "give a CSV matrix instead"
-        )
-    first = [found[0] for found in senses]
-    return np.array([[a.path_similarity(b) for b in first] for a in first], float)

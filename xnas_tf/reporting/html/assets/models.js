@@ -80,7 +80,7 @@ function classMeans(means) {
   return el("div", {}, el("h4", {}, `${means.source}: class means`),
     means.maps.length ? el("div", { class: "strip" }, means.maps.map((map, at) => picture(map,
       `mean ${means.source} map of class ${called[at]}`, `${called[at]} (${means.counts[at]})`))) : null,
-    heat(means.distances, called, called, `distances of class means, ${number(means.value)} on average`,
+    heat(means.distances, called, called, `distances of class means; introspectability ${number(means.value)}`,
       (value) => value.toFixed(2), (value) => Math.max(value, 0) / top));
 }
 function quality(model) {
@@ -107,7 +107,7 @@ function modelCard(model, at) {
       inner.append(el("h4", {}, "Behind its introspectability"), el("p", { class: "about" },
         `Mean representations of the classes on ${models.looked_at} validation images; in brackets, the number `
         + "of images of each class. Introspectability is the mean distance of two classes; its options say how "
-        + "missing classes count. Its sources rank networks in opposite ways: accurate networks tend to have higher "
+        + "missing classes count and what pairs weigh. Its sources rank networks in opposite ways: accurate networks tend to have higher "
         + "values by activations, and lower ones by Grad-CAM and integrated gradients."),
       el("div", { class: "grid-of" }, model.means.map(classMeans)));
     }

@@ -1,0 +1,117 @@
+"""Nouns of WordNet 3.0, read from its own files ``data.noun`` and ``index.noun``.
+
+Their format is described in the manual page wndb(5WN). A synset (a sense of one or more words) is
+named by its id in ImageNet: ``n`` and its byte offset in ``data.noun``, as in ``n02119789``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from xnas_tf.errors import InputError
+
+DEBIAN_FOLDER = Path("/usr/share/wordnet")
+_HYPERNYM = re.compile(rb" @i? (\d{8}) n ")
+"""A pointer to a hypernym, or of a person or place to what it is an instance of."""
+_ID = re.compile(r"n\d{8}")
+
+
+class WordNet:
+    """The nouns of the installed WordNet 3.0.
+
+    It is read from the folder in the environment variable ``WNSEARCHDIR``, which is WordNet's
+    own; else from Debian's package ``wordnet-base`` or from nltk's data.
+
+    Raises:
+        InputError: If it is not installed or another version, whose ids differ.
+    """
+
+    def __init__(self) -> None:
+        self._data, self._index = _installed()
+        if b"WordNet 3.0 Copyright" not in self._data[:2000]:
+            raise InputError(
+                "the installed WordNet is not version 3.0, and the ids of other versions differ"
+            )
+
+    def senses(self, name: str) -> list[str]:
+        """Return the ids of a noun's senses, the most frequent one first; none if unknown.
+
+        An id is its own only sense. Upper and lower case, and spaces and underscores, are equal.
+        """
+        if _ID.fullmatch(name):
+            return [name] if self._line(name) else []
+        noun = name.lower().replace(" ", "_")
+        start = self._index.find(f"\n{noun} n ".encode()) + 1
+        if not start:
+            return []
+        fields = self._index[start : self._index.index(b"\n", start)].decode().split()
+        return [f"n{offset}" for offset in fields[-int(fields[2]) :]]
+
+    def gloss(self, synset: str) -> str:
+        """Return the definition of a synset, followed by examples."""
+        return self._line(synset).partition(b" | ")[2].decode().strip()
+
+    def nearest(self, name: str) -> str | None:
+        """Return the noun that is spelled most like an unknown one, or None if none is close.
+
+        Of an id there is none, because the next id is that of any noun.
+        """
+        if _ID.fullmatch(name):
+            return None
+        nouns = re.findall(r"^(\S+) n ", self._index.decode(), re.MULTILINE)
+        noun = name.lower().replace(" ", "_")
+        return next(iter(difflib.get_close_matches(noun, nouns, n=1, cutoff=0.8)), None)
+
+    def path_lengths(self, synsets: list[str]) -> np.ndarray:
+        """Return the lengths of the shortest paths between synsets, (synsets, synsets), integers.
+
+        A path goes up from one synset to a common hypernym and down to the other. All nouns have
+        a common hypernym, ``entity``.
+        """
+        above = [self._hypernym_distances(synset) for synset in synsets]
+        return np.array(
+            [[min(a[s] + b[s] for s in a.keys() & b.keys()) for b in above] for a in above]
+        )
+
+    def _hypernym_distances(self, synset: str) -> dict[str, int]:
+        """Return the distance to each direct and indirect hypernym, and 0 to the synset itself."""
+        found: dict[str, int] = {}
+        level, distance = {synset}, 0
+        while level:
+            found |= dict.fromkeys(level, distance)
+            pointers = [_HYPERNYM.findall(self._line(each).partition(b" | ")[0]) for each in level]
+            level = {f"n{offset.decode()}" for line in pointers for offset in line} - found.keys()
+            distance += 1
+        return found
+
+    def _line(self, synset: str) -> bytes:
+        """Return the synset's line of data.noun, or nothing if none begins there."""
+        start = int(synset[1:])
+        if self._data[start - 1 : start + 9] != b"\n" + synset[1:].encode() + b" ":
+            return b""
+        return self._data[start : self._data.index(b"\n", start)]
+
+
+def _installed() -> tuple[bytes, bytes]:
+    """Return the contents of data.noun and index.noun."""
+    own = os.environ.get("WNSEARCHDIR")
+    folder = Path(own) if own else DEBIAN_FOLDER
+    try:
+        if own or (folder / "data.noun").is_file():
+            return (folder / "data.noun").read_bytes(), (folder / "index.noun").read_bytes()
+        from nltk.data import find
+
+        data, index = (find(f"corpora/wordnet/{part}.noun") for part in ("data", "index"))
+        return data.open().read(), index.open().read()
+    except (ImportError, LookupError, OSError) as error:
+        where = f" in WNSEARCHDIR ({error})" if own else ""
+        raise InputError(
+            f"WordNet 3.0 was not found{where}; install Debian's package wordnet-base, or nltk "
+            "(pip install nltk, then python -m nltk.downloader wordnet), or set WNSEARCHDIR to a "
+            "folder with data.noun and index.noun"
+        ) from error

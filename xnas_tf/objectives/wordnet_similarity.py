@@ -1,0 +1,89 @@
+"""Similarity of classes by the lengths of paths between them in WordNet."""
+
+from __future__ import annotations
+
+import textwrap
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from xnas_tf.errors import InputError
+from xnas_tf.objectives.wordnet import WordNet
+
+PACKAGED = "imagenet16_120_path_lengths.csv"
+"""Path lengths between ImageNet-16-120's classes: tools/imagenet16_120_path_lengths.py."""
+MAX_UNKNOWN = 5
+"""Maximum number of unknown classes to list, as the nearest noun takes most of a second each."""
+
+
+def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
+    """Return 1 / (1 + path length) of each pair of classes, (classes, classes), at most 1.
+
+    Classes are named by their ids in ImageNet (``n02119789``), or by nouns, of which the first
+    sense is taken. If all are classes of ImageNet-16-120, by id or by name, they have its senses
+    (``tiger`` is the animal, where WordNet's first sense is a person), and WordNet need not be
+    installed. The path length is that of ``path_similarity`` in nltk.
+
+    Raises:
+        InputError: If WordNet is needed and not installed, or doesn't know a class.
+    """
+    if (rows := _packaged_rows(class_names)) is not None:
+        lengths = _packaged()[1][np.ix_(rows, rows)]
+    else:
+        wordnet = WordNet()
+        lengths = wordnet.path_lengths([found[0] for found in _senses(wordnet, class_names)])
+    return 1 / (1 + lengths)
+
+
+def ambiguous_names(class_names: tuple[str, ...]) -> list[str]:
+    """Return what was taken for names of which WordNet has several senses.
+
+    Raises:
+        InputError: See ``path_similarity``.
+    """
+    if _packaged_rows(class_names) is not None:
+        return []
+    wordnet = WordNet()
+    return [
+        f"{name} ({found[0]}: {textwrap.shorten(wordnet.gloss(found[0]), 60, placeholder=' …')})"
+        for name, found in zip(class_names, _senses(wordnet, class_names), strict=True)
+        if len(found) > 1
+    ]
+
+
+def _senses(wordnet: WordNet, class_names: tuple[str, ...]) -> list[list[str]]:
+    senses = [wordnet.senses(name) for name in class_names]
+    unknown = [name for name, found in zip(class_names, senses, strict=True) if not found]
+    if unknown:
+        more = f" and {len(unknown) - MAX_UNKNOWN} more" if len(unknown) > MAX_UNKNOWN else ""
+        listed = ", ".join(_described(wordnet, name) for name in unknown[:MAX_UNKNOWN])
+        raise InputError(
+            f"WordNet 3.0 has no noun {listed}{more}; allowed: nouns, or ids such as n02119789; "
+            "for other classes give a CSV matrix"
+        )
+    return senses
+
+
+def _described(wordnet: WordNet, name: str) -> str:
+    near = wordnet.nearest(name)
+    return f"{name!r} (did you mean {near!r}?)" if near else repr(name)
+
+
+@cache
+def _packaged() -> tuple[dict[str, int], np.ndarray]:
+    """Return the row of each id and name of ImageNet-16-120, and the path lengths."""
+    lines = (files("xnas_tf.objectives") / PACKAGED).read_text("ascii").splitlines()
+    table = [line.split(",") for line in lines if not line.startswith("#")]
+    rows = {_folded(key): row for row, line in enumerate(table) for key in line[:2]}
+    return rows, np.array([lengths for _, _, *lengths in table], int)
+
+
+def _packaged_rows(class_names: tuple[str, ...]) -> list[int] | None:
+    """Return the classes' rows in the packaged table, or None if it lacks one of them."""
+    rows, names = _packaged()[0], [_folded(name) for name in class_names]
+    return [rows[name] for name in names] if rows.keys() >= set(names) else None
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace(" ", "_")
