@@ -35,7 +35,11 @@ setup(
     ],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["xnas_tf", "xnas_tf.*"]),
-    package_data={"xnas_tf": ["py.typed"], "xnas_tf.reporting.html": ["assets/*"]},
+    package_data={
+        "xnas_tf": ["py.typed"],
+        "xnas_tf.data": ["imagenet16_120_classes.txt"],
+        "xnas_tf.reporting.html": ["assets/*"],
+    },
     install_requires=[
         f"{tensorflow}>=2.16,<2.22",
         "tensorboard>=2.16",

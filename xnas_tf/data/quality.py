@@ -28,6 +28,7 @@ class Findings:
         ignored: Number of files whose names are not those of images.
         sizes: Height and width of the smallest, the median and the largest image.
         different_sizes: Number of different sizes.
+        remarks: Notes of the loader on the files.
     """
 
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Findings:
     ignored: int = 0
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     different_sizes: int = 1
+    remarks: Sequence[str] = ()
 
     @property
     def problems(self) -> list[tuple[str, str]]:
@@ -63,6 +65,7 @@ class Findings:
         for kind, name in self.problems:
             found[kind].append(name)
         notes = [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
+        notes += self.remarks
         if self.is_all_grey:
             notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
         if self.ignored:
