@@ -65,10 +65,26 @@ def make_records(root):
     return f":{root}.tfrecord"
 
 
+class Features:
+    """Features by name, with no more methods than ``tensorflow_datasets``' FeaturesDict has."""
+
+    def __init__(self, **features):
+        self._features = features
+
+    def __contains__(self, name):
+        return name in self._features
+
+    def __getitem__(self, name):
+        return self._features[name]
+
+    def __iter__(self):
+        return iter(self._features)
+
+
 def make_tfds(root, patch, names=tuple(COUNTS)):
     """TensorFlow Datasets itself was tried by hand: it is too large for every test machine."""
     records = [{"image": content, "label": label} for content, label in encoded(root)]
-    features = {"image": None, "label": SimpleNamespace(names=list(names))}
+    features = Features(image=None, label=SimpleNamespace(names=list(names)))
     builder = SimpleNamespace(
         info=SimpleNamespace(features=features, splits=["train"]),
         data_dir=root,

@@ -120,7 +120,8 @@ def tfds(argument: str) -> ImageFiles:
     except Exception as error:  # the network, the name or the format may be at fault
         raise InputError(f"{name} could not be loaded: {describe(error)}") from error
     features = builder.info.features
-    class_names = getattr(features.get("label"), "names", None)
+    label = features["label"] if "label" in features else None  # noqa: SIM401 - it is no mapping
+    class_names = getattr(label, "names", None)
     if class_names is None or "image" not in features:
         raise InputError(
             f"{name} has the features {', '.join(features)}; wanted: image, and label with classes"
