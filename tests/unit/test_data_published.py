@@ -101,9 +101,10 @@ GOOD = batch(3, batch_labels(3))
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data": GOOD["data"][:, :-1]}, r"data have shape \(243, 767\); wanted: \(N, 768\)"),
+        ({"data": GOOD["data"][:, :-1]}, r"data are uint8 \(243, 767\); wanted: uint8 \(N, 768\)"),
         ({"data": GOOD["data"].astype(float)}, r"data are float64 .*; wanted: uint8 \(N, 768\)"),
-        ({"data": GOOD["data"][:0], "labels": []}, "data are uint8"),
+        ({"data": GOOD["data"][:0], "labels": []}, "has no images"),
+        ({"data": GOOD["data"].reshape(243, 3, 256)}, r"data are uint8 \(243, 3, 256\)"),
         ({"labels": GOOD["labels"][1:]}, r"labels are int64 \(242,\); wanted: 243 integers"),
         ({"labels": [0.5] * 243}, "labels are float64"),
         ({"labels": [0, *GOOD["labels"][1:]]}, "label 0 is out of range; wanted: 1 to 1000"),
@@ -136,7 +137,10 @@ def test_a_truncated_file_is_named(tmp_path, dump, end, share):
     file = tmp_path / "data" / f"train_data_batch_2{end}"
     content = file.read_bytes()
     file.write_bytes(content[: int(share * len(content))])
-    refused(f"imagenet16_120:{tmp_path / 'data'}", f"{file.name} is truncated or broken .* again")
+    refused(
+        f"imagenet16_120:{tmp_path / 'data'}",
+        f"{file.name} is truncated or cannot be read: .* again",
+    )
 
 
 class Calls:
@@ -229,9 +233,9 @@ def test_drawings_of_both_names_are_read_up_to_a_number(tmp_path, monkeypatch):
         (lambda file: np.save(file, np.zeros((9, 784))), "float64"),
         (lambda file: np.save(file, np.zeros((0, 784), np.uint8)), r"\(0, 784\)"),
         (lambda file: np.save(file, np.uint8(3)), r"uint8 \(\)"),
-        (lambda file: np.save(file, np.array([{}])), "is truncated or no .npy file"),
-        (lambda file: file.write_bytes(file.read_bytes()[:-9]), "is truncated or no .npy file"),
-        (lambda file: file.write_bytes(b""), "is truncated or no .npy file"),
+        (lambda file: np.save(file, np.array([{}])), "is truncated or cannot be read"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-9]), "is truncated or cannot be read"),
+        (lambda file: file.write_bytes(b""), "is truncated or cannot be read"),
         (
             lambda file: file.with_name("full_numpy_bitmap_bee.npy").touch(),
             "bee.npy and full_numpy_bitmap_bee.npy are of the same class",
@@ -298,7 +302,7 @@ def test_an_uncompressed_file_comes_first_and_a_test_split_may_lack(tmp_path):
     ("spoil", "message"),
     [
         (lambda f: f.unlink(), "no train-images-idx3-ubyte, with or without .gz"),
-        (lambda f: f.write_bytes(b""), "train-images-idx3-ubyte is truncated or broken"),
+        (lambda f: f.write_bytes(b""), "train-images-idx3-ubyte is truncated or cannot be read"),
         (
             lambda f: f.write_bytes(f.read_bytes()[:99]),
             "it has 99 bytes; wanted: 47,056, for shape",
@@ -310,7 +314,7 @@ def test_an_uncompressed_file_comes_first_and_a_test_split_may_lack(tmp_path):
         (lambda f: write_idx(f, np.zeros((60, 9, 9))), r"are \(28, 28\), the others \(9, 9\)"),
         (
             lambda f: f.rename(f"{f}.gz").write_bytes(gzip.compress(b"0" * 99)[:-9]),
-            "train-images-idx3-ubyte.gz is truncated or broken",
+            "train-images-idx3-ubyte.gz is truncated or cannot be read",
         ),
     ],
 )

@@ -139,7 +139,7 @@ def _read(file: Path, kind: str, name: str) -> np.ndarray:
         else:
             content = np.asarray(np.memmap(file, np.uint8, "r"))
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{name}: {file.name} is truncated or broken: {error}") from error
+        raise InputError(f"{name}: {file.name} is truncated or cannot be read: {error}") from error
     axes = _AXES[kind]
     begin = 4 + 4 * axes
     if content[:4].tolist() != [0, 0, _BYTES, axes] or len(content) < begin:

@@ -121,7 +121,8 @@ def _read(file: Path, classes: int, name: str) -> _Batch:
         ) from error
     except Exception as error:  # a broken pickle raises many kinds
         raise InputError(
-            f"{name}: {file.name} is truncated or broken ({error}): download it again"
+            f"{name}: {file.name} is truncated or cannot be read: {error}; if it is "
+            "truncated, download it again"
         ) from error
     rows = np.flatnonzero(labels <= classes)
     planes = data[rows].reshape(-1, 3, _SIDE, _SIDE)
@@ -139,13 +140,12 @@ def _checked(content: object, where: str) -> tuple[np.ndarray, np.ndarray]:
         given = ", ".join(map(str, content)) if isinstance(content, dict) else type(content)
         raise InputError(f"{where} has {given or 'nothing'}; wanted: data and labels")
     data, labels = content["data"], np.asarray(content["labels"])
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or not data.size:
+    shape = (3 * _SIDE**2,)
+    if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape[1:] == shape):
         kind = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data)
-        raise InputError(f"{where}: data are {kind}; wanted: uint8 (N, {3 * _SIDE**2})")
-    if data.shape != (len(data), 3 * _SIDE**2):
-        raise InputError(
-            f"{where}: data have shape {data.shape}; wanted: (N, {3 * _SIDE**2}), images of 16x16"
-        )
+        raise InputError(f"{where}: data are {kind}; wanted: uint8 (N, {shape[0]}), 16x16 images")
+    if not len(data):
+        raise InputError(f"{where} has no images")
     if labels.shape != (len(data),) or labels.dtype.kind not in "iu":
         raise InputError(
             f"{where}: labels are {labels.dtype} {labels.shape}; wanted: {len(data)} integers"

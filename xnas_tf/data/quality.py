@@ -59,13 +59,17 @@ class Findings:
         return [(kind, text) for kind, texts in kinds.items() for text in texts]
 
     @property
-    def notes(self) -> list[str]:
+    def problem_notes(self) -> list[str]:
         """One text per kind of problem, with the names."""
         found: dict[str, list[str]] = defaultdict(list)
         for kind, name in self.problems:
             found[kind].append(name)
-        notes = [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
-        notes += self.remarks
+        return [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
+
+    @property
+    def notes(self) -> list[str]:
+        """All texts for the user: on the problems, and others."""
+        notes = [*self.problem_notes, *self.remarks]
         if self.is_all_grey:
             notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
         if self.ignored:

@@ -50,7 +50,7 @@ def quickdraw(argument: str) -> ImageFiles:
 
 def _list_drawings(classes: Mapping[str, Path], ignored: int, name: str) -> ImageList:
     stored = [_open(file, name) for file in classes.values()]
-    used = [drawings[:MOST] for drawings in stored]
+    used = [rows[:MOST].reshape(-1, _SIDE, _SIDE) for rows in stored]
     counts, total = list(map(len, used)), sum(map(len, stored))
     remark = f"of {total:,} drawings, the first {MOST:,} of each class at most are used"
     return ImageList(
@@ -68,13 +68,13 @@ def _list_drawings(classes: Mapping[str, Path], ignored: int, name: str) -> Imag
 
 
 def _open(file: Path, name: str) -> np.ndarray:
-    """Return the drawings of a file, (N, 28, 28), memory-mapped."""
+    """Return the drawings of a file, (N, 784), memory-mapped."""
     try:
         rows = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{name}: {file.name} is truncated or no .npy file: {error}") from error
+        raise InputError(f"{name}: {file.name} is truncated or cannot be read: {error}") from error
     if rows.dtype != np.uint8 or rows.shape[1:] != (_SIDE**2,) or not rows.size:
         raise InputError(
             f"{name}: {file.name} has {rows.dtype} {rows.shape}; wanted: uint8 (N, {_SIDE**2})"
         )
-    return rows.reshape(-1, _SIDE, _SIDE)
+    return rows
