@@ -38,6 +38,14 @@ def refused(name, message):
         load_dataset(name)
 
 
+def test_the_form_of_a_folder_is_suggested(tmp_path):
+    contents = {"idx": write_mnist, "quickdraw": partial(write_drawings, counts={"ant": 1})}
+    contents["imagenet16_120"] = partial(write_batches, dump=dump_npz, contents=GOOD)
+    for form, write in contents.items():
+        write(tmp_path / form)
+        refused(str(tmp_path / form), f"did you mean {form}:{tmp_path / form}?")
+
+
 # --- ImageNet-16-120
 
 

@@ -61,6 +61,8 @@ _ARGUMENTS = {
     "tfds": "NAME",
 }
 """What follows the colon of a name."""
+_SIGNS = {"imagenet16_120": "val_data*", "idx": "*idx3-ubyte*", "quickdraw": "*.npy"}
+"""Files in a folder that show which data set it is; others are image folders."""
 
 
 def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
@@ -141,7 +143,10 @@ def _source(name: str) -> Source | ImageFiles:
 
 def _suggest(name: str) -> str:
     path = Path(name).expanduser()
-    scheme = "folder" if path.is_dir() else path.suffix[1:] if path.is_file() else ""
+    scheme = path.suffix[1:] if path.is_file() else ""
+    if path.is_dir():
+        found = (form for form, files in _SIGNS.items() if any(path.glob(files)))
+        scheme = next(found, "folder")
     if scheme in _ARGUMENTS:
         return f"{name!r}: did you mean {scheme}:{name}?"
     return suggest(name, dataset_forms())
