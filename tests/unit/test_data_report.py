@@ -68,6 +68,14 @@ def test_names_in_the_tables_are_no_markup(pets):
     assert "[red]dog" in text and "cat/[bold]x.png (no image)" in text
 
 
+def test_notes_that_are_no_problems_stand_below_their_table(pets):
+    (pets / "cat" / "readme.txt").touch()
+    (pets / "cat" / "nothing.png").touch()
+    *_, problems, note = data_tables(inspect_data(f"folder:{pets}"))
+    assert problems.title == "problems" and problems.row_count == 1
+    assert str(note) == "files whose names are not those of images: 1"
+
+
 def test_the_picture_shows_images_of_each_class(pets):
     figure = sheet_figure(inspect_data(f"folder:{pets}").dataset)
     pictures, bars = figure.axes

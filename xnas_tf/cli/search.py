@@ -23,9 +23,10 @@ from xnas_tf.errors import InputError
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
     """Show a data set, its problems, and how a search prepares it.
 
-    DATASET is a name as in the configuration (folder:PATH, csv:FILE, npz:FILE, tfrecord:FILES,
-    keras:NAME, tfds:NAME, mnist5k, digits, module:function) or a configuration file. The
-    picture shows some images of each class, as a network would see them.
+    DATASET is a name as in the configuration (folder:PATH, csv:FILE, npz:FILE, idx:FOLDER,
+    quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME, mnist5k,
+    digits, module:function) or a configuration file. The picture shows some images of each class,
+    as a network would see them.
 
     \b
     Example:

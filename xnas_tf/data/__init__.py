@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from xnas_tf.data.class_names import first_classes
 from xnas_tf.data.dataset import Batch, Dataset, Source, Split, check_images, check_labels
 from xnas_tf.data.decoding import to_pixels
-from xnas_tf.data.disk_images import DiskImages
+from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_list import SPLITS, ImageFiles
 from xnas_tf.data.quality import Findings, identical
@@ -40,6 +41,9 @@ DATASETS = Registry(
         "folder": "xnas_tf.data.image_files:folder",
         "csv": "xnas_tf.data.image_files:table",
         "npz": "xnas_tf.data.builtin:npz",
+        "idx": "xnas_tf.data.idx:idx",
+        "quickdraw": "xnas_tf.data.quickdraw:quickdraw",
+        "imagenet16_120": "xnas_tf.data.imagenet16_120:imagenet16_120",
         "tfrecord": "xnas_tf.data.tfrecords:tfrecord",
         "keras": "xnas_tf.data.builtin:keras_dataset",
         "tfds": "xnas_tf.data.tfrecords:tfds",
@@ -49,11 +53,16 @@ _ARGUMENTS = {
     "folder": "PATH",
     "csv": "FILE",
     "npz": "FILE",
+    "idx": "FOLDER",
+    "quickdraw": "FOLDER",
+    "imagenet16_120": "FOLDER",
     "tfrecord": "FILES",
     "keras": "NAME",
     "tfds": "NAME",
 }
 """What follows the colon of a name."""
+_SIGNS = {"imagenet16_120": "val_data*", "idx": "*idx3-ubyte*", "quickdraw": "*.npy"}
+"""Files in a folder that show which data set it is; others are image folders."""
 
 
 def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
@@ -65,6 +74,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     channels: int | None = None,
     group: str | None = None,
     max_corrupt: float = 0.1,
+    classes: int | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
     """Load a data set and split it, stratified by class.
@@ -81,6 +91,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         channels: 1 or 3; those of the source if None.
         group: Regular expression that finds the group of an image file in its name.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
+        classes: Number of classes to keep, the first ones; all if None.
         log: Called with a message before work that takes a while.
 
     Raises:
@@ -91,10 +102,14 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     pixels = None if size is None else (size[0], size[1])
     source = _source(name)
     if isinstance(source, ImageFiles):
-        source = load_image_files(source, Reading(pixels, channels, group, max_corrupt), name, log)
+        reading = Reading(pixels, channels, group, max_corrupt, classes)
+        source = load_image_files(source, reading, name, log)
     elif group:
         raise InputError(f"dataset.group: {name} has no image files; allowed: with those alone")
     source, class_names = _checked(source, name)
+    if classes is not None and classes != len(class_names):
+        class_names = first_classes(classes, class_names, name)
+        source = _of_first_classes(source, classes)
     shares = {"validation": validation, "test": test}
     rows = split(source.labels, class_names, shares, seed, name, source.groups, source.parts)
     images, scaling = _as_bytes(source.images, rows, name)
@@ -128,7 +143,10 @@ def _source(name: str) -> Source | ImageFiles:
 
 def _suggest(name: str) -> str:
     path = Path(name).expanduser()
-    scheme = "folder" if path.is_dir() else path.suffix[1:] if path.is_file() else ""
+    scheme = path.suffix[1:] if path.is_file() else ""
+    if path.is_dir():
+        found = (form for form, files in _SIGNS.items() if any(path.glob(files)))
+        scheme = next(found, "folder")
     if scheme in _ARGUMENTS:
         return f"{name!r}: did you mean {scheme}:{name}?"
     return suggest(name, dataset_forms())
@@ -170,6 +188,18 @@ def _checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
         groups=groups,
     )
     return source, class_names
+
+
+def _of_first_classes(source: Source, count: int) -> Source:
+    rows = np.flatnonzero(source.labels < count)
+    return replace(
+        source,
+        images=selected(source.images, rows),
+        labels=source.labels[rows],
+        parts=None if source.parts is None else source.parts[rows],
+        groups=None if source.groups is None else source.groups[rows],
+        names=[source.names[row] for row in rows.tolist()] if len(source.names) else (),
+    )
 
 
 def _as_bytes(

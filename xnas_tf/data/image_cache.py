@@ -51,6 +51,7 @@ class Reading(NamedTuple):
     channels: int | None
     group: str | None
     max_corrupt: float
+    classes: int | None
 
 
 class _Decoded(NamedTuple):
@@ -87,6 +88,7 @@ def load_image_files(
         images,
         stored["labels"],
         class_names,
+        mirrored=files.mirrored,
         groups=match_groups(reading.group, names, name) if reading.group else groups,
         parts=stored.get("parts"),
         names=names,
@@ -97,6 +99,8 @@ def load_image_files(
 def _key(files: ImageFiles, reading: Reading) -> str:
     key = hashlib.blake2b(digest_size=16)
     settings = [_FORMAT, files.root, reading.size, reading.channels]
+    if reading.classes is not None:
+        settings.append(reading.classes)
     key.update(json.dumps(settings).encode())
     for file in files.files:
         stamp = 0, 0
@@ -115,6 +119,8 @@ def _create(
         if time.time() - draft.stat().st_mtime > _ABANDONED:
             shutil.rmtree(draft, ignore_errors=True)
     listing = files.listing()
+    if reading.classes is not None:
+        listing = listing.of_first_classes(reading.classes, name)
     log(f"data set {name}: decoding {len(listing.names):,} images, once, into {folder}")
     looks = list(_in_parallel(_look, listing.stream()))
     readable = [look for look in looks if isinstance(look, Look)]
@@ -212,6 +218,7 @@ def _findings(
         odd={name: shape for name, shape in shapes.items() if _is_odd(shape, size)},
         empty=listing.empty,
         ignored=listing.ignored,
+        remarks=listing.remarks,
         sizes=extremes,
         different_sizes=len(sizes),
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
+from xnas_tf.data.class_names import first_classes
 from xnas_tf.data.decoding import Encoded
 from xnas_tf.errors import InputError, suggest
 
@@ -29,6 +31,7 @@ class ImageList:
         parts: See ``Source``.
         empty: Names of classes without images.
         ignored: Number of files whose names are not those of images.
+        remarks: Notes for the user on the files.
     """
 
     names: Sequence[str]
@@ -39,6 +42,21 @@ class ImageList:
     parts: np.ndarray | None = None
     empty: tuple[str, ...] = ()
     ignored: int = 0
+    remarks: tuple[str, ...] = ()
+
+    def of_first_classes(self, count: int, name: str) -> ImageList:
+        """Return the images of the first classes; see ``class_names.first_classes``."""
+        class_names = first_classes(count, self.class_names, name)
+        kept = self.labels < count
+        return replace(
+            self,
+            names=list(compress(self.names, kept)),
+            labels=self.labels[kept],
+            class_names=class_names,
+            stream=lambda: compress(self.stream(), kept),
+            groups=None if self.groups is None else self.groups[kept],
+            parts=None if self.parts is None else self.parts[kept],
+        )
 
 
 @dataclass(frozen=True)
@@ -49,11 +67,13 @@ class ImageFiles:
         files: All files of the data set, whose names, sizes and modification times show changes.
         listing: Returns the list of images; may read all files.
         root: Identifies the data set together with ``files``.
+        mirrored: See ``Dataset``.
     """
 
     files: Sequence[Path]
     listing: Callable[[], ImageList]
     root: str
+    mirrored: bool = False
 
 
 def split_name(text: str) -> str | None:

@@ -28,6 +28,7 @@ class Findings:
         ignored: Number of files whose names are not those of images.
         sizes: Height and width of the smallest, the median and the largest image.
         different_sizes: Number of different sizes.
+        remarks: Notes of the loader on the files.
     """
 
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Findings:
     ignored: int = 0
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     different_sizes: int = 1
+    remarks: Sequence[str] = ()
 
     @property
     def problems(self) -> list[tuple[str, str]]:
@@ -57,12 +59,17 @@ class Findings:
         return [(kind, text) for kind, texts in kinds.items() for text in texts]
 
     @property
-    def notes(self) -> list[str]:
+    def problem_notes(self) -> list[str]:
         """One text per kind of problem, with the names."""
         found: dict[str, list[str]] = defaultdict(list)
         for kind, name in self.problems:
             found[kind].append(name)
-        notes = [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
+        return [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
+
+    @property
+    def notes(self) -> list[str]:
+        """All texts for the user: on the problems, and others."""
+        notes = [*self.problem_notes, *self.remarks]
         if self.is_all_grey:
             notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
         if self.ignored:

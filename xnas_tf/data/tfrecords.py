@@ -11,6 +11,7 @@ import numpy as np
 
 from xnas_tf.data.image_files import near
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
+from xnas_tf.data.imagenet16_120 import class_names_by_id
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 
@@ -99,6 +100,8 @@ def _classes(
 def tfds(argument: str) -> ImageFiles:
     """Load a data set of TensorFlow Datasets with ``image`` and ``label``, and its splits.
 
+    Classes of ImageNet-16-120 that have WordNet ids, as in ``imagenet_resized``, get their names.
+
     Raises:
         InputError: If TensorFlow Datasets is not installed, or the data set cannot be loaded or
             is not suitable.
@@ -117,11 +120,14 @@ def tfds(argument: str) -> ImageFiles:
     except Exception as error:  # the network, the name or the format may be at fault
         raise InputError(f"{name} could not be loaded: {describe(error)}") from error
     features = builder.info.features
-    class_names = getattr(features.get("label"), "names", None)
+    label = features["label"] if "label" in features else None  # noqa: SIM401 - it is no mapping
+    class_names = getattr(label, "names", None)
     if class_names is None or "image" not in features:
         raise InputError(
             f"{name} has the features {', '.join(features)}; wanted: image, and label with classes"
         )
+    readable = class_names_by_id()
+    class_names = [readable.get(each, each) for each in class_names]
     files = sorted(file for file in Path(builder.data_dir).iterdir() if file.is_file())
     in_order = partial(
         builder.as_dataset,

@@ -139,7 +139,7 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     tables = [_class_table(report), _pair_table(report.steps.items(), "preprocessing")]
     findings = report.dataset.findings
     problems = [(name, kind) for kind, name in findings.problems]
-    texts = [note for note in report.notes if note not in findings.notes or not problems]
+    texts = [note for note in report.notes if note not in findings.problem_notes]
     if problems:
         tables.append(_pair_table(problems[:SHOWN_PROBLEMS], "problems"))
     if len(problems) > SHOWN_PROBLEMS:

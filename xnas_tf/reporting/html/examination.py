@@ -45,8 +45,8 @@ class Examiner:
         self._images, self._labels = np.asarray(sample.images), sample.labels
         measures = (m for m in run.config.measures() if isinstance(m, Introspectability))
         self._objective = next(measures, Introspectability())
-        validation = self._data.validation.take(validation_order(run.config, self._data))
-        self._validation, self._validation_labels = np.asarray(validation.images), validation.labels
+        validation = self._data.validation.select(validation_order(run.config, self._data))
+        self._validation, self._validation_labels = validation.images, validation.labels
 
     def shared(self) -> dict[str, Any]:
         """Return what all models have in common: the images and the class names."""
