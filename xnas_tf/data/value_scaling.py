@@ -68,8 +68,8 @@ class Scaling:
             )
         if self.highest <= LEVELS / 2:
             notes.append(
-                f"no value is over {self.highest}, but uint8 images are taken as 0 to 255, so they "
-                "are dark; images of another type, such as float32, are scaled"
+                f"no value is over {self.highest}, but images of 8 bits are taken as 0 to 255, so "
+                "they are dark; arrays of another type, such as float32, are scaled"
             )
         return notes
 
@@ -101,8 +101,9 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
     """Convert images (N, H, W, C) with finite values of any real type to uint8.
 
     uint8 images are unchanged. Values from 0 to 255 or from 0 to 1 keep that scale if the
-    largest is in its upper half. Otherwise, the smallest of all values becomes 0 and the largest
-    255.
+    largest is in its upper half; those up to half a level outside, as float arithmetic leaves
+    them, become the first or the last level. Otherwise, the smallest of all values becomes 0 and
+    the largest 255.
     """
     if images.dtype == np.uint8:
         return images, Scaling(highest=int(images.max()))
@@ -134,7 +135,8 @@ def _scale(images: np.ndarray) -> tuple[float, float]:
     low, high = _range(images)
     is_real = np.issubdtype(images.dtype, np.floating)
     for top in (1.0, float(LEVELS)) if is_real else (float(LEVELS),):
-        if low >= 0 and top / 2 <= high <= top:
+        beyond = top / LEVELS / 2 if is_real else 0.0
+        if low >= -beyond and top / 2 <= high <= top + beyond:
             return 0.0, top
     return low, high
 
