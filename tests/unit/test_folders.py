@@ -77,6 +77,11 @@ def test_images_beside_the_folders_of_classes_are_named(pets):
     ]
 
 
+def test_a_link_to_a_class_that_is_gone_is_named(pets):
+    (pets / "emu").symlink_to(pets.parent / "gone")
+    assert load_dataset(f"folder:{pets}").notes == ["link to nothing, left out (1): emu"]
+
+
 def test_folders_of_splits_are_not_taken_for_classes(tmp_path):
     root = tmp_path / "pets"
     for part in ("train", "test"):

@@ -113,7 +113,7 @@ def test_a_data_set_says_how_labels_are_mapped(tmp_path):
 
 def test_classes_that_a_split_lacks_or_that_are_alike_are_named(tmp_path):
     images, labels = np.zeros((40, 4, 4), np.uint8) + 200, np.arange(40) % 2
-    names = np.array(["Cat", "cat "])
+    names = np.array(["Cat", "cat ", "dog"])
     np.savez(
         tmp_path / "a.npz",
         x=images,
@@ -124,4 +124,5 @@ def test_classes_that_a_split_lacks_or_that_are_alike_are_named(tmp_path):
     )
     notes = load_dataset(f"npz:{tmp_path / 'a.npz'}").notes
     assert "no images in test of the classes cat " in notes
+    assert "classes without images: dog" in notes
     assert "classes whose names differ only in case or spaces: Cat, cat " in notes

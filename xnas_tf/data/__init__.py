@@ -147,8 +147,9 @@ def _as_bytes(
     images = source.images
     if isinstance(images, DiskImages):  # image files, which are decoded to uint8
         return images, Scaling(highest=source.findings.highest)
-    check_alike({part: images[rows[part]] for part in SPLITS}, name)
-    return as_bytes(images)
+    remarks = check_alike({part: images[rows[part]] for part in SPLITS}, name)
+    levels, scaling = as_bytes(images)
+    return levels, replace(scaling, remarks=remarks)
 
 
 def _resize(

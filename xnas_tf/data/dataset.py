@@ -116,16 +116,22 @@ class Dataset:
         return notes
 
     def _class_notes(self) -> Iterator[str]:
+        totals = np.sum(list(self.counts.values()), axis=0)
+        if not totals.all():
+            yield f"classes without images: {self._names(totals == 0)}"
         for name, counts in self.counts.items():
-            missing = [self.class_names[number] for number in np.flatnonzero(counts == 0)]
-            if missing:
-                yield f"no images in {name} of the classes {join_names(missing)}"
+            missing = (counts == 0) & (totals > 0)
+            if missing.any():
+                yield f"no images in {name} of the classes {self._names(missing)}"
         alike = defaultdict(list)
         for name in self.class_names:
             alike["".join(name.split()).casefold()].append(name)
         for names in alike.values():
             if len(names) > 1:
                 yield f"classes whose names differ only in case or spaces: {join_names(names)}"
+
+    def _names(self, chosen: np.ndarray) -> str:
+        return join_names(self.class_names[number] for number in np.flatnonzero(chosen).tolist())
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -19,12 +19,13 @@ from xnas_tf.errors import InputError
 
 @dataclass(frozen=True)
 class _Layout:
-    """The folders of the classes, whether they lie in folders of splits, and what lies beside."""
+    """The folders of the classes, whether they lie in folders of splits, and what is left out."""
 
     classes: Sequence[Path]
     has_splits: bool
     loose: Sequence[Path]
-    others: Sequence[Path]
+    broken: Sequence[Path]
+    others: Sequence[Path] = ()
 
 
 def folder(argument: str) -> ImageFiles:
@@ -52,6 +53,7 @@ def folder(argument: str) -> ImageFiles:
             path for own in found.values() for path in own.repeated
         ],
         "in no folder of a class, left out": layout.loose,
+        "link to nothing, left out": layout.broken,
         "folder beside those of splits, left out": layout.others,
     }
     left_out = {why: _relative(each, root) for why, each in paths.items()}
@@ -68,7 +70,7 @@ def _layout(root: Path, name: str) -> _Layout:
     splits = [top for top in tops if split_name(top.name)]
     others = [top for top in tops if top not in splits]
     if not splits or (others and not any(map(_holds_classes, splits))):
-        return _Layout(tops, False, _loose_images(root), ())
+        return _Layout(tops, False, _loose_images(root), _broken_links(root))
     with_images = [top for top in others if any(map(_is_called_image, walk(top).files))]
     if with_images:
         raise InputError(
@@ -78,9 +80,9 @@ def _layout(root: Path, name: str) -> _Layout:
     if not any(split_name(top.name) == "train" for top in splits):
         raise InputError(f"{name}: it has the folders {_listed(splits)}, but no train")
     classes = [each for top in splits for each in _folders(top)]
-    return _Layout(
-        classes, True, [f for top in (root, *splits) for f in _loose_images(top)], others
-    )
+    loose = [file for top in (root, *splits) for file in _loose_images(top)]
+    broken = [link for top in (root, *splits) for link in _broken_links(top)]
+    return _Layout(classes, True, loose, broken, others)
 
 
 def _holds_classes(split: Path) -> bool:
@@ -129,6 +131,10 @@ def _folders(root: Path) -> list[Path]:
 
 def _loose_images(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_file() and _is_called_image(path))
+
+
+def _broken_links(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_symlink() and not path.exists())
 
 
 def _is_called_image(file: Path) -> bool:

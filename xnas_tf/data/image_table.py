@@ -72,7 +72,7 @@ def _read(path: Path, name: str) -> tuple[list[str], list[_Row]]:
         raise InputError(f"{name}: there is no such file{near(path)}")
     try:
         text = _decoded(path.read_bytes())
-        first = text.lstrip().partition("\n")[0]
+        first = io.StringIO(text.lstrip(), newline=None).readline()
         delimiter = max(_DELIMITERS, key=first.count)
         reader = csv.reader(
             io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
