@@ -124,6 +124,9 @@ def test_missing_and_corrupt_files_are_named(tmp_path):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(InputError, match="not a readable npz"):
             load_dataset(f"npz:{tmp_path}/bad.npz")
+    np.save(tmp_path / "one.npy", IMAGES)
+    with pytest.raises(InputError, match="it holds a single array"):
+        load_dataset(f"npz:{tmp_path}/one.npy")
 
 
 @pytest.mark.parametrize(

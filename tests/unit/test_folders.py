@@ -82,6 +82,20 @@ def test_a_link_to_a_class_that_is_gone_is_named(pets):
     assert load_dataset(f"folder:{pets}").notes == ["link to nothing, left out (1): emu"]
 
 
+def test_a_file_that_links_to_itself_is_named(pets):
+    (pets / "cat" / "loop.png").symlink_to("loop.png")
+    unreadable = load_dataset(f"folder:{pets}").findings.unreadable
+    assert unreadable == {"cat/loop.png": "Too many levels of symbolic links"}
+
+
+def test_a_folder_around_the_folders_of_classes_is_named(tmp_path):
+    make_folder(tmp_path / "around" / "pets", {"cat": 2, "dog": 2})
+    with pytest.raises(
+        InputError, match="one class, pets, .* cat, dog; did you mean folder:.*pets"
+    ):
+        load_dataset(f"folder:{tmp_path / 'around'}")
+
+
 def test_folders_of_splits_are_not_taken_for_classes(tmp_path):
     root = tmp_path / "pets"
     for part in ("train", "test"):

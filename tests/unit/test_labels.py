@@ -86,6 +86,7 @@ def test_all_splits_are_mapped_alike(values, data):
         (np.ones((6, 3)), None, "rows of 3 labels that are not one-hot"),
         (np.array(["a", "", "b", "a", "b", "a"]), None, "label of image 1 is empty"),
         (np.array(["cat", "dgo"]), ["cat", "dog"], "did you mean 'dog'"),
+        (Y, [], "class_names are empty"),
         (Y, ["a", "b", "b"], "2 classes are named 'b'"),
         (Y * 0, None, "all images are of one class"),
     ],

@@ -33,6 +33,8 @@ def table(line="{path},{label}\n", header="path,label\n", end=""):
         (table(), "utf-8"),
         (table('"{path}","{label}"\r\n', "path,label\r\n"), "utf-8-sig"),
         (table("{path};{label}\n", "path;label\n"), "utf-8"),
+        (table("{path};{label}\n", "sep=;\npath;label\n"), "utf-8"),
+        (table().replace("\n", "\r"), "utf-8"),
         (table("{path}\t{label}\n", "path\tlabel\n"), "utf-16"),
         (table("{path}|{label}\n", "path|label\n"), "utf-8"),
         (table(" {path} , {label} \n", "path , label\n"), "utf-8"),

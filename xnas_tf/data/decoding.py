@@ -164,6 +164,8 @@ def _reason(encoded: Encoded, error: Exception) -> str:
         return "there is no such file"
     if isinstance(error, PermissionError):
         return "may not be read"
+    if isinstance(error, OSError) and error.strerror:  # not of Pillow
+        return error.strerror
     length = len(encoded) if isinstance(encoded, bytes) else encoded.stat().st_size
     if length == 0:
         return "empty"

@@ -110,7 +110,12 @@ def _list_images(
     files = [file for _, file in images]
     names = {_shown(each.name) for each in found}
     labels, class_names = encode_labels([_shown(each.name) for each, _ in images])
-    splits = [each.parent.name for each, _ in images]
+    only, splits = images[0][0], [each.parent.name for each, _ in images]
+    if len(class_names) == 1 and len(_folders(only)) > 1:
+        raise InputError(
+            f"{name}: all images are of one class, {class_names[0]}, which has the folders "
+            f"{_listed(_folders(only))}; did you mean folder:{only}?"
+        )
     return ImageList(
         _relative(files, root),
         labels,

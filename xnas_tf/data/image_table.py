@@ -80,6 +80,8 @@ def _read(path: Path, name: str) -> tuple[list[str], list[_Row]]:
         cells = list(_numbered(reader))
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{name}: not a readable CSV file: {error}") from error
+    if cells and cells[0][1][0].lower() == "sep=":  # a line for Excel
+        del cells[0]
     if not cells:
         raise InputError(f"{name}: it is empty; wanted: a first line path,label")
     header = _checked_header(cells[0][1], path, name)

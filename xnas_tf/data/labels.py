@@ -109,6 +109,8 @@ def encode(
             names repeat.
     """
     names = None if class_names is None else tuple(map(_text, class_names))
+    if names == ():
+        raise InputError(f"{where}: class_names are empty; leave them out, or give one per class")
     if names and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"{where}: {names.count(twice)} classes are named {twice!r}")

@@ -62,7 +62,9 @@ class Scaling:
     def notes(self) -> list[str]:
         """Warnings for the user; none for images on a usual scale without loss."""
         notes = [*self.remarks]
-        if not self.is_usual or self.error:
+        if self.low == self.high:
+            notes.append(f"all values are {self.low:.6g}")
+        elif not self.is_usual or self.error:
             notes.append(
                 f"values {self.low:.6g} to {self.high:.6g} are stored as 0 to 255, {self._loss}"
             )
