@@ -37,20 +37,26 @@ def test_hidden_folders_are_no_data(pets, name):
 
 
 def test_linked_folders_are_followed_once(pets, tmp_path):
-    make_folder(tmp_path, {"elsewhere": 5})
+    make_folder(tmp_path, {"elsewhere": 5}, formats=["png"])
     (pets / "cat" / "a").symlink_to(tmp_path / "elsewhere")
     (pets / "cat" / "b").symlink_to(tmp_path / "elsewhere")
     (pets / "cat" / "loop").symlink_to(pets / "cat")
     (pets / "cat" / "up").symlink_to(pets)
     (pets / "cat" / "copy.png").symlink_to(pets / "cat" / "000.png")
+    picture(0, 99).save(tmp_path / "outside.png")
+    for name in ("one.png", "two.png"):
+        (pets / "cat" / name).symlink_to(tmp_path / "outside.png")
     (pets / "emu").symlink_to(tmp_path / "elsewhere")
     found = walk(pets / "cat")
-    assert [file.parent.name for file in found.files] == ["cat"] * 10 + ["a"] * 5
-    assert sorted(path.name for path in found.repeated) == ["b", "copy.png", "loop", "up"]
+    names = [f"{number:03}.png" for number in range(10)]
+    assert [file.name for file in found.files] == [*names, *names[:5], "one.png"]
+    assert sorted(path.name for path in found.repeated) == [
+        *("b", "copy.png", "loop", "two.png", "up")
+    ]
     data = load_dataset(f"folder:{pets}")
-    assert total(data) == 30 and data.class_names == ("cat", "dog", "emu")
+    assert total(data) == 31 and data.class_names == ("cat", "dog", "emu")
     kinds = [kind for kind, _ in data.findings.problems]
-    assert kinds.count("link to what is there already, left out") == 4
+    assert kinds.count("link to what is there already, left out") == 5
 
 
 @pytest.mark.parametrize("suffix", [".ppm", ".pgm", ".jfif", ".JPG", "", ".0001", ".jpg_large"])

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnas_tf.data import load_dataset
+from xnas_tf.data import Source, load_dataset
+from xnas_tf.data.checking import checked
 from xnas_tf.data.labels import encode, one_per_image
 from xnas_tf.errors import InputError
 
@@ -88,6 +89,7 @@ def test_all_splits_are_mapped_alike(values, data):
         (np.array(["cat", "dgo"]), ["cat", "dog"], "did you mean 'dog'"),
         (Y, [], "class_names are empty"),
         (Y, ["a", "b", "b"], "2 classes are named 'b'"),
+        (np.ma.masked_equal(Y, 1), None, "labels have masked values"),
         (Y * 0, None, "all images are of one class"),
     ],
 )
@@ -127,3 +129,30 @@ def test_classes_that_a_split_lacks_or_that_are_alike_are_named(tmp_path):
     assert "no images in test of the classes cat " in notes
     assert "classes without images: dog" in notes
     assert "classes whose names differ only in case or spaces: Cat, cat " in notes
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 4, 4), np.uint8)
+LABELS = np.arange(40) % 2
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"test": IMAGES}, r".test. is a ndarray; allowed: .images, labels."),
+        ({"validation": (IMAGES,)}, r".validation. is a tuple; allowed: .images, labels."),
+        ({"parts": np.array(["trian"] * 40)}, "unknown split 'trian' .did you mean 'train'"),
+        ({"groups": np.arange(3)}, "groups of shape .3,. for 40 images"),
+        ({"images": np.ma.masked_equal(IMAGES, IMAGES[0, 0, 0])}, "images have masked values"),
+        ({"images": [IMAGES[0], IMAGES[0, 1:]]}, "images differ in shape"),
+        ({"labels": [0, [1, 2]]}, "labels are not one for each image"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_named(source, message):
+    with pytest.raises(InputError, match=f"^data set mine.*{message}"):
+        checked(Source(**{"images": IMAGES, "labels": LABELS, **source}), "mine")
+
+
+def test_images_without_a_group_are_in_none():
+    groups = [None, float("nan"), "", "a", 7, *["b"] * 35]
+    found, _ = checked(Source(IMAGES, LABELS, groups=np.array(groups, object)), "mine")
+    assert found.groups[:5].tolist() == ["", "", "", "a", "7"]

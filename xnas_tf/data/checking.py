@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +26,13 @@ def checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
     given = {"": (source.images, source.labels)}
     given |= {part: pair for part, pair in published.items() if pair is not None}
     images, labels, remarks = {}, {}, [*source.findings.remarks]
-    for part, (each, own) in given.items():
+    for part, pair in given.items():
         where = f"{name} ({part})" if part else name
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            raise InputError(
+                f"data set {where} is a {type(pair).__name__}; allowed: (images, labels)"
+            )
+        each, own = pair
         images[part], remark = channels_last(check_images(each, where))
         labels[part], more = one_per_image(own, len(images[part]), f"data set {where}")
         remarks += [*remark, *(more if not part else [])]
@@ -78,4 +84,5 @@ def _groups(groups: np.ndarray | None, counts: dict[str, int], name: str) -> np.
     if groups.shape != (counts[""],):
         raise InputError(f"data set {name}: groups of shape {groups.shape} for {counts['']} images")
     others = sum(counts.values()) - counts[""]
-    return np.concatenate([groups.astype(str), np.full(others, "")])
+    texts = ["" if each is None or each != each else str(each) for each in groups.tolist()]
+    return np.array([*texts, *[""] * others])

@@ -59,11 +59,11 @@ def walk(root: Path) -> ClassFolder:
                     file_links.append(path)
                 else:
                     found.files.append(path)
-                    seen.add(str(here / path.name))
     for link in sorted(file_links):
-        target = os.path.realpath(link)
-        (found.repeated if target in seen else found.files).append(link)
-        seen.add(target)
+        target = Path(os.path.realpath(link))
+        is_there = str(target.parent) in seen and target.is_file() and not is_hidden(target.name)
+        (found.repeated if is_there or str(target) in seen else found.files).append(link)
+        seen.add(str(target))
     found.files.sort(key=lambda file: file.relative_to(root).as_posix())
     return found
 

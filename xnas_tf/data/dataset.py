@@ -218,7 +218,12 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     """
     if isinstance(images, DiskImages):
         return images
-    images = np.asarray(images)
+    if np.ma.is_masked(images):
+        raise InputError(f"data set {name}: images have masked values; fill them before")
+    try:
+        images = np.asarray(images)
+    except ValueError as error:
+        raise InputError(f"data set {name}: images differ in shape: {error}") from error
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.ndim != 4:

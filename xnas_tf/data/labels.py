@@ -30,6 +30,11 @@ def clean_label(text: str) -> str:
     return unicodedata.normalize("NFC", text.strip())
 
 
+def as_text(name: Any) -> str:
+    """Return a name of any type as text."""
+    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name)
+
+
 def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list[str]]:
     """Return one label for each of ``count`` images, and notes.
 
@@ -44,7 +49,12 @@ def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list
     Raises:
         InputError: If they are not that.
     """
-    values = np.asarray(labels)
+    try:
+        values = np.asarray(labels)
+    except ValueError as error:
+        raise InputError(f"{where}: labels are not one for each image: {error}") from error
+    if np.ma.is_masked(labels):
+        raise InputError(f"{where}: labels have masked values; leave these images out")
     remarks = []
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -108,7 +118,7 @@ def encode(
         InputError: If labels are out of range, have no class name, or are all the same; or class
             names repeat.
     """
-    names = None if class_names is None else tuple(map(_text, class_names))
+    names = None if class_names is None else tuple(map(as_text, class_names))
     if names == ():
         raise InputError(f"{where}: class_names are empty; leave them out, or give one per class")
     if names and len(set(names)) < len(names):
@@ -130,10 +140,6 @@ def encode(
     ends = np.cumsum([len(each) for each in labels.values()])[:-1]
     parts = np.split(joined.astype(np.int32), ends)
     return Encoded(dict(zip(labels, parts, strict=True)), names, remarks)
-
-
-def _text(name: Any) -> str:
-    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name)
 
 
 def _whole(labels: np.ndarray, where: str) -> tuple[np.ndarray, list[str]]:

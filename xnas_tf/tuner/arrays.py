@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xnas_tf.data.dataset import check_images
-from xnas_tf.data.labels import encode, one_per_image
+from xnas_tf.data.labels import as_text, encode, one_per_image
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run_directory import write_atomically
 
@@ -47,7 +47,7 @@ def stored(
                 f"{argument}: images of shape {more.shape[1:]}; those of x are {images.shape[1:]}"
             )
     if class_names is not None:
-        arrays["class_names"] = np.array([*map(str, class_names)])
+        arrays["class_names"] = np.array([*map(as_text, class_names)])
     given = {
         key: one_per_image(arrays[f"y{key}"], len(arrays[f"x{key}"]), "y")[0]
         for key in ("", "_val", "_test")
