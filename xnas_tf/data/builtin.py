@@ -48,7 +48,7 @@ def npz(argument: str) -> Source:
     Raises:
         InputError: If it cannot be read, or arrays are missing, unknown or invalid.
     """
-    path = Path(argument).expanduser()
+    path = Path(os.path.expanduser(argument))
     arrays = _read_npz(path)
     pairs = _pairs(arrays, f"data set npz:{argument}")
     images, labels = pairs.get("x") or pairs["x_train"]

@@ -38,7 +38,7 @@ def folder(argument: str) -> ImageFiles:
         InputError: If the folder does not exist or cannot be read, or folders of classes lie beside
             those of splits.
     """
-    root = Path(argument or ".").expanduser()
+    root = Path(os.path.expanduser(argument or "."))
     name = f"data set folder:{argument}"
     if not root.is_dir():
         raise InputError(f"{name}: there is no such folder{near(root)}")

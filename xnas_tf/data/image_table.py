@@ -45,7 +45,7 @@ def table(argument: str) -> ImageFiles:
     Raises:
         InputError: If the file cannot be read, or has missing or invalid values.
     """
-    path, name = Path(argument).expanduser(), f"data set csv:{argument}"
+    path, name = Path(os.path.expanduser(argument)), f"data set csv:{argument}"
     header, rows = _read(path, name)
     rows = sorted(_with_files(rows, path.parent, name), key=lambda row: row.path)
     labels, remarks = _whole_numbers([row.label for row in rows])

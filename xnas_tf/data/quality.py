@@ -75,18 +75,17 @@ class Findings:
         return [(kind, text) for kind, texts in kinds.items() for text in texts]
 
     @property
-    def notes(self) -> list[str]:
-        """One text per kind of problem, with the names, and the general notes."""
+    def problem_notes(self) -> list[str]:
+        """One text per kind of problem, with the names."""
         found: dict[str, list[str]] = defaultdict(list)
         for kind, name in self.problems:
             found[kind].append(name)
-        notes = [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
-        return notes + self.general_notes
+        return [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
 
     @property
-    def general_notes(self) -> list[str]:
-        """Notes that are not about single files."""
-        notes = [*self.remarks]
+    def notes(self) -> list[str]:
+        """All texts for the user: on the problems, and others."""
+        notes = [*self.problem_notes, *self.remarks]
         if self.is_all_grey:
             notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
         if self.repeated:

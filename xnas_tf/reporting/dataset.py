@@ -139,8 +139,7 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     tables = [_class_table(report), _pair_table(report.steps.items(), "preprocessing")]
     findings = report.dataset.findings
     problems = [(name, kind) for kind, name in findings.problems]
-    in_table = {*findings.notes}.difference(findings.general_notes)
-    texts = [note for note in report.notes if note not in in_table]
+    texts = [note for note in report.notes if note not in findings.problem_notes]
     if problems:
         tables.append(_pair_table(problems[:SHOWN_PROBLEMS], "problems"))
     if len(problems) > SHOWN_PROBLEMS:
