@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xnas_tf.data import Source, load_dataset
@@ -61,6 +61,7 @@ def test_class_names_give_the_order():
     assert one_based.remarks == ["labels 1 to 2 are the classes dog to cat"]
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.integers(0, 10**6), min_size=2, max_size=9, unique=True),
     st.data(),
