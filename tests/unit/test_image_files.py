@@ -74,7 +74,9 @@ def test_a_class_without_a_readable_image_is_refused(pets):
 def test_the_order_is_not_the_file_systems(pets, tmp_path, monkeypatch):
     first = load_dataset(f"folder:{pets}").digest
     walk, iterdir = os.walk, type(pets).iterdir
-    monkeypatch.setattr(os, "walk", lambda top: ((a, b, c[::-1]) for a, b, c in walk(top)))
+    monkeypatch.setattr(
+        os, "walk", lambda top, **more: ((a, b, c[::-1]) for a, b, c in walk(top, **more))
+    )
     monkeypatch.setattr(type(pets), "iterdir", lambda path: reversed(list(iterdir(path))))
     shutil.copytree(pets, tmp_path / "copy")
     assert load_dataset(f"folder:{tmp_path / 'copy'}").digest == first

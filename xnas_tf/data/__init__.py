@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from xnas_tf.data.checking import checked
 from xnas_tf.data.class_names import first_classes
-from xnas_tf.data.dataset import Batch, Dataset, Source, Split, check_images, check_labels
+from xnas_tf.data.dataset import Batch, Dataset, Source, Split
 from xnas_tf.data.decoding import to_pixels
 from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_list import SPLITS, ImageFiles
-from xnas_tf.data.quality import Findings, identical
+from xnas_tf.data.quality import Findings, identical, repeated
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, suggest
@@ -39,7 +40,7 @@ DATASETS = Registry(
         "mnist5k": "xnas_tf.data.builtin:mnist5k",
         "digits": "xnas_tf.data.builtin:digits",
         "folder": "xnas_tf.data.image_files:folder",
-        "csv": "xnas_tf.data.image_files:table",
+        "csv": "xnas_tf.data.image_table:table",
         "npz": "xnas_tf.data.builtin:npz",
         "idx": "xnas_tf.data.idx:idx",
         "quickdraw": "xnas_tf.data.quickdraw:quickdraw",
@@ -106,13 +107,13 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         source = load_image_files(source, reading, name, log)
     elif group:
         raise InputError(f"dataset.group: {name} has no image files; allowed: with those alone")
-    source, class_names = _checked(source, name)
+    source, class_names = checked(source, name)
     if classes is not None and classes != len(class_names):
         class_names = first_classes(classes, class_names, name)
         source = _of_first_classes(source, classes)
     shares = {"validation": validation, "test": test}
     rows = split(source.labels, class_names, shares, seed, name, source.groups, source.parts)
-    images, scaling = _as_bytes(source.images, rows, name)
+    images, scaling = _as_bytes(source, rows, name)
     everything = Split(_resize(images, pixels, channels, name), source.labels)
     return Dataset(
         name,
@@ -158,38 +159,6 @@ def dataset_forms() -> list[str]:
     return [f"{name}:{_ARGUMENTS[name]}" if name in _ARGUMENTS else name for name in names]
 
 
-def _checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
-    """Check a source, and return it with the class names.
-
-    The images of a published test split are put behind the others, as the split ``test``.
-    """
-    images = check_images(source.images, name)
-    labels = check_labels(source.labels, len(images), source.class_names, name)
-    class_names = source.class_names or tuple(str(i) for i in range(labels.max() + 1))
-    source = replace(source, images=images, labels=labels)
-    if source.test is None:
-        return source, class_names
-    test_images = check_images(source.test[0], f"{name} (test)")
-    test_labels = check_labels(source.test[1], len(test_images), class_names, f"{name} (test)")
-    if test_images.shape[1:] != images.shape[1:]:
-        raise InputError(
-            f"data set {name}: test images are {test_images.shape[1:]}, the others "
-            f"{images.shape[1:]}"
-        )
-    parts = np.full(len(images), "") if source.parts is None else source.parts
-    groups = source.groups
-    if groups is not None:
-        groups = np.concatenate([groups, np.full(len(test_images), "")])
-    source = replace(
-        source,
-        images=np.concatenate([images, test_images]),
-        labels=np.concatenate([labels, test_labels]),
-        parts=np.concatenate([parts, np.full(len(test_images), "test")]),
-        groups=groups,
-    )
-    return source, class_names
-
-
 def _of_first_classes(source: Source, count: int) -> Source:
     rows = np.flatnonzero(source.labels < count)
     return replace(
@@ -203,12 +172,14 @@ def _of_first_classes(source: Source, count: int) -> Source:
 
 
 def _as_bytes(
-    images: np.ndarray | DiskImages, rows: dict[str, np.ndarray], name: str
+    source: Source, rows: dict[str, np.ndarray], name: str
 ) -> tuple[np.ndarray | DiskImages, Scaling]:
+    images = source.images
     if isinstance(images, DiskImages):  # image files, which are decoded to uint8
-        return images, Scaling()
-    check_alike({part: images[rows[part]] for part in SPLITS}, name)
-    return as_bytes(images)
+        return images, Scaling(highest=source.findings.highest)
+    remarks = check_alike({part: images[rows[part]] for part in SPLITS}, name)
+    levels, scaling = as_bytes(images)
+    return levels, replace(scaling, remarks=remarks)
 
 
 def _resize(
@@ -233,7 +204,8 @@ def _findings(source: Source, rows: dict[str, np.ndarray]) -> Findings:
         splits[each] = number
     owners = np.stack([splits, source.labels], axis=1)
     found = identical(source.images.digests, owners, source.names)
-    return replace(source.findings, identical=found)
+    count = repeated(source.images.digests, owners)
+    return replace(source.findings, identical=found, repeated=count)
 
 
 def _how_split(source: Source) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
 
@@ -30,8 +30,9 @@ class ImageList:
         groups: See ``Source``.
         parts: See ``Source``.
         empty: Names of classes without images.
-        ignored: Number of files whose names are not those of images.
+        ignored: Number of files that are no images.
         remarks: Notes for the user on the files.
+        left_out: By reason, names of files and folders that are left out.
     """
 
     names: Sequence[str]
@@ -43,6 +44,7 @@ class ImageList:
     empty: tuple[str, ...] = ()
     ignored: int = 0
     remarks: tuple[str, ...] = ()
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def of_first_classes(self, count: int, name: str) -> ImageList:
         """Return the images of the first classes; see ``class_names.first_classes``."""
@@ -99,9 +101,9 @@ def split_names(texts: Iterable[str], where: str) -> np.ndarray:
 
 def encode_labels(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the class number of each class name, and the names sorted as integers or texts."""
-    names = set(texts)
-    are_numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
-    ordered = sorted(names, key=int if are_numbers else None)
+    ordered = sorted(set(texts))
+    if all(re.fullmatch(r"-?\d+", name) for name in ordered):
+        ordered.sort(key=int)  # 01 stays before 1
     numbers = {name: number for number, name in enumerate(ordered)}
     return np.array([numbers[text] for text in texts], np.int32), tuple(ordered)
 

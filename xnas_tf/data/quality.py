@@ -25,10 +25,16 @@ class Findings:
         empty: Classes without images; they are left out.
         identical: Groups of images that are equal pixel by pixel, but are in several splits or
             classes.
-        ignored: Number of files whose names are not those of images.
+        ignored: Number of files that are no images.
         sizes: Height and width of the smallest, the median and the largest image.
         different_sizes: Number of different sizes.
         remarks: Notes of the loader on the files.
+        left_out: By reason, names of files and folders that are left out.
+        animated: Images with several frames, of which the first is used.
+        blank: Images whose pixels are all the same.
+        dark: By name, why images of more than 8 bits have low values only.
+        repeated: Number of images that are equal to another one of their split and class.
+        highest: The highest value of all images.
     """
 
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -41,6 +47,12 @@ class Findings:
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     different_sizes: int = 1
     remarks: Sequence[str] = ()
+    left_out: dict[str, Sequence[str]] = field(default_factory=dict)
+    animated: Sequence[str] = ()
+    blank: Sequence[str] = ()
+    dark: dict[str, str] = field(default_factory=dict)
+    repeated: int = 0
+    highest: int = 255
 
     @property
     def problems(self) -> list[tuple[str, str]]:
@@ -55,6 +67,10 @@ class Findings:
             "identical, but in several splits or classes": [
                 " = ".join(names) for names in self.identical
             ],
+            "of several frames, the first is used": self.animated,
+            "of a single colour": self.blank,
+            "dark beside the others": [f"{name} ({why})" for name, why in self.dark.items()],
+            **self.left_out,
         }
         return [(kind, text) for kind, texts in kinds.items() for text in texts]
 
@@ -72,8 +88,8 @@ class Findings:
         notes = [*self.problem_notes, *self.remarks]
         if self.is_all_grey:
             notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
-        if self.ignored:
-            notes.append(f"files whose names are not those of images: {self.ignored}")
+        if self.repeated:
+            notes.append(f"images equal to another one of their split and class: {self.repeated}")
         return notes
 
 
@@ -105,3 +121,9 @@ def identical(
         for rows in groups.values()
         if (owners[rows] != owners[rows[0]]).any()
     )
+
+
+def repeated(digests: np.ndarray, owners: np.ndarray) -> int:
+    """Return how many images are equal to an earlier one with the same owner; see ``identical``."""
+    rows = np.concatenate([owners.astype(np.int32).view(np.uint8), digests], axis=1)
+    return len(rows) - len(np.unique(np.ascontiguousarray(rows).view(f"V{rows.shape[1]}")))

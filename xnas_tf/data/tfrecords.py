@@ -51,7 +51,8 @@ def _list_records(files: Sequence[Path], name: str) -> ImageList:
     if not records:
         raise InputError(f"{name}: no records in {len(files)} files")
     texts, filenames, splits, groups = (
-        [record[key].decode() for record in records.values()] for key in (TEXT, *OPTIONAL)
+        [record[key].decode("utf-8", "backslashreplace") for record in records.values()]
+        for key in (TEXT, *OPTIONAL)
     )
     labels, class_names = _classes([int(each[LABEL]) for each in records.values()], texts, name)
     names = [own or number for own, number in zip(filenames, records, strict=True)]
@@ -93,8 +94,12 @@ def _classes(
             raise InputError(f"{name}: not every record has a feature {LABEL} or {TEXT}")
         return encode_labels(texts)
     labels, ordered = encode_labels(list(map(str, numbers)))
-    names = dict(zip(labels.tolist(), texts, strict=True))
-    return labels, tuple(names[label] or number for label, number in enumerate(ordered))
+    text_of = dict(zip(labels.tolist(), texts, strict=True))
+    names = [text_of[label] or number for label, number in enumerate(ordered)]
+    return labels, tuple(
+        f"{name} ({number})" if names.count(name) > 1 else name
+        for name, number in zip(names, ordered, strict=True)
+    )
 
 
 def tfds(argument: str) -> ImageFiles:
