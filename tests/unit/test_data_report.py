@@ -73,7 +73,7 @@ def test_notes_that_are_no_problems_stand_below_their_table(pets):
     (pets / "cat" / "nothing.png").touch()
     *_, problems, note = data_tables(inspect_data(f"folder:{pets}"))
     assert problems.title == "problems" and problems.row_count == 1
-    assert str(note) == "files whose names are not those of images: 1"
+    assert str(note) == "files that are no images, left out: 1 .txt"
 
 
 def test_the_picture_shows_images_of_each_class(pets):
