@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -127,7 +128,7 @@ def _source(name: str) -> Source | ImageFiles:
 
 
 def _suggest(name: str) -> str:
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     scheme = "folder" if path.is_dir() else path.suffix[1:] if path.is_file() else ""
     if scheme in _ARGUMENTS:
         return f"{name!r}: did you mean {scheme}:{name}?"

@@ -44,7 +44,7 @@ def npz(argument: str) -> Source:
     Raises:
         InputError: If it cannot be read, or arrays are missing or invalid.
     """
-    path = Path(argument).expanduser()
+    path = Path(os.path.expanduser(argument))
     arrays = _read_npz(path)
     train = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
     for key in train:
@@ -125,7 +125,7 @@ def keras_dataset(argument: str) -> Source:
     if argument not in KERAS:
         raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")
     names, mirrored = KERAS[argument], argument != "mnist"
-    cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+    cache = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")) / "datasets"
     file = cache / f"{argument}.npz"
     if file.is_file():
         return replace(npz(str(file)), class_names=names, mirrored=mirrored)

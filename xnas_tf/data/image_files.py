@@ -24,7 +24,7 @@ def folder(argument: str) -> ImageFiles:
     Raises:
         InputError: If the folder does not exist, or has no such images.
     """
-    root = Path(argument or ".").expanduser()
+    root = Path(os.path.expanduser(argument or "."))
     name = f"data set folder:{argument}"
     if not root.is_dir():
         raise InputError(f"{name}: there is no such folder{near(root)}")
@@ -106,7 +106,7 @@ def table(argument: str) -> ImageFiles:
     Raises:
         InputError: If the file cannot be read, or has missing or invalid values.
     """
-    path, name = Path(argument).expanduser(), f"data set csv:{argument}"
+    path, name = Path(os.path.expanduser(argument)), f"data set csv:{argument}"
     rows = _read_rows(path, name)
     _check_rows(rows, name)
     files = [path.parent / row["path"] for row in rows]
