@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from xnas_tf.cli.output import make_output_robust
 from xnas_tf.errors import XnasError
 from xnas_tf.version import __version__
 
@@ -20,6 +21,11 @@ T = TypeVar("T")
 
 class _Group(click.Group):
     """Commands that exit with one message and the right exit code on a user's error."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """See ``click.Group.main``."""
+        make_output_robust()
+        return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
