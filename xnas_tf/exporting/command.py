@@ -28,7 +28,7 @@ from xnas_tf.utils.output_folder import atomic_folder
 Log = Callable[[str], None]
 
 
-def export(
+def export(  # noqa: PLR0913 - options with defaults
     run: Run,
     candidates: Sequence[int | str] = (),
     out: str | Path | None = None,
@@ -37,6 +37,7 @@ def export(
     log: Log = lambda _: None,
     retrained: str = "",
     pareto: bool = False,
+    safe: bool = True,
 ) -> list[Path]:
     """Export models, each into a folder of its own, ``OUT/candidate-00007``.
 
@@ -55,6 +56,7 @@ def export(
             the search's: of each candidate the seed that is best on the validation split, into
             ``OUT/candidate-00007-seed-2``.
         pareto: Whether to export all Pareto-optimal candidates.
+        safe: Whether to refuse models that contain code of their own, as a Lambda layer does.
 
     Returns:
         The folders.
@@ -74,7 +76,7 @@ def export(
         raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):
-        _export_one(evidence, each, folder, kinds, licence, log)
+        _export_one(evidence, each, folder, kinds, licence, log, safe)
     return folders
 
 
@@ -85,11 +87,12 @@ def _export_one(
     kinds: Sequence[ExportFormat],
     licence: str,
     log: Log,
+    safe: bool,
 ) -> None:
     def note(text: str) -> None:
         log(f"{chosen.name}: {text}")
 
-    model = chosen.candidate.load_model()
+    model = chosen.candidate.load_model(safe)
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {len(evidence.images)} images for comparison")
