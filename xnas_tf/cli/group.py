@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 T = TypeVar("T")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Group(click.Group):
@@ -34,6 +36,11 @@ class _Group(click.Group):
         except XnasError as error:
             click.echo(f"xnas-tf: {error}", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            click.echo(f"xnas-tf: the output cannot be written: {error}", err=True)
+            sys.exit(1)
         except KeyboardInterrupt:
             click.echo("xnas-tf: interrupted; to resume, run the same command again", err=True)
             sys.exit(130)

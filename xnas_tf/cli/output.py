@@ -52,12 +52,14 @@ def make_output_robust() -> None:
     """Let this process print any text to standard output and error, also to a closed pipe."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        raw = getattr(getattr(stream, "buffer", None), "raw", None)
-        if type(raw) is not io.FileIO:  # a notebook's or a test's, or done before
-            continue
+        buffer = getattr(stream, "buffer", None)
+        if type(getattr(buffer, "raw", buffer)) is not io.FileIO:
+            continue  # a notebook's or a test's, or done before
         stream.flush()
+        descriptor = _Descriptor(stream.fileno(), "w", closefd=False)
+        is_buffered = isinstance(buffer, io.BufferedWriter)  # not with PYTHONUNBUFFERED
         robust = io.TextIOWrapper(
-            io.BufferedWriter(_Descriptor(stream.fileno(), "w", closefd=False)),
+            io.BufferedWriter(descriptor) if is_buffered else descriptor,  # type: ignore[type-var]
             encoding=stream.encoding,
             errors=_ERRORS,
             line_buffering=stream.line_buffering,

@@ -17,6 +17,7 @@ from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
+from xnas_tf.exporting.formats.builtin import WILDCARDS, SavedModel
 from xnas_tf.exporting.quiet_stderr import silenced_native_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models
 from xnas_tf.exporting.serving import ServedModel
@@ -74,6 +75,11 @@ def export(  # noqa: PLR0913 - options with defaults
     folders = [base / each.name for each in chosen]
     if taken := [str(folder) for folder in folders if folder.exists()]:
         raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
+    if SavedModel in map(type, kinds) and WILDCARDS.search(str(base.absolute())):
+        log(
+            "warning: TensorFlow loads no SavedModel from a path with '*', '?', '[' or '\\', as in "
+            f"{base}: move it before you use it, or give another --out"
+        )
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):
         _export_one(evidence, each, folder, kinds, licence, log, safe)

@@ -134,7 +134,8 @@ def _converted(converter: tf.lite.TFLiteConverter, model: keras.Model) -> bytes:
     try:
         return converter.convert()
     except Exception as error:  # the converter's own class is not public
-        operations = refused_operations(str(error), (layer.name for layer in all_layers(model)))
+        names = {layer.name for layer in all_layers(model)}
+        operations = refused_operations(str(error), model.name, names)
         if not operations:
             raise
         raise XnasError(f"TensorFlow Lite cannot convert {operations}") from error
