@@ -19,7 +19,7 @@ from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import evidence, formats
-from xnas_tf.exporting.card_text import text
+from xnas_tf.exporting.card_text import _usage, text
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.serving import ServedModel
@@ -170,6 +170,14 @@ def test_a_layer_that_cannot_be_converted_is_named(tmp_path, layers, refused):
     served = ServedModel(keras.Model(inputs, outputs), tmp_path / "m", (8, 8, 1), HOSTILE, [])
     with pytest.raises(XnasError, match=f"^TensorFlow Lite cannot convert {refused}"):
         FORMATS.get("tflite")().write(served, tmp_path / "model.tflite")
+
+
+@pytest.mark.parametrize("module", ["", "mine.layers"])
+def test_the_card_imports_what_a_keras_file_needs(module):
+    code = _usage(FORMATS.get("keras")(), {"hypermodel_module": module})
+    compile(code, "card", "exec")
+    assert ("import mine.layers" in code) == bool(module)
+    assert "mine" not in _usage(FORMATS.get("tflite")(), {"hypermodel_module": "mine.layers"})
 
 
 SERVE = """

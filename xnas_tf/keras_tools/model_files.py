@@ -109,7 +109,7 @@ def _is_hidden(kind: type) -> bool:
     return is_main or getattr(sys.modules.get(kind.__module__), kind.__name__, None) is not kind
 
 
-def _is_about_code(error: Exception) -> bool:
+def _is_about_code(error: BaseException) -> bool:
     """Return whether Keras refused a model because safe mode allows no code in it."""
     return "safe_mode=False" in str(error)
 
