@@ -1,6 +1,9 @@
 """What shows a search cannot end it: a failure costs a note."""
 
 import io
+import shlex
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +15,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.cli import main
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.launcher import search as launcher
-from xnas_tf.reporting import final_evaluation, search_callbacks
+from xnas_tf.reporting import candidate_tables, final_evaluation, search_callbacks
 from xnas_tf.reporting.final_evaluation import FinalEvaluation
 from xnas_tf.reporting.unfailing import Unfailing
 from xnas_tf.training.callbacks import Interrupted
@@ -105,6 +108,19 @@ def test_a_finished_search_ends_with_0_whatever_its_table_does(monkeypatch, tmp_
     result = CliRunner().invoke(main, ["search"])
     assert result.exit_code == 0
     assert f"the results of {run.path} cannot be shown" in result.stderr
+
+
+def test_the_commands_printed_after_a_search_can_be_pasted(monkeypatch):
+    run = SimpleNamespace(path=Path("my runs/ä 'b' [1] $x"))
+    listed = SimpleNamespace(recommended=SimpleNamespace(id=1))
+    monkeypatch.setattr(launcher, "search", lambda **_: run)
+    monkeypatch.setattr(candidate_tables, "listing", lambda *_, **__: listed)
+    monkeypatch.setattr(sys.modules["xnas_tf.cli.search"], "print_pareto", lambda _: None)
+    result = CliRunner().invoke(main, ["search"])
+    commands = result.stderr.partition("Next:")[2].strip().splitlines()
+    words = [shlex.split(command) for command in commands]
+    assert [each[1] for each in words] == ["pareto", "report", "export", "--logdir"]
+    assert [each[2] for each in words] == [*[str(run.path)] * 3, str(run.path / "tensorboard")]
 
 
 def test_any_name_can_be_written_for_tensorboard(tmp_path):
