@@ -129,6 +129,14 @@ def test_another_process_imports_what_registers_the_layers(networks, tmp_path):
     np.testing.assert_array_equal(outputs[0], outputs[2])
 
 
+def test_the_configuration_of_another_program_is_none_of_a_run(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "config.yaml").write_text("debug: true")
+    file = tmp_path / "models" / "mine.keras"
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(file)
+    assert load_subject(file).model.output_shape == (None, 2)
+
+
 def test_a_missing_module_is_named_where_it_is_needed(networks, tmp_path):
     runs = [kept_run(tmp_path / kind, kind) for kind in ("registered", "keras")]
     (tmp_path / "own_networks.py").unlink()

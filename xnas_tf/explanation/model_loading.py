@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ def _hypermodel_module(file: Path) -> str:
     """Return the module of the HyperModel that built a run's, retraining's or exported model."""
     folder = file.resolve().parent
     if folder.name == "models" and (folder.parent / CONFIG).is_file():
-        return load_stored_config(folder.parent / CONFIG).space.hypermodel_module
+        with suppress(InputError):  # the file of another program
+            return load_stored_config(folder.parent / CONFIG).space.hypermodel_module
     return str(_card(file).get("hypermodel_module", ""))
 
 
