@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xnas_tf.errors import InputError
-from xnas_tf.registry import describe
 from xnas_tf.utils.constraints import Constraint
 from xnas_tf.utils.phase_times import PhaseTimes
 
@@ -59,6 +58,7 @@ class Candidate:
             was built. See ``evaluation_digest``.
         reused_from: Origin of reused results, ``candidate N of RUN``; empty if they are its own.
         model_path: File of the saved Keras model, if it was on the front when it finished.
+        module: Name of the module that defines its HyperModel, and may register layers with Keras.
     """
 
     id: int
@@ -85,6 +85,7 @@ class Candidate:
     digest: str = ""
     reused_from: str = ""
     model_path: Path | None = None
+    module: str = ""
 
     @property
     def counts(self) -> bool:
@@ -118,8 +119,11 @@ class Candidate:
         """Return the total violation of constraints, each as a share of its limit; 0 if none."""
         return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
 
-    def load_model(self) -> keras.Model:
-        """Load the trained Keras model, in safe mode.
+    def load_model(self, safe: bool = True) -> keras.Model:
+        """Load the trained Keras model, after the module of its HyperModel.
+
+        Args:
+            safe: Whether to refuse a model that contains code of its own, as a Lambda layer does.
 
         Raises:
             InputError: If it cannot be loaded, or none was saved: only candidates that were on
@@ -130,18 +134,13 @@ class Candidate:
                 f"candidate {self.id} ({self.state}) has no saved model: only candidates that "
                 "were Pareto-optimal when they finished have one"
             )
-        import keras  # noqa: PLC0415 - heavy
-
         from xnas_tf.keras_tools.input_range import declare_range  # noqa: PLC0415 - heavy
+        from xnas_tf.keras_tools.model_files import load_model  # noqa: PLC0415 - heavy
 
         try:
-            model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
-        except Exception as error:  # Keras and custom layers may raise any exception
-            raise InputError(
-                f"candidate {self.id}: its model {self.model_path} cannot be loaded in safe mode: "
-                f"{describe(error)}. Register custom layers with keras.saving, and use no Lambda"
-            ) from error
-        return declare_range(model)
+            return declare_range(load_model(self.model_path, safe, self.module))
+        except InputError as error:
+            raise InputError(f"candidate {self.id}: its model {error}") from error
 
 
 @dataclass

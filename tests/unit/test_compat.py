@@ -108,6 +108,13 @@ def test_untraced():
         assert compat.untraced(tf.function(double)) is double
 
 
+def test_rename_variable():
+    model = functional()
+    with uses("keras.Variable._path"):
+        compat.rename_variable(model.variables[0], "other/kernel")
+        assert model.variables[0].path == "other/kernel"
+
+
 def test_metrics_in_compile():
     with uses("Trainer._compile_metrics"):
         plain, measured = functional(), functional()

@@ -20,6 +20,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.reporting.html.retrainings import retrainings_data
 from xnas_tf.reporting.retraining_tables import retraining_table
+from xnas_tf.retraining import session
 from xnas_tf.retraining.baseline import ResNet, resnet_of_size
 from xnas_tf.retraining.job import check_fits, hold, retrain
 from xnas_tf.retraining.results import BASELINE, FOLDER, Retraining
@@ -209,6 +210,18 @@ def test_all_networks_are_trained_with_one_seed_then_with_the_next(tmp_path):
     for training in retraining.trainings():
         assert retraining.model_path(training.key, training.seed).read_bytes() == b"model"
         assert list((tmp_path / "tensorboard" / training.name).glob("events.out*"))
+
+
+def test_curves_that_cannot_be_written_cost_no_training(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(session, "write_training", refuse)
+    said = []
+    desk = desk_at(tmp_path, seeds=1, said=said)
+    play(desk)
+    assert {training.state for training in desk._retraining.trainings()} == {"done"}
+    assert sum("no curves in TensorBoard: OSError: No space" in text for text in said) == 3
 
 
 def test_what_is_done_is_not_done_again_and_more_joins_it(tmp_path):

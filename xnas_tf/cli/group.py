@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from xnas_tf.cli.output import make_output_robust
 from xnas_tf.errors import XnasError
 from xnas_tf.version import __version__
 
@@ -16,10 +18,16 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 T = TypeVar("T")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Group(click.Group):
     """Commands that exit with one message and the right exit code on a user's error."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """See ``click.Group.main``."""
+        make_output_robust()
+        return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
@@ -28,6 +36,11 @@ class _Group(click.Group):
         except XnasError as error:
             click.echo(f"xnas-tf: {error}", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            click.echo(f"xnas-tf: the output cannot be written: {error}", err=True)
+            sys.exit(1)
         except KeyboardInterrupt:
             click.echo("xnas-tf: interrupted; to resume, run the same command again", err=True)
             sys.exit(130)

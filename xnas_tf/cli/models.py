@@ -10,7 +10,7 @@ import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import CANDIDATE, FORMAT, PATH
+from xnas_tf.cli.options import CANDIDATE, FORMAT, PATH, UNSAFE
 
 if TYPE_CHECKING:
     from xnas_tf.explanation.model_loading import ModelSource
@@ -43,13 +43,7 @@ def _loading_options(command: Callable) -> Callable:
     """Add the options of all commands that load a model and write a folder."""
     for option in (
         FORMAT,
-        click.option(
-            "--unsafe",
-            "safe",
-            is_flag=True,
-            callback=lambda _context, _option, unsafe: not unsafe,
-            help="Load models that bring code of their own.",
-        ),
+        UNSAFE,
         click.option(
             "--input-range",
             default="auto",

@@ -50,6 +50,13 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 RUN = click.argument("run", type=PATH, shell_complete=completion.runs)
 FORMAT = format_option("table", "json")
+UNSAFE = click.option(
+    "--unsafe",
+    "safe",
+    is_flag=True,
+    callback=lambda _context, _option, unsafe: not unsafe,
+    help="Load models that contain code of their own, as a Lambda layer does.",
+)
 PLOT = click.option("--plot", type=FILE, help="Draw a PNG.")
 OVERRIDES = click.option(
     "--set",

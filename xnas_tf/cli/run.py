@@ -17,6 +17,7 @@ from xnas_tf.cli.options import (
     PLOT,
     PREFER,
     RUN,
+    UNSAFE,
     WITHIN,
     CandidateType,
     format_option,
@@ -112,6 +113,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     default=8,
     help="Number of images to explain for each model.",
 )
+@UNSAFE
 def report(run: Path, **options: Any) -> None:
     """Write a report on RUN as one HTML file that needs no network.
 
@@ -202,6 +204,7 @@ def retrain(
 @click.option(
     "--licence", default="", show_default=False, help="Licence of the models, for their cards."
 )
+@UNSAFE
 def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
     """Export models of RUN, each with a model card.
 

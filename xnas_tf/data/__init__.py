@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -143,7 +144,7 @@ def _source(name: str) -> Source | ImageFiles:
 
 
 def _suggest(name: str) -> str:
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     scheme = path.suffix[1:] if path.is_file() else ""
     if path.is_dir():
         found = (form for form, files in _SIGNS.items() if any(path.glob(files)))

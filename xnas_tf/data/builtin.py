@@ -135,7 +135,7 @@ def keras_dataset(argument: str) -> Source:
     if argument not in KERAS:
         raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")
     names, mirrored = KERAS[argument], argument != "mnist"
-    cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+    cache = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")) / "datasets"
     file = cache / f"{argument}.npz"
     if file.is_file():
         return replace(npz(str(file)), class_names=names, mirrored=mirrored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import zlib
 from collections import defaultdict
@@ -37,7 +38,7 @@ def idx(argument: str) -> ImageFiles:
     Raises:
         InputError: If there are no such files, or they are of several data sets.
     """
-    name, path = f"data set idx:{argument}", Path(argument or ".").expanduser()
+    name, path = f"data set idx:{argument}", Path(os.path.expanduser(argument or "."))
     folder, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
     if not folder.is_dir():
         raise InputError(f"{name}: there is no such folder{near(folder)}")

@@ -80,7 +80,7 @@ def load_image_files(
     Raises:
         InputError: If too many images cannot be decoded, or the cache cannot be written.
     """
-    folder = cache_folder() / "images" / _key(files, reading)
+    folder = cache_folder(f"images/{_key(files, reading)}")
     if not folder.exists():
         with host_lock("images"):
             if not folder.exists():
@@ -124,7 +124,8 @@ def _key(files: ImageFiles, reading: Reading) -> str:
 def _create(
     folder: Path, files: ImageFiles, reading: Reading, name: str, log: Callable[[str], None]
 ) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(OSError):  # reported below, when the folder itself is created
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for draft in folder.parent.glob(f".{folder.name}-*"):
         if time.time() - draft.stat().st_mtime > _ABANDONED:
             shutil.rmtree(draft, ignore_errors=True)

@@ -7,6 +7,7 @@ NAS-Bench-201 (Dong and Yang 2020, arXiv 2001.00326).
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
@@ -62,7 +63,7 @@ def imagenet16_120(argument: str) -> ImageFiles:
     Raises:
         InputError: If the folder does not exist, or lacks a file.
     """
-    name, folder = f"data set imagenet16_120:{argument}", Path(argument).expanduser()
+    name, folder = f"data set imagenet16_120:{argument}", Path(os.path.expanduser(argument))
     if not folder.is_dir():
         raise InputError(f"{name}: there is no such folder{near(folder)}. {_HINT}")
     found = {each: _existing(folder, each) for each in MD5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from itertools import chain
@@ -28,7 +29,7 @@ def quickdraw(argument: str) -> ImageFiles:
     Raises:
         InputError: If the folder does not exist, has no such files, or several of a class.
     """
-    name, folder = f"data set quickdraw:{argument}", Path(argument).expanduser()
+    name, folder = f"data set quickdraw:{argument}", Path(os.path.expanduser(argument))
     if not folder.is_dir():
         raise InputError(f"{name}: there is no such folder{near(folder)}")
     visible = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,12 +34,22 @@ def tfrecord(argument: str) -> ImageFiles:
         InputError: If there is no such file.
     """
     name = f"data set tfrecord:{argument}"
-    path = Path(argument).expanduser()
-    files = sorted(file for file in path.parent.glob(path.name or "*") if file.is_file())
+    path = Path(os.path.expanduser(argument))
+    files = _matching(path.parent, path.name or "*")
     if not files:
         raise InputError(f"{name}: there is no such file{near(path)}")
     root = str(files[0].parent.resolve())
     return ImageFiles(files, partial(_list_records, files, name), root)
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a name or pattern, in which brackets may be meant as they stand."""
+    if (folder / pattern).is_file():
+        return [folder / pattern]
+    for each in (pattern, pattern.replace("[", "[[]")):
+        if files := sorted(file for file in folder.glob(each) if file.is_file()):
+            return files
+    return []
 
 
 def _list_records(files: Sequence[Path], name: str) -> ImageList:

@@ -24,6 +24,7 @@ from xnas_tf.evaluation.scorer import Scorer, describe_violations
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.mixed_precision import check_devices
+from xnas_tf.keras_tools.model_files import describe_failure
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.base import Subject
 from xnas_tf.registry import describe
@@ -143,7 +144,7 @@ class Evaluator:
         except (OSError, RunError, Interrupted):  # from the disk, rank 0 or the user
             raise
         except _FAILURES as error:  # from a user's layers
-            return result.failed(f"the model cannot be saved: {describe(error)}")
+            return result.failed(f"the model cannot be saved: {describe_failure(error)}")
         return result
 
     def _evaluate(self, candidate: Candidate, result: Result, callback: EvaluationCallback) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import numpy as np
 
 import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - registers its classes with Keras
 from xnas_tf.candidate import RECOMMENDED
+from xnas_tf.config import load_stored_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.decoding import Unreadable, read_image
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import declare_range
-from xnas_tf.registry import describe
+from xnas_tf.keras_tools.model_files import load_model
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import DATABASE
+from xnas_tf.storage.run_directory import CONFIG, DATABASE
 from xnas_tf.utils.output_folder import check_new
 
 
@@ -92,19 +94,14 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
         InputError: If there is no model, or it cannot be loaded.
     """
     if (path / DATABASE).is_file():
-        return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate)
+        return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate, safe)
     if candidate is not None:
         raise InputError(f"--candidate {candidate}: {path} is no run")
     file = path / "model.keras" if (path / "model.keras").is_file() else path
     if not file.is_file():
         what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
-    try:
-        model = keras.saving.load_model(file, compile=False, safe_mode=safe)
-    except Exception as error:  # Keras and a user's layers may raise anything
-        raise InputError(
-            f"{file} cannot be loaded{' in safe mode' if safe else ''}: {describe(error)}"
-        ) from error
+    model = load_model(file, safe, _hypermodel_module(file))
     if not isinstance(model, keras.Model):
         raise InputError(f"{file} holds a {type(model).__name__}; allowed: a Keras model")
     if _is_from_run(file):
@@ -117,20 +114,34 @@ def _is_from_run(file: Path) -> bool:
     folder = file.resolve().parent
     if folder.name == "models" and any((up / DATABASE).is_file() for up in folder.parents[:3]):
         return True
-    card = folder / "card.json"
+    return {"candidate", "genotype"} <= set(_card(file))
+
+
+def _hypermodel_module(file: Path) -> str:
+    """Return the module of the HyperModel that built a run's, retraining's or exported model."""
+    folder = file.resolve().parent
+    if folder.name == "models" and (folder.parent / CONFIG).is_file():
+        with suppress(InputError):  # the file of another program
+            return load_stored_config(folder.parent / CONFIG).space.hypermodel_module
+    return str(_card(file).get("hypermodel_module", ""))
+
+
+def _card(file: Path) -> dict[str, Any]:
+    """Return the model card beside an exported model; empty if there is none."""
+    card = file.resolve().parent / "card.json"
     try:
-        text = card.read_text(encoding="utf-8") if file.name == "model.keras" else "{}"
-        return {"candidate", "genotype"} <= set(json.loads(text))
-    except (OSError, ValueError, TypeError):
-        return False
+        content = json.loads(card.read_text("utf-8")) if file.name == "model.keras" else {}
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def _load_from_run(run: Run, which: int | str) -> ModelSubject:
+def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
     candidate = run.choose(which)
     title = f"candidate {candidate.id}: {candidate.genotype}"
     name = f"candidate-{candidate.id:05d}"
     dataset = run.config.dataset.model_dump()
-    return ModelSubject(candidate.load_model(), title, run.path, name, dataset)
+    return ModelSubject(candidate.load_model(safe), title, run.path, name, dataset)
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:

@@ -34,6 +34,7 @@ def model_card(
         "candidate": candidate.id,
         "retrained": chosen.is_retrained,
         "genotype": candidate.genotype,
+        "hypermodel_module": candidate.module,
         "hyperparameters": candidate.hyperparameters,
         "objectives": {
             o.name: {"value": candidate.objectives[o.name], "direction": o.direction}

@@ -148,12 +148,21 @@ def _explanations(card: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n\n" + quality
 
 
+def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
+    """Return code that runs a file; a Keras model may need the module of its own layers."""
+    module = card["hypermodel_module"]
+    if kind.name != "keras" or not module:
+        return kind.usage
+    load = f"import {module}  # may register layers of the model\n"
+    return kind.usage.replace("import keras\n", f"import keras\n{load}")
+
+
 def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     """Show how to call the model: each block runs as it is, in the folder of the card."""
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
     blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
     for kind in kinds:
-        blocks += [f"`{kind.name}`:", _block("python", kind.usage)]
+        blocks += [f"`{kind.name}`:", _block("python", _usage(kind, card))]
     if any(kind.name == "saved_model" for kind in kinds):
         blocks += [
             "`explain` takes a class for each image: its number in the table above, or -1 for the "

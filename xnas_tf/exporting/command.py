@@ -17,6 +17,7 @@ from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
+from xnas_tf.exporting.formats.builtin import WILDCARDS, SavedModel
 from xnas_tf.exporting.quiet_stderr import silenced_native_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models
 from xnas_tf.exporting.serving import ServedModel
@@ -28,7 +29,7 @@ from xnas_tf.utils.output_folder import atomic_folder
 Log = Callable[[str], None]
 
 
-def export(
+def export(  # noqa: PLR0913 - options with defaults
     run: Run,
     candidates: Sequence[int | str] = (),
     out: str | Path | None = None,
@@ -37,6 +38,7 @@ def export(
     log: Log = lambda _: None,
     retrained: str = "",
     pareto: bool = False,
+    safe: bool = True,
 ) -> list[Path]:
     """Export models, each into a folder of its own, ``OUT/candidate-00007``.
 
@@ -55,6 +57,7 @@ def export(
             the search's: of each candidate the seed that is best on the validation split, into
             ``OUT/candidate-00007-seed-2``.
         pareto: Whether to export all Pareto-optimal candidates.
+        safe: Whether to refuse models that contain code of their own, as a Lambda layer does.
 
     Returns:
         The folders.
@@ -72,9 +75,14 @@ def export(
     folders = [base / each.name for each in chosen]
     if taken := [str(folder) for folder in folders if folder.exists()]:
         raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
+    if SavedModel in map(type, kinds) and WILDCARDS.search(str(base.absolute())):
+        log(
+            "warning: TensorFlow loads no SavedModel from a path with '*', '?', '[' or '\\', as in "
+            f"{base}: move it before you use it, or give another --out"
+        )
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):
-        _export_one(evidence, each, folder, kinds, licence, log)
+        _export_one(evidence, each, folder, kinds, licence, log, safe)
     return folders
 
 
@@ -85,11 +93,12 @@ def _export_one(
     kinds: Sequence[ExportFormat],
     licence: str,
     log: Log,
+    safe: bool,
 ) -> None:
     def note(text: str) -> None:
         log(f"{chosen.name}: {text}")
 
-    model = chosen.candidate.load_model()
+    model = chosen.candidate.load_model(safe)
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {len(evidence.images)} images for comparison")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,7 +54,9 @@ def chosen_models(
 def _retraining(run: Run, name: str) -> Retraining:
     known = {retraining.path.name: retraining for retraining in retrainings(run)}
     if not known:
-        raise InputError(f"{run.path} was not retrained yet: xnas-tf retrain {run.path}")
+        raise InputError(
+            f"{run.path} was not retrained yet: xnas-tf retrain {shlex.quote(str(run.path))}"
+        )
     if name == LATEST:
         ended = {n: max((t.finished for t in r.trainings()), default="") for n, r in known.items()}
         return known[max(ended, key=ended.__getitem__)]

@@ -62,6 +62,11 @@ def untraced(function: tf.types.experimental.PolymorphicFunction) -> Any:
     return function.python_function
 
 
+def rename_variable(variable: keras.Variable, path: str) -> None:
+    """Change the path of a variable, such as ``dense/kernel``."""
+    variable._path = path
+
+
 def metrics_in_compile(model: keras.Model) -> keras.metrics.Metric | None:
     """Return the metrics that a compiled model was given, as one metric; None without any."""
     return model._compile_metrics

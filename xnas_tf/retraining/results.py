@@ -220,15 +220,15 @@ class Retraining:
         """Return the path of a training's Keras model."""
         return self.path / "models" / f"{training_name(key, seed)}.keras"
 
-    def load_model(self, training: Training) -> keras.Model:
-        """Load a trained Keras model in safe mode.
+    def load_model(self, training: Training, safe: bool = True) -> keras.Model:
+        """Load a trained Keras model; ``safe`` is that of ``Candidate.load_model``.
 
         Raises:
             InputError: If it does not exist or cannot be loaded.
         """
         from xnas_tf.explanation.model_loading import load_subject
 
-        return load_subject(self.model_path(training.key, training.seed)).model
+        return load_subject(self.model_path(training.key, training.seed), safe=safe).model
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""

@@ -27,6 +27,14 @@ class SpaceOptions(BaseModel):
     optimizer: ClassVar[str] = "adam"
     """Default optimizer of models that are not compiled."""
 
+    @property
+    def hypermodel_module(self) -> str:
+        """Name of a user's module that defines the HyperModel; empty if there is none.
+
+        It is imported before models are loaded, as it may register layers with Keras.
+        """
+        return ""
+
     @abstractmethod
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """Create the HyperModel.
@@ -98,6 +106,14 @@ class HyperModelOptions(SpaceOptions):
     options: dict[str, Any] = Field(
         {}, description="further arguments of the class or function, by name"
     )
+
+    @property
+    def hypermodel_module(self) -> str:
+        """See ``SpaceOptions.hypermodel_module``."""
+        if self.hypermodel.startswith(OBJECT):  # named by ``register_object``
+            name = self.hypermodel.removeprefix(OBJECT).partition(".<locals>")[0]
+            return name.rpartition(".")[0]
+        return self.hypermodel.partition(":")[0]
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``.

@@ -17,9 +17,10 @@ from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.compat import metrics_in_compile
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
 from xnas_tf.keras_tools.inspection import ends_in_softmax
+from xnas_tf.keras_tools.layer_names import use_accepted_names
+from xnas_tf.keras_tools.model_files import describe_failure, layers_out_of_reach, loads_safely
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import targets_for
-from xnas_tf.registry import describe
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
@@ -35,10 +36,11 @@ class SearchSpace(Space):
         trains_default: Whether the default model is trained by the HyperModel's or its own code.
         metrics: Names of the metrics that the default model is compiled with.
         input_range: The range of values that the default model's first layers expect.
+        loads_safely: Whether the default model, once it is saved, loads in Keras' safe mode.
 
     Raises:
         InputError: If the HyperModel fails to build its default model or to begin its ``fit``,
-            or leaves nothing to choose.
+            its models cannot be saved and loaded again, or it leaves nothing to choose.
     """
 
     def __init__(
@@ -51,6 +53,10 @@ class SearchSpace(Space):
         self.input_range = InputRange(DEFAULT_RANGE, "as all spaces of this package")
         with _named_errors(f"{self.name} cannot build its default model"):
             self._declared = self._discover()
+        self.loads_safely, self._hidden_layers = True, list[str]()
+        self._renamed: dict[str, str] = {}
+        if not self.is_built_in:
+            self._check_saving()
         if self.has_fit:
             self._dropped_by_fit = self._discover_in_fit(self._declared)
         self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
@@ -115,15 +121,34 @@ class SearchSpace(Space):
 
     @property
     def notes(self) -> list[str]:
-        """Warnings for the user: models that scale images again, after the search, learn little."""
-        if self.input_range.name == DEFAULT_RANGE:
-            return []
-        undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
-        return [
-            f"{self.name}: a search gives its models floats from 0 to 1, but they expect others "
-            f"({self.input_range.text}). Use float32 inputs, and remove the layer that scales them "
-            f"or put keras.layers.{undo[self.input_range.name]} before it"
-        ]
+        """Warnings for the user, about scaled images, names, and models that do not load."""
+        found = []
+        if self.input_range.name != DEFAULT_RANGE:
+            undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
+            found.append(
+                f"a search gives its models floats from 0 to 1, but they expect others "
+                f"({self.input_range.text}). Use float32 inputs, and remove the layer that scales "
+                f"them or put keras.layers.{undo[self.input_range.name]} before it"
+            )
+        if self._renamed:
+            names = ", ".join(f"{old!r} ({new} here)" for old, new in self._renamed.items())
+            found.append(
+                f"TensorFlow refuses these names of models or layers in a graph: {names}. Use "
+                "letters, digits, '_', '-' and '.'"
+            )
+        if not self.loads_safely:
+            found.append(
+                "its models contain Python code, as a Lambda layer does, so that later commands "
+                "load them only with --unsafe. Write a layer of Keras instead, such as Rescaling, "
+                "or a class with @keras.saving.register_keras_serializable() before it"
+            )
+        if self._hidden_layers:
+            found.append(
+                f"other processes do not find its layer {', '.join(self._hidden_layers)}, so that "
+                "later commands cannot load its models. Define it at the top level of the "
+                "HyperModel's module, not in a function or script"
+            )
+        return [f"{self.name}: {text}" for text in found]
 
     @property
     def is_built_in(self) -> bool:
@@ -183,6 +208,7 @@ class SearchSpace(Space):
             raise TypeError(f"the model takes {inputs}, but the images are {self._input}")
         if outputs != self._output:
             raise TypeError(f"the model's output is {outputs}; wanted: {self._output}")
+        use_accepted_names(model)
         return avoid_strided_1x1(model)
 
     def _discover(self) -> keras_tuner.HyperParameters:
@@ -201,6 +227,16 @@ class SearchSpace(Space):
         if not getattr(self.hypermodel, "shows_all", False):
             add_unscoped(declared, self.hypermodel.build)
         return self._widen(declared)
+
+    def _check_saving(self) -> None:
+        """Check that the default model can be saved, and loaded again by later commands."""
+        with _named_errors(f"{self.name}: its models cannot be saved and loaded again"):
+            model = self.hypermodel.build(self._declared.copy())
+            if not model.built:
+                model.build(self._input)
+            self._renamed = use_accepted_names(model)
+            self.loads_safely = loads_safely(model)
+            self._hidden_layers = layers_out_of_reach(model)
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
         """Add the hyperparameters that ``fit`` asks for; see ``discover_in_fit``."""
@@ -251,7 +287,7 @@ def _named_errors(message: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a user's code may raise anything at all
-        raise InputError(f"{message}: {describe(error)}") from error
+        raise InputError(f"{message}: {describe_failure(error)}") from error
     finally:
         keras.backend.clear_session()
 

@@ -40,6 +40,7 @@ class Run:
         for candidate in candidates:
             path = model_path(self.path, candidate.id)
             candidate.model_path = path if path.is_file() else None
+            candidate.module = self.config.space.hypermodel_module
         return candidates
 
     def candidate(self, number: int) -> Candidate:

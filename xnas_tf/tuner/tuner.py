@@ -145,14 +145,14 @@ class Tuner:
             best.append(hp)
         return best
 
-    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+    def get_best_models(self, num_models: int = 1, safe: bool = True) -> list[keras.Model]:
         """Return the trained models of the best candidates.
 
         They are in the order of ``get_best_hyperparameters``. Only models of candidates that were
-        on the front when they finished are kept.
+        on the front when they finished are kept. ``safe`` is that of ``Candidate.load_model``.
         """
         kept = [c for c in self._ordered(self.run) if c.model_path is not None]
-        return [candidate.load_model() for candidate in kept[:num_models]]
+        return [candidate.load_model(safe) for candidate in kept[:num_models]]
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print a table of the best candidates.

@@ -13,13 +13,18 @@ if TYPE_CHECKING:
 
 
 def png(figure: Figure, dpi: int = 90) -> bytes:
-    """Draw a Matplotlib figure as PNG."""
+    """Draw a Matplotlib figure as PNG, with all texts as they are: a ``$`` begins no formula."""
+    import matplotlib as mpl  # noqa: PLC0415 - heavy
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
+    from matplotlib.text import Text  # noqa: PLC0415 - heavy
 
     # ``savefig`` would draw the figure twice to lay it out.
     figure.set_dpi(dpi)
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    with mpl.rc_context({"text.parse_math": False}):  # for ticks that are made while drawing
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)
+        FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 

@@ -34,11 +34,14 @@ MAX_PIXELS = 96
 class Examiner:
     """Examine the models of a run, all on the same ``count`` test images.
 
+    ``safe`` is that of ``Candidate.load_model``.
+
     Raises:
         InputError: If the run's data cannot be loaded.
     """
 
-    def __init__(self, run: Run, count: int) -> None:
+    def __init__(self, run: Run, count: int, safe: bool = True) -> None:
+        self._safe = safe
         tf.get_logger().setLevel("ERROR")  # TensorFlow warns of each model's tracing
         self._data = load_dataset(**run.config.dataset.model_dump())
         sample = sample_images(self._data.test, count)
@@ -65,10 +68,10 @@ class Examiner:
         """Compute the test metrics, attributions and class distances of a candidate's model.
 
         Raises:
-            InputError: If the model cannot be loaded in safe mode.
+            InputError: If the model cannot be loaded.
             Exception: Whatever a user's layers raise.
         """
-        model = candidate.load_model()
+        model = candidate.load_model(self._safe)
         try:
             test = self._data.test
             predictor = Predictor(model, len(test) + len(self._validation))
