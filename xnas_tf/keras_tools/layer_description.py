@@ -5,7 +5,6 @@ What cannot be described is a ``NotImplementedError``.
 
 from __future__ import annotations
 
-import marshal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any
 
 import keras
 
-from xnas_tf.keras_tools.compat import Node, sublayers
+from xnas_tf.keras_tools.compat import Node, excludes_by_name, metrics_in_compile, sublayers
 
 _NAMES = ("name", "seed", "shared_object_id")
 
@@ -26,7 +25,7 @@ def describe_operation(operation: Any) -> list[Any]:
         config = _without_names(keras.saving.serialize_keras_object(operation.get_config()))
     is_layer = isinstance(operation, keras.layers.Layer)
     owners = [operation, *sublayers(operation)] if is_layer else [operation]
-    functions = [code for owner in owners for code in _functions(owner)]
+    functions = [name for owner in owners for name in _functions(owner)]
     return [kind.__module__, keras.saving.get_registered_name(kind), config, functions]
 
 
@@ -48,9 +47,16 @@ def describe_compilation(model: keras.Model) -> list[Any]:
         return []
     with _describing(model):
         config = _without_names(model.get_compile_config())
-    losses = [loss for loss in keras.tree.flatten(model.loss) if hasattr(loss, "__dict__")]
-    functions = [code for owner in [model.optimizer, *losses] for code in _functions(owner)]
-    return [config, functions]
+    if excludes_by_name(model.optimizer):
+        raise NotImplementedError("the optimizer excludes variables, which get_config leaves out")
+    return [config, [name for owner in _compiled(model) for name in _functions(owner)]]
+
+
+def describe_variable(variable: keras.Variable) -> list[Any]:
+    """Return what distinguishes a variable, except its value."""
+    functions = [getattr(variable, name, None) for name in ("regularizer", "constraint")]
+    config = _without_names(keras.saving.serialize_keras_object(functions))
+    return ["variable", variable.shape, variable.dtype, variable.trainable, config]
 
 
 @contextmanager
@@ -74,20 +80,16 @@ def _without_names(config: Any) -> Any:
     return {key: _without_names(value) for key, value in config.items() if key not in _NAMES}
 
 
-def _functions(owner: Any) -> Iterator[list[Any]]:
-    """Yield the code of an object's functions whose name does not identify them.
+def _compiled(model: keras.Model) -> list[Any]:
+    given = keras.tree.flatten([model.optimizer, model.loss, metrics_in_compile(model)])
+    return [each for each in given if hasattr(each, "__dict__")]
 
-    A function that is defined inside another may depend on the other's variables, such as
-    hyperparameters, which no configuration contains. A class inside a function is refused.
+
+def _functions(owner: Any) -> Iterator[list[str]]:
+    """Yield Keras' functions among an object's attributes.
+
+    In configurations ``keras.ops.gelu`` and ``keras.activations.gelu`` have the same name.
     """
     for value in [owner, *vars(owner).values()]:
-        if "<locals>" in type(value).__qualname__:
-            raise NotImplementedError(
-                f"{type(value).__name__} is defined inside a function, on whose variables it may "
-                "depend; define it at the top of its module"
-            )
-        if isinstance(value, FunctionType) and "<" in value.__qualname__:
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
-            # Later versions of the format also depend on other references to a constant.
-            code = marshal.dumps(value.__code__, 2).hex()
-            yield [code, value.__defaults__, value.__kwdefaults__, cells]
+        if isinstance(value, FunctionType):
+            yield [value.__module__, value.__qualname__]

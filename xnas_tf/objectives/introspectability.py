@@ -29,6 +29,8 @@ from xnas_tf.objectives.class_resampling import (
 from xnas_tf.objectives.similarity import class_weights
 
 if TYPE_CHECKING:
+    import keras
+
     from xnas_tf.attribution.activations import LayerActivations
     from xnas_tf.attribution.base import AttributionMethod
     from xnas_tf.distributed import Communicator
@@ -201,6 +203,12 @@ class Introspectability(Objective):
         for source in self.sources:
             if source != ACTIVATIONS:
                 attribution_method(source)
+
+    def check_model(self, model: keras.Model) -> None:
+        """See ``Objective.check_model``."""
+        for source in self.sources:
+            if source != ACTIVATIONS:
+                method_with_steps(source, self.steps).check_model(model)
 
     def max_images(self, classes: int) -> int:
         """Return the maximum number of validation images to use."""

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import keras
 import keras_tuner
@@ -14,9 +15,10 @@ import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.compat import metrics_in_compile
+from xnas_tf.keras_tools.compat import metrics_in_compile, reset_layer_names
+from xnas_tf.keras_tools.given_weights import recorded_build
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
-from xnas_tf.keras_tools.inspection import ends_in_softmax
+from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.registry import describe
@@ -25,6 +27,9 @@ from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unk
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 from xnas_tf.utils.randomness import uninterrupted
+
+MOST_SHOWN = 5
+"""Maximum number of values that cannot be built to name in warnings."""
 
 
 class SearchSpace(Space):
@@ -45,6 +50,8 @@ class SearchSpace(Space):
         self, hypermodel: keras_tuner.HyperModel, image_shape: tuple[int, int, int], classes: int
     ) -> None:
         self.hypermodel = hypermodel
+        self._given_weights: WeakSet[keras.Model] = WeakSet()
+        self._failures: list[str] = []
         self._input = (None, *image_shape)
         self._output = (None, classes)
         self._dropped_by_fit: frozenset[str] = frozenset()
@@ -62,8 +69,9 @@ class SearchSpace(Space):
 
     @property
     def name(self) -> str:
-        """Name of the HyperModel, for messages."""
-        return f"HyperModel {type(self.hypermodel).__name__}"
+        """Name of the HyperModel, for messages; of a function, if ``build`` is one."""
+        function = getattr(self.hypermodel.build, "func", None)
+        return f"HyperModel {getattr(function, '__name__', type(self.hypermodel).__name__)}"
 
     def genotype(self, values: Mapping[str, Any]) -> str:
         """Return the HyperModel's genotype of an architecture if it has one, else JSON."""
@@ -113,9 +121,25 @@ class SearchSpace(Space):
             getattr(type(model), name) is not getattr(keras.Model, name) for name in own
         )
 
+    def gives_weights(self, model: keras.Model) -> bool:
+        """Return whether ``build`` gave a model weights, such as pretrained ones."""
+        return model in self._given_weights
+
+    @property
+    def default_values(self) -> dict[str, Any]:
+        """The default values of the active hyperparameters."""
+        return active_values(self._declared, {})
+
     @property
     def notes(self) -> list[str]:
-        """Warnings for the user: models that scale images again, after the search, learn little."""
+        """Warnings for the user, about values that cannot be built and about scaled images."""
+        shown = [f"{self.name}: build() fails with {each}" for each in self._failures[:MOST_SHOWN]]
+        if more := len(self._failures) - len(shown):
+            shown.append(f"{self.name}: build() fails with {more} other values")
+        return shown + self._range_notes()
+
+    def _range_notes(self) -> list[str]:
+        """Warn of models that scale images again, after the search: they learn little."""
         if self.input_range.name == DEFAULT_RANGE:
             return []
         undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
@@ -169,21 +193,42 @@ class SearchSpace(Space):
 
     def _built(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the model of some hyperparameters, and check that it is suitable."""
-        model = self.hypermodel.build(hp)
-        if not isinstance(model, keras.Model):
-            raise TypeError(f"build() returned a {type(model).__name__}, not a keras.Model")
-        if not model.built:
-            model.build(self._input)
+        model = self._new_model(hp)
         if not getattr(model, "inputs", None):
             raise TypeError(
                 "the model is neither functional nor sequential; attributions need that"
             )
+        check_single_output(model)
         inputs, outputs = tuple(model.input_shape), tuple(model.output_shape)
         if not _fits(inputs, self._input):
             raise TypeError(f"the model takes {inputs}, but the images are {self._input}")
         if outputs != self._output:
             raise TypeError(f"the model's output is {outputs}; wanted: {self._output}")
         return avoid_strided_1x1(model)
+
+    def _new_model(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Call ``build`` as for a first model; raise ``InputError`` if an earlier one's learns on.
+
+        Layers that Keras names have the same names each time, as hyperparameters may be named
+        after them.
+        """
+        reset_layer_names()
+        with recorded_build() as record:
+            model = self.hypermodel.build(hp)
+            if not isinstance(model, keras.Model):
+                raise TypeError(f"build() returned {_what(model)}, not a keras.Model")
+            if not model.built:
+                model.build(self._input)
+        if (layer := record.older_layer(model)) is not None:
+            raise InputError(
+                f"{self.name}: layer {layer.name!r} was not made by build(), and its weights are "
+                "trained: each candidate would go on with those of the candidates before. Make it "
+                "in build(), copy it there (keras.models.clone_model, then set_weights), or set "
+                "trainable = False"
+            )
+        if record.gives_weights(model):
+            self._given_weights.add(model)
+        return model
 
     def _discover(self) -> keras_tuner.HyperParameters:
         """Let keras-tuner build models until every conditional scope has been active once."""
@@ -192,14 +237,14 @@ class SearchSpace(Space):
                 self._built, objective="val_loss", max_trials=1, directory=folder
             )
             declared = tuner.oracle.get_space()
-        model = self.hypermodel.build(declared.copy())
+        model = self._new_model(declared.copy())
         self._check_outputs(model)
         self.trains_default = self.trains(model)
         self.metrics = _metrics_of(model, *self._output[1:])
         if not self.is_built_in:
             self.input_range = range_of(model, self._input[1:])
         if not getattr(self.hypermodel, "shows_all", False):
-            add_unscoped(declared, self.hypermodel.build)
+            self._failures += add_unscoped(declared, self._new_model)
         return self._widen(declared)
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
@@ -226,7 +271,14 @@ class SearchSpace(Space):
             hp = declared.copy()
             largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
             hp.values = active_values(declared, largest)
-            self.hypermodel.build(hp)
+            try:
+                self._new_model(hp)
+            except InputError:
+                raise
+            except Exception as error:  # noqa: BLE001 - such candidates fail in the search
+                values = ", ".join(f"{name}={value!r}" for name, value in largest.items())
+                self._failures.append(f"{values}: {describe(error)}")
+                break
             new = unknown(hp, declared)
             if not new:
                 break
@@ -250,6 +302,8 @@ def _named_errors(message: str) -> Iterator[None]:
     """Put a message before any error of a user's code, and forget the models that it built."""
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:  # a user's code may raise anything at all
         raise InputError(f"{message}: {describe(error)}") from error
     finally:
@@ -265,6 +319,16 @@ def _metrics_of(model: keras.Model, classes: int) -> list[str]:
     # Keras creates the metrics when they are first used.
     metrics.update_state(targets_for(model, labels, classes), np.eye(classes, dtype=np.float32))
     return sorted(metrics.result())
+
+
+def _what(model: Any) -> str:
+    """Name what ``build`` returned instead of a model, with what may be wrong."""
+    name = f"a {type(model).__name__}"
+    if model is None:
+        return "nothing (is there a return statement?)"
+    if isinstance(model, keras_tuner.HyperModel):
+        return f"{name} (give the arguments of the function as space.options)"
+    return name
 
 
 def _fits(declared: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
