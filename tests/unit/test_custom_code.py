@@ -1,6 +1,7 @@
 """Candidates with code of a user's own are never called the same for different hyperparameters."""
 
 import functools
+import math
 import sys
 
 import keras
@@ -73,6 +74,9 @@ class Gain(layers.Layer):
     def call(self, inputs):
         return inputs * self.gain
 
+    def compute_output_shape(self, shape):
+        return shape
+
 
 class Forgetful(Gain):
     def get_config(self):
@@ -140,7 +144,8 @@ def with_patched_layer(factor):
 
 def with_weights(value):
     model = compiled()
-    model.set_weights([value * np.linspace(0, 1, w.size).reshape(w.shape) for w in model.weights])
+    values = [np.linspace(0, value, math.prod(w.shape)).reshape(w.shape) for w in model.weights]
+    model.set_weights(values)
     return model
 
 

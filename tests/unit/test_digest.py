@@ -281,6 +281,18 @@ DIFFERENT = {
         chain(layers.ReLU(), optimizer=sgd(0.1), loss=keras.losses.Huber(delta))
         for delta in (1.0, 2.0)
     ],
+    "axis of a loss": lambda: [
+        chain(layers.ReLU(), optimizer=sgd(0.1), loss=[keras.losses.CosineSimilarity(axis=axis)])
+        for axis in (-1, 1)
+    ],
+    "gain of initial values": lambda: [
+        functional(layers.Dense(3, kernel_initializer=keras.initializers.Identity(gain)))
+        for gain in (1.0, 2.0)
+    ],
+    "parameter of a metric": lambda: [
+        chain(layers.ReLU(), optimizer=sgd(0.1), loss="mse", metrics=[keras.metrics.AUC(count)])
+        for count in (100, 200)
+    ],
     "metrics": lambda: [
         chain(layers.ReLU(), optimizer=sgd(0.1), loss="mse", metrics=[metric])
         for metric in ("mae", "mse")

@@ -6,7 +6,7 @@ What cannot be described is a ``NotImplementedError``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
@@ -16,6 +16,14 @@ import keras
 from xnas_tf.keras_tools.compat import Node, excludes_by_name, metrics_in_compile, sublayers
 
 _NAMES = ("name", "seed", "shared_object_id")
+_INCOMPLETE = (
+    keras.Loss,
+    keras.Metric,
+    keras.Initializer,
+    keras.Regularizer,
+    keras.constraints.Constraint,
+)
+"""Classes of Keras whose ``get_config`` may leave arguments out."""
 
 
 def describe_operation(operation: Any) -> list[Any]:
@@ -25,8 +33,8 @@ def describe_operation(operation: Any) -> list[Any]:
         config = _without_names(keras.saving.serialize_keras_object(operation.get_config()))
     is_layer = isinstance(operation, keras.layers.Layer)
     owners = [operation, *sublayers(operation)] if is_layer else [operation]
-    functions = [name for owner in owners for name in _functions(owner)]
-    return [kind.__module__, keras.saving.get_registered_name(kind), config, functions]
+    state = [_state(_left_out(owner)) for owner in owners]
+    return [kind.__module__, keras.saving.get_registered_name(kind), config, state]
 
 
 def describe_call(node: Node) -> list[Any]:
@@ -49,7 +57,8 @@ def describe_compilation(model: keras.Model) -> list[Any]:
         config = _without_names(model.get_compile_config())
     if excludes_by_name(model.optimizer):
         raise NotImplementedError("the optimizer excludes variables, which get_config leaves out")
-    return [config, [name for owner in _compiled(model) for name in _functions(owner)]]
+    metrics = metrics_in_compile(model)
+    return [config, _state(model.loss), _state(vars(metrics) if metrics is not None else None)]
 
 
 def describe_variable(variable: keras.Variable) -> list[Any]:
@@ -80,16 +89,28 @@ def _without_names(config: Any) -> Any:
     return {key: _without_names(value) for key, value in config.items() if key not in _NAMES}
 
 
-def _compiled(model: keras.Model) -> list[Any]:
-    given = keras.tree.flatten([model.optimizer, model.loss, metrics_in_compile(model)])
-    return [each for each in given if hasattr(each, "__dict__")]
+def _left_out(layer: Any) -> dict[str, Any]:
+    """Return a layer's attributes that configurations do not describe completely."""
+    kinds = (*_INCOMPLETE, FunctionType)
+    return {name: value for name, value in vars(layer).items() if isinstance(value, kinds)}
 
 
-def _functions(owner: Any) -> Iterator[list[str]]:
-    """Yield Keras' functions among an object's attributes.
+def _state(value: Any) -> Any:
+    """Return data, names of functions and attributes of objects, some of which Keras leaves out.
 
-    In configurations ``keras.ops.gelu`` and ``keras.activations.gelu`` have the same name.
+    Such as the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. Of functions Keras gives
+    no module: ``keras.ops.gelu`` and ``keras.activations.gelu`` are different.
     """
-    for value in [owner, *vars(owner).values()]:
-        if isinstance(value, FunctionType):
-            yield [value.__module__, value.__qualname__]
+    if isinstance(value, FunctionType):
+        return [value.__module__, value.__qualname__]
+    if isinstance(value, list | tuple):
+        return [_state(each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): _state(each) for key, each in value.items() if _counts(key)}
+    if isinstance(value, _INCOMPLETE):
+        return [type(value).__qualname__, _state(vars(value))]
+    return value if isinstance(value, bool | int | float | str) else None
+
+
+def _counts(name: Any) -> bool:
+    return str(name).lstrip("_") not in (*_NAMES, "init_seed")
