@@ -90,6 +90,22 @@ def test_values_that_cannot_be_built_are_named(name, note):
     assert f"HyperModel {name}: build() {note}" in said
 
 
+def too_deep(hp):
+    """Its default has one block, and more than three are too many."""
+    x = inputs = keras.Input(SHAPE)
+    for index in range(hp.Int("blocks", 1, 5)):
+        x = layers.MaxPooling2D()(layers.Dense(hp.Int(f"units_{index}", 2, 3))(x))
+    return keras.Model(inputs, layers.Dense(CLASSES)(layers.Flatten()(x)))
+
+
+def test_what_smaller_numbers_lead_to_is_found_if_the_largest_cannot_be_built():
+    space = space_of("too_deep")
+    assert [v.name for v in space.variables] == ["blocks", "units_0", "units_1", "units_2"]
+    assert [note.partition(": ValueError")[0] for note in space.notes] == [
+        f"HyperModel too_deep: build() fails with blocks={n}" for n in (5, 4)
+    ]
+
+
 class Usual(keras_tuner.HyperModel):
     def __init__(self, input_shape, num_classes, width=1):
         super().__init__()
@@ -133,7 +149,7 @@ def test_options_reach_a_builder_whose_argument_has_another_name():
         (
             "Needy",
             {},
-            "space.options: .*needs num_of_classes, to be given there; without that only ",
+            "space.options: .*needs num_of_classes: add what it needs there. Only ",
         ),
         ("Usual", {"widht": 2}, "has no parameter 'widht' .did you mean 'width'"),
         ("with_data", {"hyperparameters": 2}, "could not be created: AttributeError: "),
@@ -212,6 +228,25 @@ class Shared(keras_tuner.HyperModel):
 def test_weights_that_candidates_would_share_are_refused(learns):
     with pytest.raises(InputError, match="was not made by build.*clone_model"):
         space_of("Shared", learns=learns)
+
+
+class Adapted(keras_tuner.HyperModel):
+    """Its statistics are made once, but training does not change them."""
+
+    def __init__(self):
+        super().__init__()
+        self.scaled = layers.Normalization()
+        self.scaled.adapt(np.random.default_rng(0).random((4, *SHAPE), np.float32))
+
+    def build(self, hp):
+        inputs = keras.Input(SHAPE)
+        x = layers.Dense(hp.Int("units", 2, 4))(layers.Flatten()(self.scaled(inputs)))
+        return keras.Model(inputs, layers.Dense(CLASSES)(x))
+
+
+def test_statistics_that_training_does_not_change_may_be_shared():
+    space = space_of("Adapted")
+    assert space.gives_weights(space.build(space.default_values))
 
 
 @pytest.mark.parametrize("learns", ["never", "copied"])

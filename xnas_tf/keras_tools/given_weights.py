@@ -31,12 +31,16 @@ class BuildRecord:
         return not _ids(model.weights) <= fresh
 
     def older_layer(self, model: keras.Model) -> keras.layers.Layer | None:
-        """Return a layer that learns and has weights from before the build; None if none has."""
+        """Return a layer that trains weights from before the build; None if there is none."""
         created = _ids(self.created)
-        for layer in all_layers(model):
-            if layer.trainable and not _ids(layer.weights) <= created:
-                return layer
-        return None
+        layers = all_layers(model)
+        return next((layer for layer in layers if not _ids(_trained(layer)) <= created), None)
+
+
+def _trained(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """Return the weights of a layer that training changes; of some that is more than gradients."""
+    has_statistics = isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    return layer.weights if has_statistics else layer.trainable_variables
 
 
 def _ids(variables: list[keras.Variable]) -> set[int]:

@@ -24,6 +24,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 
 Build = Callable[[keras_tuner.HyperParameters], Any]
+Failures = dict[tuple[str, Any], str]
 MOST_BUILDS = 100
 """Maximum number of models built to discover hyperparameters; larger spaces need scopes."""
 
@@ -56,18 +57,18 @@ def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None
         declared._register(hyperparameter)  # noqa: SLF001 - there is no public way
 
 
-def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> list[str]:
+def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failures:
     """Add the hyperparameters that depend on a single choice, each with its condition.
 
     A hyperparameter that depends on several choices gets no condition: it is always active.
 
     Returns:
-        The values that no model could be built with, each with the reason.
+        The names and values that no model could be built with, each with the reason.
 
     Raises:
         InputError: If ``build`` raises it.
     """
-    failures: list[str] = []
+    failures: Failures = {}
     tried: set[str] = set()
     budget = MOST_BUILDS
     while budget > 0:
@@ -106,15 +107,16 @@ def _asked_by_value(
     build: Build,
     choice: Any,
     values: Sequence[Any],
-    failures: list[str],
+    failures: Failures,
 ) -> dict[Any, list[Any]]:
     """Build a model with each value of a choice; return the hyperparameters that each adds.
 
-    Of an integer whose largest value adds none, only that is built.
+    Of an integer whose largest value can be built and adds none, only that is built.
     """
     *others, last = values
     added = _asked(declared, build, choice, last, failures)
-    if isinstance(choice, kt_hp.Int) and not added:
+    has_failed = (choice.name, last) in failures
+    if isinstance(choice, kt_hp.Int) and not added and not has_failed:
         return {last: added}
     asked = {value: _asked(declared, build, choice, value, failures) for value in others}
     return asked | {last: added}
@@ -125,7 +127,7 @@ def _asked(
     build: Build,
     choice: Any,
     value: Any,
-    failures: list[str],
+    failures: Failures,
 ) -> list[Any]:
     """Return the hyperparameters that a model with one value adds; none if it cannot be built."""
     hp = declared.copy()
@@ -136,6 +138,6 @@ def _asked(
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - such a candidate fails in the search
-        failures.append(f"{choice.name}={value!r}: {describe(error)}")
+        failures[choice.name, value] = describe(error)
         return []
     return unknown(hp, declared)

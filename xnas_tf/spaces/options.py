@@ -138,8 +138,8 @@ class HyperModelOptions(SpaceOptions):
                 raise self._refused(f"has no parameter {suggest(unknown[0], allowed)}")
             if missing := [name for name in missing if name in allowed]:
                 raise self._refused(
-                    f"needs {', '.join(missing)}, to be given there; without that only "
-                    f"{', '.join(available)} are passed"
+                    f"needs {', '.join(missing)}: add what it needs there. Only "
+                    f"{', '.join(available)} are passed by themselves"
                 )
             function = partial(target, **passed | self.options)
             if not is_builder:

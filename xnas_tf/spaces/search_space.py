@@ -15,14 +15,14 @@ import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.compat import metrics_in_compile, reset_layer_names
-from xnas_tf.keras_tools.given_weights import recorded_build
+from xnas_tf.keras_tools.compat import metrics_in_compile
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
 from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.registry import describe
 from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.building import build_model, name_of
 from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
@@ -51,7 +51,7 @@ class SearchSpace(Space):
     ) -> None:
         self.hypermodel = hypermodel
         self._given_weights: WeakSet[keras.Model] = WeakSet()
-        self._failures: list[str] = []
+        self._failures: dict[str, str] = {}  # descriptions of values, each with the reason
         self._input = (None, *image_shape)
         self._output = (None, classes)
         self._dropped_by_fit: frozenset[str] = frozenset()
@@ -69,9 +69,8 @@ class SearchSpace(Space):
 
     @property
     def name(self) -> str:
-        """Name of the HyperModel, for messages; of a function, if ``build`` is one."""
-        function = getattr(self.hypermodel.build, "func", None)
-        return f"HyperModel {getattr(function, '__name__', type(self.hypermodel).__name__)}"
+        """Name of the HyperModel, for messages."""
+        return name_of(self.hypermodel)
 
     def genotype(self, values: Mapping[str, Any]) -> str:
         """Return the HyperModel's genotype of an architecture if it has one, else JSON."""
@@ -133,8 +132,12 @@ class SearchSpace(Space):
     @property
     def notes(self) -> list[str]:
         """Warnings for the user, about values that cannot be built and about scaled images."""
-        shown = [f"{self.name}: build() fails with {each}" for each in self._failures[:MOST_SHOWN]]
-        if more := len(self._failures) - len(shown):
+        failures = list(self._failures.items())
+        shown = [
+            f"{self.name}: build() fails with {values}: {why}"
+            for values, why in failures[:MOST_SHOWN]
+        ]
+        if more := len(failures) - len(shown):
             shown.append(f"{self.name}: build() fails with {more} other values")
         return shown + self._range_notes()
 
@@ -207,26 +210,8 @@ class SearchSpace(Space):
         return avoid_strided_1x1(model)
 
     def _new_model(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Call ``build`` as for a first model; raise ``InputError`` if an earlier one's learns on.
-
-        Layers that Keras names have the same names each time, as hyperparameters may be named
-        after them.
-        """
-        reset_layer_names()
-        with recorded_build() as record:
-            model = self.hypermodel.build(hp)
-            if not isinstance(model, keras.Model):
-                raise TypeError(f"build() returned {_what(model)}, not a keras.Model")
-            if not model.built:
-                model.build(self._input)
-        if (layer := record.older_layer(model)) is not None:
-            raise InputError(
-                f"{self.name}: layer {layer.name!r} was not made by build(), and its weights are "
-                "trained: each candidate would go on with those of the candidates before. Make it "
-                "in build(), copy it there (keras.models.clone_model, then set_weights), or set "
-                "trainable = False"
-            )
-        if record.gives_weights(model):
+        model, gives_weights = build_model(self.hypermodel, hp, self._input)
+        if gives_weights:
             self._given_weights.add(model)
         return model
 
@@ -244,7 +229,8 @@ class SearchSpace(Space):
         if not self.is_built_in:
             self.input_range = range_of(model, self._input[1:])
         if not getattr(self.hypermodel, "shows_all", False):
-            self._failures += add_unscoped(declared, self._new_model)
+            failures = add_unscoped(declared, self._new_model)
+            self._failures = {f"{name}={v!r}": why for (name, v), why in failures.items()}
         return self._widen(declared)
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
@@ -269,7 +255,7 @@ class SearchSpace(Space):
         """
         while any(isinstance(p, kt_hp.Int) for p in declared.space):
             hp = declared.copy()
-            largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
+            largest = {p.name: self._largest(p) for p in hp.space if isinstance(p, kt_hp.Int)}
             hp.values = active_values(declared, largest)
             try:
                 self._new_model(hp)
@@ -277,13 +263,19 @@ class SearchSpace(Space):
                 raise
             except Exception as error:  # noqa: BLE001 - such candidates fail in the search
                 values = ", ".join(f"{name}={value!r}" for name, value in largest.items())
-                self._failures.append(f"{values}: {describe(error)}")
+                self._failures[values] = describe(error)
                 break
             new = unknown(hp, declared)
             if not new:
                 break
             add_new(declared, new)
         return declared
+
+    def _largest(self, number: kt_hp.Int) -> int:
+        """Return the largest value of an integer with which a model can be built."""
+        values = tuple(number.values)
+        buildable = [v for v in values if f"{number.name}={v!r}" not in self._failures]
+        return (buildable or values)[-1]
 
     def _check_outputs(self, model: keras.Model) -> None:
         """Check that probabilities come from a softmax layer, so that logits can be computed."""
@@ -319,16 +311,6 @@ def _metrics_of(model: keras.Model, classes: int) -> list[str]:
     # Keras creates the metrics when they are first used.
     metrics.update_state(targets_for(model, labels, classes), np.eye(classes, dtype=np.float32))
     return sorted(metrics.result())
-
-
-def _what(model: Any) -> str:
-    """Name what ``build`` returned instead of a model, with what may be wrong."""
-    name = f"a {type(model).__name__}"
-    if model is None:
-        return "nothing (is there a return statement?)"
-    if isinstance(model, keras_tuner.HyperModel):
-        return f"{name} (give the arguments of the function as space.options)"
-    return name
 
 
 def _fits(declared: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
