@@ -164,6 +164,7 @@ class Evaluator:
             return
         if self._is_known(result, callback):
             return
+        self._scorer.check_model(self._network)
         with result.seconds.timed("train"):
             trainer = self._train(candidate, result, callback)
         with result.seconds.timed("score"), trainer.checkpoint_if_interrupted():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import keras
+
 from xnas_tf.candidate import Result
 from xnas_tf.config import Config
 from xnas_tf.errors import NotApplicable, RunError
@@ -30,6 +32,16 @@ class Scorer:
         self._measures = config.measures()
         for measure in self._measures:
             measure.check(class_names)
+
+    def check_model(self, model: keras.Model) -> None:
+        """Check that what the search needs can be measured on a model, before it is trained.
+
+        Raises:
+            NotApplicable: If it cannot.
+        """
+        for measure in self._measures:
+            if measure.name not in self._recorded:
+                measure.check_model(model)
 
     def score(self, subject: Subject, result: Result, trained: bool) -> None:
         """Measure the costs of an untrained candidate, or all other measures of a trained one.
