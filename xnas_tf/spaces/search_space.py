@@ -291,7 +291,7 @@ class SearchSpace(Space):
                 raise
             except Exception as error:  # noqa: BLE001 - such candidates fail in the search
                 values = ", ".join(f"{name}={value!r}" for name, value in largest.items())
-                self._failures[values] = describe(error)
+                self._failures[values] = describe_failure(error)
                 break
             new = unknown(hp, declared)
             if not new:
