@@ -26,7 +26,8 @@ def search(
 
     Args:
         config: A YAML file or a ``Config``; if None, ``./xnas.yaml``, or else the quickstart.
-        run_dir: The run directory; if None, ``runs/NAME`` after the configuration file.
+        run_dir: The run directory; if None, ``runs/NAME`` after the configuration file. A
+            ``Config`` has no name, so it needs one.
         overrides: Strings ``section.key=value``.
         fresh: Whether to move an existing run aside and start a new one.
         profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
@@ -61,6 +62,15 @@ def search(
 
 
 def default_run_dir(config: str | Path | Config | None) -> Path:
-    """Return ``runs/NAME`` after the configuration file, or ``runs/quickstart`` without one."""
-    file = None if isinstance(config, Config) else find_config(config)
+    """Return ``runs/NAME`` after the configuration file, or ``runs/quickstart`` without one.
+
+    Raises:
+        InputError: If the configuration is no file, as different ones would share a directory.
+    """
+    if isinstance(config, Config):
+        raise InputError(
+            "run_dir: not given, but a Config has no file that a run could be named after; "
+            "allowed: a directory, such as run_dir='runs/first'"
+        )
+    file = find_config(config)
     return Path("runs") / (file.stem if file else "quickstart")
