@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
-from xnas_tf.utils.constraints import Constraint
+from xnas_tf.utils.constraints import Constraint, describe_violations
 from xnas_tf.utils.phase_times import PhaseTimes
 
 if TYPE_CHECKING:
@@ -142,6 +142,12 @@ class Candidate:
                 f"{describe(error)}. Register custom layers with keras.saving, and use no Lambda"
             ) from error
         return declare_range(model)
+
+    def violations(self, constraints: Mapping[str, Constraint]) -> str:
+        """Describe the constraints that it violates, if it is done; empty if there are none."""
+        if self.state != "done":
+            return ""
+        return describe_violations(constraints, {**self.metrics, **self.objectives})
 
 
 @dataclass

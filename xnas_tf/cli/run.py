@@ -31,7 +31,7 @@ PARETO = click.option("--pareto", is_flag=True, help="All Pareto-optimal candida
 @main.command()
 @RUN
 @format_option("table", "json", "csv")
-@click.option("--all", "everyone", is_flag=True, help="List dominated candidates too.")
+@click.option("--all", "everyone", is_flag=True, help="List all trained candidates.")
 @PLOT
 @PREFER
 @WITHIN
@@ -231,7 +231,8 @@ def print_pareto(listed: CandidateList) -> None:
 
     run = listed.run
     if not listed.candidates:
-        click.echo(f"{run.path} has no finished candidates yet", err=True)
+        hint = "; --all lists those that violate them" if run.config.constraints else ""
+        click.echo(f"{run.path}: {listed.recommended.why}{hint}", err=True)
         return
     print_tables([tables.pareto_table(listed)])
     if collapsed := collapse_text(run.candidates(), run.config):

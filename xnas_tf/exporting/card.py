@@ -109,7 +109,8 @@ def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
         f"It was trained for {candidate.epochs} epochs on {images:,} images of "
         f"{evidence.run.config.dataset.name}, and measured on images of the same kind. How it "
         "performs on others is unknown.",
-        f"It takes {kind} images of {size_text(height, width)} pixels; others must be resized first.",
+        f"It takes {kind} images of {size_text(height, width)} pixels; others must be resized "
+        "first.",
         f"Every image gets one of the {classes} classes, even one that shows none of them. The "
         "probabilities are not calibrated.",
         "It was chosen by a search among many. The search did not use the test split; to choose "

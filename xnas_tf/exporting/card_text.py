@@ -86,9 +86,9 @@ def _data(card: dict[str, Any]) -> str:
     how = f", split {text(data['how_split'])}" if "how_split" in data else ""
     problem = f" It could not be used again: {text(data['problem'])}." if "problem" in data else ""
     return (
-        f"{text(data['name'])}: {len(data['class_names'])} classes, images of {size_text(height, width)} "
-        f"pixels with {channels} channel{'s' * (channels > 1)}: {images}{how} "
-        f"(seed {data['seed']}).{problem}"
+        f"{text(data['name'])}: {len(data['class_names'])} classes, images of "
+        f"{size_text(height, width)} pixels with {channels} "
+        f"channel{'s' * (channels > 1)}: {images}{how} (seed {data['seed']}).{problem}"
     )
 
 

@@ -44,6 +44,10 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "failed": states["failed"],
         "infeasible": states["infeasible"],
         "duplicate": states["duplicate"],
+        # Trained, but with a value beyond a limit that was known only then.
+        "violating": sum(
+            not c.promoted_from and bool(c.violations(run.config.constraints)) for c in candidates
+        ),
         # With promotions.
         "collapsed": sum(c.state == "done" and c.collapsed for c in candidates),
         "collapsed_because": collapse_text(candidates, run.config),
@@ -83,7 +87,8 @@ def status_text(status: Mapping[str, Any]) -> str:
     duplicates, reused = status["duplicate"], status["reused"]
     lines = {
         "run": f"{status['run']}: {_state_text(status)}",
-        "trained": f"{done + failed} of {status['wanted']} ({done} done, {failed} failed)",
+        "trained": f"{_of(done + failed, status['wanted'])} ({done} done, {failed} failed)",
+        "violate limits": _violating_text(status["violating"]),
         "epochs": _reached_text(status) if len(status["reached"]) > 1 else "",
         "collapsed": status["collapsed_because"],
         "infeasible": status["infeasible"],
@@ -98,6 +103,17 @@ def status_text(status: Mapping[str, Any]) -> str:
         lines["time left"] = duration(status["seconds_left"])
     lines["recommended"] = Recommendation(status["recommended"], status["why"]).text
     return "\n".join(f"{name:17}{text}" for name, text in lines.items() if text != "")
+
+
+def _of(count: int, wanted: int) -> str:
+    """Return ``3 of 16``; a run may have more than are wanted now."""
+    return f"{count} of {wanted}" if count <= wanted else f"{count}, {wanted} wanted"
+
+
+def _violating_text(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count} of these, so not on the front (xnas-tf pareto --all lists them)"
 
 
 def _state_text(status: Mapping[str, Any]) -> str:

@@ -68,8 +68,8 @@ class VGGLike(keras_tuner.HyperModel):
         for pooled in range(values["blocks"]):
             if side < 2:
                 return (
-                    f"{values['blocks']} blocks pool as often, but images of {size_text(height, width)} "
-                    f"are one pixel high or wide after {pooled}"
+                    f"{values['blocks']} blocks pool as often, but images of "
+                    f"{size_text(height, width)} are one pixel high or wide after {pooled}"
                 )
             side = -(-side // 2)
         return None

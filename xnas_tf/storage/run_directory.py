@@ -87,14 +87,28 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
 def open_database(path: Path, config: Config) -> Database:
     """Open the database of a locked run directory, and create what is missing in the directory.
 
-    See ``locked_run_directory`` for the arguments and errors.
+    The configuration of an existing run stays as it is; see ``save_config``. See
+    ``locked_run_directory`` for the arguments and errors.
     """
     with _write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-        if not (path / CONFIG).is_file() or _changes(path, config):
-            write_atomically(path / CONFIG, dump_config(config).encode())
+        if (path / CONFIG).is_file():
+            config_changes(path, config)
+        else:
+            save_config(path, config)
         (path / "models").mkdir(exist_ok=True)  # last: a folder with only this is no run
     return Database(path / DATABASE, create=True)
+
+
+def save_config(path: Path, config: Config) -> None:
+    """Write the configuration that a run goes on with into its directory.
+
+    Raises:
+        InputError: If it cannot be written.
+        RunError: If it cannot be written at the moment, as on a full disk.
+    """
+    with _write_errors(path):
+        write_atomically(path / CONFIG, dump_config(config).encode())
 
 
 @contextmanager
@@ -183,8 +197,12 @@ def run_config(path: Path) -> Config:
     return load_stored_config(path / CONFIG, modes)
 
 
-def _changes(path: Path, config: Config) -> list[str]:
-    """Return how a configuration differs from the run's own, if that may be resumed with it."""
+def config_changes(path: Path, config: Config) -> list[str]:
+    """Return how a configuration differs from a run's own: lines ``key: old -> new``.
+
+    Raises:
+        InputError: If the run cannot be resumed with it.
+    """
     changed = differing_keys(run_config(path), config)
     if not all(line.startswith(_CHANGEABLE) for line in changed):
         lines = "\n  ".join(changed)

@@ -1,0 +1,55 @@
+"""Tables in terminals of any width."""
+
+import io
+import re
+
+import pytest
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from xnas_tf.reporting.wide_tables import split_to_fit
+
+GENOTYPE = "|nor_conv_1x1~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|"
+
+
+def table_of(objectives):
+    table = Table(box=box.SIMPLE_HEAD, title="A title")
+    table.add_column("id", justify="right")
+    for number in range(objectives):
+        table.add_column(f"objective_{number} ↓", justify="right", no_wrap=True)
+    table.add_column("test accuracy", justify="right")
+    table.add_column("genotype", overflow="fold")
+    for row in (1, 2):
+        values = [f"{row}.{number:04d}" for number in range(objectives)]
+        table.add_row(str(row), *values, f"{row}2.50%", GENOTYPE)
+    return table
+
+
+def printed(table, width):
+    console = Console(width=width, file=io.StringIO())
+    parts = split_to_fit(table, console)
+    for part in parts:
+        console.print(part)
+    return len(parts), console.file.getvalue()
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 5, 12])
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_value_is_cut_off_or_folded(objectives, width):
+    _, text = printed(table_of(objectives), width)
+    assert max(map(len, text.splitlines())) <= width and "…" not in text
+    assert text.count("A title") == 1
+    for row in (1, 2):
+        for number in range(objectives):
+            assert f"objective_{number} ↓" in text
+            assert text.count(f" {row}.{number:04d} ") == 1
+        assert f" {row}2.50% " in text
+    # A genotype takes two lines at most, one below the other.
+    assert text.count(GENOTYPE[:30]) == 2
+    assert re.sub(r"\s", "", text).count(GENOTYPE[-20:]) >= 1
+
+
+def test_a_table_that_fits_stays_whole():
+    assert printed(table_of(2), 200)[0] == 1
+    assert split_to_fit(table := table_of(2), Console(width=200)) == [table]
