@@ -58,7 +58,7 @@ class SearchState:
         counts = Counter(c.state for c in self.everyone if c.state != "done")
         kinds = [f"{count} {state}" for state, count in counts.items()]
         done = [c for c in self.everyone if c.state == "done"]
-        kinds += [f"{len(done)} trained that violate constraints"] if done else []
+        kinds += [f"{len(done)} done that violate constraints"] if done else []
         limits = self._config.constraints
         nearest = min(done, key=lambda c: c.violation(limits), default=None)
         why = f"; the nearest, {nearest.id}: {nearest.violations(limits)}" if nearest else ""
