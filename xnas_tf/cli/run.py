@@ -202,7 +202,15 @@ def retrain(
 @click.option(
     "--licence", default="", show_default=False, help="Licence of the models, for their cards."
 )
-def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
+def export(  # noqa: PLR0913 - options
+    run: Path,
+    formats: tuple[str, ...],
+    candidates: tuple[int | str, ...],
+    retrained: str,
+    pareto: bool,
+    out: Path | None,
+    licence: str,
+) -> None:
     """Export models of RUN, each with a model card.
 
     By default, the recommended one is exported; with --retrained, all retrained models. A
@@ -215,12 +223,18 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
       xnas-tf export runs/quickstart --pareto --format saved_model --format tflite
       xnas-tf export runs/quickstart --retrained latest
     """
-    from xnas_tf.exporting.command import export as export_models
     from xnas_tf.exporting.formats import DEFAULT_FORMATS
+    from xnas_tf.exporting.selection import chosen_models, export_folders
     from xnas_tf.storage.run import load_run
 
-    options["formats"] = formats or DEFAULT_FORMATS
-    for folder in export_models(load_run(run), log=print_message, **options):
+    opened = load_run(run)
+    export_folders(opened, chosen_models(opened, candidates, retrained, pareto), out)
+    from xnas_tf.exporting.command import export as export_models
+
+    formats = formats or DEFAULT_FORMATS
+    for folder in export_models(
+        opened, candidates, out, formats, licence, print_message, retrained, pareto
+    ):
         click.echo(str(folder))
 
 

@@ -18,7 +18,7 @@ from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.quiet_stderr import silenced_native_code
-from xnas_tf.exporting.selection import ExportSelection, chosen_models
+from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import Reference, differences, reference
 from xnas_tf.registry import describe
@@ -68,10 +68,7 @@ def export(
     """
     kinds = chosen_formats(formats)
     chosen = chosen_models(run, candidates, retrained, pareto)
-    base = Path(out) if out else run.path / "exports"
-    folders = [base / each.name for each in chosen]
-    if taken := [str(folder) for folder in folders if folder.exists()]:
-        raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
+    folders = export_folders(run, chosen, out)
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):
         _export_one(evidence, each, folder, kinds, licence, log)

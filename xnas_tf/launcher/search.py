@@ -10,6 +10,7 @@ from xnas_tf.config import Config, find_config, load_config
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.engine import chosen_engine
 from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import check_resumable
 from xnas_tf.utils.environment import set_defaults
 
 
@@ -45,6 +46,8 @@ def search(
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)
     set_defaults()
+    if not fresh:
+        check_resumable(path, resolved)  # before any slow import, and before the data is loaded
     if chosen_engine(resolved.distributed, address) == "ray":
         if profile:
             raise InputError("--profile: not available with Ray; allowed: one process")

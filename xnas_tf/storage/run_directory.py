@@ -164,16 +164,12 @@ def _try_lock(path: Path) -> int | None:
 
 def _make_directory(path: Path, fresh: bool) -> None:
     with _write_errors(path):
-        if path.exists() and not path.is_dir():
-            raise InputError(f"{path} exists and is no directory")
         if fresh and path.is_dir():
             names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
             with locked(path):
                 path.rename(next(aside for aside in names if not aside.exists()))
+        _check_free(path)
         path.mkdir(parents=True, exist_ok=True)
-        is_used = any(not child.name.startswith(".") for child in path.iterdir())
-        if is_used and not (path / CONFIG).is_file():
-            raise InputError(f"{path} exists and is no run; nothing was changed there")
         if not os.access(path, os.W_OK):
             raise PermissionError("permission denied, or the file system is read-only")
 
@@ -195,6 +191,26 @@ def run_config(path: Path) -> Config:
         with closing(Database(path / DATABASE)) as database:
             modes = database.fact("measured_modes") or {}
     return load_stored_config(path / CONFIG, modes)
+
+
+def check_resumable(path: Path, config: Config) -> None:
+    """Check that a directory is free for a run, or has one that this configuration resumes.
+
+    Raises:
+        InputError: If it has not.
+    """
+    if (path / CONFIG).is_file():
+        config_changes(path, config)
+    else:
+        _check_free(path)
+
+
+def _check_free(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} exists and is no directory")
+    is_used = path.is_dir() and any(not child.name.startswith(".") for child in path.iterdir())
+    if is_used and not (path / CONFIG).is_file():
+        raise InputError(f"{path} exists and is no run; nothing was changed there")
 
 
 def config_changes(path: Path, config: Config) -> list[str]:

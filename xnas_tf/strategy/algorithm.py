@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import platypus
@@ -14,8 +14,10 @@ from xnas_tf.spaces.variables import decode
 from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.proposal import Proposal
 from xnas_tf.strategy.selection import SELECTIONS
-from xnas_tf.strategy.surrogate import Costs, Surrogate
 from xnas_tf.strategy.variation import Variation
+
+if TYPE_CHECKING:
+    from xnas_tf.strategy.surrogate import Costs, Surrogate
 
 OFFSPRING_TRIES = 100
 """Offspring generated in search of a new network before random architectures are tried."""
@@ -71,6 +73,8 @@ class Algorithm:
         self._variation = Variation(space.variables, self._rng, search.crossover, search.mutation)
         self._surrogate: Surrogate | None = None
         if search.surrogate:
+            from xnas_tf.strategy.surrogate import Surrogate  # noqa: PLC0415 - heavy: scikit-learn
+
             pairs = zip(self._signs, objectives, strict=True)
             reference = [sign * search.reference[n] for sign, n in pairs if search.reference]
             self._surrogate = Surrogate(space, len(objectives), costs, reference)
