@@ -72,6 +72,9 @@ def test_status_and_report_count_them_apart(run):
     status = run_status(run)
     assert (status["done"], status["violating"], status["infeasible"]) == (3, 1, 1)
     assert "violate limits   1 of these" in status_text(status)
+    status["run"] = "runs/a"  # a long path is not broken
+    whole, wrapped = status_text(status), status_text(status, width=60)
+    assert wrapped.split() == whole.split() and max(map(len, wrapped.splitlines())) <= 60
     assert candidates_data(run.candidates(), CONFIG)["violations"] == ["", "", BROKEN, "", ""]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +82,8 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 
     opened = load_run(run)
     found = run_status(opened)
-    click.echo(status_text(found) if form == "text" else json.dumps(found, indent=2))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(status_text(found, width) if form == "text" else json.dumps(found, indent=2))
     if plot:
         from xnas_tf.reporting.utilisation import save_timeline
 

@@ -85,7 +85,7 @@ class DataReport:
         original = f"all {texts['median']}"
         if (count := findings.different_sizes) > 1:
             original = f"{texts['smallest']} to {texts['largest']}, {count} sizes"
-        elif findings.sizes["median"] == (height, width):
+        elif tuple(findings.sizes["median"]) == (height, width):
             return f"{size}, as in all files"
         return f"{original}; stretched to {size}, {source}"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from xnas_tf.candidate import NO_GROUP, Candidate
@@ -81,8 +83,8 @@ def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool)
     return max(0.0, min(remaining, seconds - (run.fact(SPENT) or 0)))
 
 
-def status_text(status: Mapping[str, Any]) -> str:
-    """Format the values of ``run_status`` as text."""
+def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
+    """Format the values of ``run_status`` as text, wrapped between words to a width if given."""
     done, failed = status["done"] - status["reused"], status["failed"]
     duplicates, reused = status["duplicate"], status["reused"]
     lines = {
@@ -102,7 +104,11 @@ def status_text(status: Mapping[str, Any]) -> str:
         lines["groups"] = _groups_text(status)
         lines["time left"] = duration(status["seconds_left"])
     lines["recommended"] = Recommendation(status["recommended"], status["why"]).text
-    return "\n".join(f"{name:17}{text}" for name, text in lines.items() if text != "")
+    shown = [f"{name:17}{text}" for name, text in lines.items() if text != ""]
+    if width:
+        wrap = partial(textwrap.fill, width=max(40, width), subsequent_indent=" " * 17)
+        shown = [wrap(line, break_on_hyphens=False, break_long_words=False) for line in shown]
+    return "\n".join(shown)
 
 
 def _of(count: int, wanted: int) -> str:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.measure import measure_renderables
 from rich.table import Column, Table
 
-MAX_WORD = 48
-"""Width of a column at which a longer word, such as a genotype, may be folded."""
+MAX_WIDTH = 48
+"""Width of a column at which a longer text, such as a genotype, may take more lines."""
 ANY_WIDTH = 10_000
 """More than any table needs."""
 
@@ -17,8 +17,8 @@ ANY_WIDTH = 10_000
 def split_to_fit(table: Table, console: Console) -> list[Table]:
     """Split a table that does not fit into tables below each other, so that no value is cut off.
 
-    Each has some of the columns, and the first one again. Texts wrap between words; only words
-    longer than ``MAX_WORD`` may be folded.
+    Each has some of the columns, and the first one again. Texts wrap between words, most in two
+    lines; only words longer than ``MAX_WIDTH`` may be folded.
     """
     unlimited = console.options.update_width(ANY_WIDTH)
     if console.measure(table, options=unlimited).maximum <= console.width:
@@ -36,10 +36,11 @@ def split_to_fit(table: Table, console: Console) -> list[Table]:
 
 
 def _least_width(column: Column, console: Console) -> int:
-    """Return the width at which a column breaks lines between words only."""
+    """Return the width at which a column breaks lines between words only, and few of them."""
     options = console.options.update_width(ANY_WIDTH)
     needed = measure_renderables(console, options, [column.header, *column.cells])
-    return min(MAX_WORD, needed.maximum if column.no_wrap else needed.minimum)
+    width = needed.maximum if column.no_wrap else max(needed.minimum, needed.maximum // 2 + 1)
+    return min(MAX_WIDTH, width)
 
 
 def _part(table: Table, columns: Sequence[int], is_first: bool) -> Table:
