@@ -45,9 +45,21 @@ def test_no_value_is_cut_off_or_folded(objectives, width):
             assert f"objective_{number} ↓" in text
             assert text.count(f" {row}.{number:04d} ") == 1
         assert f" {row}2.50% " in text
+    assert re.search(r"\baccuracy ", text)
     # A genotype takes two lines at most, one below the other.
     assert text.count(GENOTYPE[:30]) == 2
     assert re.sub(r"\s", "", text).count(GENOTYPE[-20:]) >= 1
+
+
+def test_words_are_not_broken_where_another_column_could_be_narrower():
+    table = Table("method", box=box.SIMPLE_HEAD)
+    names = ["deletion ↓", "insertion ↑", "sensitivity_n ↑", "max_sensitivity ↓", "sparseness ↑"]
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_row("integrated gradients", *["0.1234"] * 5)
+    _, text = printed(table, 80)
+    for word in ("max_sensitivity", "sensitivity_n", "integrated", "gradients"):
+        assert word in text
 
 
 def test_a_table_that_fits_stays_whole():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.measure import measure_renderables
@@ -23,28 +23,47 @@ def split_to_fit(table: Table, console: Console) -> list[Table]:
     unlimited = console.options.update_width(ANY_WIDTH)
     if console.measure(table, options=unlimited).maximum <= console.width:
         return [table]
-    widths = [_least_width(column, console) for column in table.columns]
+    widths = [_width_range(column, console) for column in table.columns]
     groups = [[0]]
     for index in range(1, len(widths)):
-        group = [*groups[-1], index]
-        # Each column has a space on both sides and an edge.
-        if len(groups[-1]) > 1 and sum(widths[i] + 3 for i in group) >= console.width:
-            group = [0, index]
-            groups.append(group)
-        groups[-1] = group
-    return [_part(table, group, number == 0) for number, group in enumerate(groups)]
+        if len(groups[-1]) > 1 and _spare([*groups[-1], index], widths, console) < 0:
+            groups.append([0])
+        groups[-1].append(index)
+    parts = []
+    for group in groups:
+        chosen = _chosen_widths(group, widths, _spare(group, widths, console))
+        parts.append(_part(table, chosen, is_first=not parts))
+    return parts
 
 
-def _least_width(column: Column, console: Console) -> int:
-    """Return the width at which a column breaks lines between words only, and few of them."""
+def _width_range(column: Column, console: Console) -> tuple[int, int]:
+    """Return the width at which a column has few lines, broken between words, and that of one."""
     options = console.options.update_width(ANY_WIDTH)
     needed = measure_renderables(console, options, [column.header, *column.cells])
     width = needed.maximum if column.no_wrap else max(needed.minimum, needed.maximum // 2 + 1)
-    return min(MAX_WIDTH, width)
+    return min(MAX_WIDTH, width), needed.maximum
 
 
-def _part(table: Table, columns: Sequence[int], is_first: bool) -> Table:
-    chosen = [table.columns[index] for index in columns]
+def _spare(group: Sequence[int], widths: Sequence[tuple[int, int]], console: Console) -> int:
+    """Return what columns of the least widths leave of the terminal's width."""
+    # Each column has a space on both sides and an edge, and the table an edge more.
+    return console.width - 1 - sum(widths[index][0] + 3 for index in group)
+
+
+def _chosen_widths(
+    group: Sequence[int], widths: Sequence[tuple[int, int]], spare: int
+) -> dict[int, int]:
+    """Return the width of each column; the last ones, which are texts, get what is left."""
+    chosen = {}
+    for index in reversed(group):
+        least, most = widths[index]
+        extra = max(0, min(spare, most - least))
+        chosen[index] = least + extra
+        spare -= extra
+    return {index: chosen[index] for index in group}
+
+
+def _part(table: Table, widths: Mapping[int, int], is_first: bool) -> Table:
     part = Table(
         box=table.box,
         show_header=table.show_header,
@@ -53,12 +72,10 @@ def _part(table: Table, columns: Sequence[int], is_first: bool) -> Table:
         title_style=table.title_style,
         caption=table.caption if is_first else None,
     )
-    for column in chosen:
-        part.add_column(column.header, justify=column.justify, overflow="fold")
-    for row, cells in zip(table.rows, _rows(chosen), strict=True):
-        part.add_row(*cells, end_section=row.end_section)
+    columns = [table.columns[index] for index in widths]
+    for column, width in zip(columns, widths.values(), strict=True):
+        part.add_column(column.header, justify=column.justify, overflow="fold", width=width)
+    cells = zip(*(column.cells for column in columns), strict=True)
+    for row, values in zip(table.rows, cells, strict=True):
+        part.add_row(*values, end_section=row.end_section)
     return part
-
-
-def _rows(columns: Sequence[Column]) -> Iterator[tuple]:
-    return zip(*(column.cells for column in columns), strict=True)
