@@ -29,7 +29,7 @@ def split_to_fit(table: Table, console: Console) -> list[Table]:
         if len(groups[-1]) > 1 and _spare([*groups[-1], index], widths, console) < 0:
             groups.append([0])
         groups[-1].append(index)
-    parts = []
+    parts: list[Table] = []
     for group in groups:
         chosen = _chosen_widths(group, widths, _spare(group, widths, console))
         parts.append(_part(table, chosen, is_first=not parts))

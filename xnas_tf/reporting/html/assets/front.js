@@ -11,9 +11,11 @@ const dominated = others.filter((place) => !all.violations[place]);
 const violating = others.filter((place) => all.violations[place]);
 
 function frontSection() {
-  const rest = all.id.length - shownPlaces.length;
-  const other = rest ? `${plural(rest, "candidate")} without a result of ${data.epochs} epochs not drawn. `
-    : "";
+  const shorter = all.state.filter((state, at) => state === "done" && all.epochs[at] !== data.epochs)
+    .length;
+  const missing = all.id.length - shownPlaces.length - shorter;
+  const other = (missing ? `${plural(missing, "candidate")} without a result not drawn. ` : "")
+    + (shorter ? `${plural(shorter, "candidate")} not trained for ${data.epochs} epochs not drawn. ` : "");
   const made = section("front", "Pareto front", "↓: less is better, ↑: more is better. "
     + `${plural(data.front.length, "Pareto-optimal candidate")} `
     + `in colour, ${dominated.length.toLocaleString("en")} dominated in grey`
