@@ -90,7 +90,7 @@ def explain_request(
         log=log,
         input_range=resolved.name,
     )
-    found = replace(found, accuracy=accuracy)
+    found = replace(found, accuracy=accuracy, files=tuple(map(str, files)))
     return found, found.save(out, subject.title)
 
 
