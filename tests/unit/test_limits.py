@@ -13,7 +13,7 @@ from xnas_tf.candidate import Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.callbacks import Callback
-from xnas_tf.execution.stopping import PLATEAU_GROWTH
+from xnas_tf.execution.stopping import PLATEAU_GROWTH, WARNED
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
@@ -246,6 +246,21 @@ def test_a_search_that_has_ended_and_is_asked_for_less_stays_as_it_is(tmp_path, 
     assert "9 candidates were trained" in listener.notes[-1]
     assert ("not recorded" in listener.notes[-1]) == bool(less)
     assert run_status(Run(path))["wanted"] == 9
+
+
+@pytest.mark.parametrize("first", [None, "done", "failed"])
+def test_a_search_whose_candidates_are_all_infeasible_says_so_early(tmp_path, first):
+    listener, wrong = Listener(), Result("infeasible", "parameters is 12,345, wanted: <= 8,000")
+    coordinator = coordinator_of(tmp_path / "run", configuration(), callbacks=[listener])
+    for number in range(WARNED):
+        assert listener.notes == []
+        with coordinator.transaction():
+            task = coordinator.ask()
+            begun = {"done": done(task), "failed": Result("failed", "why")}.get(first)
+            coordinator.tell(task, begun if begun and number == 0 else wrong)
+    warned = [note for note in listener.notes if note.startswith("warning: nothing is trained yet")]
+    assert len(warned) == (first is None)
+    assert all("the last one: parameters is 12,345" in note for note in warned)
 
 
 def test_a_stopped_search_that_is_asked_for_less_says_so(tmp_path):

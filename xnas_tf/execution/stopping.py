@@ -12,6 +12,8 @@ from xnas_tf.strategy.options import SearchOptions
 
 PATIENCE = 1000
 """Infeasible proposals and duplicates in a row after which a search stops."""
+WARNED = 20
+"""The same if nothing has been trained yet, after which a warning says so."""
 PLATEAU_GROWTH = 0.001
 """Relative growth of the hypervolume below which it is on a plateau."""
 SPENT = "seconds_searched"
@@ -57,6 +59,7 @@ class StoppingCriteria:
         self._fidelity = 0
         self._fruitless = 0
         """Infeasible proposals and duplicates since the last other candidate."""
+        self._has_results = False
         self._reason = ""
         self.trained = 0
 
@@ -90,6 +93,13 @@ class StoppingCriteria:
             self._check_plateau(state)
         # A result reused from an earlier run counts: each of these networks occurs only once.
         self._fruitless = 0 if candidate.counts else self._fruitless + 1
+        self._has_results |= candidate.counts
+        if self._fruitless == WARNED and not self._has_results:
+            self._notify(
+                f"warning: nothing is trained yet, as {WARNED} proposals in a row were infeasible "
+                f"or known networks, the last one: {candidate.reason}; the search stops after "
+                f"{PATIENCE} of them"
+            )
         if self._fruitless == PATIENCE:
             self.close(
                 f"{PATIENCE} proposals in a row were infeasible or known networks, the last one: "

@@ -68,8 +68,9 @@ class SearchProgress(Callback):
         summary = self._summary(front, hypervolume)
         left = f"{self._time_left()} left"
         about = f"candidate {candidate.id}"
+        state = "" if candidate.counts else f" {candidate.state}"
         self._bar.update(
-            self._task, completed=self._trained, description=f"{about}{summary}", left=left
+            self._task, completed=self._trained, description=f"{about}{state}{summary}", left=left
         )
         if not is_new:
             return
