@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xnas_tf.errors import InputError
-from xnas_tf.utils.constraints import Constraint
+from xnas_tf.utils.constraints import Constraint, describe_violations
 from xnas_tf.utils.phase_times import PhaseTimes
 
 if TYPE_CHECKING:
@@ -141,6 +141,12 @@ class Candidate:
             return declare_range(load_model(self.model_path, safe, self.module))
         except InputError as error:
             raise InputError(f"candidate {self.id}: its model {error}") from error
+
+    def violations(self, constraints: Mapping[str, Constraint]) -> str:
+        """Describe the constraints that it violates, if it is done; empty if there are none."""
+        if self.state != "done":
+            return ""
+        return describe_violations(constraints, {**self.metrics, **self.objectives})
 
 
 @dataclass

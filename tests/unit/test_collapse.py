@@ -133,7 +133,7 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     remarks = next(column for column in table.columns if column.header == "remark")
     assert list(remarks.cells) == ["", "collapsed"]
     assert '"collapsed": true' in tables.pareto_json(listed)
-    assert tables.pareto_csv(listed).splitlines()[2].endswith(",True")
+    assert tables.pareto_csv(listed).splitlines()[2].endswith(",True,")
     with SearchProgress(CONFIG, run.path) as progress:
         for each in everyone:
             progress.on_candidate_end(each, True, everyone[:1], 0.0)

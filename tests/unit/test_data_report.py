@@ -46,7 +46,7 @@ def test_steps_follow_the_configuration(pets, tmp_path):
         "training: {augmentation: {crop: 1, flip: true, cutout: 2}}\n"
     )
     steps = inspect_data(tmp_path / "c.yaml").steps
-    assert steps["size"] == "all 12x12; stretched to 9x6 pixels (width x height: given)"
+    assert steps["size"] == "all 12x12; stretched to 6x9 pixels (height x width), as given"
     assert "groups stay whole" in steps["split"]
     assert steps["augmentation"] == (
         "random crop after 1 pixels of padding, random horizontal flips, a square of 2 pixels "
@@ -96,7 +96,7 @@ def test_many_classes_and_odd_names_are_drawn(tmp_path, pets):
     )
     report.save_sheet(tmp_path / "many.png")
     assert (tmp_path / "many.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(InputError, match="--out .* cannot be written"):
+    with pytest.raises(InputError, match="--out .*: there is no folder .*nowhere"):
         report.save_sheet(tmp_path / "nowhere" / "many.png")
 
 

@@ -268,11 +268,12 @@ def maps_for_some(hp):
     return keras.Model(inputs, layers.Dense(CLASSES)(x))
 
 
+@keras.saving.register_keras_serializable("tests")
 class Inner(layers.Layer):
     """Its feature maps are not in the model's graph."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
         self.conv = layers.Conv2D(2, 3)
 
     def build(self, shape):

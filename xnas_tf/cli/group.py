@@ -85,10 +85,14 @@ def print_result(
 
 
 def print_tables(tables: Iterable[RenderableType]) -> None:
-    """Print tables as wide as the terminal."""
+    """Print tables; those wider than the terminal in several parts."""
     from rich.console import Console
+    from rich.table import Table
 
-    # A genotype is about 100 characters long; in a file or a pipe it fits on one line.
-    console = Console(width=None if sys.stdout.isatty() else 240)
+    from xnas_tf.reporting.wide_tables import ANY_WIDTH, split_to_fit
+
+    # In a file or a pipe, each row is one line.
+    console = Console(width=None if sys.stdout.isatty() else ANY_WIDTH)
     for table in tables:
-        console.print(table)
+        for part in split_to_fit(table, console) if isinstance(table, Table) else [table]:
+            console.print(part)

@@ -10,7 +10,7 @@ import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import FILE, FORMAT, OVERRIDES, PATH
+from xnas_tf.cli.options import FORMAT, OVERRIDES, PATH, PICTURE
 from xnas_tf.cli.run import print_pareto
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
@@ -19,7 +19,7 @@ from xnas_tf.registry import describe
 @main.command()
 @click.argument("dataset", shell_complete=completion.datasets)
 @OVERRIDES
-@click.option("--out", type=FILE, help="Draw a PNG.")
+@PICTURE
 @FORMAT
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
     """Show a data set, its problems, and how a search prepares it.

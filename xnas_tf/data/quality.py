@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from xnas_tf.utils.image_size import size_text
+
 LISTED = 20
 """Maximum number of names in a message."""
 
@@ -62,7 +64,7 @@ class Findings:
             "class without images, left out": self.empty,
             "without colour, among coloured ones": self.grey,
             "of an odd shape, stretched by more than half": [
-                f"{name} ({width}x{height})" for name, (height, width) in self.odd.items()
+                f"{name} ({size_text(*size)})" for name, size in self.odd.items()
             ],
             "identical, but in several splits or classes": [
                 " = ".join(names) for names in self.identical

@@ -20,7 +20,7 @@ from xnas_tf.errors import RankDiedError, RunError, XnasError
 from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
 from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
-from xnas_tf.evaluation.scorer import Scorer, describe_violations
+from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.mixed_precision import check_devices
@@ -36,6 +36,7 @@ from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.timing import TimedCommunicator
 from xnas_tf.training.trainer import Trainer
+from xnas_tf.utils.constraints import describe_violations
 from xnas_tf.utils.heartbeat import on_progress, report_progress
 from xnas_tf.utils.phase_times import PhaseTimes
 from xnas_tf.utils.randomness import uninterrupted
@@ -158,7 +159,9 @@ class Evaluator:
                 report_progress()
                 untrained = Subject(self._network, self._communicator, self._dataset.class_names)
                 self._scorer.score(untrained, result, trained=False)
-                infeasible = describe_violations(self._config.constraints, result)
+                infeasible = describe_violations(
+                    self._config.constraints, {**result.metrics, **result.objectives}
+                )
         if infeasible:
             result.state, result.reason = "infeasible", infeasible
             return

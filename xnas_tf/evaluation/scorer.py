@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import keras
 
@@ -11,7 +10,6 @@ from xnas_tf.candidate import Result
 from xnas_tf.config import Config
 from xnas_tf.errors import NotApplicable, RunError
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.utils.constraints import Constraint
 from xnas_tf.utils.heartbeat import report_progress
 
 
@@ -79,14 +77,3 @@ class Scorer:
             result.note(f"not recorded: {problem}")
         metrics = score.metrics.items()
         result.metrics.update({name: float(v) for name, v in metrics if math.isfinite(v)})
-
-
-def describe_violations(limits: Mapping[str, Constraint], result: Result) -> str:
-    """Describe the limits that the values measured so far break; empty if there are none."""
-    values = {**result.metrics, **result.objectives}
-    broken = [
-        f"{name} is {values[name]:,.12g}, wanted: {limit}"
-        for name, limit in limits.items()
-        if name in values and limit.violation(values[name])
-    ]
-    return "; ".join(broken)

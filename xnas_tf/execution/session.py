@@ -31,7 +31,9 @@ class Session:
     coordinator: Coordinator
 
     def record_groups(self, groups: int, size: int) -> None:
-        """Record a change of the number of groups of ranks and of their size."""
+        """Record a change of the number of groups of ranks and of their size, if they train."""
+        if self.coordinator.is_over:
+            return
         self.database.set_fact("groups", {"ranks": groups * size, "size": size})
 
     def note(self, text: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
-from xnas_tf.explanation.model_loading import ModelSource
+from xnas_tf.explanation.model_loading import load_data, load_source
 from xnas_tf.interpretation.nad.disentangle import Disentanglement, disentangle
+from xnas_tf.storage.model_source import DISENTANGLEMENTS, ModelSource
 
 
 def disentangle_request(
@@ -28,8 +29,8 @@ def disentangle_request(
     """
     weight = _beta(beta)
     with joined(DistributedOptions()) as ranks:  # first, as it sets the visible devices
-        subject, out = source.load_model("disentanglements")
-        data = source.load_dataset(subject, "--dataset NAME to learn the paths from")
+        subject, out = load_source(source, DISENTANGLEMENTS)
+        data = load_data(source, subject, "--dataset NAME to learn the paths from")
         found = disentangle(
             subject.model,
             data,

@@ -12,6 +12,7 @@ from xnas_tf.exporting.verification import Reference
 from xnas_tf.objectives.attribution_quality import AttributionQuality
 from xnas_tf.reporting.html.models import recorded_data
 from xnas_tf.storage.run import Run
+from xnas_tf.utils.image_size import size_text
 
 NOT_STATED = (
     "not stated: it is up to the owner of the model, within the terms of the data. The exported "
@@ -109,7 +110,8 @@ def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
         f"It was trained for {candidate.epochs} epochs on {images:,} images of "
         f"{evidence.run.config.dataset.name}, and measured on images of the same kind. How it "
         "performs on others is unknown.",
-        f"It takes {kind} images of {height}x{width} pixels; others must be resized first.",
+        f"It takes {kind} images of {size_text(height, width)} pixels; others must be resized "
+        "first.",
         f"Every image gets one of the {classes} classes, even one that shows none of them. The "
         "probabilities are not calibrated.",
         "It was chosen by a search among many. The search did not use the test split; to choose "

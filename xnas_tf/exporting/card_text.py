@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xnas_tf.exporting.formats.base import ExportFormat
+from xnas_tf.utils.image_size import size_text
 
 SPLITS = ("train", "validation", "test")
 _IMAGES = """\
@@ -85,9 +86,9 @@ def _data(card: dict[str, Any]) -> str:
     how = f", split {text(data['how_split'])}" if "how_split" in data else ""
     problem = f" It could not be used again: {text(data['problem'])}." if "problem" in data else ""
     return (
-        f"{text(data['name'])}: {len(data['class_names'])} classes, images of {height}x{width} "
-        f"pixels with {channels} channel{'s' * (channels > 1)}: {images}{how} "
-        f"(seed {data['seed']}).{problem}"
+        f"{text(data['name'])}: {len(data['class_names'])} classes, images of "
+        f"{size_text(height, width)} pixels with {channels} "
+        f"channel{'s' * (channels > 1)}: {images}{how} (seed {data['seed']}).{problem}"
     )
 
 

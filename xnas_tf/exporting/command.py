@@ -19,7 +19,7 @@ from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.formats.builtin import WILDCARDS, SavedModel
 from xnas_tf.exporting.quiet_stderr import silenced_native_code
-from xnas_tf.exporting.selection import ExportSelection, chosen_models
+from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import Reference, differences, reference
 from xnas_tf.registry import describe
@@ -71,10 +71,8 @@ def export(  # noqa: PLR0913 - options with defaults
     """
     kinds = chosen_formats(formats)
     chosen = chosen_models(run, candidates, retrained, pareto)
-    base = Path(out) if out else run.path / "exports"
-    folders = [base / each.name for each in chosen]
-    if taken := [str(folder) for folder in folders if folder.exists()]:
-        raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
+    folders = export_folders(run, chosen, out)
+    base = folders[0].parent
     if SavedModel in map(type, kinds) and WILDCARDS.search(str(base.absolute())):
         log(
             "warning: TensorFlow loads no SavedModel from a path with '*', '?', '[' or '\\', as in "

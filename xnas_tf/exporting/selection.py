@@ -36,6 +36,21 @@ class ExportSelection:
         return path
 
 
+def export_folders(
+    run: Run, chosen: Sequence[ExportSelection], out: str | Path | None
+) -> list[Path]:
+    """Return the folder to write for each model; it takes no slow import.
+
+    Raises:
+        InputError: If one exists.
+    """
+    base = Path(out) if out else run.path / "exports"
+    folders = [base / each.name for each in chosen]
+    if taken := [str(folder) for folder in folders if folder.exists()]:
+        raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
+    return folders
+
+
 def chosen_models(
     run: Run, candidates: Sequence[int | str], retrained: str, pareto: bool = False
 ) -> list[ExportSelection]:

@@ -16,6 +16,7 @@ from xnas_tf.config import Config, load_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.image_list import SPLITS
 from xnas_tf.reporting.contact_sheet import SHOWN_CLASSES, sheet_figure
+from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.pictures import save_png
 
 SHOWN_PROBLEMS = 100
@@ -74,16 +75,19 @@ class DataReport:
 
     def _size(self) -> str:
         height, width, _ = self.dataset.image_shape
+        size = f"{size_text(height, width)} pixels (height x width)"
         findings = self.dataset.findings
         if not findings.sizes:
-            return f"{width}x{height} pixels (width x height)"
-        texts = {kind: f"{w}x{h}" for kind, (h, w) in findings.sizes.items()}
+            return size
+        texts = {kind: size_text(*each) for kind, each in findings.sizes.items()}
         default = "the usual size; set dataset.size to change it"
-        source = "given" if self.config.dataset.size else default
+        source = "as given" if self.config.dataset.size else default
         original = f"all {texts['median']}"
         if (count := findings.different_sizes) > 1:
             original = f"{texts['smallest']} to {texts['largest']}, {count} sizes"
-        return f"{original}; stretched to {width}x{height} pixels (width x height: {source})"
+        elif tuple(findings.sizes["median"]) == (height, width):
+            return f"{size}, as in all files"
+        return f"{original}; stretched to {size}, {source}"
 
     def _channels(self) -> str:
         depth = self.dataset.image_shape[2]

@@ -12,16 +12,16 @@ from xnas_tf.explanation.quality import MORE_IS_BETTER
 
 def explanation_tables(explanation: Explanation) -> list[Table]:
     """Return a table of the predictions and, if measured, one of the mean quality by method."""
-    headings = ("image", "predicted", "probability", "explained", "true")
-    images = Table(*headings, box=box.SIMPLE_HEAD)
     names, labels = explanation.class_names, explanation.labels
+    headings = ["image", "predicted", "probability", "explained"]
+    images = Table(*headings, *(["true"] if labels is not None else []), box=box.SIMPLE_HEAD)
     for i, predicted in enumerate(explanation.predicted):
         images.add_row(
-            str(i),
+            Text(explanation.files[i] if explanation.files else str(i)),
             Text(names[int(predicted)]),
             f"{explanation.probabilities[i, predicted]:.2%}",
             Text(names[int(explanation.targets[i])]),
-            Text("" if labels is None else names[int(labels[i])]),
+            *([Text(names[int(labels[i])])] if labels is not None else []),
         )
     metrics = list(dict.fromkeys(name for each in explanation.quality.values() for name in each))
     if not metrics:

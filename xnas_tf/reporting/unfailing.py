@@ -38,7 +38,7 @@ class Unfailing(Callback):
         self.attempt(partial(self._callback.__exit__, *error))
 
     def on_candidate_end(
-        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
+        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float | None
     ) -> None:
         """See ``Callback.on_candidate_end``."""
         self.attempt(
@@ -50,7 +50,7 @@ class Unfailing(Callback):
         generation: int,
         candidates: Sequence[Candidate],
         front: Sequence[Candidate],
-        hypervolume: float,
+        hypervolume: float | None,
     ) -> None:
         """See ``Callback.on_generation_end``."""
         self.attempt(

@@ -67,8 +67,10 @@ class NASBench201Options(SpaceOptions):
     name: Literal["nas_bench_201"] = "nas_bench_201"
     optimizer: ClassVar[str] = "sgd"
     branches: ClassVar[int] = 2  # in a cell: measured in docs/performance.md, "Threads"
-    channels: int = Field(16, ge=1, le=1024, description="of the first stack of cells")
-    cells_per_stack: int = Field(5, ge=1, le=100)
+    channels: int = Field(
+        8, ge=1, le=1024, description="of the first stack of cells; 16 in the paper"
+    )
+    cells_per_stack: int = Field(1, ge=1, le=100, description="5 in the paper")
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``."""

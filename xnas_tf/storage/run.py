@@ -128,10 +128,14 @@ class Run:
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())
 
-    def hypervolume(self) -> float:
-        """Return the hypervolume of the front; see ``HypervolumeMeter`` for its unit."""
-        candidates = self.candidates()
-        return HypervolumeMeter(candidates, self.config)(pareto_front(candidates, self.config))
+    def hypervolume(self) -> float | None:
+        """Return the hypervolume of the candidates; see ``HypervolumeMeter`` for its unit.
+
+        It is None until generation 0 is complete, unless ``search.reference`` is given.
+        """
+        ended = ended_candidates(self.candidates())
+        front = pareto_front(ended, self.config, is_exact=True)
+        return HypervolumeMeter(ended, self.config)(front)
 
     def fact(self, name: str) -> Any:
         """Return a recorded fact about the whole run, as JSON holds it; None if there is none."""
@@ -152,6 +156,11 @@ class Run:
             return True
         except RunError:  # a read-only copy
             return False
+
+
+def ended_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the candidates that have ended, in this order."""
+    return sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
 
 
 def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:

@@ -13,6 +13,7 @@ from xnas_tf.config import validate_config
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.search import search
 from xnas_tf.reporting.candidate_tables import CandidateList, pareto_table
+from xnas_tf.reporting.wide_tables import split_to_fit
 from xnas_tf.storage.run import Run
 from xnas_tf.tuner.arrays import Arrays, stored
 from xnas_tf.tuner.translation import checked_sections, described, space_section, translated
@@ -164,7 +165,9 @@ class Tuner:
         front = {candidate.id for candidate in run.pareto()}
         shown = CandidateList(run, self._ordered(run)[:num_trials], front, recommended)
         console = Console()
-        console.print(f"Results in {run.path}", pareto_table(shown))
+        console.print(f"Results in {run.path}")
+        for part in split_to_fit(pareto_table(shown), console):
+            console.print(part)
         console.print(f"recommended: {recommended.text}", markup=False, soft_wrap=True)
 
     def search_space_summary(self) -> None:

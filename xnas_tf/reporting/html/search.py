@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
@@ -16,7 +16,7 @@ from xnas_tf.reporting.html.importance import hyperparameters
 from xnas_tf.reporting.utilisation import timeline, utilisation
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.storage.columns import Column, measured_columns
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, ended_candidates
 from xnas_tf.strategy.pareto import Front, HypervolumeMeter
 from xnas_tf.strategy.recommendation import Recommendation
 
@@ -58,6 +58,7 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
     names = ("id", "genotype", "state", "generation", "epochs", "parents", "reason", "collapsed")
     return {
         **{name: [getattr(candidate, name) for candidate in candidates] for name in names},
+        "violations": [candidate.violations(config.constraints) for candidate in candidates],
         "test": [candidate.metrics.get("test_accuracy") for candidate in candidates],
         "objectives": [
             [_short(candidate.objectives.get(o.name)) for candidate in candidates]
@@ -75,29 +76,43 @@ def _others(config: Config) -> list[Column]:
     return [column for column in measured_columns(config) if not column.is_objective]
 
 
+class _Change(NamedTuple):
+    """The fronts after a number of trainings; that of the hypervolume once its unit is known."""
+
+    trained: int
+    hours: float | None
+    front: Sequence[Candidate]
+    measured: Sequence[Candidate] | None
+
+
 def progress_data(candidates: Iterable[Candidate], config: Config) -> dict[str, list[Any]]:
     """Compute the hypervolume and the best objective values of the front wherever it changed.
 
     Returns:
-        The hypervolumes, in the unit of the whole run, and the best values by objective, with the
-        number of trainings and the hours since the first started.
+        The hypervolumes, which are those that the search itself logged (None until their unit is
+        known), and the best values by objective, with the number of trainings and the hours since
+        the first started.
     """
-    ended = sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
-    meter = HypervolumeMeter(ended, config)
+    ended = ended_candidates(candidates)
+    meter = HypervolumeMeter([], config)
     begin = min((c.started for c in ended if c.started), default="")
-    front, trained, changes = Front(config), 0, []
+    front, exact, trained = Front(config), Front(config, is_exact=True), 0
+    changes: list[_Change] = []
     for candidate in ended:
         trained += candidate.trained
-        if front.add(candidate) or candidate is ended[-1]:
-            changes.append((trained, _hours(begin, candidate.finished), front.candidates))
+        has_changed = front.add(candidate) | exact.add(candidate) | meter.update(candidate)
+        if has_changed or candidate is ended[-1]:
+            hours = _hours(begin, candidate.finished)
+            measured = exact.candidates if meter.has_unit else None
+            changes.append(_Change(trained, hours, front.candidates, measured))
     step = math.ceil(len(changes) / _MAX_CHANGES) or 1
-    shown = [change for change in changes[::-1][::step][::-1] if change[2]]
+    shown = [change for change in changes[::-1][::step][::-1] if change.front]
     return {
-        "trainings": [count for count, _, _ in shown],
-        "hours": [_short(hours) for _, hours, _ in shown],
-        "hypervolume": [_short(meter(members)) for _, _, members in shown],
+        "trainings": [change.trained for change in shown],
+        "hours": [_short(change.hours) for change in shown],
+        "hypervolume": [_short(meter(c.measured)) if c.measured else None for c in shown],
         "best": [
-            [_short(o.sign * min(o.sign * c.objectives[o.name] for c in m)) for _, _, m in shown]
+            [_short(o.sign * min(o.sign * c.objectives[o.name] for c in m.front)) for m in shown]
             for o in config.objectives
         ],
     }
