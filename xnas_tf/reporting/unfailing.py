@@ -38,7 +38,11 @@ class Unfailing(Callback):
         self.attempt(partial(self._callback.__exit__, *error))
 
     def on_candidate_end(
-        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float | None
+        self,
+        candidate: Candidate,
+        is_new: bool,
+        front: Sequence[Candidate],
+        hypervolume: float | None,
     ) -> None:
         """See ``Callback.on_candidate_end``."""
         self.attempt(
