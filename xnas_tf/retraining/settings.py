@@ -41,6 +41,9 @@ class RetrainingOptions:
         """Identifies the settings that results depend on."""
         config = self.config.model_dump(mode="json", exclude={"search", "distributed"})
         del config["training"]["checkpoint_minutes"]
+        del config["training"]["keep"]
+        if not config["training"]["warmup_epochs"]:  # as in retrainings of earlier versions
+            del config["training"]["warmup_epochs"]
         if not config["record"]:  # as in retrainings of earlier versions
             del config["record"]
         text = json.dumps([config, self.patience], sort_keys=True)
@@ -81,6 +84,11 @@ def resolve(
         )
     if epochs is not None:
         config = load_config(config, [f"training.epochs={epochs}"])
+    if config.training.keep != "best":
+        raise InputError(
+            f"training.keep: given {config.training.keep!r}; allowed: 'best', as a retraining ends "
+            "when it no longer improves"
+        )
     default = max(LEAST_PATIENCE, config.training.epochs // PATIENCE_SHARE)
     return RetrainingOptions(config, patience or default)
 
@@ -112,13 +120,16 @@ def chosen_candidates(run: Run, named: Sequence[int | str], pareto: bool) -> lis
 def _base_config(run: Run) -> Config:
     """Return the run's configuration without what only a search needs.
 
-    Constraints for small networks would refuse large ones, and rungs would set the epochs.
+    Constraints for small networks would refuse large ones, and rungs would set the epochs. The best
+    epoch is kept, whatever the search keeps.
     """
     training = run.config.training
     return run.config.model_copy(
         update={
             "search": SearchOptions(),
             "constraints": {},
-            "training": training.model_copy(update={"epochs": TIMES * training.epochs}),
+            "training": training.model_copy(
+                update={"epochs": TIMES * training.epochs, "keep": "best"}
+            ),
         }
     )
