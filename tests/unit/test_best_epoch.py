@@ -124,7 +124,7 @@ def test_the_weights_of_the_epoch_are_kept_and_scored():
     assert kept.metrics["val_loss"] == kept.history[BEST - 1]["val_loss"]
 
 
-@pytest.mark.parametrize("is_shared", [True, False])
+@pytest.mark.parametrize("is_shared", [False, *left_to_all(True)])
 def test_interrupted_anywhere_it_ends_with_the_same_weights(is_shared, whole):
     """Before the first best epoch, after it, and while the model with its weights is scored."""
     own = evaluator(is_shared=is_shared)

@@ -14,11 +14,11 @@ from xnas_tf.interpretation.nad.disentangle import Disentanglement, disentangle
 
 
 def disentangle_request(
-    source: ModelSource, beta: str, log: Callable[[str], None], **options: Any
+    source: ModelSource, beta: str | None, log: Callable[[str], None], **options: Any
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangle and save, in one process or on all ranks of a job.
 
-    β is ``auto`` or a number, as text; the other options are those of ``disentangle``.
+    β is ``auto`` or a number, as text, or None; the other options are those of ``disentangle``.
 
     Returns:
         The result and the folder that it was written to; None on ranks other than 0.
@@ -41,9 +41,9 @@ def disentangle_request(
     return (found, found.save(out, subject.title)) if ranks.rank == 0 else None
 
 
-def _beta(text: str) -> float | Literal["auto"]:
-    if text == "auto":
-        return "auto"
+def _beta(text: str | None) -> float | Literal["auto"] | None:
+    if text is None or text == "auto":
+        return text
     try:
         return float(text)
     except ValueError as error:
