@@ -23,14 +23,31 @@ from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.best_epoch import BestEpoch, best_epoch
 from xnas_tf.training.callbacks import Interrupted
-from xnas_tf.training.compilation import learning_rate
+from xnas_tf.training.compilation import compile_model, learning_rate
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor
 
 SHAPE = (8, 8, 1)
-CELL = dict.fromkeys(EDGES, "nor_conv_1x1")
-CANDIDATE = Candidate(1, "cell", CELL, seed=3, epochs=4)
+CANDIDATE = Candidate(1, "small", {"units": 3}, seed=3, epochs=4)
+CELL = replace(CANDIDATE, hyperparameters=dict.fromkeys(EDGES, "nor_conv_1x1"))
 BEST = 2
+
+
+class Small(keras_tuner.HyperModel):
+    """A tiny network with all that has a state, compiled or not."""
+
+    def __init__(self, is_compiled=False):
+        super().__init__()
+        self._is_compiled = is_compiled
+
+    def build(self, hp):
+        inputs = keras.Input(SHAPE)
+        x = keras.layers.Dense(hp.Int("units", 2, 4))(keras.layers.Flatten()(inputs))
+        x = keras.layers.Dropout(0.2)(keras.layers.BatchNormalization()(x))
+        model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+        if self._is_compiled:
+            model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
 
 
 class Scripted(Validator):
@@ -46,12 +63,12 @@ def scripted(monkeypatch):
     monkeypatch.setattr("xnas_tf.evaluation.evaluator.Validator", Scripted)
 
 
-def evaluator(keep="best", ranks=None, is_shared=False, **training):
-    """Evaluates cells on few images, three steps an epoch."""
+def evaluator(keep="best", ranks=None, has_cells=False, is_shared=False, **training):
+    """Evaluates candidates on few images, three steps an epoch."""
     dataset = make_dataset(24)
-    settings = {"epochs": 4, "batch_size": 8, "learning_rate": 0.1, "keep": keep, **training}
+    settings = {"epochs": 4, "batch_size": 8, "optimizer": "sgd", "keep": keep, **training}
     overrides = [f"training={json.dumps(settings)}", "objectives=[error, parameters]"]
-    space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
+    space = SearchSpace(NASBench201(SHAPE, 3, 2, 1) if has_cells else Small(), SHAPE, 3)
     given = load_config(overrides=overrides), dataset, space, ranks or SingleProcess()
     return Evaluator(*given, SupernetBackend(*given) if is_shared else None)
 
@@ -113,7 +130,7 @@ def test_the_weights_of_the_epoch_are_kept_and_scored():
     best, last = callback.weights[BEST - 1], callback.weights[-1]
     for (result, weights), expected in zip(found.values(), (best, last), strict=True):
         assert all(np.array_equal(*pair) for pair in zip(weights, expected, strict=True))
-        model = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3).build(CELL)
+        model = SearchSpace(Small(), SHAPE, 3).build(CANDIDATE.hyperparameters)
         model.set_weights(weights)
         validation = make_dataset(24).validation
         wrong = Predictor(model)(validation.images).argmax(axis=1) != validation.labels
@@ -124,18 +141,27 @@ def test_the_weights_of_the_epoch_are_kept_and_scored():
     assert kept.metrics["val_loss"] == kept.history[BEST - 1]["val_loss"]
 
 
-@pytest.mark.parametrize("is_shared", [False, *left_to_all(True)])
-def test_interrupted_anywhere_it_ends_with_the_same_weights(is_shared, whole):
-    """Before the first best epoch, after it, and while the model with its weights is scored."""
-    own = evaluator(is_shared=is_shared)
+def check_interruptions(own, candidate, expected, is_exact):
+    """After the best epoch, and while the model with its weights is scored."""
     counting = TaskCallback()
-    check_same(evaluated(own, callback=counting), whole, not is_shared)
-    for at in (4, 13, counting.beats):
+    check_same(evaluated(own, candidate, counting), expected, is_exact)
+    for at in (13, counting.beats):
         callback = TaskCallback(at, Interrupted("terminated", 143))
         with pytest.raises(Interrupted):
-            own.evaluate(CANDIDATE, callback=callback)
-        resumed = evaluated(own, callback=TaskCallback(data=callback.data))
-        check_same(resumed, whole, not is_shared)
+            own.evaluate(candidate, callback=callback)
+        resumed = evaluated(own, candidate, TaskCallback(data=callback.data))
+        check_same(resumed, expected, is_exact)
+
+
+def test_interrupted_anywhere_it_ends_with_the_same_weights(whole):
+    check_interruptions(evaluator(), CANDIDATE, whole, is_exact=True)
+
+
+@pytest.mark.long
+def test_in_the_supernet_too():
+    expected = evaluated(evaluator(has_cells=True), CELL)
+    shared = evaluator(has_cells=True, is_shared=True)
+    check_interruptions(shared, CELL, expected, is_exact=False)
 
 
 @pytest.mark.parametrize("data", [b"damaged", b""])
@@ -162,7 +188,8 @@ def test_a_promotion_resumes_from_the_last_weights_and_keeps_the_best_of_all_epo
 @pytest.mark.parametrize("is_shared", [False, *left_to_all(True)])
 def test_all_ranks_keep_the_same_epoch(is_shared):
     def work(ranks):
-        return evaluated(evaluator(ranks=ranks, is_shared=is_shared))
+        own = evaluator(ranks=ranks, has_cells=is_shared, is_shared=is_shared)
+        return evaluated(own, CELL if is_shared else CANDIDATE)
 
     first, second = on_ranks(2, work)
     check_same(first, second)
@@ -194,18 +221,19 @@ def test_rank_0_decides_which_epoch_is_the_best():
 def test_the_learning_rate_rises_linearly_and_then_follows_the_schedule(schedule, warmup, steps):
     config = TrainingOptions(epochs=3, learning_rate=0.4, schedule=schedule, warmup_epochs=warmup)
     rate, first, total = learning_rate(config, steps), int(warmup * steps), 3 * steps
-    found = [float(rate(step)) if callable(rate) else rate for step in range(total + 1)]
+    places = np.arange(total + 1, dtype=np.float32)
+    found = np.array(rate(places)) if callable(rate) else rate + 0 * places
     np.testing.assert_allclose(found[:first], 0.4 * np.arange(first) / max(first, 1), rtol=1e-5)
     after = np.arange(total + 1 - first) / (total - first)
     expected = 0.2 * (1 + np.cos(np.pi * after)) if schedule == "cosine" else 0.4 + 0 * after
     np.testing.assert_allclose(found[first:], expected, rtol=1e-5, atol=1e-7)
 
 
-def test_a_warm_up_is_trained_with():
-    """The first of three steps an epoch changes nothing, so one epoch of it is two steps."""
-    slow, quick = (evaluated(evaluator(warmup_epochs=w))[0] for w in (1, 0))
-    assert slow.history[0]["loss"] > quick.history[0]["loss"]
-    assert slow.history[-1] != quick.history[-1]
+def test_a_model_that_is_not_compiled_gets_the_warm_up():
+    model = SearchSpace(Small(), SHAPE, 3).build(CANDIDATE.hyperparameters)
+    compile_model(model, TrainingOptions(learning_rate=0.4, warmup_epochs=2), 4)
+    model.optimizer.iterations.assign(6)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
@@ -226,25 +254,9 @@ def test_what_is_wrong_is_named(overrides, message):
     assert message in str(error.value)
 
 
-class Compiled(keras_tuner.HyperModel):
-    """A tiny network, compiled or not."""
-
-    def __init__(self, is_compiled):
-        super().__init__()
-        self._is_compiled = is_compiled
-
-    def build(self, hp):
-        inputs = keras.Input(SHAPE)
-        x = keras.layers.Dense(hp.Int("units", 2, 4))(keras.layers.Flatten()(inputs))
-        model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
-        if self._is_compiled:
-            model.compile("sgd", "sparse_categorical_crossentropy")
-        return model
-
-
 @pytest.mark.parametrize("is_compiled", [True, False])
 def test_options_that_a_compiled_model_ignores_are_named(is_compiled):
-    space = SearchSpace(Compiled(is_compiled), SHAPE, 3)
+    space = SearchSpace(Small(is_compiled), SHAPE, 3)
     assert ignored_options(load_config(), space) == []
     config = load_config(overrides=["training.warmup_epochs=1", "training.weight_decay=0.1"])
     notes = ignored_options(config, space)

@@ -71,7 +71,7 @@ def test_a_preset_gives_layers_and_beta_unless_they_are_given(given, layers, bet
     def learn(network, images, classes, lesson, *_):
         raise Learned([tap.name for tap in network.taps], lesson.beta)
 
-    monkeypatch.setattr("xnas_tf.interpretation.nad.disentangle.learn", learn)
+    monkeypatch.setitem(disentangle.__globals__, "learn", learn)
     messages = []
     with pytest.raises(Learned) as caught:
         options = {"preset": "darts", "images": 2, **given}
