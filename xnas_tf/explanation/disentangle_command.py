@@ -42,8 +42,10 @@ def disentangle_request(
 
 
 def _beta(text: str | None) -> float | Literal["auto"] | None:
-    if text is None or text == "auto":
-        return text
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
     try:
         return float(text)
     except ValueError as error:
