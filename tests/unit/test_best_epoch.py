@@ -63,13 +63,17 @@ def scripted(monkeypatch):
     monkeypatch.setattr("xnas_tf.evaluation.evaluator.Validator", Scripted)
 
 
-def evaluator(keep="best", ranks=None, has_cells=False, is_shared=False, **training):
-    """Evaluates candidates on few images, three steps an epoch."""
-    dataset = make_dataset(24)
+def parts(keep="best", has_cells=False, **training):
+    """Configuration, few images, three steps an epoch, and the search space."""
     settings = {"epochs": 4, "batch_size": 8, "optimizer": "sgd", "keep": keep, **training}
     overrides = [f"training={json.dumps(settings)}", "objectives=[error, parameters]"]
     space = SearchSpace(NASBench201(SHAPE, 3, 2, 1) if has_cells else Small(), SHAPE, 3)
-    given = load_config(overrides=overrides), dataset, space, ranks or SingleProcess()
+    return load_config(overrides=overrides), make_dataset(24), space
+
+
+def evaluator(given, ranks=None, is_shared=False):
+    """Evaluates candidates."""
+    given = *given, ranks or SingleProcess()
     return Evaluator(*given, SupernetBackend(*given) if is_shared else None)
 
 
@@ -100,7 +104,7 @@ class EachEpoch(TaskCallback):
 def whole():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xnas_tf.evaluation.evaluator.Validator", Scripted)
-        return evaluated(evaluator())
+        return evaluated(evaluator(parts()))
 
 
 def check_same(found, expected, is_exact=True):
@@ -126,7 +130,9 @@ def test_the_best_epoch_is_that_of_the_highest_accuracy_then_the_lowest_loss(val
 
 def test_the_weights_of_the_epoch_are_kept_and_scored():
     callback = EachEpoch()
-    found = {keep: evaluated(evaluator(keep), callback=callback) for keep in ("best", "last")}
+    found = {
+        keep: evaluated(evaluator(parts(keep)), callback=callback) for keep in ("best", "last")
+    }
     best, last = callback.weights[BEST - 1], callback.weights[-1]
     for (result, weights), expected in zip(found.values(), (best, last), strict=True):
         assert all(np.array_equal(*pair) for pair in zip(weights, expected, strict=True))
@@ -154,19 +160,20 @@ def check_interruptions(own, candidate, expected, is_exact):
 
 
 def test_interrupted_anywhere_it_ends_with_the_same_weights(whole):
-    check_interruptions(evaluator(), CANDIDATE, whole, is_exact=True)
+    check_interruptions(evaluator(parts()), CANDIDATE, whole, is_exact=True)
 
 
 @pytest.mark.long
 def test_in_the_supernet_too():
-    expected = evaluated(evaluator(has_cells=True), CELL)
-    shared = evaluator(has_cells=True, is_shared=True)
+    given = parts(has_cells=True)
+    expected = evaluated(evaluator(given), CELL)
+    shared = evaluator(given, is_shared=True)
     check_interruptions(shared, CELL, expected, is_exact=False)
 
 
 @pytest.mark.parametrize("data", [b"damaged", b""])
 def test_a_damaged_checkpoint_is_ignored(data, whole):
-    result, _ = evaluated(evaluator(), callback=TaskCallback(data=data))
+    result, _ = evaluated(evaluator(parts()), callback=TaskCallback(data=data))
     assert "its checkpoint was ignored" in result.reason
     assert (result.history, result.metrics) == (whole[0].history, whole[0].metrics)
 
@@ -174,7 +181,7 @@ def test_a_damaged_checkpoint_is_ignored(data, whole):
 @pytest.mark.parametrize("rung", [1, 3])
 def test_a_promotion_resumes_from_the_last_weights_and_keeps_the_best_of_all_epochs(rung):
     """The best epoch is in the promotion, or in the rung below and not its last one."""
-    own = evaluator(schedule="constant")
+    own = evaluator(parts(schedule="constant"))
     lower, promoted = replace(CANDIDATE, epochs=rung), replace(CANDIDATE, id=2, promoted_from=1)
     below = TaskCallback()
     first, _ = evaluated(own, lower, below)
@@ -187,8 +194,10 @@ def test_a_promotion_resumes_from_the_last_weights_and_keeps_the_best_of_all_epo
 
 @pytest.mark.parametrize("is_shared", [False, *left_to_all(True)])
 def test_all_ranks_keep_the_same_epoch(is_shared):
+    given = parts(has_cells=is_shared)
+
     def work(ranks):
-        own = evaluator(ranks=ranks, has_cells=is_shared, is_shared=is_shared)
+        own = evaluator(given, ranks, is_shared)
         return evaluated(own, CELL if is_shared else CANDIDATE)
 
     first, second = on_ranks(2, work)
