@@ -103,6 +103,11 @@ class Candidate:
         return bool(self.metrics.get("collapsed"))
 
     @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights it has: its last one, or the best one (``training.keep``)."""
+        return int(self.metrics.get("best_epoch", self.epochs))
+
+    @property
     def seconds_total(self) -> float:
         """Seconds of its evaluation, without the time its group waited for it."""
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)

@@ -118,6 +118,9 @@ def test_settings_are_the_runs_with_the_users_changes(run):
     default = resolve(run, None, None, [])
     assert (default.config.training.epochs, default.patience) == (20, 6)
     assert not default.config.constraints  # made for small networks
+    assert (run.config.training.keep, default.config.training.keep) == ("last", "best")
+    with pytest.raises(InputError, match="training.keep: given 'last'; allowed: 'best'"):
+        resolve(run, None, None, ["training.keep=last"])
     longer = resolve(run, 90, None, ["training.epochs=7", "space.channels=4"])
     assert (longer.config.training.epochs, longer.patience) == (90, 30)
     assert longer.config.space.channels == 4 and longer.config.space.cells_per_stack == 1
@@ -134,9 +137,15 @@ def test_settings_on_which_results_depend_have_a_folder_of_their_own(run):
     def key(*overrides, **more):
         return resolve(run, more.get("epochs"), more.get("patience"), overrides).key
 
-    same = {key(), key("training.checkpoint_minutes=1"), key("distributed.threads_per_rank=1")}
+    same = {
+        key(),
+        key("training.keep=best"),
+        key("training.checkpoint_minutes=1"),
+        key("distributed.threads_per_rank=1"),
+    }
     others = {key("space.channels=4"), key("training.batch_size=8"), key(patience=3), key(epochs=3)}
-    assert len(same) == 1 and len(others | same) == 5
+    others.add(key("training.warmup_epochs=1"))
+    assert len(same) == 1 and len(others | same) == 6
 
 
 def test_a_candidate_that_is_no_longer_in_the_space_is_refused():

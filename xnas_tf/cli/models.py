@@ -128,7 +128,12 @@ def explain(
 @DATASET
 @_names_option("--classes", "Default: all.")
 @_names_option("--layers", "Names or patterns; default: the ends of all convolution blocks.")
-@click.option("--beta", default="auto", help="Weight of sparsity.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="Published layers and β: vgg16, resnet50, densenet121 or darts.",
+)
+@click.option("--beta", help="Weight of sparsity; default: the preset's, or auto.")
 @click.option("--tolerance", default=0.02, help="Accuracy that a class may lose, with --beta auto.")
 @click.option(
     "--false-alarms",
@@ -144,7 +149,7 @@ def disentangle(form: str, **options: Any) -> None:
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class and layer a
     mask over the channels is learned with the network frozen (NAD, arXiv 2003.13268),
-    and the paths are compared. docs/nad.md explains the metrics and pictures.
+    and the paths are compared. docs/nad.md explains the metrics, the pictures and the presets.
 
     \b
     Example:

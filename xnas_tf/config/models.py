@@ -117,6 +117,12 @@ class Config(Section):
                 "must be equal, or leave training.epochs out"
             )
             raise _invalid([text], "fidelity", "epochs")
+        if rungs and training and training.warmup_epochs >= rungs[0]:
+            text = (
+                f"its first rung is {rungs[0]}, but training.warmup_epochs is "
+                f"{training.warmup_epochs:g}: that must be less"
+            )
+            raise _invalid([text], "fidelity", "epochs")
         return search
 
     @model_validator(mode="before")

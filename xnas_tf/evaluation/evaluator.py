@@ -238,29 +238,23 @@ class Evaluator:
             with trainer.checkpoint_if_interrupted():
                 metrics |= self._validate(predictor, epoch + 1, result)
             result.history.append(metrics)
+            trainer.end_epoch(result.history)
             if callback.on_epoch_end(self._model, result.history, trainer.save_end_of_epoch):
                 break
         result.metrics.update(result.history[-1])
         if candidate.epochs < self._config.training.epochs:
             trainer.save_end_of_epoch()
         with trainer.checkpoint_if_interrupted():
-            self._end_training(trainer, predictor, result, callback)
+            self._end_training(trainer, predictor, result)
         return trainer
 
-    def _end_training(
-        self,
-        trainer: AnyTrainer,
-        predictor: Predictor,
-        result: Result,
-        callback: EvaluationCallback,
-    ) -> None:
+    def _end_training(self, trainer: AnyTrainer, predictor: Predictor, result: Result) -> None:
         """Set the final weights, if they are not those of the last epoch, and validate them."""
-        has_changed = trainer.finish()
-        epoch = callback.on_train_end(self._model)
-        if epoch:
-            result.metrics.update(result.history[epoch - 1])
-        if epoch or has_changed:
-            epoch = epoch or len(result.history)
+        has_changed, epoch = trainer.finish(), len(result.history)
+        if trainer.best:
+            epoch = trainer.best.epoch
+            result.metrics.update({**result.history[epoch - 1], "best_epoch": float(epoch)})
+        if has_changed:
             result.metrics.update(self._validate(predictor, epoch, result))
 
     def _train_with_own_fit(
@@ -286,11 +280,12 @@ class Evaluator:
         def end_of_epoch(metrics: dict[str, float]) -> bool:
             validated = self._validate(predictor, len(result.history) + 1, result)
             result.history.append(metrics | validated)
+            trainer.end_epoch(result.history)
             return callback.on_epoch_end(self._model, result.history, lambda: None)
 
         trainer.train(candidate.seed, end_of_epoch)
         result.metrics.update(result.history[-1] | trainer.returned)
-        self._end_training(trainer, predictor, result, callback)
+        self._end_training(trainer, predictor, result)
         return trainer
 
     def _validate(self, predictor: Predictor, epoch: int, result: Result) -> dict[str, float]:

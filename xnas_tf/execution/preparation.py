@@ -129,6 +129,17 @@ def _check_sizes(config: Config, dataset: Dataset, size: int) -> None:
         )
 
 
+def ignored_options(config: Config, space: SearchSpace) -> list[str]:
+    """Return warnings about options that have no effect on models with their own optimizer."""
+    training = config.training
+    given = {"weight_decay": training.weight_decay, "warmup_epochs": training.warmup_epochs}
+    return [
+        f"training.{key} has no effect: {space.name} compiles its models with their own optimizer"
+        for key, value in given.items()
+        if value and space.compiles_default
+    ]
+
+
 def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
     """Check that a HyperModel's own training, or else its metrics, support the configuration."""
     if size > 1 and config.training.jit_compile:

@@ -14,6 +14,7 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.callbacks import Callback, MakeCallbacks, SearchContext, no_callbacks
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.exact_costs import ExactCosts
+from xnas_tf.execution.preparation import ignored_options
 from xnas_tf.execution.result_cache import ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
@@ -79,7 +80,7 @@ def opened_session(
         _check_data(context)
         for note in dataset.notes:
             _note(callbacks, f"data set {dataset.name}: {note}")
-        for note in space.notes:
+        for note in [*space.notes, *ignored_options(config, space)]:
             _note(callbacks, f"warning: {note}")
         for measure in config.measures():
             for note in measure.notes(dataset.class_names):

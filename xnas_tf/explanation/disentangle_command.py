@@ -15,11 +15,11 @@ from xnas_tf.storage.model_source import DISENTANGLEMENTS, ModelSource
 
 
 def disentangle_request(
-    source: ModelSource, beta: str, log: Callable[[str], None], **options: Any
+    source: ModelSource, beta: str | None, log: Callable[[str], None], **options: Any
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangle and save, in one process or on all ranks of a job.
 
-    β is ``auto`` or a number, as text; the other options are those of ``disentangle``.
+    β is ``auto`` or a number, as text, or None; the other options are those of ``disentangle``.
 
     Returns:
         The result and the folder that it was written to; None on ranks other than 0.
@@ -42,7 +42,9 @@ def disentangle_request(
     return (found, found.save(out, subject.title)) if ranks.rank == 0 else None
 
 
-def _beta(text: str) -> float | Literal["auto"]:
+def _beta(text: str | None) -> float | Literal["auto"] | None:
+    if text is None:
+        return None
     if text == "auto":
         return "auto"
     try:

@@ -55,7 +55,7 @@ def model_card(
         "verified_on": _verified_on(evidence),
         "limits": _limits(evidence, candidate),
         "licence": licence or NOT_STATED,
-        "training": config.training.model_dump(mode="json") | {"epochs": candidate.epochs},
+        "training": config.training.model_dump(mode="json") | {"epochs": candidate.kept_epoch},
         "seed": candidate.seed,
         "parents": list(candidate.parents),
         "reused_from": candidate.reused_from,
@@ -107,7 +107,7 @@ def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
     classes = len(evidence.facts["class_names"])
     images = evidence.facts["images"]["train"]
     return [
-        f"It was trained for {candidate.epochs} epochs on {images:,} images of "
+        f"It was trained for {candidate.kept_epoch} epochs on {images:,} images of "
         f"{evidence.run.config.dataset.name}, and measured on images of the same kind. How it "
         "performs on others is unknown.",
         f"It takes {kind} images of {size_text(height, width)} pixels; others must be resized "

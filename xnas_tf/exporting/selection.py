@@ -110,7 +110,6 @@ def _selection_of(run: Run, retraining: Retraining, training: Training) -> Expor
     candidate = replace(
         run.candidate(training.candidate),
         seed=training.seed,
-        epochs=int(training.metrics["best_epoch"]),
         objectives=training.objectives,
         metrics=training.metrics,
         history=training.history,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -25,15 +25,6 @@ BASELINE = 0
 """Stands for a candidate's id."""
 Interval = list[float]
 """``[low, mean, high]``."""
-
-
-def best_epoch(history: Sequence[dict[str, float]]) -> int:
-    """Return the number, from 1, of the epoch with the highest validation accuracy.
-
-    Of several, it is the one with the lowest validation loss, and of these the first.
-    """
-    losses = [(-epoch["val_accuracy"], epoch["val_loss"]) for epoch in history]
-    return 1 + losses.index(min(losses))
 
 
 @dataclass(frozen=True)

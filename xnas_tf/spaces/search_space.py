@@ -39,6 +39,7 @@ class SearchSpace(Space):
     Attributes:
         hypermodel: Any keras-tuner HyperModel.
         trains_default: Whether the default model is trained by the HyperModel's or its own code.
+        compiles_default: Whether the default model is compiled, with its own optimizer.
         metrics: Names of the metrics that the default model is compiled with.
         input_range: The range of values that the default model's first layers expect.
         loads_safely: Whether the default model, once it is saved, loads in Keras' safe mode.
@@ -243,6 +244,7 @@ class SearchSpace(Space):
         model = self._new_model(declared.copy())
         self._check_outputs(model)
         self.trains_default = self.trains(model)
+        self.compiles_default = bool(model.compiled)
         self.metrics = _metrics_of(model, *self._output[1:])
         if not self.is_built_in:
             self.input_range = range_of(model, self._input[1:])
