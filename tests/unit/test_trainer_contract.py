@@ -109,6 +109,7 @@ class Case:
     head: str | None = "softmax"
     kind: Any = keras.Model
     options: dict = field(default_factory=dict)
+    classes: int = 3
     exact: bool = True
 
     def build(self) -> keras.Model:
@@ -117,7 +118,8 @@ class Case:
         dense = functools.partial(keras.layers.Dense, **self.options)
         x = keras.layers.Conv2D(4, 3, activation="tanh", dtype=self.policy)(inputs)
         x = dense(5, activation="tanh", dtype=self.policy)(keras.layers.Flatten()(x))
-        outputs = dense(3, activation=self.head, name="head", dtype="float32")(x)
+        units = 1 if self.classes == 2 else self.classes
+        outputs = dense(units, activation=self.head, name="head", dtype="float32")(x)
         model = self.kind(inputs, outputs)
         if self.policy == "mixed_float16":
             model.dtype_policy = keras.DTypePolicy(self.policy)
@@ -125,6 +127,9 @@ class Case:
         made = self.metrics() if callable(self.metrics) else self.metrics
         model.compile(optimizer, self.loss, metrics=made)
         return model
+
+    def data(self):
+        return make_dataset(classes=self.classes)
 
 
 def onehot_metrics():
@@ -168,6 +173,18 @@ CASES = {
         metrics=lambda: ["accuracy", metrics.AUC(from_logits=True, name="auc"), "mse"],
     ),
     "sigmoids": Case(loss="binary_crossentropy", head="sigmoid", metrics=onehot_metrics),
+    "one sigmoid": Case(
+        loss="binary_crossentropy", head="sigmoid", metrics=onehot_metrics, classes=2
+    ),
+    "one logit": Case(
+        loss=losses.BinaryCrossentropy(from_logits=True),
+        head=None,
+        metrics=lambda: [metrics.BinaryAccuracy(threshold=0), metrics.AUC(from_logits=True)],
+        classes=2,
+    ),
+    "own loss of a column": Case(
+        loss=lambda y, p: tf.reduce_mean((y - p) ** 2, axis=-1), head="sigmoid", classes=2
+    ),
     "no metrics": Case(metrics=None),
     "regularizers": Case(options={"kernel_regularizer": "l2", "activity_regularizer": "l1"}),
     "own train_step": Case(kind=OwnStep, metrics=None),
@@ -184,7 +201,7 @@ def batches(model, data) -> tf.data.Dataset:
         arguments = data, BATCH, config().training.augmentation, SEED, epoch
         for batch in training_batches(*arguments):
             images.append(batch.images.astype(np.float32) / 255)
-            targets.append(targets_for(model, batch.labels, 3))
+            targets.append(targets_for(model, batch.labels, data.classes))
     return tf.data.Dataset.from_tensor_slices((np.array(images), np.array(targets)))
 
 
@@ -195,7 +212,7 @@ def config():
 def by_fit(case, data):
     model = case.build()
     images = data.validation.images.astype(np.float32) / 255
-    validation = images, targets_for(model, data.validation.labels, 3)
+    validation = images, targets_for(model, data.validation.labels, data.classes)
     steps = batching(len(data.train), BATCH)[1]
     options = {"epochs": EPOCHS, "steps_per_epoch": steps, "validation_data": validation}
     history = model.fit(batches(model, data), verbose=0, **options).history
@@ -235,8 +252,9 @@ def check(model, history, last, expected, rtol):
 ON_ONE = (
     *("ema", "accumulation", "mixed_float16", "own loss of numbers", "logits", "regularizers"),
     *("own train_step", "own test_step", "train_step of the guide", "own metric"),
+    *("one sigmoid", "one logit"),
 )
-ON_TWO = ("mixed_float16", "own train_step", "own test_step")
+ON_TWO = ("mixed_float16", "own train_step", "own test_step", "one logit")
 
 
 def cases(names):
@@ -246,8 +264,8 @@ def cases(names):
 
 @pytest.mark.parametrize("name", cases(ON_ONE))
 def test_one_rank_trains_as_fit_does(name):
-    case, data = CASES[name], make_dataset()
-    model = case.build()
+    case = CASES[name]
+    model, data = case.build(), case.data()
     history, last = by_us(model, data)
     check(model, history, last, by_fit(case, data), 1e-5 if case.exact else 2e-2)
 
@@ -256,12 +274,34 @@ def test_one_rank_trains_as_fit_does(name):
 def test_two_ranks_train_as_fit_does(name):
     if name == "own metric":
         pytest.skip("of a metric that is not Keras' own, ranks give the mean")
-    case, data = CASES[name], make_dataset()
+    case = CASES[name]
+    data = case.data()
     models = [case.build() for _ in range(2)]
     found = on_ranks(2, lambda ranks: by_us(models[ranks.rank], data, ranks))
     expected = by_fit(case, data)
     for model, (history, last) in zip(models, found, strict=True):
         check(model, history, last, expected, 1e-4 if case.exact else 3e-2)
+
+
+@pytest.mark.parametrize("name", ["momentum", "smoothing", "one sigmoid"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_loss_of_probabilities_that_round_to_0_is_that_of_evaluate(name, size):
+    """Keras computes it from the logits, so that a sure mistake costs more than -log(1e-7)."""
+    case = CASES[name]
+    data, models = case.data(), [case.build() for _ in range(size)]
+    for model in models:
+        model.layers[-1].kernel.assign(300 * model.layers[-1].kernel)
+    images, labels = data.validation.images, data.validation.labels
+    targets = targets_for(models[0], labels, data.classes)
+    wanted = models[0].evaluate(images / np.float32(255), targets, verbose=0, return_dict=True)
+    assert wanted["loss"] > 16.2
+
+    def found(ranks):
+        model = models[ranks.rank]
+        return Validator(config(), data, ranks).validate(model, Predictor(model), 1)["val_loss"]
+
+    for loss in on_ranks(size, found):
+        assert loss == pytest.approx(wanted["loss"], rel=1e-4)
 
 
 class Unequal(keras.Model):

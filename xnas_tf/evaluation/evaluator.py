@@ -24,6 +24,7 @@ from xnas_tf.evaluation.scorer import Scorer, describe_violations
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.mixed_precision import check_devices
+from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.base import Subject
 from xnas_tf.registry import describe
@@ -322,7 +323,7 @@ class Evaluator:
         self._backend.release()
         self._model = self._network = None
         self._validator.clear()
-        keras.backend.clear_session()
+        clear_session()
         if self._trainings == 1:
             # Imported modules and shared graphs stay: later collections can skip them.
             gc.freeze()

@@ -21,6 +21,7 @@ from xnas_tf.exporting.quiet_stderr import silenced_native_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import Reference, differences, reference
+from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.output_folder import atomic_folder
@@ -102,7 +103,7 @@ def _export_one(
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
             (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
     finally:
-        keras.backend.clear_session()
+        clear_session()
 
 
 def _served(

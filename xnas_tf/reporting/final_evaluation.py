@@ -15,6 +15,7 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.explanation import DEFAULT_METHODS, explain
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
+from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.registry import describe
@@ -56,7 +57,7 @@ class FinalEvaluation(Callback):
             self._log(f"not tested: {error}")
             return
         self._context.database.save(candidate)
-        keras.backend.clear_session()
+        clear_session()
 
     def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
         model = candidate.load_model()

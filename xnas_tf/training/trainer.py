@@ -14,11 +14,12 @@ from xnas_tf.data import Batch, Dataset
 from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
+from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.training.averaged_gradients import optimizers_of
 from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
 from xnas_tf.training.checkpoint import CheckpointError, TrainingProgress, pack, unpack
 from xnas_tf.training.compilation import compile_model
-from xnas_tf.training.metrics import build_metrics, finite_metrics
+from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.step import Step
 from xnas_tf.utils.heartbeat import report_progress

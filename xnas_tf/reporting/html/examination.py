@@ -18,6 +18,7 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.validator import validation_order
 from xnas_tf.explanation import explain
 from xnas_tf.explanation.drawing import drawable, map_picture
+from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import ACTIVATIONS, ClassMeans, Introspectability
 from xnas_tf.reporting.html.interpretations import png_uri
@@ -80,7 +81,7 @@ class Examiner:
             }
         finally:
             del model
-            keras.backend.clear_session()
+            clear_session()
 
     def _attributions(self, model: keras.Model) -> dict[str, Any]:
         """Return the model's prediction for each image, and each method's maps of the images."""
