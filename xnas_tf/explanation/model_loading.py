@@ -130,7 +130,7 @@ def _load_from_run(run: Run, which: int | str) -> ModelSubject:
     title = f"candidate {candidate.id}: {candidate.genotype}"
     name = f"candidate-{candidate.id:05d}"
     dataset = run.config.dataset.model_dump()
-    return ModelSubject(candidate.load_model(), title, run.path, name, dataset)
+    return ModelSubject(run.load_model(candidate), title, run.path, name, dataset)
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:

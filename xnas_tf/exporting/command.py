@@ -12,7 +12,7 @@ import keras
 from xnas_tf.attribution import attribution_method
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.explanation import DEFAULT_METHODS
-from xnas_tf.exporting.card import model_card
+from xnas_tf.exporting.card import model_card, output_text
 from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
@@ -90,7 +90,7 @@ def _export_one(
     def note(text: str) -> None:
         log(f"{chosen.name}: {text}")
 
-    model = chosen.candidate.load_model()
+    model = evidence.run.load_model(chosen.candidate)
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {len(evidence.images)} images for comparison")
@@ -100,6 +100,7 @@ def _export_one(
         with atomic_folder(folder) as draft:
             files = [_written(kind, served, expected, draft, note) for kind in kinds]
             card = model_card(evidence, chosen, test, expected, files, licence)
+            card["keras_output"] = output_text(model, evidence.facts["class_names"])
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
             (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
     finally:

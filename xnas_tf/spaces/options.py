@@ -51,6 +51,13 @@ class SpaceOptions(BaseModel):
             classes: Number of classes.
         """
 
+    def import_module(self) -> bool:
+        """Import the module of a user's HyperModel; return whether it is imported now.
+
+        It may register layers with Keras, or change Keras' settings, so that models can be loaded.
+        """
+        return False
+
 
 class NASBench201Options(SpaceOptions):
     """The 15,625 cells of NAS-Bench-201; the defaults are the published skeleton."""
@@ -118,6 +125,14 @@ class HyperModelOptions(SpaceOptions):
                 "keras_tuner.HyperModel, a function that returns one, or a function build(hp)"
             )
         return target
+
+    def import_module(self) -> bool:
+        """See ``SpaceOptions.import_module``."""
+        try:
+            _target(self.hypermodel)
+        except InputError:
+            return False
+        return True
 
     def _call(self, target: Any, available: dict[str, Any]) -> Any:
         import keras_tuner  # noqa: PLC0415 - heavy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
@@ -14,6 +14,9 @@ from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Run:
@@ -126,6 +129,21 @@ class Run:
         named = which or ([] if pareto else [RECOMMENDED])
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())
+
+    def load_model(self, candidate: Candidate) -> keras.Model:
+        """Load a candidate's model; if that fails, do it after importing the HyperModel's module.
+
+        The module may register layers or call ``keras.config.enable_unsafe_deserialization``.
+
+        Raises:
+            InputError: See ``Candidate.load_model``.
+        """
+        try:
+            return candidate.load_model()
+        except InputError:
+            if not self.config.space.import_module():
+                raise
+            return candidate.load_model()
 
     def hypervolume(self) -> float:
         """Return the hypervolume of the front; see ``HypervolumeMeter`` for its unit."""

@@ -13,7 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.attribution.outputs import probabilities_of
+from xnas_tf.errors import XnasError
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
+from xnas_tf.exporting.formats.failing_layers import failing_layers
 from xnas_tf.exporting.serving import PREDICTED, ServedModel
 from xnas_tf.keras_tools.compat import freeze
 from xnas_tf.keras_tools.preprocessing import to_model_input
@@ -97,7 +99,7 @@ print(serve(images=images)["probabilities"])"""
             if self.is_half:
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
                 converter.target_spec.supported_types = [tf.float16]
-            path.write_bytes(converter.convert())
+            path.write_bytes(_converted(converter, served.model))
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
@@ -105,6 +107,17 @@ print(serve(images=images)["probabilities"])"""
             warnings.simplefilter("ignore")  # TensorFlow 2.20 deprecates it
             serve = tf.lite.Interpreter(str(path)).get_signature_runner()
         return serve(images=images)
+
+
+def _converted(converter: tf.lite.TFLiteConverter, model: keras.Model) -> bytes:
+    """Convert a model; the error names the layers that cannot be converted, if it tells them."""
+    try:
+        return converter.convert()
+    except Exception as error:  # its class is not public
+        layers = failing_layers(str(error), model)
+        if not layers:
+            raise
+        raise XnasError(f"TensorFlow Lite cannot convert {layers}") from error
 
 
 class TFLiteFloat16(TFLite):

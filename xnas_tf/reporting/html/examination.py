@@ -41,6 +41,7 @@ class Examiner:
 
     def __init__(self, run: Run, count: int) -> None:
         tf.get_logger().setLevel("ERROR")  # TensorFlow warns of each model's tracing
+        self._run = run
         self._data = load_dataset(**run.config.dataset.model_dump())
         sample = sample_images(self._data.test, count)
         self._images, self._labels = np.asarray(sample.images), sample.labels
@@ -69,7 +70,7 @@ class Examiner:
             InputError: If the model cannot be loaded in safe mode.
             Exception: Whatever a user's layers raise.
         """
-        model = candidate.load_model()
+        model = self._run.load_model(candidate)
         try:
             test = self._data.test
             predictor = Predictor(model, len(test) + len(self._validation))
