@@ -98,6 +98,14 @@ class OwnTest(keras.Model):
         return super().compute_loss(x, y, y_pred, sample_weight) + 0.1 * tf.reduce_mean(x)
 
 
+class Halving(optimizers.SGD):
+    """Changes the weights at the end of the training, as an average of its own would."""
+
+    def finalize_variable_values(self, var_list):
+        for variable in var_list:
+            variable.assign(variable / 2)
+
+
 @dataclass
 class Case:
     """A way to compile a model."""
@@ -152,6 +160,7 @@ CASES = {
     "ema overwrites": Case(
         lambda: optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=4)
     ),
+    "own final values": Case(lambda: Halving(0.1)),
     "accumulation": Case(lambda: optimizers.Adam(0.01, gradient_accumulation_steps=2)),
     "loss scale": Case(lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.1), 2.0**14)),
     "scale factor": Case(lambda: optimizers.SGD(0.1, loss_scale_factor=64)),
@@ -252,7 +261,7 @@ def check(model, history, last, expected, rtol):
 ON_ONE = (
     *("ema", "accumulation", "mixed_float16", "own loss of numbers", "logits", "regularizers"),
     *("own train_step", "own test_step", "train_step of the guide", "own metric"),
-    *("one sigmoid", "one logit"),
+    *("one sigmoid", "one logit", "own final values"),
 )
 ON_TWO = ("mixed_float16", "own train_step", "own test_step", "one logit")
 

@@ -183,7 +183,7 @@ class Evaluator:
                 keras.utils.set_random_seed(candidate.seed)
                 model = self._space.build(candidate.hyperparameters)
         except _FAILURES as error:
-            failure = describe(error)
+            failure = str(error) if isinstance(error, XnasError) else describe(error)
         (failed,) = self._communicator.sum(np.array(failure is not None, np.int64))
         if failed:
             raise RunError(f"build failed: {failure or 'on another rank'}")

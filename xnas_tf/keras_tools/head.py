@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.inspection import ending_of
 from xnas_tf.keras_tools.targets import is_loss_of_keras, loss_name, losses_of, takes_logits
@@ -22,21 +23,21 @@ def check_head(model: keras.Model, classes: int) -> None:
         classes: Number of classes of the data.
 
     Raises:
-        TypeError: If they do not. The message says what to write.
+        InputError: If they do not. The message says what to write.
     """
     shape, activation = tuple(model.output_shape), ending_of(model).activation
     if shape == (None, 1) and classes > 2:
-        raise TypeError(
+        raise InputError(
             f"the model has one output, which tells two classes apart, but there are {classes}; "
             f"{_wanted(classes)}"
         )
     if shape != (None, classes) and shape != (None, 1):
-        raise TypeError(f"the model's output is {shape}; wanted: {(None, classes)}")
+        raise InputError(f"the model's output is {shape}; wanted: {(None, classes)}")
     losses = [loss for loss in losses_of(model) if is_loss_of_keras(loss)]
     for loss in losses or [None]:
         problem = (_problem_of_one if shape == (None, 1) else _problem_of_many)(activation, loss)
         if problem:
-            raise TypeError(f"{problem}; {_wanted(classes)}")
+            raise InputError(f"{problem}; {_wanted(classes)}")
 
 
 def compile_head(model: keras.Model, optimizer: Any) -> None:

@@ -104,6 +104,7 @@ class SearchSpace(Space):
         """Build the Keras model of the given active hyperparameters.
 
         Raises:
+            InputError: If the model's head or input does not fit the data.
             TypeError: If the HyperModel does not return a suitable model, or asks for
                 hyperparameters that were not discovered before.
         """
@@ -195,6 +196,8 @@ class SearchSpace(Space):
         """Put a message before any error of a user's code, and forget the models that it built."""
         try:
             yield
+        except InputError as error:
+            raise InputError(f"{message}: {error}") from error
         except Exception as error:  # a user's code may raise anything at all
             raise InputError(f"{message}: {describe(error)}") from error
         finally:
@@ -266,7 +269,7 @@ class SearchSpace(Space):
 def _check_dtype(model: keras.Model) -> None:
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
     if "float" not in dtype:
-        raise TypeError(
+        raise InputError(
             f"the model's input is of type {dtype}, but images are floats from 0 to 1, of which "
             f"{dtype} would leave 0 and 1: write keras.Input(shape) without this dtype, and leave "
             "out the layer that scales bytes, such as Rescaling(1 / 255)"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -147,13 +148,13 @@ class Trainer:
         return dict(metrics)
 
     def finish(self) -> bool:
-        """Do what ``fit`` does at its end: set weights to their moving averages, if there are any.
+        """Do what ``fit`` does at its end: let the optimizer set final values, such as averages.
 
         Returns:
-            Whether the optimizer keeps averages, so that the weights have changed.
+            Whether it does, so that the weights have changed.
         """
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
-        if not getattr(optimizer, "use_ema", False):
+        if not _sets_final_values(optimizer):
             return False
         if self._communicator.rank == 0:
             self._before_averaging = pack(self._epoch_end, self._state)
@@ -269,6 +270,12 @@ class Trainer:
         )
         for variable, total in zip(statistics, sums, strict=True):
             variable.assign((total / self._communicator.size).astype(variable.dtype))
+
+
+def _sets_final_values(optimizer: Any) -> bool:
+    own = getattr(type(optimizer), "finalize_variable_values", None)
+    of_keras = keras.optimizers.Optimizer.finalize_variable_values
+    return own is not None and (optimizer.use_ema or own is not of_keras)
 
 
 def _check_reduction(model: keras.Model, communicator: Communicator) -> None:
