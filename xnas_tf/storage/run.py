@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
@@ -14,10 +14,6 @@ from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
-
-if TYPE_CHECKING:
-    import keras
-
 
 class Run:
     """A run directory: its configuration and its candidates.
@@ -130,8 +126,8 @@ class Run:
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())
 
-    def load_model(self, candidate: Candidate) -> keras.Model:
-        """Load a candidate's model; if that fails, do it after importing the HyperModel's module.
+    def load_model(self, candidate: Candidate) -> Any:
+        """Load a candidate's Keras model; if that fails, do it after importing the HyperModel's module.
 
         The module may register layers or call ``keras.config.enable_unsafe_deserialization``.
 
