@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import xnas_tf as xt
-from tests.conftest import make_dataset
+from tests.conftest import left_to_all, make_dataset
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
@@ -62,7 +62,11 @@ def evaluate(hypermodel, *objectives):
 
 @pytest.mark.parametrize(
     ("activation", "loss"),
-    [("sigmoid", "binary_crossentropy"), (None, FROM_LOGITS), ("sigmoid", None), (None, None)],
+    [
+        ("sigmoid", "binary_crossentropy"),
+        (None, None),
+        *left_to_all(("sigmoid", None), (None, FROM_LOGITS)),
+    ],
 )
 def test_a_single_output_is_trained_and_measured_as_two_classes(activation, loss):
     result, model = evaluate(Head(1, activation, loss), "error", "introspectability")
@@ -105,8 +109,11 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", None])
-@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize(
+    ("question", "activation"),
+    [*zip(QUESTIONS, ["sigmoid", None] * 3, strict=True)]
+    + left_to_all(*zip(QUESTIONS, [None, "sigmoid"] * 3, strict=True)),
+)
 def test_one_output_says_what_two_logits_say(question, activation):
     part = make_dataset(classes=2).validation
     found, wanted = (np.asarray(QUESTIONS[question](m, part)) for m in twins(activation))

@@ -292,8 +292,10 @@ def test_two_ranks_train_as_fit_does(name):
         check(model, history, last, expected, 1e-4 if case.exact else 3e-2)
 
 
-@pytest.mark.parametrize("name", ["momentum", "smoothing", "one sigmoid"])
-@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("momentum", 1), ("one sigmoid", 3), *left_to_all(("smoothing", 1), ("momentum", 3))],
+)
 def test_the_loss_of_probabilities_that_round_to_0_is_that_of_evaluate(name, size):
     """Keras computes it from the logits, so that a sure mistake costs more than -log(1e-7)."""
     case = CASES[name]

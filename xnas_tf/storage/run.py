@@ -15,6 +15,7 @@ from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, 
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 
+
 class Run:
     """A run directory: its configuration and its candidates.
 
@@ -127,7 +128,7 @@ class Run:
         return list({candidate.id: candidate for candidate in chosen}.values())
 
     def load_model(self, candidate: Candidate) -> Any:
-        """Load a candidate's Keras model; if that fails, do it after importing the HyperModel's module.
+        """Load a candidate's Keras model, if need be after importing the HyperModel's module.
 
         The module may register layers or call ``keras.config.enable_unsafe_deserialization``.
 
