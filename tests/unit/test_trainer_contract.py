@@ -183,12 +183,18 @@ CASES = {
     ),
     "sigmoids": Case(loss="binary_crossentropy", head="sigmoid", metrics=onehot_metrics),
     "one sigmoid": Case(
-        loss="binary_crossentropy", head="sigmoid", metrics=onehot_metrics, classes=2
+        loss="binary_crossentropy",
+        head="sigmoid",
+        metrics=lambda: ["accuracy", metrics.AUC(name="auc"), metrics.Precision(name="p")],
+        classes=2,
     ),
     "one logit": Case(
         loss=losses.BinaryCrossentropy(from_logits=True),
         head=None,
-        metrics=lambda: [metrics.BinaryAccuracy(threshold=0), metrics.AUC(from_logits=True)],
+        metrics=lambda: [
+            metrics.BinaryAccuracy(threshold=0),
+            metrics.AUC(from_logits=True, name="auc"),
+        ],
         classes=2,
     ),
     "own loss of a column": Case(
