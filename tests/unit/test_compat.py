@@ -157,3 +157,26 @@ def test_variables_that_are_excluded_from_weight_decay():
     with uses("exclude_from_weight_decay"):
         assert compat.excludes_by_name(optimizer)
         assert compat.excludes_by_name(keras.optimizers.LossScaleOptimizer(optimizer))
+
+
+@pytest.mark.parametrize(
+    "function", [keras.ops.softmax, keras.ops.sigmoid, keras.activations.softmax]
+)
+def test_logits_behind(function):
+    with uses("_keras_logits of a tensor"):
+        logits = tf.constant([[-200.0, 200.0]])
+        found = compat.logits_behind(function(logits))
+    np.testing.assert_array_equal(found, logits)
+    assert compat.logits_behind(keras.ops.relu(logits)) is None
+    outputs = compat.with_logits(tf.constant([[0.0, 1.0]]), logits)
+    loss = keras.losses.CategoricalCrossentropy()
+    assert float(loss(np.array([[1.0, 0.0]]), outputs)) == pytest.approx(400)
+
+
+def test_safe_mode():
+    with uses("in_safe_mode"):
+        before = compat.safe_mode()
+        keras.config.enable_unsafe_deserialization()
+        assert compat.safe_mode() is False
+        compat.set_safe_mode(before)
+        assert compat.safe_mode() is before

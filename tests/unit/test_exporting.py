@@ -45,6 +45,11 @@ def colour():
     return source((8, 10, 3))
 
 
+def two():
+    part = make_dataset(150, (8, 8, 1), 2).train
+    return Source(part.images, part.labels, ("no", "yes"))
+
+
 def convolutional(shape, activation=None, policy=None):
     """Random weights, normalisations that do something, a nested model."""
     layers = keras.layers
@@ -440,3 +445,26 @@ def test_other_data_under_the_same_name_are_not_measured_on(tmp_path, monkeypatc
     folder, card = exported(run, DENSE, tmp_path / "out", "keras")
     assert card["test"] is None and "other images or labels now" in card["dataset"]["problem"]
     assert "Test metrics: not known" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", *left_to_all(None)])
+def test_one_output_is_exported_as_two_classes(tmp_path, activation):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(3, 3, activation="relu")(inputs)
+    x = keras.layers.Dense(1, activation)(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, x)
+    run = made_run(tmp_path / "run", "two", {1: model})
+    folder, card = exported(run, 1, tmp_path / "out", "saved_model", "keras")
+    images = other_images((8, 8, 1))
+    outputs = np.asarray(model(images / np.float32(255)))[:, 0]
+    second = outputs if activation else 1 / (1 + np.exp(-outputs))
+    served = tf.saved_model.load(str(folder / "1")).signatures["explain"]
+    answers = served(images=tf.constant(images), class_index=tf.fill([len(images)], 0))
+    wanted = np.stack([1 - second, second], axis=1)
+    np.testing.assert_allclose(answers["probabilities"], wanted, atol=1e-5)
+    names = np.where(second > 0.5, b"yes", b"no")
+    np.testing.assert_array_equal(answers["labels"].numpy().astype(bytes), names)
+    assert set(answers["explained"].numpy()) == {b"no"}
+    what = "probability" if activation else "logit"
+    assert f"the {what} (batch, 1) of class 'yes', against 'no'" in card["keras_output"]
+    assert f"`keras`, which returns the {what} (batch, 1)" in (folder / "README.md").read_text()

@@ -347,7 +347,7 @@ def signed():
     ("make", "options", "problem"),
     [
         (dense_model, {}, "the model has no convolutions"),
-        (lambda: small_network(classes=1), {}, "2 classes or more"),
+        (lambda: small_network(classes=1), {}, "3 classes; the model has 2"),
         (lambda: small_network(classes=4), {}, "3 classes; the model has 4"),
         (lambda: small_network(shape=(9, 9, 1)), {}, r"shape \(8, 8, 1\); the model takes \(9, 9"),
         (small_network, {"layers": ["twu"]}, "'twu' .did you mean 'two'"),

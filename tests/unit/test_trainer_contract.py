@@ -98,6 +98,14 @@ class OwnTest(keras.Model):
         return super().compute_loss(x, y, y_pred, sample_weight) + 0.1 * tf.reduce_mean(x)
 
 
+class Halving(optimizers.SGD):
+    """Changes the weights at the end of the training, as an average of its own would."""
+
+    def finalize_variable_values(self, var_list):
+        for variable in var_list:
+            variable.assign(variable / 2)
+
+
 @dataclass
 class Case:
     """A way to compile a model."""
@@ -109,6 +117,7 @@ class Case:
     head: str | None = "softmax"
     kind: Any = keras.Model
     options: dict = field(default_factory=dict)
+    classes: int = 3
     exact: bool = True
 
     def build(self) -> keras.Model:
@@ -117,7 +126,8 @@ class Case:
         dense = functools.partial(keras.layers.Dense, **self.options)
         x = keras.layers.Conv2D(4, 3, activation="tanh", dtype=self.policy)(inputs)
         x = dense(5, activation="tanh", dtype=self.policy)(keras.layers.Flatten()(x))
-        outputs = dense(3, activation=self.head, name="head", dtype="float32")(x)
+        units = 1 if self.classes == 2 else self.classes
+        outputs = dense(units, activation=self.head, name="head", dtype="float32")(x)
         model = self.kind(inputs, outputs)
         if self.policy == "mixed_float16":
             model.dtype_policy = keras.DTypePolicy(self.policy)
@@ -125,6 +135,9 @@ class Case:
         made = self.metrics() if callable(self.metrics) else self.metrics
         model.compile(optimizer, self.loss, metrics=made)
         return model
+
+    def data(self):
+        return make_dataset(classes=self.classes)
 
 
 def onehot_metrics():
@@ -147,6 +160,7 @@ CASES = {
     "ema overwrites": Case(
         lambda: optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=4)
     ),
+    "own final values": Case(lambda: Halving(0.1)),
     "accumulation": Case(lambda: optimizers.Adam(0.01, gradient_accumulation_steps=2)),
     "loss scale": Case(lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.1), 2.0**14)),
     "scale factor": Case(lambda: optimizers.SGD(0.1, loss_scale_factor=64)),
@@ -168,6 +182,24 @@ CASES = {
         metrics=lambda: ["accuracy", metrics.AUC(from_logits=True, name="auc"), "mse"],
     ),
     "sigmoids": Case(loss="binary_crossentropy", head="sigmoid", metrics=onehot_metrics),
+    "one sigmoid": Case(
+        loss="binary_crossentropy",
+        head="sigmoid",
+        metrics=lambda: ["accuracy", metrics.AUC(name="auc"), metrics.Precision(name="p")],
+        classes=2,
+    ),
+    "one logit": Case(
+        loss=losses.BinaryCrossentropy(from_logits=True),
+        head=None,
+        metrics=lambda: [
+            metrics.BinaryAccuracy(threshold=0),
+            metrics.AUC(from_logits=True, name="auc"),
+        ],
+        classes=2,
+    ),
+    "own loss of a column": Case(
+        loss=lambda y, p: tf.reduce_mean((y - p) ** 2, axis=-1), head="sigmoid", classes=2
+    ),
     "no metrics": Case(metrics=None),
     "regularizers": Case(options={"kernel_regularizer": "l2", "activity_regularizer": "l1"}),
     "own train_step": Case(kind=OwnStep, metrics=None),
@@ -184,7 +216,7 @@ def batches(model, data) -> tf.data.Dataset:
         arguments = data, BATCH, config().training.augmentation, SEED, epoch
         for batch in training_batches(*arguments):
             images.append(batch.images.astype(np.float32) / 255)
-            targets.append(targets_for(model, batch.labels, 3))
+            targets.append(targets_for(model, batch.labels, data.classes))
     return tf.data.Dataset.from_tensor_slices((np.array(images), np.array(targets)))
 
 
@@ -195,7 +227,7 @@ def config():
 def by_fit(case, data):
     model = case.build()
     images = data.validation.images.astype(np.float32) / 255
-    validation = images, targets_for(model, data.validation.labels, 3)
+    validation = images, targets_for(model, data.validation.labels, data.classes)
     steps = batching(len(data.train), BATCH)[1]
     options = {"epochs": EPOCHS, "steps_per_epoch": steps, "validation_data": validation}
     history = model.fit(batches(model, data), verbose=0, **options).history
@@ -234,9 +266,9 @@ def check(model, history, last, expected, rtol):
 
 ON_ONE = (
     *("ema", "accumulation", "mixed_float16", "own loss of numbers", "regularizers"),
-    *("own train_step", "own test_step"),
+    *("own train_step", "own test_step", "one logit", "own final values"),
 )
-ON_TWO = ("mixed_float16", "own train_step")
+ON_TWO = ("mixed_float16", "own train_step", "one logit")
 
 
 def cases(names):
@@ -246,8 +278,8 @@ def cases(names):
 
 @pytest.mark.parametrize("name", cases(ON_ONE))
 def test_one_rank_trains_as_fit_does(name):
-    case, data = CASES[name], make_dataset()
-    model = case.build()
+    case = CASES[name]
+    model, data = case.build(), case.data()
     history, last = by_us(model, data)
     check(model, history, last, by_fit(case, data), 1e-5 if case.exact else 2e-2)
 
@@ -256,7 +288,8 @@ def test_one_rank_trains_as_fit_does(name):
 def test_two_ranks_train_as_fit_does(name):
     if name == "own metric":
         pytest.skip("of a metric that is not Keras' own, ranks give the mean")
-    case, data = CASES[name], make_dataset()
+    case = CASES[name]
+    data = case.data()
     models = [case.build() for _ in range(2)]
     found = on_ranks(2, lambda ranks: by_us(models[ranks.rank], data, ranks))
     expected = by_fit(case, data)
@@ -298,6 +331,29 @@ def test_the_best_epoch_is_kept_as_by_early_stopping(name):
     assert trainer.finish() and trainer.best.epoch == 2
     for found, wanted in zip(model.get_weights(), fitted.get_weights(), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("momentum", 1), ("one sigmoid", 3), *left_to_all(("smoothing", 1), ("momentum", 3))],
+)
+def test_the_loss_of_probabilities_that_round_to_0_is_that_of_evaluate(name, size):
+    """Keras computes it from the logits, so that a sure mistake costs more than -log(1e-7)."""
+    case = CASES[name]
+    data, models = case.data(), [case.build() for _ in range(size)]
+    for model in models:
+        model.layers[-1].kernel.assign(300 * model.layers[-1].kernel)
+    images, labels = data.validation.images, data.validation.labels
+    targets = targets_for(models[0], labels, data.classes)
+    wanted = models[0].evaluate(images / np.float32(255), targets, verbose=0, return_dict=True)
+    assert wanted["loss"] > 16.2
+
+    def found(ranks):
+        model = models[ranks.rank]
+        return Validator(config(), data, ranks).validate(model, Predictor(model), 1)["val_loss"]
+
+    for loss in on_ranks(size, found):
+        assert loss == pytest.approx(wanted["loss"], rel=1e-4)
 
 
 class Unequal(keras.Model):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from xnas_tf.attribution.targets import Output
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.class_outputs import class_probabilities
 from xnas_tf.keras_tools.inspection import Call, Ending, linear_output, recorded_calls
 
 
@@ -73,11 +74,7 @@ class TargetScore:
 
     def probabilities(self, inputs: Any) -> tf.Tensor:
         """Return class probabilities, (B, classes), also of a model that returns logits."""
-        outputs = self._single_output(inputs)
-        single = outputs.shape[1] == 1
-        if self.ending.activation is None:
-            outputs = tf.sigmoid(outputs) if single else tf.nn.softmax(outputs)
-        return tf.concat([1 - outputs, outputs], axis=1) if single else outputs
+        return class_probabilities(self._single_output(inputs), self.ending.activation)
 
     def _single_output(self, inputs: Any) -> tf.Tensor:
         outputs = tf.nest.flatten(self.model(inputs, training=False))

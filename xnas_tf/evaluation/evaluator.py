@@ -25,6 +25,7 @@ from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.mixed_precision import check_devices
 from xnas_tf.keras_tools.model_files import describe_failure
+from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.base import Subject
 from xnas_tf.registry import describe
@@ -187,7 +188,7 @@ class Evaluator:
                 keras.utils.set_random_seed(candidate.seed)
                 model = self._space.build(candidate.hyperparameters)
         except _FAILURES as error:
-            failure = describe(error)
+            failure = str(error) if isinstance(error, XnasError) else describe(error)
         (failed,) = self._communicator.sum(np.array(failure is not None, np.int64))
         if failed:
             raise RunError(f"build failed: {failure or 'on another rank'}")
@@ -322,7 +323,7 @@ class Evaluator:
         self._backend.release()
         self._model = self._network = None
         self._validator.clear()
-        keras.backend.clear_session()
+        clear_session()
         if self._trainings == 1:
             # Imported modules and shared graphs stay: later collections can skip them.
             gc.freeze()

@@ -17,7 +17,7 @@ from xnas_tf.training.metrics import (
     needs_evaluate,
     overrides_evaluation,
 )
-from xnas_tf.training.predictor import Predictor, cross_entropy
+from xnas_tf.training.predictor import ModelOutputs, Predictor, cross_entropy
 
 
 class Validator:
@@ -35,7 +35,6 @@ class Validator:
 
     def __init__(self, config: Config, dataset: Dataset, communicator: Communicator) -> None:
         self._communicator = communicator
-        self._classes = dataset.classes
         order = validation_order(config, dataset)
         self._total = len(order)
         self._mine = shard(self._total, communicator.rank, communicator.size)
@@ -68,17 +67,22 @@ class Validator:
         metrics = finite_metrics({**found, "accuracy": accuracy})
         return {f"val_{name}": value for name, value in metrics.items()}
 
-    def _compiled(self, model: keras.Model, outputs: np.ndarray) -> dict[str, float]:
+    def _compiled(self, model: keras.Model, outputs: ModelOutputs) -> dict[str, float]:
         """Return the loss and the metrics that a model was compiled with, on the whole split."""
         if model.loss is None and not overrides_evaluation(model):
             return {}
         if needs_evaluate(model):
             return evaluate(model, self.split, self._communicator)
         # At once, since not all metrics are means over images.
-        everything = np.zeros((self._total, self._classes), np.float32)
-        labels = np.zeros(self._total, np.int32)
-        everything[self._mine], labels[self._mine] = outputs, self.split.labels
-        return evaluate_outputs(model, *self._communicator.sum(everything, labels))
+        own = [self.split.labels, *(each for each in outputs if each is not None)]
+        labels, *everything = self._communicator.sum(*map(self._of_all_images, own))
+        return evaluate_outputs(model, ModelOutputs(*everything), labels)
+
+    def _of_all_images(self, values: np.ndarray) -> np.ndarray:
+        """Return an array of the whole split that has this rank's values at their places."""
+        everything = np.zeros((self._total, *values.shape[1:]), values.dtype)
+        everything[self._mine] = values
+        return everything
 
 
 def validation_order(config: Config, dataset: Dataset) -> np.ndarray:

@@ -21,6 +21,7 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source, read_images
+from xnas_tf.keras_tools.class_outputs import number_of_classes
 from xnas_tf.keras_tools.input_range import check_range, range_of
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 from xnas_tf.training.chance_level import accuracy_of, report_accuracy
@@ -135,7 +136,7 @@ def _from_files(files: Sequence[Path], source: ModelSource, subject: ModelSubjec
     images = read_images(files, subject.model)
     if subject.dataset:
         return _Inputs(images, load_dataset(**subject.dataset).class_names)
-    return _Inputs(images, tuple(map(str, range(subject.model.output_shape[-1]))))
+    return _Inputs(images, tuple(map(str, range(number_of_classes(subject.model)))))
 
 
 def _from_dataset(count: int, source: ModelSource, subject: ModelSubject) -> _Inputs:

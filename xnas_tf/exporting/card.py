@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
+
 from xnas_tf.candidate import Candidate
 from xnas_tf.exporting.evidence import Evidence
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.exporting.verification import Reference
+from xnas_tf.keras_tools.class_outputs import has_single_output
+from xnas_tf.keras_tools.inspection import ending_of
 from xnas_tf.objectives.attribution_quality import AttributionQuality
 from xnas_tf.reporting.html.models import recorded_data
 from xnas_tf.storage.run import Run
@@ -61,6 +65,19 @@ def model_card(
         "reused_from": candidate.reused_from,
         "versions": candidate.versions,
     }
+
+
+def output_text(model: keras.Model, class_names: Sequence[str]) -> str:
+    """Return what the Keras model itself returns, which no function of the export has changed."""
+    activation = ending_of(model).activation
+    if has_single_output(model):
+        of_class = f"(batch, 1) of class {class_names[1]!r}, against {class_names[0]!r}"
+        if activation:
+            return f"the probability {of_class}"
+        return f"the logit {of_class}: its sigmoid is the probability"
+    if activation:
+        return "probabilities (batch, classes)"
+    return "logits (batch, classes): their softmax is the probabilities"
 
 
 def _input(facts: dict[str, Any]) -> str:

@@ -163,7 +163,8 @@ def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
     blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
     for kind in kinds:
-        blocks += [f"`{kind.name}`:", _block("python", _usage(kind, card))]
+        returns = f", which returns {text(card['keras_output'])}" if kind.name == "keras" else ""
+        blocks += [f"`{kind.name}`{returns}:", _block("python", _usage(kind, card))]
     if any(kind.name == "saved_model" for kind in kinds):
         blocks += [
             "`explain` takes a class for each image: its number in the table above, or -1 for the "

@@ -12,7 +12,7 @@ import keras
 from xnas_tf.attribution import attribution_method
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.explanation import DEFAULT_METHODS
-from xnas_tf.exporting.card import model_card
+from xnas_tf.exporting.card import model_card, output_text
 from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
@@ -22,6 +22,7 @@ from xnas_tf.exporting.quiet_stderr import silenced_native_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import Reference, differences, reference
+from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.output_folder import atomic_folder
@@ -106,10 +107,11 @@ def _export_one(
         with atomic_folder(folder) as draft:
             files = [_written(kind, served, expected, draft, note) for kind in kinds]
             card = model_card(evidence, chosen, test, expected, files, licence)
+            card["keras_output"] = output_text(model, evidence.facts["class_names"])
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
             (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
     finally:
-        keras.backend.clear_session()
+        clear_session()
 
 
 def _served(

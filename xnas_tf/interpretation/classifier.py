@@ -16,13 +16,15 @@ from xnas_tf.registry import describe
 def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
     """Return a model's number of classes and how it ends, found by running it on a few images.
 
+    A single output, a sigmoid or its logit, is one of two classes.
+
     Args:
         model: A Keras image classifier.
         images: (B, H, W, C) in the model's input range.
 
     Raises:
-        InputError: If the model does not accept these images, has fewer than two classes, or
-            returns values that are not finite.
+        InputError: If the model does not accept these images, returns values that are not
+            finite, or has several independent sigmoids.
     """
     try:
         outputs = model(images, training=False)
@@ -33,6 +35,11 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
         ) from error
     if not np.isfinite(outputs).all():
         raise InputError("the model returns values that are not finite: it cannot be interpreted")
+    if ending.activation == "sigmoid" and outputs.shape[1] > 1:
+        raise InputError(
+            f"the model's {classes} outputs are independent sigmoids; allowed: a softmax or logits "
+            "for each class, or one sigmoid for two classes"
+        )
     return classes, ending
 
 
@@ -45,9 +52,7 @@ def check_classes(classes: int, class_names: Sequence[str], dataset: str) -> Non
 
 
 def _classes(outputs: tf.Tensor) -> int:
-    if not tf.is_tensor(outputs) or outputs.shape.rank != 2 or outputs.shape[1] < 2:
+    if not tf.is_tensor(outputs) or outputs.shape.rank != 2:
         shape = getattr(outputs, "shape", type(outputs).__name__)
-        raise InputError(
-            f"the model's output is {shape}; allowed: (images, classes) with 2 classes or more"
-        )
-    return int(outputs.shape[1])
+        raise InputError(f"the model's output is {shape}; allowed: (images, classes)")
+    return max(2, int(outputs.shape[1]))

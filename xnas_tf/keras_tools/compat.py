@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common import global_state
+from keras.src.saving import serialization_lib
 from keras.src.utils.naming import reset_uids
 from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
@@ -83,6 +85,30 @@ def excludes_by_name(optimizer: keras.optimizers.Optimizer | None) -> bool:
 def reset_layer_names() -> None:
     """Let the next layer without a name be ``dense`` again, not ``dense_7``."""
     reset_uids()
+
+
+def logits_behind(outputs: Any) -> Any:
+    """Return the logits that Keras notes of the result of its softmax or sigmoid; else None.
+
+    Its losses are computed from these: a probability that was rounded to 0 has no logarithm.
+    """
+    return getattr(outputs, "_keras_logits", None)
+
+
+def with_logits(outputs: tf.Tensor, logits: Any) -> tf.Tensor:
+    """Return outputs of which Keras' losses see the logits, as if they were just computed."""
+    outputs._keras_logits = tf.convert_to_tensor(logits)
+    return outputs
+
+
+def safe_mode() -> bool | None:
+    """Return whether Keras refuses code in files: None unless a scope or a user has set it."""
+    return serialization_lib.in_safe_mode()
+
+
+def set_safe_mode(value: bool | None) -> None:
+    """Set what ``safe_mode`` returns, as ``keras.config.enable_unsafe_deserialization`` does."""
+    global_state.set_global_attribute("safe_mode_saving", value)
 
 
 def custom_gradients() -> set[str]:

@@ -11,7 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.keras_tools.compat import graph_nodes, has_graph, producer, sublayers, untraced
+from xnas_tf.keras_tools.compat import (
+    graph_nodes,
+    has_graph,
+    logits_behind,
+    producer,
+    sublayers,
+    untraced,
+)
 
 Call = tuple[keras.layers.Layer, tf.Tensor]
 """A layer and the output of one of its calls."""
@@ -119,6 +126,8 @@ def observed_ending(model: keras.Model, inputs: Any) -> Ending:
     activation = _activation_of(layer)
     if activation and sum(each is layer for each, _ in calls) <= 1:
         return Ending(layer, activation)
+    if outputs.shape[-1] == 1 and logits_behind(outputs) is not None:
+        return Ending(None, "sigmoid")
     rows = np.asarray(outputs, np.float64)
     sums_to_one = rows.ndim == 2 and rows.shape[1] > 1 and (rows >= 0).all()
     if activation or (sums_to_one and np.allclose(rows.sum(axis=1), 1, atol=1e-3)):

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.compat import safe_mode
 from xnas_tf.keras_tools.inspection import all_layers, is_transparent
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.registry import describe, import_module
@@ -45,6 +46,7 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
         InputError: If it cannot be loaded, with what to do.
     """
     problem = _import_problem(module) if module else ""
+    safe = safe and _is_safe()
     try:
         model = keras.saving.load_model(file, compile=False, safe_mode=safe)
     except Exception as error:  # Keras and a user's layers may raise anything
@@ -68,7 +70,7 @@ def loads_safely(model: keras.Model) -> bool:
         file = Path(folder) / "model.keras"
         file.write_bytes(model_bytes(model))
         try:
-            keras.saving.load_model(file, compile=False, safe_mode=True)
+            keras.saving.load_model(file, compile=False, safe_mode=_is_safe())
         except Exception as error:
             if not _is_about_code(error):
                 raise
@@ -112,6 +114,11 @@ def _is_hidden(kind: type) -> bool:
 def _is_about_code(error: BaseException) -> bool:
     """Return whether Keras refused a model because safe mode allows no code in it."""
     return "safe_mode=False" in str(error)
+
+
+def _is_safe() -> bool:
+    """Return whether the user's module did not call ``enable_unsafe_deserialization``."""
+    return safe_mode() is not False
 
 
 def _import_problem(module: str) -> str:

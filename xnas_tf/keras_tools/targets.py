@@ -2,62 +2,125 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.keras_tools.class_outputs import has_single_output
+from xnas_tf.keras_tools.compat import metrics_in_compile
 
-def takes_class_numbers(model: keras.Model, classes: int) -> bool:
-    """Return whether a model's loss expects class numbers (sparse) rather than one-hot vectors.
+Form = Literal["numbers", "vectors", "column"]
+"""Class numbers (N,), one-hot vectors (N, classes), or 0 and 1 as a column (N, 1), float32."""
 
-    Keras' losses tell by their names. A loss of a user's own is tried on targets of both forms: a
-    loss that fails with one of them expects the other, and one that takes both gets one-hot
-    vectors, since class numbers would be broadcast.
+
+def target_form(model: keras.Model, classes: int) -> Form:
+    """Return the form of the targets that a model's loss expects.
+
+    A model with a single output gets a column of that shape. Of others, Keras' losses tell by
+    their names. A loss of a user's own is tried on targets of both forms: a loss that fails with
+    one of them expects the other, and one that takes both gets one-hot vectors, since class
+    numbers would be broadcast.
 
     Args:
         model: A compiled model. One without a loss, whose ``train_step`` has its own, gets class
             numbers.
         classes: Number of classes.
     """
-    losses = keras.tree.flatten(model.loss)
-    if not losses or losses[0] is None:
-        return True
-    name = _name(losses[0])
+    if has_single_output(model):
+        return "column"
+    losses = losses_of(model)
+    if not losses:
+        return "numbers"
+    name = loss_name(losses[0])
     if "sparse" in name.lower():
-        return True
-    if hasattr(keras.losses, name):
-        return False
-    return _is_accepted(model, classes, one_hot=False) and not _is_accepted(
-        model, classes, one_hot=True
-    )
+        return "numbers"
+    if is_loss_of_keras(losses[0]):
+        return "vectors"
+    takes_numbers = _is_accepted(model, classes, "numbers")
+    takes_only_numbers = takes_numbers and not _is_accepted(model, classes, "vectors")
+    return "numbers" if takes_only_numbers else "vectors"
+
+
+def as_targets(labels: Any, form: Form, classes: int) -> Any:
+    """Return class numbers (N,), an array or a tensor, as targets of a form."""
+    if form == "vectors":
+        return tf.one_hot(labels, classes)
+    return tf.cast(labels, tf.float32)[:, None] if form == "column" else labels
 
 
 def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return class numbers (N,), or one-hot vectors (N, classes) if the model's loss expects them.
+    """Return targets in the form that a model's loss expects.
 
     Args:
         model: A compiled model.
         labels: Class numbers, (N,).
         classes: Number of classes.
     """
-    if takes_class_numbers(model, classes):
-        return labels
-    return np.eye(classes, dtype=np.float32)[labels]
+    return np.asarray(as_targets(labels, target_form(model, classes), classes))
 
 
-def _name(loss: Any) -> str:
-    """Return the name of a loss: a string, a function, a partial of one, or a ``Loss``."""
+def build_metrics(model: keras.Model, classes: int) -> list[str]:
+    """Let Keras create the variables of a compiled model's metrics, which it does at first use.
+
+    Returns:
+        The names of the metrics.
+    """
+    metrics = metrics_in_compile(model) if model.compiled else None
+    if metrics is None:
+        return []
+    labels = np.arange(classes, dtype=np.int32)
+    outputs: Form = "column" if has_single_output(model) else "vectors"
+    metrics.update_state(
+        targets_for(model, labels, classes), np.asarray(as_targets(labels, outputs, classes))
+    )
+    names = sorted(metrics.result())
+    metrics.reset_state()
+    return names
+
+
+def losses_of(model: keras.Model) -> list[Any]:
+    """Return the losses that a model was compiled with: functions, partials and ``Loss`` objects.
+
+    A string that names none of Keras' stays as it is; Keras says so when the model is trained.
+    """
+    given = model.loss if model.compiled else None
+    return [_resolved(loss) for loss in keras.tree.flatten(given) if loss is not None]
+
+
+def loss_name(loss: Any) -> str:
+    """Return the name of a loss: of a function, of what a partial calls, or of its class."""
     loss = getattr(loss, "func", loss)
-    return loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    return getattr(loss, "__name__", type(loss).__name__)
 
 
-def _is_accepted(model: keras.Model, classes: int, one_hot: bool) -> bool:
+def is_loss_of_keras(loss: Any) -> bool:
+    """Return whether a loss is one of Keras', or a partial of it."""
+    loss = getattr(loss, "func", loss)
+    owner = loss if hasattr(loss, "__name__") else type(loss)
+    return owner.__module__.startswith("keras.")
+
+
+def takes_logits(loss: Any) -> bool:
+    """Return whether one of Keras' losses expects logits: ``from_logits=True``."""
+    given = loss.keywords if isinstance(loss, functools.partial) else vars(loss)
+    return bool(given.get("from_logits", False))
+
+
+def _resolved(loss: Any) -> Any:
+    try:
+        return keras.losses.get(loss) if isinstance(loss, str) else loss
+    except ValueError:
+        return loss
+
+
+def _is_accepted(model: keras.Model, classes: int, form: Form) -> bool:
     """Return whether a loss has a finite gradient for targets of one form."""
-    loss = keras.losses.get(keras.tree.flatten(model.loss)[0])
+    loss = losses_of(model)[0]
     labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more than there are classes
-    targets = np.eye(classes, dtype=np.float32)[labels] if one_hot else labels
+    targets = as_targets(labels, form, classes)
     outputs = np.random.default_rng(0).dirichlet(np.ones(classes), len(labels))
 
     @tf.function(autograph=False)  # traced: most shapes that do not fit are noticed without a run

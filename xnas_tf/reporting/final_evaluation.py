@@ -15,6 +15,7 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.explanation import DEFAULT_METHODS, explain
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
+from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.registry import describe
@@ -60,7 +61,7 @@ class FinalEvaluation(Callback):
             why = str(error) if isinstance(error, XnasError) else describe(error)
             self._log(f"candidate {candidate.id} was not tested: {why}")
         finally:
-            keras.backend.clear_session()
+            clear_session()
 
     def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
         # This process runs the code in its HyperModel anyway.

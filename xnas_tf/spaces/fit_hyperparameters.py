@@ -10,6 +10,8 @@ import keras
 import keras_tuner
 import numpy as np
 
+from xnas_tf.keras_tools.class_outputs import number_of_classes
+from xnas_tf.keras_tools.head import compile_head
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.spaces.conditional import add_new, unknown
 
@@ -50,8 +52,8 @@ def discover_in_fit(
         hp = declared.copy()
         model = build(hp)
         if not model.compiled:
-            model.compile("sgd", "sparse_categorical_crossentropy")
-        images, labels = data[0], targets_for(model, data[1], model.output_shape[-1])
+            compile_head(model, "sgd")
+        images, labels = data[0], targets_for(model, data[1], number_of_classes(model))
         more = {"validation_data": (images, labels), "callbacks": [_StopAtBeginning()]}
         try:
             hypermodel.fit(hp, model, images, labels, **more, **arguments)

@@ -15,13 +15,15 @@ import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.compat import metrics_in_compile
+from xnas_tf.keras_tools.class_outputs import has_single_output
+from xnas_tf.keras_tools.head import check_head
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
 from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.keras_tools.model_files import describe_failure, layers_out_of_reach, loads_safely
+from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
-from xnas_tf.keras_tools.targets import targets_for
+from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.building import build_model, name_of
 from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
@@ -52,14 +54,16 @@ class SearchSpace(Space):
     def __init__(
         self, hypermodel: keras_tuner.HyperModel, image_shape: tuple[int, int, int], classes: int
     ) -> None:
+        check_data_format()
+        self._settings = KerasSettings.current()
         self.hypermodel = hypermodel
         self._given_weights: WeakSet[keras.Model] = WeakSet()
         self._failures: dict[str, str] = {}  # descriptions of values, each with the reason
         self._input = (None, *image_shape)
-        self._output = (None, classes)
+        self._classes = classes
         self._dropped_by_fit: frozenset[str] = frozenset()
         self.input_range = InputRange(DEFAULT_RANGE, "as all spaces of this package")
-        with _named_errors(f"{self.name} cannot build its default model"):
+        with self._named_errors(f"{self.name} cannot build its default model"):
             self._declared = self._discover()
         self.loads_safely, self._hidden_layers = True, list[str]()
         self._renamed: dict[str, str] = {}
@@ -114,6 +118,7 @@ class SearchSpace(Space):
         """Build the Keras model of the given active hyperparameters.
 
         Raises:
+            InputError: If the model's head or input does not fit the data.
             TypeError: If the HyperModel does not return a suitable model, or asks for
                 hyperparameters that were not discovered before.
         """
@@ -202,6 +207,7 @@ class SearchSpace(Space):
         self, function: str, values: Mapping[str, Any]
     ) -> Iterator[keras_tuner.HyperParameters]:
         """Yield hyperparameters with some values; then check that no unknown one was asked for."""
+        self._settings.apply()  # a user's code may have changed them for another candidate
         hp = self._declared.copy()
         hp.values = dict(values)
         yield hp
@@ -220,11 +226,11 @@ class SearchSpace(Space):
                 "the model is neither functional nor sequential; attributions need that"
             )
         check_single_output(model)
-        inputs, outputs = tuple(model.input_shape), tuple(model.output_shape)
+        inputs = tuple(model.input_shape)
         if not _fits(inputs, self._input):
             raise TypeError(f"the model takes {inputs}, but the images are {self._input}")
-        if outputs != self._output:
-            raise TypeError(f"the model's output is {outputs}; wanted: {self._output}")
+        _check_dtype(model)
+        check_head(model, self._classes)
         use_accepted_names(model)
         return avoid_strided_1x1(model)
 
@@ -233,6 +239,19 @@ class SearchSpace(Space):
         if gives_weights:
             self._given_weights.add(model)
         return model
+
+    @contextmanager
+    def _named_errors(self, message: str) -> Iterator[None]:
+        """Put a message before any error of a user's code, and forget the models that it built."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError(f"{message}: {error}") from error
+        except Exception as error:  # a user's code may raise anything at all
+            raise InputError(f"{message}: {describe_failure(error)}") from error
+        finally:
+            keras.backend.clear_session()
+            self._settings.apply()
 
     def _discover(self) -> keras_tuner.HyperParameters:
         """Let keras-tuner build models until every conditional scope has been active once."""
@@ -245,7 +264,7 @@ class SearchSpace(Space):
         self._check_outputs(model)
         self.trains_default = self.trains(model)
         self.compiles_default = bool(model.compiled)
-        self.metrics = _metrics_of(model, *self._output[1:])
+        self.metrics = build_metrics(model, self._classes)
         if not self.is_built_in:
             self.input_range = range_of(model, self._input[1:])
         if not getattr(self.hypermodel, "shows_all", False):
@@ -255,7 +274,7 @@ class SearchSpace(Space):
 
     def _check_saving(self) -> None:
         """Check that the default model can be saved, and loaded again by later commands."""
-        with _named_errors(f"{self.name}: its models cannot be saved and loaded again"):
+        with self._named_errors(f"{self.name}: its models cannot be saved and loaded again"):
             model = self._new_model(self._declared.copy())
             if not model.built:
                 model.build(self._input)
@@ -265,7 +284,7 @@ class SearchSpace(Space):
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
         """Add the hyperparameters that ``fit`` asks for; see ``discover_in_fit``."""
-        classes = self._output[1]
+        classes = self._classes
         images = np.random.default_rng(0).random((classes, *self._input[1:]), np.float32)
         data = images, np.arange(classes, dtype=np.int32)
         with uninterrupted():
@@ -275,7 +294,7 @@ class SearchSpace(Space):
             f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "
             "which its hyperparameters are discovered"
         )
-        with _named_errors(message):
+        with self._named_errors(message):
             return discover_in_fit(self.hypermodel, declared, self._built, data)
 
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
@@ -309,6 +328,8 @@ class SearchSpace(Space):
 
     def _check_outputs(self, model: keras.Model) -> None:
         """Check that probabilities come from a softmax layer, so that logits can be computed."""
+        if has_single_output(model):  # ``check_head`` knows its form
+            return
         images = np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
         outputs = np.asarray(model(images, training=False))
         sums_to_one = np.allclose(outputs.sum(axis=1), 1, atol=1e-3) and (outputs >= 0).all()
@@ -319,28 +340,14 @@ class SearchSpace(Space):
             )
 
 
-@contextmanager
-def _named_errors(message: str) -> Iterator[None]:
-    """Put a message before any error of a user's code, and forget the models that it built."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # a user's code may raise anything at all
-        raise InputError(f"{message}: {describe_failure(error)}") from error
-    finally:
-        keras.backend.clear_session()
-
-
-def _metrics_of(model: keras.Model, classes: int) -> list[str]:
-    """Return the names of the metrics that a model was compiled with."""
-    metrics = metrics_in_compile(model) if model.compiled else None
-    if metrics is None:
-        return []
-    labels = np.arange(classes, dtype=np.int32)
-    # Keras creates the metrics when they are first used.
-    metrics.update_state(targets_for(model, labels, classes), np.eye(classes, dtype=np.float32))
-    return sorted(metrics.result())
+def _check_dtype(model: keras.Model) -> None:
+    dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+    if "float" not in dtype:
+        raise InputError(
+            f"the model's input is of type {dtype}, but images are floats from 0 to 1, of which "
+            f"{dtype} would leave 0 and 1: write keras.Input(shape) without this dtype, and leave "
+            "out the layer that scales bytes, such as Rescaling(1 / 255)"
+        )
 
 
 def _fits(declared: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:

@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from xnas_tf.data.dataset import Split
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.class_outputs import class_probabilities
 from xnas_tf.keras_tools.input_range import RANGES, InputRange, scaled
-from xnas_tf.keras_tools.inspection import inlined_calls
+from xnas_tf.keras_tools.inspection import inlined_calls, observed_ending
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.registry import describe
 from xnas_tf.utils.heartbeat import report_progress
@@ -111,10 +112,12 @@ def _traced_prediction(
     model: keras.Model, shape: tuple[int, ...], input_range: str
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return a traced function from uint8 images (B, H, W, C) to predicted classes (B,)."""
+    example = scaled(np.random.default_rng(0).integers(0, 256, (2, *shape)), input_range)
+    activation = observed_ending(model, example).activation
 
     def predict(images: tf.Tensor) -> tf.Tensor:
         outputs = tf.nest.flatten(model(scaled(images, input_range), training=False))[0]
-        return tf.argmax(tf.cast(outputs, tf.float32), axis=-1)
+        return tf.argmax(class_probabilities(tf.cast(outputs, tf.float32), activation), axis=-1)
 
     with freed_custom_gradients(), inlined_calls(model):
         traced = tf.function(predict, autograph=False)

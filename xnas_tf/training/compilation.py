@@ -6,7 +6,7 @@ import keras
 from keras.optimizers import schedules
 from keras.optimizers.schedules import LearningRateSchedule
 
-from xnas_tf.keras_tools.inspection import ends_in_softmax
+from xnas_tf.keras_tools.head import compile_head
 from xnas_tf.training.options import TrainingOptions
 
 
@@ -14,7 +14,7 @@ def compile_model(model: keras.Model, config: TrainingOptions, steps: int) -> No
     """Compile a model according to the configuration.
 
     Args:
-        model: A classifier that ends in a softmax or in logits.
+        model: A classifier; see ``check_head``.
         config: The ``training`` section.
         steps: Number of steps per epoch, for the learning rate schedule.
     """
@@ -26,9 +26,7 @@ def compile_model(model: keras.Model, config: TrainingOptions, steps: int) -> No
             "config": {"learning_rate": rate, **(options if config.optimizer == "sgd" else {})},
         }
     )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
-    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-    model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy], jit_compile=False)
+    compile_head(model, optimizer)
 
 
 def learning_rate(config: TrainingOptions, steps: int) -> float | LearningRateSchedule:

@@ -8,13 +8,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from xnas_tf.data import Split
 from xnas_tf.distributed import Communicator
-from xnas_tf.keras_tools.compat import metrics_in_compile
+from xnas_tf.keras_tools.class_outputs import number_of_classes
+from xnas_tf.keras_tools.compat import with_logits
 from xnas_tf.keras_tools.inspection import all_layers, is_transparent
 from xnas_tf.keras_tools.targets import targets_for
-from xnas_tf.training.predictor import BATCH
+from xnas_tf.training.predictor import BATCH, ModelOutputs
 from xnas_tf.utils.heartbeat import report_progress
 
 _STEPS = ("test_step", "compute_loss", "compute_metrics", "evaluate")
@@ -42,16 +44,6 @@ def as_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
         else:
             found |= {f"{name}_{i}": float(number) for i, number in enumerate(numbers.ravel())}
     return found
-
-
-def build_metrics(model: keras.Model, classes: int) -> None:
-    """Let Keras create the variables of a compiled model's metrics, which it does at first use."""
-    metrics = metrics_in_compile(model)
-    if metrics is not None:
-        labels = np.arange(classes, dtype=np.int32)
-        targets = targets_for(model, labels, classes)
-        metrics.update_state(targets, np.eye(classes, dtype=np.float32))
-        metrics.reset_state()
 
 
 def overrides_evaluation(model: keras.Model) -> bool:
@@ -89,7 +81,7 @@ def evaluate(model: keras.Model, split: Split, communicator: Communicator) -> di
         communicator: The ranks that share the images.
     """
     images = split.take(np.arange(len(split))).images.astype(np.float32) / 255
-    targets = targets_for(model, split.labels, model.output_shape[-1])
+    targets = targets_for(model, split.labels, number_of_classes(model))
     heartbeat = keras.callbacks.LambdaCallback()
     heartbeat.on_test_batch_end = lambda *_, **__: report_progress()
     options = {"batch_size": BATCH, "verbose": 0, "callbacks": [heartbeat], "return_dict": True}
@@ -98,29 +90,35 @@ def evaluate(model: keras.Model, split: Split, communicator: Communicator) -> di
 
 
 def evaluate_outputs(
-    model: keras.Model, outputs: np.ndarray, labels: np.ndarray
+    model: keras.Model, outputs: ModelOutputs, labels: np.ndarray
 ) -> dict[str, float]:
     """Compute the same as ``evaluate`` from a model's outputs, in batches of the same size.
 
     Args:
         model: A compiled model for which ``needs_evaluate`` is false.
-        outputs: Its outputs for all images, (N, classes).
+        outputs: Its outputs for all images.
         labels: Their class numbers, (N,). Losses and metrics get the targets that they expect.
 
     Returns:
         The values by the names that Keras gives them.
     """
-    targets = targets_for(model, labels, outputs.shape[1])
+    targets = targets_for(model, labels, number_of_classes(model))
     model.reset_metrics()
     total, logs = 0.0, {}
     for begin in range(0, len(labels), BATCH):
-        arrays = targets[begin : begin + BATCH], outputs[begin : begin + BATCH]
-        batch = [keras.ops.convert_to_tensor(array) for array in arrays]
-        total += len(arrays[0]) * float(np.mean(model.compute_loss(None, *batch)))
+        rows = slice(begin, begin + BATCH)
+        batch = tf.constant(targets[rows]), _as_computed(outputs, rows)
+        total += len(batch[0]) * float(np.mean(model.compute_loss(None, *batch)))
         logs = model.compute_metrics(None, *batch)
     found = as_floats({**logs, "loss": total / len(labels)})
     model.reset_metrics()
     return found
+
+
+def _as_computed(outputs: ModelOutputs, rows: slice) -> tf.Tensor:
+    """Return outputs with their logits, from which Keras' losses are computed if it has them."""
+    values = tf.constant(outputs.values[rows])
+    return values if outputs.logits is None else with_logits(values, outputs.logits[rows])
 
 
 def metrics_of_all_ranks(

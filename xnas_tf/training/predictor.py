@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from xnas_tf.data.disk_images import DiskImages
-from xnas_tf.keras_tools.inspection import ends_in_softmax
+from xnas_tf.keras_tools.class_outputs import class_probabilities
+from xnas_tf.keras_tools.compat import logits_behind
+from xnas_tf.keras_tools.inspection import ending_of
 from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.tracing import traced
 from xnas_tf.utils.heartbeat import report_progress
@@ -16,6 +20,18 @@ BATCH = 125
 """Maximum number of images in a batch."""
 BATCH_BYTES = 2**23
 """Maximum size of the images in a batch: 125 colour images of 149x149 pixels."""
+
+
+class ModelOutputs(NamedTuple):
+    """The outputs of a model for N images, float32.
+
+    Attributes:
+        values: Probabilities or logits, (N, classes); (N, 1) of a single output for two classes.
+        logits: Those that Keras notes of probabilities, of the same shape; None if it does not.
+    """
+
+    values: np.ndarray
+    logits: np.ndarray | None = None
 
 
 class Predictor:
@@ -28,29 +44,32 @@ class Predictor:
     """
 
     def __init__(self, model: keras.Model, images: int | None = None, times: int = 1) -> None:
-        self._has_softmax = ends_in_softmax(model)
+        self._activation = ending_of(model).activation
 
-        def predict(images: tf.Tensor) -> tf.Tensor:
-            return tf.cast(model.predict_step(to_model_input(images)), tf.float32)
+        def predict(images: tf.Tensor) -> list[tf.Tensor]:
+            # Cast first: like a loss, which sees no logits behind outputs of half precision.
+            outputs = tf.cast(model.predict_step(to_model_input(images)), tf.float32)
+            logits = logits_behind(outputs)
+            return [outputs] if logits is None else [outputs, tf.cast(logits, tf.float32)]
 
         runs = None if images is None else times * -(-images // BATCH)
         self._predict = traced(predict, runs)
 
-    def outputs(self, images: np.ndarray | DiskImages) -> np.ndarray:
-        """Return probabilities or logits (N, classes), float32, for uint8 images (N, H, W, C)."""
+    def outputs(self, images: np.ndarray | DiskImages) -> ModelOutputs:
+        """Return the model's outputs for uint8 images (N, H, W, C)."""
         most = min(BATCH, max(1, BATCH_BYTES // int(np.prod(images.shape[1:]))))
         size = min(most, max(1, len(images)))
         found = []
         for begin in range(0, max(len(images), 1), size):
             batch = images[begin : begin + size]  # all of them may not fit into memory
             padded = np.pad(batch, [(0, size - len(batch))] + [(0, 0)] * 3)
-            found.append(self._predict(tf.constant(padded)).numpy())
+            found.append([each.numpy() for each in self._predict(tf.constant(padded))])
             report_progress()
-        return np.concatenate(found)[: len(images)]
+        return ModelOutputs(*(np.concatenate(e)[: len(images)] for e in zip(*found, strict=True)))
 
-    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+    def probabilities(self, outputs: ModelOutputs) -> np.ndarray:
         """Return the probabilities (N, classes) that outputs stand for."""
-        return outputs if self._has_softmax else tf.nn.softmax(outputs).numpy()
+        return np.asarray(class_probabilities(outputs.values, self._activation))
 
     def __call__(self, images: np.ndarray | DiskImages) -> np.ndarray:
         """Return probabilities (N, classes), float32, for uint8 images (N, H, W, C)."""

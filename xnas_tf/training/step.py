@@ -15,7 +15,7 @@ from xnas_tf.distributed import Communicator
 from xnas_tf.keras_tools.fused_layers import fused_layers
 from xnas_tf.keras_tools.mixed_precision import mixed_precision
 from xnas_tf.keras_tools.preprocessing import to_model_input
-from xnas_tf.keras_tools.targets import takes_class_numbers
+from xnas_tf.keras_tools.targets import as_targets, target_form
 from xnas_tf.keras_tools.tracing import traced
 from xnas_tf.training.averaged_gradients import averaged_gradients
 from xnas_tf.training.metrics import finite_metrics, metrics_of_all_ranks
@@ -54,7 +54,8 @@ class Step:
         runs: int | None = None,
     ) -> None:
         self._model = model
-        self._classes = 0 if takes_class_numbers(model, dataset.classes) else dataset.classes
+        self._classes = dataset.classes
+        self._targets = target_form(model, dataset.classes)
         self._communicator = communicator
         self._images = len(shard(batch_size, communicator.rank, communicator.size))
         self._share = self._images / batch_size
@@ -86,7 +87,7 @@ class Step:
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> Logs:
         inputs = to_model_input(images)
-        targets = tf.one_hot(labels, self._classes) if self._classes else labels
+        targets = as_targets(labels, self._targets, self._classes)
         averaging = averaged_gradients(
             self._model, self._communicator, self._share, self._weight_decay
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from xnas_tf.data import Batch, Dataset
 from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
+from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.training.averaged_gradients import optimizers_of
 from xnas_tf.training.best_epoch import BestEpoch
 from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
@@ -27,7 +29,7 @@ from xnas_tf.training.checkpoint import (
     unpack,
 )
 from xnas_tf.training.compilation import compile_model
-from xnas_tf.training.metrics import build_metrics, finite_metrics
+from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.step import Step
 from xnas_tf.utils.heartbeat import report_progress
@@ -183,7 +185,7 @@ class Trainer:
         if self.best:
             return self.best.restore if self.best.epoch < self.progress.epoch else None
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
-        if not getattr(optimizer, "use_ema", False):
+        if not _sets_final_values(optimizer):
             return None
         return partial(optimizer.finalize_variable_values, self._model.trainable_variables)
 
@@ -306,6 +308,12 @@ class Trainer:
         )
         for variable, total in zip(statistics, sums, strict=True):
             variable.assign((total / self._communicator.size).astype(variable.dtype))
+
+
+def _sets_final_values(optimizer: Any) -> bool:
+    own = getattr(type(optimizer), "finalize_variable_values", None)
+    of_keras = keras.optimizers.Optimizer.finalize_variable_values
+    return own is not None and (optimizer.use_ema or own is not of_keras)
 
 
 def _check_reduction(model: keras.Model, communicator: Communicator) -> None:

@@ -16,11 +16,11 @@ from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.supernet.network import Supernet
 from xnas_tf.evaluation.supernet.weight_binding import WeightBinding
+from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.compilation import compile_model
-from xnas_tf.training.metrics import build_metrics
-from xnas_tf.training.predictor import Predictor
+from xnas_tf.training.predictor import ModelOutputs, Predictor
 from xnas_tf.training.step import Step
 from xnas_tf.training.trainer import Trainer
 
@@ -128,11 +128,11 @@ class SupernetPredictor(Predictor):
         self._predictor = graphs.predictor
         self._binding = binding
 
-    def outputs(self, images: np.ndarray | DiskImages) -> np.ndarray:
+    def outputs(self, images: np.ndarray | DiskImages) -> ModelOutputs:
         """See ``Predictor.outputs``."""
         self._binding.load()
         return self._predictor.outputs(images)
 
-    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+    def probabilities(self, outputs: ModelOutputs) -> np.ndarray:
         """See ``Predictor.probabilities``."""
         return self._predictor.probabilities(outputs)

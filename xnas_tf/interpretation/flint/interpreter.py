@@ -15,6 +15,7 @@ from xnas_tf.interpretation.classifier import examine
 from xnas_tf.interpretation.feature_taps import find_taps, tapped
 from xnas_tf.interpretation.flint import losses, networks
 from xnas_tf.interpretation.flint.options import FlintOptions, settings_for
+from xnas_tf.keras_tools.class_outputs import class_logits
 from xnas_tf.keras_tools.input_range import (
     DEFAULT_RANGE,
     RANGES,
@@ -23,6 +24,7 @@ from xnas_tf.keras_tools.input_range import (
     from_unit,
 )
 from xnas_tf.keras_tools.inspection import inlined_calls, is_functional, linear_output
+from xnas_tf.keras_tools.settings import float32_layers
 
 PACKAGE = "xnas_tf"
 """The package that Keras registers the classes under, to find them when it loads a file."""
@@ -64,7 +66,7 @@ class InterpretedModel(keras.Model):
         seed: int = 0,
         name: str | None = None,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, dtype="float32")
         if not isinstance(model, keras.Model):
             raise InputError(f"given a {type(model).__name__}; allowed: a Keras model")
         settings_for(settings, 1, attributes)  # raises if they are wrong, before anything is built
@@ -108,6 +110,16 @@ class InterpretedModel(keras.Model):
             taps = find_taps(self.predictor, sample, layers)
             self._taps = taps if layers else networks.default_taps(taps)
             hidden = self._predict(sample, training=False)[1]
+        with float32_layers():
+            self._create_networks(shape, hidden)
+        self._loss_weights = self.add_weight(shape=(4,), trainable=False, name="loss_weights")
+        self._loss_weights.assign(self.settings.final)
+        with tf.init_scope():
+            self._check_outputs(hidden)
+        super().build(input_shape)
+
+    def _create_networks(self, shape: tuple[int, ...], hidden: list[tf.Tensor]) -> None:
+        """Create g, and Ψ and d unless they were given."""
         size, seed = self.settings.attributes, self._arguments["seed"]
         if self.attribute_network is None:
             shapes = [tuple(maps.shape[1:]) for maps in hidden]
@@ -116,11 +128,6 @@ class InterpretedModel(keras.Model):
             self.decoder = networks.decoder(shape, size, 3 * seed + 1)
         self.linear = networks.linear(self.classes, 3 * seed + 2)
         self.linear.build((None, size))
-        self._loss_weights = self.add_weight(shape=(4,), trainable=False, name="loss_weights")
-        self._loss_weights.assign(self.settings.final)
-        with tf.init_scope():
-            self._check_outputs(hidden)
-        super().build(input_shape)
 
     def _check_outputs(self, hidden: list[tf.Tensor]) -> None:
         """Check the outputs of the attribute network and of the decoder for two images."""
@@ -239,9 +246,8 @@ class InterpretedModel(keras.Model):
         model = self.predictor
         with inlined_calls(model), linear_output(self._ending), tapped(model, self._taps, record):
             outputs = tf.cast(tf.nest.flatten(model(inputs, training=training))[0], tf.float32)
-        if not self._ending.can_be_linear:  # probabilities, of a softmax that cannot be removed
-            outputs = tf.math.log(tf.clip_by_value(outputs, 1e-7, 1.0))
-        return outputs, [hidden[index] for index in range(len(self._taps))]
+        logits = class_logits(outputs, self._ending)
+        return logits, [hidden[index] for index in range(len(self._taps))]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.interpretation.classifier import examine
 from xnas_tf.interpretation.feature_taps import Tap, find_taps, tapped
+from xnas_tf.keras_tools.class_outputs import class_logits
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, scaled
 from xnas_tf.keras_tools.inspection import inlined_calls, linear_output
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
@@ -33,7 +34,7 @@ class MaskedNetwork:
     functional, sequential, nested and subclassed models are all supported.
 
     Args:
-        model: A Keras image classifier with one input and at least two classes.
+        model: A Keras image classifier with one input.
         images: Sample images (N, H, W, C), uint8, at least one.
         layers: The layers to mask; see ``find_taps``.
         input_range: The values that the model expects: ``0-1``, ``0-255`` or ``-1-1``.
@@ -85,7 +86,7 @@ class MaskedNetwork:
         return self._compute(self._energies, images)
 
     def _probabilities(self, logits: tf.Tensor, _: list[tf.Tensor]) -> list[tf.Tensor]:
-        return [tf.nn.softmax(logits) if self._ending.can_be_linear else logits]
+        return [tf.nn.softmax(logits)]
 
     def _maps(self, _: tf.Tensor, layers: list[tf.Tensor]) -> list[tf.Tensor]:
         size = self._image_spec.shape[1:3]
@@ -160,7 +161,8 @@ class MaskedNetwork:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(logits)
             outputs, masked = self._run(images, units, [tf.sigmoid(each) for each in logits])
-            losses = loss_weights * self._cross_entropy(targets, outputs)
+            errors = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
+            losses = loss_weights * errors
             loss = tf.reduce_sum(losses) / len(self.taps)
         # The gradients of the squared errors are written out, as the tape would need twice as
         # many passes over the feature maps for them, and a quarter more time for tracing.
@@ -169,11 +171,6 @@ class MaskedNetwork:
             values = tf.cast(tf.size(ours[0]) * len(self.taps), tf.float32)
             slopes.append((2 * error_weights / values)[:, None, None, None] * (ours - original))
         return tape.gradient([loss, *masked], logits, [tf.ones(()), *slopes])
-
-    def _cross_entropy(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        if not self._ending.can_be_linear:  # probabilities, of a softmax that cannot be removed
-            outputs = tf.math.log(tf.clip_by_value(outputs, 1e-7, 1.0))
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
 
     def _traced(
         self, function: Callable[..., list[tf.Tensor]], *specs: tf.TensorSpec
@@ -197,5 +194,5 @@ class MaskedNetwork:
 
         with linear_output(self._ending), tapped(self._model, self.taps, edit):
             outputs = self._model(scaled(images, self._input_range), training=False)
-        logits = tf.cast(tf.nest.flatten(outputs)[0], tf.float32)
+        logits = class_logits(tf.cast(tf.nest.flatten(outputs)[0], tf.float32), self._ending)
         return logits, [found[index] for index in range(len(self.taps))]

@@ -18,6 +18,7 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.validator import validation_order
 from xnas_tf.explanation import explain
 from xnas_tf.explanation.drawing import drawable, map_picture
+from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import ACTIVATIONS, ClassMeans, Introspectability
 from xnas_tf.reporting.html.interpretations import png_uri
@@ -43,6 +44,7 @@ class Examiner:
     def __init__(self, run: Run, count: int, safe: bool = True) -> None:
         self._safe = safe
         tf.get_logger().setLevel("ERROR")  # TensorFlow warns of each model's tracing
+        self._run = run
         self._data = load_dataset(**run.config.dataset.model_dump())
         sample = sample_images(self._data.test, count)
         self._images, self._labels = np.asarray(sample.images), sample.labels
@@ -83,7 +85,7 @@ class Examiner:
             }
         finally:
             del model
-            keras.backend.clear_session()
+            clear_session()
 
     def _attributions(self, model: keras.Model) -> dict[str, Any]:
         """Return the model's prediction for each image, and each method's maps of the images."""

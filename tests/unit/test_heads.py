@@ -1,0 +1,181 @@
+"""Heads of models: one sigmoid or logit for two classes, and what is refused before training."""
+
+import functools
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import xnas_tf as xt
+from tests.conftest import left_to_all, make_dataset
+from xnas_tf.attribution.outputs import probabilities_of
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import load_config
+from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import InputError
+from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.interpretation.flint import Interpreter
+from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
+from xnas_tf.keras_tools.head import check_head
+from xnas_tf.keras_tools.input_range import declare_range
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.chance_level import accuracy_of
+from xnas_tf.training.predictor import Predictor
+
+SHAPE = (8, 8, 1)
+losses, layers = keras.losses, keras.layers
+FROM_LOGITS = losses.BinaryCrossentropy(from_logits=True)
+
+
+class Head(keras_tuner.HyperModel):
+    """A small network that ends in some units."""
+
+    def __init__(self, units, activation, loss=None, dtype=None):
+        super().__init__()
+        self.units, self.activation, self.loss, self.dtype = units, activation, loss, dtype
+
+    def build(self, hp):
+        inputs = keras.Input(SHAPE, dtype=self.dtype)
+        x = layers.Conv2D(hp.Int("filters", 3, 5), 3, activation="relu")(inputs)
+        x = layers.Dense(self.units, activation=self.activation)(layers.Flatten()(x))
+        model = keras.Model(inputs, x)
+        if self.loss is not None:
+            optimizer = keras.optimizers.Adam(0.01)
+            model.compile(optimizer, self.loss, metrics=[keras.metrics.TruePositives(name="tp")])
+        return model
+
+
+def evaluate(hypermodel, *objectives):
+    """Train and score a model of two classes; return the result and the model."""
+    words = ["training={epochs: 4, batch_size: 10}", f"objectives=[{', '.join(objectives)}]"]
+    space, kept = SearchSpace(hypermodel, SHAPE, 2), []
+    evaluator = Evaluator(
+        load_config(overrides=words), make_dataset(classes=2), space, SingleProcess()
+    )
+    candidate = Candidate(1, "g", {"filters": 4}, seed=1, epochs=4)
+    result = evaluator.evaluate(candidate, lambda _, model: kept.append(model))
+    assert result.state == "done", result.reason
+    return result, kept[0]
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [
+        ("sigmoid", "binary_crossentropy"),
+        (None, None),
+        *left_to_all(("sigmoid", None), (None, FROM_LOGITS)),
+    ],
+)
+def test_a_single_output_is_trained_and_measured_as_two_classes(activation, loss):
+    result, model = evaluate(Head(1, activation, loss), "error", "introspectability")
+    part = make_dataset(classes=2).validation
+    outputs = np.asarray(model(part.images / np.float32(255)))[:, 0]
+    second = outputs if activation else 1 / (1 + np.exp(-outputs))
+    right = np.where(part.labels == 1, second, 1 - second)
+    assert result.metrics["val_loss"] == pytest.approx(-np.log(right).mean(), rel=1e-3, abs=1e-6)
+    assert result.metrics["val_accuracy"] == np.mean(right > 0.5) > 0.9
+    assert result.objectives["error"] == pytest.approx(np.mean(right <= 0.5))
+    if loss is not None:
+        positives = ((outputs > 0.5) & (part.labels == 1)).sum()
+        assert result.metrics["val_tp"] == positives
+    assert 0 < result.objectives["introspectability"]
+
+
+def twins(activation):
+    """A network that ends in one output, and one of two logits that computes the same."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(SHAPE)
+    x = layers.Conv2D(4, 3, activation="relu")(inputs)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(5, 3, activation="relu")(x))
+    one = keras.Model(inputs, layers.Dense(1, activation)(x))
+    two = keras.Model(inputs, layers.Dense(2)(x))
+    one.layers[-1].kernel.assign(10 * one.layers[-1].kernel)
+    kernel, bias = one.layers[-1].get_weights()
+    two.layers[-1].set_weights([kernel * [[0, 1]], np.array([0, bias[0]])])
+    return [declare_range(model) for model in (one, two)]
+
+
+QUESTIONS = {
+    "Predictor": lambda model, part: Predictor(model)(part.images),
+    "probabilities_of": lambda model, part: probabilities_of(model, part.images / np.float32(255)),
+    "accuracy": lambda model, part: accuracy_of(model, part, "0-1").value,
+    "masked": lambda model, part: MaskedNetwork(model, part.images).predict(part.images),
+    "interpreter": lambda model, part: keras.ops.softmax(
+        Interpreter(model, 3).look(tf.constant(part.images / np.float32(255))).predictor
+    ),
+    "explanation": lambda model, part: xt.explain(model, part.images, ["grad_cam"]).probabilities,
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "activation"),
+    [*zip(QUESTIONS, ["sigmoid", None] * 3, strict=True)]
+    + left_to_all(*zip(QUESTIONS, [None, "sigmoid"] * 3, strict=True)),
+)
+def test_one_output_says_what_two_logits_say(question, activation):
+    part = make_dataset(classes=2).validation
+    found, wanted = (np.asarray(QUESTIONS[question](m, part)) for m in twins(activation))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    if found.ndim:
+        assert found.shape == (len(part), 2) and 0 < found[:, 1].argmax() and found.std() > 0.01
+
+
+def test_the_maps_of_both_classes_of_one_output_are_opposite():
+    one, _ = twins("sigmoid")
+    images = make_dataset(classes=2).validation.images[:3]
+    first, second = (
+        next(iter(xt.explain(one, images, ["gradient_input"], targets=c).maps.values()))
+        for c in (0, 1)
+    )
+    np.testing.assert_allclose(first, -second, atol=1e-7)
+    assert np.abs(first).max() > 0
+
+
+def partial(**options):
+    return functools.partial(losses.binary_crossentropy, **options)
+
+
+@pytest.mark.parametrize(
+    ("classes", "head", "message"),
+    [
+        (3, Head(1, "sigmoid", "binary_crossentropy"), "one output, .* but there are 3; end it wi"),
+        (2, Head(1, "softmax", "binary_crossentropy"), "a softmax of one output is always 1"),
+        (2, Head(1, "sigmoid", "categorical_crossentropy"), "compares one for each class"),
+        (2, Head(1, None, "mse"), "neither a sigmoid nor, with mean_squared_error, its logit"),
+        (2, Head(1, None, "bce"), "its logit .no from_logits=True.*Dense.1, activation='sigmoid'"),
+        (2, Head(1, None, partial()), "its logit"),
+        (3, Head(3, "sigmoid", "bce"), "with binary_crossentropy are independent sigmoids"),
+        (3, Head(3, "sigmoid"), "outputs are independent sigmoids.*Dense.3, activation='softmax'"),
+        (3, Head(3, None, FROM_LOGITS), "with BinaryCrossentropy are independent sigmoids"),
+        (3, Head(3, None, "categorical_crossentropy"), "are logits, but categorical_crossentropy"),
+        (3, Head(4, "softmax"), r"the model's output is \(None, 4\); wanted: \(None, 3\)"),
+        (3, Head(3, "softmax", dtype="uint8"), "input is of type uint8.*write keras.Input.shape"),
+    ],
+)
+def test_a_head_that_does_not_tell_classes_apart_is_refused_before_training(classes, head, message):
+    with pytest.raises(InputError, match=message):
+        SearchSpace(head, SHAPE, classes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "head"),
+    [
+        (2, Head(1, None, partial(from_logits=True))),
+        (2, Head(1, None, losses.BinaryFocalCrossentropy(from_logits=True))),
+        (2, Head(1, None, lambda y, p: tf.nn.sigmoid_cross_entropy_with_logits(y, p))),
+        (2, Head(1, "sigmoid", "mse")),
+        (2, Head(2, "softmax", "binary_crossentropy")),
+        (3, Head(3, None, "mse")),
+        (3, Head(3, "softmax", losses.CategoricalCrossentropy(from_logits=True))),
+    ],
+)
+def test_other_heads_are_taken(classes, head):
+    check_head(head.build(keras_tuner.HyperParameters()), classes)
+
+
+def test_independent_sigmoids_are_not_interpreted():
+    model = Head(3, "sigmoid").build(keras_tuner.HyperParameters())
+    with pytest.raises(InputError, match="independent sigmoids"):
+        MaskedNetwork(model, make_dataset().validation.images)

@@ -1,0 +1,87 @@
+"""Keras' global settings, which a user's module may change and ``clear_session`` resets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import keras
+
+from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.compat import safe_mode, set_safe_mode
+
+
+@dataclass(frozen=True)
+class KerasSettings:
+    """What a module sets at its top, as in a script: ``keras.config.set_dtype_policy`` and so on.
+
+    Keras keeps most of these for each thread, and ``keras.backend.clear_session`` resets them.
+
+    Attributes:
+        policy: The dtype policy of new layers and models.
+        floatx: The type of inputs and variables without a policy.
+        epsilon: The constant that keeps logarithms and quotients finite.
+        safe_mode: False after ``keras.config.enable_unsafe_deserialization()``; None by default.
+        flash_attention: False if attention layers must not use it; None lets Keras decide.
+    """
+
+    policy: keras.DTypePolicy
+    floatx: str
+    epsilon: float
+    safe_mode: bool | None
+    flash_attention: bool | None
+
+    @classmethod
+    def current(cls) -> KerasSettings:
+        """Return the settings of this thread."""
+        return cls(
+            keras.config.dtype_policy(),
+            keras.config.floatx(),
+            keras.config.epsilon(),
+            safe_mode(),
+            keras.config.is_flash_attention_enabled(),
+        )
+
+    def apply(self) -> None:
+        """Make these the settings of this thread."""
+        keras.config.set_floatx(self.floatx)
+        keras.config.set_epsilon(self.epsilon)
+        keras.config.set_dtype_policy(self.policy)
+        set_safe_mode(self.safe_mode)
+        if self.flash_attention is False:
+            keras.config.disable_flash_attention()
+        else:  # Keras decides
+            keras.config.enable_flash_attention()
+
+
+def clear_session() -> None:
+    """Free the models of this process as Keras does, without resetting its settings."""
+    settings = KerasSettings.current()
+    keras.backend.clear_session()
+    settings.apply()
+
+
+@contextmanager
+def float32_layers() -> Iterator[None]:
+    """Create float32 layers in the context, whatever policy a user has set."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def check_data_format() -> None:
+    """Check that new layers take images as all data sets have them.
+
+    Raises:
+        InputError: If they do not.
+    """
+    if keras.config.image_data_format() != "channels_last":
+        raise InputError(
+            "Keras' image_data_format is 'channels_first', but images are (height, width, "
+            "channels): remove keras.config.set_image_data_format from the HyperModel's module, "
+            "or set it to 'channels_last' in keras.json"
+        )
