@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 
 from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.interpretation.drawing import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,10 +40,8 @@ def attribution_figure(
         headings: A text above each image, and its colour.
         title: The title of the figure.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
-
     count, rows = len(images), 1 + len(maps)
-    figure = Figure(figsize=(1.15 * count + 1.2, 1.25 * rows + 0.5), layout="constrained")
+    figure = new_figure(1.15 * count + 1.2, 1.25 * rows + 0.5)
     figure.suptitle(title, fontsize=10)
     # One axes per row: one per image takes three times as long to draw.
     axes = figure.subplots(rows, squeeze=False)[:, 0]

@@ -16,10 +16,10 @@ BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
+    """Return an empty figure of a size in inches, which notebooks can show."""
+    from xnas_tf.utils.notebook_figure import NotebookFigure  # noqa: PLC0415 - heavy
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return NotebookFigure(figsize=(width, height), layout="constrained")
 
 
 def draw_image(axis: Axes, image: np.ndarray) -> None:

@@ -77,7 +77,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
         RunError: If the retraining cannot continue, or every training failed.
         Interrupted: After SIGINT or SIGTERM, once a checkpoint is saved.
     """
-    opened = run if isinstance(run, Run) else load_run(run)
+    opened = load_run(run)
     if seeds < 1:
         raise InputError(f"--seeds {seeds}: allowed: 1 or more")
     settings = resolve(opened, epochs, patience, overrides)

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from xnas_tf.errors import InputError
-from xnas_tf.reporting.html.importance import importance_data
+from xnas_tf.figures.importance import importance_data
 from xnas_tf.reporting.html.interpretations import interpretations_data
 from xnas_tf.reporting.html.models import chosen_models, models_data
 from xnas_tf.reporting.html.retrainings import retrainings_data
 from xnas_tf.reporting.html.search import search_data
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run, load_run, ordered_front
+from xnas_tf.storage.run import Run, comparable_candidates, load_run, ordered_front
 from xnas_tf.storage.run_directory import now, write_atomically
 from xnas_tf.strategy.recommendation import recommend
 from xnas_tf.version import __version__
@@ -62,7 +62,7 @@ def save_report(
         InputError: If there is no such run or candidate, or the file is something else or cannot
             be written.
     """
-    run = run if isinstance(run, Run) else load_run(run)
+    run = load_run(run)
     path = Path(out) if out else run.path / "report.html"
     _check_writable(path)
     page = render(report_data(run, candidates, models, images, log, prefer, within))
@@ -87,8 +87,7 @@ def report_data(
     front = ordered_front(everyone, run.config)  # of the same moment, while a search is running
     recommended = recommend(front, run.config, run.validation_counts, prefer, within)
     chosen = chosen_models(run, front, candidates, models, recommended.id)
-    epochs = front[0].epochs if front else 0
-    comparable = [c for c in everyone if c.state == "done" and c.epochs == epochs]
+    comparable = comparable_candidates(everyone, front)
     log("what the objectives depend on")
     return {
         "run": run.path.resolve().name,
