@@ -283,7 +283,7 @@ def test_a_run_in_which_nothing_learned_gives_only_what_is_named(run):
     record.set_fact("validation", [149, 1, 0])
     record.close()
     assert run.best is None
-    with pytest.raises(InputError, match="no recommended candidate: .*learning_r.*--candidate ID"):
+    with pytest.raises(InputError, match="no recommended candidate: .*learning_r.*`candidate` ID"):
         run.choose()
     assert run.choose("best").id == 1 and run.choose(3).id == 3
 

@@ -110,7 +110,7 @@ def explain(
     """
     from xnas_tf.explanation.command import explain_request
     from xnas_tf.explanation.explanation import Explanation
-    from xnas_tf.reporting.explanation_tables import explanation_tables
+    from xnas_tf.explanation.tables import explanation_tables
 
     files = (*images, *files)
     explanation, folder = explain_request(
@@ -119,7 +119,9 @@ def explain(
     for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    print_result(form, explanation, Explanation.as_dict, explanation_tables)
+    print_result(
+        form, explanation, Explanation.as_dict, lambda found: explanation_tables(found.as_dict())
+    )
 
 
 @main.command()
@@ -163,7 +165,7 @@ def disentangle(form: str, **options: Any) -> None:
     for name, why in disentanglement.left_out.items():
         click.echo(f"class {name} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    print_result(form, disentanglement, facts, disentanglement_tables)
+    print_result(form, disentanglement, facts, lambda found: disentanglement_tables(facts(found)))
 
 
 @main.command()
@@ -214,4 +216,9 @@ def interpret(form: str, **options: Any) -> None:
         return
     interpretation, folder = result
     click.echo(f"wrote {folder}", err=True)
-    print_result(form, interpretation, Interpretation.as_dict, interpretation_tables)
+    print_result(
+        form,
+        interpretation,
+        Interpretation.as_dict,
+        lambda found: interpretation_tables(found.as_dict()),
+    )

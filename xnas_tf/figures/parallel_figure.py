@@ -76,24 +76,15 @@ def parallel_figure(
     figure = new_figure(max(6.0, 1.05 * len(axes)), 4.2)
     axis = figure.subplots()
     ids = {candidate.id for candidate in front}
+    ranks = np.array([(c.id in ids) + (c.id == recommended) for c in candidates])
     opacity = 0.5 if len(candidates) <= 300 else 0.12
     kinds = {
-        "others": ([c.id not in ids for c in candidates], GREY, opacity, 1.0),
-        "Pareto-optimal": (
-            [c.id in ids and c.id != recommended for c in candidates],
-            BLUE,
-            0.9,
-            1.5,
-        ),
-        f"recommended: {recommended}": (
-            [c.id == recommended for c in candidates],
-            ORANGE,
-            1.0,
-            3.0,
-        ),
+        "others": (GREY, opacity, 1.0),
+        "Pareto-optimal": (BLUE, 0.9, 1.5),
+        f"recommended: {recommended}": (ORANGE, 1.0, 3.0),
     }
-    for label, (chosen, colour, alpha, width) in kinds.items():
-        for number, line in enumerate(heights[np.array(chosen, bool)]):
+    for rank, (label, (colour, alpha, width)) in enumerate(kinds.items()):
+        for number, line in enumerate(heights[ranks == rank]):
             known = np.flatnonzero(np.isfinite(line))
             name = None if number else label
             axis.plot(known, line[known], color=colour, alpha=alpha, linewidth=width, label=name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from xnas_tf.errors import InputError, suggest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +22,23 @@ def new_figure(width: float, height: float) -> Figure:
     from xnas_tf.utils.notebook_figure import NotebookFigure  # noqa: PLC0415 - heavy
 
     return NotebookFigure(figsize=(width, height), layout="constrained")
+
+
+def drawn(
+    available: Mapping[str, Callable[[], Figure]], title: str, which: str | None = None
+) -> dict[str, Figure]:
+    """Draw all figures that are available, or one, with a title.
+
+    Raises:
+        InputError: If there is no such figure.
+    """
+    if which is not None and which not in available:
+        raise InputError(f"`which`: there is no figure {suggest(which, available)}")
+    names = available if which is None else [which]
+    figures = {name: available[name]() for name in names}
+    for figure in figures.values():
+        figure.suptitle(title, fontsize=9)
+    return figures
 
 
 def draw_image(axis: Axes, image: np.ndarray) -> None:

@@ -16,13 +16,14 @@ from xnas_tf.config import Config, load_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.image_list import SPLITS
 from xnas_tf.reporting.contact_sheet import SHOWN_CLASSES, sheet_figure
+from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.pictures import save_png
 
 SHOWN_PROBLEMS = 100
 """Maximum number of files in the table; JSON has all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DataReport:
     """A data set, and what a search with a configuration would do to it."""
 
@@ -63,6 +64,18 @@ class DataReport:
             "problems": asdict(self.dataset.findings),
             "notes": self.notes,
         }
+
+    def __repr__(self) -> str:
+        images = sum(map(len, self.dataset.parts.values()))
+        return short_repr(
+            self, dataset=self.dataset.name, classes=self.dataset.classes, images=images
+        )
+
+    def _repr_html_(self) -> str:
+        shown = data_tables(self)
+        tables = [rich_html(each) for each in shown if isinstance(each, Table)]
+        notes = [each.plain for each in shown if isinstance(each, Text)]
+        return page_html(f"Data set {self.dataset.name}", {}, *tables, notes=notes)
 
     def save_sheet(self, path: Path) -> None:
         """Draw some images of each class into a PNG file.

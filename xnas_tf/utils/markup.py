@@ -6,6 +6,9 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.table import Table
+from rich.text import Text
+
 ROWS = 50
 """Maximum number of rows that a notebook shows."""
 
@@ -23,6 +26,18 @@ def table_html(
     return (
         f"<table><thead>{_row(headings, 'th')}</thead><tbody>{''.join(lines)}</tbody></table>{more}"
     )
+
+
+def rich_html(table: Table) -> str:
+    """Return a table for the terminal as HTML."""
+    title = f"<h5>{_escape(_plain(table.title))}</h5>" if table.title else ""
+    headings = [_plain(column.header) for column in table.columns]
+    cells = [[_plain(cell) for cell in column.cells] for column in table.columns]
+    return title + table_html(headings, list(zip(*cells, strict=True)))
+
+
+def _plain(text: Any) -> str:
+    return (text if isinstance(text, Text) else Text.from_markup(str(text))).plain
 
 
 def page_html(title: str, facts: Mapping[str, Any], *tables: str, notes: Iterable[str] = ()) -> str:
