@@ -88,7 +88,7 @@ def test_many_classes_and_odd_names_are_drawn(tmp_path, pets):
     )
     report.save_sheet(tmp_path / "many.png")
     assert (tmp_path / "many.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(InputError, match="--out .* cannot be written"):
+    with pytest.raises(InputError, match="`out` .* cannot be written"):
         report.save_sheet(tmp_path / "nowhere" / "many.png")
 
 

@@ -363,7 +363,7 @@ def test_layers_by_name_and_pattern():
     assert [tap.name for tap in find_taps(model, images, "twice_2")] == ["twice_2"]
     several = [tap.name for tap in find_taps(model, images, ["twice*", "sum"])]
     assert several == ["twice", "twice_2", "sum"]
-    with pytest.raises(InputError, match="--layers.*'twyce' .did you mean 'twice'"):
+    with pytest.raises(InputError, match="`layers`.*'twyce' .did you mean 'twice'"):
         find_taps(model, images, ["twyce"])
 
 
@@ -437,13 +437,13 @@ def broken_model():
         (small_network, {"layers": ["won"]}, "'won' .did you mean 'two'"),
         (small_network, {"classes": ["rot"]}, "--classes: no class 'rot'"),
         (small_network, {"classes": ["red", "0"]}, "fewer than two classes"),
-        (small_network, {"beta": -1.0}, "--beta -1.0: allowed"),
-        (small_network, {"beta": float("nan")}, "--beta nan: allowed"),
-        (small_network, {"epochs": 0}, "--epochs 0"),
-        (small_network, {"tolerance": 2.0}, "--tolerance 2.0"),
-        (small_network, {"false_alarms": -1.0}, "--false-alarms -1.0"),
-        (small_network, {"seed": -1}, "--seed -1"),
-        (small_network, {"images": 0}, "--images 0"),
+        (small_network, {"beta": -1.0}, "`beta` -1.0: allowed"),
+        (small_network, {"beta": float("nan")}, "`beta` nan: allowed"),
+        (small_network, {"epochs": 0}, "`epochs` 0"),
+        (small_network, {"tolerance": 2.0}, "`tolerance` 2.0"),
+        (small_network, {"false_alarms": -1.0}, "`false_alarms` -1.0"),
+        (small_network, {"seed": -1}, "`seed` -1"),
+        (small_network, {"images": 0}, "`images` 0"),
     ],
 )
 def test_what_is_wrong_is_said(make, options, problem):

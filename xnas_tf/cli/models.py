@@ -109,7 +109,6 @@ def explain(
       xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
     """
     from xnas_tf.explanation.command import explain_request
-    from xnas_tf.explanation.explanation import Explanation
     from xnas_tf.explanation.tables import explanation_tables
 
     files = (*images, *files)
@@ -119,9 +118,7 @@ def explain(
     for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    print_result(
-        form, explanation, Explanation.as_dict, lambda found: explanation_tables(found.as_dict())
-    )
+    print_result(form, explanation.as_dict(), lambda known: known, explanation_tables)
 
 
 @main.command()
@@ -165,7 +162,7 @@ def disentangle(form: str, **options: Any) -> None:
     for name, why in disentanglement.left_out.items():
         click.echo(f"class {name} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    print_result(form, disentanglement, facts, lambda found: disentanglement_tables(facts(found)))
+    print_result(form, facts(disentanglement), lambda known: known, disentanglement_tables)
 
 
 @main.command()
@@ -183,6 +180,7 @@ def disentangle(form: str, **options: Any) -> None:
 @_names_option("--layers", "Names or patterns; default: the last ones.")
 @click.option(
     "--explain",
+    "explained",
     type=int,
     multiple=True,
     metavar="N",
@@ -208,7 +206,6 @@ def interpret(form: str, **options: Any) -> None:
         --mode by-design
     """
     from xnas_tf.explanation.interpret_command import interpret_request
-    from xnas_tf.interpretation.flint.interpretation import Interpretation
     from xnas_tf.interpretation.flint.tables import interpretation_tables
 
     result = interpret_request(_source(options), log=print_message, **options)
@@ -216,9 +213,4 @@ def interpret(form: str, **options: Any) -> None:
         return
     interpretation, folder = result
     click.echo(f"wrote {folder}", err=True)
-    print_result(
-        form,
-        interpretation,
-        Interpretation.as_dict,
-        lambda found: interpretation_tables(found.as_dict()),
-    )
+    print_result(form, interpretation.as_dict(), lambda known: known, interpretation_tables)

@@ -31,7 +31,7 @@ with it on 96% of the images, and on 20% if all attributes became 0."""
 def interpret_request(
     source: ModelSource,
     hypermodel: str | None,
-    explain: Sequence[int],
+    explained: Sequence[int],
     log: Callable[[str], None],
     **options: Any,
 ) -> tuple[Interpretation, Path] | None:
@@ -40,7 +40,7 @@ def interpret_request(
     Args:
         source: The data set, the folder to write, and the model unless there is a HyperModel.
         hypermodel: ``package.module:Name`` of a HyperModel, whose default network is trained.
-        explain: Indices of images of the test split whose predictions are explained.
+        explained: Indices of images of the test split whose predictions are explained.
         log: Called with progress messages, on rank 0.
         **options: Those of ``train_interpreter``.
 
@@ -60,7 +60,7 @@ def interpret_request(
             data = source.load_dataset(subject, "--dataset NAME to learn from")
         else:
             subject, data, out = _build(hypermodel, source, options["mode"], options["seed"])
-        check_indices(explain, data.test)
+        check_indices(explained, data.test)
         found = train_interpreter(
             subject.model,
             data,
@@ -74,7 +74,7 @@ def interpret_request(
     if warning := low_fidelity_warning(found.answers.fidelity()):
         log(warning)
     log("figures")
-    return found, found.save(out, subject.title, explain)
+    return found, found.save(out, subject.title, explained)
 
 
 def low_fidelity_warning(fidelity: float | None) -> str:

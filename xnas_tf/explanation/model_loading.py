@@ -94,7 +94,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
     if (path / DATABASE).is_file():
         return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate)
     if candidate is not None:
-        raise InputError(f"--candidate {candidate}: {path} is no run")
+        raise InputError(f"`candidate` {candidate}: {path} is no run")
     file = path / "model.keras" if (path / "model.keras").is_file() else path
     if not file.is_file():
         what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"

@@ -46,7 +46,7 @@ def search(
     set_defaults()
     if chosen_engine(resolved.distributed, address) == "ray":
         if profile:
-            raise InputError("--profile: not available with Ray; allowed: one process")
+            raise InputError("`profile`: not available with Ray; allowed: one process")
         from xnas_tf.launcher.ray.search import search_on_ray
 
         search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)

@@ -118,18 +118,18 @@ class Run:
         number = self.recommendation().id
         return None if number is None else self.candidate(number)
 
-    def choose(self, which: int | str = RECOMMENDED) -> Candidate:
+    def choose(self, which: int | str | Candidate = RECOMMENDED) -> Candidate:
         """Return the candidate that the user names.
 
         Args:
             which: ``recommended``; ``best``, the one with the least validation error on the
-                front; or an id.
+                front; an id; or a candidate.
 
         Raises:
             InputError: If there is none.
         """
         if not isinstance(which, str):
-            return self.candidate(which)
+            return self.candidate(which.id if isinstance(which, Candidate) else which)
         if which not in CHOICES:
             raise InputError(f"`candidate` {suggest(which, (*CHOICES, 'an id'))}")
         found = self.recommendation()
@@ -142,7 +142,9 @@ class Run:
         return self.candidate(number)
 
     def choose_all(
-        self, which: Sequence[int | str] | int | str = (), pareto: bool = False
+        self,
+        which: Sequence[int | str | Candidate] | int | str | Candidate = (),
+        pareto: bool = False,
     ) -> list[Candidate]:
         """Return the candidates that the user names, each once.
 
@@ -156,7 +158,7 @@ class Run:
         front = self.pareto() if pareto else []
         if pareto and not front:
             raise InputError(f"{self.path} has no Pareto-optimal candidates yet")
-        which = [which] if isinstance(which, str | int) else which
+        which = [which] if isinstance(which, str | int | Candidate) else which
         named = which or ([] if pareto else [RECOMMENDED])
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
 from xnas_tf.figures.importance import importance_data
 from xnas_tf.reporting.html.interpretations import interpretations_data
@@ -35,7 +36,7 @@ STYLE, PAGE = "report.css", "report.html"
 def save_report(
     run: Run | str | Path,
     out: str | Path | None = None,
-    candidates: Sequence[int | str] = (),
+    candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
     models: int = 8,
     images: int = 8,
     log: Callable[[str], None] = lambda _: None,
@@ -69,13 +70,13 @@ def save_report(
     try:
         write_atomically(path, page.encode())
     except OSError as error:
-        raise InputError(f"--out {path} cannot be written: {error}") from error
+        raise InputError(f"`out` {path} cannot be written: {error}") from error
     return path
 
 
 def report_data(
     run: Run,
-    candidates: Sequence[int | str],
+    candidates: Sequence[int | str | Candidate] | int | str | Candidate,
     models: int,
     images: int,
     log: Callable[[str], None],
@@ -136,12 +137,12 @@ def _hash(text: str) -> str:
 def _check_writable(path: Path) -> None:
     """Raise an error if the file cannot be written, or is something other than a report."""
     if not path.parent.is_dir():
-        raise InputError(f"--out {path}: there is no folder {path.parent}")
+        raise InputError(f"`out` {path}: there is no folder {path.parent}")
     try:
         is_report = not path.exists() or MARK in path.read_text("utf-8", "replace")[:1000]
     except OSError as error:
-        raise InputError(f"--out {path} cannot be written: {error}") from error
+        raise InputError(f"`out` {path} cannot be written: {error}") from error
     if not is_report:
         raise InputError(
-            f"{path} exists, is no report and was not touched; name another file with --out"
+            f"{path} exists, is no report and was not touched; name another file with `out`"
         )
