@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -34,11 +35,8 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     overrides = list(overrides)
     for text in overrides:
         _override(data, text)
-    where = (
-        f"{origin} with {', '.join(f'`overrides` {text}' for text in overrides)}"
-        if overrides
-        else origin
-    )
+    given = ", ".join(f"`overrides` {text}" for text in overrides)
+    where = f"{origin} with {given}" if overrides else origin
     return validate_config(data, where)
 
 
@@ -111,6 +109,11 @@ def find_config(source: str | Path | None) -> Path | None:
     """Return the file that ``load_config`` reads; None for the quickstart."""
     if source is None:
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"`config` is of type {type(source).__name__}; allowed: a path, or a Config such as "
+            'Config(dataset="digits", training={"epochs": 3})'
+        )
     return Path(source)
 
 
@@ -200,8 +203,7 @@ def _key(parent: Any, name: str, text: str) -> Any:
     """Return the key of a mapping, or the index of a list."""
     if not isinstance(parent, list):
         return name
-    if not name.isdecimal() or int(name) >= len(parent):
-        raise InputError(
-            f"`overrides` {text!r}: {name!r} is not an index of a list of {len(parent)}"
-        )
+    count = len(parent)
+    if not name.isdecimal() or int(name) >= count:
+        raise InputError(f"`overrides` {text!r}: {name!r} is not an index of a list of {count}")
     return int(name)

@@ -57,8 +57,8 @@ def subject_of(model: AnyModel) -> Subject:
         loaded = load_subject(Path(model))
         return Subject(loaded.model, loaded.dataset)
     raise InputError(
-        f"`model` is a {type(model).__name__}; allowed: a Keras model, a Run, a Candidate, or the "
-        "path of a run, an exported candidate or a .keras file"
+        f"`model` is of type {type(model).__name__}; allowed: a Keras model, a Run, a Candidate, "
+        "or the path of a run, an exported candidate or a .keras file"
     )
 
 

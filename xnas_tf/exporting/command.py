@@ -46,8 +46,9 @@ def export(
 
     Args:
         run: The run, or its directory.
-        candidates: A candidate or several, each by id, ``recommended``, ``best``, or itself. If empty and ``pareto`` is false, the
-            recommended one; of a retraining, all that were retrained.
+        candidates: A candidate or several, each by id, ``recommended``, ``best``, or itself. If
+            empty and ``pareto`` is false, the recommended one; of a retraining, all that were
+            retrained.
         out: The folder of the exports; ``RUN/exports`` if None.
         formats: Names of formats; see ``FORMATS``.
         licence: Licence of the models, for their cards.

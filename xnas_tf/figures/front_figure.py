@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -120,7 +120,5 @@ def _draw_intervals(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> No
     """Draw intervals (N, 2, 2) of points (N, 2) across and up."""
     across, up = np.abs(intervals - points[..., None]).transpose(1, 2, 0)
     if np.isfinite([across, up]).any():
-        label = "95% interval"
-        axes.errorbar(
-            *points.T, up, across, "none", ecolor=BLUE, elinewidth=1, alpha=0.4, label=label
-        )
+        style: dict[str, Any] = {"ecolor": BLUE, "elinewidth": 1, "alpha": 0.4}
+        axes.errorbar(*points.T, yerr=up, xerr=across, fmt="none", label="95% interval", **style)

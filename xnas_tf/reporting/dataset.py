@@ -144,8 +144,9 @@ def inspect_data(
     """
     dataset = dataset.config if isinstance(dataset, Run) else dataset
     if not isinstance(dataset, str | os.PathLike | Config):
+        given = type(dataset).__name__
         raise InputError(
-            f"`dataset` is a {type(dataset).__name__}; allowed: a name, a path, a Config or a Run"
+            f"`dataset` is of type {given}; allowed: a name, a path, a Config or a Run"
         )
     if not isinstance(dataset, Config) and Path(dataset).suffix not in (".yaml", ".yml"):
         dataset = Config(dataset=str(dataset))

@@ -346,5 +346,5 @@ def load_run(path: str | Path | Run) -> Run:
     if isinstance(path, Run):
         return path
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"`run` is a {type(path).__name__}; allowed: a path, or a Run")
+        raise InputError(f"`run` is of type {type(path).__name__}; allowed: a path, a Run")
     return Run(path)
