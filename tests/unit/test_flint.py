@@ -209,6 +209,10 @@ def test_posthoc_leaves_the_predictor_alone_and_agrees_with_it(dataset):
     np.testing.assert_array_equal(found.answers.predictor, predicted)
     assert found.answers.fidelity() >= 0.95 and found.answers.fidelity(5) is None
     assert (found.answers.attributes >= 0).all()
+    assert "95% interval" in found.plot().get_suptitle().replace("\n", " ")
+    with pytest.raises(InputError, match="`explained` 4000"):
+        found.plot("explanations", [4000])
+    assert len(repr(found)) < 100 and "fidelity of g to f ↑" in found._repr_html_()
 
 
 def test_by_design_learns_both(dataset):

@@ -98,6 +98,11 @@ def test_disjoint_paths_are_recovered_exactly(beta):
     assert (found.hard.false_alarms == 0).all() and known["false_alarms"] == 0
     assert (found.hits.by_class > 0.99).all()
     assert known["uncorrected_diversity"] == 1 and known["empty"] == [] and known["left_out"] == {}
+    assert "similarity of paths ↓" in [a.get_title() for a in found.plot().axes][0]
+    assert "95% interval" in found.plot("kept").get_suptitle().replace("\n", " ")
+    with pytest.raises(InputError, match="no figure 'similarty' .did you mean 'similarity'"):
+        found.plot("similarty")
+    assert len(repr(found)) < 100 and "first" in found._repr_html_()
     first = known["layers"][0]
     assert first["kept"] == {"red": 2, "green": 2, "blue": 2}
     assert first["uncorrected_similarity"] == 0

@@ -72,7 +72,7 @@ class Explanation:
         """Draw the first images, with the maps of each method below and a title."""
         count = len(self.images)
         shown = f"the first {images} of {count} images" if images < count else f"{count} images"
-        accuracy = f"\n{self.accuracy.text}" if self.accuracy else ""
+        accuracy = f"; {self.accuracy.text}" if self.accuracy else ""
         return self.figure(f"Explanations of {shown}{accuracy}", slice(images))
 
     def __repr__(self) -> str:
@@ -80,7 +80,8 @@ class Explanation:
         return short_repr(self, images=len(self.images), methods=f"[{methods}]")
 
     def _repr_html_(self) -> str:
-        facts = {"accuracy": self.accuracy and self.accuracy.text, "input range": self.input_range}
+        accuracy = self.accuracy and self.accuracy.text
+        facts = {"test split": accuracy, "input range": self.input_range}
         tables = map(rich_html, explanation_tables(self.as_dict()))
         notes = [f"{title} was left out: {why}" for title, why in self.failures.items()]
         return page_html(f"Explanation of {len(self.images)} images", facts, *tables, notes=notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 """As in the plots of Pareto fronts; colour-blind readers can distinguish them."""
+
+
+CHARACTERS_PER_INCH = 13
+"""How many characters of a title fit, in 9 points."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -37,8 +42,14 @@ def drawn(
     names = available if which is None else [which]
     figures = {name: available[name]() for name in names}
     for figure in figures.values():
-        figure.suptitle(title, fontsize=9)
+        set_title(figure, title)
     return figures
+
+
+def set_title(figure: Figure, title: str) -> None:
+    """Write a title above a figure, in several lines if it is wider than the figure."""
+    width = int(CHARACTERS_PER_INCH * figure.get_figwidth())
+    figure.suptitle("\n".join(textwrap.wrap(title, width)), fontsize=9)
 
 
 def draw_image(axis: Axes, image: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from xnas_tf.config import Config, load_stored_config
 from xnas_tf.errors import InputError
-from xnas_tf.interpretation.drawing import BLUE, GREY, new_figure
+from xnas_tf.interpretation.drawing import BLUE, GREY, new_figure, set_title
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import CONFIG
@@ -241,7 +241,7 @@ class Retraining:
         axis.set_ylim(len(models) - 0.5, -0.5)
         axis.set_xlabel("test accuracy ↑, %: 95% interval, and each seed as a grey dot", fontsize=9)
         axis.grid(alpha=0.3, axis="x")
-        figure.suptitle(f"Retrained for at most {self.config.training.epochs} epochs", fontsize=10)
+        set_title(figure, f"Retrained for at most {self.config.training.epochs} epochs")
         return figure
 
     def trainings(self) -> list[Training]:

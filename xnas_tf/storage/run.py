@@ -14,6 +14,7 @@ from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
+from xnas_tf.interpretation.drawing import set_title
 from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
@@ -85,7 +86,7 @@ class Run:
         by_id = {candidate.id: candidate for candidate in self}
         if number not in by_id:
             allowed = f"1 to {max(by_id)}" if by_id else "none yet"
-            raise InputError(f"{self.path} has no candidate {number}; allowed: {allowed}")
+            raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
         return by_id[number]
 
     def pareto(self) -> list[Candidate]:
@@ -298,7 +299,7 @@ class Run:
             raise InputError(f"{self.path} has no Pareto-optimal candidates to draw yet")
 
     def _titled(self, figure: Figure, title: str) -> Figure:
-        figure.suptitle(f"{title} ({self.path.name or self.path})", fontsize=10)
+        set_title(figure, f"{title} ({self.path.resolve().name})")
         return figure
 
     def fact(self, name: str) -> Any:

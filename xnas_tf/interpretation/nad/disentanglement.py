@@ -103,7 +103,7 @@ class Disentanglement:
     def _repr_html_(self) -> str:
         notes = [f"class {name} was left out: {why}" for name, why in self.left_out.items()]
         tables = map(rich_html, disentanglement_tables(facts(self)))
-        known = {"accuracy": self.accuracy.text}
+        known = {"test split": self.accuracy.text}
         return page_html(f"Paths of {self._size}", known, *tables, notes=notes)
 
     def _drawings(self) -> dict[str, Callable[[], Figure]]:
