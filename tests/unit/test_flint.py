@@ -364,7 +364,7 @@ def signed():
         (small_network, {"rate": -1.0}, "`rate` -1.0: allowed"),
         (small_network, {"rate": "a"}, "`rate` a: allowed"),
         (small_network, {"rate": float("nan")}, "`rate` nan: allowed"),
-        (small_network, {"seed": -1}, "--seed -1"),
+        (small_network, {"seed": -1}, "`seed` -1"),
         (small_network, {"seed": 2**40}, "`seed` 1099511627776: allowed: whole numbers, 0 to"),
         (small_network, {"mode": "by-desing"}, "did you mean 'by-design'"),
         (small_network, {"settings": "gray"}, "'gray' .did you mean 'grey'"),

@@ -440,7 +440,7 @@ def broken_model():
         (lambda: with_convolution(3, (9, 9, 1)), {}, "takes no images of shape"),
         (broken_model, {}, "not finite"),
         (small_network, {"layers": ["won"]}, "'won' .did you mean 'two'"),
-        (small_network, {"classes": ["rot"]}, "--classes: no class 'rot'"),
+        (small_network, {"classes": ["rot"]}, "`classes`: no class 'rot'"),
         (small_network, {"classes": ["red", "0"]}, "fewer than two classes"),
         (small_network, {"beta": -1.0}, "`beta` -1.0: allowed"),
         (small_network, {"beta": float("nan")}, "`beta` nan: allowed"),

@@ -121,4 +121,5 @@ def _draw_intervals(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> No
     across, up = np.abs(intervals - points[..., None]).transpose(1, 2, 0)
     if np.isfinite([across, up]).any():
         style: dict[str, Any] = {"ecolor": BLUE, "elinewidth": 1, "alpha": 0.4}
-        axes.errorbar(*points.T, yerr=up, xerr=across, fmt="none", label="95% interval", **style)
+        x, y = points.T
+        axes.errorbar(x, y, up, across, fmt="none", label="95% interval", **style)
