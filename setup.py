@@ -37,6 +37,7 @@ setup(
     packages=find_packages(include=["xnas_tf", "xnas_tf.*"]),
     package_data={
         "xnas_tf": ["py.typed"],
+        "xnas_tf.data": ["imagenet16_120_classes.txt"],
         "xnas_tf.objectives": ["*.csv", "WORDNET_LICENSE"],
         "xnas_tf.reporting.html": ["assets/*"],
     },

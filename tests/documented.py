@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,17 @@ def split(block: str) -> list[str]:
         return [block]
     lines = _COMMENT.sub("", block).replace("\\\n", " ").splitlines()
     return [" ".join(line.split()) for line in lines if line.strip()]
+
+
+def head_command(path: Path) -> list[str]:
+    """The words of the command in a configuration's first comment."""
+    _, _, text = path.read_text(encoding="utf-8").partition("#   ")
+    lines = [text.splitlines()[0]]
+    for line in text.splitlines()[1:]:
+        if not lines[-1].endswith("\\"):
+            break
+        lines.append(line)
+    return shlex.split(" ".join(line.strip("# \\") for line in lines))
 
 
 def mentioned() -> list[str]:

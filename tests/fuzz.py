@@ -92,7 +92,7 @@ def image_folder(rng: np.random.Generator, folder: Path) -> Input:
     for name, count in counts.items():
         for number in range(count):
             write_picture(rng, root / name / f"image {number}")
-    given = Input(["data", f"folder:{root}"], counts, list(counts.values()))
+    given = Input(["data", f"folder:{root}"], counts)
     first = root / next(iter(counts))
     faults = {
         "hidden folder": lambda: write_picture(rng, root / ".ipynb_checkpoints" / "x"),
@@ -110,6 +110,7 @@ def image_folder(rng: np.random.Generator, folder: Path) -> Input:
         given.changes.append(str(name))
         faults[str(name)]()
     given.may_be_refused = bool({"empty folder", "truncated"} & set(given.changes))
+    given.sizes = list(counts.values())
     return given
 
 

@@ -85,7 +85,8 @@ def make_model(rng: np.random.Generator, folder: Path, module: str) -> Input:
     head = str(rng.choice(list(HEADS), p=[0.35, 0.15, 0.25, 0.15, 0.1]))
     classes = 2 if head in ("sigmoid", "one logit") else int(rng.integers(2, 5))
     pick = lambda options: str(options[rng.integers(len(options))])  # noqa: E731
-    chosen = [pick(BLOCKS) for _ in range(rng.integers(1, 4))] + [pick(ENDS), *HEADS[head]]
+    chosen = [pick(BLOCKS) for _ in range(rng.integers(1, 4))]
+    chosen += [pick(ENDS), "L.Dense(hp.Choice('units', [4, 5]), 'relu')", *HEADS[head]]
     policy, loss, metrics = pick(POLICIES), pick(LOSSES[head]), pick(METRICS[head])
     options = pick(OPTIONS)
     optimizer = f"keras.optimizers.{pick(OPTIMIZERS)}({f'{options}, ' if options else ''}"

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xnas_tf.errors import InputError
-from xnas_tf.registry import describe
-from xnas_tf.utils.constraints import Constraint
+from xnas_tf.utils.constraints import Constraint, describe_violations
 from xnas_tf.utils.markup import page_html, short_repr, table_html
 from xnas_tf.utils.number_format import format_value
 from xnas_tf.utils.phase_times import PhaseTimes
@@ -61,6 +60,7 @@ class Candidate:
             was built. See ``evaluation_digest``.
         reused_from: Origin of reused results, ``candidate N of RUN``; empty if they are its own.
         model_path: File of the saved Keras model, if it was on the front when it finished.
+        module: Name of the module that defines its HyperModel, and may register layers with Keras.
     """
 
     id: int
@@ -87,6 +87,7 @@ class Candidate:
     digest: str = ""
     reused_from: str = ""
     model_path: Path | None = None
+    module: str = ""
 
     @property
     def counts(self) -> bool:
@@ -102,6 +103,11 @@ class Candidate:
     def collapsed(self) -> bool:
         """Whether its training collapsed without failing: see ``reason``."""
         return bool(self.metrics.get("collapsed"))
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights it has: its last one, or the best one (``training.keep``)."""
+        return int(self.metrics.get("best_epoch", self.epochs))
 
     @property
     def seconds_total(self) -> float:
@@ -143,8 +149,11 @@ class Candidate:
         """Return the total violation of constraints, each as a share of its limit; 0 if none."""
         return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
 
-    def load_model(self) -> keras.Model:
-        """Load the trained Keras model, in safe mode.
+    def load_model(self, safe: bool = True) -> keras.Model:
+        """Load the trained Keras model, after the module of its HyperModel.
+
+        Args:
+            safe: Whether to refuse a model that contains code of its own, as a Lambda layer does.
 
         Raises:
             InputError: If it cannot be loaded, or none was saved: only candidates that were on
@@ -155,18 +164,19 @@ class Candidate:
                 f"candidate {self.id} ({self.state}) has no saved model: only candidates that "
                 "were Pareto-optimal when they finished have one"
             )
-        import keras  # noqa: PLC0415 - heavy
-
         from xnas_tf.keras_tools.input_range import declare_range  # noqa: PLC0415 - heavy
+        from xnas_tf.keras_tools.model_files import load_model  # noqa: PLC0415 - heavy
 
         try:
-            model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
-        except Exception as error:  # Keras and custom layers may raise any exception
-            raise InputError(
-                f"candidate {self.id}: its model {self.model_path} cannot be loaded in safe mode: "
-                f"{describe(error)}. Register custom layers with keras.saving, and use no Lambda"
-            ) from error
-        return declare_range(model)
+            return declare_range(load_model(self.model_path, safe, self.module))
+        except InputError as error:
+            raise InputError(f"candidate {self.id}: its model {error}") from error
+
+    def violations(self, constraints: Mapping[str, Constraint]) -> str:
+        """Describe the constraints that it violates, if it is done; empty if there are none."""
+        if self.state != "done":
+            return ""
+        return describe_violations(constraints, {**self.metrics, **self.objectives})
 
 
 @dataclass

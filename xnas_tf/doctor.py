@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from xnas_tf.registry import describe
+from xnas_tf.utils.cache_folder import cache_folder, private_folder
 from xnas_tf.utils.versions import PACKAGES, package_version
 
 
@@ -21,8 +22,8 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Check versions, devices and Horovod."""
-    return [*_versions(), *_devices(), *_horovod(), _program("tensorboard")]
+    """Check versions, devices, Horovod and the cache."""
+    return [*_versions(), *_devices(), *_horovod(), _program("tensorboard"), _cache()]
 
 
 def _versions() -> list[Finding]:
@@ -40,7 +41,8 @@ def _devices() -> list[Finding]:
     try:
         import tensorflow as tf  # noqa: PLC0415 - heavy
     except Exception as error:  # noqa: BLE001 - missing, or broken in one of many ways
-        return [Finding("TensorFlow", f"cannot be loaded: {describe(error)}", "run bin/setup")]
+        advice = "run bin/setup" if _is_of_installation(error) else ""
+        return [Finding("TensorFlow", f"cannot be loaded: {describe(error)}", advice)]
     gpus = tf.config.list_physical_devices("GPU")
     details = map(tf.config.experimental.get_device_details, gpus)
     names = ", ".join(str(each.get("device_name")) for each in details)
@@ -58,7 +60,9 @@ def _horovod() -> list[Finding]:
     try:
         import horovod.tensorflow as hvd  # noqa: PLC0415 - optional
     except Exception as error:  # noqa: BLE001 - a build against another TensorFlow fails in many ways
-        advice = "it was built against another TensorFlow: remove .venv, run bin/setup horovod"
+        advice = ""
+        if _is_of_installation(error):
+            advice = "it was built against another TensorFlow: remove .venv, run bin/setup horovod"
         return [Finding("Horovod", f"cannot be loaded: {describe(error)}", advice)]
     libraries = {
         "Gloo": hvd.gloo_built(),
@@ -68,6 +72,25 @@ def _horovod() -> list[Finding]:
     }
     built = ", ".join(name for name, present in libraries.items() if present) or "nothing"
     return [Finding("Horovod's build", built), _program("horovodrun")]
+
+
+def _is_of_installation(error: Exception) -> bool:
+    """Return whether a package failed because of its files, not of the environment it runs in."""
+    return isinstance(error, ImportError) or "undefined symbol" in str(error)
+
+
+def _cache() -> Finding:
+    try:
+        folder, private = cache_folder(), private_folder()
+    except OSError as error:  # a read-only file system
+        return Finding("cache", f"none: {error}", "TMPDIR names a folder for temporary files")
+    advice = ""
+    if folder.is_relative_to(private):
+        advice = (
+            "a temporary folder, since there is no home directory that can be written; "
+            "XDG_CACHE_HOME names another place"
+        )
+    return Finding("cache", str(folder), advice)
 
 
 def _program(name: str) -> Finding:

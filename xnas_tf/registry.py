@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from xnas_tf.errors import InputError, suggest
@@ -52,6 +54,13 @@ class Registry:
         return import_object(target or name, self.kind)
 
 
+def import_module(name: str) -> ModuleType:
+    """Import a module, also from the current folder."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return importlib.import_module(name)
+
+
 def import_object(target: str, kind: str) -> Any:
     """Import ``package.module:Name``, also from the current folder.
 
@@ -61,10 +70,8 @@ def import_object(target: str, kind: str) -> Any:
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise InputError(f"{kind} {target!r} is not of the form package.module:Name")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        module = import_module(module_name)
     except Exception as error:  # a user's module may raise any exception
         raise InputError(
             f"{kind} {target!r}: importing {module_name} failed: {describe(error)}"
@@ -97,12 +104,19 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {_message(str(error))[:500]}{location}"
 
 
+_IN_LAYER = re.compile(r"Exception encountered when calling (.+)\.\s+(?:\x1b\[1m)?([^\x1b\n]+)")
+"""How Keras says in which layer an error was raised, before the message in bold."""
+
+
 def _message(text: str) -> str:
     """Return the line that says what is wrong.
 
     TensorFlow puts a traceback before it: of the code being traced, or of where the node of a
     graph that failed was created.
     """
+    if found := _IN_LAYER.search(text):
+        layer, reason = found.groups()
+        return f"{reason.strip()} (in {layer})"
     lines = [line.rstrip() for line in text.splitlines() if line.strip()] or [""]
     if lines[0] == "in user code:":
         return lines[-1].strip()

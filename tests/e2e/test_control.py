@@ -16,7 +16,7 @@ SMALL = [
 
 def test_a_control_search_keeps_what_it_records_through_a_kill(tmp_path):
     run = tmp_path / "run"
-    words = ["search", ROOT / "configs" / "xnas-control.yaml", *SMALL, "--run-dir", run]
+    words = ["search", ROOT / "configs" / "xnas-cifar10-control.yaml", *SMALL, "--run-dir", run]
     process = start(*words, cwd=tmp_path)
     wait_for(process, "2/4")
     process.send_signal(signal.SIGKILL)

@@ -70,6 +70,11 @@ NOT_RUN = {
     "RAY_AUTH_MODE=token ray start --address FIRST:6379": HOSTS,
     "xnas-tf search CONFIG --address FIRST:6379": RAY,
     "xnas-tf search configs/xnas-cifar10.yaml": GPU,
+    "xnas-tf search configs/xnas-cifar10-control.yaml": GPU,
+    "xnas-tf pareto runs/xnas-cifar10-control --all --format csv": GPU,
+    "xnas-tf disentangle vgg16.keras --dataset folder:imagenet --preset vgg16 --false-alarms 1": (
+        "needs ImageNet"
+    ),
     "xnas-tf status runs/xnas-cifar10 --plot groups.png": GPU,
     "bin/setup --gpu": NETWORK,
     "sbatch examples/search.sbatch CONFIG --run-dir runs/long": HOSTS,
@@ -112,6 +117,8 @@ PYTHON = {
     "steps=64": "steps=4",
     "[7], epochs=30": "[{front}], epochs=1, seeds=1",
     "(2, 28, 28, 1)": "(2, 8, 8, 1)",
+    "keras.Input((224, 224, 3))": "keras.Input((32, 32, 3))",
+    "vgg16.VGG16()": "vgg16.VGG16(weights=None, classes=10, input_shape=(32, 32, 3))",
     "max_trials=40": "max_trials=2",
     "epochs=10, batch_size=32": "epochs=1, batch_size=32",
 }

@@ -173,4 +173,5 @@ def test_a_space_of_one_value_and_one_without_feasible_networks_are_said(tmp_pat
     (tmp_path / "few.py").write_text(TINY.format(most=3))
     limit = ["--set", "constraints={parameters: '<= 5'}"]
     done = xnas("search", *words, *limit, cwd=tmp_path, code=1)
-    assert "no candidate can be recommended: 0 of 3 failed, 3 kept no constraint" in done.stderr
+    assert "no candidate can be recommended, of 3: 3 infeasible" in done.stderr
+    assert "wanted: <= 5" in done.stderr

@@ -108,6 +108,13 @@ def test_untraced():
         assert compat.untraced(tf.function(double)) is double
 
 
+def test_rename_variable():
+    model = functional()
+    with uses("keras.Variable._path"):
+        compat.rename_variable(model.variables[0], "other/kernel")
+        assert model.variables[0].path == "other/kernel"
+
+
 def test_metrics_in_compile():
     with uses("Trainer._compile_metrics"):
         plain, measured = functional(), functional()
@@ -134,3 +141,19 @@ def test_custom_gradients_can_be_removed():
         assert added
         compat.remove_custom_gradients(added)
         assert compat.custom_gradients() == before
+
+
+def test_layers_are_named_as_the_first_again():
+    for _ in range(2):
+        with uses("reset_uids"):
+            compat.reset_layer_names()
+        assert layers.Dense(1).name == "dense"
+
+
+def test_variables_that_are_excluded_from_weight_decay():
+    optimizer = keras.optimizers.AdamW()
+    assert not compat.excludes_by_name(optimizer)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    with uses("exclude_from_weight_decay"):
+        assert compat.excludes_by_name(optimizer)
+        assert compat.excludes_by_name(keras.optimizers.LossScaleOptimizer(optimizer))

@@ -15,12 +15,22 @@ from xnas_tf.config import (
 )
 from xnas_tf.config.reference import reference
 from xnas_tf.errors import InputError
+from xnas_tf.launcher.search import default_run_dir, search
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_quickstart_spells_out_the_defaults():
     assert load_config(ROOT / "configs/quickstart.yaml") == Config()
+
+
+def test_a_name_alone_has_the_options_of_the_default():
+    assert Config(space="nas_bench_201") == Config(space={"name": "nas_bench_201"}) == Config()
+    assert Config(objectives=["error", {"name": "introspectability"}]) == Config()
+
+
+def test_a_name_can_be_overridden_without_the_options_of_the_default():
+    assert load_config(overrides=["space.name=vgg_like"]) == Config(space="vgg_like")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
@@ -88,6 +98,15 @@ def test_overrides_reach_into_short_forms_and_defaults(tmp_path):
     assert (config.dataset.name, config.dataset.test) == ("digits", 0.1)
     assert (config.space.channels, config.space.cells_per_stack) == (4, 1)
     assert [objective.name for objective in config.objectives] == ["flops", "introspectability"]
+
+
+def test_a_run_is_named_after_the_file_and_a_config_needs_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert default_run_dir("configs/pets.yaml") == Path("runs/pets")
+    assert default_run_dir(None) == Path("runs/quickstart")
+    with pytest.raises(InputError, match="run_dir: not given, but a Config has no file"):
+        search(Config())
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_missing_file_names_the_nearest(tmp_path, monkeypatch):

@@ -50,7 +50,14 @@ def test_npz_with_a_published_test_part_keeps_it(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": IMAGES, "labels": LABELS}, "no array 'y'"),
+        ({"x": IMAGES, "labels": LABELS}, "unknown array 'labels'"),
+        ({"x": IMAGES, "y_train": LABELS}, "the file has x, but no array 'y'"),
+        ({"x": IMAGES, "y": LABELS, "y_test": LABELS}, "has y_test, but no array 'x_test'"),
+        ({"x": IMAGES, "y": LABELS, "x_val": IMAGES}, "has x_val, but no array 'y_val'"),
+        ({"x": IMAGES, "y": LABELS, "x_tets": IMAGES}, "did you mean 'x_test'"),
+        ({"x": IMAGES, "y": LABELS, "x_train": IMAGES, "y_train": LABELS}, "wanted: x and y, or"),
+        ({"x_test": IMAGES, "y_test": LABELS}, "wanted: x and y, or x_train and y_train"),
+        ({"x": IMAGES, "y": LABELS, "mirrored": np.array("no")}, "mirrored true or false"),
         ({"x": IMAGES[0], "y": LABELS}, r"images have shape \(6, 6\)"),
         ({"x": IMAGES[:0], "y": LABELS[:0]}, "no images"),
         ({"x": IMAGES * np.nan, "y": LABELS}, "range from nan to nan in 40 images, the first is"),
@@ -58,9 +65,8 @@ def test_npz_with_a_published_test_part_keeps_it(tmp_path):
         ({"x": IMAGES.astype(str), "y": LABELS}, "not real numbers"),
         ({"x": IMAGES * 1j, "y": LABELS}, "not real numbers"),
         ({"x": IMAGES, "y": LABELS[:9]}, "40 images but labels of shape"),
-        ({"x": IMAGES, "y": LABELS * 0.5}, "not integers"),
-        ({"x": IMAGES, "y": LABELS - 1}, "label -1 is out of range; allowed: 0 to 3"),
-        ({"x": IMAGES, "y": LABELS * 9}, "label 9 is out of range"),
+        ({"x": IMAGES, "y": LABELS * 0.5}, "label 0.5 of image 1 is no whole number"),
+        ({"x": IMAGES, "y": LABELS - 1}, "label -1 is out of range; allowed: numbers from 0"),
         ({"x": IMAGES, "y": LABELS, "class_names": ["a", "b"]}, "0 to 1 .2 class names"),
         ({"x": IMAGES, "y": LABELS * 0}, "all images are of one class"),
         ({"x": IMAGES[:6], "y": LABELS[:6]}, "too few to split"),
@@ -86,6 +92,31 @@ def test_unfit_data_is_refused_with_the_reason(tmp_path, arrays, message):
         load_dataset(save(tmp_path, **arrays))
 
 
+def test_npz_with_a_published_validation_part_keeps_it(tmp_path):
+    more = {"x_val": IMAGES[:8] + 7, "y_val": LABELS[:8]}
+    dataset = load_dataset(save(tmp_path, x_train=IMAGES, y_train=LABELS, **more), test=0.25)
+    assert [len(part) for part in dataset.parts.values()] == [30, 8, 10]
+    assert (dataset.validation.images == 7).all()
+
+
+def test_parts_of_an_npz_join_its_published_parts(tmp_path):
+    parts = np.array(["val", "train", "train", "", ""] * 8)
+    more = {"x_val": IMAGES[:8] + 7, "y_val": LABELS[:8], "x_test": IMAGES, "y_test": LABELS}
+    dataset = load_dataset(save(tmp_path, x=IMAGES, y=LABELS, parts=parts, **more))
+    assert [len(part) for part in dataset.parts.values()] == [32, 16, 40]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_first_are_turned_and_said(tmp_path, channels):
+    images = np.random.default_rng(0).integers(0, 256, (40, 6, 8, channels), np.uint8)
+    usual = load_dataset(save(tmp_path, x=images, y=LABELS))
+    found = load_dataset(save(tmp_path, x=np.moveaxis(images, -1, 1), y=LABELS))
+    assert found.digest == usual.digest and not usual.notes
+    assert found.notes == [
+        f"images of shape ({channels}, 6, 8) are taken as channels first: (6, 8, {channels})"
+    ]
+
+
 def test_missing_and_corrupt_files_are_named(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_dataset(f"npz:{tmp_path}/none.npz")
@@ -93,6 +124,9 @@ def test_missing_and_corrupt_files_are_named(tmp_path):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(InputError, match="not a readable npz"):
             load_dataset(f"npz:{tmp_path}/bad.npz")
+    np.save(tmp_path / "one.npy", IMAGES)
+    with pytest.raises(InputError, match="it holds a single array"):
+        load_dataset(f"npz:{tmp_path}/one.npy")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_steps_follow_the_configuration(pets, tmp_path):
         "training: {augmentation: {crop: 1, flip: true, cutout: 2}}\n"
     )
     steps = inspect_data(tmp_path / "c.yaml").steps
-    assert steps["size"] == "all 12x12; stretched to 9x6 pixels (width x height: given)"
+    assert steps["size"] == "all 12x12; stretched to 6x9 pixels (height x width), as given"
     assert "groups stay whole" in steps["split"]
     assert steps["augmentation"] == (
         "random crop after 1 pixels of padding, random horizontal flips, a square of 2 pixels "
@@ -66,6 +66,14 @@ def test_names_in_the_tables_are_no_markup(pets):
         console.print(table)
     text = console.export_text()
     assert "[red]dog" in text and "cat/[bold]x.png (no image)" in text
+
+
+def test_notes_that_are_no_problems_stand_below_their_table(pets):
+    (pets / "cat" / "readme.txt").touch()
+    (pets / "cat" / "nothing.png").touch()
+    *_, problems, note = data_tables(inspect_data(f"folder:{pets}"))
+    assert problems.title == "problems" and problems.row_count == 1
+    assert str(note) == "files that are no images, left out: 1 .txt"
 
 
 def test_the_picture_shows_images_of_each_class(pets):
@@ -88,7 +96,7 @@ def test_many_classes_and_odd_names_are_drawn(tmp_path, pets):
     )
     report.save_sheet(tmp_path / "many.png")
     assert (tmp_path / "many.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(InputError, match="`out` .* cannot be written"):
+    with pytest.raises(InputError, match="`out` .*: there is no folder .*nowhere"):
         report.save_sheet(tmp_path / "nowhere" / "many.png")
 
 

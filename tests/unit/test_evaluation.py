@@ -216,3 +216,15 @@ def test_what_went_wrong_in_a_graph_is_said_in_one_line():
     with pytest.raises(tf.errors.ResourceExhaustedError) as raised:
         step(tf.ones(3))
     assert describe(raised.value).startswith("ResourceExhaustedError: MemoryError: a GPU is full (")
+
+
+def test_what_went_wrong_in_a_layer_names_the_layer():
+    from xnas_tf.registry import describe
+
+    class Odd(keras.layers.Layer):
+        def call(self, x):
+            raise ValueError("too odd a number")
+
+    with pytest.raises(ValueError, match="too odd") as raised:
+        Odd()(np.ones((1, 3), np.float32))
+    assert describe(raised.value).startswith("ValueError: too odd a number (in Odd.call()) (")

@@ -19,9 +19,10 @@ from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import evidence, formats
-from xnas_tf.exporting.card_text import text
+from xnas_tf.exporting.card_text import _usage, text
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
+from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import difference
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import locked, model_path, open_database
@@ -133,6 +134,50 @@ def test_each_format_says_what_the_model_says(run, tmp_path, name, number):
     (file,) = card["files"]
     assert file["format"] == name and 0 <= max(file["differences"].values()) <= kind.tolerance
     assert file["bytes"] > 1000
+
+
+@pytest.mark.parametrize("name", ["out [1] %d", *left_to_all("a*b?", "{x} ä #1: 'q'", "-out")])
+def test_a_folder_may_have_any_name(run, tmp_path, name):
+    said = []
+    folder, card = exported(run, DENSE, tmp_path / name, log=said.append)
+    assert card["files"][0]["differences"]["probabilities"] < 1e-4
+    warned = any(text.startswith("warning: TensorFlow loads no SavedModel") for text in said)
+    assert warned == bool(set(name) & set("*?["))
+    if not warned:
+        tf.saved_model.load(str(folder / "1"))
+
+
+def bicubic(inputs):
+    return keras.layers.Resizing(4, 4, "bicubic", name="smaller")(inputs)
+
+
+def recurrent(inputs):
+    rows = keras.layers.Reshape((8, 8))(inputs)
+    cell = keras.layers.GRU(3, name="reader")
+    return keras.layers.Bidirectional(cell, name="both_ways")(rows)
+
+
+@pytest.mark.parametrize(
+    ("layers", "refused"),
+    [
+        (bicubic, r"ResizeBicubic \(layer smaller\)"),
+        *left_to_all((recurrent, r"TensorListReserve \(layer both_ways/\w*reader\)")),
+    ],
+)
+def test_a_layer_that_cannot_be_converted_is_named(tmp_path, layers, refused):
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(layers(inputs)))
+    served = ServedModel(keras.Model(inputs, outputs), tmp_path / "m", (8, 8, 1), HOSTILE, [])
+    with pytest.raises(XnasError, match=f"^TensorFlow Lite cannot convert {refused}"):
+        FORMATS.get("tflite")().write(served, tmp_path / "model.tflite")
+
+
+@pytest.mark.parametrize("module", ["", "mine.layers"])
+def test_the_card_imports_what_a_keras_file_needs(module):
+    code = _usage(FORMATS.get("keras")(), {"hypermodel_module": module})
+    compile(code, "card", "exec")
+    assert ("import mine.layers" in code) == bool(module)
+    assert "mine" not in _usage(FORMATS.get("tflite")(), {"hypermodel_module": "mine.layers"})
 
 
 SERVE = """

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
+from xnas_tf.execution.search_state import SearchState
 from xnas_tf.strategy.pareto import Front, HypervolumeMeter, costs, pareto_front
 
 TWO = load_config(overrides=["objectives=[error, introspectability]"])
@@ -27,6 +28,7 @@ def candidates(config, rows, **extra):
 
 
 grid = st.integers(0, 6).map(float)
+fine = st.integers(0, 30).map(lambda number: number / 10)
 
 
 @given(st.lists(st.tuples(grid, grid), max_size=12))
@@ -63,16 +65,61 @@ def test_hypervolume_is_the_share_of_grid_boxes_dominated(config, data):
     count = sum(any((cost <= np.array(box)).all() for cost in costs) for box in boxes)
     volume = count if (worst > best).all() else 0
     front = pareto_front(everyone, config)
-    measured = HypervolumeMeter(everyone, config)(front)
+    measured = HypervolumeMeter(everyone, of_population(config, size=len(rows)))(front)
     assert measured == pytest.approx(volume / np.prod(spans), abs=1e-9)
 
 
+def of_population(config, size=2):
+    return load_config(config, [f"search.population={size}"])
+
+
 def test_hypervolume_grows_beyond_the_first_generation():
-    first = candidates(TWO, [(0.4, 0.2), (0.2, 0.1)])
-    later = candidates(TWO, [(0.1, 0.5)], generation=1)
-    meter = HypervolumeMeter(first + later, TWO)
+    config = of_population(TWO)
+    first = candidates(config, [(0.4, 0.2), (0.2, 0.1)])
+    later = candidates(config, [(0.1, 0.5)], generation=1)
+    meter = HypervolumeMeter(first + later, config)
     assert meter(later) > 1 > meter(first) >= 0
-    assert HypervolumeMeter([], TWO)([]) == 0
+    assert meter([]) == 0
+
+
+def test_hypervolume_is_unknown_until_as_many_results_have_come_as_the_population_has():
+    config = of_population(TWO, size=3)
+    failed, duplicate, *good = candidates(config, [(0.0, 0.0)] * 2 + [(3.0, 1.0), (1.0, 3.0)])
+    failed.state, failed.objectives = "failed", {}
+    duplicate.state = "duplicate"
+    meter = HypervolumeMeter([failed, duplicate, good[0]], config)
+    assert meter(good[:1]) is None
+    assert meter.update(good[1]) and not meter.update(good[1])
+    assert meter(good[1:]) == 1
+    one = HypervolumeMeter([failed, failed, good[0]], config)
+    assert one(good[:1]) is None  # one point spans no box
+
+
+def test_a_box_of_the_epsilon_front_takes_no_hypervolume_away():
+    """The third candidate replaces the second, which it does not dominate."""
+    config = of_population(with_search(TWO, epsilons=1.5), size=2)
+    everyone = candidates(config, [(3.0, -3.0), (0.1, -1.6), (1.4, -1.4)])
+    state, fronts = SearchState(config), []
+    for candidate in everyone:
+        state.add(candidate)
+        fronts.append([c.id for c in state.front])
+    assert fronts == [[1], [2], [3]]
+    assert state.hypervolume == pytest.approx((2.9 * 1.4 + 1.6 * 0.2) / (2.9 * 1.4))
+
+
+@pytest.mark.parametrize("config", [TWO, THREE], ids=["2", "3"])
+@settings(max_examples=40)
+@given(data=st.data())
+def test_hypervolume_never_falls_during_a_search(config, data):
+    row = st.tuples(*[fine] * len(config.objectives))
+    rows = data.draw(st.lists(row, min_size=2, max_size=12))
+    config, known = of_population(config, size=2), []
+    state = SearchState(config)
+    for candidate in candidates(config, rows):
+        state.add(candidate)
+        known.append(state.hypervolume)
+    assert known[0] is None and None not in known[1:]
+    assert all(b >= a - 1e-9 for a, b in itertools.pairwise(known[1:]))
 
 
 def with_search(config, **values):
@@ -82,17 +129,6 @@ def with_search(config, **values):
         f"search.{key}={{{', '.join(f'{n}: {v}' for n in names)}}}" for key, v in values.items()
     ]
     return load_config(config, given)
-
-
-@settings(max_examples=40)
-@given(st.lists(st.tuples(grid, grid), min_size=2, max_size=9))
-def test_hypervolume_is_the_same_whichever_way_its_unit_became_known(rows):
-    everyone = candidates(TWO, rows)
-    meter = HypervolumeMeter([], TWO)
-    assert all(meter.update(candidate) for candidate in everyone)
-    assert not meter.update(candidates(TWO, [(99.0, -99.0)], generation=1)[0])
-    front = pareto_front(everyone, TWO)
-    assert meter(front) == HypervolumeMeter(reversed(everyone), TWO)(front)
 
 
 @pytest.mark.parametrize("config", [ONE, TWO, THREE], ids=["1", "2", "3"])
@@ -111,9 +147,6 @@ def test_hypervolume_against_a_reference_counts_boxes_that_are_better_than_it(
     count = sum(any((value <= np.array(box)).all() for value in values) for box in boxes)
     measured = HypervolumeMeter(everyone[:1], config)(pareto_front(everyone, config))
     assert measured == pytest.approx(count / (abs(reference) or 1) ** len(signs))
-
-
-fine = st.integers(0, 30).map(lambda number: number / 10)
 
 
 @pytest.mark.parametrize("config", [TWO, THREE, FIVE], ids=["2", "3", "5"])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.pictures import make_folder, picture, spoil
 from xnas_tf.data import image_cache as storing
-from xnas_tf.data import load_dataset
+from xnas_tf.data import load_dataset, tfrecords
 from xnas_tf.data.decoding import Look, Unreadable, look_at, read_image
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_list import match_groups
@@ -74,7 +74,9 @@ def test_a_class_without_a_readable_image_is_refused(pets):
 def test_the_order_is_not_the_file_systems(pets, tmp_path, monkeypatch):
     first = load_dataset(f"folder:{pets}").digest
     walk, iterdir = os.walk, type(pets).iterdir
-    monkeypatch.setattr(os, "walk", lambda top: ((a, b, c[::-1]) for a, b, c in walk(top)))
+    monkeypatch.setattr(
+        os, "walk", lambda top, **more: ((a, b, c[::-1]) for a, b, c in walk(top, **more))
+    )
     monkeypatch.setattr(type(pets), "iterdir", lambda path: reversed(list(iterdir(path))))
     shutil.copytree(pets, tmp_path / "copy")
     assert load_dataset(f"folder:{tmp_path / 'copy'}").digest == first
@@ -466,3 +468,19 @@ def test_tfds_gives_encoded_images_with_its_own_parts(pets, tmp_path, monkeypatc
     del info.features["label"]
     with pytest.raises(InputError, match="has the features image; wanted: image, and label"):
         load_dataset("tfds:pets")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("a [v1].tfrecord", ["a [v1].tfrecord"]),
+        ("a [v*].tfrecord", ["a [v1].tfrecord", "a [v2].tfrecord"]),
+        ("[ab].tfrecord", ["b.tfrecord"]),
+        ("*", ["a [v1].tfrecord", "a [v2].tfrecord", "b.tfrecord"]),
+        ("c.tfrecord", []),
+    ],
+)
+def test_brackets_in_a_pattern_may_be_meant_as_they_stand(tmp_path, pattern, found):
+    for name in ("a [v1].tfrecord", "a [v2].tfrecord", "b.tfrecord"):
+        (tmp_path / name).write_bytes(b"")
+    assert [file.name for file in tfrecords._matching(tmp_path, pattern)] == found

@@ -230,6 +230,8 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
         ("search.reuse=[HERE/run]", "is the run itself"),
         ("training.optimizer=adam", "training.optimizer: 'sgd' there, here 'adam'"),
         ("training.jit_compile=true", "training.jit_compile: False there, here True"),
+        ("training.keep=best", "training.keep: 'last' there, here 'best'"),
+        ("training.warmup_epochs=0.5", "training.warmup_epochs: 0.0 there, here 0.5"),
     ],
 )
 def test_results_that_mean_something_else_are_refused(tmp_path, earlier, more, message):

@@ -1,5 +1,6 @@
 """What ends a search, and going on with it for longer."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from xnas_tf.candidate import Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.callbacks import Callback
-from xnas_tf.execution.stopping import PLATEAU_GROWTH
+from xnas_tf.execution.stopping import PLATEAU_GROWTH, WARNED
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
@@ -120,7 +121,7 @@ def test_hours_count_over_all_sessions_whatever_their_clocks_show(tmp_path_facto
 @settings(deadline=None, max_examples=6)
 def test_a_plateau_ends_the_search_when_it_is_reached(tmp_path_factory, reference, plateau, seed):
     """Found again from the record: the first training with which the last so many have added
-    too little, in the unit of that moment."""
+    too little, once the unit is known."""
     path = tmp_path_factory.mktemp("run") / "run"
     config = configuration(
         candidates=60, plateau=plateau, seed=seed, reference=reference, population=10
@@ -132,10 +133,11 @@ def test_a_plateau_ends_the_search_when_it_is_reached(tmp_path_factory, referenc
         if now < plateau:
             return False
         then = places[now - plateau - 1] if now > plateau else 0
-        meter = HypervolumeMeter(everyone[: places[now - 1]], config)
-        before = meter(pareto_front(everyone[:then], config))
-        after = meter(pareto_front(everyone[: places[now - 1]], config))
-        return 0 < before and after <= before * (1 + PLATEAU_GROWTH)
+        before, after = (
+            HypervolumeMeter(everyone[:end], config)(pareto_front(everyone[:end], config))
+            for end in (then, places[now - 1])
+        )
+        return bool(before) and after <= before * (1 + PLATEAU_GROWTH)
 
     first = next((now for now in range(1, len(places) + 1) if has_stalled(now)), None)
     assert len(places) == (60 if first is None else first)
@@ -226,6 +228,49 @@ def test_a_search_that_goes_on_has_not_ended(tmp_path):
         run(path, configuration(candidates=12), steps=1)
     status = run_status(Run(path))
     assert not status["ended"] and not status["ended_because"] and status["wanted"] == 12
+
+
+def record_of(path):
+    return {name: (path / name).read_bytes() for name in ("config.yaml", "run.sqlite")}
+
+
+@pytest.mark.parametrize("less", [{"candidates": 5}, {"hours": 0.001}, {"plateau": 1}, {}])
+def test_a_search_that_has_ended_and_is_asked_for_less_stays_as_it_is(tmp_path, less):
+    """Nothing is trained, so neither configuration nor times nor the reason of its end change."""
+    path, listener = tmp_path / "run", Listener()
+    run(path, configuration(candidates=9), clock=Clock(), observers=[listener])
+    before = record_of(path)
+    assert not any("nothing is left" in note for note in listener.notes)
+    wanted = {"candidates": 9, **less}
+    run(path, configuration(**wanted), clock=Ticking(), observers=[listener])
+    assert record_of(path) == before
+    assert "9 candidates were trained" in listener.notes[-1]
+    assert ("not recorded" in listener.notes[-1]) == bool(less)
+    assert run_status(Run(path))["wanted"] == 9
+
+
+@pytest.mark.parametrize("first", [None, "done", "failed"])
+def test_a_search_whose_candidates_are_all_infeasible_says_so_early(tmp_path, first):
+    listener, wrong = Listener(), Result("infeasible", "parameters is 12,345, wanted: <= 8,000")
+    coordinator = coordinator_of(tmp_path / "run", configuration(), callbacks=[listener])
+    for number in range(WARNED):
+        assert listener.notes == []
+        with coordinator.transaction():
+            task = coordinator.ask()
+            begun = {"done": done(task), "failed": Result("failed", "why")}.get(first)
+            coordinator.tell(task, begun if begun and number == 0 else wrong)
+    warned = [note for note in listener.notes if note.startswith("warning: nothing is trained yet")]
+    assert len(warned) == (first is None)
+    assert all("the last one: parameters is 12,345" in note for note in warned)
+
+
+def test_a_stopped_search_that_is_asked_for_less_says_so(tmp_path):
+    path = tmp_path / "run"
+    with pytest.raises(Killed):
+        run(path, configuration(candidates=20), steps=30)
+    run(path, configuration(candidates=3))
+    assert fact(path, "ended") and Run(path).config.search.candidates == 3
+    assert re.search(r"trained +\d+, 3 wanted", status_text(run_status(Run(path))))
 
 
 def test_the_time_left_is_that_of_the_limit_which_comes_first(tmp_path):

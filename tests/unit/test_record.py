@@ -20,6 +20,7 @@ from xnas_tf.storage.run_directory import (
     locked_run_directory,
     model_path,
     remove_drafts,
+    save_config,
     write_atomically,
 )
 
@@ -245,6 +246,8 @@ def test_a_search_that_is_refused_changes_nothing(tmp_path):
     assert not Run(path).is_searching() and [p.name for p in tmp_path.iterdir()] == ["run"]
     with locked_run_directory(path, other, fresh=False) as record:
         assert record.candidates() == [FULL]
+        assert Run(path).config == Config()  # until the search goes on with the other one
+        save_config(path, other)
     assert Run(path).config == other
 
 

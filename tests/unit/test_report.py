@@ -88,7 +88,7 @@ def test_every_pair_of_objectives_has_a_picture(config, count):
     ):
         drawn = axis.get_lines()[0].get_xydata()
         assert np.array_equal(drawn, info.front[:, [column, row + 1]])
-        assert len(axis.collections[0].get_offsets()) == count - len(front)
+        assert sum(len(dots.get_offsets()) for dots in axis.collections) == count - len(front)
         if front:
             ringed = axis.get_lines()[1]
             place = info.ids.index(recommended)

@@ -24,9 +24,10 @@ from xnas_tf.objectives.cost import Parameters
 from xnas_tf.retraining.attribution_pictures import AttributionPictures
 from xnas_tf.retraining.baseline import HE_CHANNELS, ResNet, resnet_of_size, values_of
 from xnas_tf.retraining.evaluator import Retrainer
-from xnas_tf.retraining.results import BASELINE, best_epoch
+from xnas_tf.retraining.results import BASELINE
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.best_epoch import best_epoch
 from xnas_tf.training.callbacks import EvaluationCallback, Interrupted
 from xnas_tf.training.predictor import Predictor
 
@@ -60,14 +61,6 @@ def test_no_number_of_channels_is_nearer_to_the_size_wanted(wanted):
 
 
 # A training
-
-
-@pytest.mark.parametrize(
-    ("figures", "best"),
-    [([(0.5, 1.0)], 1), ([(0.5, 1), (0.7, 2), (0.6, 0.1)], 2), ([(0.7, 2), (0.7, 1), (0.7, 1)], 2)],
-)
-def test_the_best_epoch_is_that_of_the_highest_accuracy_then_the_lowest_loss(figures, best):
-    assert best_epoch([{"val_accuracy": a, "val_loss": b} for a, b in figures]) == best
 
 
 class TaskCallback(EvaluationCallback):
@@ -105,7 +98,7 @@ def retrainer(
     dataset = dataset or make_dataset(24)
     config = load_config(
         overrides=[
-            f"training={{epochs: {epochs}, batch_size: 8, learning_rate: 0.3}}",
+            f"training={{epochs: {epochs}, batch_size: 8, learning_rate: 0.3, keep: best}}",
             "objectives=[error, parameters]",
         ]
     )
@@ -280,7 +273,9 @@ class Fitted(Topped):
 def retrained(hypermodel, patience=8):
     """A training in full of a HyperModel's network, its weights, and the baseline's training."""
     names = "error, {name: 'metric:top2', direction: maximize}"
-    config = load_config(overrides=["training={epochs: 8, batch_size: 8}", f"objectives=[{names}]"])
+    config = load_config(
+        overrides=["training={epochs: 8, batch_size: 8, keep: best}", f"objectives=[{names}]"]
+    )
     space = SearchSpace(hypermodel, SHAPE, 3)
     told = lambda *_: None  # noqa: E731
     judge = Retrainer(config, make_dataset(24), space, SingleProcess(), patience, told)

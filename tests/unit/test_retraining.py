@@ -20,6 +20,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.reporting.html.retrainings import retrainings_data
 from xnas_tf.reporting.retraining_tables import retraining_table
+from xnas_tf.retraining import session
 from xnas_tf.retraining.baseline import ResNet, resnet_of_size
 from xnas_tf.retraining.job import check_fits, hold, retrain
 from xnas_tf.retraining.results import BASELINE, FOLDER, Retraining
@@ -117,6 +118,9 @@ def test_settings_are_the_runs_with_the_users_changes(run):
     default = resolve(run, None, None, [])
     assert (default.config.training.epochs, default.patience) == (20, 6)
     assert not default.config.constraints  # made for small networks
+    assert (run.config.training.keep, default.config.training.keep) == ("last", "best")
+    with pytest.raises(InputError, match="training.keep: given 'last'; allowed: 'best'"):
+        resolve(run, None, None, ["training.keep=last"])
     longer = resolve(run, 90, None, ["training.epochs=7", "space.channels=4"])
     assert (longer.config.training.epochs, longer.patience) == (90, 30)
     assert longer.config.space.channels == 4 and longer.config.space.cells_per_stack == 1
@@ -133,9 +137,15 @@ def test_settings_on_which_results_depend_have_a_folder_of_their_own(run):
     def key(*overrides, **more):
         return resolve(run, more.get("epochs"), more.get("patience"), overrides).key
 
-    same = {key(), key("training.checkpoint_minutes=1"), key("distributed.threads_per_rank=1")}
+    same = {
+        key(),
+        key("training.keep=best"),
+        key("training.checkpoint_minutes=1"),
+        key("distributed.threads_per_rank=1"),
+    }
     others = {key("space.channels=4"), key("training.batch_size=8"), key(patience=3), key(epochs=3)}
-    assert len(same) == 1 and len(others | same) == 5
+    others.add(key("training.warmup_epochs=1"))
+    assert len(same) == 1 and len(others | same) == 6
 
 
 def test_a_candidate_that_is_no_longer_in_the_space_is_refused():
@@ -209,6 +219,18 @@ def test_all_networks_are_trained_with_one_seed_then_with_the_next(tmp_path):
     for training in retraining.trainings():
         assert retraining.model_path(training.key, training.seed).read_bytes() == b"model"
         assert list((tmp_path / "tensorboard" / training.name).glob("events.out*"))
+
+
+def test_curves_that_cannot_be_written_cost_no_training(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(session, "write_training", refuse)
+    said = []
+    desk = desk_at(tmp_path, seeds=1, said=said)
+    play(desk)
+    assert {training.state for training in desk._retraining.trainings()} == {"done"}
+    assert sum("no curves in TensorBoard: OSError: No space" in text for text in said) == 3
 
 
 def test_what_is_done_is_not_done_again_and_more_joins_it(tmp_path):

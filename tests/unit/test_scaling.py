@@ -67,7 +67,12 @@ def noise(low, high, dtype=np.float32):
         (noise(0, 2, np.uint8).astype(bool), 0, 1, False),
         (noise(0, 2, np.int8), 0, 2, False),
         (np.rint(noise(0, 16)), 0, 16, False),
+        (noise(0, 1 + 1e-7), 0, 1, True),
+        (noise(-1e-7, 1.0019), 0, 1, True),
+        (noise(-0.0019, 0.9), 0, 1, True),
+        (noise(-0.4, 255.4), 0, 255, True),
         (noise(0, 1.5), 0, 1.5, True),
+        (noise(0, 256, np.int64), 0, 256, True),
         (noise(-1, 1), -1, 1, True),
         (noise(-300, 900, np.int16), -300, 900, False),
         (noise(0, 2**16 - 1, np.uint16), 0, 2**16 - 1, True),
@@ -96,6 +101,7 @@ def test_what_is_said_of_the_values():
     ]
     (rounded,) = notes(noise(-1, 1))
     assert rounded.startswith("values -1 to 1 are stored as 0 to 255, rounded by at most 0.003")
+    assert notes(np.zeros((4, 3, 3, 1))) == ["all values are 0"]
     assert "no value is over 16" in notes(noise(0, 16, np.uint8))[0]
     outlier = np.tile(noise(0, 1), (20, 1, 1, 1))
     outlier[0, 0, 0, 0] = 1e4
@@ -113,7 +119,10 @@ def test_the_published_test_part_is_scaled_alike(tmp_path):
 
 
 def test_parts_on_other_scales_are_refused():
-    check_alike({"train": noise(0, 1), "test": noise(0, 0.1), "validation": noise(0, 1)}, "mine")
+    small = {"train": noise(0, 1), "test": noise(0, 0.1), "validation": noise(-0.01, 1)}
+    assert check_alike(small, "mine") == ()
+    (note,) = check_alike({"train": noise(0, 1), "test": noise(-1, 1)}, "mine")
+    assert note == "only some splits have values below zero: train from 0 to 1, test from -1 to 1"
     with pytest.raises(InputError, match="of train from 0 to 255 and of test from 0 to 1: give"):
         check_alike({"train": noise(0, 255), "test": noise(0, 1)}, "mine")
 

@@ -264,6 +264,42 @@ def test_two_ranks_train_as_fit_does(name):
         check(model, history, last, expected, 1e-4 if case.exact else 3e-2)
 
 
+class Scripted(keras.callbacks.Callback):
+    """Gives the validation accuracies that decide."""
+
+    ACCURACIES = (0.3, 0.9, 0.5)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["val_accuracy"] = self.ACCURACIES[epoch]
+
+
+@pytest.mark.parametrize("name", ["momentum", *left_to_all("ema", "adam", "own train_step")])
+def test_the_best_epoch_is_kept_as_by_early_stopping(name):
+    """As Keras' callback with ``restore_best_weights``, which moving averages do not overwrite."""
+    data, training = make_dataset(), config().training.model_copy(update={"keep": "best"})
+    fitted, model = CASES[name].build(), CASES[name].build()
+    images = data.validation.images.astype(np.float32) / 255
+    stopping = keras.callbacks.EarlyStopping(
+        "val_accuracy", patience=EPOCHS, mode="max", restore_best_weights=True
+    )
+    fitted.fit(
+        batches(fitted, data),
+        epochs=EPOCHS,
+        steps_per_epoch=batching(len(data.train), BATCH)[1],
+        validation_data=(images, targets_for(model, data.validation.labels, 3)),
+        callbacks=[Scripted(), stopping],
+        verbose=0,
+    )
+    trainer = Trainer(model, data, training, SingleProcess(), SEED)
+    history = []
+    for accuracy in Scripted.ACCURACIES:
+        history.append(trainer.run_epoch() | {"val_accuracy": accuracy, "val_loss": 1.0})
+        trainer.end_epoch(history)
+    assert trainer.finish() and trainer.best.epoch == 2
+    for found, wanted in zip(model.get_weights(), fitted.get_weights(), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
 class Unequal(keras.Model):
     """Changes weights in a way that differs between ranks."""
 

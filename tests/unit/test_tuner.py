@@ -229,13 +229,36 @@ def test_what_is_wrong_with_the_data_is_named(given, message, tmp_path):
 
 def test_parts_in_a_file_must_be_parts(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=Y, parts=np.array(["trian"] * 200))
-    with pytest.raises(InputError, match="parts are trian; allowed: one of train, validation"):
+    with pytest.raises(InputError, match="unknown split 'trian' .did you mean 'train'"):
         load_dataset(f"npz:{tmp_path / 'a.npz'}")
 
 
-@pytest.mark.parametrize("labels", [np.zeros(4, int), np.zeros(5), list("abcde")])
-def test_labels_that_do_not_fit_are_named_before_anything_is_written(labels, tmp_path):
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(4, int), "5 images but labels of shape"),
+        (np.zeros(5), "all images are of one class"),
+        ([0, 1, 0.5, 1, 0], "label 0.5 of image 2 is no whole number"),
+        (["a", "b", None, "b", "a"], "label None of image 2 is a NoneType, the first is a str"),
+        ([0, 1, -1, 1, 0], "label -1 is out of range"),
+        (np.eye(5) * 0.9 + 0.02, "not one-hot"),
+    ],
+)
+def test_labels_that_do_not_fit_are_named_before_anything_is_written(labels, message, tmp_path):
     images = np.zeros((5, 8, 8, 1), np.uint8)
-    with pytest.raises(InputError, match=f"^y: {len(labels)} labels of type .* for 5 images"):
+    with pytest.raises(InputError, match=f"^y: .*{message}"):
         stored(tmp_path / "run", (images, labels))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [str, float, lambda y: y + 1, lambda y: [f"class {n}" for n in y], lambda y: np.eye(12)[y]],
+)
+def test_labels_of_other_kinds_are_mapped_and_said(kind, tmp_path):
+    labels = np.vectorize(kind)(Y) if isinstance(kind, type) else kind(Y)
+    data = load_dataset(stored(tmp_path / "run", (X, labels), (X[:50], labels[:50])))
+    usual = load_dataset(stored(tmp_path / "run", (X, Y), (X[:50], Y[:50])))
+    for part, wanted in usual.parts.items():
+        np.testing.assert_array_equal(data.parts[part].labels, wanted.labels)
+    assert len(data.notes) == len(usual.notes) + 1

@@ -19,6 +19,7 @@ from xnas_tf.execution import task as evaluation
 from xnas_tf.execution.task_source import local_source
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.execution.worker import Worker
+from xnas_tf.keras_tools.model_files import model_bytes
 from xnas_tf.objectives.base import ObjectiveValue
 from xnas_tf.training.callbacks import Interrupted
 
@@ -269,7 +270,7 @@ def test_a_model_is_saved_without_how_it_was_compiled(tmp_path):
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
     model.compile("adam", functools.partial(keras.losses.sparse_categorical_crossentropy))
-    (tmp_path / "model.keras").write_bytes(evaluation._model_bytes(model))
+    (tmp_path / "model.keras").write_bytes(model_bytes(model))
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     images = np.eye(3, dtype=np.float32)
     assert not loaded.compiled and model.compiled

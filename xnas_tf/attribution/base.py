@@ -85,6 +85,13 @@ class AttributionMethod(BaseModel):
 
         return explainer_of(model, self)(images, targets)
 
+    def check_model(self, model: keras.Model) -> None:  # noqa: B027, optional
+        """Check that the method can be applied to a model, before it is trained.
+
+        Raises:
+            NotApplicable: If it cannot.
+        """
+
     @abstractmethod
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """Compute maps (B, H, W) of images (B, H, W[, C]), float32.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import keras
 import tensorflow as tf
 from pydantic import Field
 from tf_explain.core.grad_cam import GradCAM as _TfExplainGradCAM
@@ -11,7 +12,7 @@ from tf_explain.core.grad_cam import GradCAM as _TfExplainGradCAM
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.score import TargetScore
 from xnas_tf.errors import InputError, NotApplicable, suggest
-from xnas_tf.keras_tools.inspection import Call
+from xnas_tf.keras_tools.inspection import Call, has_feature_map
 
 LayerKey = int | str
 """A layer's name, or its index among the feature maps."""
@@ -37,6 +38,11 @@ class GradCAM(AttributionMethod):
     def points(self) -> int:
         """See ``AttributionMethod.points``."""
         return 1
+
+    def check_model(self, model: keras.Model) -> None:
+        """See ``AttributionMethod.check_model``."""
+        if not has_feature_map(model):
+            raise _no_feature_map()
 
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
@@ -104,11 +110,15 @@ def _select(calls: list[Call], wanted: LayerKey | tuple[LayerKey, ...] | None) -
     if wanted is None:
         spatial = [out for _, out in maps if tuple(out.shape[1:3]) != (1, 1)]
         if not spatial:
-            raise NotApplicable(
-                "Grad-CAM needs a layer with outputs (height, width, channels); there is none"
-            )
+            raise _no_feature_map()
         return spatial[-1:]
     return [_output_of(maps, each) for each in (wanted if isinstance(wanted, tuple) else (wanted,))]
+
+
+def _no_feature_map() -> NotApplicable:
+    return NotApplicable(
+        "Grad-CAM needs a layer with outputs (height, width, channels); there is none"
+    )
 
 
 def _output_of(maps: list[tuple[str, tf.Tensor]], wanted: LayerKey) -> tf.Tensor:

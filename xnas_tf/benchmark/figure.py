@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from xnas_tf.benchmark.comparison import SHARES, Comparison
-from xnas_tf.errors import InputError
-from xnas_tf.utils.pictures import png
+from xnas_tf.utils.pictures import save_png
 
 MIN_MISSING = 1e-4
 """Smallest missing share that is drawn, as the logarithm of 0 cannot be."""
@@ -71,8 +70,4 @@ def save_comparison(comparison: Comparison, path: Path) -> None:
     Raises:
         InputError: If the file cannot be written.
     """
-    picture = png(comparison_figure(comparison), dpi=150)
-    try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise InputError(f"--plot {path} cannot be written: {error}") from error
+    save_png(comparison_figure(comparison), path, "--plot", dpi=150)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import sys
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from xnas_tf.cli.output import make_output_robust
 from xnas_tf.errors import XnasError
 from xnas_tf.version import __version__
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 T = TypeVar("T")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Command(click.Command):
@@ -36,6 +39,11 @@ class _Group(click.Group):
 
     command_class = _Command
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """See ``click.Group.main``."""
+        make_output_robust()
+        return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
         try:
@@ -43,6 +51,11 @@ class _Group(click.Group):
         except XnasError as error:
             click.echo(f"xnas-tf: {error}", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            click.echo(f"xnas-tf: the output cannot be written: {error}", err=True)
+            sys.exit(1)
         except KeyboardInterrupt:
             click.echo("xnas-tf: interrupted; to resume, run the same command again", err=True)
             sys.exit(130)
@@ -99,10 +112,14 @@ def print_result(
 
 
 def print_tables(tables: Iterable[RenderableType]) -> None:
-    """Print tables as wide as the terminal."""
+    """Print tables; those wider than the terminal in several parts."""
     from rich.console import Console
+    from rich.table import Table
 
-    # A genotype is about 100 characters long; in a file or a pipe it fits on one line.
-    console = Console(width=None if sys.stdout.isatty() else 240)
+    from xnas_tf.reporting.wide_tables import ANY_WIDTH, split_to_fit
+
+    # In a file or a pipe, each row is one line.
+    console = Console(width=None if sys.stdout.isatty() else ANY_WIDTH)
     for table in tables:
-        console.print(table)
+        for part in split_to_fit(table, console) if isinstance(table, Table) else [table]:
+            console.print(part)

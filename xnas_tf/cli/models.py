@@ -10,10 +10,10 @@ import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import CANDIDATE, FORMAT, PATH
+from xnas_tf.cli.options import CANDIDATE, FORMAT, PATH, UNSAFE
 
 if TYPE_CHECKING:
-    from xnas_tf.explanation.model_loading import ModelSource
+    from xnas_tf.storage.model_source import ModelSource
 
 DATASET = click.option(
     "--dataset", shell_complete=completion.datasets, help="Default: the run's own."
@@ -43,13 +43,7 @@ def _loading_options(command: Callable) -> Callable:
     """Add the options of all commands that load a model and write a folder."""
     for option in (
         FORMAT,
-        click.option(
-            "--unsafe",
-            "safe",
-            is_flag=True,
-            callback=lambda _context, _option, unsafe: not unsafe,
-            help="Load models that bring code of their own.",
-        ),
+        UNSAFE,
         click.option(
             "--input-range",
             default="auto",
@@ -62,12 +56,17 @@ def _loading_options(command: Callable) -> Callable:
     return command
 
 
-def _source(options: dict[str, Any]) -> ModelSource:
-    """Take the model, the data set and the folder to write out of a command's options."""
-    from xnas_tf.explanation.model_loading import ModelSource
+def _source(options: dict[str, Any], kind: str) -> ModelSource:
+    """Take the model, the data set and the folder to write out of a command's options.
 
-    names = ("path", "candidate", "dataset", "out", "safe")
-    return ModelSource(**{name: options.pop(name) for name in names})
+    Before TensorFlow is imported, an error says if there is no such model, or the folder exists.
+    """
+    from xnas_tf.storage.model_source import ModelSource
+
+    names = ("path", "candidate", "dataset", "out", "safe", "hypermodel")
+    source = ModelSource(**{name: options.pop(name) for name in names if name in options})
+    source.folder(kind)
+    return source
 
 
 @main.command()
@@ -108,13 +107,14 @@ def explain(
       xnas-tf explain runs/quickstart --method all
       xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
     """
+    from xnas_tf.storage.model_source import EXPLANATIONS
+
+    source = _source(options, EXPLANATIONS)
     from xnas_tf.explanation.command import explain_request
     from xnas_tf.explanation.tables import explanation_tables
 
     files = (*images, *files)
-    explanation, folder = explain_request(
-        _source(options), files=files, log=print_message, **options
-    )
+    explanation, folder = explain_request(source, files=files, log=print_message, **options)
     for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
@@ -127,7 +127,12 @@ def explain(
 @DATASET
 @_names_option("--classes", "Default: all.")
 @_names_option("--layers", "Names or patterns; default: the ends of all convolution blocks.")
-@click.option("--beta", default="auto", help="Weight of sparsity.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="Published layers and β: vgg16, resnet50, densenet121 or darts.",
+)
+@click.option("--beta", help="Weight of sparsity; default: the preset's, or auto.")
 @click.option("--tolerance", default=0.02, help="Accuracy that a class may lose, with --beta auto.")
 @click.option(
     "--false-alarms",
@@ -143,7 +148,7 @@ def disentangle(form: str, **options: Any) -> None:
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class and layer a
     mask over the channels is learned with the network frozen (NAD, arXiv 2003.13268),
-    and the paths are compared. docs/nad.md explains the metrics and pictures.
+    and the paths are compared. docs/nad.md explains the metrics, the pictures and the presets.
 
     \b
     Example:
@@ -151,11 +156,14 @@ def disentangle(form: str, **options: Any) -> None:
       horovodrun -np 8 xnas-tf disentangle runs/quickstart
       xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
     """
+    from xnas_tf.storage.model_source import DISENTANGLEMENTS
+
+    source = _source(options, DISENTANGLEMENTS)
     from xnas_tf.explanation.disentangle_command import disentangle_request
     from xnas_tf.interpretation.nad.disentanglement import facts
     from xnas_tf.interpretation.nad.tables import disentanglement_tables
 
-    result = disentangle_request(_source(options), log=print_message, **options)
+    result = disentangle_request(source, log=print_message, **options)
     if result is None:  # another rank prints
         return
     disentanglement, folder = result
@@ -205,10 +213,13 @@ def interpret(form: str, **options: Any) -> None:
       xnas-tf interpret --hypermodel examples.small_convnet:SmallConvNet --dataset digits \\
         --mode by-design
     """
+    from xnas_tf.storage.model_source import INTERPRETATIONS
+
+    source = _source(options, INTERPRETATIONS)
     from xnas_tf.explanation.interpret_command import interpret_request
     from xnas_tf.interpretation.flint.tables import interpretation_tables
 
-    result = interpret_request(_source(options), log=print_message, **options)
+    result = interpret_request(source, log=print_message, **options)
     if result is None:  # another rank prints
         return
     interpretation, folder = result

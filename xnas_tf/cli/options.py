@@ -45,12 +45,31 @@ def format_option(*names: str) -> Callable:
     return click.option("--format", "form", type=click.Choice(names), default=names[0])
 
 
+def _checked_picture(
+    _context: click.Context, option: click.Parameter, path: Path | None
+) -> Path | None:
+    """Check before any work that the picture can be written."""
+    from xnas_tf.utils.pictures import check_picture
+
+    if path is not None:
+        check_picture(path, option.opts[0])
+    return path
+
+
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 RUN = click.argument("run", type=PATH, shell_complete=completion.runs)
 FORMAT = format_option("table", "json")
-PLOT = click.option("--plot", type=FILE, help="Draw a PNG.")
+UNSAFE = click.option(
+    "--unsafe",
+    "safe",
+    is_flag=True,
+    callback=lambda _context, _option, unsafe: not unsafe,
+    help="Load models that contain code of their own, as a Lambda layer does.",
+)
+PLOT = click.option("--plot", type=FILE, callback=_checked_picture, help="Draw a PNG.")
+PICTURE = click.option("--out", type=FILE, callback=_checked_picture, help="Draw a PNG.")
 OVERRIDES = click.option(
     "--set",
     "overrides",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from xnas_tf.cli.options import (
     PLOT,
     PREFER,
     RUN,
+    UNSAFE,
     WITHIN,
     CandidateType,
     format_option,
@@ -32,7 +35,7 @@ PARETO = click.option("--pareto", is_flag=True, help="All Pareto-optimal candida
 @RUN
 @format_option("table", "json", "csv")
 @click.option(
-    "--all", "everyone", is_flag=True, help="List dominated ones too; as CSV, all in any state."
+    "--all", "everyone", is_flag=True, help="List all trained candidates; as CSV, all in any state."
 )
 @PLOT
 @PREFER
@@ -83,7 +86,8 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 
     opened = load_run(run)
     found = run_status(opened)
-    click.echo(status_text(found) if form == "text" else json.dumps(found, indent=2))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(status_text(found, width) if form == "text" else json.dumps(found, indent=2))
     if plot:
         from xnas_tf.reporting.utilisation import save_timeline
 
@@ -115,6 +119,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     default=8,
     help="Number of images to explain for each model.",
 )
+@UNSAFE
 def report(run: Path, **options: Any) -> None:
     """Write a report on RUN as one HTML file that needs no network.
 
@@ -205,7 +210,17 @@ def retrain(
 @click.option(
     "--licence", default="", show_default=False, help="Licence of the models, for their cards."
 )
-def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
+@UNSAFE
+def export(  # noqa: PLR0913 - options
+    run: Path,
+    formats: tuple[str, ...],
+    candidates: tuple[int | str, ...],
+    retrained: str,
+    pareto: bool,
+    out: Path | None,
+    licence: str,
+    safe: bool,
+) -> None:
     """Export models of RUN, each with a model card.
 
     By default, the recommended one is exported; with --retrained, all retrained models. A
@@ -218,12 +233,18 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
       xnas-tf export runs/quickstart --pareto --format saved_model --format tflite
       xnas-tf export runs/quickstart --retrained latest
     """
-    from xnas_tf.exporting.command import export as export_models
     from xnas_tf.exporting.formats import DEFAULT_FORMATS
+    from xnas_tf.exporting.selection import chosen_models, export_folders
     from xnas_tf.storage.run import load_run
 
-    options["formats"] = formats or DEFAULT_FORMATS
-    for folder in export_models(load_run(run), log=print_message, **options):
+    opened = load_run(run)
+    export_folders(opened, chosen_models(opened, candidates, retrained, pareto), out)
+    from xnas_tf.exporting.command import export as export_models
+
+    formats = formats or DEFAULT_FORMATS
+    for folder in export_models(
+        opened, candidates, out, formats, licence, print_message, retrained, pareto, safe
+    ):
         click.echo(str(folder))
 
 
@@ -234,7 +255,8 @@ def print_pareto(listed: CandidateList) -> None:
 
     run = listed.run
     if not listed.candidates:
-        click.echo(f"{run.path} has no finished candidates yet", err=True)
+        hint = "; --all lists those that violate them" if run.config.constraints else ""
+        click.echo(f"{run.path}: {listed.recommended.why}{hint}", err=True)
         return
     print_tables([tables.pareto_table(listed)])
     if collapsed := collapse_text(run.candidates(), run.config):

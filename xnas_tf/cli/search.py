@@ -10,22 +10,24 @@ import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import FILE, FORMAT, OVERRIDES, PATH
+from xnas_tf.cli.options import FORMAT, OVERRIDES, PATH, PICTURE
 from xnas_tf.cli.run import print_pareto
 from xnas_tf.errors import InputError
+from xnas_tf.registry import describe
 
 
 @main.command()
 @click.argument("dataset", shell_complete=completion.datasets)
 @OVERRIDES
-@click.option("--out", type=FILE, help="Draw a PNG.")
+@PICTURE
 @FORMAT
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
     """Show a data set, its problems, and how a search prepares it.
 
-    DATASET is a name as in the configuration (folder:PATH, csv:FILE, npz:FILE, tfrecord:FILES,
-    keras:NAME, tfds:NAME, mnist5k, digits, module:function) or a configuration file. The
-    picture shows some images of each class, as a network would see them.
+    DATASET is a name as in the configuration (folder:PATH, csv:FILE, npz:FILE, idx:FOLDER,
+    quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME, mnist5k,
+    digits, module:function) or a configuration file. The picture shows some images of each class,
+    as a network would see them.
 
     \b
     Example:
@@ -83,12 +85,17 @@ def search(
     run = run_search(overrides=[*overrides, *more], **options)
     if run is None:  # another rank prints
         return
-    listed = listing(run, everyone=False)
-    print_pareto(listed)
-    commands = [f"xnas-tf pareto {run.path} --plot front.png", f"xnas-tf report {run.path}"]
+    try:
+        listed = listing(run, everyone=False)
+        print_pareto(listed)
+    except Exception as error:  # noqa: BLE001 - the search is done and recorded
+        click.echo(f"the results of {run.path} cannot be shown: {describe(error)}", err=True)
+        return
+    folder = shlex.quote(str(run.path))
+    commands = [f"xnas-tf pareto {folder} --plot front.png", f"xnas-tf report {folder}"]
     if listed.recommended.id is not None:
-        commands.append(f"xnas-tf export {run.path}")
-    commands.append(f"tensorboard --logdir {run.path / 'tensorboard'}")
+        commands.append(f"xnas-tf export {folder}")
+    commands.append(f"tensorboard --logdir {shlex.quote(str(run.path / 'tensorboard'))}")
     click.echo("\n  ".join(["\nNext:", *commands]), err=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -189,8 +190,9 @@ def _child(parent: Any, name: str, text: str) -> Any:
     key = _key(parent, name, text)
     child = parent[key] if isinstance(parent, list) else parent.get(key)
     if child is None:
-        defaults = Config().model_dump(mode="json", include={"space", "objectives"})
-        child = defaults.get(name, {})
+        # Without the options of the default space: another name has others.
+        fields = Config.model_fields
+        child = copy(fields[name].default) if name in ("space", "objectives") else {}
     if isinstance(child, str):  # short form of a section with a name
         child = {"name": child}
     if not isinstance(child, dict | list):

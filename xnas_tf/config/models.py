@@ -50,14 +50,13 @@ def _invalid(messages: Sequence[str], *key: str) -> PydanticCustomError:
 AnyObjective = Annotated[SerializeAsAny[Objective], _named(OBJECTIVES, Objective)]
 AnySpace = Annotated[SerializeAsAny[SpaceOptions], _named(SPACES, SpaceOptions)]
 Limit = Annotated[Constraint, PlainValidator(Constraint.parse), PlainSerializer(str)]
-DEFAULT_SPACE = {"name": "nas_bench_201", "channels": 8, "cells_per_stack": 1}
 
 
 class Config(Section):
     """Everything that a run depends on."""
 
     dataset: Annotated[DatasetOptions, BeforeValidator(_dataset)] = DatasetOptions()
-    space: AnySpace = Field(DEFAULT_SPACE, validate_default=True)
+    space: AnySpace = Field("nas_bench_201", validate_default=True)
     objectives: list[AnyObjective] = Field(
         ["error", "introspectability"], validate_default=True, min_length=1, max_length=5
     )
@@ -128,6 +127,12 @@ class Config(Section):
             text = (
                 f"its last rung is {rungs[-1]}, but training.epochs is {training.epochs}: these "
                 "must be equal, or leave training.epochs out"
+            )
+            raise _invalid([text], "fidelity", "epochs")
+        if rungs and training and training.warmup_epochs >= rungs[0]:
+            text = (
+                f"its first rung is {rungs[0]}, but training.warmup_epochs is "
+                f"{training.warmup_epochs:g}: that must be less"
             )
             raise _invalid([text], "fidelity", "epochs")
         return search

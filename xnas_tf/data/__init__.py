@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from xnas_tf.data.dataset import Batch, Dataset, Source, Split, check_images, check_labels
+from xnas_tf.data.checking import checked
+from xnas_tf.data.class_names import first_classes
+from xnas_tf.data.dataset import Batch, Dataset, Source, Split
 from xnas_tf.data.decoding import to_pixels
-from xnas_tf.data.disk_images import DiskImages
+from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_list import SPLITS, ImageFiles
-from xnas_tf.data.quality import Findings, identical
+from xnas_tf.data.quality import Findings, identical, repeated
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, suggest
@@ -38,8 +41,11 @@ DATASETS = Registry(
         "mnist5k": "xnas_tf.data.builtin:mnist5k",
         "digits": "xnas_tf.data.builtin:digits",
         "folder": "xnas_tf.data.image_files:folder",
-        "csv": "xnas_tf.data.image_files:table",
+        "csv": "xnas_tf.data.image_table:table",
         "npz": "xnas_tf.data.builtin:npz",
+        "idx": "xnas_tf.data.idx:idx",
+        "quickdraw": "xnas_tf.data.quickdraw:quickdraw",
+        "imagenet16_120": "xnas_tf.data.imagenet16_120:imagenet16_120",
         "tfrecord": "xnas_tf.data.tfrecords:tfrecord",
         "keras": "xnas_tf.data.builtin:keras_dataset",
         "tfds": "xnas_tf.data.tfrecords:tfds",
@@ -49,11 +55,16 @@ _ARGUMENTS = {
     "folder": "PATH",
     "csv": "FILE",
     "npz": "FILE",
+    "idx": "FOLDER",
+    "quickdraw": "FOLDER",
+    "imagenet16_120": "FOLDER",
     "tfrecord": "FILES",
     "keras": "NAME",
     "tfds": "NAME",
 }
 """What follows the colon of a name."""
+_SIGNS = {"imagenet16_120": "val_data*", "idx": "*idx3-ubyte*", "quickdraw": "*.npy"}
+"""Files in a folder that show which data set it is; others are image folders."""
 
 
 def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
@@ -65,6 +76,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     channels: int | None = None,
     group: str | None = None,
     max_corrupt: float = 0.1,
+    classes: int | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
     """Load a data set and split it, stratified by class.
@@ -81,6 +93,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         channels: 1 or 3; those of the source if None.
         group: Regular expression that finds the group of an image file in its name.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
+        classes: Number of classes to keep, the first ones; all if None.
         log: Called with a message before work that takes a while.
 
     Raises:
@@ -91,13 +104,17 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     pixels = None if size is None else (size[0], size[1])
     source = _source(name)
     if isinstance(source, ImageFiles):
-        source = load_image_files(source, Reading(pixels, channels, group, max_corrupt), name, log)
+        reading = Reading(pixels, channels, group, max_corrupt, classes)
+        source = load_image_files(source, reading, name, log)
     elif group:
         raise InputError(f"dataset.group: {name} has no image files; allowed: with those alone")
-    source, class_names = _checked(source, name)
+    source, class_names = checked(source, name)
+    if classes is not None and classes != len(class_names):
+        class_names = first_classes(classes, class_names, name)
+        source = _of_first_classes(source, classes)
     shares = {"validation": validation, "test": test}
     rows = split(source.labels, class_names, shares, seed, name, source.groups, source.parts)
-    images, scaling = _as_bytes(source.images, rows, name)
+    images, scaling = _as_bytes(source, rows, name)
     everything = Split(_resize(images, pixels, channels, name), source.labels)
     return Dataset(
         name,
@@ -127,8 +144,11 @@ def _source(name: str) -> Source | ImageFiles:
 
 
 def _suggest(name: str) -> str:
-    path = Path(name).expanduser()
-    scheme = "folder" if path.is_dir() else path.suffix[1:] if path.is_file() else ""
+    path = Path(os.path.expanduser(name))
+    scheme = path.suffix[1:] if path.is_file() else ""
+    if path.is_dir():
+        found = (form for form, files in _SIGNS.items() if any(path.glob(files)))
+        scheme = next(found, "folder")
     if scheme in _ARGUMENTS:
         return f"{name!r}: did you mean {scheme}:{name}?"
     return suggest(name, dataset_forms())
@@ -140,45 +160,27 @@ def dataset_forms() -> list[str]:
     return [f"{name}:{_ARGUMENTS[name]}" if name in _ARGUMENTS else name for name in names]
 
 
-def _checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
-    """Check a source, and return it with the class names.
-
-    The images of a published test split are put behind the others, as the split ``test``.
-    """
-    images = check_images(source.images, name)
-    labels = check_labels(source.labels, len(images), source.class_names, name)
-    class_names = source.class_names or tuple(str(i) for i in range(labels.max() + 1))
-    source = replace(source, images=images, labels=labels)
-    if source.test is None:
-        return source, class_names
-    test_images = check_images(source.test[0], f"{name} (test)")
-    test_labels = check_labels(source.test[1], len(test_images), class_names, f"{name} (test)")
-    if test_images.shape[1:] != images.shape[1:]:
-        raise InputError(
-            f"data set {name}: test images are {test_images.shape[1:]}, the others "
-            f"{images.shape[1:]}"
-        )
-    parts = np.full(len(images), "") if source.parts is None else source.parts
-    groups = source.groups
-    if groups is not None:
-        groups = np.concatenate([groups, np.full(len(test_images), "")])
-    source = replace(
+def _of_first_classes(source: Source, count: int) -> Source:
+    rows = np.flatnonzero(source.labels < count)
+    return replace(
         source,
-        images=np.concatenate([images, test_images]),
-        labels=np.concatenate([labels, test_labels]),
-        parts=np.concatenate([parts, np.full(len(test_images), "test")]),
-        groups=groups,
+        images=selected(source.images, rows),
+        labels=source.labels[rows],
+        parts=None if source.parts is None else source.parts[rows],
+        groups=None if source.groups is None else source.groups[rows],
+        names=[source.names[row] for row in rows.tolist()] if len(source.names) else (),
     )
-    return source, class_names
 
 
 def _as_bytes(
-    images: np.ndarray | DiskImages, rows: dict[str, np.ndarray], name: str
+    source: Source, rows: dict[str, np.ndarray], name: str
 ) -> tuple[np.ndarray | DiskImages, Scaling]:
+    images = source.images
     if isinstance(images, DiskImages):  # image files, which are decoded to uint8
-        return images, Scaling()
-    check_alike({part: images[rows[part]] for part in SPLITS}, name)
-    return as_bytes(images)
+        return images, Scaling(highest=source.findings.highest)
+    remarks = check_alike({part: images[rows[part]] for part in SPLITS}, name)
+    levels, scaling = as_bytes(images)
+    return levels, replace(scaling, remarks=remarks)
 
 
 def _resize(
@@ -203,7 +205,8 @@ def _findings(source: Source, rows: dict[str, np.ndarray]) -> Findings:
         splits[each] = number
     owners = np.stack([splits, source.labels], axis=1)
     found = identical(source.images.digests, owners, source.names)
-    return replace(source.findings, identical=found)
+    count = repeated(source.images.digests, owners)
+    return replace(source.findings, identical=found, repeated=count)
 
 
 def _how_split(source: Source) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 
 from xnas_tf.data.dataset import Source
 from xnas_tf.data.image_files import near
-from xnas_tf.data.image_list import SPLITS
 from xnas_tf.errors import InputError, suggest
 
 DIGITS = tuple("0123456789")
@@ -35,58 +34,69 @@ def digits(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
     return Source(data.images / 16, data.target, DIGITS)
 
 
+PAIRS = (("x", "y"), ("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test"))
+"""Images and labels in a NumPy archive."""
+_OPTIONAL = ("class_names", "mirrored", "parts")
+
+
 def npz(argument: str) -> Source:
     """Load a NumPy archive.
 
-    It has ``x`` and ``y``, or ``x_train`` and ``y_train`` and optionally ``x_test`` and
-    ``y_test``; ``class_names``, ``mirrored`` and ``parts`` are optional.
+    It has ``x`` and ``y``, or ``x_train`` and ``y_train``; optionally ``x_val`` and ``y_val``,
+    ``x_test`` and ``y_test``, ``class_names``, ``mirrored`` and ``parts``.
 
     Raises:
-        InputError: If it cannot be read, or arrays are missing or invalid.
+        InputError: If it cannot be read, or arrays are missing, unknown or invalid.
     """
-    path = Path(argument).expanduser()
+    path = Path(os.path.expanduser(argument))
     arrays = _read_npz(path)
-    train = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
-    for key in train:
-        if key not in arrays:
-            raise InputError(
-                f"data set npz:{argument}: the file has no array {suggest(key, arrays)}; "
-                "wanted: x and y, or x_train and y_train"
-            )
+    pairs = _pairs(arrays, f"data set npz:{argument}")
+    images, labels = pairs.get("x") or pairs["x_train"]
     names = arrays.get("class_names")
     mirrored = arrays.get("mirrored", np.array(False))
-    if (names is not None and names.ndim != 1) or mirrored.ndim:
+    if (names is not None and names.ndim != 1) or mirrored.ndim or mirrored.dtype.kind not in "biu":
         raise InputError(
             f"data set npz:{argument}: class_names must be a list of names, mirrored true or false"
         )
-    images, labels = (arrays[key] for key in train)
-    if "parts" in arrays:
-        _check_parts(arrays["parts"], len(labels), argument)
     return Source(
         images,
         labels,
-        tuple(map(str, names)) if names is not None else None,
-        (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= set(arrays) else None,
+        None if names is None else tuple(names.tolist()),
+        pairs.get("x_test"),
         bool(mirrored),
         parts=arrays.get("parts"),
+        validation=pairs.get("x_val"),
     )
 
 
-def _check_parts(parts: np.ndarray, count: int, argument: str) -> None:
-    wrong = [] if parts.dtype.kind == "U" else [str(parts.dtype)]
-    wrong += sorted(set(map(str, parts.ravel())) - {"", *SPLITS})
-    if parts.shape != (count,) or wrong:
-        raise InputError(
-            f"data set npz:{argument}: parts are {', '.join(wrong) or parts.shape}; allowed: one "
-            f"of {', '.join(SPLITS)} or nothing for each of the {count} images"
-        )
+def _pairs(arrays: dict[str, np.ndarray], where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return images and labels by the name of the images, after a check of all names."""
+    known = [name for pair in PAIRS for name in pair]
+    wanted = "wanted: x and y, or x_train and y_train"
+    for name in arrays:
+        if name not in known + [*_OPTIONAL]:
+            raise InputError(
+                f"{where}: unknown array {suggest(name, [*known, *_OPTIONAL])}; {wanted}"
+            )
+    for pair in PAIRS:
+        given = [name for name in pair if name in arrays]
+        if len(given) == 1:
+            lacking = pair[given[0] == pair[0]]
+            raise InputError(f"{where}: the file has {given[0]}, but no array {lacking!r}")
+    pairs = {x: (arrays[x], arrays[y]) for x, y in PAIRS if x in arrays}
+    if ("x" in pairs) == ("x_train" in pairs):
+        raise InputError(f"{where}: the file has the arrays {', '.join(arrays)}; {wanted}")
+    return pairs
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"data set npz:{path}: there is no such file{near(path)}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array; numpy.savez writes several with names")
+        with archive:
             return {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise InputError(f"data set npz:{path}: not a readable npz file: {error}") from error
@@ -125,7 +135,7 @@ def keras_dataset(argument: str) -> Source:
     if argument not in KERAS:
         raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")
     names, mirrored = KERAS[argument], argument != "mnist"
-    cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+    cache = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")) / "datasets"
     file = cache / f"{argument}.npz"
     if file.is_file():
         return replace(npz(str(file)), class_names=names, mirrored=mirrored)

@@ -1,4 +1,4 @@
-"""Classes by name or number."""
+"""Classes by name or number, and the first classes."""
 
 from __future__ import annotations
 
@@ -24,3 +24,17 @@ def class_number(
     if text.isdecimal() and int(text) < len(class_names):
         return int(text)
     raise InputError(f"{option}: no class {suggest(text, [*others, *class_names])}")
+
+
+def first_classes(count: int, class_names: Sequence[str], name: str) -> tuple[str, ...]:
+    """Return the names of the first ``count`` classes of the data set ``name``.
+
+    Raises:
+        InputError: If the data set has fewer, or fewer than two are asked for.
+    """
+    if not 2 <= count <= len(class_names):
+        raise InputError(
+            f"dataset.classes: {count} given, but data set {name} has {len(class_names)} classes; "
+            f"allowed: 2 to {len(class_names)}"
+        )
+    return tuple(class_names[:count])

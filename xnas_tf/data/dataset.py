@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from xnas_tf.data.disk_images import DiskImages, selected
-from xnas_tf.data.quality import Findings
+from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
 
@@ -18,6 +19,8 @@ _CHUNK = 2**24
 """Bytes of images that are hashed at a time."""
 _IMBALANCED = 2
 """Ratio of the largest class to the smallest from which classes are called imbalanced."""
+_MOST_CHANNELS = 4
+"""Channels of usual images; arrays with more on the last axis may have channels first."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Dataset:
     @property
     def notes(self) -> list[str]:
         """Warnings that the user should read before training."""
-        notes = [*self.findings.notes, *self.scaling.notes]
+        notes = [*self.findings.notes, *self.scaling.notes, *self._class_notes()]
         if self.imbalance >= _IMBALANCED:
             totals = np.sum(list(self.counts.values()), axis=0)
             most, least = int(totals.argmax()), int(totals.argmin())
@@ -111,6 +114,24 @@ class Dataset:
                 f"{totals[least]:,} of {self.class_names[least]} ({self.imbalance:.1f} to 1)"
             )
         return notes
+
+    def _class_notes(self) -> Iterator[str]:
+        totals = np.sum(list(self.counts.values()), axis=0)
+        if not totals.all():
+            yield f"classes without images: {self._names(totals == 0)}"
+        for name, counts in self.counts.items():
+            missing = (counts == 0) & (totals > 0)
+            if missing.any():
+                yield f"no images in {name} of the classes {self._names(missing)}"
+        alike = defaultdict(list)
+        for name in self.class_names:
+            alike["".join(name.split()).casefold()].append(name)
+        for names in alike.values():
+            if len(names) > 1:
+                yield f"classes whose names differ only in case or spaces: {join_names(names)}"
+
+    def _names(self, chosen: np.ndarray) -> str:
+        return join_names(self.class_names[number] for number in np.flatnonzero(chosen).tolist())
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -164,8 +185,9 @@ class Source:
     Attributes:
         images: (N, height, width[, channels]); numbers of any range, see
             ``value_scaling.as_bytes``.
-        labels: Class numbers from 0, (N,).
-        class_names: One name per class; the numbers if None.
+        labels: Labels, (N,) or (N, 1), or one-hot (N, classes): class numbers from 0, or anything
+            that ``labels.encode`` maps to them.
+        class_names: One name per class; the labels if None.
         test: Images and labels of the published test split, used as it is.
         mirrored: See ``Dataset``.
         groups: Group of each image, (N,) texts, empty if none; all images of a group go into the
@@ -173,6 +195,7 @@ class Source:
         parts: Split of each image, (N,): ``train``, ``validation``, ``test`` or empty.
         names: Name of each image, (N,).
         findings: Problems found in image files.
+        validation: Images and labels of the published validation split, used as it is.
     """
 
     images: np.ndarray | DiskImages
@@ -184,6 +207,7 @@ class Source:
     parts: np.ndarray | None = None
     names: Sequence[str] = ()
     findings: Findings = field(default_factory=Findings)
+    validation: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | DiskImages:
@@ -194,7 +218,12 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     """
     if isinstance(images, DiskImages):
         return images
-    images = np.asarray(images)
+    if np.ma.is_masked(images):
+        raise InputError(f"data set {name}: images have masked values; fill them before")
+    try:
+        images = np.asarray(images)
+    except ValueError as error:
+        raise InputError(f"data set {name}: images differ in shape: {error}") from error
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.ndim != 4:
@@ -217,33 +246,14 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     return images
 
 
-def check_labels(
-    labels: np.ndarray, count: int, class_names: tuple[str, ...] | None, name: str
-) -> np.ndarray:
-    """Check the labels (N,) or (N, 1) of N images, and return them as int32 of shape (N,).
-
-    Raises:
-        InputError: If they are not one integer per image, are out of range, or have fewer than
-            two classes.
-    """
-    labels = np.asarray(labels)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != (count,):
-        raise InputError(
-            f"data set {name}: {count} images but labels of shape {labels.shape}; "
-            f"allowed: ({count},)"
-        )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"data set {name}: labels are of type {labels.dtype}, not integers")
-    present = np.unique(labels)
-    classes = len(class_names) if class_names else len(present)
-    wrong = present[(present < 0) | (present >= classes)]
-    if wrong.size:
-        raise InputError(
-            f"data set {name}: label {wrong[0]} is out of range; allowed: 0 to {classes - 1} "
-            f"({classes} {'class names' if class_names else 'different labels'})"
-        )
-    if len(present) < 2:
-        raise InputError(f"data set {name}: all images are of one class; at least 2 are needed")
-    return labels.astype(np.int32)
+def channels_last(
+    images: np.ndarray | DiskImages,
+) -> tuple[np.ndarray | DiskImages, list[str]]:
+    """Return images (N, H, W, C), and a note if they were (N, C, H, W) with 1, 3 or 4 channels."""
+    _, first, *rest = images.shape
+    if isinstance(images, DiskImages) or first not in (1, 3, 4) or min(rest) <= _MOST_CHANNELS:
+        return images, []
+    turned = np.moveaxis(images, 1, -1)
+    return turned, [
+        f"images of shape {images.shape[1:]} are taken as channels first: {turned.shape[1:]}"
+    ]

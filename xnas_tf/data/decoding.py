@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -11,14 +12,23 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-"""Suffixes of image files."""
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
+)
+"""Suffixes of image files. Files with others are images if their content says so."""
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+"""Pillow's formats that are read. Others have no reliable signature or start other programs."""
+_DEPTHS = (1, 8, 10, 12, 14, 16)
+"""Usual bits per value of images whose values are stored in 16 or 32 bits."""
+_DARK = 8
+"""An image is dark beside others if its highest value is less than one of so many of theirs."""
 _GREY = ("1", "L", "LA", "La", "F")
 """Pillow's modes of images without colour; those that begin with ``I`` are too."""
 _ORIENTATION = 0x0112
 """The EXIF tag of the camera's orientation."""
-Encoded = Path | bytes
-"""An image file or its content."""
+Encoded = Path | bytes | np.ndarray
+"""An image file, its content, or its pixels as uint8, (height, width) or (height, width, 3)."""
 
 
 class Unreadable(Exception):
@@ -26,45 +36,114 @@ class Unreadable(Exception):
 
 
 class Look(NamedTuple):
-    """Height and width of an image in pixels, and whether it is stored without colour."""
+    """What is known of an image before it is decoded to a size.
+
+    Attributes:
+        height: In pixels.
+        width: In pixels.
+        is_grey: Whether it is stored without colour.
+        is_animated: Whether it has several frames.
+        mode: Pillow's mode, such as ``RGB``.
+        highest: The highest value of an image of more than 8 bits, 0 of others.
+    """
 
     height: int
     width: int
     is_grey: bool
+    is_animated: bool = False
+    mode: str = "RGB"
+    highest: int = 0
 
 
 def look_at(encoded: Encoded) -> Look:
-    """Read the header of an image.
+    """Read the header of an image, and the values of one of more than 8 bits.
 
     Raises:
         Unreadable: If it is not an image.
     """
+    if isinstance(encoded, np.ndarray):
+        return Look(encoded.shape[0], encoded.shape[1], encoded.ndim == 2)
     with _opened(encoded) as image:
         width, height = image.size
         if image.getexif().get(_ORIENTATION, 1) > 4:  # rotated by 90 degrees
             width, height = height, width
-        return Look(height, width, _is_grey(image))
+        # A photograph of format MPO has frames too: smaller copies, or the other eye's view.
+        is_animated = image.format != "MPO" and getattr(image, "is_animated", False)
+        highest = int(_deep_values(image).max()) if _is_deep(image) else 0
+        return Look(height, width, _is_grey(image), is_animated, image.mode, highest)
 
 
-def read_image(encoded: Encoded, size: tuple[int, int] | None, channels: int) -> np.ndarray:
+def is_image(file: Path) -> bool:
+    """Return whether a file is an image, by its suffix or its content."""
+    if file.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with _opened(file):
+            return True
+    except Unreadable:
+        return False
+
+
+def full_scales(looks: Iterable[Look]) -> dict[str, int]:
+    """Return by mode the value that becomes 255 in images of more than 8 bits.
+
+    It is the highest one of the usual depth, such as 4095 of 12 bits, that all images of this mode
+    fit in.
+    """
+    highest: dict[str, int] = {}
+    for look in looks:
+        if look.mode.startswith("I"):
+            highest[look.mode] = max(look.highest, highest.get(look.mode, 0))
+    return {mode: _full_scale(value) for mode, value in highest.items()}
+
+
+def _full_scale(highest: int) -> int:
+    bits = highest.bit_length()
+    return (1 << next((depth for depth in _DEPTHS if depth >= bits), bits)) - 1
+
+
+def is_dark(look: Look, scales: Mapping[str, int]) -> bool:
+    """Return whether an image of more than 8 bits is dark because others need a larger scale."""
+    return look.mode in scales and look.highest * _DARK < scales[look.mode]
+
+
+def read_image(
+    encoded: Encoded,
+    size: tuple[int, int] | None,
+    channels: int,
+    scales: Mapping[str, int] | None = None,
+) -> np.ndarray:
     """Decode an image, or the first frame of an animation, to (height, width, channels), uint8.
 
     The image is rotated according to its EXIF tag, transparent pixels become white, and it is
     resized to ``size`` (height and width), if given, by bilinear interpolation.
 
+    Args:
+        encoded: The image.
+        size: Height and width; its own if None.
+        channels: 1 or 3.
+        scales: See ``full_scales``; that of the image alone if None.
+
     Raises:
         Unreadable: If the image is truncated or broken, or not an image.
     """
+    if isinstance(encoded, np.ndarray):
+        return to_pixels(Image.fromarray(encoded), size, channels)
     with _opened(encoded) as image:
         if size:  # JPEG decodes at 1/2, 1/4 or 1/8 of its size in a fraction of the time
             image.draft(None, (2 * max(size), 2 * max(size)))
         upright = ImageOps.exif_transpose(image)
-        return to_pixels(upright, size, channels)
+        return to_pixels(upright, size, channels, scales)
 
 
-def to_pixels(image: Image.Image, size: tuple[int, int] | None, channels: int) -> np.ndarray:
+def to_pixels(
+    image: Image.Image,
+    size: tuple[int, int] | None,
+    channels: int,
+    scales: Mapping[str, int] | None = None,
+) -> np.ndarray:
     """Return the pixels of an image in a size and number of channels; see ``read_image``."""
-    image = _with_8_bits(image)
+    image = _with_8_bits(image, scales or {})
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -75,19 +154,22 @@ def to_pixels(image: Image.Image, size: tuple[int, int] | None, channels: int) -
 
 
 @contextmanager
-def _opened(encoded: Encoded) -> Iterator[Image.Image]:
+def _opened(encoded: Path | bytes) -> Iterator[Image.Image]:
     try:
-        with Image.open(BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+        file = BytesIO(encoded) if isinstance(encoded, bytes) else encoded
+        with Image.open(file, formats=_formats()) as image:
             yield image
     except Exception as error:  # Pillow raises many kinds
         raise Unreadable(_reason(encoded, error)) from error
 
 
-def _reason(encoded: Encoded, error: Exception) -> str:
+def _reason(encoded: Path | bytes, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, PermissionError):
         return "may not be read"
+    if isinstance(error, OSError) and error.strerror:  # not of Pillow
+        return error.strerror
     length = len(encoded) if isinstance(encoded, bytes) else encoded.stat().st_size
     if length == 0:
         return "empty"
@@ -101,10 +183,29 @@ def _is_grey(image: Image.Image) -> bool:
     return image.mode in _GREY or image.mode.startswith("I")
 
 
-def _with_8_bits(image: Image.Image) -> Image.Image:
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I")
+
+
+def _deep_values(image: Image.Image) -> np.ndarray:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0:
+        raise ValueError("it has negative values; 8 or 16 bits without sign are wanted")
+    return values
+
+
+def _with_8_bits(image: Image.Image, scales: Mapping[str, int]) -> Image.Image:
     """Return an image with 8 bits per channel; Pillow would clip 16-bit values at 255."""
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers; 8 or 16 bits are wanted")
-    if not image.mode.startswith("I"):
+    if not _is_deep(image):
         return image
-    return Image.fromarray(np.clip(np.asarray(image) // 257, 0, 255).astype(np.uint8))
+    values = _deep_values(image)
+    top = scales.get(image.mode) or _full_scale(int(values.max()))
+    return Image.fromarray(np.clip(values * 255 // top, 0, 255).astype(np.uint8))

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -22,7 +22,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from xnas_tf.data.dataset import Source
-from xnas_tf.data.decoding import Encoded, Look, Unreadable, look_at, read_image
+from xnas_tf.data.decoding import (
+    Encoded,
+    Look,
+    Unreadable,
+    full_scales,
+    is_dark,
+    look_at,
+    read_image,
+)
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_list import ImageFiles, ImageList, match_groups
 from xnas_tf.data.quality import Findings, join_names
@@ -34,7 +42,7 @@ LONGEST = 128
 """Maximum length in pixels of the longer side of images if no size is given."""
 STRETCH = 1.5
 """Factor by which an image's aspect ratio must differ from the usual one to be odd."""
-_FORMAT = 1
+_FORMAT = 2
 """Version of the stored files and of the decoding; to be increased with each change."""
 _WINDOW = 64
 """Maximum number of images in memory."""
@@ -51,14 +59,17 @@ class Reading(NamedTuple):
     channels: int | None
     group: str | None
     max_corrupt: float
+    classes: int | None
 
 
 class _Decoded(NamedTuple):
-    """Hash of an image's pixels, whether it has no colour, and why it cannot be decoded."""
+    """Hash of an image's pixels, facts about them, and why it cannot be decoded."""
 
     digest: bytes
-    is_grey: bool
-    reason: str
+    is_grey: bool = False
+    is_blank: bool = False
+    highest: int = 0
+    reason: str = ""
 
 
 def load_image_files(
@@ -69,7 +80,7 @@ def load_image_files(
     Raises:
         InputError: If too many images cannot be decoded, or the cache cannot be written.
     """
-    folder = cache_folder() / "images" / _key(files, reading)
+    folder = cache_folder(f"images/{_key(files, reading)}")
     if not folder.exists():
         with host_lock("images"):
             if not folder.exists():
@@ -87,6 +98,7 @@ def load_image_files(
         images,
         stored["labels"],
         class_names,
+        mirrored=files.mirrored,
         groups=match_groups(reading.group, names, name) if reading.group else groups,
         parts=stored.get("parts"),
         names=names,
@@ -97,6 +109,8 @@ def load_image_files(
 def _key(files: ImageFiles, reading: Reading) -> str:
     key = hashlib.blake2b(digest_size=16)
     settings = [_FORMAT, files.root, reading.size, reading.channels]
+    if reading.classes is not None:
+        settings.append(reading.classes)
     key.update(json.dumps(settings).encode())
     for file in files.files:
         stamp = 0, 0
@@ -110,11 +124,14 @@ def _key(files: ImageFiles, reading: Reading) -> str:
 def _create(
     folder: Path, files: ImageFiles, reading: Reading, name: str, log: Callable[[str], None]
 ) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(OSError):  # reported below, when the folder itself is created
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for draft in folder.parent.glob(f".{folder.name}-*"):
         if time.time() - draft.stat().st_mtime > _ABANDONED:
             shutil.rmtree(draft, ignore_errors=True)
     listing = files.listing()
+    if reading.classes is not None:
+        listing = listing.of_first_classes(reading.classes, name)
     log(f"data set {name}: decoding {len(listing.names):,} images, once, into {folder}")
     looks = list(_in_parallel(_look, listing.stream()))
     readable = [look for look in looks if isinstance(look, Look)]
@@ -125,8 +142,10 @@ def _create(
     channels = reading.channels or (1 if all(look.is_grey for look in readable) else 3)
     try:
         with atomic_folder(folder) as draft:
-            decoded = _decode(draft / "images.npy", listing, size, channels)
-            _save(draft, listing, decoded, _findings(listing, looks, decoded, size, channels))
+            shape = (len(looks), *size, channels)
+            scales = full_scales(readable)
+            decoded = _decode(draft / "images.npy", listing, shape, scales)
+            _save(draft, listing, decoded, _findings(listing, looks, decoded, shape, scales))
     except InputError as error:
         if not folder.exists():  # another host may have created it in a shared directory
             hint = "; XDG_CACHE_HOME names another place for decoded images"
@@ -158,8 +177,10 @@ def usual_size(looks: Sequence[Look]) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _decode(file: Path, listing: ImageList, size: tuple[int, int], channels: int) -> list[_Decoded]:
-    shape = (len(listing.names), *size, channels)
+def _decode(
+    file: Path, listing: ImageList, shape: tuple[int, int, int, int], scales: Mapping[str, int]
+) -> list[_Decoded]:
+    _, height, width, channels = shape
     array = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
     begin, length = array.offset, int(np.prod(shape[1:]))
     del array
@@ -170,13 +191,15 @@ def _decode(file: Path, listing: ImageList, size: tuple[int, int], channels: int
         def work(item: tuple[int, Encoded]) -> _Decoded:
             row, encoded = item
             try:
-                image = read_image(encoded, size, channels)
+                image = read_image(encoded, (height, width), channels, scales)
             except Unreadable as error:
-                return _Decoded(bytes(16), False, str(error))
+                return _Decoded(bytes(16), reason=str(error))
             pixels = image.tobytes()
             os.pwrite(output.fileno(), pixels, begin + row * length)
             is_grey = bool((image == image[..., :1]).all())
-            return _Decoded(hashlib.blake2b(pixels, digest_size=16).digest(), is_grey, "")
+            is_blank = bool((image == image[0, 0]).all())
+            digest = hashlib.blake2b(pixels, digest_size=16).digest()
+            return _Decoded(digest, is_grey, is_blank, int(image.max()))
 
         return list(_in_parallel(work, enumerate(listing.stream())))
 
@@ -185,15 +208,13 @@ def _findings(
     listing: ImageList,
     looks: Sequence[Look | str],
     decoded: Sequence[_Decoded],
-    size: tuple[int, int],
-    channels: int,
+    shape: tuple[int, int, int, int],
+    scales: Mapping[str, int],
 ) -> Findings:
+    _, *size, channels = shape
     found = list(zip(listing.names, looks, decoded, strict=True))
-    shapes = {
-        name: (look.height, look.width)
-        for name, look, each in found
-        if isinstance(look, Look) and not each.reason
-    }
+    known = {name: look for name, look, each in found if isinstance(look, Look) and not each.reason}
+    shapes = {name: (look.height, look.width) for name, look in known.items()}
     grey = [name for name, _, each in found if channels == 3 and each.is_grey]
     is_all_grey = 0 < len(grey) == len(shapes)
     sizes = sorted(set(shapes.values()), key=lambda shape: (np.prod(shape), shape))
@@ -212,12 +233,29 @@ def _findings(
         odd={name: shape for name, shape in shapes.items() if _is_odd(shape, size)},
         empty=listing.empty,
         ignored=listing.ignored,
+        remarks=(*listing.remarks, *_depth_remarks(scales)),
+        left_out=dict(listing.left_out),
+        animated=[name for name, look in known.items() if look.is_animated],
+        blank=[name for name, _, each in found if each.is_blank],
+        dark={
+            name: f"values up to {look.highest:,} of {scales[look.mode]:,}"
+            for name, look in known.items()
+            if is_dark(look, scales)
+        },
+        highest=max(each.highest for each in decoded),
         sizes=extremes,
         different_sizes=len(sizes),
     )
 
 
-def _is_odd(shape: tuple[int, int], size: tuple[int, int]) -> bool:
+def _depth_remarks(scales: Mapping[str, int]) -> list[str]:
+    return [
+        f"images of {32 if mode == 'I' else 16} bits: values 0 to {top:,} are stored as 0 to 255"
+        for mode, top in sorted(scales.items())
+    ]
+
+
+def _is_odd(shape: tuple[int, int], size: Sequence[int]) -> bool:
     ratio = shape[0] * size[1] / (shape[1] * size[0])
     return max(ratio, 1 / ratio) > STRETCH
 

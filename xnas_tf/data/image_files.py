@@ -1,92 +1,168 @@
-"""Image files in folders or in a table."""
+"""Image files in folders, one folder per class."""
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from xnas_tf.data.decoding import SUFFIXES
+from xnas_tf.data.class_folder import ClassFolder, is_hidden, walk
+from xnas_tf.data.decoding import SUFFIXES, is_image
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
-from xnas_tf.errors import InputError, suggest
+from xnas_tf.data.quality import join_names
+from xnas_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The folders of the classes, whether they lie in folders of splits, and what is left out."""
+
+    classes: Sequence[Path]
+    has_splits: bool
+    loose: Sequence[Path]
+    broken: Sequence[Path]
+    others: Sequence[Path] = ()
 
 
 def folder(argument: str) -> ImageFiles:
     """Find the images in a folder with one folder per class.
 
-    There may also be such folders inside ``train``, ``validation`` and ``test``.
+    There may also be such folders inside ``train``, ``validation`` and ``test``. Files whose names
+    are not those of images are images if their content says so. Hidden folders are left out.
 
     Raises:
-        InputError: If the folder does not exist, or has no such images.
+        InputError: If the folder does not exist or cannot be read, or folders of classes lie beside
+            those of splits.
     """
-    root = Path(argument or ".").expanduser()
+    root = Path(os.path.expanduser(argument or "."))
     name = f"data set folder:{argument}"
     if not root.is_dir():
         raise InputError(f"{name}: there is no such folder{near(root)}")
+    try:
+        layout = _layout(root, name)
+        found = {each: walk(each) for each in layout.classes}
+    except OSError as error:
+        raise InputError(f"{name}: {error.filename} cannot be read: {error.strerror}") from error
+    paths = {
+        "hidden folder, left out": [path for own in found.values() for path in own.hidden],
+        "link to what is there already, left out": [
+            path for own in found.values() for path in own.repeated
+        ],
+        "in no folder of a class, left out": layout.loose,
+        "link to nothing, left out": layout.broken,
+        "folder beside those of splits, left out": layout.others,
+    }
+    left_out = {why: _relative(each, root) for why, each in paths.items()}
+    names = sorted({_shown(each.name) for each in found})
+    return ImageFiles(
+        [file for own in found.values() for file in own.files],
+        partial(_list_images, root, layout, found, left_out, name),
+        f"{root.resolve()} {names} {left_out}",
+    )
+
+
+def _layout(root: Path, name: str) -> _Layout:
     tops = _folders(root)
-    parts = [split_name(top.name) for top in tops]
-    if parts and all(parts):
-        if "train" not in parts:
-            given = ", ".join(top.name for top in tops)
-            raise InputError(f"{name}: it has the folders {given}, but no train")
-        classes = [each for top in tops for each in _folders(top)]
-    else:
-        classes, parts = tops, []
-    return _of_folders(root, classes, bool(parts), name)
+    splits = [top for top in tops if split_name(top.name)]
+    others = [top for top in tops if top not in splits]
+    if not splits or (others and not any(map(_holds_classes, splits))):
+        return _Layout(tops, False, _loose_images(root), _broken_links(root))
+    with_images = [top for top in others if any(map(_is_called_image, walk(top).files))]
+    if with_images:
+        raise InputError(
+            f"{name}: {_listed(splits)} hold a folder per class, but {_listed(with_images)} beside "
+            "them has images too; allowed: folders of splits, or folders of classes"
+        )
+    if not any(split_name(top.name) == "train" for top in splits):
+        raise InputError(f"{name}: it has the folders {_listed(splits)}, but no train")
+    classes = [each for top in splits for each in _folders(top)]
+    loose = [file for top in (root, *splits) for file in _loose_images(top)]
+    broken = [link for top in (root, *splits) for link in _broken_links(top)]
+    return _Layout(classes, True, loose, broken, others)
 
 
-def _of_folders(root: Path, classes: list[Path], has_parts: bool, name: str) -> ImageFiles:
-    found = [(each, file) for each in classes for file in _files_below(each)]
-    images = [(each, file) for each, file in found if _is_image(file)]
+def _holds_classes(split: Path) -> bool:
+    return bool(_folders(split)) and not _loose_images(split)
+
+
+def _list_images(
+    root: Path,
+    layout: _Layout,
+    found: Mapping[Path, ClassFolder],
+    left_out: Mapping[str, Sequence[str]],
+    name: str,
+) -> ImageList:
+    pairs = [(each, file, is_image(file)) for each, own in found.items() for file in own.files]
+    images = [(each, file) for each, file, is_one in pairs if is_one]
+    others = _by_suffix(file for _, file, is_one in pairs if not is_one)
     if not images:
-        loose = sum(map(_is_image, root.iterdir()))
+        loose = len(layout.loose)
         raise InputError(
             f"{name}: no images in folders inside it; wanted: one folder per class, with files "
-            f"that end in {', '.join(SUFFIXES)}"
+            f"such as {', '.join(SUFFIXES)}"
             + (f"; {loose} images lie in no folder" if loose else "")
+            + (f"; files that are no images: {others}" if others else "")
         )
     files = [file for _, file in images]
-    names = {_shown(each.name) for each in classes}
+    names = {_shown(each.name) for each in found}
     labels, class_names = encode_labels([_shown(each.name) for each, _ in images])
-    listing = ImageList(
-        [_shown(file.relative_to(root)) for file in files],
+    only, splits = images[0][0], [each.parent.name for each, _ in images]
+    if len(class_names) == 1 and len(_folders(only)) > 1:
+        raise InputError(
+            f"{name}: all images are of one class, {class_names[0]}, which has the folders "
+            f"{_listed(_folders(only))}; did you mean folder:{only}?"
+        )
+    return ImageList(
+        _relative(files, root),
         labels,
         class_names,
         partial(iter, files),
-        parts=split_names([each.parent.name for each, _ in images], name) if has_parts else None,
+        parts=split_names(splits, name) if layout.has_splits else None,
         empty=tuple(sorted(names.difference(class_names))),
-        ignored=len(found) - len(images),
+        ignored=len(pairs) - len(images),
+        remarks=(f"files that are no images, left out: {others}",) if others else (),
+        left_out=left_out,
     )
-    return ImageFiles(files, lambda: listing, f"{root.resolve()} {sorted(names)}")
 
 
 def _folders(root: Path) -> list[Path]:
     """Return the visible folders in a folder, sorted by name."""
-    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
-def _files_below(root: Path) -> list[Path]:
-    files = (
-        Path(parent, name)
-        for parent, _, names in os.walk(root)
-        for name in names
-        if not name.startswith(".")
-    )
-    return sorted(files, key=lambda file: file.relative_to(root).as_posix())
+def _loose_images(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_file() and _is_called_image(path))
+
+
+def _broken_links(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_symlink() and not path.exists())
+
+
+def _is_called_image(file: Path) -> bool:
+    return not is_hidden(file.name) and file.suffix.lower() in SUFFIXES
+
+
+def _relative(paths: Iterable[Path], root: Path) -> list[str]:
+    return [_shown(path.relative_to(root)) for path in paths]
+
+
+def _listed(folders: Iterable[Path]) -> str:
+    return join_names(_shown(each.name) for each in folders)
+
+
+def _by_suffix(files: Iterable[Path]) -> str:
+    """Count files by their suffix, such as ``40 .heic, 2 without suffix``."""
+    counts = Counter(_shown(file.suffix.lower()) or "without suffix" for file in files)
+    return join_names(f"{count:,} {suffix}" for suffix, count in counts.most_common())
 
 
 def _shown(path: str | Path) -> str:
     """Return a path as printable text, also if it is not valid UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES
 
 
 def near(path: Path) -> str:
@@ -96,65 +172,3 @@ def near(path: Path) -> str:
     names = [each.name for each in path.parent.iterdir() if each.is_dir() == (not path.suffix)]
     found = get_close_matches(path.name, sorted(names), n=1)
     return f" (did you mean {found[0]!r}?)" if found else ""
-
-
-def table(argument: str) -> ImageFiles:
-    """Find the images of a CSV file with the columns ``path`` and ``label``.
-
-    The columns ``split`` and ``group`` are optional. Paths are relative to the file's folder.
-
-    Raises:
-        InputError: If the file cannot be read, or has missing or invalid values.
-    """
-    path, name = Path(argument).expanduser(), f"data set csv:{argument}"
-    rows = _read_rows(path, name)
-    _check_rows(rows, name)
-    files = [path.parent / row["path"] for row in rows]
-    rows.sort(key=lambda row: row["path"])
-    labels, class_names = encode_labels([row["label"] for row in rows])
-    groups = splits = None
-    if "group" in rows[0]:
-        groups = np.array([row["group"] or "" for row in rows])
-    if "split" in rows[0]:
-        splits = split_names((row["split"] or "" for row in rows), f"{name}, column split")
-    listing = ImageList(
-        [row["path"] for row in rows],
-        labels,
-        class_names,
-        partial(iter, [path.parent / row["path"] for row in rows]),
-        groups,
-        splits,
-    )
-    return ImageFiles([path, *files], lambda: listing, str(path.resolve()))
-
-
-def _read_rows(path: Path, name: str) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise InputError(f"{name}: there is no such file{near(path)}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text, skipinitialspace=True)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{name}: not a readable CSV file: {error}") from error
-    header = reader.fieldnames or []
-    for column in ("path", "label"):
-        if column not in header:
-            raise InputError(f"{name}: its first line has no column {suggest(column, header)}")
-    if not rows:
-        raise InputError(f"{name}: it has a header only")
-    return rows
-
-
-def _check_rows(rows: Sequence[dict[str, str]], name: str) -> None:
-    seen: dict[str, int] = {}
-    for number, row in enumerate(rows, 2):
-        for column in ("path", "label"):
-            if not row[column]:
-                raise InputError(f"{name}, row {number}: nothing in the column {column}")
-        if row["path"] in seen:
-            raise InputError(
-                f"{name}: {row['path']} is in rows {seen[row['path']]} and {number}; an image "
-                "has one label, and is in one split"
-            )
-        seen[row["path"]] = number

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
+from xnas_tf.data.class_names import first_classes
 from xnas_tf.data.decoding import Encoded
 from xnas_tf.errors import InputError, suggest
 
@@ -28,7 +30,9 @@ class ImageList:
         groups: See ``Source``.
         parts: See ``Source``.
         empty: Names of classes without images.
-        ignored: Number of files whose names are not those of images.
+        ignored: Number of files that are no images.
+        remarks: Notes for the user on the files.
+        left_out: By reason, names of files and folders that are left out.
     """
 
     names: Sequence[str]
@@ -39,6 +43,22 @@ class ImageList:
     parts: np.ndarray | None = None
     empty: tuple[str, ...] = ()
     ignored: int = 0
+    remarks: tuple[str, ...] = ()
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def of_first_classes(self, count: int, name: str) -> ImageList:
+        """Return the images of the first classes; see ``class_names.first_classes``."""
+        class_names = first_classes(count, self.class_names, name)
+        kept = self.labels < count
+        return replace(
+            self,
+            names=list(compress(self.names, kept)),
+            labels=self.labels[kept],
+            class_names=class_names,
+            stream=lambda: compress(self.stream(), kept),
+            groups=None if self.groups is None else self.groups[kept],
+            parts=None if self.parts is None else self.parts[kept],
+        )
 
 
 @dataclass(frozen=True)
@@ -49,11 +69,13 @@ class ImageFiles:
         files: All files of the data set, whose names, sizes and modification times show changes.
         listing: Returns the list of images; may read all files.
         root: Identifies the data set together with ``files``.
+        mirrored: See ``Dataset``.
     """
 
     files: Sequence[Path]
     listing: Callable[[], ImageList]
     root: str
+    mirrored: bool = False
 
 
 def split_name(text: str) -> str | None:
@@ -79,9 +101,9 @@ def split_names(texts: Iterable[str], where: str) -> np.ndarray:
 
 def encode_labels(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the class number of each class name, and the names sorted as integers or texts."""
-    names = set(texts)
-    are_numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
-    ordered = sorted(names, key=int if are_numbers else None)
+    ordered = sorted(set(texts))
+    if all(re.fullmatch(r"-?\d+", name) for name in ordered):
+        ordered.sort(key=int)  # 01 stays before 1
     numbers = {name: number for number, name in enumerate(ordered)}
     return np.array([numbers[text] for text in texts], np.int32), tuple(ordered)
 

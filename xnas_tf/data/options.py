@@ -17,8 +17,9 @@ class DatasetOptions(Section):
 
     name: str = Field(
         "mnist5k",
-        description="`mnist5k`, `digits`, `folder:PATH`, `csv:FILE`, `npz:FILE`, `tfrecord:FILES`, "
-        "`keras:NAME`, `tfds:NAME` or `package.module:function`: docs/data.md",
+        description="`mnist5k`, `digits`, `folder:PATH`, `csv:FILE`, `npz:FILE`, `idx:FOLDER`, "
+        "`quickdraw:FOLDER`, `imagenet16_120:FOLDER`, `tfrecord:FILES`, `keras:NAME`, `tfds:NAME` "
+        "or `package.module:function`: docs/data.md",
     )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the images for validation")
     test: float = Field(
@@ -43,6 +44,9 @@ class DatasetOptions(Section):
         ge=0,
         le=1,
         description="share of image files that may be unreadable; they are listed and left out",
+    )
+    classes: int | None = Field(
+        None, ge=2, description="classes to keep, the first ones; if not given, all"
     )
 
     @field_validator("size")

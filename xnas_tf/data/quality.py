@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from xnas_tf.utils.image_size import size_text
+
 LISTED = 20
 """Maximum number of names in a message."""
 
@@ -25,9 +27,16 @@ class Findings:
         empty: Classes without images; they are left out.
         identical: Groups of images that are equal pixel by pixel, but are in several splits or
             classes.
-        ignored: Number of files whose names are not those of images.
+        ignored: Number of files that are no images.
         sizes: Height and width of the smallest, the median and the largest image.
         different_sizes: Number of different sizes.
+        remarks: Notes of the loader on the files.
+        left_out: By reason, names of files and folders that are left out.
+        animated: Images with several frames, of which the first is used.
+        blank: Images whose pixels are all the same.
+        dark: By name, why images of more than 8 bits have low values only.
+        repeated: Number of images that are equal to another one of their split and class.
+        highest: The highest value of all images.
     """
 
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -39,6 +48,13 @@ class Findings:
     ignored: int = 0
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     different_sizes: int = 1
+    remarks: Sequence[str] = ()
+    left_out: dict[str, Sequence[str]] = field(default_factory=dict)
+    animated: Sequence[str] = ()
+    blank: Sequence[str] = ()
+    dark: dict[str, str] = field(default_factory=dict)
+    repeated: int = 0
+    highest: int = 255
 
     @property
     def problems(self) -> list[tuple[str, str]]:
@@ -48,25 +64,34 @@ class Findings:
             "class without images, left out": self.empty,
             "without colour, among coloured ones": self.grey,
             "of an odd shape, stretched by more than half": [
-                f"{name} ({width}x{height})" for name, (height, width) in self.odd.items()
+                f"{name} ({size_text(*size)})" for name, size in self.odd.items()
             ],
             "identical, but in several splits or classes": [
                 " = ".join(names) for names in self.identical
             ],
+            "of several frames, the first is used": self.animated,
+            "of a single colour": self.blank,
+            "dark beside the others": [f"{name} ({why})" for name, why in self.dark.items()],
+            **self.left_out,
         }
         return [(kind, text) for kind, texts in kinds.items() for text in texts]
 
     @property
-    def notes(self) -> list[str]:
+    def problem_notes(self) -> list[str]:
         """One text per kind of problem, with the names."""
         found: dict[str, list[str]] = defaultdict(list)
         for kind, name in self.problems:
             found[kind].append(name)
-        notes = [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
+        return [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
+
+    @property
+    def notes(self) -> list[str]:
+        """All texts for the user: on the problems, and others."""
+        notes = [*self.problem_notes, *self.remarks]
         if self.is_all_grey:
             notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
-        if self.ignored:
-            notes.append(f"files whose names are not those of images: {self.ignored}")
+        if self.repeated:
+            notes.append(f"images equal to another one of their split and class: {self.repeated}")
         return notes
 
 
@@ -98,3 +123,9 @@ def identical(
         for rows in groups.values()
         if (owners[rows] != owners[rows[0]]).any()
     )
+
+
+def repeated(digests: np.ndarray, owners: np.ndarray) -> int:
+    """Return how many images are equal to an earlier one with the same owner; see ``identical``."""
+    rows = np.concatenate([owners.astype(np.int32).view(np.uint8), digests], axis=1)
+    return len(rows) - len(np.unique(np.ascontiguousarray(rows).view(f"V{rows.shape[1]}")))

@@ -55,7 +55,7 @@ def split(
         share = shares[part] / remaining
         try:
             if groups is None:
-                taken = _draw(labels[rest], share, seed + number)
+                taken = _draw(labels[rest], share, seed + number, class_names)
             else:
                 taken = _draw_groups(labels[rest], groups[rest], share, seed + number, class_names)
         except ValueError as error:
@@ -92,10 +92,13 @@ def _check_groups(groups: np.ndarray, rows: dict[str, np.ndarray], name: str) ->
             )
 
 
-def _draw(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+def _draw(labels: np.ndarray, share: float, seed: int, class_names: Sequence[str]) -> np.ndarray:
     """Return a mask of a random share of each class."""
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - heavy
 
+    alone = [class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1).tolist()]
+    if alone:
+        raise ValueError(f"a single image of class {join_names(alone)}; at least 2 are needed")
     indices = np.arange(len(labels))
     _, taken = train_test_split(indices, test_size=share, random_state=seed, stratify=labels)
     return np.isin(indices, taken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from xnas_tf.data.image_files import near
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
+from xnas_tf.data.imagenet16_120 import class_names_by_id
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 
@@ -32,12 +34,22 @@ def tfrecord(argument: str) -> ImageFiles:
         InputError: If there is no such file.
     """
     name = f"data set tfrecord:{argument}"
-    path = Path(argument).expanduser()
-    files = sorted(file for file in path.parent.glob(path.name or "*") if file.is_file())
+    path = Path(os.path.expanduser(argument))
+    files = _matching(path.parent, path.name or "*")
     if not files:
         raise InputError(f"{name}: there is no such file{near(path)}")
     root = str(files[0].parent.resolve())
     return ImageFiles(files, partial(_list_records, files, name), root)
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a name or pattern, in which brackets may be meant as they stand."""
+    if (folder / pattern).is_file():
+        return [folder / pattern]
+    for each in (pattern, pattern.replace("[", "[[]")):
+        if files := sorted(file for file in folder.glob(each) if file.is_file()):
+            return files
+    return []
 
 
 def _list_records(files: Sequence[Path], name: str) -> ImageList:
@@ -50,7 +62,8 @@ def _list_records(files: Sequence[Path], name: str) -> ImageList:
     if not records:
         raise InputError(f"{name}: no records in {len(files)} files")
     texts, filenames, splits, groups = (
-        [record[key].decode() for record in records.values()] for key in (TEXT, *OPTIONAL)
+        [record[key].decode("utf-8", "backslashreplace") for record in records.values()]
+        for key in (TEXT, *OPTIONAL)
     )
     labels, class_names = _classes([int(each[LABEL]) for each in records.values()], texts, name)
     names = [own or number for own, number in zip(filenames, records, strict=True)]
@@ -92,12 +105,18 @@ def _classes(
             raise InputError(f"{name}: not every record has a feature {LABEL} or {TEXT}")
         return encode_labels(texts)
     labels, ordered = encode_labels(list(map(str, numbers)))
-    names = dict(zip(labels.tolist(), texts, strict=True))
-    return labels, tuple(names[label] or number for label, number in enumerate(ordered))
+    text_of = dict(zip(labels.tolist(), texts, strict=True))
+    names = [text_of[label] or number for label, number in enumerate(ordered)]
+    return labels, tuple(
+        f"{name} ({number})" if names.count(name) > 1 else name
+        for name, number in zip(names, ordered, strict=True)
+    )
 
 
 def tfds(argument: str) -> ImageFiles:
     """Load a data set of TensorFlow Datasets with ``image`` and ``label``, and its splits.
+
+    Classes of ImageNet-16-120 that have WordNet ids, as in ``imagenet_resized``, get their names.
 
     Raises:
         InputError: If TensorFlow Datasets is not installed, or the data set cannot be loaded or
@@ -117,11 +136,14 @@ def tfds(argument: str) -> ImageFiles:
     except Exception as error:  # the network, the name or the format may be at fault
         raise InputError(f"{name} could not be loaded: {describe(error)}") from error
     features = builder.info.features
-    class_names = getattr(features.get("label"), "names", None)
+    label = features["label"] if "label" in features else None  # noqa: SIM401 - it is no mapping
+    class_names = getattr(label, "names", None)
     if class_names is None or "image" not in features:
         raise InputError(
             f"{name} has the features {', '.join(features)}; wanted: image, and label with classes"
         )
+    readable = class_names_by_id()
+    class_names = [readable.get(each, each) for each in class_names]
     files = sorted(file for file in Path(builder.data_dir).iterdir() if file.is_file())
     in_order = partial(
         builder.as_dataset,

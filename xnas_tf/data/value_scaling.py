@@ -20,6 +20,9 @@ _UNLIKE = 50.0
 """Maximum ratio of the values of two splits. The usual mistake, one with values from 0 to 255 and
 one from 0 to 1, has 255."""
 
+_SIGNED = 0.1
+"""Share of the highest value that the lowest must be below zero for values to be signed."""
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -32,6 +35,7 @@ class Scaling:
             different levels, so that no information is lost.
         deviation: The standard deviation of all values, in levels, if they were converted.
         highest: The highest value of images that were uint8 and are unchanged.
+        remarks: Further notes on the values.
     """
 
     low: float = 0.0
@@ -39,6 +43,7 @@ class Scaling:
     error: float = 0.0
     deviation: float = 64.0
     highest: int = LEVELS
+    remarks: tuple[str, ...] = ()
 
     @property
     def is_usual(self) -> bool:
@@ -56,8 +61,10 @@ class Scaling:
     @property
     def notes(self) -> list[str]:
         """Warnings for the user; none for images on a usual scale without loss."""
-        notes = []
-        if not self.is_usual or self.error:
+        notes = [*self.remarks]
+        if self.low == self.high:
+            notes.append(f"all values are {self.low:.6g}")
+        elif not self.is_usual or self.error:
             notes.append(
                 f"values {self.low:.6g} to {self.high:.6g} are stored as 0 to 255, {self._loss}"
             )
@@ -68,8 +75,8 @@ class Scaling:
             )
         if self.highest <= LEVELS / 2:
             notes.append(
-                f"no value is over {self.highest}, but uint8 images are taken as 0 to 255, so they "
-                "are dark; images of another type, such as float32, are scaled"
+                f"no value is over {self.highest}, but images of 8 bits are taken as 0 to 255, so "
+                "they are dark; arrays of another type, such as float32, are scaled"
             )
         return notes
 
@@ -80,29 +87,39 @@ class Scaling:
         return f"rounded by at most {self.error:.3g} ({self.error / (self.high - self.low):.2%})"
 
 
-def check_alike(splits: Mapping[str, np.ndarray], name: str) -> None:
+def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
     """Check that the values of no split are far larger than those of another.
+
+    Returns:
+        A note if only some splits have values far below zero.
 
     Raises:
         InputError: If they are, like values from 0 to 255 and from 0 to 1.
     """
     ranges = {split: _range(images) for split, images in splits.items()}
+    texts = {
+        split: f"{split} from {low:.6g} to {high:.6g}" for split, (low, high) in ranges.items()
+    }
     largest = {split: max(map(abs, found)) for split, found in ranges.items() if any(found)}
-    if not largest or max(largest.values()) <= _UNLIKE * min(largest.values()):
-        return
-    one, other = (pick(largest, key=largest.__getitem__) for pick in (max, min))
-    texts = [f"{key} from {ranges[key][0]:.6g} to {ranges[key][1]:.6g}" for key in (one, other)]
-    raise InputError(
-        f"data set {name}: values of {' and of '.join(texts)}: give all splits on the same scale"
-    )
+    if largest and max(largest.values()) > _UNLIKE * min(largest.values()):
+        one, other = (pick(largest, key=largest.__getitem__) for pick in (max, min))
+        raise InputError(
+            f"data set {name}: values of {texts[one]} and of {texts[other]}: give all splits on "
+            "the same scale"
+        )
+    is_signed = {low < -_SIGNED * abs(high) for low, high in ranges.values() if low or high}
+    if len(is_signed) > 1:
+        return (f"only some splits have values below zero: {', '.join(texts.values())}",)
+    return ()
 
 
 def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
     """Convert images (N, H, W, C) with finite values of any real type to uint8.
 
     uint8 images are unchanged. Values from 0 to 255 or from 0 to 1 keep that scale if the
-    largest is in its upper half. Otherwise, the smallest of all values becomes 0 and the largest
-    255.
+    largest is in its upper half; those up to half a level outside, as float arithmetic leaves
+    them, become the first or the last level. Otherwise, the smallest of all values becomes 0 and
+    the largest 255.
     """
     if images.dtype == np.uint8:
         return images, Scaling(highest=int(images.max()))
@@ -134,7 +151,8 @@ def _scale(images: np.ndarray) -> tuple[float, float]:
     low, high = _range(images)
     is_real = np.issubdtype(images.dtype, np.floating)
     for top in (1.0, float(LEVELS)) if is_real else (float(LEVELS),):
-        if low >= 0 and top / 2 <= high <= top:
+        beyond = top / LEVELS / 2 if is_real else 0.0
+        if low >= -beyond and top / 2 <= high <= top + beyond:
             return 0.0, top
     return low, high
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+import uuid
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import keras
 
+from xnas_tf.keras_tools.custom_code import custom_code
+from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.model_hash import network_digest
 from xnas_tf.spaces.options import SpaceOptions
 from xnas_tf.spaces.search_space import SearchSpace
@@ -25,28 +31,60 @@ def evaluation_digest(
     The digest is ``network_digest``, combined with
 
     - the HyperModel's identity if it has one, which may distinguish networks of the same graph;
-    - all hyperparameters if the HyperModel trains its models itself;
-    - the options given to the HyperModel, such as the weights to start from.
+    - the options given to the HyperModel.
 
-    If a network cannot be described, its digest is that of the genotype and the options of the
-    search space.
+    Whatever may depend on a hyperparameter in a way that the graph does not show makes the
+    identity decide instead, which by default is that of all hyperparameters: classes and
+    functions that are not Keras' in the model or its compilation, weights that were loaded or
+    set, and a ``fit`` of the HyperModel. The digest is then that of the identity and the options
+    of the search space, and of the code, which may have changed since an earlier run.
 
     Args:
-        model: The model, built and not trained.
+        model: The model, built by the search space and not trained.
         options: The ``space`` section of the configuration.
         space: The search space.
         values: The active hyperparameters that the model was built from.
     """
-    try:
-        graph = network_digest(model)
-    except Exception:  # noqa: BLE001 - it cannot be described, or a user's layers raise anything
-        return "genotype:" + _hash([options.model_dump(mode="json"), space.genotype(values)])
+    graph = None if space.has_fit or space.gives_weights(model) else _graph(model)
+    if graph is None:
+        section = options.model_dump(mode="json")
+        code = [_source(name) for name in _modules(space, model)]
+        return "genotype:" + _hash([section, space.identity(values), _outline(model), code])
     own: Any = space.own_identity(values)
-    if space.trains(model):  # which may depend on any hyperparameter
-        own = [own, type(model).__qualname__, space.genotype(values)]
     if hypermodel_options := getattr(options, "options", None):
         own = [own, hypermodel_options]
     return graph if own is None else "identity:" + _hash([graph, own])
+
+
+def _graph(model: keras.Model) -> str | None:
+    try:
+        return network_digest(model)
+    except Exception:  # noqa: BLE001 - it cannot be described, or a user's layers raise anything
+        return None
+
+
+def _outline(model: keras.Model) -> list[Any]:
+    """Return the classes of the layers and the shapes of their weights."""
+    layers = all_layers(model)
+    return [[type(layer).__qualname__, [list(w.shape) for w in layer.weights]] for layer in layers]
+
+
+def _modules(space: SearchSpace, model: keras.Model) -> list[str]:
+    """Return the modules of the HyperModel and of the custom code in a model."""
+    function = getattr(space.hypermodel.build, "func", None)  # of a function `build(hp)`
+    owners = [*type(space.hypermodel).__mro__, function, *custom_code(model)]
+    modules = {getattr(owner, "__module__", None) or "builtins" for owner in owners}
+    return sorted(modules - set(sys.builtin_module_names))
+
+
+@cache
+def _source(module: str) -> str:
+    """Return a hash of a module's file; without one, a text that no other process returns."""
+    try:
+        content = Path(sys.modules[module].__file__ or "").read_bytes()
+    except (KeyError, AttributeError, OSError):
+        return uuid.uuid4().hex
+    return hashlib.sha256(content).hexdigest()
 
 
 def _hash(value: Any) -> str:

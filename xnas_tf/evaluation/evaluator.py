@@ -20,10 +20,11 @@ from xnas_tf.errors import RankDiedError, RunError, XnasError
 from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
 from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
-from xnas_tf.evaluation.scorer import Scorer, describe_violations
+from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.mixed_precision import check_devices
+from xnas_tf.keras_tools.model_files import describe_failure
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.base import Subject
 from xnas_tf.registry import describe
@@ -35,6 +36,7 @@ from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.timing import TimedCommunicator
 from xnas_tf.training.trainer import Trainer
+from xnas_tf.utils.constraints import describe_violations
 from xnas_tf.utils.heartbeat import on_progress, report_progress
 from xnas_tf.utils.phase_times import PhaseTimes
 from xnas_tf.utils.randomness import uninterrupted
@@ -143,7 +145,7 @@ class Evaluator:
         except (OSError, RunError, Interrupted):  # from the disk, rank 0 or the user
             raise
         except _FAILURES as error:  # from a user's layers
-            return result.failed(f"the model cannot be saved: {describe(error)}")
+            return result.failed(f"the model cannot be saved: {describe_failure(error)}")
         return result
 
     def _evaluate(self, candidate: Candidate, result: Result, callback: EvaluationCallback) -> None:
@@ -157,12 +159,15 @@ class Evaluator:
                 report_progress()
                 untrained = Subject(self._network, self._communicator, self._dataset.class_names)
                 self._scorer.score(untrained, result, trained=False)
-                infeasible = describe_violations(self._config.constraints, result)
+                infeasible = describe_violations(
+                    self._config.constraints, {**result.metrics, **result.objectives}
+                )
         if infeasible:
             result.state, result.reason = "infeasible", infeasible
             return
         if self._is_known(result, callback):
             return
+        self._scorer.check_model(self._network)
         with result.seconds.timed("train"):
             trainer = self._train(candidate, result, callback)
         with result.seconds.timed("score"), trainer.checkpoint_if_interrupted():
@@ -233,29 +238,23 @@ class Evaluator:
             with trainer.checkpoint_if_interrupted():
                 metrics |= self._validate(predictor, epoch + 1, result)
             result.history.append(metrics)
+            trainer.end_epoch(result.history)
             if callback.on_epoch_end(self._model, result.history, trainer.save_end_of_epoch):
                 break
         result.metrics.update(result.history[-1])
         if candidate.epochs < self._config.training.epochs:
             trainer.save_end_of_epoch()
         with trainer.checkpoint_if_interrupted():
-            self._end_training(trainer, predictor, result, callback)
+            self._end_training(trainer, predictor, result)
         return trainer
 
-    def _end_training(
-        self,
-        trainer: AnyTrainer,
-        predictor: Predictor,
-        result: Result,
-        callback: EvaluationCallback,
-    ) -> None:
+    def _end_training(self, trainer: AnyTrainer, predictor: Predictor, result: Result) -> None:
         """Set the final weights, if they are not those of the last epoch, and validate them."""
-        has_changed = trainer.finish()
-        epoch = callback.on_train_end(self._model)
-        if epoch:
-            result.metrics.update(result.history[epoch - 1])
-        if epoch or has_changed:
-            epoch = epoch or len(result.history)
+        has_changed, epoch = trainer.finish(), len(result.history)
+        if trainer.best:
+            epoch = trainer.best.epoch
+            result.metrics.update({**result.history[epoch - 1], "best_epoch": float(epoch)})
+        if has_changed:
             result.metrics.update(self._validate(predictor, epoch, result))
 
     def _train_with_own_fit(
@@ -281,11 +280,12 @@ class Evaluator:
         def end_of_epoch(metrics: dict[str, float]) -> bool:
             validated = self._validate(predictor, len(result.history) + 1, result)
             result.history.append(metrics | validated)
+            trainer.end_epoch(result.history)
             return callback.on_epoch_end(self._model, result.history, lambda: None)
 
         trainer.train(candidate.seed, end_of_epoch)
         result.metrics.update(result.history[-1] | trainer.returned)
-        self._end_training(trainer, predictor, result, callback)
+        self._end_training(trainer, predictor, result)
         return trainer
 
     def _validate(self, predictor: Predictor, epoch: int, result: Result) -> dict[str, float]:

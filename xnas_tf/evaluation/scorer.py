@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+
+import keras
 
 from xnas_tf.candidate import Result
 from xnas_tf.config import Config
 from xnas_tf.errors import NotApplicable, RunError
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
-from xnas_tf.utils.constraints import Constraint
 from xnas_tf.utils.heartbeat import report_progress
 
 
@@ -30,6 +30,16 @@ class Scorer:
         self._measures = config.measures()
         for measure in self._measures:
             measure.check(class_names)
+
+    def check_model(self, model: keras.Model) -> None:
+        """Check that what the search needs can be measured on a model, before it is trained.
+
+        Raises:
+            NotApplicable: If it cannot.
+        """
+        for measure in self._measures:
+            if measure.name not in self._recorded:
+                measure.check_model(model)
 
     def score(self, subject: Subject, result: Result, trained: bool) -> None:
         """Measure the costs of an untrained candidate, or all other measures of a trained one.
@@ -67,14 +77,3 @@ class Scorer:
             result.note(f"not recorded: {problem}")
         metrics = score.metrics.items()
         result.metrics.update({name: float(v) for name, v in metrics if math.isfinite(v)})
-
-
-def describe_violations(limits: Mapping[str, Constraint], result: Result) -> str:
-    """Describe the limits that the values measured so far break; empty if there are none."""
-    values = {**result.metrics, **result.objectives}
-    broken = [
-        f"{name} is {values[name]:,.12g}, wanted: {limit}"
-        for name, limit in limits.items()
-        if name in values and limit.violation(values[name])
-    ]
-    return "; ".join(broken)

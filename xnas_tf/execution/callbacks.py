@@ -31,7 +31,11 @@ class Callback:
         """Called when the search has ended."""
 
     def on_candidate_end(
-        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
+        self,
+        candidate: Candidate,
+        is_new: bool,
+        front: Sequence[Candidate],
+        hypervolume: float | None,
     ) -> None:
         """Called when a candidate has finished.
 
@@ -39,7 +43,8 @@ class Callback:
             candidate: The candidate, in any state but running.
             is_new: Whether it was evaluated now rather than read from the database.
             front: The Pareto-optimal candidates so far.
-            hypervolume: The hypervolume of the front; 0 while a run is replayed.
+            hypervolume: The hypervolume of the candidates so far; None until generation 0 is
+                complete, and while a run is replayed.
         """
 
     def on_generation_end(
@@ -47,7 +52,7 @@ class Callback:
         generation: int,
         candidates: Sequence[Candidate],
         front: Sequence[Candidate],
-        hypervolume: float,
+        hypervolume: float | None,
     ) -> None:
         """Called when a generation is complete; once per generation in the life of a run."""
 

@@ -23,7 +23,14 @@ from xnas_tf.execution.search_state import SearchState
 from xnas_tf.execution.stopping import StoppingCriteria
 from xnas_tf.execution.task_source import Task
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run_directory import checkpoint_path, model_path, now, write_atomically
+from xnas_tf.storage.run_directory import (
+    checkpoint_path,
+    config_changes,
+    model_path,
+    now,
+    save_config,
+    write_atomically,
+)
 from xnas_tf.strategy import Algorithm, Proposal
 from xnas_tf.utils.versions import versions
 
@@ -81,6 +88,7 @@ class Coordinator:
         self._results = 0
         self._duplicates = 0
         self._replay()
+        self._record_config()
 
     # Called by workers and drivers
 
@@ -176,17 +184,14 @@ class Coordinator:
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Record that the search has ended.
+        """Record that the search has ended, unless it had before and nothing has begun since.
 
         Raises:
             RunError: If no candidate can be recommended.
         """
         with self.transaction():
-            is_beyond = self._algorithm.is_generation_started or len(self._config.rungs) > 1
-            if self._state.front and is_beyond:
-                self._notify_generation(self._algorithm.generation + 1)
-            self._database.set_fact("ended", True)
-            self._stopping.end()
+            if not self._has_ended:
+                self._record_end()
             self._obsolete_checkpoints += [
                 checkpoint_path(self._path, n) for n in self._checkpointed
             ]
@@ -194,6 +199,13 @@ class Coordinator:
             raise RunError(
                 f"{self._state.explain_empty_front()}. All of them are recorded in {self._path}"
             )
+
+    def _record_end(self) -> None:
+        is_beyond = self._algorithm.is_generation_started or len(self._config.rungs) > 1
+        if self._state.front and is_beyond:
+            self._notify_generation(self._algorithm.generation + 1)
+        self._database.set_fact("ended", True)
+        self._stopping.end()
 
     # From the algorithm to the queue
 
@@ -296,7 +308,7 @@ class Coordinator:
             else:
                 self._algorithm.reject(proposal)
         front = self._state.front
-        hypervolume = self._state.hypervolume if is_new else 0.0
+        hypervolume = self._state.hypervolume if is_new else None
         self._notifications.append(
             lambda callback: callback.on_candidate_end(candidate, is_new, front, hypervolume)
         )
@@ -336,6 +348,21 @@ class Coordinator:
         with self.transaction():
             for number in list(self._pending):
                 self._requeue_last(number)
+
+    def _record_config(self) -> None:
+        """Record the configuration of this session, unless the run has ended and it adds nothing.
+
+        So a run that was searched for longer is still said to be so.
+        """
+        changes = config_changes(self._path, self._config)
+        if not (self._has_ended and self.is_over):
+            if changes:
+                save_config(self._path, self._config)
+            return
+        because = self._database.fact("ended_because")  # None in runs of earlier versions
+        ended = f"the search has ended before ({because})" if because else "the search has ended"
+        kept = f"; not recorded, as it changes nothing: {', '.join(changes)}"
+        self._note(f"{ended}, and nothing is left to train{kept if changes else ''}")
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
         proposal = self._algorithm.ask(candidate.genotype)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,14 +13,20 @@ import numpy as np
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import Communicator
-from xnas_tf.errors import InputError, RunError, suggest
+from xnas_tf.errors import InputError, NotApplicable, RunError, suggest
+from xnas_tf.objectives.base import Objective
 from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
+from xnas_tf.registry import describe
 from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.spaces.variables import decode
 from xnas_tf.training.custom_fit import check_own_training
 from xnas_tf.utils.cache_folder import host_lock
+from xnas_tf.utils.randomness import own_generator
 from xnas_tf.utils.versions import versions
 
 T = TypeVar("T")
+SAMPLES = 4
+"""Random models that are tried if an objective cannot be measured on the default model."""
 
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
@@ -71,6 +78,7 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
         space = SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
         _check_sizes(config, dataset, size)
         _check_training(config, dataset, space, size)
+        _check_models(config, space)
         return space
 
     return dataset, on_all_ranks(create_space, world)
@@ -121,6 +129,17 @@ def _check_sizes(config: Config, dataset: Dataset, size: int) -> None:
         )
 
 
+def ignored_options(config: Config, space: SearchSpace) -> list[str]:
+    """Return warnings about options that have no effect on models with their own optimizer."""
+    training = config.training
+    given = {"weight_decay": training.weight_decay, "warmup_epochs": training.warmup_epochs}
+    return [
+        f"training.{key} has no effect: {space.name} compiles its models with their own optimizer"
+        for key, value in given.items()
+        if value and space.compiles_default
+    ]
+
+
 def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
     """Check that a HyperModel's own training, or else its metrics, support the configuration."""
     if size > 1 and config.training.jit_compile:
@@ -138,3 +157,33 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
             raise InputError(
                 f"objectives: {space.name} compiles no metric {suggest(measure.metric, known)}"
             )
+
+
+def _check_models(config: Config, space: SearchSpace) -> None:
+    """Check that each objective can be measured on the default model, or on a random one."""
+    if space.is_built_in:
+        return
+    rng = np.random.default_rng(0)
+    points = [[variable.sample(rng) for variable in space.variables] for _ in range(SAMPLES)]
+    samples = [space.default_values, *(decode(space.variables, point) for point in points)]
+    for objective in config.objectives:
+        tried = (_problem_of(objective, space, values) for values in samples)
+        problems = list(takewhile(bool, tried))
+        if len(problems) == len(samples):
+            raise InputError(
+                f"objectives: {objective.name}: {problems[0]}: neither in the default model of "
+                f"{space.name} nor in {SAMPLES} random ones. For models without convolutions "
+                "choose methods that need none, such as integrated_gradients"
+            )
+
+
+def _problem_of(objective: Objective, space: SearchSpace, values: Mapping[str, Any]) -> str:
+    """Return why an objective cannot be measured on a model; empty if it can."""
+    if type(objective).check_model is Objective.check_model:
+        return ""
+    try:
+        with own_generator(seed=0):  # the initial values do not matter
+            objective.check_model(space.build(values))
+    except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+        return str(error) if isinstance(error, NotApplicable) else describe(error)
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,14 +16,17 @@ class SearchState:
 
     Attributes:
         everyone: The candidates in the order in which they finished, without the fields that
-            only the database needs.
+            only the database needs: of the metrics only those that constraints limit.
     """
 
     def __init__(self, config: Config) -> None:
+        self._config = config
         self.everyone: list[Candidate] = []
         self._front = Front(config)
+        self._exact_front = Front(config, is_exact=True)
         self._meter = HypervolumeMeter([], config)
         self._hypervolume: float | None = None
+        self._is_measured = False
 
     @property
     def front(self) -> Sequence[Candidate]:
@@ -30,15 +34,12 @@ class SearchState:
         return self._front.candidates
 
     @property
-    def hypervolume(self) -> float:
-        """The hypervolume of the front, computed only when it has changed."""
-        if self._hypervolume is None:
-            self._hypervolume = self._meter(self.front)
+    def hypervolume(self) -> float | None:
+        """The hypervolume, computed only when it has changed; None until its unit is known."""
+        if not self._is_measured:
+            self._hypervolume = self._meter(self._exact_front.candidates)
+            self._is_measured = True
         return self._hypervolume
-
-    def measured(self, front: Sequence[Candidate]) -> float:
-        """Return the hypervolume of an earlier front in the current unit."""
-        return self.hypervolume if front is self.front else self._meter(front)
 
     def wants(self, candidate: Candidate) -> bool:
         """Return whether a candidate would be on the front."""
@@ -46,17 +47,22 @@ class SearchState:
 
     def add(self, candidate: Candidate) -> None:
         """Add a candidate that has finished."""
-        self.everyone.append(replace(candidate, history=[], metrics={}, versions={}))
-        has_new_unit = self._meter.update(candidate)
-        if self._front.add(candidate) or has_new_unit:
-            self._hypervolume = None
+        limited = {n: v for n, v in candidate.metrics.items() if n in self._config.constraints}
+        self.everyone.append(replace(candidate, history=[], metrics=limited, versions={}))
+        self._front.add(candidate)
+        if self._meter.update(candidate) | self._exact_front.add(candidate):
+            self._is_measured = False
 
     def explain_empty_front(self) -> str:
         """Explain why no candidate can be recommended."""
-        failed = [c for c in self.everyone if c.state == "failed"]
-        limits = f"{len(self.everyone) - len(failed)} kept no constraint, were infeasible or known"
-        reason = f"; candidate {failed[0].id} failed: {failed[0].reason}" if failed else ""
-        return (
-            f"no candidate can be recommended: {len(failed)} of {len(self.everyone)} failed, "
-            f"{limits}{reason}"
-        )
+        counts = Counter(c.state for c in self.everyone if c.state != "done")
+        kinds = [f"{count} {state}" for state, count in counts.items()]
+        done = [c for c in self.everyone if c.state == "done"]
+        kinds += [f"{len(done)} done that violate constraints"] if done else []
+        limits = self._config.constraints
+        nearest = min(done, key=lambda c: c.violation(limits), default=None)
+        why = f"; the nearest, {nearest.id}: {nearest.violations(limits)}" if nearest else ""
+        for state in ("infeasible", "failed"):
+            first = next((c for c in self.everyone if c.state == state), None)
+            why += f"; candidate {first.id} is {state}: {first.reason}" if first else ""
+        return f"no candidate can be recommended, of {len(self.everyone)}: {', '.join(kinds)}{why}"

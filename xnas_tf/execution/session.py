@@ -14,6 +14,7 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.callbacks import Callback, MakeCallbacks, SearchContext, no_callbacks
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.exact_costs import ExactCosts
+from xnas_tf.execution.preparation import ignored_options
 from xnas_tf.execution.result_cache import ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
@@ -31,7 +32,9 @@ class Session:
     coordinator: Coordinator
 
     def record_groups(self, groups: int, size: int) -> None:
-        """Record a change of the number of groups of ranks and of their size."""
+        """Record a change of the number of groups of ranks and of their size, if they train."""
+        if self.coordinator.is_over:
+            return
         self.database.set_fact("groups", {"ranks": groups * size, "size": size})
 
     def note(self, text: str) -> None:
@@ -77,7 +80,7 @@ def opened_session(
         _check_data(context)
         for note in dataset.notes:
             _note(callbacks, f"data set {dataset.name}: {note}")
-        for note in space.notes:
+        for note in [*space.notes, *ignored_options(config, space)]:
             _note(callbacks, f"warning: {note}")
         for measure in config.measures():
             for note in measure.notes(dataset.class_names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.execution.search_state import SearchState
@@ -12,6 +12,8 @@ from xnas_tf.strategy.options import SearchOptions
 
 PATIENCE = 1000
 """Infeasible proposals and duplicates in a row after which a search stops."""
+WARNED = 20
+"""The same if nothing has been trained yet, after which a warning says so."""
 PLATEAU_GROWTH = 0.001
 """Relative growth of the hypervolume below which it is on a plateau."""
 SPENT = "seconds_searched"
@@ -52,9 +54,12 @@ class StoppingCriteria:
         self._notify = notify
         self._clock = clock
         self._begin = clock() - spent(database)
-        self._fronts: deque[Sequence[Candidate]] = deque(maxlen=(search.plateau or 0) + 1)
+        self._volumes: deque[float | None] = deque(maxlen=(search.plateau or 0) + 1)
+        """The hypervolume after each of the last trainings."""
+        self._fidelity = 0
         self._fruitless = 0
         """Infeasible proposals and duplicates since the last other candidate."""
+        self._has_results = False
         self._reason = ""
         self.trained = 0
 
@@ -88,6 +93,13 @@ class StoppingCriteria:
             self._check_plateau(state)
         # A result reused from an earlier run counts: each of these networks occurs only once.
         self._fruitless = 0 if candidate.counts else self._fruitless + 1
+        self._has_results |= candidate.counts
+        if self._fruitless == WARNED and not self._has_results:
+            self._notify(
+                f"warning: nothing is trained yet, as {WARNED} proposals in a row were infeasible "
+                f"or known networks, the last one: {candidate.reason}; the search stops after "
+                f"{PATIENCE} of them"
+            )
         if self._fruitless == PATIENCE:
             self.close(
                 f"{PATIENCE} proposals in a row were infeasible or known networks, the last one: "
@@ -113,24 +125,20 @@ class StoppingCriteria:
     def _check_plateau(self, state: SearchState) -> None:
         """Stop if the hypervolume has hardly grown over the last trainings.
 
-        Fronts are kept rather than their hypervolumes, whose unit generation 0 may change. A
-        front of a higher fidelity is not compared with those before it.
+        A front of a higher fidelity is not compared with those before it.
         """
         plateau = self._search.plateau
         if plateau is None:
             return
-        if self._fronts and _fidelity(self._fronts[-1]) != _fidelity(state.front):
-            self._fronts.clear()
-        self._fronts.append(state.front)
-        if len(self._fronts) <= plateau:
-            return
-        before = state.measured(self._fronts[0])
-        if 0 < before and state.hypervolume <= before * (1 + PLATEAU_GROWTH):
+        fidelity = state.front[0].epochs if state.front else 0
+        if fidelity != self._fidelity:
+            self._fidelity = fidelity
+            self._volumes.clear()
+        after = state.hypervolume
+        self._volumes.append(after)
+        before = self._volumes[0] if len(self._volumes) > plateau else None
+        if before and after is not None and after <= before * (1 + PLATEAU_GROWTH):
             self.close(
                 f"the last {plateau} trainings added no more than {PLATEAU_GROWTH:.1%} to the "
                 "hypervolume (search.plateau)"
             )
-
-
-def _fidelity(front: Sequence[Candidate]) -> int:
-    return front[0].epochs if front else 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from xnas_tf.candidate import Candidate, Result
@@ -140,7 +138,9 @@ class TaskCallback(GroupCallback):
     def keep(self, result: Result, model: keras.Model) -> None:
         """Save the trained model if the task source wants it."""
         if self._source.wants_model(self._task, result):
-            self._source.save_model(self._task, _model_bytes(model))
+            from xnas_tf.keras_tools.model_files import model_bytes  # noqa: PLC0415 - heavy
+
+            self._source.save_model(self._task, model_bytes(model))
 
 
 def _has_failed_everywhere(ranks: Communicator) -> bool:
@@ -156,20 +156,3 @@ def _has_failed_everywhere(ranks: Communicator) -> bool:
 
     threading.Thread(target=wait_for_all, daemon=True).start()
     return is_complete.wait(FAILURE_TIMEOUT)
-
-
-def _model_bytes(model: keras.Model) -> bytes:
-    """Return a Keras model as the content of a ``.keras`` file, without how it was compiled.
-
-    A loss or metric of a user's own may be impossible to save, and is not needed to load it.
-    """
-    import keras  # noqa: PLC0415 - heavy
-
-    from xnas_tf.keras_tools.inspection import is_transparent  # noqa: PLC0415 - heavy
-
-    if is_transparent(model):
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
-    with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder:
-        path = Path(folder) / "model.keras"
-        model.save(path, include_optimizer=False)
-        return path.read_bytes()

@@ -20,8 +20,9 @@ from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain
 from xnas_tf.explanation.explanation import Explanation
-from xnas_tf.explanation.model_loading import ModelSource, ModelSubject, read_images
+from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source, read_images
 from xnas_tf.keras_tools.input_range import check_range, range_of
+from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 from xnas_tf.training.chance_level import accuracy_of, report_accuracy
 from xnas_tf.utils.options import problems
 
@@ -66,7 +67,7 @@ def explain_request(
     """
     check_range(input_range)
     chosen = _chosen_methods(methods or DEFAULT_METHODS, options)
-    subject, out = source.load_model("explanations")
+    subject, out = load_source(source, EXPLANATIONS)
     if files:
         inputs = _from_files(files, source, subject)
     else:
@@ -89,7 +90,7 @@ def explain_request(
         log=log,
         input_range=resolved.name,
     )
-    found = replace(found, accuracy=accuracy)
+    found = replace(found, accuracy=accuracy, files=tuple(map(str, files)))
     return found, found.save(out, subject.title)
 
 
@@ -138,7 +139,7 @@ def _from_files(files: Sequence[Path], source: ModelSource, subject: ModelSubjec
 
 
 def _from_dataset(count: int, source: ModelSource, subject: ModelSubject) -> _Inputs:
-    data = source.load_dataset(subject, "--images FILE… or --dataset NAME to explain")
+    data = load_data(source, subject, "--images FILE… or --dataset NAME to explain")
     sample = sample_images(data.test, count)
     shape = sample.images.shape[1:]
     _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown if it is subclassed

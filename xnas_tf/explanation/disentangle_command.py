@@ -9,16 +9,17 @@ from typing import Any, Literal
 from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
-from xnas_tf.explanation.model_loading import ModelSource
+from xnas_tf.explanation.model_loading import load_data, load_source
 from xnas_tf.interpretation.nad.disentangle import Disentanglement, disentangle
+from xnas_tf.storage.model_source import DISENTANGLEMENTS, ModelSource
 
 
 def disentangle_request(
-    source: ModelSource, beta: str, log: Callable[[str], None], **options: Any
+    source: ModelSource, beta: str | None, log: Callable[[str], None], **options: Any
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangle and save, in one process or on all ranks of a job.
 
-    β is ``auto`` or a number, as text; the other options are those of ``disentangle``.
+    β is ``auto`` or a number, as text, or None; the other options are those of ``disentangle``.
 
     Returns:
         The result and the folder that it was written to; None on ranks other than 0.
@@ -28,8 +29,8 @@ def disentangle_request(
     """
     weight = _beta(beta)
     with joined(DistributedOptions()) as ranks:  # first, as it sets the visible devices
-        subject, out = source.load_model("disentanglements")
-        data = source.load_dataset(subject, "--dataset NAME to learn the paths from")
+        subject, out = load_source(source, DISENTANGLEMENTS)
+        data = load_data(source, subject, "--dataset NAME to learn the paths from")
         found = disentangle(
             subject.model,
             data,
@@ -41,7 +42,9 @@ def disentangle_request(
     return (found, found.save(out, subject.title)) if ranks.rank == 0 else None
 
 
-def _beta(text: str) -> float | Literal["auto"]:
+def _beta(text: str | None) -> float | Literal["auto"] | None:
+    if text is None:
+        return None
     if text == "auto":
         return "auto"
     try:

@@ -44,6 +44,7 @@ class Explanation:
         failures: Why a method gave no maps, by its title.
         input_range: The range that the images were scaled to; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
+        files: The file of each image, N; empty if they are of a data set.
     """
 
     images: np.ndarray
@@ -56,6 +57,7 @@ class Explanation:
     failures: dict[str, str] = field(default_factory=dict)
     input_range: str = ""
     accuracy: Accuracy | None = None
+    files: Sequence[str] = ()
 
     @property
     def predicted(self) -> np.ndarray:
@@ -104,6 +106,7 @@ class Explanation:
         """Return predictions and the quality of the maps as JSON can hold them; NaN as None."""
         images = [
             {
+                "file": self.files[i] if self.files else None,
                 "predicted": self.class_names[int(predicted)],
                 "probability": plain(self.probabilities[i, predicted]),
                 "explained": self.class_names[int(self.targets[i])],

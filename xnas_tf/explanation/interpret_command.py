@@ -13,16 +13,14 @@ from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
-from xnas_tf.explanation.model_loading import ModelSource, ModelSubject
+from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source
 from xnas_tf.interpretation.flint.interpretation import Interpretation, check_indices
 from xnas_tf.interpretation.flint.training import check_options, train_interpreter
 from xnas_tf.registry import describe
 from xnas_tf.spaces.options import HyperModelOptions
+from xnas_tf.storage.model_source import INTERPRETATIONS, ModelSource
 from xnas_tf.utils.epoch_progress import epochs_bar
-from xnas_tf.utils.output_folder import check_new
 
-FOLDER = "interpretations"
-"""Name of the folder beside the explanations of the same model."""
 LOW_FIDELITY = 0.8
 """Below this fidelity an interpreter does not explain its network. Those of docs/flint.md agree
 with it on 96% of the images, and on 20% if all attributes became 0."""
@@ -30,7 +28,6 @@ with it on 96% of the images, and on 20% if all attributes became 0."""
 
 def interpret_request(
     source: ModelSource,
-    hypermodel: str | None,
     explained: Sequence[int],
     log: Callable[[str], None],
     **options: Any,
@@ -38,8 +35,8 @@ def interpret_request(
     """Interpret and save, in one process or on all ranks of a job.
 
     Args:
-        source: The data set, the folder to write, and the model unless there is a HyperModel.
-        hypermodel: ``package.module:Name`` of a HyperModel, whose default network is trained.
+        source: The model or the HyperModel whose default network is trained, the data set and
+            the folder to write.
         explained: Indices of images of the test split whose predictions are explained.
         log: Called with progress messages, on rank 0.
         **options: Those of ``train_interpreter``.
@@ -52,14 +49,11 @@ def interpret_request(
     """
     check_options(**options)
     with joined(DistributedOptions()) as ranks, epochs_bar(ranks.rank == 0) as show_epoch:
-        if (source.path is None) == (hypermodel is None):
-            given = "both are given" if hypermodel else "neither is given"
-            raise InputError(f"allowed: a model or run, or --hypermodel; {given}")
-        if hypermodel is None:
-            subject, out = source.load_model(FOLDER)
-            data = source.load_dataset(subject, "--dataset NAME to learn from")
+        if source.hypermodel is None:
+            subject, out = load_source(source, INTERPRETATIONS)
+            data = load_data(source, subject, "--dataset NAME to learn from")
         else:
-            subject, data, out = _build(hypermodel, source, options["mode"], options["seed"])
+            subject, data, out = _build(source, options["mode"], options["seed"])
         check_indices(explained, data.test)
         found = train_interpreter(
             subject.model,
@@ -87,18 +81,17 @@ def low_fidelity_warning(fidelity: float | None) -> str:
     )
 
 
-def _build(
-    hypermodel: str, source: ModelSource, mode: str, seed: int
-) -> tuple[ModelSubject, Dataset, Path]:
+def _build(source: ModelSource, mode: str, seed: int) -> tuple[ModelSubject, Dataset, Path]:
     """Build a HyperModel's network with its default hyperparameters and new weights."""
+    hypermodel = source.hypermodel
+    assert hypermodel is not None
     if mode != "by-design":
         raise InputError(
             f"--hypermodel {hypermodel}: its network is not trained yet; allowed: --mode by-design"
         )
     if source.dataset is None:
         raise InputError(f"--hypermodel {hypermodel}: give --dataset NAME to learn from")
-    name = hypermodel.rpartition(":")[2]
-    out = check_new(source.out or Path(FOLDER) / name)
+    out = source.folder(INTERPRETATIONS)
     data = load_dataset(source.dataset)
     builder = HyperModelOptions(hypermodel=hypermodel).create(data.image_shape, data.classes)
     keras.utils.set_random_seed(seed)
@@ -108,4 +101,4 @@ def _build(
         raise InputError(
             f"HyperModel {hypermodel!r} builds no network: {describe(error)}"
         ) from error
-    return ModelSubject(model, name, Path(), name), data, out
+    return ModelSubject(model, hypermodel.rpartition(":")[2]), data, out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,15 @@ import numpy as np
 
 import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - registers its classes with Keras
 from xnas_tf.candidate import RECOMMENDED
+from xnas_tf.config import load_stored_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.decoding import Unreadable, read_image
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import declare_range
-from xnas_tf.registry import describe
+from xnas_tf.keras_tools.model_files import load_model
+from xnas_tf.storage.model_source import ModelSource, is_run, model_file
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import DATABASE
-from xnas_tf.utils.output_folder import check_new
+from xnas_tf.storage.run_directory import CONFIG, DATABASE
 
 
 @dataclass(frozen=True)
@@ -29,87 +31,52 @@ class ModelSubject:
 
     Attributes:
         title: Its name in figures.
-        parent: The folder in which folders of results belong.
-        name: Its name in these folders.
         dataset: Arguments of ``load_dataset`` for its training data; None if unknown.
     """
 
     model: keras.Model
     title: str
-    parent: Path
-    name: str
     dataset: dict[str, Any] | None = None
 
-    def home(self, kind: str) -> Path:
-        """Return the default folder for results of a kind, such as ``explanations``."""
-        return self.parent / kind / self.name
 
+def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
+    """Choose the folder to write, by default for a kind of results, and load the model.
 
-@dataclass(frozen=True)
-class ModelSource:
-    """A model to explain, the data set to do it with, and the folder to write.
-
-    Attributes:
-        path: A run, an exported candidate or a Keras model file; None with a HyperModel.
-        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
-        dataset: A data set's name; that of the run if None.
-        out: The folder to write; one inside the run or in the current directory if None.
-        safe: Whether to refuse models that contain their own code.
+    Raises:
+        InputError: If the model cannot be loaded, or the folder exists.
     """
+    assert source.path is not None  # a HyperModel is built, not loaded
+    out = source.folder(kind)
+    return load_subject(source.path, source.candidate, source.safe), out
 
-    path: Path | None
-    candidate: int | str | None
-    dataset: str | None
-    out: Path | None
-    safe: bool
 
-    def load_model(self, kind: str) -> tuple[ModelSubject, Path]:
-        """Load the model and choose the folder to write, by default for a kind of results.
+def load_data(source: ModelSource, subject: ModelSubject, needed: str) -> Dataset:
+    """Load the data set by its name, or else that of the model's run.
 
-        Raises:
-            InputError: If the model cannot be loaded, or the folder exists.
-        """
-        assert self.path is not None  # a HyperModel is built, not loaded
-        subject = load_subject(self.path, self.candidate, self.safe)
-        return subject, check_new(self.out or subject.home(kind))
-
-    def load_dataset(self, subject: ModelSubject, needed: str) -> Dataset:
-        """Load the data set by its name, or else that of the model's run.
-
-        Raises:
-            InputError: If there is neither; ``needed`` is what to give then, and what for.
-        """
-        known = {"name": self.dataset} if self.dataset else subject.dataset
-        if known is None:
-            raise InputError(f"{self.path}: give {needed}")
-        return load_dataset(**known)
+    Raises:
+        InputError: If there is neither; ``needed`` is what to give then, and what for.
+    """
+    known = {"name": source.dataset} if source.dataset else subject.dataset
+    if known is None:
+        raise InputError(f"{source.path}: give {needed}")
+    return load_dataset(**known)
 
 
 def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
-    """Load a model; ``ModelSource`` describes the arguments.
+    """Load a model; see ``ModelSource`` for the arguments.
 
     Raises:
         InputError: If there is no model, or it cannot be loaded.
     """
-    if (path / DATABASE).is_file():
-        return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate)
-    if candidate is not None:
-        raise InputError(f"`candidate` {candidate}: {path} is no run")
-    file = path / "model.keras" if (path / "model.keras").is_file() else path
-    if not file.is_file():
-        what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
-    try:
-        model = keras.saving.load_model(file, compile=False, safe_mode=safe)
-    except Exception as error:  # Keras and a user's layers may raise anything
-        raise InputError(
-            f"{file} cannot be loaded{' in safe mode' if safe else ''}: {describe(error)}"
-        ) from error
+    if is_run(path):
+        return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate, safe)
+    file = model_file(path, candidate)
+    model = load_model(file, safe, _hypermodel_module(file))
     if not isinstance(model, keras.Model):
         raise InputError(f"{file} holds a {type(model).__name__}; allowed: a Keras model")
     if _is_from_run(file):
         declare_range(model)
-    return ModelSubject(model, path.stem, Path(), path.stem)
+    return ModelSubject(model, path.stem)
 
 
 def _is_from_run(file: Path) -> bool:
@@ -117,20 +84,32 @@ def _is_from_run(file: Path) -> bool:
     folder = file.resolve().parent
     if folder.name == "models" and any((up / DATABASE).is_file() for up in folder.parents[:3]):
         return True
-    card = folder / "card.json"
+    return {"candidate", "genotype"} <= set(_card(file))
+
+
+def _hypermodel_module(file: Path) -> str:
+    """Return the module of the HyperModel that built a run's, retraining's or exported model."""
+    folder = file.resolve().parent
+    if folder.name == "models" and (folder.parent / CONFIG).is_file():
+        with suppress(InputError):  # the file of another program
+            return load_stored_config(folder.parent / CONFIG).space.hypermodel_module
+    return str(_card(file).get("hypermodel_module", ""))
+
+
+def _card(file: Path) -> dict[str, Any]:
+    """Return the model card beside an exported model; empty if there is none."""
+    card = file.resolve().parent / "card.json"
     try:
-        text = card.read_text(encoding="utf-8") if file.name == "model.keras" else "{}"
-        return {"candidate", "genotype"} <= set(json.loads(text))
-    except (OSError, ValueError, TypeError):
-        return False
+        content = json.loads(card.read_text("utf-8")) if file.name == "model.keras" else {}
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def _load_from_run(run: Run, which: int | str) -> ModelSubject:
+def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
     candidate = run.choose(which)
     title = f"candidate {candidate.id}: {candidate.genotype}"
-    name = f"candidate-{candidate.id:05d}"
-    dataset = run.config.dataset.model_dump()
-    return ModelSubject(candidate.load_model(), title, run.path, name, dataset)
+    return ModelSubject(candidate.load_model(safe), title, run.config.dataset.model_dump())
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:

@@ -18,15 +18,16 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
     Args:
         known: The result of ``Explanation.as_dict``.
     """
-    headings = ("image", "predicted", "probability", "explained", "true")
-    images = Table(*headings, box=box.SIMPLE_HEAD)
+    has_labels = any(image["label"] is not None for image in known["images"])
+    headings = ["image", "predicted", "probability", "explained"]
+    images = Table(*headings, *(["true"] if has_labels else []), box=box.SIMPLE_HEAD)
     for i, image in enumerate(known["images"]):
         images.add_row(
-            str(i),
+            Text(image.get("file") or str(i)),
             Text(image["predicted"]),
             f"{image['probability']:.2%}",
             Text(image["explained"]),
-            Text(image["label"] or ""),
+            *([Text(image["label"])] if has_labels else []),
         )
     methods = [method for method in known["methods"].values() if method["quality"]]
     metrics = list(dict.fromkeys(name for method in methods for name in method["quality"]))

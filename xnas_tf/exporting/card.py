@@ -12,6 +12,7 @@ from xnas_tf.exporting.verification import Reference
 from xnas_tf.objectives.attribution_quality import AttributionQuality
 from xnas_tf.reporting.html.models import recorded_data
 from xnas_tf.storage.run import Run
+from xnas_tf.utils.image_size import size_text
 
 NOT_STATED = (
     "not stated: it is up to the owner of the model, within the terms of the data. The exported "
@@ -34,6 +35,7 @@ def model_card(
         "candidate": candidate.id,
         "retrained": chosen.is_retrained,
         "genotype": candidate.genotype,
+        "hypermodel_module": candidate.module,
         "hyperparameters": candidate.hyperparameters,
         "objectives": {
             o.name: {"value": candidate.objectives[o.name], "direction": o.direction}
@@ -53,7 +55,7 @@ def model_card(
         "verified_on": _verified_on(evidence),
         "limits": _limits(evidence, candidate),
         "licence": licence or NOT_STATED,
-        "training": config.training.model_dump(mode="json") | {"epochs": candidate.epochs},
+        "training": config.training.model_dump(mode="json") | {"epochs": candidate.kept_epoch},
         "seed": candidate.seed,
         "parents": list(candidate.parents),
         "reused_from": candidate.reused_from,
@@ -105,10 +107,11 @@ def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
     classes = len(evidence.facts["class_names"])
     images = evidence.facts["images"]["train"]
     return [
-        f"It was trained for {candidate.epochs} epochs on {images:,} images of "
+        f"It was trained for {candidate.kept_epoch} epochs on {images:,} images of "
         f"{evidence.run.config.dataset.name}, and measured on images of the same kind. How it "
         "performs on others is unknown.",
-        f"It takes {kind} images of {height}x{width} pixels; others must be resized first.",
+        f"It takes {kind} images of {size_text(height, width)} pixels; others must be resized "
+        "first.",
         f"Every image gets one of the {classes} classes, even one that shows none of them. The "
         "probabilities are not calibrated.",
         "It was chosen by a search among many. The search did not use the test split; to choose "

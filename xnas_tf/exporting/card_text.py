@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xnas_tf.exporting.formats.base import ExportFormat
+from xnas_tf.utils.image_size import size_text
 
 SPLITS = ("train", "validation", "test")
 _IMAGES = """\
@@ -85,9 +86,9 @@ def _data(card: dict[str, Any]) -> str:
     how = f", split {text(data['how_split'])}" if "how_split" in data else ""
     problem = f" It could not be used again: {text(data['problem'])}." if "problem" in data else ""
     return (
-        f"{text(data['name'])}: {len(data['class_names'])} classes, images of {height}x{width} "
-        f"pixels with {channels} channel{'s' * (channels > 1)}: {images}{how} "
-        f"(seed {data['seed']}).{problem}"
+        f"{text(data['name'])}: {len(data['class_names'])} classes, images of "
+        f"{size_text(height, width)} pixels with {channels} "
+        f"channel{'s' * (channels > 1)}: {images}{how} (seed {data['seed']}).{problem}"
     )
 
 
@@ -148,12 +149,21 @@ def _explanations(card: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n\n" + quality
 
 
+def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
+    """Return code that runs a file; a Keras model may need the module of its own layers."""
+    module = card["hypermodel_module"]
+    if kind.name != "keras" or not module:
+        return kind.usage
+    load = f"import {module}  # may register layers of the model\n"
+    return kind.usage.replace("import keras\n", f"import keras\n{load}")
+
+
 def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     """Show how to call the model: each block runs as it is, in the folder of the card."""
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
     blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
     for kind in kinds:
-        blocks += [f"`{kind.name}`:", _block("python", kind.usage)]
+        blocks += [f"`{kind.name}`:", _block("python", _usage(kind, card))]
     if any(kind.name == "saved_model" for kind in kinds):
         blocks += [
             "`explain` takes a class for each image: its number in the table above, or -1 for the "

@@ -18,8 +18,9 @@ from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
+from xnas_tf.exporting.formats.builtin import WILDCARDS, SavedModel
 from xnas_tf.exporting.quiet_stderr import silenced_native_code
-from xnas_tf.exporting.selection import ExportSelection, chosen_models
+from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import Reference, differences, reference
 from xnas_tf.registry import describe
@@ -29,7 +30,7 @@ from xnas_tf.utils.output_folder import atomic_folder
 Log = Callable[[str], None]
 
 
-def export(
+def export(  # noqa: PLR0913 - options with defaults
     run: Run | str | Path,
     candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
     out: str | Path | None = None,
@@ -38,6 +39,7 @@ def export(
     log: Log = lambda _: None,
     retrained: str = "",
     pareto: bool = False,
+    safe: bool = True,
 ) -> list[Path]:
     """Export models, each into a folder of its own, ``OUT/candidate-00007``.
 
@@ -57,6 +59,7 @@ def export(
             the search's: of each candidate the seed that is best on the validation split, into
             ``OUT/candidate-00007-seed-2``.
         pareto: Whether to export all Pareto-optimal candidates.
+        safe: Whether to refuse models that contain code of their own, as a Lambda layer does.
 
     Returns:
         The folders.
@@ -71,13 +74,16 @@ def export(
     run = load_run(run)
     kinds = chosen_formats(formats)
     chosen = chosen_models(run, candidates, retrained, pareto)
-    base = Path(out) if out else run.path / "exports"
-    folders = [base / each.name for each in chosen]
-    if taken := [str(folder) for folder in folders if folder.exists()]:
-        raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
+    folders = export_folders(run, chosen, out)
+    base = folders[0].parent
+    if SavedModel in map(type, kinds) and WILDCARDS.search(str(base.absolute())):
+        log(
+            "warning: TensorFlow loads no SavedModel from a path with '*', '?', '[' or '\\', as in "
+            f"{base}: move it before you use it, or give another --out"
+        )
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):
-        _export_one(evidence, each, folder, kinds, licence, log)
+        _export_one(evidence, each, folder, kinds, licence, log, safe)
     return folders
 
 
@@ -88,11 +94,12 @@ def _export_one(
     kinds: Sequence[ExportFormat],
     licence: str,
     log: Log,
+    safe: bool,
 ) -> None:
     def note(text: str) -> None:
         log(f"{chosen.name}: {text}")
 
-    model = chosen.candidate.load_model()
+    model = chosen.candidate.load_model(safe)
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {len(evidence.images)} images for comparison")

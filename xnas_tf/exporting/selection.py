@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,21 @@ class ExportSelection:
         return path
 
 
+def export_folders(
+    run: Run, chosen: Sequence[ExportSelection], out: str | Path | None
+) -> list[Path]:
+    """Return the folder to write for each model; it takes no slow import.
+
+    Raises:
+        InputError: If one exists.
+    """
+    base = Path(out) if out else run.path / "exports"
+    folders = [base / each.name for each in chosen]
+    if taken := [str(folder) for folder in folders if folder.exists()]:
+        raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
+    return folders
+
+
 def chosen_models(
     run: Run,
     candidates: Sequence[int | str | Candidate] | int | str | Candidate,
@@ -56,7 +72,9 @@ def chosen_models(
 def _retraining(run: Run, name: str) -> Retraining:
     known = {retraining.path.name: retraining for retraining in retrainings(run)}
     if not known:
-        raise InputError(f"{run.path} was not retrained yet: xnas-tf retrain {run.path}")
+        raise InputError(
+            f"{run.path} was not retrained yet: xnas-tf retrain {shlex.quote(str(run.path))}"
+        )
     if name == LATEST:
         ended = {n: max((t.finished for t in r.trainings()), default="") for n, r in known.items()}
         return known[max(ended, key=ended.__getitem__)]
@@ -95,7 +113,6 @@ def _selection_of(run: Run, retraining: Retraining, training: Training) -> Expor
     candidate = replace(
         run.candidate(training.candidate),
         seed=training.seed,
-        epochs=int(training.metrics["best_epoch"]),
         objectives=training.objectives,
         metrics=training.metrics,
         history=training.history,

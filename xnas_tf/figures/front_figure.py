@@ -28,6 +28,7 @@ class FrontInfo:
         front: Their values (N, K) for the Pareto-optimal candidates, sorted by the first.
         ids: Ids of the Pareto-optimal candidates.
         dominated: Values (M, K) of the other candidates that are done, of the front's fidelity.
+        violating: Values (V, K) of those that violate constraints, of the same fidelity.
         recommended: Row of the recommended candidate in ``front``; None if there is none.
         titles: The objectives drawn, each with an arrow towards better values.
         intervals: The 95% intervals of ``front``, (N, K, 2); NaN where none is known.
@@ -37,6 +38,7 @@ class FrontInfo:
     front: np.ndarray
     ids: tuple[int, ...]
     dominated: np.ndarray
+    violating: np.ndarray
     recommended: int | None
     titles: tuple[str, ...]
     intervals: np.ndarray
@@ -60,7 +62,9 @@ def front_info(
     ordered = sorted(front, key=lambda c: c.objectives[names[0]])
     ids = tuple(c.id for c in ordered)
     done = [c for c in candidates if c.state == "done" and c.id not in ids]
-    rest = [c for c in done if not ordered or c.epochs == ordered[0].epochs]
+    others = [c for c in done if not ordered or c.epochs == ordered[0].epochs]
+    violating = [c for c in others if c.violations(config.constraints)]
+    dominated = [c for c in others if not c.violations(config.constraints)]
     # Candidates of a running search may have been read later than its recommendation.
     row = ids.index(recommended) if recommended in ids else None
     shown = tuple([*names, "candidate"][:width])
@@ -69,14 +73,15 @@ def front_info(
     for place, name in itertools.product(range(len(ordered)), names):
         interval = interval_of(ordered[place], name, validation_images)
         intervals[place, names.index(name)] = interval
-    return FrontInfo(shown, values(ordered), ids, values(rest), row, titles, intervals)
+    rest = values(dominated), values(violating)
+    return FrontInfo(shown, values(ordered), ids, *rest, row, titles, intervals)
 
 
 def front_figure(info: FrontInfo) -> Figure:
     """Draw a front, with one panel for each pair of objectives.
 
-    Pareto-optimal candidates are blue, others grey; a ring marks the recommended one. Bars are
-    the 95% intervals of the Pareto-optimal ones.
+    Pareto-optimal candidates are blue, dominated ones grey, and crosses violate constraints; a
+    ring marks the recommended one. Bars are the 95% intervals of the Pareto-optimal ones.
     """
     size = len(info.names) - 1
     figure = new_figure(*((6, 4.2) if size == 1 else (2.6 * size, 2.2 * size)))
@@ -101,8 +106,12 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
     """Draw two objectives; if there are no others, the front is a line with ids."""
     front = info.front[:, pair]
     is_only = len(info.names) == 2
-    x, y = info.dominated[:, pair].T
-    axes.scatter(x, y, s=36 if is_only else 9, color=GREY, label="others")
+    area = 36 if is_only else 9
+    kinds = {"dominated": (info.dominated, "o"), "violating constraints": (info.violating, "x")}
+    for label, (values, marker) in kinds.items():
+        if len(values):
+            x, y = values[:, pair].T
+            axes.scatter(x, y, s=area, color=GREY, marker=marker, label=label)
     style, size = ("o-", 6.0) if is_only else ("o", 3.5)
     axes.plot(*front.T, style, markersize=size, color=BLUE, label="Pareto-optimal")
     _draw_intervals(axes, front, info.intervals[:, pair])

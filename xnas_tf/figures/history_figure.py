@@ -12,6 +12,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure
+from xnas_tf.strategy.pareto import ended_candidates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +41,7 @@ class HistoryInfo:
 
 def history_info(candidates: Sequence[Candidate], config: Config) -> HistoryInfo:
     """Collect the values of the candidates that are done, and of the front as it grew."""
-    ended = sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
+    ended = ended_candidates(candidates)
     trained = np.cumsum([c.trained for c in ended], dtype=int)
     done = [(at, c) for at, c in zip(trained, ended, strict=True) if c.state == "done"]
     names = [objective.name for objective in config.objectives]

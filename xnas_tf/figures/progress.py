@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.strategy.pareto import Front, HypervolumeMeter
+from xnas_tf.strategy.pareto import Front, HypervolumeMeter, ended_candidates
 from xnas_tf.utils.number_format import six_digits
 
 _MAX_CHANGES = 200
@@ -17,31 +17,45 @@ _MAX_CHANGES = 200
 five objectives and hundreds of points."""
 
 
+class _Change(NamedTuple):
+    """The fronts after a number of trainings; that of the hypervolume once its unit is known."""
+
+    trained: int
+    hours: float | None
+    front: Sequence[Candidate]
+    measured: Sequence[Candidate] | None
+
+
 def progress_data(candidates: Iterable[Candidate], config: Config) -> dict[str, list[Any]]:
     """Compute the hypervolume and the best objective values of the front wherever it changed.
 
     Returns:
-        The hypervolumes, in the unit of the whole run, and the best values by objective, with the
-        number of trainings and the hours since the first started.
+        The hypervolumes, which are those that the search itself logged (None until their unit is
+        known), and the best values by objective, with the number of trainings and the hours since
+        the first started.
     """
-    ended = sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
-    meter = HypervolumeMeter(ended, config)
+    ended = ended_candidates(candidates)
+    meter = HypervolumeMeter([], config)
     begin = min((c.started for c in ended if c.started), default="")
-    front, trained, changes = Front(config), 0, []
+    front, exact, trained = Front(config), Front(config, is_exact=True), 0
+    changes: list[_Change] = []
     for candidate in ended:
         trained += candidate.trained
-        if front.add(candidate) or candidate is ended[-1]:
-            changes.append((trained, _hours(begin, candidate.finished), front.candidates))
+        has_changed = front.add(candidate) | exact.add(candidate) | meter.update(candidate)
+        if has_changed or candidate is ended[-1]:
+            hours = _hours(begin, candidate.finished)
+            measured = exact.candidates if meter.has_unit else None
+            changes.append(_Change(trained, hours, front.candidates, measured))
     step = math.ceil(len(changes) / _MAX_CHANGES) or 1
-    shown = [change for change in changes[::-1][::step][::-1] if change[2]]
+    shown = [change for change in changes[::-1][::step][::-1] if change.front]
     return {
-        "trainings": [count for count, _, _ in shown],
-        "hours": [six_digits(hours) for _, hours, _ in shown],
-        "hypervolume": [six_digits(meter(members)) for _, _, members in shown],
+        "trainings": [change.trained for change in shown],
+        "hours": [six_digits(change.hours) for change in shown],
+        "hypervolume": [six_digits(meter(c.measured)) if c.measured else None for c in shown],
         "best": [
             [
-                six_digits(o.sign * min(o.sign * c.objectives[o.name] for c in m))
-                for _, _, m in shown
+                six_digits(o.sign * min(o.sign * c.objectives[o.name] for c in m.front))
+                for m in shown
             ]
             for o in config.objectives
         ],

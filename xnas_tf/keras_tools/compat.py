@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
+from keras.src.utils.naming import reset_uids
 from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
     convert_variables_to_constants_v2_as_graph,
@@ -62,9 +63,26 @@ def untraced(function: tf.types.experimental.PolymorphicFunction) -> Any:
     return function.python_function
 
 
+def rename_variable(variable: keras.Variable, path: str) -> None:
+    """Change the path of a variable, such as ``dense/kernel``."""
+    variable._path = path
+
+
 def metrics_in_compile(model: keras.Model) -> keras.metrics.Metric | None:
     """Return the metrics that a compiled model was given, as one metric; None without any."""
     return model._compile_metrics
+
+
+def excludes_by_name(optimizer: keras.optimizers.Optimizer | None) -> bool:
+    """Return whether ``exclude_from_weight_decay`` was called, which no configuration shows."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    names = ("_exclude_from_weight_decay_pattern", "_exclude_from_weight_decay")
+    return any(getattr(optimizer, name, None) for name in names)
+
+
+def reset_layer_names() -> None:
+    """Let the next layer without a name be ``dense`` again, not ``dense_7``."""
+    reset_uids()
 
 
 def custom_gradients() -> set[str]:

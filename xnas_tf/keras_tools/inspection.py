@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.keras_tools.compat import has_graph, producer, sublayers, untraced
+from xnas_tf.keras_tools.compat import graph_nodes, has_graph, producer, sublayers, untraced
 
 Call = tuple[keras.layers.Layer, tf.Tensor]
 """A layer and the output of one of its calls."""
@@ -37,6 +37,22 @@ def is_transparent(layer: Any) -> bool:
     return is_functional(layer) and type(layer).call.__module__.startswith("keras.")
 
 
+def check_single_output(model: keras.Model) -> None:
+    """Check that a functional or sequential model returns one tensor, by itself.
+
+    Raises:
+        TypeError: If it does not. The message says what to write.
+    """
+    outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
+    if isinstance(outputs, list | tuple) and len(outputs) == 1:
+        outputs = outputs[0]  # which a call returns by itself
+    if not isinstance(outputs, keras.KerasTensor):
+        raise TypeError(
+            f"the model returns a {type(outputs).__name__} of {len(model.outputs)} tensor(s); "
+            "wanted: the classes alone, as in keras.Model(inputs, classes)"
+        )
+
+
 def network_of(model: keras.Model) -> keras.Model:
     """Return a plain functional model of the same layers, which loads without a custom class.
 
@@ -45,6 +61,22 @@ def network_of(model: keras.Model) -> keras.Model:
     if not is_transparent(model) or isinstance(model, keras.Sequential):
         return model
     return keras.Model(model.inputs, model.outputs, name=model.name)
+
+
+def has_feature_map(model: keras.Model) -> bool:
+    """Return whether a layer has outputs (N, height, width, channels) of more than one pixel."""
+    if is_functional(model):
+        nodes = [n for n in graph_nodes(model) if isinstance(n.operation, keras.layers.Layer)]
+        if any(_is_map(output) for node in nodes for output in node.outputs):
+            return True
+    inputs = [tf.zeros([1, *(size or 1 for size in t.shape[1:])], t.dtype) for t in model.inputs]
+    with inlined_calls(model), recorded_calls(model) as calls:  # of layers inside others too
+        model(inputs[0] if len(inputs) == 1 else inputs, training=False)
+    return any(_is_map(output) for _, output in calls)
+
+
+def _is_map(tensor: tf.Tensor | keras.KerasTensor) -> bool:
+    return len(tensor.shape) == 4 and tuple(tensor.shape[1:3]) != (1, 1)
 
 
 @dataclass(frozen=True)

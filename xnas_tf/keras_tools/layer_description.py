@@ -5,18 +5,25 @@ What cannot be described is a ``NotImplementedError``.
 
 from __future__ import annotations
 
-import marshal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
 import keras
 
-from xnas_tf.keras_tools.compat import Node, sublayers
+from xnas_tf.keras_tools.compat import Node, excludes_by_name, metrics_in_compile, sublayers
 
 _NAMES = ("name", "seed", "shared_object_id")
+_INCOMPLETE = (
+    keras.Loss,
+    keras.Metric,
+    keras.Initializer,
+    keras.Regularizer,
+    keras.constraints.Constraint,
+)
+"""Classes of Keras whose ``get_config`` may leave arguments out."""
 
 
 def describe_operation(operation: Any) -> list[Any]:
@@ -26,8 +33,8 @@ def describe_operation(operation: Any) -> list[Any]:
         config = _without_names(keras.saving.serialize_keras_object(operation.get_config()))
     is_layer = isinstance(operation, keras.layers.Layer)
     owners = [operation, *sublayers(operation)] if is_layer else [operation]
-    functions = [code for owner in owners for code in _functions(owner)]
-    return [kind.__module__, keras.saving.get_registered_name(kind), config, functions]
+    state = [_state(_left_out(owner)) for owner in owners]
+    return [kind.__module__, keras.saving.get_registered_name(kind), config, state]
 
 
 def describe_call(node: Node) -> list[Any]:
@@ -48,9 +55,17 @@ def describe_compilation(model: keras.Model) -> list[Any]:
         return []
     with _describing(model):
         config = _without_names(model.get_compile_config())
-    losses = [loss for loss in keras.tree.flatten(model.loss) if hasattr(loss, "__dict__")]
-    functions = [code for owner in [model.optimizer, *losses] for code in _functions(owner)]
-    return [config, functions]
+    if excludes_by_name(model.optimizer):
+        raise NotImplementedError("the optimizer excludes variables, which get_config leaves out")
+    metrics = metrics_in_compile(model)
+    return [config, _state(model.loss), _state(vars(metrics) if metrics is not None else None)]
+
+
+def describe_variable(variable: keras.Variable) -> list[Any]:
+    """Return what distinguishes a variable, except its value."""
+    functions = [getattr(variable, name, None) for name in ("regularizer", "constraint")]
+    config = _without_names(keras.saving.serialize_keras_object(functions))
+    return ["variable", variable.shape, variable.dtype, variable.trainable, config]
 
 
 @contextmanager
@@ -74,20 +89,28 @@ def _without_names(config: Any) -> Any:
     return {key: _without_names(value) for key, value in config.items() if key not in _NAMES}
 
 
-def _functions(owner: Any) -> Iterator[list[Any]]:
-    """Yield the code of an object's functions whose name does not identify them.
+def _left_out(layer: Any) -> dict[str, Any]:
+    """Return a layer's attributes that configurations do not describe completely."""
+    kinds = (*_INCOMPLETE, FunctionType)
+    return {name: value for name, value in vars(layer).items() if isinstance(value, kinds)}
 
-    A function that is defined inside another may depend on the other's variables, such as
-    hyperparameters, which no configuration contains. A class inside a function is refused.
+
+def _state(value: Any) -> Any:
+    """Return data, names of functions and attributes of objects, some of which Keras leaves out.
+
+    Such as the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. Of functions Keras gives
+    no module: ``keras.ops.gelu`` and ``keras.activations.gelu`` are different.
     """
-    for value in [owner, *vars(owner).values()]:
-        if "<locals>" in type(value).__qualname__:
-            raise NotImplementedError(
-                f"{type(value).__name__} is defined inside a function, on whose variables it may "
-                "depend; define it at the top of its module"
-            )
-        if isinstance(value, FunctionType) and "<" in value.__qualname__:
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
-            # Later versions of the format also depend on other references to a constant.
-            code = marshal.dumps(value.__code__, 2).hex()
-            yield [code, value.__defaults__, value.__kwdefaults__, cells]
+    if isinstance(value, FunctionType):
+        return [value.__module__, value.__qualname__]
+    if isinstance(value, list | tuple):
+        return [_state(each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): _state(each) for key, each in value.items() if _counts(key)}
+    if isinstance(value, _INCOMPLETE):
+        return [type(value).__qualname__, _state(vars(value))]
+    return value if isinstance(value, bool | int | float | str) else None
+
+
+def _counts(name: Any) -> bool:
+    return str(name).lstrip("_") not in (*_NAMES, "init_seed")

@@ -10,12 +10,14 @@ import keras
 from keras import layers
 
 from xnas_tf.keras_tools.compat import graph_nodes
+from xnas_tf.keras_tools.custom_code import custom_code
 from xnas_tf.keras_tools.graph_hash import Edge, Graph
 from xnas_tf.keras_tools.inspection import is_transparent
 from xnas_tf.keras_tools.layer_description import (
     describe_call,
     describe_compilation,
     describe_operation,
+    describe_variable,
 )
 
 COMMUTATIVE = (layers.Add, layers.Average, layers.Maximum, layers.Minimum, layers.Multiply)
@@ -35,14 +37,14 @@ def network_digest(model: keras.Model) -> str:
     model is compiled, its optimizer and loss count too.
 
     Only isomorphic graphs have the same digest, however they were built: see ``Graph.digest``.
-    The values of weights do not count: a HyperModel that chooses between pretrained weights
-    needs its own ``identity`` (``SpaceOptions.create``).
+    The values of weights do not count.
 
     Raises:
-        NotImplementedError: If the model has its own ``call``, or an operation cannot be
-            described: it has no ``get_config``, or its class is defined inside a function, on
-            whose variables it may depend.
+        NotImplementedError: If the model or its compilation contains a class or function that is
+            not Keras': see ``custom_code``. Or if it has no graph.
     """
+    if (custom := next(custom_code(model), None)) is not None:
+        raise NotImplementedError(f"{custom!r} is not a class or function of Keras")
     if not is_transparent(model):
         raise NotImplementedError(f"{model.name} is neither functional nor sequential")
     network = _Network()
@@ -101,6 +103,5 @@ class _Network(Graph):
     def _weights(self, operation: Any) -> Iterator[Edge]:
         for i, variable in enumerate(getattr(operation, "variables", ())):
             if id(variable) not in self._variables:
-                label = ["variable", variable.shape, variable.dtype, variable.trainable]
-                self._variables[id(variable)] = self.add(label)
+                self._variables[id(variable)] = self.add(describe_variable(variable))
             yield f"variable {i}", self._variables[id(variable)]

@@ -10,6 +10,7 @@ from xnas_tf.config import Config, find_config, load_config
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.engine import chosen_engine
 from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import check_resumable
 from xnas_tf.utils.environment import set_defaults
 
 
@@ -26,7 +27,8 @@ def search(
 
     Args:
         config: A YAML file or a ``Config``; if None, ``./xnas.yaml``, or else the quickstart.
-        run_dir: The run directory; if None, ``runs/NAME`` after the configuration file.
+        run_dir: The run directory; if None, ``runs/NAME`` after the configuration file. A
+            ``Config`` has no name, so it needs one.
         overrides: Strings ``section.key=value``.
         fresh: Whether to move an existing run aside and start a new one.
         profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
@@ -44,6 +46,8 @@ def search(
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)
     set_defaults()
+    if not fresh:
+        check_resumable(path, resolved)  # before any slow import, and before the data is loaded
     if chosen_engine(resolved.distributed, address) == "ray":
         if profile:
             raise InputError("`profile`: not available with Ray; allowed: one process")
@@ -61,6 +65,15 @@ def search(
 
 
 def default_run_dir(config: str | Path | Config | None) -> Path:
-    """Return ``runs/NAME`` after the configuration file, or ``runs/quickstart`` without one."""
-    file = None if isinstance(config, Config) else find_config(config)
+    """Return ``runs/NAME`` after the configuration file, or ``runs/quickstart`` without one.
+
+    Raises:
+        InputError: If the configuration is no file, as different ones would share a directory.
+    """
+    if isinstance(config, Config):
+        raise InputError(
+            "run_dir: not given, but a Config has no file that a run could be named after; "
+            "allowed: a directory, such as run_dir='runs/first'"
+        )
+    file = find_config(config)
     return Path("runs") / (file.stem if file else "quickstart")

@@ -90,6 +90,10 @@ class MethodQuality(AttributionQuality):
         """See ``Objective.check``."""
         attribution_method(self.method)
 
+    def check_model(self, model: keras.Model) -> None:
+        """See ``Objective.check_model``."""
+        self._attribution().check_model(model)
+
     def _attribution(self) -> AttributionMethod:
         return method_with_steps(self.method, self.steps)
 

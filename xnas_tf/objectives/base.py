@@ -119,6 +119,13 @@ class Objective(BaseModel):
         """
         return []
 
+    def check_model(self, model: keras.Model) -> None:  # noqa: B027, optional
+        """Check that a model can be measured, before it is trained.
+
+        Raises:
+            NotApplicable: If it cannot.
+        """
+
     @abstractmethod
     def score(self, subject: Subject) -> ObjectiveValue:
         """Score one candidate; called on all of its ranks."""

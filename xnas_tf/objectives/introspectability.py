@@ -29,6 +29,8 @@ from xnas_tf.objectives.class_resampling import (
 from xnas_tf.objectives.similarity import class_weights, similarity_notes
 
 if TYPE_CHECKING:
+    import keras
+
     from xnas_tf.attribution.activations import LayerActivations
     from xnas_tf.attribution.base import AttributionMethod
     from xnas_tf.distributed import Communicator
@@ -217,6 +219,12 @@ class Introspectability(Objective):
     def notes(self, class_names: tuple[str, ...]) -> list[str]:
         """See ``Objective.notes``."""
         return similarity_notes(self.similarity, class_names)
+
+    def check_model(self, model: keras.Model) -> None:
+        """See ``Objective.check_model``."""
+        for source in self.sources:
+            if source != ACTIVATIONS:
+                method_with_steps(source, self.steps).check_model(model)
 
     def max_images(self, classes: int) -> int:
         """Return the maximum number of validation images to use."""

@@ -34,13 +34,15 @@ class CandidateList:
 def listing(
     run: Run, everyone: bool, prefer: str | None = None, within: float | None = None
 ) -> CandidateList:
-    """Select the Pareto-optimal candidates and, if ``everyone``, the dominated ones after them.
+    """Select the Pareto-optimal candidates and, if ``everyone``, all others that are done.
 
-    See ``Run.recommendation`` for the other arguments and for errors.
+    Dominated candidates come first, then those that violate constraints. See
+    ``Run.recommendation`` for the other arguments and for errors.
     """
     front, recommended = run.pareto(), run.recommendation(prefer, within)
     ids = {candidate.id for candidate in front}
     rest = [c for c in run.candidates() if c.state == "done" and c.id not in ids]
+    rest.sort(key=lambda c: bool(c.violations(run.config.constraints)))
     return CandidateList(run, front + (rest if everyone else []), ids, recommended)
 
 
@@ -57,22 +59,28 @@ def pareto_table(listed: CandidateList) -> Table:
     if has_rungs := len(listed.run.config.rungs) > 1:
         table.add_column("epochs", justify="right")
     table.add_column("test accuracy", justify="right")
-    if has_collapsed := any(candidate.collapsed for candidate in listed.candidates):
+    remarks = [_remark(candidate, listed) for candidate in listed.candidates]
+    if any(remarks):
         table.add_column("remark")
     table.add_column("parents")
     table.add_column("genotype", overflow="fold")
-    for candidate in listed.candidates:
+    for candidate, remark in zip(listed.candidates, remarks, strict=True):
         test = candidate.metrics.get("test_accuracy")
         table.add_row(
             f"{candidate.id}{'*' * _stars(candidate.id, listed)}",
             *(format_value(column.value(candidate)) for column in columns),
             *([str(candidate.epochs)] if has_rungs else []),
             f"{test:.2%}" if test is not None else "",
-            *(["collapsed" if candidate.collapsed else ""] if has_collapsed else []),
+            *([remark] if any(remarks) else []),
             ", ".join(map(str, candidate.parents)),
             Text(candidate.genotype),  # may contain what rich would take for markup
         )
     return table
+
+
+def _remark(candidate: Candidate, listed: CandidateList) -> str:
+    violations = candidate.violations(listed.run.config.constraints)
+    return "; ".join(filter(None, ["collapsed" if candidate.collapsed else "", violations]))
 
 
 def _stars(candidate: int, listed: CandidateList) -> int:
@@ -95,6 +103,7 @@ def _records(listed: CandidateList) -> list[dict[str, Any]]:
             "pareto": c.id in listed.front,
             "recommended": c.id == listed.recommended.id,
             "collapsed": c.collapsed,
+            "violations": c.violations(listed.run.config.constraints),
             "reused_from": c.reused_from,
         }
         for c in listed.candidates

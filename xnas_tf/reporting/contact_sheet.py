@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.data import Dataset, Split
+from xnas_tf.utils.image_size import size_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def _title(data: Dataset, shown: int) -> str:
     total = sum(map(len, data.parts.values()))
     count = f"{data.classes}" if shown == data.classes else f"{shown} of {data.classes}"
     name = _shortened(data.name, 60)
-    return f"{name}: {total:,} images, {count} classes, {width}x{height}, {kind}"
+    return f"{name}: {total:,} images, {count} classes, {size_text(height, width)}, {kind}"
 
 
 def _shortened(name: str, length: int) -> str:

@@ -19,6 +19,7 @@ from xnas_tf.data.image_list import SPLITS
 from xnas_tf.errors import InputError
 from xnas_tf.reporting.contact_sheet import SHOWN_CLASSES, sheet_figure
 from xnas_tf.storage.run import Run
+from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.pictures import save_png
 
@@ -90,16 +91,19 @@ class DataReport:
 
     def _size(self) -> str:
         height, width, _ = self.dataset.image_shape
+        size = f"{size_text(height, width)} pixels (height x width)"
         findings = self.dataset.findings
         if not findings.sizes:
-            return f"{width}x{height} pixels (width x height)"
-        texts = {kind: f"{w}x{h}" for kind, (h, w) in findings.sizes.items()}
+            return size
+        texts = {kind: size_text(*each) for kind, each in findings.sizes.items()}
         default = "the usual size; set dataset.size to change it"
-        source = "given" if self.config.dataset.size else default
+        source = "as given" if self.config.dataset.size else default
         original = f"all {texts['median']}"
         if (count := findings.different_sizes) > 1:
             original = f"{texts['smallest']} to {texts['largest']}, {count} sizes"
-        return f"{original}; stretched to {width}x{height} pixels (width x height: {source})"
+        elif tuple(findings.sizes["median"]) == (height, width):
+            return f"{size}, as in all files"
+        return f"{original}; stretched to {size}, {source}"
 
     def _channels(self) -> str:
         depth = self.dataset.image_shape[2]
@@ -161,7 +165,7 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     tables = [_class_table(report), _pair_table(report.steps.items(), "preprocessing")]
     findings = report.dataset.findings
     problems = [(name, kind) for kind, name in findings.problems]
-    texts = [note for note in report.notes if note not in findings.notes or not problems]
+    texts = [note for note in report.notes if note not in findings.problem_notes]
     if problems:
         tables.append(_pair_table(problems[:SHOWN_PROBLEMS], "problems"))
     if len(problems) > SHOWN_PROBLEMS:

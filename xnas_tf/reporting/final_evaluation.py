@@ -10,7 +10,7 @@ import numpy as np
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.candidate import Candidate
 from xnas_tf.data.dataset import sample_images
-from xnas_tf.errors import InputError
+from xnas_tf.errors import XnasError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.explanation import DEFAULT_METHODS, explain
@@ -20,6 +20,7 @@ from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.registry import describe
 from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.storage.run import Run
+from xnas_tf.training.callbacks import Interrupted
 
 SHOWN = 8
 """Number of validation images whose attributions are drawn for each model."""
@@ -52,14 +53,18 @@ class FinalEvaluation(Callback):
         try:
             with freed_custom_gradients():
                 self._test_and_draw(candidate, evaluator)
-        except InputError as error:
-            self._log(f"not tested: {error}")
-            return
-        self._context.database.save(candidate)
-        keras.backend.clear_session()
+            self._context.database.save(candidate)
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
+            why = str(error) if isinstance(error, XnasError) else describe(error)
+            self._log(f"candidate {candidate.id} was not tested: {why}")
+        finally:
+            keras.backend.clear_session()
 
     def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
-        model = candidate.load_model()
+        # This process runs the code in its HyperModel anyway.
+        model = candidate.load_model(safe=self._context.space.loads_safely)
         access = evaluator.reloaded(candidate, model)
         self._draw(candidate, model, access.shared_models)
         test = self._context.dataset.test
@@ -84,8 +89,7 @@ class FinalEvaluation(Callback):
                 input_range=DEFAULT_RANGE,
                 shared_models=shared_models,
             )
+            self._board.attributions(candidate, explained)
+            self._board.graph(candidate, model)
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             self._log(f"attributions of candidate {candidate.id} not drawn: {describe(error)}")
-            return
-        self._board.attributions(candidate, explained)
-        self._board.graph(candidate, model)

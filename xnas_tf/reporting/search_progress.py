@@ -42,7 +42,7 @@ class SearchProgress(Callback):
 
     def __enter__(self) -> SearchProgress:
         self._bar.start()
-        self.on_message(f"run directory {self._path}: {self._goal} candidates to train")
+        self.on_message(f"run directory {self._path}: {self._goal} candidates to train in all")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,7 +53,11 @@ class SearchProgress(Callback):
         self._console.print(escape(text))
 
     def on_candidate_end(
-        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
+        self,
+        candidate: Candidate,
+        is_new: bool,
+        front: Sequence[Candidate],
+        hypervolume: float | None,
     ) -> None:
         """See ``Callback.on_candidate_end``."""
         self._trained += candidate.trained and not candidate.promoted_from
@@ -61,15 +65,12 @@ class SearchProgress(Callback):
             epochs = epochs_of(self._config.rungs, candidate.epochs)
             self._epochs += epochs
             self._session_epochs += epochs * is_new
-        summary = f"hypervolume {hypervolume:.3f}"
-        if front:
-            name, sign = self._config.objectives[0].name, self._config.objectives[0].sign
-            best = sign * min(sign * c.objectives[name] for c in front)
-            summary = f"best {name} {best:.4g}  {summary}"
+        summary = self._summary(front, hypervolume)
         left = f"{self._time_left()} left"
         about = f"candidate {candidate.id}"
+        state = "" if candidate.counts else f" {candidate.state}"
         self._bar.update(
-            self._task, completed=self._trained, description=f"{about}  {summary}", left=left
+            self._task, completed=self._trained, description=f"{about}{state}{summary}", left=left
         )
         if not is_new:
             return
@@ -79,7 +80,32 @@ class SearchProgress(Callback):
             self._console.print(f"[yellow]{about}:[/yellow] {escape(candidate.reason)}")
         if not self._console.is_terminal:
             count = f"{self._trained}/{self._goal}"
-            self._console.print(f"{count} {_line(candidate)}  {summary}  {left}")
+            self._console.print(escape(f"{count} {self._line(candidate)}{summary}  {left}"))
+
+    def _summary(self, front: Sequence[Candidate], hypervolume: float | None) -> str:
+        """Return what is known of the front; its fidelity too, if there are several."""
+        if not front:
+            return ""
+        name, sign = self._config.objectives[0].name, self._config.objectives[0].sign
+        best = sign * min(sign * c.objectives[name] for c in front)
+        volume = "" if hypervolume is None else f"  hypervolume {hypervolume:.3f}"
+        epochs = f" ({front[0].epochs} epochs)" if len(self._config.rungs) > 1 else ""
+        return f"  best {name} {best:.4g}{volume}{epochs}"
+
+    def _line(self, candidate: Candidate) -> str:
+        """Return one line for a log file on any candidate that has ended."""
+        promoted = f" (promoted from {candidate.promoted_from})" if candidate.promoted_from else ""
+        about = f"candidate {candidate.id}{promoted}"
+        source = candidate.reused_from or f"{candidate.seconds_total:.1f} s"
+        if candidate.state != "done":  # the reason of a failure has a line of its own
+            reason = "" if candidate.state == "failed" else f": {candidate.reason}"
+            return f"{about} {candidate.state}{reason}  ({source})"
+        values = [f"{name} {value:.4g}" for name, value in candidate.objectives.items()]
+        collapsed = ["collapsed"] if candidate.collapsed else []
+        violated = candidate.violations(self._config.constraints)
+        violations = [f"violates constraints ({violated})"] if violated else []
+        texts = [*values, *collapsed, *violations, f"({source})"]
+        return f"{about}: {'  '.join(texts)}"
 
     def _time_left(self) -> str:
         if not self._session_epochs:
@@ -88,15 +114,6 @@ class SearchProgress(Callback):
         epochs_left = expected_epochs(self._config.rungs, self._goal) - self._epochs
         seconds = elapsed / self._session_epochs * epochs_left
         return duration(max(0.0, min(seconds, self._seconds_limit - elapsed)))
-
-
-def _line(candidate: Candidate) -> str:
-    values = "  ".join(f"{name} {value:.4g}" for name, value in candidate.objectives.items())
-    result = values or candidate.state
-    source = candidate.reused_from or f"{candidate.seconds_total:.1f} s"
-    promoted = f" (promoted from {candidate.promoted_from})" if candidate.promoted_from else ""
-    collapsed = "  collapsed" if candidate.collapsed else ""
-    return escape(f"candidate {candidate.id}{promoted}: {result}{collapsed}  ({source})")
 
 
 def duration(seconds: float) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from xnas_tf.candidate import NO_GROUP, Candidate
@@ -44,6 +46,10 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "failed": states["failed"],
         "infeasible": states["infeasible"],
         "duplicate": states["duplicate"],
+        # Trained, but with a value beyond a limit that was known only then.
+        "violating": sum(
+            not c.promoted_from and bool(c.violations(run.config.constraints)) for c in candidates
+        ),
         # With promotions.
         "collapsed": sum(c.state == "done" and c.collapsed for c in candidates),
         "collapsed_because": collapse_text(candidates, run.config),
@@ -77,13 +83,14 @@ def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool)
     return max(0.0, min(remaining, seconds - (run.fact(SPENT) or 0)))
 
 
-def status_text(status: Mapping[str, Any]) -> str:
-    """Format the values of ``run_status`` as text."""
+def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
+    """Format the values of ``run_status`` as text, wrapped between words to a width if given."""
     done, failed = status["done"] - status["reused"], status["failed"]
     duplicates, reused = status["duplicate"], status["reused"]
     lines = {
         "run": f"{status['run']}: {_state_text(status)}",
-        "trained": f"{done + failed} of {status['wanted']} ({done} done, {failed} failed)",
+        "trained": f"{_of(done + failed, status['wanted'])} ({done} done, {failed} failed)",
+        "violate limits": _violating_text(status["violating"]),
         "epochs": _reached_text(status) if len(status["reached"]) > 1 else "",
         "collapsed": status["collapsed_because"],
         "infeasible": status["infeasible"],
@@ -97,7 +104,22 @@ def status_text(status: Mapping[str, Any]) -> str:
         lines["groups"] = _groups_text(status)
         lines["time left"] = duration(status["seconds_left"])
     lines["recommended"] = Recommendation(status["recommended"], status["why"]).text
-    return "\n".join(f"{name:17}{text}" for name, text in lines.items() if text != "")
+    shown = [f"{name:17}{text}" for name, text in lines.items() if text != ""]
+    if width:
+        wrap = partial(textwrap.fill, width=max(40, width), subsequent_indent=" " * 17)
+        shown = [wrap(line, break_on_hyphens=False, break_long_words=False) for line in shown]
+    return "\n".join(shown)
+
+
+def _of(count: int, wanted: int) -> str:
+    """Return ``3 of 16``; a run may have more than are wanted now."""
+    return f"{count} of {wanted}" if count <= wanted else f"{count}, {wanted} wanted"
+
+
+def _violating_text(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count} of these, so not on the front (xnas-tf pareto --all lists them)"
 
 
 def _state_text(status: Mapping[str, Any]) -> str:

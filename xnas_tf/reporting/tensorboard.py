@@ -36,13 +36,17 @@ class TensorBoard(Callback):
         }
 
     def on_candidate_end(
-        self, candidate: Candidate, is_new: bool, front: Sequence[Candidate], hypervolume: float
+        self,
+        candidate: Candidate,
+        is_new: bool,
+        front: Sequence[Candidate],
+        hypervolume: float | None,
     ) -> None:
         """Write the candidate's curves, hyperparameters and objectives, and the hypervolume.
 
         What has been written before is not written again.
         """
-        if is_new and candidate.trained:
+        if is_new and candidate.trained and hypervolume is not None:
             with self._search_writer():
                 step = candidate.finish_order
                 tf.summary.scalar("front/hypervolume by answer", hypervolume, step=step)
@@ -63,7 +67,7 @@ class TensorBoard(Callback):
         generation: int,
         candidates: Sequence[Candidate],
         front: Sequence[Candidate],
-        hypervolume: float,
+        hypervolume: float | None,
     ) -> None:
         """Write the front and its hypervolume after a generation."""
         counts = self._context.dataset.counts["validation"].tolist()
@@ -72,7 +76,8 @@ class TensorBoard(Callback):
         with self._search_writer():
             if generation == 1:
                 self._declare_hyperparameters()
-            tf.summary.scalar("front/hypervolume", hypervolume, step=generation)
+            if hypervolume is not None:
+                tf.summary.scalar("front/hypervolume", hypervolume, step=generation)
             tf.summary.scalar("front/size", len(front), step=generation)
             for objective in self._config.objectives if front else ():
                 best = min(objective.sign * c.objectives[objective.name] for c in front)

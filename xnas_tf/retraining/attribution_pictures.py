@@ -61,9 +61,9 @@ class AttributionPictures:
                 class_names=self._class_names,
                 input_range=DEFAULT_RANGE,
             )
+            picture = png(explained.figure(f"{name}, after epoch {epoch}"))
+            folder = self._folder / f"{name}-attributions"
+            write_images(folder, "attributions", [picture], first=epoch)
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             self._failed.add(name)
             self._log(f"{name} cannot be drawn: {describe(error)}")
-            return
-        picture = png(explained.figure(f"{name}, after epoch {epoch}"))
-        write_images(self._folder / f"{name}-attributions", "attributions", [picture], first=epoch)

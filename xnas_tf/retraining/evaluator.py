@@ -1,8 +1,7 @@
-"""One full training: early stopping, the weights of the best epoch, and the test metrics."""
+"""One full training: early stopping and the test metrics."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,10 +19,10 @@ from xnas_tf.objectives.cost import Parameters
 from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
 from xnas_tf.retraining.attribution_pictures import AttributionPictures
 from xnas_tf.retraining.baseline import BaselineSpace
-from xnas_tf.retraining.results import BASELINE, best_epoch, network_key, training_name
+from xnas_tf.retraining.results import BASELINE, network_key, training_name
 from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.training.best_epoch import best_epoch
 from xnas_tf.training.callbacks import EvaluationCallback, escaping
-from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
 from xnas_tf.training.predictor import Predictor
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
@@ -34,7 +33,7 @@ class Retrainer:
     """Trains candidates and the baseline in full, on all ranks at once.
 
     Args:
-        config: The configuration of the retraining.
+        config: The configuration of the retraining, whose ``training.keep`` is ``best``.
         dataset: The images.
         space: Builds the candidates.
         communicator: All ranks.
@@ -79,14 +78,14 @@ class Retrainer:
         metrics include those of the test split.
         """
         evaluator = self._baselines if candidate.id == BASELINE else self._candidates
-        best = BestEpoch(
+        stopping = EarlyStopping(
             callback or EvaluationCallback(),
             self._communicator,
             self._patience,
             lambda model, history: self._report_epoch(candidate, model, history),
             self._test_metrics,
         )
-        return evaluator.evaluate(candidate, keep, best)
+        return evaluator.evaluate(candidate, keep, stopping)
 
     def _report_epoch(
         self, candidate: Candidate, model: keras.Model, history: list[dict[str, float]]
@@ -133,10 +132,8 @@ def _baseline_config(config: Config) -> Config:
     return config.model_copy(update=kept)
 
 
-class BestEpoch(EvaluationCallback):
-    """Ends a training that no longer improves, and restores the weights of its best epoch.
-
-    These weights are in each checkpoint of the training too.
+class EarlyStopping(EvaluationCallback):
+    """Saves a checkpoint after each epoch, and ends a training that no longer improves.
 
     Args:
         callback: Keeps the checkpoints.
@@ -144,9 +141,6 @@ class BestEpoch(EvaluationCallback):
         patience: Epochs without improvement after which the training ends.
         report: Called on all ranks with the model and the history after each epoch.
         test: Returns the test metrics of a model; called on all ranks.
-
-    Attributes:
-        epoch: The best epoch so far; 0 before the first one.
     """
 
     def __init__(
@@ -162,33 +156,20 @@ class BestEpoch(EvaluationCallback):
         self._patience = patience
         self._report = report
         self._test = test
-        self._weights = b""
-        self._is_restored = False
-        self.epoch = 0
 
     def on_epoch_end(
         self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
     ) -> bool:
         """See ``EvaluationCallback.on_epoch_end``."""
-        self.epoch = best_epoch(history)
-        if self.epoch == len(history) and self._communicator.rank == 0:
-            self._weights = pack(TrainingProgress(), model.variables)
         save()
         with escaping():
             self._report(model, history)
-        return len(history) - self.epoch >= self._patience
-
-    def on_train_end(self, model: keras.Model) -> int:
-        """See ``EvaluationCallback.on_train_end``."""
-        self._is_restored = True
-        if self._communicator.rank == 0:
-            unpack(self._weights, model.variables)
-        self._communicator.broadcast_variables(model.variables)
-        return self.epoch
+        best = self._communicator.broadcast(best_epoch(history))
+        return len(history) - best >= self._patience
 
     def further_metrics(self, model: keras.Model) -> dict[str, float]:
         """See ``EvaluationCallback.further_metrics``."""
-        return {"best_epoch": self.epoch, **self._test(model)}
+        return self._test(model)
 
     def report_progress(self) -> None:
         """See ``EvaluationCallback.report_progress``."""
@@ -199,20 +180,12 @@ class BestEpoch(EvaluationCallback):
         return self._callback.wants_checkpoint()
 
     def save_checkpoint(self, data: bytes) -> None:
-        """See ``EvaluationCallback.save_checkpoint``; restored weights are no checkpoint."""
-        if not self._is_restored:
-            self._callback.save_checkpoint(_join(data, self._weights))
+        """See ``EvaluationCallback.save_checkpoint``."""
+        self._callback.save_checkpoint(data)
 
     def checkpoint(self) -> bytes | None:
         """See ``EvaluationCallback.checkpoint``."""
-        data = self._callback.checkpoint()
-        if data is None:
-            return None
-        try:
-            state, self._weights = _split(data)
-        except Exception:  # noqa: BLE001 - a damaged file, which fails again when it is unpacked
-            return data
-        return state
+        return self._callback.checkpoint()
 
     def known(self, result: Result) -> Result | None:
         """See ``EvaluationCallback.known``."""
@@ -221,14 +194,3 @@ class BestEpoch(EvaluationCallback):
     def failed(self, reason: str) -> None:
         """See ``EvaluationCallback.failed``."""
         self._callback.failed(reason)
-
-
-def _join(*pieces: bytes) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, *(np.frombuffer(piece, np.uint8) for piece in pieces))
-    return file.getvalue()
-
-
-def _split(data: bytes) -> list[bytes]:
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return [file[f"arr_{number}"].tobytes() for number in range(2)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -29,15 +29,6 @@ BASELINE = 0
 """Stands for a candidate's id."""
 Interval = list[float]
 """``[low, mean, high]``."""
-
-
-def best_epoch(history: Sequence[dict[str, float]]) -> int:
-    """Return the number, from 1, of the epoch with the highest validation accuracy.
-
-    Of several, it is the one with the lowest validation loss, and of these the first.
-    """
-    losses = [(-epoch["val_accuracy"], epoch["val_loss"]) for epoch in history]
-    return 1 + losses.index(min(losses))
 
 
 @dataclass(frozen=True)
@@ -270,15 +261,15 @@ class Retraining:
         """Return the path of a training's Keras model."""
         return self.path / "models" / f"{training_name(key, seed)}.keras"
 
-    def load_model(self, training: Training) -> keras.Model:
-        """Load a trained Keras model in safe mode.
+    def load_model(self, training: Training, safe: bool = True) -> keras.Model:
+        """Load a trained Keras model; ``safe`` is that of ``Candidate.load_model``.
 
         Raises:
             InputError: If it does not exist or cannot be loaded.
         """
         from xnas_tf.explanation.model_loading import load_subject
 
-        return load_subject(self.model_path(training.key, training.seed)).model
+        return load_subject(self.model_path(training.key, training.seed), safe=safe).model
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""

@@ -13,6 +13,7 @@ from xnas_tf.config import dump_config
 from xnas_tf.data import Dataset
 from xnas_tf.errors import RunError
 from xnas_tf.execution.task_source import Task
+from xnas_tf.registry import describe
 from xnas_tf.retraining.baseline import resnet_of_size, values_of
 from xnas_tf.retraining.results import (
     BASELINE,
@@ -165,7 +166,10 @@ class RetrainingSession:
         if is_done:
             epochs = len(training.history)
             folder = self._curves / training.name
-            write_training(folder, training.history, _final_metrics(training), epochs)
+            try:
+                write_training(folder, training.history, _final_metrics(training), epochs)
+            except Exception as error:  # noqa: BLE001 - the training is done all the same
+                self._log(f"{training.name}: no curves in TensorBoard: {describe(error)}")
         file = self._retraining.path / "results" / f"{training.name}.json"
         write_atomically(file, json.dumps(asdict(training), allow_nan=False).encode())
         if is_done:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
@@ -22,6 +23,15 @@ still high, a network may not improve for a while."""
 CHANGEABLE = ("distributed", "objectives", "record", "space", "training")
 """Sections that may be changed. With another split of the data, images of the search could become
 test images."""
+
+LATER_KEYS = {
+    "record": [],
+    "keep": "best",
+    "warmup_epochs": 0.0,
+    "classes": None,
+    "weighting": "normalized",
+}
+"""Keys that earlier versions lack, with the values with which results are the same as theirs."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +51,19 @@ class RetrainingOptions:
         """Identifies the settings that results depend on."""
         config = self.config.model_dump(mode="json", exclude={"search", "distributed"})
         del config["training"]["checkpoint_minutes"]
-        if not config["record"]:  # as in retrainings of earlier versions
-            del config["record"]
-        text = json.dumps([config, self.patience], sort_keys=True)
+        text = json.dumps([_without_later_keys(config), self.patience], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         return f"{self.config.training.epochs}-epochs-{digest[:8]}"
+
+
+def _without_later_keys(config: Any) -> Any:
+    """Leave out what would give retrainings of earlier versions another ``key``."""
+    if isinstance(config, list):
+        return [_without_later_keys(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    kept = {k: v for k, v in config.items() if k not in LATER_KEYS or v != LATER_KEYS[k]}
+    return {key: _without_later_keys(value) for key, value in kept.items()}
 
 
 def resolve(
@@ -81,6 +99,11 @@ def resolve(
         )
     if epochs is not None:
         config = load_config(config, [f"training.epochs={epochs}"])
+    if config.training.keep != "best":
+        raise InputError(
+            f"training.keep: given {config.training.keep!r}; allowed: 'best', as a retraining ends "
+            "when it no longer improves"
+        )
     default = max(LEAST_PATIENCE, config.training.epochs // PATIENCE_SHARE)
     return RetrainingOptions(config, patience or default)
 
@@ -114,13 +137,16 @@ def chosen_candidates(
 def _base_config(run: Run) -> Config:
     """Return the run's configuration without what only a search needs.
 
-    Constraints for small networks would refuse large ones, and rungs would set the epochs.
+    Constraints for small networks would refuse large ones, and rungs would set the epochs. The best
+    epoch is kept, whatever the search keeps.
     """
     training = run.config.training
     return run.config.model_copy(
         update={
             "search": SearchOptions(),
             "constraints": {},
-            "training": training.model_copy(update={"epochs": TIMES * training.epochs}),
+            "training": training.model_copy(
+                update={"epochs": TIMES * training.epochs, "keep": "best"}
+            ),
         }
     )

@@ -20,7 +20,11 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as kt_hp
 from keras_tuner.src.engine.conditions import Parent
 
+from xnas_tf.errors import InputError
+from xnas_tf.registry import describe
+
 Build = Callable[[keras_tuner.HyperParameters], Any]
+Failures = dict[tuple[str, Any], str]
 MOST_BUILDS = 100
 """Maximum number of models built to discover hyperparameters; larger spaces need scopes."""
 
@@ -53,17 +57,24 @@ def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None
         declared._register(hyperparameter)  # noqa: SLF001 - there is no public way
 
 
-def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> None:
+def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failures:
     """Add the hyperparameters that depend on a single choice, each with its condition.
 
     A hyperparameter that depends on several choices gets no condition: it is always active.
+
+    Returns:
+        The names and values that no model could be built with, each with the reason.
+
+    Raises:
+        InputError: If ``build`` raises it.
     """
+    failures: Failures = {}
     tried: set[str] = set()
     budget = MOST_BUILDS
     while budget > 0:
         choices = {p.name: p for p in declared.space if _has_values(p) and p.name not in tried}
         if not choices:
-            return
+            break
         tried.update(choices)
         found: dict[str, Any] = {}
         parents: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
@@ -71,7 +82,7 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> None:
             if budget <= 0:
                 break
             values = list(choice.values)[-budget:]
-            asked = _asked_by_value(declared, build, choice, values)
+            asked = _asked_by_value(declared, build, choice, values, failures)
             budget -= len(asked)
             for value, hyperparameters in asked.items():
                 for hyperparameter in hyperparameters:
@@ -84,6 +95,7 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> None:
                 others = [c for c in hyperparameter.conditions if c not in own]
                 hyperparameter.conditions = own + others
         add_new(declared, found.values())
+    return failures
 
 
 def _has_values(hyperparameter: Any) -> bool:
@@ -91,27 +103,41 @@ def _has_values(hyperparameter: Any) -> bool:
 
 
 def _asked_by_value(
-    declared: keras_tuner.HyperParameters, build: Build, choice: Any, values: Sequence[Any]
+    declared: keras_tuner.HyperParameters,
+    build: Build,
+    choice: Any,
+    values: Sequence[Any],
+    failures: Failures,
 ) -> dict[Any, list[Any]]:
     """Build a model with each value of a choice; return the hyperparameters that each adds.
 
-    Of an integer whose largest value adds none, only that is built.
+    Of an integer whose largest value can be built and adds none, only that is built.
     """
     *others, last = values
-    added = _asked(declared, build, choice, last)
-    if isinstance(choice, kt_hp.Int) and not added:
+    added = _asked(declared, build, choice, last, failures)
+    has_failed = (choice.name, last) in failures
+    if isinstance(choice, kt_hp.Int) and not added and not has_failed:
         return {last: added}
-    return {value: _asked(declared, build, choice, value) for value in others} | {last: added}
+    asked = {value: _asked(declared, build, choice, value, failures) for value in others}
+    return asked | {last: added}
 
 
 def _asked(
-    declared: keras_tuner.HyperParameters, build: Build, choice: Any, value: Any
+    declared: keras_tuner.HyperParameters,
+    build: Build,
+    choice: Any,
+    value: Any,
+    failures: Failures,
 ) -> list[Any]:
+    """Return the hyperparameters that a model with one value adds; none if it cannot be built."""
     hp = declared.copy()
     parents = {condition.name: condition.values[0] for condition in choice.conditions}
     hp.values = active_values(declared, {**parents, choice.name: value})
     try:
         build(hp)
-    except Exception:  # noqa: BLE001 - such a candidate fails in the search, if it is ever proposed
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - such a candidate fails in the search
+        failures[choice.name, value] = describe(error)
         return []
     return unknown(hp, declared)

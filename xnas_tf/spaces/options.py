@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -27,6 +28,14 @@ class SpaceOptions(BaseModel):
     optimizer: ClassVar[str] = "adam"
     """Default optimizer of models that are not compiled."""
 
+    @property
+    def hypermodel_module(self) -> str:
+        """Name of a user's module that defines the HyperModel; empty if there is none.
+
+        It is imported before models are loaded, as it may register layers with Keras.
+        """
+        return ""
+
     @abstractmethod
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """Create the HyperModel.
@@ -38,7 +47,7 @@ class SpaceOptions(BaseModel):
           are proposed instead.
         - ``identity(values) -> str``: architectures with the same identity are the same network,
           and only one of them is ever trained, so whatever changes training or measurements must
-          change the identity. By default the genotype.
+          change the identity. By default the genotype, which by default is all hyperparameters.
         - ``infeasible(values) -> str | None``: the reason why no network can be built.
         - ``shows_all = True``: all hyperparameters are requested by the default model and by those
           of each ``conditional_scope``. Otherwise a model is built for each value of each choice
@@ -58,8 +67,10 @@ class NASBench201Options(SpaceOptions):
     name: Literal["nas_bench_201"] = "nas_bench_201"
     optimizer: ClassVar[str] = "sgd"
     branches: ClassVar[int] = 2  # in a cell: measured in docs/performance.md, "Threads"
-    channels: int = Field(16, ge=1, le=1024, description="of the first stack of cells")
-    cells_per_stack: int = Field(5, ge=1, le=100)
+    channels: int = Field(
+        8, ge=1, le=1024, description="of the first stack of cells; 16 in the paper"
+    )
+    cells_per_stack: int = Field(1, ge=1, le=100, description="5 in the paper")
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``."""
@@ -92,12 +103,20 @@ class HyperModelOptions(SpaceOptions):
     name: Literal["hypermodel"] = "hypermodel"
     hypermodel: str = Field(
         description="`package.module:Name` of a HyperModel class, of a function that returns "
-        "a HyperModel, or of a function `build(hp)`; `input_shape` and `classes` are passed to "
-        "a class or function that has these parameters",
+        "a HyperModel, or of a function `build(hp)`; `input_shape` and `classes` (or "
+        "`num_classes`, `n_classes`) are passed to a class or function that has these parameters",
     )
     options: dict[str, Any] = Field(
         {}, description="further arguments of the class or function, by name"
     )
+
+    @property
+    def hypermodel_module(self) -> str:
+        """See ``SpaceOptions.hypermodel_module``."""
+        if self.hypermodel.startswith(OBJECT):  # named by ``register_object``
+            name = self.hypermodel.removeprefix(OBJECT).partition(".<locals>")[0]
+            return name.rpartition(".")[0]
+        return self.hypermodel.partition(":")[0]
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``.
@@ -109,7 +128,9 @@ class HyperModelOptions(SpaceOptions):
 
         target = _target(self.hypermodel)
         if callable(target) and not isinstance(target, keras_tuner.HyperModel):
-            target = self._call(target, {"input_shape": image_shape, "classes": classes})
+            names = ("classes", "num_classes", "n_classes")
+            available = {"input_shape": image_shape, **dict.fromkeys(names, classes)}
+            target = self._call(target, available)
         elif self.options:
             raise self._refused("is an object, not a class or function")
         if not isinstance(target, keras_tuner.HyperModel):
@@ -124,17 +145,26 @@ class HyperModelOptions(SpaceOptions):
 
         try:
             parameters = inspect.signature(target).parameters
-            allowed = [name for name in parameters if name != "hp"]
+            passed = {name: available[name] for name in parameters if name in available}
+            missing = _required(parameters, passed | self.options)
+            first = next(iter(parameters), None)
+            is_builder = first == "hp" or (not inspect.isclass(target) and missing == [first])
+            allowed = [name for name in parameters if not is_builder or name != first]
             takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
             unknown = [name for name in self.options if name not in allowed and not takes_any]
             if unknown:
                 raise self._refused(f"has no parameter {suggest(unknown[0], allowed)}")
-            if list(parameters)[:1] == ["hp"]:
-                wrapper = keras_tuner.HyperModel()
-                wrapper.build = partial(target, **self.options)
-                return wrapper
-            passed = {name: available[name] for name in parameters if name in available}
-            return target(**{**passed, **self.options})
+            if missing := [name for name in missing if name in allowed]:
+                raise self._refused(
+                    f"needs {', '.join(missing)}: add what it needs there. Only "
+                    f"{', '.join(available)} are passed by themselves"
+                )
+            function = partial(target, **passed | self.options)
+            if not is_builder:
+                return function()
+            wrapper = keras_tuner.HyperModel()
+            wrapper.build = function
+            return wrapper
         except InputError:
             raise
         except Exception as error:  # a user's code may raise anything at all
@@ -144,6 +174,18 @@ class HyperModelOptions(SpaceOptions):
 
     def _refused(self, why: str) -> InputError:
         return InputError(f"space.options: HyperModel {self.hypermodel!r} {why}")
+
+
+def _required(parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> list[str]:
+    """Return the names of the parameters that need a value and are not given one."""
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in variable
+        and name not in given
+    ]
 
 
 OBJECT = "object:"

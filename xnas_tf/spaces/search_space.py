@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import keras
 import keras_tuner
@@ -16,15 +17,20 @@ from keras_tuner.engine import hyperparameters as kt_hp
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.compat import metrics_in_compile
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
-from xnas_tf.keras_tools.inspection import ends_in_softmax
+from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax
+from xnas_tf.keras_tools.layer_names import use_accepted_names
+from xnas_tf.keras_tools.model_files import describe_failure, layers_out_of_reach, loads_safely
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import targets_for
-from xnas_tf.registry import describe
 from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.building import build_model, name_of
 from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 from xnas_tf.utils.randomness import uninterrupted
+
+MOST_SHOWN = 5
+"""Maximum number of values that cannot be built to name in warnings."""
 
 
 class SearchSpace(Space):
@@ -33,24 +39,32 @@ class SearchSpace(Space):
     Attributes:
         hypermodel: Any keras-tuner HyperModel.
         trains_default: Whether the default model is trained by the HyperModel's or its own code.
+        compiles_default: Whether the default model is compiled, with its own optimizer.
         metrics: Names of the metrics that the default model is compiled with.
         input_range: The range of values that the default model's first layers expect.
+        loads_safely: Whether the default model, once it is saved, loads in Keras' safe mode.
 
     Raises:
         InputError: If the HyperModel fails to build its default model or to begin its ``fit``,
-            or leaves nothing to choose.
+            its models cannot be saved and loaded again, or it leaves nothing to choose.
     """
 
     def __init__(
         self, hypermodel: keras_tuner.HyperModel, image_shape: tuple[int, int, int], classes: int
     ) -> None:
         self.hypermodel = hypermodel
+        self._given_weights: WeakSet[keras.Model] = WeakSet()
+        self._failures: dict[str, str] = {}  # descriptions of values, each with the reason
         self._input = (None, *image_shape)
         self._output = (None, classes)
         self._dropped_by_fit: frozenset[str] = frozenset()
         self.input_range = InputRange(DEFAULT_RANGE, "as all spaces of this package")
         with _named_errors(f"{self.name} cannot build its default model"):
             self._declared = self._discover()
+        self.loads_safely, self._hidden_layers = True, list[str]()
+        self._renamed: dict[str, str] = {}
+        if not self.is_built_in:
+            self._check_saving()
         if self.has_fit:
             self._dropped_by_fit = self._discover_in_fit(self._declared)
         self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
@@ -63,7 +77,7 @@ class SearchSpace(Space):
     @property
     def name(self) -> str:
         """Name of the HyperModel, for messages."""
-        return f"HyperModel {type(self.hypermodel).__name__}"
+        return name_of(self.hypermodel)
 
     def genotype(self, values: Mapping[str, Any]) -> str:
         """Return the HyperModel's genotype of an architecture if it has one, else JSON."""
@@ -113,17 +127,48 @@ class SearchSpace(Space):
             getattr(type(model), name) is not getattr(keras.Model, name) for name in own
         )
 
+    def gives_weights(self, model: keras.Model) -> bool:
+        """Return whether ``build`` gave a model weights, such as pretrained ones."""
+        return model in self._given_weights
+
+    @property
+    def default_values(self) -> dict[str, Any]:
+        """The default values of the active hyperparameters."""
+        return active_values(self._declared, {})
+
     @property
     def notes(self) -> list[str]:
-        """Warnings for the user: models that scale images again, after the search, learn little."""
-        if self.input_range.name == DEFAULT_RANGE:
-            return []
-        undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
-        return [
-            f"{self.name}: a search gives its models floats from 0 to 1, but they expect others "
-            f"({self.input_range.text}). Use float32 inputs, and remove the layer that scales them "
-            f"or put keras.layers.{undo[self.input_range.name]} before it"
-        ]
+        """Warnings for the user: of values, scaled images, names, and models that do not load."""
+        failures = list(self._failures.items())
+        found = [f"build() fails with {values}: {why}" for values, why in failures[:MOST_SHOWN]]
+        if more := len(failures) - len(found):
+            found.append(f"build() fails with {more} other values")
+        if self.input_range.name != DEFAULT_RANGE:
+            undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
+            found.append(
+                f"a search gives its models floats from 0 to 1, but they expect others "
+                f"({self.input_range.text}). Use float32 inputs, and remove the layer that scales "
+                f"them or put keras.layers.{undo[self.input_range.name]} before it"
+            )
+        if self._renamed:
+            names = ", ".join(f"{old!r} ({new} here)" for old, new in self._renamed.items())
+            found.append(
+                f"TensorFlow refuses these names of models or layers in a graph: {names}. Use "
+                "letters, digits, '_', '-' and '.'"
+            )
+        if not self.loads_safely:
+            found.append(
+                "its models contain Python code, as a Lambda layer does, so that later commands "
+                "load them only with --unsafe. Write a layer of Keras instead, such as Rescaling, "
+                "or a class with @keras.saving.register_keras_serializable() before it"
+            )
+        if self._hidden_layers:
+            found.append(
+                f"other processes do not find its layer {', '.join(self._hidden_layers)}, so that "
+                "later commands cannot load its models. Define it at the top level of the "
+                "HyperModel's module, not in a function or script"
+            )
+        return [f"{self.name}: {text}" for text in found]
 
     @property
     def is_built_in(self) -> bool:
@@ -169,21 +214,25 @@ class SearchSpace(Space):
 
     def _built(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the model of some hyperparameters, and check that it is suitable."""
-        model = self.hypermodel.build(hp)
-        if not isinstance(model, keras.Model):
-            raise TypeError(f"build() returned a {type(model).__name__}, not a keras.Model")
-        if not model.built:
-            model.build(self._input)
+        model = self._new_model(hp)
         if not getattr(model, "inputs", None):
             raise TypeError(
                 "the model is neither functional nor sequential; attributions need that"
             )
+        check_single_output(model)
         inputs, outputs = tuple(model.input_shape), tuple(model.output_shape)
         if not _fits(inputs, self._input):
             raise TypeError(f"the model takes {inputs}, but the images are {self._input}")
         if outputs != self._output:
             raise TypeError(f"the model's output is {outputs}; wanted: {self._output}")
+        use_accepted_names(model)
         return avoid_strided_1x1(model)
+
+    def _new_model(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        model, gives_weights = build_model(self.hypermodel, hp, self._input)
+        if gives_weights:
+            self._given_weights.add(model)
+        return model
 
     def _discover(self) -> keras_tuner.HyperParameters:
         """Let keras-tuner build models until every conditional scope has been active once."""
@@ -192,15 +241,27 @@ class SearchSpace(Space):
                 self._built, objective="val_loss", max_trials=1, directory=folder
             )
             declared = tuner.oracle.get_space()
-        model = self.hypermodel.build(declared.copy())
+        model = self._new_model(declared.copy())
         self._check_outputs(model)
         self.trains_default = self.trains(model)
+        self.compiles_default = bool(model.compiled)
         self.metrics = _metrics_of(model, *self._output[1:])
         if not self.is_built_in:
             self.input_range = range_of(model, self._input[1:])
         if not getattr(self.hypermodel, "shows_all", False):
-            add_unscoped(declared, self.hypermodel.build)
+            failures = add_unscoped(declared, self._new_model)
+            self._failures = {f"{name}={v!r}": why for (name, v), why in failures.items()}
         return self._widen(declared)
+
+    def _check_saving(self) -> None:
+        """Check that the default model can be saved, and loaded again by later commands."""
+        with _named_errors(f"{self.name}: its models cannot be saved and loaded again"):
+            model = self._new_model(self._declared.copy())
+            if not model.built:
+                model.build(self._input)
+            self._renamed = use_accepted_names(model)
+            self.loads_safely = loads_safely(model)
+            self._hidden_layers = layers_out_of_reach(model)
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
         """Add the hyperparameters that ``fit`` asks for; see ``discover_in_fit``."""
@@ -224,14 +285,27 @@ class SearchSpace(Space):
         """
         while any(isinstance(p, kt_hp.Int) for p in declared.space):
             hp = declared.copy()
-            largest = {p.name: tuple(p.values)[-1] for p in hp.space if isinstance(p, kt_hp.Int)}
+            largest = {p.name: self._largest(p) for p in hp.space if isinstance(p, kt_hp.Int)}
             hp.values = active_values(declared, largest)
-            self.hypermodel.build(hp)
+            try:
+                self._new_model(hp)
+            except InputError:
+                raise
+            except Exception as error:  # noqa: BLE001 - such candidates fail in the search
+                values = ", ".join(f"{name}={value!r}" for name, value in largest.items())
+                self._failures[values] = describe_failure(error)
+                break
             new = unknown(hp, declared)
             if not new:
                 break
             add_new(declared, new)
         return declared
+
+    def _largest(self, number: kt_hp.Int) -> int:
+        """Return the largest value of an integer with which a model can be built."""
+        values = tuple(number.values)
+        buildable = [v for v in values if f"{number.name}={v!r}" not in self._failures]
+        return (buildable or values)[-1]
 
     def _check_outputs(self, model: keras.Model) -> None:
         """Check that probabilities come from a softmax layer, so that logits can be computed."""
@@ -250,8 +324,10 @@ def _named_errors(message: str) -> Iterator[None]:
     """Put a message before any error of a user's code, and forget the models that it built."""
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:  # a user's code may raise anything at all
-        raise InputError(f"{message}: {describe(error)}") from error
+        raise InputError(f"{message}: {describe_failure(error)}") from error
     finally:
         keras.backend.clear_session()
 

@@ -17,6 +17,7 @@ import keras_tuner
 from keras import layers
 
 from xnas_tf.spaces.layers import BATCH_NORM_MOMENTUM
+from xnas_tf.utils.image_size import size_text
 
 CONVOLUTIONS = 3
 """Maximum number of convolutions in a block; VGG-16 has 2 or 3."""
@@ -67,8 +68,8 @@ class VGGLike(keras_tuner.HyperModel):
         for pooled in range(values["blocks"]):
             if side < 2:
                 return (
-                    f"{values['blocks']} blocks pool as often, but images of {height}x{width} "
-                    f"are one pixel high or wide after {pooled}"
+                    f"{values['blocks']} blocks pool as often, but images of "
+                    f"{size_text(height, width)} are one pixel high or wide after {pooled}"
                 )
             side = -(-side // 2)
         return None

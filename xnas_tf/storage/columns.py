@@ -65,10 +65,19 @@ def candidate_rows(
         front: Ids of the Pareto-optimal candidates.
         recommended: Id of the recommended candidate; None if there is none.
     """
-    rows = [_row(candidate, front, recommended) for candidate in candidates]
+    rows = [_row(candidate, config, front, recommended) for candidate in candidates]
     objectives = [objective.name for objective in config.objectives]
     first = ["id", "pareto", "generation", "parents", "genotype", *objectives]
-    last = ["recommended", "epochs", "collapsed", "state", "reason", "seed", "reused_from"]
+    last = [
+        "recommended",
+        "epochs",
+        "collapsed",
+        "violations",
+        "state",
+        "reason",
+        "seed",
+        "reused_from",
+    ]
     found = dict.fromkeys(name for row in rows for name in row)
     chosen = [name for name in found if name.startswith("hyperparameters/")]
     seconds = [f"seconds/{phase}" for phase in ("total", *PHASES)]
@@ -76,13 +85,16 @@ def candidate_rows(
     return [*first, *metrics, *last, *chosen, *seconds], rows
 
 
-def _row(candidate: Candidate, front: Collection[int], recommended: int | None) -> dict[str, Any]:
+def _row(
+    candidate: Candidate, config: Config, front: Collection[int], recommended: int | None
+) -> dict[str, Any]:
     fields = {name: getattr(candidate, name) for name in _FIELDS}
     fields |= {
         "pareto": candidate.id in front,
         "recommended": candidate.id == recommended,
         "collapsed": candidate.collapsed,
         "reused_from": candidate.reused_from,
+        "violations": candidate.violations(config.constraints),
         "seconds/total": candidate.seconds_total,
     }
     # A HyperModel may give a metric any name.

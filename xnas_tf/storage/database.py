@@ -17,7 +17,7 @@ from xnas_tf.errors import InputError, RunError
 from xnas_tf.storage import schema
 
 _JSON = ("hyperparameters", "parents", "objectives", "metrics", "seconds", "history", "versions")
-_COLUMNS = tuple(field.name for field in fields(Candidate) if field.name != "model_path")
+_COLUMNS = tuple(f.name for f in fields(Candidate) if f.name not in ("model_path", "module"))
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 _SAVE = f"INSERT OR REPLACE INTO candidates ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _TO_JSON = json.JSONEncoder(allow_nan=False).encode

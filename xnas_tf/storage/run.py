@@ -18,7 +18,7 @@ from xnas_tf.interpretation.drawing import set_title
 from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
-from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
+from xnas_tf.strategy.pareto import HypervolumeMeter, ended_candidates, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 from xnas_tf.utils.markup import page_html, short_repr, table_html
 from xnas_tf.utils.number_format import format_value
@@ -75,6 +75,7 @@ class Run:
         for candidate in candidates:
             path = model_path(self.path, candidate.id)
             candidate.model_path = path if path.is_file() else None
+            candidate.module = self.config.space.hypermodel_module
         return candidates
 
     def candidate(self, number: int) -> Candidate:
@@ -164,10 +165,14 @@ class Run:
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())
 
-    def hypervolume(self) -> float:
-        """Return the hypervolume of the front; see ``HypervolumeMeter`` for its unit."""
-        candidates = self.candidates()
-        return HypervolumeMeter(candidates, self.config)(pareto_front(candidates, self.config))
+    def hypervolume(self) -> float | None:
+        """Return the hypervolume of the candidates; see ``HypervolumeMeter`` for its unit.
+
+        It is None until generation 0 is complete, unless ``search.reference`` is given.
+        """
+        ended = ended_candidates(self.candidates())
+        front = pareto_front(ended, self.config, is_exact=True)
+        return HypervolumeMeter(ended, self.config)(front)
 
     def load_dataset(self) -> Dataset:
         """Load the data set that the search used.

@@ -87,14 +87,28 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
 def open_database(path: Path, config: Config) -> Database:
     """Open the database of a locked run directory, and create what is missing in the directory.
 
-    See ``locked_run_directory`` for the arguments and errors.
+    The configuration of an existing run stays as it is; see ``save_config``. See
+    ``locked_run_directory`` for the arguments and errors.
     """
     with _write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-        if not (path / CONFIG).is_file() or _changes(path, config):
-            write_atomically(path / CONFIG, dump_config(config).encode())
+        if (path / CONFIG).is_file():
+            config_changes(path, config)
+        else:
+            save_config(path, config)
         (path / "models").mkdir(exist_ok=True)  # last: a folder with only this is no run
     return Database(path / DATABASE, create=True)
+
+
+def save_config(path: Path, config: Config) -> None:
+    """Write the configuration that a run goes on with into its directory.
+
+    Raises:
+        InputError: If it cannot be written.
+        RunError: If it cannot be written at the moment, as on a full disk.
+    """
+    with _write_errors(path):
+        write_atomically(path / CONFIG, dump_config(config).encode())
 
 
 @contextmanager
@@ -151,16 +165,12 @@ def _try_lock(path: Path) -> int | None:
 
 def _make_directory(path: Path, fresh: bool) -> None:
     with _write_errors(path):
-        if path.exists() and not path.is_dir():
-            raise InputError(f"{path} exists and is no directory")
         if fresh and path.is_dir():
             names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
             with locked(path):
                 path.rename(next(aside for aside in names if not aside.exists()))
+        _check_free(path)
         path.mkdir(parents=True, exist_ok=True)
-        is_used = any(not child.name.startswith(".") for child in path.iterdir())
-        if is_used and not (path / CONFIG).is_file():
-            raise InputError(f"{path} exists and is no run; nothing was changed there")
         if not os.access(path, os.W_OK):
             raise PermissionError("permission denied, or the file system is read-only")
 
@@ -184,8 +194,32 @@ def run_config(path: Path) -> Config:
     return load_stored_config(path / CONFIG, modes)
 
 
-def _changes(path: Path, config: Config) -> list[str]:
-    """Return how a configuration differs from the run's own, if that may be resumed with it."""
+def check_resumable(path: Path, config: Config) -> None:
+    """Check that a directory is free for a run, or has one that this configuration resumes.
+
+    Raises:
+        InputError: If it has not.
+    """
+    if (path / CONFIG).is_file():
+        config_changes(path, config)
+    else:
+        _check_free(path)
+
+
+def _check_free(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} exists and is no directory")
+    is_used = path.is_dir() and any(not child.name.startswith(".") for child in path.iterdir())
+    if is_used and not (path / CONFIG).is_file():
+        raise InputError(f"{path} exists and is no run; nothing was changed there")
+
+
+def config_changes(path: Path, config: Config) -> list[str]:
+    """Return how a configuration differs from a run's own: lines ``key: old -> new``.
+
+    Raises:
+        InputError: If the run cannot be resumed with it.
+    """
     changed = differing_keys(run_config(path), config)
     if not all(line.startswith(_CHANGEABLE) for line in changed):
         lines = "\n  ".join(changed)

@@ -12,15 +12,22 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.strategy.options import Goals
 
 
+def ended_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the candidates that have ended, in this order."""
+    return sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
+
+
 def costs(candidates: Sequence[Candidate], config: Goals) -> np.ndarray:
     """Return objective values (candidates, objectives), negated where more is better."""
     rows = [[o.sign * c.objectives[o.name] for o in config.objectives] for c in candidates]
     return np.array(rows, dtype=float).reshape(len(candidates), len(config.objectives))
 
 
-def pareto_front(candidates: Iterable[Candidate], config: Goals) -> list[Candidate]:
-    """Return the Pareto-optimal candidates, in the order in which they were given."""
-    front = Front(config)
+def pareto_front(
+    candidates: Iterable[Candidate], config: Goals, is_exact: bool = False
+) -> list[Candidate]:
+    """Return the Pareto-optimal candidates as they were given, in order; see ``Front``."""
+    front = Front(config, is_exact)
     for candidate in candidates:
         front.add(candidate)
     return front.candidates
@@ -40,14 +47,18 @@ class Front:
 
     Only candidates of the highest fidelity reached so far are compared.
 
+    Args:
+        config: The run's configuration.
+        is_exact: Whether to leave ``search.epsilons`` out.
+
     Attributes:
         candidates: The candidates on the front; a new list whenever it changes.
         epochs: Their fidelity.
     """
 
-    def __init__(self, config: Goals) -> None:
+    def __init__(self, config: Goals, is_exact: bool = False) -> None:
         self._config = config
-        epsilons = config.search.epsilons
+        epsilons = {} if is_exact else config.search.epsilons
         self._epsilons = np.array([epsilons[o.name] for o in config.objectives if epsilons])
         self.candidates: list[Candidate] = []
         self.epochs = 0
@@ -111,7 +122,7 @@ def _dominates(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 class HypervolumeMeter:
-    """Measure the hypervolume of a front.
+    """Measure the hypervolume of a front, in a unit that never changes once it is known.
 
     With ``search.reference``, each objective's gain over its reference value is measured in
     units of that value's magnitude (1 where it is 0); a candidate that is no better than the
@@ -121,42 +132,50 @@ class HypervolumeMeter:
 
     Without a reference, the unit is the box that generation 0 spans, from the best to the worst
     value of every objective among its done candidates; the worst corner is the reference point.
-    This value can exceed 1. With several fidelities, the box is that of the lowest one, on which
-    all of generation 0 are trained.
+    This value can exceed 1. It is known once as many results have come as the population has
+    members, at least two of them done; with several fidelities, results on the lowest one.
+
+    To give it the front of ``Front(config, is_exact=True)`` makes the value rise with every
+    candidate that enters, and never fall on one fidelity.
 
     Args:
-        candidates: The first candidates to update with; see ``update``.
+        candidates: The first candidates to update with, in the order in which they ended.
         config: The run's configuration.
     """
 
     def __init__(self, candidates: Iterable[Candidate], config: Goals) -> None:
         self._config = config
         size = len(config.objectives)
-        self._initial = 0
+        self._results = self._done = 0
         self._best, self._worst = np.full(size, np.inf), np.full(size, -np.inf)
         for candidate in candidates:
             self.update(candidate)
 
+    @property
+    def has_unit(self) -> bool:
+        """Whether the unit is known."""
+        search = self._config.search
+        return bool(search.reference) or (self._results >= search.population and self._done > 1)
+
     def update(self, candidate: Candidate) -> bool:
-        """Update the unit with a candidate that has ended; return whether it has changed."""
-        is_initial = not (candidate.generation or candidate.promoted_from)
-        if self._config.search.reference or candidate.state != "done" or not is_initial:
+        """Update the unit with a candidate that has ended; return whether it is known by this."""
+        if self.has_unit or not candidate.counts or candidate.promoted_from:
             return False
-        row = costs([candidate], self._config)[0]
-        self._initial += 1
-        self._best, self._worst = np.minimum(self._best, row), np.maximum(self._worst, row)
-        return True
+        self._results += 1
+        if candidate.state == "done":
+            row = costs([candidate], self._config)[0]
+            self._done += 1
+            self._best, self._worst = np.minimum(self._best, row), np.maximum(self._worst, row)
+        return self.has_unit
 
-    def __call__(self, front: Sequence[Candidate]) -> float:
-        """Return the hypervolume of a front.
-
-        Without a reference, it is 0 until two candidates of generation 0 are done.
-        """
-        given = self._config.search.reference
-        if not front or (not given and self._initial < 2):
+    def __call__(self, front: Sequence[Candidate]) -> float | None:
+        """Return the hypervolume of a front; None until the unit is known."""
+        if not self.has_unit:
+            return None
+        if not front:
             return 0.0
         reference, unit = self._worst, self._worst - self._best
-        if given:
+        if given := self._config.search.reference:
             reference = np.array([o.sign * given[o.name] for o in self._config.objectives])
             unit = np.abs(reference)
         scaled = (costs(front, self._config) - reference) / np.where(unit > 0, unit, 1.0)

@@ -77,7 +77,8 @@ def recommend(
     """
     _check(config, prefer, within)
     if not front:
-        return Recommendation(None, "no candidate has a result yet that keeps all constraints")
+        kept = " that keeps all constraints" if config.constraints else ""
+        return Recommendation(None, f"no candidate has a result yet{kept}")
     known = [candidate for candidate in front if not math.isnan(_error(candidate))]
     known.sort(key=_by_error)
     learned = [candidate for candidate in known if _has_learned(candidate, validation_counts)]

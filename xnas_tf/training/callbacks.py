@@ -87,15 +87,6 @@ class EvaluationCallback:
         """
         return False
 
-    def on_train_end(self, model: keras.Model) -> int:
-        """Called on every rank after the last epoch; may set the weights of an earlier epoch.
-
-        Returns:
-            The number of that epoch, whose metrics are then those of the candidate; 0 if the
-            weights are unchanged.
-        """
-        return 0
-
     def further_metrics(self, model: keras.Model) -> dict[str, float]:
         """Return metrics to add to those of a model that was scored; called on every rank."""
         return {}

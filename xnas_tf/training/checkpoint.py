@@ -72,10 +72,34 @@ def unpack(data: bytes, variables: Sequence[keras.Variable]) -> TrainingProgress
     except CheckpointError:
         raise
     except Exception as error:  # a damaged file fails in many ways
-        raise CheckpointError(f"it is damaged ({describe(error)})") from error
+        raise _damaged(error) from error
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return progress
+
+
+def join(state: bytes, weights: bytes) -> bytes:
+    """Combine a checkpoint with the weights of an earlier epoch."""
+    file = io.BytesIO()
+    np.savez(file, *(np.frombuffer(each, np.uint8) for each in (state, weights)))
+    return file.getvalue()
+
+
+def split(data: bytes) -> tuple[bytes, bytes]:
+    """Undo ``join``.
+
+    Raises:
+        CheckpointError: If the checkpoint is damaged.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return file["arr_0"].tobytes(), file["arr_1"].tobytes()
+    except Exception as error:  # a damaged file fails in many ways
+        raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> CheckpointError:
+    return CheckpointError(f"it is damaged ({describe(error)})")
 
 
 def _read(data: bytes, expected: list[list[Any]]) -> tuple[TrainingProgress, list[np.ndarray]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import keras
+from keras.optimizers import schedules
+from keras.optimizers.schedules import LearningRateSchedule
 
 from xnas_tf.keras_tools.inspection import ends_in_softmax
 from xnas_tf.training.options import TrainingOptions
@@ -16,9 +18,7 @@ def compile_model(model: keras.Model, config: TrainingOptions, steps: int) -> No
         config: The ``training`` section.
         steps: Number of steps per epoch, for the learning rate schedule.
     """
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
-    if config.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps * config.epochs)
+    rate = learning_rate(config, steps)
     options = {"momentum": config.momentum, "nesterov": config.nesterov}
     optimizer = keras.optimizers.get(
         {
@@ -29,3 +29,25 @@ def compile_model(model: keras.Model, config: TrainingOptions, steps: int) -> No
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy], jit_compile=False)
+
+
+def learning_rate(config: TrainingOptions, steps: int) -> float | LearningRateSchedule:
+    """Return the learning rate as Keras takes it: a number or a schedule.
+
+    During the warm-up, if there is one, it rises linearly from 0 in the first step to the
+    configuration's. A cosine then falls over the rest of the training. (The code of the XNAS paper
+    counts the cosine's steps from the beginning of the warm-up, so that it reaches 0 as many steps
+    before the end.)
+
+    Args:
+        config: The ``training`` section.
+        steps: Number of steps per epoch.
+    """
+    rate, warmup = config.learning_rate, int(config.warmup_epochs * steps)
+    if config.schedule == "constant":
+        return schedules.PolynomialDecay(0.0, warmup, rate) if warmup else rate
+    if not warmup:
+        return schedules.CosineDecay(rate, steps * config.epochs)
+    return schedules.CosineDecay(
+        0.0, steps * config.epochs - warmup, warmup_target=rate, warmup_steps=warmup
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,11 @@ import keras
 import numpy as np
 
 from xnas_tf.data import Dataset, Split
+from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.keras_tools.tracing import without_trace_warnings
+from xnas_tf.training.best_epoch import BestEpoch
 from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.metrics import finite_metrics
@@ -84,6 +86,7 @@ class CustomFitTrainer:
 
     Attributes:
         progress: Always that of the beginning.
+        best: See ``Trainer``.
         returned: Metrics that ``fit`` returned, if any.
 
     Args:
@@ -107,6 +110,7 @@ class CustomFitTrainer:
         self._model = model
         self._config = config
         self._fit = fit
+        self.best = BestEpoch(model, SingleProcess()) if config.keep == "best" else None
         self.returned: dict[str, float] = {}
         batch_size = min(config.batch_size, len(dataset.train))
         if not model.compiled:
@@ -142,8 +146,19 @@ class CustomFitTrainer:
         if not callback.epochs:
             end_of_epoch(self.returned)
 
+    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        """See ``Trainer.end_epoch``."""
+        if self.best:
+            self.best.update(history)
+
     def finish(self) -> bool:
-        """Return that weights may have changed: ``fit`` may have restored those of an epoch."""
+        """Set the weights of the best epoch if they were kept, in place of those ``fit`` ends with.
+
+        Returns:
+            True: weights may have changed, as ``fit`` may have restored those of an epoch.
+        """
+        if self.best:
+            self.best.restore()
         return True
 
     @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from xnas_tf.data.options import AugmentationOptions
 from xnas_tf.utils.options import Section
@@ -17,7 +18,8 @@ RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 class TrainingOptions(Section):
     """How one candidate is trained.
 
-    A compiled model from a HyperModel keeps its optimizer and loss.
+    A compiled model from a HyperModel keeps its optimizer, with its learning rate and schedule, and
+    its loss.
     """
 
     epochs: int = Field(3, ge=1)
@@ -36,6 +38,17 @@ class TrainingOptions(Section):
         0.0, ge=0, description="L2 regularization: this times the weights is added to the gradient"
     )
     schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate schedule")
+    warmup_epochs: float = Field(
+        0.0,
+        ge=0,
+        description="epochs, or a part of one, in which the learning rate first rises linearly "
+        "from 0; then the schedule begins. Fewer than `epochs`",
+    )
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="the epoch whose weights are scored and saved; `best`: that of the lowest "
+        "validation error, and of several, of the lowest validation loss",
+    )
     augmentation: AugmentationOptions = AugmentationOptions()
     deterministic: bool = Field(
         True,
@@ -55,6 +68,15 @@ class TrainingOptions(Section):
     checkpoint_minutes: float = Field(
         15, gt=0, description="minutes between checkpoints of a training"
     )
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _check_warmup(cls, warmup: float, info: ValidationInfo) -> float:
+        if warmup >= info.data.get("epochs", math.inf):
+            raise ValueError(
+                f"given {warmup:g}; allowed: less than training.epochs ({info.data['epochs']})"
+            )
+        return warmup
 
     @model_validator(mode="before")
     @classmethod

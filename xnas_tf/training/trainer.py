@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 
 import keras
 import numpy as np
@@ -15,8 +16,16 @@ from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
 from xnas_tf.training.averaged_gradients import optimizers_of
+from xnas_tf.training.best_epoch import BestEpoch
 from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
-from xnas_tf.training.checkpoint import CheckpointError, TrainingProgress, pack, unpack
+from xnas_tf.training.checkpoint import (
+    CheckpointError,
+    TrainingProgress,
+    join,
+    pack,
+    split,
+    unpack,
+)
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.metrics import build_metrics, finite_metrics
 from xnas_tf.training.options import TrainingOptions
@@ -36,6 +45,7 @@ class Trainer:
         progress: Progress of the training, at first that of the callback's checkpoint. The
             caller of ``run_epoch`` adds the metrics to its history.
         step: Trains the model on a batch.
+        best: The best epoch, if its weights are to be kept (``training.keep``); else None.
         ignored: Why the callback's checkpoint was ignored; empty if it was not.
 
     Args:
@@ -77,7 +87,8 @@ class Trainer:
                 optimizer.build(model.trainable_variables)
         _check_reduction(model, communicator)
         build_metrics(model, dataset.classes)
-        self._before_averaging = b""
+        self.best = BestEpoch(model, communicator) if config.keep == "best" else None
+        self._before_end = b""
         self.progress, self.ignored = self._restore()
         runs = self._steps * max(config.epochs, longest)
         self.step = self._new_step(weight_decay, runs)
@@ -110,7 +121,7 @@ class Trainer:
             with escaping():
                 data = self._callback.checkpoint()
             try:
-                progress = unpack(data, self._state) if data is not None else progress
+                progress = self._unpacked(data) if data is not None else progress
             except CheckpointError as error:
                 ignored = f"its checkpoint was ignored: {error}"
         fields, ignored = self._communicator.broadcast([asdict(progress), ignored])
@@ -145,19 +156,36 @@ class Trainer:
         self.progress = TrainingProgress(epoch, history=history)
         return dict(metrics)
 
+    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Keep the weights if the last epoch of the history is the best one."""
+        if self.best:
+            self.best.update(history)
+
     def finish(self) -> bool:
-        """Do what ``fit`` does at its end: set weights to their moving averages, if there are any.
+        """Set the final weights.
+
+        These are those of the best epoch if they were kept, as after ``EarlyStopping`` with
+        ``restore_best_weights``; else the moving averages, as after ``fit``, if there are any.
 
         Returns:
-            Whether the optimizer keeps averages, so that the weights have changed.
+            Whether the weights have changed.
         """
-        optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
-        if not getattr(optimizer, "use_ema", False):
+        change = self._final_change()
+        if change is None:
             return False
         if self._communicator.rank == 0:
-            self._before_averaging = pack(self._epoch_end, self._state)
-        optimizer.finalize_variable_values(self._model.trainable_variables)
+            self._before_end = self._packed(self._epoch_end)
+        change()
         return True
+
+    def _final_change(self) -> Callable[[], None] | None:
+        """Return what sets the final weights; None if these are the last epoch's."""
+        if self.best:
+            return self.best.restore if self.best.epoch < self.progress.epoch else None
+        optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
+        if not getattr(optimizer, "use_ema", False):
+            return None
+        return partial(optimizer.finalize_variable_values, self._model.trainable_variables)
 
     def save_end_of_epoch(self) -> None:
         """Save the state after the last epoch, from which another training can resume.
@@ -246,9 +274,19 @@ class Trainer:
         self._keep(replace(self.progress, step=step, metrics=metrics))
 
     def _keep(self, progress: TrainingProgress) -> None:
-        data = self._before_averaging or pack(progress, self._state)
+        data = self._before_end or self._packed(progress)
         with escaping():
             self._callback.save_checkpoint(data)
+
+    def _packed(self, progress: TrainingProgress) -> bytes:
+        """Return a checkpoint, with the weights of the best epoch if they are kept."""
+        state = pack(progress, self._state)
+        return join(state, self.best.weights) if self.best else state
+
+    def _unpacked(self, data: bytes) -> TrainingProgress:
+        if self.best:
+            data, self.best.weights = split(data)
+        return unpack(data, self._state)
 
     def _average_statistics(self) -> None:
         """Average the statistics of layers such as BatchNorm over the ranks.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xnas_tf.data.dataset import check_images
+from xnas_tf.data.labels import as_text, encode, one_per_image
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run_directory import write_atomically
 
@@ -34,22 +35,25 @@ def stored(
     """
     images, labels = checked_arrays("x", "y", *data)
     arrays = {"x": images, "y": labels}
-    if validation is not None:
-        more_images, more_labels = _checked_pair("validation_data", validation)
-        if images.shape[1:] != more_images.shape[1:]:
+    for argument, key, pair in (
+        ("validation_data", "val", validation),
+        ("test_data", "test", test),
+    ):
+        if pair is None:
+            continue
+        more, _ = arrays[f"x_{key}"], arrays[f"y_{key}"] = _checked_pair(argument, pair)
+        if images.shape[1:] != more.shape[1:]:
             raise InputError(
-                f"validation_data: images of shape {more_images.shape[1:]}; those of x are "
-                f"{images.shape[1:]}"
+                f"{argument}: images of shape {more.shape[1:]}; those of x are {images.shape[1:]}"
             )
-        arrays = {
-            "x": np.concatenate([images, more_images]),
-            "y": np.concatenate([labels, more_labels]),
-            "parts": np.repeat(["", "validation"], [len(labels), len(more_labels)]),
-        }
-    if test is not None:
-        arrays["x_test"], arrays["y_test"] = _checked_pair("test_data", test)
     if class_names is not None:
-        arrays["class_names"] = np.array([*map(str, class_names)])
+        arrays["class_names"] = np.array([*map(as_text, class_names)])
+    given = {
+        key: one_per_image(arrays[f"y{key}"], len(arrays[f"x{key}"]), "y")[0]
+        for key in ("", "_val", "_test")
+        if f"y{key}" in arrays
+    }
+    encode(given, arrays.get("class_names"), "y")
     file = io.BytesIO()
     np.savez(file, **arrays)  # type: ignore[arg-type]  # no key is allow_pickle
     digest = hashlib.blake2b(digest_size=4)
@@ -67,7 +71,8 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray
     """Check images and labels in the forms that ``Tuner.search`` takes.
 
     Returns:
-        Images (N, H, W, C) with their values unchanged, and class numbers (N,).
+        Images (N, H, W, C) and labels (N,) with their values unchanged; one-hot labels become
+        class numbers.
 
     Raises:
         InputError: If they are not arrays of images and labels, called ``x_name`` and ``y_name``.
@@ -77,19 +82,9 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray
             f"{x_name} is a {type(x).__name__}, {y_name} a {type(y).__name__}; allowed: arrays of "
             "images and labels, or the name of a data set such as 'folder:pets' as x"
         )
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
-            raise InputError(f"{y_name}: rows of {labels.shape[1]} numbers that are not one-hot")
-        labels = labels.argmax(axis=1)
     images = np.asarray(check_images(x, x_name))
-    labels = labels.reshape(-1)
-    if len(labels) != len(images) or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"{y_name}: {len(labels)} labels of type {labels.dtype} for {len(images)} images; "
-            "allowed: a whole number for each"
-        )
-    return images, labels
+    labels, unused = one_per_image(y, len(images), y_name)
+    return images, np.asarray(y) if unused else labels  # a data set says what is unused
 
 
 def _checked_pair(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from xnas_tf.config import validate_config
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.search import search
 from xnas_tf.reporting.candidate_tables import CandidateList, pareto_table
+from xnas_tf.reporting.wide_tables import split_to_fit
 from xnas_tf.storage.run import Run
 from xnas_tf.tuner.arrays import Arrays, stored
 from xnas_tf.tuner.translation import checked_sections, described, space_section, translated
@@ -145,14 +146,14 @@ class Tuner:
             best.append(hp)
         return best
 
-    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+    def get_best_models(self, num_models: int = 1, safe: bool = True) -> list[keras.Model]:
         """Return the trained models of the best candidates.
 
         They are in the order of ``get_best_hyperparameters``. Only models of candidates that were
-        on the front when they finished are kept.
+        on the front when they finished are kept. ``safe`` is that of ``Candidate.load_model``.
         """
         kept = [c for c in self._ordered(self.run) if c.model_path is not None]
-        return [candidate.load_model() for candidate in kept[:num_models]]
+        return [candidate.load_model(safe) for candidate in kept[:num_models]]
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print a table of the best candidates.
@@ -164,7 +165,9 @@ class Tuner:
         front = {candidate.id for candidate in run.pareto()}
         shown = CandidateList(run, self._ordered(run)[:num_trials], front, recommended)
         console = Console()
-        console.print(f"Results in {run.path}", pareto_table(shown))
+        console.print(f"Results in {run.path}")
+        for part in split_to_fit(pareto_table(shown), console):
+            console.print(part)
         console.print(f"recommended: {recommended.text}", markup=False, soft_wrap=True)
 
     def search_space_summary(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -38,3 +39,17 @@ class Constraint:
 
     def __str__(self) -> str:
         return f"{self.operator} {self.limit:.12g}"
+
+
+def describe_violations(limits: Mapping[str, Constraint], values: Mapping[str, float]) -> str:
+    """Describe the limits that the values known so far break; empty if there are none."""
+    broken = [
+        f"{name} is {_text(values[name])}, wanted: {limit}"
+        for name, limit in limits.items()
+        if name in values and limit.violation(values[name])
+    ]
+    return "; ".join(broken)
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.6g}"

@@ -1,6 +1,9 @@
 """Environment variables that TensorFlow reads when it is first imported."""
 
 import os
+from contextlib import suppress
+
+from xnas_tf.utils.cache_folder import private_folder
 
 DEFAULTS = {
     "TF_CPP_MIN_LOG_LEVEL": "2",  # TensorFlow's own messages drown ours
@@ -12,6 +15,12 @@ DEFAULTS = {
 
 
 def set_defaults() -> None:
-    """Set the variables that the user has not set. Call it before TensorFlow is imported."""
+    """Set the variables that the user has not set. Call it before TensorFlow is imported.
+
+    Without a home directory, HOME is a private folder among the temporary files.
+    """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if os.path.expanduser("~") == "~":  # a container's user without an entry in passwd
+        with suppress(OSError):
+            os.environ["HOME"] = str(private_folder())  # else Keras creates a folder "~" here

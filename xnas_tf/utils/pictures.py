@@ -11,24 +11,49 @@ from xnas_tf.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
 
 def png(figure: Figure, dpi: int = 90) -> bytes:
-    """Draw a Matplotlib figure as PNG."""
+    """Draw a Matplotlib figure as PNG, with all texts as they are: a ``$`` begins no formula."""
+    import matplotlib as mpl  # noqa: PLC0415 - heavy
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
+    from matplotlib.text import Text  # noqa: PLC0415 - heavy
 
     # ``savefig`` would draw the figure twice to lay it out.
     figure.set_dpi(dpi)
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    with mpl.rc_context({"text.parse_math": False}):  # for ticks that are made while drawing
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)
+        FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
+
+
+def check_picture(path: Path, option: str) -> None:
+    """Check, before any work, that a PNG file can be written at the path that an option names.
+
+    An earlier picture is replaced, but no other file.
+
+    Raises:
+        InputError: If there is no such folder, or the path is something other than a picture.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"{option} {path}: there is no folder {path.parent}")
+    try:
+        if path.exists() and path.stat().st_size and not path.read_bytes().startswith(_SIGNATURE):
+            raise InputError(f"{option} {path} exists, is no PNG file and was not touched")
+    except OSError as error:
+        raise InputError(f"{option} {path} cannot be written: {error}") from error
 
 
 def save_png(figure: Figure, path: Path, option: str, dpi: int) -> None:
     """Draw a Matplotlib figure into the PNG file that a command-line option names.
 
     Raises:
-        InputError: If the file cannot be written.
+        InputError: If the file cannot be written, or is something other than a PNG file.
     """
+    check_picture(path, option)
     picture = png(figure, dpi)
     try:
         path.write_bytes(picture)

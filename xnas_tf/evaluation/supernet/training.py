@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,9 +98,22 @@ class SupernetTrainer(Trainer):
             super()._average_statistics()
             self.binding.invalidate()
 
-    def _keep(self, progress: TrainingProgress) -> None:
+    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        """See ``Trainer.end_epoch``."""
+        if self.best:
+            self.binding.store()
+        super().end_epoch(history)
+
+    def finish(self) -> bool:
+        """See ``Trainer.finish``."""
+        has_changed = super().finish()
+        if has_changed:
+            self.binding.invalidate()
+        return has_changed
+
+    def _packed(self, progress: TrainingProgress) -> bytes:
         self.binding.store()
-        super()._keep(progress)
+        return super()._packed(progress)
 
 
 class SupernetPredictor(Predictor):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -13,11 +16,16 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.attribution.outputs import probabilities_of
+from xnas_tf.errors import XnasError
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
+from xnas_tf.exporting.formats.conversion_errors import refused_operations
 from xnas_tf.exporting.serving import PREDICTED, ServedModel
 from xnas_tf.keras_tools.compat import freeze
+from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.preprocessing import to_model_input
 
+WILDCARDS = re.compile(r"[*?\[\\]")
+"""Characters in a path with which TensorFlow cannot load a SavedModel from it."""
 OPSET = 17
 """Of 2022: old enough for runtimes on devices, and sufficient for all built-in search spaces."""
 
@@ -44,13 +52,26 @@ print({name: values.shape for name, values in explained.items()})"""
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
-        loaded = tf.saved_model.load(str(path))
+        with _path_without_wildcards(path) as plain:
+            loaded = tf.saved_model.load(str(plain))
         inputs = tf.constant(images)
         classes = tf.fill([len(images)], PREDICTED)
         explained = loaded.signatures["explain"](images=inputs, class_index=classes)
         served = loaded.signatures["serving_default"](images=inputs)
         outputs = {name: values.numpy() for name, values in {**explained, **served}.items()}
         return {name: values for name, values in outputs.items() if values.dtype != object}
+
+
+@contextmanager
+def _path_without_wildcards(path: Path) -> Iterator[Path]:
+    """Yield a path from which TensorFlow loads: it takes brackets, for example, for a pattern."""
+    if not WILDCARDS.search(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "model"
+        link.symlink_to(path.resolve())
+        yield link
 
 
 class KerasFile(ExportFormat):
@@ -71,7 +92,8 @@ print(model(images / np.float32(255)).shape)  # it takes values from 0 to 1"""
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        # A copy of a file that was loaded before, be it in safe mode or not.
+        model = keras.saving.load_model(path, compile=False, safe_mode=False)
         return {"probabilities": probabilities_of(model, to_model_input(images).numpy())}
 
 
@@ -97,7 +119,7 @@ print(serve(images=images)["probabilities"])"""
             if self.is_half:
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
                 converter.target_spec.supported_types = [tf.float16]
-            path.write_bytes(converter.convert())
+            path.write_bytes(_converted(converter, served.model))
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
@@ -105,6 +127,18 @@ print(serve(images=images)["probabilities"])"""
             warnings.simplefilter("ignore")  # TensorFlow 2.20 deprecates it
             serve = tf.lite.Interpreter(str(path)).get_signature_runner()
         return serve(images=images)
+
+
+def _converted(converter: tf.lite.TFLiteConverter, model: keras.Model) -> bytes:
+    """Convert a model to TensorFlow Lite; name the layers that cannot be converted."""
+    try:
+        return converter.convert()
+    except Exception as error:  # the converter's own class is not public
+        names = {layer.name for layer in all_layers(model)}
+        operations = refused_operations(str(error), model.name, names)
+        if not operations:
+            raise
+        raise XnasError(f"TensorFlow Lite cannot convert {operations}") from error
 
 
 class TFLiteFloat16(TFLite):

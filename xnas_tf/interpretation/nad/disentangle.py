@@ -18,6 +18,7 @@ from xnas_tf.interpretation.classifier import check_classes
 from xnas_tf.interpretation.nad import evaluation, metrics
 from xnas_tf.interpretation.nad.disentanglement import Disentanglement
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
+from xnas_tf.interpretation.nad.presets import preset_for
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
@@ -28,13 +29,14 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     dataset: str | Dataset,
     classes: Sequence[str | int] | None = None,
     layers: Sequence[str] | None = None,
-    beta: float | Literal["auto"] = "auto",
+    beta: float | Literal["auto"] | None = None,
     epochs: int = 20,
     tolerance: float = 0.02,
     false_alarms: float = 0.1,
     seed: int = 0,
     images: int | None = None,
     input_range: str = AUTO,
+    preset: str | None = None,
     log: Callable[[str], None] = lambda _: None,
     communicator: Communicator | None = None,
 ) -> Disentanglement:
@@ -47,10 +49,10 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         model: A trained Keras image classifier of any kind; it is not changed.
         dataset: A data set or its name.
         classes: Names or numbers of two or more classes; all if None.
-        layers: Names or patterns of layers whose channels are masked; the ends of all
-            convolution blocks if None.
+        layers: Names or patterns of layers whose channels are masked; those of the preset if None,
+            or without one the ends of all convolution blocks.
         beta: Weight of sparsity in the loss; ``auto`` finds the sparsest masks that keep each
-            class's accuracy and limit its false alarms.
+            class's accuracy and limit its false alarms. None: that of the preset, or ``auto``.
         epochs: Passes over the training images of each class.
         tolerance: Largest loss of a class's accuracy on its own images with ``auto``.
         false_alarms: Largest share of other classes' images that a path may classify as its
@@ -59,6 +61,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         images: Largest number of images of each class used in each split; all if None.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
+        preset: Published layers and β for an architecture, unless these are given: ``vgg16``,
+            ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
         log: Called with progress messages.
         communicator: Ranks that share the work, each called with the same arguments; all return
             the same result.
@@ -67,6 +71,11 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         InputError: If an argument is wrong or does not fit the model, or fewer than two classes
             have a correctly classified training image.
     """
+    published = preset_for(preset, model) if preset is not None else None
+    if beta is None:
+        beta = published.beta if published else "auto"
+    if layers is None and published:
+        layers = published.layers
     lesson = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     wanted = _class_numbers(classes, data.class_names)
@@ -78,6 +87,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     check_classes(network.classes, data.class_names, data.name)
     ranks = communicator or SingleProcess()
     log(resolved.text)
+    if published:
+        log(f"preset {preset}: {len(network.taps)} layers, β {beta}")
     shown, held_out = (_share(network, split, ranks) for split in (train, validation))
     probabilities = _probabilities(network, test, ranks)
     predicted = probabilities.argmax(1)

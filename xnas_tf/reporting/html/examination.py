@@ -34,19 +34,22 @@ MAX_PIXELS = 96
 class Examiner:
     """Examine the models of a run, all on the same ``count`` test images.
 
+    ``safe`` is that of ``Candidate.load_model``.
+
     Raises:
         InputError: If the run's data cannot be loaded.
     """
 
-    def __init__(self, run: Run, count: int) -> None:
+    def __init__(self, run: Run, count: int, safe: bool = True) -> None:
+        self._safe = safe
         tf.get_logger().setLevel("ERROR")  # TensorFlow warns of each model's tracing
         self._data = load_dataset(**run.config.dataset.model_dump())
         sample = sample_images(self._data.test, count)
         self._images, self._labels = np.asarray(sample.images), sample.labels
         measures = (m for m in run.config.measures() if isinstance(m, Introspectability))
         self._objective = next(measures, Introspectability())
-        validation = self._data.validation.take(validation_order(run.config, self._data))
-        self._validation, self._validation_labels = np.asarray(validation.images), validation.labels
+        validation = self._data.validation.select(validation_order(run.config, self._data))
+        self._validation, self._validation_labels = validation.images, validation.labels
 
     def shared(self) -> dict[str, Any]:
         """Return what all models have in common: the images and the class names."""
@@ -65,10 +68,10 @@ class Examiner:
         """Compute the test metrics, attributions and class distances of a candidate's model.
 
         Raises:
-            InputError: If the model cannot be loaded in safe mode.
+            InputError: If the model cannot be loaded.
             Exception: Whatever a user's layers raise.
         """
-        model = candidate.load_model()
+        model = candidate.load_model(self._safe)
         try:
             test = self._data.test
             predictor = Predictor(model, len(test) + len(self._validation))

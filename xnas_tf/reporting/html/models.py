@@ -55,7 +55,7 @@ def chosen_models(
 
 
 def models_data(
-    run: Run, chosen: Sequence[Candidate], count: int, log: Callable[[str], None]
+    run: Run, chosen: Sequence[Candidate], count: int, log: Callable[[str], None], safe: bool = True
 ) -> dict[str, Any]:
     """Collect what is recorded of each model, and examine those kept on ``count`` test images."""
     recorded = [recorded_data(run, candidate) for candidate in chosen]
@@ -65,7 +65,7 @@ def models_data(
     from xnas_tf.reporting.html.examination import Examiner  # noqa: PLC0415 - heavy
 
     try:
-        examiner = Examiner(run, count)
+        examiner = Examiner(run, count, safe)
     except InputError as error:  # for example, the data set has been moved
         return {**data, "problem": str(error)}
     for candidate, entry in zip(chosen, recorded, strict=True):

@@ -33,7 +33,7 @@ SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "retrained.js", "model
 STYLE, PAGE = "report.css", "report.html"
 
 
-def save_report(
+def save_report(  # noqa: PLR0913 - options with defaults
     run: Run | str | Path,
     out: str | Path | None = None,
     candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
@@ -42,6 +42,7 @@ def save_report(
     log: Callable[[str], None] = lambda _: None,
     prefer: str | None = None,
     within: float | None = None,
+    safe: bool = True,
 ) -> Path:
     """Write a report on a finished or running search: one HTML file that loads nothing else.
 
@@ -55,6 +56,7 @@ def save_report(
         log: Called with progress messages.
         prefer: What decides which candidate is recommended; see ``Run.recommendation``.
         within: Percentage points by which its error may exceed the best.
+        safe: Whether to refuse models that contain code of their own, as a Lambda layer does.
 
     Returns:
         The file.
@@ -66,7 +68,7 @@ def save_report(
     run = load_run(run)
     path = Path(out) if out else run.path / "report.html"
     _check_writable(path)
-    page = render(report_data(run, candidates, models, images, log, prefer, within))
+    page = render(report_data(run, candidates, models, images, log, prefer, within, safe))
     try:
         write_atomically(path, page.encode())
     except OSError as error:
@@ -82,6 +84,7 @@ def report_data(
     log: Callable[[str], None],
     prefer: str | None = None,
     within: float | None = None,
+    safe: bool = True,
 ) -> dict[str, Any]:
     """Collect all data that the page shows; see ``save_report`` for the arguments."""
     everyone = run.candidates()
@@ -98,7 +101,7 @@ def report_data(
         "status": status_text(run_status(run, recommended)),
         **search_data(run, everyone, front, recommended),
         "influence": importance_data(comparable, run.config, np.random.default_rng(0)),
-        "models": models_data(run, chosen, images, log),
+        "models": models_data(run, chosen, images, log, safe),
         "retrainings": retrainings_data(run),
         "interpretations": interpretations_data(run),
     }

@@ -54,6 +54,7 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
     names = ("id", "genotype", "state", "generation", "epochs", "parents", "reason", "collapsed")
     return {
         **{name: [getattr(candidate, name) for candidate in candidates] for name in names},
+        "violations": [candidate.violations(config.constraints) for candidate in candidates],
         "test": [candidate.metrics.get("test_accuracy") for candidate in candidates],
         "objectives": [
             [six_digits(candidate.objectives.get(o.name)) for candidate in candidates]

@@ -90,7 +90,8 @@ const objectivePairs = (place) => data.objectives.map((objective, at) =>
 function describe(place) {
   const id = all.id[place];
   const kind = (all.collapsed[place] ? "collapsed, " : "") + (data.recommended.id === id
-    ? "recommended, Pareto-optimal" : onFront.has(id) ? "Pareto-optimal" : "dominated");
+    ? "recommended, Pareto-optimal" : onFront.has(id) ? "Pareto-optimal"
+      : all.violations[place] ? "violates constraints" : "dominated");
   const values = objectivePairs(place).map(([name, value]) => `${name} ${number(value)}`);
   return { title: `candidate ${id}`, kind, text: `candidate ${id}, ${kind}: ${values.join(", ")}` };
 }
@@ -100,6 +101,7 @@ function facts(place) {
   if (all.test[place] !== null) pairs.push(["test accuracy", percent(all.test[place])]);
   pairs.push(["generation", all.generation[place]],
     ["parents", all.parents[place].join(", ") || "none"]);
+  if (all.violations[place]) pairs.push(["violates", all.violations[place]]);
   if (all.reason[place]) pairs.push(["remark", all.reason[place]]);
   return list(pairs);
 }

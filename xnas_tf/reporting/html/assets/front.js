@@ -6,15 +6,20 @@ const axes = [...data.objectives.map((objective, at) =>
   { title: "candidate", values: all.id, whole: true }];
 const only = (axis, places) => ({ ...axis, values: places.map((place) => axis.values[place]) });
 const frontPlaces = data.front.map((id) => placeOf.get(id));
-const dominated = shownPlaces.filter((place) => !onFront.has(all.id[place]));
+const others = shownPlaces.filter((place) => !onFront.has(all.id[place]));
+const dominated = others.filter((place) => !all.violations[place]);
+const violating = others.filter((place) => all.violations[place]);
 
 function frontSection() {
-  const rest = all.id.length - shownPlaces.length;
-  const other = rest ? `${plural(rest, "candidate")} without a result of ${data.epochs} epochs not drawn. `
-    : "";
+  const shorter = all.state.filter((state, at) => state === "done" && all.epochs[at] !== data.epochs)
+    .length;
+  const missing = all.id.length - shownPlaces.length - shorter;
+  const other = (missing ? `${plural(missing, "candidate")} without a result not drawn. ` : "")
+    + (shorter ? `${plural(shorter, "candidate")} not trained for ${data.epochs} epochs not drawn. ` : "");
   const made = section("front", "Pareto front", "↓: less is better, ↑: more is better. "
     + `${plural(data.front.length, "Pareto-optimal candidate")} `
-    + `in colour, ${dominated.length.toLocaleString("en")} dominated in grey. ${other}`
+    + `in colour, ${dominated.length.toLocaleString("en")} dominated in grey`
+    + `${violating.length ? `, ${violating.length.toLocaleString("en")} violating constraints hollow` : ""}. ${other}`
     + "Hover, or focus the picture and use the arrow keys; a click or Enter marks a candidate in "
     + "every section.");
   made.append(data.recommended.id === null
@@ -37,13 +42,17 @@ function frontSection() {
     if (near !== null) choose(all.id[near]);
   });
   made.append(el("p", { class: "key" }, el("span", { class: "front" }), "Pareto-optimal ",
-    el("span", { class: "dominated" }), "dominated ", el("span", { class: "chosen" }), "marked"));
+    el("span", { class: "dominated" }), "dominated ",
+    violating.length ? [el("span", { class: "violating" }), "violating constraints "] : null,
+    el("span", { class: "chosen" }), "marked"));
 }
 function drawFront(plot, xs, ys) {
   plot.at = new Map(shownPlaces.map((place) => [place, [plot.x(xs[place]), plot.y(ys[place])]]));
-  plot.context.globalAlpha = dominated.length > 2000 ? 0.4 : 1;
+  plot.context.globalAlpha = others.length > 2000 ? 0.4 : 1;
   const grey = colour("--grey");
   for (const place of dominated) plot.dot(...plot.at.get(place), 3, grey);
+  plot.context.lineWidth = 1.5;
+  for (const place of violating) plot.dot(...plot.at.get(place), 3, grey, true);
   plot.context.globalAlpha = 1;
   const along = [...frontPlaces].sort((a, b) => xs[a] - xs[b]);
   if (data.objectives.length === 2 && [xs, ys].every((values) => all.objectives.includes(values))) {
@@ -96,7 +105,8 @@ function hover(plot, event) {
 function progressSection() {
   const known = data.progress;
   const made = section("progress", "Progress",
-    "The hypervolume of the front, and its best value of each objective.");
+    "The hypervolume of the front, from the end of generation 0 on, and its best value of each "
+    + "objective.");
   if (!known.trainings.length) return;
   let by = 0;
   const ways = [["trainings", known.trainings], ["hours since the first candidate began", known.hours]];
@@ -105,13 +115,16 @@ function progressSection() {
     by = at;
     drawn.forEach((plot) => plot.draw());
   })), plots);
-  const lines = [["hypervolume ↑", known.hypervolume], ...data.objectives.map((objective, at) =>
-    [`best ${objective.name} ${arrow(objective)}`, known.best[at]])];
-  const drawn = lines.map(([title, values]) => new Plot(
+  // The hypervolume is known from the end of generation 0 on.
+  const first = known.hypervolume.findIndex((value) => value !== null);
+  const volumes = first < 0 ? [] : [["hypervolume ↑", known.hypervolume.slice(first), first]];
+  const lines = [...volumes, ...data.objectives.map((objective, at) =>
+    [`best ${objective.name} ${arrow(objective)}`, known.best[at], 0])];
+  const drawn = lines.map(([title, values, begin]) => new Plot(
     el("figure", {}, el("figcaption", {}, `${title}: ${number(values.at(-1))}`)), title, 220, () => ({
       x: { title: ways[by][0], values: [0, ...ways[by][1]], whole: by === 0 }, y: { title, values },
       draw: (plot) => plot.path(steps(values.map((value, at) =>
-        [plot.x(ways[by][1][at]), plot.y(value)])), colour("--blue"), 2) })));
+        [plot.x(ways[by][1][begin + at]), plot.y(value)])), colour("--blue"), 2) })));
   plots.append(...drawn.map((plot) => plot.box.parentElement));
 }
 

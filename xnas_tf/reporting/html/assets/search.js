@@ -7,10 +7,10 @@ function parallelSection() {
       values: each.places.map((place) => (place < 0 ? null : place)) })),
     ...data.objectives.map((objective, at) => ({ title: `${objective.name} ${arrow(objective)}`,
       values: all.objectives[at], falls: objective.direction === "minimize" }))];
-  const few = dominated.filter((_, at) => at % Math.ceil(dominated.length / LINES) === 0);
+  const few = others.filter((_, at) => at % Math.ceil(others.length / LINES) === 0);
   const made = section("parallel", "Parallel coordinates", "One line per candidate, through its "
     + "hyperparameters and its objectives, whose better end is up."
-    + (few.length < dominated.length ? ` Only ${few.length} of the dominated ones are drawn.` : ""));
+    + (few.length < others.length ? ` Only ${few.length} of those not on the front are drawn.` : ""));
   const inner = el("div", {});
   inner.style.minWidth = `${uprights.length * 92}px`;
   made.append(scroller("Parallel coordinates", inner));

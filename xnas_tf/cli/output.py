@@ -1,0 +1,68 @@
+"""Standard output and error that neither an encoding nor a closed pipe can break."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import sys
+from typing import Any
+
+SIGNS = {"↓": "v", "↑": "^", "×": "x", "±": "~", "–": "-", "…": ".", "≥": ">", "≤": "<"}
+"""ASCII for the signs in tables, of the same width."""
+_ERRORS = "xnas_tf.output"
+
+
+def _substitute(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Replace a character that an encoding lacks by its sign, or else by its escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    if character in SIGNS:
+        return SIGNS[character], error.start + 1
+    one = UnicodeEncodeError(
+        error.encoding, error.object, error.start, error.start + 1, error.reason
+    )
+    return codecs.backslashreplace_errors(one)
+
+
+codecs.register_error(_ERRORS, _substitute)
+
+
+class _Descriptor(io.FileIO):
+    """A file descriptor that drops what is written once its reader is gone, as in ``| head``.
+
+    Another error is raised once; what is written after it is dropped too.
+    """
+
+    _is_lost = False
+
+    def write(self, data: Any) -> int:
+        """See ``io.FileIO.write``."""
+        if not self._is_lost:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self._is_lost = True
+                if not isinstance(error, BrokenPipeError):
+                    raise
+        return memoryview(data).nbytes
+
+
+def make_output_robust() -> None:
+    """Let this process print any text to standard output and error, also to a closed pipe."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        buffer = getattr(stream, "buffer", None)
+        if type(getattr(buffer, "raw", buffer)) is not io.FileIO:
+            continue  # a notebook's or a test's, or done before
+        stream.flush()
+        descriptor = _Descriptor(stream.fileno(), "w", closefd=False)
+        is_buffered = isinstance(buffer, io.BufferedWriter)  # not with PYTHONUNBUFFERED
+        robust = io.TextIOWrapper(
+            io.BufferedWriter(descriptor) if is_buffered else descriptor,  # type: ignore[type-var]
+            encoding=stream.encoding,
+            errors=_ERRORS,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        setattr(sys, name, robust)

@@ -1,0 +1,88 @@
+"""Checks of what a loader returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from xnas_tf.data.dataset import Source, channels_last, check_images
+from xnas_tf.data.disk_images import DiskImages
+from xnas_tf.data.image_list import split_names
+from xnas_tf.data.labels import encode, one_per_image
+from xnas_tf.errors import InputError
+
+
+def checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
+    """Check a source, and return it with the class names.
+
+    The images of published validation and test splits are put behind the others.
+
+    Raises:
+        InputError: If it is not suitable for classification.
+    """
+    published = {"validation": source.validation, "test": source.test}
+    given = {"": (source.images, source.labels)}
+    given |= {part: pair for part, pair in published.items() if pair is not None}
+    images, labels, remarks = {}, {}, [*source.findings.remarks]
+    for part, pair in given.items():
+        where = f"{name} ({part})" if part else name
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            raise InputError(
+                f"data set {where} is a {type(pair).__name__}; allowed: (images, labels)"
+            )
+        each, own = pair
+        images[part], remark = channels_last(check_images(each, where))
+        labels[part], more = one_per_image(own, len(images[part]), f"data set {where}")
+        remarks += [*remark, *(more if not part else [])]
+    encoded = encode(labels, source.class_names, f"data set {name}")
+    counts = {part: len(each) for part, each in images.items()}
+    checked_source = replace(
+        source,
+        images=_joined(images, name),
+        labels=np.concatenate(list(encoded.numbers.values())),
+        parts=_parts(source.parts, counts, name),
+        groups=_groups(source.groups, counts, name),
+        findings=replace(
+            source.findings, remarks=tuple(dict.fromkeys([*remarks, *encoded.remarks]))
+        ),
+    )
+    return checked_source, encoded.class_names
+
+
+def _joined(images: dict[str, np.ndarray | DiskImages], name: str) -> np.ndarray | DiskImages:
+    first, *others = images.values()
+    for part, each in images.items():
+        if each.shape[1:] != first.shape[1:]:
+            raise InputError(
+                f"data set {name}: {part} images are {each.shape[1:]}, the others {first.shape[1:]}"
+            )
+    return np.concatenate([first, *others]) if others else first
+
+
+def _parts(parts: np.ndarray | None, counts: dict[str, int], name: str) -> np.ndarray | None:
+    if parts is None and len(counts) == 1:
+        return None
+    if parts is not None:
+        parts = np.asarray(parts)
+        if parts.shape != (counts[""],) or parts.dtype.kind not in "UT":
+            raise InputError(
+                f"data set {name}: parts are {parts.dtype} of shape {parts.shape}; allowed: train, "
+                f"validation, test or nothing for each of the {counts['']} images"
+            )
+        texts, numbers = np.unique(parts, return_inverse=True)
+        parts = split_names(map(str, texts), f"data set {name}, parts")[numbers]
+    own = np.full(counts[""], "") if parts is None else parts
+    return np.concatenate([own, *(np.full(n, part) for part, n in counts.items() if part)])
+
+
+def _groups(groups: np.ndarray | None, counts: dict[str, int], name: str) -> np.ndarray | None:
+    if groups is None:
+        return None
+    groups = np.asarray(groups)
+    if groups.shape != (counts[""],):
+        raise InputError(f"data set {name}: groups of shape {groups.shape} for {counts['']} images")
+    others = sum(counts.values()) - counts[""]
+    texts = ["" if each is None or each != each else str(each) for each in groups.tolist()]
+    return np.array([*texts, *[""] * others])

@@ -1,0 +1,81 @@
+"""Drawings of Quick, Draw! from Google's files of NumPy bitmaps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from xnas_tf.data.image_files import near
+from xnas_tf.data.image_list import ImageFiles, ImageList
+from xnas_tf.errors import InputError
+
+MOST = 5_000
+"""Drawings of each class that are used, the first of its file. Files have 100,000 and more; MNIST
+and CIFAR-10 have 6,000 and 5,000 images of each class to train on."""
+_PREFIX = "full_numpy_bitmap_"
+_SIDE = 28
+
+
+def quickdraw(argument: str) -> ImageFiles:
+    """Find the files ``CLASS.npy`` or ``full_numpy_bitmap_CLASS.npy`` in a folder.
+
+    Each has an array (N, 784) of uint8; its first 5,000 rows are used.
+
+    Raises:
+        InputError: If the folder does not exist, has no such files, or several of a class.
+    """
+    name, folder = f"data set quickdraw:{argument}", Path(os.path.expanduser(argument))
+    if not folder.is_dir():
+        raise InputError(f"{name}: there is no such folder{near(folder)}")
+    visible = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+    found: dict[str, Path] = {}
+    for file in visible:
+        if file.suffix == ".npy":
+            other = found.setdefault(file.stem.removeprefix(_PREFIX), file)
+            if other is not file:
+                raise InputError(f"{name}: {other.name} and {file.name} are of the same class")
+    if not found:
+        raise InputError(
+            f"{name}: it has no .npy files; wanted: one for each class, such as cat.npy, from "
+            "https://console.cloud.google.com/storage/browser/quickdraw_dataset/full/numpy_bitmap"
+        )
+    classes = dict(sorted(found.items()))
+    listing = partial(_list_drawings, classes, len(visible) - len(found), name)
+    return ImageFiles(list(classes.values()), listing, f"quickdraw {folder.resolve()}")
+
+
+def _list_drawings(classes: Mapping[str, Path], ignored: int, name: str) -> ImageList:
+    stored = [_open(file, name) for file in classes.values()]
+    used = [rows[:MOST].reshape(-1, _SIDE, _SIDE) for rows in stored]
+    counts, total = list(map(len, used)), sum(map(len, stored))
+    remark = f"of {total:,} drawings, the first {MOST:,} of each class at most are used"
+    return ImageList(
+        [
+            f"{file.name}#{row}"
+            for file, count in zip(classes.values(), counts, strict=True)
+            for row in range(count)
+        ],
+        np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+        tuple(classes),
+        lambda: chain.from_iterable(used),
+        ignored=ignored,
+        remarks=(remark,) if total > sum(counts) else (),
+    )
+
+
+def _open(file: Path, name: str) -> np.ndarray:
+    """Return the drawings of a file, (N, 784), memory-mapped."""
+    try:
+        rows = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{name}: {file.name} is truncated or cannot be read: {error}") from error
+    if rows.dtype != np.uint8 or rows.shape[1:] != (_SIDE**2,) or not rows.size:
+        raise InputError(
+            f"{name}: {file.name} has {rows.dtype} {rows.shape}; wanted: uint8 (N, {_SIDE**2})"
+        )
+    return rows

@@ -1,0 +1,96 @@
+"""Reads pickles of NumPy arrays in plain containers, and refuses all others."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_NUMBERS = re.compile(r"[<>=|]?[biuf][1248]")
+"""The types of arrays that are read; not those of objects or of several fields."""
+
+
+class Refused(Exception):
+    """A pickle asks for something else than arrays; the message names it."""
+
+
+def read_pickle(file: Path) -> object:
+    """Return the arrays, numbers, texts, lists, tuples and dictionaries of a pickle.
+
+    Texts of Python 2 are read as Latin-1. No code that a pickle names is looked up or run.
+
+    Raises:
+        Refused: If it asks for anything else.
+        Exception: Of many kinds, if it is truncated or no pickle.
+    """
+    with file.open("rb") as stream:
+        return _Unpickler(stream, encoding="latin1").load()
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _ALLOWED[module.replace("numpy._core", "numpy.core"), name]
+        except KeyError:
+            raise Refused(f"{module}.{name}") from None
+
+
+class _Type:
+    """A type of numbers. NumPy's own may be changed to one of objects by the state in a pickle."""
+
+    def __init__(self, code: str, *_: object) -> None:
+        if not _NUMBERS.fullmatch(code):
+            raise Refused(f"an array of type {code}")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, order, *fields = state
+        if any(fields[:3]):
+            raise Refused("an array of several fields")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array(np.ndarray):
+    """An array that takes its pickled shape, type and values from a state."""
+
+    def __setstate__(self, state: Any) -> None:
+        version, shape, kind, is_fortran, values = state
+        super().__setstate__((version, shape, kind.dtype, is_fortran, _bytes(values)))
+
+
+def _array(*_: object) -> _Array:
+    return _Array(0, np.uint8)
+
+
+def _scalar(kind: _Type, values: str | bytes) -> np.generic:
+    return np.frombuffer(_bytes(values), kind.dtype)[0]
+
+
+def _from_buffer(values: bytes, kind: _Type, shape: tuple[int, ...], order: Any) -> np.ndarray:
+    return np.frombuffer(values, kind.dtype).reshape(shape, order=order)
+
+
+def _bytes(values: str | bytes) -> bytes:
+    """Return the values of an array, which Python 2 pickled as text."""
+    return values.encode("latin1") if isinstance(values, str) else bytes(values)
+
+
+def _latin1(text: str, *_: object) -> bytes:
+    """Return bytes that were pickled as a text, always in this encoding."""
+    return text.encode("latin1")
+
+
+_ALLOWED: dict[tuple[str, str], Callable[..., object] | None] = {
+    ("numpy.core.multiarray", "_reconstruct"): _array,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy", "dtype"): _Type,
+    ("numpy", "ndarray"): None,  # only an argument, which _array ignores
+    ("_codecs", "encode"): _latin1,
+    ("__builtin__", "bytes"): bytes,  # how Python 3 writes b"" for Python 2
+}
+"""Module and name -> what stands for it."""

@@ -1,0 +1,81 @@
+"""The published settings of NAD: which layers are masked, and β.
+
+From the code of arXiv 2003.13268 (github.com/hujiecpp/NAD): the masks in ``models/imagenet``, and
+the table of β at the top of ``findpath.py``, for ImageNet. For Places365 it has β = 5.0 for VGG-16
+and 0.20 for DARTS, and the same for the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+import keras
+
+from xnas_tf.errors import InputError, suggest
+from xnas_tf.keras_tools.inspection import all_layers
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Published settings for one architecture.
+
+    Attributes:
+        layers: Names or patterns of the layers whose channels are masked; those of the same outputs
+            in Keras Applications, where it has the architecture.
+        beta: Weight of sparsity.
+    """
+
+    layers: tuple[str, ...]
+    beta: float
+
+
+PRESETS = {
+    # 13 layers: each convolution, after the pooling that follows it if there is one.
+    "vgg16": Preset(
+        (
+            *("block1_conv1", "block1_pool", "block2_conv1", "block2_pool"),
+            *("block3_conv1", "block3_conv2", "block3_pool"),
+            *("block4_conv1", "block4_conv2", "block4_pool"),
+            *("block5_conv1", "block5_conv2", "block5_pool"),
+        ),
+        beta=4.5,
+    ),
+    # 17: the stem after its pooling, and the 16 residual blocks.
+    "resnet50": Preset(("pool1_pool", "conv?_block*_out"), beta=0.02),
+    # 8: the stem after its pooling, the dense blocks, and the transitions after their pooling.
+    "densenet121": Preset(
+        (
+            *("pool1", "conv2_block6_concat", "pool2_pool", "conv3_block12_concat"),
+            *("pool3_pool", "conv4_block24_concat", "pool4_pool", "relu"),
+        ),
+        beta=0.02,
+    ),
+    # 16: both stems and the 14 cells. Keras Applications has no such network.
+    "darts": Preset(("stem0", "stem1", *(f"cell{number}" for number in range(14))), beta=0.45),
+}
+
+
+def preset_for(name: str, model: keras.Model) -> Preset:
+    """Return a preset whose layers a model has.
+
+    Raises:
+        InputError: If there is no such preset, or the model has not all of its layers.
+    """
+    if name not in PRESETS:
+        raise InputError(f"`preset`: no preset is called {suggest(name, PRESETS)}")
+    names = {layer.name for layer in all_layers(model)}
+    missing = {each: _missing(preset, names) for each, preset in PRESETS.items()}
+    if not missing[name]:
+        return PRESETS[name]
+    fitting = [each for each, absent in missing.items() if not absent]
+    hint = f"did you mean `preset` {fitting[0]}? " if fitting else ""
+    raise InputError(
+        f"`preset` {name}: the model has no layers {', '.join(missing[name])} ({hint}allowed: a "
+        "model with these layers, or `layers` and `beta`)"
+    )
+
+
+def _missing(preset: Preset, names: set[str]) -> list[str]:
+    """Return the preset's names and patterns that no layer of a model has."""
+    return [each for each in preset.layers if not any(fnmatch(name, each) for name in names)]

@@ -1,0 +1,123 @@
+"""Saving trained models as ``.keras`` files, and loading them in another process."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+
+from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.inspection import all_layers, is_transparent
+from xnas_tf.keras_tools.layer_names import use_accepted_names
+from xnas_tf.registry import describe, import_module
+
+_NOT_FOUND = re.compile(r"Could not locate (class|function) '([^']*)'")
+"""How Keras says that a class or function is neither its own nor registered."""
+
+
+def model_bytes(model: keras.Model) -> bytes:
+    """Return a Keras model as the content of a ``.keras`` file, without how it was compiled.
+
+    A loss or metric of a user's own may be impossible to save, and is not needed to load it.
+    """
+    if is_transparent(model):
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
+    with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path, include_optimizer=False)
+        return path.read_bytes()
+
+
+def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
+    """Load the Keras model in a file.
+
+    Args:
+        file: A ``.keras`` file, or another one that Keras reads.
+        safe: Whether to refuse a model that contains code of its own, as a Lambda layer does.
+        module: Name of the module that registers the model's own layers with Keras, and is
+            imported first; none if empty.
+
+    Raises:
+        InputError: If it cannot be loaded, with what to do.
+    """
+    problem = _import_problem(module) if module else ""
+    try:
+        model = keras.saving.load_model(file, compile=False, safe_mode=safe)
+    except Exception as error:  # Keras and a user's layers may raise anything
+        mode = " in safe mode" if safe else ""
+        raise InputError(
+            f"{file} cannot be loaded{mode}: {describe_failure(error)}{problem}"
+        ) from error
+    if isinstance(model, keras.Model):  # a file may hold a single layer
+        use_accepted_names(model)
+    return model
+
+
+def loads_safely(model: keras.Model) -> bool:
+    """Save a model and load it again; return whether it also loads in safe mode.
+
+    Raises:
+        Exception: Whatever Keras or a user's layers raise if it cannot be saved or loaded.
+    """
+    with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns of code, as the caller does
+        file = Path(folder) / "model.keras"
+        file.write_bytes(model_bytes(model))
+        try:
+            keras.saving.load_model(file, compile=False, safe_mode=True)
+        except Exception as error:
+            if not _is_about_code(error):
+                raise
+            keras.saving.load_model(file, compile=False, safe_mode=False)
+            return False
+    return True
+
+
+def describe_failure(error: BaseException) -> str:
+    """Say why a model could not be saved or loaded, and what to write or give instead."""
+    if found := _NOT_FOUND.search(str(error)):
+        kind, name = found.groups()
+        return (
+            f"Keras does not find its {kind} {name}. Put "
+            "@keras.saving.register_keras_serializable() before the definition, at the top level "
+            "of the HyperModel's module or of one that it imports"
+        )
+    if _is_about_code(error):
+        return (
+            "it contains Python code, as a Lambda layer does. If you trust its origin, give "
+            "--unsafe (in Python: safe=False)"
+        )
+    if isinstance(error, NotImplementedError):  # its first paragraph asks for get_config()
+        return " ".join(str(error).strip().partition("\n\n")[0].split())
+    return describe(error)
+
+
+def layers_out_of_reach(model: keras.Model) -> list[str]:
+    """Return the classes of a model's layers that another process cannot find, by name.
+
+    They are not at the top level of a module: defined in a function, a script or a notebook.
+    """
+    return sorted({type(layer).__name__ for layer in all_layers(model) if _is_hidden(type(layer))})
+
+
+def _is_hidden(kind: type) -> bool:
+    is_main = kind.__module__ == "__main__"
+    return is_main or getattr(sys.modules.get(kind.__module__), kind.__name__, None) is not kind
+
+
+def _is_about_code(error: BaseException) -> bool:
+    """Return whether Keras refused a model because safe mode allows no code in it."""
+    return "safe_mode=False" in str(error)
+
+
+def _import_problem(module: str) -> str:
+    """Import a module that may register layers; return why it could not be imported, if so."""
+    try:
+        import_module(module)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
+        return f". Importing {module}, which built the model, failed: {describe(error)}"
+    return ""

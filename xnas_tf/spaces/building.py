@@ -1,0 +1,68 @@
+"""Builds models of a HyperModel so that none depends on those that were built before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import keras_tuner
+
+from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.compat import reset_layer_names
+from xnas_tf.keras_tools.given_weights import recorded_build
+
+
+def name_of(hypermodel: keras_tuner.HyperModel) -> str:
+    """Return the name of a HyperModel, or of the function that is its ``build``, for messages."""
+    function = getattr(hypermodel.build, "func", None)
+    return f"HyperModel {getattr(function, '__name__', type(hypermodel).__name__)}"
+
+
+def build_model(
+    hypermodel: keras_tuner.HyperModel,
+    hp: keras_tuner.HyperParameters,
+    input_shape: tuple[int | None, ...],
+) -> tuple[keras.Model, bool]:
+    """Build a model of some hyperparameters.
+
+    Layers that Keras names get the same names each time, as hyperparameters may be named after
+    them.
+
+    Args:
+        hypermodel: The HyperModel.
+        hp: The hyperparameters.
+        input_shape: The shape for which a model without one is built.
+
+    Returns:
+        The model, and whether some of its weights are not those of their initializers, such as
+        pretrained ones.
+
+    Raises:
+        InputError: If the model would go on with weights that an earlier model has trained.
+        TypeError: If ``build`` does not return a model.
+    """
+    reset_layer_names()
+    with recorded_build() as record:
+        model = hypermodel.build(hp)
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"build() returned {_what(model)}, not a keras.Model")
+        if not model.built:
+            model.build(input_shape)
+    if (layer := record.older_layer(model)) is not None:
+        raise InputError(
+            f"{name_of(hypermodel)}: layer {layer.name!r} was not made by build(), and its weights "
+            "are trained: each candidate would go on with those of the candidates before. Make it "
+            "in build(), copy it there (keras.models.clone_model, then set_weights), or set "
+            "trainable = False"
+        )
+    return model, record.gives_weights(model)
+
+
+def _what(model: Any) -> str:
+    """Name what ``build`` returned instead of a model, with what may be wrong."""
+    if model is None:
+        return "nothing (is there a return statement?)"
+    name = f"a {type(model).__name__}"
+    if isinstance(model, keras_tuner.HyperModel):
+        return f"{name} (give the arguments of the function as space.options)"
+    return name

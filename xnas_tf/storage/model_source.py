@@ -1,0 +1,81 @@
+"""A model that a user names, before it is opened: where it is, and where results belong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnas_tf.candidate import RECOMMENDED
+from xnas_tf.errors import InputError
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import DATABASE
+from xnas_tf.utils.output_folder import check_new
+
+EXPLANATIONS = "explanations"
+DISENTANGLEMENTS = "disentanglements"
+INTERPRETATIONS = "interpretations"
+"""Kinds of results, and the folders in which they are by default."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model to explain, the data set to do it with, and the folder to write.
+
+    Attributes:
+        path: A run, an exported candidate or a Keras model file; None with a HyperModel.
+        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
+        dataset: A data set's name; that of the run if None.
+        out: The folder to write; one inside the run or in the current directory if None.
+        safe: Whether to refuse models that contain their own code.
+        hypermodel: ``package.module:Name`` of a HyperModel, whose default network is built.
+    """
+
+    path: Path | None
+    candidate: int | str | None
+    dataset: str | None
+    out: Path | None
+    safe: bool
+    hypermodel: str | None = None
+
+    def folder(self, kind: str) -> Path:
+        """Return the folder to write, by default for a kind of results, such as ``explanations``.
+
+        It takes no slow import, so it is called before there is one.
+
+        Raises:
+            InputError: If there is no such model, or the folder exists.
+        """
+        if (self.path is None) == (self.hypermodel is None):
+            given = "both are given" if self.hypermodel else "neither is given"
+            raise InputError(f"allowed: a model or run, or --hypermodel; {given}")
+        default = self._default_folder(kind)
+        return check_new(self.out or default)
+
+    def _default_folder(self, kind: str) -> Path:
+        if self.path is None:
+            return Path(kind) / str(self.hypermodel).rpartition(":")[2]
+        if is_run(self.path):
+            which = RECOMMENDED if self.candidate is None else self.candidate
+            return self.path / kind / f"candidate-{Run(self.path).choose(which).id:05d}"
+        model_file(self.path, self.candidate)
+        return Path(kind) / self.path.stem
+
+
+def is_run(path: Path) -> bool:
+    """Return whether a path is a run directory."""
+    return (path / DATABASE).is_file()
+
+
+def model_file(path: Path, candidate: int | str | None = None) -> Path:
+    """Return the Keras file at a path that is no run: an exported candidate or the file itself.
+
+    Raises:
+        InputError: If there is none, or a candidate of a run is asked for.
+    """
+    if candidate is not None:
+        raise InputError(f"`candidate` {candidate}: {path} is no run")
+    file = path / "model.keras" if (path / "model.keras").is_file() else path
+    if not file.is_file():
+        what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
+    return file
