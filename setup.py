@@ -58,6 +58,7 @@ setup(
         "matplotlib>=3.8",
         "pillow>=10.1",
         "mlxtend>=0.23",
+        "pandas>=2",
         "scikit-learn>=1.3",
         "scipy>=1.11",
         "threadpoolctl>=3",

@@ -28,7 +28,7 @@ _PUBLIC = {
     "InterpretableModel": "xnas_tf.interpretation.flint",
     "Interpretation": "xnas_tf.interpretation.flint",
     "Interpreter": "xnas_tf.interpretation.flint",
-    "disentangle": "xnas_tf.interpretation.nad",
+    "disentangle": "xnas_tf.explanation.interpreting",
     "explain": "xnas_tf.explanation",
     "export": "xnas_tf.exporting.command",
     "inspect_data": "xnas_tf.reporting.dataset",
@@ -39,7 +39,7 @@ _PUBLIC = {
     "retrainings": "xnas_tf.retraining",
     "save_report": "xnas_tf.reporting.html",
     "search": "xnas_tf.launcher.search",
-    "train_interpreter": "xnas_tf.interpretation.flint",
+    "train_interpreter": "xnas_tf.explanation.interpreting",
 }
 __all__ = [*_PUBLIC, "__version__"]
 
@@ -49,14 +49,14 @@ if TYPE_CHECKING:
     from xnas_tf.data import load_dataset
     from xnas_tf.errors import InputError, RunError
     from xnas_tf.explanation import Explanation, explain
+    from xnas_tf.explanation.interpreting import disentangle, train_interpreter
     from xnas_tf.exporting.command import export
     from xnas_tf.interpretation.flint import (
         InterpretableModel,
         Interpretation,
         Interpreter,
-        train_interpreter,
     )
-    from xnas_tf.interpretation.nad import Disentanglement, disentangle
+    from xnas_tf.interpretation.nad import Disentanglement
     from xnas_tf.launcher.search import search
     from xnas_tf.reporting.dataset import DataReport, inspect_data
     from xnas_tf.reporting.html import save_report

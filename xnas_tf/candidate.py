@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from xnas_tf.errors import InputError
 from xnas_tf.utils.constraints import Constraint, describe_violations
+from xnas_tf.utils.markup import page_html, short_repr, table_html
+from xnas_tf.utils.number_format import format_value
 from xnas_tf.utils.phase_times import PhaseTimes
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ NO_GROUP = -1
 """The group of a candidate that has none yet."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Candidate:
     """One point of the search space in one run.
 
@@ -111,6 +113,29 @@ class Candidate:
     def seconds_total(self) -> float:
         """Seconds of its evaluation, without the time its group waited for it."""
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)
+
+    def __repr__(self) -> str:
+        values = {name: f"{value:.4g}" for name, value in self.objectives.items()}
+        return short_repr(self, id=self.id, state=self.state, **values, genotype=self.genotype)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "genotype": self.genotype,
+            "state": self.state,
+            "reason": self.reason,
+            "epochs": self.epochs,
+            "parents": ", ".join(map(str, self.parents)),
+            "seconds": f"{self.seconds_total:.1f}",
+            "model": self.model_path or "none was kept",
+        }
+        measured = {**self.objectives, **self.metrics}
+        values = [(name, format_value(value)) for name, value in measured.items()]
+        return page_html(
+            f"Candidate {self.id}",
+            facts,
+            table_html(["hyperparameter", "value"], list(self.hyperparameters.items())),
+            table_html(["objective or metric", "value"], values),
+        )
 
     def with_result(self, result: Result) -> Candidate:
         """Return this candidate with the result of its evaluation."""

@@ -80,7 +80,7 @@ def test_reference_is_up_to_date():
         ("search.fidelity.epochs=[0, 3]", "search.fidelity.epochs.0: given 0"),
         ("search.fidelity.epocks=[1, 3]", "unknown key search.fidelity.epocks: 'epocks' (did you"),
         ("search.fidelity=3", "search.fidelity: given 3"),
-        ("epochs", "--set 'epochs' is not of the form key=value"),
+        ("epochs", "`overrides` 'epochs' is not of the form key=value"),
         ("training.epochs.more=1", "'epochs' has no keys of its own"),
         ("training=[", "not valid YAML"),
     ],

@@ -96,7 +96,7 @@ def test_many_classes_and_odd_names_are_drawn(tmp_path, pets):
     )
     report.save_sheet(tmp_path / "many.png")
     assert (tmp_path / "many.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(InputError, match="--out .*: there is no folder .*nowhere"):
+    with pytest.raises(InputError, match="`out` .*: there is no folder .*nowhere"):
         report.save_sheet(tmp_path / "nowhere" / "many.png")
 
 

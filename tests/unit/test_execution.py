@@ -53,7 +53,7 @@ def test_the_engine_follows_from_where_the_process_was_started(monkeypatch):
 def test_groups_and_clusters_are_of_ray_alone(monkeypatch):
     with pytest.raises(InputError, match="distributed.groups: given 2, .* is local"):
         chosen("local", groups=2)
-    with pytest.raises(InputError, match="--address: given a:1, .* is local"):
+    with pytest.raises(InputError, match="`address`: given a:1, .* is local"):
         chosen("local", address="a:1")
     monkeypatch.setenv("HOROVOD_RANK", "0")
     with pytest.raises(InputError, match="distributed.groups: given 2, .* is horovod"):

@@ -210,6 +210,10 @@ def test_posthoc_leaves_the_predictor_alone_and_agrees_with_it(dataset):
     np.testing.assert_array_equal(found.answers.predictor, predicted)
     assert found.answers.fidelity() >= 0.95 and found.answers.fidelity(5) is None
     assert (found.answers.attributes >= 0).all()
+    assert "95% interval" in found.plot().get_suptitle().replace("\n", " ")
+    with pytest.raises(InputError, match="`explained` 4000"):
+        found.plot("explanations", [4000])
+    assert len(repr(found)) < 100 and "fidelity of g to f ↑" in found._repr_html_()
 
 
 def test_by_design_learns_both(dataset):
@@ -353,16 +357,16 @@ def signed():
         (small_network, {"layers": ["twu"]}, "'twu' .did you mean 'two'"),
         (not_finite, {}, "values that are not finite"),
         (small_network, {"layers": "twu"}, "'twu' .did you mean 'two'"),
-        (small_network, {"attributes": 0}, "--attributes 0: allowed: whole numbers, 1 to"),
-        (small_network, {"attributes": -3}, "--attributes -3: allowed"),
-        (small_network, {"attributes": 2.5}, "--attributes 2.5: allowed: whole numbers"),
-        (small_network, {"epochs": 0}, "--epochs 0"),
-        (small_network, {"epochs": 2.5}, "--epochs 2.5"),
-        (small_network, {"rate": -1.0}, "--rate -1.0: allowed"),
-        (small_network, {"rate": "a"}, "--rate a: allowed"),
-        (small_network, {"rate": float("nan")}, "--rate nan: allowed"),
-        (small_network, {"seed": -1}, "--seed -1"),
-        (small_network, {"seed": 2**40}, "--seed 1099511627776: allowed: whole numbers, 0 to"),
+        (small_network, {"attributes": 0}, "`attributes` 0: allowed: whole numbers, 1 to"),
+        (small_network, {"attributes": -3}, "`attributes` -3: allowed"),
+        (small_network, {"attributes": 2.5}, "`attributes` 2.5: allowed: whole numbers"),
+        (small_network, {"epochs": 0}, "`epochs` 0"),
+        (small_network, {"epochs": 2.5}, "`epochs` 2.5"),
+        (small_network, {"rate": -1.0}, "`rate` -1.0: allowed"),
+        (small_network, {"rate": "a"}, "`rate` a: allowed"),
+        (small_network, {"rate": float("nan")}, "`rate` nan: allowed"),
+        (small_network, {"seed": -1}, "`seed` -1"),
+        (small_network, {"seed": 2**40}, "`seed` 1099511627776: allowed: whole numbers, 0 to"),
         (small_network, {"mode": "by-desing"}, "did you mean 'by-design'"),
         (small_network, {"settings": "gray"}, "'gray' .did you mean 'grey'"),
         (small_network, {"settings": {"batsch": 3}}, "did you mean 'batch'"),

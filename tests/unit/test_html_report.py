@@ -20,12 +20,13 @@ from tests.unit.test_front import ONE, THREE, TWO, candidates
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
-from xnas_tf.reporting.html import importance as influence
-from xnas_tf.reporting.html.importance import importance_data
+from xnas_tf.figures import importance as influence
+from xnas_tf.figures.importance import importance_data
+from xnas_tf.figures.progress import progress_data
 from xnas_tf.reporting.html.interpretations import interpretations_data
 from xnas_tf.reporting.html.models import chosen_models
 from xnas_tf.reporting.html.page import render, report_data, save_report
-from xnas_tf.reporting.html.search import lost_data, progress_data
+from xnas_tf.reporting.html.search import lost_data
 from xnas_tf.reporting.predictions import predictions_data
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front

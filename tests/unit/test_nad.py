@@ -98,6 +98,11 @@ def test_disjoint_paths_are_recovered_exactly(beta):
     assert (found.hard.false_alarms == 0).all() and known["false_alarms"] == 0
     assert (found.hits.by_class > 0.99).all()
     assert known["uncorrected_diversity"] == 1 and known["empty"] == [] and known["left_out"] == {}
+    assert "similarity of paths ↓" in [a.get_title() for a in found.plot().axes][0]
+    assert "95% interval" in found.plot("kept").get_suptitle().replace("\n", " ")
+    with pytest.raises(InputError, match="no figure 'similarty' .did you mean 'similarity'"):
+        found.plot("similarty")
+    assert len(repr(found)) < 100 and "first" in found._repr_html_()
     first = known["layers"][0]
     assert first["kept"] == {"red": 2, "green": 2, "blue": 2}
     assert first["uncorrected_similarity"] == 0
@@ -363,7 +368,7 @@ def test_layers_by_name_and_pattern():
     assert [tap.name for tap in find_taps(model, images, "twice_2")] == ["twice_2"]
     several = [tap.name for tap in find_taps(model, images, ["twice*", "sum"])]
     assert several == ["twice", "twice_2", "sum"]
-    with pytest.raises(InputError, match="--layers.*'twyce' .did you mean 'twice'"):
+    with pytest.raises(InputError, match="`layers`.*'twyce' .did you mean 'twice'"):
         find_taps(model, images, ["twyce"])
 
 
@@ -435,15 +440,15 @@ def broken_model():
         (lambda: with_convolution(3, (9, 9, 1)), {}, "takes no images of shape"),
         (broken_model, {}, "not finite"),
         (small_network, {"layers": ["won"]}, "'won' .did you mean 'two'"),
-        (small_network, {"classes": ["rot"]}, "--classes: no class 'rot'"),
+        (small_network, {"classes": ["rot"]}, "`classes`: no class 'rot'"),
         (small_network, {"classes": ["red", "0"]}, "fewer than two classes"),
-        (small_network, {"beta": -1.0}, "--beta -1.0: allowed"),
-        (small_network, {"beta": float("nan")}, "--beta nan: allowed"),
-        (small_network, {"epochs": 0}, "--epochs 0"),
-        (small_network, {"tolerance": 2.0}, "--tolerance 2.0"),
-        (small_network, {"false_alarms": -1.0}, "--false-alarms -1.0"),
-        (small_network, {"seed": -1}, "--seed -1"),
-        (small_network, {"images": 0}, "--images 0"),
+        (small_network, {"beta": -1.0}, "`beta` -1.0: allowed"),
+        (small_network, {"beta": float("nan")}, "`beta` nan: allowed"),
+        (small_network, {"epochs": 0}, "`epochs` 0"),
+        (small_network, {"tolerance": 2.0}, "`tolerance` 2.0"),
+        (small_network, {"false_alarms": -1.0}, "`false_alarms` -1.0"),
+        (small_network, {"seed": -1}, "`seed` -1"),
+        (small_network, {"images": 0}, "`images` 0"),
     ],
 )
 def test_what_is_wrong_is_said(make, options, problem):

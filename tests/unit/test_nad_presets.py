@@ -35,7 +35,7 @@ def test_the_masked_layers_are_those_of_the_published_networks(name):
     assert [tap.channels for tap in taps] == CHANNELS[name]
     others = {*PRESETS} - {name.lower()}
     for other in others:
-        with pytest.raises(InputError, match=f"did you mean --preset {name.lower()}"):
+        with pytest.raises(InputError, match=f"did you mean `preset` {name.lower()}"):
             preset_for(other, model)
 
 
@@ -82,9 +82,9 @@ def test_a_preset_gives_layers_and_beta_unless_they_are_given(given, layers, bet
 
 
 def test_what_is_wrong_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"--preset: .* 'vgg61' \(did you mean 'vgg16'"):
+    with pytest.raises(InputError, match=r"`preset`: .* 'vgg61' \(did you mean 'vgg16'"):
         disentangle(disjoint_model(), colours(), preset="vgg61")
-    with pytest.raises(InputError, match="--preset resnet50: the model has no layers pool1_pool, "):
+    with pytest.raises(InputError, match="`preset` resnet50: the model has no layers pool1_pool, "):
         disentangle(disjoint_model(), colours(), preset="resnet50")
     disjoint_model().save(tmp_path / "model.keras")
     words = ["disentangle", str(tmp_path / "model.keras"), "--dataset", "digits"]

@@ -25,8 +25,8 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.execution.stopping import StoppingCriteria
+from xnas_tf.figures.front_figure import front_info
 from xnas_tf.reporting import candidate_tables as tables
-from xnas_tf.reporting.front_figure import front_info
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import checkpoint_path

@@ -238,12 +238,12 @@ def test_where_nothing_learned_the_line_says_so_and_what_to_change():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"prefer": "eror"}, "--prefer: there is no 'eror' .did you mean 'error'"),
+        ({"prefer": "eror"}, "`prefer`: there is no 'eror' .did you mean 'error'"),
         ({"prefer": "nee"}, "did you mean 'knee'. allowed: error, introspectability, knee"),
         ({"prefer": "parameters"}, "no 'parameters'"),
-        ({"within": -1.0}, "--within -1: allowed: 0 or more"),
-        ({"within": float("nan")}, "--within nan"),
-        ({"within": float("inf")}, "--within inf"),
+        ({"within": -1.0}, "`within` -1: allowed: 0 or more"),
+        ({"within": float("nan")}, "`within` nan"),
+        ({"within": float("inf")}, "`within` inf"),
     ],
 )
 @pytest.mark.parametrize("size", [0, 1])
@@ -283,7 +283,7 @@ def test_a_run_in_which_nothing_learned_gives_only_what_is_named(run):
     record.set_fact("validation", [149, 1, 0])
     record.close()
     assert run.best is None
-    with pytest.raises(InputError, match="no recommended candidate: .*learning_r.*--candidate ID"):
+    with pytest.raises(InputError, match="no recommended candidate: .*learning_r.*`candidate` ID"):
         run.choose()
     assert run.choose("best").id == 1 and run.choose(3).id == 3
 

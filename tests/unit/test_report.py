@@ -12,8 +12,8 @@ import pytest
 from tests.unit.test_conductor import Groups
 from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
 from xnas_tf.config import load_config
+from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.reporting import candidate_tables as tables
-from xnas_tf.reporting.front_figure import front_figure, front_info
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database

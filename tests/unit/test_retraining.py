@@ -87,9 +87,9 @@ def test_the_one_recommended_is_the_default_and_others_can_be_named(run):
     [
         ({"candidates": [9]}, "has no candidate 9; allowed: 1 to 3"),
         ({"candidates": [3]}, "it is failed in .*; allowed: those that are done, 1, 2"),
-        ({"epochs": 0}, "--epochs 0: allowed: 1 or more"),
-        ({"patience": 0}, "--patience 0: allowed: 1 or more"),
-        ({"seeds": 0}, "--seeds 0: allowed: 1 or more"),
+        ({"epochs": 0}, "`epochs` 0: allowed: 1 or more"),
+        ({"patience": 0}, "`patience` 0: allowed: 1 or more"),
+        ({"seeds": 0}, "`seeds` 0: allowed: 1 or more"),
         ({"overrides": ["training.epocks=3"]}, "did you mean 'epochs'"),
         ({"overrides": ["trainings.epochs=3"]}, "did you mean 'training'"),
         ({"overrides": ["training.jit_compile=maybe"]}, "jit_compile: given 'maybe'"),
@@ -331,6 +331,12 @@ def test_the_table_says_which_interval_it_is(tmp_path, seeds, kind, text):
     (model, _) = desk._retraining.as_dict()["models"]
     assert model["interval"] == kind and len(model["seeds"]) == seeds
     assert (model["objectives"]["error"]["interval"] is None) == (seeds == 1)
+    (axis,) = desk._retraining.plot().axes
+    spread = axis.containers[0].lines[2][0].get_segments()[0][:, 0]
+    np.testing.assert_allclose(spread, 100 * np.array(model["test_accuracy"])[[0, 2]])
+    dots = [100 * value for value in sorted(values.values())]
+    assert any(np.allclose(sorted(line.get_xdata()), dots) for line in axis.get_lines()[1:])
+    assert kind in desk._retraining._repr_html_() and "test accuracy ↑" in axis.get_xlabel()
 
 
 def test_the_run_and_its_report_have_it_and_say_what_cannot_be_read(run, tmp_path):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from xnas_tf.explanation import Explanation
-from xnas_tf.reporting.explanation_tables import explanation_tables
+from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.reporting.wide_tables import split_to_fit
 
 GENOTYPE = "|nor_conv_1x1~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|"
@@ -74,12 +74,12 @@ def test_images_are_named_by_their_files():
         ("cat", "dog"),
         files=("pets/[a].png", "pets/b.png"),
     )
-    _, text = printed(explanation_tables(found)[0], 80)
+    _, text = printed(explanation_tables(found.as_dict())[0], 80)
     lines = [line.split() for line in text.splitlines()]
     assert ["pets/[a].png", "cat", "90.00%", "cat"] in lines and "true" not in text
     assert [image["file"] for image in found.as_dict()["images"]] == list(found.files)
     of_data_set = replace(found, files=(), labels=np.array([1, 1]))
-    _, text = printed(explanation_tables(of_data_set)[0], 80)
+    _, text = printed(explanation_tables(of_data_set.as_dict())[0], 80)
     assert ["0", "cat", "90.00%", "cat", "dog"] in [line.split() for line in text.splitlines()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,8 +22,22 @@ T = TypeVar("T")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+class _Command(click.Command):
+    """A command whose errors name its options, where those of the library name arguments."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except XnasError as error:
+            error.args = (with_options(str(error)),)
+            raise
+
+
 class _Group(click.Group):
     """Commands that exit with one message and the right exit code on a user's error."""
+
+    command_class = _Command
 
     def main(self, *args: Any, **options: Any) -> Any:
         """See ``click.Group.main``."""
@@ -66,8 +81,20 @@ def main() -> None:
     """
 
 
+def with_options(text: str) -> str:
+    """Replace each `argument` of Python that a message names by the option of this command."""
+    options = {
+        name: parameter.opts[0]
+        for parameter in click.get_current_context().command.params
+        if isinstance(parameter, click.Option)
+        for name in (parameter.name, parameter.opts[0].lstrip("-").replace("-", "_"))
+    }
+    return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
+
+
 def print_message(text: str) -> None:
     """Print progress and warnings on stderr, warnings in red if the terminal has colours."""
+    text = with_options(text)
     click.echo(click.style(text, fg="red") if text.startswith("warning: ") else text, err=True)
 
 

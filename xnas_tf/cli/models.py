@@ -111,15 +111,14 @@ def explain(
 
     source = _source(options, EXPLANATIONS)
     from xnas_tf.explanation.command import explain_request
-    from xnas_tf.explanation.explanation import Explanation
-    from xnas_tf.reporting.explanation_tables import explanation_tables
+    from xnas_tf.explanation.tables import explanation_tables
 
     files = (*images, *files)
     explanation, folder = explain_request(source, files=files, log=print_message, **options)
     for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    print_result(form, explanation, Explanation.as_dict, explanation_tables)
+    print_result(form, explanation.as_dict(), lambda known: known, explanation_tables)
 
 
 @main.command()
@@ -171,7 +170,7 @@ def disentangle(form: str, **options: Any) -> None:
     for name, why in disentanglement.left_out.items():
         click.echo(f"class {name} was left out: {why}", err=True)
     click.echo(f"wrote {folder}", err=True)
-    print_result(form, disentanglement, facts, disentanglement_tables)
+    print_result(form, facts(disentanglement), lambda known: known, disentanglement_tables)
 
 
 @main.command()
@@ -189,6 +188,7 @@ def disentangle(form: str, **options: Any) -> None:
 @_names_option("--layers", "Names or patterns; default: the last ones.")
 @click.option(
     "--explain",
+    "explained",
     type=int,
     multiple=True,
     metavar="N",
@@ -217,7 +217,6 @@ def interpret(form: str, **options: Any) -> None:
 
     source = _source(options, INTERPRETATIONS)
     from xnas_tf.explanation.interpret_command import interpret_request
-    from xnas_tf.interpretation.flint.interpretation import Interpretation
     from xnas_tf.interpretation.flint.tables import interpretation_tables
 
     result = interpret_request(source, log=print_message, **options)
@@ -225,4 +224,4 @@ def interpret(form: str, **options: Any) -> None:
         return
     interpretation, folder = result
     click.echo(f"wrote {folder}", err=True)
-    print_result(form, interpretation, Interpretation.as_dict, interpretation_tables)
+    print_result(form, interpretation.as_dict(), lambda known: known, interpretation_tables)

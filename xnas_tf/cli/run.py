@@ -34,7 +34,9 @@ PARETO = click.option("--pareto", is_flag=True, help="All Pareto-optimal candida
 @main.command()
 @RUN
 @format_option("table", "json", "csv")
-@click.option("--all", "everyone", is_flag=True, help="List all trained candidates.")
+@click.option(
+    "--all", "everyone", is_flag=True, help="List all trained candidates; as CSV, all in any state."
+)
 @PLOT
 @PREFER
 @WITHIN
@@ -55,13 +57,14 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
     listed = tables.listing(load_run(run), everyone, **options)
     if form == "table":
         print_pareto(listed)
+    elif form == "json":
+        click.echo(tables.pareto_json(listed))
     else:
-        write = tables.pareto_json if form == "json" else tables.pareto_csv
-        click.echo(write(listed).rstrip("\n"))
+        click.echo(tables.pareto_csv(listed, any_state=everyone), nl=False)
     if plot:
-        from xnas_tf.reporting.front_figure import save_front
+        from xnas_tf.utils.pictures import save_png
 
-        save_front(listed.run, plot, listed.recommended.id)
+        save_png(listed.run.plot_front(**options), plot, "--plot", dpi=150)
         click.echo(f"wrote {plot}", err=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from copy import copy
 from pathlib import Path
@@ -9,11 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from xnas_tf.config.models import Config
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.utils.options import problems
 
 DEFAULT_FILE = Path("xnas.yaml")
 
@@ -37,7 +36,8 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     overrides = list(overrides)
     for text in overrides:
         _override(data, text)
-    where = f"{origin} with --set {' --set '.join(overrides)}" if overrides else origin
+    given = ", ".join(f"`overrides` {text}" for text in overrides)
+    where = f"{origin} with {given}" if overrides else origin
     return validate_config(data, where)
 
 
@@ -100,9 +100,9 @@ def validate_config(data: Mapping[str, Any], where: str) -> Config:
         InputError: If anything in them is invalid; each line begins with ``where``.
     """
     try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        lines = [f"{where}: {line}" for line in problems(error, Config)]
+        return Config(**{str(name): section for name, section in data.items()})
+    except InputError as error:
+        lines = [f"{where}: {line}" for line in str(error).splitlines()]
         raise InputError("\n".join(lines)) from error
 
 
@@ -110,6 +110,11 @@ def find_config(source: str | Path | None) -> Path | None:
     """Return the file that ``load_config`` reads; None for the quickstart."""
     if source is None:
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"`config` is of type {type(source).__name__}; allowed: a path, or a Config such as "
+            'Config(dataset="digits", training={"epochs": 3})'
+        )
     return Path(source)
 
 
@@ -168,11 +173,11 @@ def _override(data: dict[str, Any], text: str) -> None:
     """Set ``a.b=value`` in nested data; a number in the key is an index of a list."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise InputError(f"--set {text!r} is not of the form key=value")
+        raise InputError(f"`overrides` {text!r} is not of the form key=value")
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise InputError(f"--set {text!r}: the value is not valid YAML: {error}") from error
+        raise InputError(f"`overrides` {text!r}: the value is not valid YAML: {error}") from error
     *path, last = key.split(".")
     parent: Any = data
     for name in path:
@@ -191,7 +196,7 @@ def _child(parent: Any, name: str, text: str) -> Any:
     if isinstance(child, str):  # short form of a section with a name
         child = {"name": child}
     if not isinstance(child, dict | list):
-        raise InputError(f"--set {text!r}: {name!r} has no keys of its own")
+        raise InputError(f"`overrides` {text!r}: {name!r} has no keys of its own")
     parent[key] = child
     return child
 
@@ -200,6 +205,7 @@ def _key(parent: Any, name: str, text: str) -> Any:
     """Return the key of a mapping, or the index of a list."""
     if not isinstance(parent, list):
         return name
-    if not name.isdecimal() or int(name) >= len(parent):
-        raise InputError(f"--set {text!r}: {name!r} is not an index of a list of {len(parent)}")
+    count = len(parent)
+    if not name.isdecimal() or int(name) >= count:
+        raise InputError(f"`overrides` {text!r}: {name!r} is not an index of a list of {count}")
     return int(name)

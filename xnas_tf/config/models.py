@@ -12,6 +12,7 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     SerializeAsAny,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -20,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from xnas_tf.data.options import DatasetOptions
 from xnas_tf.distributed.options import DistributedOptions
-from xnas_tf.errors import suggest
+from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives import OBJECTIVES
 from xnas_tf.objectives.base import Objective
 from xnas_tf.registry import Registry
@@ -29,7 +30,7 @@ from xnas_tf.spaces.options import SpaceOptions
 from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.utils.constraints import Constraint
-from xnas_tf.utils.options import Section, create
+from xnas_tf.utils.options import Section, create, problems
 
 
 def _named(registry: Registry, base: type) -> BeforeValidator:
@@ -70,6 +71,17 @@ class Config(Section):
     training: TrainingOptions = Field(TrainingOptions(), validate_default=True)
     search: SearchOptions = SearchOptions()
     distributed: DistributedOptions = DistributedOptions()
+
+    def __init__(self, **sections: Any) -> None:
+        """Validate the sections, each as in YAML.
+
+        Raises:
+            InputError: If anything in them is invalid; each line begins with its key.
+        """
+        try:
+            super().__init__(**sections)
+        except ValidationError as error:
+            raise InputError("\n".join(problems(error, Config))) from error
 
     @field_validator("objectives")
     @classmethod

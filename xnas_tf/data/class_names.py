@@ -10,7 +10,7 @@ from xnas_tf.errors import InputError, suggest
 def class_number(
     text: str,
     class_names: Sequence[str],
-    option: str = "--target",
+    option: str = "`target`",
     others: Sequence[str] = ("predicted", "true"),
 ) -> int:
     """Return the number of a class that is given by name or number.

@@ -371,7 +371,7 @@ class Coordinator:
             raise RunError(
                 f"{self._path} cannot be resumed: candidate {candidate.id} in its database is "
                 f"{candidate.genotype}, but the search now proposes {proposed}. Was the run "
-                "started with another version of xnas-tf or of the search space? --fresh starts "
+                "started with another version of xnas-tf or of the search space? `fresh` starts "
                 "a new run"
             )
         return proposal

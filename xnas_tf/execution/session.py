@@ -108,7 +108,7 @@ def _check_data(search: SearchContext) -> None:
     if lines:
         listed = "\n  ".join(lines)
         raise InputError(
-            f"the data of {search.path} has changed; --fresh moves the run aside and starts "
+            f"the data of {search.path} has changed; `fresh` moves the run aside and starts "
             f"a new one:\n  {listed}"
         )
     search.database.set_fact("dataset", facts)

@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 
 from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.interpretation.drawing import new_figure, set_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,11 +40,9 @@ def attribution_figure(
         headings: A text above each image, and its colour.
         title: The title of the figure.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
-
     count, rows = len(images), 1 + len(maps)
-    figure = Figure(figsize=(1.15 * count + 1.2, 1.25 * rows + 0.5), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = new_figure(1.15 * count + 1.2, 1.25 * rows + 0.5)
+    set_title(figure, title)
     # One axes per row: one per image takes three times as long to draw.
     axes = figure.subplots(rows, squeeze=False)[:, 0]
     pictures = [drawable(image) for image in images]

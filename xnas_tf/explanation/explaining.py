@@ -13,17 +13,21 @@ from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.targets import Targets
+from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.quality import quality_of
+from xnas_tf.explanation.subjects import AnyModel, Subject, subject_of
 from xnas_tf.keras_tools.input_range import AUTO, range_of, scaled
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
+IMAGES = 8
+"""How many test images of a run are explained if none are given."""
 
 
 def explain(  # noqa: PLR0913 - options with defaults
-    model: keras.Model,
-    images: np.ndarray,
+    model: AnyModel,
+    images: np.ndarray | None = None,
     methods: Sequence[str | AttributionMethod] = DEFAULT_METHODS,
     targets: Targets = "predicted",
     labels: np.ndarray | None = None,
@@ -37,13 +41,14 @@ def explain(  # noqa: PLR0913 - options with defaults
     """Explain a model's output on images, with each method that applies to this model.
 
     Args:
-        model: A Keras image classifier.
+        model: A Keras image classifier; a run, whose recommended candidate is meant; a candidate,
+            such as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
         images: (N, H, W, C); uint8 images are scaled to the model's input range, floats are
-            passed unchanged.
+            passed unchanged. If None, some of the test split of the run, with their labels.
         methods: Names, or methods with options.
         targets: ``"predicted"``, a class number, or one for each image, (N,).
         labels: The true class of each image, (N,); None if unknown.
-        class_names: The classes; their numbers if None.
+        class_names: The classes; if None, those of the run with its images, else their numbers.
         measured: Whether to measure the quality of the maps as well, which takes longer.
         log: Called with the title of each method before it runs.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
@@ -51,8 +56,13 @@ def explain(  # noqa: PLR0913 - options with defaults
         shared_models: By method, models that give the same maps and have been traced before.
 
     Raises:
-        InputError: If a name is unknown, or no method applies.
+        InputError: If there is no such model, a name is unknown, there are no images, or no
+            method applies.
     """
+    subject = subject_of(model)
+    model = subject.model
+    if images is None:
+        images, labels, class_names = _images_of(subject)
     chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
     images = _checked_images(images)
     inputs, range_name = images, ""
@@ -77,6 +87,15 @@ def explain(  # noqa: PLR0913 - options with defaults
     if not found.maps:
         raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
     return found
+
+
+def _images_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+    """Return test images of a model's run, their labels, and the names of the classes."""
+    if subject.dataset is None:
+        raise InputError("`images`: none are given, and the model is not of a run")
+    data = subject.load_dataset(None)
+    sample = sample_images(data.test, IMAGES)
+    return np.asarray(sample.images), sample.labels, data.class_names
 
 
 def _checked_images(images: Any) -> np.ndarray:

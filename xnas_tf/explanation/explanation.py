@@ -12,8 +12,10 @@ import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.explanation.drawing import attribution_figure, overlay
+from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.interpretation.files import plain
 from xnas_tf.training.chance_level import Accuracy
+from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 
 COLUMNS = 10
 """Images in a row of a saved figure."""
+PLOTTED = 6
+"""Images that ``plot`` shows by default."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Images with a model's predictions and attribution maps.
 
@@ -66,6 +70,24 @@ class Explanation:
         maps = {method: values[chosen] for method, values in self.maps.items()}
         return attribution_figure(self.images[chosen], maps, headings, title)
 
+    def plot(self, images: int = PLOTTED) -> Figure:
+        """Draw the first images, with the maps of each method below and a title."""
+        count = len(self.images)
+        shown = f"the first {images} of {count} images" if images < count else f"{count} images"
+        accuracy = f"; {self.accuracy.text}" if self.accuracy else ""
+        return self.figure(f"Explanations of {shown}{accuracy}", slice(images))
+
+    def __repr__(self) -> str:
+        methods = ", ".join(self._methods())
+        return short_repr(self, images=len(self.images), methods=f"[{methods}]")
+
+    def _repr_html_(self) -> str:
+        accuracy = self.accuracy and self.accuracy.text
+        facts = {"test split": accuracy, "input range": self.input_range}
+        tables = map(rich_html, explanation_tables(self.as_dict()))
+        notes = [f"{title} was left out: {why}" for title, why in self.failures.items()]
+        return page_html(f"Explanation of {len(self.images)} images", facts, *tables, notes=notes)
+
     def save(self, out: str | Path, title: str = "") -> Path:
         """Write figures of a title, maps, metrics and TensorBoard images into a new folder.
 
@@ -94,6 +116,7 @@ class Explanation:
         ]
         methods = {
             key: {
+                "title": method.title,
                 "options": method.model_dump(mode="json"),
                 "quality": {
                     name: {"mean": plain(np.mean(values)), "images": plain(values)}

@@ -28,7 +28,7 @@ with it on 96% of the images, and on 20% if all attributes became 0."""
 
 def interpret_request(
     source: ModelSource,
-    explain: Sequence[int],
+    explained: Sequence[int],
     log: Callable[[str], None],
     **options: Any,
 ) -> tuple[Interpretation, Path] | None:
@@ -37,7 +37,7 @@ def interpret_request(
     Args:
         source: The model or the HyperModel whose default network is trained, the data set and
             the folder to write.
-        explain: Indices of images of the test split whose predictions are explained.
+        explained: Indices of images of the test split whose predictions are explained.
         log: Called with progress messages, on rank 0.
         **options: Those of ``train_interpreter``.
 
@@ -54,7 +54,7 @@ def interpret_request(
             data = load_data(source, subject, "--dataset NAME to learn from")
         else:
             subject, data, out = _build(source, options["mode"], options["seed"])
-        check_indices(explain, data.test)
+        check_indices(explained, data.test)
         found = train_interpreter(
             subject.model,
             data,
@@ -68,7 +68,7 @@ def interpret_request(
     if warning := low_fidelity_warning(found.answers.fidelity()):
         log(warning)
     log("figures")
-    return found, found.save(out, subject.title, explain)
+    return found, found.save(out, subject.title, explained)
 
 
 def low_fidelity_warning(fidelity: float | None) -> str:

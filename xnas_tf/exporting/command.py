@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from xnas_tf.attribution import attribution_method
+from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.explanation import DEFAULT_METHODS
 from xnas_tf.exporting.card import model_card, output_text
@@ -24,15 +25,15 @@ from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import Reference, differences, reference
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.registry import describe
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, load_run
 from xnas_tf.utils.output_folder import atomic_folder
 
 Log = Callable[[str], None]
 
 
 def export(  # noqa: PLR0913 - options with defaults
-    run: Run,
-    candidates: Sequence[int | str] = (),
+    run: Run | str | Path,
+    candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
     out: str | Path | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
     licence: str = "",
@@ -47,9 +48,10 @@ def export(  # noqa: PLR0913 - options with defaults
     ``card.json``. Each file is run after it was written, and compared with the model.
 
     Args:
-        run: The run.
-        candidates: Ids, ``recommended`` or ``best``. If empty and ``pareto`` is false, the
-            recommended one; of a retraining, all that were retrained.
+        run: The run, or its directory.
+        candidates: A candidate or several, each by id, ``recommended``, ``best``, or itself. If
+            empty and ``pareto`` is false, the recommended one; of a retraining, all that were
+            retrained.
         out: The folder of the exports; ``RUN/exports`` if None.
         formats: Names of formats; see ``FORMATS``.
         licence: Licence of the models, for their cards.
@@ -70,6 +72,7 @@ def export(  # noqa: PLR0913 - options with defaults
         XnasError: If a model cannot be converted, or a file does not agree with it; its folder is
             not created then.
     """
+    run = load_run(run)
     kinds = chosen_formats(formats)
     chosen = chosen_models(run, candidates, retrained, pareto)
     folders = export_folders(run, chosen, out)

@@ -52,7 +52,10 @@ def export_folders(
 
 
 def chosen_models(
-    run: Run, candidates: Sequence[int | str], retrained: str, pareto: bool = False
+    run: Run,
+    candidates: Sequence[int | str | Candidate] | int | str | Candidate,
+    retrained: str,
+    pareto: bool = False,
 ) -> list[ExportSelection]:
     """Return the models that the arguments of ``export`` name.
 

@@ -124,7 +124,7 @@ def _matching(taps: list[Tap], patterns: Sequence[str]) -> list[Tap]:
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in names):
             raise InputError(
-                f"--layers: no layer with feature maps is called {suggest(pattern, names)}"
+                f"`layers`: no layer with feature maps is called {suggest(pattern, names)}"
             )
     return [tap for tap in taps if any(fnmatch(tap.name, pattern) for pattern in patterns)]
 

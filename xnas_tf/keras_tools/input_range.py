@@ -59,7 +59,7 @@ def from_unit(images: tf.Tensor, name: str) -> tf.Tensor:
 def check_range(given: str, allowed: Sequence[str] = CHOICES) -> str:
     """Return ``given`` if it is an input range; an ``InputError`` names the nearest match."""
     if given not in allowed:
-        raise InputError(f"--input-range: no range is called {suggest(given, allowed)}")
+        raise InputError(f"`input_range`: no range is called {suggest(given, allowed)}")
     return given
 
 
@@ -105,7 +105,7 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
 
 def _default(why: str) -> InputRange:
     return InputRange(
-        DEFAULT_RANGE, f"{why}; --input-range 0-255 or -1-1 if it was trained on these"
+        DEFAULT_RANGE, f"{why}; `input_range` 0-255 or -1-1 if it was trained on these"
     )
 
 

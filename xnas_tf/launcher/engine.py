@@ -22,7 +22,7 @@ def chosen_engine(distributed: DistributedOptions, address: str | None = None) -
         InputError: If the engine does not fit how this process was started.
     """
     engine = _engine(distributed, address)
-    given = {"--address": address, "distributed.groups": distributed.groups}
+    given = {"`address`": address, "distributed.groups": distributed.groups}
     for name, value in given.items():
         if value and engine != "ray":
             raise InputError(

@@ -50,7 +50,7 @@ def search(
         check_resumable(path, resolved)  # before any slow import, and before the data is loaded
     if chosen_engine(resolved.distributed, address) == "ray":
         if profile:
-            raise InputError("--profile: not available with Ray; allowed: one process")
+            raise InputError("`profile`: not available with Ray; allowed: one process")
         from xnas_tf.launcher.ray.search import search_on_ray
 
         search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)

@@ -139,3 +139,8 @@ class Objective(BaseModel):
     def sign(self) -> int:
         """1 if lower is better, -1 if higher is better."""
         return 1 if self.direction == "minimize" else -1
+
+    @property
+    def heading(self) -> str:
+        """The name with an arrow towards better values."""
+        return f"{self.name} {'↓' if self.direction == 'minimize' else '↑'}"

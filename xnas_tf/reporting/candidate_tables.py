@@ -15,9 +15,10 @@ from rich.text import Text
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.objectives.base import Objective
-from xnas_tf.storage.columns import measured_columns
+from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.recommendation import Recommendation
+from xnas_tf.utils.number_format import format_value
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,6 @@ def _stars(candidate: int, listed: CandidateList) -> int:
     return (candidate in listed.front) + (candidate == listed.recommended.id)
 
 
-def format_value(value: float | None) -> str:
-    """Format a number for a table: integers with thousands separators, others with 4 decimals."""
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4f}"
-
-
 def _records(listed: CandidateList) -> list[dict[str, Any]]:
     objectives = listed.run.config.objectives
     return [
@@ -134,18 +128,19 @@ def _directions(objectives: Sequence[Objective]) -> list[dict[str, str]]:
     return [{"name": o.name, "direction": o.direction} for o in objectives]
 
 
-def pareto_csv(listed: CandidateList) -> str:
-    """Return the candidates as CSV with a header line."""
-    objectives = [objective.name for objective in listed.run.config.objectives]
-    recorded = {name for c in listed.candidates for name in c.metrics}
-    metrics = sorted(recorded - {*objectives, "collapsed"})
-    columns = ["id", "pareto", "generation", "parents", "genotype", *objectives, *metrics]
-    columns += ["recommended", "epochs", "collapsed", "violations"]
+def pareto_csv(listed: CandidateList, any_state: bool = False) -> str:
+    """Return the candidates as CSV with a header line; see ``candidate_rows``.
+
+    With ``any_state``, the other candidates of the run follow, whatever became of them.
+    """
+    ids = {candidate.id for candidate in listed.candidates}
+    others = [c for c in listed.run.candidates() if c.id not in ids] if any_state else []
+    config, recommended = listed.run.config, listed.recommended.id
+    everyone = [*listed.candidates, *others]
+    columns, rows = candidate_rows(everyone, config, listed.front, recommended)
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
-    for record in _records(listed):
-        parents = " ".join(map(str, record["parents"]))
-        values = {**record["metrics"], **record["objectives"]}
-        writer.writerow({**values, **record, "parents": parents})
+    for row in rows:
+        writer.writerow({**row, "parents": " ".join(map(str, row["parents"]))})
     return buffer.getvalue()

@@ -39,16 +39,16 @@ def _normalization_cause(training: TrainingOptions) -> str:
     return (
         "they have learned in training mode only, because the moving averages of batch "
         "normalisation lag behind; set momentum=0.9 in your model, or train for more than "
-        f"{training.epochs} epochs (--set training.epochs={3 * training.epochs})"
+        f"{training.epochs} epochs (training.epochs={3 * training.epochs})"
     )
 
 
 def _step_cause(training: TrainingOptions) -> str:
-    lower = f"--set training.learning_rate={training.learning_rate / 10:g}"
-    adam = f"--set training.optimizer=adam --set training.learning_rate={RATES['adam']:g}"
+    lower = f"training.learning_rate={training.learning_rate / 10:g}"
+    adam = f"training.optimizer=adam with training.learning_rate={RATES['adam']:g}"
     other = "" if training.optimizer == "adam" else f", or {adam}"
     return (
         f"the learning rate ({training.learning_rate:g} with {training.optimizer}, unless your "
         f"models are compiled with another one) is too high ({lower}{other}), or there are too few "
-        f"epochs (--set training.epochs={3 * training.epochs})"
+        f"epochs (training.epochs={3 * training.epochs})"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,15 +16,18 @@ from rich.text import Text
 from xnas_tf.config import Config, load_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.image_list import SPLITS
+from xnas_tf.errors import InputError
 from xnas_tf.reporting.contact_sheet import SHOWN_CLASSES, sheet_figure
+from xnas_tf.storage.run import Run
 from xnas_tf.utils.image_size import size_text
+from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.pictures import save_png
 
 SHOWN_PROBLEMS = 100
 """Maximum number of files in the table; JSON has all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DataReport:
     """A data set, and what a search with a configuration would do to it."""
 
@@ -65,13 +69,25 @@ class DataReport:
             "notes": self.notes,
         }
 
-    def save_sheet(self, path: Path) -> None:
+    def __repr__(self) -> str:
+        images = sum(map(len, self.dataset.parts.values()))
+        return short_repr(
+            self, dataset=self.dataset.name, classes=self.dataset.classes, images=images
+        )
+
+    def _repr_html_(self) -> str:
+        shown = data_tables(self)
+        tables = [rich_html(each) for each in shown if isinstance(each, Table)]
+        notes = [each.plain for each in shown if isinstance(each, Text)]
+        return page_html(f"Data set {self.dataset.name}", {}, *tables, notes=notes)
+
+    def save_sheet(self, out: str | Path) -> None:
         """Draw some images of each class into a PNG file.
 
         Raises:
             InputError: If the file cannot be written.
         """
-        save_png(sheet_figure(self.dataset), path, "--out", dpi=110)
+        save_png(sheet_figure(self.dataset), Path(out), "`out`", dpi=110)
 
     def _size(self) -> str:
         height, width, _ = self.dataset.image_shape
@@ -116,20 +132,26 @@ class DataReport:
 
 
 def inspect_data(
-    dataset: str | Path | Config,
+    dataset: str | Path | Config | Run,
     overrides: Iterable[str] = (),
     log: Callable[[str], None] = lambda _: None,
 ) -> DataReport:
     """Load a data set as a search would, and report on it.
 
     Args:
-        dataset: A data set's name, a YAML configuration file, or a configuration.
+        dataset: A data set's name, a YAML configuration file, a configuration, or a run.
         overrides: Strings ``section.key=value``.
         log: Called with a message before work that takes a while.
 
     Raises:
         InputError: If there is no such data set, or it is not fit for classification.
     """
+    dataset = dataset.config if isinstance(dataset, Run) else dataset
+    if not isinstance(dataset, str | os.PathLike | Config):
+        given = type(dataset).__name__
+        raise InputError(
+            f"`dataset` is of type {given}; allowed: a name, a path, a Config or a Run"
+        )
     if not isinstance(dataset, Config) and Path(dataset).suffix not in (".yaml", ".yml"):
         dataset = Config(dataset=str(dataset))
     config = load_config(dataset, overrides)

@@ -6,9 +6,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from xnas_tf.reporting.candidate_tables import format_value
 from xnas_tf.retraining.results import Retrained, Retraining
 from xnas_tf.storage.columns import measured_columns
+from xnas_tf.utils.number_format import format_value
 
 
 def retraining_table(retraining: Retraining) -> Table:

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 from xnas_tf.candidate import Candidate
 from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.explanation import Explanation
-from xnas_tf.reporting.front_figure import front_figure, front_info
+from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.reporting.utilisation import timeline, timeline_figure
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.strategy.recommendation import recommend

@@ -32,7 +32,7 @@ SEEDS = 3
 
 def retrain(  # noqa: PLR0913 - options with defaults
     run: Run | str | Path,
-    candidates: Sequence[int | str] = (),
+    candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
     *,
     pareto: bool = False,
     epochs: int | None = None,
@@ -53,8 +53,8 @@ def retrain(  # noqa: PLR0913 - options with defaults
 
     Args:
         run: The run, or its directory.
-        candidates: Ids, ``recommended`` or ``best``; the recommended one if empty and ``pareto`` is
-            false.
+        candidates: A candidate or several, each by id, ``recommended``, ``best``, or itself; the
+            recommended one if empty and ``pareto`` is false.
         pareto: Whether to add the Pareto-optimal candidates.
         epochs: The greatest number of epochs of a training; 10 times as many as in the search if
             None.
@@ -77,9 +77,9 @@ def retrain(  # noqa: PLR0913 - options with defaults
         RunError: If the retraining cannot continue, or every training failed.
         Interrupted: After SIGINT or SIGTERM, once a checkpoint is saved.
     """
-    opened = run if isinstance(run, Run) else load_run(run)
+    opened = load_run(run)
     if seeds < 1:
-        raise InputError(f"--seeds {seeds}: allowed: 1 or more")
+        raise InputError(f"`seeds` {seeds}: allowed: 1 or more")
     settings = resolve(opened, epochs, patience, overrides)
     chosen = chosen_candidates(opened, candidates, pareto)
     job = _Job(opened, settings, chosen, seeds, baseline, gallery, log)

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from xnas_tf.config import Config, load_stored_config
 from xnas_tf.errors import InputError
+from xnas_tf.interpretation.drawing import BLUE, GREY, new_figure, set_title
 from xnas_tf.storage.columns import measured_columns
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import CONFIG
 from xnas_tf.utils.intervals import accuracy_interval, mean_interval
+from xnas_tf.utils.markup import page_html, short_repr, table_html
+from xnas_tf.utils.number_format import format_value
 
 if TYPE_CHECKING:
     import keras
+    from matplotlib.figure import Figure
 
 T = TypeVar("T")
 FOLDER = "retrained"
@@ -185,6 +189,52 @@ class Retraining:
         self.patience = facts.patience
         self.test_images = facts.test_images
 
+    def __repr__(self) -> str:
+        return short_repr(self, path=self.path)
+
+    def _repr_html_(self) -> str:
+        columns = [c for c in measured_columns(self.config) if c.is_objective]
+        rows = [
+            [
+                model.title,
+                f"{model.parameters:,}",
+                *(f"{value:.2%}" for value in model.test_accuracy),
+                model.kind,
+                *(_mean_text(model.measured(column.name)) for column in columns),
+            ]
+            for model in self.models()
+        ]
+        headings = ["model", "parameters", "95% from", "test accuracy ↑", "to", "interval"]
+        headings += [f"{column.title}, mean" for column in columns]
+        facts = {"epochs at most": self.config.training.epochs, "patience": self.patience}
+        notes = [f"{t.title}, seed {t.seed} failed: {t.reason}" for t in self.failures()]
+        return page_html(f"Retraining {self.path}", facts, table_html(headings, rows), notes=notes)
+
+    def plot(self) -> Figure:
+        """Draw the test accuracies of the networks, with 95% intervals and each seed as a dot.
+
+        Raises:
+            InputError: If no training is done yet.
+        """
+        models = self.models()
+        if not models:
+            raise InputError(f"{self.path} has no training that is done yet")
+        figure = new_figure(6, 1.2 + 0.45 * len(models))
+        axis = figure.subplots()
+        for place, model in enumerate(models):
+            low, mean, high = (100 * value for value in model.test_accuracy)
+            axis.errorbar(
+                mean, place, xerr=[[mean - low], [high - mean]], fmt="o", color=BLUE, capsize=3
+            )
+            seeds = [100 * training.metrics["test_accuracy"] for training in model.trainings]
+            axis.plot(seeds, [place + 0.2] * len(seeds), ".", color=GREY)
+        axis.set_yticks(range(len(models)), [f"{m.title}\n{m.kind}" for m in models], fontsize=8)
+        axis.set_ylim(len(models) - 0.5, -0.5)
+        axis.set_xlabel("test accuracy ↑, %: 95% interval, and each seed as a grey dot", fontsize=9)
+        axis.grid(alpha=0.3, axis="x")
+        set_title(figure, f"Retrained for at most {self.config.training.epochs} epochs")
+        return figure
+
     def trainings(self) -> list[Training]:
         """Return all trainings that have ended, candidates first, by id and seed.
 
@@ -233,9 +283,17 @@ class Retraining:
         }
 
 
-def retrainings(run: Run) -> list[Retraining]:
-    """Return the retrainings of a run, one for each choice of settings, by folder."""
-    folders = sorted((run.path / FOLDER).glob("*-epochs-*"))
+def _mean_text(measured: dict[str, Any] | None) -> str:
+    return "" if measured is None else format_value(measured["mean"])
+
+
+def retrainings(run: Run | str | Path) -> list[Retraining]:
+    """Return the retrainings of a run, one for each choice of settings, by folder.
+
+    Raises:
+        InputError: If there is no such run, or a retraining cannot be read.
+    """
+    folders = sorted((load_run(run).path / FOLDER).glob("*-epochs-*"))
     return [Retraining(folder) for folder in folders if (folder / FACTS).is_file()]
 
 

@@ -86,15 +86,15 @@ def resolve(
         name = text.partition("=")[0].partition(".")[0]
         if name not in CHANGEABLE:
             raise InputError(
-                f"--set {text!r}: a retraining has no section {suggest(name, CHANGEABLE)}"
+                f"`overrides` {text!r}: a retraining has no section {suggest(name, CHANGEABLE)}"
             )
-    for option, given in (("--epochs", epochs), ("--patience", patience)):
+    for option, given in (("`epochs`", epochs), ("`patience`", patience)):
         if given is not None and given < 1:
             raise InputError(f"{option} {given}: allowed: 1 or more")
     config = load_config(_base_config(run), overrides)
     if config.space.name != run.config.space.name:
         raise InputError(
-            f"--set space.name={config.space.name}: the candidates of {run.path} are of "
+            f"`overrides` space.name={config.space.name}: the candidates of {run.path} are of "
             f"{run.config.space.name}; allowed: other options of that space"
         )
     if epochs is not None:
@@ -108,7 +108,9 @@ def resolve(
     return RetrainingOptions(config, patience or default)
 
 
-def chosen_candidates(run: Run, named: Sequence[int | str], pareto: bool) -> list[Candidate]:
+def chosen_candidates(
+    run: Run, named: Sequence[int | str | Candidate] | int | str | Candidate, pareto: bool
+) -> list[Candidate]:
     """Return the candidates to retrain.
 
     Args:
@@ -126,7 +128,7 @@ def chosen_candidates(run: Run, named: Sequence[int | str], pareto: bool) -> lis
             done = [str(c.id) for c in run.candidates() if c.state == "done"]
             allowed = f"{', '.join(done[:20])}{', …' if len(done) > 20 else ''}" or "none yet"
             raise InputError(
-                f"--candidate {candidate.id}: it is {candidate.state} in {run.path}; allowed: "
+                f"`candidate` {candidate.id}: it is {candidate.state} in {run.path}; allowed: "
                 f"those that are done, {allowed}"
             )
     return chosen

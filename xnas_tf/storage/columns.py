@@ -1,11 +1,15 @@
-"""The measured values that tables and reports show of every candidate."""
+"""The values that tables, data frames and reports show of every candidate."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import PHASES, Candidate
 from xnas_tf.config import Config
+
+_FIELDS = ("id", "generation", "parents", "genotype", "state", "reason", "epochs", "seed")
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ def measured_columns(config: Config) -> list[Column]:
     columns = []
     for measure in (*config.objectives, *config.record):
         is_objective = measure in config.objectives
-        arrow = "↓" if measure.direction == "minimize" else "↑"
+        arrow = measure.heading.rpartition(" ")[2]
         mark = arrow if is_objective else f"{arrow} (recorded)"
         title = f"{measure.name} {mark}"
         columns.append(Column(measure.name, title, measure.direction, is_objective))
@@ -42,3 +46,67 @@ def measured_columns(config: Config) -> list[Column]:
             short = part.removeprefix(f"{measure.name}/")
             columns.append(Column(part, f"{short} {mark}", measure.direction))
     return columns
+
+
+def candidate_rows(
+    candidates: Iterable[Candidate],
+    config: Config,
+    front: Collection[int],
+    recommended: int | None,
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the columns of a table of candidates in any state, and its rows.
+
+    Objectives and metrics have their own names, hyperparameters ``hyperparameters/NAME``, and the
+    seconds of each phase ``seconds/PHASE``. A row has no value in a column that does not apply.
+
+    Args:
+        candidates: The candidates, one per row.
+        config: The run's configuration.
+        front: Ids of the Pareto-optimal candidates.
+        recommended: Id of the recommended candidate; None if there is none.
+    """
+    rows = [_row(candidate, config, front, recommended) for candidate in candidates]
+    objectives = [objective.name for objective in config.objectives]
+    first = ["id", "pareto", "generation", "parents", "genotype", *objectives]
+    last = [
+        "recommended",
+        "epochs",
+        "collapsed",
+        "violations",
+        "state",
+        "reason",
+        "seed",
+        "reused_from",
+    ]
+    found = dict.fromkeys(name for row in rows for name in row)
+    chosen = [name for name in found if name.startswith("hyperparameters/")]
+    seconds = [f"seconds/{phase}" for phase in ("total", *PHASES)]
+    metrics = sorted(set(found) - {*first, *last, *chosen, *seconds})
+    return [*first, *metrics, *last, *chosen, *seconds], rows
+
+
+def _row(
+    candidate: Candidate, config: Config, front: Collection[int], recommended: int | None
+) -> dict[str, Any]:
+    fields = {name: getattr(candidate, name) for name in _FIELDS}
+    fields |= {
+        "pareto": candidate.id in front,
+        "recommended": candidate.id == recommended,
+        "collapsed": candidate.collapsed,
+        "reused_from": candidate.reused_from,
+        "violations": candidate.violations(config.constraints),
+        "seconds/total": candidate.seconds_total,
+    }
+    # A HyperModel may give a metric any name.
+    metrics = {
+        f"metrics/{name}" if name in fields else name: value
+        for name, value in candidate.metrics.items()
+        if name != "collapsed"
+    }
+    return {
+        **fields,
+        **metrics,
+        **candidate.objectives,
+        **{f"hyperparameters/{name}": value for name, value in candidate.hyperparameters.items()},
+        **{f"seconds/{phase}": candidate.seconds.get(phase) for phase in PHASES},
+    }

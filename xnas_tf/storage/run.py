@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
+from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
+from xnas_tf.interpretation.drawing import set_title
+from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
-from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
+from xnas_tf.strategy.pareto import HypervolumeMeter, ended_candidates, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
+from xnas_tf.utils.markup import page_html, short_repr, table_html
+from xnas_tf.utils.number_format import format_value
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
 
 class Run:
     """A run directory: its configuration and its candidates.
+
+    ``run[4]`` is the candidate with id 4, ``len(run)`` the number of candidates in any state, and
+    ``for candidate in run`` goes through them by id. Plots are Matplotlib figures, which notebooks
+    show; ``figure.savefig("front.png")`` writes one.
 
     Raises:
         InputError: If it is no run directory.
@@ -32,6 +48,25 @@ class Run:
             hint = f"; runs here: {', '.join(near[:10])}" if near else ""
             raise InputError(f"{self.path} is no run: it {what} {' and '.join(missing)}{hint}")
         self.config = run_config(self.path)
+
+    def __repr__(self) -> str:
+        return short_repr(self, path=self.path)
+
+    def __len__(self) -> int:
+        return len(self.candidates())
+
+    def __bool__(self) -> bool:
+        return True  # also without candidates
+
+    def __getitem__(self, number: int) -> Candidate:
+        return self.candidate(number)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self.candidates())
+
+    def __contains__(self, which: int | Candidate) -> bool:
+        number = which.id if isinstance(which, Candidate) else which
+        return any(candidate.id == number for candidate in self)
 
     def candidates(self) -> list[Candidate]:
         """Return all candidates in any state, by id."""
@@ -49,10 +84,10 @@ class Run:
         Raises:
             InputError: If there is none.
         """
-        by_id = {candidate.id: candidate for candidate in self.candidates()}
+        by_id = {candidate.id: candidate for candidate in self}
         if number not in by_id:
             allowed = f"1 to {max(by_id)}" if by_id else "none yet"
-            raise InputError(f"{self.path} has no candidate {number}; allowed: {allowed}")
+            raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
         return by_id[number]
 
     def pareto(self) -> list[Candidate]:
@@ -85,31 +120,33 @@ class Run:
         number = self.recommendation().id
         return None if number is None else self.candidate(number)
 
-    def choose(self, which: int | str = RECOMMENDED) -> Candidate:
+    def choose(self, which: int | str | Candidate = RECOMMENDED) -> Candidate:
         """Return the candidate that the user names.
 
         Args:
             which: ``recommended``; ``best``, the one with the least validation error on the
-                front; or an id.
+                front; an id; or a candidate.
 
         Raises:
             InputError: If there is none.
         """
         if not isinstance(which, str):
-            return self.candidate(which)
+            return self.candidate(which.id if isinstance(which, Candidate) else which)
         if which not in CHOICES:
-            raise InputError(f"--candidate {suggest(which, (*CHOICES, 'an id'))}")
+            raise InputError(f"`candidate` {suggest(which, (*CHOICES, 'an id'))}")
         found = self.recommendation()
         number = found.id if which == RECOMMENDED else found.best
         if number is None:
             raise InputError(
                 f"{self.path} has no {which} candidate: {found.why}. Name one by its id: "
-                "--candidate ID"
+                "`candidate` ID"
             )
         return self.candidate(number)
 
     def choose_all(
-        self, which: Sequence[int | str] | int | str = (), pareto: bool = False
+        self,
+        which: Sequence[int | str | Candidate] | int | str | Candidate = (),
+        pareto: bool = False,
     ) -> list[Candidate]:
         """Return the candidates that the user names, each once.
 
@@ -123,7 +160,7 @@ class Run:
         front = self.pareto() if pareto else []
         if pareto and not front:
             raise InputError(f"{self.path} has no Pareto-optimal candidates yet")
-        which = [which] if isinstance(which, str | int) else which
+        which = [which] if isinstance(which, str | int | Candidate) else which
         named = which or ([] if pareto else [RECOMMENDED])
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())
@@ -136,6 +173,139 @@ class Run:
         ended = ended_candidates(self.candidates())
         front = pareto_front(ended, self.config, is_exact=True)
         return HypervolumeMeter(ended, self.config)(front)
+
+    def load_dataset(self) -> Dataset:
+        """Load the data set that the search used.
+
+        Raises:
+            InputError: If it is no longer there.
+        """
+        return load_dataset(**self.config.dataset.model_dump())
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return a table of all candidates in any state, by id.
+
+        Objectives and metrics have their own names, hyperparameters ``hyperparameters/NAME``, and
+        the seconds of each phase ``seconds/PHASE``; ``pareto`` and ``recommended`` mark
+        candidates. What does not apply to a candidate is missing.
+
+        Raises:
+            InputError: If pandas is not installed.
+        """
+        try:
+            import pandas  # noqa: PLC0415 - heavy
+        except ImportError as error:
+            raise InputError(
+                f"to_dataframe needs pandas, which cannot be imported ({error}): pip install pandas"
+            ) from error
+        candidates, front, recommended = self._snapshot()
+        ids = {candidate.id for candidate in front}
+        columns, rows = candidate_rows(candidates, self.config, ids, recommended.id)
+        return pandas.DataFrame(rows, columns=columns)
+
+    def plot_front(self, prefer: str | None = None, within: float | None = None) -> Figure:
+        """Draw the front, with a panel for each pair of objectives.
+
+        Bars are 95% intervals: of the error over the validation images, of other objectives by
+        the standard error that was recorded. See ``recommendation`` for the arguments.
+
+        Raises:
+            InputError: If no candidate is Pareto-optimal yet, or an argument is invalid.
+        """
+        from xnas_tf.figures.front_figure import front_figure, front_info  # noqa: PLC0415 - heavy
+
+        candidates, front, recommended = self._snapshot(prefer, within)
+        self._check_drawable(front)
+        images = sum(self.validation_counts or ())
+        figure = front_figure(front_info(candidates, front, self.config, recommended.id, images))
+        return self._titled(figure, f"Pareto front: {len(front)} of {len(candidates)} candidates")
+
+    def plot_history(self) -> Figure:
+        """Draw how the objectives and the hypervolume improved with the number of trainings.
+
+        Raises:
+            InputError: If no candidate is Pareto-optimal yet.
+        """
+        from xnas_tf.figures.history_figure import (  # noqa: PLC0415 - heavy
+            history_figure,
+            history_info,
+        )
+
+        candidates, front, _ = self._snapshot()
+        self._check_drawable(front)
+        return self._titled(history_figure(history_info(candidates, self.config)), "History")
+
+    def plot_importance(self) -> Figure:
+        """Draw how much each objective depends on each hyperparameter, with 90% intervals.
+
+        Random forests learn the objectives from the hyperparameters; see docs/report.md.
+
+        Raises:
+            InputError: If there are too few candidates to learn from.
+        """
+        from xnas_tf.figures.importance import importance_data  # noqa: PLC0415 - heavy
+        from xnas_tf.figures.importance_figure import importance_figure  # noqa: PLC0415 - heavy
+
+        candidates, front, _ = self._snapshot()
+        comparable = comparable_candidates(candidates, front)
+        influence = importance_data(comparable, self.config, np.random.default_rng(0))
+        if influence["why_not"]:
+            raise InputError(f"{self.path}: {influence['why_not']}")
+        title = f"Importance of hyperparameters, of {influence['candidates']} candidates"
+        return self._titled(importance_figure(influence, self.config), title)
+
+    def plot_parallel(self) -> Figure:
+        """Draw the candidates as lines through their hyperparameters and objectives.
+
+        Raises:
+            InputError: If no candidate is Pareto-optimal yet.
+        """
+        from xnas_tf.figures.parallel_figure import parallel_figure  # noqa: PLC0415 - heavy
+
+        candidates, front, recommended = self._snapshot()
+        self._check_drawable(front)
+        comparable = comparable_candidates(candidates, front)
+        figure = parallel_figure(comparable, front, self.config, recommended.id)
+        return self._titled(figure, f"{len(comparable)} candidates, better values up")
+
+    def _repr_html_(self) -> str:
+        candidates, front, recommended = self._snapshot()
+        columns = measured_columns(self.config)
+        rows = [
+            [each.id, *(format_value(c.value(each)) for c in columns), each.genotype]
+            for each in front
+        ]
+        ids = [candidate.id for candidate in front]
+        marked = ids.index(recommended.id) if recommended.id in ids else None
+        images = (self.fact("dataset") or {}).get("images", {})
+        parts = ", ".join(f"{count:,} {name}" for name, count in images.items())
+        trained = sum(candidate.trained for candidate in candidates)
+        facts = {
+            "data": f"{self.config.dataset.name}{f' ({parts} images)' if parts else ''}",
+            "budget": f"{trained} of {self.config.search.candidates} trainings, "
+            f"{self.config.training.epochs} epochs each at most",
+            "front": f"{len(front)} of {len(candidates)} candidates",
+            "recommended": recommended.text,
+        }
+        headings = ["id", *(column.title for column in columns), "genotype"]
+        return page_html(f"Run {self.path}", facts, table_html(headings, rows, marked))
+
+    def _snapshot(
+        self, prefer: str | None = None, within: float | None = None
+    ) -> tuple[list[Candidate], list[Candidate], Recommendation]:
+        """Return all candidates, the front and the recommendation of the same moment."""
+        candidates = self.candidates()
+        front = ordered_front(candidates, self.config)
+        counts = self.validation_counts
+        return candidates, front, recommend(front, self.config, counts, prefer, within)
+
+    def _check_drawable(self, front: Sequence[Candidate]) -> None:
+        if not front:
+            raise InputError(f"{self.path} has no Pareto-optimal candidates to draw yet")
+
+    def _titled(self, figure: Figure, title: str) -> Figure:
+        set_title(figure, f"{title} ({self.path.resolve().name})")
+        return figure
 
     def fact(self, name: str) -> Any:
         """Return a recorded fact about the whole run, as JSON holds it; None if there is none."""
@@ -158,11 +328,6 @@ class Run:
             return False
 
 
-def ended_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return the candidates that have ended, in this order."""
-    return sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
-
-
 def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:
     """Return the Pareto-optimal candidates, best in the first objective first."""
     first = config.objectives[0]
@@ -170,6 +335,22 @@ def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candi
     return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
 
 
-def load_run(path: str | Path) -> Run:
-    """Open a run directory to read it; see ``Run``."""
+def comparable_candidates(
+    candidates: Iterable[Candidate], front: Sequence[Candidate]
+) -> list[Candidate]:
+    """Return the candidates that are done, of the fidelity of the front."""
+    epochs = front[0].epochs if front else 0
+    return [c for c in candidates if c.state == "done" and c.epochs == epochs]
+
+
+def load_run(path: str | Path | Run) -> Run:
+    """Open a run directory to read it; see ``Run``. A run that is open is returned as it is.
+
+    Raises:
+        InputError: If it is no run directory.
+    """
+    if isinstance(path, Run):
+        return path
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"`run` is of type {type(path).__name__}; allowed: a path, a Run")
     return Run(path)

@@ -225,6 +225,6 @@ def config_changes(path: Path, config: Config) -> list[str]:
         lines = "\n  ".join(changed)
         raise InputError(
             f"{path} is a run with another configuration:\n  {lines}\n"
-            "Use --run-dir for a new run beside it, or --fresh to move it aside and start again."
+            "Use `run_dir` for a new run beside it, or `fresh` to move it aside and start again."
         )
     return changed

@@ -12,6 +12,11 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.strategy.options import Goals
 
 
+def ended_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the candidates that have ended, in this order."""
+    return sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
+
+
 def costs(candidates: Sequence[Candidate], config: Goals) -> np.ndarray:
     """Return objective values (candidates, objectives), negated where more is better."""
     rows = [[o.sign * c.objectives[o.name] for o in config.objectives] for c in candidates]

@@ -106,9 +106,9 @@ def recommend(
 def _check(config: Goals, prefer: str | None, within: float | None) -> None:
     allowed = dict.fromkeys([ERROR, *(o.name for o in config.objectives), KNEE])
     if prefer is not None and prefer not in allowed:
-        raise InputError(f"--prefer: there is no {suggest(prefer, allowed)}")
+        raise InputError(f"`prefer`: there is no {suggest(prefer, allowed)}")
     if within is not None and not 0 <= within < math.inf:
-        raise InputError(f"--within {within:g}: allowed: 0 or more percentage points")
+        raise InputError(f"`within` {within:g}: allowed: 0 or more percentage points")
 
 
 def _error(candidate: Candidate) -> float:

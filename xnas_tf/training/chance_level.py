@@ -152,6 +152,6 @@ def report_accuracy(
     log(
         f"{WARNING}this is no better than always answering the commonest class ({share:.2%}), so "
         "explanations of this model mean little. The likely causes: it takes values other than "
-        f"{input_range.name} (--input-range {' or '.join(others)}{tried}), its classes are in "
+        f"{input_range.name} (`input_range` {' or '.join(others)}{tried}), its classes are in "
         "another order than the data set's, or it learned nothing"
     )

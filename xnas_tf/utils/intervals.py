@@ -29,6 +29,12 @@ def accuracy_interval(correct: float, count: int) -> list[float] | None:
     return [max(0.0, low), share, min(1.0, high)]
 
 
+def normal_interval(value: float, standard_error: float) -> tuple[float, float]:
+    """Compute the confidence interval of a normally distributed value."""
+    half = _QUANTILE * standard_error
+    return value - half, value + half
+
+
 def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """Return whether an accuracy is significantly above that of always predicting one class.
 

@@ -41,7 +41,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def check_new(path: Path) -> Path:
     """Return a path; raise an ``InputError`` if it exists."""
     if path.exists():
-        raise InputError(f"{path} is there already and was not touched; name another with --out")
+        raise InputError(f"{path} is there already and was not touched; name another with `out`")
     return path
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,25 +33,22 @@ def drawings(
     answers: InterpreterPredictions,
     names: Sequence[str],
     explained: Sequence[int],
-    title: str,
-) -> dict[str, Figure]:
-    """Draw all figures that there is data for, by name.
+) -> dict[str, Callable[[], Figure]]:
+    """Return what draws each figure that there is data for, by name.
 
     The predictions of images of the test split with the indices ``explained`` are explained; if
     empty, one image of each of some classes, on which f and g agree if there is one.
     """
-    drawn = {
-        "relevance": _relevance_figure(answers, names),
-        "conciseness": _conciseness_figure(answers),
-        "explanations": _explanations_figure(model, test, answers, names, explained),
+    available: dict[str, Callable[[], Figure]] = {
+        "relevance": lambda: _relevance_figure(answers, names),
+        "conciseness": lambda: _conciseness_figure(answers),
+        "explanations": lambda: _explanations_figure(model, test, answers, names, explained),
     }
     if _pairs(answers):
-        drawn["attributes"] = _attributes_figure(model, test, answers, names)
+        available["attributes"] = lambda: _attributes_figure(model, test, answers, names)
     if not answers.agrees.all():
-        drawn["disagreements"] = _disagreements_figure(test, answers, names)
-    for figure in drawn.values():
-        figure.suptitle(title, fontsize=9)
-    return drawn
+        available["disagreements"] = lambda: _disagreements_figure(test, answers, names)
+    return available
 
 
 def _relevance_figure(answers: InterpreterPredictions, names: Sequence[str]) -> Figure:
@@ -74,7 +71,7 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=(1, 2))
     left.plot(TAUS, [answers.conciseness(tau) for tau in TAUS], "o-", color=BLUE)
     left.set(xlabel="τ", ylabel="relevant attributes per image", ylim=(0, None))
-    left.set_title("conciseness CNS(τ)", fontsize=9)
+    left.set_title("conciseness CNS(τ) ↓", fontsize=9)
     use = answers.use(TAU)
     right.bar(range(len(use)), use, color=np.where(use > 0, BLUE, GREY))
     right.set(xlabel="attribute", ylabel="images it is relevant to", ylim=(0, None))

@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from xnas_tf.data import Split
 from xnas_tf.errors import InputError
+from xnas_tf.interpretation.drawing import drawn
 from xnas_tf.interpretation.files import plain, write_facts, write_pictures
 from xnas_tf.interpretation.flint.drawing import drawings
 from xnas_tf.interpretation.flint.interpreter import InterpretedModel
 from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.interpretation.flint.predictions import InterpreterPredictions
+from xnas_tf.interpretation.flint.tables import interpretation_tables
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.chance_level import Accuracy
+from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.output_folder import atomic_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
 
 Mode = Literal["posthoc", "by-design"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Interpretation:
     """A classifier with its interpreter, and their predictions on held-out images.
 
@@ -53,6 +62,45 @@ class Interpretation:
     input_range: InputRange
     before: Accuracy
 
+    def plot(self, which: str = "relevance", explained: Sequence[int] = ()) -> Figure:
+        """Draw a figure with a title.
+
+        Args:
+            which: ``relevance`` of the attributes for the classes, ``conciseness``,
+                ``explanations`` of single images; ``attributes`` if any is relevant, and
+                ``disagreements`` if classifier and interpreter disagree anywhere.
+            explained: See ``save``.
+
+        Raises:
+            InputError: If there is no such figure or image.
+        """
+        check_indices(explained, self.test)
+        return drawn(self._drawings(explained), f"{self._title}; {self._fidelity}", which)[which]
+
+    @property
+    def _title(self) -> str:
+        return f"Interpreter ({self.mode}) with {len(self.answers.weights)} attributes"
+
+    @property
+    def _fidelity(self) -> str:
+        count = len(self.test)
+        agrees = int(self.answers.agrees.sum())
+        low, share, high = accuracy_interval(agrees, count) or [np.nan] * 3
+        interval = f"95% interval {low:.1%} to {high:.1%}"
+        return f"fidelity {share:.1%} of {count:,} test images ({interval})"
+
+    def __repr__(self) -> str:
+        fidelity = f"{self.answers.agrees.mean():.3f}"
+        attributes = len(self.answers.weights)
+        return short_repr(self, mode=self.mode, attributes=attributes, fidelity=fidelity)
+
+    def _repr_html_(self) -> str:
+        known = {"fidelity": self._fidelity, "accuracy before": self.before.text}
+        return page_html(self._title, known, *map(rich_html, interpretation_tables(self.as_dict())))
+
+    def _drawings(self, explained: Sequence[int]) -> dict[str, Callable[[], Figure]]:
+        return drawings(self.model, self.test, self.answers, self.class_names, explained)
+
     def save(self, out: str | Path, title: str = "", explained: Sequence[int] = ()) -> Path:
         """Write the model, metrics, figures and TensorBoard images into a new folder.
 
@@ -66,7 +114,7 @@ class Interpretation:
             InputError: If the folder exists or cannot be written, or there is no such image.
         """
         check_indices(explained, self.test)
-        figures = drawings(self.model, self.test, self.answers, self.class_names, explained, title)
+        figures = drawn(self._drawings(explained), title)
         with atomic_folder(Path(out)) as draft:
             self.model.save(draft / "interpreted.keras")
             write_pictures(draft, "interpretation", figures)
@@ -107,4 +155,6 @@ def check_indices(indices: Sequence[int], test: Split) -> None:
     """Raise an ``InputError`` unless the test split has images of these indices."""
     for index in indices:
         if not 0 <= index < len(test):
-            raise InputError(f"--explain {index}: allowed: 0 to {len(test) - 1}, of the test split")
+            raise InputError(
+                f"`explained` {index}: allowed: 0 to {len(test) - 1}, of the test split"
+            )

@@ -8,14 +8,17 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from xnas_tf.interpretation.flint.interpretation import Interpretation
 from xnas_tf.interpretation.flint.predictions import TAU
 from xnas_tf.interpretation.tables import number, share, table
 
 
-def interpretation_tables(found: Interpretation) -> list[Table]:
-    """Return a table of the metrics and one of the attributes of each class."""
-    return [_metrics_table(found.as_dict()), _class_table(found)]
+def interpretation_tables(known: dict[str, Any]) -> list[Table]:
+    """Return a table of the metrics and one of the attributes of each class.
+
+    Args:
+        known: The result of ``Interpretation.as_dict``.
+    """
+    return [_metrics_table(known), _class_table(known)]
 
 
 def _metrics_table(known: dict[str, Any]) -> Table:
@@ -37,9 +40,10 @@ def _metrics_table(known: dict[str, Any]) -> Table:
     return made
 
 
-def _class_table(found: Interpretation) -> Table:
+def _class_table(known: dict[str, Any]) -> Table:
     made = table("the most relevant attributes of each class", ["class", "attributes"])
-    for name, row in zip(found.class_names, found.answers.class_relevance, strict=True):
+    relevances = np.array(known["class_relevance"], float)  # NaN of a class that is not predicted
+    for name, row in zip(known["class_names"], relevances, strict=True):
         best = [j for j in np.argsort(-row, kind="stable")[:3] if row[j] > 0]
         made.add_row(Text(name), "  ".join(f"{j} ({row[j]:.2f})" for j in best) or "–")
     return made

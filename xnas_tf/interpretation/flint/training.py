@@ -126,13 +126,13 @@ def check_options(
 ) -> None:
     """Raise an ``InputError`` if the mode or a number of ``train_interpreter`` is not allowed."""
     if mode not in MODES:
-        raise InputError(f"--mode: no mode is called {suggest(mode, MODES)}")
+        raise InputError(f"`mode`: no mode is called {suggest(mode, MODES)}")
     integers = ("attributes", attributes, 1), ("epochs", epochs, 1), ("seed", seed, 0)
     for option, value, low in integers:
         if value is not None and not (isinstance(value, int) and low <= value <= MAX_INTEGER):
-            raise InputError(f"--{option} {value}: allowed: whole numbers, {low} to {MAX_INTEGER}")
+            raise InputError(f"`{option}` {value}: allowed: whole numbers, {low} to {MAX_INTEGER}")
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
-        raise InputError(f"--rate {rate}: allowed: more than 0")
+        raise InputError(f"`rate` {rate}: allowed: more than 0")
 
 
 def _check_dataset(data: Dataset, interpreter: InterpretedModel) -> None:

@@ -121,14 +121,14 @@ def disentangle(  # noqa: PLR0913 - options with defaults
 def _checked(lesson: MaskTrainingOptions) -> MaskTrainingOptions:
     beta = lesson.beta
     if beta != "auto" and not (isinstance(beta, int | float) and 0 <= beta < float("inf")):
-        raise InputError(f"--beta {beta}: allowed: auto, or a number from 0")
+        raise InputError(f"`beta` {beta}: allowed: auto, or a number from 0")
     if lesson.epochs < 1:
-        raise InputError(f"--epochs {lesson.epochs}: allowed: 1 or more")
+        raise InputError(f"`epochs` {lesson.epochs}: allowed: 1 or more")
     for name in ("tolerance", "false_alarms"):
         if not 0 <= getattr(lesson, name) <= 1:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(lesson, name)}: allowed: 0 to 1")
+            raise InputError(f"`{name}` {getattr(lesson, name)}: allowed: 0 to 1")
     if lesson.seed < 0:
-        raise InputError(f"--seed {lesson.seed}: allowed: 0 or more")
+        raise InputError(f"`seed` {lesson.seed}: allowed: 0 or more")
     return lesson
 
 
@@ -136,9 +136,9 @@ def _class_numbers(classes: Sequence[str | int] | None, names: Sequence[str]) ->
     """Return the numbers of the given classes, sorted."""
     if classes is None:
         return np.arange(len(names))
-    numbers = {class_number(str(each), names, "--classes", ()) for each in classes}
+    numbers = {class_number(str(each), names, "`classes`", ()) for each in classes}
     if len(numbers) < 2:
-        raise InputError("--classes: fewer than two classes given; allowed: 2 or more")
+        raise InputError("`classes`: fewer than two classes given; allowed: 2 or more")
     return np.array(sorted(numbers))
 
 
@@ -147,7 +147,7 @@ def _at_most(split: Split, count: int | None) -> Split:
     if count is None:
         return split
     if count < 1:
-        raise InputError(f"--images {count}: allowed: 1 or more")
+        raise InputError(f"`images` {count}: allowed: 1 or more")
     chosen = [np.flatnonzero(split.labels == c)[:count] for c in np.unique(split.labels)]
     return split.select(np.sort(np.concatenate(chosen)))
 

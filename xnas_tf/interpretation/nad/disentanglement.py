@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xnas_tf.interpretation.drawing import drawn
 from xnas_tf.interpretation.files import plain, write_facts, write_pictures
 from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.drawing import drawings
 from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions
 from xnas_tf.interpretation.nad.paths import Paths
+from xnas_tf.interpretation.nad.tables import disentanglement_tables
 from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.chance_level import Accuracy
+from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.output_folder import atomic_folder
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@dataclass(frozen=True)
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
 class Disentanglement:
     """The paths of K classes through L layers of a network, with all metrics.
 
@@ -70,6 +78,37 @@ class Disentanglement:
             chosen[np.arange(len(chosen)) != place] = False
         return metrics.rank_correlation(self.paths.similarity[chosen], self.confusion[chosen])
 
+    def plot(self, which: str = "similarity") -> Figure:
+        """Draw a figure with a title.
+
+        Args:
+            which: ``similarity`` of the paths beside the network's confusions, ``kept`` channels by
+                depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there are
+                any, and ``mistakes`` if the network made any. Bars are deviations over classes.
+
+        Raises:
+            InputError: If there is no such figure.
+        """
+        title = f"Paths of {self._size}; {self.accuracy.text}"
+        return drawn(self._drawings(), title, which)[which]
+
+    @property
+    def _size(self) -> str:
+        return f"{len(self.paths.class_names)} classes through {len(self.paths.layers)} layers"
+
+    def __repr__(self) -> str:
+        classes, layers = len(self.paths.class_names), len(self.paths.layers)
+        return short_repr(self, classes=classes, layers=layers, diversity=f"{self.diversity:.3f}")
+
+    def _repr_html_(self) -> str:
+        notes = [f"class {name} was left out: {why}" for name, why in self.left_out.items()]
+        tables = map(rich_html, disentanglement_tables(facts(self)))
+        known = {"test split": self.accuracy.text}
+        return page_html(f"Paths of {self._size}", known, *tables, notes=notes)
+
+    def _drawings(self) -> dict[str, Callable[[], Figure]]:
+        return drawings(self.paths, self.confusion, self.hits, self.mistakes)
+
     def save(self, out: str | Path, title: str = "") -> Path:
         """Write figures, masks, metrics and TensorBoard images into a new folder, and return it.
 
@@ -83,8 +122,7 @@ class Disentanglement:
         layers = dict(zip(self.paths.layers, self.paths.soft, strict=True))
         arrays = {"class_names": np.array(self.paths.class_names), **layers}
         with atomic_folder(Path(out)) as draft:
-            pictures = drawings(self.paths, self.confusion, self.hits, self.mistakes, title)
-            write_pictures(draft, "disentanglement", pictures)
+            write_pictures(draft, "disentanglement", drawn(self._drawings(), title))
             # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
             np.savez_compressed(draft / "masks.npz", **arrays)  # type: ignore[arg-type]
             write_facts(draft / "disentanglement.json", facts(self))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,25 +33,28 @@ SHOWN = 6
 
 
 def drawings(
-    paths: Paths, confusion: np.ndarray, hits: PathHits | None, mistakes: Mistakes, title: str
-) -> dict[str, Figure]:
-    """Draw all figures that there is data for, by name; see ``Disentanglement``."""
-    drawn = {
-        "similarity": _similarity_figure(paths, confusion),
-        "kept": _depth_figure(paths, paths.share, "channels kept"),
-        "layer_similarity": _layer_similarity_figure(paths),
-        "paths": _paths_figure(paths),
+    paths: Paths, confusion: np.ndarray, hits: PathHits | None, mistakes: Mistakes
+) -> dict[str, Callable[[], Figure]]:
+    """Return what draws each figure that there is data for, by name; see ``Disentanglement``."""
+    available: dict[str, Callable[[], Figure]] = {
+        "similarity": lambda: _similarity_figure(paths, confusion),
+        "kept": lambda: _depth_figure(paths, paths.share, "channels kept"),
+        "layer_similarity": lambda: _layer_similarity_figure(paths),
+        "paths": lambda: _paths_figure(paths),
     }
     if hits is not None:
-        chance = np.full(len(paths.layers), hits.collages.chance)
-        name = f"chance: {hits.collages.chance:.2f}"
-        drawn["hit_rate"] = _depth_figure(paths, hits.by_class, "path hit rate", chance, name)
-        drawn["collages"] = _collages_figure(paths, hits)
+        available["hit_rate"] = lambda: _hit_rate_figure(paths, hits)
+        available["collages"] = lambda: _collages_figure(paths, hits)
     if len(mistakes.labels):
-        drawn["mistakes"] = _mistakes_figure(paths, mistakes)
-    for figure in drawn.values():
-        figure.suptitle(title, fontsize=9)
-    return drawn
+        available["mistakes"] = lambda: _mistakes_figure(paths, mistakes)
+    return available
+
+
+def _hit_rate_figure(paths: Paths, hits: PathHits) -> Figure:
+    """Draw the hit rate of the paths by depth, and that of chance."""
+    chance = np.full(len(paths.layers), hits.collages.chance)
+    name = f"chance: {hits.collages.chance:.2f}"
+    return _depth_figure(paths, hits.by_class, "path hit rate ↑", chance, name)
 
 
 def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
@@ -66,7 +69,7 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
     low = min(-0.1, float(similarity.min()))  # includes 0, the similarity of random paths
     bar = _draw_matrix(left, similarity, names, "{:.2f}", low)
     bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
-    left.set_title("similarity of paths (random paths: 0)", fontsize=9)
+    left.set_title("similarity of paths ↓ (random paths: 0)", fontsize=9)
     percent = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * confusion)
     _draw_matrix(right, percent, names, "{:.1f}")
     right.set_title("mean probability, %", fontsize=9)

@@ -63,16 +63,16 @@ def preset_for(name: str, model: keras.Model) -> Preset:
         InputError: If there is no such preset, or the model has not all of its layers.
     """
     if name not in PRESETS:
-        raise InputError(f"--preset: no preset is called {suggest(name, PRESETS)}")
+        raise InputError(f"`preset`: no preset is called {suggest(name, PRESETS)}")
     names = {layer.name for layer in all_layers(model)}
     missing = {each: _missing(preset, names) for each, preset in PRESETS.items()}
     if not missing[name]:
         return PRESETS[name]
     fitting = [each for each, absent in missing.items() if not absent]
-    hint = f"did you mean --preset {fitting[0]}? " if fitting else ""
+    hint = f"did you mean `preset` {fitting[0]}? " if fitting else ""
     raise InputError(
-        f"--preset {name}: the model has no layers {', '.join(missing[name])} ({hint}allowed: a "
-        "model with these layers, or --layers and --beta)"
+        f"`preset` {name}: the model has no layers {', '.join(missing[name])} ({hint}allowed: a "
+        "model with these layers, or `layers` and `beta`)"
     )
 
 

@@ -8,13 +8,15 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from xnas_tf.interpretation.nad.disentanglement import Disentanglement, facts
 from xnas_tf.interpretation.tables import number, share, table
 
 
-def disentanglement_tables(found: Disentanglement) -> list[Table]:
-    """Return a table of the network, one of its layers and one of its classes."""
-    known = facts(found)
+def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
+    """Return a table of the network, one of its layers and one of its classes.
+
+    Args:
+        known: The result of ``disentanglement.facts``.
+    """
     whole = table("the network", ["metric", "value"])
     mistakes = known["mistakes"]
     similar, chance = share(mistakes["taken_for_a_similar_class"]), share(mistakes["by_chance"])

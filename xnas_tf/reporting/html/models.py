@@ -24,7 +24,7 @@ NOT_KEPT = "no model was kept: only candidates that were Pareto-optimal when the
 def chosen_models(
     run: Run,
     front: Sequence[Candidate],
-    named: Sequence[int | str],
+    named: Sequence[int | str | Candidate] | int | str | Candidate,
     most: int,
     recommended: int | None,
 ) -> list[Candidate]:

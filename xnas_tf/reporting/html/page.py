@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
-from xnas_tf.reporting.html.importance import importance_data
+from xnas_tf.figures.importance import importance_data
 from xnas_tf.reporting.html.interpretations import interpretations_data
 from xnas_tf.reporting.html.models import chosen_models, models_data
 from xnas_tf.reporting.html.retrainings import retrainings_data
 from xnas_tf.reporting.html.search import search_data
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run, load_run, ordered_front
+from xnas_tf.storage.run import Run, comparable_candidates, load_run, ordered_front
 from xnas_tf.storage.run_directory import now, write_atomically
 from xnas_tf.strategy.recommendation import recommend
 from xnas_tf.version import __version__
@@ -35,7 +36,7 @@ STYLE, PAGE = "report.css", "report.html"
 def save_report(  # noqa: PLR0913 - options with defaults
     run: Run | str | Path,
     out: str | Path | None = None,
-    candidates: Sequence[int | str] = (),
+    candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
     models: int = 8,
     images: int = 8,
     log: Callable[[str], None] = lambda _: None,
@@ -64,20 +65,20 @@ def save_report(  # noqa: PLR0913 - options with defaults
         InputError: If there is no such run or candidate, or the file is something else or cannot
             be written.
     """
-    run = run if isinstance(run, Run) else load_run(run)
+    run = load_run(run)
     path = Path(out) if out else run.path / "report.html"
     _check_writable(path)
     page = render(report_data(run, candidates, models, images, log, prefer, within, safe))
     try:
         write_atomically(path, page.encode())
     except OSError as error:
-        raise InputError(f"--out {path} cannot be written: {error}") from error
+        raise InputError(f"`out` {path} cannot be written: {error}") from error
     return path
 
 
 def report_data(
     run: Run,
-    candidates: Sequence[int | str],
+    candidates: Sequence[int | str | Candidate] | int | str | Candidate,
     models: int,
     images: int,
     log: Callable[[str], None],
@@ -90,8 +91,7 @@ def report_data(
     front = ordered_front(everyone, run.config)  # of the same moment, while a search is running
     recommended = recommend(front, run.config, run.validation_counts, prefer, within)
     chosen = chosen_models(run, front, candidates, models, recommended.id)
-    epochs = front[0].epochs if front else 0
-    comparable = [c for c in everyone if c.state == "done" and c.epochs == epochs]
+    comparable = comparable_candidates(everyone, front)
     log("what the objectives depend on")
     return {
         "run": run.path.resolve().name,
@@ -140,12 +140,12 @@ def _hash(text: str) -> str:
 def _check_writable(path: Path) -> None:
     """Raise an error if the file cannot be written, or is something other than a report."""
     if not path.parent.is_dir():
-        raise InputError(f"--out {path}: there is no folder {path.parent}")
+        raise InputError(f"`out` {path}: there is no folder {path.parent}")
     try:
         is_report = not path.exists() or MARK in path.read_text("utf-8", "replace")[:1000]
     except OSError as error:
-        raise InputError(f"--out {path} cannot be written: {error}") from error
+        raise InputError(f"`out` {path} cannot be written: {error}") from error
     if not is_report:
         raise InputError(
-            f"{path} exists, is no report and was not touched; name another file with --out"
+            f"{path} exists, is no report and was not touched; name another file with `out`"
         )

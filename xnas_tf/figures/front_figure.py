@@ -1,20 +1,18 @@
-"""The Pareto front of a run as a figure: first the data to show, then the drawing."""
+"""The Pareto front of a run as a figure."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.errors import InputError
-from xnas_tf.storage.run import Run
-from xnas_tf.utils.pictures import save_png
+from xnas_tf.figures.uncertainty import interval_of
+from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +30,8 @@ class FrontInfo:
         dominated: Values (M, K) of the other candidates that are done, of the front's fidelity.
         violating: Values (V, K) of those that violate constraints, of the same fidelity.
         recommended: Row of the recommended candidate in ``front``; None if there is none.
+        titles: The objectives drawn, each with an arrow towards better values.
+        intervals: The 95% intervals of ``front``, (N, K, 2); NaN where none is known.
     """
 
     names: tuple[str, ...]
@@ -40,6 +40,8 @@ class FrontInfo:
     dominated: np.ndarray
     violating: np.ndarray
     recommended: int | None
+    titles: tuple[str, ...]
+    intervals: np.ndarray
 
 
 def front_info(
@@ -47,6 +49,7 @@ def front_info(
     front: Sequence[Candidate],
     config: Config,
     recommended: int | None,
+    validation_images: int = 0,
 ) -> FrontInfo:
     """Collect the values of all objectives; a single objective is shown against the ids."""
     names = [objective.name for objective in config.objectives]
@@ -65,20 +68,23 @@ def front_info(
     # Candidates of a running search may have been read later than its recommendation.
     row = ids.index(recommended) if recommended in ids else None
     shown = tuple([*names, "candidate"][:width])
-    return FrontInfo(shown, values(ordered), ids, values(dominated), values(violating), row)
+    titles = tuple([*(o.heading for o in config.objectives), "candidate"][:width])
+    intervals = np.full((len(ordered), width, 2), np.nan)
+    for place, name in itertools.product(range(len(ordered)), names):
+        interval = interval_of(ordered[place], name, validation_images)
+        intervals[place, names.index(name)] = interval
+    rest = values(dominated), values(violating)
+    return FrontInfo(shown, values(ordered), ids, *rest, row, titles, intervals)
 
 
 def front_figure(info: FrontInfo) -> Figure:
     """Draw a front, with one panel for each pair of objectives.
 
     Pareto-optimal candidates are blue, dominated ones grey, and crosses violate constraints; a
-    ring marks the recommended one.
+    ring marks the recommended one. Bars are the 95% intervals of the Pareto-optimal ones.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
-
     size = len(info.names) - 1
-    inches = (6, 4.2) if size == 1 else (2.6 * size, 2.2 * size)
-    figure = Figure(figsize=inches, layout="constrained")
+    figure = new_figure(*((6, 4.2) if size == 1 else (2.6 * size, 2.2 * size)))
     panels = figure.subplots(size, size, sharex="col", sharey="row", squeeze=False)
     for row, column in itertools.product(range(size), repeat=2):
         if column > row:
@@ -86,12 +92,13 @@ def front_figure(info: FrontInfo) -> Figure:
         else:
             _draw_pair(panels[row, column], info, (column, row + 1))
     for i in range(size):
-        panels[-1, i].set_xlabel(info.names[i])
-        panels[i, 0].set_ylabel(info.names[i + 1])
+        panels[-1, i].set_xlabel(info.titles[i])
+        panels[i, 0].set_ylabel(info.titles[i + 1])
     if size == 1:
         panels[0, 0].legend()
     else:
-        figure.legend(*panels[-1, 0].get_legend_handles_labels(), loc="upper right")
+        handles = panels[-1, 0].get_legend_handles_labels()
+        panels[0, -1].legend(*handles, loc="upper right", fontsize=9)
     return figure
 
 
@@ -104,27 +111,24 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
     for label, (values, marker) in kinds.items():
         if len(values):
             x, y = values[:, pair].T
-            axes.scatter(x, y, s=area, color="#b0b0b0", marker=marker, label=label)
+            axes.scatter(x, y, s=area, color=GREY, marker=marker, label=label)
     style, size = ("o-", 6.0) if is_only else ("o", 3.5)
-    axes.plot(*front.T, style, markersize=size, color="#1f4e9c", label="Pareto-optimal")
+    axes.plot(*front.T, style, markersize=size, color=BLUE, label="Pareto-optimal")
+    _draw_intervals(axes, front, info.intervals[:, pair])
     if (row := info.recommended) is not None:
         label = f"recommended: {info.ids[row]}"
         axes.plot(
-            *front[row], "o", markersize=2 * size, fillstyle="none", color="#c8511b", label=label
+            *front[row], "o", markersize=2 * size, fillstyle="none", color=ORANGE, label=label
         )
     for candidate, point in zip(info.ids, front, strict=True) if is_only else ():
         axes.annotate(str(candidate), point, xytext=(5, 5), textcoords="offset points", fontsize=8)
     axes.grid(alpha=0.3)
 
 
-def save_front(run: Run, path: Path, recommended: int | None) -> None:
-    """Draw the front of a run into a PNG file, with a ring around the recommended candidate.
-
-    Raises:
-        InputError: If no candidate is finished yet, or the file cannot be written.
-    """
-    front = run.pareto()
-    if not front:
-        raise InputError(f"{run.path} has no Pareto-optimal candidates to draw yet")
-    info = front_info(run.candidates(), front, run.config, recommended)
-    save_png(front_figure(info), path, "--plot", dpi=150)
+def _draw_intervals(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> None:
+    """Draw intervals (N, 2, 2) of points (N, 2) across and up."""
+    across, up = np.abs(intervals - points[..., None]).transpose(1, 2, 0)
+    if np.isfinite([across, up]).any():
+        style: dict[str, Any] = {"ecolor": BLUE, "elinewidth": 1, "alpha": 0.4}
+        x, y = points.T
+        axes.errorbar(x, y, up, across, fmt="none", label="95% interval", **style)

@@ -1,0 +1,239 @@
+"""Runs and results in Python and notebooks: tables, figures, HTML, and what is said of mistakes."""
+
+import csv
+import io
+import sys
+from contextlib import closing
+from html.parser import HTMLParser
+
+import click
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import xnas_tf as xt
+from tests.unit.test_front import ONE, THREE, TWO, candidates
+from xnas_tf.attribution import attribution_method
+from xnas_tf.cli.group import with_options
+from xnas_tf.config import load_config
+from xnas_tf.figures import importance
+from xnas_tf.interpretation.drawing import new_figure, set_title
+from xnas_tf.reporting import candidate_tables as tables
+from xnas_tf.storage.run_directory import model_path, open_database
+from xnas_tf.utils.intervals import accuracy_interval
+
+MARKUP = "<script>alert(1)</script>"
+IMAGES = 80
+
+
+def make_run(path, config=TWO, count=24):
+    """A run of made-up candidates, every fifth of which failed."""
+    rng = np.random.default_rng(0)
+    found = candidates(
+        config, rng.integers(1, IMAGES // 2, (count, len(config.objectives))) / IMAGES
+    )
+    with closing(open_database(path, config)) as record:
+        record.set_fact("validation", [IMAGES // 2, IMAGES // 2])
+        for each in found:
+            each.hyperparameters = {"blocks": int(rng.integers(1, 5)), "kind": MARKUP}
+            if each.hyperparameters["blocks"] > 2:
+                each.hyperparameters["rate"] = each.id / 100
+            each.genotype, each.finish_order = f"{MARKUP}{each.id}", each.id
+            each.seconds, each.parents, each.epochs = {"train": 2.0}, (1, 2), 3
+            each.metrics = {"val_accuracy": 1 - each.objectives["error"], "state": 0.5}
+            each.metrics["introspectability/standard_error"] = 0.01
+            if each.id % 5 == 0:
+                each.state, each.reason, each.objectives, each.metrics = "failed", MARKUP, {}, {}
+            record.save(each)
+    return xt.load_run(path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs") / "made-up")
+
+
+def test_candidates_by_id(run, tmp_path):
+    assert len(run) == 24 and run[4].id == 4 and [c.id for c in run] == [*range(1, 25)]
+    assert 4 in run and run[4] in run and 25 not in run
+    for unknown in (25, "4"):
+        with pytest.raises(xt.InputError, match=f"no candidate {unknown!r}; allowed: 1 to 24"):
+            run[unknown]
+    assert [c.id for c in run.choose_all(run[4])] == [4] == [run.choose(run[4]).id]
+    empty = make_run(tmp_path / "empty", count=0)
+    assert empty and len(empty) == 0
+    with pytest.raises(xt.InputError, match="no Pareto-optimal candidates to draw"):
+        empty.plot_front()
+    assert "none" in empty._repr_html_() and empty.to_dataframe().empty
+
+
+def test_a_data_frame_has_every_candidate_in_every_state(run):
+    frame = run.to_dataframe().set_index("id")
+    assert list(frame.index) == [c.id for c in run]
+    assert frame.index[frame.pareto].tolist() == sorted(c.id for c in run.pareto())
+    assert frame.index[frame.recommended].tolist() == [run.best.id]
+    for each in run:
+        row = frame.loc[each.id].dropna()
+        assert (row["state"], row["reason"], row["seconds/total"]) == (each.state, each.reason, 2.0)
+        prefix = "hyperparameters/"
+        chosen = {n.removeprefix(prefix): v for n, v in row.items() if n.startswith(prefix)}
+        assert chosen == each.hyperparameters
+        assert {n: row[n] for n in TWO.directions if n in row} == each.objectives
+        assert row.get("metrics/state") == each.metrics.get("state")  # not in place of the state
+
+
+def test_csv_of_all_has_the_columns_and_rows_of_the_data_frame(run):
+    listed = tables.listing(run, everyone=True)
+    rows = [*csv.DictReader(io.StringIO(tables.pareto_csv(listed, any_state=True)))]
+    frame = run.to_dataframe()
+    assert [*rows[0]] == [*frame.columns]
+    assert sorted(int(row["id"]) for row in rows) == frame["id"].tolist()
+    assert {row["state"] for row in rows} == {"done", "failed"}
+    done = csv.DictReader(io.StringIO(tables.pareto_csv(listed)))
+    assert {row["state"] for row in done} == {"done"}
+
+
+def test_a_missing_pandas_is_named(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(xt.InputError, match="to_dataframe needs pandas.*pip install pandas"):
+        run.to_dataframe()
+
+
+class Elements(HTMLParser):
+    """The names of all elements, and the text of the bold row."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.names, self.bold, self._row = set(), [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.names.add(tag)
+        if tag == "tr":
+            self._row = bool(attributes)
+
+    def handle_data(self, data):
+        if self._row:
+            self.bold.append(data)
+
+
+def test_html_marks_the_recommended_and_escapes_all_text(run):
+    shown = run._repr_html_()
+    found = Elements(shown)
+    assert found.bold[0] == str(run.best.id) and "24 candidates" in shown
+    assert run.recommendation().why.partition(";")[0] in shown
+    for each in (found, Elements(run[1]._repr_html_()), Elements(run[5]._repr_html_())):
+        assert "table" in each.names and "script" not in each.names
+    assert repr(run) == f"Run(path={run.path})" and len(repr(run[1])) < 200
+
+
+@pytest.mark.parametrize("config", [ONE, THREE], ids=["1", "3"])
+def test_every_figure_has_a_title_and_directions(config, tmp_path):
+    run = make_run(tmp_path / "run", config)
+    for plot in (run.plot_front, run.plot_history, run.plot_parallel):
+        figure = plot()
+        assert "(run)" in figure.get_suptitle()
+        axes = figure.axes
+        labels = [a.get_xlabel() + a.get_ylabel() for a in axes]
+        labels += [tick.get_text() for a in axes for tick in a.get_xticklabels()]
+        for objective in config.objectives:
+            arrow = "↓" if objective.direction == "minimize" else "↑"
+            assert any(f"{objective.name} {arrow}" in label for label in labels), plot
+    assert run.plot_front()._repr_png_().startswith(b"\x89PNG")
+    assert (
+        "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    )
+
+
+def test_importance_names_the_objectives_and_what_is_too_little(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(importance, "RESAMPLES", 3)
+    titles = [axis.get_title(loc="left") for axis in run.plot_importance().axes]
+    assert [title.partition(":")[0] for title in titles] == ["error ↓", "introspectability ↑"]
+    with pytest.raises(xt.InputError, match="few: fewer than 10 results"):
+        make_run(tmp_path / "few", count=9).plot_importance()
+
+
+def test_the_bars_of_a_front_are_intervals(run):
+    (axis,) = run.plot_front().axes
+    across, up = (np.array(each.get_segments()) for each in axis.collections[1:])
+    front = sorted(run.pareto(), key=lambda c: c.objectives["error"])
+    for bar, above, each in zip(across, up, front, strict=True):
+        error, value = each.objectives["error"], each.objectives["introspectability"]
+        low, _, high = accuracy_interval((1 - error) * IMAGES, IMAGES)
+        np.testing.assert_allclose(bar, [[1 - high, value], [1 - low, value]])
+        np.testing.assert_allclose(above[:, 1] - value, [-0.0196, 0.0196], atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [2.6, 6.0])
+def test_a_long_title_fits(width):
+    figure = new_figure(width, 2.5)
+    set_title(figure, "|nor_conv_3x3~0|+|avg_pool_3x3~0|none~1| and accuracy 85.33% of it " * 3)
+    figure._repr_png_()
+    box = figure._suptitle.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda: xt.load_run(3), "`run` is of type int; allowed: a path, a Run"),
+        (lambda: xt.export(None), "`run` is of type NoneType"),
+        (lambda: xt.save_report(3), "`run` is of type int"),
+        (lambda: xt.retrain(3), "`run` is of type int"),
+        (
+            lambda: xt.search({"training": {}}),
+            "`config` is of type dict; allowed: a path, or a Config",
+        ),
+        (lambda: xt.inspect_data(3), "`dataset` is of type int"),
+        (lambda: xt.explain(3), "`model` is of type int; allowed: a Keras model, a Run, a Cand"),
+        (lambda: xt.explain(keras.Sequential()), "`images`: none are given"),
+        (lambda: xt.disentangle(keras.Sequential()), "`dataset`: none is given"),
+        (lambda: xt.Config(training={"epoch": 3}), "training.epoch: .*did you mean 'epochs'"),
+        (lambda: xt.Config(trainin={}), "unknown key trainin: .*did you mean 'training'"),
+        (
+            lambda: load_config(None, ["training.epoch=3"]),
+            "`overrides` training.epoch=3: .*'epochs'",
+        ),
+    ],
+)
+def test_arguments_are_named(call, problem):
+    with pytest.raises(xt.InputError, match=problem) as caught:
+        call()
+    assert "--" not in str(caught.value)
+
+
+def test_the_command_line_names_options_instead():
+    @click.command()
+    @click.option("--candidate", "candidates", multiple=True)
+    @click.option("--run-dir")
+    @click.option("--set", "overrides")
+    @click.argument("run")
+    def command(**_):
+        click.echo(
+            with_options("`candidate` or `candidates`, `run_dir`, `overrides`, `run`, `x y`")
+        )
+
+    shown = CliRunner().invoke(command, ["here"]).stdout
+    assert shown == "--candidate or --candidate, --run-dir, --set, `run`, `x y`\n"
+
+
+def test_models_are_named_in_any_way(tmp_path):
+    config = load_config(TWO, ["dataset=digits"])
+    run = make_run(tmp_path / "run", config, 3)
+    number = run.best.id
+    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    model_path(run.path, number).parent.mkdir(exist_ok=True)
+    keras.Sequential(layers).save(model_path(run.path, number))
+    test = xt.load_dataset("digits").test
+    found = [xt.explain(m, methods=["gradient_input"]) for m in (run, str(run.path), run[number])]
+    network = run[number].load_model()
+    method = attribution_method("gradient_input")()
+    found.append(xt.explain(network, found[0].images, [method], labels=found[0].labels))
+    for each in found:
+        np.testing.assert_array_equal(each.maps[method], found[0].maps[method])
+        assert len(np.unique(each.labels)) == len(each.images) == 8
+    assert run.load_dataset().test.labels.tolist() == test.labels.tolist()
+    assert found[0].plot(3).get_suptitle() == "Explanations of the first 3 of 8 images"
+    assert repr(found[0]) == "Explanation(images=8, methods=[gradient_input])"
+    assert "predicted" in found[0]._repr_html_()

@@ -1,0 +1,70 @@
+"""The model that a call of Python names: a Keras model, a run, a candidate or a path."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import keras
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.errors import InputError
+from xnas_tf.explanation.model_loading import load_subject
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import DATABASE
+
+AnyModel: TypeAlias = keras.Model | Run | Candidate | str | Path
+"""A Keras model; a run, whose recommended candidate is meant; a candidate, such as ``run[4]``; or
+the path of a run, an exported candidate or a ``.keras`` file."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, and the arguments of ``load_dataset`` for its run's data; None if unknown."""
+
+    model: keras.Model
+    dataset: dict[str, Any] | None = None
+
+    def load_dataset(self, given: str | Dataset | None) -> Dataset:
+        """Return a data set that is given, or else that of the model's run.
+
+        Raises:
+            InputError: If there is neither, or it cannot be loaded.
+        """
+        if isinstance(given, Dataset):
+            return given
+        if given is None and self.dataset is None:
+            raise InputError("`dataset`: none is given, and the model is not of a run")
+        return load_dataset(given) if given is not None else load_dataset(**(self.dataset or {}))
+
+
+def subject_of(model: AnyModel) -> Subject:
+    """Return the model that is named, with the data of its run.
+
+    Raises:
+        InputError: If there is no such model, or it cannot be loaded.
+    """
+    if isinstance(model, keras.Model):
+        return Subject(model)
+    if isinstance(model, Run):
+        return Subject(model.choose().load_model(), model.config.dataset.model_dump())
+    if isinstance(model, Candidate):
+        return Subject(model.load_model(), _dataset_of(model))
+    if isinstance(model, str | os.PathLike):
+        loaded = load_subject(Path(model))
+        return Subject(loaded.model, loaded.dataset)
+    raise InputError(
+        f"`model` is of type {type(model).__name__}; allowed: a Keras model, a Run, a Candidate, "
+        "or the path of a run, an exported candidate or a .keras file"
+    )
+
+
+def _dataset_of(candidate: Candidate) -> dict[str, Any] | None:
+    """Return the data set of a candidate's run, in which its model is."""
+    path = candidate.model_path and candidate.model_path.parent.parent
+    if path is None or not (path / DATABASE).is_file():
+        return None
+    return Run(path).config.dataset.model_dump()

@@ -1,0 +1,42 @@
+"""An explanation as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Column, Table
+from rich.text import Text
+
+from xnas_tf.explanation.quality import MORE_IS_BETTER
+
+
+def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
+    """Return a table of the predictions and, if measured, one of the mean quality by method.
+
+    Args:
+        known: The result of ``Explanation.as_dict``.
+    """
+    has_labels = any(image["label"] is not None for image in known["images"])
+    headings = ["image", "predicted", "probability", "explained"]
+    images = Table(*headings, *(["true"] if has_labels else []), box=box.SIMPLE_HEAD)
+    for i, image in enumerate(known["images"]):
+        images.add_row(
+            Text(image.get("file") or str(i)),
+            Text(image["predicted"]),
+            f"{image['probability']:.2%}",
+            Text(image["explained"]),
+            *([Text(image["label"])] if has_labels else []),
+        )
+    methods = [method for method in known["methods"].values() if method["quality"]]
+    metrics = list(dict.fromkeys(name for method in methods for name in method["quality"]))
+    if not metrics:
+        return [images]
+    titles = [f"{name} {'↑' if name in MORE_IS_BETTER else '↓'}" for name in metrics]
+    columns = [Column("method"), *(Column(title, justify="right") for title in titles)]
+    quality = Table(*columns, box=box.SIMPLE_HEAD, title="mean quality of the explanations")
+    for method in methods:
+        means = [method["quality"].get(name, {}).get("mean") for name in metrics]
+        quality.add_row(method["title"], *("" if m is None else f"{m:.4f}" for m in means))
+    return [images, quality]

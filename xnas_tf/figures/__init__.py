@@ -1,0 +1,1 @@
+"""Figures of the candidates of a run: first the data to show, then the drawing."""

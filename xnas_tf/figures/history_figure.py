@@ -1,0 +1,74 @@
+"""How the objectives of a run improved, as a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.figures.progress import progress_data
+from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure
+from xnas_tf.strategy.pareto import ended_candidates
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class HistoryInfo:
+    """The data that a figure of a history shows.
+
+    Attributes:
+        titles: The K objectives, each with an arrow towards better values.
+        places: Position of each of N candidates in the order in which they ended, from 1, (N,).
+        values: Their objectives, (N, K).
+        trainings: Numbers of trainings after which the front changed, (M,).
+        best: The best values on the front then, (K, M).
+        hypervolume: The hypervolume then, (M,); NaN where it is not known.
+    """
+
+    titles: tuple[str, ...]
+    places: np.ndarray
+    values: np.ndarray
+    trainings: np.ndarray
+    best: np.ndarray
+    hypervolume: np.ndarray
+
+
+def history_info(candidates: Sequence[Candidate], config: Config) -> HistoryInfo:
+    """Collect the values of the candidates that are done, and of the front as it grew."""
+    ended = ended_candidates(candidates)
+    trained = np.cumsum([c.trained for c in ended], dtype=int)
+    done = [(at, c) for at, c in zip(trained, ended, strict=True) if c.state == "done"]
+    names = [objective.name for objective in config.objectives]
+    progress: dict[str, Any] = progress_data(candidates, config)
+    return HistoryInfo(
+        tuple(objective.heading for objective in config.objectives),
+        np.array([at for at, _ in done]),
+        np.array([[c.objectives[n] for n in names] for _, c in done]).reshape(-1, len(names)),
+        np.array(progress["trainings"]),
+        np.array(progress["best"], float).reshape(len(names), -1),
+        np.array(progress["hypervolume"], float),
+    )
+
+
+def history_figure(info: HistoryInfo) -> Figure:
+    """Draw a panel for each objective, with the best value on the front, and the hypervolume."""
+    count = len(info.titles) + 1
+    figure = new_figure(6, 1.2 + 1.5 * count)
+    axes = figure.subplots(count, sharex=True)
+    for axis, title, values, best in zip(axes, info.titles, info.values.T, info.best, strict=False):
+        axis.plot(info.places, values, ".", color=GREY, label="a candidate")
+        axis.step(info.trainings, best, where="post", color=BLUE, label="best on the front")
+        axis.set_ylabel(title)
+    axes[-1].step(info.trainings, info.hypervolume, where="post", color=ORANGE)
+    axes[-1].set(ylabel="hypervolume ↑", xlabel="trainings")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
+    figure.align_ylabels(axes)
+    return figure

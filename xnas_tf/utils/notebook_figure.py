@@ -1,0 +1,19 @@
+"""A Matplotlib figure that notebooks show without pyplot."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from xnas_tf.utils.pictures import png
+
+PIXELS_PER_INCH = 100
+
+
+class NotebookFigure(Figure):
+    """A figure that is drawn when it is the result of a notebook's cell.
+
+    It does not belong to pyplot, whose figures stay in memory until they are closed.
+    """
+
+    def _repr_png_(self) -> bytes:
+        return png(self, PIXELS_PER_INCH)

@@ -1,0 +1,15 @@
+"""Numbers as text for people."""
+
+from __future__ import annotations
+
+
+def format_value(value: float | None) -> str:
+    """Format a number for a table: integers with thousands separators, others with 4 decimals."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4f}"
+
+
+def six_digits(value: float | None) -> float | None:
+    """Round to six significant digits, more than a picture or a table shows."""
+    return None if value is None else float(f"{value:.6g}")
