@@ -58,6 +58,9 @@ class Regularizer(keras.regularizers.Regularizer):
     def __call__(self, weights):
         return self.rate * ops.sum(weights**2)
 
+    def get_config(self):
+        return {}
+
 
 class Constraint(keras.constraints.Constraint):
     def __init__(self, most):

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.compat import safe_mode
@@ -59,24 +60,44 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
     return model
 
 
-def loads_safely(model: keras.Model) -> bool:
-    """Save a model and load it again; return whether it also loads in safe mode.
+def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
+    """Save a model, load it again, and compare the outputs.
+
+    Args:
+        model: The model.
+        images: Images to compare the outputs of, (N, H, W, C).
+
+    Returns:
+        Whether it loads in safe mode, and the problem: why it does not load, or that the loaded
+        model is another one. The problem is empty if there is none.
 
     Raises:
-        Exception: Whatever Keras or a user's layers raise if it cannot be saved or loaded.
+        Exception: Whatever Keras or a user's layers raise if it cannot be saved.
     """
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras warns of code, as the caller does
         file = Path(folder) / "model.keras"
         file.write_bytes(model_bytes(model))
-        try:
-            keras.saving.load_model(file, compile=False, safe_mode=_is_safe())
-        except Exception as error:
-            if not _is_about_code(error):
-                raise
-            keras.saving.load_model(file, compile=False, safe_mode=False)
-            return False
-    return True
+        safe = _is_safe()
+        loaded = _loaded(file, safe)
+        if isinstance(loaded, Exception) and _is_about_code(loaded):
+            safe, loaded = False, _loaded(file, safe=False)
+    if isinstance(loaded, Exception):
+        return safe, describe_failure(loaded)
+    outputs, again = (np.asarray(each(images, training=False)) for each in (model, loaded))
+    if np.allclose(outputs, again, rtol=1e-3, atol=1e-3, equal_nan=True):
+        return safe, ""
+    return safe, (
+        "the saved model gives other outputs. Write a get_config() that returns all arguments of "
+        "the constructor, for each layer of your own"
+    )
+
+
+def _loaded(file: Path, safe: bool) -> keras.Model | Exception:
+    try:
+        return keras.saving.load_model(file, compile=False, safe_mode=safe)
+    except Exception as error:  # noqa: BLE001 - Keras and a user's layers may raise anything
+        return error
 
 
 def describe_failure(error: BaseException) -> str:

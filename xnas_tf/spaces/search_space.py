@@ -20,7 +20,7 @@ from xnas_tf.keras_tools.head import check_head
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
 from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax
 from xnas_tf.keras_tools.layer_names import use_accepted_names
-from xnas_tf.keras_tools.model_files import describe_failure, layers_out_of_reach, loads_safely
+from xnas_tf.keras_tools.model_files import check_loading, describe_failure, layers_out_of_reach
 from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import build_metrics
@@ -48,7 +48,7 @@ class SearchSpace(Space):
 
     Raises:
         InputError: If the HyperModel fails to build its default model or to begin its ``fit``,
-            its models cannot be saved and loaded again, or it leaves nothing to choose.
+            its models cannot be saved, or it leaves nothing to choose.
     """
 
     def __init__(
@@ -65,7 +65,8 @@ class SearchSpace(Space):
         self.input_range = InputRange(DEFAULT_RANGE, "as all spaces of this package")
         with self._named_errors(f"{self.name} cannot build its default model"):
             self._declared = self._discover()
-        self.loads_safely, self._hidden_layers = True, list[str]()
+        self.loads_safely, self._loading_problem = True, ""
+        self._hidden_layers: list[str] = []
         self._renamed: dict[str, str] = {}
         if not self.is_built_in:
             self._check_saving()
@@ -161,7 +162,9 @@ class SearchSpace(Space):
                 f"TensorFlow refuses these names of models or layers in a graph: {names}. Use "
                 "letters, digits, '_', '-' and '.'"
             )
-        if not self.loads_safely:
+        if self._loading_problem:
+            found.append(f"later commands cannot use its models: {self._loading_problem}")
+        elif not self.loads_safely:
             found.append(
                 "its models contain Python code, as a Lambda layer does, so that later commands "
                 "load them only with --unsafe. Write a layer of Keras instead, such as Rescaling, "
@@ -273,14 +276,18 @@ class SearchSpace(Space):
         return self._widen(declared)
 
     def _check_saving(self) -> None:
-        """Check that the default model can be saved, and loaded again by later commands."""
-        with self._named_errors(f"{self.name}: its models cannot be saved and loaded again"):
+        """Check that the default model can be saved, and whether later commands can load it."""
+        with self._named_errors(f"{self.name}: its models cannot be saved"):
             model = self._new_model(self._declared.copy())
             if not model.built:
                 model.build(self._input)
             self._renamed = use_accepted_names(model)
-            self.loads_safely = loads_safely(model)
+            self.loads_safely, self._loading_problem = check_loading(model, self._images())
             self._hidden_layers = layers_out_of_reach(model)
+
+    def _images(self) -> np.ndarray:
+        """Return two images of noise."""
+        return np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
         """Add the hyperparameters that ``fit`` asks for; see ``discover_in_fit``."""
@@ -330,8 +337,7 @@ class SearchSpace(Space):
         """Check that probabilities come from a softmax layer, so that logits can be computed."""
         if has_single_output(model):  # ``check_head`` knows its form
             return
-        images = np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
-        outputs = np.asarray(model(images, training=False))
+        outputs = np.asarray(model(self._images(), training=False))
         sums_to_one = np.allclose(outputs.sum(axis=1), 1, atol=1e-3) and (outputs >= 0).all()
         if bool(sums_to_one) != ends_in_softmax(model):
             raise TypeError(
