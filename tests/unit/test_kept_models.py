@@ -166,7 +166,7 @@ def test_each_command_that_loads_models_can_be_told_to_load_code(command):
 
 
 def test_models_that_cannot_be_saved_are_refused_before_the_search(networks):
-    with pytest.raises(InputError, match="cannot be saved: Object Silent .* get_config"):
+    with pytest.raises(InputError, match="cannot be saved: Object Silent .*get_config"):
         space("silent")
 
 
