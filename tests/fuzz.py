@@ -15,7 +15,7 @@ from PIL import Image
 
 CLASS_NAMES = ["cat", "dog", "1", "01", "02", "a b", "Ü", "100%", "[x]", "None", "true", "x-y", "é"]
 SIZE = (7, 6)
-MODEL_EVERY = 12
+MODEL_EVERY = 20
 """Each how many inputs is a search."""
 
 

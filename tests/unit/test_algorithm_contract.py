@@ -207,6 +207,7 @@ def test_every_feasible_architecture_is_proposed_once(space, name, surrogate, se
     assert algorithm.ask() is None
 
 
+@pytest.mark.long
 @EXAMPLES
 @given(spaces(with_numbers=True), st.sampled_from(NAMES), st.booleans(), st.integers(0, 9))
 def test_proposals_have_exactly_the_active_variables_with_values_of_their_own(

@@ -90,7 +90,8 @@ PLAIN = [(kind, SHAPES[0]) for kind in ("functional", "sequential", "nested", "l
 CASES = [
     *[pytest.param(case, marks=pytest.mark.long) for case in PLAIN],
     *[(kind, SHAPES[0]) for kind in KINDS if (kind, SHAPES[0]) not in PLAIN],
-    *[("functional", shape) for shape in SHAPES[1:]],
+    ("functional", SHAPES[1]),
+    pytest.param(("functional", SHAPES[2]), marks=pytest.mark.long),
 ]
 
 

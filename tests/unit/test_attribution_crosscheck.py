@@ -241,7 +241,7 @@ def test_smooth_grad_as_in_tf_keras_vis(case, monkeypatch):
 
 
 @quick
-@pytest.mark.parametrize(("stride", "inside"), [(4, slice(None)), (2, slice(4, -4))])
+@pytest.mark.parametrize(("stride", "inside"), [(4, slice(None)), *left_to_all((2, slice(4, -4)))])
 def test_occlusion_as_in_xplique(case, stride, inside):
     """A pixel has the sum of the falls of its patches with Xplique, the mean of their shares
     with us; and only we cover the edges with parts of a patch, so overlapping patches agree

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.conftest import on_ranks
+from tests.conftest import left_to_all, on_ranks
 from xnas_tf.attribution import metrics as quality
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
@@ -526,7 +526,7 @@ def subject_of(model, communicator, count, rows=slice(None)):
     return Subject(model, communicator, ("a", "b", "c"), *parts)
 
 
-@pytest.mark.parametrize("count", [1, 13])
+@pytest.mark.parametrize("count", [13, *left_to_all(1)])
 def test_several_ranks_score_what_one_does(count):
     """Also where one of them has no image."""
     models = [network.__wrapped__() for _ in range(2)]

@@ -159,6 +159,7 @@ def check_interruptions(own, candidate, expected, is_exact):
         check_same(resumed, expected, is_exact)
 
 
+@pytest.mark.long
 def test_interrupted_anywhere_it_ends_with_the_same_weights(whole):
     check_interruptions(evaluator(parts()), CANDIDATE, whole, is_exact=True)
 
@@ -171,14 +172,14 @@ def test_in_the_supernet_too():
     check_interruptions(shared, CELL, expected, is_exact=False)
 
 
-@pytest.mark.parametrize("data", [b"damaged", b""])
+@pytest.mark.parametrize("data", [b"damaged", *left_to_all(b"")])
 def test_a_damaged_checkpoint_is_ignored(data, whole):
     result, _ = evaluated(evaluator(parts()), callback=TaskCallback(data=data))
     assert "its checkpoint was ignored" in result.reason
     assert (result.history, result.metrics) == (whole[0].history, whole[0].metrics)
 
 
-@pytest.mark.parametrize("rung", [1, 3])
+@pytest.mark.parametrize("rung", [1, *left_to_all(3)])
 def test_a_promotion_resumes_from_the_last_weights_and_keeps_the_best_of_all_epochs(rung):
     """The best epoch is in the promotion, or in the rung below and not its last one."""
     own = evaluator(parts(schedule="constant"))

@@ -137,6 +137,7 @@ def test_kills_lose_and_repeat_nothing(tmp_path_factory, count, steady_state, ki
     assert all(c.finished_before < c.finish_order for c in found)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=8)
 @given(st.integers(1, 9), st.integers(0, 99))
 def test_a_generational_search_finds_the_same_with_any_number_of_groups(

@@ -327,6 +327,7 @@ def test_digest_is_the_same_in_every_process():
     assert len(said) == 1
 
 
+@pytest.mark.long
 def test_cells_have_equal_digests_exactly_if_they_are_the_same_network():
     groups = defaultdict(list)
     for operations in itertools.product(OPERATIONS, repeat=len(EDGES)):

@@ -40,6 +40,7 @@ def retrained(run, key, figures):
         convolutional((8, 8, 1), "softmax").save(path / "models" / f"{training.name}.keras")
 
 
+@pytest.mark.long
 def test_what_was_retrained_the_seed_that_is_best_on_the_validation_part(tmp_path):
     run = made_run(tmp_path / "run", "grey", {GREY: convolutional((8, 8, 1), "softmax")})
     with pytest.raises(InputError, match="not retrained yet"):

@@ -146,6 +146,7 @@ def nested_model():
     return keras.Model(inputs, layers.Dense(CLASSES)(x))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [KINDS[0], *left_to_all(*KINDS[1:])])
 @pytest.mark.parametrize("make", [small_network, *left_to_all(Subclassed, nested_model)])
 def test_models_fit_and_come_back_from_a_file(tmp_path, kind, make, dataset):
@@ -288,7 +289,7 @@ class HiddenSoftmax(keras.Model):
         return tf.nn.softmax(self.head(self.pool(self.conv(inputs))))
 
 
-@pytest.mark.parametrize("mode", ["posthoc", "by-design"])
+@pytest.mark.parametrize("mode", ["posthoc", *left_to_all("by-design")])
 def test_a_softmax_that_is_no_layer(mode, dataset):
     model = HiddenSoftmax()
     expected = np.asarray(model(dataset.test.images / np.float32(255))).argmax(axis=1)
@@ -410,7 +411,7 @@ def subject(model, ranks, data, count=None):
 
 
 @pytest.mark.parametrize("count", [8, *left_to_all(1, 60)])
-@pytest.mark.parametrize("objective", [Fidelity(epochs=2), Conciseness(epochs=2)])
+@pytest.mark.parametrize("objective", [Fidelity(epochs=2), *left_to_all(Conciseness(epochs=2))])
 def test_objectives_do_not_depend_on_the_number_of_ranks(objective, count, dataset):
     models = [without_statistics() for _ in range(2)]
 

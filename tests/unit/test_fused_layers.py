@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import left_to_all
 from xnas_tf.keras_tools.fused_layers import fused_layers
 
 
@@ -31,7 +32,7 @@ def traced(model, fuse, batch=5):
     return step
 
 
-@pytest.mark.parametrize("batch", [5, None])
+@pytest.mark.parametrize("batch", [None, *left_to_all(5)])
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9}, {"scale": False}, {"axis": 1}])
 def test_fused_is_the_same_function_with_the_same_gradients_and_statistics(options, batch):
     images = tf.constant(np.random.default_rng(2).normal(size=(5, 6, 6, 2)), tf.float32)

@@ -154,6 +154,7 @@ def same(first, second):
     return np.allclose(first, second, rtol=1e-3, atol=1e-3 * np.abs(first).max())
 
 
+@pytest.mark.long
 def test_cells_of_one_network_compute_the_same(networks):
     """Weights are carried over from layer to layer, twins in one of the possible orders."""
     for first, *others in groups_of(networks, seed=0, count=6):

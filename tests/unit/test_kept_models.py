@@ -143,6 +143,7 @@ def test_the_configuration_of_another_program_is_none_of_a_run(tmp_path):
     assert load_subject(file).model.output_shape == (None, 2)
 
 
+@pytest.mark.long
 def test_a_missing_module_is_named_where_it_is_needed(networks, tmp_path):
     runs = [kept_run(tmp_path / kind, kind) for kind in ("registered", "keras")]
     (tmp_path / "own_networks.py").unlink()
@@ -180,6 +181,7 @@ def test_models_that_cannot_be_saved_are_refused_before_the_search(networks):
     ],
 )
 def test_models_that_load_only_in_part_are_announced(networks, kind, note):
+    keras.utils.set_random_seed(0)
     (found,) = space(kind).notes
     assert note in found
 

@@ -73,6 +73,7 @@ def test_an_identity_tells_more():
     assert len({digest(Named()), digest(Named(), idle=True), digest(Named(), filters=3)}) == 3
 
 
+@pytest.mark.long
 def test_what_cannot_be_read_is_known_by_its_genotype_and_options():
     plain, other = digest(Opaque()), HyperModelOptions(hypermodel="a:C")
     assert plain == digest(Opaque()) and plain.startswith("genotype:")

@@ -206,6 +206,7 @@ def test_masks_do_not_depend_on_the_number_of_ranks(lesson):
         assert_same_logits(found, alone)
 
 
+@pytest.mark.long
 def test_all_ranks_find_what_one_process_does():
     data, how = colours(), {"beta": 1.0, "epochs": 8}
     alone = facts(disentangle(disjoint_model(), data, **how))

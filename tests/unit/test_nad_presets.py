@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
+from tests.conftest import left_to_all
 from tests.unit.test_nad import CLASSES, colours, disjoint_model, weighted
 from xnas_tf.cli import main
 from xnas_tf.errors import InputError
@@ -58,9 +59,8 @@ DARTS = [*PRESETS["darts"].layers]
     ("given", "layers", "beta"),
     [
         ({}, DARTS, 0.45),
-        ({"beta": 2.0}, DARTS, 2.0),
-        ({"beta": "auto"}, DARTS, "auto"),
         ({"layers": ["first"]}, ["first"], 0.45),
+        *left_to_all(({"beta": 2.0}, DARTS, 2.0), ({"beta": "auto"}, DARTS, "auto")),
         ({"preset": None}, ["first", *DARTS], "auto"),
     ],
 )

@@ -10,7 +10,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from tests.conftest import make_dataset
+from tests.conftest import left_to_all, make_dataset
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
@@ -89,6 +89,7 @@ def test_the_same_seed_trains_the_same_network():
     assert first.history == again.history and first.objectives == again.objectives
 
 
+@pytest.mark.long
 def test_a_model_that_is_not_compiled_is_compiled_as_the_configuration_says():
     class Uncompiled(Fitting):
         compiled = None
@@ -127,6 +128,7 @@ def test_hyperparameters_of_fit_are_found_and_what_it_gives_itself_is_left_out()
     assert outcome.state == "done" and Asking.batches[-1] == 20
 
 
+@pytest.mark.long
 def test_hyperparameters_of_fit_tell_evaluations_apart():
     values = [{**VALUES, "batch_size": size, "shuffle": True} for size in (10, 20, 20)]
     first, other, same = (evaluate(Asking(), values=each)[0].digest for each in values)
@@ -185,6 +187,7 @@ class Emptied(Plain):
         return history
 
 
+@pytest.mark.long
 def test_the_figures_are_those_of_the_weights_in_the_end():
     outcome, _ = evaluate(Emptied(), "training.epochs=8", epochs=8)
     assert outcome.history[-1]["val_loss"] != pytest.approx(np.log(CLASSES), rel=1e-3)
@@ -319,8 +322,10 @@ def test_what_is_measured_and_kept_is_the_plain_network(tmp_path):
         ("search.seed=1", 2, "distributed.ranks_per_candidate must be 1"),
         ("search.fidelity={epochs: [1, 2]}", 1, "search.fidelity must be left out"),
         ("training.augmentation.crop=2", 1, "training.augmentation.crop must be left out"),
-        ("training.augmentation.flip=true", 1, "training.augmentation.flip must be left out"),
-        ("training.jit_compile=true", 1, "training.jit_compile must be left out"),
+        *left_to_all(
+            ("training.augmentation.flip=true", 1, "training.augmentation.flip must be left out"),
+            ("training.jit_compile=true", 1, "training.jit_compile must be left out"),
+        ),
     ],
 )
 def test_what_an_own_training_cannot_do_is_refused(change, ranks, message):

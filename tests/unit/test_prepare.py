@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.conftest import on_ranks
+from tests.conftest import left_to_all, on_ranks
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
@@ -60,7 +60,7 @@ def test_what_is_no_fault_of_the_input_is_none_on_other_ranks_either(failure):
     ]
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [2, *left_to_all(1)])
 def test_a_held_run_is_refused_on_all_ranks(tmp_path, ranks):
     config = load_config(overrides=TINY)
     open_database(tmp_path / "run", config).close()

@@ -51,6 +51,7 @@ class Inapplicable(Objective):
         raise NotApplicable("the model has no convolution")
 
 
+@pytest.mark.long
 def test_what_is_recorded_is_measured_and_is_no_objective():
     outcome = evaluator(*CONTROL).evaluate(candidate())
     assert outcome.state == "done" and set(outcome.objectives) == {"error"}

@@ -9,6 +9,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from tests.conftest import left_to_all
 from tests.unit.test_conductor import Groups
 from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
 from xnas_tf.config import load_config
@@ -73,7 +74,7 @@ def test_the_other_options_reach_the_listing(run):
 
 
 @pytest.mark.parametrize("config", [ONE, TWO, THREE, FIVE], ids=["1", "2", "3", "5"])
-@pytest.mark.parametrize("count", [0, 9])
+@pytest.mark.parametrize("count", [9, *left_to_all(0)])
 def test_every_pair_of_objectives_has_a_picture(config, count):
     size = len(config.objectives)
     everyone = candidates(config, np.random.default_rng(0).random((count, size)))

@@ -122,6 +122,7 @@ def whole():
     return trained(retrainer())
 
 
+@pytest.mark.long
 def test_the_best_epochs_weights_are_kept_and_tested(whole):
     outcome, weights = whole
     assert outcome.state == "done" and len(outcome.history) == 8

@@ -227,6 +227,7 @@ def test_nothing_is_traced_to_ask_again():
     assert not access.shared_models
 
 
+@pytest.mark.long
 def test_a_failed_training_harms_no_other():
     every = dict.fromkeys(EDGES, "nor_conv_3x3")
     shared, _ = judges()
@@ -265,10 +266,12 @@ def test_each_way_out_of_the_input_is_in_the_order_once():
         ({}, True),
         ({"search": "{candidates: 4, population: 4}"}, False),
         ({"training": "{epochs: 100}"}, False),
-        ({"training": "{mixed_precision: true}"}, False),
-        ({"training": "{jit_compile: true}"}, False),
-        ({"search": "{candidates: 40, fidelity: {epochs: [1, 3]}}"}, False),
-        ({"space": "vgg_like"}, False),
+        *left_to_all(
+            ({"training": "{mixed_precision: true}"}, False),
+            ({"training": "{jit_compile: true}"}, False),
+            ({"search": "{candidates: 40, fidelity: {epochs: [1, 3]}}"}, False),
+            ({"space": "vgg_like"}, False),
+        ),
     ],
 )
 def test_it_is_used_where_it_pays(changes, is_expected):

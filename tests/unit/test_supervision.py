@@ -90,7 +90,7 @@ def whole(judge):
     return result
 
 
-@pytest.mark.parametrize("at", [4, 10, BEATS])
+@pytest.mark.parametrize("at", [10, *left_to_all(4, BEATS)])
 def test_interrupted_at_a_beat_it_goes_on_to_the_same_values(judge, whole, at):
     callback = TaskCallback(at, Interrupted("terminated", 143))
     with pytest.raises(Interrupted, match="terminated") as caught:

@@ -141,6 +141,7 @@ def test_exact_costs_are_asked_of_few_and_decide():
     assert knowing < 0.75 * late(lambda values: {})
 
 
+@pytest.mark.long
 def test_what_breaks_constraints_is_avoided():
     def violation(values):
         return max(0.0, values[0] - 1)  # at most one convolution

@@ -70,6 +70,7 @@ def test_it_agrees_with_what_is_traced(number, monkeypatch):
     assert short.history[0] == pytest.approx(usual.history[0], rel=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("targets", ["predicted", *left_to_all(1)])
 @pytest.mark.parametrize(
     "method",

@@ -98,6 +98,7 @@ def test_a_dense_head_without_batch_normalisation():
     assert "dropout" not in [layer.name for layer in dropless.layers]
 
 
+@pytest.mark.long
 def test_filters_stop_growing_at_eight_times_the_first():
     deep = space((64, 64, 3), channels=16, blocks=6)
     values = {**VALUES, "blocks": 6}
