@@ -130,7 +130,7 @@ def test_when_everything_fails_the_reason_is_given(tmp_path):
     done = xnas(
         "search", *tiny("training.learning_rate=1e38"), "--run-dir", "run", cwd=tmp_path, code=1
     )
-    assert "no candidate can be recommended: 4 of 4 failed" in done.stderr
+    assert "no candidate can be recommended: of 4, 4 failed" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -173,5 +173,5 @@ def test_a_space_of_one_value_and_one_without_feasible_networks_are_said(tmp_pat
     (tmp_path / "few.py").write_text(TINY.format(most=3))
     limit = ["--set", "constraints={parameters: '<= 5'}"]
     done = xnas("search", *words, *limit, cwd=tmp_path, code=1)
-    assert "no candidate can be recommended, of 3: 3 infeasible" in done.stderr
+    assert "no candidate can be recommended: of 3, 3 infeasible" in done.stderr
     assert "wanted: <= 5" in done.stderr

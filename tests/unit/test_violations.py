@@ -107,6 +107,6 @@ def test_a_search_without_a_front_says_how_near_it_came():
     for candidate in [*EVERYONE[2:], done(6, 0.4, 10.0, flops=3000)]:
         state.add(candidate)
     text = state.explain_empty_front()
-    assert "of 4: 1 infeasible, 1 duplicate, 2 done that violate constraints" in text
+    assert "of 4, 1 infeasible, 1 duplicate, 2 violate constraints" in text
     assert f"the nearest, 3: {BROKEN}" in text
     assert f"candidate 4 is infeasible: {COSTLY}" in text

@@ -58,11 +58,12 @@ class SearchState:
         counts = Counter(c.state for c in self.everyone if c.state != "done")
         kinds = [f"{count} {state}" for state, count in counts.items()]
         done = [c for c in self.everyone if c.state == "done"]
-        kinds += [f"{len(done)} done that violate constraints"] if done else []
+        kinds += [f"{len(done)} violate constraints"] if done else []
         limits = self._config.constraints
         nearest = min(done, key=lambda c: c.violation(limits), default=None)
         why = f"; the nearest, {nearest.id}: {nearest.violations(limits)}" if nearest else ""
-        for state in ("infeasible", "failed"):
+        for state, verb in (("infeasible", "is infeasible"), ("failed", "failed")):
             first = next((c for c in self.everyone if c.state == state), None)
-            why += f"; candidate {first.id} is {state}: {first.reason}" if first else ""
-        return f"no candidate can be recommended, of {len(self.everyone)}: {', '.join(kinds)}{why}"
+            why += f"; candidate {first.id} {verb}: {first.reason}" if first else ""
+        total = f"of {len(self.everyone)}, {', '.join(kinds)}"
+        return f"no candidate can be recommended: {total}{why}"
