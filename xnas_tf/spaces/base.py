@@ -45,3 +45,7 @@ class Space(ABC):
     def trains(self, model: Any) -> bool:
         """Return whether a model is trained by the space's or the model's own code."""
         return False
+
+    def gives_weights(self, model: Any) -> bool:
+        """Return whether ``build`` gave a model weights, such as pretrained ones."""
+        return False

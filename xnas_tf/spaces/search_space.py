@@ -134,7 +134,7 @@ class SearchSpace(Space):
         )
 
     def gives_weights(self, model: keras.Model) -> bool:
-        """Return whether ``build`` gave a model weights, such as pretrained ones."""
+        """See ``Space.gives_weights``."""
         return model in self._given_weights
 
     @property
