@@ -7,7 +7,6 @@ import xnas_tf as xt
 from tests.e2e.conftest import ROOT, xnas
 from tests.e2e.records import needs_horovod
 from tests.e2e.test_horovod import horovodrun
-from tests.unit.test_xnas_configs import WEIGHTED
 
 pytestmark = pytest.mark.long
 SMALL = (
@@ -60,7 +59,7 @@ def check(run, is_control, keeps_best):
 
 
 @pytest.mark.parametrize("suffix", ["", "-control"])
-@pytest.mark.parametrize("name", ["mnist", "cifar10", WEIGHTED])
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
 def test_it_runs_from_end_to_end(name, suffix, tmp_path, monkeypatch):
     data = data_options(name, tmp_path, monkeypatch)
     words = ["search", ROOT / f"configs/xnas-{name}{suffix}.yaml", *data, *SMALL]

@@ -71,7 +71,7 @@ def uninterrupted(optimizer):
     return train(build(), optimizer, callback), callback.kept
 
 
-@pytest.mark.parametrize("optimizer", [ADAM, *left_to_all(PLAIN)])
+@pytest.mark.parametrize("optimizer", [ADAM, *left_to_all((PLAIN,))])
 @settings(max_examples=4, deadline=None)
 @given(step=st.integers(0, EPOCHS * STEPS - 1))
 def test_interrupted_at_any_step_it_ends_the_same_to_the_last_bit(optimizer, step):
