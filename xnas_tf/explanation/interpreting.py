@@ -10,7 +10,7 @@ from xnas_tf.interpretation import flint, nad
 
 
 def disentangle(
-    model: AnyModel, dataset: str | Dataset | None = None, **options: Any
+    model: AnyModel, dataset: str | Dataset | None = None, *arguments: Any, **options: Any
 ) -> nad.Disentanglement:
     """Find each class's path through a trained network, and evaluate the paths.
 
@@ -18,18 +18,20 @@ def disentangle(
         model: A Keras image classifier; a run, whose recommended candidate is meant; a candidate,
             such as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
         dataset: A data set or its name; that of the run if None.
-        options: Those of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
+        *arguments: The further ones of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
+        **options: The same, by name.
 
     Raises:
         InputError: If an argument is wrong or does not fit the model, or fewer than two classes
             have a correctly classified training image.
     """
     subject = subject_of(model)
-    return nad.disentangle(subject.model, subject.load_dataset(dataset), **options)
+    data = subject.load_dataset(dataset)
+    return nad.disentangle(subject.model, data, *arguments, **options)
 
 
 def train_interpreter(
-    model: AnyModel, dataset: str | Dataset | None = None, **options: Any
+    model: AnyModel, dataset: str | Dataset | None = None, *arguments: Any, **options: Any
 ) -> flint.Interpretation:
     """Train an interpreter, and evaluate it on the validation and the test split.
 
@@ -37,10 +39,12 @@ def train_interpreter(
         model: See ``disentangle``. Post-hoc it is not changed; by design it is trained, starting
             from its current weights.
         dataset: A data set or its name; that of the run if None.
-        options: Those of ``xnas_tf.interpretation.flint.training.train_interpreter``.
+        *arguments: Those of ``xnas_tf.interpretation.flint.training.train_interpreter``.
+        **options: The same, by name.
 
     Raises:
         InputError: If an argument is wrong or does not fit the model.
     """
     subject = subject_of(model)
-    return flint.train_interpreter(subject.model, subject.load_dataset(dataset), **options)
+    data = subject.load_dataset(dataset)
+    return flint.train_interpreter(subject.model, data, *arguments, **options)
