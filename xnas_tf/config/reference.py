@@ -24,13 +24,13 @@ from xnas_tf.training.options import TrainingOptions
 
 _INTRO = """# Configuration
 
-Generated from the models in `xnas_tf/config/models.py` by
-`python -m xnas_tf.config.reference > docs/configuration.md`.
+On this page you find every key of a configuration, with its default and what is allowed.
 
-A configuration is a YAML file of the sections below; every key has a default, and the
+A configuration is a YAML file of the sections below. Every key has a default, and the
 defaults together are the quickstart. `--set section.key=value` overrides a key on the command
-line, and a number in the key is an index of a list: `--set objectives.1.images=512`. Wherever a
-name with options is allowed, the name alone is too: `dataset: digits`. Unknown keys are errors.
+line; a number in the key is an index of a list: `--set objectives.1.images=512`. A name can replace
+a name with options: `dataset: digits`. Unknown keys are errors. This page is the output of
+`python -m xnas_tf.config.reference`.
 
 Besides the names below, `package.module:Name` works wherever an objective, a search space or
 a data set is named, and other packages can register their own names under the entry-point

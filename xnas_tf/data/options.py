@@ -46,7 +46,7 @@ class DatasetOptions(Section):
         description="share of image files that may be unreadable; they are listed and left out",
     )
     classes: int | None = Field(
-        None, ge=2, description="classes to keep, the first ones; if not given, all"
+        None, ge=2, description="number of classes to keep, the first ones; if not given, all"
     )
 
     @field_validator("size")

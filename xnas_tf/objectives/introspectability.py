@@ -155,7 +155,7 @@ class Introspectability(Objective):
     )
     weighting: Weighting = Field(
         "normalized",
-        description="how `similarity` weighs the distances: `normalized`: their weighted mean; "
+        description="how `similarity` weights the distances: `normalized`: their weighted mean; "
         "`paper`: the plain mean of distance × similarity, whose scale is that of the similarity",
     )
     bootstrap: int = Field(100, ge=2, description="number of resamples for the standard error")

@@ -62,7 +62,7 @@ class SpaceOptions(BaseModel):
 
 
 class NASBench201Options(SpaceOptions):
-    """The 15,625 cells of NAS-Bench-201; the defaults are the published skeleton."""
+    """The 15,625 cells of NAS-Bench-201; the default skeleton is a small one."""
 
     name: Literal["nas_bench_201"] = "nas_bench_201"
     optimizer: ClassVar[str] = "sgd"
@@ -98,12 +98,12 @@ class VGGLikeOptions(SpaceOptions):
 
 
 class HyperModelOptions(SpaceOptions):
-    """A user's own keras-tuner HyperModel. Images come as floats in [0, 1]."""
+    """A keras-tuner HyperModel of your own; see docs/models.md. Images are floats in [0, 1]."""
 
     name: Literal["hypermodel"] = "hypermodel"
     hypermodel: str = Field(
-        description="`package.module:Name` of a HyperModel class, of a function that returns "
-        "a HyperModel, or of a function `build(hp)`; `input_shape` and `classes` (or "
+        description="`package.module:Name` of a HyperModel class or object, of a function that "
+        "returns a HyperModel, or of a function `build(hp)`; `input_shape` and `classes` (or "
         "`num_classes`, `n_classes`) are passed to a class or function that has these parameters",
     )
     options: dict[str, Any] = Field(
