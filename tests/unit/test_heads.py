@@ -20,6 +20,8 @@ from xnas_tf.interpretation.flint import Interpreter
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.keras_tools.head import check_head
 from xnas_tf.keras_tools.input_range import declare_range
+from xnas_tf.keras_tools.inspection import sums_to_one
+from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.chance_level import accuracy_of
 from xnas_tf.training.predictor import Predictor
@@ -179,3 +181,24 @@ def test_independent_sigmoids_are_not_interpreted():
     model = Head(3, "sigmoid").build(keras_tuner.HyperParameters())
     with pytest.raises(InputError, match="independent sigmoids"):
         MaskedNetwork(model, make_dataset().validation.images)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_probabilities_are_recognised_up_to_rounding(dtype):
+    logits = np.random.default_rng(0).normal(0, 3, (200, 7))
+    assert sums_to_one(tf.nn.softmax(tf.cast(logits, dtype)))
+    assert not sums_to_one(tf.cast(logits, dtype))
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric", "form"),
+    [
+        ("categorical_crossentropy", "sparse_categorical_accuracy", "one-hot vectors"),
+        ("sparse_categorical_crossentropy", keras.metrics.AUC, "class numbers"),
+    ],
+)
+def test_metrics_that_do_not_take_the_targets_of_the_loss_are_refused(loss, metric, form):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", loss, metrics=[metric if isinstance(metric, str) else metric()])
+    with pytest.raises(InputError, match=f"its metrics cannot be computed of {form}"):
+        build_metrics(model, 3)

@@ -128,11 +128,17 @@ def observed_ending(model: keras.Model, inputs: Any) -> Ending:
         return Ending(layer, activation)
     if outputs.shape[-1] == 1 and logits_behind(outputs) is not None:
         return Ending(None, "sigmoid")
-    rows = np.asarray(outputs, np.float64)
-    sums_to_one = rows.ndim == 2 and rows.shape[1] > 1 and (rows >= 0).all()
-    if activation or (sums_to_one and np.allclose(rows.sum(axis=1), 1, atol=1e-3)):
+    if activation or sums_to_one(outputs):
         return Ending(None, activation or "softmax")
     return Ending(layer, None)
+
+
+def sums_to_one(outputs: tf.Tensor) -> bool:
+    """Return whether outputs (N, classes) are probabilities, up to the rounding of their type."""
+    rows = np.asarray(tf.cast(outputs, tf.float32), np.float64)
+    close = 1e-3 if outputs.dtype.size > 2 else 2e-2
+    is_positive = rows.ndim == 2 and rows.shape[1] > 1 and bool((rows >= 0).all())
+    return is_positive and np.allclose(rows.sum(axis=1), 1, atol=close)
 
 
 def _final_layer(model: keras.Model) -> Any:

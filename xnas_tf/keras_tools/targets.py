@@ -9,11 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.compat import metrics_in_compile
+from xnas_tf.registry import describe
 
 Form = Literal["numbers", "vectors", "column"]
 """Class numbers (N,), one-hot vectors (N, classes), or 0 and 1 as a column (N, 1), float32."""
+_FORM_NAMES = {"numbers": "class numbers", "vectors": "one-hot vectors", "column": "0 and 1"}
 
 
 def target_form(model: keras.Model, classes: int) -> Form:
@@ -67,15 +70,26 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
 
     Returns:
         The names of the metrics.
+
+    Raises:
+        InputError: If a metric does not take the form of targets that the loss takes.
     """
     metrics = metrics_in_compile(model) if model.compiled else None
     if metrics is None:
         return []
-    labels = np.arange(classes, dtype=np.int32)
+    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # no square of one-hot vectors
     outputs: Form = "column" if has_single_output(model) else "vectors"
-    metrics.update_state(
-        targets_for(model, labels, classes), np.asarray(as_targets(labels, outputs, classes))
-    )
+    form = target_form(model, classes)
+    try:
+        metrics.update_state(
+            np.asarray(as_targets(labels, form, classes)),
+            np.asarray(as_targets(labels, outputs, classes)),
+        )
+    except Exception as error:  # Keras and a user's metrics may raise anything
+        raise InputError(
+            f"its metrics cannot be computed of {_FORM_NAMES[form]}, which its loss expects: "
+            f"{describe(error)}"
+        ) from error
     names = sorted(metrics.result())
     metrics.reset_state()
     return names

@@ -18,7 +18,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.head import check_head
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
-from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax
+from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax, sums_to_one
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.keras_tools.model_files import check_loading, describe_failure, layers_out_of_reach
 from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
@@ -337,9 +337,7 @@ class SearchSpace(Space):
         """Check that probabilities come from a softmax layer, so that logits can be computed."""
         if has_single_output(model):  # ``check_head`` knows its form
             return
-        outputs = np.asarray(model(self._images(), training=False))
-        sums_to_one = np.allclose(outputs.sum(axis=1), 1, atol=1e-3) and (outputs >= 0).all()
-        if bool(sums_to_one) != ends_in_softmax(model):
+        if sums_to_one(model(self._images(), training=False)) and not ends_in_softmax(model):
             raise TypeError(
                 "the model's outputs are probabilities, but its last layer is not a softmax; end "
                 "it with Dense(…, activation='softmax'), Activation('softmax'), Softmax() or logits"
