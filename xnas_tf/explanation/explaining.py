@@ -62,7 +62,10 @@ def explain(  # noqa: PLR0913 - options with defaults
     subject = subject_of(model)
     model = subject.model
     if images is None:
-        images, labels, class_names = _images_of(subject)
+        if labels is not None:
+            raise InputError("`labels`: given without `images`, whose labels they would be")
+        images, labels, names = _images_of(subject)
+        class_names = class_names or names
     chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
     images = _checked_images(images)
     inputs, range_name = images, ""

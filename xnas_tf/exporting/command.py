@@ -80,7 +80,7 @@ def export(  # noqa: PLR0913 - options with defaults
     if SavedModel in map(type, kinds) and WILDCARDS.search(str(base.absolute())):
         log(
             "warning: TensorFlow loads no SavedModel from a path with '*', '?', '[' or '\\', as in "
-            f"{base}: move it before you use it, or give another --out"
+            f"{base}: move it before you use it, or give another `out`"
         )
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +85,12 @@ class Run:
         Raises:
             InputError: If there is none.
         """
-        by_id = {candidate.id: candidate for candidate in self}
-        if number not in by_id:
-            allowed = f"1 to {max(by_id)}" if by_id else "none yet"
-            raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
-        return by_id[number]
+        everyone = self.candidates()
+        for candidate in everyone:
+            if candidate.id == number:
+                return candidate
+        allowed = f"1 to {everyone[-1].id}" if everyone else "none yet"
+        raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
 
     def pareto(self) -> list[Candidate]:
         """Return the Pareto-optimal candidates, best in the first objective first."""
@@ -160,8 +162,7 @@ class Run:
         front = self.pareto() if pareto else []
         if pareto and not front:
             raise InputError(f"{self.path} has no Pareto-optimal candidates yet")
-        which = [which] if isinstance(which, str | int | Candidate) else which
-        named = which or ([] if pareto else [RECOMMENDED])
+        named = named_candidates(which) or ([] if pareto else [RECOMMENDED])
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())
 
@@ -333,6 +334,24 @@ def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candi
     first = config.objectives[0]
     front = pareto_front(candidates, config)
     return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
+
+
+def named_candidates(
+    which: Iterable[int | str | Candidate] | int | str | Candidate,
+) -> list[int | str | Candidate]:
+    """Return one or several names of candidates as a list; ids may be those of a data frame.
+
+    Raises:
+        InputError: If they are of another type.
+    """
+    if isinstance(which, str | Integral | Candidate):
+        return [which]  # type: ignore[list-item] - NumPy's integers are registered as Integral
+    if not isinstance(which, Iterable):
+        raise InputError(
+            f"`candidates` is of type {type(which).__name__}; allowed: an id, recommended, best, a "
+            "Candidate, or several of these"
+        )
+    return list(which)
 
 
 def comparable_candidates(
