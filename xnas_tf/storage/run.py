@@ -345,7 +345,7 @@ def named_candidates(
         InputError: If they are of another type.
     """
     if isinstance(which, str | Integral | Candidate):
-        return [which]  # type: ignore[list-item] - NumPy's integers are registered as Integral
+        return [which]
     if not isinstance(which, Iterable):
         raise InputError(
             f"`candidates` is of type {type(which).__name__}; allowed: an id, recommended, best, a "
@@ -357,9 +357,13 @@ def named_candidates(
 def comparable_candidates(
     candidates: Iterable[Candidate], front: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Return the candidates that are done, of the fidelity of the front."""
-    epochs = front[0].epochs if front else 0
-    return [c for c in candidates if c.state == "done" and c.epochs == epochs]
+    """Return the candidates that are done, of the fidelity of the front.
+
+    Without a front, as all violate constraints, the highest fidelity takes its place.
+    """
+    done = [candidate for candidate in candidates if candidate.state == "done"]
+    epochs = max((candidate.epochs for candidate in front or done), default=0)
+    return [candidate for candidate in done if candidate.epochs == epochs]
 
 
 def load_run(path: str | Path | Run) -> Run:
