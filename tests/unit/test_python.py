@@ -241,6 +241,14 @@ def test_a_command_of_a_group_names_options_too(tmp_path):
     assert "--set search.populaton=4" in shown.stderr and "`overrides`" not in shown.stderr
 
 
+def test_a_prediction_that_is_not_finite_is_not_explained():
+    network = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
+    images = np.zeros((3, 2, 2, 1), np.float32)
+    images[1, 0] = np.nan
+    with pytest.raises(xt.InputError, match="not finite for 1 of 3 images"):
+        xt.explain(network, images, ["gradient_input"])
+
+
 def test_models_are_named_in_any_way(tmp_path):
     config = load_config(TWO, ["dataset=digits"])
     run = make_run(tmp_path / "run", config, 3)
