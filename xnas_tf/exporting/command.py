@@ -111,10 +111,19 @@ def _export_one(
             files = [_written(kind, served, expected, draft, note) for kind in kinds]
             card = model_card(evidence, chosen, test, expected, files, licence)
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
+            card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
             (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
     finally:
         clear_session()
+
+
+def _loads_safely(candidate: Candidate) -> bool:
+    try:
+        candidate.load_model()
+    except InputError:
+        return False
+    return True
 
 
 def _served(
