@@ -9,7 +9,10 @@ import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import xnas
+from tests.unit.test_front import TWO
+from tests.unit.test_python import make_run
 from tests.unit.test_retraining import desk_at, play
+from xnas_tf.config import load_config
 from xnas_tf.reporting.html.page import render
 from xnas_tf.retraining.results import FOLDER
 
@@ -212,3 +215,15 @@ def test_bad_input_ends_with_2(reported, tmp_path):
     ):
         assert message in xnas("report", run, *words, cwd=tmp_path, code=2).stderr
     assert (tmp_path / "mine.html").read_text() == "notes"
+
+
+def test_a_run_without_a_front_shows_what_violates_the_constraints(page, tmp_path):
+    run = make_run(tmp_path / "run", load_config(TWO, ["constraints.error=<= 0.001"]))
+    assert not run.pareto()
+    with visited(page, xt.save_report(run).as_uri()) as view:
+        sections = view.locator("section").evaluate_all("all => all.map((each) => each.id)")
+        assert {"front", "parallel", "lost"} <= {*sections}
+        assert not {"progress", "table", "models", "lineage"} & {*sections}  # these have no content
+        count = sum(candidate.state == "done" for candidate in run)
+        assert f"{count} violating constraints hollow" in view.locator("#front").inner_text()
+        assert "No candidate is recommended" in view.locator("#front .problem").inner_text()

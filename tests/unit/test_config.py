@@ -104,7 +104,7 @@ def test_a_run_is_named_after_the_file_and_a_config_needs_a_name(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     assert default_run_dir("configs/pets.yaml") == Path("runs/pets")
     assert default_run_dir(None) == Path("runs/quickstart")
-    with pytest.raises(InputError, match="run_dir: not given, but a Config has no file"):
+    with pytest.raises(InputError, match="`run_dir`: not given, but a Config has no file"):
         search(Config())
     assert not any(tmp_path.iterdir())
 

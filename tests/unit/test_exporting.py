@@ -20,6 +20,7 @@ from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import evidence, formats
 from xnas_tf.exporting.card_text import _usage, text
+from xnas_tf.exporting.command import _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.serving import ServedModel
@@ -177,12 +178,27 @@ def test_a_layer_that_cannot_be_converted_is_named(tmp_path, layers, refused):
         FORMATS.get("tflite")().write(served, tmp_path / "model.tflite")
 
 
-@pytest.mark.parametrize("module", ["", "mine.layers"])
-def test_the_card_imports_what_a_keras_file_needs(module):
-    code = _usage(FORMATS.get("keras")(), {"hypermodel_module": module})
+@pytest.mark.parametrize(("module", "has_code"), [("", False), ("mine.layers", True)])
+def test_the_card_says_what_a_keras_file_needs(module, has_code):
+    card = {"hypermodel_module": module, "contains_code": has_code}
+    code = _usage(FORMATS.get("keras")(), card)
     compile(code, "card", "exec")
     assert ("import mine.layers" in code) == bool(module)
-    assert "mine" not in _usage(FORMATS.get("tflite")(), {"hypermodel_module": "mine.layers"})
+    assert ("safe_mode=False" in code) == has_code
+    tflite = FORMATS.get("tflite")()
+    assert _usage(tflite, card) == tflite.usage
+
+
+def test_code_in_a_model_is_found(tmp_path):
+    found = {}
+    for name, last in (
+        ("code", keras.layers.Lambda(lambda x: 2 * x)),
+        ("none", keras.layers.ReLU()),
+    ):
+        file = tmp_path / f"{name}.keras"
+        keras.Sequential([keras.Input((2,)), last]).save(file)
+        found[name] = _loads_safely(Candidate(1, "", {}, model_path=file))
+    assert found == {"code": False, "none": True}
 
 
 SERVE = """

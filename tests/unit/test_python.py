@@ -13,13 +13,17 @@ import pytest
 from click.testing import CliRunner
 
 import xnas_tf as xt
+from tests.unit.test_benchmark import ROWS, write
 from tests.unit.test_front import ONE, THREE, TWO, candidates
 from xnas_tf.attribution import attribution_method
+from xnas_tf.cli import main
 from xnas_tf.cli.group import with_options
 from xnas_tf.config import load_config
+from xnas_tf.exporting.selection import chosen_models as export_choice
 from xnas_tf.figures import importance
 from xnas_tf.interpretation.drawing import new_figure, set_title
 from xnas_tf.reporting import candidate_tables as tables
+from xnas_tf.reporting.html.models import chosen_models as report_choice
 from xnas_tf.storage.run_directory import model_path, open_database
 from xnas_tf.utils.intervals import accuracy_interval
 
@@ -57,8 +61,8 @@ def run(tmp_path_factory):
 def test_candidates_by_id(run, tmp_path):
     assert len(run) == 24 and run[4].id == 4 and [c.id for c in run] == [*range(1, 25)]
     assert 4 in run and run[4] in run and 25 not in run
-    for unknown in (25, "4"):
-        with pytest.raises(xt.InputError, match=f"no candidate {unknown!r}; allowed: 1 to 24"):
+    for unknown in (25, "4", slice(1, 3)):
+        with pytest.raises(xt.InputError, match="no candidate .*; allowed: 1 to 24"):
             run[unknown]
     assert [c.id for c in run.choose_all(run[4])] == [4] == [run.choose(run[4]).id]
     empty = make_run(tmp_path / "empty", count=0)
@@ -81,6 +85,17 @@ def test_a_data_frame_has_every_candidate_in_every_state(run):
         assert chosen == each.hyperparameters
         assert {n: row[n] for n in TWO.directions if n in row} == each.objectives
         assert row.get("metrics/state") == each.metrics.get("state")  # not in place of the state
+
+
+def test_ids_of_a_data_frame_name_candidates(run):
+    ids = run.to_dataframe().id
+    one, some = ids.iloc[3], ids[ids > 21]
+    assert [c.id for c in run.choose_all(one)] == [4] == [run[one].id]
+    assert [c.id for c in run.choose_all(some)] == [22, 23, 24]
+    assert [c.name for c in export_choice(run, some, "")] == [f"candidate-000{i}" for i in some]
+    assert [c.id for c in report_choice(run, run.pareto(), some.to_numpy(), 8, None)] == list(some)
+    with pytest.raises(xt.InputError, match="`candidates` is of type float; allowed: an id, "):
+        run.choose_all(4.5)
 
 
 def test_csv_of_all_has_the_columns_and_rows_of_the_data_frame(run):
@@ -218,6 +233,22 @@ def test_the_command_line_names_options_instead():
     assert shown == "--candidate or --candidate, --run-dir, --set, `run`, `x y`\n"
 
 
+def test_a_command_of_a_group_names_options_too(tmp_path):
+    table = write(tmp_path / "table.csv", ROWS)
+    asked = ["--algorithm", "nsga2", "--set", "search.populaton=4"]
+    shown = CliRunner().invoke(main, ["benchmark", "search", "--table", str(table), *asked])
+    assert shown.exit_code == 2
+    assert "--set search.populaton=4" in shown.stderr and "`overrides`" not in shown.stderr
+
+
+def test_a_prediction_that_is_not_finite_is_not_explained():
+    network = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
+    images = np.zeros((3, 2, 2, 1), np.float32)
+    images[1, 0] = np.nan
+    with pytest.raises(xt.InputError, match="not finite for 1 of 3 images"):
+        xt.explain(network, images, ["gradient_input"])
+
+
 def test_models_are_named_in_any_way(tmp_path):
     config = load_config(TWO, ["dataset=digits"])
     run = make_run(tmp_path / "run", config, 3)
@@ -237,3 +268,7 @@ def test_models_are_named_in_any_way(tmp_path):
     assert found[0].plot(3).get_suptitle() == "Explanations of the first 3 of 8 images"
     assert repr(found[0]) == "Explanation(images=8, methods=[gradient_input])"
     assert "predicted" in found[0]._repr_html_()
+    letters = xt.explain(run, methods=[method], class_names=list("abcdefghij"))
+    assert list(letters.class_names) == list("abcdefghij")
+    with pytest.raises(xt.InputError, match="`labels`: given without `images`"):
+        xt.explain(run, labels=found[0].labels)

@@ -15,7 +15,7 @@ from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data
 from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, comparable_candidates
 from xnas_tf.storage.run_directory import open_database
 
 CONFIG = load_config(
@@ -88,6 +88,14 @@ def test_the_figure_of_the_front_shows_them_apart():
     assert info.dominated.tolist() == [[0.28, 200]] and info.violating.tolist() == [[0.5, 10]]
     _, labels = front_figure(info).axes[0].get_legend_handles_labels()
     assert labels == ["dominated", "violating constraints", "Pareto-optimal"]
+
+
+def test_without_a_front_the_longest_trainings_are_compared():
+    short, long = done(6, 0.4, 10.0, flops=3000), done(7, 0.5, 10.0, flops=3000)
+    long.epochs = short.epochs + 1
+    assert comparable_candidates([short, long], []) == [long]
+    assert comparable_candidates([short, long], [short]) == [short]
+    assert comparable_candidates(EVERYONE[3:], []) == []
 
 
 def test_lines_of_the_log_are_results_only_where_there_is_one(capsys, tmp_path):

@@ -38,6 +38,7 @@ class _Group(click.Group):
     """Commands that exit with one message and the right exit code on a user's error."""
 
     command_class = _Command
+    group_class = type  # subgroups too
 
     def main(self, *args: Any, **options: Any) -> Any:
         """See ``click.Group.main``."""

@@ -38,7 +38,7 @@ class _Descriptor(io.FileIO):
 
     def write(self, data: Any) -> int:
         """See ``io.FileIO.write``."""
-        if not self._is_lost:
+        if len(data) and not self._is_lost:  # click writes nothing to find out if it can write
             try:
                 return super().write(data)
             except OSError as error:

@@ -62,7 +62,10 @@ def explain(  # noqa: PLR0913 - options with defaults
     subject = subject_of(model)
     model = subject.model
     if images is None:
-        images, labels, class_names = _images_of(subject)
+        if labels is not None:
+            raise InputError("`labels`: given without `images`, whose labels they would be")
+        images, labels, names = _images_of(subject)
+        class_names = class_names or names
     chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
     images = _checked_images(images)
     inputs, range_name = images, ""
@@ -70,6 +73,7 @@ def explain(  # noqa: PLR0913 - options with defaults
         range_name = range_of(model, images.shape[1:], input_range).name
         inputs = scaled(images, range_name).numpy()
     probabilities = probabilities_of(model, inputs)
+    _check_finite(probabilities)
     if isinstance(targets, str) and targets == "predicted":
         targets = probabilities.argmax(axis=1)
     names = _checked_names(class_names, probabilities.shape[1])
@@ -107,6 +111,15 @@ def _checked_images(images: Any) -> np.ndarray:
         what = f"of shape {array.shape}" if array.ndim else f"a {type(images).__name__}"
         raise InputError(f"images are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
     return array
+
+
+def _check_finite(probabilities: np.ndarray) -> None:
+    count = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if count:
+        raise InputError(
+            f"the model returns values that are not finite for {count} of {len(probabilities)} "
+            "images, which cannot be explained"
+        )
 
 
 def _checked_names(names: Sequence[str] | None, classes: int) -> list[str]:

@@ -150,12 +150,16 @@ def _explanations(card: dict[str, Any]) -> str:
 
 
 def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
-    """Return code that runs a file; a Keras model may need the module of its own layers."""
-    module = card["hypermodel_module"]
-    if kind.name != "keras" or not module:
-        return kind.usage
-    load = f"import {module}  # may register layers of the model\n"
-    return kind.usage.replace("import keras\n", f"import keras\n{load}")
+    """Return code that runs a file; a Keras model may need a module, or contain code."""
+    usage = kind.usage
+    if kind.name != "keras":
+        return usage
+    if module := card["hypermodel_module"]:
+        load = f"import {module}  # may register layers of the model\n"
+        usage = usage.replace("import keras\n", f"import keras\n{load}")
+    if card["contains_code"]:
+        usage = usage.replace("compile=False", "compile=False, safe_mode=False")
+    return usage
 
 
 def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:

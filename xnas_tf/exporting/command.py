@@ -80,7 +80,7 @@ def export(  # noqa: PLR0913 - options with defaults
     if SavedModel in map(type, kinds) and WILDCARDS.search(str(base.absolute())):
         log(
             "warning: TensorFlow loads no SavedModel from a path with '*', '?', '[' or '\\', as in "
-            f"{base}: move it before you use it, or give another --out"
+            f"{base}: move it before you use it, or give another `out`"
         )
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):
@@ -111,10 +111,19 @@ def _export_one(
             files = [_written(kind, served, expected, draft, note) for kind in kinds]
             card = model_card(evidence, chosen, test, expected, files, licence)
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
+            card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
             (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
     finally:
         clear_session()
+
+
+def _loads_safely(candidate: Candidate) -> bool:
+    try:
+        candidate.load_model()
+    except InputError:
+        return False
+    return True
 
 
 def _served(

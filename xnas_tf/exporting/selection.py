@@ -11,7 +11,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.retraining.results import BASELINE, Retraining, Training, retrainings
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, named_candidates
 
 LATEST = "latest"
 
@@ -62,8 +62,9 @@ def chosen_models(
     Raises:
         InputError: If there are none, or a candidate or retraining does not exist.
     """
-    takes_all = retrained and not candidates and not pareto
-    chosen = [] if takes_all else run.choose_all(candidates, pareto)
+    named = named_candidates(candidates)
+    takes_all = retrained and not named and not pareto
+    chosen = [] if takes_all else run.choose_all(named, pareto)
     if retrained:
         return _retrained(run, [c.id for c in chosen], _retraining(run, retrained))
     return [ExportSelection(f"candidate-{c.id:05d}", c, run.config) for c in chosen]

@@ -72,7 +72,7 @@ def default_run_dir(config: str | Path | Config | None) -> Path:
     """
     if isinstance(config, Config):
         raise InputError(
-            "run_dir: not given, but a Config has no file that a run could be named after; "
+            "`run_dir`: not given, but a Config has no file that a run could be named after; "
             "allowed: a directory, such as run_dir='runs/first'"
         )
     file = find_config(config)

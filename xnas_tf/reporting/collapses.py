@@ -26,7 +26,7 @@ def collapse_text(candidates: Sequence[Candidate], config: Config) -> str:
     return (
         f"{len(collapsed)} of {len(done)} trained candidates collapsed: they predict one class for "
         f"nearly all images, or their training loss did not fall. Likely cause: {cause}. "
-        "To change a setting, start a new run: --fresh, or another --run-dir"
+        "To change a setting, start a new run in another run directory"
     )
 
 

@@ -169,7 +169,7 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     if problems:
         tables.append(_pair_table(problems[:SHOWN_PROBLEMS], "problems"))
     if len(problems) > SHOWN_PROBLEMS:
-        texts.insert(0, f"and {len(problems) - SHOWN_PROBLEMS} more: --format json has all")
+        texts.insert(0, f"and {len(problems) - SHOWN_PROBLEMS} more: as JSON, all are listed")
     return [*tables, *map(Text, texts)]
 
 

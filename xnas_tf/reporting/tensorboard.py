@@ -72,7 +72,8 @@ class TensorBoard(Callback):
         """Write the front and its hypervolume after a generation."""
         counts = self._context.dataset.counts["validation"].tolist()
         recommended = recommend(front, self._config, counts).id
-        figure = front_figure(front_info(candidates, front, self._config, recommended))
+        info = front_info(candidates, front, self._config, recommended, sum(counts))
+        figure = front_figure(info)
         with self._search_writer():
             if generation == 1:
                 self._declare_hyperparameters()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +85,12 @@ class Run:
         Raises:
             InputError: If there is none.
         """
-        by_id = {candidate.id: candidate for candidate in self}
-        if number not in by_id:
-            allowed = f"1 to {max(by_id)}" if by_id else "none yet"
-            raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
-        return by_id[number]
+        everyone = self.candidates()
+        for candidate in everyone:
+            if candidate.id == number:
+                return candidate
+        allowed = f"1 to {everyone[-1].id}" if everyone else "none yet"
+        raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
 
     def pareto(self) -> list[Candidate]:
         """Return the Pareto-optimal candidates, best in the first objective first."""
@@ -160,8 +162,7 @@ class Run:
         front = self.pareto() if pareto else []
         if pareto and not front:
             raise InputError(f"{self.path} has no Pareto-optimal candidates yet")
-        which = [which] if isinstance(which, str | int | Candidate) else which
-        named = which or ([] if pareto else [RECOMMENDED])
+        named = named_candidates(which) or ([] if pareto else [RECOMMENDED])
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())
 
@@ -335,12 +336,34 @@ def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candi
     return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
 
 
+def named_candidates(
+    which: Iterable[int | str | Candidate] | int | str | Candidate,
+) -> list[int | str | Candidate]:
+    """Return one or several names of candidates as a list; ids may be those of a data frame.
+
+    Raises:
+        InputError: If they are of another type.
+    """
+    if isinstance(which, str | Integral | Candidate):
+        return [which]
+    if not isinstance(which, Iterable):
+        raise InputError(
+            f"`candidates` is of type {type(which).__name__}; allowed: an id, recommended, best, a "
+            "Candidate, or several of these"
+        )
+    return list(which)
+
+
 def comparable_candidates(
     candidates: Iterable[Candidate], front: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Return the candidates that are done, of the fidelity of the front."""
-    epochs = front[0].epochs if front else 0
-    return [c for c in candidates if c.state == "done" and c.epochs == epochs]
+    """Return the candidates that are done, of the fidelity of the front.
+
+    Without a front, as all violate constraints, the highest fidelity takes its place.
+    """
+    done = [candidate for candidate in candidates if candidate.state == "done"]
+    epochs = max((candidate.epochs for candidate in front or done), default=0)
+    return [candidate for candidate in done if candidate.epochs == epochs]
 
 
 def load_run(path: str | Path | Run) -> Run:

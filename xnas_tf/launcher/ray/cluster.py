@@ -70,7 +70,7 @@ def _import_ray() -> ModuleType:
     except ImportError as error:
         raise InputError(
             "several groups of ranks need the package ray, which is not installed: "
-            "pip install ray, or run bin/setup; --engine local uses one process"
+            "pip install ray, or run bin/setup; distributed.engine=local uses one process"
         ) from error
     return ray
 

@@ -12,7 +12,7 @@ import numpy as np
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, named_candidates
 from xnas_tf.utils.intervals import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def chosen_models(
     Raises:
         InputError: If there is no such candidate.
     """
-    if named:
-        return run.choose_all(named)
+    if wanted := named_candidates(named):
+        return run.choose_all(wanted)
     ids = [candidate.id for candidate in front]
     first = ids.index(recommended) if recommended in ids else None
     count = min(most, len(front))

@@ -15,7 +15,7 @@ from xnas_tf.reporting.collapses import collapse_text
 from xnas_tf.reporting.utilisation import timeline, utilisation
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.storage.columns import Column, measured_columns
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, comparable_candidates
 from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.utils.number_format import six_digits
 
@@ -38,7 +38,7 @@ def search_data(
         "hyperparameters": [asdict(column) for column in hyperparameters(candidates)],
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,
         "front": [candidate.id for candidate in front],
-        "epochs": front[0].epochs if front else 0,
+        "epochs": next((c.epochs for c in comparable_candidates(candidates, front)), 0),
         "recommended": {"id": recommended.id, "why": recommended.why},
         "progress": progress_data(candidates, config),
         "lost": lost_data(candidates),

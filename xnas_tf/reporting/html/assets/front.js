@@ -104,10 +104,10 @@ function hover(plot, event) {
 
 function progressSection() {
   const known = data.progress;
+  if (!known.trainings.length) return;
   const made = section("progress", "Progress",
     "The hypervolume of the front, from the end of generation 0 on, and its best value of each "
     + "objective.");
-  if (!known.trainings.length) return;
   let by = 0;
   const ways = [["trainings", known.trainings], ["hours since the first candidate began", known.hours]];
   const plots = el("div", { class: "grid-of" });
@@ -129,6 +129,7 @@ function progressSection() {
 }
 
 function tableSection() {
+  if (!data.front.length) return;
   const columns = [["id", (place) => all.id[place]],
     ...data.objectives.map((objective, at) =>
       [`${objective.name} ${arrow(objective)}`, (place) => all.objectives[at][place]]),

@@ -125,6 +125,7 @@ function modelCard(model, at) {
 }
 function modelsSection() {
   const left = data.front.filter((id) => !modelOf.has(id)).length;
+  if (!left && !models.models.length) return;
   section("models", "Models", (left ? `${plural(left, "Pareto-optimal candidate")} not shown here; `
     + "xnas-tf report --candidate ID shows others, --models N more. " : "") + (models.models.length ? "Open one to see it." : ""),
   models.problem ? el("p", { class: "problem" }, `No model was opened: ${models.problem}`) : null,
@@ -147,8 +148,8 @@ document.getElementById("made").textContent = `Data ${data.dataset} · made ${da
 // Draw the front first, and the sections below it one at a time.
 const rest = [progressSection, tableSection, gallerySection, modelsSection, retrainedSection, influenceSection,
   parallelSection, lineageSection, groupsSection, lostSection, interpretationsSections];
-if (data.front.length) frontSection();
-else section("front", "Pareto front", "No candidate has a result yet that satisfies all constraints.");
+if (shownPlaces.length) frontSection();
+else section("front", "Pareto front", "No candidate has a result yet.");
 document.querySelector("#front").append(el("details", {}, el("summary", {}, "Status of the run"),
   el("pre", {}, data.status)));
 (function next() {

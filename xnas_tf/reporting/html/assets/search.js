@@ -2,6 +2,7 @@
 // One line per candidate through its hyperparameters and objectives; better values are higher.
 const LINES = 2000, UPRIGHTS = 16;
 function parallelSection() {
+  if (!shownPlaces.length) return;
   const uprights = [...data.hyperparameters.filter((each) => each.values.length > 1)
     .slice(0, UPRIGHTS).map((each) => ({ title: each.name, labels: each.values,
       values: each.places.map((place) => (place < 0 ? null : place)) })),
@@ -57,6 +58,7 @@ function ancestors(ids) {
   return found;
 }
 function lineageSection() {
+  if (!data.front.length) return;
   const made = section("lineage", "Lineage", "All ancestors of the front, with a line from each "
     + "parent to its child. Ancestors of the marked candidate have the colour of its ring.");
   const places = [...ancestors(data.front)].map((id) => placeOf.get(id)).filter((place) =>
@@ -75,7 +77,7 @@ function lineageSection() {
         + older.slice(0, NAMED).join(", ") + (older.length > NAMED ? ", …" : "")
         : `Candidate ${chosenId} has no parents.`;
     } }));
-  if (data.front.length) made.append(text);
+  made.append(text);
 }
 function drawLineage(plot, ys, places, mine) {
   const at = (place) => [plot.x(all.id[place]), plot.y(ys[place])];
