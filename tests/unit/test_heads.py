@@ -179,3 +179,16 @@ def test_independent_sigmoids_are_not_interpreted():
     model = Head(3, "sigmoid").build(keras_tuner.HyperParameters())
     with pytest.raises(InputError, match="independent sigmoids"):
         MaskedNetwork(model, make_dataset().validation.images)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("crosentropy", "Could not interpret loss identifier: crosentropy"),
+        ({"wrong": "categorical_crossentropy"}, r"found loss.keys\(\)=\['wrong'\]"),
+        (lambda *_: 1 / 0, "ZeroDivisionError"),
+    ],
+)
+def test_a_loss_that_fails_is_named_before_the_search(loss, message):
+    with pytest.raises(InputError, match=f"cannot build its default model: .*{message}"):
+        SearchSpace(Head(3, "softmax", loss), SHAPE, 3)
