@@ -112,7 +112,7 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
     assert collapse_text([known(1)], CONFIG) == ""
     steps = collapse_text([known(1), known(2, collapsed=1.0)], CONFIG)
     assert steps.startswith("1 of 2 trained candidates collapsed")
-    assert "0.1 with sgd" in steps and "training.learning_rate=0.01" in steps
+    assert "0.1 with sgd" in steps and "too high (try training.learning_rate=0.01" in steps
     assert "training.optimizer=adam" in steps
     adam = load_config(overrides=["training.optimizer=adam"])
     assert "learning_rate=0.0001" in collapse_text([known(1, collapsed=1.0)], adam)

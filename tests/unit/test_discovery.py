@@ -308,3 +308,14 @@ def test_grad_cam_without_feature_maps_is_refused(name, sources, is_refused, mon
             prepare(config, SingleProcess(), 1)
     else:
         prepare(config, SingleProcess(), 1)
+
+
+def test_a_constraint_that_no_model_can_be_measured_for_is_refused(monkeypatch):
+    monkeypatch.setattr("xnas_tf.execution.preparation.load_dataset", lambda **_: make_dataset())
+    words = [f"space={{hypermodel: '{__name__}:no_map'}}", "objectives=[error]"]
+    recorded = [*words, "record=[introspectability]"]
+    prepare(load_config(overrides=recorded), SingleProcess(), 1)  # each candidate has a note
+    for given in (words, recorded):
+        config = load_config(overrides=[*given, "constraints.introspectability='>= 0.1'"])
+        with pytest.raises(InputError, match="constraints: introspectability: Grad-CAM needs"):
+            prepare(config, SingleProcess(), 1)

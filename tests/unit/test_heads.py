@@ -202,3 +202,16 @@ def test_metrics_that_do_not_take_the_targets_of_the_loss_are_refused(loss, metr
     model.compile("sgd", loss, metrics=[metric if isinstance(metric, str) else metric()])
     with pytest.raises(InputError, match=f"its metrics cannot be computed of {form}"):
         build_metrics(model, 3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("crosentropy", "Could not interpret loss identifier: crosentropy"),
+        ({"wrong": "categorical_crossentropy"}, r"found loss.keys\(\)=\['wrong'\]"),
+        (lambda *_: 1 / 0, "ZeroDivisionError"),
+    ],
+)
+def test_a_loss_that_fails_is_named_before_the_search(loss, message):
+    with pytest.raises(InputError, match=f"cannot build its default model: .*{message}"):
+        SearchSpace(Head(3, "softmax", loss), SHAPE, 3)

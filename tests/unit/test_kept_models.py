@@ -14,7 +14,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.keras_tools.layer_names import use_accepted_names
-from xnas_tf.keras_tools.model_files import load_model, model_bytes
+from xnas_tf.keras_tools.model_files import check_loading, load_model, model_bytes
 from xnas_tf.registry import import_module
 from xnas_tf.spaces.options import HyperModelOptions, register_object
 from xnas_tf.spaces.search_space import SearchSpace
@@ -250,3 +250,10 @@ def test_a_search_space_says_which_names_it_changes(networks):
     (note,) = made.notes
     assert "'my net' (my_net here), 'first layer' (first_layer here)" in note
     assert made.build({"units": 2}).name == "my_net"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_model_that_loads_is_checked_without_warnings():
+    inputs = keras.Input(SHAPE)
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs))  # one input, not a list of it
+    assert check_loading(model, np.zeros((2, *SHAPE), np.float32)) == (True, "")

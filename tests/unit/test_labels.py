@@ -56,6 +56,8 @@ def test_labels_of_two_classes(labels):
 def test_class_names_give_the_order():
     found = encoded(np.array(["cat", "dog", "cat"]), ["dog", "cat"])
     assert found.numbers[""].tolist() == [1, 0, 1] and found.class_names == ("dog", "cat")
+    spaced = encoded(np.array(["cat ", "dog", "cat "]), ["dog", "cat "])
+    assert spaced.numbers[""].tolist() == [1, 0, 1] and spaced.class_names == ("dog", "cat")
     one_based = encoded(np.array([1, 2, 1]), ["dog", "cat"])
     assert one_based.numbers[""].tolist() == [0, 1, 0]
     assert one_based.remarks == ["labels 1 to 2 are the classes dog to cat"]
@@ -88,6 +90,7 @@ def test_all_splits_are_mapped_alike(values, data):
         (np.ones((6, 3)), None, "rows of 3 labels that are not one-hot"),
         (np.array(["a", "", "b", "a", "b", "a"]), None, "label of image 1 is empty"),
         (np.array(["cat", "dgo"]), ["cat", "dog"], "did you mean 'dog'"),
+        (np.array(["a", "b"]), ["a", "b", "a "], "2 classes are named 'a'"),
         (Y, [], "class_names are empty"),
         (Y, ["a", "b", "b"], "2 classes are named 'b'"),
         (np.ma.masked_equal(Y, 1), None, "labels have masked values"),

@@ -148,6 +148,15 @@ def test_settings_on_which_results_depend_have_a_folder_of_their_own(run):
     assert len(same) == 1 and len(others | same) == 6
 
 
+def test_options_of_a_hypermodel_count_whatever_their_names():
+    def key(options):
+        space = f"space={{name: hypermodel, hypermodel: 'a:b', options: {options}}}"
+        config = load_config(overrides=["dataset=digits", space])
+        return RetrainingOptions(config, 5).key
+
+    assert len({key("{}"), key("{keep: best}"), key("{classes: null}"), key("{record: []}")}) == 4
+
+
 def test_a_candidate_that_is_no_longer_in_the_space_is_refused():
     space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
     check_fits(cell_candidate(), space)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.test_exporting import made_run
 from tests.unit.test_heads import SHAPE, Head, evaluate
-from xnas_tf.config import load_config
+from xnas_tf.config import differences, load_config
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.interpretation.flint import Interpreter
@@ -116,3 +116,14 @@ def test_a_model_is_loaded_with_what_its_module_sets(tmp_path, monkeypatch):
     images = np.ones((2, *SHAPE), np.float32)
     np.testing.assert_allclose(load_subject(run.path, 1).model(images), model(images))
     assert compat.safe_mode() is False and "sets_unsafe" in sys.modules
+
+
+@pytest.mark.parametrize("name", ["policy", "floatx", "epsilon"])
+def test_ranks_on_ray_differ_from_a_driver_with_other_settings(name):
+    pytest.importorskip("ray")
+    from xnas_tf.launcher.ray.rank import facts_of
+
+    before = facts_of("data")
+    CHANGES[name]()
+    (line,) = differences(before, facts_of("data"), "there, at the driver")
+    assert line.startswith(f"keras.config.{name}: ")

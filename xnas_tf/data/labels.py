@@ -118,7 +118,11 @@ def encode(
         InputError: If labels are out of range, have no class name, or are all the same; or class
             names repeat.
     """
+    joined = np.concatenate(list(labels.values()))
+    are_texts = joined.dtype.kind == "U"
     names = None if class_names is None else tuple(map(as_text, class_names))
+    if names and are_texts:
+        names = tuple(map(clean_label, names))  # as the labels
     if names == ():
         raise InputError(f"{where}: class_names are empty; leave them out, or give one per class")
     if names and len(set(names)) < len(names):
@@ -127,9 +131,8 @@ def encode(
     if len({each.dtype.kind == "U" for each in labels.values()}) > 1:
         kinds = ", ".join(f"{part or 'train'} {each.dtype}" for part, each in labels.items())
         raise InputError(f"{where}: labels are texts in one split, numbers in another: {kinds}")
-    joined = np.concatenate(list(labels.values()))
     remarks: list[str] = []
-    if joined.dtype.kind == "U":
+    if are_texts:
         joined, names, remarks = _numbered_texts([*map(str, joined)], names, where)
     else:
         joined, remarks = _whole(joined, where)

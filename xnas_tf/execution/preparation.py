@@ -160,18 +160,22 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
 
 
 def _check_models(config: Config, space: SearchSpace) -> None:
-    """Check that each objective can be measured on the default model, or on a random one."""
+    """Check that what the search needs can be measured on the default model, or on a random one."""
     if space.is_built_in:
         return
     rng = np.random.default_rng(0)
     points = [[variable.sample(rng) for variable in space.variables] for _ in range(SAMPLES)]
     samples = [space.default_values, *(decode(space.variables, point) for point in points)]
-    for objective in config.objectives:
-        tried = (_problem_of(objective, space, values) for values in samples)
+    recorded = {measure.name for measure in config.record} - set(config.constraints)
+    for measure in config.measures():
+        if measure.name in recorded:  # noted in the results of each candidate
+            continue
+        tried = (_problem_of(measure, space, values) for values in samples)
         problems = list(takewhile(bool, tried))
         if len(problems) == len(samples):
+            section = "objectives" if measure in config.objectives else "constraints"
             raise InputError(
-                f"objectives: {objective.name}: {problems[0]}: neither in the default model of "
+                f"{section}: {measure.name}: {problems[0]}: neither in the default model of "
                 f"{space.name} nor in {SAMPLES} random ones. For models without convolutions "
                 "choose methods that need none, such as integrated_gradients"
             )

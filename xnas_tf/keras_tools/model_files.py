@@ -75,16 +75,17 @@ def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
         Exception: Whatever Keras or a user's layers raise if it cannot be saved.
     """
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Keras warns of code, as the caller does
+        # Of code, as the caller does, and of a list of one input that the saved model has.
+        warnings.simplefilter("ignore")
         file = Path(folder) / "model.keras"
         file.write_bytes(model_bytes(model))
         safe = _is_safe()
         loaded = _loaded(file, safe)
         if isinstance(loaded, Exception) and _is_about_code(loaded):
             safe, loaded = False, _loaded(file, safe=False)
-    if isinstance(loaded, Exception):
-        return safe, describe_failure(loaded)
-    outputs, again = (np.asarray(each(images, training=False)) for each in (model, loaded))
+        if isinstance(loaded, Exception):
+            return safe, describe_failure(loaded)
+        outputs, again = (np.asarray(each(images, training=False)) for each in (model, loaded))
     if np.allclose(outputs, again, rtol=1e-3, atol=1e-4, equal_nan=True):
         return safe, ""
     return safe, (

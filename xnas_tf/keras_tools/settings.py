@@ -43,6 +43,11 @@ class KerasSettings:
             keras.config.is_flash_attention_enabled(),
         )
 
+    @property
+    def facts(self) -> dict[str, str | float]:
+        """What results depend on, as JSON values."""
+        return {"policy": self.policy.name, "floatx": self.floatx, "epsilon": self.epsilon}
+
     def apply(self) -> None:
         """Make these the settings of this thread."""
         keras.config.set_floatx(self.floatx)

@@ -95,6 +95,17 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
     return names
 
 
+def check_loss(model: keras.Model, classes: int) -> None:
+    """Compute a compiled model's loss once: Keras looks up names of losses and outputs only then.
+
+    Raises:
+        Exception: Whatever Keras or a user's loss raises.
+    """
+    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more than there are classes
+    outputs = as_targets(labels, "column" if has_single_output(model) else "vectors", classes)
+    model.compute_loss(None, targets_for(model, labels, classes), outputs)
+
+
 def losses_of(model: keras.Model) -> list[Any]:
     """Return the losses that a model was compiled with: functions, partials and ``Loss`` objects.
 

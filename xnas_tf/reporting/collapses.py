@@ -39,7 +39,7 @@ def _normalization_cause(training: TrainingOptions) -> str:
     return (
         "they have learned in training mode only, because the moving averages of batch "
         "normalisation lag behind; set momentum=0.9 in your model, or train for more than "
-        f"{training.epochs} epochs (training.epochs={3 * training.epochs})"
+        f"{training.epochs} epochs (try training.epochs={3 * training.epochs})"
     )
 
 
@@ -49,6 +49,6 @@ def _step_cause(training: TrainingOptions) -> str:
     other = "" if training.optimizer == "adam" else f", or {adam}"
     return (
         f"the learning rate ({training.learning_rate:g} with {training.optimizer}, unless your "
-        f"models are compiled with another one) is too high ({lower}{other}), or there are too few "
-        f"epochs (training.epochs={3 * training.epochs})"
+        f"models are compiled with another one) is too high (try {lower}{other}), or there are too "
+        f"few epochs (try training.epochs={3 * training.epochs})"
     )

@@ -63,7 +63,8 @@ def _without_later_keys(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     kept = {k: v for k, v in config.items() if k not in LATER_KEYS or v != LATER_KEYS[k]}
-    return {key: _without_later_keys(value) for key, value in kept.items()}
+    # The arguments of a user's HyperModel may have any names.
+    return {k: v if k == "options" else _without_later_keys(v) for k, v in kept.items()}
 
 
 def resolve(

@@ -23,7 +23,7 @@ from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.keras_tools.model_files import check_loading, describe_failure, layers_out_of_reach
 from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
-from xnas_tf.keras_tools.targets import build_metrics
+from xnas_tf.keras_tools.targets import build_metrics, check_loss, losses_of
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.building import build_model, name_of
 from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
@@ -268,6 +268,8 @@ class SearchSpace(Space):
         self.trains_default = self.trains(model)
         self.compiles_default = bool(model.compiled)
         self.metrics = build_metrics(model, self._classes)
+        if losses_of(model) and not self.trains_default:
+            check_loss(model, self._classes)
         if not self.is_built_in:
             self.input_range = range_of(model, self._input[1:])
         if not getattr(self.hypermodel, "shows_all", False):

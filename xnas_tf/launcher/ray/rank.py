@@ -140,6 +140,8 @@ class Rank:
         dataset, space = prepare(config, ranks, self._size)
         facts = facts_of(dataset.digest)
         if lines := differences(facts, self._setting.facts, "there, at the driver"):
+            if any(line.startswith("keras.config") for line in lines):
+                lines.append("set keras.config in the HyperModel's module, which ranks import")
             listed, address = "\n  ".join(lines), ray.util.get_node_ip_address()
             raise InputError(f"{address} differs from the driver:\n  {listed}")
         self._contexts.enter_context(kept_arithmetic())
@@ -175,8 +177,10 @@ class Heartbeat:
 
 
 def facts_of(digest: str) -> dict[str, Any]:
-    """Return what must be the same on all hosts: the digest of the data, and versions."""
-    return {"data": digest, "versions": versions()}
+    """Return what must be the same on all hosts: the data, versions and Keras' settings."""
+    from xnas_tf.keras_tools.settings import KerasSettings
+
+    return {"data": digest, "versions": versions(), "keras.config": KerasSettings.current().facts}
 
 
 def _interface(address: str) -> str:
