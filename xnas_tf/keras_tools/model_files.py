@@ -19,6 +19,8 @@ from xnas_tf.registry import describe, import_module
 
 _NOT_FOUND = re.compile(r"Could not locate (class|function) '([^']*)'")
 """How Keras says that a class or function is neither its own nor registered."""
+_CAUSE = re.compile(r"Exception encountered: (.+)")
+"""How Keras gives the reason why an object of a user's own cannot be made again."""
 
 
 def model_bytes(model: keras.Model) -> bytes:
@@ -117,6 +119,11 @@ def describe_failure(error: BaseException) -> str:
         return (
             "it contains Python code, as a Lambda layer does. If you trust its origin, give "
             "--unsafe (in Python: safe=False)"
+        )
+    if causes := _CAUSE.findall(str(error)):
+        return (
+            f"{causes[-1].rstrip('.')}. Write a get_config() that returns all arguments of the constructor, and "
+            "put @keras.saving.register_keras_serializable() before the class"
         )
     if isinstance(error, NotImplementedError):  # its first paragraph asks for get_config()
         return " ".join(str(error).strip().partition("\n\n")[0].split())
