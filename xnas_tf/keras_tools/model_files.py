@@ -122,8 +122,8 @@ def describe_failure(error: BaseException) -> str:
         )
     if causes := _CAUSE.findall(str(error)):
         return (
-            f"{causes[-1].rstrip('.')}. Write a get_config() that returns all arguments of the constructor, and "
-            "put @keras.saving.register_keras_serializable() before the class"
+            f"{causes[-1].rstrip('.')}. Write a get_config() that returns all arguments of the "
+            "constructor, and put @keras.saving.register_keras_serializable() before the class"
         )
     if isinstance(error, NotImplementedError):  # its first paragraph asks for get_config()
         return " ".join(str(error).strip().partition("\n\n")[0].split())
