@@ -65,7 +65,7 @@ class FinalEvaluation(Callback):
 
     def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
         # This process runs the code in its HyperModel anyway.
-        model = candidate.load_model(safe=self._context.space.loads_safely)
+        model = candidate.load_model(safe=self._context.space.is_built_in)
         access = evaluator.reloaded(candidate, model)
         self._draw(candidate, model, access.shared_models)
         test = self._context.dataset.test
