@@ -16,8 +16,8 @@ from xnas_tf.attribution.targets import Targets
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
+from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
 from xnas_tf.explanation.quality import quality_of
-from xnas_tf.explanation.subjects import AnyModel, Subject, subject_of
 from xnas_tf.keras_tools.input_range import AUTO, range_of, scaled
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
@@ -59,7 +59,7 @@ def explain(  # noqa: PLR0913 - options with defaults
         InputError: If there is no such model, a name is unknown, there are no images, or no
             method applies.
     """
-    subject = subject_of(model)
+    subject = named_model(model)
     model = subject.model
     if images is None:
         if labels is not None:
@@ -93,7 +93,7 @@ def explain(  # noqa: PLR0913 - options with defaults
     return found
 
 
-def _images_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+def _images_of(subject: NamedModel) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
     """Return test images of a model's run, their labels, and the names of the classes."""
     if subject.dataset is None:
         raise InputError("`images`: none are given, and the model is not of a run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xnas_tf.data import Dataset
-from xnas_tf.explanation.subjects import AnyModel, subject_of
+from xnas_tf.explanation.named_models import AnyModel, named_model
 from xnas_tf.interpretation import flint, nad
 
 
@@ -25,7 +25,7 @@ def disentangle(
         InputError: If an argument is wrong or does not fit the model, or fewer than two classes
             have a correctly classified training image.
     """
-    subject = subject_of(model)
+    subject = named_model(model)
     data = subject.load_dataset(dataset)
     return nad.disentangle(subject.model, data, *arguments, **options)
 
@@ -45,6 +45,6 @@ def train_interpreter(
     Raises:
         InputError: If an argument is wrong or does not fit the model.
     """
-    subject = subject_of(model)
+    subject = named_model(model)
     data = subject.load_dataset(dataset)
     return flint.train_interpreter(subject.model, data, *arguments, **options)

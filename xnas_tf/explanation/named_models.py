@@ -22,7 +22,7 @@ the path of a run, an exported candidate or a ``.keras`` file."""
 
 
 @dataclass(frozen=True)
-class Subject:
+class NamedModel:
     """A model, and the arguments of ``load_dataset`` for its run's data; None if unknown."""
 
     model: keras.Model
@@ -41,21 +41,21 @@ class Subject:
         return load_dataset(given) if given is not None else load_dataset(**(self.dataset or {}))
 
 
-def subject_of(model: AnyModel) -> Subject:
+def named_model(model: AnyModel) -> NamedModel:
     """Return the model that is named, with the data of its run.
 
     Raises:
         InputError: If there is no such model, or it cannot be loaded.
     """
     if isinstance(model, keras.Model):
-        return Subject(model)
+        return NamedModel(model)
     if isinstance(model, Run):
-        return Subject(model.choose().load_model(), model.config.dataset.model_dump())
+        return NamedModel(model.choose().load_model(), model.config.dataset.model_dump())
     if isinstance(model, Candidate):
-        return Subject(model.load_model(), _dataset_of(model))
+        return NamedModel(model.load_model(), _dataset_of(model))
     if isinstance(model, str | os.PathLike):
         loaded = load_subject(Path(model))
-        return Subject(loaded.model, loaded.dataset)
+        return NamedModel(loaded.model, loaded.dataset)
     raise InputError(
         f"`model` is of type {type(model).__name__}; allowed: a Keras model, a Run, a Candidate, "
         "or the path of a run, an exported candidate or a .keras file"
