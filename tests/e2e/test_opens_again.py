@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+import xnas_tf as xt
 from tests.e2e.conftest import environment, xnas
 from tests.e2e.test_durability import done
 
@@ -71,3 +72,29 @@ def test_a_search_with_odd_names_is_opened_by_later_commands(tmp_path, reader):
     xnas("explain", run, "--count", "2", cwd=folder)
     xnas("report", run, cwd=folder)
     assert "could not be examined" not in (run / "report.html").read_text("utf-8")
+
+
+CODE_IN_SOME = """
+import keras
+
+def build(hp):
+    x = inputs = keras.Input((8, 8, 1))
+    filters = 4
+    if hp.Choice("kind", ["plain", "code"]) == "code":
+        x, filters = keras.layers.Lambda(lambda image: 2 * image)(x), 2
+    x = keras.layers.Flatten()(keras.layers.Conv2D(filters, 3)(x))
+    return keras.Model(inputs, keras.layers.Dense(10, "softmax")(x))
+"""
+
+
+def test_models_with_code_are_tested_where_the_default_model_has_none(tmp_path):
+    """The search runs this code anyway; other commands need ``--unsafe``."""
+    (tmp_path / "own_networks.py").write_text(CODE_IN_SOME)
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    searched = xnas("search", "c.yaml", "--run-dir", "run", cwd=tmp_path)
+    assert "was not tested" not in searched.stderr
+    (small,) = [c for c in xt.load_run(tmp_path / "run").pareto() if c.genotype.count("code")]
+    assert 0 <= small.metrics["test_accuracy"] <= 1
+    words = ["explain", "run", "--candidate", str(small.id), "--method", "gradient_input"]
+    refused = xnas(*words, cwd=tmp_path, code=2)
+    assert "--unsafe" in refused.stderr
