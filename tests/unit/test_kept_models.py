@@ -44,6 +44,13 @@ class Forgetful(Plain):
     def get_config(self):
         return keras.layers.Layer.get_config(self)
 
+@keras.saving.register_keras_serializable("own")
+class Failing(Plain):
+    def get_config(self):
+        return {**super().get_config(), "factor": None}
+    def compute_output_shape(self, shape):
+        return shape
+
 class Clip(keras.constraints.Constraint):
     def __init__(self, most):
         self.most = most
@@ -68,6 +75,7 @@ LAYERS = {
     "registered": Registered,
     "forgetful": lambda: Forgetful(5.0),
     "clipped": lambda: keras.layers.Dense(2, kernel_constraint=Clip(1.0)),
+    "failing": lambda: Failing(5.0),
     "silent": lambda: Silent(object()),
     "inner": inner,
     "code": lambda: keras.layers.Lambda(lambda x: 2 * x),
@@ -186,6 +194,7 @@ def test_models_that_cannot_be_saved_are_refused_before_the_search(networks):
         ("inner", "do not find its layer Inner"),
         ("plain", "not find its class Plain. Put @keras.saving.register_keras_serializable"),
         ("clipped", r"constraint identifier: .*'Clip'.* Write a get_config\(\)"),
+        ("failing", "later commands cannot use its models: "),
         ("forgetful", r"the saved model gives other outputs. Write a get_config\(\)"),
     ],
 )

@@ -213,7 +213,7 @@ def test_given_parts_are_kept(tmp_path):
         ({"x": X, "y": None}, "y a NoneType"),
         ({"x": object(), "y": Y}, "x is a object"),
         ({"x": X, "y": np.ones((200, 3))}, "not one-hot"),
-        ({"x": X * np.nan, "y": Y}, "image values range from nan"),
+        ({"x": X * np.nan, "y": Y}, "NaN or infinite values in .* images, the first is number 0"),
         ({"x": X, "y": Y, "validation_data": (X / 255, Y)}, "of validation from 0 to 0.0039"),
         ({"x": X, "y": Y, "validation_data": X}, r"allowed: \(images, labels\)"),
         ({"x": X, "y": Y, "validation_data": (X[:, :4], Y)}, "those of x are"),

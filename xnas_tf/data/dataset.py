@@ -238,11 +238,12 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     low, high = float(images.min()), float(images.max())
     if not np.isfinite(high - low):
         wrong = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
-        where = f" in {len(wrong)} images, the first is number {wrong[0]}" if len(wrong) else ""
-        raise InputError(
-            f"data set {name}: image values range from {low} to {high}{where}; allowed: finite "
-            "numbers"
+        what = (
+            f"NaN or infinite values in {len(wrong)} images, the first is number {wrong[0]}"
+            if len(wrong)
+            else f"image values range from {low} to {high}"
         )
+        raise InputError(f"data set {name}: {what}; allowed: finite numbers")
     return images
 
 

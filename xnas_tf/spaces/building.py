@@ -50,10 +50,9 @@ def build_model(
             model.build(input_shape)
     if (layer := record.older_layer(model)) is not None:
         raise InputError(
-            f"{name_of(hypermodel)}: layer {layer.name!r} was not made by build(), and its weights "
-            "are trained: each candidate would go on with those of the candidates before. Make it "
-            "in build(), copy it there (keras.models.clone_model, then set_weights), or set "
-            "trainable = False"
+            f"layer {layer.name!r} was not made by build(), and its weights are trained: each "
+            "candidate would resume from those of the candidates before. Make it in build(), copy "
+            "it there (keras.models.clone_model, then set_weights), or set trainable = False"
         )
     return model, record.gives_weights(model)
 
