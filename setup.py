@@ -66,7 +66,8 @@ setup(
         "psutil>=5.9",
     ],
     extras_require={
-        # Needs TensorFlow installed first and --no-build-isolation: see docs/installation.md.
+        # Needs TensorFlow installed first and --no-build-isolation: see
+        # docs/get-started/installation.md.
         "horovod": ["horovod==0.28.1", "cloudpickle"],
         # Several groups of ranks: distributed.engine ray.
         "ray": ["ray>=2.55,<3"],

@@ -7,7 +7,8 @@ A small patch whose position or brightness gives the class away is planted in mo
 validation images. Random cells are trained with it, and once more without it as a control. On
 held-out images with the patch, attributions are compared with where the patch is. Tables go to
 standard output as Markdown, with 95% intervals by bootstrap over cells, then one line of JSON;
-a line of JSON for each model goes to standard error. docs/debuggability.md has the method.
+a line of JSON for each model goes to standard error. The method is in
+docs/benchmarks/debuggability.md.
 """
 
 from __future__ import annotations

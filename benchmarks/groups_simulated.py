@@ -1,6 +1,6 @@
 """The real coordinator and record with simulated groups, from 8 to 4,096, while nodes are lost.
 
-python benchmarks/groups_simulated.py [--plot docs/groups_simulated.png] [--hours 2]
+python benchmarks/groups_simulated.py [--plot docs/images/groups_simulated.png] [--hours 2]
 
 On a virtual clock each group evaluates candidates of 60 s (median, lognormal). Every hour, on
 average, a node with eight groups is lost: what they were training is trained anew (such candidates

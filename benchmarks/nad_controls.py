@@ -134,7 +134,7 @@ def _sizes(mask: np.ndarray) -> np.ndarray:
 def _measured(
     network: MaskedNetwork, test: Split, plain: np.ndarray, able: np.ndarray, hard: Masks, seed: int
 ) -> Row:
-    """What docs/nad.md tells of one set of masks."""
+    """What docs/explanation/nad.md tells of one set of masks."""
     logits = [mask - 0.5 for mask in hard]
     paths = Paths([tap.name for tap in network.taps], logits, np.zeros(len(able)))
     shown = _first(test, HELD_OUT)

@@ -13,13 +13,13 @@ from mkdocs.structure.files import File, Files
 
 from xnas_tf.cli import main
 
-NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebook.ipynb"
+NOTEBOOK = Path(__file__).parents[1] / "docs/get-started/notebook.ipynb"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages; called by mkdocs (``hooks`` in mkdocs.yml)."""
-    files.append(File.generated(config, "commands.md", content=commands_page()))
-    files.append(File.generated(config, "notebook.md", content=notebook_page(NOTEBOOK)))
+    files.append(File.generated(config, "reference/commands.md", content=commands_page()))
+    files.append(File.generated(config, "get-started/notebook.md", content=notebook_page(NOTEBOOK)))
     return files
 
 
@@ -28,8 +28,8 @@ def commands_page() -> str:
     intro = (
         "# Commands\n\nResults go to stdout, messages to stderr. The exit code is 0, 1 for what "
         "failed, 2 for wrong input, 130 after Ctrl-C. In a checkout `bin/xnas-tf` is the same, "
-        "and sets itself up. [Shell completion](completion.md) fills in commands, options, runs "
-        "and keys.\n"
+        "and sets itself up. [Shell completion](../how-to/completion.md) fills in commands, "
+        "options, runs and keys.\n"
     )
     pages = (f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(main, "xnas-tf"))
     return "\n".join([intro, *pages])

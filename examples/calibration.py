@@ -1,4 +1,4 @@
-"""An objective of one's own: see docs/objectives.md and configs/objective.yaml.
+"""An objective of one's own: see docs/how-to/objectives.md and configs/objective.yaml.
 
 How far a network's confidence is from how often it is right.
 """

@@ -55,7 +55,9 @@ def _devices() -> list[Finding]:
 
 def _horovod() -> list[Finding]:
     if not package_version("horovod"):
-        advice = "only needed for several ranks: bin/setup horovod (docs/installation.md)"
+        advice = (
+            "only needed for several ranks: bin/setup horovod (docs/get-started/installation.md)"
+        )
         return [Finding("Horovod", "not installed", advice)]
     try:
         import horovod.tensorflow as hvd  # noqa: PLC0415 - optional

@@ -63,7 +63,7 @@ NOT_RUN = {
     "HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 pip install --no-build-isolation '.[horovod]'": (
         NETWORK
     ),
-    "python benchmarks/debuggability.py --figure docs/debuggability.png": HOURS,
+    "python benchmarks/debuggability.py --figure docs/images/debuggability.png": HOURS,
     "horovodrun -np 8 xnas-tf search CONFIG": "run with two ranks by tests/e2e/test_horovod.py",
     "ray get-auth-token --generate": HOSTS,
     "RAY_AUTH_MODE=token ray start --head": HOSTS,
@@ -148,8 +148,8 @@ def prepared(finished, tmp_path_factory):
     front = [int(model.stem)]
     found = xt.retrain(folder / "runs/quickstart", front, epochs=1, seeds=1, baseline=False)
     shutil.copy(model, found.path / "models" / "candidate-00007-seed-0.keras")
-    (folder / "pets.yaml").write_text(blocks(ROOT / "docs/data.md", "yaml")[0])
-    (folder / "mine.py").write_text(blocks(ROOT / "docs/models.md", "python")[0])
+    (folder / "pets.yaml").write_text(blocks(ROOT / "docs/how-to/data.md", "yaml")[0])
+    (folder / "mine.py").write_text(blocks(ROOT / "docs/how-to/models.md", "python")[0])
     rng = np.random.default_rng(0)
     for number in range(40):
         place = folder / "pets" / ("cat" if number % 2 else "dog")
@@ -230,7 +230,7 @@ def test_python_of_the_pages(page, here, prepared, monkeypatch):
 
 @pytest.mark.long
 def test_bash_completes(here):
-    """With the line of docs/completion.md in a new shell."""
+    """With the line of docs/how-to/completion.md in a new shell."""
     line = next(c for c in COMMANDS if "bash_source" in c)
     ask = """
     source ~/.bashrc
@@ -255,7 +255,7 @@ def test_the_notebook_runs(here):
     nbformat = pytest.importorskip("nbformat")
     from nbclient import NotebookClient
 
-    notebook = nbformat.read(ROOT / "docs/notebook.ipynb", 4)
+    notebook = nbformat.read(ROOT / "docs/get-started/notebook.ipynb", 4)
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(here)}})
     client.execute()
     assert (here / "runs/notebook/report.html").is_file()

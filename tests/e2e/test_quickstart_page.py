@@ -34,9 +34,9 @@ def test_the_tutorial_shows_the_front_that_is_found(tmp_path):
         ]
     (page,) = (
         text
-        for text in blocks(ROOT / "docs" / "tutorial.md", "text")
+        for text in blocks(ROOT / "docs/tutorials/digits.md", "text")
         if "introspectability ↑" in text
     )
-    assert shown_front(page) == found, "the page shows another front: see docs/tutorial.md"
+    assert shown_front(page) == found, "the page shows another front: see docs/tutorials/digits.md"
     line = f"recommended: candidate {listed['recommended']} ({listed['why']})"
     assert line in page

@@ -40,12 +40,12 @@ def test_its_pages_ask_for_nothing_from_elsewhere(site):
 
 
 def test_the_references_are_filled_in(site):
-    names = re.findall(r'id="xnas_tf\.(\w+)"', (site / "api.html").read_text("utf-8"))
+    names = re.findall(r'id="xnas_tf\.(\w+)"', (site / "reference/api.html").read_text("utf-8"))
     assert {"search", "explain", "Run", "InterpretableModel"} <= set(names)
-    commands = (site / "commands.html").read_text("utf-8")
+    commands = (site / "reference/commands.html").read_text("utf-8")
     for name in ("search", "report", "benchmark search"):
         assert f"xnas-tf {name}" in commands
-    assert "data:image/png;base64" in (site / "notebook.html").read_text("utf-8")
+    assert "data:image/png;base64" in (site / "get-started/notebook.html").read_text("utf-8")
 
 
 def test_it_can_be_read_and_searched_from_the_disk(site, page):
@@ -54,7 +54,7 @@ def test_it_can_be_read_and_searched_from_the_disk(site, page):
     page.on("pageerror", lambda error: failed.append(str(error)))
     page.goto((site / "index.html").as_uri())
     page.get_by_role("link", name="the tutorial").click()
-    assert page.url == (site / "tutorial.html").as_uri()
+    assert page.url == (site / "tutorials/digits.html").as_uri()
     page.get_by_role("textbox", name="Search").press_sequentially("completion")
     page.locator(".md-search-result__link").first.wait_for()
     page.keyboard.press("Enter")

@@ -1,6 +1,7 @@
 """Our attributions against independent implementations: Xplique's and tf-keras-vis'.
 
-docs/crosschecks.md has the correlations found, and what no setting can bring into agreement.
+docs/benchmarks/crosschecks.md has the correlations found, and what no setting can bring into
+agreement.
 """
 
 import sys

@@ -40,7 +40,7 @@ def test_every_configuration_loads_and_survives_a_round_trip(path):
 
 
 def test_reference_is_up_to_date():
-    assert (ROOT / "docs/configuration.md").read_text(encoding="utf-8") == reference()
+    assert (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8") == reference()
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_configurations_are_valid(page, text, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(set(xnas_tf.__all__) - {"__version__"}))
 def test_every_public_name_is_in_the_reference(name):
-    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
     assert re.search(rf"^::: xnas_tf[.\w]*\.{name}$", text, re.MULTILINE)
 
 
@@ -70,7 +70,7 @@ def test_the_example_of_an_objective_is_that_of_its_page():
     def body(code):
         return [line for line in code.splitlines() if line.startswith("    ")]
 
-    shown = body(blocks(ROOT / "docs/objectives.md", "python")[0])
+    shown = body(blocks(ROOT / "docs/how-to/objectives.md", "python")[0])
     assert set(shown) <= set(body((ROOT / "examples/calibration.py").read_text(encoding="utf-8")))
 
 

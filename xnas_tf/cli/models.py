@@ -100,7 +100,7 @@ def explain(
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file; FILES are more image files.
     Methods: grad_cam, integrated_gradients (both by default), grad_cam_plus_plus, smooth_grad,
-    gradient_input, occlusion. docs/attributions.md explains them and their options.
+    gradient_input, occlusion. docs/explanation/attributions.md explains them and their options.
 
     \b
     Example:
@@ -148,7 +148,8 @@ def disentangle(form: str, **options: Any) -> None:
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class and layer a
     mask over the channels is learned with the network frozen (NAD, arXiv 2003.13268),
-    and the paths are compared. docs/nad.md explains the metrics, the pictures and the presets.
+    and the paths are compared. docs/explanation/nad.md explains the metrics, the pictures and the
+    presets.
 
     \b
     Example:
@@ -204,7 +205,7 @@ def interpret(form: str, **options: Any) -> None:
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. Attributes are learned from
     its hidden layers, and a linear classifier on them (FLINT, arXiv 2010.09345). Also runs under
-    horovodrun. docs/flint.md explains the metrics and pictures.
+    horovodrun. docs/explanation/flint.md explains the metrics and pictures.
 
     \b
     Example:

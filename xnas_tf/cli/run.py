@@ -44,7 +44,8 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
     """List the Pareto-optimal candidates of RUN, recommending one.
 
     Of those better than chance whose error is near the best, the recommended one is the best in
-    the other objectives. docs/search.md has the rule; other commands use this one by default.
+    the other objectives. docs/explanation/search.md has the rule; other commands use this one by
+    default.
 
     \b
     Example:
@@ -125,7 +126,7 @@ def report(run: Path, **options: Any) -> None:
 
     It shows the front, its progress and lineage, what each objective depends on, and failures;
     for each Pareto-optimal model curves, test metrics, attributions and class distances. The
-    search may still be running. docs/report.md explains how to read it.
+    search may still be running. docs/how-to/report.md explains how to read it.
 
     \b
     Example:
@@ -165,8 +166,8 @@ def retrain(
 
     A residual network is trained too, for comparison. All ranks train one model at a time. The
     best epoch by validation accuracy is kept and evaluated once on the test split. If interrupted,
-    run the same command again: it resumes, and trains nothing twice. docs/retraining.md explains
-    the table.
+    run the same command again: it resumes, and trains nothing twice. docs/how-to/retraining.md
+    explains the table.
 
     \b
     Example:

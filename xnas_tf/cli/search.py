@@ -66,11 +66,11 @@ def search(
 
     CONFIG is a YAML file; the default is ./xnas.yaml if it exists, else the quickstart on real
     digits. Its sections: dataset, space, objectives, record, constraints, training, search,
-    distributed. docs/configuration.md explains every key.
+    distributed. docs/reference/configuration.md explains every key.
 
     The sources of introspectability rank networks in opposite ways: by activations (the paper's)
     accurate networks are higher, by Grad-CAM and integrated gradients (the default) less
-    accurate ones; see docs/introspectability.md.
+    accurate ones; see docs/explanation/introspectability.md.
 
     \b
     Example:
@@ -108,5 +108,5 @@ def launch(words: tuple[str, ...]) -> None:
     raise InputError(
         f"launch has been replaced: {command} runs groups of ranks and restarts those that die, on "
         "this machine or, with --address, on a cluster; horovodrun -np RANKS xnas-tf search runs "
-        "all ranks in one job (docs/distributed.md)"
+        "all ranks in one job (docs/how-to/distributed.md)"
     )

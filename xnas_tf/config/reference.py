@@ -1,6 +1,6 @@
 """Generate the reference of the configuration from its models.
 
-python -m xnas_tf.config.reference > docs/configuration.md
+python -m xnas_tf.config.reference > docs/reference/configuration.md
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
 
 HOW_TO_BUILD = (
-    "in a checkout bin/setup horovod builds it, otherwise see docs/installation.md; xnas-tf doctor "
-    "shows what is installed"
+    "in a checkout bin/setup horovod builds it, otherwise see docs/get-started/installation.md; "
+    "xnas-tf doctor shows what is installed"
 )
 """What to do if Horovod is missing or broken."""
 _THREADS = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}

@@ -22,8 +22,9 @@ from xnas_tf.storage.model_source import INTERPRETATIONS, ModelSource
 from xnas_tf.utils.epoch_progress import epochs_bar
 
 LOW_FIDELITY = 0.8
-"""Below this fidelity an interpreter does not explain its network. Those of docs/flint.md agree
-with it on 96% of the images, and on 20% if all attributes became 0."""
+"""Below this fidelity an interpreter does not explain its network. Those of
+docs/explanation/flint.md agree with it on 96% of the images, and on 20% if all attributes
+became 0."""
 
 
 def interpret_request(
@@ -77,7 +78,7 @@ def low_fidelity_warning(fidelity: float | None) -> str:
         return ""
     return (
         f"the interpreter agrees with the network on only {fidelity:.1%} of the images, so it "
-        "explains little. A lower --rate or more --epochs may help (docs/flint.md)"
+        "explains little. A lower --rate or more --epochs may help (docs/explanation/flint.md)"
     )
 
 

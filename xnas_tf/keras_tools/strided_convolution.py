@@ -2,8 +2,8 @@
 
 Measured with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and ``TF_ENABLE_ONEDNN_OPTS=1``: the
 error of the kernel's gradient is as large as the gradient if the input has 5 channels or fewer (3
-for some shapes), and memory next to it is overwritten. docs/dependencies.md lists the other
-operations that were compared.
+for some shapes), and memory next to it is overwritten. docs/contributing/dependencies.md lists the
+other operations that were compared.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Introspectability(Objective):
         {"grad_cam": 1.0, "integrated_gradients": 1.0},
         min_length=1,
         description="a list of sources, or the weight of each source; `activations` and "
-        "attributions rank networks in opposite ways: docs/introspectability.md",
+        "attributions rank networks in opposite ways: docs/explanation/introspectability.md",
     )
     images: int | None = Field(
         None,

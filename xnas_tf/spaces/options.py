@@ -66,7 +66,7 @@ class NASBench201Options(SpaceOptions):
 
     name: Literal["nas_bench_201"] = "nas_bench_201"
     optimizer: ClassVar[str] = "sgd"
-    branches: ClassVar[int] = 2  # in a cell: measured in docs/performance.md, "Threads"
+    branches: ClassVar[int] = 2  # in a cell: measured in docs/benchmarks/performance.md, "Threads"
     channels: int = Field(
         8, ge=1, le=1024, description="of the first stack of cells; 16 in the paper"
     )
@@ -80,7 +80,7 @@ class NASBench201Options(SpaceOptions):
 
 
 class VGGLikeOptions(SpaceOptions):
-    """VGG-like chains of convolution blocks; see docs/models.md.
+    """VGG-like chains of convolution blocks; see docs/how-to/models.md.
 
     There are 4,446,000 networks with at most four blocks, 246,960 with at most three.
     """
@@ -98,7 +98,7 @@ class VGGLikeOptions(SpaceOptions):
 
 
 class HyperModelOptions(SpaceOptions):
-    """A keras-tuner HyperModel of your own; see docs/models.md. Images are floats in [0, 1]."""
+    """Your own keras-tuner HyperModel; see docs/how-to/models.md. Images are floats in [0, 1]."""
 
     name: Literal["hypermodel"] = "hypermodel"
     hypermodel: str = Field(

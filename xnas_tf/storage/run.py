@@ -239,7 +239,7 @@ class Run:
     def plot_importance(self) -> Figure:
         """Draw how much each objective depends on each hyperparameter, with 90% intervals.
 
-        Random forests learn the objectives from the hyperparameters; see docs/report.md.
+        Random forests learn the objectives from the hyperparameters; see docs/how-to/report.md.
 
         Raises:
             InputError: If there are too few candidates to learn from.

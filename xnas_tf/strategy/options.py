@@ -15,7 +15,7 @@ from xnas_tf.utils.options import Section
 class FidelityOptions(Section):
     """Successive halving: all candidates are trained for a few epochs, and the best for more.
 
-    See docs/search.md.
+    See docs/explanation/search.md.
     """
 
     epochs: list[PositiveInt] = Field(
@@ -36,7 +36,8 @@ class SearchOptions(Section):
     """How candidates are proposed, when the search ends, and how the front is measured."""
 
     algorithm: Literal["nsga2", "random", "regularized_evolution"] = Field(
-        "nsga2", description="how survivors and parents are selected; see docs/search.md"
+        "nsga2",
+        description="how survivors and parents are selected; see docs/explanation/search.md",
     )
     surrogate: bool = Field(
         False,

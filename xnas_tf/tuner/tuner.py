@@ -83,9 +83,9 @@ class Tuner:
         """Run the search, or resume it.
 
         Args:
-            x: Images, (N, H, W) or (N, H, W, C), with values in any range (see docs/data.md);
-                models get them as floats in [0, 1]. Or the name of a data set, such as
-                ``folder:pets``.
+            x: Images, (N, H, W) or (N, H, W, C), with values in any range (see
+                docs/how-to/data.md); models get them as floats in [0, 1]. Or the name of a data
+                set, such as ``folder:pets``.
             y: Class numbers, (N,) or (N, 1), or one-hot vectors (N, classes).
             validation_data: Images and labels to compare candidates on.
             validation_split: The share of ``x`` to use for that if they are not given, by default

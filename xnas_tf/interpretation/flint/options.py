@@ -16,7 +16,8 @@ from xnas_tf.utils.options import Section, problems
 
 FASTER = 20.0
 """Largest factor on the initial learning rate where there are few images: what mnist5k needs,
-with 3,000 training images instead of 60,000, in the same number of epochs (docs/flint.md)."""
+with 3,000 training images instead of 60,000, in the same number of epochs
+(docs/explanation/flint.md)."""
 Ramp = tuple[tuple[int, float], ...]
 """Pairs of the first epoch of a weight, counted from 1, and the weight; before them it is 0."""
 

@@ -43,7 +43,8 @@ def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
         raise InputError(
             f"`address` {address}: there is no token in {', '.join(TOKENS)} or {LOCAL_TOKEN}, and "
             "without one anyone who can reach its ports can run code on the cluster; allowed: "
-            "the token that the cluster was started with (docs/distributed.md), or `insecure`"
+            "the token that the cluster was started with (docs/how-to/distributed.md), or "
+            "`insecure`"
         )
     with (
         # Ray does not wait for its processes, which may still be writing.
