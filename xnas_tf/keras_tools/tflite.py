@@ -51,8 +51,8 @@ def convert(
     spec = tf.TensorSpec((None, *image_shape), tf.uint8, name="images")
     archive = ExportArchive()
     archive.track(model)
-    with tempfile.TemporaryDirectory() as folder:
-        with freed_custom_gradients(), inlined_calls(model), unoptimized_graphs():
+    with freed_custom_gradients(), tempfile.TemporaryDirectory() as folder:
+        with inlined_calls(model), unoptimized_graphs():
             archive.add_endpoint(
                 "serving_default",
                 lambda images: {"probabilities": probabilities(images)},
