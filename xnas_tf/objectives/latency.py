@@ -51,11 +51,16 @@ class Latency(Objective):
 
     @model_validator(mode="after")
     def _check_backend(self) -> Latency:
-        is_keras = self.backend == "keras"
-        if self.threads != 1 and is_keras:
-            raise ValueError("threads: allowed: with backend tflite or tflite_int8")
-        if self.device != "auto" and not is_keras:
-            raise ValueError(f"device: allowed: with backend keras, not {self.backend}")
+        if self.threads != 1 and self.backend == "keras":
+            raise ValueError(
+                f"given threads {self.threads} with backend keras, which has no effect; allowed: "
+                "with backend tflite or tflite_int8"
+            )
+        if self.device != "auto" and self.backend != "keras":
+            raise ValueError(
+                f"given device {self.device} with backend {self.backend}, which has no effect; "
+                "allowed: with backend keras"
+            )
         return self
 
     def check(self, class_names: tuple[str, ...]) -> None:
