@@ -86,11 +86,16 @@ SCRIPTS = {"#SBATCH": "tests/e2e/test_slurm.py submits it"}
 
 REPLACED = {
     "bin/xnas-tf": "xnas-tf",  # what it sets up was set up before the tests
+    "runs/phone": "runs/quickstart",
     "--dataset mnist5k": "--dataset digits",  # what the tiny search has learned
     "--candidate 7 --candidate 9": "--candidate {front}",  # on the tiny search's front are others
     "--candidate 7 --out": "--candidate {front} --out",
 }
 SHORTENED = {
+    "xnas-tf search configs/phone.yaml": (
+        "--set dataset=digits --set training.epochs=1 --set search.candidates=2 "
+        "--set search.population=2 --set space.channels=2"
+    ),
     "xnas-tf search pets.yaml": "--set training.epochs=1 --set search.candidates=2",
     "xnas-tf search configs/hypermodel.yaml": (
         "--set training.epochs=1 --set search.candidates=2 --set search.population=2"
@@ -109,6 +114,7 @@ SHORTENED = {
 """What is added to commands that begin so: shorter trainings, fewer images."""
 PYTHON = {
     '"mnist5k"': '"digits"',
+    '"runs/phone"': '"runs/quickstart"',
     "epochs=10, images=100": "epochs=1, images=6",
     '"digits", "posthoc")': '"digits", "posthoc", epochs=1, attributes=4)',
     "epochs=12": "epochs=1",

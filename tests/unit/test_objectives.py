@@ -12,6 +12,7 @@ from tensorflow.python.framework.func_graph import FuncGraph
 from tests.conftest import on_ranks
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
+from xnas_tf.keras_tools import tflite
 from xnas_tf.objectives import OBJECTIVES, latency
 from xnas_tf.objectives.base import Objective, Subject
 from xnas_tf.objectives.cost import count_flops
@@ -59,7 +60,8 @@ def clock(monkeypatch):
 
     def set_durations(durations):
         ticks = itertools.chain.from_iterable((0, duration) for duration in durations)
-        monkeypatch.setattr(latency, "perf_counter_ns", ticks.__next__)
+        for module in (latency, tflite):
+            monkeypatch.setattr(module, "perf_counter_ns", ticks.__next__)
 
     return set_durations
 
@@ -106,10 +108,14 @@ def test_flops_of_a_dense_layer_are_two_per_weight_and_one_per_bias():
     assert count_flops(model) == 2 * 20 * 7 + 7
 
 
-def test_latency_is_the_median_of_an_image(model, clock):
+@pytest.mark.parametrize(
+    "options",
+    [{"device": "/CPU:0"}, {"backend": "tflite", "threads": 2}, {"backend": "tflite_int8"}],
+)
+def test_latency_is_the_median_of_an_image(model, clock, options):
     milliseconds = np.random.default_rng(0).permutation(np.arange(1, 12))
     clock(int(each) * 1_000_000 for each in milliseconds)
-    measure = latency.Latency(batch_size=4, repeats=11, device="/CPU:0")
+    measure = latency.Latency(batch_size=4, repeats=11, **options)
     score = measure.score(Subject(model, SingleProcess(), NAMES))
     low, high = (score.metrics[f"latency/percentile_{q}"] for q in (10, 90))
     assert (low, score.value, high) == pytest.approx((2 / 4, 6 / 4, 10 / 4))
@@ -169,12 +175,35 @@ def test_unknown_device_is_refused():
     latency.Latency(device="/CPU:0").check(NAMES)
 
 
-def test_latency_leaves_no_graph_behind(clock):
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"threads": 2}, "threads 2 .* no effect; allowed: with backend tflite or tflite_int8"),
+        (
+            {"backend": "tflite", "device": "/CPU:0"},
+            "device /CPU:0 .* no effect; allowed: with backend keras",
+        ),
+        ({"backend": "tflight"}, "keras', 'tflite"),
+    ],
+)
+def test_options_of_another_backend_are_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        latency.Latency(**options)
+
+
+def test_a_network_that_tflite_cannot_convert_has_no_latency():
+    model = flattened(keras.layers.Resizing(4, 4, "bicubic", name="smaller"))
+    with pytest.raises(RunError, match=r"Lite cannot convert ResizeBicubic \(layer smaller\)"):
+        latency.Latency(backend="tflite").score(Subject(model, SingleProcess(), NAMES))
+
+
+@pytest.mark.parametrize("backend", ["keras", "tflite_int8"])
+def test_latency_leaves_no_graph_behind(clock, backend):
     """``silu`` has a custom gradient, which TensorFlow enters in a table with its graph."""
     model = flattened(keras.layers.Conv2D(4, 3, activation="silu"))
     clock(itertools.repeat(1))
     before = _graphs()
-    latency.Latency().score(Subject(model, SingleProcess(), NAMES))
+    latency.Latency(backend=backend).score(Subject(model, SingleProcess(), NAMES))
     assert _graphs() <= before
 
 

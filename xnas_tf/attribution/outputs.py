@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,6 +12,7 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.explainer import explainer_of
 from xnas_tf.attribution.score import TargetScore
 from xnas_tf.attribution.targets import Output
+from xnas_tf.keras_tools.preprocessing import exact_model_input
 
 
 class Outputs(AttributionMethod):
@@ -38,3 +41,14 @@ class Probabilities(Outputs):
 def probabilities_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return class probabilities (N, classes) for images (N, H, W[, C]) in the model's range."""
     return explainer_of(model, Probabilities())(images)
+
+
+def serving_function(
+    model: keras.Model, image_shape: Sequence[int]
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the function that exports contain, to be traced: see ``Explainer.untraced``.
+
+    It maps uint8 images (B, H, W, C), of the shape (H, W, C), to class probabilities (B, classes).
+    """
+    probabilities = explainer_of(model, Probabilities()).untraced(image_shape)
+    return lambda images: probabilities(exact_model_input(images), tf.constant([0]))

@@ -112,15 +112,16 @@ def print_result(
         print_tables(tables(result))
 
 
-def print_tables(tables: Iterable[RenderableType]) -> None:
-    """Print tables; those wider than the terminal in several parts."""
+def print_tables(tables: Iterable[RenderableType], err: bool = False) -> None:
+    """Print tables, on stderr if ``err``; those wider than the terminal in several parts."""
     from rich.console import Console
     from rich.table import Table
 
     from xnas_tf.reporting.wide_tables import ANY_WIDTH, split_to_fit
 
     # In a file or a pipe, each row is one line.
-    console = Console(width=None if sys.stdout.isatty() else ANY_WIDTH)
+    stream = sys.stderr if err else sys.stdout
+    console = Console(stderr=err, width=None if stream.isatty() else ANY_WIDTH)
     for table in tables:
         for part in split_to_fit(table, console) if isinstance(table, Table) else [table]:
             console.print(part)

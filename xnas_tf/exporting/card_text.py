@@ -98,12 +98,13 @@ def _test(card: dict[str, Any]) -> str:
         return "Test metrics: not known."
     return (
         f"Accuracy on the {test['images']:,} images of the test split: "
-        f"**{_percent(test['accuracy'])}**. Intervals are Wilson's, at "
+        f"**{percent(test['accuracy'])}**. Intervals are Wilson's, at "
         f"{test['confidence']:.0%} confidence. `card.json` has the confusion matrix."
     )
 
 
-def _percent(interval: Sequence[float] | None) -> str:
+def percent(interval: Sequence[float] | None) -> str:
+    """Return ``[low, value, high]`` as a text; an empty one without images."""
     if interval is None:
         return ""
     low, value, high = interval
@@ -117,7 +118,7 @@ def _class_table(card: dict[str, Any]) -> str:
     rows = []
     for number, name in enumerate(names):
         images = [f"{counts[split][number]:,}" if counts else "" for split in SPLITS]
-        rows.append((str(number), text(name), *images, _percent(measured[number])))
+        rows.append((str(number), text(name), *images, percent(measured[number])))
     return _table(("number", "class", *SPLITS, "accuracy on test"), rows)
 
 
@@ -192,9 +193,38 @@ def _files(card: dict[str, Any]) -> str:
             text(each["format"]),
             f"{each['bytes'] / 1e6:.2f} MB",
             f"{max(each['differences'].values()):.1g}",
-            f"{each['tolerance']:.0e}",
+            "" if "quantization" in each else f"{each['tolerance']:.0e}",
+            f"{each['latency']['milliseconds'][1]:.3g}" if "latency" in each else "",
         )
         for each in card["files"]
     ]
-    note = f"Each was run after it was written, on {text(card['verified_on'])}."
-    return f"{note}\n\n" + _table(("file", "format", "size", "difference", "allowed"), rows)
+    header = ("file", "format", "size", "difference", "allowed", "ms an image")
+    parts = [
+        f"Each was run after it was written, on {text(card['verified_on'])}.",
+        _table(header, rows),
+        *(_latency(each["latency"]) for each in card["files"] if "latency" in each),
+        *(_quantization(each) for each in card["files"] if "quantization" in each),
+    ]
+    return "\n\n".join(dict.fromkeys(parts))
+
+
+def _latency(measured: dict[str, Any]) -> str:
+    return (
+        f"Latency is the median on the machine of the export, with batches of "
+        f"{measured['batch_size']}; threads: {measured['threads']}."
+    )
+
+
+def _quantization(file: dict[str, Any]) -> str:
+    found = file["quantization"]
+    loss = found["model_accuracy"][1] - found["accuracy"][1]
+    warning = (
+        f" **It loses {100 * loss:.1f} percentage points.**" if loss > found["allowed_loss"] else ""
+    )
+    return (
+        f"`{file['file']}` is quantized to int8, calibrated on {found['calibration_images']} "
+        f"training images. Its accuracy on {found['images']:,} test images is "
+        f"{percent(found['accuracy'])}, that of the Keras model "
+        f"{percent(found['model_accuracy'])}. Both give the same class for "
+        f"{percent(found['agreement'])} of them.{warning}"
+    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from xnas_tf.attribution import attribution_method
 from xnas_tf.candidate import Candidate
@@ -19,14 +21,21 @@ from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.formats.builtin import WILDCARDS, SavedModel
-from xnas_tf.exporting.quiet_stderr import silenced_native_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
-from xnas_tf.exporting.verification import Reference, differences, reference
+from xnas_tf.exporting.verification import (
+    ALLOWED_LOSS,
+    Reference,
+    compare,
+    differences,
+    reference,
+)
 from xnas_tf.keras_tools.settings import clear_session
+from xnas_tf.objectives.latency import Latency
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.utils.output_folder import atomic_folder
+from xnas_tf.utils.quiet_stderr import silenced_native_code
 
 Log = Callable[[str], None]
 
@@ -106,9 +115,15 @@ def _export_one(
         note(f"explaining {len(evidence.images)} images for comparison")
         methods = [attribution_method(name)() for name in DEFAULT_METHODS]
         expected = reference(model, evidence.images, methods)
-        served = _served(evidence, chosen, model, expected)
+        calibration = evidence.calibration_images() if any(k.is_quantized for k in kinds) else None
+        served = _served(evidence, chosen, model, expected, calibration)
+        timing = _timing(chosen)
         with atomic_folder(folder) as draft:
-            files = [_written(kind, served, expected, draft, note) for kind in kinds]
+            files = [
+                _written(kind, served, expected, draft, note)
+                | _measured(kind, served, evidence, timing, draft, note)
+                for kind in kinds
+            ]
             card = model_card(evidence, chosen, test, expected, files, licence)
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
             card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
@@ -127,7 +142,11 @@ def _loads_safely(candidate: Candidate) -> bool:
 
 
 def _served(
-    evidence: Evidence, chosen: ExportSelection, model: keras.Model, expected: Reference
+    evidence: Evidence,
+    chosen: ExportSelection,
+    model: keras.Model,
+    expected: Reference,
+    calibration: np.ndarray | None,
 ) -> ServedModel:
     shape, names = evidence.facts["image_shape"], evidence.facts["class_names"]
     classes = expected.outputs["probabilities"].shape[1]
@@ -135,7 +154,7 @@ def _served(
         raise InputError(
             f"candidate {chosen.candidate.id} has {classes} classes, but its data has {len(names)}"
         )
-    return ServedModel(model, chosen.model_path, shape, names, expected.methods)
+    return ServedModel(model, chosen.model_path, shape, names, expected.methods, calibration)
 
 
 def _written(
@@ -152,7 +171,8 @@ def _written(
         why = str(error) if isinstance(error, XnasError) else describe(error)
         raise XnasError(f"{served.source.name} is not exported as {kind.name}: {why}") from error
     allowed = expected.tolerance(kind)
-    log(f"{kind.name} differs by {max(found.values()):.1g}; allowed: {allowed:.0e}")
+    limit = "" if kind.is_quantized else f"; allowed: {allowed:.0e}"
+    log(f"{kind.name} differs by {max(found.values()):.1g}{limit}")
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return {
         "format": kind.name,
@@ -161,3 +181,42 @@ def _written(
         "differences": found,
         "tolerance": allowed,
     }
+
+
+def _timing(chosen: ExportSelection) -> Latency:
+    """Return how to measure latency: as the search did, if it did."""
+    measured = (each for each in chosen.config.measures() if isinstance(each, Latency))
+    return next(measured, Latency())
+
+
+def _measured(
+    kind: ExportFormat,
+    served: ServedModel,
+    evidence: Evidence,
+    timing: Latency,
+    folder: Path,
+    log: Log,
+) -> dict[str, Any]:
+    """Return the latency of a written file, and the accuracy of a quantized one, for the card."""
+    path, found = folder / kind.file, {}
+    if percentiles := kind.latency(path, timing):
+        found["latency"] = {
+            "milliseconds": percentiles,
+            "batch_size": timing.batch_size,
+            "threads": timing.threads,
+        }
+    if kind.is_quantized:
+        with silenced_native_code():
+            comparison = compare(kind, path, served.model, evidence.compared_images())
+        if comparison.loss > ALLOWED_LOSS:
+            log(
+                f"warning: {kind.name} loses {100 * comparison.loss:.1f} percentage points of "
+                f"accuracy; more than {100 * ALLOWED_LOSS:g} should not be lost"
+            )
+        assert served.calibration is not None
+        found["quantization"] = {
+            "calibration_images": len(served.calibration),
+            "allowed_loss": ALLOWED_LOSS,
+            **asdict(comparison),
+        }
+    return found

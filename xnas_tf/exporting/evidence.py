@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.data import Dataset, load_dataset
-from xnas_tf.data.dataset import sample_images
+from xnas_tf.data.dataset import Batch, Split, sample_images
 from xnas_tf.errors import InputError, RunError, RunInUseError
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.reporting.predictions import predictions_data
@@ -25,6 +25,11 @@ from xnas_tf.utils.intervals import CONFIDENCE
 
 VERIFIED_ON = 16
 """Images to compare; integrated gradients of each take 32 passes through the network."""
+CALIBRATED_ON = 200
+"""Training images that calibrate a quantized model: Jacob et al. (2018, arXiv 1712.05877) and the
+TensorFlow Lite guide take some hundred."""
+COMPARED_ON = 2000
+"""Most test images on which the accuracy of a quantized model is measured."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,26 @@ class Evidence:
         metrics = {"images": len(test), "confidence": CONFIDENCE, **answers}
         _keep(self.run, name, {"source": source, "figures": metrics}, log)
         return metrics
+
+    def calibration_images(self) -> np.ndarray:
+        """Return uint8 images (N, H, W, C) of the training split, drawn with seed 0.
+
+        Raises:
+            InputError: If the data is not available.
+        """
+        if self.data is None:
+            raise InputError(f"quantization needs the training images: {self.problem}")
+        return np.asarray(_drawn(self.data.train, CALIBRATED_ON).images)
+
+    def compared_images(self) -> Batch:
+        """Return the test split, or as many of its images as are compared, drawn with seed 0."""
+        assert self.data is not None  # else there were no calibration images
+        return _drawn(self.data.test, COMPARED_ON)
+
+
+def _drawn(split: Split, most: int) -> Batch:
+    chosen = np.random.default_rng(0).permutation(len(split))[:most]
+    return split.take(np.sort(chosen))
 
 
 def gather(run: Run, log: Callable[[str], None]) -> Evidence:

@@ -15,9 +15,9 @@ from keras.export import ExportArchive
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.explainer import explainer_of
-from xnas_tf.attribution.outputs import Probabilities
+from xnas_tf.attribution.outputs import serving_function
 from xnas_tf.keras_tools.inspection import inlined_calls
-from xnas_tf.keras_tools.preprocessing import to_model_input
+from xnas_tf.keras_tools.preprocessing import exact_model_input
 from xnas_tf.keras_tools.tracing import freed_custom_gradients, unoptimized_graphs
 
 PREDICTED = -1
@@ -28,6 +28,7 @@ class ServedModel:
     """The functions that an exported model offers; formats trace them inside ``traceable``.
 
     The model was loaded from the file ``source``, and all the attribution methods apply to it.
+    ``calibration`` are images for quantized formats, uint8 (N, H, W, C).
     """
 
     def __init__(
@@ -37,19 +38,20 @@ class ServedModel:
         image_shape: Sequence[int],
         class_names: Sequence[str],
         methods: Sequence[AttributionMethod],
+        calibration: np.ndarray | None = None,
     ) -> None:
         self.model = model
         self.source = source
+        self.calibration = calibration
         self.class_names = tuple(class_names)
         self.images = tf.TensorSpec((None, *image_shape), tf.uint8, name="images")
         self.class_index = tf.TensorSpec((None,), tf.int32, name="class_index")
-        self._probabilities = explainer_of(model, Probabilities()).untraced(image_shape)
+        self.probabilities = serving_function(model, image_shape)
         specs = tf.TensorSpec((None, *image_shape), tf.float32), self.class_index
         self._maps = {
             method.name: _unoptimized(explainer_of(model, method).untraced(image_shape), specs)
             for method in methods
         }
-        self._levels = to_model_input(np.arange(256)).numpy()
 
     @contextmanager
     def traceable(self) -> Iterator[None]:
@@ -74,7 +76,7 @@ class ServedModel:
             ``probabilities`` (B, classes), and ``labels`` (B,), the name of each image's most
             probable class.
         """
-        probabilities = self._probabilities(self._inputs(images), tf.constant([0]))
+        probabilities = self.probabilities(images)
         labels = self._names(tf.argmax(probabilities, axis=1))
         return {"probabilities": probabilities, "labels": labels}
 
@@ -98,21 +100,9 @@ class ServedModel:
         answers = self.serve(images)
         predicted = tf.argmax(answers["probabilities"], axis=1, output_type=tf.int32)
         explained = tf.where(class_index == PREDICTED, predicted, class_index)
-        inputs = self._inputs(images)
+        inputs = exact_model_input(images)
         maps = {name: method(inputs, explained) for name, method in self._maps.items()}
         return {**answers, "explained": self._names(explained), **maps}
-
-    def probabilities(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the ``probabilities`` alone, for formats without strings."""
-        return {"probabilities": self.serve(images)["probabilities"]}
-
-    def _inputs(self, images: tf.Tensor) -> tf.Tensor:
-        """Scale images exactly as ``to_model_input`` does.
-
-        An optimized graph would multiply instead of dividing by 255. The last digit of an image
-        can decide on which side of 0 the input of a ReLU is.
-        """
-        return tf.gather(tf.constant(self._levels), tf.cast(images, tf.int32))
 
     def _names(self, classes: tf.Tensor) -> tf.Tensor:
         return tf.gather(tf.constant(self.class_names), classes)

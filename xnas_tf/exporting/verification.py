@@ -11,14 +11,52 @@ import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.outputs import probabilities_of
+from xnas_tf.data.dataset import Batch
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
 from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.preprocessing import to_model_input
+from xnas_tf.training.predictor import Predictor
+from xnas_tf.utils.intervals import accuracy_interval
 
 COARSE = 1e-2
 """The least tolerance for models that compute in bfloat16 or float16: any change of their graph
 changes the rounding. Differences of 0.002 were seen."""
+ALLOWED_LOSS = 0.01
+"""Accuracy that a quantized model may lose before a warning: one percentage point."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a quantized model does beside the model it was made from, on the same test images.
+
+    Attributes:
+        images: Their number.
+        model_accuracy: The model's, as ``[low, accuracy, high]``, with Wilson's interval.
+        accuracy: The quantized model's.
+        agreement: The share of the images to which both give the same class, likewise.
+    """
+
+    images: int
+    model_accuracy: list[float]
+    accuracy: list[float]
+    agreement: list[float]
+
+    @property
+    def loss(self) -> float:
+        """The accuracy that quantization costs."""
+        return self.model_accuracy[1] - self.accuracy[1]
+
+
+def compare(kind: ExportFormat, path: Path, model: keras.Model, images: Batch) -> Comparison:
+    """Measure the accuracy of an exported file and its agreement with the model."""
+    wanted = Predictor(model, len(images))(images.images).argmax(axis=1)
+    found = kind.outputs(path, images.images)["probabilities"].argmax(axis=1)
+    shares = [
+        accuracy_interval(float(np.sum(a == b)), len(images)) or []
+        for a, b in ((wanted, images.labels), (found, images.labels), (found, wanted))
+    ]
+    return Comparison(len(images), *shares)
 
 
 @dataclass(frozen=True)

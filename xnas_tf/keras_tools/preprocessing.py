@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 
 def to_model_input(images: tf.Tensor) -> tf.Tensor:
     """Convert uint8 images (B, H, W, C) to float32 in [0, 1]. Exports contain the same step."""
     return tf.cast(images, tf.float32) / 255.0
+
+
+def exact_model_input(images: tf.Tensor) -> tf.Tensor:
+    """Convert images exactly as ``to_model_input`` does, also in a graph that is optimized later.
+
+    An optimized graph would multiply instead of dividing by 255. The last digit of an image can
+    decide on which side of 0 the input of a ReLU is.
+    """
+    with tf.init_scope():  # outside the graph
+        levels = to_model_input(np.arange(256)).numpy()
+    return tf.gather(tf.constant(levels), tf.cast(images, tf.int32))

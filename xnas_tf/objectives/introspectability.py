@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, Weighting
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
+from xnas_tf.objectives.class_means import ChosenImages, ClassMeans
 from xnas_tf.objectives.class_resampling import (
     balanced_choice,
     resampled_sums,
@@ -39,54 +39,6 @@ ACTIVATIONS = "activations"
 LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
 """Default minimum numbers of images, in total and per class. Per class it is at least twice
 ``min_images``, because a network doesn't predict all classes equally often."""
-
-
-@dataclass(frozen=True)
-class ChosenImages:
-    """This rank's images to use, and how to compare their classes.
-
-    Attributes:
-        images: (N, H, W, C).
-        groups: The class of each image, (N,).
-        resamples: Each resample's weights of the images, (resamples, N).
-        pairs: The pairs of classes, with the number of images of each class over all ranks.
-    """
-
-    images: np.ndarray
-    groups: np.ndarray
-    resamples: np.ndarray
-    pairs: ClassPairs
-
-
-@dataclass(frozen=True)
-class ClassMeans:
-    """The class means of one source over all ranks.
-
-    Attributes:
-        source: The source of the representation.
-        layers: This rank's layers of the representation.
-        sums: Sums over the images of each class, (classes, D) for each layer.
-        chosen: This rank's images, and the pairs of classes.
-        totals: Inner products of the sums of each layer.
-        gram: Inner products of the class means, (classes, classes); see ``mean_gram``.
-    """
-
-    source: str
-    layers: list[LayerActivations]
-    sums: list[np.ndarray]
-    chosen: ChosenImages
-    totals: list[ClassSums]
-    gram: np.ndarray
-
-    @property
-    def distances(self) -> np.ndarray:
-        """Distances of the class means, (classes, classes); 0 for missing classes."""
-        return self.chosen.pairs.distances(self.gram)
-
-    @property
-    def value(self) -> float:
-        """The mean of the distances, which is the source's value."""
-        return float(self.chosen.pairs.mean_distance(self.gram))
 
 
 class Introspectability(Objective):

@@ -6,12 +6,13 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from xnas_tf.errors import InputError, RunError, suggest
+from xnas_tf.errors import InputError, RunError, XnasError, suggest
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.registry import describe
 from xnas_tf.utils.heartbeat import report_progress
+from xnas_tf.utils.quiet_stderr import silenced_native_code
 
 if TYPE_CHECKING:
     import keras
@@ -19,24 +20,48 @@ if TYPE_CHECKING:
 
 WARM_UP = 5
 """Calls before the measurement, during which TensorFlow traces and optimizes the graph."""
+_NOISE = 8
+"""Images that calibrate an untrained network; their number does not change the latency."""
 
 
 class Latency(Objective):
     """Median time per image in milliseconds; the 10th and 90th percentiles are also recorded.
 
-    Measured on rank 0, with batches of float32 images and the network as a graph, after a
-    warm-up. The precision depends on other load on the machine: on 2 shared CPU cores, ten
-    measurements of one network had a standard deviation of 6 to 30% of their mean for any
-    ``repeats`` from 20 to 100, because the load changes more slowly than a measurement takes
-    (benchmarks/latency.py). Constraints should allow for this.
+    Measured on rank 0, after a warm-up. The backend ``keras`` runs the network as a TensorFlow
+    graph on batches of float32 images. ``tflite`` and ``tflite_int8`` convert it as ``xnas-tf
+    export`` does with the format of that name, and time TensorFlow Lite's interpreter on the CPU.
+    The network is not trained yet, so int8 is calibrated on random images.
+
+    The precision depends on other load on the machine: on 2 shared CPU cores, ten measurements of
+    one network had a standard deviation of 6 to 30% of their mean for any ``repeats`` from 20 to
+    100, because the load changes more slowly than a measurement takes (benchmarks/latency.py).
+    Constraints should allow for this.
     """
 
     needs_training: ClassVar[bool] = False
     is_measured: ClassVar[bool] = True
     name: Literal["latency"] = "latency"
+    backend: Literal["keras", "tflite", "tflite_int8"] = Field(
+        "keras", description="what runs the network"
+    )
     batch_size: int = Field(1, ge=1, description="images per batch")
     repeats: int = Field(50, ge=3, description="number of timed batches")
     device: str = Field("auto", description="`/CPU:0`, `/GPU:0`, …; `auto`: chosen by TensorFlow")
+    threads: int = Field(1, ge=1, description="threads of `tflite` and `tflite_int8`")
+
+    @model_validator(mode="after")
+    def _check_backend(self) -> Latency:
+        if self.threads != 1 and self.backend == "keras":
+            raise ValueError(
+                f"given threads {self.threads} with backend keras, which has no effect; allowed: "
+                "with backend tflite or tflite_int8"
+            )
+        if self.device != "auto" and self.backend != "keras":
+            raise ValueError(
+                f"given device {self.device} with backend {self.backend}, which has no effect; "
+                "allowed: with backend keras"
+            )
+        return self
 
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``; the device must exist on every rank."""
@@ -68,12 +93,37 @@ class Latency(Objective):
 
         Errors are returned, not raised, because the other ranks wait for a message.
         """
-        device = None if self.device == "auto" else self.device
         try:
-            seconds = time_batches(model, self.batch_size, self.repeats, device)
+            if self.backend != "keras":
+                return self.percentiles_of_file(self._converted(model))
+            device = None if self.device == "auto" else self.device
+            return self._percentiles(time_batches(model, self.batch_size, self.repeats, device))
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
-            return describe(error)
+            return str(error) if isinstance(error, XnasError) else describe(error)
+
+    def percentiles_of_file(self, content: bytes) -> list[float]:
+        """Return the 10th, 50th and 90th percentiles of a TensorFlow Lite model, in milliseconds.
+
+        They are of an image, with this batch size and number of threads.
+        """
+        from xnas_tf.keras_tools import tflite
+
+        with silenced_native_code():
+            seconds = tflite.time_batches(content, self.batch_size, self.repeats, self.threads)
+        return self._percentiles(seconds)
+
+    def _percentiles(self, seconds: np.ndarray) -> list[float]:
         return [1e3 * float(q) / self.batch_size for q in np.percentile(seconds, [10, 50, 90])]
+
+    def _converted(self, model: keras.Model) -> bytes:
+        from xnas_tf.attribution.outputs import serving_function
+        from xnas_tf.keras_tools import tflite
+
+        shape = model.input_shape[1:]
+        noise = np.random.default_rng(0).integers(0, 256, (_NOISE, *shape), dtype=np.uint8)
+        precision: tflite.Precision = "int8" if self.backend == "tflite_int8" else "float32"
+        with silenced_native_code():
+            return tflite.convert(model, serving_function(model, shape), shape, precision, noise)
 
 
 def time_batches(

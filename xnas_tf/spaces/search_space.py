@@ -15,10 +15,7 @@ import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.class_outputs import has_single_output
-from xnas_tf.keras_tools.head import check_head
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
-from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax, sums_to_one
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.keras_tools.model_files import check_loading, describe_failure, layers_out_of_reach
 from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
@@ -28,6 +25,7 @@ from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.building import build_model, name_of
 from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
+from xnas_tf.spaces.model_checks import check_model, check_outputs
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 from xnas_tf.utils.randomness import uninterrupted
 
@@ -224,16 +222,7 @@ class SearchSpace(Space):
     def _built(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the model of some hyperparameters, and check that it is suitable."""
         model = self._new_model(hp)
-        if not getattr(model, "inputs", None):
-            raise TypeError(
-                "the model is neither functional nor sequential; attributions need that"
-            )
-        check_single_output(model)
-        inputs = tuple(model.input_shape)
-        if not _fits(inputs, self._input):
-            raise TypeError(f"the model takes {inputs}, but the images are {self._input}")
-        _check_dtype(model)
-        check_head(model, self._classes)
+        check_model(model, self._input, self._classes)
         use_accepted_names(model)
         return avoid_strided_1x1(model)
 
@@ -264,7 +253,7 @@ class SearchSpace(Space):
             )
             declared = tuner.oracle.get_space()
         model = self._new_model(declared.copy())
-        self._check_outputs(model)
+        check_outputs(model, self._images())
         self.trains_default = self.trains(model)
         self.compiles_default = bool(model.compiled)
         self.metrics = build_metrics(model, self._classes)
@@ -334,32 +323,6 @@ class SearchSpace(Space):
         values = tuple(number.values)
         buildable = [v for v in values if f"{number.name}={v!r}" not in self._failures]
         return (buildable or values)[-1]
-
-    def _check_outputs(self, model: keras.Model) -> None:
-        """Check that probabilities come from a softmax layer, so that logits can be computed."""
-        if has_single_output(model):  # ``check_head`` knows its form
-            return
-        if sums_to_one(model(self._images(), training=False)) and not ends_in_softmax(model):
-            raise TypeError(
-                "the model's outputs are probabilities, but its last layer is not a softmax; end "
-                "it with Dense(…, activation='softmax'), Activation('softmax'), Softmax() or logits"
-            )
-
-
-def _check_dtype(model: keras.Model) -> None:
-    dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
-    if "float" not in dtype:
-        raise InputError(
-            f"the model's input is of type {dtype}, but images are floats from 0 to 1, of which "
-            f"{dtype} would leave 0 and 1: write keras.Input(shape) without this dtype, and leave "
-            "out the layer that scales bytes, such as Rescaling(1 / 255)"
-        )
-
-
-def _fits(declared: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
-    return len(declared) == len(wanted) and all(
-        have is None or have == want for have, want in zip(declared[1:], wanted[1:], strict=True)
-    )
 
 
 def _variable(hp: Any) -> Variable:

@@ -17,6 +17,7 @@ FORMATS = Registry(
         "keras": "xnas_tf.exporting.formats.builtin:KerasFile",
         "tflite": "xnas_tf.exporting.formats.builtin:TFLite",
         "tflite_float16": "xnas_tf.exporting.formats.builtin:TFLiteFloat16",
+        "tflite_int8": "xnas_tf.exporting.formats.builtin:TFLiteInt8",
         "onnx": "xnas_tf.exporting.formats.builtin:Onnx",
     },
 )

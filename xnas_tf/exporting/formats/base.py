@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xnas_tf.exporting.serving import ServedModel
+    from xnas_tf.objectives.latency import Latency
 
 Outputs = dict[str, "np.ndarray"]
 """``probabilities`` (N, classes), and maps (N, H, W) by method in formats that also explain."""
@@ -27,6 +28,9 @@ class ExportFormat(ABC):
     """Name of the file or folder that it writes."""
     tolerance: ClassVar[float]
     """How far outputs may be from the model's; see ``xnas_tf.exporting.verification``."""
+    is_quantized: ClassVar[bool] = False
+    """Whether it computes with integers: it needs calibration images, and its accuracy on the test
+    split is compared with the model's."""
     modules: ClassVar[tuple[str, ...]] = ()
     """Modules that it needs besides TensorFlow."""
     extra: ClassVar[str] = ""
@@ -41,3 +45,7 @@ class ExportFormat(ABC):
     @abstractmethod
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """Run what ``write`` created on uint8 images (N, H, W, C)."""
+
+    def latency(self, path: Path, options: Latency) -> list[float] | None:
+        """Return the 10th, 50th and 90th percentiles in milliseconds an image, if measured."""
+        return None

@@ -6,23 +6,22 @@ import logging
 import re
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from xnas_tf.attribution.outputs import probabilities_of
-from xnas_tf.errors import XnasError
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
-from xnas_tf.exporting.formats.conversion_errors import refused_operations
 from xnas_tf.exporting.serving import PREDICTED, ServedModel
+from xnas_tf.keras_tools import tflite
 from xnas_tf.keras_tools.compat import freeze
-from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.preprocessing import to_model_input
+from xnas_tf.objectives.latency import Latency
 
 WILDCARDS = re.compile(r"[*?\[\\]")
 """Characters in a path with which TensorFlow cannot load a SavedModel from it."""
@@ -108,37 +107,24 @@ import tensorflow as tf
 
 serve = tf.lite.Interpreter("model.tflite").get_signature_runner()
 print(serve(images=images)["probabilities"])"""
-    is_half = False
-    """Whether weights are stored as float16."""
+    precision: ClassVar[tflite.Precision] = "float32"
 
     def write(self, served: ServedModel, path: Path) -> None:
         """See ``ExportFormat.write``."""
-        with tempfile.TemporaryDirectory() as folder:
-            served.save(Path(folder), {"serving_default": served.probabilities})
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            if self.is_half:
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
-                converter.target_spec.supported_types = [tf.float16]
-            path.write_bytes(_converted(converter, served.model))
+        shape = served.images.shape[1:]
+        path.write_bytes(
+            tflite.convert(
+                served.model, served.probabilities, shape, self.precision, served.calibration
+            )
+        )
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TensorFlow 2.20 deprecates it
-            serve = tf.lite.Interpreter(str(path)).get_signature_runner()
-        return serve(images=images)
+        return {"probabilities": tflite.predict(path.read_bytes(), images)}
 
-
-def _converted(converter: tf.lite.TFLiteConverter, model: keras.Model) -> bytes:
-    """Convert a model to TensorFlow Lite; name the layers that cannot be converted."""
-    try:
-        return converter.convert()
-    except Exception as error:  # the converter's own class is not public
-        names = {layer.name for layer in all_layers(model)}
-        operations = refused_operations(str(error), model.name, names)
-        if not operations:
-            raise
-        raise XnasError(f"TensorFlow Lite cannot convert {operations}") from error
+    def latency(self, path: Path, options: Latency) -> list[float]:
+        """See ``ExportFormat.latency``."""
+        return options.percentiles_of_file(path.read_bytes())
 
 
 class TFLiteFloat16(TFLite):
@@ -148,7 +134,18 @@ class TFLiteFloat16(TFLite):
     file = "model_float16.tflite"
     tolerance = 1e-2
     usage = TFLite.usage.replace("model.tflite", file)
-    is_half = True
+    precision = "float16"
+
+
+class TFLiteInt8(TFLite):
+    """The same in int8: full-integer quantization, calibrated on training images."""
+
+    name = "tflite_int8"
+    file = "model_int8.tflite"
+    tolerance = 1.0  # any probabilities: how much accuracy they cost is measured
+    is_quantized = True
+    usage = TFLite.usage.replace("model.tflite", file)
+    precision = "int8"
 
 
 class Onnx(ExportFormat):

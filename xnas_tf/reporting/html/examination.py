@@ -20,7 +20,8 @@ from xnas_tf.explanation import explain
 from xnas_tf.explanation.drawing import drawable, map_picture
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.base import Subject
-from xnas_tf.objectives.introspectability import ACTIVATIONS, ClassMeans, Introspectability
+from xnas_tf.objectives.class_means import ClassMeans
+from xnas_tf.objectives.introspectability import ACTIVATIONS, Introspectability
 from xnas_tf.reporting.html.interpretations import png_uri
 from xnas_tf.reporting.predictions import predictions_data
 from xnas_tf.storage.run import Run

@@ -1,0 +1,62 @@
+"""The images behind introspectability, and the mean representation of each class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xnas_tf.objectives.class_distance import ClassPairs
+from xnas_tf.objectives.class_gram import ClassSums
+
+if TYPE_CHECKING:
+    from xnas_tf.attribution.activations import LayerActivations
+
+
+@dataclass(frozen=True)
+class ChosenImages:
+    """This rank's images to use, and how to compare their classes.
+
+    Attributes:
+        images: (N, H, W, C).
+        groups: The class of each image, (N,).
+        resamples: Each resample's weights of the images, (resamples, N).
+        pairs: The pairs of classes, with the number of images of each class over all ranks.
+    """
+
+    images: np.ndarray
+    groups: np.ndarray
+    resamples: np.ndarray
+    pairs: ClassPairs
+
+
+@dataclass(frozen=True)
+class ClassMeans:
+    """The class means of one source over all ranks.
+
+    Attributes:
+        source: The source of the representation.
+        layers: This rank's layers of the representation.
+        sums: Sums over the images of each class, (classes, D) for each layer.
+        chosen: This rank's images, and the pairs of classes.
+        totals: Inner products of the sums of each layer.
+        gram: Inner products of the class means, (classes, classes); see ``mean_gram``.
+    """
+
+    source: str
+    layers: list[LayerActivations]
+    sums: list[np.ndarray]
+    chosen: ChosenImages
+    totals: list[ClassSums]
+    gram: np.ndarray
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Distances of the class means, (classes, classes); 0 for missing classes."""
+        return self.chosen.pairs.distances(self.gram)
+
+    @property
+    def value(self) -> float:
+        """The mean of the distances, which is the source's value."""
+        return float(self.chosen.pairs.mean_distance(self.gram))

@@ -1,0 +1,65 @@
+"""Checks that a model that a HyperModel built is suitable for a search."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.class_outputs import has_single_output
+from xnas_tf.keras_tools.head import check_head
+from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax, sums_to_one
+
+Shape = tuple[int | None, ...]
+
+
+def check_model(model: keras.Model, images: Shape, classes: int) -> None:
+    """Check that a model takes images (None, H, W, C) and tells the classes apart.
+
+    Raises:
+        InputError: If its head or its input does not fit the data.
+        TypeError: If it is not a functional or sequential model with one input and one output.
+    """
+    if not getattr(model, "inputs", None):
+        raise TypeError("the model is neither functional nor sequential; attributions need that")
+    check_single_output(model)
+    inputs = tuple(model.input_shape)
+    if not _fits(inputs, images):
+        raise TypeError(f"the model takes {inputs}, but the images are {images}")
+    _check_dtype(model)
+    check_head(model, classes)
+
+
+def check_outputs(model: keras.Model, images: np.ndarray) -> None:
+    """Check that probabilities come from a softmax layer, so that logits can be computed.
+
+    Args:
+        model: The model.
+        images: Any images in the model's range, (N, H, W, C).
+
+    Raises:
+        TypeError: If they do not.
+    """
+    if has_single_output(model):  # ``check_head`` knows its form
+        return
+    if sums_to_one(model(images, training=False)) and not ends_in_softmax(model):
+        raise TypeError(
+            "the model's outputs are probabilities, but its last layer is not a softmax; end "
+            "it with Dense(…, activation='softmax'), Activation('softmax'), Softmax() or logits"
+        )
+
+
+def _check_dtype(model: keras.Model) -> None:
+    dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+    if "float" not in dtype:
+        raise InputError(
+            f"the model's input is of type {dtype}, but images are floats from 0 to 1, of which "
+            f"{dtype} would leave 0 and 1: write keras.Input(shape) without this dtype, and leave "
+            "out the layer that scales bytes, such as Rescaling(1 / 255)"
+        )
+
+
+def _fits(declared: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(declared) == len(wanted) and all(
+        have is None or have == want for have, want in zip(declared[1:], wanted[1:], strict=True)
+    )
