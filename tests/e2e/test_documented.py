@@ -90,6 +90,7 @@ REPLACED = {
     "--dataset mnist5k": "--dataset digits",  # what the tiny search has learned
     "--candidate 7 --candidate 9": "--candidate {front}",  # on the tiny search's front are others
     "--candidate 7 --out": "--candidate {front} --out",
+    "report runs/quickstart runs/second": "report runs/quickstart runs/CONFIG",
 }
 SHORTENED = {
     "xnas-tf search configs/phone.yaml": (
@@ -115,6 +116,7 @@ SHORTENED = {
 PYTHON = {
     '"mnist5k"': '"digits"',
     '"runs/phone"': '"runs/quickstart"',
+    '"runs/second"': '"runs/CONFIG"',
     "epochs=10, images=100": "epochs=1, images=6",
     '"digits", "posthoc")': '"digits", "posthoc", epochs=1, attributes=4)',
     "epochs=12": "epochs=1",
