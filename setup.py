@@ -40,6 +40,7 @@ setup(
         "xnas_tf.data": ["imagenet16_120_classes.txt"],
         "xnas_tf.objectives": ["*.csv", "WORDNET_LICENSE"],
         "xnas_tf.reporting.html": ["assets/*"],
+        "xnas_tf.utils": ["assets/*"],
     },
     install_requires=[
         f"{tensorflow}>=2.16,<2.22",

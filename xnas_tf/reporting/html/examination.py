@@ -21,10 +21,10 @@ from xnas_tf.explanation.drawing import drawable, map_picture
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import ACTIVATIONS, ClassMeans, Introspectability
-from xnas_tf.reporting.html.interpretations import png_uri
 from xnas_tf.reporting.predictions import predictions_data
 from xnas_tf.storage.run import Run
 from xnas_tf.training.predictor import Predictor
+from xnas_tf.utils.html_page import picture_uri
 
 SHOWN_CLASSES = 30
 """Maximum number of classes whose mean maps and distances are shown."""
@@ -146,4 +146,4 @@ def _picture(image: PIL.Image.Image) -> str:
     image.thumbnail((MAX_PIXELS, MAX_PIXELS))
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
-    return png_uri(buffer.getvalue())
+    return picture_uri(buffer.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xnas_tf.storage.run import Run
+from xnas_tf.utils.html_page import picture_uri
 
 Metrics = list[tuple[str, float | None]]
 MetricsOf = Callable[[dict[str, Any]], Metrics]
@@ -51,7 +51,7 @@ def _read(folder: Path, file: str, metrics_of: MetricsOf) -> dict[str, Any]:
     try:
         metrics = metrics_of(json.loads((folder / file).read_text(encoding="utf-8")))
         pictures = [
-            {"name": picture.stem.replace("_", " "), "picture": png_uri(picture.read_bytes())}
+            {"name": picture.stem.replace("_", " "), "picture": picture_uri(picture.read_bytes())}
             for picture in sorted(folder.glob("*.png"))
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -101,8 +101,3 @@ def _attribute_metrics(content: dict[str, Any]) -> Metrics:
         ("attributes that matter for an image, CNS(5) ↓", test["conciseness"]["5"]),
         ("attributes that never matter", test["unused_attributes"]),
     ]
-
-
-def png_uri(picture: bytes) -> str:
-    """Return a PNG picture as a data URI."""
-    return f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -25,12 +20,10 @@ from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run, comparable_candidates, load_run, ordered_front
 from xnas_tf.storage.run_directory import now, write_atomically
 from xnas_tf.strategy.recommendation import recommend
+from xnas_tf.utils.html_page import MARK, html_page
 from xnas_tf.version import __version__
 
-MARK = '<meta name="generator" content="xnas-tf report">'
-"""Identifies a file as a report, which may be replaced by a newer one."""
 SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "retrained.js", "models.js")
-STYLE, PAGE = "report.css", "report.html"
 
 
 def save_report(  # noqa: PLR0913 - options with defaults
@@ -108,33 +101,10 @@ def report_data(
 
 
 def render(data: dict[str, Any]) -> str:
-    """Return the page, with its data as JSON.
-
-    The JSON contains no ``<``, so no text in it can become markup. The content security policy
-    allows only the page's own script and style and the pictures in it.
-    """
+    """Return the page of a run with its data, which its scripts draw."""
     assets = files(__package__) / "assets"
-    texts = [(assets / name).read_text(encoding="utf-8") for name in (*SCRIPTS, STYLE, PAGE)]
-    *scripts, style, page = texts
-    script = "\n".join(['"use strict";', *scripts])
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return Template(page).substitute(
-        mark=MARK,
-        policy=policy,
-        # The name of a folder may contain bytes that are not valid text.
-        title=html.escape(data["run"]).encode("ascii", "xmlcharrefreplace").decode(),
-        style=style,
-        script=script,
-        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
-    )
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+    scripts = [(assets / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return html_page(data["run"], scripts=scripts, data=data)
 
 
 def _check_writable(path: Path) -> None:

@@ -110,7 +110,9 @@ function thumbnails(id) {
   return Object.entries(maps).map(([method, pictures]) => el("div", { class: "thumbnails" },
     pictures.slice(0, 4).map((picture) => el("img", { src: picture, alt: method, title: method }))));
 }
-const card = document.getElementById("card");
+const card = el("div", { id: "card", hidden: true });
+const said = el("div", { id: "said", class: "unseen", "aria-live": "polite" });
+document.body.append(card, said);
 function showCard(place, x, y) {
   const { title, kind } = describe(place);
   card.replaceChildren(el("strong", {}, `${title} `), kind, architecture(place), facts(place),
@@ -128,7 +130,7 @@ let chosenId = data.recommended.id;
 const listeners = [];
 function choose(id) {
   chosenId = id;
-  document.getElementById("said").textContent = `candidate ${id} is marked in every section`;
+  said.textContent = `candidate ${id} is marked in every section`;
   listeners.forEach((listener) => listener());
 }
 const idButton = (id) => el("button", { type: "button", class: "id", "data-id": id,

@@ -1,0 +1,114 @@
+"""A whole HTML page of titled sections, which loads nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+MARK = '<meta name="generator" content="xnas-tf'
+"""Identifies a file as a page of xnas-tf, which may be replaced by a newer one."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a page.
+
+    Attributes:
+        id: The name of its place in the page, for links.
+        title: Its heading, which is also its link in the navigation.
+        about: What it shows and how to read it, as plain text.
+        content: HTML, in which texts of users have been escaped. Style attributes have no effect.
+    """
+
+    id: str
+    title: str
+    about: str = ""
+    content: str = ""
+
+
+def html_page(
+    title: str,
+    sections: Iterable[Section] = (),
+    subtitle: str = "",
+    scripts: Iterable[str] = (),
+    data: Any = None,
+) -> str:
+    """Return a page with a sticky navigation, in the light or dark colours of the system.
+
+    The content security policy allows only the page's own script and style and the pictures in
+    it. The data is JSON without ``<``, so no text in it can become markup.
+
+    Args:
+        title: Plain text, as is ``subtitle``.
+        sections: What the page shows without scripts.
+        subtitle: A line below the title.
+        scripts: Texts of JavaScript, which are run as one.
+        data: What the scripts show: the content of the element ``#data``.
+    """
+    style, page = _asset("page.css"), _asset("page.html")
+    script = "\n".join(['"use strict";', *scripts])
+    chosen = list(sections)
+    links = "".join(f'<a href="#{_escape(s.id)}">{_escape(s.title)}</a>' for s in chosen)
+    content = Template(page).substitute(
+        mark=f'{MARK} report">',
+        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
+        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'",
+        title=_escape(title),
+        subtitle=_escape(subtitle),
+        style=style,
+        links=links,
+        sections="".join(map(_section_html, chosen)),
+        scripts="" if data is None else _scripts_html(script, data),
+    )
+    # The name of a folder may contain bytes that are not valid text.
+    return content.encode("utf-8", "xmlcharrefreplace").decode()
+
+
+def picture_uri(png: bytes) -> str:
+    """Return a PNG picture as a data URI."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def figure_html(png: bytes, alt: str, caption: str = "") -> str:
+    """Return a picture that is as wide as the page at most, with a caption below."""
+    below = f"<figcaption>{_escape(caption)}</figcaption>" if caption else ""
+    picture = f'<img src="{picture_uri(png)}" alt="{_escape(alt)}">'
+    return f'<figure class="wide">{picture}{below}</figure>'
+
+
+def _section_html(section: Section) -> str:
+    about = f'<p class="about">{_escape(section.about)}</p>' if section.about else ""
+    name, title = _escape(section.id), _escape(section.title)
+    return (
+        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{title}</h2>'
+        f"{about}{section.content}</section>"
+    )
+
+
+def _scripts_html(script: str, data: Any) -> str:
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        "<noscript><p>This page draws its figures with JavaScript, which your browser does not "
+        f'run.</p></noscript><script type="application/json" id="data">{text}</script>'
+        f"<script>{script}</script>"
+    )
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _escape(text: str) -> str:
+    return html.escape(text)
