@@ -67,7 +67,16 @@ def network_of(model: keras.Model) -> keras.Model:
     """
     if not is_transparent(model) or isinstance(model, keras.Sequential):
         return model
-    return keras.Model(model.inputs, model.outputs, name=model.name)
+    return functional_model(model)
+
+
+def functional_model(model: keras.Model) -> keras.Model:
+    """Return a new functional model of the same layers that takes a single input by itself.
+
+    ``model.inputs`` is a list. A model made of it warns when it is called with a tensor.
+    """
+    inputs, outputs = (each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs))
+    return keras.Model(inputs, outputs, name=model.name)
 
 
 def has_feature_map(model: keras.Model) -> bool:

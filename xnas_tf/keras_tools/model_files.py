@@ -13,7 +13,7 @@ import numpy as np
 
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.compat import safe_mode
-from xnas_tf.keras_tools.inspection import all_layers, is_transparent
+from xnas_tf.keras_tools.inspection import all_layers, functional_model, is_transparent
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.registry import describe, import_module
 
@@ -29,7 +29,7 @@ def model_bytes(model: keras.Model) -> bytes:
     A loss or metric of a user's own may be impossible to save, and is not needed to load it.
     """
     if is_transparent(model):
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
+        model = functional_model(model)
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder:
         path = Path(folder) / "model.keras"
         model.save(path, include_optimizer=False)
@@ -77,7 +77,7 @@ def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
         Exception: Whatever Keras or a user's layers raise if it cannot be saved.
     """
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
-        # Of code, as the caller does, and of a list of one input that the saved model has.
+        # The caller reports code in a model itself.
         warnings.simplefilter("ignore")
         file = Path(folder) / "model.keras"
         file.write_bytes(model_bytes(model))
