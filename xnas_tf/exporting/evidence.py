@@ -20,6 +20,7 @@ from xnas_tf.reporting.predictions import predictions_data
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE, locked
+from xnas_tf.training.calibration import calibration
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import CONFIDENCE
 
@@ -36,6 +37,7 @@ class Evidence:
         data: The data set; None if it cannot be loaded or has changed.
         problem: Why.
         images: uint8 images (N, H, W, C) to verify models on: of the test split, or noise.
+        labels: Their true classes, (N,); None of noise.
     """
 
     run: Run
@@ -43,6 +45,7 @@ class Evidence:
     data: Dataset | None
     problem: str
     images: np.ndarray
+    labels: np.ndarray | None = None
 
     def test_metrics(
         self, chosen: ExportSelection, model: keras.Model, log: Callable[[str], None]
@@ -50,22 +53,27 @@ class Evidence:
         """Return a model's metrics on the test split, measured once and kept in the database.
 
         Returns:
-            See ``predictions_data``, with the number of ``images`` and the ``confidence`` of the
-            intervals. None if they are not known and the data is not available.
+            See ``predictions_data``, with the number of ``images``, the ``confidence`` of the
+            intervals, and the ``calibration``. None if they are not known and the data is not
+            available.
         """
         name = f"test figures of {chosen.name}"
         digest = hashlib.sha256(chosen.model_path.read_bytes()).hexdigest()
         source = {"data": self.facts["digest"], "model": digest}
         known = self.run.fact(name)
-        if known and known["source"] == source:
-            return known["figures"]
-        if self.data is None:
-            return None
+        measured = known["figures"] if known and known["source"] == source else None
+        if self.data is None or (measured and "calibration" in measured):  # new in 0.3
+            return measured
         test = self.data.test
         log(f"measuring it on the {len(test):,} images of the test split")
-        predicted = Predictor(model, len(test))(test.images).argmax(axis=1)
-        answers = predictions_data(test.labels, predicted, self.data.classes)
-        metrics = {"images": len(test), "confidence": CONFIDENCE, **answers}
+        probabilities = Predictor(model, len(test))(test.images)
+        answers = predictions_data(test.labels, probabilities.argmax(axis=1), self.data.classes)
+        metrics = {
+            "images": len(test),
+            "confidence": CONFIDENCE,
+            "calibration": calibration(probabilities, test.labels),
+            **answers,
+        }
         _keep(self.run, name, {"source": source, "figures": metrics}, log)
         return metrics
 
@@ -91,8 +99,8 @@ def gather(run: Run, log: Callable[[str], None]) -> Evidence:
         shape = (VERIFIED_ON, *facts["image_shape"])
         noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         return Evidence(run, facts, None, str(error), noise)
-    images = np.asarray(sample_images(data.test, VERIFIED_ON).images)
-    return Evidence(run, facts, data, "", images)
+    sample = sample_images(data.test, VERIFIED_ON)
+    return Evidence(run, facts, data, "", np.asarray(sample.images), sample.labels)
 
 
 def _keep(run: Run, name: str, value: dict[str, Any], log: Callable[[str], None]) -> None:

@@ -75,7 +75,9 @@ def functional_model(model: keras.Model) -> keras.Model:
 
     ``model.inputs`` is a list. A model made of it warns when it is called with a tensor.
     """
-    inputs, outputs = (each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs))
+    inputs, outputs = (
+        each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs)
+    )
     return keras.Model(inputs, outputs, name=model.name)
 
 

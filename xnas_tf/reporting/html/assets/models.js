@@ -136,11 +136,12 @@ function interpretationsSections() {
     kind.found.length ? null : el("p", {}, `Not available for this run; to add it, run ${kind.command} RUN --candidate ID.`),
     ...kind.found.map((each) => el("details", { open: true },
       el("summary", {}, el("h3", {}, `candidate ${each.candidate}`)),
-      each.problem ? el("p", { class: "problem" }, each.problem) : table(["metric", "value"],
-        each.figures.map(([name, value]) => [name, number(value)]), kind.title),
-      (each.pictures || []).map(({ name, picture: source }) => el("figure", { class: "wide" },
+      each.problem ? el("p", { class: "problem" }, each.problem) : null,
+      (each.summary || []).map((text) => el("p", { class: "about" }, text)),
+      each.metrics ? scroller(kind.title, table(["metric", "value", "meaning"], each.metrics, kind.title)) : null,
+      (each.pictures || []).map(({ name, about, picture: source }) => el("figure", { class: "wide" },
         el("img", { src: source, alt: `${name} of candidate ${each.candidate}`, loading: "lazy" }),
-        el("figcaption", {}, name)))))));
+        el("figcaption", {}, about ? `${name}. ${about}` : name)))))));
 }
 
 document.getElementById("made").textContent = `Data ${data.dataset} · made ${data.made.slice(0, 16)
