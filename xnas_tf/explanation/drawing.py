@@ -19,7 +19,7 @@ COLUMNS = 10
 SIDE = 224
 """Smallest length of an overlay's longer side, in pixels."""
 GAP = 1.08
-"""Distance from one image to the next, in widths of an image."""
+"""Distance from one image to the next, in image widths."""
 COVER = 0.65
 """Opacity of an unsigned map over its image."""
 
@@ -121,7 +121,7 @@ def _share(values: np.ndarray) -> np.ndarray:
 def drawable(image: np.ndarray) -> np.ndarray:
     """Return an image with values from 0 to 255, in colour (H, W, 3) or in grey (H, W).
 
-    Of images with two channels the first one is used.
+    Only the first channel of two is used.
     """
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())

@@ -41,8 +41,8 @@ def explain(  # noqa: PLR0913 - options with defaults
     """Explain a model's output on images, with each method that applies to this model.
 
     Args:
-        model: A Keras image classifier; a run, whose recommended candidate is meant; a candidate,
-            such as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
+        model: A Keras image classifier; a run, meaning its recommended candidate; a candidate, such
+            as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
         images: (N, H, W, C); uint8 images are scaled to the model's input range, floats are
             passed unchanged. If None, some of the test split of the run, with their labels.
         methods: Names, or methods with options.

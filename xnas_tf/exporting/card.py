@@ -87,7 +87,7 @@ def model_card(
 
 
 def output_text(model: keras.Model, class_names: Sequence[str]) -> str:
-    """Return what the Keras model itself returns, which no function of the export has changed."""
+    """Describe what the Keras model itself returns, which the export does not change."""
     activation = ending_of(model).activation
     if has_single_output(model):
         of_class = f"(batch, 1) of class {class_names[1]!r}, against {class_names[0]!r}"
@@ -118,7 +118,7 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
-    """Return the quality of explanations; ``xnas-tf explain`` measured the search's model."""
+    """Return the quality of explanations; ``xnas-tf explain`` measures the search's models only."""
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}

@@ -25,7 +25,7 @@ from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import CONFIDENCE
 
 VERIFIED_ON = 16
-"""Images to compare; integrated gradients of each take 32 passes through the network."""
+"""Number of images to compare; integrated gradients of each take 32 forward passes."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Evidence:
     Attributes:
         facts: The recorded facts of the data; see ``Dataset.facts``.
         data: The data set; None if it cannot be loaded or has changed.
-        problem: Why.
+        problem: Why the data set is None; otherwise empty.
         images: uint8 images (N, H, W, C) to verify models on: of the test split, or noise.
-        labels: Their true classes, (N,); None of noise.
+        labels: Their true classes, (N,); None for noise.
     """
 
     run: Run
@@ -79,7 +79,7 @@ class Evidence:
 
 
 def gather(run: Run, log: Callable[[str], None]) -> Evidence:
-    """Load the data of a run; noise replaces its images if it is not available unchanged.
+    """Load the data of a run; noise replaces its images if it is missing or has changed.
 
     Raises:
         InputError: If the run has no recorded facts of its data.

@@ -71,7 +71,7 @@ def network_of(model: keras.Model) -> keras.Model:
 
 
 def functional_model(model: keras.Model) -> keras.Model:
-    """Return a new functional model of the same layers that takes a single input by itself.
+    """Return a new functional model of the same layers whose only input is not in a list.
 
     ``model.inputs`` is a list. A model made of it warns when it is called with a tensor.
     """
@@ -194,7 +194,8 @@ def linear_output(ending: Ending) -> Iterator[None]:
 def inlined_calls(model: keras.Model) -> Iterator[None]:
     """Trace a ``call`` that is a ``tf.function`` as its Python function in the context.
 
-    Its layers could not be observed else, and ``freed_custom_gradients`` would break its traces.
+    Otherwise its layers could not be observed, and ``freed_custom_gradients`` would break its
+    traces.
     """
     with ExitStack() as replaced:
         for layer in [model, *all_layers(model)]:

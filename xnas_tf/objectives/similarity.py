@@ -41,7 +41,7 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
 
 
 def similarity_notes(source: str | None, class_names: tuple[str, ...]) -> list[str]:
-    """Return what the user should know of the weights of ``class_weights``, which may raise."""
+    """Return notes for the user on the weights of ``class_weights``, which may raise."""
     class_weights(source, class_names)
     ambiguous = ambiguous_names(class_names) if source == WORDNET else []
     if not ambiguous:

@@ -43,7 +43,7 @@ def drawings(
     names: Sequence[str],
     explained: Sequence[int],
 ) -> dict[str, Callable[[], Figure]]:
-    """Return what draws each figure that there is data for, by name.
+    """Return a function for each figure that can be drawn, by name.
 
     The predictions of images of the test split with the indices ``explained`` are explained; if
     empty, one image of each of some classes, on which model and interpreter agree if possible.
@@ -97,8 +97,8 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
 def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
     """Return the pairs of a class and an attribute to draw, sorted.
 
-    As many as are drawn of these: each class with its most relevant attribute, then with the
-    second, as far as they are relevant.
+    These are, up to ``PAIRS``, each class with its most relevant attribute, then each class with
+    the second, if they are relevant.
     """
     values = np.nan_to_num(answers.class_relevance, nan=-1.0)
     order = np.argsort(-values, axis=1, kind="stable")[:, :2]
@@ -111,7 +111,7 @@ def _attributes_figure(
 ) -> Figure:
     """Draw the images of each pair's class that activate its attribute most.
 
-    Beside each is the same image, changed so that it activates the attribute still more.
+    Next to each is the same image, changed so that it activates the attribute even more.
     """
     pairs = _pairs(answers)
     best = []
@@ -153,7 +153,7 @@ def _explanations_figure(
 ) -> Figure:
     """Draw images with the relevances for their prediction.
 
-    Beside them are the images changed so that they activate the most relevant attributes more.
+    Next to them are the images, changed so that they activate the most relevant attributes more.
     """
     alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(test))
     _, first = np.unique(answers.interpreter[alike], return_index=True)
@@ -190,7 +190,7 @@ def _disagreements_figure(
 ) -> Figure:
     """Draw images for which model and interpreter predict different classes.
 
-    Beside them are the contributions of each attribute to the logits of both classes.
+    Next to them are the contributions of each attribute to the logits of both classes.
     """
     chosen = np.flatnonzero(~answers.agrees)[:SHOWN]
     texts = [_classes_text(answers, names, index, 1.5) for index in chosen]

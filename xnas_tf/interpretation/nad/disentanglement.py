@@ -44,7 +44,7 @@ class Disentanglement:
         hits: Path hits; None if no collages could be made.
         mistakes: Held-out images that the network misclassifies.
         lesson: How the masks were learned.
-        left_out: Why a class has no path, by its name.
+        left_out: Why classes have no path, by class name.
         images: The number of images of each split that were used, by its name.
         input_range: The range of the network's inputs.
         accuracy: Accuracy on the test split, over all classes.
@@ -83,9 +83,10 @@ class Disentanglement:
         """Draw a figure with a title.
 
         Args:
-            which: ``similarity`` of the paths beside the network's confusions, ``kept`` channels by
-                depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there are
-                any, and ``mistakes`` if the network made any. Bars are deviations over classes.
+            which: ``similarity`` of the paths next to the network's confusions, ``kept`` channels
+                by depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there
+                are any, and ``mistakes`` if the network made any. Error bars are standard
+                deviations over classes.
 
         Raises:
             InputError: If there is no such figure.

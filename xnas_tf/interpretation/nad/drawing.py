@@ -38,7 +38,7 @@ SHOWN = 6
 def drawings(
     paths: Paths, confusion: np.ndarray, hits: PathHits | None, mistakes: Mistakes
 ) -> dict[str, Callable[[], Figure]]:
-    """Return what draws each figure that there is data for, by name; see ``Disentanglement``."""
+    """Return a function for each figure that can be drawn, by name; see ``Disentanglement``."""
     available: dict[str, Callable[[], Figure]] = {
         "similarity": lambda: _similarity_figure(paths, confusion),
         "kept": lambda: _depth_figure(paths, paths.share, "channels kept"),
@@ -61,7 +61,7 @@ def _hit_rate_figure(paths: Paths, hits: PathHits) -> Figure:
 
 
 def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
-    """Draw the corrected similarity of each pair of paths, beside the network's confusions.
+    """Draw the corrected similarity of each pair of paths, next to the network's confusions.
 
     A line in the colour bar marks the similarity expected by chance.
     """
@@ -158,7 +158,7 @@ def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
 def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
     """Draw the first misclassified image of each class.
 
-    Beside each is its agreement by depth with the paths of its true and its predicted class.
+    Next to each is its agreement by depth with the paths of its true and its predicted class.
     """
     names = paths.class_names
     drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]

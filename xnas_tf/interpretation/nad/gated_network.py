@@ -23,7 +23,7 @@ BATCH = 256
 Masks = list[np.ndarray]
 """For each layer the masks of all units, (units, channels)."""
 Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
-"""Maps a batch's logits and the masked outputs of each layer to what is wanted of them."""
+"""Maps a batch's logits and the masked outputs of each layer to the requested values."""
 
 
 class MaskedNetwork:

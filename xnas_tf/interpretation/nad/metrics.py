@@ -99,8 +99,8 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 def decided(probabilities: np.ndarray) -> np.ndarray:
     """Return the class of the highest probability, (N,); -1 if several classes share it.
 
-    A path that is blocked gives all classes the same probability, which is no prediction of the
-    first class.
+    A path that is blocked gives all classes the same probability, which must not count as a
+    prediction of the first class.
     """
     best = probabilities.max(axis=1, keepdims=True)
     is_unique = (probabilities == best).sum(axis=1) == 1
