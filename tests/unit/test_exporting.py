@@ -477,7 +477,7 @@ def test_other_data_under_the_same_name_are_not_measured_on(tmp_path, monkeypatc
     monkeypatch.setattr(evidence, "load_dataset", lambda **_: other)
     folder, card = exported(run, DENSE, tmp_path / "out", "keras")
     assert card["test"] is None and "other images or labels now" in card["dataset"]["problem"]
-    assert "Test metrics: not known" in (folder / "README.md").read_text()
+    assert "Test metrics: unknown" in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", *left_to_all(None)])

@@ -166,7 +166,7 @@ class Explainer:
             self._layers = all_layers(self._model)  # the first call may have built some
         if self._method.output == "logits" and not ending.can_be_linear:
             raise InputError(
-                f"the logits of {type(self._model).__name__} cannot be told from its layers; "
+                f"the logits of {type(self._model).__name__} cannot be determined from its layers; "
                 "give the model without its softmax, or explain its probabilities "
                 "(output: probabilities)"
             )

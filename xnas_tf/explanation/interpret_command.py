@@ -64,7 +64,7 @@ def interpret_request(
         return None
     if warning := low_fidelity_warning(found.answers.fidelity()):
         log(warning)
-    log("figures")
+    log("drawing the figures")
     return found, found.save(out, subject.title, explained)
 
 

@@ -37,7 +37,7 @@ class NamedModel:
         if isinstance(given, Dataset):
             return given
         if given is None and self.dataset is None:
-            raise InputError("`dataset`: none is given, and the model is not of a run")
+            raise InputError("`dataset`: none is given, and the model does not come from a run")
         return load_dataset(given) if given is not None else load_dataset(**(self.dataset or {}))
 
 

@@ -169,13 +169,13 @@ def _use(evidence: Evidence) -> dict[str, Any]:
     """Return what the model is for and what not, as far as its data tells."""
     name = evidence.run.config.dataset.name
     return {
-        "intended": f"To classify {_kind_of_images(evidence)} that were made like those of {name}. "
+        "intended": f"Classifying {_kind_of_images(evidence)} that are similar to those of {name}. "
         "Measure its accuracy on images of your own before you rely on it.",
         "out_of_scope": [
-            f"images of other origin than {name}, or that show none of its classes: it predicts "
-            "one of them all the same",
-            "decisions about people, or where a mistake does harm, without an evaluation for that "
-            "purpose",
+            f"images that differ from those of {name}, or show none of its classes: it predicts "
+            "one of them anyway",
+            "decisions about people, or where mistakes cause harm, unless it was evaluated for "
+            "them",
         ],
     }
 

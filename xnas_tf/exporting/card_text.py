@@ -150,7 +150,7 @@ def _data(card: dict[str, Any]) -> str:
     height, width, channels = data["image_shape"]
     images = ", ".join(f"{data['images'][split]:,} {split}" for split in SPLITS)
     how = f", split {text(data['how_split'])}" if "how_split" in data else ""
-    problem = f" It could not be used again: {text(data['problem'])}." if "problem" in data else ""
+    problem = f" It could not be loaded: {text(data['problem'])}." if "problem" in data else ""
     return (
         f"{text(data['name'])}: {len(data['class_names'])} classes, images of "
         f"{size_text(height, width)} pixels with {channels} "
@@ -171,7 +171,7 @@ def _training(card: dict[str, Any]) -> str:
 def _test(card: dict[str, Any]) -> str:
     test = card["test"]
     if test is None:
-        return "Test metrics: not known."
+        return "Test metrics: unknown."
     accuracy = (
         f"Accuracy on the {test['images']:,} images of the test split: "
         f"**{_percent(test['accuracy'])}**. Intervals are Wilson's, at "
@@ -304,7 +304,8 @@ def _files(card: dict[str, Any]) -> str:
         )
         for each in card["files"]
     ]
-    note = f"Each was run after it was written, on {text(card['verified_on'])}."
+    verified = f"run after it was written, and compared with the model on {card['verified_on']}"
+    note = text(f"Each file was {verified}.")
     return f"{note}\n\n" + _table(("file", "format", "size", "difference", "allowed"), rows)
 
 

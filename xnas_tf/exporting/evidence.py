@@ -109,4 +109,4 @@ def _keep(run: Run, name: str, value: dict[str, Any], log: Callable[[str], None]
         with locked(run.path), closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)
     except (RunError, RunInUseError) as error:
-        log(f"the test metrics are not kept: {error}")
+        log(f"the test metrics were not saved: {error}")

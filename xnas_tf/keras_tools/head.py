@@ -28,7 +28,7 @@ def check_head(model: keras.Model, classes: int) -> None:
     shape, activation = tuple(model.output_shape), ending_of(model).activation
     if shape == (None, 1) and classes > 2:
         raise InputError(
-            f"the model has one output, which tells two classes apart, but there are {classes}; "
+            f"the model has one output, which distinguishes two classes, but there are {classes}; "
             f"{_wanted(classes)}"
         )
     if shape != (None, classes) and shape != (None, 1):

@@ -13,8 +13,7 @@ from tensorflow.python.framework import random_seed
 from tensorflow.python.ops import gen_resource_variable_ops
 
 MOST_VARIABLES = 3000
-"""Number of distinct variables after which kernels are cleared; each has one of 35
-KB."""
+"""Number of variables after which kernels are cleared: each has one of 35 KB."""
 _turn = threading.Lock()
 
 

@@ -86,7 +86,7 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
         )
     except Exception as error:  # Keras and a user's metrics may raise anything
         raise InputError(
-            f"its metrics cannot be computed of {_FORM_NAMES[form]}, which its loss expects: "
+            f"its metrics cannot be computed from {_FORM_NAMES[form]}, which its loss expects: "
             f"{describe(error)}"
         ) from error
     names = sorted(metrics.result())

@@ -47,7 +47,7 @@ def similarity_notes(source: str | None, class_names: tuple[str, ...]) -> list[s
     if not ambiguous:
         return []
     return [
-        "similarity: wordnet: of nouns with several senses the first is taken; to take another, "
+        "similarity: wordnet: for nouns with several senses, the first is used; to use another, "
         f"name the class by its id in ImageNet: {', '.join(ambiguous)}"
     ]
 

@@ -47,7 +47,7 @@ def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
         probabilities = hypergeom.pmf(both, channels, size, unique[:, None])
         table[row] = (probabilities * both / either).sum(axis=1)
     table[(unique[:, None] == 0) & (unique == 0)] = 1
-    table = np.clip((table + table.T) / 2, 0, 1)  # symmetric but for rounding
+    table = np.clip((table + table.T) / 2, 0, 1)  # symmetric up to rounding
     return table[places][:, places]
 
 
