@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result, print_tables
 from xnas_tf.cli.options import (
     CANDIDATES,
@@ -97,8 +98,19 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 
 
 @main.command()
-@RUN
-@click.option("--out", type=FILE, help="Default: RUN/report.html.")
+@click.argument(
+    "runs",
+    metavar="RUN_OR_MODEL...",
+    nargs=-1,
+    required=True,
+    type=PATH,
+    shell_complete=completion.runs,
+)
+@click.option(
+    "--out",
+    type=FILE,
+    help="Default: RUN/report.html, comparison.html or NAME-report.html.",
+)
 @click.option(
     "--candidate",
     "candidates",
@@ -120,22 +132,29 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     default=8,
     help="Number of images to explain for each model.",
 )
+@click.option(
+    "--dataset",
+    shell_complete=completion.datasets,
+    help="For a model: the data to measure it on.",
+)
 @UNSAFE
-def report(run: Path, **options: Any) -> None:
-    """Write a report on RUN as one HTML file that needs no network.
+def report(runs: tuple[Path, ...], **options: Any) -> None:
+    """Write a report on a run, several runs or a model.
 
-    It shows the front, its progress and lineage, what each objective depends on, and failures;
-    for each Pareto-optimal model curves, test metrics, attributions and class distances. The
-    search may still be running. docs/how-to/report.md explains how to read it.
+    It is one HTML file that needs no network. Of a run, which may still be searching, it shows
+    the recommended model, the front, how the search went, and what each model looks at. Several
+    runs on the same data are compared. Of a .keras file it shows accuracy, mistakes, calibration
+    and explanations. docs/how-to/report.md explains how to read it.
 
     \b
     Example:
-      xnas-tf report runs/quickstart --out front.html
       xnas-tf report runs/quickstart --candidate 7 --candidate 9 --images 16
+      xnas-tf report runs/nsga2 runs/random --out comparison.html
+      xnas-tf report model.keras --dataset mnist5k
     """
     from xnas_tf.reporting.html import save_report
 
-    click.echo(save_report(run, log=print_message, **options))
+    click.echo(save_report(runs, log=print_message, **options))
 
 
 @main.command()

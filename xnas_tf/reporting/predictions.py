@@ -1,4 +1,4 @@
-"""A model's predictions as plain data: confusion matrix and accuracies with intervals."""
+"""A model's predictions as plain data: confusion matrix, accuracies, calibration."""
 
 from __future__ import annotations
 
@@ -25,3 +25,31 @@ def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
         "accuracy": accuracy_interval(int(correct.sum()), len(labels)),
         "classes": [accuracy_interval(*pair) for pair in zip(correct, totals, strict=True)],
     }
+
+
+BINS = 10
+"""Bins of confidence."""
+
+
+def calibration_data(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Compare a model's confidence, the probability of the predicted class, with its accuracy.
+
+    Args:
+        labels: True classes, (N,).
+        probabilities: Predicted probabilities, (N, classes).
+
+    Returns:
+        ``error``, the expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3) with
+        bins of equal width; and ``bins``: of each that has images its mean confidence, its
+        accuracy as ``[low, accuracy, high]`` with Wilson's 95% interval, and its images.
+    """
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    bins = []
+    for place in np.unique(places):
+        chosen = places == place
+        count = int(chosen.sum())
+        interval = accuracy_interval(int(correct[chosen].sum()), count)
+        bins.append([float(confidence[chosen].mean()), interval, count])
+    gaps = [abs(mean - accuracy[1]) * count for mean, accuracy, count in bins]
+    return {"error": sum(gaps) / max(1, len(labels)), "bins": bins}

@@ -1,8 +1,9 @@
-"""What a report shows of trained models: test metrics, attributions, class distances."""
+"""What a report shows of a trained model: test metrics, attributions, class distances, layers."""
 
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import keras
@@ -11,17 +12,18 @@ import PIL.Image
 import tensorflow as tf
 
 from xnas_tf.attribution import attribution_method
-from xnas_tf.candidate import Candidate
-from xnas_tf.data import load_dataset
+from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.validator import validation_order
 from xnas_tf.explanation import explain
 from xnas_tf.explanation.drawing import drawable, map_picture
+from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import ACTIVATIONS, ClassMeans, Introspectability
-from xnas_tf.reporting.predictions import predictions_data
+from xnas_tf.reporting.html.models import quality_data
+from xnas_tf.reporting.predictions import calibration_data, predictions_data
 from xnas_tf.storage.run import Run
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.html_page import picture_uri
@@ -33,25 +35,32 @@ MAX_PIXELS = 96
 
 
 class Examiner:
-    """Examine the models of a run, all on the same ``count`` test images.
+    """Examine models, all on the same ``count`` test images.
 
-    ``safe`` is that of ``Candidate.load_model``.
-
-    Raises:
-        InputError: If the run's data cannot be loaded.
+    Args:
+        data: The data; the introspectability is measured on its validation split.
+        count: Number of test images for which attributions are shown.
+        order: Indices of the validation images to use, in this order; all if None.
+        objective: The introspectability to measure.
+        measured: Whether to measure the quality of the attributions as well, which takes longer.
     """
 
-    def __init__(self, run: Run, count: int, safe: bool = True) -> None:
-        self._safe = safe
+    def __init__(
+        self,
+        data: Dataset,
+        count: int,
+        order: np.ndarray | None = None,
+        objective: Introspectability | None = None,
+        measured: bool = False,
+    ) -> None:
         tf.get_logger().setLevel("ERROR")  # TensorFlow warns of each model's tracing
-        self._run = run
-        self._data = load_dataset(**run.config.dataset.model_dump())
-        sample = sample_images(self._data.test, count)
+        self._data = data
+        sample = sample_images(data.test, count)
         self._images, self._labels = np.asarray(sample.images), sample.labels
-        measures = (m for m in run.config.measures() if isinstance(m, Introspectability))
-        self._objective = next(measures, Introspectability())
-        validation = self._data.validation.select(validation_order(run.config, self._data))
+        self._objective = objective or Introspectability()
+        validation = data.validation if order is None else data.validation.select(order)
         self._validation, self._validation_labels = validation.images, validation.labels
+        self._measured = measured
 
     def shared(self) -> dict[str, Any]:
         """Return what all models have in common: the images and the class names."""
@@ -66,22 +75,25 @@ class Examiner:
             "looked_at": min(len(self._validation), max_images),
         }
 
-    def examine(self, candidate: Candidate) -> dict[str, Any]:
-        """Compute the test metrics, attributions and class distances of a candidate's model.
+    def examine(self, model: keras.Model) -> dict[str, Any]:
+        """Compute the test metrics, attributions and class distances of a model.
+
+        Args:
+            model: An image classifier that takes values from 0 to 1.
 
         Raises:
-            InputError: If the model cannot be loaded.
             Exception: Whatever a user's layers raise.
         """
-        model = candidate.load_model(self._safe)
         try:
             test = self._data.test
             predictor = Predictor(model, len(test) + len(self._validation))
-            predicted = predictor(test.images).argmax(axis=1)
+            probabilities = predictor(test.images)
             return {
-                **predictions_data(test.labels, predicted, self._data.classes),
+                **predictions_data(test.labels, probabilities.argmax(axis=1), self._data.classes),
+                "calibration": calibration_data(test.labels, probabilities),
                 **self._attributions(model),
                 "means": self._class_means(model, predictor),
+                "layers": _layer_rows(model),
             }
         finally:
             del model
@@ -90,7 +102,12 @@ class Examiner:
     def _attributions(self, model: keras.Model) -> dict[str, Any]:
         """Return the model's prediction for each image, and each method's maps of the images."""
         explanation = explain(
-            model, self._images, labels=self._labels, class_names=self._data.class_names
+            model,
+            self._images,
+            labels=self._labels,
+            class_names=self._data.class_names,
+            measured=self._measured,
+            input_range=DEFAULT_RANGE,
         )
         return {
             "predicted": explanation.predicted.tolist(),
@@ -103,6 +120,7 @@ class Examiner:
                 for method, maps in explanation.maps.items()
             },
             "inapplicable": explanation.failures,
+            **({"quality": quality_data(explanation.as_dict())} if self._measured else {}),
         }
 
     def _class_means(self, model: keras.Model, predictor: Predictor) -> list[dict[str, Any]]:
@@ -117,6 +135,39 @@ class Examiner:
         )
         sources = self._objective.class_means(subject)
         return [_means_data(means) for means in sources if np.isfinite(means.value)]
+
+
+def run_examiner(run: Run, count: int) -> Examiner:
+    """Return an examiner of a run's models, with the options of its search.
+
+    Raises:
+        InputError: If the run's data cannot be loaded.
+    """
+    data = run.load_dataset()
+    measures = (m for m in run.config.measures() if isinstance(m, Introspectability))
+    return Examiner(data, count, validation_order(run.config, data), next(measures, None))
+
+
+def _layer_rows(model: keras.Model) -> list[list[Any]]:
+    """Return the name, the class, the output shape and the parameters of each layer."""
+    return [
+        [
+            layer.name,
+            type(layer).__name__,
+            _shape_text(layer),
+            sum(math.prod(weight.shape) for weight in layer.weights),
+        ]
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
+
+
+def _shape_text(layer: keras.layers.Layer) -> str:
+    try:
+        shapes = [tuple(tensor.shape[1:]) for tensor in tf.nest.flatten(layer.output)]
+    except (AttributeError, ValueError):  # a layer that was never called with symbolic inputs
+        return ""
+    return ", ".join(" × ".join(str(size or "?") for size in shape) for shape in shapes)
 
 
 def _means_data(means: ClassMeans) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Results of ``disentangle`` and ``interpret`` in a run directory, as sections of its report."""
+"""Results of ``disentangle`` and ``interpret``, as sections of a report."""
 
 from __future__ import annotations
 
@@ -6,52 +6,95 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xnas_tf.interpretation.expert_page import ExpertPage
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
 from xnas_tf.interpretation.nad.expert_text import paths_page
+from xnas_tf.storage.model_source import DISENTANGLEMENTS, INTERPRETATIONS
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.html_page import picture_uri
 
-PageOf = Callable[[dict[str, Any]], ExpertPage]
-"""Returns the texts about a result from the content of its JSON file."""
+if TYPE_CHECKING:
+    from xnas_tf.training.chance_level import Accuracy
+
+
+class _Kind(NamedTuple):
+    """One kind of results, and what returns its texts from the content of its JSON file."""
+
+    title: str
+    about: str
+    command: str
+    folder: str
+    file: str
+    page_of: Callable[[dict[str, Any]], ExpertPage]
+
+
+def _kinds() -> list[_Kind]:
+    return [
+        _Kind(
+            "Paths of classes (NAD)",
+            "The sub-architecture that each class uses: a mask over the channels of each "
+            "layer, learned with the network frozen (arXiv 2003.13268).",
+            "xnas-tf disentangle",
+            DISENTANGLEMENTS,
+            "disentanglement.json",
+            paths_page,
+        ),
+        _Kind(
+            "Attributes (FLINT)",
+            "A few attributes from which a linear classifier predicts what the network "
+            "predicts, and what activates them (arXiv 2010.09345).",
+            "xnas-tf interpret",
+            INTERPRETATIONS,
+            "interpretation.json",
+            interpretation_page,
+        ),
+    ]
 
 
 def interpretations_data(run: Run) -> list[dict[str, Any]]:
     """Return what each command has saved, by candidate, or why it cannot be read."""
-    paths, attributes = run.path / "disentanglements", run.path / "interpretations"
-    return [
-        {
-            "title": "Paths of classes (NAD)",
-            "about": "The sub-architecture that each class uses: a mask over the channels of each "
-            "layer, learned with the network frozen (arXiv 2003.13268).",
-            "command": "xnas-tf disentangle",
-            "found": _found(paths, "disentanglement.json", paths_page),
-        },
-        {
-            "title": "Attributes (FLINT)",
-            "about": "A few attributes from which a linear classifier predicts what the network "
-            "predicts, and what activates them (arXiv 2010.09345).",
-            "command": "xnas-tf interpret",
-            "found": _found(attributes, "interpretation.json", interpretation_page),
-        },
-    ]
+    return [_data(kind, _of_candidates(kind, run.path)) for kind in _kinds()]
 
 
-def _found(parent: Path, file: str, page_of: PageOf) -> list[dict[str, Any]]:
-    """Return the texts, metrics and pictures in each ``candidate-00007`` of a folder."""
+def model_interpretations(root: Path, name: str, accuracy: Accuracy) -> list[dict[str, Any]]:
+    """Return what each command has saved in its default folder of a model that is of no run.
+
+    Args:
+        root: The folder in which the commands were run.
+        name: The model's name in it.
+        accuracy: The model's accuracy on the test split. Results that state another one are of
+            another model or data set of this name, and are left out.
+    """
+    found = []
+    for kind in _kinds():
+        folder = root / kind.folder / name
+        result = _read(kind, folder) if (folder / kind.file).is_file() else None
+        is_same = result is not None and result.get("accuracy") == accuracy.as_dict()
+        found.append(_data(kind, [{"name": name, **result}] if result and is_same else []))
+    return found
+
+
+def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"title": kind.title, "about": kind.about, "command": kind.command, "found": found}
+
+
+def _of_candidates(kind: _Kind, path: Path) -> list[dict[str, Any]]:
+    """Return the texts, metrics and pictures in each ``candidate-00007`` of a run."""
+    parent = path / kind.folder
     named = [(re.fullmatch(r"candidate-0*(\d+)", p.name), p) for p in sorted(parent.glob("*"))]
     return [
-        {"candidate": int(match[1]), **_read(folder, file, page_of)}
+        {"candidate": int(match[1]), "name": f"candidate {match[1]}", **_read(kind, folder)}
         for match, folder in named
         if match
     ]
 
 
-def _read(folder: Path, file: str, page_of: PageOf) -> dict[str, Any]:
+def _read(kind: _Kind, folder: Path) -> dict[str, Any]:
     try:
-        page = page_of(json.loads((folder / file).read_text(encoding="utf-8")))
+        content = json.loads((folder / kind.file).read_text(encoding="utf-8"))
+        page = kind.page_of(content)
         pictures = []
         for picture in sorted(folder.glob("*.png")):
             title, about = page.caption(picture.stem)
@@ -59,5 +102,9 @@ def _read(folder: Path, file: str, page_of: PageOf) -> dict[str, Any]:
             pictures.append({"name": title, "about": about, "picture": source})
     except (OSError, ValueError, KeyError, TypeError) as error:
         return {"problem": f"{folder.parent.name}/{folder.name} cannot be read: {error!r}"}
-    summary = [text for text in page.summary if text]
-    return {"summary": summary, "metrics": list(page.metrics), "pictures": pictures}
+    return {
+        "accuracy": content.get("accuracy"),
+        "summary": [text for text in page.summary if text],
+        "metrics": list(page.metrics),
+        "pictures": pictures,
+    }

@@ -1,4 +1,4 @@
-"""What a report shows of single models, as plain data and pictures."""
+"""What a report shows of a run's models, as plain data and pictures."""
 
 from __future__ import annotations
 
@@ -62,22 +62,22 @@ def models_data(
     data: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
     if not any(candidate.model_path for candidate in chosen):
         return data
-    from xnas_tf.reporting.html.examination import Examiner  # noqa: PLC0415 - heavy
+    from xnas_tf.reporting.html.examination import run_examiner  # noqa: PLC0415 - heavy
 
     try:
-        examiner = Examiner(run, count, safe)
+        examiner = run_examiner(run, count)
     except InputError as error:  # for example, the data set has been moved
         return {**data, "problem": str(error)}
     for candidate, entry in zip(chosen, recorded, strict=True):
         if not entry["problem"]:
             log(f"examining the model of candidate {candidate.id}")
-            entry |= _examine(examiner, candidate)
+            entry |= _examine(examiner, candidate, safe)
     return {**data, **examiner.shared()}
 
 
-def _examine(examiner: Examiner, candidate: Candidate) -> dict[str, Any]:
+def _examine(examiner: Examiner, candidate: Candidate, safe: bool) -> dict[str, Any]:
     try:
-        return examiner.examine(candidate)
+        return examiner.examine(candidate.load_model(safe))
     except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
         why = str(error) if isinstance(error, InputError) else describe(error)
         return {"problem": f"the model could not be examined: {why}"}
@@ -99,10 +99,14 @@ def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
 def _saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
     """Read the mean metrics, by method and name, if ``xnas-tf explain`` measured any."""
     try:
-        methods = json.loads(file.read_text(encoding="utf-8"))["methods"]
-        return {
-            method: {name: metric["mean"] for name, metric in content["quality"].items()}
-            for method, content in methods.items()
-        }
+        return quality_data(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def quality_data(explanation: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Return the mean metrics, by method and name, of the result of ``Explanation.as_dict``."""
+    return {
+        method: {name: metric["mean"] for name, metric in content["quality"].items()}
+        for method, content in explanation["methods"].items()
+    }

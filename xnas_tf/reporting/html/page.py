@@ -1,33 +1,49 @@
-"""Collect the data of a report and write it as one HTML file."""
+"""Write a report on a run, on several runs or on a model as one HTML file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
-from xnas_tf.figures.importance import importance_data
-from xnas_tf.reporting.html.interpretations import interpretations_data
-from xnas_tf.reporting.html.models import chosen_models, models_data
-from xnas_tf.reporting.html.retrainings import retrainings_data
-from xnas_tf.reporting.html.search import search_data
-from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run, comparable_candidates, load_run, ordered_front
-from xnas_tf.storage.run_directory import now, write_atomically
-from xnas_tf.strategy.recommendation import recommend
+from xnas_tf.reporting.html.comparison import comparison_data
+from xnas_tf.reporting.html.run_report import report_data
+from xnas_tf.storage.model_source import is_run
+from xnas_tf.storage.run import Run, load_run
+from xnas_tf.storage.run_directory import write_atomically
 from xnas_tf.utils.html_page import MARK, html_page
-from xnas_tf.version import __version__
 
-SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "retrained.js", "models.js")
+if TYPE_CHECKING:
+    import keras
+
+    from xnas_tf.data import Dataset
+
+    Reported: TypeAlias = Run | Candidate | keras.Model | str | Path
+    """A run, a model, or the path of either."""
+
+SCRIPTS = {
+    "run": (
+        "base",
+        "plot",
+        "models",
+        "candidates",
+        "front",
+        "tables",
+        "search",
+        "retrained",
+        "run",
+    ),
+    "comparison": ("base", "plot", "comparison"),
+    "model": ("base", "plot", "models", "model"),
+}
+"""The scripts of each kind of report."""
 
 
 def save_report(  # noqa: PLR0913 - options with defaults
-    run: Run | str | Path,
+    run: Reported | Sequence[Run | str | Path],
     out: str | Path | None = None,
     candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
     models: int = 8,
@@ -36,12 +52,16 @@ def save_report(  # noqa: PLR0913 - options with defaults
     prefer: str | None = None,
     within: float | None = None,
     safe: bool = True,
+    *,
+    dataset: str | Dataset | None = None,
 ) -> Path:
-    """Write a report on a finished or running search: one HTML file that loads nothing else.
+    """Write a report as one HTML file that loads nothing else.
 
     Args:
-        run: The run, or its directory.
-        out: The file; ``RUN/report.html`` if None. Only an earlier report is overwritten.
+        run: A finished or running search; several, to compare them; or a model: a Keras image
+            classifier, a candidate, or the path of a ``.keras`` file or an exported candidate.
+        out: The file. If None: ``RUN/report.html``, ``comparison.html`` for several runs, or
+            ``NAME-report.html`` for a model. Only an earlier report is overwritten.
         candidates: Candidates whose models are shown: ids, ``recommended`` or ``best``; the
             Pareto-optimal ones if empty.
         models: Maximum number of Pareto-optimal models shown; with 0 no model is opened.
@@ -50,65 +70,73 @@ def save_report(  # noqa: PLR0913 - options with defaults
         prefer: What decides which candidate is recommended; see ``Run.recommendation``.
         within: Percentage points by which its error may exceed the best.
         safe: Whether to refuse models that contain code of their own, as a Lambda layer does.
+        dataset: For a model, the data set to measure it on, or its name; that of its run if None.
 
     Returns:
         The file.
 
     Raises:
-        InputError: If there is no such run or candidate, or the file is something else or cannot
-            be written.
+        InputError: If there is no such run, candidate or model, runs cannot be compared, or the
+            file is something else or cannot be written.
     """
-    run = load_run(run)
-    path = Path(out) if out else run.path / "report.html"
-    _check_writable(path)
-    page = render(report_data(run, candidates, models, images, log, prefer, within, safe))
+    runs = list(run) if isinstance(run, list | tuple) else [run]
+    if not runs:
+        raise InputError("`run`: the list is empty; allowed: one or several runs, or a model")
+    if len(runs) == 1 and _is_model(runs[0]):
+        _refuse("a model", candidates=candidates, prefer=prefer, within=within)
+        from xnas_tf.reporting.html.model_report import (  # noqa: PLC0415 - heavy
+            model_data,
+            model_name,
+        )
+
+        path = _checked(out or f"{model_name(runs[0])}-report.html")
+        return _write(path, "model", model_data(runs[0], dataset, images, log, safe))
+    _refuse("a run, whose own data is used", dataset=dataset)
+    opened = [load_run(each) for each in runs]
+    if len(opened) == 1:
+        path = _checked(out or opened[0].path / "report.html")
+        data = report_data(opened[0], candidates, models, images, log, prefer, within, safe)
+        return _write(path, "run", data)
+    _refuse("several runs", candidates=candidates)
+    path = _checked(out or "comparison.html")
+    return _write(path, "comparison", comparison_data(opened, prefer, within))
+
+
+def render(data: dict[str, Any], kind: str = "run") -> str:
+    """Return the page of a kind of report with its data, which its scripts draw."""
+    assets = files(__package__) / "assets"
+    scripts = [(assets / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS[kind]]
+    return html_page(data["title"], subtitle=data["subtitle"], scripts=scripts, data=data)
+
+
+def _is_model(given: Any) -> bool:
+    if isinstance(given, str | Path):
+        return not is_run(Path(given)) and _holds_model(Path(given))
+    return isinstance(given, Candidate) or hasattr(given, "layers")
+
+
+def _holds_model(path: Path) -> bool:
+    return path.is_file() or path.suffix == ".keras" or (path / "model.keras").is_file()
+
+
+def _refuse(what: str, **given: Any) -> None:
+    """Raise an error if an option is given that does not apply."""
+    for name, value in given.items():
+        if value is not None and value != ():
+            raise InputError(f"`{name}` does not apply to {what}")
+
+
+def _write(path: Path, kind: str, data: dict[str, Any]) -> Path:
     try:
-        write_atomically(path, page.encode())
+        write_atomically(path, render(data, kind).encode())
     except OSError as error:
         raise InputError(f"`out` {path} cannot be written: {error}") from error
     return path
 
 
-def report_data(
-    run: Run,
-    candidates: Sequence[int | str | Candidate] | int | str | Candidate,
-    models: int,
-    images: int,
-    log: Callable[[str], None],
-    prefer: str | None = None,
-    within: float | None = None,
-    safe: bool = True,
-) -> dict[str, Any]:
-    """Collect all data that the page shows; see ``save_report`` for the arguments."""
-    everyone = run.candidates()
-    front = ordered_front(everyone, run.config)  # of the same moment, while a search is running
-    recommended = recommend(front, run.config, run.validation_counts, prefer, within)
-    chosen = chosen_models(run, front, candidates, models, recommended.id)
-    comparable = comparable_candidates(everyone, front)
-    log("what the objectives depend on")
-    return {
-        "run": run.path.resolve().name,
-        "made": now(),
-        "version": __version__,
-        "dataset": run.config.dataset.name,
-        "status": status_text(run_status(run, recommended)),
-        **search_data(run, everyone, front, recommended),
-        "influence": importance_data(comparable, run.config, np.random.default_rng(0)),
-        "models": models_data(run, chosen, images, log, safe),
-        "retrainings": retrainings_data(run),
-        "interpretations": interpretations_data(run),
-    }
-
-
-def render(data: dict[str, Any]) -> str:
-    """Return the page of a run with its data, which its scripts draw."""
-    assets = files(__package__) / "assets"
-    scripts = [(assets / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return html_page(data["run"], scripts=scripts, data=data)
-
-
-def _check_writable(path: Path) -> None:
+def _checked(file: str | Path) -> Path:
     """Raise an error if the file cannot be written, or is something other than a report."""
+    path = Path(file)
     if not path.parent.is_dir():
         raise InputError(f"`out` {path}: there is no folder {path.parent}")
     try:
@@ -119,3 +147,4 @@ def _check_writable(path: Path) -> None:
         raise InputError(
             f"{path} exists, is no report and was not touched; name another file with `out`"
         )
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.figures.importance import hyperparameters
 from xnas_tf.figures.progress import progress_data
+from xnas_tf.figures.uncertainty import interval_of
 from xnas_tf.reporting.collapses import collapse_text
 from xnas_tf.reporting.utilisation import timeline, utilisation
 from xnas_tf.spaces.cells import EDGES
@@ -38,6 +40,13 @@ def search_data(
         "hyperparameters": [asdict(column) for column in hyperparameters(candidates)],
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,
         "front": [candidate.id for candidate in front],
+        "intervals": [
+            [
+                known_interval(candidate, o.name, sum(run.validation_counts or ()))
+                for candidate in front
+            ]
+            for o in config.objectives
+        ],
         "epochs": next((c.epochs for c in comparable_candidates(candidates, front)), 0),
         "recommended": {"id": recommended.id, "why": recommended.why},
         "progress": progress_data(candidates, config),
@@ -65,6 +74,12 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
             for column in _others(config)
         ],
     }
+
+
+def known_interval(candidate: Candidate, name: str, images: int) -> list[float] | None:
+    """Return the 95% interval of an objective; None where no uncertainty is known."""
+    low, high = interval_of(candidate, name, images)
+    return None if math.isnan(low + high) else [low, high]
 
 
 def _others(config: Config) -> list[Column]:

@@ -1,10 +1,12 @@
-// The front, its progress and its table.
+// The front and its progress.
 const axes = [...data.objectives.map((objective, at) =>
-  ({ title: `${objective.name} ${arrow(objective)}`, values: all.objectives[at] })),
+  ({ title: `${objective.name} ${arrow(objective)}`, values: all.objectives[at], objective,
+    intervals: new Map(data.front.map((id, place) => [placeOf.get(id), data.intervals[at][place]])) })),
   ...data.measured.map((title, at) => ({ title, values: all.measured[at] }))
     .filter(({ values }) => shownPlaces.every((place) => values[place] !== null)),
   { title: "candidate", values: all.id, whole: true }];
-const only = (axis, places) => ({ ...axis, values: places.map((place) => axis.values[place]) });
+const only = (axis, places) => ({ ...axis, values: [...places.map((place) => axis.values[place]),
+  ...places.flatMap((place) => (axis.intervals && axis.intervals.get(place)) || [])] });
 const frontPlaces = data.front.map((id) => placeOf.get(id));
 const others = shownPlaces.filter((place) => !onFront.has(all.id[place]));
 const dominated = others.filter((place) => !all.violations[place]);
@@ -16,17 +18,11 @@ function frontSection() {
   const missing = all.id.length - shownPlaces.length - shorter;
   const other = (missing ? `${plural(missing, "candidate")} without a result not drawn. ` : "")
     + (shorter ? `${plural(shorter, "candidate")} not trained for ${data.epochs} epochs not drawn. ` : "");
-  const made = section("front", "Pareto front", "↓: less is better, ↑: more is better. "
-    + `${plural(data.front.length, "Pareto-optimal candidate")} `
-    + `in colour, ${dominated.length.toLocaleString("en")} dominated in grey`
-    + `${violating.length ? `, ${violating.length.toLocaleString("en")} violating constraints hollow` : ""}. ${other}`
+  const made = section("front", "Pareto front", "Each point is a candidate. ↓: less is better, ↑: more is "
+    + "better. No candidate is better than a Pareto-optimal one in all objectives; the line is the border of "
+    + `what these dominate, and bars are 95% intervals. ${other}`
     + "Hover, or focus the picture and use the arrow keys; a click or Enter marks a candidate in "
     + "every section.");
-  made.append(data.recommended.id === null
-    ? el("p", { class: "problem" }, `No candidate is recommended: ${data.recommended.why}.`)
-    : el("p", {}, "Recommended: candidate ", idButton(data.recommended.id),
-      ` (${data.recommended.why}).`));
-  if (data.collapses) made.append(el("p", { class: "problem" }, data.collapses));
   const shown = { x: 0, y: data.objectives.length > 1 ? 1 : axes.length - 1 };
   const titles = axes.map((axis) => axis.title);
   const change = (which) => (at) => { shown[which] = at; plot.draw(); };
@@ -34,30 +30,39 @@ function frontSection() {
     picker("y axis", titles, shown.y, change("y"))));
   const plot = new Plot(made, "Pareto front", 420, () => ({
     x: only(axes[shown.x], shownPlaces), y: only(axes[shown.y], shownPlaces),
-    draw: (drawn) => drawFront(drawn, axes[shown.x].values, axes[shown.y].values) }));
+    draw: (drawn) => drawFront(drawn, axes[shown.x], axes[shown.y]) }));
   plot.box.addEventListener("pointermove", (event) => hover(plot, event));
   plot.box.addEventListener("pointerleave", hideCard);
   plot.box.addEventListener("click", (event) => {
     const near = nearest(plot, event);
     if (near !== null) choose(all.id[near]);
   });
-  made.append(el("p", { class: "key" }, el("span", { class: "front" }), "Pareto-optimal ",
-    el("span", { class: "dominated" }), "dominated ",
-    violating.length ? [el("span", { class: "violating" }), "violating constraints "] : null,
-    el("span", { class: "chosen" }), "marked"));
+  made.append(el("p", { class: "key" }, frontPlaces.length ? [el("span", { class: "front" }),
+    `Pareto-optimal (${number(frontPlaces.length)}) `] : null, el("span", { class: "dominated" }),
+  `dominated (${number(dominated.length)}) `, violating.length ? [el("span", { class: "violating" }, "✕"),
+    `violates constraints (${number(violating.length)}) `] : null,
+  chosenId === null ? null : [el("span", { class: "chosen" }), "marked; at first, the recommended one"]));
 }
-function drawFront(plot, xs, ys) {
+function drawFront(plot, xAxis, yAxis) {
+  const [xs, ys] = [xAxis.values, yAxis.values];
   plot.at = new Map(shownPlaces.map((place) => [place, [plot.x(xs[place]), plot.y(ys[place])]]));
   plot.context.globalAlpha = others.length > 2000 ? 0.4 : 1;
-  const grey = colour("--grey");
+  const [grey, red, blue] = ["--grey", "--red", "--blue"].map(colour);
   for (const place of dominated) plot.dot(...plot.at.get(place), 3, grey);
-  plot.context.lineWidth = 1.5;
-  for (const place of violating) plot.dot(...plot.at.get(place), 3, grey, true);
+  for (const place of violating) plot.cross(...plot.at.get(place), 3.5, red);
   plot.context.globalAlpha = 1;
   const along = [...frontPlaces].sort((a, b) => xs[a] - xs[b]);
-  if (data.objectives.length === 2 && [xs, ys].every((values) => all.objectives.includes(values))) {
-    plot.path(along.map((place) => plot.at.get(place)), colour("--blue"));
+  const isWhole = data.objectives.length === 2 && xAxis.objective && yAxis.objective && xAxis !== yAxis;
+  if (isWhole && along.length) {
+    plot.path(staircase(plot, along.map((place) => plot.at.get(place)), [xAxis, yAxis].map((axis) =>
+      falls(axis.objective))), blue);
   }
+  plot.context.globalAlpha = 0.5;
+  for (const place of along) {
+    const known = [xAxis, yAxis].map((axis) => axis.intervals && axis.intervals.get(place));
+    plot.whiskers(...plot.at.get(place), ...known, blue);
+  }
+  plot.context.globalAlpha = 1;
   const chosen = placeOf.get(chosenId);
   if (plot.at.has(chosen)) {
     plot.context.lineWidth = 2;
@@ -123,46 +128,6 @@ function progressSection() {
   const drawn = lines.map(([title, values, begin]) => new Plot(
     el("figure", {}, el("figcaption", {}, `${title}: ${number(values.at(-1))}`)), title, 220, () => ({
       x: { title: ways[by][0], values: [0, ...ways[by][1]], whole: by === 0 }, y: { title, values },
-      draw: (plot) => plot.path(steps(values.map((value, at) =>
-        [plot.x(ways[by][1][begin + at]), plot.y(value)])), colour("--blue"), 2) })));
+      draw: (plot) => plot.stairs(values.map((value, at) => [ways[by][1][begin + at], value]), "--blue") })));
   plots.append(...drawn.map((plot) => plot.box.parentElement));
-}
-
-function tableSection() {
-  if (!data.front.length) return;
-  const columns = [["id", (place) => all.id[place]],
-    ...data.objectives.map((objective, at) =>
-      [`${objective.name} ${arrow(objective)}`, (place) => all.objectives[at][place]]),
-    ...data.measured.map((title, at) => [title, (place) => all.measured[at][place]]),
-    ["test accuracy", (place) => all.test[place]], ["generation", (place) => all.generation[place]],
-    ["parents", (place) => all.parents[place].join(", ")],
-    ["architecture", (place) => all.genotype[place]]];
-  const body = el("tbody");
-  const cell = (at, value) => {
-    if (at === 0) return [idButton(value), value === data.recommended.id ? " recommended" : null];
-    if (columns[at][0] === "test accuracy") return percent(value);
-    return typeof value === "number" ? number(value) : value;
-  };
-  const fillBody = (places) => body.replaceChildren(...places.map((place) => el("tr",
-    { "data-id": all.id[place] },
-    columns.map(([name, value], at) => el("td", { class: name === "architecture" ? "text" : null },
-      cell(at, value(place)))))));
-  const heads = columns.map(([name, value]) => el("th", { scope: "col" },
-    el("button", { type: "button", onclick: (event) => {
-      const head = event.currentTarget.parentElement;
-      const rises = head.getAttribute("aria-sort") !== "ascending";
-      heads.forEach((other) => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", rises ? "ascending" : "descending");
-      const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : (a ?? -1) - (b ?? -1));
-      fillBody([...frontPlaces].sort((a, b) => (rises ? 1 : -1) * compare(value(a), value(b))));
-      mark();
-    } }, name)));
-  const mark = () => body.querySelectorAll("tr").forEach((row) =>
-    row.classList.toggle("marked", +row.dataset.id === chosenId));
-  listeners.push(mark);
-  section("table", "Pareto-optimal candidates", "Click a heading to sort by its column.",
-    scroller("Pareto-optimal candidates", el("table", {}, el("thead", {}, el("tr", {}, heads)), body)));
-  const isRecommended = (place) => all.id[place] === data.recommended.id;
-  fillBody([...frontPlaces].sort((a, b) => isRecommended(b) - isRecommended(a)));
-  mark();
 }

@@ -76,12 +76,27 @@ class Plot {
       svg("text", { x: 14, y: middle, class: "axis", transform: `rotate(-90 14 ${middle})` }, yTitle),
     ];
   }
+  // A value that stays until the next one; a dot if there is only one.
+  stairs(points, name, width = 2, dash = []) {
+    const drawn = points.map(([x, y]) => [this.x(x), this.y(y)]);
+    if (drawn.length === 1) this.dot(...drawn[0], 3, colour(name));
+    this.path(steps(drawn), colour(name), width, dash);
+  }
   dot(x, y, radius, style, ring = false) {
     const { context } = this;
     context.beginPath();
     context.arc(x, y, radius, 0, 2 * Math.PI);
     context[ring ? "strokeStyle" : "fillStyle"] = style;
     context[ring ? "stroke" : "fill"]();
+  }
+  cross(x, y, size, style) {
+    this.path([[x - size, y - size], [x + size, y + size]], style, 2);
+    this.path([[x - size, y + size], [x + size, y - size]], style, 2);
+  }
+  // Intervals [low, high] of a point's values, across and up.
+  whiskers(x, y, across, up, style) {
+    if (across) this.path(across.map((value) => [this.x(value), y]), style, 1);
+    if (up) this.path(up.map((value) => [x, this.y(value)]), style, 1);
   }
   path(points, style, width = 1, dash = []) {
     const { context } = this;
@@ -97,6 +112,14 @@ class Plot {
 // The points of a step function that keeps each value until the next one.
 const steps = (points) => points.flatMap(([x, y], at) =>
   (at ? [[x, points[at - 1][1]], [x, y]] : [[x, y]]));
+
+// The border of what a front dominates, from one edge of the plot to the other.
+function staircase(plot, points, [xFalls, yFalls]) {
+  const along = [...points].sort((a, b) => (xFalls ? a[0] - b[0] : b[0] - a[0]));
+  const { left, right, top, bottom } = plot.area;
+  return steps([[along[0][0], yFalls ? top : bottom], ...along, [xFalls ? right : left, along.at(-1)[1]]]);
+}
+const falls = (objective) => objective.direction === "minimize";
 
 // A mean with its interval, on a line from low to high.
 function whisker([low, mean, high], from, to) {

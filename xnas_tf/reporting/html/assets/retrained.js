@@ -1,15 +1,16 @@
 // Retrained models: a table and curves for each configuration.
 function retrainedSection() {
-  const { found, command, problem } = data.retrainings;
+  const { found, problem } = data.retrainings;
+  if (!found.length && !problem) return;
   section("retrained", "Retrained", found.length ? "Trained in full with several seeds, and compared with a "
     + "hand-designed residual network. The best epoch by validation accuracy was evaluated on the test split. 95% "
     + "intervals: of the mean over seeds (t), which does not account for other test images, or of one model over the "
     + "test images (Wilson)." : "",
   problem ? el("p", { class: "problem" }, problem) : null,
-  found.length || problem ? null : el("p", {}, `Not available for this run; to add it, run ${command} RUN.`),
   ...found.map((each, at) => {
     const inner = el("div", {});
-    const options = Object.entries(each.space).map(([name, value]) => `${name} ${plain(value)}`).join(", ");
+    const options = Object.entries(each.space).map(([name, value]) =>
+      `${name} ${value && typeof value === "object" ? JSON.stringify(value) : plain(value)}`).join(", ");
     inner.append(el("p", { class: "about" }, options), retrainedTable(each));
     if (each.failures.length) {
       inner.append(...each.failures.map((one) =>

@@ -58,11 +58,11 @@ function ancestors(ids) {
   return found;
 }
 function lineageSection() {
-  if (!data.front.length) return;
-  const made = section("lineage", "Lineage", "All ancestors of the front, with a line from each "
-    + "parent to its child. Ancestors of the marked candidate have the colour of its ring.");
   const places = [...ancestors(data.front)].map((id) => placeOf.get(id)).filter((place) =>
     all.state[place] === "done");
+  if (!places.some((place) => all.parents[place].length)) return;
+  const made = section("lineage", "Lineage", "All ancestors of the front, with a line from each "
+    + "parent to its child. Ancestors of the marked candidate have the colour of its ring.");
   let up = 0;
   const text = el("p", {});
   made.append(el("div", { class: "controls" }, picker("y axis", axes.slice(0, -1).map((a) => a.title), up,
@@ -100,9 +100,8 @@ function drawLineage(plot, ys, places, mine) {
 
 function influenceSection() {
   const known = data.influence;
-  const made = section("influence", "What matters for each objective", known.why_not
-    ? `Not available: ${known.why_not}.`
-    : `Random forests learned each objective from ${plural(known.candidates, "candidate")}. Importance: `
+  if (known.why_not) return;
+  const made = section("influence", "What matters for each objective", `Random forests learned each objective from ${plural(known.candidates, "candidate")}. Importance: `
     + "the share of its variance that is no longer predicted when a hyperparameter is shuffled. Below "
     + "it, the mean prediction when all candidates get one value. Intervals: 90% over bootstrap "
     + "samples; values whose intervals overlap cannot be told apart.");
@@ -125,15 +124,13 @@ function influenceSection() {
         ], one.name)))));
   }));
 }
-const brief = (value) => number(+value.toPrecision(3));
-const intervalText = ([low, mean, high]) => `${brief(mean)} (${brief(low)} to ${brief(high)})`;
 
 function groupsSection() {
   const { busy, bars } = data.groups;
+  if (!bars.length) return;
   const made = section("groups", "Utilisation", "The timeline of each group of ranks, and the share of "
     + "its time that it spent evaluating rather than waiting for a candidate.", busy.length ? scroller("Utilisation",
     table(["group", "busy"], busy.map(({ group, share }) => [group, percent(share)]), "share of time")) : null);
-  if (!bars.length) return;
   const [scaleBy, unit] = Math.max(...bars.map((bar) => bar[3] + bar[4])) > 2 ? [1, "hours"] : [60, "minutes"];
   const colours = { done: "--blue", failed: "--red", infeasible: "--grey", duplicate: "--green", waiting: "--yellow" };
   const groups = new Set(bars.map((bar) => bar[1]));
@@ -157,9 +154,9 @@ function groupsSection() {
 }
 
 function lostSection() {
-  section("lost", "Failures", data.lost.length ? "Candidates without a result, and why. Reasons that differ only "
-    + "in numbers are counted together." : "Every candidate that ended has a result.",
-  data.lost.length ? scroller("Failures", table(["state", "count", "reason", "candidates"],
+  if (!data.lost.length) return;
+  section("lost", "Failures", "Candidates without a result, and why. Reasons that differ only in numbers are "
+    + "counted together.", scroller("Failures", table(["state", "count", "reason", "candidates"],
     data.lost.map(({ state, reason, ids }) => [state, number(ids.length), el("td", { class: "text" }, reason),
-      ids.slice(0, 20).join(", ") + (ids.length > 20 ? ", …" : "")]), "candidates without a result")) : null);
+      ids.slice(0, 20).join(", ") + (ids.length > 20 ? ", …" : "")]), "candidates without a result")));
 }

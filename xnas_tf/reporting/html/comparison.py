@@ -1,0 +1,164 @@
+"""The data of a report that compares several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.errors import InputError
+from xnas_tf.figures.progress import progress_data
+from xnas_tf.reporting.html.search import known_interval
+from xnas_tf.reporting.html.summary import data_text, made_text, run_facts
+from xnas_tf.reporting.status import run_status
+from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
+from xnas_tf.strategy.recommendation import recommend
+from xnas_tf.utils.number_format import six_digits
+
+_EXECUTION = ("distributed", "dataset")
+"""Sections that do not change what a search finds, or are compared by themselves."""
+
+
+def comparison_data(
+    runs: Sequence[Run], prefer: str | None = None, within: float | None = None
+) -> dict[str, Any]:
+    """Collect the fronts, the progress and the settings of runs on the same data.
+
+    Args:
+        runs: Two or more, of the same data and objectives.
+        prefer: What decides which candidates are recommended; see ``Run.recommendation``.
+        within: Percentage points by which their error may exceed the best.
+
+    Raises:
+        InputError: If the runs differ in these, so their values cannot be compared.
+    """
+    _check_comparable(runs)
+    first = runs[0]
+    everyone = [run.candidates() for run in runs]
+    fronts = [ordered_front(c, run.config) for run, c in zip(runs, everyone, strict=True)]
+    reference = _reference(everyone, fronts, first.config)
+    names = _names(runs)
+    shared = [
+        _run_data(run, name, candidates, front, reference, prefer, within)
+        for run, name, candidates, front in zip(runs, names, everyone, fronts, strict=True)
+    ]
+    return {
+        "title": f"Comparison of {len(runs)} runs",
+        "subtitle": made_text(),
+        "dataset": data_text(first.config.dataset.name, first.fact("dataset") or {}),
+        "objectives": [{"name": o.name, "direction": o.direction} for o in first.config.objectives],
+        "reference": [[o.heading, reference[o.name]] for o in first.config.objectives]
+        if reference
+        else [],
+        "runs": shared,
+        "settings": _differing_settings(runs),
+    }
+
+
+def _check_comparable(runs: Sequence[Run]) -> None:
+    """Raise an error if two runs have other data or objectives, or are the same."""
+    first = runs[0]
+    for other in runs[1:]:
+        for what, one, two in (
+            ("data", _data_of(first), _data_of(other)),
+            ("objectives", _objectives_of(first), _objectives_of(other)),
+        ):
+            if one != two:
+                raise InputError(
+                    f"{first.path} and {other.path} cannot be compared: they differ in their "
+                    f"{what} ({_difference(what, first, other)}); report on each by itself"
+                )
+    paths = [run.path.resolve() for run in runs]
+    if len(set(paths)) < len(paths):
+        raise InputError("`run`: the same run is given twice")
+
+
+def _data_of(run: Run) -> Any:
+    """Return what identifies the images and labels of all splits."""
+    known = run.fact("dataset")
+    return known["digest"] if known else run.config.dataset.model_dump(mode="json")
+
+
+def _objectives_of(run: Run) -> list[dict[str, Any]]:
+    return [objective.model_dump(mode="json") for objective in run.config.objectives]
+
+
+def _difference(what: str, one: Run, two: Run) -> str:
+    """Return the first setting that differs, with both values."""
+    key = {"data": "dataset"}.get(what, what)
+    flat = [_flat(run.config.model_dump(mode="json")[key], key) for run in (one, two)]
+    for name in dict.fromkeys([*flat[0], *flat[1]]):
+        values = [each.get(name, "not given") for each in flat]
+        if values[0] != values[1]:
+            return f"{name}: {values[0]} and {values[1]}"
+    return "the images or labels have changed"
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted key."""
+    if isinstance(value, list) and not all(isinstance(each, dict) for each in value):
+        return {key: value}
+    if isinstance(value, list | dict) and value:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        nested = (_flat(each, f"{key}.{name}" if key else str(name)) for name, each in items)
+        return {name: each for flat in nested for name, each in flat.items()}
+    return {key: value}
+
+
+def _differing_settings(runs: Sequence[Run]) -> list[list[Any]]:
+    """Return each setting that is not the same in all runs, with its values as text."""
+    flats = [_flat(run.config.model_dump(mode="json", exclude=set(_EXECUTION))) for run in runs]
+    names = dict.fromkeys(name for flat in flats for name in flat)
+    rows = [[name, *(str(flat.get(name, "–")) for flat in flats)] for name in names]
+    return [row for row in rows if len(set(row[1:])) > 1]
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Return the folder of each run, or its path where two are called the same."""
+    names = [run.path.resolve().name for run in runs]
+    return [
+        name if names.count(name) == 1 else str(run.path)
+        for run, name in zip(runs, names, strict=True)
+    ]
+
+
+def _reference(
+    everyone: Sequence[Sequence[Candidate]], fronts: Sequence[Sequence[Candidate]], config: Config
+) -> dict[str, float]:
+    """Return the worst value of each objective over all runs; empty without results."""
+    done = [
+        c
+        for candidates, front in zip(everyone, fronts, strict=True)
+        for c in comparable_candidates(candidates, front)
+    ]
+    return {
+        o.name: o.sign * max(o.sign * c.objectives[o.name] for c in done)
+        for o in config.objectives
+        if done
+    }
+
+
+def _run_data(
+    run: Run,
+    name: str,
+    candidates: Sequence[Candidate],
+    front: Sequence[Candidate],
+    reference: dict[str, float],
+    prefer: str | None,
+    within: float | None,
+) -> dict[str, Any]:
+    recommended = recommend(front, run.config, run.validation_counts, prefer, within)
+    search = run.config.search.model_copy(update={"reference": reference})
+    config = run.config.model_copy(update={"search": search})
+    images = sum(run.validation_counts or ())
+    objectives = [o.name for o in run.config.objectives]
+    return {
+        "name": name,
+        "facts": dict(run_facts(run, front, run_status(run, recommended))),
+        "front": [[six_digits(c.objectives[o]) for o in objectives] for c in front],
+        "intervals": [[known_interval(c, o, images) for o in objectives] for c in front],
+        "ids": [c.id for c in front],
+        "recommended": {"id": recommended.id, "why": recommended.why},
+        "progress": progress_data(candidates, config),
+    }

@@ -1,0 +1,104 @@
+"""The data of a report on a single model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.data import Dataset
+from xnas_tf.explanation.model_loading import load_subject
+from xnas_tf.explanation.named_models import NamedModel, named_model
+from xnas_tf.interpretation.classifier import check_classes, examine
+from xnas_tf.keras_tools.input_range import AUTO, DEFAULT_RANGE, RANGES, range_of, scaled
+from xnas_tf.reporting.html.examination import Examiner
+from xnas_tf.reporting.html.interpretations import model_interpretations
+from xnas_tf.reporting.html.summary import Facts, data_text, made_text
+from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
+
+if TYPE_CHECKING:
+    from xnas_tf.reporting.html.page import Reported
+
+MOST_CLASSES = 30
+"""Maximum number of classes of which an image is shown, whatever number is asked for."""
+
+
+def model_name(given: Reported) -> str:
+    """Return the name of a model in files."""
+    if isinstance(given, str | Path):
+        return Path(given).stem
+    return f"candidate-{given.id:05d}" if isinstance(given, Candidate) else str(given.name)
+
+
+def model_data(
+    given: Reported,
+    dataset: str | Dataset | None,
+    images: int,
+    log: Callable[[str], None],
+    safe: bool = True,
+) -> dict[str, Any]:
+    """Collect all data that the page shows; see ``save_report`` for the arguments.
+
+    Raises:
+        InputError: If there is no such model or data set, or they do not fit.
+    """
+    subject = _subject(given, safe)
+    data = subject.load_dataset(dataset)
+    count = max(images, min(data.classes, MOST_CLASSES))
+    resolved = range_of(subject.model, data.image_shape, AUTO)
+    log(resolved.text)
+    classes, _ = examine(subject.model, scaled(data.test.images[:2], resolved.name))
+    check_classes(classes, data.class_names, data.name)
+    accuracy = accuracy_of(subject.model, data.test, resolved.name)
+    report_accuracy(accuracy, resolved, log, subject.model, data.test)
+    facts = _facts(subject.model, data, accuracy, resolved.text)
+    examiner = Examiner(data, count, measured=True)
+    log("measuring its attributions")
+    examined = examiner.examine(_from_unit(subject.model, data, resolved.name))
+    name = model_name(given)
+    return {
+        "title": name,
+        "subtitle": made_text(),
+        "facts": facts,
+        "problem": _chance_text(accuracy),
+        "models": {**examiner.shared(), "models": [{"id": None, **examined}]},
+        "interpretations": model_interpretations(Path(), name, accuracy),
+    }
+
+
+def _subject(given: Reported, safe: bool) -> NamedModel:
+    if isinstance(given, str | Path):
+        loaded = load_subject(Path(given), safe=safe)
+        return NamedModel(loaded.model, loaded.dataset)
+    return named_model(given)
+
+
+def _from_unit(model: keras.Model, data: Dataset, range_name: str) -> keras.Model:
+    """Return a model that takes values from 0 to 1, as those of a search do."""
+    if range_name == DEFAULT_RANGE:
+        return model
+    low, high = RANGES[range_name]
+    scaling = keras.layers.Rescaling(high - low, low)
+    return keras.Sequential([keras.Input(data.image_shape), scaling, model], name=model.name)
+
+
+def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, range_text: str) -> Facts:
+    return [
+        ("data", data_text(data.name, data.facts)),
+        ("test split", accuracy.text),
+        ("parameters", f"{model.count_params():,}"),
+        ("input", range_text),
+    ]
+
+
+def _chance_text(accuracy: Accuracy) -> str:
+    if not accuracy.is_chance:
+        return ""
+    return (
+        "The accuracy is no better than that of always predicting the commonest class, so the "
+        "explanations of this model mean little. The input range, the order of the classes or the "
+        "training may be wrong."
+    )

@@ -1,0 +1,50 @@
+"""The data of a report on a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.figures.importance import importance_data
+from xnas_tf.reporting.html.interpretations import interpretations_data
+from xnas_tf.reporting.html.models import chosen_models, models_data
+from xnas_tf.reporting.html.retrainings import retrainings_data
+from xnas_tf.reporting.html.search import search_data
+from xnas_tf.reporting.html.summary import made_text, run_facts
+from xnas_tf.reporting.status import run_status, status_text
+from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
+from xnas_tf.strategy.recommendation import recommend
+
+
+def report_data(
+    run: Run,
+    candidates: Sequence[int | str | Candidate] | int | str | Candidate,
+    models: int,
+    images: int,
+    log: Callable[[str], None],
+    prefer: str | None = None,
+    within: float | None = None,
+    safe: bool = True,
+) -> dict[str, Any]:
+    """Collect all data that the page shows; see ``save_report`` for the arguments."""
+    everyone = run.candidates()
+    front = ordered_front(everyone, run.config)  # of the same moment, while a search is running
+    recommended = recommend(front, run.config, run.validation_counts, prefer, within)
+    chosen = chosen_models(run, front, candidates, models, recommended.id)
+    comparable = comparable_candidates(everyone, front)
+    status = run_status(run, recommended)
+    log("what the objectives depend on")
+    return {
+        "title": run.path.resolve().name,
+        "subtitle": made_text(),
+        "facts": run_facts(run, front, status),
+        "status": status_text(status),
+        **search_data(run, everyone, front, recommended),
+        "influence": importance_data(comparable, run.config, np.random.default_rng(0)),
+        "models": models_data(run, chosen, images, log, safe),
+        "retrainings": retrainings_data(run),
+        "interpretations": interpretations_data(run),
+    }

@@ -1,0 +1,77 @@
+"""What a report says first: the data, the budget and the best accuracy, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.execution.stopping import SPENT
+from xnas_tf.reporting.search_progress import duration
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import now
+from xnas_tf.utils.image_size import size_text
+from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.version import __version__
+
+_SPLITS = {"train": "training"}
+"""How the splits are called in a sentence."""
+
+Facts = list[tuple[str, str]]
+"""Names and texts."""
+
+
+def made_text() -> str:
+    """Return when the report was written, and by which version."""
+    return f"Written {now()[:16].replace('T', ' ')} UTC by xnas-tf {__version__}"
+
+
+def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -> Facts:
+    """Return the data, the budget and the best validation accuracy of a run.
+
+    Args:
+        run: The run.
+        front: Its Pareto-optimal candidates.
+        status: The result of ``run_status``.
+    """
+    facts = [
+        ("data", data_text(run.config.dataset.name, run.fact("dataset") or {})),
+        ("search space", run.config.space.name),
+        ("budget", _budget_text(run, status)),
+        ("front", f"{len(front)} of {len(run)} candidates are Pareto-optimal"),
+        ("best validation accuracy", best_accuracy_text(front, sum(run.validation_counts or ()))),
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def data_text(name: str, facts: Mapping[str, Any]) -> str:
+    """Return a data set's name and size, given ``Dataset.facts`` or nothing."""
+    if not facts:
+        return name
+    height, width, _ = facts["image_shape"]
+    counts = ", ".join(
+        f"{count:,} {_SPLITS.get(split, split)}" for split, count in facts["images"].items()
+    )
+    classes = len(facts["class_names"])
+    return f"{name}: {classes} classes, {counts} images of {size_text(height, width)} pixels"
+
+
+def best_accuracy_text(front: Sequence[Candidate], images: int) -> str:
+    """Return the highest validation accuracy of a front, with its 95% interval if known."""
+    known = [c for c in front if "val_accuracy" in c.metrics]
+    if not known:
+        return ""
+    best = max(known, key=lambda c: c.metrics["val_accuracy"])
+    accuracy = best.metrics["val_accuracy"]
+    interval = accuracy_interval(accuracy * images, images)
+    within = f" (95% interval {interval[0]:.1%} to {interval[2]:.1%})" if interval else ""
+    return f"{accuracy:.1%}{within}, candidate {best.id}"
+
+
+def _budget_text(run: Run, status: Mapping[str, Any]) -> str:
+    trained = status["done"] + status["failed"] - status["reused"]
+    spent = run.fact(SPENT)
+    took = f", {duration(spent)} of searching" if spent else ""
+    epochs = " or ".join(map(str, run.config.rungs))
+    state = "searching" if status["searching"] else "finished" if status["ended"] else "stopped"
+    return f"{trained} of {status['wanted']} trainings of {epochs} epochs{took}; {state}"
