@@ -81,14 +81,19 @@ def _summary(known: dict[str, Any]) -> list[str]:
 
 
 def _metrics(known: dict[str, Any]) -> list[Metric]:
+    """Return each metric with the means of all methods, which are to be compared."""
+    means: dict[str, list[str]] = {}
+    for method in known["methods"].values():
+        for name, quality in method["quality"].items():
+            mean = "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}"
+            means.setdefault(name, []).append(f"{method['title']}: {mean}")
     return [
         Metric(
-            f"{name} of {method['title']} {'↑' if name in MORE_IS_BETTER else '↓'}",
-            "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}",
+            f"{name.replace('_', ' ')} {'↑' if name in MORE_IS_BETTER else '↓'}",
+            "; ".join(values),
             QUALITY[name],
         )
-        for method in known["methods"].values()
-        for name, quality in method["quality"].items()
+        for name, values in means.items()
     ]
 
 

@@ -86,7 +86,7 @@ def find_taps(
         return _matching([call.tap for call in with_maps], patterns)
     ends = [_block_end(c, calls) for c in with_maps if isinstance(c.tap.layer, CONVOLUTIONS)]
     if not ends:
-        raise InputError("the model has no convolution layers")
+        raise InputError("the model has no convolutions")
     return [call.tap for call in with_maps if any(call is end for end in ends)]
 
 

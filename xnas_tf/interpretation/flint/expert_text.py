@@ -110,8 +110,8 @@ def _fidelity_text(fidelity: float | None, images: int | None) -> str:
     trust = (
         "It explains the network well where both agree."
         if fidelity >= LOW_FIDELITY
-        else "That is too little: do not use this page to explain the network. A lower --rate or "
-        "more --epochs may help."
+        else "That is too little: do not use this page to explain the network. A lower learning "
+        "rate or more epochs may help."
     )
     return (
         "The interpreter predicts the same class as the network on "

@@ -72,7 +72,7 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
     low = min(-0.1, float(similarity.min()))  # includes 0, the similarity of random paths
     bar = _draw_matrix(left, similarity, names, "{:.2f}", low)
     bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
-    left.set_title(wrapped("similarity of paths ↓ (random paths: 0)", side / 2, 9), fontsize=9)
+    left.set_title("similarity of paths ↓\n(random paths: 0)", fontsize=9)
     percent = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * confusion)
     _draw_matrix(right, percent, names, "{:.1f}")
     right.set_title("mean probability, %", fontsize=9)
