@@ -67,7 +67,7 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
     """
     names, similarity = paths.class_names, paths.similarity
     side = 1.4 + 0.36 * len(names) + ticks_width(names)
-    figure = new_figure(2 * side + 0.8, side)
+    figure = new_figure(2 * side + 0.8, side + 0.5)
     left, right = figure.subplots(1, 2)
     low = min(-0.1, float(similarity.min()))  # includes 0, the similarity of random paths
     bar = _draw_matrix(left, similarity, names, "{:.2f}", low)
