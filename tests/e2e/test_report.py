@@ -32,6 +32,22 @@ def reported(finished, tmp_path_factory):
     return xt.load_run(run), run / "report.html"
 
 
+@pytest.fixture(scope="module")
+def pages(reported, tmp_path_factory):
+    """A report of each kind, by name: of a run, of several runs, and of a model."""
+    run, file = reported
+    folder = tmp_path_factory.mktemp("pages")
+    other = shutil.copytree(run.path, folder / "other")
+    model = shutil.copy(run.best.model_path, folder / "net.keras")
+    for words in ([run.path, other], [model, "--dataset", "digits"]):
+        xnas("report", *words, "--images", 3, cwd=folder)
+    return {
+        "run": file,
+        "comparison": folder / "comparison.html",
+        "model": folder / "net-report.html",
+    }
+
+
 def data_of(page):
     return json.loads(page.locator("#data").text_content())
 
@@ -146,11 +162,73 @@ def test_what_was_retrained_stands_beside_the_baseline(opened, reported):
     ]
 
 
-@pytest.mark.parametrize("width", [400, 1600])
-def test_it_fits_narrow_and_wide_windows(opened, width):
-    opened.set_viewport_size({"width": width, "height": 900})
-    opened.wait_for_function(f"innerWidth === {width}")
-    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+OVERFLOWING = """() => [...document.querySelectorAll("td, th, dd, dt, summary, p, h2, figcaption")]
+    .filter((each) => each.clientWidth && each.scrollWidth > each.clientWidth + 1)
+    .map((each) => each.textContent)"""
+LUMINANCE = """() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g)
+    .reduce((sum, value) => sum + +value, 0) / 765"""
+
+
+@pytest.mark.parametrize("kind", ["run", "comparison", "model"])
+def test_it_fits_any_window_in_light_and_dark(page, pages, kind):
+    with visited(page, pages[kind].as_uri()) as view:
+        view.locator("details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
+        for width in (400, 1000, 1600):
+            view.set_viewport_size({"width": width, "height": 900})
+            view.wait_for_function(f"innerWidth === {width}")
+            assert view.evaluate("document.documentElement.scrollWidth") <= width
+            assert view.evaluate(OVERFLOWING) == []
+        for scheme, is_right in (("light", lambda v: v > 0.9), ("dark", lambda v: v < 0.2)):
+            view.emulate_media(color_scheme=scheme)
+            assert is_right(view.evaluate(LUMINANCE))
+
+
+@pytest.mark.parametrize("kind", ["run", "comparison", "model"])
+def test_every_section_has_content_and_a_link_that_stays_in_view(page, pages, kind):
+    with visited(page, pages[kind].as_uri()) as view:
+        sections = view.locator("section")
+        ids = sections.evaluate_all("all => all.map((each) => each.id)")
+        links = view.locator("nav a").evaluate_all("all => all.map((each) => each.hash.slice(1))")
+        assert links == ids and len(set(ids)) == len(ids) and ids[0] == "summary"
+        for section in sections.all():
+            assert section.locator("table, svg, img, dl").count(), section.get_attribute("id")
+        for width in (400, 1600):
+            view.set_viewport_size({"width": width, "height": 900})
+            view.locator(f"nav a[href='#{ids[-1]}']").click()
+            view.wait_for_function("scrollY > 0")
+            box = view.locator("nav").bounding_box()
+            assert 0 <= box["y"] < 100
+            view.evaluate("scrollTo(0, 0)")
+
+
+def test_the_report_of_a_model_has_its_accuracy_and_explanations(page, pages, reported):
+    with visited(page, pages["model"].as_uri()) as view:
+        (model,) = data_of(view)["models"]["models"]
+        measured = reported[0].best.metrics["test_accuracy"]
+        assert model["accuracy"][1] == pytest.approx(measured)
+        assert {"gallery", "quality", "mistakes", "calibration", "introspectability", "layers"} <= {
+            *view.locator("section").evaluate_all("all => all.map((each) => each.id)")
+        }
+        assert view.locator("#gallery img").count() == 10 * 3  # one image a class
+        assert all(model["quality"][method]["deletion"] for method in model["quality"])
+
+
+def test_the_summary_shows_the_recommended_model_and_leads_to_it(opened, reported):
+    best = reported[0].best
+    summary = opened.locator("#summary")
+    assert summary.locator("svg.cell").get_attribute("aria-label") == f"cell {best.genotype}"
+    assert summary.locator("img").count() == 3 * 3  # images, and maps of two methods
+    assert "95% interval" in summary.text_content()
+    opened.locator(f"#model-{best.id}").evaluate("details => { details.open = false; }")
+    summary.get_by_role("link").click()
+    assert opened.locator(f"#model-{best.id}").evaluate("details => details.open")
+
+
+def test_cells_are_drawn_and_genotypes_can_be_copied(opened, reported):
+    for candidate in reported[0].pareto():
+        row = opened.locator(f"#table tr[data-id='{candidate.id}']")
+        assert row.locator("svg.cell").count() == 1
+        assert row.locator("details code").text_content() == candidate.genotype
 
 
 def everywhere(value, text):
@@ -171,7 +249,7 @@ def test_hostile_names_are_texts_and_nothing_else(page, opened, tmp_path):
         view.locator("details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
         view.get_by_text("recorded metrics").first.wait_for()
         view.locator("#front circle.front").first.focus()
-        places = "h1 #card #table #gallery #models #retrained #influence #parallel"
+        places = "h1 #card #summary #table #gallery #models #retrained #influence #parallel"
         for place in places.split():
             assert HOSTILE in view.locator(place).text_content()
         assert view.evaluate("window.hurt") is None
@@ -181,7 +259,7 @@ def test_hostile_names_are_texts_and_nothing_else(page, opened, tmp_path):
 
 def test_it_is_drawn_with_and_without_a_recommendation(page, opened, reported, tmp_path):
     found = reported[0].recommendation()
-    line = opened.locator("#front p", has_text="Recommended: candidate")
+    line = opened.locator("#summary p", has_text="Recommended: candidate")
     assert line.text_content() == f"Recommended: candidate {found.id} ({found.why})."
     first = opened.locator("#table tbody tr").first
     assert "recommended" in first.text_content() and "marked" in first.get_attribute("class")
@@ -189,7 +267,7 @@ def test_it_is_drawn_with_and_without_a_recommendation(page, opened, reported, t
     file = tmp_path / "none.html"
     file.write_text(render(data), encoding="utf-8")
     with visited(page, file.as_uri()) as view:
-        shown = view.locator("#front").text_content()
+        shown = view.locator("#summary").text_content()
         assert "No candidate is recommended: nothing learned." in shown
         assert view.locator("#table tr.marked").count() == 0
 
@@ -225,5 +303,6 @@ def test_a_run_without_a_front_shows_what_violates_the_constraints(page, tmp_pat
         assert {"front", "parallel", "lost"} <= {*sections}
         assert not {"progress", "table", "models", "lineage"} & {*sections}  # these have no content
         count = sum(candidate.state == "done" for candidate in run)
-        assert f"{count} violating constraints hollow" in view.locator("#front").inner_text()
-        assert "No candidate is recommended" in view.locator("#front .problem").inner_text()
+        assert f"violates constraints ({count})" in view.locator("#front").inner_text()
+        assert view.locator("#violating tbody tr").count() == count
+        assert "No candidate is recommended" in view.locator("#summary .problem").inner_text()

@@ -10,10 +10,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import keras
+import moocore
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
 
 from tests.unit.test_conductor import Groups, configuration
 from tests.unit.test_front import ONE, THREE, TWO, candidates
@@ -23,13 +26,19 @@ from xnas_tf.errors import InputError
 from xnas_tf.figures import importance as influence
 from xnas_tf.figures.importance import importance_data
 from xnas_tf.figures.progress import progress_data
-from xnas_tf.reporting.html.interpretations import interpretations_data
+from xnas_tf.keras_tools.input_range import scaled
+from xnas_tf.reporting.html.comparison import comparison_data
+from xnas_tf.reporting.html.interpretations import interpretations_data, model_interpretations
+from xnas_tf.reporting.html.model_report import _from_unit
 from xnas_tf.reporting.html.models import chosen_models
-from xnas_tf.reporting.html.page import render, report_data, save_report
+from xnas_tf.reporting.html.page import render, save_report
+from xnas_tf.reporting.html.run_report import report_data
 from xnas_tf.reporting.html.search import lost_data
-from xnas_tf.reporting.predictions import predictions_data
+from xnas_tf.reporting.predictions import calibration_data, predictions_data
 from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
+from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.intervals import accuracy_interval
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&<!--\u2028\ud800"
@@ -320,3 +329,117 @@ def test_only_an_earlier_report_is_replaced(run, tmp_path, monkeypatch):
     assert path == run.path / "report.html"
     assert save_report(run, models=0) == path
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.html"]
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_calibration_agrees_with_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.full(3, 0.5), 60)
+    labels = rng.integers(0, 3, 60)
+    found = calibration_data(labels, probabilities)
+    correct, confidence = probabilities.argmax(axis=1) == labels, probabilities.max(axis=1)
+    accuracy, mean = calibration_curve(correct, confidence, n_bins=10)
+    assert [each[0] for each in found["bins"]] == pytest.approx(mean.tolist())
+    assert [each[1][1] for each in found["bins"]] == pytest.approx(accuracy.tolist())
+    counts = np.array([each[2] for each in found["bins"]])
+    gaps = np.abs(accuracy - mean)
+    assert found["error"] == pytest.approx(float(counts @ gaps / counts.sum()))
+
+
+def test_a_model_that_is_sure_and_right_is_calibrated():
+    labels = np.array([0, 1, 1])
+    assert calibration_data(labels, np.eye(2)[labels])["error"] == 0
+    assert calibration_data(labels, np.eye(2)[1 - labels])["error"] == 1
+
+
+def searched(path, seed, *options):
+    config = load_config(configuration(30, 6), options)
+    Groups(path, config, True, 3, np.random.default_rng(seed)).run()
+    return Run(path)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    path = tmp_path_factory.mktemp("compared")
+    return searched(path / "a", 1), searched(path / "b", 2, "training.epochs=7")
+
+
+def test_runs_are_compared_by_hypervolumes_of_one_unit(pair, tmp_path):
+    found = comparison_data(pair)
+    assert [run["name"] for run in found["runs"]] == ["a", "b"]
+    assert found["settings"] == [["training.epochs", "1", "7"]]
+    objectives = pair[0].config.objectives
+    everyone = [c for run in pair for c in run if c.state == "done"]
+    worst = [
+        max((c.objectives[o.name] for c in everyone), key=lambda v: o.sign * v) for o in objectives
+    ]
+    assert [value for _, value in found["reference"]] == worst
+    for run, shown in zip(pair, found["runs"], strict=True):
+        assert shown["ids"] == [c.id for c in run.pareto()]
+        assert shown["recommended"]["id"] == run.recommendation().id
+        costs = np.array(
+            [[o.sign * c.objectives[o.name] for o in objectives] for c in run.pareto()]
+        )
+        limits = np.array([o.sign * value for o, value in zip(objectives, worst, strict=True)])
+        volume = moocore.hypervolume(costs, ref=limits) / np.abs(limits).prod()
+        assert shown["progress"]["hypervolume"][-1] == pytest.approx(volume, rel=1e-5)
+    page = Page(save_report(list(pair), tmp_path / "both.html").read_text("utf-8"))
+    assert page.data["title"] == "Comparison of 2 runs"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            "objectives=[error, flops]",
+            r"their objectives \(objectives.1.name: parameters and flops",
+        ),
+        ("dataset=digits", r"their data \(dataset.name: mnist5k and digits\)"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused(pair, tmp_path, option, message):
+    config = load_config(pair[0].config, [option])
+    open_database(tmp_path / "other", config).close()
+    with pytest.raises(InputError, match=message):
+        save_report([pair[0], tmp_path / "other"], tmp_path / "x.html")
+
+
+def test_arguments_that_do_not_apply_are_refused(pair, tmp_path):
+    first = pair[0]
+    for wanted, options, message in (
+        ([first, first.path], {}, "given twice"),
+        ([], {}, "the list is empty"),
+        (list(pair), {"candidates": 3}, "`candidates` does not apply to several runs"),
+        (first, {"dataset": "digits"}, "`dataset` does not apply to a run"),
+        (tmp_path / "no.keras", {}, "does not exist"),
+        (tmp_path / "no.keras", {"candidates": 3}, "`candidates` does not apply to a model"),
+    ):
+        with pytest.raises(InputError, match=message):
+            save_report(wanted, tmp_path / "x.html", **options)
+    assert not (tmp_path / "x.html").exists()
+
+
+@pytest.mark.parametrize("name", ["0-1", "-1-1", "0-255"])
+def test_a_model_of_any_input_range_gets_what_it_expects(name):
+    images = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 1), np.uint8)
+    data = SimpleNamespace(image_shape=(6, 6, 1))
+    model = keras.Sequential(
+        [keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(2, name="only")]
+    )
+    adapted = _from_unit(model, data, name)
+    expected = model(scaled(images, name))
+    np.testing.assert_allclose(adapted(scaled(images, "0-1")), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_results_of_another_model_of_the_same_name_are_left_out(tmp_path):
+    folder = tmp_path / "interpretations" / "net"
+    folder.mkdir(parents=True)
+    mine, other = Accuracy(9, 10, 5), Accuracy(8, 10, 5)
+    test = {"accuracy": {"f": 0.9, "g": 0.8}, "fidelity": {"top1": 0.7}}
+    test |= {"conciseness": {"5": 2.0}, "unused_attributes": 0}
+    content = {"accuracy": mine.as_dict(), "test": test}
+    (folder / "interpretation.json").write_text(json.dumps(content))
+    for accuracy, count in ((mine, 1), (other, 0)):
+        _, attributes = model_interpretations(tmp_path, "net", accuracy)
+        assert len(attributes["found"]) == count

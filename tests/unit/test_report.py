@@ -103,4 +103,22 @@ def test_every_pair_of_objectives_has_a_picture(config, count):
 def test_without_a_recommendation_there_is_no_ring():
     everyone = candidates(TWO, [(0.2, 0.3), (0.1, 0.2)])
     (axis,) = front_figure(front_info(everyone, everyone, TWO, None)).axes
-    assert [line.get_label() for line in axis.get_lines()] == ["Pareto-optimal"]
+    labels = [line.get_label() for line in axis.get_lines()]
+    assert [label for label in labels if not label.startswith("_")] == ["Pareto-optimal"]
+
+
+@pytest.mark.parametrize("directions", [*itertools.product(["minimize", "maximize"], repeat=2)])
+def test_the_line_is_the_border_of_what_the_front_dominates(directions):
+    """Its corners have the worse value of two neighbours in each objective."""
+    names = {"minimize": ["error", "parameters"], "maximize": ["introspectability", "insertion"]}
+    chosen = [names[direction][at] for at, direction in enumerate(directions)]
+    config = load_config(overrides=[f"objectives=[{', '.join(chosen)}]"])
+    rows = np.random.default_rng(0).random((20, 2))
+    front = pareto_front(candidates(config, rows), config)
+    info = front_info(front, front, config, None)
+    (axis,) = front_figure(info).axes
+    border = next(line for line in axis.get_lines() if line.get_drawstyle() != "default")
+    corners = {tuple(point) for point in border.get_path().vertices}
+    signs = np.array([1 if direction == "minimize" else -1 for direction in directions])
+    for one, two in itertools.pairwise(info.front):
+        assert tuple(signs * np.maximum(signs * one, signs * two)) in corners

@@ -87,7 +87,7 @@ def test_the_figure_of_the_front_shows_them_apart():
     assert info.ids == (1,)
     assert info.dominated.tolist() == [[0.28, 200]] and info.violating.tolist() == [[0.5, 10]]
     _, labels = front_figure(info).axes[0].get_legend_handles_labels()
-    assert labels == ["dominated", "violating constraints", "Pareto-optimal"]
+    assert labels == ["dominated", "violates constraints", "Pareto-optimal"]
 
 
 def test_without_a_front_the_longest_trainings_are_compared():

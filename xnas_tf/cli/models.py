@@ -10,7 +10,7 @@ import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import CANDIDATE, FORMAT, PATH, UNSAFE
+from xnas_tf.cli.options import CANDIDATE, FORMAT, INPUT_RANGE, PATH, UNSAFE
 
 if TYPE_CHECKING:
     from xnas_tf.storage.model_source import ModelSource
@@ -44,12 +44,7 @@ def _loading_options(command: Callable) -> Callable:
     for option in (
         FORMAT,
         UNSAFE,
-        click.option(
-            "--input-range",
-            default="auto",
-            metavar="auto|0-1|0-255|-1-1",
-            help="Range of the model's inputs; auto: inferred from its first layers.",
-        ),
+        INPUT_RANGE,
         click.option("--out", type=PATH, help="A new folder."),
     ):
         command = option(command)

@@ -68,6 +68,12 @@ UNSAFE = click.option(
     callback=lambda _context, _option, unsafe: not unsafe,
     help="Load models that contain code of their own, as a Lambda layer does.",
 )
+INPUT_RANGE = click.option(
+    "--input-range",
+    default="auto",
+    metavar="auto|0-1|0-255|-1-1",
+    help="Range of the model's inputs; auto: inferred from its first layers.",
+)
 PLOT = click.option("--plot", type=FILE, callback=_checked_picture, help="Draw a PNG.")
 PICTURE = click.option("--out", type=FILE, callback=_checked_picture, help="Draw a PNG.")
 OVERRIDES = click.option(

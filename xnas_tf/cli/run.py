@@ -16,6 +16,7 @@ from xnas_tf.cli.options import (
     CANDIDATES,
     FILE,
     FORMAT,
+    INPUT_RANGE,
     PATH,
     PLOT,
     PREFER,
@@ -137,6 +138,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     shell_complete=completion.datasets,
     help="For a model: the data to measure it on.",
 )
+@INPUT_RANGE
 @UNSAFE
 def report(runs: tuple[Path, ...], **options: Any) -> None:
     """Write a report on a run, several runs or a model.

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+CANDIDATE = "candidate"
+"""The axis of the ids, against which a single objective is drawn."""
+
 
 @dataclass(frozen=True)
 class FrontInfo:
@@ -67,8 +70,8 @@ def front_info(
     dominated = [c for c in others if not c.violations(config.constraints)]
     # Candidates of a running search may have been read later than its recommendation.
     row = ids.index(recommended) if recommended in ids else None
-    shown = tuple([*names, "candidate"][:width])
-    titles = tuple([*(o.heading for o in config.objectives), "candidate"][:width])
+    shown = tuple([*names, CANDIDATE][:width])
+    titles = tuple([*(o.heading for o in config.objectives), CANDIDATE][:width])
     intervals = np.full((len(ordered), width, 2), np.nan)
     for place, name in itertools.product(range(len(ordered)), names):
         interval = interval_of(ordered[place], name, validation_images)
@@ -80,11 +83,12 @@ def front_info(
 def front_figure(info: FrontInfo) -> Figure:
     """Draw a front, with one panel for each pair of objectives.
 
-    Pareto-optimal candidates are blue, dominated ones grey, and crosses violate constraints; a
-    ring marks the recommended one. Bars are the 95% intervals of the Pareto-optimal ones.
+    Pareto-optimal candidates are blue, dominated ones grey, and orange crosses violate
+    constraints; a ring marks the recommended one. Bars are the 95% intervals of the
+    Pareto-optimal ones. With two objectives, a line is the border of what these dominate.
     """
     size = len(info.names) - 1
-    figure = new_figure(*((6, 4.2) if size == 1 else (2.6 * size, 2.2 * size)))
+    figure = new_figure(*((6, 4.6) if size == 1 else (2.6 * size, 2.2 * size + 0.4)))
     panels = figure.subplots(size, size, sharex="col", sharey="row", squeeze=False)
     for row, column in itertools.product(range(size), repeat=2):
         if column > row:
@@ -94,34 +98,38 @@ def front_figure(info: FrontInfo) -> Figure:
     for i in range(size):
         panels[-1, i].set_xlabel(info.titles[i])
         panels[i, 0].set_ylabel(info.titles[i + 1])
+    handles = panels[-1, 0].get_legend_handles_labels()
     if size == 1:
-        panels[0, 0].legend()
+        figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     else:
-        handles = panels[-1, 0].get_legend_handles_labels()
         panels[0, -1].legend(*handles, loc="upper right", fontsize=9)
     return figure
 
 
 def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
-    """Draw two objectives; if there are no others, the front is a line with ids."""
+    """Draw two objectives; if there are no others, with the border of the front and with ids."""
     front = info.front[:, pair]
     is_only = len(info.names) == 2
-    area = 36 if is_only else 9
-    kinds = {"dominated": (info.dominated, "o"), "violating constraints": (info.violating, "x")}
-    for label, (values, marker) in kinds.items():
+    area, size = (36, 6.0) if is_only else (9, 3.5)
+    kinds = {
+        "dominated": (info.dominated, "o", GREY),
+        "violates constraints": (info.violating, "x", ORANGE),
+    }
+    for label, (values, marker, colour) in kinds.items():
         if len(values):
             x, y = values[:, pair].T
-            axes.scatter(x, y, s=area, color=GREY, marker=marker, label=label)
-    style, size = ("o-", 6.0) if is_only else ("o", 3.5)
-    axes.plot(*front.T, style, markersize=size, color=BLUE, label="Pareto-optimal")
-    _draw_intervals(axes, front, info.intervals[:, pair])
+            axes.scatter(x, y, s=area, color=colour, marker=marker, label=label)
+    axes.plot(*front.T, "o", markersize=size, color=BLUE, label="Pareto-optimal")
     if (row := info.recommended) is not None:
-        label = f"recommended: {info.ids[row]}"
-        axes.plot(
-            *front[row], "o", markersize=2 * size, fillstyle="none", color=ORANGE, label=label
-        )
+        ring = {"markersize": 2 * size, "fillstyle": "none", "color": ORANGE, "markeredgewidth": 2}
+        axes.plot(*front[row], "o", label=f"recommended: {info.ids[row]}", **ring)
+    if is_only and info.names[1] != CANDIDATE:
+        # Between two neighbours, the front dominates what is worse than both.
+        steps = "steps-post" if info.titles[0].endswith("↓") else "steps-pre"
+        axes.plot(*front.T, drawstyle=steps, color=BLUE, linewidth=1)
+    _draw_intervals(axes, front, info.intervals[:, pair])
     for candidate, point in zip(info.ids, front, strict=True) if is_only else ():
-        axes.annotate(str(candidate), point, xytext=(5, 5), textcoords="offset points", fontsize=8)
+        axes.annotate(str(candidate), point, xytext=(6, 6), textcoords="offset points", fontsize=9)
     axes.grid(alpha=0.3)
 
 

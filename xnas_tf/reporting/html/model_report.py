@@ -13,7 +13,14 @@ from xnas_tf.data import Dataset
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.explanation.named_models import NamedModel, named_model
 from xnas_tf.interpretation.classifier import check_classes, examine
-from xnas_tf.keras_tools.input_range import AUTO, DEFAULT_RANGE, RANGES, range_of, scaled
+from xnas_tf.keras_tools.input_range import (
+    AUTO,
+    DEFAULT_RANGE,
+    RANGES,
+    InputRange,
+    range_of,
+    scaled,
+)
 from xnas_tf.reporting.html.examination import Examiner
 from xnas_tf.reporting.html.interpretations import model_interpretations
 from xnas_tf.reporting.html.summary import Facts, data_text, made_text
@@ -39,6 +46,7 @@ def model_data(
     images: int,
     log: Callable[[str], None],
     safe: bool = True,
+    input_range: str = AUTO,
 ) -> dict[str, Any]:
     """Collect all data that the page shows; see ``save_report`` for the arguments.
 
@@ -48,13 +56,13 @@ def model_data(
     subject = _subject(given, safe)
     data = subject.load_dataset(dataset)
     count = max(images, min(data.classes, MOST_CLASSES))
-    resolved = range_of(subject.model, data.image_shape, AUTO)
+    resolved = range_of(subject.model, data.image_shape, input_range)
     log(resolved.text)
     classes, _ = examine(subject.model, scaled(data.test.images[:2], resolved.name))
     check_classes(classes, data.class_names, data.name)
     accuracy = accuracy_of(subject.model, data.test, resolved.name)
     report_accuracy(accuracy, resolved, log, subject.model, data.test)
-    facts = _facts(subject.model, data, accuracy, resolved.text)
+    facts = _facts(subject.model, data, accuracy, resolved)
     examiner = Examiner(data, count, measured=True)
     log("measuring its attributions")
     examined = examiner.examine(_from_unit(subject.model, data, resolved.name))
@@ -85,12 +93,12 @@ def _from_unit(model: keras.Model, data: Dataset, range_name: str) -> keras.Mode
     return keras.Sequential([keras.Input(data.image_shape), scaling, model], name=model.name)
 
 
-def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, range_text: str) -> Facts:
+def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: InputRange) -> Facts:
     return [
         ("data", data_text(data.name, data.facts)),
         ("test split", accuracy.text),
         ("parameters", f"{model.count_params():,}"),
-        ("input", range_text),
+        ("input range", f"{resolved.name}: {resolved.reason.partition('; `')[0]}"),
     ]
 
 

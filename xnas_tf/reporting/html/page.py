@@ -54,6 +54,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
     safe: bool = True,
     *,
     dataset: str | Dataset | None = None,
+    input_range: str = "auto",
 ) -> Path:
     """Write a report as one HTML file that loads nothing else.
 
@@ -71,6 +72,8 @@ def save_report(  # noqa: PLR0913 - options with defaults
         within: Percentage points by which its error may exceed the best.
         safe: Whether to refuse models that contain code of their own, as a Lambda layer does.
         dataset: For a model, the data set to measure it on, or its name; that of its run if None.
+        input_range: For a model, the values that it expects: ``0-1``, ``0-255``, ``-1-1`` or
+            ``auto``, see ``keras_tools.input_range.range_of``.
 
     Returns:
         The file.
@@ -90,8 +93,10 @@ def save_report(  # noqa: PLR0913 - options with defaults
         )
 
         path = _checked(out or f"{model_name(runs[0])}-report.html")
-        return _write(path, "model", model_data(runs[0], dataset, images, log, safe))
-    _refuse("a run, whose own data is used", dataset=dataset)
+        data = model_data(runs[0], dataset, images, log, safe, input_range)
+        return _write(path, "model", data)
+    given_range = None if input_range == "auto" else input_range
+    _refuse("a run, whose own data is used", dataset=dataset, input_range=given_range)
     opened = [load_run(each) for each in runs]
     if len(opened) == 1:
         path = _checked(out or opened[0].path / "report.html")
