@@ -89,6 +89,7 @@ REPLACED = {
     "--dataset mnist5k": "--dataset digits",  # what the tiny search has learned
     "--candidate 7 --candidate 9": "--candidate {front}",  # on the tiny search's front are others
     "--candidate 7 --out": "--candidate {front} --out",
+    "report runs/quickstart runs/second": "report runs/quickstart runs/CONFIG",
 }
 SHORTENED = {
     "xnas-tf search pets.yaml": "--set training.epochs=1 --set search.candidates=2",
@@ -109,6 +110,7 @@ SHORTENED = {
 """What is added to commands that begin so: shorter trainings, fewer images."""
 PYTHON = {
     '"mnist5k"': '"digits"',
+    '"runs/second"': '"runs/CONFIG"',
     "epochs=10, images=100": "epochs=1, images=6",
     '"digits", "posthoc")': '"digits", "posthoc", epochs=1, attributes=4)',
     "epochs=12": "epochs=1",

@@ -45,11 +45,11 @@ def calibration_data(labels: np.ndarray, probabilities: np.ndarray) -> dict[str,
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    bins = []
+    bins, error = [], 0.0
     for place in np.unique(places):
         chosen = places == place
         count = int(chosen.sum())
-        interval = accuracy_interval(int(correct[chosen].sum()), count)
-        bins.append([float(confidence[chosen].mean()), interval, count])
-    gaps = [abs(mean - accuracy[1]) * count for mean, accuracy, count in bins]
-    return {"error": sum(gaps) / max(1, len(labels)), "bins": bins}
+        mean, right = float(confidence[chosen].mean()), int(correct[chosen].sum())
+        bins.append([mean, accuracy_interval(right, count), count])
+        error += abs(count * mean - right) / len(labels)
+    return {"error": error, "bins": bins}

@@ -22,7 +22,7 @@ from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import ACTIVATIONS, ClassMeans, Introspectability
-from xnas_tf.reporting.html.models import quality_data
+from xnas_tf.reporting.html.quality import quality_data
 from xnas_tf.reporting.predictions import calibration_data, predictions_data
 from xnas_tf.storage.run import Run
 from xnas_tf.training.predictor import Predictor

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset
 from xnas_tf.explanation.model_loading import load_subject
-from xnas_tf.explanation.named_models import NamedModel, named_model
+from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
 from xnas_tf.interpretation.classifier import check_classes, examine
 from xnas_tf.keras_tools.input_range import (
     AUTO,
@@ -26,22 +26,22 @@ from xnas_tf.reporting.html.interpretations import model_interpretations
 from xnas_tf.reporting.html.summary import Facts, data_text, made_text
 from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
 
-if TYPE_CHECKING:
-    from xnas_tf.reporting.html.page import Reported
-
 MOST_CLASSES = 30
 """Maximum number of classes of which an image is shown, whatever number is asked for."""
 
 
-def model_name(given: Reported) -> str:
+def model_name(given: AnyModel) -> str:
     """Return the name of a model in files."""
     if isinstance(given, str | Path):
         return Path(given).stem
-    return f"candidate-{given.id:05d}" if isinstance(given, Candidate) else str(given.name)
+    if isinstance(given, Candidate):
+        return f"candidate-{given.id:05d}"
+    assert isinstance(given, keras.Model)
+    return str(given.name)
 
 
 def model_data(
-    given: Reported,
+    given: AnyModel,
     dataset: str | Dataset | None,
     images: int,
     log: Callable[[str], None],
@@ -77,7 +77,7 @@ def model_data(
     }
 
 
-def _subject(given: Reported, safe: bool) -> NamedModel:
+def _subject(given: AnyModel, safe: bool) -> NamedModel:
     if isinstance(given, str | Path):
         loaded = load_subject(Path(given), safe=safe)
         return NamedModel(loaded.model, loaded.dataset)

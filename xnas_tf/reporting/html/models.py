@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy as np
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
+from xnas_tf.reporting.html.quality import saved_quality
 from xnas_tf.storage.run import Run, named_candidates
 from xnas_tf.utils.intervals import CONFIDENCE
 
@@ -91,22 +90,6 @@ def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
         "history": candidate.history,
         "metrics": candidate.metrics,
         "seconds": candidate.seconds_total,
-        "quality": _saved_quality(file),
+        "quality": saved_quality(file),
         "problem": "" if candidate.model_path else NOT_KEPT,
-    }
-
-
-def _saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
-    """Read the mean metrics, by method and name, if ``xnas-tf explain`` measured any."""
-    try:
-        return quality_data(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def quality_data(explanation: dict[str, Any]) -> dict[str, dict[str, float | None]]:
-    """Return the mean metrics, by method and name, of the result of ``Explanation.as_dict``."""
-    return {
-        method: {name: metric["mean"] for name, metric in content["quality"].items()}
-        for method, content in explanation["methods"].items()
     }

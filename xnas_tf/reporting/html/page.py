@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
@@ -17,12 +17,8 @@ from xnas_tf.storage.run_directory import write_atomically
 from xnas_tf.utils.html_page import MARK, html_page
 
 if TYPE_CHECKING:
-    import keras
-
     from xnas_tf.data import Dataset
-
-    Reported: TypeAlias = Run | Candidate | keras.Model | str | Path
-    """A run, a model, or the path of either."""
+    from xnas_tf.explanation.named_models import AnyModel
 
 SCRIPTS = {
     "run": (
@@ -43,7 +39,7 @@ SCRIPTS = {
 
 
 def save_report(  # noqa: PLR0913 - options with defaults
-    run: Reported | Sequence[Run | str | Path],
+    run: AnyModel | Sequence[Run | str | Path],
     out: str | Path | None = None,
     candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
     models: int = 8,
@@ -82,7 +78,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
         InputError: If there is no such run, candidate or model, runs cannot be compared, or the
             file is something else or cannot be written.
     """
-    runs = list(run) if isinstance(run, list | tuple) else [run]
+    runs: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     if not runs:
         raise InputError("`run`: the list is empty; allowed: one or several runs, or a model")
     if len(runs) == 1 and _is_model(runs[0]):
