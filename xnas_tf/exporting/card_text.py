@@ -181,9 +181,9 @@ def _test(card: dict[str, Any]) -> str:
     if not calibration:
         return accuracy
     return (
-        f"{accuracy}\n\nCalibration: the mean confidence is {calibration['confidence']:.1%}, the "
-        f"expected calibration error {calibration['error']:.1%} (0% is best; "
-        f"{calibration['bins']} bins). The probabilities were not recalibrated."
+        f"{accuracy}\n\nCalibration: the expected calibration error, the mean difference between "
+        f"confidence and accuracy, is {calibration['error']:.1%}; 0% is best. The probabilities "
+        "were not recalibrated."
     )
 
 

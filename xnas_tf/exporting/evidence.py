@@ -16,11 +16,10 @@ from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, RunError, RunInUseError
 from xnas_tf.exporting.selection import ExportSelection
-from xnas_tf.reporting.predictions import predictions_data
+from xnas_tf.reporting.predictions import calibration_data, predictions_data
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE, locked
-from xnas_tf.training.calibration import calibration
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import CONFIDENCE
 
@@ -71,7 +70,7 @@ class Evidence:
         metrics = {
             "images": len(test),
             "confidence": CONFIDENCE,
-            "calibration": calibration(probabilities, test.labels),
+            "calibration": calibration_data(test.labels, probabilities),
             **answers,
         }
         _keep(self.run, name, {"source": source, "figures": metrics}, log)
