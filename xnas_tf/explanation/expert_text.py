@@ -31,11 +31,11 @@ QUALITY = {
 LIMITS = (
     "A map shows which pixels this model's output depends on. It does not show why, nor that the "
     "reason is a good one.",
-    "Maps of different methods answer different questions and may disagree. Trust what several of "
-    "them show.",
+    "Maps of different methods answer different questions and may disagree. What several of them "
+    "show is more reliable.",
     "Each map is scaled to its own largest value: the same colour in two maps does not mean the "
     "same importance.",
-    "Some images cannot stand for all. Look at images that the model gets wrong, too.",
+    "A few images cannot represent all. Look at images that the model gets wrong, too.",
 )
 
 
@@ -73,8 +73,8 @@ def _summary(known: dict[str, Any]) -> list[str]:
     left_out = [f"{title} was left out: {why}." for title, why in known["failures"].items()]
     mistakes = f" The model gets {wrong} of them wrong." if images[0]["label"] is not None else ""
     return [
-        f"For each of {len(images)} images, {listed(methods)} computed a map of the image: how "
-        f"much each pixel contributes to the model's score of a class.{mistakes}",
+        f"For each of {len(images)} images, {listed(methods)} computed a map that shows how much "
+        f"each pixel contributes to the model's score for a class.{mistakes}",
         accuracy_paragraph(known["accuracy"]),
         *left_out,
     ]

@@ -83,9 +83,7 @@ def accuracy_paragraph(accuracy: Mapping[str, Any] | None) -> str:
         f"{high:.1%}). Always predicting the most frequent class would give {chance:.1%}."
     )
     if accuracy["at_chance"]:
-        return (
-            f"{text} The model is no better than that, so this page says little about the images."
-        )
+        return f"{text} The model is no better than that, so the rest of this page means little."
     return text
 
 

@@ -58,10 +58,10 @@ CAPTIONS = {
 LIMITS = (
     "The interpreter imitates the network. Where both predict the same class, they may do so for "
     "different reasons.",
-    "An attribute is what the training found useful. It need not be one thing that people have a "
-    "word for, and two trainings may find different attributes.",
-    "The changed images show what activates an attribute in the network. They are no photographs "
-    "and need not look natural.",
+    "An attribute is whatever the training found useful. It may not match any concept that people "
+    "have a word for, and another training may find different attributes.",
+    "The changed images show what activates an attribute in the network. They are not photographs "
+    "and may not look natural.",
     "A plausible attribute does not prove that a prediction is right, nor that the network will "
     "handle other images well.",
 )

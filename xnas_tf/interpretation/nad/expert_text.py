@@ -48,13 +48,13 @@ CAPTIONS = {
     "collages": Caption(
         "Examples of combined images",
         "The orange frame marks the image that shows the class. Yellow areas activate the path "
-        "most. On a good path they are inside the frame.",
+        "most. With a good path, they are inside the frame.",
     ),
     "mistakes": Caption(
         "Misclassified images",
         "For each image: how well the activity of each layer agrees with the path of its true "
         "class (blue) and of the class that the network predicted (orange). Where orange is above "
-        "blue, the network already processes the image like the wrong class.",
+        "blue, the network already processes the image as if it belonged to the wrong class.",
     ),
 }
 LIMITS = (
@@ -135,7 +135,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
             "misclassified as one of the three most similar classes",
             f"{percent(mistakes['taken_for_a_similar_class'])} "
             f"(chance: {percent(mistakes['by_chance'])})",
-            "Similar means similar paths. Far above chance: the paths explain the mistakes.",
+            "Similar means similar paths. Far above chance: classes with similar paths are confused.",
         ),
     ]
 
