@@ -173,6 +173,6 @@ class Explanation:
         (folder / "overlays").mkdir()
         for key, method in self._methods().items():
             for number, values in enumerate(self.maps[method]):
-                picture = overlay(self.images[number], values, method.signed)
-                picture.save(folder / "overlays" / f"{number:04d}-{key}.png")
+                image = overlay(self.images[number], values, method.signed)
+                image.save(folder / "overlays" / f"{number:04d}-{key}.png")
         return overviews

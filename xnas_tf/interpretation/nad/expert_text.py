@@ -135,7 +135,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
             "misclassified as one of the three most similar classes",
             f"{percent(mistakes['taken_for_a_similar_class'])} "
             f"(chance: {percent(mistakes['by_chance'])})",
-            "Similar means similar paths. Far above chance: classes with similar paths are confused.",
+            "By their paths. Far above chance: the network confuses classes with similar paths.",
         ),
     ]
 
