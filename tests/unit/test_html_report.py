@@ -437,7 +437,7 @@ def test_results_of_another_model_of_the_same_name_are_left_out(tmp_path):
     folder.mkdir(parents=True)
     mine, other = Accuracy(9, 10, 5), Accuracy(8, 10, 5)
     test = {"accuracy": {"f": 0.9, "g": 0.8}, "fidelity": {"top1": 0.7}}
-    test |= {"conciseness": {"5": 2.0}, "unused_attributes": 0}
+    test |= {"conciseness": {"5": 2.0}, "unused_attributes": 0, "attribute_use": [0.5]}
     content = {"accuracy": mine.as_dict(), "test": test}
     (folder / "interpretation.json").write_text(json.dumps(content))
     for accuracy, count in ((mine, 1), (other, 0)):
