@@ -355,7 +355,7 @@ def test_differences_of_maps_are_shares_of_their_largest_value():
 def test_formats_that_are_unknown_or_not_installed(monkeypatch):
     with pytest.raises(InputError, match="did you mean 'onnx'"):
         chosen_formats(["onxx"])
-    with pytest.raises(InputError, match="is no xnas_tf.exporting.formats.base.ExportFormat"):
+    with pytest.raises(InputError, match="is not an xnas_tf.exporting.formats.base.ExportFormat"):
         chosen_formats(["tests.unit.test_exporting:grey"])
     assert [kind.name for kind in chosen_formats(["keras", "keras"])] == ["keras"]
     monkeypatch.setattr(formats, "find_spec", lambda name: None)

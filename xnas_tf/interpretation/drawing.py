@@ -34,7 +34,7 @@ def new_figure(width: float, height: float) -> Figure:
 def drawn(
     available: Mapping[str, Callable[[], Figure]], title: str, which: str | None = None
 ) -> dict[str, Figure]:
-    """Draw all figures that are available, or one, with a title.
+    """Draw all available figures, or one of them, with a title.
 
     Raises:
         InputError: If there is no such figure.

@@ -26,7 +26,7 @@ PASSING = tuple(
         *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
     )
 )
-"""Layers that belong to the block of the convolution before them, if they alone use its output."""
+"""Layers that belong to the block of the preceding convolution if nothing else uses its output."""
 
 
 @dataclass(frozen=True)

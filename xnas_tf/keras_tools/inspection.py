@@ -40,7 +40,7 @@ def is_functional(model: Any) -> bool:
 
 
 def is_transparent(layer: Any) -> bool:
-    """Return whether a layer is a model that does what its graph says: it has no own ``call``."""
+    """Return whether a layer is a model that only runs its graph, without its own ``call``."""
     return is_functional(layer) and type(layer).call.__module__.startswith("keras.")
 
 
@@ -124,7 +124,7 @@ def ending_of(model: keras.Model) -> Ending:
 def observed_ending(model: keras.Model, inputs: Any) -> Ending:
     """Return how a model of any kind ends, found by calling it on a few inputs.
 
-    If outputs are probabilities but no layer is seen to compute them, they count as a softmax
+    If outputs are probabilities but no layer is found that computes them, they count as a softmax
     that cannot be left out. So does a softmax layer that is also used elsewhere in the model.
     """
     with inlined_calls(model):

@@ -70,7 +70,7 @@ def describe_variable(variable: keras.Variable) -> list[Any]:
 
 @contextmanager
 def _describing(owner: Any) -> Iterator[None]:
-    """Raise ``NotImplementedError`` for what Keras cannot serialize, without its warnings."""
+    """Raise ``NotImplementedError`` for what Keras cannot serialize, and silence its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

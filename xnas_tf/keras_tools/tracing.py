@@ -100,7 +100,7 @@ def kept_arithmetic() -> Iterator[None]:
 
 @contextmanager
 def without_trace_warnings() -> Iterator[None]:
-    """Silence TensorFlow's warning that Keras traces each new model again."""
+    """Silence TensorFlow's warning about Keras tracing each new model."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")

@@ -57,7 +57,7 @@ class WordNet:
         return self._line(synset).partition(b" | ")[2].decode().strip()
 
     def nearest(self, name: str) -> str | None:
-        """Return the noun that is spelled most like an unknown one, or None if none is close.
+        """Return the noun whose spelling is closest to an unknown one, or None if none is close.
 
         For an id it is None, because the next id may belong to any noun.
         """

@@ -1,4 +1,4 @@
-"""How an interpreter is trained: the published settings, by the kind of images.
+"""How an interpreter is trained: the published settings for each kind of images.
 
 From arXiv 2010.09345 and its code. The losses are switched on one after the other, so that the
 attributes first learn to describe the image, then to agree with the predictor, then to be few.
