@@ -249,11 +249,24 @@ def test_hostile_names_are_texts_and_nothing_else(page, opened, tmp_path):
         view.locator("details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
         view.get_by_text("recorded metrics").first.wait_for()
         view.locator("#front circle.front").first.focus()
-        places = "h1 #card #summary #table #gallery #models #retrained #influence #parallel"
+        places = "h1 #card #summary #table #gallery #models #retrained #parallel"
         for place in places.split():
             assert HOSTILE in view.locator(place).text_content()
         assert view.evaluate("window.hurt") is None
         assert view.locator("img[src='x']").count() == 0
+        assert view.locator("script").count() == 2
+
+
+@pytest.mark.parametrize("kind", ["comparison", "model"])
+def test_hostile_names_are_texts_in_the_other_reports(page, pages, tmp_path, kind):
+    with visited(page, pages[kind].as_uri()) as view:
+        data = everywhere(data_of(view), HOSTILE)
+    file = tmp_path / "hostile.html"
+    file.write_text(render(data, kind), encoding="utf-8")
+    with visited(page, file.as_uri()) as view:
+        assert HOSTILE in view.locator("h1").text_content()
+        assert HOSTILE in view.locator("#summary").text_content()
+        assert view.evaluate("window.hurt") is None
         assert view.locator("script").count() == 2
 
 

@@ -121,13 +121,9 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
             axes.scatter(x, y, s=area, color=colour, marker=marker, label=label)
     axes.plot(*front.T, "o", markersize=size, color=BLUE, label="Pareto-optimal")
     if (row := info.recommended) is not None:
-        ring: dict[str, Any] = {
-            "markersize": 2 * size,
-            "fillstyle": "none",
-            "color": ORANGE,
-            "markeredgewidth": 2,
-        }
-        axes.plot(*front[row], "o", label=f"recommended: {info.ids[row]}", **ring)
+        style: dict[str, Any] = {"fillstyle": "none", "color": ORANGE, "markeredgewidth": 2}
+        label = f"recommended: {info.ids[row]}"
+        axes.plot(*front[row], "o", markersize=2 * size, label=label, **style)
     if is_only and info.names[1] != CANDIDATE:
         # Between two neighbours, the front dominates what is worse than both.
         steps = "steps-post" if info.titles[0].endswith("↓") else "steps-pre"

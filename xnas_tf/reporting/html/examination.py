@@ -93,7 +93,7 @@ class Examiner:
                 "calibration": calibration_data(test.labels, probabilities),
                 **self._attributions(model),
                 "means": self._class_means(model, predictor),
-                "layers": _layer_rows(model),
+                "layers": layer_rows(model),
             }
         finally:
             del model
@@ -148,7 +148,7 @@ def run_examiner(run: Run, count: int) -> Examiner:
     return Examiner(data, count, validation_order(run.config, data), next(measures, None))
 
 
-def _layer_rows(model: keras.Model) -> list[list[Any]]:
+def layer_rows(model: keras.Model) -> list[list[Any]]:
     """Return the name, the class, the output shape and the parameters of each layer."""
     return [
         [

@@ -21,7 +21,7 @@ from xnas_tf.keras_tools.input_range import (
     range_of,
     scaled,
 )
-from xnas_tf.reporting.html.examination import Examiner
+from xnas_tf.reporting.html.examination import Examiner, layer_rows
 from xnas_tf.reporting.html.interpretations import model_interpretations
 from xnas_tf.reporting.html.summary import Facts, data_text, made_text
 from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
@@ -63,6 +63,7 @@ def model_data(
     accuracy = accuracy_of(subject.model, data.test, resolved.name)
     report_accuracy(accuracy, resolved, log, subject.model, data.test)
     facts = _facts(subject.model, data, accuracy, resolved)
+    layers = layer_rows(subject.model)  # without the scaling that is added below
     examiner = Examiner(data, count, measured=True)
     log("measuring its attributions")
     examined = examiner.examine(_from_unit(subject.model, data, resolved.name))
@@ -72,7 +73,7 @@ def model_data(
         "subtitle": made_text(),
         "facts": facts,
         "problem": _chance_text(accuracy),
-        "models": {**examiner.shared(), "models": [{"id": None, **examined}]},
+        "models": {**examiner.shared(), "models": [{"id": None, **examined, "layers": layers}]},
         "interpretations": model_interpretations(Path(), name, accuracy),
     }
 

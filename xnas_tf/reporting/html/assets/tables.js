@@ -41,7 +41,10 @@ function tableSection() {
   const isRecommended = (place) => all.id[place] === data.recommended.id;
   candidateTable("table", "Pareto-optimal candidates", "", [...frontPlaces].sort((a, b) => isRecommended(b) - isRecommended(a)));
 }
+const MOST = 100;
 function violatingSection() {
+  const shown = violating.slice(0, MOST);
   candidateTable("violating", "Candidates that violate constraints", "These were trained, but are not on the "
-    + "front, as a measured value is beyond its limit. ", violating, [["violates", (place) => all.violations[place]]]);
+    + "front, as a measured value is beyond its limit. "
+    + (violating.length > MOST ? `The first ${MOST} of ${number(violating.length)}; xnas-tf pareto --all lists all. ` : ""), shown, [["violates", (place) => all.violations[place]]]);
 }
