@@ -146,7 +146,7 @@ def _meaning(objective: Objective) -> str:
     meaning = (getdoc(type(objective)) or "").partition("\n")[0]
     if isinstance(objective, Latency):
         device = "the machine of the search" if objective.device == "auto" else objective.device
-        return f"{meaning} On {device}, {objective.batch_size} image(s) per batch."
+        return f"{meaning} Measured on {device}, in batches of {objective.batch_size}."
     return meaning
 
 
