@@ -282,7 +282,7 @@ def twice():
 def test_logits_that_cannot_be_told_are_refused(make):
     keras.utils.set_random_seed(0)
     model, images = make(), images_of()
-    with pytest.raises(InputError, match="cannot be told from its layers"):
+    with pytest.raises(InputError, match="cannot be determined from its layers"):
         GradientInput()(model, images)
     assert GradientInput(output="probabilities")(model, images).shape == (16, 5, 4)
     np.testing.assert_allclose(probabilities_of(model, images), model(images), atol=1e-5)

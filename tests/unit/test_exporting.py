@@ -20,10 +20,11 @@ from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import command, evidence, formats
-from xnas_tf.exporting.card_text import _usage, text
+from xnas_tf.exporting.card_text import _usage, code, text
 from xnas_tf.exporting.command import _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
+from xnas_tf.exporting.map_quality import RANDOM
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import difference
 from xnas_tf.keras_tools import tflite
@@ -134,7 +135,8 @@ def test_each_format_says_what_the_model_says(run, tmp_path, name, number):
     if any(find_spec(module) is None for module in kind.modules):
         pytest.skip(f"{kind.extra} is not installed")
     folder, card = exported(run, number, tmp_path, name)
-    assert {path.name for path in folder.iterdir()} == {kind.file, "card.json", "README.md"}
+    kept = {kind.file, "card.json", "README.md", "attributions.png"}
+    assert {path.name for path in folder.iterdir()} == kept
     images = other_images((8, 8, 1))
     found = kind.outputs(folder / kind.file, images)["probabilities"]
     wanted = probabilities_of(run.candidate(number).load_model(), images)
@@ -267,10 +269,10 @@ def test_a_layer_that_cannot_be_converted_is_named(tmp_path, layers, refused):
 @pytest.mark.parametrize(("module", "has_code"), [("", False), ("mine.layers", True)])
 def test_the_card_says_what_a_keras_file_needs(module, has_code):
     card = {"hypermodel_module": module, "contains_code": has_code}
-    code = _usage(FORMATS.get("keras")(), card)
-    compile(code, "card", "exec")
-    assert ("import mine.layers" in code) == bool(module)
-    assert ("safe_mode=False" in code) == has_code
+    made = _usage(FORMATS.get("keras")(), card)
+    compile(made, "card", "exec")
+    assert ("import mine.layers" in made) == bool(module)
+    assert ("safe_mode=False" in made) == has_code
     other = FORMATS.get("tflite")()
     assert _usage(other, card) == other.usage
 
@@ -439,7 +441,7 @@ def test_differences_of_maps_are_shares_of_their_largest_value():
 def test_formats_that_are_unknown_or_not_installed(monkeypatch):
     with pytest.raises(InputError, match="did you mean 'onnx'"):
         chosen_formats(["onxx"])
-    with pytest.raises(InputError, match="is no xnas_tf.exporting.formats.base.ExportFormat"):
+    with pytest.raises(InputError, match="is not an xnas_tf.exporting.formats.base.ExportFormat"):
         chosen_formats(["tests.unit.test_exporting:grey"])
     assert [kind.name for kind in chosen_formats(["keras", "keras"])] == ["keras"]
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
@@ -497,14 +499,19 @@ def test_test_figures_are_right_and_have_wilsons_intervals(run, tmp_path):
 
 def test_a_card_for_programs(run, tmp_path):
     _, card = exported(run, GREY, tmp_path, "keras", licence="CC-BY-4.0")
-    assert card["objectives"]["error"] == {"value": 0.1, "direction": "minimize"}
+    error = card["objectives"]["error"]
+    assert error["value"] == 0.1 and error["direction"] == "minimize"
+    assert error["meaning"].startswith("Share of misclassified validation images")
+    assert card["parameters"] == run.candidate(GREY).load_model().count_params()
     data = card["dataset"]
     assert data["class_names"] == list(HOSTILE) and data["how_split"] == "by class"
     assert data["counts"]["test"] == [10, 10, 10] and data["images"]["train"] == 90
-    assert card["explanations"]["quality"]["measured"]["deletion"] == {
-        "values": {"deletion": 0.4, "deletion/standard_error": 0.01},
-        "direction": "minimize",
-    }
+    deletion = card["explanations"]["quality"]["measured"]["deletion"]
+    assert deletion["values"] == {"deletion": 0.4, "deletion/standard_error": 0.01}
+    assert deletion["direction"] == "minimize"
+    maps = card["explanations"]["quality"]["maps"]
+    assert set(maps) == {"grad_cam", "integrated_gradients", RANDOM}
+    assert all(0 <= value <= 1 for each in maps.values() for value in each.values())
     assert card["licence"] == "CC-BY-4.0"
     assert any("8x8 pixels" in limit for limit in card["limits"])
     assert any(limit.startswith("Introspectability") for limit in card["limits"])
@@ -525,6 +532,14 @@ def test_names_in_a_card_for_people_are_only_text(run, tmp_path):
 
 def test_text_stays_in_one_line():
     assert text("a\n\n# b") == "a # b" and text("_x_ & <y>") == r"\_x\_ &amp; &lt;y&gt;"
+    assert text("|avg_pool~0|$1") == "&#124;avg_pool&#126;0&#124;&#36;1"
+
+
+@pytest.mark.parametrize("given", ["|avg_pool~0|", "`a`", "a ``b`` c", "a\nb"])
+def test_code_is_shown_literally(given):
+    markdown = pytest.importorskip("markdown")
+    shown = re.fullmatch("<p><code>(.*)</code></p>", markdown.markdown(code(given)))
+    assert html.unescape(shown[1]) == " ".join(given.split())
 
 
 @pytest.mark.long
@@ -548,7 +563,7 @@ def test_other_data_under_the_same_name_are_not_measured_on(tmp_path, monkeypatc
     monkeypatch.setattr(evidence, "load_dataset", lambda **_: other)
     folder, card = exported(run, DENSE, tmp_path / "out", "keras")
     assert card["test"] is None and "other images or labels now" in card["dataset"]["problem"]
-    assert "Test metrics: not known" in (folder / "README.md").read_text()
+    assert "Test metrics: unknown" in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", *left_to_all(None)])

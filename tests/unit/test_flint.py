@@ -214,7 +214,7 @@ def test_posthoc_leaves_the_predictor_alone_and_agrees_with_it(dataset):
     assert "95% interval" in found.plot().get_suptitle().replace("\n", " ")
     with pytest.raises(InputError, match="`explained` 4000"):
         found.plot("explanations", [4000])
-    assert len(repr(found)) < 100 and "fidelity of g to f ↑" in found._repr_html_()
+    assert len(repr(found)) < 100 and "fidelity of the interpreter ↑" in found._repr_html_()
 
 
 def test_by_design_learns_both(dataset):
@@ -476,7 +476,7 @@ def test_a_hypermodel_from_the_command_line(tmp_path, monkeypatch):
     hypermodel = ["interpret", "--hypermodel", "examples.small_convnet:SmallConvNet"]
     words = [*hypermodel, "--dataset", "digits", "--mode", "by-design", "--epochs", "1"]
     done = CliRunner().invoke(main, [*words, "--out", "new"])
-    assert done.exit_code == 0 and "accuracy of f" in done.stdout
+    assert done.exit_code == 0 and "accuracy of the model" in done.stdout
     model = keras.models.load_model(tmp_path / "new" / "interpreted.keras")
     assert isinstance(model, xt.InterpretableModel)
     for words, problem in (

@@ -200,7 +200,7 @@ def test_probabilities_are_recognised_up_to_rounding(dtype):
 def test_metrics_that_do_not_take_the_targets_of_the_loss_are_refused(loss, metric, form):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, "softmax")])
     model.compile("sgd", loss, metrics=[metric if isinstance(metric, str) else metric()])
-    with pytest.raises(InputError, match=f"its metrics cannot be computed of {form}"):
+    with pytest.raises(InputError, match=f"its metrics cannot be computed from {form}"):
         build_metrics(model, 3)
 
 

@@ -304,15 +304,13 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
     assert not other["found"]
     old, good, broken = kind["found"]
     assert old["candidate"] == 3
-    assert ("diversity of paths, not corrected for chance", 0.5) in old["figures"]
-    figures = dict(good["figures"])
+    assert [m.value for m in old["metrics"] if m.name.startswith("diversity")] == ["0.50"]
+    values = {metric.name: metric.value for metric in good["metrics"]}
     assert good["candidate"] == 7
-    assert figures["diversity of paths, corrected for chance (random paths: 1) ↑"] == 0.5
-    assert figures["diversity of paths as in the paper, not corrected"] == 0.4
-    assert figures["similarity of paths (Jaccard index)"] == pytest.approx(0.6)
-    expected = "the same expected of random paths with as many channels"
-    assert figures[expected] == pytest.approx(0.3)
-    assert [picture["name"] for picture in good["pictures"]] == ["hit rate"]
+    assert values["diversity of paths ↑"] == "0.50"
+    assert values["diversity as in the paper"] == "0.40"
+    assert values["similarity of paths (Jaccard index)"] == "0.60 (random paths: 0.30)"
+    assert [picture["name"] for picture in good["pictures"]] == ["Whether a path finds its class"]
     assert broken["candidate"] == 12 and "candidate-00012 cannot be read" in broken["problem"]
 
 
@@ -439,7 +437,7 @@ def test_results_of_another_model_of_the_same_name_are_left_out(tmp_path):
     folder.mkdir(parents=True)
     mine, other = Accuracy(9, 10, 5), Accuracy(8, 10, 5)
     test = {"accuracy": {"f": 0.9, "g": 0.8}, "fidelity": {"top1": 0.7}}
-    test |= {"conciseness": {"5": 2.0}, "unused_attributes": 0}
+    test |= {"conciseness": {"5": 2.0}, "unused_attributes": 0, "attribute_use": [0.5]}
     content = {"accuracy": mine.as_dict(), "test": test}
     (folder / "interpretation.json").write_text(json.dumps(content))
     for accuracy, count in ((mine, 1), (other, 0)):

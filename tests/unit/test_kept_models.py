@@ -14,6 +14,7 @@ from xnas_tf.cli import main
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import load_subject
+from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.keras_tools.model_files import check_loading, load_model, model_bytes
 from xnas_tf.registry import import_module
@@ -275,3 +276,25 @@ def test_a_model_that_loads_is_checked_without_warnings():
     inputs = keras.Input(SHAPE)
     model = keras.Model(inputs, keras.layers.Flatten()(inputs))  # one input, not a list of it
     assert check_loading(model, np.zeros((2, *SHAPE), np.float32)) == (True, "")
+
+
+class OwnStep(keras.Model):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+@pytest.mark.filterwarnings("error:The structure of `inputs`")
+@pytest.mark.parametrize("given", ["tensor", "list", "sequential", "own step"])
+def test_calling_a_saved_model_with_a_tensor_gives_no_warning(tmp_path, given):
+    inputs, dense = keras.Input(SHAPE), keras.layers.Flatten()
+    model = {
+        "tensor": lambda: keras.Model(inputs, dense(inputs)),
+        "list": lambda: keras.Model([inputs], [dense(inputs)]),
+        "sequential": lambda: keras.Sequential([inputs, dense]),
+        "own step": lambda: OwnStep(inputs, dense(inputs)),
+    }[given]()
+    file = tmp_path / "model.keras"
+    file.write_bytes(model_bytes(model))
+    images = np.random.default_rng(0).random((2, *SHAPE), np.float32)
+    for saved in (load_model(file), network_of(model)):
+        np.testing.assert_array_equal(saved(images), images.reshape(2, -1))

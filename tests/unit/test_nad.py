@@ -382,7 +382,12 @@ def test_a_beta_that_empties_masks_is_recorded_and_leaves_no_nan(tmp_path):
     assert known["layers"][0]["hit_rate"]["mean"] is None
     assert known["diversity"] == 0  # two empty masks are the same
     out = found.save(tmp_path / "out")
-    assert {each.suffix for each in out.iterdir() if each.is_file()} == {".png", ".json", ".npz"}
+    assert {each.suffix for each in out.iterdir() if each.is_file()} == {
+        ".html",
+        ".png",
+        ".json",
+        ".npz",
+    }
     with np.load(out / "masks.npz") as masks:
         assert set(masks.files) == {"class_names", "first"}
     with pytest.raises(InputError, match="is there already and was not touched"):

@@ -147,7 +147,7 @@ def _select(
 
 
 def _unused_name(name: str, used: Container[str]) -> str:
-    """Return the name, or if it is used, the first of ``NAME_2``, ``NAME_3``, … that isn't."""
+    """Return the name, or if it is used, the first unused one of ``NAME_2``, ``NAME_3``, …."""
     unused, number = name, 1
     while unused in used:
         number += 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xnas_tf.attribution.score import TargetScore
 
 PIXELS = 64 * 32 * 32
-"""Pixels in a batch by default, but never fewer than 64 images."""
+"""Default number of pixels in a batch, which has at least 64 images."""
 
 
 class AttributionMethod(BaseModel):

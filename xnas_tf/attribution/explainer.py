@@ -1,4 +1,4 @@
-"""An attribution method bound to a model: traced if that pays, and run batch by batch."""
+"""An attribution method bound to a model: traced if that saves time, and run batch by batch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ALWAYS_TRACE = "_xnas_tf_always_trace"
 
 
 class _Method(Protocol):
-    """The part of ``AttributionMethod``, which imports this module, that an explainer uses."""
+    """The interface of ``AttributionMethod`` that an explainer uses."""
 
     @property
     def output(self) -> Output: ...
@@ -99,8 +99,8 @@ class Explainer:
     def _batch_function(self, inputs: Any, predicted: bool, batches: float) -> Callable:
         """Return a function of flattened inputs and targets that computes their maps.
 
-        It is traced, unless this explainer has had few forward passes to do so far. This depends
-        on the calls alone and not on time, so that results are reproducible.
+        It is traced once this explainer has been asked for many forward passes. The choice depends
+        on the calls alone, not on time, so that results are reproducible.
         """
         points = self._method.points
         self._passes += math.inf if points is None else math.ceil(batches * points)
@@ -156,7 +156,7 @@ class Explainer:
         self._layers = layers
 
     def _ending(self, inputs: Any) -> Ending:
-        """Return how the model ends; check that it can be explained, equally on every rank."""
+        """Check on every rank that the model can be explained, and return how it ends."""
         if any(getattr(each, "data_format", "") == "channels_first" for each in self._layers):
             raise NotApplicable("the model's images have their channels first; allowed: last")
         self._check_shapes(inputs)
@@ -166,7 +166,7 @@ class Explainer:
             self._layers = all_layers(self._model)  # the first call may have built some
         if self._method.output == "logits" and not ending.can_be_linear:
             raise InputError(
-                f"the logits of {type(self._model).__name__} cannot be told from its layers; "
+                f"the logits of {type(self._model).__name__} cannot be determined from its layers; "
                 "give the model without its softmax, or explain its probabilities "
                 "(output: probabilities)"
             )
@@ -202,7 +202,7 @@ class Explainer:
         )
 
     def _number_of_classes(self, inputs: Any) -> int:
-        """Return the number of classes; a subclassed model must be called to know it."""
+        """Return the number of classes; a subclassed model must be called to find it."""
         self._check_shapes(inputs)
         declared = self._model.outputs if is_functional(self._model) else None
         outputs = declared or self._model(_example_inputs(inputs), training=False)

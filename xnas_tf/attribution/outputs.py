@@ -29,7 +29,7 @@ class Outputs(AttributionMethod):
 
 
 class Probabilities(Outputs):
-    """Returns class probabilities, (B, classes), also of models that return logits."""
+    """Returns class probabilities, (B, classes), even for models that return logits."""
 
     output: Output = "probabilities"
 

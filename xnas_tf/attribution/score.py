@@ -73,7 +73,7 @@ class TargetScore:
         return tf.concat([other, outputs], axis=1)
 
     def probabilities(self, inputs: Any) -> tf.Tensor:
-        """Return class probabilities, (B, classes), also of a model that returns logits."""
+        """Return class probabilities, (B, classes), even for a model that returns logits."""
         return class_probabilities(self._single_output(inputs), self.ending.activation)
 
     def _single_output(self, inputs: Any) -> tf.Tensor:

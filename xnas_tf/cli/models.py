@@ -112,7 +112,7 @@ def explain(
     explanation, folder = explain_request(source, files=files, log=print_message, **options)
     for method, why in explanation.failures.items():
         click.echo(f"{method} was left out: {why}", err=True)
-    click.echo(f"wrote {folder}", err=True)
+    click.echo(f"wrote {folder}: open its index.html in a browser", err=True)
     print_result(form, explanation.as_dict(), lambda known: known, explanation_tables)
 
 
@@ -165,7 +165,7 @@ def disentangle(form: str, **options: Any) -> None:
     disentanglement, folder = result
     for name, why in disentanglement.left_out.items():
         click.echo(f"class {name} was left out: {why}", err=True)
-    click.echo(f"wrote {folder}", err=True)
+    click.echo(f"wrote {folder}: open its index.html in a browser", err=True)
     print_result(form, facts(disentanglement), lambda known: known, disentanglement_tables)
 
 
@@ -219,5 +219,5 @@ def interpret(form: str, **options: Any) -> None:
     if result is None:  # another rank prints
         return
     interpretation, folder = result
-    click.echo(f"wrote {folder}", err=True)
+    click.echo(f"wrote {folder}: open its index.html in a browser", err=True)
     print_result(form, interpretation.as_dict(), lambda known: known, interpretation_tables)

@@ -132,7 +132,7 @@ def _create(name: str, options: dict[str, Any]) -> AttributionMethod:
 
 def _from_files(files: Sequence[Path], source: ModelSource, subject: ModelSubject) -> _Inputs:
     if source.dataset:
-        raise InputError("--images and --dataset exclude each other")
+        raise InputError("--images and --dataset cannot be combined")
     images = read_images(files, subject.model)
     if subject.dataset:
         return _Inputs(images, load_dataset(**subject.dataset).class_names)

@@ -1,4 +1,4 @@
-"""Figures of attribution maps beside their inputs."""
+"""Figures of attribution maps and the images they explain."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 import PIL.Image
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.interpretation.drawing import new_figure, set_title
+from xnas_tf.interpretation.drawing import new_figure, set_title, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+COLUMNS = 10
+"""Images in a row of a saved figure."""
 SIDE = 224
 """Smallest length of an overlay's longer side, in pixels."""
 GAP = 1.08
-"""Distance from one image to the next, in widths of an image."""
+"""Distance from one image to the next, in image widths."""
 COVER = 0.65
 """Opacity of an unsigned map over its image."""
 
@@ -28,10 +30,10 @@ def attribution_figure(
     headings: Sequence[tuple[str, str]],
     title: str,
 ) -> Figure:
-    """Draw images in the first row, and the maps of a method in each row below.
+    """Draw images in the first row, and one row of maps per method below.
 
-    Unsigned maps are drawn over their image, from dark blue to yellow (cividis, which suits
-    colour-blind readers). Signed maps range from orange (against the class) over white to purple
+    Unsigned maps are drawn over their image, from dark blue to yellow (cividis, which colour-blind
+    readers can read). Signed maps range from orange (against the class) over white to purple
     (for the class). Each map is scaled to its own largest value.
 
     Args:
@@ -41,7 +43,9 @@ def attribution_figure(
         title: The title of the figure.
     """
     count, rows = len(images), 1 + len(maps)
-    figure = new_figure(1.15 * count + 1.2, 1.25 * rows + 0.5)
+    texts = [wrapped(text, 1.1) for text, _ in headings]
+    lines = 1 + max(text.count("\n") for text in texts)
+    figure = new_figure(1.15 * count + 1.2, 1.25 * rows + 0.5 + 0.13 * lines)
     set_title(figure, title)
     # One axes per row: one per image takes three times as long to draw.
     axes = figure.subplots(rows, squeeze=False)[:, 0]
@@ -63,7 +67,7 @@ def attribution_figure(
         axis.set(xlim=(0, lefts[-1] + width), ylim=(height, 0), xticks=[], yticks=[])
         axis.set_ylabel(label, fontsize=8)
         axis.spines[:].set_visible(False)
-    for (text, colour), left in zip(headings, lefts, strict=True):
+    for text, (_, colour), left in zip(texts, headings, lefts, strict=True):
         axes[0].annotate(
             text,
             xy=(left + width / 2, 0),
@@ -117,7 +121,7 @@ def _share(values: np.ndarray) -> np.ndarray:
 def drawable(image: np.ndarray) -> np.ndarray:
     """Return an image with values from 0 to 255, in colour (H, W, 3) or in grey (H, W).
 
-    Of images with two channels the first one is used.
+    Only the first channel of two is used.
     """
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())

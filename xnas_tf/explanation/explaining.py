@@ -41,8 +41,8 @@ def explain(  # noqa: PLR0913 - options with defaults
     """Explain a model's output on images, with each method that applies to this model.
 
     Args:
-        model: A Keras image classifier; a run, whose recommended candidate is meant; a candidate,
-            such as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
+        model: A Keras image classifier; a run, meaning its recommended candidate; a candidate, such
+            as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
         images: (N, H, W, C); uint8 images are scaled to the model's input range, floats are
             passed unchanged. If None, some of the test split of the run, with their labels.
         methods: Names, or methods with options.
@@ -63,7 +63,7 @@ def explain(  # noqa: PLR0913 - options with defaults
     model = subject.model
     if images is None:
         if labels is not None:
-            raise InputError("`labels`: given without `images`, whose labels they would be")
+            raise InputError("`labels`: given without `images`, whose true classes they are")
         images, labels, names = _images_of(subject)
         class_names = class_names or names
     chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
@@ -96,7 +96,7 @@ def explain(  # noqa: PLR0913 - options with defaults
 def _images_of(subject: NamedModel) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
     """Return test images of a model's run, their labels, and the names of the classes."""
     if subject.dataset is None:
-        raise InputError("`images`: none are given, and the model is not of a run")
+        raise InputError("`images`: none are given, and the model does not come from a run")
     data = subject.load_dataset(None)
     sample = sample_images(data.test, IMAGES)
     return np.asarray(sample.images), sample.labels, data.class_names

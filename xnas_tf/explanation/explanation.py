@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.explanation.drawing import attribution_figure, overlay
+from xnas_tf.explanation.drawing import COLUMNS, attribution_figure, overlay
+from xnas_tf.explanation.expert_text import explanation_page
 from xnas_tf.explanation.tables import explanation_tables
-from xnas_tf.interpretation.files import plain
+from xnas_tf.interpretation.files import plain, write_page
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.output_folder import atomic_folder
@@ -23,8 +24,6 @@ from xnas_tf.utils.tensorboard import write_images
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = 10
-"""Images in a row of a saved figure."""
 PLOTTED = 6
 """Images that ``plot`` shows by default."""
 
@@ -89,17 +88,20 @@ class Explanation:
         return page_html(f"Explanation of {len(self.images)} images", facts, *tables, notes=notes)
 
     def save(self, out: str | Path, title: str = "") -> Path:
-        """Write figures of a title, maps, metrics and TensorBoard images into a new folder.
+        """Write figures with a title, maps, metrics and TensorBoard images into a new folder.
+
+        Its ``index.html`` explains the maps to readers who know the images.
 
         Raises:
             InputError: If the folder exists or cannot be written.
         """
         with atomic_folder(Path(out)) as draft:
-            self._write_pictures(draft, title)
+            pictures = self._write_pictures(draft, title)
             # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
             np.savez_compressed(draft / "maps.npz", **self._arrays())  # type: ignore[arg-type]
             text = json.dumps(self.as_dict(), indent=2)
             (draft / "explanation.json").write_text(text, encoding="utf-8")
+            write_page(draft, explanation_page(self.as_dict()), title, pictures)
         return Path(out)
 
     def as_dict(self) -> dict[str, Any]:
@@ -159,15 +161,18 @@ class Explanation:
             arrays["labels"] = self.labels
         return arrays | {key: self.maps[method] for key, method in self._methods().items()}
 
-    def _write_pictures(self, folder: Path, title: str) -> None:
-        overviews = []
+    def _write_pictures(self, folder: Path, title: str) -> dict[str, bytes]:
+        """Write overviews and overlays; return the overviews by name."""
+        overviews = {}
         for number, start in enumerate(range(0, len(self.images), COLUMNS), start=1):
             figure = self.figure(title, slice(start, start + COLUMNS))
-            overviews.append(png(figure, dpi=150))
-            (folder / f"overview-{number}.png").write_bytes(overviews[-1])
-        write_images(folder / "tensorboard", "attributions", overviews)
+            overviews[f"overview-{number}"] = png(figure, dpi=150)
+        for name, picture in overviews.items():
+            (folder / f"{name}.png").write_bytes(picture)
+        write_images(folder / "tensorboard", "attributions", list(overviews.values()))
         (folder / "overlays").mkdir()
         for key, method in self._methods().items():
             for number, values in enumerate(self.maps[method]):
-                picture = overlay(self.images[number], values, method.signed)
-                picture.save(folder / "overlays" / f"{number:04d}-{key}.png")
+                image = overlay(self.images[number], values, method.signed)
+                image.save(folder / "overlays" / f"{number:04d}-{key}.png")
+        return overviews

@@ -14,17 +14,13 @@ from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source
+from xnas_tf.interpretation.flint.expert_text import LOW_FIDELITY
 from xnas_tf.interpretation.flint.interpretation import Interpretation, check_indices
 from xnas_tf.interpretation.flint.training import check_options, train_interpreter
 from xnas_tf.registry import describe
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.model_source import INTERPRETATIONS, ModelSource
 from xnas_tf.utils.epoch_progress import epochs_bar
-
-LOW_FIDELITY = 0.8
-"""Below this fidelity an interpreter does not explain its network. Those of
-docs/explanation/flint.md agree with it on 96% of the images, and on 20% if all attributes
-became 0."""
 
 
 def interpret_request(
@@ -68,7 +64,7 @@ def interpret_request(
         return None
     if warning := low_fidelity_warning(found.answers.fidelity()):
         log(warning)
-    log("figures")
+    log("drawing the figures")
     return found, found.save(out, subject.title, explained)
 
 

@@ -1,4 +1,4 @@
-"""Interpreting a model that is named in any way: a Keras model, a run, a candidate or a path."""
+"""Interpret a model given as a Keras model, a run, a candidate or a path."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def disentangle(
     """Find each class's path through a trained network, and evaluate the paths.
 
     Args:
-        model: A Keras image classifier; a run, whose recommended candidate is meant; a candidate,
-            such as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
+        model: A Keras image classifier; a run, meaning its recommended candidate; a candidate, such
+            as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
         dataset: A data set or its name; that of the run if None.
-        *arguments: The further ones of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
+        *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
         **options: The same, by name.
 
     Raises:

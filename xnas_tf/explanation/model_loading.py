@@ -54,7 +54,7 @@ def load_data(source: ModelSource, subject: ModelSubject, needed: str) -> Datase
     """Load the data set by its name, or else that of the model's run.
 
     Raises:
-        InputError: If there is neither; ``needed`` is what to give then, and what for.
+        InputError: If there is neither; the message asks for what is ``needed``.
     """
     known = {"name": source.dataset} if source.dataset else subject.dataset
     if known is None:
@@ -97,7 +97,7 @@ def _hypermodel_module(file: Path) -> str:
 
 
 def _card(file: Path) -> dict[str, Any]:
-    """Return the model card beside an exported model; empty if there is none."""
+    """Return the model card next to an exported model; empty if there is none."""
     card = file.resolve().parent / "card.json"
     try:
         content = json.loads(card.read_text("utf-8")) if file.name == "model.keras" else {}
@@ -113,7 +113,7 @@ def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
-    """Read image files as those of a data set, with the size and the channels of a model's input.
+    """Read image files as a data set does, with the size and the channels of a model's input.
 
     Returns:
         (N, H, W, C), uint8.

@@ -1,4 +1,4 @@
-"""The model that a call of Python names: a Keras model, a run, a candidate or a path."""
+"""Models that Python code gives as a Keras model, a run, a candidate or a path."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE
 
 AnyModel: TypeAlias = keras.Model | Run | Candidate | str | Path
-"""A Keras model; a run, whose recommended candidate is meant; a candidate, such as ``run[4]``; or
-the path of a run, an exported candidate or a ``.keras`` file."""
+"""A Keras model; a run, meaning its recommended candidate; a candidate, such as ``run[4]``; or the
+path of a run, an exported candidate or a ``.keras`` file."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class NamedModel:
         if isinstance(given, Dataset):
             return given
         if given is None and self.dataset is None:
-            raise InputError("`dataset`: none is given, and the model is not of a run")
+            raise InputError("`dataset`: none is given, and the model does not come from a run")
         return load_dataset(given) if given is not None else load_dataset(**(self.dataset or {}))
 
 
 def named_model(model: AnyModel) -> NamedModel:
-    """Return the model that is named, with the data of its run.
+    """Return the model that is given, with the data of its run.
 
     Raises:
         InputError: If there is no such model, or it cannot be loaded.

@@ -10,7 +10,7 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 
 MORE_IS_BETTER = {"insertion", "sensitivity_n", "sparseness"}
-"""Of the other metrics, less is better."""
+"""For all other metrics, lower is better."""
 STAGES = 4
 """Number of groups of layers that are randomised one after the other."""
 RADIUS = 0.02

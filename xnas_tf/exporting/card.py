@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import getdoc
 from typing import Any
 
 import keras
@@ -14,14 +15,18 @@ from xnas_tf.exporting.verification import Reference
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.inspection import ending_of
 from xnas_tf.objectives.attribution_quality import AttributionQuality
+from xnas_tf.objectives.base import Objective
+from xnas_tf.objectives.latency import Latency
 from xnas_tf.reporting.html.models import recorded_data
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.image_size import size_text
 
 NOT_STATED = (
-    "not stated: it is up to the owner of the model, within the terms of the data. The exported "
+    "not stated: the owner of the model decides, within the terms of the data. The exported "
     "files contain no code of xnas-tf, which is itself GPL-3.0-or-later."
 )
+PICTURE = "attributions.png"
+"""The file with what the model looks at."""
 
 
 def model_card(
@@ -31,18 +36,30 @@ def model_card(
     expected: Reference,
     files: Sequence[dict[str, Any]],
     licence: str,
+    maps: dict[str, dict[str, float]],
 ) -> dict[str, Any]:
-    """Return the content of ``card.json``, with ``Evidence.test_metrics`` as ``test``."""
+    """Return the content of ``card.json``.
+
+    ``test`` comes from ``Evidence.test_metrics``, and ``maps`` from ``map_quality``.
+    """
     candidate, config = chosen.candidate, chosen.config
     return {
         "name": chosen.name,
+        "summary": _summary(evidence, chosen),
+        "use": _use(evidence),
+        "picture": PICTURE if evidence.data is not None and expected.methods else "",
         "candidate": candidate.id,
         "retrained": chosen.is_retrained,
         "genotype": candidate.genotype,
         "hypermodel_module": candidate.module,
         "hyperparameters": candidate.hyperparameters,
         "objectives": {
-            o.name: {"value": candidate.objectives[o.name], "direction": o.direction}
+            o.name: {
+                "value": candidate.objectives[o.name],
+                "direction": o.direction,
+                "unit": "ms" if isinstance(o, Latency) else "",
+                "meaning": _meaning(o),
+            }
             for o in config.objectives
         },
         "metrics": candidate.metrics,
@@ -51,14 +68,16 @@ def model_card(
         "explanations": {
             "methods": {m.name: m.model_dump(mode="json") for m in expected.methods},
             "inapplicable": expected.inapplicable,
-            "quality": _quality(evidence.run, chosen),
+            "quality": {"maps": maps, **_quality(evidence.run, chosen)},
         },
         "input": _input(evidence.facts),
-        "output": "probabilities (batch, classes), in the order of dataset.class_names",
+        "output": "probabilities (batch, classes), in the order of the classes",
         "files": list(files),
         "verified_on": _verified_on(evidence),
         "limits": _limits(evidence, candidate),
         "licence": licence or NOT_STATED,
+        "data_licence": f"The licence of the data ({config.dataset.name}) is unknown to xnas-tf. "
+        "Check its terms before you share the model.",
         "training": config.training.model_dump(mode="json") | {"epochs": candidate.kept_epoch},
         "seed": candidate.seed,
         "parents": list(candidate.parents),
@@ -68,7 +87,7 @@ def model_card(
 
 
 def output_text(model: keras.Model, class_names: Sequence[str]) -> str:
-    """Return what the Keras model itself returns, which no function of the export has changed."""
+    """Describe what the Keras model itself returns, which the export does not change."""
     activation = ending_of(model).activation
     if has_single_output(model):
         of_class = f"(batch, 1) of class {class_names[1]!r}, against {class_names[0]!r}"
@@ -99,14 +118,18 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
-    """Return the quality of explanations; ``xnas-tf explain`` measured the search's model."""
+    """Return the quality of explanations; ``xnas-tf explain`` measures the search's models only."""
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}
     for measure in chosen.config.measures():
         if isinstance(measure, AttributionQuality):
             own = {n: v for n, v in values.items() if n.split("/")[0] == measure.name}
-            measured[measure.name] = {"values": own, "direction": measure.direction}
+            measured[measure.name] = {
+                "values": own,
+                "direction": measure.direction,
+                "meaning": _meaning(measure),
+            }
     explained = {} if chosen.is_retrained else recorded_data(run, candidate)["quality"]
     return {"measured": measured, "explained": explained}
 
@@ -118,25 +141,62 @@ def _verified_on(evidence: Evidence) -> str:
     return f"{count} images of noise, since there are no test images: {evidence.problem}"
 
 
-def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
+def _meaning(objective: Objective) -> str:
+    """Return the first line of an objective's documentation, and where a latency was measured."""
+    meaning = (getdoc(type(objective)) or "").partition("\n")[0]
+    if isinstance(objective, Latency):
+        device = "the machine of the search" if objective.device == "auto" else objective.device
+        return f"{meaning} Measured on {device}, in batches of {objective.batch_size}."
+    return meaning
+
+
+def _kind_of_images(evidence: Evidence) -> str:
     height, width, channels = evidence.facts["image_shape"]
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    return f"{kind} images of {size_text(height, width)} pixels"
+
+
+def _summary(evidence: Evidence, chosen: ExportSelection) -> str:
+    classes, images = len(evidence.facts["class_names"]), evidence.facts["images"]["train"]
+    return (
+        f"Classifies {_kind_of_images(evidence)} into {classes} classes. Found by neural "
+        f"architecture search with xnas-tf, and trained for {chosen.candidate.kept_epoch} epochs "
+        f"on {images:,} images."
+    )
+
+
+def _use(evidence: Evidence) -> dict[str, Any]:
+    """Return what the model is for and what not, as far as its data tells."""
+    name = evidence.run.config.dataset.name
+    return {
+        "intended": f"Classifying {_kind_of_images(evidence)} that are similar to those of {name}. "
+        "Measure its accuracy on images of your own before you rely on it.",
+        "out_of_scope": [
+            f"images that differ from those of {name}, or show none of its classes: it predicts "
+            "one of them anyway",
+            "decisions about people, or where mistakes cause harm, unless it was evaluated for "
+            "them",
+        ],
+    }
+
+
+def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
+    kind = _kind_of_images(evidence)
     classes = len(evidence.facts["class_names"])
     images = evidence.facts["images"]["train"]
     return [
         f"It was trained for {candidate.kept_epoch} epochs on {images:,} images of "
-        f"{evidence.run.config.dataset.name}, and measured on images of the same kind. How it "
+        f"{evidence.run.config.dataset.name}, and evaluated on images of the same data set. How it "
         "performs on others is unknown.",
-        f"It takes {kind} images of {size_text(height, width)} pixels; others must be resized "
-        "first.",
-        f"Every image gets one of the {classes} classes, even one that shows none of them. The "
-        "probabilities are not calibrated.",
-        "It was chosen by a search among many. The search did not use the test split; to choose "
-        "the best of several models by their test metrics makes these optimistic.",
-        "Attributions show what the score of a class depends on in this image. They prove neither "
-        "that this is why, nor that it is a good reason. The baseline of integrated gradients is "
-        "a black image: black pixels get nothing.",
-        "Introspectability says how differently the network represents the classes: the mean "
+        f"It takes {kind}; others must be converted first.",
+        f"It predicts one of its {classes} classes for every image, even one that shows none of "
+        "them.",
+        "A search chose it among many candidates, without the test split. If you choose among "
+        "several models by their test metrics, these become optimistic.",
+        "Attributions show what the score of a class depends on in an image. They prove neither "
+        "that this is the reason for the prediction, nor that it is a good one. The baseline of "
+        "integrated gradients is a black image, so black pixels get no attribution.",
+        "Introspectability measures how differently the network represents the classes: the mean "
         "distance of their mean activations or attributions on validation images. It does not say "
         "whether single predictions are right, fair, or explained correctly.",
     ]

@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from xnas_tf.explanation.quality import MORE_IS_BETTER
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.utils.image_size import size_text
 
 SPLITS = ("train", "validation", "test")
+SETTINGS = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
+"""Settings of the training to show; ``card.json`` has all."""
 _IMAGES = """\
 import numpy as np
 
@@ -37,21 +40,35 @@ def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     """Return a card of ``model_card``, of these formats, as Markdown."""
     how = ", trained in full" if card["retrained"] else ""
     data = text(card["dataset"]["name"])
+    use = card["use"]
     sections = [
         f"# Candidate {card['candidate']}{how}: an image classifier for {data}",
-        _objectives(card),
-        "## Data and test metrics",
+        text(card["summary"]),
+        _overview(card),
+        f"Architecture: {code(card['genotype'])}",
+        _picture(card),
+        "## Intended use",
+        text(use["intended"]),
+        "Not intended for:",
+        _list(use["out_of_scope"]),
+        "## How to call it",
+        _calls(card, kinds),
+        "## Data",
         _data(card),
+        "## Training",
+        _training(card),
+        "## Test metrics",
         _test(card),
         _class_table(card),
+        "## Objectives of the search",
+        _objectives(card),
         "## Explanations",
         _explanations(card),
         "## Limits",
-        "\n".join(f"- {text(limit)}" for limit in card["limits"]),
+        _list(card["limits"]),
         "## Licence",
         text(card["licence"]),
-        "## How to call it",
-        _calls(card, kinds),
+        text(card["data_licence"]),
         "## Files",
         _files(card),
     ]
@@ -59,9 +76,21 @@ def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
 
 
 def text(given: object) -> str:
-    """Escape a text so that Markdown shows it literally, in one line: names come from users."""
-    escaped = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", " ".join(str(given).split()))
-    return html.escape(escaped, quote=False)
+    """Escape a text so that Markdown shows it literally, in one line: names come from users.
+
+    Not every Markdown renderer knows a backslash before ``|``, ``~`` and ``$``.
+    """
+    escaped = html.escape(" ".join(str(given).split()), quote=False)
+    escaped = re.sub(r"([\\`*\[\]]|\b_|_\b|(?<!\w)_|_(?!\w))", r"\\\1", escaped)
+    return re.sub(r"[|~$]", lambda found: f"&#{ord(found[0])};", escaped)
+
+
+def code(given: object) -> str:
+    """Return a text as code in one line, outside of tables."""
+    line = " ".join(str(given).split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{space}{line}{space}{fence}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -69,14 +98,51 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def _list(texts: Iterable[str]) -> str:
+    return "\n".join(f"- {text(each)}" for each in texts)
+
+
+def _overview(card: dict[str, Any]) -> str:
+    rows = [
+        (
+            "test accuracy",
+            f"**{percent(card['test']['accuracy'])}**" if card["test"] else "unknown",
+        ),
+        ("parameters", f"{card['parameters']:,}"),
+        *((f"size as `{each['format']}`", _size(each)) for each in card["files"]),
+        ("input", text(card["input"])),
+        ("output", text(card["output"])),
+    ]
+    return _table(("fact", "value"), rows)
+
+
+def _picture(card: dict[str, Any]) -> str:
+    if not card["picture"]:
+        return ""
+    return (
+        f"![Test images and what the model looks at]({card['picture']})\n\n"
+        "*Test images with their true class, and below each what the model's prediction depends "
+        "on. Grad-CAM: from dark blue (little) to yellow (much). Integrated gradients: purple for "
+        "the predicted class, orange against it.*"
+    )
+
+
 def _objectives(card: dict[str, Any]) -> str:
     rows = [
-        (text(name), f"{each['value']:.6g}", text(each["direction"]))
+        (
+            text(name),
+            f"{each['value']:.4g} {each['unit']}".strip(),
+            _goal(each["direction"]),
+            text(each["meaning"]),
+        )
         for name, each in card["objectives"].items()
     ]
-    architecture = f"Architecture: {text(card['genotype'])}"
-    note = "Found by a search. Its values there; those that need images are of validation images:"
-    return f"{architecture}\n\n{note}\n\n" + _table(("objective", "value", "wanted"), rows)
+    note = "The search compared candidates by these values, measured on validation images:"
+    return f"{note}\n\n" + _table(("objective", "value", "goal", "meaning"), rows)
+
+
+def _goal(direction: str) -> str:
+    return {"minimize": "↓ lower", "maximize": "↑ higher"}.get(direction, text(direction))
 
 
 def _data(card: dict[str, Any]) -> str:
@@ -84,7 +150,7 @@ def _data(card: dict[str, Any]) -> str:
     height, width, channels = data["image_shape"]
     images = ", ".join(f"{data['images'][split]:,} {split}" for split in SPLITS)
     how = f", split {text(data['how_split'])}" if "how_split" in data else ""
-    problem = f" It could not be used again: {text(data['problem'])}." if "problem" in data else ""
+    problem = f" It could not be loaded: {text(data['problem'])}." if "problem" in data else ""
     return (
         f"{text(data['name'])}: {len(data['class_names'])} classes, images of "
         f"{size_text(height, width)} pixels with {channels} "
@@ -92,14 +158,32 @@ def _data(card: dict[str, Any]) -> str:
     )
 
 
+def _training(card: dict[str, Any]) -> str:
+    settings = card["training"]
+    shown = [f"{name.replace('_', ' ')} {settings[name]}" for name in SETTINGS if name in settings]
+    versions = card["versions"]
+    used = ", ".join(
+        f"{name} {versions[name]}" for name in ("tensorflow", "keras") if name in versions
+    )
+    return text(f"{', '.join(shown)}; seed {card['seed']}; {used}. card.json has all settings.")
+
+
 def _test(card: dict[str, Any]) -> str:
     test = card["test"]
     if test is None:
-        return "Test metrics: not known."
-    return (
+        return "Test metrics: unknown."
+    accuracy = (
         f"Accuracy on the {test['images']:,} images of the test split: "
         f"**{percent(test['accuracy'])}**. Intervals are Wilson's, at "
         f"{test['confidence']:.0%} confidence. `card.json` has the confusion matrix."
+    )
+    calibration = test.get("calibration")
+    if not calibration:
+        return accuracy
+    return (
+        f"{accuracy}\n\nCalibration: the expected calibration error, the mean difference between "
+        f"confidence and accuracy, is {calibration['error']:.1%}; 0% is best. The probabilities "
+        "were not recalibrated."
     )
 
 
@@ -119,35 +203,59 @@ def _class_table(card: dict[str, Any]) -> str:
     for number, name in enumerate(names):
         images = [f"{counts[split][number]:,}" if counts else "" for split in SPLITS]
         rows.append((str(number), text(name), *images, percent(measured[number])))
-    return _table(("number", "class", *SPLITS, "accuracy on test"), rows)
+    return _table(("number", "class", *SPLITS, "test accuracy"), rows)
 
 
 def _explanations(card: dict[str, Any]) -> str:
     known = card["explanations"]
     lines = [
-        f"- {text(name)}: in the signature `explain`, as `{name}` (batch, height, width), with "
+        f"- `{name}`: in the signature `explain`, as maps (batch, height, width), with "
         + text(", ".join(f"{key} {value}" for key, value in options.items() if value is not None))
         for name, options in known["methods"].items()
     ]
-    lines += [f"- {text(name)}: none. {text(why)}" for name, why in known["inapplicable"].items()]
+    lines += [
+        f"- `{name}`: not available. {text(why)}" for name, why in known["inapplicable"].items()
+    ]
+    parts = ["\n".join(lines), _map_quality(known["quality"]["maps"], card["verified_on"])]
     rows = [
-        (text(name), f"{value:.4g}", text(measure["direction"]), "by the search")
+        (text(name), f"{value:.4g}", _goal(measure["direction"]), text(measure["meaning"]))
         for measure in known["quality"]["measured"].values()
         for name, value in measure["values"].items()
     ]
-    rows += [
-        (text(f"{name} of {method}"), f"{value:.4g}", "", "by xnas-tf explain")
+    if rows:
+        table = _table(("metric", "value", "goal", "meaning"), rows)
+        parts.append(f"Measured by the search, on validation images:\n\n{table}")
+    rows = [
+        (
+            text(name),
+            f"`{method}`",
+            f"{value:.4g}",
+            "↑ higher" if name in MORE_IS_BETTER else "↓ lower",
+        )
         for method, metrics in known["quality"]["explained"].items()
         for name, value in metrics.items()
         if value is not None
     ]
-    quality = (
-        "The quality of the explanations, over images of the run:\n\n"
-        + _table(("measure", "value", "wanted", "measured"), rows)
-        if rows
-        else "The quality of the explanations was not measured in this run."
+    if rows:
+        table = _table(("metric", "method", "mean", "goal"), rows)
+        parts.append(f"Measured by `xnas-tf explain`:\n\n{table}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _map_quality(maps: dict[str, dict[str, float]], images: str) -> str:
+    """Return the quality of the maps, with that of random ones to compare with."""
+    if not maps:
+        return ""
+    rows = [
+        (text(name), f"{each['deletion']:.3f}", f"{each['insertion']:.3f}")
+        for name, each in maps.items()
+    ]
+    table = _table(("maps", "deletion ↓ (lower is better)", "insertion ↑ (higher is better)"), rows)
+    return (
+        f"The mean probability of the predicted class, on {text(images)}, while the pixels that a "
+        "map marks as most important are deleted, or inserted, first. A useful method is better "
+        f"than random maps:\n\n{table}"
     )
-    return "\n".join(lines) + "\n\n" + quality
 
 
 def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
@@ -172,8 +280,8 @@ def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
         blocks += [f"`{kind.name}`{returns}:", _block("python", _usage(kind, card))]
     if any(kind.name == "saved_model" for kind in kinds):
         blocks += [
-            "`explain` takes a class for each image: its number in the table above, or -1 for the "
-            "predicted one; any other is an InvalidArgumentError. With TensorFlow's own tool:",
+            "`explain` takes a class for each image: its number in the table of classes, or -1 for "
+            "the predicted one; any other is an InvalidArgumentError. With TensorFlow's own tool:",
             _block("sh", _COMMANDS),
             "With TensorFlow Serving: first the request, then server and client:",
             _block("python", _REQUEST),
@@ -190,8 +298,8 @@ def _files(card: dict[str, Any]) -> str:
     rows = [
         (
             f"`{each['file']}`",
-            text(each["format"]),
-            f"{each['bytes'] / 1e6:.2f} MB",
+            f"`{each['format']}`",
+            _size(each),
             f"{max(each['differences'].values()):.1g}",
             "" if "quantization" in each else f"{each['tolerance']:.0e}",
             f"{each['latency']['milliseconds'][1]:.3g}" if "latency" in each else "",

@@ -14,13 +14,14 @@ import numpy as np
 from xnas_tf.attribution import attribution_method
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, XnasError
-from xnas_tf.explanation import DEFAULT_METHODS
-from xnas_tf.exporting.card import model_card, output_text
+from xnas_tf.explanation import DEFAULT_METHODS, Explanation
+from xnas_tf.exporting.card import PICTURE, model_card, output_text
 from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.formats.builtin import WILDCARDS, SavedModel
+from xnas_tf.exporting.map_quality import map_quality
 from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import (
@@ -35,9 +36,12 @@ from xnas_tf.objectives.latency import Latency
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.utils.output_folder import atomic_folder
+from xnas_tf.utils.pictures import png
 from xnas_tf.utils.quiet_stderr import silenced_native_code
 
 Log = Callable[[str], None]
+SHOWN = 8
+"""Number of images in the picture of the card."""
 
 
 def export(  # noqa: PLR0913 - options with defaults
@@ -124,13 +128,31 @@ def _export_one(
                 | _measured(kind, served, evidence, timing, draft, note)
                 for kind in kinds
             ]
-            card = model_card(evidence, chosen, test, expected, files, licence)
+            maps = map_quality(model, expected)
+            card = model_card(evidence, chosen, test, expected, files, licence, maps)
+            card["parameters"] = model.count_params()
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
             card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
+            if card["picture"]:
+                (draft / PICTURE).write_bytes(_picture(evidence, expected))
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
             (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
     finally:
         clear_session()
+
+
+def _picture(evidence: Evidence, expected: Reference) -> bytes:
+    """Draw some of the images with the maps of the predicted classes."""
+    assert evidence.data is not None
+    shown = Explanation(
+        expected.images,
+        expected.outputs["probabilities"],
+        expected.outputs["probabilities"].argmax(axis=1),
+        evidence.data.class_names,
+        evidence.labels,
+        {method: expected.outputs[method.name] for method in expected.methods},
+    )
+    return png(shown.figure(chosen=slice(SHOWN)), dpi=120)
 
 
 def _loads_safely(candidate: Candidate) -> bool:

@@ -16,7 +16,7 @@ from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import Batch, Split, sample_images
 from xnas_tf.errors import InputError, RunError, RunInUseError
 from xnas_tf.exporting.selection import ExportSelection
-from xnas_tf.reporting.predictions import predictions_data
+from xnas_tf.reporting.predictions import calibration_data, predictions_data
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE, locked
@@ -24,7 +24,7 @@ from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import CONFIDENCE
 
 VERIFIED_ON = 16
-"""Images to compare; integrated gradients of each take 32 passes through the network."""
+"""Number of images to compare; integrated gradients of each take 32 forward passes."""
 CALIBRATED_ON = 200
 """Training images that calibrate a quantized model: Jacob et al. (2018, arXiv 1712.05877) and the
 TensorFlow Lite guide take some hundred."""
@@ -39,8 +39,9 @@ class Evidence:
     Attributes:
         facts: The recorded facts of the data; see ``Dataset.facts``.
         data: The data set; None if it cannot be loaded or has changed.
-        problem: Why.
+        problem: Why the data set is None; otherwise empty.
         images: uint8 images (N, H, W, C) to verify models on: of the test split, or noise.
+        labels: Their true classes, (N,); None for noise.
     """
 
     run: Run
@@ -48,6 +49,7 @@ class Evidence:
     data: Dataset | None
     problem: str
     images: np.ndarray
+    labels: np.ndarray | None = None
 
     def test_metrics(
         self, chosen: ExportSelection, model: keras.Model, log: Callable[[str], None]
@@ -55,22 +57,27 @@ class Evidence:
         """Return a model's metrics on the test split, measured once and kept in the database.
 
         Returns:
-            See ``predictions_data``, with the number of ``images`` and the ``confidence`` of the
-            intervals. None if they are not known and the data is not available.
+            See ``predictions_data``, with the number of ``images``, the ``confidence`` of the
+            intervals, and the ``calibration``. None if they are not known and the data is not
+            available.
         """
         name = f"test figures of {chosen.name}"
         digest = hashlib.sha256(chosen.model_path.read_bytes()).hexdigest()
         source = {"data": self.facts["digest"], "model": digest}
         known = self.run.fact(name)
-        if known and known["source"] == source:
-            return known["figures"]
-        if self.data is None:
-            return None
+        measured = known["figures"] if known and known["source"] == source else None
+        if self.data is None or (measured and "calibration" in measured):  # new in 0.3
+            return measured
         test = self.data.test
         log(f"measuring it on the {len(test):,} images of the test split")
-        predicted = Predictor(model, len(test))(test.images).argmax(axis=1)
-        answers = predictions_data(test.labels, predicted, self.data.classes)
-        metrics = {"images": len(test), "confidence": CONFIDENCE, **answers}
+        probabilities = Predictor(model, len(test))(test.images)
+        answers = predictions_data(test.labels, probabilities.argmax(axis=1), self.data.classes)
+        metrics = {
+            "images": len(test),
+            "confidence": CONFIDENCE,
+            "calibration": calibration_data(test.labels, probabilities),
+            **answers,
+        }
         _keep(self.run, name, {"source": source, "figures": metrics}, log)
         return metrics
 
@@ -96,7 +103,7 @@ def _drawn(split: Split, most: int) -> Batch:
 
 
 def gather(run: Run, log: Callable[[str], None]) -> Evidence:
-    """Load the data of a run; noise replaces its images if it is not available unchanged.
+    """Load the data of a run; noise replaces its images if it is missing or has changed.
 
     Raises:
         InputError: If the run has no recorded facts of its data.
@@ -116,8 +123,8 @@ def gather(run: Run, log: Callable[[str], None]) -> Evidence:
         shape = (VERIFIED_ON, *facts["image_shape"])
         noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         return Evidence(run, facts, None, str(error), noise)
-    images = np.asarray(sample_images(data.test, VERIFIED_ON).images)
-    return Evidence(run, facts, data, "", images)
+    sample = sample_images(data.test, VERIFIED_ON)
+    return Evidence(run, facts, data, "", np.asarray(sample.images), sample.labels)
 
 
 def _keep(run: Run, name: str, value: dict[str, Any], log: Callable[[str], None]) -> None:
@@ -126,4 +133,4 @@ def _keep(run: Run, name: str, value: dict[str, Any], log: Callable[[str], None]
         with locked(run.path), closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)
     except (RunError, RunInUseError) as error:
-        log(f"the test metrics are not kept: {error}")
+        log(f"the test metrics were not saved: {error}")

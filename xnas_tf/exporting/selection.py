@@ -20,7 +20,7 @@ LATEST = "latest"
 class ExportSelection:
     """A model to export into a folder of this name.
 
-    The candidate has the metrics and the file of this model, also where it is of a retraining.
+    The candidate has the metrics and the file of this model, even if it comes from a retraining.
     """
 
     name: str
@@ -39,7 +39,7 @@ class ExportSelection:
 def export_folders(
     run: Run, chosen: Sequence[ExportSelection], out: str | Path | None
 ) -> list[Path]:
-    """Return the folder to write for each model; it takes no slow import.
+    """Return the folder to write for each model, without importing anything slow.
 
     Raises:
         InputError: If one exists.
@@ -87,7 +87,7 @@ def _retraining(run: Run, name: str) -> Retraining:
 def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[ExportSelection]:
     """Return each candidate's model with the highest validation accuracy, then the lowest loss.
 
-    To choose by test metrics would make these optimistic.
+    Choosing by test metrics would make these optimistic.
     """
     best = {
         network.candidate: max(network.trainings, key=_validation_key)

@@ -20,8 +20,8 @@ from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import accuracy_interval
 
 COARSE = 1e-2
-"""The least tolerance for models that compute in bfloat16 or float16: any change of their graph
-changes the rounding. Differences of 0.002 were seen."""
+"""The minimum tolerance for models that compute in bfloat16 or float16: any change of their graph
+changes the rounding. Differences of 0.002 have been observed."""
 ALLOWED_LOSS = 0.01
 """Accuracy that a quantized model may lose before a warning: one percentage point."""
 
@@ -121,12 +121,12 @@ def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str
 
 
 def difference(values: np.ndarray, wanted: np.ndarray) -> float:
-    """Return how far outputs are from those wanted.
+    """Return how far outputs are from the expected ones.
 
-    Of probabilities (N, classes), it is the largest absolute difference. Of maps (N, H, W), it is
-    the mean absolute difference of the image where that is largest, divided by the largest value
-    of all maps: on other hardware the last digit may differ, which can move the input of a ReLU
-    to the other side of 0, and then a few pixels differ by a thousandth.
+    For probabilities (N, classes), it is the largest absolute difference. For maps (N, H, W), it is
+    the largest mean absolute difference of an image, divided by the largest value of all maps. On
+    other hardware the last digit may differ, which can move the input of a ReLU to the other side
+    of 0, and then a few pixels differ by a thousandth.
     """
     distance = np.abs(values - wanted)
     if values.ndim == 2:

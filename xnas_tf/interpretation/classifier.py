@@ -16,7 +16,7 @@ from xnas_tf.registry import describe
 def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
     """Return a model's number of classes and how it ends, found by running it on a few images.
 
-    A single output, a sigmoid or its logit, is one of two classes.
+    A single output, a sigmoid or its logit, stands for two classes.
 
     Args:
         model: A Keras image classifier.

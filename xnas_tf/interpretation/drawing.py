@@ -18,8 +18,10 @@ BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 """As in the plots of Pareto fronts; colour-blind readers can distinguish them."""
 
 
-CHARACTERS_PER_INCH = 13
-"""How many characters of a title fit, in 9 points."""
+LONGEST = 24
+"""Number of characters of the longest name at a tick."""
+CHARACTERS_PER_INCH = 117
+"""How many characters of a text fit into an inch, times the size of the text in points."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -32,7 +34,7 @@ def new_figure(width: float, height: float) -> Figure:
 def drawn(
     available: Mapping[str, Callable[[], Figure]], title: str, which: str | None = None
 ) -> dict[str, Figure]:
-    """Draw all figures that are available, or one, with a title.
+    """Draw all available figures, or one of them, with a title.
 
     Raises:
         InputError: If there is no such figure.
@@ -48,8 +50,14 @@ def drawn(
 
 def set_title(figure: Figure, title: str) -> None:
     """Write a title above a figure, in several lines if it is wider than the figure."""
-    width = int(CHARACTERS_PER_INCH * figure.get_figwidth())
-    figure.suptitle("\n".join(textwrap.wrap(title, width)), fontsize=9)
+    figure.suptitle(wrapped(title, figure.get_figwidth(), 9), fontsize=9)
+
+
+def wrapped(text: str, inches: float, points: float = 8) -> str:
+    """Break each line of a text, in a size of ``points``, that is wider than that many inches."""
+    width = max(1, int(CHARACTERS_PER_INCH / points * inches))
+    lines = [textwrap.wrap(line, width) or [""] for line in text.splitlines()]
+    return "\n".join(part for parts in lines for part in parts)
 
 
 def draw_image(axis: Axes, image: np.ndarray) -> None:
@@ -61,5 +69,15 @@ def draw_image(axis: Axes, image: np.ndarray) -> None:
 
 def name_ticks(axis: Axes, across: Sequence[str], down: Sequence[str]) -> None:
     """Label the columns and the rows of a matrix."""
-    axis.set_xticks(range(len(across)), across, rotation=60, ha="right", fontsize=7)
-    axis.set_yticks(range(len(down)), down, fontsize=7)
+    axis.set_xticks(range(len(across)), map(short, across), rotation=60, ha="right", fontsize=7)
+    axis.set_yticks(range(len(down)), map(short, down), fontsize=7)
+
+
+def ticks_width(names: Sequence[str]) -> float:
+    """Return the width of the names in ``name_ticks`` in inches."""
+    return 7 / CHARACTERS_PER_INCH * max(len(short(name)) for name in names)
+
+
+def short(name: str) -> str:
+    """Return a name of at most 24 characters, without its middle if it is longer."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 11]}…{name[-10:]}"

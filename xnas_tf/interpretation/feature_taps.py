@@ -26,7 +26,7 @@ PASSING = tuple(
         *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
     )
 )
-"""Layers that belong to the block of the convolution before them, if they alone use its output."""
+"""Layers that belong to the block of the preceding convolution if nothing else uses its output."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def find_taps(
         return _matching([call.tap for call in with_maps], patterns)
     ends = [_block_end(c, calls) for c in with_maps if isinstance(c.tap.layer, CONVOLUTIONS)]
     if not ends:
-        raise InputError("the model has no convolutions to look into")
+        raise InputError("the model has no convolutions")
     return [call.tap for call in with_maps if any(call is end for end in ends)]
 
 

@@ -1,4 +1,4 @@
-"""Results as files: PNGs, TensorBoard images and JSON."""
+"""Results as files: PNGs, a page, TensorBoard images and JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xnas_tf.interpretation.expert_page import PAGE, ExpertPage
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images
 
@@ -16,12 +17,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def write_pictures(folder: Path, tag: str, figures: Mapping[str, Figure]) -> None:
-    """Write figures as PNGs, and as TensorBoard images with tags ``TAG/NAME``."""
-    for name, figure in figures.items():
-        picture = png(figure, dpi=150)
+def write_pictures(folder: Path, tag: str, figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Write figures as PNGs, and as TensorBoard images with tags ``TAG/NAME``; return the PNGs."""
+    pictures = {name: png(figure, dpi=150) for name, figure in figures.items()}
+    for name, picture in pictures.items():
         (folder / f"{name}.png").write_bytes(picture)
         write_images(folder / "tensorboard", f"{tag}/{name}", [picture])
+    return pictures
+
+
+def write_page(
+    folder: Path, page: ExpertPage, subtitle: str, pictures: Mapping[str, bytes]
+) -> None:
+    """Write a page with PNG pictures by name, which loads nothing else."""
+    (folder / PAGE).write_text(page.html(subtitle, pictures), encoding="utf-8")
 
 
 def write_facts(file: Path, facts: Mapping[str, Any]) -> None:

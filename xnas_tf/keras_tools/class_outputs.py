@@ -1,7 +1,7 @@
-"""What the outputs of a classifier say about its classes.
+"""The class probabilities and logits behind the outputs of a classifier.
 
 A model has an output for each class, the probabilities of a softmax or logits; or a single output,
-a sigmoid or its logit, which tells two classes apart: it is that of the second class.
+a sigmoid or its logit, for two classes: it is that of the second class.
 """
 
 from __future__ import annotations

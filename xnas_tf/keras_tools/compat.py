@@ -1,7 +1,7 @@
 """All names of Keras and TensorFlow that are not public and that this package uses.
 
 Versions of Keras and TensorFlow may move or rename them without notice. tests/unit/test_compat.py
-then fails, and this is the module to mend.
+then fails, and this is the module to fix.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def rename_variable(variable: keras.Variable, path: str) -> None:
 
 
 def metrics_in_compile(model: keras.Model) -> keras.metrics.Metric | None:
-    """Return the metrics that a compiled model was given, as one metric; None without any."""
+    """Return the metrics that a compiled model was given, as one metric; None if there are none."""
     return model._compile_metrics
 
 
@@ -83,12 +83,12 @@ def excludes_by_name(optimizer: keras.optimizers.Optimizer | None) -> bool:
 
 
 def reset_layer_names() -> None:
-    """Let the next layer without a name be ``dense`` again, not ``dense_7``."""
+    """Name the next unnamed layer ``dense`` again, not ``dense_7``."""
     reset_uids()
 
 
 def logits_behind(outputs: Any) -> Any:
-    """Return the logits that Keras notes of the result of its softmax or sigmoid; else None.
+    """Return the logits that Keras keeps with the result of its softmax or sigmoid; else None.
 
     Its losses are computed from these: a probability that was rounded to 0 has no logarithm.
     """
@@ -96,7 +96,7 @@ def logits_behind(outputs: Any) -> Any:
 
 
 def with_logits(outputs: tf.Tensor, logits: Any) -> tf.Tensor:
-    """Return outputs of which Keras' losses see the logits, as if they were just computed."""
+    """Return outputs with logits that Keras' losses use, as if they were just computed."""
     outputs._keras_logits = tf.convert_to_tensor(logits)
     return outputs
 

@@ -1,4 +1,4 @@
-"""What a converter says, in terms of the model's layers."""
+"""Translates a converter's messages into the model's layers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 _LOCATION = re.compile(r'error: loc\((?:callsite\()?fused\["(\w+):", "([^"@]*)')
-"""Where TensorFlow Lite says which operation it cannot convert, and its name in the graph."""
+"""Matches an operation that TensorFlow Lite cannot convert, and its name in the graph."""
 _LISTED = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
 
 
@@ -16,7 +16,7 @@ def refused_operations(text: str, model: str, layers: Collection[str]) -> str:
     Args:
         text: The message of the converter.
         model: The model's name.
-        layers: The names of the model's layers, also of those inside others.
+        layers: The names of the model's layers, including nested ones.
 
     Returns:
         For example ``TensorListReserve (layer bidirectional/forward_lstm)``, or an empty string if

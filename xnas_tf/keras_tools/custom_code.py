@@ -1,4 +1,4 @@
-"""Finds the code of others that a model depends on: classes and functions that are not Keras'."""
+"""Finds the custom code that a model depends on: classes and functions that are not Keras'."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def custom_code(model: keras.Model) -> Iterator[Any]:
 
 
 def _owner(value: Any) -> Any:
-    """Return the class or function that makes an object custom code; None if it is none."""
+    """Return the class or function that makes an object custom code; None if there is none."""
     if isinstance(value, FunctionType):  # `functools.wraps` changes __module__
         return None if _package(value.__globals__.get("__name__")) in _KNOWN else value
     kind = value if isinstance(value, type) else type(value)
@@ -57,7 +57,7 @@ def _owner(value: Any) -> Any:
 
 
 def _is_known_partial(value: Any) -> bool:
-    """Return whether this is a ``functools.partial`` of this package's, whose layer is known."""
+    """Return whether this is a ``functools.partial`` made by this package, whose layer is known."""
     return _package(getattr(getattr(value, "func", None), "__module__", None)) == "xnas_tf"
 
 

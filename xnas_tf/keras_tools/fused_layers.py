@@ -63,10 +63,10 @@ def fused_layers(model: keras.Model) -> Iterator[None]:
 
 
 def biased(inputs: tf.Tensor) -> np.float32 | tf.Tensor:
-    """What makes the variances of ``FusedBatchNormV3``, which are unbiased, those of Keras.
+    """Return the factor from the unbiased variances of ``FusedBatchNormV3`` to those of Keras.
 
     Args:
-        inputs: What was normalised, (B, H, W, channels); of known shape it takes no operations.
+        inputs: What was normalised, (B, H, W, channels); a known shape takes no operations.
     """
     values = inputs.shape[:-1].num_elements()
     count = np.float32(values) if values else tf.cast(tf.size(inputs[..., 0]), tf.float32)

@@ -1,4 +1,4 @@
-"""Tells weights that a model's build drew from initializers from those that it was given."""
+"""Distinguishes weights that a model's build drew from initializers from those it was given."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BuildRecord:
 
 
 def _trained(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """Return the weights of a layer that training changes; of some that is more than gradients."""
+    """Return the weights of a layer that training changes, by gradients or otherwise."""
     has_statistics = isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     return layer.weights if has_statistics else layer.trainable_variables
 
@@ -49,7 +49,7 @@ def _ids(variables: list[keras.Variable]) -> set[int]:
 
 @contextmanager
 def recorded_build() -> Iterator[BuildRecord]:
-    """Record what becomes of Keras' variables in the context, which one thread enters at a time."""
+    """Record which variables Keras creates and assigns in the context, one thread at a time."""
     record = BuildRecord()
     with (
         uninterrupted(),

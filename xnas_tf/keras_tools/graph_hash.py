@@ -22,7 +22,7 @@ class Graph:
     def add(self, label: Any, edges: Iterable[Edge] = ()) -> int:
         """Add a vertex with edges to earlier vertices, and return its number.
 
-        The order of edges makes no difference. Of labels that are no JSON, the ``repr`` counts.
+        The order of edges does not matter. Labels that are not JSON are hashed by their ``repr``.
         """
         self._labels.append(_hash(label))
         self._edges.append(list(edges))
@@ -32,10 +32,10 @@ class Graph:
         """Hash the subgraph that can be reached from a vertex, as SHA-256 in hexadecimal.
 
         Vertices are coloured by refinement (Weisfeiler & Leman 1968). While some have the same
-        colour, one of these is individualised and the colours are refined again. Which one makes
-        no difference if they can be exchanged by a symmetry of the graph. The hash is one of all
-        vertices and edges in terms of the final colours, so that graphs with equal digests are
-        isomorphic, except for collisions.
+        colour, one of these is individualised and the colours are refined again. The choice does
+        not matter if a symmetry of the graph can exchange them. The hash covers all vertices and
+        edges in terms of the final colours, so that graphs with equal digests are isomorphic,
+        except for collisions.
         """
         vertices = self._reachable_from(root)
         colours = {vertex: self._labels[vertex] for vertex in vertices}

@@ -13,7 +13,7 @@ from xnas_tf.keras_tools.targets import is_loss_of_keras, loss_name, losses_of, 
 
 
 def check_head(model: keras.Model, classes: int) -> None:
-    """Check that a model's outputs tell classes apart of which each image has exactly one.
+    """Check that a model's outputs suit classes of which each image has exactly one.
 
     Allowed are a softmax or logits for each class; for two classes also one output, a sigmoid or
     its logit. The loss of a single output without a sigmoid shows whether it is a logit.
@@ -28,7 +28,7 @@ def check_head(model: keras.Model, classes: int) -> None:
     shape, activation = tuple(model.output_shape), ending_of(model).activation
     if shape == (None, 1) and classes > 2:
         raise InputError(
-            f"the model has one output, which tells two classes apart, but there are {classes}; "
+            f"the model has one output, which distinguishes two classes, but there are {classes}; "
             f"{_wanted(classes)}"
         )
     if shape != (None, classes) and shape != (None, 1):
@@ -54,7 +54,7 @@ def compile_head(model: keras.Model, optimizer: Any) -> None:
 
 
 def _problem_of_one(activation: str | None, loss: Any) -> str:
-    """Return why a single output with a loss of Keras, if any, is no classifier of two classes."""
+    """Return why a single output with a loss of Keras, if any, does not classify two classes."""
     name = loss_name(loss) if loss is not None else ""
     if activation == "softmax":
         return "a softmax of one output is always 1"
@@ -69,7 +69,7 @@ def _problem_of_one(activation: str | None, loss: Any) -> str:
 
 
 def _problem_of_many(activation: str | None, loss: Any) -> str:
-    """Return why several outputs with a loss of Keras, if any, are no classifier."""
+    """Return why several outputs with a loss of Keras, if any, form no classifier."""
     name = loss_name(loss) if loss is not None else ""
     is_binary = name.lower().replace("_", "").startswith("binary")
     if activation == "sigmoid" or (activation is None and is_binary):
@@ -84,7 +84,7 @@ def _problem_of_many(activation: str | None, loss: Any) -> str:
 
 
 def _wanted(classes: int) -> str:
-    """Say which heads are allowed."""
+    """Describe the heads that are allowed."""
     text = (
         f"end it with Dense({classes}, activation='softmax'), or logits with a loss of "
         "from_logits=True, and use 'sparse_categorical_crossentropy' or 'categorical_crossentropy'"

@@ -78,7 +78,7 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
     Applications and functions.
 
     Raises:
-        InputError: If no range is called as ``given``.
+        InputError: If ``given`` is not an input range.
     """
     if check_range(given) != AUTO:
         return InputRange(given, "as given")
@@ -164,8 +164,8 @@ def _has_weights(layer: keras.layers.Layer) -> bool:
 def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> str:
     """Return the range that layers ``slope * value + offset`` were made for.
 
-    First choice is a range that they map to 0 to 1 or to -1 to 1. Data in [a, b] with mean m has
-    a variance of at most (b - m)(m - a) (Bhatia & Davis 2000), so the second choice is the
+    The first choice is a range that they map to 0 to 1 or to -1 to 1. Data in [a, b] with mean m
+    has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000), so the second choice is the
     narrowest range that can have the mean and variance that they map to mean 0 and variance 1.
     Otherwise the size of the slope decides.
     """

@@ -40,7 +40,7 @@ def is_functional(model: Any) -> bool:
 
 
 def is_transparent(layer: Any) -> bool:
-    """Return whether a layer is a model that does what its graph says: it has no own ``call``."""
+    """Return whether a layer is a model that only runs its graph, without its own ``call``."""
     return is_functional(layer) and type(layer).call.__module__.startswith("keras.")
 
 
@@ -67,7 +67,18 @@ def network_of(model: keras.Model) -> keras.Model:
     """
     if not is_transparent(model) or isinstance(model, keras.Sequential):
         return model
-    return keras.Model(model.inputs, model.outputs, name=model.name)
+    return functional_model(model)
+
+
+def functional_model(model: keras.Model) -> keras.Model:
+    """Return a new functional model of the same layers whose only input is not in a list.
+
+    ``model.inputs`` is a list. A model made of it warns when it is called with a tensor.
+    """
+    inputs, outputs = (
+        each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs)
+    )
+    return keras.Model(inputs, outputs, name=model.name)
 
 
 def has_feature_map(model: keras.Model) -> bool:
@@ -113,7 +124,7 @@ def ending_of(model: keras.Model) -> Ending:
 def observed_ending(model: keras.Model, inputs: Any) -> Ending:
     """Return how a model of any kind ends, found by calling it on a few inputs.
 
-    If outputs are probabilities but no layer is seen to compute them, they count as a softmax
+    If outputs are probabilities but no layer is found that computes them, they count as a softmax
     that cannot be left out. So does a softmax layer that is also used elsewhere in the model.
     """
     with inlined_calls(model):
@@ -183,7 +194,8 @@ def linear_output(ending: Ending) -> Iterator[None]:
 def inlined_calls(model: keras.Model) -> Iterator[None]:
     """Trace a ``call`` that is a ``tf.function`` as its Python function in the context.
 
-    Its layers could not be observed else, and ``freed_custom_gradients`` would break its traces.
+    Otherwise its layers could not be observed, and ``freed_custom_gradients`` would break its
+    traces.
     """
     with ExitStack() as replaced:
         for layer in [model, *all_layers(model)]:

@@ -1,4 +1,4 @@
-"""Keeping what TensorFlow makes of an operation when it first runs it."""
+"""Keeps the kernels that TensorFlow creates when it first runs an operation."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tensorflow.python.framework import random_seed
 from tensorflow.python.ops import gen_resource_variable_ops
 
 MOST_VARIABLES = 3000
-"""Names and shapes of variables after which kernels are cleared: each has one, of 35 KB."""
+"""Number of variables after which kernels are cleared: each has one of 35 KB."""
 _turn = threading.Lock()
 
 
 @contextmanager
 def kept_kernels() -> Iterator[None]:
-    """Inside, TensorFlow keeps the kernels of operations from one model to the next.
+    """Let TensorFlow keep the kernels of operations from one model to the next in the context.
 
     ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear them, and each
-    operation then makes its own again when it next runs: three tenths of a candidate's time on
-    "lines" where nothing is traced, and seven seconds where all candidates share what is, since
-    TensorFlow then optimises it anew (docs/benchmarks/performance.md).
+    operation then creates its kernel again when it next runs. That took three tenths of a
+    candidate's time on "lines" where nothing is traced, and seven seconds where all candidates
+    share a trace, since TensorFlow then optimises it again (docs/benchmarks/performance.md).
 
     They are cleared because those of TensorFlow's older random operations, such as
-    ``tf.random.normal``, have a state that a seed must begin anew. Keras' initial values and
-    layers have none of these. All that have ask for their seeds at one place: once anything
-    has, kernels are cleared as ever.
+    ``tf.random.normal``, have a state that a seed must reset. Keras' initializers and layers use
+    none of these. All operations with such a state get their seeds in one place: once any has,
+    kernels are cleared as usual.
 
-    A user's graphs with random operations that were traced before, or loaded, ask for none: this
-    is for models of this package's own search spaces. What it changes is the process's: while one
-    thread is inside, others only pass.
+    A user's graphs with random operations that were traced before, or loaded, get none there, so
+    this is only for models of this package's own search spaces. It affects the whole process: while
+    one thread is inside, entering has no effect in other threads.
     """
     if not _turn.acquire(blocking=False):
         yield
@@ -56,7 +56,7 @@ def kept_kernels() -> Iterator[None]:
 
 
 class _Kernels:
-    """What is known of the kernels that are kept, and TensorFlow's functions that tell it."""
+    """What is known about the kept kernels, and the functions of TensorFlow that report it."""
 
     def __init__(self) -> None:
         self._clear = pywrap_tfe.TFE_ContextClearCaches
@@ -67,17 +67,17 @@ class _Kernels:
         self._variables: set[tuple[str, str]] = set()
 
     def noted_seed(self, op_seed: int | None) -> tuple[int | None, int | None]:
-        """Notes that an operation has a random state."""
+        """Record that an operation has a random state."""
         self._has_state = True
         return self._get_seed(op_seed)
 
     def noted_variable(self, **options: Any) -> tf.Tensor:
-        """Notes a variable."""
+        """Record a variable."""
         self._variables.add((options["debug_name"], str(options["shape"])))
         return self._var_handle_op(**options)
 
     def clear_if_needed(self, context: Any) -> None:
-        """Clears at first, since it is not known what was there before, and where it must."""
+        """Clear kernels at first, since earlier ones are unknown, and whenever necessary."""
         if self._has_state or self._is_first or len(self._variables) > MOST_VARIABLES:
             self._is_first = False
             self._variables.clear()

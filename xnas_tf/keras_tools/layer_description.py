@@ -1,6 +1,6 @@
 """Describes layers, calls and compilations, without their names, as values that can be hashed.
 
-What cannot be described is a ``NotImplementedError``.
+Raises ``NotImplementedError`` for what cannot be described.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def describe_variable(variable: keras.Variable) -> list[Any]:
 
 @contextmanager
 def _describing(owner: Any) -> Iterator[None]:
-    """Raise ``NotImplementedError`` for what Keras cannot serialize, without its warnings."""
+    """Raise ``NotImplementedError`` for what Keras cannot serialize, and silence its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -98,8 +98,9 @@ def _left_out(layer: Any) -> dict[str, Any]:
 def _state(value: Any) -> Any:
     """Return data, names of functions and attributes of objects, some of which Keras leaves out.
 
-    Such as the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. Of functions Keras gives
-    no module: ``keras.ops.gelu`` and ``keras.activations.gelu`` are different.
+    Keras leaves out the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``, for example. It
+    gives functions without their module, but ``keras.ops.gelu`` and ``keras.activations.gelu`` are
+    different.
     """
     if isinstance(value, FunctionType):
         return [value.__module__, value.__qualname__]

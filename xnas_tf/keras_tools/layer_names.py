@@ -11,15 +11,15 @@ from xnas_tf.keras_tools.compat import rename_variable
 from xnas_tf.keras_tools.inspection import all_layers
 
 _ACCEPTED = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*|")
-"""TensorFlow's pattern of a name scope, of which every layer opens one when it is traced."""
+"""TensorFlow's pattern for name scopes; every layer opens one when it is traced."""
 _REFUSED = re.compile(r"[^A-Za-z0-9_.>-]+")
 
 
 def use_accepted_names(model: keras.Model) -> dict[str, str]:
     """Rename a model, and layers in it, whose names TensorFlow refuses in a graph.
 
-    With ``Conv 1: 3×3`` a model can be called, but neither traced, which is how it is trained for
-    more than a few steps, nor exported.
+    A model with a layer ``Conv 1: 3×3`` can be called, but neither exported nor traced, as it is
+    when it is trained for more than a few steps.
 
     Returns:
         The new names by the old ones.
@@ -39,7 +39,7 @@ def use_accepted_names(model: keras.Model) -> dict[str, str]:
 
 
 def _accepted(name: str, taken: set[str]) -> str:
-    """Return an accepted name like another one that is not taken."""
+    """Return an accepted and unused name similar to another one."""
     stem = _REFUSED.sub("_", name).strip("_->") or "layer"
     number = 1
     while (found := f"{stem}_{number}" if number > 1 else stem) in taken:

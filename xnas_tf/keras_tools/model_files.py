@@ -13,23 +13,23 @@ import numpy as np
 
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.compat import safe_mode
-from xnas_tf.keras_tools.inspection import all_layers, is_transparent
+from xnas_tf.keras_tools.inspection import all_layers, functional_model, is_transparent
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.registry import describe, import_module
 
 _NOT_FOUND = re.compile(r"Could not locate (class|function) '([^']*)'")
-"""How Keras says that a class or function is neither its own nor registered."""
+"""Matches Keras' message that a class or function is neither its own nor registered."""
 _CAUSE = re.compile(r"Exception encountered: (.+)")
-"""How Keras gives the reason why an object of a user's own cannot be made again."""
+"""Matches Keras' reason why a custom object cannot be created from its configuration."""
 
 
 def model_bytes(model: keras.Model) -> bytes:
     """Return a Keras model as the content of a ``.keras`` file, without how it was compiled.
 
-    A loss or metric of a user's own may be impossible to save, and is not needed to load it.
+    A custom loss or metric may be impossible to save, and is not needed to load the model.
     """
     if is_transparent(model):
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
+        model = functional_model(model)
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder:
         path = Path(folder) / "model.keras"
         model.save(path, include_optimizer=False)
@@ -71,13 +71,13 @@ def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
 
     Returns:
         Whether it loads in safe mode, and the problem: why it does not load, or that the loaded
-        model is another one. The problem is empty if there is none.
+        model gives other outputs. The problem is empty if there is none.
 
     Raises:
         Exception: Whatever Keras or a user's layers raise if it cannot be saved.
     """
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
-        # Of code, as the caller does, and of a list of one input that the saved model has.
+        # The caller reports code in a model itself.
         warnings.simplefilter("ignore")
         file = Path(folder) / "model.keras"
         file.write_bytes(model_bytes(model))
@@ -109,7 +109,7 @@ def _loaded(file: Path, safe: bool) -> keras.Model | Exception:
 
 
 def describe_failure(error: BaseException) -> str:
-    """Say why a model could not be saved or loaded, and what to write or give instead."""
+    """Explain why a model could not be saved or loaded, and how to fix it."""
     if found := _NOT_FOUND.search(str(error)):
         kind, name = found.groups()
         return (

@@ -14,7 +14,7 @@ from xnas_tf.keras_tools.compat import safe_mode, set_safe_mode
 
 @dataclass(frozen=True)
 class KerasSettings:
-    """What a module sets at its top, as in a script: ``keras.config.set_dtype_policy`` and so on.
+    """Settings that a module makes when it is imported, such as the dtype policy.
 
     Keras keeps most of these for each thread, and ``keras.backend.clear_session`` resets them.
 
@@ -45,7 +45,7 @@ class KerasSettings:
 
     @property
     def facts(self) -> dict[str, str | float]:
-        """What results depend on, as JSON values."""
+        """The settings that results depend on, as JSON values."""
         return {"policy": self.policy.name, "floatx": self.floatx, "epsilon": self.epsilon}
 
     def apply(self) -> None:
@@ -79,7 +79,7 @@ def float32_layers() -> Iterator[None]:
 
 
 def check_data_format() -> None:
-    """Check that new layers take images as all data sets have them.
+    """Check that new layers expect images in the format of all data sets.
 
     Raises:
         InputError: If they do not.

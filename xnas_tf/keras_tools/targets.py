@@ -22,10 +22,9 @@ _FORM_NAMES = {"numbers": "class numbers", "vectors": "one-hot vectors", "column
 def target_form(model: keras.Model, classes: int) -> Form:
     """Return the form of the targets that a model's loss expects.
 
-    A model with a single output gets a column of that shape. Of others, Keras' losses tell by
-    their names. A loss of a user's own is tried on targets of both forms: a loss that fails with
-    one of them expects the other, and one that takes both gets one-hot vectors, since class
-    numbers would be broadcast.
+    A model with a single output gets a column of that shape. For other models, the names of Keras'
+    losses tell the form. A custom loss is tried with both forms: if it fails with one, it expects
+    the other; if it accepts both, it gets one-hot vectors, since class numbers would be broadcast.
 
     Args:
         model: A compiled model. One without a loss, whose ``train_step`` has its own, gets class
@@ -87,7 +86,7 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
         )
     except Exception as error:  # Keras and a user's metrics may raise anything
         raise InputError(
-            f"its metrics cannot be computed of {_FORM_NAMES[form]}, which its loss expects: "
+            f"its metrics cannot be computed from {_FORM_NAMES[form]}, which its loss expects: "
             f"{describe(error)}"
         ) from error
     names = sorted(metrics.result())
@@ -109,7 +108,8 @@ def check_loss(model: keras.Model, classes: int) -> None:
 def losses_of(model: keras.Model) -> list[Any]:
     """Return the losses that a model was compiled with: functions, partials and ``Loss`` objects.
 
-    A string that names none of Keras' stays as it is; Keras says so when the model is trained.
+    A string that is not the name of a Keras loss is kept; Keras reports it when the model is
+    trained.
     """
     given = model.loss if model.compiled else None
     return [_resolved(loss) for loss in keras.tree.flatten(given) if loss is not None]

@@ -26,8 +26,8 @@ _lock = threading.RLock()
 def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Callable[..., tf.Tensor]:
     """Return a function as it is if it will run only a few times, otherwise traced.
 
-    The choice depends on nothing that is measured, since results with and without a trace are
-    rounded differently: the same search gives the same values.
+    The choice does not depend on measurements: results with and without a trace are rounded
+    differently, and the same search must give the same values.
 
     Args:
         function: Tensors -> a tensor.
@@ -63,8 +63,8 @@ def unoptimized_graphs() -> Iterator[None]:
     Optimizing a graph before its first run takes longer than the optimized graph saves in a few
     runs: Grad-CAM of 1,000 images by a C=16, N=1 network took 0.29 s instead of 0.33 s,
     integrated gradients 2.34 s instead of 2.48 s (means of four networks). On a GPU the optimizer
-    also chooses the layout of images, which pays. The option is global, so only one thread at a
-    time can be inside: with overlapping threads, the last one would restore the wrong value.
+    also chooses the layout of images, which saves time. The option is global, so only one thread at
+    a time can be inside: with overlapping threads, the last one would restore the wrong value.
     """
     options = tf.config.optimizer
     with _lock:
@@ -100,7 +100,7 @@ def kept_arithmetic() -> Iterator[None]:
 
 @contextmanager
 def without_trace_warnings() -> Iterator[None]:
-    """Silence TensorFlow's warning that Keras traces each new model again."""
+    """Silence TensorFlow's warning about Keras tracing each new model."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")

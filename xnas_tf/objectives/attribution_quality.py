@@ -59,8 +59,8 @@ class CompletenessError(AttributionQuality):
     """Error of the sum of integrated gradients compared with the logit's change; lower is better.
 
     Relative to the larger of the two, in [0, 2] (Sundararajan et al. 2017, arXiv 1703.01365).
-    The less smooth a network, the more steps it needs. Also recorded: the error in units of
-    the logit, as ``completeness_error/absolute``.
+    Networks that are less smooth need more steps. Also recorded: the error in units of the logit,
+    as ``completeness_error/absolute``.
     """
 
     name: Literal["completeness_error"] = "completeness_error"

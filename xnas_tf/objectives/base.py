@@ -112,7 +112,7 @@ class Objective(BaseModel):
         """
 
     def notes(self, class_names: tuple[str, ...]) -> list[str]:
-        """Return what the user should read before a search about the options and the data set.
+        """Return notes for the user on the options and the data set, shown before a search.
 
         Raises:
             InputError: See ``check``.
@@ -132,7 +132,7 @@ class Objective(BaseModel):
 
     @property
     def parts(self) -> list[str]:
-        """Names of the metrics of which the value is composed, to show beside it."""
+        """Names of the metrics of which the value is composed, to show next to it."""
         return []
 
     @property

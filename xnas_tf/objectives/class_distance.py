@@ -45,13 +45,13 @@ class ClassPairs:
         return np.where(np.outer(self.present, self.present), _pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
-        """Return the mean over pairs of classes of their weighted distance.
+        """Return the weighted mean of the distance over pairs of classes.
 
-        The distance is one minus the cosine of the class means, of which ``gram`` are the inner
-        products, (..., classes, classes); see ``mean_gram``. The scale of a class has no effect.
-        The mean, (...), is in [0, 2], multiplied by the mean weight if ``weighting`` is
-        ``paper``; an unbiased estimate of 0 may be slightly negative. It is 0 for fewer than two
-        classes or if all weights are 0. NaN is propagated.
+        The distance is one minus the cosine of the class means, whose inner products are ``gram``,
+        (..., classes, classes); see ``mean_gram``. The scale of a class has no effect. The mean,
+        (...), is in [0, 2], multiplied by the mean weight if ``weighting`` is ``paper``; an
+        unbiased estimate of 0 may be slightly negative. It is 0 for fewer than two classes or if
+        all weights are 0. NaN is propagated.
         """
         upper = np.triu_indices(len(self.counts), k=1)
         pairs = np.ones(len(upper[0]))

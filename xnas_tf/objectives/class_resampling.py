@@ -1,4 +1,4 @@
-"""The images of which class means are compared: choosing them, and resampling them for errors."""
+"""Chooses the images whose class means are compared, and resamples them to estimate errors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ STEP = 0.05
 weights: where classes hardly differ, a bootstrap, whose weights have a standard deviation of 1,
 varies the squared noise three times as much as new images would; these weights, twice."""
 _thread_pools = cache(ThreadpoolController)
-"""Finds the loaded libraries, which takes 5 ms."""
+"""Created once, since finding the loaded libraries takes 5 ms."""
 
 
 def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
-    """Return the indices, ascending, of up to ``count`` images, equally many of each class.
+    """Return the indices, ascending, of up to ``count`` images, as many of each class as possible.
 
     Class means are compared pair by pair, so an image helps most in the smallest class. A class
     that is rare among all images is also less likely to be missing among the chosen ones. The

@@ -68,14 +68,14 @@ class Introspectability(Objective):
     images: int | None = Field(
         None,
         ge=2,
-        description="maximum number of validation images, equally many of each class if "
+        description="maximum number of validation images, the same number of each class if "
         "possible; by default 10 per class, or twice `min_images` if that is more, and at least "
         "128",
     )
     estimator: Estimator = Field(
         "unbiased",
-        description="`unbiased`, or as in the paper `plain`, whose bias is the higher the fewer "
-        "images there are",
+        description="`unbiased`; or `plain`, as in the paper, which has a larger bias for fewer "
+        "images",
     )
     missing_classes: MissingClasses = Field(
         "zero",

@@ -41,13 +41,13 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
 
 
 def similarity_notes(source: str | None, class_names: tuple[str, ...]) -> list[str]:
-    """Return what the user should know of the weights of ``class_weights``, which may raise."""
+    """Return notes for the user on the weights of ``class_weights``, which may raise."""
     class_weights(source, class_names)
     ambiguous = ambiguous_names(class_names) if source == WORDNET else []
     if not ambiguous:
         return []
     return [
-        "similarity: wordnet: of nouns with several senses the first is taken; to take another, "
+        "similarity: wordnet: for nouns with several senses, the first is used; to use another, "
         f"name the class by its id in ImageNet: {', '.join(ambiguous)}"
     ]
 

@@ -17,7 +17,7 @@ from xnas_tf.errors import InputError
 
 DEBIAN_FOLDER = Path("/usr/share/wordnet")
 _HYPERNYM = re.compile(rb" @i? (\d{8}) n ")
-"""A pointer to a hypernym, or of a person or place to what it is an instance of."""
+"""A pointer to a hypernym, or from a person or place to what it is an instance of."""
 _ID = re.compile(r"n\d{8}")
 
 
@@ -41,7 +41,7 @@ class WordNet:
     def senses(self, name: str) -> list[str]:
         """Return the ids of a noun's senses, the most frequent one first; none if unknown.
 
-        An id is its own only sense. Upper and lower case, and spaces and underscores, are equal.
+        The only sense of an id is the id itself. Case is ignored, and underscores equal spaces.
         """
         if _ID.fullmatch(name):
             return [name] if self._line(name) else []
@@ -57,9 +57,9 @@ class WordNet:
         return self._line(synset).partition(b" | ")[2].decode().strip()
 
     def nearest(self, name: str) -> str | None:
-        """Return the noun that is spelled most like an unknown one, or None if none is close.
+        """Return the noun whose spelling is closest to an unknown one, or None if none is close.
 
-        Of an id there is none, because the next id is that of any noun.
+        For an id it is None, because the next id may belong to any noun.
         """
         if _ID.fullmatch(name):
             return None

@@ -14,16 +14,16 @@ from xnas_tf.objectives.wordnet import WordNet
 PACKAGED = "imagenet16_120_path_lengths.csv"
 """Path lengths between ImageNet-16-120's classes: tools/imagenet16_120_path_lengths.py."""
 MAX_UNKNOWN = 5
-"""Maximum number of unknown classes to list, as the nearest noun takes most of a second each."""
+"""Maximum number of unknown classes to list: finding the nearest noun takes almost a second."""
 
 
 def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
     """Return 1 / (1 + path length) of each pair of classes, (classes, classes), at most 1.
 
-    Classes are named by their ids in ImageNet (``n02119789``), or by nouns, of which the first
-    sense is taken. If all are classes of ImageNet-16-120, by id or by name, they have its senses
-    (``tiger`` is the animal, where WordNet's first sense is a person), and WordNet need not be
-    installed. The path length is that of ``path_similarity`` in nltk.
+    Classes are named by their ids in ImageNet (``n02119789``), or by nouns, whose first sense is
+    used. If all are classes of ImageNet-16-120, by id or by name, they have its senses (``tiger``
+    is the animal, where WordNet's first sense is a person), and WordNet need not be installed. The
+    path length is that of ``path_similarity`` in nltk.
 
     Raises:
         InputError: If WordNet is needed and not installed, or doesn't know a class.
@@ -37,7 +37,7 @@ def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
 
 
 def ambiguous_names(class_names: tuple[str, ...]) -> list[str]:
-    """Return what was taken for names of which WordNet has several senses.
+    """Say which sense is used for each name that has several senses in WordNet.
 
     Raises:
         InputError: See ``path_similarity``.

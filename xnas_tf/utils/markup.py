@@ -14,14 +14,17 @@ ROWS = 50
 
 
 def table_html(
-    headings: Sequence[str], rows: Sequence[Sequence[Any]], marked: int | None = None
+    headings: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    marked: int | None = None,
+    most: int = ROWS,
 ) -> str:
-    """Return a table with one heading per column; the row at index ``marked`` is bold."""
+    """Return a table of ``most`` rows with headings; the row at index ``marked`` is bold."""
     lines = [
         _row(row, "td", ' style="font-weight:bold"' if number == marked else "")
-        for number, row in enumerate(rows[:ROWS])
+        for number, row in enumerate(rows[:most])
     ]
-    left = len(rows) - ROWS
+    left = len(rows) - most
     more = _paragraph(f"and {left} more") if left > 0 else ""
     return (
         f"<table><thead>{_row(headings, 'th')}</thead><tbody>{''.join(lines)}</tbody></table>{more}"

@@ -49,12 +49,12 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> 
     """Test whether the maximum of a map lies inside a mask or within a distance in pixels.
 
     Masks are (N, H, W) like the maps, and nonzero inside. Zhang et al. 2018 (arXiv 1608.00507)
-    allow a distance of 15 pixels for images of PASCAL VOC. Of several equal maxima the share of
-    hits counts, as if one were chosen at random.
+    allow a distance of 15 pixels for images of PASCAL VOC. If several pixels have the maximum, the
+    result is the share of hits among them.
 
     Returns:
-        (N,), float64, in [0, 1]; higher is better. For a constant map the mask's share of the
-        image; 0 where the mask is empty; NaN where the map contains NaN.
+        (N,), float64, in [0, 1]; higher is better. For a constant map, it is the mask's share of
+        the image; 0 where the mask is empty; NaN where the map contains NaN.
 
     Raises:
         InputError: If the shapes differ.

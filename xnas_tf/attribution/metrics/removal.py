@@ -62,8 +62,8 @@ def replacement_curves(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute scores as pixels of one image replace another's, the most important ones first.
 
-    Pixels with equal values change row by row. All channels of a pixel change together. The
-    steps are equal, and at most as many as pixels.
+    Pixels with equal values change row by row. All channels of a pixel change together. All steps
+    are equal, and there are at most as many as pixels.
 
     Returns:
         The scores, (N, steps + 1), float64, a row of NaN where a map isn't finite, and the share

@@ -1,4 +1,4 @@
-"""Scores of modified images, with which metrics of faithfulness compare attributions."""
+"""Scores of modified images, which faithfulness metrics compare with attributions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from xnas_tf.errors import InputError
 class Scores:
     """The output for each image's target class, for the image and for modified copies.
 
-    The network is traced once per model, for any number of images and copies. ``outputs`` says
-    which outputs are the scores; of ``maps`` the shape is validated.
+    The network is traced once per model, for any number of images and copies. ``outputs`` specifies
+    which outputs are the scores, and the shape of ``maps`` is validated.
 
     Attributes:
         images: The images as float32, (N, H, W[, C]).
@@ -60,7 +60,7 @@ class Scores:
         """Return scores (N, count), float64, of ``count`` modified copies of each image.
 
         ``copies`` maps a slice of the images to their copies, (B, count, H, W[, C]). It is called
-        for one batch of copies at a time, but at least one image.
+        for one batch of copies at a time, and for at least one image.
         """
         scores = np.empty((len(self.targets), count))
         size = max(1, self._batch_size // count)
@@ -78,9 +78,10 @@ class Scores:
 
 
 def replaced(images: np.ndarray, others: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Return copies (B, k, H, W[, C]) of images in which pixels of other images replace some.
+    """Return copies (B, k, H, W[, C]) of images with some pixels replaced.
 
-    Masks are True where to replace, (B, k, H, W), or (k, H, W) for all images.
+    Masks are True where pixels of ``others`` replace those of the image, (B, k, H, W), or (k, H, W)
+    for all images.
     """
     where = masks[..., None] if images.ndim == 4 else masks
     return np.where(where, others[:, None], images[:, None])

@@ -1,4 +1,4 @@
-"""How maps change: little under small noise on the image, much if the weights are random."""
+"""How maps change under small noise on the image, and when the weights are randomized."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def randomization(
 
 
 def _weights_by_layer(model: keras.Model, shape: tuple[int, ...]) -> list[list[keras.Variable]]:
-    """Return the float weights of each layer, without inner layers' ones, the last called first."""
+    """Return the floating-point weights that each layer itself has, the last called layer first."""
     with inlined_calls(model), recorded_calls(model) as calls:
         model(tf.zeros((1, *shape)), training=False)
     order = {id(layer): index for index, (layer, _) in enumerate(calls)}

@@ -39,7 +39,7 @@ def chosen_formats(names: Sequence[str]) -> list[ExportFormat]:
 def _format(name: str) -> ExportFormat:
     kind = FORMATS.get(name)
     if not (isinstance(kind, type) and issubclass(kind, ExportFormat)):
-        raise InputError(f"{name!r} is no xnas_tf.exporting.formats.base.ExportFormat")
+        raise InputError(f"{name!r} is not an xnas_tf.exporting.formats.base.ExportFormat")
     if missing := [module for module in kind.modules if find_spec(module) is None]:
         raise InputError(
             f"format {name}: {' and '.join(missing)} not installed: pip install '{kind.extra}'"

@@ -34,7 +34,7 @@ class ExportFormat(ABC):
     modules: ClassVar[tuple[str, ...]] = ()
     """Modules that it needs besides TensorFlow."""
     extra: ClassVar[str] = ""
-    """What pip installs them with."""
+    """The extra of this package that installs them."""
     usage: ClassVar[str] = ""
     """Python code for the card that runs the file on ``images``, uint8 (B, H, W, C)."""
 

@@ -63,7 +63,7 @@ print({name: values.shape for name, values in explained.items()})"""
 
 @contextmanager
 def _path_without_wildcards(path: Path) -> Iterator[Path]:
-    """Yield a path from which TensorFlow loads: it takes brackets, for example, for a pattern."""
+    """Yield a path that TensorFlow can load; it takes brackets in others as a pattern."""
     if not WILDCARDS.search(str(path)):
         yield path
         return

@@ -2,8 +2,8 @@
 
 Starting from a dimmed sample, an image is changed so that one attribute grows. The objective is
 C log φ_j − λ_bound · (excess beyond the range) − λ_tv · (total variation). The paper maximises
-φ_j itself, so its weights suit attributes of one scale only: those learned here on mnist5k reach
-15, and with C = 2 stripes filled the images.
+φ_j itself, so its weights suit attributes of one scale only. Those learned here on mnist5k reach
+15, and with C = 2 the images were full of stripes.
 """
 
 from __future__ import annotations

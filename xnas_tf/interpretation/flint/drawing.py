@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xnas_tf.data import Split
-from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, draw_image, name_ticks, new_figure
+from xnas_tf.interpretation.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    draw_image,
+    name_ticks,
+    new_figure,
+    ticks_width,
+    wrapped,
+)
 from xnas_tf.interpretation.flint.activation import maximize_activation
 from xnas_tf.interpretation.flint.interpreter import InterpretedModel
 from xnas_tf.interpretation.flint.predictions import TAU, TAUS, InterpreterPredictions
@@ -34,10 +43,10 @@ def drawings(
     names: Sequence[str],
     explained: Sequence[int],
 ) -> dict[str, Callable[[], Figure]]:
-    """Return what draws each figure that there is data for, by name.
+    """Return a function for each figure that can be drawn, by name.
 
     The predictions of images of the test split with the indices ``explained`` are explained; if
-    empty, one image of each of some classes, on which f and g agree if there is one.
+    empty, one image of each of some classes, on which model and interpreter agree if possible.
     """
     available: dict[str, Callable[[], Figure]] = {
         "relevance": lambda: _relevance_figure(answers, names),
@@ -55,13 +64,14 @@ def _relevance_figure(answers: InterpreterPredictions, names: Sequence[str]) -> 
     """Draw the mean relevance of each attribute (columns) for each class (rows)."""
     values = answers.class_relevance
     attributes = [str(j) for j in range(values.shape[1])]
-    figure = new_figure(2.4 + 0.27 * len(attributes), 1.4 + 0.3 * len(values))
+    width = 2.2 + 0.27 * len(attributes) + ticks_width(names)
+    figure = new_figure(width, 1.4 + 0.3 * len(values))
     axis = figure.subplots()
     picture = axis.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
     figure.colorbar(picture, ax=axis, label="relevance")
     name_ticks(axis, attributes, names)
     axis.tick_params(axis="x", rotation=0)
-    axis.set(xlabel="attribute", ylabel="class predicted by g")
+    axis.set(xlabel="attribute", ylabel="class predicted by the interpreter")
     return figure
 
 
@@ -74,8 +84,10 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
     left.set_title("conciseness CNS(τ) ↓", fontsize=9)
     use = answers.use(TAU)
     right.bar(range(len(use)), use, color=np.where(use > 0, BLUE, GREY))
-    right.set(xlabel="attribute", ylabel="images it is relevant to", ylim=(0, None))
-    right.set_title(f"attribute use (relevance above 1/{TAU:g})", fontsize=9)
+    right.set(xlabel="attribute", ylabel="share of images", ylim=(0, None))
+    right.set_title(
+        f"share of images to which an attribute is relevant (above 1/{TAU:g})", fontsize=9
+    )
     for axis in (left, right):
         axis.grid(alpha=0.3)
         axis.set_axisbelow(True)
@@ -85,8 +97,8 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
 def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
     """Return the pairs of a class and an attribute to draw, sorted.
 
-    As many as are drawn of these: each class with its most relevant attribute, then with the
-    second, as far as they are relevant.
+    These are, up to ``PAIRS``, each class with its most relevant attribute, then each class with
+    the second, if they are relevant.
     """
     values = np.nan_to_num(answers.class_relevance, nan=-1.0)
     order = np.argsort(-values, axis=1, kind="stable")[:, :2]
@@ -99,7 +111,7 @@ def _attributes_figure(
 ) -> Figure:
     """Draw the images of each pair's class that activate its attribute most.
 
-    Beside each is the same image, changed so that it activates the attribute still more.
+    Next to each is the same image, changed so that it activates the attribute even more.
     """
     pairs = _pairs(answers)
     best = []
@@ -141,7 +153,7 @@ def _explanations_figure(
 ) -> Figure:
     """Draw images with the relevances for their prediction.
 
-    Beside them are the images changed so that they activate the most relevant attributes more.
+    Next to them are the images, changed so that they activate the most relevant attributes more.
     """
     alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(test))
     _, first = np.unique(answers.interpreter[alike], return_index=True)
@@ -149,12 +161,13 @@ def _explanations_figure(
     tops = [np.argsort(-answers.relevance[index], kind="stable")[:TOP] for index in chosen]
     repeated = np.repeat(test.images[chosen], [len(top) for top in tops], axis=0)
     changed = iter(maximize_activation(model, repeated, np.concatenate(tops)))
-    figure = new_figure(9, 1.8 * len(chosen) + 0.3)
+    texts = [_classes_text(answers, names, index, 1.5) for index in chosen]
+    figure = new_figure(9, _height(texts))
     widths = (1, 1.8, *[1] * len(tops[0]))
     axes = figure.subplots(len(chosen), len(widths), width_ratios=widths, squeeze=False)
-    for row, index, top in zip(axes, chosen, tops, strict=True):
+    for row, index, top, text in zip(axes, chosen, tops, texts, strict=True):
         draw_image(row[0], test.images[index])
-        row[0].set_title(_classes_text(answers, names, index), fontsize=8)
+        row[0].set_title(text, fontsize=8)
         values = answers.relevance[index]
         row[1].bar(range(len(values)), values, color=np.where(values > 1 / TAU, BLUE, GREY))
         row[1].set(ylim=(-1.05, 1.05))
@@ -175,23 +188,24 @@ def _explanations_figure(
 def _disagreements_figure(
     test: Split, answers: InterpreterPredictions, names: Sequence[str]
 ) -> Figure:
-    """Draw images for which f and g predict different classes.
+    """Draw images for which model and interpreter predict different classes.
 
-    Beside them are the contributions of each attribute to the logits of both classes.
+    Next to them are the contributions of each attribute to the logits of both classes.
     """
     chosen = np.flatnonzero(~answers.agrees)[:SHOWN]
-    figure = new_figure(7, 1.8 * len(chosen) + 0.4)
-    axes = figure.subplots(len(chosen), 2, width_ratios=(1, 4), squeeze=False)
-    for (left, right), index in zip(axes, chosen, strict=True):
+    texts = [_classes_text(answers, names, index, 1.5) for index in chosen]
+    figure = new_figure(7, _height(texts))
+    axes = figure.subplots(len(chosen), 2, width_ratios=(1, 3), squeeze=False)
+    for (left, right), index, text in zip(axes, chosen, texts, strict=True):
         draw_image(left, test.images[index])
-        left.set_title(_classes_text(answers, names, index), fontsize=8)
-        for shift, classes, colour, symbol in (
-            (-0.2, answers.predictor, BLUE, "f"),
-            (0.2, answers.interpreter, ORANGE, "g"),
+        left.set_title(text, fontsize=8)
+        for shift, classes, colour, predictor in (
+            (-0.2, answers.predictor, BLUE, "model"),
+            (0.2, answers.interpreter, ORANGE, "interpreter"),
         ):
             contributions = answers.contributions(classes)[index]
             places = np.arange(len(contributions)) + shift
-            label = f"for {names[classes[index]]}, predicted by {symbol}"
+            label = f"for {names[classes[index]]}, predicted by the {predictor}"
             right.bar(places, contributions, 0.4, color=colour, label=label)
         right.legend(fontsize=7)
         right.set_ylabel("contribution to logit", fontsize=8)
@@ -206,7 +220,18 @@ def _style_axes(axis: Axes) -> None:
     axis.set_axisbelow(True)
 
 
-def _classes_text(answers: InterpreterPredictions, names: Sequence[str], index: int) -> str:
-    """Return the classes predicted by f and g, and the true class, one per line."""
-    predicted = f"f: {names[answers.predictor[index]]}\ng: {names[answers.interpreter[index]]}"
-    return f"{predicted}\nis: {names[answers.labels[index]]}"
+def _classes_text(
+    answers: InterpreterPredictions, names: Sequence[str], index: int, inches: float
+) -> str:
+    """Return the classes predicted by model and interpreter, and the true class, as lines."""
+    lines = (
+        f"model: {names[answers.predictor[index]]}",
+        f"interpreter: {names[answers.interpreter[index]]}",
+        f"true: {names[answers.labels[index]]}",
+    )
+    return wrapped("\n".join(lines), inches)
+
+
+def _height(texts: Sequence[str]) -> float:
+    """Return the height, in inches, of a figure with a text above each row."""
+    return sum(1.5 + 0.13 * (1 + text.count("\n")) for text in texts) + 0.4

@@ -53,7 +53,7 @@ def _predict(model: InterpretedModel, images: np.ndarray | DiskImages) -> np.nda
 def ranks_in(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Compute the rank of a class (N,) in each row of logits (N, classes), from 0.
 
-    Of equal logits the first class comes first, as in ``argmax``.
+    Among equal logits, the first class comes first, as in ``argmax``.
     """
     own = logits[np.arange(len(logits)), classes][:, None]
     before = np.arange(logits.shape[1])[None, :] < classes[:, None]

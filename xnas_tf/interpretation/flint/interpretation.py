@@ -12,8 +12,9 @@ import numpy as np
 from xnas_tf.data import Split
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.drawing import drawn
-from xnas_tf.interpretation.files import plain, write_facts, write_pictures
+from xnas_tf.interpretation.files import plain, write_facts, write_page, write_pictures
 from xnas_tf.interpretation.flint.drawing import drawings
+from xnas_tf.interpretation.flint.expert_text import interpretation_page
 from xnas_tf.interpretation.flint.interpreter import InterpretedModel
 from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.interpretation.flint.predictions import InterpreterPredictions
@@ -104,9 +105,11 @@ class Interpretation:
     def save(self, out: str | Path, title: str = "", explained: Sequence[int] = ()) -> Path:
         """Write the model, metrics, figures and TensorBoard images into a new folder.
 
+        Its ``index.html`` explains the result to readers who know the images.
+
         Args:
             out: The folder, which is returned.
-            title: Title of the figures.
+            title: Title of the figures, and subtitle of the page.
             explained: Indices of images of the test split whose predictions are explained in a
                 figure; if empty, one image of each of some classes.
 
@@ -117,8 +120,9 @@ class Interpretation:
         figures = drawn(self._drawings(explained), title)
         with atomic_folder(Path(out)) as draft:
             self.model.save(draft / "interpreted.keras")
-            write_pictures(draft, "interpretation", figures)
+            pictures = write_pictures(draft, "interpretation", figures)
             write_facts(draft / "interpretation.json", self.as_dict())
+            write_page(draft, interpretation_page(self.as_dict()), title, pictures)
         return Path(out)
 
     def as_dict(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class InterpreterOutputs(NamedTuple):
 
 
 class InterpretedModel(keras.Model):
-    """A predictor and its attributes, with a classifier and a decoder on these.
+    """A predictor with attributes, and a classifier and a decoder that take these as input.
 
     The base class of ``Interpreter``, which describes the arguments, and ``InterpretableModel``.
     """
@@ -266,9 +266,9 @@ class InterpretableModel(InterpretedModel):
 class Interpreter(InterpretedModel):
     """A post-hoc interpreter of a trained predictor f, which is not changed.
 
-    The attributes are Φ = Ψ(hidden layers of f); a linear classifier g gets them, and a decoder d
-    from them to the image. The outputs are those of g. It learns from f alone, so ``compile``
-    needs no loss.
+    The attributes are Φ = Ψ(hidden layers of f); a linear classifier g predicts f's class from
+    them, and a decoder d reconstructs the image. The outputs are those of g. Training needs f
+    alone, so ``compile`` needs no loss.
 
     Inputs are images (B, H, W, C) in [0, 1]. The model is built at once if the predictor has a
     known input shape, else on its first call.
@@ -326,7 +326,7 @@ class _LossWeightSchedule(keras.callbacks.Callback):
 
 
 def _serialized(model: keras.Model) -> dict[str, Any]:
-    """Return a model's configuration, without that of its training."""
+    """Return a model's configuration without that of its training."""
     config = keras.saving.serialize_keras_object(model)
     config.pop("compile_config", None)
     return config

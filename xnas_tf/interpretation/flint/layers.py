@@ -27,7 +27,7 @@ class NonNegative(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("xnas_tf")
 class AveragePoolingToGrid(keras.layers.Layer):
-    """The same as ``keras.layers.AdaptiveAveragePooling2D``, which Keras has since 3.13.
+    """The same as ``keras.layers.AdaptiveAveragePooling2D``, which is new in Keras 3.13.
 
     Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n; columns likewise.
 
@@ -57,7 +57,7 @@ class AveragePoolingToGrid(keras.layers.Layer):
 
 
 def average_pooling_to(output_size: Sequence[int]) -> keras.layers.Layer:
-    """Return Keras' layer where Keras has one, else ours."""
+    """Return Keras' layer if it has one, otherwise ours."""
     layer = getattr(keras.layers, "AdaptiveAveragePooling2D", AveragePoolingToGrid)
     return layer(output_size)
 

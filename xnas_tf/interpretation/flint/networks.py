@@ -76,7 +76,7 @@ def decoder(shape: Sequence[int], attributes: int, seed: int) -> keras.Model:
 
 
 def linear(classes: int, seed: int) -> keras.layers.Layer:
-    """Build g, which maps attributes to logits, without a bias that attributes don't explain."""
+    """Build g, which maps attributes to logits without a bias: they explain all of a logit."""
     return keras.layers.Dense(
         classes, use_bias=False, kernel_initializer=next(_initializers(seed)), name="interpreter"
     )

@@ -1,4 +1,4 @@
-"""How an interpreter is trained: the published settings, by the kind of images.
+"""How an interpreter is trained: the published settings for each kind of images.
 
 From arXiv 2010.09345 and its code. The losses are switched on one after the other, so that the
 attributes first learn to describe the image, then to agree with the predictor, then to be few.
@@ -19,7 +19,8 @@ FASTER = 20.0
 with 3,000 training images instead of 60,000, in the same number of epochs
 (docs/explanation/flint.md)."""
 Ramp = tuple[tuple[int, float], ...]
-"""Pairs of the first epoch of a weight, counted from 1, and the weight; before them it is 0."""
+"""Pairs of an epoch, counted from 1, and the weight from that epoch on; it is 0 before the
+first."""
 
 
 class FlintOptions(Section):
@@ -53,7 +54,7 @@ class FlintOptions(Section):
     def weights(self, epoch: int, epochs: int) -> tuple[float, ...]:
         """Return the weights of output fidelity, input fidelity, entropy and sparsity.
 
-        ``epoch`` counts from 0, in a training of ``epochs``.
+        ``epoch`` is one of ``epochs``, counted from 0.
         """
         # Rounded up, so that the last epoch has the published final weights however few there are.
         published = -(-(epoch + 1) * self.epochs // epochs)
@@ -61,10 +62,10 @@ class FlintOptions(Section):
         return tuple(_weight(ramp, published) for ramp in ramps)
 
     def fitted(self, images: int, epochs: int | None, rate: float | None) -> tuple[int, float]:
-        """Return epochs and learning rate for a number of training images, unless given.
+        """Return the epochs and the learning rate for a number of training images, unless given.
 
         With fewer images than published the learning rate starts higher, up to twenty times (it
-        decays, see ``training.learn``); with still fewer there are more epochs.
+        decays, see ``training.learn``); with even fewer images, there are more epochs.
         """
         ratio = max(1.0, self.images / images)
         stretched = round(self.epochs * max(1.0, ratio / FASTER))
@@ -76,7 +77,7 @@ class FlintOptions(Section):
         return self.weights(self.epochs - 1, self.epochs)
 
     def changed(self, **values: Any) -> FlintOptions:
-        """Return a copy with some values replaced, and checked; None keeps a value.
+        """Return a validated copy with some values replaced; None keeps a value.
 
         Raises:
             InputError: If there is no such option, or its value is not allowed.

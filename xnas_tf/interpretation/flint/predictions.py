@@ -51,7 +51,7 @@ class InterpreterPredictions:
         return self.predictor == self.interpreter
 
     def fidelity(self, top: int = 1) -> float | None:
-        """Compute the share of images whose class by f is among the ``top`` classes of g.
+        """Compute the share of images for which f's class is among the ``top`` classes of g.
 
         None if there are no more classes than that.
         """
@@ -106,7 +106,7 @@ class InterpreterPredictions:
 
     @property
     def unexplained(self) -> float:
-        """The share of images to whose predicted class no attribute contributes."""
+        """The share of images for which no attribute contributes to the predicted class."""
         return float((self.relevance.max(axis=1) <= 0).mean())
 
     def as_dict(self) -> dict[str, Any]:

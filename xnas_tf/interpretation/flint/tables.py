@@ -25,9 +25,9 @@ def _metrics_table(known: dict[str, Any]) -> Table:
     made = table(f"{known['mode']}, {known['epochs']} epochs", ["metric", "validation", "test"])
     both = known["validation"], known["test"]
     for name, values in (
-        ("accuracy of f ↑", [share(each["accuracy"]["f"]) for each in both]),
-        ("accuracy of g ↑", [share(each["accuracy"]["g"]) for each in both]),
-        ("fidelity of g to f ↑", [share(each["fidelity"]["top1"]) for each in both]),
+        ("accuracy of the model ↑", [share(each["accuracy"]["f"]) for each in both]),
+        ("accuracy of the interpreter ↑", [share(each["accuracy"]["g"]) for each in both]),
+        ("fidelity of the interpreter ↑", [share(each["fidelity"]["top1"]) for each in both]),
         ("fidelity, top 5 ↑", [share(each["fidelity"]["top5"]) for each in both]),
         *(
             (f"conciseness CNS({tau}) ↓", [number(each["conciseness"][tau]) for each in both])

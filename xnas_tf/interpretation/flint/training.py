@@ -194,7 +194,7 @@ def decaying_adam(rate: float, last: float, steps: int) -> keras.optimizers.Opti
 
 
 def _reseed(model: keras.Model, seed: int) -> None:
-    """Seed random layers, so that they do not depend on how the model was made or loaded."""
+    """Seed random layers, so that they do not depend on how the model was created or loaded."""
     for number, layer in enumerate([model, *sublayers(model)]):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:

@@ -169,7 +169,7 @@ def _probabilities(network: MaskedNetwork, split: Split, ranks: Communicator) ->
 def _learnable(
     wanted: np.ndarray, train: Images, names: Sequence[str]
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Return the classes with a correctly classified image, and why the others have no path."""
+    """Return the classes with a correctly classified image, and why other classes have no path."""
     known = np.unique(train.labels[train.is_right])
     reason = "no training image of it is classified correctly"
     left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.interpretation.drawing import drawn
-from xnas_tf.interpretation.files import plain, write_facts, write_pictures
+from xnas_tf.interpretation.files import plain, write_facts, write_page, write_pictures
 from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.drawing import drawings
 from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions
+from xnas_tf.interpretation.nad.expert_text import paths_page
 from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.interpretation.nad.tables import disentanglement_tables
 from xnas_tf.interpretation.nad.training import MaskTrainingOptions
@@ -43,7 +44,7 @@ class Disentanglement:
         hits: Path hits; None if no collages could be made.
         mistakes: Held-out images that the network misclassifies.
         lesson: How the masks were learned.
-        left_out: Why a class has no path, by its name.
+        left_out: Why classes have no path, by class name.
         images: The number of images of each split that were used, by its name.
         input_range: The range of the network's inputs.
         accuracy: Accuracy on the test split, over all classes.
@@ -82,9 +83,10 @@ class Disentanglement:
         """Draw a figure with a title.
 
         Args:
-            which: ``similarity`` of the paths beside the network's confusions, ``kept`` channels by
-                depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there are
-                any, and ``mistakes`` if the network made any. Bars are deviations over classes.
+            which: ``similarity`` of the paths next to the network's confusions, ``kept`` channels
+                by depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there
+                are any, and ``mistakes`` if the network made any. Error bars are standard
+                deviations over classes.
 
         Raises:
             InputError: If there is no such figure.
@@ -112,9 +114,11 @@ class Disentanglement:
     def save(self, out: str | Path, title: str = "") -> Path:
         """Write figures, masks, metrics and TensorBoard images into a new folder, and return it.
 
+        Its ``index.html`` explains the result to readers who know the images.
+
         Args:
             out: The folder.
-            title: Title of the figures.
+            title: Title of the figures, and subtitle of the page.
 
         Raises:
             InputError: If the folder exists or cannot be written.
@@ -122,10 +126,11 @@ class Disentanglement:
         layers = dict(zip(self.paths.layers, self.paths.soft, strict=True))
         arrays = {"class_names": np.array(self.paths.class_names), **layers}
         with atomic_folder(Path(out)) as draft:
-            write_pictures(draft, "disentanglement", drawn(self._drawings(), title))
+            pictures = write_pictures(draft, "disentanglement", drawn(self._drawings(), title))
             # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
             np.savez_compressed(draft / "masks.npz", **arrays)  # type: ignore[arg-type]
             write_facts(draft / "disentanglement.json", facts(self))
+            write_page(draft, paths_page(facts(self)), title, pictures)
         return Path(out)
 
 

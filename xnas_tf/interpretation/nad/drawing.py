@@ -15,6 +15,9 @@ from xnas_tf.interpretation.drawing import (
     draw_image,
     name_ticks,
     new_figure,
+    short,
+    ticks_width,
+    wrapped,
 )
 from xnas_tf.interpretation.nad.metrics import defined_deviation, defined_mean
 
@@ -35,7 +38,7 @@ SHOWN = 6
 def drawings(
     paths: Paths, confusion: np.ndarray, hits: PathHits | None, mistakes: Mistakes
 ) -> dict[str, Callable[[], Figure]]:
-    """Return what draws each figure that there is data for, by name; see ``Disentanglement``."""
+    """Return a function for each figure that can be drawn, by name; see ``Disentanglement``."""
     available: dict[str, Callable[[], Figure]] = {
         "similarity": lambda: _similarity_figure(paths, confusion),
         "kept": lambda: _depth_figure(paths, paths.share, "channels kept"),
@@ -58,18 +61,18 @@ def _hit_rate_figure(paths: Paths, hits: PathHits) -> Figure:
 
 
 def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
-    """Draw the corrected similarity of each pair of paths, beside the network's confusions.
+    """Draw the corrected similarity of each pair of paths, next to the network's confusions.
 
     A line in the colour bar marks the similarity expected by chance.
     """
     names, similarity = paths.class_names, paths.similarity
-    side = 1.6 + 0.36 * len(names)
-    figure = new_figure(2 * side + 0.8, side)
+    side = 1.4 + 0.36 * len(names) + ticks_width(names)
+    figure = new_figure(2 * side + 0.8, side + 0.5)
     left, right = figure.subplots(1, 2)
     low = min(-0.1, float(similarity.min()))  # includes 0, the similarity of random paths
     bar = _draw_matrix(left, similarity, names, "{:.2f}", low)
     bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
-    left.set_title("similarity of paths ↓ (random paths: 0)", fontsize=9)
+    left.set_title("similarity of paths ↓\n(random paths: 0)", fontsize=9)
     percent = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * confusion)
     _draw_matrix(right, percent, names, "{:.1f}")
     right.set_title("mean probability, %", fontsize=9)
@@ -84,7 +87,7 @@ def _layer_similarity_figure(paths: Paths) -> Figure:
     """
     similarity = _by_class(paths.layer_uncorrected_similarity)
     expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
-    label, name = "Jaccard index of two paths", "expected of random paths"
+    label, name = "Jaccard index of two paths", "expected for random paths"
     return _depth_figure(paths, similarity, label, expected, name)
 
 
@@ -104,7 +107,8 @@ def _paths_figure(paths: Paths) -> Figure:
 
     names = paths.class_names[:CHOSEN]
     count = len(paths.layers)
-    figure = new_figure(1.2 + max(2.0, 0.2 * count) * len(names), 4.6)
+    width = max(2.0, 0.2 * count)
+    figure = new_figure(1.2 + width * len(names), 4.6)
     axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for unit, (axis, name) in enumerate(zip(axes, names, strict=True)):
         for layer, mask in enumerate(paths.hard):
@@ -113,7 +117,7 @@ def _paths_figure(paths: Paths) -> Figure:
             colours = np.where(shared, ORANGE, np.where(kept, BLUE, PALE))
             heights = (np.arange(len(kept)) + 0.5) / len(kept)
             axis.barh(heights, 0.8, 0.8 / len(kept), layer - 0.4, color=colours)
-        axis.set_title(name, fontsize=9)
+        axis.set_title(wrapped(name, width, 9), fontsize=9)
         axis.set(xticks=range(count), xticklabels=range(1, count + 1), yticks=[], ylim=(0, 1))
         axis.tick_params(labelsize=7, axis="x", rotation=90 if count > 9 else 0)
         axis.set_xlabel("layer", fontsize=8)
@@ -131,19 +135,21 @@ def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
     _, first = np.unique(hits.owners, return_index=True)
     drawn = first[:SHOWN]
     layers = np.unique(np.linspace(0, len(paths.layers) - 1, CHOSEN).round().astype(int))
-    figure = new_figure(1.5 * len(drawn) + 0.8, 1.6 * (1 + len(layers)) + 0.3)
+    texts = [wrapped(f"path of {paths.class_names[hits.owners[n]]}", 1.4) for n in drawn]
+    lines = 1 + max(text.count("\n") for text in texts)
+    figure = new_figure(1.5 * len(drawn) + 0.8, 1.6 * (1 + len(layers)) + 0.13 * lines + 0.2)
     axes = figure.subplots(1 + len(layers), len(drawn), squeeze=False)
-    for column, number in zip(axes.T, drawn, strict=True):
+    for column, number, text in zip(axes.T, drawn, texts, strict=True):
         image = hits.collages.images[number]
         region = hits.collages.inside[number]
-        column[0].set_title(f"path of {paths.class_names[hits.owners[number]]}", fontsize=8)
+        column[0].set_title(text, fontsize=8)
         _draw_framed(column[0], image, region)
         for axis, layer in zip(column[1:], layers, strict=True):
             _draw_framed(axis, image, region)
             axis.imshow(hits.maps[layer][number], cmap="cividis", alpha=0.75)
             rate = hits.rates[layer, number]
             axis.set_title(f"{rate:.0%} inside" if np.isfinite(rate) else "empty", fontsize=7)
-    labels = ["collage", *(f"{layer + 1}: {_short(paths.layers[layer])}" for layer in layers)]
+    labels = ["collage", *(f"{layer + 1}: {short(paths.layers[layer])}" for layer in layers)]
     for axis, label in zip(axes[:, 0], labels, strict=True):
         axis.set_ylabel(label, fontsize=7)
     return figure
@@ -152,17 +158,18 @@ def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
 def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
     """Draw the first misclassified image of each class.
 
-    Beside each is its agreement by depth with the paths of its true and its predicted class.
+    Next to each is its agreement by depth with the paths of its true and its predicted class.
     """
     names = paths.class_names
     drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
-    figure = new_figure(6.5, 1.5 * len(drawn) + 0.7)
-    axes = figure.subplots(len(drawn), 2, width_ratios=(1, 3.5), squeeze=False)
+    figure = new_figure(7, 1.7 * len(drawn) + 0.7)
+    axes = figure.subplots(len(drawn), 2, width_ratios=(1, 3), squeeze=False)
     depth = np.arange(1, len(paths.layers) + 1)
     for (left, right), number in zip(axes, drawn, strict=True):
         true, predicted = names[mistakes.labels[number]], names[mistakes.predicted[number]]
         draw_image(left, mistakes.images[number])
-        left.set_title(f"{true}, predicted {predicted}", fontsize=8, color="#a00")
+        text = wrapped(f"{true}, predicted {predicted}", 1.6)
+        left.set_title(text, fontsize=8, color="#a00")
         right.plot(depth, mistakes.right[:, number], "o-", color=BLUE, label=f"path of {true}")
         label = f"path of {predicted}"
         right.plot(depth, mistakes.wrong[:, number], "s-", color=ORANGE, label=label)
@@ -194,7 +201,7 @@ def _depth_figure(
     if expected is not None:
         # Above the means.
         axis.plot(expected, "--", color=ORANGE, linewidth=2, zorder=5, label=name)
-    labels = [f"{number}: {_short(layer)}" for number, layer in enumerate(layers, start=1)]
+    labels = [f"{number}: {short(layer)}" for number, layer in enumerate(layers, start=1)]
     axis.set_xticks(range(len(layers)), labels, rotation=60, ha="right", fontsize=7)
     axis.set(ylabel=label, ylim=(0, 1.03))
     axis.grid(alpha=0.3)
@@ -227,7 +234,3 @@ def _draw_framed(axis: Axes, image: np.ndarray, region: np.ndarray) -> None:
     width, height = float(np.ptp(across)) + 1, float(np.ptp(down)) + 1
     frame = Rectangle(corner, width, height, fill=False, color=ORANGE, linewidth=2, zorder=3)
     axis.add_patch(frame)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 18 else f"{name[:8]}…{name[-9:]}"

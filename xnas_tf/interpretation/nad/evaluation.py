@@ -15,7 +15,7 @@ from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
 from xnas_tf.interpretation.nad.metrics import defined_mean
 
 COLLAGES = 32
-"""Collages of each class."""
+"""Number of collages of each class."""
 TOP_PIXELS = 0.1
 """The share of a map's pixels that count as hits or misses; the paper uses 0.05 to 0.1."""
 
@@ -75,7 +75,7 @@ def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> P
     """Compute accuracy and false alarms of each of K classes on N images.
 
     The predicted classes are those of each class's masked network, (K, N), or those of the
-    network without masks, (N,); -1 is no prediction.
+    network without masks, (N,); -1 means no prediction.
     """
     positive = (predicted == classes[:, None]).astype(float)
     own = labels == classes[:, None]

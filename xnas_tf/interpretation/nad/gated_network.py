@@ -23,14 +23,14 @@ BATCH = 256
 Masks = list[np.ndarray]
 """For each layer the masks of all units, (units, channels)."""
 Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
-"""Maps a batch's logits and the masked outputs of each layer to what is wanted of them."""
+"""Maps a batch's logits and the masked outputs of each layer to the requested values."""
 
 
 class MaskedNetwork:
     """A network in which each image of a batch passes through the masks of its own unit.
 
-    A unit is anything with masks of its own, here a class. The masks of all units are learned
-    and evaluated in the same pass. Layers are masked in place while a function is traced, so
+    A unit is anything with its own masks, here a class. The masks of all units are learned and
+    evaluated in the same pass. Layers are masked in place while a function is traced, so
     functional, sequential, nested and subclassed models are all supported.
 
     Args:

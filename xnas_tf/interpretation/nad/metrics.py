@@ -47,7 +47,7 @@ def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
         probabilities = hypergeom.pmf(both, channels, size, unique[:, None])
         table[row] = (probabilities * both / either).sum(axis=1)
     table[(unique[:, None] == 0) & (unique == 0)] = 1
-    table = np.clip((table + table.T) / 2, 0, 1)  # symmetric but for rounding
+    table = np.clip((table + table.T) / 2, 0, 1)  # symmetric up to rounding
     return table[places][:, places]
 
 
@@ -99,8 +99,8 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 def decided(probabilities: np.ndarray) -> np.ndarray:
     """Return the class of the highest probability, (N,); -1 if several classes share it.
 
-    A path that is blocked gives all classes the same probability, which is no prediction of the
-    first class.
+    A path that is blocked gives all classes the same probability, which must not count as a
+    prediction of the first class.
     """
     best = probabilities.max(axis=1, keepdims=True)
     is_unique = (probabilities == best).sum(axis=1) == 1

@@ -88,7 +88,7 @@ class Paths:
     def uncorrected_diversity(self) -> float:
         """The paper's score, in [0, 1]: one minus the mean Jaccard index.
 
-        It is 1 if no two paths share a channel. It is higher the fewer channels the masks keep,
-        for random masks as well.
+        It is 1 if no two paths share a channel. It rises as the masks keep fewer channels, even if
+        they are random.
         """
         return 1 - metrics.mean_of_pairs(self.layer_uncorrected_similarity.mean(axis=0))

@@ -60,7 +60,7 @@ def preset_for(name: str, model: keras.Model) -> Preset:
     """Return a preset whose layers a model has.
 
     Raises:
-        InputError: If there is no such preset, or the model has not all of its layers.
+        InputError: If there is no such preset, or the model lacks some of its layers.
     """
     if name not in PRESETS:
         raise InputError(f"`preset`: no preset is called {suggest(name, PRESETS)}")

@@ -38,7 +38,7 @@ def _layer_table(known: dict[str, Any]) -> Table:
     hit_rate = f"hit rate ↑ (chance {number(known['chance'])})"
     listed = table(
         "layers; similarity: corrected for chance (random masks: 0), Jaccard index, and the index "
-        "expected of random masks",
+        "expected for random masks",
         ["layer", "channels", "kept", "similarity ↓", "Jaccard", "expected", hit_rate],
     )
     for layer in known["layers"]:

@@ -24,10 +24,10 @@ from xnas_tf.interpretation.nad.original_outputs import kept_originals
 from xnas_tf.interpretation.nad.paths import Paths
 
 RATE = 0.1
-"""Smallest length of a step of a layer's logits together (the paper's)."""
+"""Minimum length of a step of all logits of a layer (the paper's)."""
 TRAVEL = 10.0
-"""How far each logit of a layer can move in a whole training if all move equally. The paper's
-thousands of steps allow that; with fewer steps each is longer."""
+"""How far each logit of a layer can move during the training if all move equally. The paper's
+thousands of steps allow for that; fewer steps are longer."""
 LEAST_OTHERS = 32
 """Smallest number of images of other classes that false alarms are measured on."""
 START = 1.0
@@ -89,11 +89,11 @@ class Images:
     ranks: Communicator = field(default_factory=SingleProcess)
 
     def is_own(self, rows: np.ndarray) -> np.ndarray:
-        """Return whether each of the images at ``rows``, of all, is in the share."""
+        """Return whether each of the images at ``rows`` belongs to the share."""
         return rows % self.ranks.size == self.ranks.rank
 
     def own(self, rows: np.ndarray) -> np.ndarray:
-        """Return the indices in the share of those of the images at ``rows`` that are in it."""
+        """Return the indices within the share of those images at ``rows`` that belong to it."""
         return rows[self.is_own(rows)] // self.ranks.size
 
 
@@ -155,7 +155,7 @@ def _plan(labels: np.ndarray, number: int, lesson: MaskTrainingOptions) -> list[
 def _batch(
     plans: list[list[np.ndarray]], step: int, train: Images, classes: np.ndarray
 ) -> tuple[np.ndarray, list[tf.Tensor]]:
-    """Return where one step's images are in the rank's share, and what ``gradients`` needs of them.
+    """Return where one step's images are in the rank's share, and arguments of ``gradients``.
 
     The latter are the first five arguments of ``MaskedNetwork.gradients``.
     """
@@ -184,7 +184,7 @@ def _batch(
 def _updated(
     logits: np.ndarray, gradient: np.ndarray, weights: np.ndarray, steps: np.ndarray
 ) -> np.ndarray:
-    """Return logits after a step of fixed length for each unit; without a gradient it stays."""
+    """Return logits after a step of fixed length for each unit that has a gradient."""
     channels = logits.shape[1]
     soft = expit(logits)
     # The gradient of β/K mean(sigmoid(m)²); the weights are β/K.
@@ -258,7 +258,7 @@ def _count_positive(
     classes: np.ndarray,
     masks: Masks,
 ) -> np.ndarray:
-    """Count the images, of those at a unit's ``rows``, that it classifies as its class, (K,)."""
+    """Count the images at each unit's ``rows`` that it classifies as its class, (K,)."""
     own = [held_out.own(each) for each in rows]
     units = np.repeat(np.arange(len(rows)), _lengths(own))
     predicted = decided(network.predict(held_out.images[np.concatenate(own)], units, masks))

@@ -1,4 +1,4 @@
-"""Results of ``disentangle`` and ``interpret`` in a run directory, as sections of its report."""
+"""Results of ``disentangle`` and ``interpret``, as sections of a report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xnas_tf.interpretation.expert_page import ExpertPage
+from xnas_tf.interpretation.flint.expert_text import interpretation_page
+from xnas_tf.interpretation.nad.expert_text import paths_page
 from xnas_tf.storage.model_source import DISENTANGLEMENTS, INTERPRETATIONS
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.html_page import picture_uri
@@ -15,18 +18,16 @@ from xnas_tf.utils.html_page import picture_uri
 if TYPE_CHECKING:
     from xnas_tf.training.chance_level import Accuracy
 
-Metrics = list[tuple[str, float | None]]
-
 
 class _Kind(NamedTuple):
-    """One kind of results, and how its metrics are read from its JSON file."""
+    """One kind of results, and what returns its texts from the content of its JSON file."""
 
     title: str
     about: str
     command: str
     folder: str
     file: str
-    metrics_of: Callable[[dict[str, Any]], Metrics]
+    page_of: Callable[[dict[str, Any]], ExpertPage]
 
 
 def _kinds() -> list[_Kind]:
@@ -38,7 +39,7 @@ def _kinds() -> list[_Kind]:
             "xnas-tf disentangle",
             DISENTANGLEMENTS,
             "disentanglement.json",
-            _path_metrics,
+            paths_page,
         ),
         _Kind(
             "Attributes (FLINT)",
@@ -47,7 +48,7 @@ def _kinds() -> list[_Kind]:
             "xnas-tf interpret",
             INTERPRETATIONS,
             "interpretation.json",
-            _attribute_metrics,
+            interpretation_page,
         ),
     ]
 
@@ -80,7 +81,7 @@ def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of_candidates(kind: _Kind, path: Path) -> list[dict[str, Any]]:
-    """Return the metrics and pictures in each ``candidate-00007`` of a run."""
+    """Return the texts, metrics and pictures in each ``candidate-00007`` of a run."""
     parent = path / kind.folder
     named = [(re.fullmatch(r"candidate-0*(\d+)", p.name), p) for p in sorted(parent.glob("*"))]
     return [
@@ -93,55 +94,17 @@ def _of_candidates(kind: _Kind, path: Path) -> list[dict[str, Any]]:
 def _read(kind: _Kind, folder: Path) -> dict[str, Any]:
     try:
         content = json.loads((folder / kind.file).read_text(encoding="utf-8"))
-        metrics = kind.metrics_of(content)
-        pictures = [
-            {"name": picture.stem.replace("_", " "), "picture": picture_uri(picture.read_bytes())}
-            for picture in sorted(folder.glob("*.png"))
-        ]
+        page = kind.page_of(content)
+        pictures = []
+        for picture in sorted(folder.glob("*.png")):
+            title, about = page.caption(picture.stem)
+            source = picture_uri(picture.read_bytes())
+            pictures.append({"name": title, "about": about, "picture": source})
     except (OSError, ValueError, KeyError, TypeError) as error:
         return {"problem": f"{folder.parent.name}/{folder.name} cannot be read: {error!r}"}
-    return {"accuracy": content.get("accuracy"), "figures": metrics, "pictures": pictures}
-
-
-def _path_metrics(content: dict[str, Any]) -> Metrics:
-    mistakes = content["mistakes"]
-    return [
-        *_diversity_metrics(content),
-        ("share of channels kept ↓", content["kept"]),
-        ("rank correlation of similarity and confusion", content["rank_correlation"]),
-        ("misclassified images", mistakes["count"]),
-        (
-            "share of them predicted as one of the three classes with the most similar paths",
-            mistakes["taken_for_a_similar_class"],
-        ),
-        ("the same by chance", mistakes["by_chance"]),
-    ]
-
-
-def _diversity_metrics(content: dict[str, Any]) -> Metrics:
-    # Files of versions before the correction for chance have the uncorrected diversity only.
-    if "uncorrected_diversity" not in content:
-        return [("diversity of paths, not corrected for chance", content["diversity"])]
-    layers = content["layers"]
-    expected, similarity = (
-        sum(layer[key] for layer in layers) / len(layers)
-        for key in ("expected_similarity", "uncorrected_similarity")
-    )
-    return [
-        ("diversity of paths, corrected for chance (random paths: 1) ↑", content["diversity"]),
-        ("diversity of paths as in the paper, not corrected", content["uncorrected_diversity"]),
-        ("similarity of paths (Jaccard index)", similarity),
-        ("the same expected of random paths with as many channels", expected),
-        ("false alarms: images of other classes predicted as the class ↓", content["false_alarms"]),
-    ]
-
-
-def _attribute_metrics(content: dict[str, Any]) -> Metrics:
-    test = content["test"]
-    return [
-        ("accuracy of the network ↑", test["accuracy"]["f"]),
-        ("accuracy of its interpreter ↑", test["accuracy"]["g"]),
-        ("fidelity: both predict the same class ↑", test["fidelity"]["top1"]),
-        ("attributes that matter for an image, CNS(5) ↓", test["conciseness"]["5"]),
-        ("attributes that never matter", test["unused_attributes"]),
-    ]
+    return {
+        "accuracy": content.get("accuracy"),
+        "summary": [text for text in page.summary if text],
+        "metrics": list(page.metrics),
+        "pictures": pictures,
+    }

@@ -104,9 +104,10 @@ function interpretationsSections() {
   data.interpretations.filter((kind) => kind.found.length).forEach((kind, at) => section(`interpretation-${at}`,
     kind.title, kind.about, ...kind.found.map((each) => el("details", { open: true },
       el("summary", {}, el("h3", {}, each.name)),
-      each.problem ? el("p", { class: "problem" }, each.problem) : scroller(kind.title, table(["metric", "value"],
-        each.figures.map(([name, value]) => [name, number(value)]), "metrics")),
-      (each.pictures || []).map(({ name, picture: source }) => el("figure", { class: "wide" },
+      each.problem ? el("p", { class: "problem" }, each.problem) : null,
+      (each.summary || []).map((text) => el("p", { class: "about" }, text)),
+      each.metrics ? scroller(kind.title, table(["metric", "value", "meaning"], each.metrics, "metrics")) : null,
+      (each.pictures || []).map(({ name, about, picture: source }) => el("figure", { class: "wide" },
         el("img", { src: source, alt: `${name} of ${each.name}` }),
-        el("figcaption", {}, name)))))));
+        el("figcaption", {}, about ? `${name}. ${about}` : name)))))));
 }

@@ -1,0 +1,97 @@
+"""Pages for readers who know the images: what they say follows from the metrics."""
+
+import re
+
+import numpy as np
+import pytest
+
+from xnas_tf.attribution import attribution_method
+from xnas_tf.explanation import Explanation
+from xnas_tf.explanation.expert_text import QUALITY
+from xnas_tf.explanation.quality import quality_of
+from xnas_tf.interpretation.drawing import short, wrapped
+from xnas_tf.interpretation.expert_page import Caption, ExpertPage, accuracy_paragraph, listed
+from xnas_tf.interpretation.flint.expert_text import interpretation_page
+from xnas_tf.training.chance_level import Accuracy
+
+HOSTILE = '<script>alert(1)</script> & "a" | Egyptian Mau cat with a long name'
+
+
+def interpretation(fidelity):
+    test = {
+        "accuracy": {"f": 0.9, "g": 0.8},
+        "fidelity": {"top1": fidelity},
+        "conciseness": {"5": 1.5},
+        "unused_attributes": 1,
+        "attribute_use": [0.5, 0.0, 0.25],
+    }
+    relevance = [[1.0, 0.0, -0.6], [0.1, 0.0, 0.9]]
+    return {"test": test, "class_names": [HOSTILE, "dog"], "class_relevance": relevance}
+
+
+@pytest.mark.parametrize(("correct", "is_chance"), [(95, False), (52, True)])
+def test_a_model_at_chance_is_called_so(correct, is_chance):
+    text = accuracy_paragraph(Accuracy(correct, 100, 50).as_dict())
+    assert f"{correct} of 100" in text and "would give 50.0%" in text
+    assert ("no better than that" in text) == is_chance
+    assert not accuracy_paragraph(None)
+
+
+@pytest.mark.parametrize(("fidelity", "is_low"), [(0.95, False), (0.5, True)])
+def test_an_interpreter_of_low_fidelity_is_not_to_be_used(fidelity, is_low):
+    text = " ".join(interpretation_page(interpretation(fidelity)).summary)
+    assert ("do not use this page" in text) == is_low and f"{fidelity:.1%}" in text
+
+
+def test_attributes_count_for_and_against_classes():
+    headings, rows = interpretation_page(interpretation(0.9)).findings
+    assert [row[0] for row in rows] == ["0", "2"]  # 1 never matters
+    assert rows[0][1:] == [f"{HOSTILE} (1.00)", "none", "50.0% of the images"]
+    assert rows[1][1:3] == ["dog (0.90)", f"{HOSTILE} (-0.60)"] and len(headings) == 4
+
+
+def test_texts_stay_texts_and_pictures_are_in_the_page():
+    page = ExpertPage(
+        HOSTILE,
+        [HOSTILE],
+        findings=([HOSTILE], [[HOSTILE]] * 60),
+        captions={"b": Caption(HOSTILE, HOSTILE)},
+        limits=[HOSTILE],
+    )
+    shown = page.html(HOSTILE, {"a": b"\x89PNG", "b": b"\x89PNG"})
+    assert "<script" not in shown and shown.count("&lt;script&gt;") > 60
+    sources = re.findall(r'(?:src|href)="([^"]*)"', shown)
+    assert all(source.startswith(("data:image/png", "#")) for source in sources)
+    assert shown.index('id="b"') < shown.index('id="a"')  # pictures with captions come first
+
+
+def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
+    keras = pytest.importorskip("keras")
+    inputs = keras.Input((6, 6, 1))
+    x = keras.layers.Conv2D(2, 3)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+    images = np.random.default_rng(0).random((2, 6, 6, 1), np.float32)
+    method, classes = attribution_method("integrated_gradients")(steps=2), np.array([0, 1])
+    maps = method(model, images, classes)
+    quality = quality_of(model, images, method, maps, classes)
+    assert set(quality) == set(QUALITY)
+    names = [HOSTILE, "a_very_long_name_without_any_space_in_it"]
+    found = Explanation(images, np.eye(2), classes, names, classes[::-1], {method: maps})
+    found.quality[method] = quality
+    shown = (found.save(tmp_path / "out", "title") / "index.html").read_text("utf-8")
+    assert "gets 2 of them wrong" in shown and "<script" not in shown
+    assert all(name.replace("_", " ") in shown for name in QUALITY)
+
+
+def test_names_fit():
+    assert short("dog") == "dog" and len(short(HOSTILE)) <= 24
+    lines = wrapped(f"true: {HOSTILE}\nb", 1.5).split("\n")
+    assert lines[-1] == "b" and "".join("".join(lines[:-1]).split()) == "true:" + HOSTILE.replace(
+        " ", ""
+    )
+    assert max(map(len, lines)) <= 22
+
+
+@pytest.mark.parametrize(("names", "text"), [([], "none"), ("a", "a"), ("abc", "a, b and c")])
+def test_names_are_listed(names, text):
+    assert listed(list(names)) == text

@@ -1,0 +1,115 @@
+"""A page about a result for a reader who knows the images, but not machine learning."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from xnas_tf.utils.html_page import Section, figure_html, html_page
+from xnas_tf.utils.markup import table_html
+
+PAGE = "index.html"
+"""The file of the page, in the folder of the result."""
+
+
+class Metric(NamedTuple):
+    """A metric: its name, its value as text, and what it means."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+class Caption(NamedTuple):
+    """The title of a picture, and how to read it."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ExpertPage:
+    """The texts of a page; all are plain text.
+
+    Attributes:
+        title: What was done.
+        summary: Paragraphs: what was done, and how far the result can be trusted.
+        metrics: The metrics.
+        findings: The headings of a table of the findings, and its rows.
+        captions: The captions of pictures by name, in their order on the page.
+        limits: What the result does not show.
+    """
+
+    title: str
+    summary: Sequence[str]
+    metrics: Sequence[Metric] = ()
+    findings: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
+    captions: Mapping[str, Caption] = field(default_factory=dict)
+    limits: Sequence[str] = ()
+
+    def caption(self, name: str) -> Caption:
+        """Return the caption of a picture, or a title made from its name."""
+        return self.captions.get(name) or Caption(name.replace("_", " "), "")
+
+    def html(self, subtitle: str, pictures: Mapping[str, bytes]) -> str:
+        """Return the page as HTML, with PNG pictures by name."""
+        sections = [Section("summary", "In brief", "", _paragraphs(self.summary))]
+        headings, rows = self.findings
+        if rows:
+            content = _scroller(table_html(headings, rows, most=len(rows)))
+            sections.append(Section("findings", "Findings", "", content))
+        for name in sorted(pictures, key=_order(self.captions)):
+            title, text = self.caption(name)
+            shown = figure_html(pictures[name], title)
+            sections.append(Section(name, title, text, shown))
+        if self.metrics:
+            content = _scroller(table_html(["metric", "value", "meaning"], self.metrics))
+            sections.append(Section("metrics", "What the numbers mean", "", content))
+        sections.append(Section("limits", "What this does not show", "", _items(self.limits)))
+        return html_page(self.title, sections, subtitle)
+
+
+def accuracy_paragraph(accuracy: Mapping[str, Any] | None) -> str:
+    """Say how good a model is, from ``Accuracy.as_dict``; empty if it is not known."""
+    if not accuracy or not accuracy["images"]:
+        return ""
+    low, value, high = accuracy["interval"]
+    chance = accuracy["commonest_class"] / accuracy["images"]
+    text = (
+        f"The model classifies {accuracy['correct']:,} of {accuracy['images']:,} test images "
+        f"correctly: its accuracy is {value:.1%} (95% confidence interval: {low:.1%} to "
+        f"{high:.1%}). Always predicting the most frequent class would give {chance:.1%}."
+    )
+    if accuracy["at_chance"]:
+        return f"{text} The model is no better than that, so the rest of this page means little."
+    return text
+
+
+def percent(value: float | None) -> str:
+    """Format a share for readers."""
+    return "unknown" if value is None else f"{value:.1%}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names with commas, and a last one with *and*."""
+    *others, last = names or ["none"]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _order(captions: Mapping[str, Caption]) -> Any:
+    places = {name: place for place, name in enumerate(captions)}
+    return lambda name: (places.get(name, len(places)), name)
+
+
+def _paragraphs(texts: Sequence[str]) -> str:
+    return "".join(f'<p class="about">{html.escape(text)}</p>' for text in texts if text)
+
+
+def _items(texts: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in texts)}</ul>"
+
+
+def _scroller(content: str) -> str:
+    return f'<div class="scroller">{content}</div>'

@@ -1,0 +1,167 @@
+"""The attributes of an interpreter, explained to a reader who knows the images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xnas_tf.interpretation.expert_page import (
+    Caption,
+    ExpertPage,
+    Metric,
+    accuracy_paragraph,
+    listed,
+    percent,
+)
+from xnas_tf.interpretation.flint.predictions import TAU
+from xnas_tf.interpretation.tables import number
+from xnas_tf.utils.intervals import accuracy_interval
+
+LOW_FIDELITY = 0.8
+"""Below this fidelity an interpreter does not explain its network. Those of
+docs/explanation/flint.md agree with it on 96% of the images, and on 20% if all attributes
+became 0."""
+CAPTIONS = {
+    "attributes": Caption(
+        "What each attribute seems to be",
+        "For a class and an attribute that matters for it: the test images that activate the "
+        "attribute most, each followed by the same image changed to activate it more. What "
+        "the images have in common, and what the change adds, suggests what the attribute detects. "
+        "Attributes have numbers, not names: naming them is up to you.",
+    ),
+    "relevance": Caption(
+        "Which attributes matter for which class",
+        "Each row is a class, each column an attribute. Purple: the attribute counts for the "
+        "class. Orange: it counts against the class. White: it does not matter. A row with one or "
+        "two strong colours is easy to explain. Blank rows are classes that the interpreter never "
+        "predicts.",
+    ),
+    "explanations": Caption(
+        "Why single images got their class",
+        "For each image: the predicted and the true class, how much each attribute counts for the "
+        "prediction (above the dashed line it matters), and the image changed to activate the most "
+        "important attributes more.",
+    ),
+    "disagreements": Caption(
+        "Where the interpreter is wrong about the network",
+        "Images for which the network and the interpreter predict different classes. The "
+        "attributes do not explain the network's prediction here.",
+    ),
+    "conciseness": Caption(
+        "How many attributes an explanation needs",
+        "Left: the mean number of attributes that matter for an image, by the threshold τ; an "
+        "attribute matters if its relevance is above 1/τ. Right: the share of images for which "
+        "each attribute matters. Grey attributes never do.",
+    ),
+}
+LIMITS = (
+    "The interpreter imitates the network. Where both predict the same class, they may do so for "
+    "different reasons.",
+    "An attribute is whatever the training found useful. It may not match any concept that people "
+    "have a word for, and another training may find different attributes.",
+    "The changed images show what activates an attribute in the network. They are not photographs "
+    "and may not look natural.",
+    "A plausible attribute does not prove that a prediction is right, nor that the network will "
+    "handle other images well.",
+)
+
+
+def interpretation_page(known: dict[str, Any]) -> ExpertPage:
+    """Return the page of a result of ``Interpretation.as_dict``."""
+    return ExpertPage(
+        "The attributes behind a network's predictions",
+        _summary(known),
+        _metrics(known),
+        _findings(known),
+        CAPTIONS,
+        LIMITS,
+    )
+
+
+def _summary(known: dict[str, Any]) -> list[str]:
+    how = {
+        "posthoc": "The network itself was not changed.",
+        "by-design": "The network was trained together with its interpreter, so it changed too.",
+    }
+    test = known["test"]
+    needed, unused = test["conciseness"][f"{TAU:g}"], test["unused_attributes"]
+    total = len(test["attribute_use"])
+    return [
+        f"An interpreter was trained for a network. It has {total} attributes: "
+        "detectors, learned from the hidden layers, that are each active on some images and 0 on "
+        "others. From them alone, a simple weighted sum predicts what the network predicts, so its "
+        "weights say which attributes count for which class (FLINT, arXiv 2010.09345). "
+        f"{how.get(known.get('mode', ''), '')}",
+        accuracy_paragraph(known.get("accuracy")),
+        _fidelity_text(test["fidelity"]["top1"], known.get("images", {}).get("test")),
+        f"On average {number(needed)} attributes matter for a prediction. "
+        + (f"{unused} of the {total} never matter." if unused else "Each matters for some image."),
+    ]
+
+
+def _fidelity_text(fidelity: float | None, images: int | None) -> str:
+    if fidelity is None:
+        return ""
+    interval = accuracy_interval(fidelity * images, images) if images else None
+    between = (
+        f" (95% confidence interval: {interval[0]:.1%} to {interval[2]:.1%})" if interval else ""
+    )
+    trust = (
+        "It explains the network well where both agree."
+        if fidelity >= LOW_FIDELITY
+        else "That is too little: do not use this page to explain the network. A lower learning "
+        "rate or more epochs may help."
+    )
+    return (
+        "The interpreter predicts the same class as the network on "
+        f"{fidelity:.1%} of the test images{between}. This is its fidelity. {trust}"
+    )
+
+
+def _metrics(known: dict[str, Any]) -> list[Metric]:
+    test = known["test"]
+    return [
+        Metric(
+            "accuracy of the model ↑",
+            percent(test["accuracy"]["f"]),
+            "Share of test images that the network classifies correctly.",
+        ),
+        Metric(
+            "accuracy of its interpreter ↑",
+            percent(test["accuracy"]["g"]),
+            "The same for the weighted sum of attributes.",
+        ),
+        Metric(
+            "fidelity ↑",
+            percent(test["fidelity"]["top1"]),
+            "Share of test images for which both predict the same class.",
+        ),
+        Metric(
+            f"conciseness CNS({TAU:g}) ↓",
+            number(test["conciseness"][f"{TAU:g}"]),
+            f"Mean number of attributes with a relevance above 1/{TAU:g} for an image.",
+        ),
+        Metric(
+            "attributes that never matter ↓",
+            str(test["unused_attributes"]),
+            "They could be left out.",
+        ),
+    ]
+
+
+def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return a row for each attribute that matters: for and against what, and how often."""
+    headings = ["attribute", "counts for (relevance)", "counts against", "matters for"]
+    relevance = np.array(known.get("class_relevance", []), float)  # NaN if never predicted
+    names, use = known.get("class_names", []), known["test"]["attribute_use"]
+    rows = []
+    for attribute in np.flatnonzero(use):
+        column = relevance[:, attribute] if len(relevance) else np.zeros(0)
+        order = [c for c in np.argsort(-np.abs(column), kind="stable") if abs(column[c]) > 1 / TAU]
+        texts = [
+            [f"{names[c]} ({column[c]:.2f})" for c in order if sign * column[c] > 0]
+            for sign in (1, -1)
+        ]
+        rows.append([str(attribute), *map(listed, texts), f"{use[attribute]:.1%} of the images"])
+    return headings, rows

@@ -1,0 +1,197 @@
+"""The paths of classes, explained to a reader who knows the images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xnas_tf.interpretation.expert_page import (
+    Caption,
+    ExpertPage,
+    Metric,
+    accuracy_paragraph,
+    listed,
+    percent,
+)
+from xnas_tf.interpretation.tables import number
+
+CAPTIONS = {
+    "similarity": Caption(
+        "Which classes the network treats alike",
+        "Left: how much the paths of two classes have in common. 1 means the same path, 0 (the "
+        "dashed line on the scale) no more than two random paths. Right: the mean probability that "
+        "the network gives to each class on images of each other class. Pairs that stand out on "
+        "both sides are alike to the network.",
+    ),
+    "paths": Caption(
+        "The paths of some classes",
+        "One column per layer, from the input on the left to the output on the right; one bar per "
+        "channel. Blue channels are on this path only, orange ones also on another path shown "
+        "here, and grey ones are not on the path.",
+    ),
+    "kept": Caption(
+        "How much of each layer a path needs",
+        "The share of channels on the path, by layer. Each grey dot is a class; the line is their "
+        "mean, with the standard deviation. Layers where few channels remain are specialised.",
+    ),
+    "layer_similarity": Caption(
+        "Where the paths separate",
+        "How many channels two paths share, by layer, as a share of all channels on either path "
+        "(the Jaccard index). The dashed line is what random paths of the same sizes would share. "
+        "Where the line is close to it, the classes have separate channels.",
+    ),
+    "hit_rate": Caption(
+        "Whether a path finds its class",
+        "Four images are combined into one, and only one of them shows the class. The hit rate is "
+        "the share of a path's strongest activity that falls on that image. The dashed line is "
+        "what chance would give.",
+    ),
+    "collages": Caption(
+        "Examples of combined images",
+        "The orange frame marks the image that shows the class. Yellow areas activate the path "
+        "most. With a good path, they are inside the frame.",
+    ),
+    "mistakes": Caption(
+        "Misclassified images",
+        "For each image: how well the activity of each layer agrees with the path of its true "
+        "class (blue) and of the class that the network predicted (orange). Where orange is above "
+        "blue, the network already processes the image as if it belonged to the wrong class.",
+    ),
+}
+LIMITS = (
+    "A path shows which channels suffice to recognise a class. It does not show what these "
+    "channels look for, nor that the network needs no others.",
+    "Similar paths often go with confusion between two classes, but they do not prove its cause.",
+    "Masks depend on the options of the training, above all on how much accuracy a class may lose. "
+    "Compare networks only with the same options.",
+    "All statements are about this network and this data set. Another network of the same accuracy "
+    "may use other paths.",
+)
+
+
+def paths_page(known: dict[str, Any]) -> ExpertPage:
+    """Return the page of a result of ``disentanglement.facts``."""
+    return ExpertPage(
+        "The paths of classes through a network",
+        _summary(known),
+        _metrics(known),
+        _findings(known),
+        CAPTIONS,
+        LIMITS,
+    )
+
+
+def _summary(known: dict[str, Any]) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for name, why in known.get("left_out", {}).items():
+        reasons.setdefault(why, []).append(name)
+    return [
+        "A network computes an image's class in layers, each with a number of channels: small "
+        "feature detectors. Not every class needs all of them. For each class, training found "
+        "which channels can be switched off while the network still recognises the class. Those "
+        "that remain are the path of the class (neural architecture disentanglement, arXiv "
+        "2003.13268). The network itself was not changed.",
+        accuracy_paragraph(known.get("accuracy")),
+        _diversity_text(known),
+        _mistakes_text(known["mistakes"]),
+        *(f"Left out: {listed(names)} ({why})." for why, names in reasons.items()),
+    ]
+
+
+def _diversity_text(known: dict[str, Any]) -> str:
+    if "false_alarms" not in known:  # of versions before the correction for chance
+        return ""
+    return (
+        f"On average a path keeps {percent(known['kept'])} of the channels. The diversity of the "
+        f"paths is {number(known['diversity'])}: 0 means that all classes share one path, 1 that "
+        "the paths differ as random ones do. Used alone, a path mistakes "
+        f"{percent(known['false_alarms'])} of the images of other classes for its own class; the "
+        "higher this is, the less the path means."
+    )
+
+
+def _mistakes_text(mistakes: dict[str, Any]) -> str:
+    if not mistakes["count"]:
+        return "The network misclassified none of the images examined."
+    return (
+        f"The network misclassified {mistakes['count']} of the images examined. For "
+        f"{percent(mistakes['taken_for_a_similar_class'])} of them the predicted class is one of "
+        "the three whose paths are most similar to that of the true class; chance would give "
+        f"{percent(mistakes['by_chance'])}."
+    )
+
+
+def _metrics(known: dict[str, Any]) -> list[Metric]:
+    mistakes = known["mistakes"]
+    return [
+        *_diversity_metrics(known),
+        Metric("channels kept ↓", percent(known["kept"]), "Mean share of channels on a path."),
+        Metric(
+            "rank correlation of similarity and confusion",
+            number(known["rank_correlation"]),
+            "From −1 to 1. Above 0: classes with similar paths are confused more often.",
+        ),
+        Metric("misclassified images", str(mistakes["count"]), "Of the images examined."),
+        Metric(
+            "misclassified as one of the three most similar classes",
+            f"{percent(mistakes['taken_for_a_similar_class'])} "
+            f"(chance: {percent(mistakes['by_chance'])})",
+            "By their paths. Far above chance: the network confuses classes with similar paths.",
+        ),
+    ]
+
+
+def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
+    # Files of versions before the correction for chance have the uncorrected diversity only.
+    if "uncorrected_diversity" not in known:
+        meaning = "One minus the mean Jaccard index of two paths; depends on their sizes."
+        return [Metric("diversity of paths, not corrected", number(known["diversity"]), meaning)]
+    layers = known["layers"]
+    expected, similarity = (
+        sum(layer[key] for layer in layers) / len(layers)
+        for key in ("expected_similarity", "uncorrected_similarity")
+    )
+    return [
+        Metric(
+            "diversity of paths ↑",
+            number(known["diversity"]),
+            "0: one path for all classes. 1: as different as random paths. Up to 2.",
+        ),
+        Metric(
+            "diversity as in the paper",
+            number(known["uncorrected_diversity"]),
+            "Not corrected for chance: small paths differ more, even if they are random.",
+        ),
+        Metric(
+            "similarity of paths (Jaccard index)",
+            f"{number(similarity)} (random paths: {number(expected)})",
+            "Channels on both paths, as a share of those on either.",
+        ),
+        Metric(
+            "false alarms ↓",
+            percent(known["false_alarms"]),
+            "Share of images of other classes that a path alone mistakes for its own class.",
+        ),
+    ]
+
+
+def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    headings = [
+        "class",
+        "channels kept",
+        "accuracy of the whole network",
+        "accuracy of the path alone",
+        "most similar paths",
+        "most often confused with",
+    ]
+    rows = [
+        [
+            each["class"],
+            percent(each["kept"]),
+            percent(each["accuracy"]["network"]),
+            percent(each["accuracy"]["hard"]),
+            listed(each["most_similar"]),
+            listed(each["most_confused"]),
+        ]
+        for each in known.get("classes", [])
+    ]
+    return headings, rows
