@@ -75,7 +75,9 @@ class Groups:
 
     def coordinator(self, record):
         algorithm = search_of(self.config, self.steady)
-        return Coordinator(self.path, self.config, record, algorithm, Callbacks(self.observers), self.clock)
+        return Coordinator(
+            self.path, self.config, record, algorithm, Callbacks(self.observers), self.clock
+        )
 
     def begin(self, coordinator, task):
         """What there is to tell of a task in the end."""

@@ -25,7 +25,9 @@ ODD = "Conv 1: 3×3 #1 50%d [x] $\\frac{$"
 def final(front, notes, **more):
     """The final evaluation of these candidates."""
     run = SimpleNamespace(groups=lambda: (1, 1), pareto=lambda: front, evaluator=object())
-    FinalEvaluation(SimpleNamespace(**more), SimpleNamespace(), notes.append).on_search_end(run, None)
+    FinalEvaluation(SimpleNamespace(**more), SimpleNamespace(), notes.append).on_search_end(
+        run, None
+    )
 
 
 def test_a_candidate_that_cannot_be_tested_leaves_the_others(monkeypatch):

@@ -19,6 +19,7 @@ from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.formats.builtin import WILDCARDS, SavedModel
+from xnas_tf.exporting.hub_header import hub_header
 from xnas_tf.exporting.quiet_stderr import silenced_native_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
@@ -113,7 +114,8 @@ def _export_one(
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
             card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
-            (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
+            text = hub_header(card) + card_text(card, kinds)
+            (draft / "README.md").write_text(text, encoding="utf-8")
     finally:
         clear_session()
 
