@@ -39,6 +39,7 @@ _PUBLIC = {
     "retrain": "xnas_tf.retraining",
     "retrainings": "xnas_tf.retraining",
     "save_report": "xnas_tf.reporting.html",
+    "SearchRun": "xnas_tf.execution.search_run",
     "search": "xnas_tf.launcher.search",
     "train_interpreter": "xnas_tf.explanation.interpreting",
 }
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from xnas_tf.data import load_dataset
     from xnas_tf.errors import InputError, RunError
     from xnas_tf.execution.callbacks import Callback
+    from xnas_tf.execution.search_run import SearchRun
     from xnas_tf.explanation import Explanation, explain
     from xnas_tf.explanation.interpreting import disentangle, train_interpreter
     from xnas_tf.exporting.command import export

@@ -49,10 +49,10 @@ def search(
     """
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)
+    given = [*check_callbacks(resolved.callbacks), *check_callbacks(callbacks)]
     set_defaults()
     if not fresh:
         check_resumable(path, resolved)  # before any slow import, and before the data is loaded
-    given = [*check_callbacks(resolved.callbacks), *check_callbacks(callbacks)]
     if chosen_engine(resolved.distributed, address) == "ray":
         if profile:
             raise InputError("`profile`: not available with Ray; allowed: one process")

@@ -50,7 +50,7 @@ class MLflow(Tracker):
         super().__init__()
         self._experiment = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "xnas-tf"
         self._tracking_uri = tracking_uri
-        self._client: MlflowClient = None
+        self._client: MlflowClient
         self._experiment_id = self._search_id = ""
         self._runs: dict[int, str] = {}
         """Ids of the candidates' MLflow runs."""

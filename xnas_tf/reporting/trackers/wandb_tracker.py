@@ -51,7 +51,7 @@ class WeightsAndBiases(Tracker):
         super().__init__()
         if mode not in (None, *MODES):
             raise InputError(f"callback 'wandb': mode: given {suggest(str(mode), MODES)}")
-        self._options = {
+        self._options: dict[str, Any] = {
             "project": project or os.environ.get("WANDB_PROJECT") or "xnas-tf",
             "entity": entity,
             "mode": mode,
@@ -114,7 +114,7 @@ class WeightsAndBiases(Tracker):
         number = recommended.id if recommended else None
         columns, rows = candidate_rows(run.candidates(), run.config, front, number)
         cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-        table = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
+        table = wandb.Table(columns=[*columns], data=cells, allow_mixed_types=True)
         picture = PIL.Image.open(io.BytesIO(png(run.plot_front())))
         self._search.log({"front": wandb.Image(picture), "candidates": table})
         if recommended and recommended.model_path:
