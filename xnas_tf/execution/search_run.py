@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class SearchRun(Run):
     """The run of a search that is in progress.
 
-    It has everything that a ``Run`` has. The front and the hypervolume are those of the moment and
-    cost nothing, since the search keeps them in memory.
+    It has everything that a ``Run`` has. The front and the hypervolume are kept in memory, so that
+    callbacks can use them after each candidate.
 
     Attributes:
         evaluator: The evaluator of this process, after the last candidate.
@@ -33,10 +33,15 @@ class SearchRun(Run):
         self.evaluator: Evaluator | None = None
         self._state = state
         self._stop = stop
+        self._front: Sequence[Candidate] = ()
+        self._ordered: list[Candidate] = []
 
     def pareto(self) -> list[Candidate]:
         """Return the Pareto-optimal candidates, best in the first objective first."""
-        return [self.located(c) for c in ordered_front(self._state.front, self.config)]
+        if self._front is not self._state.front:
+            self._front = self._state.front
+            self._ordered = [self.located(c) for c in ordered_front(self._front, self.config)]
+        return list(self._ordered)
 
     def hypervolume(self) -> float | None:
         """Return the hypervolume; see ``Run.hypervolume``."""
