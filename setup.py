@@ -78,6 +78,9 @@ setup(
         "tfds": ["tensorflow-datasets>=4.9,<5"],
         # xnas-tf export --format onnx; onnx 1.19.0 says nothing of the ml-dtypes 0.5 that it needs
         "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<2,!=1.19.0", "onnxruntime>=1.20,<2"],
+        # callbacks: [mlflow], callbacks: [wandb]
+        "mlflow": ["mlflow>=3,<4"],
+        "wandb": ["wandb>=0.23,<1"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.120", "playwright"],
     },
     entry_points={"console_scripts": ["xnas-tf=xnas_tf.cli:main"]},

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from xnas_tf.version import __version__
 
 _PUBLIC = {
+    "Callback": "xnas_tf.execution.callbacks",
     "Candidate": "xnas_tf.candidate",
     "Config": "xnas_tf.config",
     "InputError": "xnas_tf.errors",
@@ -38,6 +39,7 @@ _PUBLIC = {
     "retrain": "xnas_tf.retraining",
     "retrainings": "xnas_tf.retraining",
     "save_report": "xnas_tf.reporting.html",
+    "SearchRun": "xnas_tf.execution.search_run",
     "search": "xnas_tf.launcher.search",
     "train_interpreter": "xnas_tf.explanation.interpreting",
 }
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from xnas_tf.config import Config, load_config
     from xnas_tf.data import load_dataset
     from xnas_tf.errors import InputError, RunError
+    from xnas_tf.execution.callbacks import Callback
+    from xnas_tf.execution.search_run import SearchRun
     from xnas_tf.explanation import Explanation, explain
     from xnas_tf.explanation.interpreting import disentangle, train_interpreter
     from xnas_tf.exporting.command import export

@@ -14,6 +14,8 @@ from tests.unit.test_evaluation import SHAPE, candidate, evaluator
 from xnas_tf.config import load_config
 from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.execution.search_run import SearchRun
+from xnas_tf.execution.search_state import SearchState
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.collapses import collapse_text
 from xnas_tf.reporting.search_progress import SearchProgress
@@ -137,9 +139,11 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     assert '"collapsed": true' in tables.pareto_json(listed)
     rows = csv.DictReader(io.StringIO(tables.pareto_csv(listed)))
     assert [row["collapsed"] for row in rows] == ["False", "True"]
-    with SearchProgress(CONFIG, run.path) as progress:
-        for each in everyone:
-            progress.on_candidate_end(each, True, everyone[:1], 0.0)
+    state = SearchState(CONFIG)
+    state.add(everyone[0])
+    progress = SearchProgress(CONFIG)
+    for each in everyone:
+        progress.on_candidate_end(SearchRun(run.path, CONFIG, state, print), each)
     lines = capsys.readouterr().err.splitlines()
     assert sum("collapsed" in line for line in lines if line.startswith("2/4")) == 1
     assert not any("collapsed" in line for line in lines if line.startswith("1/4"))

@@ -12,6 +12,7 @@ from tests.unit.test_algorithm import CellSpace
 from xnas_tf.candidate import Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
+from xnas_tf.execution.callbacks import Callbacks
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.storage.run_directory import checkpoint_path, model_path, open_database
 from xnas_tf.strategy import Algorithm
@@ -74,7 +75,9 @@ class Groups:
 
     def coordinator(self, record):
         algorithm = search_of(self.config, self.steady)
-        return Coordinator(self.path, self.config, record, algorithm, self.observers, self.clock)
+        return Coordinator(
+            self.path, self.config, record, algorithm, Callbacks(self.observers), self.clock
+        )
 
     def begin(self, coordinator, task):
         """What there is to tell of a task in the end."""
@@ -168,9 +171,10 @@ def test_a_group_that_is_free_never_waits_in_steady_state(tmp_path):
     assert coordinator.ask(1) is not None
 
 
-def coordinator_of(path, config=None, **more):
+def coordinator_of(path, config=None, callbacks=(), **more):
     config = config or configuration()
-    return Coordinator(path, config, open_database(path, config), search_of(config), **more)
+    record = open_database(path, config)
+    return Coordinator(path, config, record, search_of(config), Callbacks(callbacks), **more)
 
 
 def test_only_the_first_outcome_of_a_candidate_counts(tmp_path):

@@ -56,6 +56,9 @@ CONFIGURATIONS = [
 )
 def test_configurations_are_valid(page, text, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
+    if "watch:" in text:  # the page says to save its code so
+        (tmp_path / "watch.py").write_text(blocks(page, "python")[0])
+        monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "documented.yaml").write_text(text)
     assert load_config(tmp_path / "documented.yaml")
 

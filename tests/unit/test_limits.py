@@ -47,7 +47,7 @@ class Listener(Callback):
     def on_message(self, text):
         self.notes.append(text)
 
-    def on_generation_end(self, generation, *news):
+    def on_generation_end(self, run, generation):
         self.generations.append(generation)
 
 

@@ -14,6 +14,8 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.execution.callbacks import SearchContext
 from xnas_tf.execution.result_cache import earlier_runs
+from xnas_tf.execution.search_run import SearchRun
+from xnas_tf.execution.search_state import SearchState
 from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data
@@ -152,7 +154,7 @@ def test_recorded_values_stand_beside_objectives_and_do_not_rank(run):
 def test_tensorboard_shows_objectives_and_what_is_recorded(run, tmp_path):
     board = TensorBoard(SearchContext(tmp_path, run.config, None, None, None, 0))
     known = run.candidates()[1]
-    board.on_candidate_end(known, True, [known], 0.1)
+    board.on_candidate_end(SearchRun(tmp_path, run.config, SearchState(run.config), print), known)
     events = EventAccumulator(str(tmp_path / "tensorboard" / "candidate-00002"))
     events.Reload()
     tags = [

@@ -9,6 +9,7 @@ import pytest
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
+from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.reporting import candidate_tables as tables
@@ -99,9 +100,10 @@ def test_without_a_front_the_longest_trainings_are_compared():
 
 
 def test_lines_of_the_log_are_results_only_where_there_is_one(capsys, tmp_path):
-    with SearchProgress(CONFIG, tmp_path) as progress:
-        for candidate in EVERYONE:
-            progress.on_candidate_end(candidate, True, EVERYONE[:1], None)
+    state, progress = SearchState(CONFIG), SearchProgress(CONFIG)
+    state.add(EVERYONE[0])
+    for candidate in EVERYONE:
+        progress.on_candidate_end(SearchRun(tmp_path, CONFIG, state, print), candidate)
     lines = [line for line in capsys.readouterr().err.splitlines() if "/16" in line]
     assert "candidate 1: error 0.25  parameters 100  (0.0 s)  best error 0.25" in lines[0]
     assert f"parameters 10  violates constraints ({BROKEN})" in lines[2]

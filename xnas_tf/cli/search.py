@@ -66,7 +66,7 @@ def search(
 
     CONFIG is a YAML file; the default is ./xnas.yaml if it exists, else the quickstart on real
     digits. Its sections: dataset, space, objectives, record, constraints, training, search,
-    distributed. docs/reference/configuration.md explains every key.
+    distributed, callbacks. docs/reference/configuration.md explains every key.
 
     The sources of introspectability rank networks in opposite ways: by activations (the paper's)
     accurate networks are higher, by Grad-CAM and integrated gradients (the default) less

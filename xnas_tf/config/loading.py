@@ -29,7 +29,8 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
         InputError: If the file is missing, or it or an override is invalid.
     """
     if isinstance(source, Config):
-        data, origin = source.model_dump(mode="json"), "configuration"
+        dumped = source.model_dump(mode="json")
+        data, origin = {**dumped, "callbacks": source.callbacks}, "configuration"
     else:
         path = find_config(source)
         data, origin = (_read_yaml(path), str(path)) if path else ({}, "quickstart")

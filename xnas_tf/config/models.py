@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from xnas_tf.config.callbacks import create_callback
 from xnas_tf.data.options import DatasetOptions
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError, suggest
@@ -49,6 +50,7 @@ def _invalid(messages: Sequence[str], *key: str) -> PydanticCustomError:
 
 AnyObjective = Annotated[SerializeAsAny[Objective], _named(OBJECTIVES, Objective)]
 AnySpace = Annotated[SerializeAsAny[SpaceOptions], _named(SPACES, SpaceOptions)]
+AnyCallback = Annotated[Any, BeforeValidator(create_callback)]
 Limit = Annotated[Constraint, PlainValidator(Constraint.parse), PlainSerializer(str)]
 
 
@@ -71,6 +73,11 @@ class Config(Section):
     training: TrainingOptions = Field(TrainingOptions(), validate_default=True)
     search: SearchOptions = SearchOptions()
     distributed: DistributedOptions = DistributedOptions()
+    callbacks: list[AnyCallback] = Field(
+        [],
+        exclude=True,  # no result depends on them
+        description="code that is called during a search, each a name or a name with options",
+    )
 
     def __init__(self, **sections: Any) -> None:
         """Validate the sections, each as in YAML.

@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from xnas_tf.config.callbacks import CALLBACKS
 from xnas_tf.config.models import Config
 from xnas_tf.data.options import AugmentationOptions, DatasetOptions
 from xnas_tf.distributed.options import DistributedOptions
@@ -32,9 +33,10 @@ line; a number in the key is an index of a list: `--set objectives.1.images=512`
 a name with options: `dataset: digits`. Unknown keys are errors. This page is the output of
 `python -m xnas_tf.config.reference`.
 
-Besides the names below, `package.module:Name` works wherever an objective, a search space or
-a data set is named, and other packages can register their own names under the entry-point
-groups `xnas_tf.objectives`, `xnas_tf.spaces` and `xnas_tf.datasets`."""
+Besides the names below, `package.module:Name` works wherever an objective, a search space, a
+data set or a callback is named, and other packages can register their own names under the
+entry-point groups `xnas_tf.objectives`, `xnas_tf.spaces`, `xnas_tf.datasets` and
+`xnas_tf.callbacks`."""
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 
 
@@ -63,6 +65,13 @@ def _sections() -> Iterator[str]:
         f"## `constraints`\n\nA mapping of {limits}. A candidate that breaks a limit on a value "
         "known before training is infeasible and is not trained; one that breaks another limit "
         "cannot enter the front."
+    )
+    called = Config.model_fields["callbacks"].description
+    names = ", ".join(f"`{name}`" for name in CALLBACKS.names())
+    yield (
+        f"## `callbacks`\n\nA list of {called}: {names}, or `module:Name` for your own. "
+        "[Callbacks](../how-to/callbacks.md) explains them. They are not stored with the run and "
+        "may change when it is resumed."
     )
 
 

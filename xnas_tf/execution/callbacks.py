@@ -1,66 +1,144 @@
-"""Callbacks: called during a search, to show or log it beside what the database records."""
+"""Callbacks: a user's own code, and ours, that is called during a search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.errors import InputError
+from xnas_tf.execution.search_run import SearchRun
+from xnas_tf.registry import describe
 from xnas_tf.storage.database import Database
+from xnas_tf.training.callbacks import Interrupted
 
 if TYPE_CHECKING:  # xnas-tf status needs no TensorFlow
     from xnas_tf.data import Dataset
-    from xnas_tf.evaluation.evaluator import Evaluator
     from xnas_tf.spaces.search_space import SearchSpace
 
 
 class Callback:
-    """Called during a search; does nothing. Subclasses show or log the search.
+    """Base class for code that is called during a search. Its methods do nothing.
 
-    A callback is a context manager: it is entered when the run directory is open, and exited when
-    the search ends, whether or not it ends with an exception.
+    A callback is called in the process that records the run: rank 0 of a Horovod job, or the
+    process that started a search on Ray. The search waits for it. If it raises an exception, the
+    search prints a message and continues. ``run.stop()`` ends the search early.
+
+        class Slack(xt.Callback):
+            def __init__(self, channel="#nas"):
+                self.channel = channel
+
+            def on_candidate_end(self, run, candidate):
+                if candidate in run.pareto():
+                    post(self.channel, f"{candidate.id}: {candidate.objectives}")
+
+        xt.search("xnas.yaml", callbacks=[Slack("#vision")])
+
+    In a configuration, ``callbacks: [{name: "mine:Slack", channel: "#vision"}]`` does the same.
     """
 
-    def __enter__(self) -> Callback:
-        return self
+    def on_search_begin(self, run: SearchRun) -> None:
+        """Called before the first candidate.
 
-    def __exit__(self, *_: object) -> None:
-        """Called when the search has ended."""
-
-    def on_candidate_end(
-        self,
-        candidate: Candidate,
-        is_new: bool,
-        front: Sequence[Candidate],
-        hypervolume: float | None,
-    ) -> None:
-        """Called when a candidate has finished.
-
-        Args:
-            candidate: The candidate, in any state but running.
-            is_new: Whether it was evaluated now rather than read from the database.
-            front: The Pareto-optimal candidates so far.
-            hypervolume: The hypervolume of the candidates so far; None until generation 0 is
-                complete, and while a run is replayed.
+        A run that is resumed already has candidates: ``for candidate in run`` goes through them.
+        The other methods are not called again for what happened in an earlier session.
         """
 
-    def on_generation_end(
-        self,
-        generation: int,
-        candidates: Sequence[Candidate],
-        front: Sequence[Candidate],
-        hypervolume: float | None,
-    ) -> None:
-        """Called when a generation is complete; once per generation in the life of a run."""
+    def on_candidate_begin(self, run: SearchRun, candidate: Candidate) -> None:
+        """Called before a candidate is trained, and again before its training is resumed."""
+
+    def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
+        """Called when the result of a candidate is recorded: see its ``state``."""
+
+    def on_generation_end(self, run: SearchRun, generation: int) -> None:
+        """Called when a generation is complete, with its number from 1."""
 
     def on_message(self, text: str) -> None:
         """Called with a message for the user."""
 
-    def on_search_end(self, evaluator: Evaluator) -> None:
-        """Called after the last candidate, with the evaluator of this process."""
+    def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
+        """Called when the search ends.
+
+        Args:
+            run: The run. If the search finished, the models on the front have been tested.
+            error: None if the search finished; otherwise the exception that ended it, such as
+                ``Interrupted`` after SIGINT or SIGTERM. The same command resumes such a search.
+        """
+
+
+def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
+    """Return the callbacks as a list.
+
+    Raises:
+        InputError: If they are no callbacks.
+    """
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
+        raise InputError(f"`callbacks`: given {callbacks!r}; allowed: a list of xnas_tf.Callback")
+    found = []
+    for each in callbacks:
+        if not isinstance(each, Callback):
+            hint = ": pass an instance, not the class" if isinstance(each, type) else ""
+            raise InputError(f"`callbacks`: {each!r} is not an xnas_tf.Callback{hint}")
+        found.append(each)
+    return found
+
+
+class Callbacks:
+    """The callbacks of a search, in the order in which they are called.
+
+    A search is recorded before they are called. Whatever fails in one of them, be it a name that
+    TensorBoard refuses, a closed terminal or a server that is down, costs a message, once for each
+    reason.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
+        self._callbacks = callbacks
+        self._noted: set[str] = set()
+
+    def call(self, method: Callable[[Callback], None]) -> None:
+        """Call a method of each callback."""
+        for callback in self._callbacks:
+            self._attempt(callback, method)
+
+    def on_message(self, text: str) -> None:
+        """Pass a message for the user to the callbacks."""
+        self.call(lambda callback: callback.on_message(text))
+
+    @contextmanager
+    def over_search(self, run: SearchRun) -> Iterator[None]:
+        """Call ``on_search_begin``, and ``on_search_end`` however the context is left."""
+        with ExitStack() as stack:
+            for callback in reversed(self._callbacks):
+                stack.push(partial(self._end, callback, run))
+            self.call(lambda callback: callback.on_search_begin(run))
+            yield
+
+    def _end(
+        self,
+        callback: Callback,
+        run: SearchRun,
+        _type: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._attempt(callback, lambda callback: callback.on_search_end(run, error))
+
+    def _attempt(self, callback: Callback, method: Callable[[Callback], None]) -> None:
+        try:
+            method(callback)
+        except Interrupted:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - TensorBoard or a user's code
+            reason = f"{type(callback).__name__} failed: {describe(error)}"
+            if reason not in self._noted:
+                self._noted.add(reason)
+                self.on_message(reason)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,9 +16,10 @@ import numpy as np
 from xnas_tf.candidate import NO_GROUP, Candidate, Result
 from xnas_tf.config import Config
 from xnas_tf.errors import RunError
-from xnas_tf.execution.callbacks import Callback
+from xnas_tf.execution.callbacks import Callback, Callbacks
 from xnas_tf.execution.result_cache import ResultCache
 from xnas_tf.execution.rungs import Promotions
+from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.execution.stopping import StoppingCriteria
 from xnas_tf.execution.task_source import Task
@@ -59,7 +60,7 @@ class Coordinator:
         config: Config,
         database: Database,
         algorithm: Algorithm,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callbacks | None = None,
         clock: Callable[[], float] = time.monotonic,
         networks: ResultCache | None = None,
     ) -> None:
@@ -67,7 +68,7 @@ class Coordinator:
         self._config = config
         self._database = database
         self._algorithm = algorithm
-        self._callbacks = callbacks
+        self._callbacks = callbacks or Callbacks()
         self._versions = versions()
         self._networks = networks or ResultCache()
         self._pending: dict[int, Candidate] = {}
@@ -84,6 +85,7 @@ class Coordinator:
         self._state = SearchState(config)
         self._promotions = Promotions(path, config)
         self._stopping = StoppingCriteria(config.search, database, self._note, clock)
+        self.run = SearchRun(path, config, self._state, self._stopping.stop)
         self._has_ended = bool(database.fact("ended"))
         self._results = 0
         self._duplicates = 0
@@ -105,7 +107,9 @@ class Coordinator:
         if not self._queue and not self._propose() and not self._promote(is_idle=True):
             return None
         candidate = self._pending[self._queue.popleft()]
-        return self._save(replace(candidate, group=group, started=now()))
+        candidate = self._save(replace(candidate, group=group, started=now()))
+        self._notify(lambda callback: callback.on_candidate_begin(self.run, candidate))
+        return candidate
 
     def known(self, task: Task, result: Result) -> Result | None:
         """See ``TaskSource.known``. A network that another group is training is not known yet."""
@@ -150,7 +154,9 @@ class Coordinator:
         candidate = replace(candidate, finished=now(), finish_order=self._results)
         self._database.save(candidate)
         self._stopping.save()
-        self._finish(candidate, is_new=True)
+        ended = self.run.located(candidate)
+        self._notify(lambda callback: callback.on_candidate_end(self.run, ended))
+        self._finish(candidate)
 
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
         """Put a candidate whose group was lost first in the queue, with its last checkpoint.
@@ -177,9 +183,7 @@ class Coordinator:
                 self._duplicates = self._algorithm.duplicates
                 self._database.set_fact("duplicates", self._duplicates)
         while self._notifications:
-            notify = self._notifications.popleft()
-            for callback in self._callbacks:
-                notify(callback)
+            self._callbacks.call(self._notifications.popleft())
         while self._obsolete_checkpoints:  # only after the commit
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
@@ -293,7 +297,7 @@ class Coordinator:
 
     # From a result to the algorithm and the callbacks
 
-    def _finish(self, candidate: Candidate, is_new: bool) -> None:
+    def _finish(self, candidate: Candidate) -> None:
         """Update everything that depends on results with a candidate that has finished."""
         del self._pending[candidate.id]
         self._promotions.update(candidate)
@@ -307,11 +311,6 @@ class Coordinator:
                 self._tell_algorithm(candidate, proposal)
             else:
                 self._algorithm.reject(proposal)
-        front = self._state.front
-        hypervolume = self._state.hypervolume if is_new else None
-        self._notifications.append(
-            lambda callback: callback.on_candidate_end(candidate, is_new, front, hypervolume)
-        )
 
     def _tell_algorithm(self, candidate: Candidate, proposal: Proposal) -> None:
         values, violation = None, 0.0
@@ -324,13 +323,14 @@ class Coordinator:
     def _notify_generation(self, generation: int) -> None:
         """Call the callbacks after a generation, unless an earlier session did."""
         if generation > (self._database.fact("generations") or 0):
-            state = self._state
-            news = generation, state.everyone, state.front, state.hypervolume
-            self._notifications.append(lambda callback: callback.on_generation_end(*news))
+            self._notify(lambda callback: callback.on_generation_end(self.run, generation))
             self._database.set_fact("generations", generation)
 
     def _note(self, text: str) -> None:
-        self._notifications.append(lambda callback: callback.on_message(text))
+        self._notify(lambda callback: callback.on_message(text))
+
+    def _notify(self, method: Callable[[Callback], None]) -> None:
+        self._notifications.append(method)
 
     # Resuming a run
 
@@ -378,4 +378,4 @@ class Coordinator:
 
     def _tell_again(self, candidate: Candidate) -> None:
         self._results += 1
-        self._finish(candidate, is_new=False)
+        self._finish(candidate)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.execution.callbacks import Callback, MakeCallbacks, SearchContext, no_callbacks
+from xnas_tf.execution.callbacks import Callbacks, MakeCallbacks, SearchContext, no_callbacks
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.exact_costs import ExactCosts
 from xnas_tf.execution.preparation import ignored_options
@@ -28,7 +28,7 @@ class Session:
     """The part of a search that only one process has."""
 
     database: Database
-    callbacks: Sequence[Callback]
+    callbacks: Callbacks
     coordinator: Coordinator
 
     def record_groups(self, groups: int, size: int) -> None:
@@ -39,17 +39,16 @@ class Session:
 
     def note(self, text: str) -> None:
         """Pass a message for the user to the callbacks."""
-        _note(self.callbacks, text)
+        self.callbacks.on_message(text)
 
     def finish(self, evaluator: Evaluator) -> None:
-        """End the search and call the callbacks for the last time.
+        """Record the end of the search, with the evaluator that can test the models on the front.
 
         Raises:
             RunError: If no candidate can be recommended.
         """
         self.coordinator.end()
-        for callback in self.callbacks:
-            callback.on_search_end(evaluator)
+        self.coordinator.run.evaluator = evaluator
 
 
 @contextmanager
@@ -73,18 +72,10 @@ def opened_session(
         RunInUseError: If another search has locked it.
     """
     networks = ResultCache(earlier_runs(config, path, dataset.facts))
-    with locked_run_directory(path, config, fresh) as database, ExitStack() as stack:
+    with locked_run_directory(path, config, fresh) as database:
         remove_drafts(path)
         context = SearchContext(path, config, dataset, space, database, spent(database))
-        callbacks = [stack.enter_context(each) for each in make_callbacks(context)]
         _check_data(context)
-        for note in dataset.notes:
-            _note(callbacks, f"data set {dataset.name}: {note}")
-        for note in [*space.notes, *ignored_options(config, space)]:
-            _note(callbacks, f"warning: {note}")
-        for measure in config.measures():
-            for note in measure.notes(dataset.class_names):
-                _note(callbacks, f"{measure.name}: {note}")
         algorithm = Algorithm(
             config.search,
             config.directions,
@@ -92,13 +83,22 @@ def opened_session(
             _is_steady_state(config, database, groups),
             ExactCosts(config, space, dataset.class_names),
         )
+        callbacks = Callbacks(make_callbacks(context))
         coordinator = Coordinator(path, config, database, algorithm, callbacks, networks=networks)
-        yield Session(database, callbacks, coordinator)
+        with callbacks.over_search(coordinator.run):
+            for note in _notes(context):
+                callbacks.on_message(note)
+            yield Session(database, callbacks, coordinator)
 
 
-def _note(callbacks: Sequence[Callback], text: str) -> None:
-    for callback in callbacks:
-        callback.on_message(text)
+def _notes(search: SearchContext) -> Iterator[str]:
+    """Yield what the user should read before the search."""
+    dataset = search.dataset
+    yield from (f"data set {dataset.name}: {note}" for note in dataset.notes)
+    warnings = [*search.space.notes, *ignored_options(search.config, search.space)]
+    yield from (f"warning: {note}" for note in warnings)
+    for measure in search.config.measures():
+        yield from (f"{measure.name}: {note}" for note in measure.notes(dataset.class_names))
 
 
 def _check_data(search: SearchContext) -> None:

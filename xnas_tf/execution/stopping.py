@@ -61,6 +61,7 @@ class StoppingCriteria:
         """Infeasible proposals and duplicates since the last other candidate."""
         self._has_results = False
         self._reason = ""
+        self._is_stopped = False
         self.trained = 0
 
     @property
@@ -71,6 +72,8 @@ class StoppingCriteria:
     @property
     def has_time(self) -> bool:
         """Whether ``search.hours`` is not reached; other limits do not stop promotions."""
+        if self._is_stopped:
+            return False
         hours = self._search.hours
         if hours is None or self.seconds < hours * 3600:
             return True
@@ -111,6 +114,11 @@ class StoppingCriteria:
         if not self._reason:
             self._reason = reason
             self._notify(reason)
+
+    def stop(self, reason: str) -> None:
+        """Stop proposing candidates, and promoting them too."""
+        self._is_stopped = True
+        self.close(reason)
 
     def save(self) -> None:
         """Record the time spent, for later sessions."""

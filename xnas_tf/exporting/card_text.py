@@ -316,6 +316,10 @@ def _files(card: dict[str, Any]) -> str:
     return "\n\n".join(dict.fromkeys(parts))
 
 
+def _size(file: dict[str, Any]) -> str:
+    return f"{file['bytes'] / 1e6:.2f} MB"
+
+
 def _latency(measured: dict[str, Any]) -> str:
     return (
         f"Latency is the median on the machine of the export, with batches of "

@@ -21,6 +21,7 @@ from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.formats.builtin import WILDCARDS, SavedModel
+from xnas_tf.exporting.hub_header import hub_header
 from xnas_tf.exporting.map_quality import map_quality
 from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
@@ -136,7 +137,8 @@ def _export_one(
             if card["picture"]:
                 (draft / PICTURE).write_bytes(_picture(evidence, expected))
             (draft / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
-            (draft / "README.md").write_text(card_text(card, kinds), encoding="utf-8")
+            text = hub_header(card) + card_text(card, kinds)
+            (draft / "README.md").write_text(text, encoding="utf-8")
     finally:
         clear_session()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from xnas_tf.config import Config, find_config, load_config
 from xnas_tf.errors import InputError
+from xnas_tf.execution.callbacks import Callback, check_callbacks
 from xnas_tf.launcher.engine import chosen_engine
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import check_resumable
@@ -22,6 +24,7 @@ def search(
     profile: bool = False,
     address: str | None = None,
     insecure: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> Run | None:
     """Run a search, or resume one that was interrupted.
 
@@ -34,6 +37,7 @@ def search(
         profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
         address: ``HOST:PORT`` of a Ray cluster, or ``auto``; RAY_ADDRESS if None.
         insecure: Whether to join a Ray cluster without a token, where others can run code.
+        callbacks: Instances of ``Callback`` that are called after those of the configuration.
 
     Returns:
         The finished run; None on ranks other than 0 of a Horovod job, which only train.
@@ -45,6 +49,7 @@ def search(
     """
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)
+    given = [*check_callbacks(resolved.callbacks), *check_callbacks(callbacks)]
     set_defaults()
     if not fresh:
         check_resumable(path, resolved)  # before any slow import, and before the data is loaded
@@ -53,14 +58,16 @@ def search(
             raise InputError("`profile`: not available with Ray; allowed: one process")
         from xnas_tf.launcher.ray.search import search_on_ray
 
-        search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)
+        address = address or os.environ.get("RAY_ADDRESS")
+        search_on_ray(path, resolved, fresh, address, insecure, given)
         return Run(path)
     from xnas_tf.execution.job import run_job
     from xnas_tf.execution.joining import joined_ranks
     from xnas_tf.reporting.search_callbacks import search_callbacks
 
     with joined_ranks(path, resolved) as world:
-        run_job(path, resolved, world, fresh, profile, search_callbacks)
+        make_callbacks = partial(search_callbacks, more=given)
+        run_job(path, resolved, world, fresh, profile, make_callbacks)
     return Run(path) if world.rank == 0 else None
 
 

@@ -13,6 +13,7 @@ from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import XnasError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.callbacks import Callback, SearchContext
+from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.explanation import DEFAULT_METHODS, explain
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
 from xnas_tf.keras_tools.settings import clear_session
@@ -20,7 +21,6 @@ from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.registry import describe
 from xnas_tf.reporting.tensorboard import TensorBoard
-from xnas_tf.storage.run import Run
 from xnas_tf.training.callbacks import Interrupted
 
 SHOWN = 8
@@ -40,14 +40,15 @@ class FinalEvaluation(Callback):
         self._board = board
         self._log = log
 
-    def on_search_end(self, evaluator: Evaluator) -> None:
-        """See ``Callback.on_search_end``."""
-        run = Run(self._context.path)
+    def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
+        """Test the models, if the search finished."""
+        if error or run.evaluator is None:
+            return
         if run.groups()[0] > 1:
             self._board.groups(run.candidates())
         for candidate in run.pareto():
             if "test_accuracy" not in candidate.metrics:
-                self._evaluate(candidate, evaluator)
+                self._evaluate(candidate, run.evaluator)
 
     def _evaluate(self, candidate: Candidate, evaluator: Evaluator) -> None:
         self._log(f"testing candidate {candidate.id} and drawing its attributions")

@@ -1,4 +1,4 @@
-"""The callbacks that report on a search: progress, TensorBoard and the final evaluation."""
+"""The callbacks of a search: ours, which report on it, and then the user's."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.reporting.final_evaluation import FinalEvaluation
 from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.tensorboard import TensorBoard
-from xnas_tf.reporting.unfailing import Unfailing
 
 
-def search_callbacks(context: SearchContext) -> Sequence[Callback]:
-    """Create the callbacks of a search that is run from the command line or from Python."""
-    progress = SearchProgress(context.config, context.path, context.seconds_spent)
+def search_callbacks(context: SearchContext, more: Sequence[Callback] = ()) -> Sequence[Callback]:
+    """Create our callbacks of a search, and add the user's."""
+    progress = SearchProgress(context.config, context.seconds_spent)
     board = TensorBoard(context)
-    final = FinalEvaluation(context, board, progress.on_message)
-    return [Unfailing(each, progress.on_message) for each in (progress, board, final)]
+    return [progress, board, FinalEvaluation(context, board, progress.on_message), *more]

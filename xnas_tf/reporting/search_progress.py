@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
 from rich import progress as bars
 from rich.console import Console
@@ -14,16 +12,16 @@ from rich.markup import escape
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.execution.callbacks import Callback
+from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
 
 
 class SearchProgress(Callback):
     """Show a progress bar in a terminal, or print one line per candidate to a log file."""
 
-    def __init__(self, config: Config, path: Path, seconds_spent: float = 0.0) -> None:
+    def __init__(self, config: Config, seconds_spent: float = 0.0) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._config = config
-        self._path = path
         self._goal = config.search.candidates
         self._seconds_limit = (config.search.hours or math.inf) * 3600 - seconds_spent
         self._trained = 0
@@ -40,40 +38,32 @@ class SearchProgress(Callback):
         )
         self._task = self._bar.add_task("candidate 1", total=self._goal, left="")
 
-    def __enter__(self) -> SearchProgress:
+    def on_search_begin(self, run: SearchRun) -> None:
+        """See ``Callback.on_search_begin``."""
         self._bar.start()
-        self.on_message(f"run directory {self._path}: {self._goal} candidates to train in all")
-        return self
+        self.on_message(f"run directory {run.path}: {self._goal} candidates to train in all")
+        for candidate in run:
+            self._count(candidate)
+        self._bar.update(self._task, completed=self._trained)
 
-    def __exit__(self, *_: object) -> None:
+    def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
+        """See ``Callback.on_search_end``."""
         self._bar.stop()
 
     def on_message(self, text: str) -> None:
         """See ``Callback.on_message``."""
         self._console.print(escape(text))
 
-    def on_candidate_end(
-        self,
-        candidate: Candidate,
-        is_new: bool,
-        front: Sequence[Candidate],
-        hypervolume: float | None,
-    ) -> None:
+    def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
         """See ``Callback.on_candidate_end``."""
-        self._trained += candidate.trained and not candidate.promoted_from
-        if candidate.trained:
-            epochs = epochs_of(self._config.rungs, candidate.epochs)
-            self._epochs += epochs
-            self._session_epochs += epochs * is_new
-        summary = self._summary(front, hypervolume)
+        self._session_epochs += self._count(candidate)
+        summary = self._summary(run)
         left = f"{self._time_left()} left"
         about = f"candidate {candidate.id}"
         state = "" if candidate.counts else f" {candidate.state}"
         self._bar.update(
             self._task, completed=self._trained, description=f"{about}{state}{summary}", left=left
         )
-        if not is_new:
-            return
         if candidate.state == "failed":
             self._console.print(f"[red]{about} failed:[/red] {escape(candidate.reason)}")
         if candidate.collapsed:
@@ -82,8 +72,16 @@ class SearchProgress(Callback):
             count = f"{self._trained}/{self._goal}"
             self._console.print(escape(f"{count} {self._line(candidate)}{summary}  {left}"))
 
-    def _summary(self, front: Sequence[Candidate], hypervolume: float | None) -> str:
+    def _count(self, candidate: Candidate) -> int:
+        """Count a candidate that has ended, and return the epochs of its training."""
+        self._trained += candidate.trained and not candidate.promoted_from
+        epochs = epochs_of(self._config.rungs, candidate.epochs) if candidate.trained else 0
+        self._epochs += epochs
+        return epochs
+
+    def _summary(self, run: SearchRun) -> str:
         """Return what is known of the front; its fidelity too, if there are several."""
+        front, hypervolume = run.pareto(), run.hypervolume()
         if not front:
             return ""
         name, sign = self._config.objectives[0].name, self._config.objectives[0].sign

@@ -12,6 +12,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.execution.callbacks import Callback, SearchContext
+from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.explanation import Explanation
 from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.reporting.utilisation import timeline, timeline_figure
@@ -35,21 +36,21 @@ class TensorBoard(Callback):
             for c in measured_columns(self._config)
         }
 
-    def on_candidate_end(
-        self,
-        candidate: Candidate,
-        is_new: bool,
-        front: Sequence[Candidate],
-        hypervolume: float | None,
-    ) -> None:
-        """Write the candidate's curves, hyperparameters and objectives, and the hypervolume.
+    def on_search_begin(self, run: SearchRun) -> None:
+        """Write the candidates that an earlier session recorded but had no time to write."""
+        for candidate in run:
+            self._write(candidate)
 
-        What has been written before is not written again.
-        """
-        if is_new and candidate.trained and hypervolume is not None:
+    def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
+        """Write the candidate's curves, hyperparameters and objectives, and the hypervolume."""
+        if candidate.trained and (hypervolume := run.hypervolume()) is not None:
             with self._search_writer():
                 step = candidate.finish_order
                 tf.summary.scalar("front/hypervolume by answer", hypervolume, step=step)
+        self._write(candidate)
+
+    def _write(self, candidate: Candidate) -> None:
+        """Write a candidate that is done, unless it has been written."""
         if candidate.state != "done":
             return
         values = {tag: column.value(candidate) for tag, column in self._tags.items()}
@@ -62,17 +63,12 @@ class TensorBoard(Callback):
             f"candidate {candidate.id}",
         )
 
-    def on_generation_end(
-        self,
-        generation: int,
-        candidates: Sequence[Candidate],
-        front: Sequence[Candidate],
-        hypervolume: float | None,
-    ) -> None:
+    def on_generation_end(self, run: SearchRun, generation: int) -> None:
         """Write the front and its hypervolume after a generation."""
         counts = self._context.dataset.counts["validation"].tolist()
+        front, hypervolume = run.pareto(), run.hypervolume()
         recommended = recommend(front, self._config, counts).id
-        info = front_info(candidates, front, self._config, recommended, sum(counts))
+        info = front_info(run.candidates(), front, self._config, recommended, sum(counts))
         figure = front_figure(info)
         with self._search_writer():
             if generation == 1:

@@ -73,11 +73,14 @@ class Run:
         """Return all candidates in any state, by id."""
         with closing(Database(self.path / DATABASE)) as database:
             candidates = database.candidates()
-        for candidate in candidates:
-            path = model_path(self.path, candidate.id)
-            candidate.model_path = path if path.is_file() else None
-            candidate.module = self.config.space.hypermodel_module
-        return candidates
+        return [self.located(candidate) for candidate in candidates]
+
+    def located(self, candidate: Candidate) -> Candidate:
+        """Add the file and the module of its model to a candidate of this run, and return it."""
+        path = model_path(self.path, candidate.id)
+        candidate.model_path = path if path.is_file() else None
+        candidate.module = self.config.space.hypermodel_module
+        return candidate
 
     def candidate(self, number: int) -> Candidate:
         """Return the candidate with an id.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import tensorflow as tf
 from xnas_tf.config import Config
 from xnas_tf.distributed import SingleProcess, start
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.joining import writing_to
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.execution.session import opened_session
@@ -24,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def search_on_ray(
-    path: Path, config: Config, fresh: bool, address: str | None, insecure: bool
+    path: Path,
+    config: Config,
+    fresh: bool,
+    address: str | None,
+    insecure: bool,
+    callbacks: Sequence[Callback],
 ) -> None:
     """Run a search with this process as the driver; see ``xnas_tf.search`` and ``cluster``."""
     size = config.distributed.ranks_per_candidate or 1
@@ -39,7 +47,8 @@ def search_on_ray(
             config.distributed, config.training.deterministic, config.space.branches, alone=True
         )
         dataset, space = prepare(config, single, size)
-        opened = opened_session(path, config, dataset, space, fresh, capacity(), search_callbacks)
+        make_callbacks = partial(search_callbacks, more=callbacks)
+        opened = opened_session(path, config, dataset, space, fresh, capacity(), make_callbacks)
         with writing_to(path), kept_arithmetic(), opened as session:
             session.note(_summary(capacity, size))
             with Watchdog(float("inf")) as watchdog:

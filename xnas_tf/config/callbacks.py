@@ -1,0 +1,57 @@
+"""The callbacks of a configuration, by name with options."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from xnas_tf.errors import InputError, suggest
+from xnas_tf.registry import Registry, describe
+
+CALLBACKS = Registry(
+    "callback",
+    "xnas_tf.callbacks",
+    {
+        "mlflow": "xnas_tf.reporting.trackers.mlflow_tracker:MLflow",
+        "wandb": "xnas_tf.reporting.trackers.wandb_tracker:WeightsAndBiases",
+    },
+)
+
+
+def create_callback(entry: Any) -> Any:
+    """Create a callback from its entry in the configuration.
+
+    Args:
+        entry: A name, a mapping with a name and the arguments of the constructor, or a callback.
+
+    Raises:
+        PydanticCustomError: If there is no such callback, or it cannot be created.
+    """
+    if not isinstance(entry, str | dict):
+        return entry  # the search checks it
+    name, options = (entry, {}) if isinstance(entry, str) else (entry.get("name"), {**entry})
+    options.pop("name", None)
+    try:
+        if not isinstance(name, str):
+            raise InputError(f"no name is given: {entry!r}")
+        return _called(CALLBACKS.get(name), name, options)
+    except InputError as error:
+        raise PydanticCustomError("entry", "{text}", {"text": str(error)}) from error
+
+
+def _called(create: Any, name: str, options: dict[str, Any]) -> Any:
+    if not callable(create):
+        raise InputError(f"callback {name!r} is no class")
+    allowed = inspect.signature(create).parameters
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in allowed.values())
+    for key in options:
+        if key not in allowed and not takes_any:
+            raise InputError(f"callback {name!r} has no option {suggest(key, allowed)}")
+    try:
+        return create(**options)
+    except InputError:
+        raise
+    except Exception as error:  # a user's constructor may raise any exception
+        raise InputError(f"callback {name!r}: {describe(error)}") from error

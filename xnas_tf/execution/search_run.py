@@ -1,0 +1,55 @@
+"""The run of a search that is in progress, as callbacks get it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.config import Config
+from xnas_tf.execution.search_state import SearchState
+from xnas_tf.storage.run import Run, ordered_front
+
+if TYPE_CHECKING:
+    from xnas_tf.evaluation.evaluator import Evaluator
+
+
+class SearchRun(Run):
+    """The run of a search that is in progress.
+
+    It has everything that a ``Run`` has. The front and the hypervolume are kept in memory, so that
+    callbacks can use them after each candidate.
+
+    Attributes:
+        evaluator: The evaluator of this process, after the last candidate.
+    """
+
+    def __init__(
+        self, path: Path, config: Config, state: SearchState, stop: Callable[[str], None]
+    ) -> None:
+        # Without Run's constructor, which reads what the search has in memory.
+        self.path, self.config = path, config
+        self.evaluator: Evaluator | None = None
+        self._state = state
+        self._stop = stop
+        self._front: Sequence[Candidate] = ()
+        self._ordered: list[Candidate] = []
+
+    def pareto(self) -> list[Candidate]:
+        """Return the Pareto-optimal candidates, best in the first objective first."""
+        if self._front is not self._state.front:
+            self._front = self._state.front
+            self._ordered = [self.located(c) for c in ordered_front(self._front, self.config)]
+        return list(self._ordered)
+
+    def hypervolume(self) -> float | None:
+        """Return the hypervolume; see ``Run.hypervolume``."""
+        return self._state.hypervolume
+
+    def stop(self, reason: str) -> None:
+        """End the search early: no candidate is proposed after those already being trained.
+
+        The reason is printed and recorded. The same search again continues the run.
+        """
+        self._stop(reason)

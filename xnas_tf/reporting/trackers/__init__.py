@@ -1,0 +1,1 @@
+"""Callbacks that log a search to experiment trackers."""
