@@ -17,6 +17,7 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.collapses import collapse_text
 from xnas_tf.reporting.search_progress import SearchProgress
+from xnas_tf.utils.progress import displayed
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
@@ -137,7 +138,7 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     assert '"collapsed": true' in tables.pareto_json(listed)
     rows = csv.DictReader(io.StringIO(tables.pareto_csv(listed)))
     assert [row["collapsed"] for row in rows] == ["False", "True"]
-    with SearchProgress(CONFIG, run.path) as progress:
+    with displayed(), SearchProgress(CONFIG, run.path) as progress:
         for each in everyone:
             progress.on_candidate_end(each, True, everyone[:1], 0.0)
     lines = capsys.readouterr().err.splitlines()

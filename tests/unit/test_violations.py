@@ -14,6 +14,7 @@ from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data
 from xnas_tf.reporting.search_progress import SearchProgress
+from xnas_tf.utils.progress import displayed
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run, comparable_candidates
 from xnas_tf.storage.run_directory import open_database
@@ -99,11 +100,14 @@ def test_without_a_front_the_longest_trainings_are_compared():
 
 
 def test_lines_of_the_log_are_results_only_where_there_is_one(capsys, tmp_path):
-    with SearchProgress(CONFIG, tmp_path) as progress:
+    with displayed(), SearchProgress(CONFIG, tmp_path) as progress:
         for candidate in EVERYONE:
             progress.on_candidate_end(candidate, True, EVERYONE[:1], None)
     lines = [line for line in capsys.readouterr().err.splitlines() if "/16" in line]
-    assert "candidate 1: error 0.25  parameters 100  (0.0 s)  best error 0.25" in lines[0]
+    assert (
+        "candidate 1: error 0.25  parameters 100  (0.0 s)  on the front  best error 0.25"
+        in lines[0]
+    )
     assert f"parameters 10  violates constraints ({BROKEN})" in lines[2]
     assert f"candidate 4 infeasible: {COSTLY}" in lines[3] and "12345" not in lines[3]
     assert "candidate 5 duplicate: the same network as candidate 1" in lines[4]

@@ -13,6 +13,7 @@ import click
 
 from xnas_tf.cli.output import make_output_robust
 from xnas_tf.errors import XnasError
+from xnas_tf.utils.progress import displayed, log_message
 from xnas_tf.version import __version__
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
         try:
-            return super().invoke(ctx)
+            with displayed():
+                return super().invoke(ctx)
         except XnasError as error:
             click.echo(f"xnas-tf: {error}", err=True)
             sys.exit(error.exit_code)
@@ -94,9 +96,8 @@ def with_options(text: str) -> str:
 
 
 def print_message(text: str) -> None:
-    """Print progress and warnings on stderr, warnings in red if the terminal has colours."""
-    text = with_options(text)
-    click.echo(click.style(text, fg="red") if text.startswith("warning: ") else text, err=True)
+    """Show a message, which may name arguments, or a warning."""
+    log_message(with_options(text))
 
 
 def print_result(

@@ -10,7 +10,7 @@ import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import CANDIDATE, FORMAT, PATH, UNSAFE
+from xnas_tf.cli.options import CANDIDATE, FORMAT, PATH, QUIET, UNSAFE, VERBOSE
 
 if TYPE_CHECKING:
     from xnas_tf.storage.model_source import ModelSource
@@ -90,6 +90,7 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
 @click.option("--set", "options", multiple=True, metavar="METHOD.OPTION=VALUE")
 @click.option("--target", default="predicted", help="Or `true`, or a class to explain.")
 @_loading_options
+@QUIET
 def explain(
     files: tuple[Path, ...],
     images: tuple[Path, ...],
@@ -116,8 +117,8 @@ def explain(
     files = (*images, *files)
     explanation, folder = explain_request(source, files=files, log=print_message, **options)
     for method, why in explanation.failures.items():
-        click.echo(f"{method} was left out: {why}", err=True)
-    click.echo(f"wrote {folder}", err=True)
+        print_message(f"warning: {method} was left out: {why}")
+    print_message(f"wrote {folder}")
     print_result(form, explanation.as_dict(), lambda known: known, explanation_tables)
 
 
@@ -143,6 +144,7 @@ def explain(
 @click.option("--images", type=int, help="At most, of each class and split; default: all.")
 @SEED
 @_loading_options
+@QUIET
 def disentangle(form: str, **options: Any) -> None:
     """Find the path of each class through a network.
 
@@ -169,8 +171,8 @@ def disentangle(form: str, **options: Any) -> None:
         return
     disentanglement, folder = result
     for name, why in disentanglement.left_out.items():
-        click.echo(f"class {name} was left out: {why}", err=True)
-    click.echo(f"wrote {folder}", err=True)
+        print_message(f"warning: class {name} was left out: {why}")
+    print_message(f"wrote {folder}")
     print_result(form, facts(disentanglement), lambda known: known, disentanglement_tables)
 
 
@@ -200,6 +202,8 @@ def disentangle(form: str, **options: Any) -> None:
 @click.option("--rate", type=float, help="Learning rate; default: by the size of the data.")
 @SEED
 @_loading_options
+@QUIET
+@VERBOSE
 def interpret(form: str, **options: Any) -> None:
     """Train attributes that predict and explain a model's output.
 
@@ -224,5 +228,5 @@ def interpret(form: str, **options: Any) -> None:
     if result is None:  # another rank prints
         return
     interpretation, folder = result
-    click.echo(f"wrote {folder}", err=True)
+    print_message(f"wrote {folder}")
     print_result(form, interpretation.as_dict(), lambda known: known, interpretation_tables)

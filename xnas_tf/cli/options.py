@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from xnas_tf.candidate import CHOICES
 from xnas_tf.cli import completion
 from xnas_tf.errors import suggest
+from xnas_tf.utils.progress import display
 
 
 class CandidateType(click.ParamType):
@@ -56,11 +57,28 @@ def _checked_picture(
     return path
 
 
+def _set_verbosity(verbose: int) -> Callable:
+    def callback(_context: click.Context, _option: click.Parameter, is_given: bool) -> None:
+        handler = display()
+        if is_given and handler:
+            handler.set_verbosity(verbose)
+
+    return callback
+
+
+def _verbosity_option(*names: str, verbose: int, text: str) -> Callable:
+    return click.option(
+        *names, is_flag=True, expose_value=False, callback=_set_verbosity(verbose), help=text
+    )
+
+
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 RUN = click.argument("run", type=PATH, shell_complete=completion.runs)
 FORMAT = format_option("table", "json")
+QUIET = _verbosity_option("-q", "--quiet", verbose=0, text="Show warnings only.")
+VERBOSE = _verbosity_option("-v", "--verbose", verbose=2, text="Show a line for each epoch.")
 UNSAFE = click.option(
     "--unsafe",
     "safe",

@@ -18,8 +18,10 @@ from xnas_tf.cli.options import (
     PATH,
     PLOT,
     PREFER,
+    QUIET,
     RUN,
     UNSAFE,
+    VERBOSE,
     WITHIN,
     CandidateType,
     format_option,
@@ -66,7 +68,7 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
         from xnas_tf.utils.pictures import save_png
 
         save_png(listed.run.plot_front(**options), plot, "--plot", dpi=150)
-        click.echo(f"wrote {plot}", err=True)
+        print_message(f"wrote {plot}")
 
 
 @main.command()
@@ -93,7 +95,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
         from xnas_tf.reporting.utilisation import save_timeline
 
         save_timeline(opened, plot)
-        click.echo(f"wrote {plot}", err=True)
+        print_message(f"wrote {plot}")
 
 
 @main.command()
@@ -121,6 +123,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     help="Number of images to explain for each model.",
 )
 @UNSAFE
+@QUIET
 def report(run: Path, **options: Any) -> None:
     """Write a report on RUN as one HTML file that needs no network.
 
@@ -159,6 +162,8 @@ def report(run: Path, **options: Any) -> None:
 @click.option("--no-baseline", is_flag=True, help="Do not train a residual network for comparison.")
 @click.option("--gallery", is_flag=True, help="Draw attributions during training (TensorBoard).")
 @FORMAT
+@QUIET
+@VERBOSE
 def retrain(
     run: Path, candidates: tuple[int | str, ...], no_baseline: bool, form: str, **options: Any
 ) -> None:
@@ -185,8 +190,8 @@ def retrain(
         return
     print_result(form, retraining, Retraining.as_dict, lambda found: [retraining_table(found)])
     for training in retraining.failures():
-        click.echo(f"{training.title}, seed {training.seed} failed: {training.reason}", err=True)
-    click.echo(f"models: {retraining.path / 'models'}", err=True)
+        print_message(f"warning: {training.title}, seed {training.seed} failed: {training.reason}")
+    print_message(f"models: {retraining.path / 'models'}")
 
 
 @main.command()
@@ -212,6 +217,7 @@ def retrain(
     "--licence", default="", show_default=False, help="Licence of the models, for their cards."
 )
 @UNSAFE
+@QUIET
 def export(  # noqa: PLR0913 - options
     run: Path,
     formats: tuple[str, ...],
@@ -261,5 +267,5 @@ def print_pareto(listed: CandidateList) -> None:
         return
     print_tables([tables.pareto_table(listed)])
     if collapsed := collapse_text(run.candidates(), run.config):
-        click.secho(collapsed, fg="yellow", err=True)
-    click.echo(f"recommended: {listed.recommended.text}", err=True)
+        print_message(f"warning: {collapsed}")
+    print_message(f"recommended: {listed.recommended.text}")

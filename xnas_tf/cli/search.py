@@ -10,7 +10,7 @@ import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import FORMAT, OVERRIDES, PATH, PICTURE
+from xnas_tf.cli.options import FORMAT, OVERRIDES, PATH, PICTURE, QUIET, VERBOSE
 from xnas_tf.cli.run import print_pareto
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
@@ -21,6 +21,7 @@ from xnas_tf.registry import describe
 @OVERRIDES
 @PICTURE
 @FORMAT
+@QUIET
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
     """Show a data set, its problems, and how a search prepares it.
 
@@ -40,7 +41,7 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
     print_result(form, report, DataReport.as_dict, data_tables)
     if out:
         report.save_sheet(out)
-        click.echo(f"wrote {out}", err=True)
+        print_message(f"wrote {out}")
 
 
 @main.command()
@@ -59,6 +60,8 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
     "--address", metavar="HOST:PORT", help="Address of a Ray cluster; auto looks for one."
 )
 @click.option("--insecure", is_flag=True, help="Join a Ray cluster without a token.")
+@QUIET
+@VERBOSE
 def search(
     overrides: tuple[str, ...], engine: str | None, groups: int | None, **options: Any
 ) -> None:
@@ -89,14 +92,14 @@ def search(
         listed = listing(run, everyone=False)
         print_pareto(listed)
     except Exception as error:  # noqa: BLE001 - the search is done and recorded
-        click.echo(f"the results of {run.path} cannot be shown: {describe(error)}", err=True)
+        print_message(f"warning: the results of {run.path} cannot be shown: {describe(error)}")
         return
     folder = shlex.quote(str(run.path))
     commands = [f"xnas-tf pareto {folder} --plot front.png", f"xnas-tf report {folder}"]
     if listed.recommended.id is not None:
         commands.append(f"xnas-tf export {folder}")
     commands.append(f"tensorboard --logdir {shlex.quote(str(run.path / 'tensorboard'))}")
-    click.echo("\n  ".join(["\nNext:", *commands]), err=True)
+    print_message("\n  ".join(["\nNext:", *commands]))
 
 
 @main.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})

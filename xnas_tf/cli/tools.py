@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from xnas_tf.cli.group import main, print_tables
-from xnas_tf.cli.options import FORMAT, PATH, PLOT
+from xnas_tf.cli.group import main, print_message, print_tables
+from xnas_tf.cli.options import FORMAT, PATH, PLOT, QUIET
 from xnas_tf.doctor import examine
 
 
@@ -51,6 +51,7 @@ def benchmark() -> None:
 @click.option("--trainings", default=600, help="Trainings per search.")
 @FORMAT
 @PLOT
+@QUIET
 def benchmark_search(
     table: Path,
     objectives: str,
@@ -88,7 +89,7 @@ def benchmark_search(
         from xnas_tf.benchmark.figure import save_comparison
 
         save_comparison(comparison, plot)
-        click.echo(f"wrote {plot}", err=True)
+        print_message(f"wrote {plot}")
 
 
 @main.command()

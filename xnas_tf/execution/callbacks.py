@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +45,15 @@ class Callback:
             front: The Pareto-optimal candidates so far.
             hypervolume: The hypervolume of the candidates so far; None until generation 0 is
                 complete, and while a run is replayed.
+        """
+
+    def on_epoch_end(self, candidate: Candidate, epoch: int, logs: Mapping[str, float]) -> None:
+        """Called when an epoch of a candidate's training has ended.
+
+        Args:
+            candidate: The candidate, with the ``history`` of its epochs so far.
+            epoch: The number of the epoch, from 1.
+            logs: The metrics of the epoch.
         """
 
     def on_generation_end(

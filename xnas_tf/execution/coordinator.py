@@ -138,6 +138,14 @@ class Coordinator:
         """See ``TaskSource.checkpoint``."""
         return self._promotions.state(task) if task.id in self._pending else b""
 
+    def on_epoch_end(self, task: Task, history: list[dict[str, float]]) -> None:
+        """See ``TaskSource.on_epoch_end``."""
+        if task.id in self._pending:
+            candidate = replace(task, history=list(history))
+            self._notifications.append(
+                lambda callback: callback.on_epoch_end(candidate, len(history), history[-1])
+            )
+
     def tell(self, task: Task, result: Result) -> None:
         """Record a candidate's result.
 

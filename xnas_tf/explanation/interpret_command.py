@@ -19,7 +19,6 @@ from xnas_tf.interpretation.flint.training import check_options, train_interpret
 from xnas_tf.registry import describe
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.model_source import INTERPRETATIONS, ModelSource
-from xnas_tf.utils.epoch_progress import epochs_bar
 
 LOW_FIDELITY = 0.8
 """Below this fidelity an interpreter does not explain its network. Those of
@@ -39,7 +38,7 @@ def interpret_request(
         source: The model or the HyperModel whose default network is trained, the data set and
             the folder to write.
         explained: Indices of images of the test split whose predictions are explained.
-        log: Called with progress messages, on rank 0.
+        log: Called with progress messages.
         **options: Those of ``train_interpreter``.
 
     Returns:
@@ -49,7 +48,7 @@ def interpret_request(
         InputError: If anything named is missing or wrong, or the folder exists.
     """
     check_options(**options)
-    with joined(DistributedOptions()) as ranks, epochs_bar(ranks.rank == 0) as show_epoch:
+    with joined(DistributedOptions()) as ranks:
         if source.hypermodel is None:
             subject, out = load_source(source, INTERPRETATIONS)
             data = load_data(source, subject, "--dataset NAME to learn from")
@@ -60,8 +59,7 @@ def interpret_request(
             subject.model,
             data,
             communicator=ranks,
-            told=show_epoch,
-            log=log if ranks.rank == 0 else lambda _: None,
+            log=log,
             **options,
         )
     if ranks.rank > 0:

@@ -27,6 +27,7 @@ from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.utils.output_folder import atomic_folder
+from xnas_tf.utils.progress import log_message
 
 Log = Callable[[str], None]
 
@@ -37,7 +38,7 @@ def export(  # noqa: PLR0913 - options with defaults
     out: str | Path | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
     licence: str = "",
-    log: Log = lambda _: None,
+    log: Log = log_message,
     retrained: str = "",
     pareto: bool = False,
     safe: bool = True,

@@ -12,6 +12,7 @@ from xnas_tf.launcher.engine import chosen_engine
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import check_resumable
 from xnas_tf.utils.environment import set_defaults
+from xnas_tf.utils.progress import displayed
 
 
 def search(
@@ -22,6 +23,7 @@ def search(
     profile: bool = False,
     address: str | None = None,
     insecure: bool = False,
+    verbose: int = 1,
 ) -> Run | None:
     """Run a search, or resume one that was interrupted.
 
@@ -34,6 +36,7 @@ def search(
         profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
         address: ``HOST:PORT`` of a Ray cluster, or ``auto``; RAY_ADDRESS if None.
         insecure: Whether to join a Ray cluster without a token, where others can run code.
+        verbose: What rank 0 shows: 0 only warnings, 1 also the progress, 2 also a line per epoch.
 
     Returns:
         The finished run; None on ranks other than 0 of a Horovod job, which only train.
@@ -53,13 +56,14 @@ def search(
             raise InputError("`profile`: not available with Ray; allowed: one process")
         from xnas_tf.launcher.ray.search import search_on_ray
 
-        search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)
+        with displayed(verbose):
+            search_on_ray(path, resolved, fresh, address or os.environ.get("RAY_ADDRESS"), insecure)
         return Run(path)
     from xnas_tf.execution.job import run_job
     from xnas_tf.execution.joining import joined_ranks
     from xnas_tf.reporting.search_callbacks import search_callbacks
 
-    with joined_ranks(path, resolved) as world:
+    with displayed(verbose), joined_ranks(path, resolved) as world:
         run_job(path, resolved, world, fresh, profile, search_callbacks)
     return Run(path) if world.rank == 0 else None
 

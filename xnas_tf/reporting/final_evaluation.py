@@ -71,6 +71,7 @@ class FinalEvaluation(Callback):
         test = self._context.dataset.test
         accuracy = float(np.mean(access.predictor(test.images).argmax(axis=1) == test.labels))
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
+        self._board.tested(candidate)
 
     def _draw(
         self,

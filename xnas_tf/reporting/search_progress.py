@@ -1,27 +1,27 @@
-"""The progress of a running search on stderr."""
+"""The progress of a running search."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-
-from rich import progress as bars
-from rich.console import Console
-from rich.markup import escape
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
+from xnas_tf.utils.progress import Update, counted, has_bar, log_message, metrics_text, progress_bar
+
+LOGGER = logging.getLogger(__name__)
 
 
 class SearchProgress(Callback):
-    """Show a progress bar in a terminal, or print one line per candidate to a log file."""
+    """Move a bar with the epochs of a search, and log a line for each candidate that has ended."""
 
     def __init__(self, config: Config, path: Path, seconds_spent: float = 0.0) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._config = config
         self._path = path
         self._goal = config.search.candidates
@@ -30,27 +30,28 @@ class SearchProgress(Callback):
         self._epochs = 0
         self._session_epochs = 0
         self._begin = time.monotonic()
-        self._bar = bars.Progress(
-            bars.TextColumn("{task.description}"),
-            bars.BarColumn(),
-            bars.MofNCompleteColumn(),
-            bars.TextColumn("{task.fields[left]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task("candidate 1", total=self._goal, left="")
+        self._bar = ExitStack()
+        self._update: Update = lambda *_: None
+        self._summary_text = ""
 
     def __enter__(self) -> SearchProgress:
-        self._bar.start()
-        self.on_message(f"run directory {self._path}: {self._goal} candidates to train in all")
+        self._update = self._bar.enter_context(progress_bar("candidate 1", self._goal))
+        done = f"run directory {self._path}: {counted(self._goal, 'candidate')} to train in all"
+        self.on_message(done)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._bar.close()
 
     def on_message(self, text: str) -> None:
         """See ``Callback.on_message``."""
-        self._console.print(escape(text))
+        log_message(text)
+
+    def on_epoch_end(self, candidate: Candidate, epoch: int, logs: Mapping[str, float]) -> None:
+        """See ``Callback.on_epoch_end``."""
+        about = f"candidate {candidate.id}: epoch {epoch} of {candidate.epochs}"
+        LOGGER.debug("%s: %s", about, metrics_text(logs))
+        self._show(about)
 
     def on_candidate_end(
         self,
@@ -67,20 +68,22 @@ class SearchProgress(Callback):
             self._session_epochs += epochs * is_new
         summary = self._summary(front, hypervolume)
         left = f"{self._time_left()} left"
+        self._summary_text = f"{left}{summary}"
         about = f"candidate {candidate.id}"
-        state = "" if candidate.counts else f" {candidate.state}"
-        self._bar.update(
-            self._task, completed=self._trained, description=f"{about}{state}{summary}", left=left
-        )
+        self._show(about if candidate.counts else f"{about} {candidate.state}")
         if not is_new:
             return
         if candidate.state == "failed":
-            self._console.print(f"[red]{about} failed:[/red] {escape(candidate.reason)}")
+            LOGGER.warning("%s failed: %s", about, candidate.reason)
         if candidate.collapsed:
-            self._console.print(f"[yellow]{about}:[/yellow] {escape(candidate.reason)}")
-        if not self._console.is_terminal:
-            count = f"{self._trained}/{self._goal}"
-            self._console.print(escape(f"{count} {self._line(candidate)}{summary}  {left}"))
+            LOGGER.warning("%s: %s", about, candidate.reason)
+        is_on_front = "  on the front" if any(c.id == candidate.id for c in front) else ""
+        beside = "" if has_bar() else f"{summary}  {left}"
+        count = f"{self._trained}/{self._goal}"
+        LOGGER.info("%s %s%s%s", count, self._line(candidate), is_on_front, beside)
+
+    def _show(self, text: str) -> None:
+        self._update(self._trained, self._goal, f"{text}  {self._summary_text}")
 
     def _summary(self, front: Sequence[Candidate], hypervolume: float | None) -> str:
         """Return what is known of the front; its fidelity too, if there are several."""
@@ -89,7 +92,7 @@ class SearchProgress(Callback):
         name, sign = self._config.objectives[0].name, self._config.objectives[0].sign
         best = sign * min(sign * c.objectives[name] for c in front)
         volume = "" if hypervolume is None else f"  hypervolume {hypervolume:.3f}"
-        epochs = f" ({front[0].epochs} epochs)" if len(self._config.rungs) > 1 else ""
+        epochs = f" ({counted(front[0].epochs, 'epoch')})" if len(self._config.rungs) > 1 else ""
         return f"  best {name} {best:.4g}{volume}{epochs}"
 
     def _line(self, candidate: Candidate) -> str:

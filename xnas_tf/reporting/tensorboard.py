@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,10 @@ from xnas_tf.reporting.utilisation import timeline, timeline_figure
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.strategy.recommendation import recommend
 from xnas_tf.utils.pictures import png
-from xnas_tf.utils.tensorboard import write_image, write_training, writer
+from xnas_tf.utils.tensorboard import TrainingCurves, write_image, writer
+
+TEST_ACCURACY, SECONDS = "test/accuracy", "seconds"
+"""Tags of metrics that are no objectives."""
 
 
 class TensorBoard(Callback):
@@ -29,6 +32,7 @@ class TensorBoard(Callback):
         self._config = context.config
         self._path = context.path / "tensorboard"
         self._search: tf.summary.SummaryWriter | None = None
+        self._curves = TrainingCurves()
         recorded = [measure.name for measure in self._config.record]
         self._tags = {
             f"{'recorded' if c.name.split('/')[0] in recorded else 'objective'}/{c.name}": c
@@ -42,7 +46,7 @@ class TensorBoard(Callback):
         front: Sequence[Candidate],
         hypervolume: float | None,
     ) -> None:
-        """Write the candidate's curves, hyperparameters and objectives, and the hypervolume.
+        """Write the candidate's hyperparameters and objectives, and the hypervolume.
 
         What has been written before is not written again.
         """
@@ -50,17 +54,23 @@ class TensorBoard(Callback):
             with self._search_writer():
                 step = candidate.finish_order
                 tf.summary.scalar("front/hypervolume by answer", hypervolume, step=step)
+        folder = self._folder(candidate)
         if candidate.state != "done":
+            self._curves.close(folder)
             return
         values = {tag: column.value(candidate) for tag, column in self._tags.items()}
-        write_training(
-            self._folder(candidate),
+        values[SECONDS] = candidate.seconds_total
+        self._curves.finish(
+            folder,
             candidate.history,
             {tag: value for tag, value in values.items() if value is not None},
-            candidate.epochs,
             candidate.hyperparameters,
             f"candidate {candidate.id}",
         )
+
+    def on_epoch_end(self, candidate: Candidate, epoch: int, logs: Mapping[str, float]) -> None:
+        """Write the epoch of the candidate's curves."""
+        self._curves.update(self._folder(candidate), candidate.history)
 
     def on_generation_end(
         self,
@@ -98,6 +108,12 @@ class TensorBoard(Callback):
         with writer(self._folder(candidate)):
             write_image("attributions", picture, candidate.epochs)
 
+    def tested(self, candidate: Candidate) -> None:
+        """Write a model's accuracy on the test split."""
+        with writer(self._folder(candidate)):
+            accuracy = candidate.metrics["test_accuracy"]
+            tf.summary.scalar(TEST_ACCURACY, accuracy, step=candidate.epochs)
+
     def graph(self, candidate: Candidate, model: keras.Model) -> None:
         """Write the inference graph of a model."""
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="images")
@@ -119,6 +135,7 @@ class TensorBoard(Callback):
     def _declare_hyperparameters(self) -> None:
         names = dict.fromkeys(variable.name for variable in self._context.space.variables)
         tags = {tag: tag.removeprefix("objective/") for tag in self._tags}
+        tags |= {TEST_ACCURACY: "test accuracy", SECONDS: "seconds"}
         hparams.hparams_config(
             hparams=[hparams.HParam(name) for name in names],
             metrics=[hparams.Metric(tag, display_name=name) for tag, name in tags.items()],

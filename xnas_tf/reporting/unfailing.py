@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -48,6 +48,10 @@ class Unfailing(Callback):
         self.attempt(
             partial(self._callback.on_candidate_end, candidate, is_new, front, hypervolume)
         )
+
+    def on_epoch_end(self, candidate: Candidate, epoch: int, logs: Mapping[str, float]) -> None:
+        """See ``Callback.on_epoch_end``."""
+        self.attempt(partial(self._callback.on_epoch_end, candidate, epoch, logs))
 
     def on_generation_end(
         self,

@@ -22,6 +22,7 @@ from xnas_tf.interpretation.nad.presets import preset_for
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.utils.progress import log_message, progress_bar
 
 
 def disentangle(  # noqa: PLR0913 - options with defaults
@@ -37,7 +38,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     images: int | None = None,
     input_range: str = AUTO,
     preset: str | None = None,
-    log: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = log_message,
     communicator: Communicator | None = None,
 ) -> Disentanglement:
     """Find each class's path through a trained network, and evaluate the paths.
@@ -95,7 +96,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     accuracy = Accuracy.of(predicted, test.labels)
     report_accuracy(accuracy, resolved, log, model, test)
     learnable, left_out = _learnable(wanted, shown, data.class_names)
-    learned = learn(network, shown, learnable, lesson, held_out, log)
+    with progress_bar("masks") as update:
+        learned = learn(network, shown, learnable, lesson, held_out, update)
     paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
     log("predictions of the masked networks")
     soft = evaluation.masked_answers(network, test, learnable, paths.soft, ranks)

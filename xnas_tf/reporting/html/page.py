@@ -25,6 +25,7 @@ from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run, comparable_candidates, load_run, ordered_front
 from xnas_tf.storage.run_directory import now, write_atomically
 from xnas_tf.strategy.recommendation import recommend
+from xnas_tf.utils.progress import log_message
 from xnas_tf.version import __version__
 
 MARK = '<meta name="generator" content="xnas-tf report">'
@@ -39,7 +40,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
     candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
     models: int = 8,
     images: int = 8,
-    log: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = log_message,
     prefer: str | None = None,
     within: float | None = None,
     safe: bool = True,
