@@ -17,12 +17,12 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.collapses import collapse_text
 from xnas_tf.reporting.search_progress import SearchProgress
-from xnas_tf.utils.progress import displayed
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
+from xnas_tf.utils.progress import displayed
 
 FALLING = [{"loss": 1.1}, {"loss": 0.4}]
 FLAT = [{"loss": 1.1}, {"loss": 1.1}]

@@ -73,14 +73,17 @@ def main() -> None:
 
     \b
     Example:
-      xnas-tf data folder:pets                   inspect a data set
-      xnas-tf search configs/quickstart.yaml     search, on one process
-      horovodrun -np 8 xnas-tf search CONFIG     search, on eight ranks
-      xnas-tf search CONFIG --engine ray         search, one candidate per GPU
-      xnas-tf pareto runs/quickstart             list the results
-      xnas-tf report runs/quickstart             write an HTML report
-      xnas-tf retrain runs/quickstart            train the best in full
-      xnas-tf export runs/quickstart             export the best as SavedModel
+      xnas-tf data folder:pets                 inspect a data set
+      xnas-tf search configs/quickstart.yaml   search in one process
+      horovodrun -np 8 xnas-tf search CONFIG   train each candidate on 8 ranks
+      xnas-tf search CONFIG --engine ray       train a candidate on each GPU
+      xnas-tf pareto runs/quickstart           list the best candidates
+      xnas-tf report runs/quickstart           write an HTML report
+      xnas-tf retrain runs/quickstart          train the recommended one in full
+      xnas-tf explain runs/quickstart          show what its model looks at
+      xnas-tf disentangle runs/quickstart      find the path of each class in it
+      xnas-tf interpret runs/quickstart        explain it by learned attributes
+      xnas-tf export runs/quickstart           export it as a SavedModel
     """
 
 

@@ -30,24 +30,27 @@ from xnas_tf.cli.options import (
 if TYPE_CHECKING:
     from xnas_tf.reporting.candidate_tables import CandidateList
 
-PARETO = click.option("--pareto", is_flag=True, help="All Pareto-optimal candidates.")
+PARETO = click.option("--pareto", is_flag=True, help="Take all Pareto-optimal candidates.")
 
 
 @main.command()
 @RUN
 @format_option("table", "json", "csv")
 @click.option(
-    "--all", "everyone", is_flag=True, help="List all trained candidates; as CSV, all in any state."
+    "--all",
+    "everyone",
+    is_flag=True,
+    help="List all trained candidates; with --format csv, those in any state.",
 )
 @PLOT
 @PREFER
 @WITHIN
 def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: Any) -> None:
-    """List the Pareto-optimal candidates of RUN, recommending one.
+    """List the Pareto-optimal candidates of RUN, and recommend one.
 
-    Of those better than chance whose error is near the best, the recommended one is the best in
-    the other objectives. docs/explanation/search.md has the rule; other commands use this one by
-    default.
+    Of the candidates whose error is near the lowest and better than chance, the one that is best
+    in the other objectives is recommended. Other commands use it by default.
+    docs/explanation/search.md explains the rule.
 
     \b
     Example:
@@ -76,9 +79,9 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
 @format_option("text", "json")
 @PLOT
 def status(run: Path, form: str, plot: Path | None) -> None:
-    """Show the progress of RUN: candidates, rate, time left.
+    """Show the progress of RUN: candidates, rate and time left.
 
-    The picture shows the timeline of each group of ranks.
+    --plot draws when each group of ranks was busy.
 
     \b
     Example:
@@ -100,13 +103,13 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 
 @main.command()
 @RUN
-@click.option("--out", type=FILE, help="Default: RUN/report.html.")
+@click.option("--out", type=FILE, help="File to write.  [default: RUN/report.html]")
 @click.option(
     "--candidate",
     "candidates",
     multiple=True,
     type=CandidateType(),
-    help="A model to show; may be repeated.  [default: those of the front]",
+    help="Candidate whose model is shown; may be repeated.  [default: those of the front]",
 )
 @PREFER
 @WITHIN
@@ -114,7 +117,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     "--models",
     type=click.IntRange(0),
     default=8,
-    help="Maximum number of Pareto-optimal models to show; 0 opens none.",
+    help="Maximum number of Pareto-optimal models to show; 0 shows none.",
 )
 @click.option(
     "--images",
@@ -125,11 +128,12 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 @UNSAFE
 @QUIET
 def report(run: Path, **options: Any) -> None:
-    """Write a report on RUN as one HTML file that needs no network.
+    """Write a report on RUN as one HTML file that works offline.
 
-    It shows the front, its progress and lineage, what each objective depends on, and failures;
-    for each Pareto-optimal model curves, test metrics, attributions and class distances. The
-    search may still be running. docs/how-to/report.md explains how to read it.
+    The report shows the Pareto front, how it improved, where its candidates come from, what each
+    objective depends on, and failures. For each Pareto-optimal model it shows training curves,
+    test metrics, attributions and class distances. The search may still be running.
+    docs/how-to/report.md explains how to read it.
 
     \b
     Example:
@@ -145,22 +149,28 @@ def report(run: Path, **options: Any) -> None:
 @RUN
 @CANDIDATES
 @PARETO
-@click.option("--epochs", type=int, help="At most; default: 10 times the search's.")
-@click.option("--seeds", default=3, help="Trainings of each model.")
+@click.option(
+    "--epochs",
+    type=int,
+    help="Maximum number of epochs.  [default: 10 times as many as in the search]",
+)
+@click.option(
+    "--seeds", default=3, help="Number of trainings of each model, each with its own seed."
+)
 @click.option(
     "--patience",
     type=int,
-    help="Epochs without improvement after which a training ends; default: a third of all.",
+    help="Epochs without improvement after which a training ends.  [default: a third of all]",
 )
 @click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a key of space, training, objectives, record or distributed.",
+    help="Override a key of space, training, objectives, record or distributed; may be repeated.",
 )
 @click.option("--no-baseline", is_flag=True, help="Do not train a residual network for comparison.")
-@click.option("--gallery", is_flag=True, help="Draw attributions during training (TensorBoard).")
+@click.option("--gallery", is_flag=True, help="Draw attributions for TensorBoard during training.")
 @FORMAT
 @QUIET
 @VERBOSE
@@ -169,17 +179,17 @@ def retrain(
 ) -> None:
     """Train candidates of RUN in full, with several seeds.
 
-    A residual network is trained too, for comparison. All ranks train one model at a time. The
-    best epoch by validation accuracy is kept and evaluated once on the test split. If interrupted,
-    run the same command again: it resumes, and trains nothing twice. docs/how-to/retraining.md
-    explains the table.
+    A residual network of the same size is trained too, for comparison. All ranks train one model
+    at a time. The weights of the epoch with the best validation accuracy are kept, and tested
+    once. If the command was interrupted, run it again: it resumes from the last checkpoint.
+    docs/how-to/retraining.md explains the table.
 
     \b
     Example:
       xnas-tf retrain runs/quickstart
       xnas-tf retrain runs/quickstart --pareto
-      horovodrun -np 8 xnas-tf retrain runs/quickstart --candidate 7 --epochs 200 \\
-        --set space.channels=32 --set space.cells_per_stack=5
+      horovodrun -np 8 xnas-tf retrain runs/quickstart --candidate 7 \\
+        --epochs 200 --set space.channels=32 --set space.cells_per_stack=5
     """
     from xnas_tf.reporting.retraining_tables import retraining_table
     from xnas_tf.retraining import retrain as train
@@ -198,7 +208,7 @@ def retrain(
 @RUN
 @CANDIDATES
 @PARETO
-@click.option("--out", type=PATH, help="Default: RUN/exports.")
+@click.option("--out", type=PATH, help="Folder to write to.  [default: RUN/exports]")
 @click.option(
     "--format",
     "formats",
@@ -211,10 +221,10 @@ def retrain(
     default="",
     show_default=False,
     metavar="latest|FOLDER",
-    help="Export models of RUN/retrained.",
+    help="Export models of a retraining in RUN/retrained.",
 )
 @click.option(
-    "--licence", default="", show_default=False, help="Licence of the models, for their cards."
+    "--licence", default="", show_default=False, help="Licence to name in the model cards."
 )
 @UNSAFE
 @QUIET
@@ -230,14 +240,14 @@ def export(  # noqa: PLR0913 - options
 ) -> None:
     """Export models of RUN, each with a model card.
 
-    By default, the recommended one is exported; with --retrained, all retrained models. A
-    SavedModel takes raw images and explains its predictions, without xnas-tf. Each file is run
-    after it was written, and refused if its predictions differ from the model's.
+    By default the recommended model is exported, or with --retrained all retrained ones. A
+    SavedModel takes raw images and explains its predictions; it does not need xnas-tf. Each
+    exported file is run, and rejected if its predictions differ from the model's.
 
     \b
     Example:
       xnas-tf export runs/quickstart --candidate 7 --out served
-      xnas-tf export runs/quickstart --pareto --format saved_model --format tflite
+      xnas-tf export runs/quickstart --pareto --format onnx --format tflite
       xnas-tf export runs/quickstart --retrained latest
     """
     from xnas_tf.exporting.formats import DEFAULT_FORMATS

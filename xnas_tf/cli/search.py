@@ -25,15 +25,15 @@ from xnas_tf.registry import describe
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
     """Show a data set, its problems, and how a search prepares it.
 
-    DATASET is a name as in the configuration (folder:PATH, csv:FILE, npz:FILE, idx:FOLDER,
-    quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME, mnist5k,
-    digits, module:function) or a configuration file. The picture shows some images of each class,
-    as a network would see them.
+    DATASET is a configuration file, or a name as in one: folder:PATH, csv:FILE, npz:FILE,
+    idx:FOLDER, quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME,
+    mnist5k, digits or module:function. --out draws some images of each class as a network sees
+    them.
 
     \b
     Example:
       xnas-tf data folder:pets --out pets.png
-      xnas-tf data configs/quickstart.yaml --set dataset.seed=1 --format json
+      xnas-tf data configs/quickstart.yaml --set dataset.seed=1
     """
     from xnas_tf.reporting.dataset import DataReport, data_tables, inspect_data
 
@@ -46,20 +46,26 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 
 @main.command()
 @click.argument("config", required=False, type=PATH)
-@click.option("--run-dir", type=PATH, help="Default: runs/NAME OF CONFIG.")
+@click.option("--run-dir", type=PATH, help="Run directory.  [default: runs/NAME after CONFIG]")
 @OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move an existing run aside and start again.")
-@click.option("--profile", is_flag=True, help="Profile rank 0's second candidate, for TensorBoard.")
+@click.option(
+    "--profile", is_flag=True, help="Profile the second candidate of rank 0 for TensorBoard."
+)
 @click.option(
     "--engine",
     type=click.Choice(["auto", "local", "horovod", "ray"]),
-    help="What runs the candidates; same as distributed.engine.",
+    help="Where candidates are trained; the same as distributed.engine.",
 )
-@click.option("--groups", type=click.IntRange(1), help="Groups on Ray; same as distributed.groups.")
 @click.option(
-    "--address", metavar="HOST:PORT", help="Address of a Ray cluster; auto looks for one."
+    "--groups",
+    type=click.IntRange(1),
+    help="Number of groups on Ray; the same as distributed.groups.",
 )
-@click.option("--insecure", is_flag=True, help="Join a Ray cluster without a token.")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of a Ray cluster; `auto` looks for one."
+)
+@click.option("--insecure", is_flag=True, help="Join a Ray cluster that has no token.")
 @QUIET
 @VERBOSE
 def search(
@@ -67,17 +73,17 @@ def search(
 ) -> None:
     """Search for Pareto-optimal networks, or resume a search.
 
-    CONFIG is a YAML file; the default is ./xnas.yaml if it exists, else the quickstart on real
-    digits. Its sections: dataset, space, objectives, record, constraints, training, search,
-    distributed. docs/reference/configuration.md explains every key.
+    CONFIG is a YAML file. The default is ./xnas.yaml if it exists, and otherwise the quickstart
+    on handwritten digits. Its sections are dataset, space, objectives, record, constraints,
+    training, search and distributed. docs/reference/configuration.md explains every key.
 
-    The sources of introspectability rank networks in opposite ways: by activations (the paper's)
-    accurate networks are higher, by Grad-CAM and integrated gradients (the default) less
-    accurate ones; see docs/explanation/introspectability.md.
+    The two sources of introspectability rank networks in opposite ways: activations, as in the
+    paper, favour accurate networks; Grad-CAM and integrated gradients, the default, favour less
+    accurate ones. See docs/explanation/introspectability.md.
 
     \b
     Example:
-      xnas-tf search configs/quickstart.yaml --set search.candidates=32 --run-dir runs/long
+      xnas-tf search CONFIG --set search.candidates=32 --run-dir runs/long
       xnas-tf search CONFIG --engine ray --groups 4
     """
     from xnas_tf.launcher.search import search as run_search
