@@ -34,9 +34,9 @@ class Latency(Objective):
     needs_training: ClassVar[bool] = False
     is_measured: ClassVar[bool] = True
     name: Literal["latency"] = "latency"
-    batch_size: int = Field(1, ge=1, description="images per batch")
+    batch_size: int = Field(1, ge=1, description="number of images per batch")
     repeats: int = Field(50, ge=3, description="number of timed batches")
-    device: str = Field("auto", description="`/CPU:0`, `/GPU:0`, …; `auto`: chosen by TensorFlow")
+    device: str = Field("auto", description="`/CPU:0`, `/GPU:0`, …; with `auto` TensorFlow chooses")
 
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``; the device must exist on every rank."""
