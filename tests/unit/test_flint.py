@@ -476,7 +476,7 @@ def test_a_hypermodel_from_the_command_line(tmp_path, monkeypatch):
     hypermodel = ["interpret", "--hypermodel", "examples.small_convnet:SmallConvNet"]
     words = [*hypermodel, "--dataset", "digits", "--mode", "by-design", "--epochs", "1"]
     done = CliRunner().invoke(main, [*words, "--out", "new"])
-    assert done.exit_code == 0 and "accuracy of f" in done.stdout
+    assert done.exit_code == 0 and "accuracy of the model" in done.stdout
     model = keras.models.load_model(tmp_path / "new" / "interpreted.keras")
     assert isinstance(model, xt.InterpretableModel)
     for words, problem in (

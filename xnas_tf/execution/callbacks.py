@@ -1,4 +1,4 @@
-"""Callbacks: called during a search, to show or log it beside what the database records."""
+"""Callbacks: called during a search, to show or log more than the database records."""
 
 from __future__ import annotations
 

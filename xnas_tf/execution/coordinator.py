@@ -174,7 +174,7 @@ class Coordinator:
         """See ``TaskSource.lost``."""
         if candidate := self._pending.get(task.id):
             self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
-            self._note(f"candidate {task.id} lost a rank of its group {candidate.group}: {why}")
+            self._note(f"candidate {task.id} lost a rank of group {candidate.group}: {why}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -219,7 +219,7 @@ class Coordinator:
 
     @property
     def _left(self) -> int:
-        """Trainings still to propose, beside those that are done or pending."""
+        """Trainings still to propose, besides those that are done or pending."""
         return self._stopping.left(len(self._pending) - self._promotions.open)
 
     def _propose(self) -> bool:

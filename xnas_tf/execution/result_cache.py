@@ -130,7 +130,7 @@ def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """Return what a network's results depend on, beside the network and the images."""
+    """Return what a network's results depend on, besides the network and the images."""
     return {
         "dataset": config.dataset.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json", exclude={"checkpoint_minutes"}),

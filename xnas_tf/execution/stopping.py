@@ -78,7 +78,7 @@ class StoppingCriteria:
         return False
 
     def left(self, pending: int) -> int:
-        """Return how many trainings to propose beside the finished and the pending ones."""
+        """Return how many trainings to propose besides the finished and pending ones."""
         if self._reason or not self.has_time:
             return 0
         return self._search.candidates - self.trained - pending

@@ -1,4 +1,4 @@
-"""Figures of attribution maps beside their inputs."""
+"""Figures of attribution maps next to their inputs."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def interpret_request(
         return None
     if warning := low_fidelity_warning(found.answers.fidelity()):
         log(warning)
-    log("figures")
+    log("drawing pictures")
     return found, found.save(out, subject.title, explained)
 
 
@@ -75,8 +75,8 @@ def low_fidelity_warning(fidelity: float | None) -> str:
     if fidelity is None or fidelity >= LOW_FIDELITY:
         return ""
     return (
-        f"the interpreter agrees with the network on only {fidelity:.1%} of the images, so it "
-        "explains little. A lower --rate or more --epochs may help (docs/explanation/flint.md)"
+        f"warning: the interpreter agrees with the network on only {fidelity:.1%} of the images, "
+        "so it explains little. A lower `rate` or more `epochs` may help (docs/explanation/flint.md)"
     )
 
 

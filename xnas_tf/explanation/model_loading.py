@@ -97,7 +97,7 @@ def _hypermodel_module(file: Path) -> str:
 
 
 def _card(file: Path) -> dict[str, Any]:
-    """Return the model card beside an exported model; empty if there is none."""
+    """Return the model card next to an exported model; empty if there is none."""
     card = file.resolve().parent / "card.json"
     try:
         content = json.loads(card.read_text("utf-8")) if file.name == "model.keras" else {}

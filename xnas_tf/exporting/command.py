@@ -26,6 +26,7 @@ from xnas_tf.exporting.verification import Reference, differences, reference
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run, load_run
+from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.progress import log_message
 
@@ -80,8 +81,8 @@ def export(  # noqa: PLR0913 - options with defaults
     base = folders[0].parent
     if SavedModel in map(type, kinds) and WILDCARDS.search(str(base.absolute())):
         log(
-            "warning: TensorFlow loads no SavedModel from a path with '*', '?', '[' or '\\', as in "
-            f"{base}: move it before you use it, or give another `out`"
+            "warning: TensorFlow cannot load a SavedModel from a path with '*', '?', '[' or '\\', as "
+            f"in {base}: move it before you use it, or choose another `out`"
         )
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):
@@ -104,7 +105,7 @@ def _export_one(
     model = chosen.candidate.load_model(safe)
     try:
         test = evidence.test_metrics(chosen, model, note)
-        note(f"explaining {len(evidence.images)} images for comparison")
+        note(f"explaining {counted(len(evidence.images), 'image')} for the comparison")
         methods = [attribution_method(name)() for name in DEFAULT_METHODS]
         expected = reference(model, evidence.images, methods)
         served = _served(evidence, chosen, model, expected)
@@ -151,7 +152,9 @@ def _written(
             found = differences(kind, path, expected)
     except Exception as error:  # whatever converters raise
         why = str(error) if isinstance(error, XnasError) else describe(error)
-        raise XnasError(f"{served.source.name} is not exported as {kind.name}: {why}") from error
+        raise XnasError(
+            f"{served.source.name} could not be exported as {kind.name}: {why}"
+        ) from error
     allowed = expected.tolerance(kind)
     log(f"{kind.name} differs by {max(found.values()):.1g}; allowed: {allowed:.0e}")
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]

@@ -22,6 +22,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE, locked
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import CONFIDENCE
+from xnas_tf.utils.number_format import counted
 
 VERIFIED_ON = 16
 """Images to compare; integrated gradients of each take 32 passes through the network."""
@@ -62,7 +63,7 @@ class Evidence:
         if self.data is None:
             return None
         test = self.data.test
-        log(f"measuring it on the {len(test):,} images of the test split")
+        log(f"testing it on the {counted(len(test), 'image')} of the test split")
         predicted = Predictor(model, len(test))(test.images).argmax(axis=1)
         answers = predictions_data(test.labels, predicted, self.data.classes)
         metrics = {"images": len(test), "confidence": CONFIDENCE, **answers}
@@ -101,4 +102,4 @@ def _keep(run: Run, name: str, value: dict[str, Any], log: Callable[[str], None]
         with locked(run.path), closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)
     except (RunError, RunInUseError) as error:
-        log(f"the test metrics are not kept: {error}")
+        log(f"the test metrics could not be saved: {error}")

@@ -24,10 +24,10 @@ def kept_kernels() -> Iterator[None]:
     ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear them, and each
     operation then makes its own again when it next runs: three tenths of a candidate's time on
     "lines" where nothing is traced, and seven seconds where all candidates share what is, since
-    TensorFlow then optimises it anew (docs/benchmarks/performance.md).
+    TensorFlow then optimises it again (docs/benchmarks/performance.md).
 
     They are cleared because those of TensorFlow's older random operations, such as
-    ``tf.random.normal``, have a state that a seed must begin anew. Keras' initial values and
+    ``tf.random.normal``, have a state that a seed must restart. Keras' initial values and
     layers have none of these. All that have ask for their seeds at one place: once anything
     has, kernels are cleared as ever.
 

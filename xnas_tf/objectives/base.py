@@ -136,7 +136,7 @@ class Objective(BaseModel):
 
     @property
     def parts(self) -> list[str]:
-        """Names of the metrics of which the value is composed, to show beside it."""
+        """Names of the metrics of which the value is composed, to show next to it."""
         return []
 
     @property

@@ -59,7 +59,7 @@ class FinalEvaluation(Callback):
             raise
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             why = str(error) if isinstance(error, XnasError) else describe(error)
-            self._log(f"candidate {candidate.id} was not tested: {why}")
+            self._log(f"warning: candidate {candidate.id} was not tested: {why}")
         finally:
             clear_session()
 
@@ -94,4 +94,5 @@ class FinalEvaluation(Callback):
             self._board.attributions(candidate, explained)
             self._board.graph(candidate, model)
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
-            self._log(f"attributions of candidate {candidate.id} not drawn: {describe(error)}")
+            why = f"could not be drawn: {describe(error)}"
+            self._log(f"warning: attributions of candidate {candidate.id} {why}")

@@ -13,7 +13,8 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
-from xnas_tf.utils.progress import Update, counted, has_bar, log_message, metrics_text, progress_bar
+from xnas_tf.utils.number_format import counted
+from xnas_tf.utils.progress import Update, has_bar, log_message, metrics_text, progress_bar
 
 LOGGER = logging.getLogger(__name__)
 
@@ -78,9 +79,9 @@ class SearchProgress(Callback):
         if candidate.collapsed:
             LOGGER.warning("%s: %s", about, candidate.reason)
         is_on_front = "  on the front" if any(c.id == candidate.id for c in front) else ""
-        beside = "" if has_bar() else f"{summary}  {left}"
+        summed = "" if has_bar() else f"{summary}  {left}"
         count = f"{self._trained}/{self._goal}"
-        LOGGER.info("%s %s%s%s", count, self._line(candidate), is_on_front, beside)
+        LOGGER.info("%s %s%s%s", count, self._line(candidate), is_on_front, summed)
 
     def _show(self, text: str) -> None:
         self._update(self._trained, self._goal, f"{text}  {self._summary_text}")

@@ -102,7 +102,7 @@ class TensorBoard(Callback):
             write_image("groups", picture, len(candidates))
 
     def attributions(self, candidate: Candidate, explained: Explanation) -> None:
-        """Write a picture of a model's attributions beside their inputs."""
+        """Write a picture of a model's attributions next to their inputs."""
         title = f"candidate {candidate.id}: {candidate.genotype}"
         picture = png(explained.figure(title))
         with writer(self._folder(candidate)):
@@ -136,6 +136,7 @@ class TensorBoard(Callback):
         names = dict.fromkeys(variable.name for variable in self._context.space.variables)
         tags = {tag: tag.removeprefix("objective/") for tag in self._tags}
         tags |= {TEST_ACCURACY: "test accuracy", SECONDS: "seconds"}
+        tags = dict(sorted(tags.items(), key=lambda tag: "/" in tag[1]))  # five are ticked at first
         hparams.hparams_config(
             hparams=[hparams.HParam(name) for name in names],
             metrics=[hparams.Metric(tag, display_name=name) for tag, name in tags.items()],

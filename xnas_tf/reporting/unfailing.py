@@ -1,4 +1,4 @@
-"""A callback whose failures cost a note, not the search."""
+"""A callback whose failures are reported and do not end the search."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from xnas_tf.training.callbacks import Interrupted
 
 
 class Unfailing(Callback):
-    """Calls another callback, and notes why it failed, each reason once.
+    """Call another callback, and report why it failed, each reason once.
 
-    A search is recorded before it is shown: neither a name that TensorBoard refuses, a picture that
-    cannot be drawn nor a closed terminal ends it.
+    A search is recorded before it is shown: a name that TensorBoard refuses, a picture that
+    cannot be drawn or a closed terminal must not end it.
 
     Args:
         callback: The other callback.
@@ -80,7 +80,7 @@ class Unfailing(Callback):
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001 - TensorBoard, Matplotlib or a user's layers
-            reason = f"{type(self._callback).__name__} failed: {describe(error)}"
+            reason = f"warning: {type(self._callback).__name__} failed: {describe(error)}"
             if reason not in self._noted:
                 self._noted.add(reason)
                 with suppress(Exception):

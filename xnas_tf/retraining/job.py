@@ -44,7 +44,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
     verbose: int = 1,
     log: Callable[[str], None] = log_message,
 ) -> Retraining | None:
-    """Train candidates of a run in full, beside a residual network of the same size.
+    """Train candidates of a run in full, alongside a residual network of the same size.
 
     Each network is trained with several seeds.
     A training ends early when the validation accuracy stops improving; the weights of the best

@@ -191,11 +191,11 @@ class RetrainingSession:
 
     @contextmanager
     def _curves_optional(self, name: str) -> Iterator[None]:
-        """Go on with the training if its curves cannot be written."""
+        """Continue the training if its curves cannot be written."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - TensorBoard refuses some names
-            self._log(f"{name}: no curves in TensorBoard: {describe(error)}")
+            self._log(f"warning: {name}: no curves in TensorBoard: {describe(error)}")
 
     def lost(self, task: Task, why: str) -> None:
         """See ``TaskSource.lost``; the next command resumes from the last checkpoint."""
@@ -236,7 +236,7 @@ class RetrainingSession:
 
 
 def _final_metrics(training: Training) -> dict[str, float]:
-    """Return the metrics that TensorBoard shows beside the curves."""
+    """Return the metrics that TensorBoard shows next to the curves."""
     values = {f"objective/{name}": value for name, value in training.objectives.items()}
     return {**values, "test/accuracy": training.metrics["test_accuracy"]}
 

@@ -22,7 +22,7 @@ from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, 
 from xnas_tf.strategy.pareto import HypervolumeMeter, ended_candidates, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 from xnas_tf.utils.markup import page_html, short_repr, table_html
-from xnas_tf.utils.number_format import format_value
+from xnas_tf.utils.number_format import counted, format_value
 
 if TYPE_CHECKING:
     import pandas
@@ -283,8 +283,8 @@ class Run:
         trained = sum(candidate.trained for candidate in candidates)
         facts = {
             "data": f"{self.config.dataset.name}{f' ({parts} images)' if parts else ''}",
-            "budget": f"{trained} of {self.config.search.candidates} trainings, "
-            f"{self.config.training.epochs} epochs each at most",
+            "budget": f"{trained} of {counted(self.config.search.candidates, 'training')}, "
+            f"each of at most {counted(self.config.training.epochs, 'epoch')}",
             "front": f"{len(front)} of {len(candidates)} candidates",
             "recommended": recommended.text,
         }

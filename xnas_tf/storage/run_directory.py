@@ -101,7 +101,7 @@ def open_database(path: Path, config: Config) -> Database:
 
 
 def save_config(path: Path, config: Config) -> None:
-    """Write the configuration that a run goes on with into its directory.
+    """Write the configuration with which a run resumes into its directory.
 
     Raises:
         InputError: If it cannot be written.
@@ -225,6 +225,6 @@ def config_changes(path: Path, config: Config) -> list[str]:
         lines = "\n  ".join(changed)
         raise InputError(
             f"{path} is a run with another configuration:\n  {lines}\n"
-            "Use `run_dir` for a new run beside it, or `fresh` to move it aside and start again."
+            "Use `run_dir` for another run, or `fresh` to move it aside and start again."
         )
     return changed

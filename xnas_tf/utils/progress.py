@@ -179,8 +179,3 @@ def epochs_bar() -> Iterator[ShowEpoch]:
 def metrics_text(metrics: Mapping[str, float]) -> str:
     """Return metrics on one line."""
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-
-
-def counted(count: int, noun: str) -> str:
-    """Return ``1 epoch`` or ``2 epochs``: a count with its noun."""
-    return f"{count:,} {noun}" + ("s" if count != 1 else "")

@@ -208,5 +208,7 @@ def _style_axes(axis: Axes) -> None:
 
 def _classes_text(answers: InterpreterPredictions, names: Sequence[str], index: int) -> str:
     """Return the classes predicted by f and g, and the true class, one per line."""
-    predicted = f"f: {names[answers.predictor[index]]}\ng: {names[answers.interpreter[index]]}"
-    return f"{predicted}\nis: {names[answers.labels[index]]}"
+    predicted = (
+        f"model: {names[answers.predictor[index]]}\nsurrogate: {names[answers.interpreter[index]]}"
+    )
+    return f"{predicted}\ntrue: {names[answers.labels[index]]}"

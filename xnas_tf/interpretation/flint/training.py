@@ -91,10 +91,10 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         log(f"before training: {before.text}")
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)
     used = interpreter.settings.changed(rate=rate)
-    log(f"{mode}: {used.attributes} attributes of {', '.join(interpreter.layer_names)}")
+    log(f"learning {used.attributes} attributes of {', '.join(interpreter.layer_names)} ({mode})")
     with epochs_bar() as show_epoch:
         history = learn(interpreter, data, epochs, used.rate, seed, ranks, show_epoch)
-    log("predictions on held-out images")
+    log("predicting the validation and test images")
     validation, test = (answers(interpreter, part, ranks) for part in (data.validation, data.test))
     for found in (validation.attributes, validation.weights, test.attributes):
         if not np.isfinite(found).all():

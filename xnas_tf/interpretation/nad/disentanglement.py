@@ -82,8 +82,8 @@ class Disentanglement:
         """Draw a figure with a title.
 
         Args:
-            which: ``similarity`` of the paths beside the network's confusions, ``kept`` channels by
-                depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there are
+            which: ``similarity`` of the paths next to the network's confusions, ``kept`` channels
+                by depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there are
                 any, and ``mistakes`` if the network made any. Bars are deviations over classes.
 
         Raises:

@@ -58,7 +58,7 @@ def _hit_rate_figure(paths: Paths, hits: PathHits) -> Figure:
 
 
 def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
-    """Draw the corrected similarity of each pair of paths, beside the network's confusions.
+    """Draw the corrected similarity of each pair of paths, next to the network's confusions.
 
     A line in the colour bar marks the similarity expected by chance.
     """

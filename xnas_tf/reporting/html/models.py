@@ -70,7 +70,7 @@ def models_data(
         return {**data, "problem": str(error)}
     for candidate, entry in zip(chosen, recorded, strict=True):
         if not entry["problem"]:
-            log(f"examining the model of candidate {candidate.id}")
+            log(f"evaluating the model of candidate {candidate.id}")
             entry |= _examine(examiner, candidate)
     return {**data, **examiner.shared()}
 

@@ -93,7 +93,7 @@ def report_data(
     recommended = recommend(front, run.config, run.validation_counts, prefer, within)
     chosen = chosen_models(run, front, candidates, models, recommended.id)
     comparable = comparable_candidates(everyone, front)
-    log("what the objectives depend on")
+    log("computing what the objectives depend on")
     return {
         "run": run.path.resolve().name,
         "made": now(),
