@@ -76,7 +76,7 @@ def low_fidelity_warning(fidelity: float | None) -> str:
         return ""
     return (
         f"warning: the interpreter agrees with the network on only {fidelity:.1%} of the images, "
-        "so it explains little. A lower `rate` or more `epochs` may help (docs/explanation/flint.md)"
+        "so it explains little. Try a lower `rate` or more `epochs` (docs/explanation/flint.md)"
     )
 
 

@@ -81,8 +81,8 @@ def export(  # noqa: PLR0913 - options with defaults
     base = folders[0].parent
     if SavedModel in map(type, kinds) and WILDCARDS.search(str(base.absolute())):
         log(
-            "warning: TensorFlow cannot load a SavedModel from a path with '*', '?', '[' or '\\', as "
-            f"in {base}: move it before you use it, or choose another `out`"
+            "warning: TensorFlow cannot load a SavedModel from a path with '*', '?', '[' or '\\', "
+            f"as in {base}: move it before you use it, or choose another `out`"
         )
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):

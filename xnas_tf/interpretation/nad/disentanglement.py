@@ -83,8 +83,8 @@ class Disentanglement:
 
         Args:
             which: ``similarity`` of the paths next to the network's confusions, ``kept`` channels
-                by depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there are
-                any, and ``mistakes`` if the network made any. Bars are deviations over classes.
+                by depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there
+                are any, and ``mistakes`` if the network made any. Bars are deviations over classes.
 
         Raises:
             InputError: If there is no such figure.
