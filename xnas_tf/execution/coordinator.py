@@ -149,7 +149,7 @@ class Coordinator:
     def tell(self, task: Task, result: Result) -> None:
         """Record a candidate's result.
 
-        Only the first result counts: an evaluation that was given up as hung may still end.
+        Only the first result counts: an evaluation that was considered hung may still end.
         """
         if task.id not in self._pending:
             return
@@ -161,7 +161,7 @@ class Coordinator:
         self._finish(candidate, is_new=True)
 
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
-        """Put a candidate whose group was lost first in the queue, with its last checkpoint.
+        """Put a candidate whose group was lost at the front of the queue, with its last checkpoint.
 
         A candidate that may have been the cause twice is recorded as failed instead.
         """
@@ -192,7 +192,7 @@ class Coordinator:
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Record that the search has ended, unless it had before and nothing has begun since.
+        """Record that the search has ended, unless this is recorded and nothing has begun since.
 
         Raises:
             RunError: If no candidate can be recommended.
@@ -236,7 +236,7 @@ class Coordinator:
         return True
 
     def _promote(self, is_idle: bool) -> bool:
-        """Put a promotion first in the queue; return whether there was one."""
+        """Put a promotion at the front of the queue; return whether there was one."""
         candidate = self._promotions.next(self._last_id + 1, is_idle)
         if candidate is None or not self._stopping.has_time:
             return False
@@ -286,7 +286,7 @@ class Coordinator:
         return candidate
 
     def _requeue_last(self, number: int) -> bool:
-        """Put a pending candidate last in the queue; return whether it was queued.
+        """Put a pending candidate at the end of the queue; return whether it was queued.
 
         It is recorded as failed instead if it has lost its group too often.
         """
@@ -360,7 +360,7 @@ class Coordinator:
     def _record_config(self) -> None:
         """Record the configuration of this session, unless the run has ended and it adds nothing.
 
-        So a run that was searched for longer is still said to be so.
+        Otherwise a longer search would be recorded as a shorter one.
         """
         changes = config_changes(self._path, self._config)
         if not (self._has_ended and self.is_over):

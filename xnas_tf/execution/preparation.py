@@ -1,4 +1,4 @@
-"""Preparation of all ranks before the first candidate: data, search space, and consistency."""
+"""What all ranks do before the first candidate: load the data, build the space, compare both."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SAMPLES = 4
 
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
-    """Call a function on all ranks; if it fails on one rank it fails on all, so that none waits.
+    """Call a function on all ranks; if it fails on one rank, it fails on all, and none waits.
 
     Returns:
         What the function returns on this rank.

@@ -17,7 +17,7 @@ _TESTED = ("test_accuracy", "test_error")
 
 
 class ResultCache:
-    """Knows the results of networks that were trained before, for the same number of epochs.
+    """Results of networks that were trained before, for the same number of epochs.
 
     A candidate whose network was trained in this run is a duplicate. The results of an earlier run
     are reused, and so is the model if they are Pareto-optimal. If that model was not saved, the

@@ -70,7 +70,7 @@ class StoppingCriteria:
 
     @property
     def has_time(self) -> bool:
-        """Whether ``search.hours`` is not reached; other limits do not stop promotions."""
+        """Whether ``search.hours`` have not passed; other limits do not stop promotions."""
         hours = self._search.hours
         if hours is None or self.seconds < hours * 3600:
             return True

@@ -87,7 +87,7 @@ class SearchProgress(Callback):
         self._update(self._trained, self._goal, f"{text}  {self._summary_text}")
 
     def _summary(self, front: Sequence[Candidate], hypervolume: float | None) -> str:
-        """Return what is known of the front; its fidelity too, if there are several."""
+        """Return a summary of the front, with its fidelity if there are several."""
         if not front:
             return ""
         name, sign = self._config.objectives[0].name, self._config.objectives[0].sign
@@ -97,7 +97,7 @@ class SearchProgress(Callback):
         return f"  best {name} {best:.4g}{volume}{epochs}"
 
     def _line(self, candidate: Candidate) -> str:
-        """Return one line for a log file on any candidate that has ended."""
+        """Return one line about any candidate that has ended."""
         promoted = f" (promoted from {candidate.promoted_from})" if candidate.promoted_from else ""
         about = f"candidate {candidate.id}{promoted}"
         source = candidate.reused_from or f"{candidate.seconds_total:.1f} s"

@@ -1,4 +1,4 @@
-"""The progress of a run, by its record."""
+"""The progress of a run, read from its database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOST = ("failed", "infeasible")
 def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str, Any]:
     """Return counts and times of a run, as JSON-serialisable values.
 
-    Counts of states are without promotions (``search.fidelity``) unless said otherwise.
+    Counts of states exclude promotions (``search.fidelity``) unless stated otherwise.
     """
     candidates = run.candidates()
     states = Counter(c.state for c in candidates if not c.promoted_from)
@@ -74,7 +74,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
 
 
 def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool) -> float:
-    """Estimate the time until all trainings are done or ``search.hours`` are over."""
+    """Estimate the time until all trainings are done or ``search.hours`` have passed."""
     if ended:
         return 0.0
     search, rungs = run.config.search, run.config.rungs
@@ -113,7 +113,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
 
 
 def _of(count: int, wanted: int) -> str:
-    """Return ``3 of 16``; a run may have more than are wanted now."""
+    """Return ``3 of 16``; a run may have more than the configuration now asks for."""
     return f"{count} of {wanted}" if count <= wanted else f"{count}, {wanted} wanted"
 
 

@@ -48,7 +48,7 @@ class TensorBoard(Callback):
     ) -> None:
         """Write the candidate's hyperparameters and objectives, and the hypervolume.
 
-        What has been written before is not written again.
+        Nothing is written twice.
         """
         if is_new and candidate.trained and hypervolume is not None:
             with self._search_writer():

@@ -74,7 +74,7 @@ class Unfailing(Callback):
         self.attempt(partial(self._callback.on_search_end, evaluator))
 
     def attempt(self, work: Callable[[], Any]) -> None:
-        """Call a function; note why it failed, unless that was noted before."""
+        """Call a function; if it fails, report why, unless that was reported before."""
         try:
             work()
         except Interrupted:

@@ -33,7 +33,7 @@ class Run:
     """A run directory: its configuration and its candidates.
 
     ``run[4]`` is the candidate with id 4, ``len(run)`` the number of candidates in any state, and
-    ``for candidate in run`` goes through them by id. Plots are Matplotlib figures, which notebooks
+    ``for candidate in run`` iterates over them by id. Plots are Matplotlib figures, which notebooks
     show; ``figure.savefig("front.png")`` writes one.
 
     Raises:
@@ -188,7 +188,7 @@ class Run:
 
         Objectives and metrics have their own names, hyperparameters ``hyperparameters/NAME``, and
         the seconds of each phase ``seconds/PHASE``; ``pareto`` and ``recommended`` mark
-        candidates. What does not apply to a candidate is missing.
+        candidates. Values that do not apply to a candidate are missing.
 
         Raises:
             InputError: If pandas is not installed.
@@ -294,7 +294,7 @@ class Run:
     def _snapshot(
         self, prefer: str | None = None, within: float | None = None
     ) -> tuple[list[Candidate], list[Candidate], Recommendation]:
-        """Return all candidates, the front and the recommendation of the same moment."""
+        """Return all candidates, the front and the recommendation at one moment."""
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
         counts = self.validation_counts
@@ -359,7 +359,7 @@ def comparable_candidates(
 ) -> list[Candidate]:
     """Return the candidates that are done, of the fidelity of the front.
 
-    Without a front, as all violate constraints, the highest fidelity takes its place.
+    If there is no front because all violate constraints, the highest fidelity is used.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     epochs = max((candidate.epochs for candidate in front or done), default=0)

@@ -57,7 +57,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def remove_drafts(path: Path) -> None:
-    """Remove the files that kills left half-written in a locked run directory."""
+    """Remove files that killed processes left half-written in a locked run directory."""
     for pattern in ("models/.*.keras.*", "checkpoints/.*.npz.*"):
         for draft in path.glob(pattern):
             draft.unlink(missing_ok=True)
@@ -195,7 +195,7 @@ def run_config(path: Path) -> Config:
 
 
 def check_resumable(path: Path, config: Config) -> None:
-    """Check that a directory is free for a run, or has one that this configuration resumes.
+    """Check that a directory holds no run, or one that this configuration can resume.
 
     Raises:
         InputError: If it has not.

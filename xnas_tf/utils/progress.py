@@ -99,7 +99,7 @@ class _Cell:
 
 
 def log_message(text: str) -> None:
-    """Log a message for the user, one that begins with ``warning:`` as a warning."""
+    """Log a message for the user; it is a warning if it begins with ``warning:``."""
     LOGGER.log(logging.WARNING if text.startswith("warning: ") else logging.INFO, text)
 
 
@@ -118,7 +118,7 @@ def has_bar() -> bool:
 
 @contextmanager
 def displayed(verbose: int = 1) -> Iterator[None]:
-    """Show messages and progress inside the context, unless a command around it does already."""
+    """Show messages and progress inside the context, unless an outer context already does."""
     if display() is not None:
         yield
         return
@@ -136,7 +136,7 @@ def displayed(verbose: int = 1) -> Iterator[None]:
 
 
 def silence() -> None:
-    """Show nothing on this rank any more: rank 0 shows the progress of all."""
+    """Show nothing more on this rank, as rank 0 shows the progress of all."""
     if handler := display():
         handler.setLevel(_SILENT)
 
@@ -164,7 +164,7 @@ def progress_bar(text: str, total: float | None = None) -> Iterator[Update]:
 
 @contextmanager
 def epochs_bar() -> Iterator[ShowEpoch]:
-    """Show the epochs of a training with a bar, or a line each where there is none."""
+    """Show the epochs of a training in a bar, or as lines where a bar is not possible."""
     level = logging.DEBUG if has_bar() else logging.INFO
     with progress_bar("training") as update:
 

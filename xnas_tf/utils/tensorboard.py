@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 
 class TrainingCurves:
-    """Writes the curves of trainings while they run, and their final metrics, a folder each."""
+    """Writes the curves and final metrics of trainings, each in its folder, while they run."""
 
     def __init__(self) -> None:
         self._running: dict[Path, _Curves] = {}
@@ -21,7 +21,7 @@ class TrainingCurves:
     def update(self, folder: Path, history: Sequence[Mapping[str, float]]) -> None:
         """Write the new epochs of a training, so that TensorBoard shows them at once.
 
-        A training that was resumed, or began again, replaces what its folder shows.
+        If a training was resumed or restarted, its folder is replaced.
 
         Args:
             folder: TensorBoard's log directory of the training.
@@ -77,7 +77,7 @@ class TrainingCurves:
 
 
 class _Curves:
-    """The curves of one training in one file, whose name differs from those of final metrics."""
+    """The curves of one training, in a file whose name differs from those of final metrics."""
 
     def __init__(self, folder: Path) -> None:
         self._writer = tf.summary.create_file_writer(str(folder), filename_suffix=".epochs")

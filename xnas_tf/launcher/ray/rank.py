@@ -179,7 +179,7 @@ class Heartbeat:
 
 
 def facts_of(digest: str) -> dict[str, Any]:
-    """Return what must be the same on all hosts: the data, versions and Keras' settings."""
+    """Return what must be equal on all hosts: the data, versions and Keras' settings."""
     from xnas_tf.keras_tools.settings import KerasSettings
 
     return {"data": digest, "versions": versions(), "keras.config": KerasSettings.current().facts}

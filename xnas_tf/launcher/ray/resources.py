@@ -18,7 +18,7 @@ Resources = Mapping[str, float]
 
 
 class Capacity:
-    """The number of groups that there should be, updated as the cluster grows.
+    """The number of groups to run, updated as the cluster grows.
 
     Args:
         groups: The number that the user wants; None for as many as fit.
