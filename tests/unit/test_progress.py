@@ -93,7 +93,7 @@ def test_a_search_in_a_notebook_has_one_output(tmp_path):
     config.write_text(json.dumps(settings))
     outputs = run_cell(SEARCH.format(config=config, run=tmp_path / "run") + "None")
     shown = [each for each in outputs if each.output_type == "display_data"]
-    assert len(shown) == 1 and "2/2 candidate" in shown[0].data["text/html"]
+    assert len(shown) == 1 and "2/2  candidate" in shown[0].data["text/html"]
 
 
 def test_only_an_allowed_verbosity_is_taken():

@@ -75,9 +75,10 @@ class _Cell:
 
     def update(self, completed: float, total: float, text: str) -> None:
         """Move the bar."""
-        of = f"{completed:g}/{total:g}" if total else ""
+        shown = html.escape(f"{completed:g}/{total:g}  {text}")
         self._bar = (
-            f'<progress max="{total:g}" value="{completed:g}"></progress> {of} {html.escape(text)}'
+            f'<progress max="{total:g}" value="{completed:g}"></progress> '
+            f'<span style="white-space:pre-wrap">{shown}</span>'
         )
         self._show()
 
