@@ -219,7 +219,9 @@ class Run:
         self._check_drawable(front)
         images = sum(self.validation_counts or ())
         figure = front_figure(front_info(candidates, front, self.config, recommended.id, images))
-        return self._titled(figure, f"Pareto front: {len(front)} of {len(candidates)} candidates")
+        return self._titled(
+            figure, f"Pareto front: {len(front)} of {counted(len(candidates), 'candidate')}"
+        )
 
     def plot_history(self) -> Figure:
         """Draw how the objectives and the hypervolume improved with the number of trainings.
@@ -267,7 +269,7 @@ class Run:
         self._check_drawable(front)
         comparable = comparable_candidates(candidates, front)
         figure = parallel_figure(comparable, front, self.config, recommended.id)
-        return self._titled(figure, f"{len(comparable)} candidates, better values up")
+        return self._titled(figure, f"{counted(len(comparable), 'candidate')}, better values up")
 
     def _repr_html_(self) -> str:
         candidates, front, recommended = self._snapshot()
@@ -285,7 +287,7 @@ class Run:
             "data": f"{self.config.dataset.name}{f' ({parts} images)' if parts else ''}",
             "budget": f"{trained} of {counted(self.config.search.candidates, 'training')}, "
             f"each of at most {counted(self.config.training.epochs, 'epoch')}",
-            "front": f"{len(front)} of {len(candidates)} candidates",
+            "front": f"{len(front)} of {counted(len(candidates), 'candidate')}",
             "recommended": recommended.text,
         }
         headings = ["id", *(column.title for column in columns), "genotype"]
