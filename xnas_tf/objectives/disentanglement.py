@@ -75,9 +75,7 @@ class DisentanglementObjective(Objective):
         classes = np.unique(labels[is_right])
         count = {f"{self.name}/classes": float(len(classes))}
         if len(classes) < 2:
-            problem = (
-                f"only {len(classes)} of the classes has correctly classified images; 2 are needed"
-            )
+            problem = "fewer than two classes have correctly classified images"
             return ObjectiveValue(0.0, count, f"{self.name}: {problem}")
         if not len(images):  # on one of many ranks: an image that is never used
             images = np.zeros((1, *images.shape[1:]), np.uint8)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import ray
 
 from xnas_tf.errors import InputError
+from xnas_tf.utils.number_format import counted
 
 REFRESH_SECONDS = 5.0
 """Seconds between two queries of the resources of the cluster."""
@@ -41,7 +42,8 @@ class Capacity:
         if self._count < 1 or (is_local and self._count < (groups or 1)):
             gpus, cores = (sum(node.get(name, 0) for node in nodes) for name in ("GPU", "CPU"))
             raise InputError(
-                f"distributed.groups: {groups or 1} groups of {size} ranks do not fit; there are "
+                f"distributed.groups: {counted(groups or 1, 'group')} of {counted(size, 'rank')} do not "
+                "fit; there are "
                 f"{gpus:g} GPUs and {cores:g} cores, and a "
                 f"rank takes {self.bundle}"
             )
