@@ -41,11 +41,10 @@ class Capacity:
         self._refreshed, self._count = time.monotonic(), self._fitting(nodes)
         if self._count < 1 or (is_local and self._count < (groups or 1)):
             gpus, cores = (sum(node.get(name, 0) for node in nodes) for name in ("GPU", "CPU"))
+            wanted = f"{counted(groups or 1, 'group')} of {counted(size, 'rank')}"
             raise InputError(
-                f"distributed.groups: {counted(groups or 1, 'group')} of {counted(size, 'rank')} do not "
-                "fit; there are "
-                f"{gpus:g} GPUs and {cores:g} cores, and a "
-                f"rank takes {self.bundle}"
+                f"distributed.groups: {wanted} do not fit; there are {gpus:g} GPUs and {cores:g} "
+                f"cores, and a rank takes {self.bundle}"
             )
 
     def __call__(self) -> int:
