@@ -19,7 +19,14 @@ from xnas_tf.distributed import SingleProcess, start
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
 from xnas_tf.reporting import dataset
-from xnas_tf.utils.progress import LOGGER, displayed, epochs_bar, log_message, progress_bar
+from xnas_tf.utils.progress import (
+    LOGGER,
+    displayed,
+    epochs_bar,
+    log_message,
+    progress_bar,
+    steps_bar,
+)
 from xnas_tf.utils.tensorboard import TrainingCurves
 
 SHOW = """
@@ -94,6 +101,14 @@ def test_a_search_in_a_notebook_has_one_output(tmp_path):
     outputs = run_cell(SEARCH.format(config=config, run=tmp_path / "run") + "None")
     shown = [each for each in outputs if each.output_type == "display_data"]
     assert len(shown) == 1 and "2/2  candidate" in shown[0].data["text/html"]
+
+
+def test_a_log_file_gets_ten_lines_of_many_steps(capsys):
+    with displayed(), steps_bar("learning masks") as show_step:
+        for step in range(95):
+            show_step(step + 1, 95)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10 and lines[-1] == "learning masks: 95 of 95"
 
 
 def test_only_an_allowed_verbosity_is_taken():

@@ -12,7 +12,7 @@ from xnas_tf.benchmark.other_packages import BASELINES, check_installed
 from xnas_tf.benchmark.problem import Problem
 from xnas_tf.benchmark.simulation import OWN_ALGORITHMS, create_algorithm, run_search
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.utils.progress import progress_bar
+from xnas_tf.utils.progress import steps_bar
 
 CHECKPOINTS = (50, 100, 200, 400)
 """Numbers of trainings after which shares are listed, besides the last."""
@@ -108,10 +108,10 @@ def compare(
         run(search, problem, trainings, overrides) for search in searches
     )
     curves = {}
-    with progress_bar("searches", len(searches)) as update:
+    with steps_bar("searches") as show_step:
         for search, curve in results:
             curves[search] = curve
-            update(len(curves), len(searches), "searches")
+            show_step(len(curves), len(searches))
     return Comparison(problem, {n: np.array([curves[n, s] for s in range(seeds)]) for n in names})
 
 

@@ -27,6 +27,8 @@ Update = Callable[[float, float, str], None]
 """Takes how much is done, the total, and a text on what is happening."""
 ShowEpoch = Callable[[int, int, dict[str, float]], None]
 """Takes the number of an epoch, the number of epochs, and the epoch's metrics."""
+ShowStep = Callable[[int, int], None]
+"""Takes how many steps are done, and how many there are."""
 
 
 class Display(logging.Handler):
@@ -173,6 +175,19 @@ def epochs_bar() -> Iterator[ShowEpoch]:
             text = metrics_text(metrics)
             update(epoch, epochs, text)
             LOGGER.log(level, "epoch %d of %d: %s", epoch, epochs, text)
+
+        yield show
+
+
+@contextmanager
+def steps_bar(text: str) -> Iterator[ShowStep]:
+    """Show the steps of any work in a bar, or as ten lines where a bar is not possible."""
+    with progress_bar(text) as update:
+
+        def show(step: int, steps: int) -> None:
+            update(step, steps, text)
+            if not has_bar() and step * 10 // steps > (step - 1) * 10 // steps:
+                LOGGER.info("%s: %d of %d", text, step, steps)
 
         yield show
 

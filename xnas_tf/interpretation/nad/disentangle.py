@@ -23,7 +23,7 @@ from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, lea
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
 from xnas_tf.utils.number_format import counted
-from xnas_tf.utils.progress import log_message, progress_bar
+from xnas_tf.utils.progress import log_message, steps_bar
 
 
 def disentangle(  # noqa: PLR0913 - options with defaults
@@ -97,8 +97,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     accuracy = Accuracy.of(predicted, test.labels)
     report_accuracy(accuracy, resolved, log, model, test)
     learnable, left_out = _learnable(wanted, shown, data.class_names)
-    with progress_bar("masks") as update:
-        learned = learn(network, shown, learnable, lesson, held_out, update)
+    with steps_bar(f"learning masks of {len(learnable)} classes") as show_step:
+        learned = learn(network, shown, learnable, lesson, held_out, show_step)
     paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
     log("evaluating the masked networks")
     soft = evaluation.masked_answers(network, test, learnable, paths.soft, ranks)

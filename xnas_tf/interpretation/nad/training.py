@@ -21,7 +21,7 @@ from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
 from xnas_tf.interpretation.nad.metrics import decided
 from xnas_tf.interpretation.nad.original_outputs import kept_originals
 from xnas_tf.interpretation.nad.paths import Paths
-from xnas_tf.utils.progress import Update
+from xnas_tf.utils.progress import ShowStep
 
 RATE = 0.1
 """Smallest length of a step of a layer's logits together (the paper's)."""
@@ -103,7 +103,7 @@ def learn(
     classes: np.ndarray,
     lesson: MaskTrainingOptions,
     held_out: Images | None = None,
-    update: Update = lambda *_: None,
+    show_step: ShowStep = lambda *_: None,
 ) -> Paths:
     """Learn one mask for each class and layer, all in the same passes.
 
@@ -136,7 +136,7 @@ def learn(
         ]
         is_finished = stages[step + 1] > stages[step]
         selection.update(Paths(paths.layers, logits, betas[step]), is_finished)
-        update(step + 1, steps, f"masks of {len(classes)} classes")
+        show_step(step + 1, int(steps))
     return selection.best
 
 
