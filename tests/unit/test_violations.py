@@ -72,7 +72,7 @@ def test_tables_say_what_they_violate(run):
 def test_status_and_report_count_them_apart(run):
     status = run_status(run)
     assert (status["done"], status["violating"], status["infeasible"]) == (3, 1, 1)
-    assert "violate limits   1 of these" in status_text(status)
+    assert "violate limits   1, not on the front" in status_text(status)
     status["run"] = "runs/a"  # a long path is not broken
     whole, wrapped = status_text(status), status_text(status, width=60)
     assert wrapped.split() == whole.split() and max(map(len, wrapped.splitlines())) <= 60

@@ -120,7 +120,7 @@ def _of(count: int, wanted: int) -> str:
 def _violating_text(count: int) -> str:
     if not count:
         return ""
-    return f"{count}, which are not on the front (xnas-tf pareto --all lists them)"
+    return f"{count}, not on the front (xnas-tf pareto --all lists them)"
 
 
 def _state_text(status: Mapping[str, Any]) -> str:
