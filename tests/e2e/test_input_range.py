@@ -102,7 +102,7 @@ def test_the_wrong_range_is_warned_of_in_red(data, tmp_path):
     small(normalized, inputs, dataset.train.labels).save(tmp_path / "model.keras")
     words = ["explain", str(tmp_path / "model.keras"), "--dataset", given, "--count", "1"]
     words += ["--method", "gradient_input", "--input-range", "0-1", "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(main, words, color=True)
+    done = CliRunner(env={"FORCE_COLOR": "1", "COLUMNS": "300"}).invoke(main, words)
     assert done.exit_code == 0, done.output
     red = next(line for line in done.stderr.splitlines() if "\x1b[31m" in line)
     assert "no better than always answering" in red and "--input-range" in red

@@ -34,7 +34,7 @@ def board(finished):
     [
         ("timeseries", ["accuracy/training", "accuracy/validation", "candidate-00001"]),
         ("scalars", ["best/error", "best/introspectability", "accuracy/validation"]),
-        ("hparams", ["edge_0_1", "introspectability", "candidate 1"]),
+        ("hparams", ["edge_0_1", "introspectability", "test accuracy", "seconds", "candidate 1"]),
     ],
 )
 def test_curves_and_hyperparameters_show(board, page, tab, texts):

@@ -24,6 +24,7 @@ from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
+from xnas_tf.utils.progress import displayed
 
 FALLING = [{"loss": 1.1}, {"loss": 0.4}]
 FLAT = [{"loss": 1.1}, {"loss": 1.1}]
@@ -142,8 +143,9 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     state = SearchState(CONFIG)
     state.add(everyone[0])
     progress = SearchProgress(CONFIG)
-    for each in everyone:
-        progress.on_candidate_end(SearchRun(run.path, CONFIG, state, print), each)
+    with displayed():
+        for each in everyone:
+            progress.on_candidate_end(SearchRun(run.path, CONFIG, state, print), each)
     lines = capsys.readouterr().err.splitlines()
     assert sum("collapsed" in line for line in lines if line.startswith("2/4")) == 1
     assert not any("collapsed" in line for line in lines if line.startswith("1/4"))

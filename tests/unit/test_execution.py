@@ -199,6 +199,6 @@ def test_more_groups_than_this_machine_has_room_for_are_refused(monkeypatch):
     from xnas_tf.launcher.ray import resources
 
     monkeypatch.setattr(resources, "_nodes", lambda: [{"CPU": 2.0}])
-    with pytest.raises(InputError, match="4 groups of 1 ranks do not fit; .* 0 GPUs and 2 cores"):
+    with pytest.raises(InputError, match="4 groups of 1 rank do not fit; .* 0 GPUs and 2 cores"):
         resources.Capacity(4, 1, is_local=True)
     assert resources.Capacity(4, 1, is_local=False)() == 4  # a cluster may grow

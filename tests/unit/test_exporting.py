@@ -153,7 +153,7 @@ def test_a_folder_may_have_any_name(run, tmp_path, name):
     said = []
     folder, card = exported(run, DENSE, tmp_path / name, log=said.append)
     assert card["files"][0]["differences"]["probabilities"] < 1e-4
-    warned = any(text.startswith("warning: TensorFlow loads no SavedModel") for text in said)
+    warned = any(text.startswith("warning: TensorFlow cannot load a SavedModel") for text in said)
     assert warned == bool(set(name) & set("*?["))
     if not warned:
         tf.saved_model.load(str(folder / "1"))
@@ -482,7 +482,7 @@ def test_a_run_that_is_being_searched_is_not_written_to(tmp_path):
     with locked(run.path):
         _, card = exported(run, GREY, tmp_path / "out", "keras", log=told.append)
     assert card["test"]["images"] == 30 and run.fact(f"test figures of {card['name']}") is None
-    assert any("are not kept: another process is searching" in line for line in told)
+    assert any("could not be saved: another process is searching" in line for line in told)
 
 
 def test_test_figures_are_right_and_have_wilsons_intervals(run, tmp_path):

@@ -109,7 +109,7 @@ def test_folders_of_splits_are_not_taken_for_classes(tmp_path):
     (root / "annotations").mkdir()
     data = load_dataset(f"folder:{root}")
     assert data.class_names == ("cat", "dog")
-    assert "folder beside those of splits, left out (1): annotations" in data.notes
+    assert "folder next to those of the splits, left out (1): annotations" in data.notes
     make_folder(root, {"annotations": 2})
     with pytest.raises(InputError, match="test, train hold a folder per class, but annotations"):
         load_dataset(f"folder:{root}")

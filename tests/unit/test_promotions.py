@@ -237,7 +237,7 @@ def test_status_says_who_reached_which_rung(tmp_path):
     lost = sum(c.promoted_from > 0 and c.state != "done" for c in found)
     text = status_text(status)
     assert f"{counts[1]} candidates reached 1, {counts[3]} reached 3, {counts[9]} reached 9" in text
-    assert status["promotions_failed"] == lost and (f"{lost} failed on the way" in text) == (
+    assert status["promotions_failed"] == lost and (f"{lost} failed before they did" in text) == (
         lost > 0
     )
     assert status["seconds_left"] == 0

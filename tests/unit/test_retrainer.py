@@ -91,9 +91,7 @@ class Scripted(Validator):
         return super().validate(model, predictor, epoch) | {"val_accuracy": ACCURACIES[epoch - 1]}
 
 
-def retrainer(
-    patience=8, epochs=8, communicator=None, dataset=None, told=lambda *_: None, gallery=None
-):
+def retrainer(patience=8, epochs=8, communicator=None, dataset=None, gallery=None):
     """On few images; of eight epochs the third is the best."""
     dataset = dataset or make_dataset(24)
     config = load_config(
@@ -106,7 +104,7 @@ def retrainer(
     ranks = communicator or SingleProcess()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xnas_tf.evaluation.evaluator.Validator", Scripted)
-        return Retrainer(config, dataset, space, ranks, patience, told, gallery)
+        return Retrainer(config, dataset, space, ranks, patience, gallery)
 
 
 def trained(judge, candidate=None, callback=None):
@@ -180,11 +178,16 @@ def test_what_cannot_be_drawn_is_said_once(tmp_path, monkeypatch):
 
 @pytest.mark.long
 def test_a_training_that_gets_no_better_ends_early(whole):
-    told = []
-    early, weights = trained(retrainer(2, told=lambda *news: told.append(news)))
+    epochs = []
+
+    class Epochs(EvaluationCallback):
+        def on_epoch_end(self, model, history, save):
+            epochs.append(len(history))
+
+    early, weights = trained(retrainer(2), callback=Epochs())
     assert early.history == whole[0].history[:5]
     np.testing.assert_equal(weights, whole[1])  # those of the third epoch
-    assert [(epoch, epochs) for epoch, epochs, _ in told] == [(n + 1, 8) for n in range(5)]
+    assert epochs == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.long
@@ -278,8 +281,7 @@ def retrained(hypermodel, patience=8):
         overrides=["training={epochs: 8, batch_size: 8, keep: best}", f"objectives=[{names}]"]
     )
     space = SearchSpace(hypermodel, SHAPE, 3)
-    told = lambda *_: None  # noqa: E731
-    judge = Retrainer(config, make_dataset(24), space, SingleProcess(), patience, told)
+    judge = Retrainer(config, make_dataset(24), space, SingleProcess(), patience)
     outcome, weights = trained(judge, Candidate(1, "g", {"units": 4}, seed=1, epochs=8))
     baseline = judge.evaluate(
         Candidate(BASELINE, "resnet", values_of(ResNet(1, 1)), seed=0, epochs=1)

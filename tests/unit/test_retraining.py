@@ -198,6 +198,7 @@ def desk_at(path, seeds=2, numbers=(1, 2), baseline=True, said=None):
         seeds,
         make_dataset() if baseline else None,
         path / "tensorboard",
+        lambda *_: None,
         (said if said is not None else []).append,
     )
 
@@ -234,7 +235,7 @@ def test_curves_that_cannot_be_written_cost_no_training(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(session, "write_training", refuse)
+    monkeypatch.setattr(session.TrainingCurves, "finish", refuse)
     said = []
     desk = desk_at(tmp_path, seeds=1, said=said)
     play(desk)

@@ -17,7 +17,7 @@ from xnas_tf.launcher import search as launcher
 from xnas_tf.reporting import candidate_tables
 from xnas_tf.reporting.final_evaluation import FinalEvaluation
 from xnas_tf.utils.pictures import png
-from xnas_tf.utils.tensorboard import write_image, write_training, writer
+from xnas_tf.utils.tensorboard import TrainingCurves, write_image, writer
 
 ODD = "Conv 1: 3×3 #1 50%d [x] $\\frac{$"
 
@@ -68,10 +68,11 @@ def test_the_commands_printed_after_a_search_can_be_pasted(monkeypatch):
 def test_any_name_can_be_written_for_tensorboard(tmp_path):
     picture = png(Figure())
     folder = tmp_path / ODD
-    write_training(folder, [{f"val_{ODD}": 0.5}], {ODD: 1.0, "": 2.0}, 1, {ODD: 3}, ODD)
+    metrics = {ODD: 1.0, "": 2.0}
+    TrainingCurves().finish(folder, [{f"val_{ODD}": 0.5}], metrics, {ODD: 3}, ODD)
     with writer(folder):
         write_image(ODD, picture, 1)
-    assert len(list(folder.glob("events*"))) == 2
+    assert len(list(folder.glob("events*"))) == 3
 
 
 def test_texts_in_pictures_are_no_formulas():

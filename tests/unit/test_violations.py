@@ -18,6 +18,7 @@ from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run, comparable_candidates
 from xnas_tf.storage.run_directory import open_database
+from xnas_tf.utils.progress import displayed
 
 CONFIG = load_config(
     overrides=[
@@ -72,7 +73,7 @@ def test_tables_say_what_they_violate(run):
 def test_status_and_report_count_them_apart(run):
     status = run_status(run)
     assert (status["done"], status["violating"], status["infeasible"]) == (3, 1, 1)
-    assert "violate limits   1 of these" in status_text(status)
+    assert "violate limits   1, not on the front" in status_text(status)
     status["run"] = "runs/a"  # a long path is not broken
     whole, wrapped = status_text(status), status_text(status, width=60)
     assert wrapped.split() == whole.split() and max(map(len, wrapped.splitlines())) <= 60
@@ -102,10 +103,14 @@ def test_without_a_front_the_longest_trainings_are_compared():
 def test_lines_of_the_log_are_results_only_where_there_is_one(capsys, tmp_path):
     state, progress = SearchState(CONFIG), SearchProgress(CONFIG)
     state.add(EVERYONE[0])
-    for candidate in EVERYONE:
-        progress.on_candidate_end(SearchRun(tmp_path, CONFIG, state, print), candidate)
+    with displayed():
+        for candidate in EVERYONE:
+            progress.on_candidate_end(SearchRun(tmp_path, CONFIG, state, print), candidate)
     lines = [line for line in capsys.readouterr().err.splitlines() if "/16" in line]
-    assert "candidate 1: error 0.25  parameters 100  (0.0 s)  best error 0.25" in lines[0]
+    assert (
+        "candidate 1: error 0.25  parameters 100  (0.0 s)  on the front  best error 0.25"
+        in lines[0]
+    )
     assert f"parameters 10  violates constraints ({BROKEN})" in lines[2]
     assert f"candidate 4 infeasible: {COSTLY}" in lines[3] and "12345" not in lines[3]
     assert "candidate 5 duplicate: the same network as candidate 1" in lines[4]

@@ -30,6 +30,7 @@ class Source:
     def __init__(self, *tasks):
         self.tasks = list(tasks)
         self.told, self.models, self.checkpoints, self.deaths = [], {}, {}, []
+        self.epochs = []
 
     def ask(self, group=0):
         return self.tasks.pop(0) if self.tasks else None
@@ -48,6 +49,9 @@ class Source:
 
     def checkpoint(self, task):
         return self.checkpoints.get(task.id, b"")
+
+    def on_epoch_end(self, task, history):
+        self.epochs.append((task.id, len(history)))
 
     def tell(self, task, result):
         self.told.append((task.id, result.state, result.reason))
@@ -91,6 +95,23 @@ def test_all_ranks_work_until_nothing_is_left():
 
     assert on_ranks(2, rank) == [[], []]
     assert source.told == [(1, "done", ""), (2, "failed", "the loss became nan")]
+
+
+def test_rank_0_reports_each_epoch():
+    def trains(candidate, keep, callback):
+        history = []
+        for _ in range(2):
+            history.append({"loss": 1.0})
+            assert not callback.on_epoch_end(None, history, None)
+        return Result("done", history=history)
+
+    source = Source(task(1))
+
+    def rank(ranks):
+        worker(source if ranks.rank == 0 else None, Evaluator(trains), ranks).run()
+
+    on_ranks(2, rank)
+    assert source.epochs == [(1, 1), (1, 2)]
 
 
 def test_what_is_known_is_taken_over():

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import joblib
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from xnas_tf.benchmark.other_packages import BASELINES, check_installed
 from xnas_tf.benchmark.problem import Problem
 from xnas_tf.benchmark.simulation import OWN_ALGORITHMS, create_algorithm, run_search
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.utils.progress import steps_bar
 
 CHECKPOINTS = (50, 100, 200, 400)
 """Numbers of trainings after which shares are listed, besides the last."""
@@ -109,10 +107,11 @@ def compare(
     results = joblib.Parallel(n_jobs=-1, return_as="generator_unordered")(
         run(search, problem, trainings, overrides) for search in searches
     )
-    columns = ("searches", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    is_hidden = not sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), disable=is_hidden) as progress:
-        curves = dict(progress.track(results, total=len(searches)))
+    curves = {}
+    with steps_bar("searches") as show_step:
+        for search, curve in results:
+            curves[search] = curve
+            show_step(len(curves), len(searches))
     return Comparison(problem, {n: np.array([curves[n, s] for s in range(seeds)]) for n in names})
 
 

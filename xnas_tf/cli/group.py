@@ -13,6 +13,7 @@ import click
 
 from xnas_tf.cli.output import make_output_robust
 from xnas_tf.errors import XnasError
+from xnas_tf.utils.progress import displayed, log_message
 from xnas_tf.version import __version__
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
         try:
-            return super().invoke(ctx)
+            with displayed():
+                return super().invoke(ctx)
         except XnasError as error:
             click.echo(f"xnas-tf: {error}", err=True)
             sys.exit(error.exit_code)
@@ -71,14 +73,17 @@ def main() -> None:
 
     \b
     Example:
-      xnas-tf data folder:pets                   inspect a data set
-      xnas-tf search configs/quickstart.yaml     search, on one process
-      horovodrun -np 8 xnas-tf search CONFIG     search, on eight ranks
-      xnas-tf search CONFIG --engine ray         search, one candidate per GPU
-      xnas-tf pareto runs/quickstart             list the results
-      xnas-tf report runs/quickstart             write an HTML report
-      xnas-tf retrain runs/quickstart            train the best in full
-      xnas-tf export runs/quickstart             export the best as SavedModel
+      xnas-tf data folder:pets                 inspect a data set
+      xnas-tf search configs/quickstart.yaml   search in one process
+      horovodrun -np 8 xnas-tf search CONFIG   train each candidate on 8 ranks
+      xnas-tf search CONFIG --engine ray       train a candidate on each GPU
+      xnas-tf pareto runs/quickstart           list the best candidates
+      xnas-tf report runs/quickstart           write an HTML report
+      xnas-tf retrain runs/quickstart          train the recommended one in full
+      xnas-tf explain runs/quickstart          show what its model looks at
+      xnas-tf disentangle runs/quickstart      find the path of each class in it
+      xnas-tf interpret runs/quickstart        explain it by learned attributes
+      xnas-tf export runs/quickstart           export it as a SavedModel
     """
 
 
@@ -94,9 +99,8 @@ def with_options(text: str) -> str:
 
 
 def print_message(text: str) -> None:
-    """Print progress and warnings on stderr, warnings in red if the terminal has colours."""
-    text = with_options(text)
-    click.echo(click.style(text, fg="red") if text.startswith("warning: ") else text, err=True)
+    """Show a message, which may name arguments, or a warning."""
+    log_message(with_options(text))
 
 
 def print_result(

@@ -10,15 +10,17 @@ import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import CANDIDATE, FORMAT, INPUT_RANGE, PATH, UNSAFE
+from xnas_tf.cli.options import CANDIDATE, FORMAT, INPUT_RANGE, PATH, QUIET, UNSAFE, VERBOSE
 
 if TYPE_CHECKING:
     from xnas_tf.storage.model_source import ModelSource
 
 DATASET = click.option(
-    "--dataset", shell_complete=completion.datasets, help="Default: the run's own."
+    "--dataset",
+    shell_complete=completion.datasets,
+    help="Data set to learn from.  [default: the run's own]",
 )
-SEED = click.option("--seed", default=0)
+SEED = click.option("--seed", default=0, help="Seed of all random choices.")
 
 
 def _model_argument(required: bool = True) -> Callable:
@@ -45,7 +47,7 @@ def _loading_options(command: Callable) -> Callable:
         FORMAT,
         UNSAFE,
         INPUT_RANGE,
-        click.option("--out", type=PATH, help="A new folder."),
+        click.option("--out", type=PATH, help="New folder to write to."),
     ):
         command = option(command)
     return command
@@ -68,23 +70,37 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
 @_model_argument()
 @click.argument("files", nargs=-1, type=PATH)
 @CANDIDATE
-@click.option("--images", multiple=True, type=PATH, help="Image files.")
+@click.option("--images", multiple=True, type=PATH, help="Image file to explain; may be repeated.")
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="Take images from its test split. Default: the run's own.",
+    help="Data set whose test images are explained.  [default: the run's own]",
 )
-@click.option("--count", type=click.IntRange(1), default=8)
+@click.option(
+    "--count", type=click.IntRange(1), default=8, help="Number of test images to explain."
+)
 @click.option(
     "--method",
     "methods",
     multiple=True,
     shell_complete=completion.methods,
-    help="May be repeated; `all` compares all.",
+    show_default="grad_cam, integrated_gradients",
+    help="Attribution method; may be repeated; `all` compares all of them.",
 )
-@click.option("--set", "options", multiple=True, metavar="METHOD.OPTION=VALUE")
-@click.option("--target", default="predicted", help="Or `true`, or a class to explain.")
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    metavar="METHOD.OPTION=VALUE",
+    help="Set an option of a method; may be repeated.",
+)
+@click.option(
+    "--target",
+    default="predicted",
+    help="Class to explain: `predicted`, `true`, or its name or number.",
+)
 @_loading_options
+@QUIET
 def explain(
     files: tuple[Path, ...],
     images: tuple[Path, ...],
@@ -93,14 +109,14 @@ def explain(
 ) -> None:
     """Show what a model looks at, as pictures, maps and metrics.
 
-    MODEL_OR_RUN is a run, an exported candidate or a .keras file; FILES are more image files.
-    Methods: grad_cam, integrated_gradients (both by default), grad_cam_plus_plus, smooth_grad,
-    gradient_input, occlusion. docs/explanation/attributions.md explains them and their options.
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file. FILES are images to explain, as
+    with --images. The methods are grad_cam, grad_cam_plus_plus, integrated_gradients, smooth_grad,
+    gradient_input and occlusion. docs/explanation/attributions.md explains them and their options.
 
     \b
     Example:
       xnas-tf explain runs/quickstart --method all
-      xnas-tf explain model.keras --images *.png --set integrated_gradients.steps=64
+      xnas-tf explain model.keras *.png --set integrated_gradients.steps=64
     """
     from xnas_tf.storage.model_source import EXPLANATIONS
 
@@ -111,8 +127,8 @@ def explain(
     files = (*images, *files)
     explanation, folder = explain_request(source, files=files, log=print_message, **options)
     for method, why in explanation.failures.items():
-        click.echo(f"{method} was left out: {why}", err=True)
-    click.echo(f"wrote {folder}: open its index.html in a browser", err=True)
+        print_message(f"warning: {method} was left out: {why}")
+    print_message(f"wrote {folder}: open its index.html in a browser")
     print_result(form, explanation.as_dict(), lambda known: known, explanation_tables)
 
 
@@ -120,37 +136,47 @@ def explain(
 @_model_argument()
 @CANDIDATE
 @DATASET
-@_names_option("--classes", "Default: all.")
-@_names_option("--layers", "Names or patterns; default: the ends of all convolution blocks.")
+@_names_option("--classes", "Classes to compare; may be repeated.  [default: all]")
+@_names_option(
+    "--layers", "Names or patterns of layers.  [default: the last layer of each convolution block]"
+)
 @click.option(
     "--preset",
     metavar="NAME",
-    help="Published layers and β: vgg16, resnet50, densenet121 or darts.",
+    help="Use published layers and β: vgg16, resnet50, densenet121 or darts.",
 )
-@click.option("--beta", help="Weight of sparsity; default: the preset's, or auto.")
-@click.option("--tolerance", default=0.02, help="Accuracy that a class may lose, with --beta auto.")
+@click.option(
+    "--beta",
+    metavar="auto|NUMBER",
+    help="Weight of sparsity in the loss.  [default: the preset's, or auto]",
+)
+@click.option("--tolerance", default=0.02, help="Accuracy that a class may lose with --beta auto.")
 @click.option(
     "--false-alarms",
     default=0.1,
-    help="Share of other classes' images that a path may predict as its class; 1: no limit.",
+    help="Share of other classes' images that a path may mistake for its class; 1 sets no limit.",
 )
-@click.option("--epochs", default=20, help="Passes over the images of a class.")
-@click.option("--images", type=int, help="At most, of each class and split; default: all.")
+@click.option("--epochs", default=20, help="Passes over the training images of each class.")
+@click.option(
+    "--images",
+    type=int,
+    help="Maximum number of images of each class in each split.  [default: all]",
+)
 @SEED
 @_loading_options
+@QUIET
 def disentangle(form: str, **options: Any) -> None:
     """Find the path of each class through a network.
 
-    MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class and layer a
-    mask over the channels is learned with the network frozen (NAD, arXiv 2003.13268),
-    and the paths are compared. docs/explanation/nad.md explains the metrics, the pictures and the
-    presets.
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class, NAD (arXiv
+    2003.13268) learns which channels of each layer are needed, without changing the network, and
+    compares these paths. docs/explanation/nad.md explains the metrics, pictures and presets.
 
     \b
     Example:
       xnas-tf disentangle runs/quickstart --epochs 10
       horovodrun -np 8 xnas-tf disentangle runs/quickstart
-      xnas-tf disentangle model.keras --dataset digits --classes 3,8 --layers "conv*"
+      xnas-tf disentangle model.keras --dataset digits --classes 3,8
     """
     from xnas_tf.storage.model_source import DISENTANGLEMENTS
 
@@ -164,14 +190,18 @@ def disentangle(form: str, **options: Any) -> None:
         return
     disentanglement, folder = result
     for name, why in disentanglement.left_out.items():
-        click.echo(f"class {name} was left out: {why}", err=True)
-    click.echo(f"wrote {folder}: open its index.html in a browser", err=True)
+        print_message(f"warning: class {name} was left out: {why}")
+    print_message(f"wrote {folder}: open its index.html in a browser")
     print_result(form, facts(disentanglement), lambda known: known, disentanglement_tables)
 
 
 @main.command()
 @_model_argument(required=False)
-@click.option("--hypermodel", metavar="MODULE:NAME", help="Train its default network by design.")
+@click.option(
+    "--hypermodel",
+    metavar="MODULE:NAME",
+    help="Build the default model of a HyperModel, and train it by design.",
+)
 @CANDIDATE
 @DATASET
 @click.option(
@@ -180,34 +210,48 @@ def disentangle(form: str, **options: Any) -> None:
     default="posthoc",
     help="Keep the model as it is, or train it together with the interpreter.",
 )
-@click.option("--attributes", type=int, help="How many; default: 25, or 36 for colour images.")
-@_names_option("--layers", "Names or patterns; default: the last ones.")
+@click.option(
+    "--attributes", type=int, help="Number of attributes.  [default: 25, or 36 for colour images]"
+)
+@_names_option("--layers", "Names or patterns of hidden layers.  [default: the last ones]")
 @click.option(
     "--explain",
     "explained",
     type=int,
     multiple=True,
     metavar="N",
-    help="An image of the test split, by number; may be repeated.",
+    help="Explain image N of the test split; may be repeated.",
 )
-@click.option("--settings", help="grey, drawings or colour; default: by the images.")
-@click.option("--epochs", type=int, help="Default: by the size of the data.")
-@click.option("--rate", type=float, help="Learning rate; default: by the size of the data.")
+@click.option(
+    "--settings",
+    metavar="grey|drawings|colour",
+    help="Published settings.  [default: those that fit the images]",
+)
+@click.option(
+    "--epochs",
+    type=int,
+    help="Passes over the training images.  [default: depends on their number]",
+)
+@click.option(
+    "--rate", type=float, help="Learning rate.  [default: depends on the number of training images]"
+)
 @SEED
 @_loading_options
+@QUIET
+@VERBOSE
 def interpret(form: str, **options: Any) -> None:
-    """Train attributes that predict and explain a model's output.
+    """Learn attributes that predict and explain a model's output.
 
-    MODEL_OR_RUN is a run, an exported candidate or a .keras file. Attributes are learned from
-    its hidden layers, and a linear classifier on them (FLINT, arXiv 2010.09345). Also runs under
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file. FLINT (arXiv 2010.09345) learns
+    attributes from its hidden layers, and a linear classifier on top of them. It also runs under
     horovodrun. docs/explanation/flint.md explains the metrics and pictures.
 
     \b
     Example:
       xnas-tf interpret runs/quickstart
-      xnas-tf interpret model.keras --dataset mnist5k --mode by-design --attributes 12
-      xnas-tf interpret --hypermodel examples.small_convnet:SmallConvNet --dataset digits \\
-        --mode by-design
+      xnas-tf interpret model.keras --dataset mnist5k --mode by-design
+      xnas-tf interpret --hypermodel examples.small_convnet:SmallConvNet \\
+        --dataset digits --mode by-design
     """
     from xnas_tf.storage.model_source import INTERPRETATIONS
 
@@ -219,5 +263,5 @@ def interpret(form: str, **options: Any) -> None:
     if result is None:  # another rank prints
         return
     interpretation, folder = result
-    click.echo(f"wrote {folder}: open its index.html in a browser", err=True)
+    print_message(f"wrote {folder}: open its index.html in a browser")
     print_result(form, interpretation.as_dict(), lambda known: known, interpretation_tables)

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from xnas_tf.candidate import CHOICES
 from xnas_tf.cli import completion
 from xnas_tf.errors import suggest
+from xnas_tf.utils.progress import display
 
 
 class CandidateType(click.ParamType):
@@ -42,7 +43,9 @@ class CandidateType(click.ParamType):
 
 def format_option(*names: str) -> Callable:
     """Return the option ``--format``, whose default is the first of the names."""
-    return click.option("--format", "form", type=click.Choice(names), default=names[0])
+    return click.option(
+        "--format", "form", type=click.Choice(names), default=names[0], help="Form of the output."
+    )
 
 
 def _checked_picture(
@@ -56,55 +59,72 @@ def _checked_picture(
     return path
 
 
+def _set_verbosity(verbose: int) -> Callable:
+    def callback(_context: click.Context, _option: click.Parameter, is_given: bool) -> None:
+        handler = display()
+        if is_given and handler:
+            handler.set_verbosity(verbose)
+
+    return callback
+
+
+def _verbosity_option(*names: str, verbose: int, text: str) -> Callable:
+    return click.option(
+        *names, is_flag=True, expose_value=False, callback=_set_verbosity(verbose), help=text
+    )
+
+
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 RUN = click.argument("run", type=PATH, shell_complete=completion.runs)
 FORMAT = format_option("table", "json")
+QUIET = _verbosity_option("-q", "--quiet", verbose=0, text="Show warnings only.")
+VERBOSE = _verbosity_option("-v", "--verbose", verbose=2, text="Show a line for each epoch.")
 UNSAFE = click.option(
     "--unsafe",
     "safe",
     is_flag=True,
     callback=lambda _context, _option, unsafe: not unsafe,
-    help="Load models that contain code of their own, as a Lambda layer does.",
+    help="Also load models that contain code, such as a Lambda layer.",
 )
 INPUT_RANGE = click.option(
     "--input-range",
     default="auto",
     metavar="auto|0-1|0-255|-1-1",
-    help="Range of the model's inputs; auto: inferred from its first layers.",
+    help="Range of the model's inputs; `auto` infers it from the first layers.",
 )
-PLOT = click.option("--plot", type=FILE, callback=_checked_picture, help="Draw a PNG.")
-PICTURE = click.option("--out", type=FILE, callback=_checked_picture, help="Draw a PNG.")
+PLOT = click.option("--plot", type=FILE, callback=_checked_picture, help="Also draw a PNG file.")
+PICTURE = click.option("--out", type=FILE, callback=_checked_picture, help="Also draw a PNG file.")
 OVERRIDES = click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=completion.keys,
-    help="Override a key.",
+    help="Override a key of the configuration; may be repeated.",
 )
 CANDIDATE = click.option(
     "--candidate",
     type=CandidateType(),
-    help="A candidate of a run; `best` has the lowest error.  [default: recommended]",
+    help="Candidate of the run; `best` has the lowest error.  [default: recommended]",
 )
 CANDIDATES = click.option(
     "--candidate",
     "candidates",
     multiple=True,
     type=CandidateType(),
-    help="May be repeated; `best` has the lowest error.  [default: recommended]",
+    help="Candidate; `best` has the lowest error; may be repeated.  [default: recommended]",
 )
 PREFER = click.option(
     "--prefer",
     metavar="error|OBJECTIVE|knee",
-    help="What decides which candidate is recommended, among those better than chance or --within.",
+    help="Recommend the candidate with the best value of this, among those near the lowest error.",
 )
 WITHIN = click.option(
     "--within",
     type=float,
     metavar="POINTS",
-    help="How far the error of the recommended candidate may exceed the best.  [default: in its "
-    "95% interval, or 2]",
+    help="Percentage points by which the recommended candidate's error may exceed the lowest.  "
+    "[default: the 95% interval of the lowest, or 2]",
 )

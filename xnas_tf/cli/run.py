@@ -20,8 +20,10 @@ from xnas_tf.cli.options import (
     PATH,
     PLOT,
     PREFER,
+    QUIET,
     RUN,
     UNSAFE,
+    VERBOSE,
     WITHIN,
     CandidateType,
     format_option,
@@ -30,24 +32,27 @@ from xnas_tf.cli.options import (
 if TYPE_CHECKING:
     from xnas_tf.reporting.candidate_tables import CandidateList
 
-PARETO = click.option("--pareto", is_flag=True, help="All Pareto-optimal candidates.")
+PARETO = click.option("--pareto", is_flag=True, help="Take all Pareto-optimal candidates.")
 
 
 @main.command()
 @RUN
 @format_option("table", "json", "csv")
 @click.option(
-    "--all", "everyone", is_flag=True, help="List all trained candidates; as CSV, all in any state."
+    "--all",
+    "everyone",
+    is_flag=True,
+    help="List all trained candidates; with --format csv, those in any state.",
 )
 @PLOT
 @PREFER
 @WITHIN
 def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: Any) -> None:
-    """List the Pareto-optimal candidates of RUN, recommending one.
+    """List the Pareto-optimal candidates of RUN, and recommend one.
 
-    Of those better than chance whose error is near the best, the recommended one is the best in
-    the other objectives. docs/explanation/search.md has the rule; other commands use this one by
-    default.
+    Of the candidates whose error is near the lowest and better than chance, the one that is best
+    in the other objectives is recommended. Other commands use it by default.
+    docs/explanation/search.md explains the rule.
 
     \b
     Example:
@@ -68,7 +73,7 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
         from xnas_tf.utils.pictures import save_png
 
         save_png(listed.run.plot_front(**options), plot, "--plot", dpi=150)
-        click.echo(f"wrote {plot}", err=True)
+        print_message(f"wrote {plot}")
 
 
 @main.command()
@@ -76,9 +81,9 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
 @format_option("text", "json")
 @PLOT
 def status(run: Path, form: str, plot: Path | None) -> None:
-    """Show the progress of RUN: candidates, rate, time left.
+    """Show the progress of RUN: candidates, rate and time left.
 
-    The picture shows the timeline of each group of ranks.
+    --plot draws when each group of ranks was busy.
 
     \b
     Example:
@@ -95,7 +100,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
         from xnas_tf.reporting.utilisation import save_timeline
 
         save_timeline(opened, plot)
-        click.echo(f"wrote {plot}", err=True)
+        print_message(f"wrote {plot}")
 
 
 @main.command()
@@ -117,7 +122,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     "candidates",
     multiple=True,
     type=CandidateType(),
-    help="A model to show; may be repeated.  [default: those of the front]",
+    help="Candidate whose model is shown; may be repeated.  [default: those of the front]",
 )
 @PREFER
 @WITHIN
@@ -125,7 +130,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     "--models",
     type=click.IntRange(0),
     default=8,
-    help="Maximum number of Pareto-optimal models to show; 0 opens none.",
+    help="Maximum number of Pareto-optimal models to show; 0 shows none.",
 )
 @click.option(
     "--images",
@@ -163,39 +168,47 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
 @RUN
 @CANDIDATES
 @PARETO
-@click.option("--epochs", type=int, help="At most; default: 10 times the search's.")
-@click.option("--seeds", default=3, help="Trainings of each model.")
+@click.option(
+    "--epochs",
+    type=int,
+    help="Maximum number of epochs.  [default: 10 times as many as in the search]",
+)
+@click.option(
+    "--seeds", default=3, help="Number of trainings of each model, each with its own seed."
+)
 @click.option(
     "--patience",
     type=int,
-    help="Epochs without improvement after which a training ends; default: a third of all.",
+    help="Epochs without improvement after which a training ends.  [default: a third of all]",
 )
 @click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a key of space, training, objectives, record or distributed.",
+    help="Override a key of space, training, objectives, record or distributed; may be repeated.",
 )
 @click.option("--no-baseline", is_flag=True, help="Do not train a residual network for comparison.")
-@click.option("--gallery", is_flag=True, help="Draw attributions during training (TensorBoard).")
+@click.option("--gallery", is_flag=True, help="Draw attributions for TensorBoard during training.")
 @FORMAT
+@QUIET
+@VERBOSE
 def retrain(
     run: Path, candidates: tuple[int | str, ...], no_baseline: bool, form: str, **options: Any
 ) -> None:
     """Train candidates of RUN in full, with several seeds.
 
-    A residual network is trained too, for comparison. All ranks train one model at a time. The
-    best epoch by validation accuracy is kept and evaluated once on the test split. If interrupted,
-    run the same command again: it resumes, and trains nothing twice. docs/how-to/retraining.md
-    explains the table.
+    A residual network of the same size is trained too, for comparison. All ranks train one model
+    at a time. The weights of the epoch with the best validation accuracy are kept, and tested
+    once. If the command was interrupted, run it again: it resumes from the last checkpoint.
+    docs/how-to/retraining.md explains the table.
 
     \b
     Example:
       xnas-tf retrain runs/quickstart
       xnas-tf retrain runs/quickstart --pareto
-      horovodrun -np 8 xnas-tf retrain runs/quickstart --candidate 7 --epochs 200 \\
-        --set space.channels=32 --set space.cells_per_stack=5
+      horovodrun -np 8 xnas-tf retrain runs/quickstart --candidate 7 \\
+        --epochs 200 --set space.channels=32 --set space.cells_per_stack=5
     """
     from xnas_tf.reporting.retraining_tables import retraining_table
     from xnas_tf.retraining import retrain as train
@@ -206,15 +219,15 @@ def retrain(
         return
     print_result(form, retraining, Retraining.as_dict, lambda found: [retraining_table(found)])
     for training in retraining.failures():
-        click.echo(f"{training.title}, seed {training.seed} failed: {training.reason}", err=True)
-    click.echo(f"models: {retraining.path / 'models'}", err=True)
+        print_message(f"warning: {training.title}, seed {training.seed} failed: {training.reason}")
+    print_message(f"models: {retraining.path / 'models'}")
 
 
 @main.command()
 @RUN
 @CANDIDATES
 @PARETO
-@click.option("--out", type=PATH, help="Default: RUN/exports.")
+@click.option("--out", type=PATH, help="Folder to write to.  [default: RUN/exports]")
 @click.option(
     "--format",
     "formats",
@@ -227,12 +240,13 @@ def retrain(
     default="",
     show_default=False,
     metavar="latest|FOLDER",
-    help="Export models of RUN/retrained.",
+    help="Export models of a retraining in RUN/retrained.",
 )
 @click.option(
-    "--licence", default="", show_default=False, help="Licence of the models, for their cards."
+    "--licence", default="", show_default=False, help="Licence to name in the model cards."
 )
 @UNSAFE
+@QUIET
 def export(  # noqa: PLR0913 - options
     run: Path,
     formats: tuple[str, ...],
@@ -297,5 +311,5 @@ def print_pareto(listed: CandidateList) -> None:
         return
     print_tables([tables.pareto_table(listed)])
     if collapsed := collapse_text(run.candidates(), run.config):
-        click.secho(collapsed, fg="yellow", err=True)
-    click.echo(f"recommended: {listed.recommended.text}", err=True)
+        print_message(f"warning: {collapsed}")
+    print_message(f"recommended: {listed.recommended.text}")

@@ -10,7 +10,7 @@ import click
 
 from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import FORMAT, OVERRIDES, PATH, PICTURE
+from xnas_tf.cli.options import FORMAT, OVERRIDES, PATH, PICTURE, QUIET, VERBOSE
 from xnas_tf.cli.run import print_pareto
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
@@ -21,18 +21,19 @@ from xnas_tf.registry import describe
 @OVERRIDES
 @PICTURE
 @FORMAT
+@QUIET
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
     """Show a data set, its problems, and how a search prepares it.
 
-    DATASET is a name as in the configuration (folder:PATH, csv:FILE, npz:FILE, idx:FOLDER,
-    quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME, mnist5k,
-    digits, module:function) or a configuration file. The picture shows some images of each class,
-    as a network would see them.
+    DATASET is a configuration file, or a name as in one: folder:PATH, csv:FILE, npz:FILE,
+    idx:FOLDER, quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME,
+    mnist5k, digits or module:function. --out draws some images of each class as a network sees
+    them.
 
     \b
     Example:
       xnas-tf data folder:pets --out pets.png
-      xnas-tf data configs/quickstart.yaml --set dataset.seed=1 --format json
+      xnas-tf data configs/quickstart.yaml --set dataset.seed=1
     """
     from xnas_tf.reporting.dataset import DataReport, data_tables, inspect_data
 
@@ -40,41 +41,49 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
     print_result(form, report, DataReport.as_dict, data_tables)
     if out:
         report.save_sheet(out)
-        click.echo(f"wrote {out}", err=True)
+        print_message(f"wrote {out}")
 
 
 @main.command()
 @click.argument("config", required=False, type=PATH)
-@click.option("--run-dir", type=PATH, help="Default: runs/NAME OF CONFIG.")
+@click.option("--run-dir", type=PATH, help="Run directory.  [default: runs/NAME after CONFIG]")
 @OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move an existing run aside and start again.")
-@click.option("--profile", is_flag=True, help="Profile rank 0's second candidate, for TensorBoard.")
+@click.option(
+    "--profile", is_flag=True, help="Profile the second candidate of rank 0 for TensorBoard."
+)
 @click.option(
     "--engine",
     type=click.Choice(["auto", "local", "horovod", "ray"]),
-    help="What runs the candidates; same as distributed.engine.",
+    help="Where candidates are trained; the same as distributed.engine.",
 )
-@click.option("--groups", type=click.IntRange(1), help="Groups on Ray; same as distributed.groups.")
 @click.option(
-    "--address", metavar="HOST:PORT", help="Address of a Ray cluster; auto looks for one."
+    "--groups",
+    type=click.IntRange(1),
+    help="Number of groups on Ray; the same as distributed.groups.",
 )
-@click.option("--insecure", is_flag=True, help="Join a Ray cluster without a token.")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of a Ray cluster; `auto` looks for one."
+)
+@click.option("--insecure", is_flag=True, help="Join a Ray cluster that has no token.")
+@QUIET
+@VERBOSE
 def search(
     overrides: tuple[str, ...], engine: str | None, groups: int | None, **options: Any
 ) -> None:
     """Search for Pareto-optimal networks, or resume a search.
 
-    CONFIG is a YAML file; the default is ./xnas.yaml if it exists, else the quickstart on real
-    digits. Its sections: dataset, space, objectives, record, constraints, training, search,
-    distributed, callbacks. docs/reference/configuration.md explains every key.
+    CONFIG is a YAML file. The default is ./xnas.yaml if it exists, and otherwise the quickstart
+    on handwritten digits. Its sections are dataset, space, objectives, record, constraints,
+    training, search, distributed and callbacks. docs/reference/configuration.md explains every key.
 
-    The sources of introspectability rank networks in opposite ways: by activations (the paper's)
-    accurate networks are higher, by Grad-CAM and integrated gradients (the default) less
-    accurate ones; see docs/explanation/introspectability.md.
+    The two sources of introspectability rank networks in opposite ways: activations, as in the
+    paper, favour accurate networks; Grad-CAM and integrated gradients, the default, favour less
+    accurate ones. See docs/explanation/introspectability.md.
 
     \b
     Example:
-      xnas-tf search configs/quickstart.yaml --set search.candidates=32 --run-dir runs/long
+      xnas-tf search CONFIG --set search.candidates=32 --run-dir runs/long
       xnas-tf search CONFIG --engine ray --groups 4
     """
     from xnas_tf.launcher.search import search as run_search
@@ -89,14 +98,14 @@ def search(
         listed = listing(run, everyone=False)
         print_pareto(listed)
     except Exception as error:  # noqa: BLE001 - the search is done and recorded
-        click.echo(f"the results of {run.path} cannot be shown: {describe(error)}", err=True)
+        print_message(f"warning: the results of {run.path} cannot be shown: {describe(error)}")
         return
     folder = shlex.quote(str(run.path))
     commands = [f"xnas-tf pareto {folder} --plot front.png", f"xnas-tf report {folder}"]
     if listed.recommended.id is not None:
         commands.append(f"xnas-tf export {folder}")
     commands.append(f"tensorboard --logdir {shlex.quote(str(run.path / 'tensorboard'))}")
-    click.echo("\n  ".join(["\nNext:", *commands]), err=True)
+    print_message("\n  ".join(["\nNext:", *commands]))
 
 
 @main.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})

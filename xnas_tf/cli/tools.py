@@ -7,50 +7,64 @@ from typing import Any
 
 import click
 
-from xnas_tf.cli.group import main, print_tables
-from xnas_tf.cli.options import FORMAT, PATH, PLOT
+from xnas_tf.cli.group import main, print_message, print_tables
+from xnas_tf.cli.options import FORMAT, PATH, PLOT, QUIET
 from xnas_tf.doctor import examine
 
 
 @main.group()
 def benchmark() -> None:
-    """Measure the cost of searches."""
+    """Compare search algorithms on tables of known results.
+
+    \b
+    Example:
+      xnas-tf benchmark search --table nasbench201.csv.gz --seeds 10
+    """
 
 
 @benchmark.command("search")
-@click.option("--table", type=PATH, required=True, help="CSV, CSV.gz, NATS.")
+@click.option(
+    "--table",
+    type=PATH,
+    required=True,
+    help="Table of results: CSV, gzipped CSV, or NATS-Bench's own files.",
+)
 @click.option(
     "--objectives",
     default="error,parameters",
     metavar="NAME,…",
-    help="Or any column, minimised; max:COLUMN maximises.",
+    help="Columns of the table to minimise, or max:COLUMN to maximise.",
 )
-@click.option("--column", help="Accuracy column that `error` is computed from. Default: the first.")
+@click.option(
+    "--column", help="Accuracy column that `error` is computed from.  [default: the first]"
+)
 @click.option(
     "--reference",
     metavar="X,Y,…",
-    help="Reference point of the hypervolume, one value per objective.",
+    help="Reference point of the hypervolume, a value for each objective.  [default: 20,1.6 for "
+    "error,parameters; otherwise the worst values]",
 )
 @click.option(
     "--algorithm",
     "algorithms",
     multiple=True,
     default=["nsga2+surrogate", "nsga2", "random"],
-    show_default="nsga2+surrogate, nsga2 and random",
+    show_default="nsga2+surrogate, nsga2, random",
     metavar="NAME",
-    help="May be repeated.",
+    help="Search algorithm; may be repeated.",
 )
 @click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="search.KEY=VALUE",
-    help="Options of our own algorithms.",
+    help="Set an option of search, for the algorithms of xnas-tf; may be repeated.",
 )
-@click.option("--seeds", default=20, help="Searches per algorithm.")
-@click.option("--trainings", default=600, help="Trainings per search.")
+@click.option("--seeds", default=20, help="Number of searches of each algorithm.")
+@click.option("--trainings", default=600, help="Number of trainings of each search.")
 @FORMAT
 @PLOT
+@QUIET
 def benchmark_search(
     table: Path,
     objectives: str,
@@ -60,19 +74,17 @@ def benchmark_search(
     plot: Path | None,
     **options: Any,
 ) -> None:
-    """Simulate searches on a TABLE of known results: how many trainings do they need?
+    """Count the trainings that simulated searches need.
 
-    TABLE has the header `arch,column…`; arch is a genotype of NAS-Bench-201. NATS-Bench's own
-    files can be read if the package nats-bench is installed. Algorithms are those of
-    search.algorithm, each also with "+surrogate" after its name, and for comparison pymoo
-    (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
-
-    The reference is 20,1.6 for error,parameters, else the worst value of each objective.
+    Searches look up results in a table instead of training. Its header is `arch,column…`, where
+    arch is a genotype of NAS-Bench-201. The package nats-bench is needed to read NATS-Bench's own
+    files. The algorithms are those of search.algorithm, each also with "+surrogate" after its
+    name, and for comparison pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
 
     \b
     Example:
-      xnas-tf benchmark search --table nasbench201.csv.gz --algorithm nsga2+surrogate \\
-        --algorithm pymoo --seeds 10 --plot searches.png
+      xnas-tf benchmark search --table nasbench201.csv.gz \\
+        --algorithm nsga2+surrogate --algorithm pymoo --plot searches.png
     """
     from xnas_tf.benchmark import compare, make_problem, parse_reference, read_table
     from xnas_tf.benchmark.report import report_json, report_tables
@@ -88,7 +100,7 @@ def benchmark_search(
         from xnas_tf.benchmark.figure import save_comparison
 
         save_comparison(comparison, plot)
-        click.echo(f"wrote {plot}", err=True)
+        print_message(f"wrote {plot}")
 
 
 @main.command()

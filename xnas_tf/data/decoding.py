@@ -22,7 +22,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000
 _DEPTHS = (1, 8, 10, 12, 14, 16)
 """Usual bits per value of images whose values are stored in 16 or 32 bits."""
 _DARK = 8
-"""An image is dark beside others if its highest value is less than one of so many of theirs."""
+"""An image is darker than the others if its highest value is less than one of so many of theirs."""
 _GREY = ("1", "L", "LA", "La", "F")
 """Pillow's modes of images without colour; those that begin with ``I`` are too."""
 _ORIENTATION = 0x0112

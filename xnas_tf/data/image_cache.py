@@ -36,6 +36,7 @@ from xnas_tf.data.image_list import ImageFiles, ImageList, match_groups
 from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.errors import InputError
 from xnas_tf.utils.cache_folder import cache_folder, host_lock
+from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 
 LONGEST = 128
@@ -132,7 +133,7 @@ def _create(
     listing = files.listing()
     if reading.classes is not None:
         listing = listing.of_first_classes(reading.classes, name)
-    log(f"data set {name}: decoding {len(listing.names):,} images, once, into {folder}")
+    log(f"data set {name}: decoding {counted(len(listing.names), 'image')}, once, into {folder}")
     looks = list(_in_parallel(_look, listing.stream()))
     readable = [look for look in looks if isinstance(look, Look)]
     if not readable:

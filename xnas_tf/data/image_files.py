@@ -54,7 +54,7 @@ def folder(argument: str) -> ImageFiles:
         ],
         "in no folder of a class, left out": layout.loose,
         "link to nothing, left out": layout.broken,
-        "folder beside those of splits, left out": layout.others,
+        "folder next to those of the splits, left out": layout.others,
     }
     left_out = {why: _relative(each, root) for why, each in paths.items()}
     names = sorted({_shown(each.name) for each in found})

@@ -17,36 +17,47 @@ class DatasetOptions(Section):
 
     name: str = Field(
         "mnist5k",
-        description="`mnist5k`, `digits`, `folder:PATH`, `csv:FILE`, `npz:FILE`, `idx:FOLDER`, "
-        "`quickdraw:FOLDER`, `imagenet16_120:FOLDER`, `tfrecord:FILES`, `keras:NAME`, `tfds:NAME` "
-        "or `package.module:function`: docs/how-to/data.md",
+        description="name of the data set: `mnist5k`, `digits`, `folder:PATH`, `csv:FILE`, "
+        "`npz:FILE`, `idx:FOLDER`, `quickdraw:FOLDER`, `imagenet16_120:FOLDER`, "
+        "`tfrecord:FILES`, `keras:NAME`, `tfds:NAME` or `package.module:function`; "
+        "see docs/how-to/data.md",
     )
-    validation: float = Field(0.2, gt=0, lt=1, description="share of the images for validation")
+    validation: float = Field(
+        0.2, gt=0, lt=1, description="share of the images in the validation split"
+    )
     test: float = Field(
-        0.2, gt=0, lt=1, description="share for final metrics, unless there is a test split"
+        0.2,
+        gt=0,
+        lt=1,
+        description="share of the images in the test split, unless the data set has one",
     )
     seed: int = Field(0, ge=0, description="seed of the split")
     size: Pixels | list[Pixels] | None = Field(
         None,
-        description="pixels: one number, or height and width; if not given, unchanged; for image "
-        "files their median, at most 128 on the longer side",
+        description="image size in pixels: one number, or height and width. By default images "
+        "keep their size; image files get their median size, with at most 128 pixels "
+        "on the longer side",
     )
     channels: Literal[1, 3] | None = Field(
-        None, description="if not given, unchanged; for image files 3 if any of them has colour"
+        None,
+        description="number of colour channels. By default images keep theirs; image files get 3 "
+        "if any of them has colour",
     )
     group: str | None = Field(
         None,
-        description="for image files: a regular expression whose parenthesis finds in a file's "
-        "path whom or what the image shows; images with the same match go into one split",
+        description="for image files: a regular expression with a group in parentheses that finds "
+        "what or whom a file shows in its path. Images with the same match go into "
+        "the same split",
     )
     max_corrupt: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="share of image files that may be unreadable; they are listed and left out",
+        description="largest share of image files that may be unreadable; they are listed and "
+        "left out",
     )
     classes: int | None = Field(
-        None, ge=2, description="number of classes to keep, the first ones; if not given, all"
+        None, ge=2, description="number of classes to keep, from the first; by default all"
     )
 
     @field_validator("size")
@@ -77,8 +88,14 @@ class DatasetOptions(Section):
 class AugmentationOptions(Section):
     """Random changes of training images."""
 
-    crop: int = Field(0, ge=0, le=64, description="pixels of padding before a random crop")
-    flip: Literal["auto"] | bool = Field(
-        "auto", description="horizontal flips; `auto`: only if mirror images have the same class"
+    crop: int = Field(
+        0, ge=0, le=64, description="pixels of padding before a random crop; 0 turns it off"
     )
-    cutout: int = Field(0, ge=0, description="side in pixels of a square that is blanked out")
+    flip: Literal["auto"] | bool = Field(
+        "auto",
+        description="random horizontal flips; `auto` flips images only if a mirror image has the "
+        "same class",
+    )
+    cutout: int = Field(
+        0, ge=0, description="side in pixels of a random square that is blanked out; 0 turns it off"
+    )

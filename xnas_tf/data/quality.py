@@ -71,7 +71,7 @@ class Findings:
             ],
             "of several frames, the first is used": self.animated,
             "of a single colour": self.blank,
-            "dark beside the others": [f"{name} ({why})" for name, why in self.dark.items()],
+            "darker than the others": [f"{name} ({why})" for name, why in self.dark.items()],
             **self.left_out,
         }
         return [(kind, text) for kind, texts in kinds.items() for text in texts]

@@ -14,27 +14,28 @@ class DistributedOptions(Section):
 
     ranks_per_candidate: PositiveInt | None = Field(
         None,
-        description="ranks that train one candidate together; if not given, one on Ray and all "
-        "ranks of a Horovod job, which allows no other number",
+        description="number of ranks that train a candidate together. By default 1 on Ray, and "
+        "all ranks of a Horovod job, where no other number is allowed",
     )
     engine: Literal["auto", "local", "horovod", "ray"] = Field(
         "auto",
-        description="what runs the candidates: `local` one process, `horovod` the ranks that "
-        "horovodrun, mpirun or srun started, `ray` groups of ranks on a Ray cluster; `auto`: "
-        "Horovod under a launcher, Ray where RAY_ADDRESS is set or this machine has several GPUs, "
-        "else local",
+        description="where candidates are trained. `local`: in this process. `horovod`: on the "
+        "ranks that horovodrun, mpirun or srun started. `ray`: by groups of ranks on "
+        "a Ray cluster. `auto`: `horovod` under a launcher, `ray` if RAY_ADDRESS is "
+        "set or this machine has several GPUs, otherwise `local`",
     )
     groups: PositiveInt | None = Field(
         None,
-        description="groups of ranks on Ray, each of which evaluates its own candidates; if not "
-        "given, as many as fit on the cluster",
+        description="number of groups of ranks on Ray, each of which trains its own candidates; "
+        "by default as many as fit on the cluster",
     )
     threads_per_rank: int | None = Field(
         None,
         ge=1,
-        description="CPU threads; if not given, the ranks of a host share its cores equally. In "
-        "cells of NAS-Bench-201 an operation uses half of them, since two run at once",
+        description="number of CPU threads of a rank; by default the ranks on a host share its "
+        "cores equally. In cells of NAS-Bench-201, where two operations run at once, "
+        "each uses half of the threads",
     )
     stall_minutes: float = Field(
-        10, gt=0, description="minutes without a step after which a candidate is given up"
+        10, gt=0, description="minutes without progress after which a candidate counts as failed"
     )

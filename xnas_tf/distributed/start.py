@@ -10,6 +10,7 @@ from xnas_tf.distributed.communicator import Communicator, SingleProcess
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
+from xnas_tf.utils.progress import silence
 
 HOW_TO_BUILD = (
     "in a checkout bin/setup horovod builds it, otherwise see docs/get-started/installation.md; "
@@ -59,6 +60,8 @@ def start(
     # TensorFlow from a slow disk on many ranks can take longer.
     os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", "300")
     ranks = SingleProcess() if alone else _join()
+    if ranks.rank > 0:
+        silence()
     _use_devices(ranks.local_rank, ranks.local_size, config.threads_per_rank, branches)
     if deterministic:
         import tensorflow as tf  # noqa: PLC0415 - heavy

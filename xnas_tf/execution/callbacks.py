@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +52,18 @@ class Callback:
 
     def on_candidate_begin(self, run: SearchRun, candidate: Candidate) -> None:
         """Called before a candidate is trained, and again before its training is resumed."""
+
+    def on_epoch_end(
+        self, run: SearchRun, candidate: Candidate, epoch: int, logs: Mapping[str, float]
+    ) -> None:
+        """Called when an epoch of a candidate's training has ended.
+
+        Args:
+            run: The search.
+            candidate: The candidate, with the ``history`` of its epochs so far.
+            epoch: The number of the epoch, from 1.
+            logs: The metrics of the epoch.
+        """
 
     def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
         """Called when the result of a candidate is recorded: see its ``state``."""

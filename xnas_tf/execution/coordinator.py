@@ -142,10 +142,20 @@ class Coordinator:
         """See ``TaskSource.checkpoint``."""
         return self._promotions.state(task) if task.id in self._pending else b""
 
+    def on_epoch_end(self, task: Task, history: list[dict[str, float]]) -> None:
+        """See ``TaskSource.on_epoch_end``."""
+        if task.id in self._pending:
+            candidate = replace(task, history=list(history))
+            self._notify(
+                lambda callback: callback.on_epoch_end(
+                    self.run, candidate, len(history), history[-1]
+                )
+            )
+
     def tell(self, task: Task, result: Result) -> None:
         """Record a candidate's result.
 
-        Only the first result counts: an evaluation that was given up as hung may still end.
+        Only the first result counts: an evaluation that was considered hung may still end.
         """
         if task.id not in self._pending:
             return
@@ -159,7 +169,7 @@ class Coordinator:
         self._finish(candidate)
 
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
-        """Put a candidate whose group was lost first in the queue, with its last checkpoint.
+        """Put a candidate whose group was lost at the front of the queue, with its last checkpoint.
 
         A candidate that may have been the cause twice is recorded as failed instead.
         """
@@ -172,7 +182,7 @@ class Coordinator:
         """See ``TaskSource.lost``."""
         if candidate := self._pending.get(task.id):
             self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
-            self._note(f"candidate {task.id} lost a rank of its group {candidate.group}: {why}")
+            self._note(f"candidate {task.id} lost a rank of group {candidate.group}: {why}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -188,7 +198,7 @@ class Coordinator:
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Record that the search has ended, unless it had before and nothing has begun since.
+        """Record that the search has ended, unless this is recorded and nothing has begun since.
 
         Raises:
             RunError: If no candidate can be recommended.
@@ -215,7 +225,7 @@ class Coordinator:
 
     @property
     def _left(self) -> int:
-        """Trainings still to propose, beside those that are done or pending."""
+        """Trainings still to propose, besides those that are done or pending."""
         return self._stopping.left(len(self._pending) - self._promotions.open)
 
     def _propose(self) -> bool:
@@ -232,7 +242,7 @@ class Coordinator:
         return True
 
     def _promote(self, is_idle: bool) -> bool:
-        """Put a promotion first in the queue; return whether there was one."""
+        """Put a promotion at the front of the queue; return whether there was one."""
         candidate = self._promotions.next(self._last_id + 1, is_idle)
         if candidate is None or not self._stopping.has_time:
             return False
@@ -282,7 +292,7 @@ class Coordinator:
         return candidate
 
     def _requeue_last(self, number: int) -> bool:
-        """Put a pending candidate last in the queue; return whether it was queued.
+        """Put a pending candidate at the end of the queue; return whether it was queued.
 
         It is recorded as failed instead if it has lost its group too often.
         """
@@ -352,7 +362,7 @@ class Coordinator:
     def _record_config(self) -> None:
         """Record the configuration of this session, unless the run has ended and it adds nothing.
 
-        So a run that was searched for longer is still said to be so.
+        Otherwise a longer search would be recorded as a shorter one.
         """
         changes = config_changes(self._path, self._config)
         if not (self._has_ended and self.is_over):

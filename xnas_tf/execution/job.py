@@ -84,7 +84,7 @@ def _work(
 
 
 def _check_size(wanted: int | None, ranks: int) -> None:
-    """Check that all ranks are to train each candidate.
+    """Check that the configuration lets all ranks train each candidate.
 
     Raises:
         InputError: If fewer or more ranks are wanted.

@@ -1,4 +1,4 @@
-"""Joining the ranks of a command that trains and writes, and restoring the process afterwards."""
+"""Joins the ranks of a command that trains and writes, and restores the process afterwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def joined_ranks(path: Path, config: Config) -> Iterator[Communicator]:
 
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Report errors of the disk inside the context in terms of the directory written to.
+    """Turn disk errors inside the context into errors that name the directory.
 
     Raises:
         RunError: If a file cannot be written.

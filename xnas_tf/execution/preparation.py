@@ -1,9 +1,8 @@
-"""Preparation of all ranks before the first candidate: data, search space, and consistency."""
+"""What all ranks do before the first candidate: load the data, build the space, compare both."""
 
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Callable, Mapping
 from itertools import takewhile
 from typing import Any, TypeVar
@@ -21,6 +20,7 @@ from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.spaces.variables import decode
 from xnas_tf.training.custom_fit import check_own_training
 from xnas_tf.utils.cache_folder import host_lock
+from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.randomness import own_generator
 from xnas_tf.utils.versions import versions
 
@@ -30,7 +30,7 @@ SAMPLES = 4
 
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
-    """Call a function on all ranks; if it fails on one rank it fails on all, so that none waits.
+    """Call a function on all ranks; if it fails on one rank, it fails on all, and none waits.
 
     Returns:
         What the function returns on this rank.
@@ -105,9 +105,7 @@ def _load_in_turn(config: Config, world: Communicator) -> Dataset:
     """Load the data on one rank of each host first, so that only this rank downloads."""
 
     def load() -> Dataset:
-        return load_dataset(
-            **config.dataset.model_dump(), log=lambda text: print(text, file=sys.stderr)
-        )
+        return load_dataset(**config.dataset.model_dump(), log=log_message)
 
     def load_first() -> Dataset | None:
         if world.local_rank != 0:

@@ -25,11 +25,11 @@ class Profiler:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is an evaluation still to be profiled."""
+        """Whether no evaluation has been profiled yet."""
         return self._path is not None and self._evaluations < PROFILED
 
     def over_evaluation(self) -> AbstractContextManager[None]:
-        """Count an evaluation, and return a context that profiles it if it is its turn.
+        """Count an evaluation, and return a context that profiles it if it is the second one.
 
         The profile of an interrupted evaluation is kept too.
         """

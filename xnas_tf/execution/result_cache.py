@@ -17,7 +17,7 @@ _TESTED = ("test_accuracy", "test_error")
 
 
 class ResultCache:
-    """Knows the results of networks that were trained before, for the same number of epochs.
+    """Results of networks that were trained before, for the same number of epochs.
 
     A candidate whose network was trained in this run is a duplicate. The results of an earlier run
     are reused, and so is the model if they are Pareto-optimal. If that model was not saved, the
@@ -130,7 +130,7 @@ def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """Return what a network's results depend on, beside the network and the images."""
+    """Return what a network's results depend on, besides the network and the images."""
     return {
         "dataset": config.dataset.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json", exclude={"checkpoint_minutes"}),

@@ -32,7 +32,7 @@ class Session:
     coordinator: Coordinator
 
     def record_groups(self, groups: int, size: int) -> None:
-        """Record a change of the number of groups of ranks and of their size, if they train."""
+        """Record the number of groups of ranks and their size, if anything is left to train."""
         if self.coordinator.is_over:
             return
         self.database.set_fact("groups", {"ranks": groups * size, "size": size})
@@ -102,7 +102,7 @@ def _notes(search: SearchContext) -> Iterator[str]:
 
 
 def _check_data(search: SearchContext) -> None:
-    """Record what the data is, or check that it is still that of the run."""
+    """Record the facts of the data, or check that they have not changed since the run began."""
     facts = search.dataset.facts
     lines = differences(search.database.fact("dataset") or facts, facts, "when it began, now")
     if lines:
@@ -119,7 +119,7 @@ def _check_data(search: SearchContext) -> None:
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:
     """Return whether the search is steady-state.
 
-    It is as configured, else as the run was started, else if there is more than one group.
+    The configuration decides, then how the run was started, then whether there are several groups.
     """
     default = "generational" if groups == 1 else "steady_state"
     mode = config.search.mode or database.fact("mode") or default

@@ -71,7 +71,7 @@ class StoppingCriteria:
 
     @property
     def has_time(self) -> bool:
-        """Whether ``search.hours`` is not reached; other limits do not stop promotions."""
+        """Whether ``search.hours`` have not passed; other limits do not stop promotions."""
         if self._is_stopped:
             return False
         hours = self._search.hours
@@ -81,7 +81,7 @@ class StoppingCriteria:
         return False
 
     def left(self, pending: int) -> int:
-        """Return how many trainings to propose beside the finished and the pending ones."""
+        """Return how many trainings to propose besides the finished and pending ones."""
         if self._reason or not self.has_time:
             return 0
         return self._search.candidates - self.trained - pending

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.errors import RunError
 from xnas_tf.execution.task_source import Task, TaskSource
-from xnas_tf.training.callbacks import EvaluationCallback, interruption
+from xnas_tf.training.callbacks import EvaluationCallback, escaping, interruption
 
 if TYPE_CHECKING:
     import keras
@@ -134,6 +135,14 @@ class TaskCallback(GroupCallback):
     def known(self, result: Result) -> Result | None:
         """Return the known result of the candidate's network; see ``TaskSource.known``."""
         return self._source.known(self._task, result)
+
+    def on_epoch_end(
+        self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
+    ) -> bool:
+        """Report the epoch; see ``EvaluationCallback.on_epoch_end``."""
+        with escaping():
+            self._source.on_epoch_end(self._task, history)
+        return False
 
     def keep(self, result: Result, model: keras.Model) -> None:
         """Save the trained model if the task source wants it."""

@@ -38,6 +38,9 @@ class TaskSource(Protocol):
     def checkpoint(self, task: Task) -> bytes:
         """Return the checkpoint from which a training resumes; empty if there is none."""
 
+    def on_epoch_end(self, task: Task, history: list[dict[str, float]]) -> None:
+        """Report that an epoch of a task's training has ended, with the metrics of all so far."""
+
     def tell(self, task: Task, result: Result) -> None:
         """Record the result of a task."""
 

@@ -78,11 +78,11 @@ class Watchdog:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until a process that is to stop is ended."""
+        """Seconds until a process that was asked to stop is ended."""
         return self._deadline - time.monotonic()
 
     def interruption(self) -> Interrupted:
-        """Return the exception to raise when everything is saved after a signal."""
+        """Return the exception to raise after a signal, once everything is saved."""
         return interruption(self.stopping)
 
     @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from xnas_tf.execution.task import RankFailedError, TaskEvaluator, evaluate
 from xnas_tf.execution.task_source import Task, TaskSource
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.registry import describe
+from xnas_tf.utils.progress import LOGGER
 
 LAST_SECONDS = 5.0
 """Seconds before the end that a signal sets, in which ranks may end each other."""
@@ -110,5 +110,5 @@ class Worker:
         """Record a candidate that hangs as failed; called in another thread."""
         minutes = self.watch.stall_seconds / 60
         reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
-        print(f"xnas-tf: giving up candidate {task.id}: {reason}", file=sys.stderr)
+        LOGGER.warning("giving up candidate %d: %s", task.id, reason)
         self._tell(task, Result("failed", reason))

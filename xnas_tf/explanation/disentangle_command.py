@@ -35,7 +35,7 @@ def disentangle_request(
             subject.model,
             data,
             beta=weight,
-            log=log if ranks.rank == 0 else lambda _: None,
+            log=log,
             communicator=ranks,
             **options,
         )

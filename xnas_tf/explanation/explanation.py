@@ -17,6 +17,7 @@ from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.interpretation.files import plain, write_page
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
+from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images
@@ -72,7 +73,9 @@ class Explanation:
     def plot(self, images: int = PLOTTED) -> Figure:
         """Draw the first images, with the maps of each method below and a title."""
         count = len(self.images)
-        shown = f"the first {images} of {count} images" if images < count else f"{count} images"
+        shown = (
+            f"the first {images} of {count} images" if images < count else counted(count, "image")
+        )
         accuracy = f"; {self.accuracy.text}" if self.accuracy else ""
         return self.figure(f"Explanations of {shown}{accuracy}", slice(images))
 
@@ -85,7 +88,9 @@ class Explanation:
         facts = {"test split": accuracy, "input range": self.input_range}
         tables = map(rich_html, explanation_tables(self.as_dict()))
         notes = [f"{title} was left out: {why}" for title, why in self.failures.items()]
-        return page_html(f"Explanation of {len(self.images)} images", facts, *tables, notes=notes)
+        return page_html(
+            f"Explanation of {counted(len(self.images), 'image')}", facts, *tables, notes=notes
+        )
 
     def save(self, out: str | Path, title: str = "") -> Path:
         """Write figures with a title, maps, metrics and TensorBoard images into a new folder.

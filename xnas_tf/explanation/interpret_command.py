@@ -20,7 +20,6 @@ from xnas_tf.interpretation.flint.training import check_options, train_interpret
 from xnas_tf.registry import describe
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.model_source import INTERPRETATIONS, ModelSource
-from xnas_tf.utils.epoch_progress import epochs_bar
 
 
 def interpret_request(
@@ -35,7 +34,7 @@ def interpret_request(
         source: The model or the HyperModel whose default network is trained, the data set and
             the folder to write.
         explained: Indices of images of the test split whose predictions are explained.
-        log: Called with progress messages, on rank 0.
+        log: Called with progress messages.
         **options: Those of ``train_interpreter``.
 
     Returns:
@@ -45,7 +44,7 @@ def interpret_request(
         InputError: If anything named is missing or wrong, or the folder exists.
     """
     check_options(**options)
-    with joined(DistributedOptions()) as ranks, epochs_bar(ranks.rank == 0) as show_epoch:
+    with joined(DistributedOptions()) as ranks:
         if source.hypermodel is None:
             subject, out = load_source(source, INTERPRETATIONS)
             data = load_data(source, subject, "--dataset NAME to learn from")
@@ -56,15 +55,14 @@ def interpret_request(
             subject.model,
             data,
             communicator=ranks,
-            told=show_epoch,
-            log=log if ranks.rank == 0 else lambda _: None,
+            log=log,
             **options,
         )
     if ranks.rank > 0:
         return None
     if warning := low_fidelity_warning(found.answers.fidelity()):
         log(warning)
-    log("drawing the figures")
+    log("drawing pictures")
     return found, found.save(out, subject.title, explained)
 
 
@@ -73,8 +71,8 @@ def low_fidelity_warning(fidelity: float | None) -> str:
     if fidelity is None or fidelity >= LOW_FIDELITY:
         return ""
     return (
-        f"the interpreter agrees with the network on only {fidelity:.1%} of the images, so it "
-        "explains little. A lower --rate or more --epochs may help (docs/explanation/flint.md)"
+        f"warning: the interpreter agrees with the network on only {fidelity:.1%} of the images, "
+        "so it explains little. Try a lower `rate` or more `epochs` (docs/explanation/flint.md)"
     )
 
 

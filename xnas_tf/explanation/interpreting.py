@@ -7,10 +7,15 @@ from typing import Any
 from xnas_tf.data import Dataset
 from xnas_tf.explanation.named_models import AnyModel, named_model
 from xnas_tf.interpretation import flint, nad
+from xnas_tf.utils.progress import displayed
 
 
 def disentangle(
-    model: AnyModel, dataset: str | Dataset | None = None, *arguments: Any, **options: Any
+    model: AnyModel,
+    dataset: str | Dataset | None = None,
+    *arguments: Any,
+    verbose: int = 1,
+    **options: Any,
 ) -> nad.Disentanglement:
     """Find each class's path through a trained network, and evaluate the paths.
 
@@ -18,7 +23,8 @@ def disentangle(
         model: A Keras image classifier; a run, meaning its recommended candidate; a candidate, such
             as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
         dataset: A data set or its name; that of the run if None.
-        *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
+        *arguments: The further ones of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
+        verbose: 0 shows only warnings, 1 also the progress, 2 also a line per epoch.
         **options: The same, by name.
 
     Raises:
@@ -27,11 +33,16 @@ def disentangle(
     """
     subject = named_model(model)
     data = subject.load_dataset(dataset)
-    return nad.disentangle(subject.model, data, *arguments, **options)
+    with displayed(verbose):
+        return nad.disentangle(subject.model, data, *arguments, **options)
 
 
 def train_interpreter(
-    model: AnyModel, dataset: str | Dataset | None = None, *arguments: Any, **options: Any
+    model: AnyModel,
+    dataset: str | Dataset | None = None,
+    *arguments: Any,
+    verbose: int = 1,
+    **options: Any,
 ) -> flint.Interpretation:
     """Train an interpreter, and evaluate it on the validation and the test split.
 
@@ -40,6 +51,7 @@ def train_interpreter(
             from its current weights.
         dataset: A data set or its name; that of the run if None.
         *arguments: Those of ``xnas_tf.interpretation.flint.training.train_interpreter``.
+        verbose: 0 shows only warnings, 1 also the progress, 2 also a line per epoch.
         **options: The same, by name.
 
     Raises:
@@ -47,4 +59,5 @@ def train_interpreter(
     """
     subject = named_model(model)
     data = subject.load_dataset(dataset)
-    return flint.train_interpreter(subject.model, data, *arguments, **options)
+    with displayed(verbose):
+        return flint.train_interpreter(subject.model, data, *arguments, **options)

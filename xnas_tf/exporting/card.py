@@ -20,6 +20,7 @@ from xnas_tf.objectives.latency import Latency
 from xnas_tf.reporting.html.models import recorded_data
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.image_size import size_text
+from xnas_tf.utils.number_format import counted
 
 NOT_STATED = (
     "not stated: the owner of the model decides, within the terms of the data. The exported "
@@ -137,7 +138,7 @@ def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
 def _verified_on(evidence: Evidence) -> str:
     count = len(evidence.images)
     if evidence.data is not None:
-        return f"{count} images of the test split"
+        return f"{counted(count, 'image')} of the test split"
     return f"{count} images of noise, since there are no test images: {evidence.problem}"
 
 
@@ -185,8 +186,8 @@ def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
     classes = len(evidence.facts["class_names"])
     images = evidence.facts["images"]["train"]
     return [
-        f"It was trained for {candidate.kept_epoch} epochs on {images:,} images of "
-        f"{evidence.run.config.dataset.name}, and evaluated on images of the same data set. How it "
+        f"It was trained for {counted(candidate.kept_epoch, 'epoch')} on {images:,} images of "
+        f"{evidence.run.config.dataset.name}, and measured on images of the same kind. How it "
         "performs on others is unknown.",
         f"It takes {kind}; others must be converted first.",
         f"It predicts one of its {classes} classes for every image, even one that shows none of "

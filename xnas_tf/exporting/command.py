@@ -36,8 +36,10 @@ from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.latency import Latency
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run, load_run
+from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
+from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.quiet_stderr import silenced_native_code
 
 Log = Callable[[str], None]
@@ -51,7 +53,7 @@ def export(  # noqa: PLR0913 - options with defaults
     out: str | Path | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
     licence: str = "",
-    log: Log = lambda _: None,
+    log: Log = log_message,
     retrained: str = "",
     pareto: bool = False,
     safe: bool = True,
@@ -93,8 +95,8 @@ def export(  # noqa: PLR0913 - options with defaults
     base = folders[0].parent
     if SavedModel in map(type, kinds) and WILDCARDS.search(str(base.absolute())):
         log(
-            "warning: TensorFlow loads no SavedModel from a path with '*', '?', '[' or '\\', as in "
-            f"{base}: move it before you use it, or give another `out`"
+            "warning: TensorFlow cannot load a SavedModel from a path with '*', '?', '[' or '\\', "
+            f"as in {base}: move it before you use it, or choose another `out`"
         )
     evidence = gather(run, log)
     for each, folder in zip(chosen, folders, strict=True):
@@ -117,7 +119,7 @@ def _export_one(
     model = chosen.candidate.load_model(safe)
     try:
         test = evidence.test_metrics(chosen, model, note)
-        note(f"explaining {len(evidence.images)} images for comparison")
+        note(f"explaining {counted(len(evidence.images), 'image')} for the comparison")
         methods = [attribution_method(name)() for name in DEFAULT_METHODS]
         expected = reference(model, evidence.images, methods)
         calibration = evidence.calibration_images() if any(k.is_quantized for k in kinds) else None
@@ -193,7 +195,9 @@ def _written(
             found = differences(kind, path, expected)
     except Exception as error:  # whatever converters raise
         why = str(error) if isinstance(error, XnasError) else describe(error)
-        raise XnasError(f"{served.source.name} is not exported as {kind.name}: {why}") from error
+        raise XnasError(
+            f"{served.source.name} could not be exported as {kind.name}: {why}"
+        ) from error
     allowed = expected.tolerance(kind)
     limit = "" if kind.is_quantized else f"; allowed: {allowed:.0e}"
     log(f"{kind.name} differs by {max(found.values()):.1g}{limit}")

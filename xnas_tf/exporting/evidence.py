@@ -22,6 +22,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE, locked
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import CONFIDENCE
+from xnas_tf.utils.number_format import counted
 
 VERIFIED_ON = 16
 """Number of images to compare; integrated gradients of each take 32 forward passes."""
@@ -69,7 +70,7 @@ class Evidence:
         if self.data is None or (measured and "calibration" in measured):  # new in 0.3
             return measured
         test = self.data.test
-        log(f"measuring it on the {len(test):,} images of the test split")
+        log(f"measuring it on the {counted(len(test), 'image')} of the test split")
         probabilities = Predictor(model, len(test))(test.images)
         answers = predictions_data(test.labels, probabilities.argmax(axis=1), self.data.classes)
         metrics = {
@@ -133,4 +134,4 @@ def _keep(run: Run, name: str, value: dict[str, Any], log: Callable[[str], None]
         with locked(run.path), closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)
     except (RunError, RunInUseError) as error:
-        log(f"the test metrics were not saved: {error}")
+        log(f"the test metrics could not be saved: {error}")

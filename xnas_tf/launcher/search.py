@@ -14,9 +14,10 @@ from xnas_tf.launcher.engine import chosen_engine
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import check_resumable
 from xnas_tf.utils.environment import set_defaults
+from xnas_tf.utils.progress import displayed
 
 
-def search(
+def search(  # noqa: PLR0913 - options with defaults
     config: str | Path | Config | None = None,
     run_dir: str | Path | None = None,
     overrides: Iterable[str] = (),
@@ -25,6 +26,7 @@ def search(
     address: str | None = None,
     insecure: bool = False,
     callbacks: Sequence[Callback] = (),
+    verbose: int = 1,
 ) -> Run | None:
     """Run a search, or resume one that was interrupted.
 
@@ -38,6 +40,7 @@ def search(
         address: ``HOST:PORT`` of a Ray cluster, or ``auto``; RAY_ADDRESS if None.
         insecure: Whether to join a Ray cluster without a token, where others can run code.
         callbacks: Instances of ``Callback`` that are called after those of the configuration.
+        verbose: What rank 0 shows: 0 only warnings, 1 also the progress, 2 also a line per epoch.
 
     Returns:
         The finished run; None on ranks other than 0 of a Horovod job, which only train.
@@ -59,13 +62,14 @@ def search(
         from xnas_tf.launcher.ray.search import search_on_ray
 
         address = address or os.environ.get("RAY_ADDRESS")
-        search_on_ray(path, resolved, fresh, address, insecure, given)
+        with displayed(verbose):
+            search_on_ray(path, resolved, fresh, address, insecure, given)
         return Run(path)
     from xnas_tf.execution.job import run_job
     from xnas_tf.execution.joining import joined_ranks
     from xnas_tf.reporting.search_callbacks import search_callbacks
 
-    with joined_ranks(path, resolved) as world:
+    with displayed(verbose), joined_ranks(path, resolved) as world:
         make_callbacks = partial(search_callbacks, more=given)
         run_job(path, resolved, world, fresh, profile, make_callbacks)
     return Run(path) if world.rank == 0 else None

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
 from xnas_tf.errors import suggest
-from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
+from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +30,7 @@ class AttributionQuality(Objective):
     """Mean of a metric over images; its standard error is recorded."""
 
     images: int = Field(32, ge=1, description="maximum number of validation images")
-    steps: int = Field(8, ge=1, description="steps of integrated gradients")
+    steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
 
     @abstractmethod
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
@@ -105,7 +105,9 @@ class Deletion(MethodQuality):
     """
 
     name: Literal["deletion"] = "deletion"
-    curve_steps: int = Field(16, ge=1, description="equal steps in which pixels are removed")
+    curve_steps: int = Field(
+        16, ge=1, description="number of equal steps in which pixels are removed"
+    )
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import deletion
@@ -122,8 +124,10 @@ class Insertion(MethodQuality):
     """
 
     name: Literal["insertion"] = "insertion"
-    direction: Literal["minimize", "maximize"] = "maximize"
-    curve_steps: int = Field(16, ge=1, description="equal steps in which pixels are inserted")
+    direction: Direction = "maximize"
+    curve_steps: int = Field(
+        16, ge=1, description="number of equal steps in which pixels are inserted"
+    )
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import insertion
@@ -139,7 +143,7 @@ class Sparseness(MethodQuality):
     """
 
     name: Literal["sparseness"] = "sparseness"
-    direction: Literal["minimize", "maximize"] = "maximize"
+    direction: Direction = "maximize"
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import sparseness
@@ -163,8 +167,8 @@ class SensitivityN(SeededQuality):
     """
 
     name: Literal["sensitivity_n"] = "sensitivity_n"
-    direction: Literal["minimize", "maximize"] = "maximize"
-    share: float = Field(0.25, gt=0, lt=1, description="share of the pixels in a set")
+    direction: Direction = "maximize"
+    share: float = Field(0.25, gt=0, lt=1, description="share of the pixels that each set contains")
     subsets: int = Field(64, ge=2, description="number of random sets of pixels")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
@@ -205,8 +209,8 @@ class MaxSensitivity(SeededQuality):
     """
 
     name: Literal["max_sensitivity"] = "max_sensitivity"
-    radius: float = Field(0.02, gt=0, description="of the noise, for images in [0, 1]")
-    samples: int = Field(4, ge=1, description="noisy copies per image")
+    radius: float = Field(0.02, gt=0, description="maximum of the noise, for images in [0, 1]")
+    samples: int = Field(4, ge=1, description="number of noisy copies of each image")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import max_sensitivity
@@ -231,7 +235,9 @@ class Randomization(SeededQuality):
 
     name: Literal["randomization"] = "randomization"
     method: str = Field("smooth_grad", description="name of the attribution method")
-    stages: int = Field(4, ge=1, description="groups of layers, randomized one after the other")
+    stages: int = Field(
+        4, ge=1, description="number of groups of layers that are randomized one after the other"
+    )
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import randomization

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from xnas_tf.attribution.base import AttributionMethod
     from xnas_tf.data.disk_images import DiskImages
     from xnas_tf.distributed import Communicator
+
+Direction = Annotated[
+    Literal["minimize", "maximize"], Field(description="whether lower or higher values are better")
+]
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Objective(BaseModel):
     """True if the value differs between measurements of the same model."""
 
     name: str
-    direction: Literal["minimize", "maximize"] = Field("minimize")
+    direction: Direction = "minimize"
 
     def check(self, class_names: tuple[str, ...]) -> None:  # noqa: B027, optional
         """Validate options that depend on the data set, before anything is trained.

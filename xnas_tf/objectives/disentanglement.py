@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
+from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.nad.training import MaskTrainingOptions
@@ -38,25 +38,27 @@ class DisentanglementObjective(Objective):
     """
 
     name: Literal["disentanglement"] = "disentanglement"
-    direction: Literal["minimize", "maximize"] = "maximize"
+    direction: Direction = "maximize"
     images: int = Field(128, ge=2, description="maximum number of validation images")
-    epochs: int = Field(6, ge=1, description="passes over the images")
+    epochs: int = Field(6, ge=1, description="number of passes over the images")
     beta: float = Field(
         2.0,
         ge=0,
         allow_inf_nan=False,
-        description="final weight of sparsity, starting at a hundredth; published: 0.02 to 5",
+        description="final weight of sparsity; it starts at a hundredth of this. Published "
+        "values: 0.02 to 5",
     )
     false_alarms: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="share of other classes' images that a path may assign to its class",
+        description="largest share of other classes' images that a path may mistake for its class",
     )
     layers: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="layers with masks, names or patterns; by default the ends of all blocks",
+        description="names or patterns of the layers that get masks; by default the last layer of "
+        "each block",
     )
     seed: int = Field(0, ge=0, description="seed of the order of the images")
 
@@ -73,7 +75,7 @@ class DisentanglementObjective(Objective):
         classes = np.unique(labels[is_right])
         count = {f"{self.name}/classes": float(len(classes))}
         if len(classes) < 2:
-            problem = f"{len(classes)} classes have correctly classified images, 2 are needed"
+            problem = "fewer than two classes have correctly classified images"
             return ObjectiveValue(0.0, count, f"{self.name}: {problem}")
         if not len(images):  # on one of many ranks: an image that is never used
             images = np.zeros((1, *images.shape[1:]), np.uint8)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from xnas_tf.data import Dataset, Split
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
+from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
     from xnas_tf.interpretation.flint.predictions import InterpreterPredictions
@@ -26,18 +26,21 @@ class _InterpreterObjective(Objective):
     images: int = Field(
         640,
         ge=8,
-        description="maximum number of validation images; three quarters are for training",
+        description="maximum number of validation images; the interpreter is trained on three "
+        "quarters of them",
     )
-    epochs: int = Field(15, ge=1, description="passes over the training images")
+    epochs: int = Field(15, ge=1, description="number of passes over these images")
     attributes: int = Field(16, ge=1, description="number of attributes of the interpreter")
     rate: float = Field(0.003, gt=0, allow_inf_nan=False, description="learning rate")
     layers: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="layers to compute attributes from, names or patterns; by default the last "
-        "blocks",
+        description="names or patterns of the layers that attributes are computed from; by "
+        "default the last blocks",
     )
-    seed: int = Field(0, ge=0, description="seed of initial weights and of the order of the images")
+    seed: int = Field(
+        0, ge=0, description="seed of the initial weights and of the order of the images"
+    )
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; gradients are summed over the ranks before each step."""
@@ -101,7 +104,7 @@ class Fidelity(_InterpreterObjective):
     """
 
     name: Literal["fidelity"] = "fidelity"
-    direction: Literal["minimize", "maximize"] = "maximize"
+    direction: Direction = "maximize"
 
     def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
         return ObjectiveValue(float(predictions.agrees.mean()))

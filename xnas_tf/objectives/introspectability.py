@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
+from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, Weighting
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
 from xnas_tf.objectives.class_means import ChosenImages, ClassMeans
@@ -58,24 +58,24 @@ class Introspectability(Objective):
     """
 
     name: Literal["introspectability"] = "introspectability"
-    direction: Literal["minimize", "maximize"] = "maximize"
+    direction: Direction = "maximize"
     sources: dict[str, float] = Field(
         {"grad_cam": 1.0, "integrated_gradients": 1.0},
         min_length=1,
-        description="a list of sources, or the weight of each source; `activations` and "
-        "attributions rank networks in opposite ways: docs/explanation/introspectability.md",
+        description="list of sources, or a weight for each source. `activations` and attributions "
+        "rank networks in opposite ways; see docs/explanation/introspectability.md",
     )
     images: int | None = Field(
         None,
         ge=2,
         description="maximum number of validation images, the same number of each class if "
-        "possible; by default 10 per class, or twice `min_images` if that is more, and at least "
-        "128",
+        "possible; by default 10 per class, or twice `min_images` if that is more, "
+        "and at least 128",
     )
     estimator: Estimator = Field(
         "unbiased",
-        description="`unbiased`; or `plain`, as in the paper, which has a larger bias for fewer "
-        "images",
+        description="`unbiased`, or `plain` as in the paper, whose bias grows as the number of "
+        "images falls",
     )
     missing_classes: MissingClasses = Field(
         "zero",
@@ -85,30 +85,32 @@ class Introspectability(Objective):
     min_images: int = Field(
         5,
         ge=1,
-        description="minimum number of images of a class; with fewer it is missing. If the "
+        description="minimum number of images of a class; a class with fewer is missing. If the "
         "validation split is smaller than `images`, at most half of an equal share",
     )
     steps: int = Field(8, ge=1, description="steps of integrated gradients")
     group_by: Literal["predicted", "true"] = Field(
-        "predicted", description="which class an image belongs to"
+        "predicted", description="whether an image belongs to its predicted or its true class"
     )
     normalize: Normalize = Field(
-        "none", description="`layer`: all layers have the same weight; `none`: as in the paper"
+        "none", description="`layer` gives all layers the same weight; `none` is as in the paper"
     )
     layers: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="layers of `activations`, names or patterns such as `stack3*`; by default all",
+        description="names or patterns of the layers of `activations`, such as `stack3*`; by "
+        "default all",
     )
     similarity: str | None = Field(
         None,
-        description="weights of class pairs: a CSV file with a matrix, or `wordnet`, the path "
-        "similarity of the class names, which are nouns or ids in ImageNet",
+        description="weights of pairs of classes: a CSV file with a matrix, or `wordnet` for the "
+        "path similarity of the class names, which must be nouns or ImageNet ids",
     )
     weighting: Weighting = Field(
         "normalized",
-        description="how `similarity` weights the distances: `normalized`: their weighted mean; "
-        "`paper`: the plain mean of distance × similarity, whose scale is that of the similarity",
+        description="how `similarity` weights the distances: `normalized` computes their weighted "
+        "mean; `paper` computes the plain mean of distance × similarity, whose scale "
+        "is that of the similarity",
     )
     bootstrap: int = Field(100, ge=2, description="number of resamples for the standard error")
 

@@ -44,9 +44,9 @@ class Latency(Objective):
     backend: Literal["keras", "tflite", "tflite_int8"] = Field(
         "keras", description="what runs the network"
     )
-    batch_size: int = Field(1, ge=1, description="images per batch")
+    batch_size: int = Field(1, ge=1, description="number of images per batch")
     repeats: int = Field(50, ge=3, description="number of timed batches")
-    device: str = Field("auto", description="`/CPU:0`, `/GPU:0`, …; `auto`: chosen by TensorFlow")
+    device: str = Field("auto", description="`/CPU:0`, `/GPU:0`, …; with `auto` TensorFlow chooses")
     threads: int = Field(1, ge=1, description="threads of `tflite` and `tflite_int8`")
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
+from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 
 class Error(Objective):
@@ -36,7 +36,7 @@ class Metric(Objective):
     """
 
     name: str = Field(pattern="^metric:.+", description="`metric:` and the metric's name")
-    direction: Literal["minimize", "maximize"]
+    direction: Direction
 
     @property
     def metric(self) -> str:

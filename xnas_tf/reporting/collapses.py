@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.training.options import RATES, TrainingOptions
+from xnas_tf.utils.number_format import counted
 
 _ACCURACY_GAP = 0.2
 """By how much training accuracy exceeds validation accuracy where a network has learned and only
@@ -39,7 +40,7 @@ def _normalization_cause(training: TrainingOptions) -> str:
     return (
         "they have learned in training mode only, because the moving averages of batch "
         "normalisation lag behind; set momentum=0.9 in your model, or train for more than "
-        f"{training.epochs} epochs (try training.epochs={3 * training.epochs})"
+        f"{counted(training.epochs, 'epoch')} (try training.epochs={3 * training.epochs})"
     )
 
 

@@ -23,7 +23,7 @@ SHOWN_IMAGES = 10
 def sheet_figure(data: Dataset) -> Figure:
     """Draw training images of each class in a row, as a network would see them.
 
-    Beside them, bars show the number of images of the class in each split.
+    Next to them, bars show the number of images of the class in each split.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 
@@ -53,7 +53,7 @@ def _title(data: Dataset, shown: int) -> str:
 
 
 def _shortened(name: str, length: int) -> str:
-    """Shorten a name, and escape what Matplotlib would take for mathematics."""
+    """Shorten a name, and escape what Matplotlib would read as mathematics."""
     short = name if len(name) <= length else f"{name[: length - 1]}…"
     return short.replace("$", r"\$")
 

@@ -22,6 +22,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.pictures import save_png
+from xnas_tf.utils.progress import log_message
 
 SHOWN_PROBLEMS = 100
 """Maximum number of files in the table; JSON has all."""
@@ -134,7 +135,7 @@ class DataReport:
 def inspect_data(
     dataset: str | Path | Config | Run,
     overrides: Iterable[str] = (),
-    log: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = log_message,
 ) -> DataReport:
     """Load a data set as a search would, and report on it.
 

@@ -60,7 +60,7 @@ class FinalEvaluation(Callback):
             raise
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             why = str(error) if isinstance(error, XnasError) else describe(error)
-            self._log(f"candidate {candidate.id} was not tested: {why}")
+            self._log(f"warning: candidate {candidate.id} was not tested: {why}")
         finally:
             clear_session()
 
@@ -72,6 +72,7 @@ class FinalEvaluation(Callback):
         test = self._context.dataset.test
         accuracy = float(np.mean(access.predictor(test.images).argmax(axis=1) == test.labels))
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
+        self._board.tested(candidate)
 
     def _draw(
         self,
@@ -94,4 +95,5 @@ class FinalEvaluation(Callback):
             self._board.attributions(candidate, explained)
             self._board.graph(candidate, model)
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
-            self._log(f"attributions of candidate {candidate.id} not drawn: {describe(error)}")
+            why = f"could not be drawn: {describe(error)}"
+            self._log(f"warning: attributions of candidate {candidate.id} {why}")

@@ -8,12 +8,12 @@ from rich.text import Text
 
 from xnas_tf.retraining.results import Retrained, Retraining
 from xnas_tf.storage.columns import measured_columns
-from xnas_tf.utils.number_format import format_value
+from xnas_tf.utils.number_format import counted, format_value
 
 
 def retraining_table(retraining: Retraining) -> Table:
     """Return a table with one network per row, the baseline last."""
-    epochs = f"{retraining.config.training.epochs} epochs at most"
+    epochs = f"at most {counted(retraining.config.training.epochs, 'epoch')}"
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"Retrained: {epochs}, patience {retraining.patience}",

@@ -1,26 +1,28 @@
-"""The progress of a running search on stderr."""
+"""The progress of a running search."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-
-from rich import progress as bars
-from rich.console import Console
-from rich.markup import escape
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
+from xnas_tf.utils.number_format import counted
+from xnas_tf.utils.progress import Update, has_bar, log_message, metrics_text, progress_bar
+
+LOGGER = logging.getLogger(__name__)
 
 
 class SearchProgress(Callback):
-    """Show a progress bar in a terminal, or print one line per candidate to a log file."""
+    """Move a bar with the epochs of a search, and log a line for each candidate that has ended."""
 
     def __init__(self, config: Config, seconds_spent: float = 0.0) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._config = config
         self._goal = config.search.candidates
         self._seconds_limit = (config.search.hours or math.inf) * 3600 - seconds_spent
@@ -28,49 +30,54 @@ class SearchProgress(Callback):
         self._epochs = 0
         self._session_epochs = 0
         self._begin = time.monotonic()
-        self._bar = bars.Progress(
-            bars.TextColumn("{task.description}"),
-            bars.BarColumn(),
-            bars.MofNCompleteColumn(),
-            bars.TextColumn("{task.fields[left]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task("candidate 1", total=self._goal, left="")
+        self._bar = ExitStack()
+        self._update: Update = lambda *_: None
+        self._summary_text = ""
 
     def on_search_begin(self, run: SearchRun) -> None:
         """See ``Callback.on_search_begin``."""
-        self._bar.start()
-        self.on_message(f"run directory {run.path}: {self._goal} candidates to train in all")
+        self._update = self._bar.enter_context(progress_bar("candidate 1", self._goal))
+        goal = counted(self._goal, "candidate")
+        self.on_message(f"run directory {run.path}: {goal} to train in all")
         for candidate in run:
             self._count(candidate)
-        self._bar.update(self._task, completed=self._trained)
+        self._update(self._trained, self._goal, "")
 
     def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
         """See ``Callback.on_search_end``."""
-        self._bar.stop()
+        self._bar.close()
 
     def on_message(self, text: str) -> None:
         """See ``Callback.on_message``."""
-        self._console.print(escape(text))
+        log_message(text)
+
+    def on_epoch_end(
+        self, run: SearchRun, candidate: Candidate, epoch: int, logs: Mapping[str, float]
+    ) -> None:
+        """See ``Callback.on_epoch_end``."""
+        about = f"candidate {candidate.id}: epoch {epoch} of {candidate.epochs}"
+        LOGGER.debug("%s: %s", about, metrics_text(logs))
+        self._show(about)
 
     def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
         """See ``Callback.on_candidate_end``."""
         self._session_epochs += self._count(candidate)
         summary = self._summary(run)
         left = f"{self._time_left()} left"
+        self._summary_text = f"{left}{summary}"
         about = f"candidate {candidate.id}"
-        state = "" if candidate.counts else f" {candidate.state}"
-        self._bar.update(
-            self._task, completed=self._trained, description=f"{about}{state}{summary}", left=left
-        )
+        self._show(about if candidate.counts else f"{about} {candidate.state}")
         if candidate.state == "failed":
-            self._console.print(f"[red]{about} failed:[/red] {escape(candidate.reason)}")
+            LOGGER.warning("%s failed: %s", about, candidate.reason)
         if candidate.collapsed:
-            self._console.print(f"[yellow]{about}:[/yellow] {escape(candidate.reason)}")
-        if not self._console.is_terminal:
-            count = f"{self._trained}/{self._goal}"
-            self._console.print(escape(f"{count} {self._line(candidate)}{summary}  {left}"))
+            LOGGER.warning("%s: %s", about, candidate.reason)
+        is_on_front = "  on the front" if candidate in run.pareto() else ""
+        summed = "" if has_bar() else f"{summary}  {left}"
+        count = f"{self._trained}/{self._goal}"
+        LOGGER.info("%s %s%s%s", count, self._line(candidate), is_on_front, summed)
+
+    def _show(self, text: str) -> None:
+        self._update(self._trained, self._goal, f"{text}  {self._summary_text}")
 
     def _count(self, candidate: Candidate) -> int:
         """Count a candidate that has ended, and return the epochs of its training."""
@@ -80,18 +87,18 @@ class SearchProgress(Callback):
         return epochs
 
     def _summary(self, run: SearchRun) -> str:
-        """Return what is known of the front; its fidelity too, if there are several."""
+        """Return a summary of the front, with its fidelity if there are several."""
         front, hypervolume = run.pareto(), run.hypervolume()
         if not front:
             return ""
         name, sign = self._config.objectives[0].name, self._config.objectives[0].sign
         best = sign * min(sign * c.objectives[name] for c in front)
         volume = "" if hypervolume is None else f"  hypervolume {hypervolume:.3f}"
-        epochs = f" ({front[0].epochs} epochs)" if len(self._config.rungs) > 1 else ""
+        epochs = f" ({counted(front[0].epochs, 'epoch')})" if len(self._config.rungs) > 1 else ""
         return f"  best {name} {best:.4g}{volume}{epochs}"
 
     def _line(self, candidate: Candidate) -> str:
-        """Return one line for a log file on any candidate that has ended."""
+        """Return one line about any candidate that has ended."""
         promoted = f" (promoted from {candidate.promoted_from})" if candidate.promoted_from else ""
         about = f"candidate {candidate.id}{promoted}"
         source = candidate.reused_from or f"{candidate.seconds_total:.1f} s"

@@ -1,4 +1,4 @@
-"""The progress of a run, by its record."""
+"""The progress of a run, read from its database."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from xnas_tf.reporting.utilisation import utilisation
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
+from xnas_tf.utils.number_format import counted
 
 _LOST = ("failed", "infeasible")
 
@@ -24,7 +25,7 @@ _LOST = ("failed", "infeasible")
 def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str, Any]:
     """Return counts and times of a run, as JSON-serialisable values.
 
-    Counts of states are without promotions (``search.fidelity``) unless said otherwise.
+    Counts of states exclude promotions (``search.fidelity``) unless stated otherwise.
     """
     candidates = run.candidates()
     states = Counter(c.state for c in candidates if not c.promoted_from)
@@ -73,7 +74,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
 
 
 def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool) -> float:
-    """Estimate the time until all trainings are done or ``search.hours`` are over."""
+    """Estimate the time until all trainings are done or ``search.hours`` have passed."""
     if ended:
         return 0.0
     search, rungs = run.config.search, run.config.rungs
@@ -94,13 +95,13 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
         "epochs": _reached_text(status) if len(status["reached"]) > 1 else "",
         "collapsed": status["collapsed_because"],
         "infeasible": status["infeasible"],
-        "known networks": f"{duplicates + reused} ({duplicates} duplicates, {reused} reused"
-        " from earlier runs)",
+        "known networks": f"{duplicates + reused} ({counted(duplicates, 'duplicate')}, "
+        f"{reused} reused from earlier runs)",
         "running": status["running"],
         "trainings saved": status["trainings_saved"],
     }
     if status["per_hour"] is not None:
-        lines["rate"] = f"{status['per_hour']:.0f} trainings per hour"
+        lines["rate"] = f"{counted(round(status['per_hour']), 'training')} per hour"
         lines["groups"] = _groups_text(status)
         lines["time left"] = duration(status["seconds_left"])
     lines["recommended"] = Recommendation(status["recommended"], status["why"]).text
@@ -112,21 +113,21 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
 
 
 def _of(count: int, wanted: int) -> str:
-    """Return ``3 of 16``; a run may have more than are wanted now."""
+    """Return ``3 of 16``; a run may have more than the configuration now asks for."""
     return f"{count} of {wanted}" if count <= wanted else f"{count}, {wanted} wanted"
 
 
 def _violating_text(count: int) -> str:
     if not count:
         return ""
-    return f"{count} of these, so not on the front (xnas-tf pareto --all lists them)"
+    return f"{count}, not on the front (xnas-tf pareto --all lists them)"
 
 
 def _state_text(status: Mapping[str, Any]) -> str:
     if status["searching"]:
         return "searching"
     if not status["ended"]:
-        return "stopped; to resume it, run the same search command again"
+        return "stopped; run the same search command again to resume"
     because = status["ended_because"]  # empty in runs of earlier versions
     return f"finished: {because}" if because else "finished"
 
@@ -134,16 +135,16 @@ def _state_text(status: Mapping[str, Any]) -> str:
 def _reached_text(status: Mapping[str, Any]) -> str:
     """Return for example ``16 candidates reached 1, 5 reached 3``."""
     (first, count), *others = status["reached"].items()
-    texts = [f"{count} candidates reached {first}"]
+    texts = [f"{counted(count, 'candidate')} reached {first}"]
     texts += [f"{count} reached {epochs}" for epochs, count in others]
     if status["promotions_failed"]:
-        texts.append(f"{status['promotions_failed']} failed on the way")
+        texts.append(f"{status['promotions_failed']} failed before they did")
     return ", ".join(texts)
 
 
 def _groups_text(status: Mapping[str, Any]) -> str:
     """Return for example ``4 of 2 ranks, busy 99%, 98%, 99%, 97% of the time``."""
     ranks = status["ranks_per_group"]
-    each = "1 rank" if ranks == 1 else f"{ranks} ranks"
+    each = counted(ranks, "rank")
     shares = ", ".join(f"{share:.0%}" for share in status["utilisation"].values())
     return f"{status['groups']} of {each}, busy {shares} of the time"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from xnas_tf.reporting.utilisation import timeline, timeline_figure
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.strategy.recommendation import recommend
 from xnas_tf.utils.pictures import png
-from xnas_tf.utils.tensorboard import write_image, write_training, writer
+from xnas_tf.utils.tensorboard import TrainingCurves, write_image, writer
+
+TEST_ACCURACY, SECONDS = "test/accuracy", "seconds"
+"""Tags of metrics that are no objectives."""
 
 
 class TensorBoard(Callback):
@@ -30,6 +33,7 @@ class TensorBoard(Callback):
         self._config = context.config
         self._path = context.path / "tensorboard"
         self._search: tf.summary.SummaryWriter | None = None
+        self._curves = TrainingCurves()
         recorded = [measure.name for measure in self._config.record]
         self._tags = {
             f"{'recorded' if c.name.split('/')[0] in recorded else 'objective'}/{c.name}": c
@@ -41,8 +45,14 @@ class TensorBoard(Callback):
         for candidate in run:
             self._write(candidate)
 
+    def on_epoch_end(
+        self, run: SearchRun, candidate: Candidate, epoch: int, logs: Mapping[str, float]
+    ) -> None:
+        """Write the epoch of the candidate's curves."""
+        self._curves.update(self._folder(candidate), candidate.history)
+
     def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
-        """Write the candidate's curves, hyperparameters and objectives, and the hypervolume."""
+        """Write the candidate's hyperparameters and objectives, and the hypervolume."""
         if candidate.trained and (hypervolume := run.hypervolume()) is not None:
             with self._search_writer():
                 step = candidate.finish_order
@@ -51,14 +61,16 @@ class TensorBoard(Callback):
 
     def _write(self, candidate: Candidate) -> None:
         """Write a candidate that is done, unless it has been written."""
+        folder = self._folder(candidate)
         if candidate.state != "done":
+            self._curves.close(folder)
             return
         values = {tag: column.value(candidate) for tag, column in self._tags.items()}
-        write_training(
-            self._folder(candidate),
+        values[SECONDS] = candidate.seconds_total
+        self._curves.finish(
+            folder,
             candidate.history,
             {tag: value for tag, value in values.items() if value is not None},
-            candidate.epochs,
             candidate.hyperparameters,
             f"candidate {candidate.id}",
         )
@@ -88,11 +100,17 @@ class TensorBoard(Callback):
             write_image("groups", picture, len(candidates))
 
     def attributions(self, candidate: Candidate, explained: Explanation) -> None:
-        """Write a picture of a model's attributions beside their inputs."""
+        """Write a picture of a model's attributions next to their inputs."""
         title = f"candidate {candidate.id}: {candidate.genotype}"
         picture = png(explained.figure(title))
         with writer(self._folder(candidate)):
             write_image("attributions", picture, candidate.epochs)
+
+    def tested(self, candidate: Candidate) -> None:
+        """Write a model's accuracy on the test split."""
+        with writer(self._folder(candidate)):
+            accuracy = candidate.metrics["test_accuracy"]
+            tf.summary.scalar(TEST_ACCURACY, accuracy, step=candidate.epochs)
 
     def graph(self, candidate: Candidate, model: keras.Model) -> None:
         """Write the inference graph of a model."""
@@ -115,6 +133,8 @@ class TensorBoard(Callback):
     def _declare_hyperparameters(self) -> None:
         names = dict.fromkeys(variable.name for variable in self._context.space.variables)
         tags = {tag: tag.removeprefix("objective/") for tag in self._tags}
+        tags |= {TEST_ACCURACY: "test accuracy", SECONDS: "seconds"}
+        tags = dict(sorted(tags.items(), key=lambda tag: "/" in tag[1]))  # five are ticked at first
         hparams.hparams_config(
             hparams=[hparams.HParam(name) for name in names],
             metrics=[hparams.Metric(tag, display_name=name) for tag, name in tags.items()],

@@ -37,7 +37,7 @@ def split_to_fit(table: Table, console: Console) -> list[Table]:
 
 
 def _width_range(column: Column, console: Console) -> tuple[int, int]:
-    """Return the width at which a column has few lines, broken between words, and that of one."""
+    """Return the widths of a column with few lines, broken between words, and with one line."""
     options = console.options.update_width(ANY_WIDTH)
     needed = measure_renderables(console, options, [column.header, *column.cells])
     width = needed.maximum if column.no_wrap else max(needed.minimum, needed.maximum // 2 + 1)
@@ -45,7 +45,7 @@ def _width_range(column: Column, console: Console) -> tuple[int, int]:
 
 
 def _spare(group: Sequence[int], widths: Sequence[tuple[int, int]], console: Console) -> int:
-    """Return what columns of the least widths leave of the terminal's width."""
+    """Return the width that remains in the terminal if all columns are as narrow as possible."""
     # Each column has a space on both sides and an edge, and the table an edge more.
     return console.width - 1 - sum(widths[index][0] + 3 for index in group)
 
@@ -53,7 +53,7 @@ def _spare(group: Sequence[int], widths: Sequence[tuple[int, int]], console: Con
 def _chosen_widths(
     group: Sequence[int], widths: Sequence[tuple[int, int]], spare: int
 ) -> dict[int, int]:
-    """Return the width of each column; the last ones, which are texts, get what is left."""
+    """Return the width of each column; the last ones, which are texts, share what remains."""
     chosen = {}
     for index in reversed(group):
         least, most = widths[index]

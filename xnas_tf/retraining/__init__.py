@@ -1,4 +1,4 @@
-"""Full training of chosen architectures, with several seeds, beside a hand-designed baseline."""
+"""Full training of chosen architectures, with several seeds, alongside a hand-designed baseline."""
 
 from xnas_tf.retraining.job import retrain
 from xnas_tf.retraining.results import Retrained, Retraining, Training, retrainings

@@ -66,4 +66,4 @@ class AttributionPictures:
             write_images(folder, "attributions", [picture], first=epoch)
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             self._failed.add(name)
-            self._log(f"{name} cannot be drawn: {describe(error)}")
+            self._log(f"warning: {name} cannot be drawn: {describe(error)}")

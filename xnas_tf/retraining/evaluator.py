@@ -25,9 +25,6 @@ from xnas_tf.training.best_epoch import best_epoch
 from xnas_tf.training.callbacks import EvaluationCallback, escaping
 from xnas_tf.training.predictor import Predictor
 
-OnEpoch = Callable[[int, int, dict[str, float]], None]
-"""Called with the number of an epoch, how many there are at most, and its metrics."""
-
 
 class Retrainer:
     """Trains candidates and the baseline in full, on all ranks at once.
@@ -38,7 +35,6 @@ class Retrainer:
         space: Builds the candidates.
         communicator: All ranks.
         patience: Epochs without improvement after which a training ends.
-        on_epoch: Called on rank 0 after each epoch.
         pictures: Draws attributions of the networks as they learn, on rank 0 and for the first
             seed.
     """
@@ -50,7 +46,6 @@ class Retrainer:
         space: SearchSpace,
         communicator: Communicator,
         patience: int,
-        on_epoch: OnEpoch,
         pictures: AttributionPictures | None = None,
     ) -> None:
         self._candidates = Evaluator(config, dataset, space, communicator)
@@ -59,9 +54,7 @@ class Retrainer:
         self._baselines = Evaluator(_baseline_config(config), dataset, baselines, communicator)
         self._communicator = communicator
         self._class_names = dataset.class_names
-        self._epochs = config.training.epochs
         self._patience = patience
-        self._on_epoch = on_epoch
         self._pictures = pictures
         indices = shard(len(dataset.test), communicator.rank, communicator.size)
         self._test = dataset.test.select(indices)
@@ -82,16 +75,14 @@ class Retrainer:
             callback or EvaluationCallback(),
             self._communicator,
             self._patience,
-            lambda model, history: self._report_epoch(candidate, model, history),
+            lambda model, history: self._draw_epoch(candidate, model, history),
             self._test_metrics,
         )
         return evaluator.evaluate(candidate, keep, stopping)
 
-    def _report_epoch(
+    def _draw_epoch(
         self, candidate: Candidate, model: keras.Model, history: list[dict[str, float]]
     ) -> None:
-        if self._communicator.rank == 0:
-            self._on_epoch(len(history), self._epochs, history[-1])
         if self._pictures is not None and candidate.seed == 0:
             key = network_key(candidate.id, candidate.genotype)
             self._pictures(training_name(key, candidate.seed), model, len(history))
@@ -162,6 +153,7 @@ class EarlyStopping(EvaluationCallback):
     ) -> bool:
         """See ``EvaluationCallback.on_epoch_end``."""
         save()
+        self._callback.on_epoch_end(model, history, save)
         with escaping():
             self._report(model, history)
         best = self._communicator.broadcast(best_epoch(history))

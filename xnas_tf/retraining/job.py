@@ -19,7 +19,7 @@ from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, re
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import locked
 from xnas_tf.utils.environment import set_defaults
-from xnas_tf.utils.epoch_progress import epochs_bar
+from xnas_tf.utils.progress import displayed, epochs_bar, log_message
 
 if TYPE_CHECKING:
     from xnas_tf.data import Dataset
@@ -41,9 +41,10 @@ def retrain(  # noqa: PLR0913 - options with defaults
     overrides: Iterable[str] = (),
     baseline: bool = True,
     gallery: bool = False,
-    log: Callable[[str], None] = lambda _: None,
+    verbose: int = 1,
+    log: Callable[[str], None] = log_message,
 ) -> Retraining | None:
-    """Train candidates of a run in full, beside a residual network of the same size.
+    """Train candidates of a run in full, alongside a residual network of the same size.
 
     Each network is trained with several seeds.
     A training ends early when the validation accuracy stops improving; the weights of the best
@@ -66,6 +67,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
         baseline: Whether to train the residual network.
         gallery: Whether to draw attributions of each network for TensorBoard as it learns with
             its first seed.
+        verbose: What rank 0 shows: 0 only warnings, 1 also the progress, 2 also a line per epoch.
         log: Called on rank 0 with messages about the start and the end of each training.
 
     Returns:
@@ -86,7 +88,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
     set_defaults()
     from xnas_tf.execution.joining import joined_ranks
 
-    with joined_ranks(job.path, settings.config) as world:
+    with displayed(verbose), joined_ranks(job.path, settings.config) as world:
         job.run(world)
     return Retraining(job.path) if world.rank == 0 else None
 
@@ -139,6 +141,7 @@ class _Job:
             self.seeds,
             dataset if self.has_baseline else None,
             self.curves,
+            stack.enter_context(epochs_bar()),
             self.log,
         )
 
@@ -162,14 +165,13 @@ class _Job:
         from xnas_tf.retraining.evaluator import Retrainer
 
         config, patience = self.settings.config, self.settings.patience
-        watched = job_watchdog(config.distributed, world)
-        with watched as watchdog, epochs_bar(world.rank == 0) as on_epoch:
+        with job_watchdog(config.distributed, world) as watchdog:
             pictures = None
             if self.has_pictures and session:
                 pictures = AttributionPictures(
                     self.curves, dataset, config.training.epochs, self.log
                 )
-            retrainer = Retrainer(config, dataset, space, world, patience, on_epoch, pictures)
+            retrainer = Retrainer(config, dataset, space, world, patience, pictures)
             source = local_source(session) if session else None
             Worker(retrainer, world, source, watchdog, config.training.checkpoint_minutes).run()
 

@@ -16,7 +16,7 @@ from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import CONFIG
 from xnas_tf.utils.intervals import accuracy_interval, mean_interval
 from xnas_tf.utils.markup import page_html, short_repr, table_html
-from xnas_tf.utils.number_format import format_value
+from xnas_tf.utils.number_format import counted, format_value
 
 if TYPE_CHECKING:
     import keras
@@ -232,7 +232,7 @@ class Retraining:
         axis.set_ylim(len(models) - 0.5, -0.5)
         axis.set_xlabel("test accuracy ↑, %: 95% interval, and each seed as a grey dot", fontsize=9)
         axis.grid(alpha=0.3, axis="x")
-        set_title(figure, f"Retrained for at most {self.config.training.epochs} epochs")
+        set_title(figure, f"Retrained for at most {counted(self.config.training.epochs, 'epoch')}")
         return figure
 
     def trainings(self) -> list[Training]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from xnas_tf.retraining.results import (
 )
 from xnas_tf.retraining.settings import RetrainingOptions
 from xnas_tf.storage.run_directory import CONFIG, now, write_atomically
-from xnas_tf.utils.tensorboard import write_training
+from xnas_tf.utils.progress import ShowEpoch
+from xnas_tf.utils.tensorboard import TrainingCurves
 from xnas_tf.utils.versions import versions
 
 
@@ -71,7 +73,8 @@ class RetrainingSession:
         candidates: The candidates to retrain.
         seeds: The number of seeds for each network, from seed 0.
         dataset: The images of the baseline; None to train no baseline.
-        curves: TensorBoard's folder for the retraining.
+        folder: TensorBoard's folder for the retraining.
+        show_epoch: Called after each epoch.
         log: Called with messages about the start and the end of each training.
     """
 
@@ -81,14 +84,17 @@ class RetrainingSession:
         candidates: Sequence[Candidate],
         seeds: int,
         dataset: Dataset | None,
-        curves: Path,
+        folder: Path,
+        show_epoch: ShowEpoch,
         log: Callable[[str], None],
     ) -> None:
         self._retraining = retraining
         self._networks = [network_of(candidate) for candidate in candidates]
         self._seeds = range(seeds)
         self._dataset = dataset
-        self._curves = curves
+        self._folder = folder
+        self._curves = TrainingCurves()
+        self._show_epoch = show_epoch
         self._log = log
         self._versions = versions()
         found = retraining.trainings()
@@ -138,6 +144,16 @@ class RetrainingSession:
         path = self._checkpoint(*self._current)
         return path.read_bytes() if path.is_file() else b""
 
+    def on_epoch_end(self, task: Task, history: list[dict[str, float]]) -> None:
+        """See ``TaskSource.on_epoch_end``."""
+        if self._current is None:
+            return
+        network, seed = self._current
+        self._show_epoch(len(history), task.epochs, history[-1])
+        name = training_name(network.key, seed)
+        with self._curves_optional(name):
+            self._curves.update(self._folder / name, history)
+
     def tell(self, task: Task, result: Result) -> None:
         """See ``TaskSource.tell``.
 
@@ -164,17 +180,22 @@ class RetrainingSession:
         )
         self._ended[training.name] = training
         if is_done:
-            epochs = len(training.history)
-            folder = self._curves / training.name
-            try:
-                write_training(folder, training.history, _final_metrics(training), epochs)
-            except Exception as error:  # noqa: BLE001 - the training is done all the same
-                self._log(f"{training.name}: no curves in TensorBoard: {describe(error)}")
+            with self._curves_optional(training.name):
+                folder = self._folder / training.name
+                self._curves.finish(folder, training.history, _final_metrics(training))
         file = self._retraining.path / "results" / f"{training.name}.json"
         write_atomically(file, json.dumps(asdict(training), allow_nan=False).encode())
         if is_done:
             self._checkpoint(network, seed).unlink(missing_ok=True)
         self._log(f"{network.title}, seed {seed}: {_summary(training)}")
+
+    @contextmanager
+    def _curves_optional(self, name: str) -> Iterator[None]:
+        """Continue the training if its curves cannot be written."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - TensorBoard refuses some names
+            self._log(f"warning: {name}: no curves in TensorBoard: {describe(error)}")
 
     def lost(self, task: Task, why: str) -> None:
         """See ``TaskSource.lost``; the next command resumes from the last checkpoint."""
@@ -215,7 +236,7 @@ class RetrainingSession:
 
 
 def _final_metrics(training: Training) -> dict[str, float]:
-    """Return the metrics that TensorBoard shows beside the curves."""
+    """Return the metrics that TensorBoard shows next to the curves."""
     values = {f"objective/{name}": value for name, value in training.objectives.items()}
     return {**values, "test/accuracy": training.metrics["test_accuracy"]}
 

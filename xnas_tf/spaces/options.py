@@ -68,9 +68,14 @@ class NASBench201Options(SpaceOptions):
     optimizer: ClassVar[str] = "sgd"
     branches: ClassVar[int] = 2  # in a cell: measured in docs/benchmarks/performance.md, "Threads"
     channels: int = Field(
-        8, ge=1, le=1024, description="of the first stack of cells; 16 in the paper"
+        8,
+        ge=1,
+        le=1024,
+        description="number of channels in the first stack of cells; 16 in the paper",
     )
-    cells_per_stack: int = Field(1, ge=1, le=100, description="5 in the paper")
+    cells_per_stack: int = Field(
+        1, ge=1, le=100, description="number of cells in each of the three stacks; 5 in the paper"
+    )
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``."""
@@ -87,7 +92,9 @@ class VGGLikeOptions(SpaceOptions):
 
     name: Literal["vgg_like"] = "vgg_like"
     optimizer: ClassVar[str] = "sgd"  # digits, 5 epochs, 10 networks: errors from 2%; adam: 9%
-    channels: int = Field(16, ge=1, le=512, description="filters of the first block at width 1")
+    channels: int = Field(
+        16, ge=1, le=512, description="number of filters in the first block at width 1"
+    )
     blocks: int = Field(4, ge=1, le=6, description="maximum number of blocks of a network")
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
@@ -103,8 +110,9 @@ class HyperModelOptions(SpaceOptions):
     name: Literal["hypermodel"] = "hypermodel"
     hypermodel: str = Field(
         description="`package.module:Name` of a HyperModel class or object, of a function that "
-        "returns a HyperModel, or of a function `build(hp)`; `input_shape` and `classes` (or "
-        "`num_classes`, `n_classes`) are passed to a class or function that has these parameters",
+        "returns a HyperModel, or of a function `build(hp)`. If the class or function "
+        "has parameters `input_shape` and `classes` (or `num_classes`, `n_classes`), "
+        "they are passed to it",
     )
     options: dict[str, Any] = Field(
         {}, description="further arguments of the class or function, by name"

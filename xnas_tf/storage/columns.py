@@ -34,7 +34,7 @@ class Column:
 
 
 def measured_columns(config: Config) -> list[Column]:
-    """Return the objectives and the metrics that are only recorded, each before its parts."""
+    """Return the objectives and the recorded metrics, each followed by its components."""
     columns = []
     for measure in (*config.objectives, *config.record):
         is_objective = measure in config.objectives

@@ -60,7 +60,7 @@ class Database:
         return int(stored)
 
     def _migrate(self) -> None:
-        """Create the tables or bring them up to date: readers find all of it or nothing."""
+        """Create the tables or bring them up to date, in one transaction."""
         tables = "SELECT 1 FROM sqlite_master WHERE name='facts'"
         with self.transaction():
             is_new = not self._connection.execute(tables).fetchone()
@@ -71,7 +71,7 @@ class Database:
                 self.set_fact("format", str(schema.VERSION))
 
     def _use_migrated_copy(self) -> None:
-        """Migrate in memory: an earlier version may still be writing to the file."""
+        """Migrate a copy in memory, as an earlier version may still be writing to the file."""
         copy = sqlite3.connect(":memory:", check_same_thread=False)
         with closing(self._connection) as original:
             original.backup(copy)
@@ -105,7 +105,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes in the outermost such block when it ends; in an error, none."""
+        """Commit all changes when the outermost such block ends, or none if it fails."""
         with self._lock:
             if self._connection.in_transaction:
                 yield
@@ -135,7 +135,7 @@ class Database:
 
 
 def _reading_mode(path: Path) -> str:
-    """Return SQLite's mode for reading: to read after a kill in mid-commit, it must roll back."""
+    """Return SQLite's mode for reading; after a kill in mid-commit, reading must roll back."""
     return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
 
 

@@ -40,7 +40,7 @@ class ModelSource:
     def folder(self, kind: str) -> Path:
         """Return the folder to write, by default for a kind of results, such as ``explanations``.
 
-        It takes no slow import, so it is called before there is one.
+        It needs no slow import, so it can be called first.
 
         Raises:
             InputError: If there is no such model, or the folder exists.
@@ -67,7 +67,7 @@ def is_run(path: Path) -> bool:
 
 
 def model_file(path: Path, candidate: int | str | None = None) -> Path:
-    """Return the Keras file at a path that is no run: an exported candidate or the file itself.
+    """Return the Keras file of a path that is not a run: an exported candidate or the file itself.
 
     Raises:
         InputError: If there is none, or a candidate of a run is asked for.

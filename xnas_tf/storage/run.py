@@ -22,7 +22,7 @@ from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, 
 from xnas_tf.strategy.pareto import HypervolumeMeter, ended_candidates, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 from xnas_tf.utils.markup import page_html, short_repr, table_html
-from xnas_tf.utils.number_format import format_value
+from xnas_tf.utils.number_format import counted, format_value
 
 if TYPE_CHECKING:
     import pandas
@@ -33,7 +33,7 @@ class Run:
     """A run directory: its configuration and its candidates.
 
     ``run[4]`` is the candidate with id 4, ``len(run)`` the number of candidates in any state, and
-    ``for candidate in run`` goes through them by id. Plots are Matplotlib figures, which notebooks
+    ``for candidate in run`` iterates over them by id. Plots are Matplotlib figures, which notebooks
     show; ``figure.savefig("front.png")`` writes one.
 
     Raises:
@@ -191,7 +191,7 @@ class Run:
 
         Objectives and metrics have their own names, hyperparameters ``hyperparameters/NAME``, and
         the seconds of each phase ``seconds/PHASE``; ``pareto`` and ``recommended`` mark
-        candidates. What does not apply to a candidate is missing.
+        candidates. Values that do not apply to a candidate are missing.
 
         Raises:
             InputError: If pandas is not installed.
@@ -222,7 +222,9 @@ class Run:
         self._check_drawable(front)
         images = sum(self.validation_counts or ())
         figure = front_figure(front_info(candidates, front, self.config, recommended.id, images))
-        return self._titled(figure, f"Pareto front: {len(front)} of {len(candidates)} candidates")
+        return self._titled(
+            figure, f"Pareto front: {len(front)} of {counted(len(candidates), 'candidate')}"
+        )
 
     def plot_history(self) -> Figure:
         """Draw how the objectives and the hypervolume improved with the number of trainings.
@@ -270,7 +272,7 @@ class Run:
         self._check_drawable(front)
         comparable = comparable_candidates(candidates, front)
         figure = parallel_figure(comparable, front, self.config, recommended.id)
-        return self._titled(figure, f"{len(comparable)} candidates, better values up")
+        return self._titled(figure, f"{counted(len(comparable), 'candidate')}, better values up")
 
     def _repr_html_(self) -> str:
         candidates, front, recommended = self._snapshot()
@@ -286,9 +288,9 @@ class Run:
         trained = sum(candidate.trained for candidate in candidates)
         facts = {
             "data": f"{self.config.dataset.name}{f' ({parts} images)' if parts else ''}",
-            "budget": f"{trained} of {self.config.search.candidates} trainings, "
-            f"{self.config.training.epochs} epochs each at most",
-            "front": f"{len(front)} of {len(candidates)} candidates",
+            "budget": f"{trained} of {counted(self.config.search.candidates, 'training')}, "
+            f"each of at most {counted(self.config.training.epochs, 'epoch')}",
+            "front": f"{len(front)} of {counted(len(candidates), 'candidate')}",
             "recommended": recommended.text,
         }
         headings = ["id", *(column.title for column in columns), "genotype"]
@@ -297,7 +299,7 @@ class Run:
     def _snapshot(
         self, prefer: str | None = None, within: float | None = None
     ) -> tuple[list[Candidate], list[Candidate], Recommendation]:
-        """Return all candidates, the front and the recommendation of the same moment."""
+        """Return all candidates, the front and the recommendation at one moment."""
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
         counts = self.validation_counts
@@ -362,7 +364,7 @@ def comparable_candidates(
 ) -> list[Candidate]:
     """Return the candidates that are done, of the fidelity of the front.
 
-    Without a front, as all violate constraints, the highest fidelity takes its place.
+    If there is no front because all violate constraints, the highest fidelity is used.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     epochs = max((candidate.epochs for candidate in front or done), default=0)

@@ -57,7 +57,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def remove_drafts(path: Path) -> None:
-    """Remove the files that kills left half-written in a locked run directory."""
+    """Remove files that killed processes left half-written in a locked run directory."""
     for pattern in ("models/.*.keras.*", "checkpoints/.*.npz.*"):
         for draft in path.glob(pattern):
             draft.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ def open_database(path: Path, config: Config) -> Database:
 
 
 def save_config(path: Path, config: Config) -> None:
-    """Write the configuration that a run goes on with into its directory.
+    """Write the configuration with which a run resumes into its directory.
 
     Raises:
         InputError: If it cannot be written.
@@ -195,7 +195,7 @@ def run_config(path: Path) -> Config:
 
 
 def check_resumable(path: Path, config: Config) -> None:
-    """Check that a directory is free for a run, or has one that this configuration resumes.
+    """Check that a directory holds no run, or one that this configuration can resume.
 
     Raises:
         InputError: If it has not.
@@ -225,6 +225,6 @@ def config_changes(path: Path, config: Config) -> list[str]:
         lines = "\n  ".join(changed)
         raise InputError(
             f"{path} is a run with another configuration:\n  {lines}\n"
-            "Use `run_dir` for a new run beside it, or `fresh` to move it aside and start again."
+            "Use `run_dir` for another run, or `fresh` to move it aside and start again."
         )
     return changed

@@ -20,8 +20,8 @@ class FidelityOptions(Section):
 
     epochs: list[PositiveInt] = Field(
         [],
-        description="epochs of each rung, such as `[3, 9, 27]`; the last is `training.epochs`. If "
-        "not given, all candidates are trained in full",
+        description="number of epochs at each rung, such as `[3, 9, 27]`; the last one must be "
+        "`training.epochs`. By default all candidates are trained in full",
     )
 
     @field_validator("epochs")
@@ -41,28 +41,28 @@ class SearchOptions(Section):
     )
     surrogate: bool = Field(
         False,
-        description="whether a model that learns from the candidates chooses which of many "
-        "offspring are trained",
+        description="whether a model that learns from the results so far decides which offspring "
+        "are trained",
     )
     candidates: int = Field(
         16,
         ge=1,
-        description="number of trainings; infeasible candidates, duplicates, results reused from "
-        "earlier runs and promotions (`fidelity`) do not count",
+        description="number of trainings. Infeasible candidates, duplicates, results reused from "
+        "earlier runs, and promotions (`fidelity`) do not count",
     )
     hours: float | None = Field(
         None,
         gt=0,
-        description="hours of searching, summed over all sessions, after which no more candidates "
-        "are proposed",
+        description="hours of searching, over all sessions, after which no more candidates are "
+        "proposed",
     )
     plateau: int | None = Field(
         None,
         ge=1,
-        description="number of trainings; no more candidates are proposed once this many in a row "
-        "have together added no more than 0.1% to the hypervolume",
+        description="number of trainings: the search ends once this many in a row have added no "
+        "more than 0.1% to the hypervolume",
     )
-    population: int = Field(8, ge=2)
+    population: int = Field(8, ge=2, description="number of candidates in a generation")
     crossover: float = Field(
         0.9, ge=0, le=1, description="probability that two parents are crossed"
     )
@@ -70,32 +70,34 @@ class SearchOptions(Section):
         None,
         gt=0,
         le=1,
-        description="probability that a variable mutates; if not given, 1 / number of variables",
+        description="probability that a variable mutates; by default 1 / number of variables",
     )
     mode: Literal["generational", "steady_state"] | None = Field(
         None,
-        description="`steady_state`: an idle group gets the next candidate at once, generated from "
-        "the results known by then; `generational`: the next generation waits for all results of "
-        "the current one, which is reproducible; if not given, `steady_state` with more than one "
-        "group",
+        description="`generational`: a generation begins once all results of the one before are "
+        "known, which is reproducible. `steady_state`: an idle group gets its next "
+        "candidate at once, based on the results so far. By default `steady_state` "
+        "with several groups",
     )
     reference: dict[str, float] = Field(
         {},
-        description="reference point of the hypervolume, a value for each objective; if not given, "
-        "the worst values of generation 0",
+        description="reference point of the hypervolume, with a value for each objective; by "
+        "default the worst values of generation 0",
     )
     epsilons: dict[str, float] = Field(
         {},
         description="smallest difference that matters in each objective: the front keeps one "
-        "candidate in each box of that size; if not given, all",
+        "candidate in each box of this size; by default it keeps all",
     )
     reuse: list[str] = Field(
         [],
         description="earlier runs with the same data, training and objectives, whose results are "
-        "reused instead of training the same network again",
+        "used instead of training the same network again",
     )
     fidelity: FidelityOptions = FidelityOptions()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(
+        0, ge=0, description="seed of the search; the seed of each training depends on it too"
+    )
 
     @field_validator("epsilons")
     @classmethod

@@ -22,51 +22,58 @@ class TrainingOptions(Section):
     its loss.
     """
 
-    epochs: int = Field(3, ge=1)
+    epochs: int = Field(3, ge=1, description="number of passes over the training split")
     batch_size: int = Field(
         48, ge=1, description="images in a global batch, which all ranks of a candidate share"
     )
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(
-        "sgd", description="if not given, `sgd`, or `adam` for your own HyperModel"
+        "sgd", description="optimizer; by default `sgd`, or `adam` for your own HyperModel"
     )
     learning_rate: float = Field(
-        RATES["sgd"], gt=0, description="if not given, 0.1 for `sgd` and 0.001 for the others"
+        RATES["sgd"],
+        gt=0,
+        description="initial learning rate; by default 0.1 for `sgd` and 0.001 for the others",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="of `sgd`")
-    nesterov: bool = Field(True, description="Nesterov momentum, for `sgd`")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of `sgd`")
+    nesterov: bool = Field(True, description="whether `sgd` uses Nesterov momentum")
     weight_decay: float = Field(
-        0.0, ge=0, description="L2 regularization: this times the weights is added to the gradient"
+        0.0,
+        ge=0,
+        description="L2 regularization: the weights times this number are added to the gradient",
     )
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate schedule")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="schedule of the learning rate"
+    )
     warmup_epochs: float = Field(
         0.0,
         ge=0,
-        description="epochs, or a part of one, in which the learning rate first rises linearly "
-        "from 0; then the schedule begins. Fewer than `epochs`",
+        description="number of epochs, possibly a fraction, in which the learning rate rises "
+        "linearly from 0 before the schedule begins; less than `epochs`",
     )
     keep: Literal["last", "best"] = Field(
         "last",
-        description="the epoch whose weights are scored and saved; `best`: that of the lowest "
-        "validation error, and of several, of the lowest validation loss",
+        description="epoch whose weights are scored and saved: the last one, or the one with the "
+        "lowest validation error, and on a tie the lowest validation loss",
     )
     augmentation: AugmentationOptions = AugmentationOptions()
     deterministic: bool = Field(
         True,
-        description="the same seed gives the same result, bit for bit, on one process; slower on "
-        "GPUs",
+        description="whether the same seed gives the same result, bit for bit, in one process; "
+        "slower on GPUs",
     )
     mixed_precision: bool = Field(
         False,
-        description="compute training steps in bfloat16, for GPUs of compute capability 8.0 or "
-        "more (CPUs were slower); weights, scores and saved models stay float32",
+        description="whether training steps are computed in bfloat16, for GPUs of compute "
+        "capability 8.0 or higher (it was slower on CPUs); weights, scores and saved "
+        "models remain float32",
     )
     jit_compile: bool = Field(
         False,
-        description="compile training steps with XLA, for GPUs (CPUs were slower); the first step "
-        "takes longer, and Dropout draws other random numbers",
+        description="whether training steps are compiled with XLA, for GPUs (it was slower on "
+        "CPUs); the first step takes longer, and Dropout draws other random numbers",
     )
     checkpoint_minutes: float = Field(
-        15, gt=0, description="minutes between checkpoints of a training"
+        15, gt=0, description="minutes between two checkpoints of a training"
     )
 
     @field_validator("warmup_epochs")

@@ -26,7 +26,7 @@ def stored(
     test: Arrays | None = None,
     class_names: Sequence[str] | None = None,
 ) -> str:
-    """Store arrays beside a run, so that its data can be loaded again; return the data set's name.
+    """Store arrays next to a run, so that its data can be loaded again; return the data set's name.
 
     The file is named after the run directory and a digest of the content.
 

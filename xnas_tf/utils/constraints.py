@@ -42,7 +42,7 @@ class Constraint:
 
 
 def describe_violations(limits: Mapping[str, Constraint], values: Mapping[str, float]) -> str:
-    """Describe the limits that the values known so far break; empty if there are none."""
+    """Describe the limits that the values known so far violate; empty if there are none."""
     broken = [
         f"{name} is {_text(values[name])}, wanted: {limit}"
         for name, limit in limits.items()

@@ -6,7 +6,9 @@ from contextlib import suppress
 from xnas_tf.utils.cache_folder import private_folder
 
 DEFAULTS = {
-    "TF_CPP_MIN_LOG_LEVEL": "2",  # TensorFlow's own messages drown ours
+    # TensorFlow's messages from errors on. Its note on oneDNN remains: the libraries print it when
+    # they are loaded, before they read this level (TensorFlow 2.21, also with 3).
+    "TF_CPP_MIN_LOG_LEVEL": "2",
     "KERAS_BACKEND": "tensorflow",
     # By default TensorFlow uses oneDNN's kernels only on processors with AVX512-VNNI or AMX.
     # With AVX2 alone they make a training step 1.37 times as fast:

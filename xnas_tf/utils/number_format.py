@@ -13,3 +13,8 @@ def format_value(value: float | None) -> str:
 def six_digits(value: float | None) -> float | None:
     """Round to six significant digits, more than a picture or a table shows."""
     return None if value is None else float(f"{value:.6g}")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 epoch`` or ``2 epochs``: a count with its noun."""
+    return f"{count:,} {noun}" + ("s" if count != 1 else "")

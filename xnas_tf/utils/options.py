@@ -75,7 +75,7 @@ def _explain(item: ErrorDetails, model: type[BaseModel], prefix: str) -> Iterabl
 
 
 def _section(model: type[BaseModel], location: Iterable[str]) -> type[BaseModel]:
-    """Return the innermost model on the way to a key."""
+    """Return the innermost model on the path to a key."""
     for name in location:
         annotation = model.model_fields[name].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

@@ -15,7 +15,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png(figure: Figure, dpi: int = 90) -> bytes:
-    """Draw a Matplotlib figure as PNG, with all texts as they are: a ``$`` begins no formula."""
+    """Draw a Matplotlib figure as PNG, with all text as it is: a ``$`` does not start a formula."""
     import matplotlib as mpl  # noqa: PLC0415 - heavy
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
     from matplotlib.text import Text  # noqa: PLC0415 - heavy
@@ -33,7 +33,7 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
 def check_picture(path: Path, option: str) -> None:
     """Check, before any work, that a PNG file can be written at the path that an option names.
 
-    An earlier picture is replaced, but no other file.
+    Only an earlier picture may be overwritten.
 
     Raises:
         InputError: If there is no such folder, or the path is something other than a picture.

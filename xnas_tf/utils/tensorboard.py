@@ -12,38 +12,87 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 
-def write_training(
-    folder: Path,
-    history: Sequence[Mapping[str, float]],
-    metrics: Mapping[str, float],
-    epochs: int,
-    hyperparameters: Mapping[str, Any] | None = None,
-    title: str = "",
-) -> None:
-    """Write training curves and final metrics, unless the directory exists.
+class TrainingCurves:
+    """Writes the curves and final metrics of trainings, each in its folder, while they run."""
 
-    Args:
-        folder: TensorBoard's log directory of the training.
-        history: Metrics of each epoch.
-        metrics: Final metrics by tag.
-        epochs: Step at which the final metrics are written.
-        hyperparameters: Shown in the HParams tab, if given.
-        title: Name of the training in the HParams tab.
-    """
-    if folder.exists():
-        return
-    draft = folder.with_name(f".{folder.name}")
-    shutil.rmtree(draft, ignore_errors=True)  # left behind by a process that was killed
-    with writer(draft):
-        for epoch, values in enumerate(history, start=1):
-            for name, value in values.items():
-                tf.summary.scalar(_curve_tag(name), value, step=epoch)
-        if hyperparameters:
-            shown = {name: _plain(value) for name, value in hyperparameters.items()}
-            hparams.hparams(shown, trial_id=title)
-        for name, value in metrics.items():
-            tf.summary.scalar(name, value, step=epochs)
-    draft.rename(folder)
+    def __init__(self) -> None:
+        self._running: dict[Path, _Curves] = {}
+
+    def update(self, folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+        """Write the new epochs of a training, so that TensorBoard shows them at once.
+
+        If a training was resumed or restarted, its folder is replaced.
+
+        Args:
+            folder: TensorBoard's log directory of the training.
+            history: Metrics of each epoch so far.
+        """
+        curves = self._running.get(folder)
+        if curves is None or curves.epochs >= len(history):
+            self.close(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            curves = self._running[folder] = _Curves(folder)
+        curves.update(history)
+
+    def finish(
+        self,
+        folder: Path,
+        history: Sequence[Mapping[str, float]],
+        metrics: Mapping[str, float],
+        hyperparameters: Mapping[str, Any] | None = None,
+        title: str = "",
+    ) -> None:
+        """Write the final metrics of a training, and its curves if they are missing.
+
+        Nothing is written twice.
+
+        Args:
+            folder: TensorBoard's log directory of the training.
+            history: Metrics of each epoch.
+            metrics: Final metrics by tag, written at the step of the last epoch.
+            hyperparameters: Shown in the HParams tab, if given.
+            title: Name of the training in the HParams tab.
+        """
+        if any(folder.glob("*.v2")):
+            return
+        if folder not in self._running or self._running[folder].epochs != len(history):
+            self.update(folder, history)
+        self.close(folder)
+        draft = folder.with_name(f".{folder.name}")
+        shutil.rmtree(draft, ignore_errors=True)  # left behind by a process that was killed
+        with writer(draft):
+            if hyperparameters:
+                shown = {name: _plain(value) for name, value in hyperparameters.items()}
+                hparams.hparams(shown, trial_id=title)
+            for name, value in metrics.items():
+                tf.summary.scalar(name, value, step=len(history))
+        for file in draft.iterdir():
+            file.rename(folder / file.name)
+        draft.rmdir()
+
+    def close(self, folder: Path) -> None:
+        """End the curves of a training."""
+        if curves := self._running.pop(folder, None):
+            curves.close()
+
+
+class _Curves:
+    """The curves of one training, in a file whose name differs from those of final metrics."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = tf.summary.create_file_writer(str(folder), filename_suffix=".epochs")
+        self.epochs = 0
+
+    def update(self, history: Sequence[Mapping[str, float]]) -> None:
+        with self._writer.as_default():
+            for epoch, values in enumerate(history[self.epochs :], start=self.epochs + 1):
+                for name, value in values.items():
+                    tf.summary.scalar(_curve_tag(name), value, step=epoch)
+        self._writer.flush()
+        self.epochs = len(history)
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 def write_images(folder: Path, tag: str, pictures: Sequence[bytes], first: int = 0) -> None:

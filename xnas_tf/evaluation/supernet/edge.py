@@ -41,7 +41,7 @@ def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: 
     @tf.custom_gradient
     def run(x: tf.Tensor, *inputs: tf.Tensor) -> tuple[Tensors, Gradient]:
         kernel, gamma, beta, *before = inputs
-        # Shaped like the values that ``_convolve`` returns beside its outputs.
+        # Shaped like the values that ``_convolve`` returns in addition to its outputs.
         nothing = [gamma, gamma, x, x, gamma, gamma, gamma]
 
         def convolve(part: slice) -> Tensors:

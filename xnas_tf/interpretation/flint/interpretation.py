@@ -23,6 +23,7 @@ from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
+from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Interpretation:
 
     @property
     def _title(self) -> str:
-        return f"Interpreter ({self.mode}) with {len(self.answers.weights)} attributes"
+        return f"Interpreter ({self.mode}) with {counted(len(self.answers.weights), 'attribute')}"
 
     @property
     def _fidelity(self) -> str:

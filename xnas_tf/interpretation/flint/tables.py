@@ -10,6 +10,7 @@ from rich.text import Text
 
 from xnas_tf.interpretation.flint.predictions import TAU
 from xnas_tf.interpretation.tables import number, share, table
+from xnas_tf.utils.number_format import counted
 
 
 def interpretation_tables(known: dict[str, Any]) -> list[Table]:
@@ -22,7 +23,9 @@ def interpretation_tables(known: dict[str, Any]) -> list[Table]:
 
 
 def _metrics_table(known: dict[str, Any]) -> Table:
-    made = table(f"{known['mode']}, {known['epochs']} epochs", ["metric", "validation", "test"])
+    made = table(
+        f"{known['mode']}, {counted(known['epochs'], 'epoch')}", ["metric", "validation", "test"]
+    )
     both = known["validation"], known["test"]
     for name, values in (
         ("accuracy of the model ↑", [share(each["accuracy"]["f"]) for each in both]),
@@ -34,7 +37,10 @@ def _metrics_table(known: dict[str, Any]) -> Table:
             for tau in known["test"]["conciseness"]
         ),
         ("images without a relevant attribute", [share(each["unexplained"]) for each in both]),
-        (f"attributes never relevant (τ {TAU:g})", [str(e["unused_attributes"]) for e in both]),
+        (
+            f"attributes that are never relevant (τ {TAU:g})",
+            [str(e["unused_attributes"]) for e in both],
+        ),
     ):
         made.add_row(name, *values)
     return made

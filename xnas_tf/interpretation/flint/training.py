@@ -27,9 +27,8 @@ from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.trainer import Trainer
+from xnas_tf.utils.progress import ShowEpoch, epochs_bar, log_message
 
-EpochCallback = Callable[[int, int, dict[str, float]], None]
-"""Called with the number of the epoch, from 1, the number of epochs, and the epoch's metrics."""
 MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
 MAX_INTEGER = 2**30
 """Largest integer option: up to 3·seed + 2 is used as a seed, which must be less than 2³²."""
@@ -47,8 +46,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     seed: int = 0,
     input_range: str = AUTO,
     communicator: Communicator | None = None,
-    told: EpochCallback = lambda *_: None,
-    log: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = log_message,
 ) -> Interpretation:
     """Train an interpreter, and evaluate it on the validation and the test split.
 
@@ -68,7 +66,6 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
         communicator: Ranks that share each batch; all return the same result.
-        told: Called after each epoch with its number, the number of epochs, and its metrics.
         log: Called with progress messages.
 
     Raises:
@@ -94,9 +91,10 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         log(f"before training: {before.text}")
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)
     used = interpreter.settings.changed(rate=rate)
-    log(f"{mode}: {used.attributes} attributes of {', '.join(interpreter.layer_names)}")
-    history = learn(interpreter, data, epochs, used.rate, seed, ranks, told)
-    log("predictions on held-out images")
+    log(f"learning {used.attributes} attributes of {', '.join(interpreter.layer_names)} ({mode})")
+    with epochs_bar() as show_epoch:
+        history = learn(interpreter, data, epochs, used.rate, seed, ranks, show_epoch)
+    log("predicting the validation and test images")
     validation, test = (answers(interpreter, part, ranks) for part in (data.validation, data.test))
     for found in (validation.attributes, validation.weights, test.attributes):
         if not np.isfinite(found).all():
@@ -154,7 +152,7 @@ def learn(
     rate: float,
     seed: int,
     communicator: Communicator,
-    on_epoch_end: EpochCallback = lambda *_: None,
+    on_epoch_end: ShowEpoch = lambda *_: None,
 ) -> list[dict[str, float]]:
     """Compile and train an interpreter on ``dataset.train``, as candidates are trained.
 

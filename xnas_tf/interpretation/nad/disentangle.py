@@ -22,6 +22,8 @@ from xnas_tf.interpretation.nad.presets import preset_for
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.utils.number_format import counted
+from xnas_tf.utils.progress import log_message, steps_bar
 
 
 def disentangle(  # noqa: PLR0913 - options with defaults
@@ -37,7 +39,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     images: int | None = None,
     input_range: str = AUTO,
     preset: str | None = None,
-    log: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = log_message,
     communicator: Communicator | None = None,
 ) -> Disentanglement:
     """Find each class's path through a trained network, and evaluate the paths.
@@ -88,19 +90,20 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     ranks = communicator or SingleProcess()
     log(resolved.text)
     if published:
-        log(f"preset {preset}: {len(network.taps)} layers, β {beta}")
+        log(f"preset {preset}: {counted(len(network.taps), 'layer')}, β {beta}")
     shown, held_out = (_share(network, split, ranks) for split in (train, validation))
     probabilities = _probabilities(network, test, ranks)
     predicted = probabilities.argmax(1)
     accuracy = Accuracy.of(predicted, test.labels)
     report_accuracy(accuracy, resolved, log, model, test)
     learnable, left_out = _learnable(wanted, shown, data.class_names)
-    learned = learn(network, shown, learnable, lesson, held_out, log)
+    with steps_bar(f"learning masks of {len(learnable)} classes") as show_step:
+        learned = learn(network, shown, learnable, lesson, held_out, show_step)
     paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
-    log("predictions of the masked networks")
+    log("evaluating the masked networks")
     soft = evaluation.masked_answers(network, test, learnable, paths.soft, ranks)
     hard = evaluation.masked_answers(network, test, learnable, paths.hard, ranks)
-    log("collages and misclassified images")
+    log("evaluating collages and misclassified images")
     correct = test.select(np.flatnonzero(predicted == test.labels))
     return Disentanglement(
         paths=paths,

@@ -8,7 +8,6 @@ learned alone or together with others, except for rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,6 +21,7 @@ from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
 from xnas_tf.interpretation.nad.metrics import decided
 from xnas_tf.interpretation.nad.original_outputs import kept_originals
 from xnas_tf.interpretation.nad.paths import Paths
+from xnas_tf.utils.progress import ShowStep
 
 RATE = 0.1
 """Minimum length of a step of all logits of a layer (the paper's)."""
@@ -103,7 +103,7 @@ def learn(
     classes: np.ndarray,
     lesson: MaskTrainingOptions,
     held_out: Images | None = None,
-    log: Callable[[str], None] = lambda _: None,
+    show_step: ShowStep = lambda *_: None,
 ) -> Paths:
     """Learn one mask for each class and layer, all in the same passes.
 
@@ -136,8 +136,7 @@ def learn(
         ]
         is_finished = stages[step + 1] > stages[step]
         selection.update(Paths(paths.layers, logits, betas[step]), is_finished)
-        if (step + 1) * 10 // steps > step * 10 // steps:
-            log(f"masks of {len(classes)} classes: {step + 1} of {steps} steps")
+        show_step(step + 1, int(steps))
     return selection.best
 
 

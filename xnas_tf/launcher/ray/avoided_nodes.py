@@ -37,7 +37,7 @@ class LostGroups:
                 del self._on_node[group, node]
 
     def avoided(self, number: int, bundle: Mapping[str, float]) -> list[str]:
-        """Return the nodes on which not to place a group; none if it fits on no other node."""
+        """Return the nodes to avoid when placing a group; none if it fits nowhere else."""
         bad = {
             node
             for (group, node), count in self._on_node.items()
@@ -60,7 +60,7 @@ class LostGroups:
 
 
 def _nodes(bundle: Mapping[str, float]) -> list[str]:
-    """Return the ids of the nodes on which a rank fits if they are empty."""
+    """Return the ids of the nodes that could hold a rank if they were empty."""
     return [
         node["NodeID"]
         for node in ray.nodes()

@@ -182,7 +182,7 @@ class Driver:
         self._check_hang(group)
 
     def _check_hang(self, group: Group) -> None:
-        """Give up a candidate without progress, or replace a group that does not get ready."""
+        """Give up a candidate without progress, or replace a group that never becomes ready."""
         limit = 60 * self._config.distributed.stall_minutes
         silence = self._silences.get(group.number, math.inf)  # it may hang before its first step
         elapsed = time.monotonic() - group.began
@@ -220,7 +220,7 @@ class Driver:
         self._groups[group.number] = self._new(group.number)
 
     def _stop(self) -> None:
-        """Let all groups save and stop.
+        """Ask all groups to save and stop.
 
         Raises:
             Interrupted: Once they have stopped, or time is up.
@@ -234,7 +234,7 @@ class Driver:
         raise self._watchdog.interruption()
 
     def _has_stopped(self, group: Group) -> bool:
-        """Return whether a group that is to stop has; take the result if it finished before."""
+        """Return whether a group has stopped; take the result if it finished before that."""
         try:
             finished = group.advance()
         except (ray.exceptions.RayError, XnasError, OSError):

@@ -152,7 +152,9 @@ class Rank:
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of the coordinator through the mailbox."""
-        return ray.get(self._setting.mailbox.ask.remote(method, *arguments))
+        answer: Any = self._setting.mailbox.ask.remote(method, *arguments)
+        # The driver may be drawing: a training does not wait for it to show an epoch.
+        return None if method == "on_epoch_end" else ray.get(answer)
 
 
 class Heartbeat:
@@ -177,7 +179,7 @@ class Heartbeat:
 
 
 def facts_of(digest: str) -> dict[str, Any]:
-    """Return what must be the same on all hosts: the data, versions and Keras' settings."""
+    """Return what must be equal on all hosts: the data, versions and Keras' settings."""
     from xnas_tf.keras_tools.settings import KerasSettings
 
     return {"data": digest, "versions": versions(), "keras.config": KerasSettings.current().facts}

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import ray
 
 from xnas_tf.errors import InputError
+from xnas_tf.utils.number_format import counted
 
 REFRESH_SECONDS = 5.0
 """Seconds between two queries of the resources of the cluster."""
@@ -18,7 +19,7 @@ Resources = Mapping[str, float]
 
 
 class Capacity:
-    """The number of groups that there should be, updated as the cluster grows.
+    """The number of groups to run, updated as the cluster grows.
 
     Args:
         groups: The number that the user wants; None for as many as fit.
@@ -40,10 +41,10 @@ class Capacity:
         self._refreshed, self._count = time.monotonic(), self._fitting(nodes)
         if self._count < 1 or (is_local and self._count < (groups or 1)):
             gpus, cores = (sum(node.get(name, 0) for node in nodes) for name in ("GPU", "CPU"))
+            wanted = f"{counted(groups or 1, 'group')} of {counted(size, 'rank')}"
             raise InputError(
-                f"distributed.groups: {groups or 1} groups of {size} ranks do not fit; there are "
-                f"{gpus:g} GPUs and {cores:g} cores, and a "
-                f"rank takes {self.bundle}"
+                f"distributed.groups: {wanted} do not fit; there are {gpus:g} GPUs and {cores:g} "
+                f"cores, and a rank takes {self.bundle}"
             )
 
     def __call__(self) -> int:

@@ -21,6 +21,7 @@ from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.keras_tools.tracing import kept_arithmetic
 from xnas_tf.launcher.ray.cluster import cluster
 from xnas_tf.reporting.search_callbacks import search_callbacks
+from xnas_tf.utils.number_format import counted
 
 if TYPE_CHECKING:
     from xnas_tf.launcher.ray.resources import Capacity
@@ -58,10 +59,8 @@ def search_on_ray(
 
 def _summary(capacity: Capacity, size: int) -> str:
     bundle = " and ".join(f"{count:g} {name}" for name, count in capacity.bundle.items())
-    groups, ranks = (
-        f"{n} {what}{'s' * (n > 1)}" for n, what in ((capacity(), "group"), (size, "rank"))
-    )
+    groups = f"{counted(capacity(), 'group')} of {counted(size, 'rank')}"
     return (
-        f"Ray: {groups} of {ranks}, {bundle} per rank (distributed.groups, "
-        "distributed.ranks_per_candidate; engine: local uses one process)"
+        f"Ray: {groups}, {bundle} per rank; set distributed.groups and "
+        "distributed.ranks_per_candidate for others, or distributed.engine=local for one process"
     )

@@ -27,7 +27,7 @@ def chosen_models(
     most: int,
     recommended: int | None,
 ) -> list[Candidate]:
-    """Choose the candidates that get a section of their own: the named, or a part of the front.
+    """Choose the candidates that get a section: the named ones, or the first ones of the front.
 
     Args:
         run: The run.
@@ -56,7 +56,7 @@ def chosen_models(
 def models_data(
     run: Run, chosen: Sequence[Candidate], count: int, log: Callable[[str], None], safe: bool = True
 ) -> dict[str, Any]:
-    """Collect what is recorded of each model, and examine those kept on ``count`` test images."""
+    """Collect what is recorded of each model, and examine saved models on ``count`` test images."""
     recorded = [recorded_data(run, candidate) for candidate in chosen]
     data: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
     if not any(candidate.model_path for candidate in chosen):

@@ -15,6 +15,7 @@ from xnas_tf.storage.model_source import is_run
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import write_atomically
 from xnas_tf.utils.html_page import MARK, html_page
+from xnas_tf.utils.progress import log_message
 
 if TYPE_CHECKING:
     from xnas_tf.data import Dataset
@@ -44,7 +45,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
     candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),
     models: int = 8,
     images: int = 8,
-    log: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = log_message,
     prefer: str | None = None,
     within: float | None = None,
     safe: bool = True,

@@ -1,0 +1,201 @@
+"""What a command shows while it runs: in a log file, a terminal and a notebook."""
+
+import json
+import logging
+import subprocess
+import sys
+
+import nbformat
+import pexpect
+import pytest
+from click.testing import CliRunner
+from nbclient import NotebookClient
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorflow import make_ndarray
+
+from tests.documented import ROOT
+from xnas_tf.cli import main
+from xnas_tf.distributed import SingleProcess, start
+from xnas_tf.distributed.options import DistributedOptions
+from xnas_tf.errors import InputError
+from xnas_tf.reporting import dataset
+from xnas_tf.utils.progress import (
+    LOGGER,
+    displayed,
+    epochs_bar,
+    log_message,
+    progress_bar,
+    steps_bar,
+)
+from xnas_tf.utils.tensorboard import TrainingCurves
+
+SHOW = """
+from xnas_tf.utils.progress import displayed, epochs_bar, log_message
+with displayed({verbose}), epochs_bar() as show_epoch:
+    log_message("run directory <runs/a>")
+    for epoch in (1, 2, 3):
+        show_epoch(epoch, 3, {{"loss": 0.5 / epoch}})
+    log_message("warning: one class has no images")
+"""
+SEARCH = """
+from xnas_tf import search
+search("{config}", "{run}")
+"""
+
+
+def show(verbose):
+    exec(SHOW.format(verbose=verbose))
+
+
+@pytest.mark.parametrize(("verbose", "lines"), [(0, 1), (1, 5), (2, 5)])
+def test_a_log_file_gets_plain_lines(verbose, lines, capsys):
+    show(verbose)
+    out, err = capsys.readouterr()
+    assert out == "" and "\x1b" not in err and "\r" not in err
+    assert len(err.splitlines()) == lines
+    assert "warning: one class has no images" in err
+    assert ("epoch 3 of 3: loss 0.1667" in err) == (verbose > 0)
+
+
+@pytest.mark.parametrize(("verbose", "lines"), [(0, 0), (1, 0), (2, 3)])
+def test_a_terminal_gets_one_bar_and_lines_above_it(verbose, lines):
+    text, status = pexpect.run(
+        f"{sys.executable} -c '{SHOW.format(verbose=verbose)}'",
+        withexitstatus=True,
+        cwd=ROOT,
+        env={"TERM": "xterm", "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+        encoding="utf8",
+    )
+    assert status == 0, text
+    assert text.count("warning: one class has no images") == 1
+    assert text.count("epoch 2 of 3: ") + text.count("epoch 3 of 3: ") == lines * 2 // 3
+    assert ("3/3" in text and "loss 0.1667" in text) == (verbose > 0)
+
+
+def run_cell(code):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
+    return notebook.cells[0].outputs
+
+
+@pytest.mark.long
+def test_a_notebook_gets_one_output_that_is_updated():
+    (output,) = run_cell(SHOW.format(verbose=1))
+    assert output.output_type == "display_data"
+    page = output.data["text/html"]
+    assert 'max="3" value="3"' in page and "loss 0.1667" in page
+    assert "run directory &lt;runs/a&gt;" in page and "one class has no images" in page
+
+
+@pytest.mark.long
+def test_a_search_in_a_notebook_has_one_output(tmp_path):
+    config = tmp_path / "tiny.yaml"
+    settings = {
+        "dataset": {"name": "digits"},
+        "space": {"name": "nas_bench_201", "channels": 2, "cells_per_stack": 1},
+        "objectives": ["error", "parameters"],
+        "training": {"epochs": 1},
+        "search": {"candidates": 2, "population": 2},
+    }
+    config.write_text(json.dumps(settings))
+    outputs = run_cell(SEARCH.format(config=config, run=tmp_path / "run") + "None")
+    shown = [each for each in outputs if each.output_type == "display_data"]
+    assert len(shown) == 1 and "2/2  candidate" in shown[0].data["text/html"]
+
+
+def test_a_log_file_gets_ten_lines_of_many_steps(capsys):
+    with displayed(), steps_bar("learning masks") as show_step:
+        for step in range(95):
+            show_step(step + 1, 95)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10 and lines[-1] == "learning masks: 95 of 95"
+
+
+def test_only_an_allowed_verbosity_is_taken():
+    with pytest.raises(InputError, match="`verbose` 3: allowed: 0, 1 or 2"), displayed(3):
+        pass
+
+
+def test_importing_the_package_configures_no_logging():
+    check = """
+import logging, xnas_tf
+assert not logging.getLogger().handlers
+(handler,) = logging.getLogger("xnas_tf").handlers
+assert isinstance(handler, logging.NullHandler)
+"""
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT).returncode == 0
+
+
+def test_logging_is_afterwards_as_it_was_before(caplog, capsys):
+    before = LOGGER.level, LOGGER.propagate, list(LOGGER.handlers)
+    with pytest.raises(ValueError), displayed(2), displayed(0):  # the outer one counts
+        LOGGER.debug("an epoch")
+        raise ValueError
+    assert (LOGGER.level, LOGGER.propagate, LOGGER.handlers) == before
+    assert "an epoch" in capsys.readouterr().err and not caplog.records
+    with caplog.at_level(logging.INFO, "xnas_tf"):
+        log_message("without a display")
+    assert "without a display" in caplog.text and capsys.readouterr().err == ""
+
+
+def test_only_rank_0_shows_anything(monkeypatch, capsys):
+    ranks = type("Ranks", (SingleProcess,), {"rank": 1})()
+    monkeypatch.setattr(sys.modules["xnas_tf.distributed.start"], "_join", lambda: ranks)
+    with displayed(2):
+        start(DistributedOptions(), deterministic=False)
+        log_message("warning: shown by rank 0")
+        with progress_bar("bar") as update, epochs_bar() as show_epoch:
+            update(1, 2, "half")
+            show_epoch(1, 2, {})
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("words", "is_shown"), [([], True), (["-q"], False)])
+def test_quiet_leaves_warnings_and_results(words, is_shown, monkeypatch):
+    def inspect(_name, _overrides, log):
+        log("decoding 8 images")
+        log("warning: all images are black")
+
+    monkeypatch.setattr(dataset, "inspect_data", inspect)
+    monkeypatch.setattr(dataset.DataReport, "as_dict", lambda _: {"images": 8})
+    result = CliRunner().invoke(main, ["data", "x", "--format", "json", *words])
+    assert result.exit_code == 0 and json.loads(result.stdout) == {"images": 8}
+    assert ("decoding 8 images" in result.stderr) == is_shown
+    assert "warning: all images are black" in result.stderr
+
+
+def points(folder, tag="loss/training"):
+    """The steps and values of a curve, as TensorBoard reads them."""
+    read = EventAccumulator(str(folder)).Reload()
+    return [(each.step, float(make_ndarray(each.tensor_proto))) for each in read.Tensors(tag)]
+
+
+def test_a_curve_grows_and_a_resumed_one_has_each_epoch_once(tmp_path):
+    folder, history = tmp_path / "candidate-00001", [{"loss": n / 4} for n in (4, 3, 2, 1)]
+    curves = TrainingCurves()
+    for epoch in (1, 2, 3):
+        curves.update(folder, history[:epoch])
+        assert points(folder) == [(n + 1, history[n]["loss"]) for n in range(epoch)]
+    resumed = TrainingCurves()  # in another process, from a checkpoint after epoch 2
+    resumed.update(folder, history[:3])
+    resumed.update(folder, history)
+    resumed.finish(folder, history, {"objective/error": 0.25}, {"channels": 8}, "candidate 1")
+    assert points(folder) == [(n, h["loss"]) for n, h in enumerate(history, start=1)]
+    assert points(folder, "objective/error") == [(4, 0.25)]
+    files = sorted(folder.iterdir())
+    TrainingCurves().finish(folder, history, {"objective/error": 0.5})  # when the run is replayed
+    assert sorted(folder.iterdir()) == files
+
+
+def test_what_a_killed_search_left_is_written_in_full(tmp_path):
+    folder, history = tmp_path / "candidate-00001", [{"loss": 1.0}, {"loss": 0.5}]
+    TrainingCurves().update(folder, history[:1])
+    TrainingCurves().finish(folder, history, {"seconds": 3.0})
+    assert points(folder) == [(1, 1.0), (2, 0.5)] and points(folder, "seconds") == [(2, 3.0)]
+
+
+def test_a_training_that_begins_again_replaces_its_curve(tmp_path):
+    curves = TrainingCurves()
+    curves.update(tmp_path / "a", [{"loss": 1.0}, {"loss": 0.5}])
+    curves.update(tmp_path / "a", [{"loss": 0.75}])
+    assert points(tmp_path / "a") == [(1, 0.75)]
