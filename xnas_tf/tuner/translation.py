@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.registry import register_object
 from xnas_tf.spaces import SPACES
-from xnas_tf.spaces.options import register_object
 from xnas_tf.spaces.variables import Choice, Variable
 
 _OF_TRAINING = ("accuracy", "loss")
@@ -33,7 +33,8 @@ def space_section(hypermodel: Any) -> Any:
     is_main = module == "__main__"  # which is another program in other processes
     if not is_main and name and getattr(sys.modules.get(module), name, None) is hypermodel:
         return {"hypermodel": f"{module}:{name}"}
-    return {"hypermodel": register_object(hypermodel)}
+    kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
+    return {"hypermodel": register_object(hypermodel, f"{kind.__module__}.{kind.__qualname__}")}
 
 
 def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
