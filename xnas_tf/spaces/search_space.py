@@ -357,6 +357,8 @@ def _check_dtype(model: keras.Model) -> None:
 
 
 def _fits(declared: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
+    if len(declared) == 3 and wanted[-1] == 1:  # Keras gives it grey images without their channel
+        declared = (*declared, 1)
     return len(declared) == len(wanted) and all(
         have is None or have == want for have, want in zip(declared[1:], wanted[1:], strict=True)
     )

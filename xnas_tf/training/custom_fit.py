@@ -16,8 +16,8 @@ from xnas_tf.errors import InputError, RunError
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.keras_tools.tracing import without_trace_warnings
 from xnas_tf.training.best_epoch import BestEpoch
-from xnas_tf.training.class_weights import class_weights
 from xnas_tf.training.checkpoint import TrainingProgress
+from xnas_tf.training.class_weights import class_weights
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions

@@ -64,7 +64,7 @@ class Trainer:
             state would not be part of them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a training needs
         self,
         model: keras.Model,
         dataset: Dataset,
