@@ -172,7 +172,7 @@ def test_a_missing_module_is_named_where_it_is_needed(networks, tmp_path):
 def test_code_is_loaded_only_on_request(networks, tmp_path):
     run = kept_run(tmp_path / "run", "code")
     for load in (run.candidate(1).load_model, lambda **how: load_subject(run.path, 1, **how)):
-        with pytest.raises(InputError, match=r"safe mode: .*Lambda.*--unsafe \(in Python: safe=F"):
+        with pytest.raises(InputError, match=r"safe mode: .*Lambda.*`safe=False`"):
             load()
         assert load(safe=False)
 

@@ -1,6 +1,5 @@
 """Keras callbacks and class weights of a training, against ``fit`` on the same batches."""
 
-import keras
 import numpy as np
 import pytest
 from keras import callbacks as kc

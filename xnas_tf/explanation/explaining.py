@@ -36,6 +36,7 @@ def explain(  # noqa: PLR0913 - options with defaults
     log: Callable[[str], None] = lambda _: None,
     *,
     input_range: str = AUTO,
+    safe: bool = True,
     shared_models: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
 ) -> Explanation:
     """Explain a model's output on images, with each method that applies to this model.
@@ -53,13 +54,15 @@ def explain(  # noqa: PLR0913 - options with defaults
         log: Called with the title of each method before it runs.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
+        safe: Whether to refuse to load a model that contains code of its own, as a Lambda layer
+            does.
         shared_models: By method, models that give the same maps and have been traced before.
 
     Raises:
         InputError: If there is no such model, a name is unknown, there are no images, or no
             method applies.
     """
-    subject = named_model(model)
+    subject = named_model(model, safe)
     model = subject.model
     if images is None:
         if labels is not None:

@@ -231,7 +231,8 @@ class SearchSpace(Space):
         check_single_output(model)
         inputs = tuple(model.input_shape)
         if not _fits(inputs, self._input):
-            raise TypeError(f"the model takes {inputs}, but the images are {self._input}")
+            hint = f": write keras.Input({self._input[1:]})" if len(inputs) == 3 else ""
+            raise TypeError(f"the model takes {inputs}, but the images are {self._input}{hint}")
         _check_dtype(model)
         check_head(model, self._classes)
         use_accepted_names(model)
@@ -357,8 +358,6 @@ def _check_dtype(model: keras.Model) -> None:
 
 
 def _fits(declared: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
-    if len(declared) == 3 and wanted[-1] == 1:  # Keras gives it grey images without their channel
-        declared = (*declared, 1)
     return len(declared) == len(wanted) and all(
         have is None or have == want for have, want in zip(declared[1:], wanted[1:], strict=True)
     )
