@@ -38,6 +38,11 @@ class NamedModel:
             return given
         if given is None and self.dataset is None:
             raise InputError("`dataset`: none is given, and the model is not of a run")
+        if not isinstance(given, str | None):
+            raise InputError(
+                f"`dataset` is of type {type(given).__name__}; allowed: a name, such as 'digits', "
+                "or a Dataset"
+            )
         return load_dataset(given) if given is not None else load_dataset(**(self.dataset or {}))
 
 

@@ -26,11 +26,13 @@ from xnas_tf.exporting.verification import Reference, differences, reference
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run, load_run
+from xnas_tf.utils.argument_types import LIST, PATH, TEXT, check_types
 from xnas_tf.utils.output_folder import atomic_folder
 
 Log = Callable[[str], None]
 
 
+@check_types(out=PATH, formats=LIST, licence=TEXT, retrained=TEXT)
 def export(  # noqa: PLR0913 - options with defaults
     run: Run | str | Path,
     candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),

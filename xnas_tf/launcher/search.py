@@ -11,9 +11,11 @@ from xnas_tf.errors import InputError
 from xnas_tf.launcher.engine import chosen_engine
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import check_resumable
+from xnas_tf.utils.argument_types import LIST, PATH, TEXT, check_types
 from xnas_tf.utils.environment import set_defaults
 
 
+@check_types(run_dir=PATH, overrides=LIST, address=TEXT)
 def search(
     config: str | Path | Config | None = None,
     run_dir: str | Path | None = None,

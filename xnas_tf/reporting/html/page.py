@@ -25,6 +25,7 @@ from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run, comparable_candidates, load_run, ordered_front
 from xnas_tf.storage.run_directory import now, write_atomically
 from xnas_tf.strategy.recommendation import recommend
+from xnas_tf.utils.argument_types import NUMBER, PATH, WHOLE, check_types
 from xnas_tf.version import __version__
 
 MARK = '<meta name="generator" content="xnas-tf report">'
@@ -33,6 +34,7 @@ SCRIPTS = ("base.js", "plot.js", "front.js", "search.js", "retrained.js", "model
 STYLE, PAGE = "report.css", "report.html"
 
 
+@check_types(out=PATH, models=WHOLE, images=WHOLE, within=NUMBER)
 def save_report(  # noqa: PLR0913 - options with defaults
     run: Run | str | Path,
     out: str | Path | None = None,
