@@ -277,14 +277,14 @@ def test_the_command_line_names_options_instead():
     @click.option("--candidate", "candidates", multiple=True)
     @click.option("--run-dir")
     @click.option("--set", "overrides")
+    @click.option("--unsafe", "safe")
     @click.argument("run")
     def command(**_):
-        click.echo(
-            with_options("`candidate` or `candidates`, `run_dir`, `overrides`, `run`, `x y`")
-        )
+        names = "`candidate` or `candidates`, `run_dir`, `overrides`, `safe=False`, `run`, `x y`"
+        click.echo(with_options(names))
 
     shown = CliRunner().invoke(command, ["here"]).stdout
-    assert shown == "--candidate or --candidate, --run-dir, --set, `run`, `x y`\n"
+    assert shown == "--candidate or --candidate, --run-dir, --set, --unsafe, `run`, `x y`\n"
 
 
 def test_a_command_of_a_group_names_options_too(tmp_path):

@@ -96,9 +96,9 @@ class Step:
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> Logs:
         inputs = to_model_input(images)
         targets = as_targets(labels, self._targets, self._classes)
-        data = inputs, targets
+        data: tuple[Any, ...] = inputs, targets
         if self._class_weights is not None:  # as Keras' fit does with class_weight
-            data += (tf.gather(self._class_weights, labels),)
+            data = inputs, targets, tf.gather(self._class_weights, labels)
         averaging = averaged_gradients(
             self._model, self._communicator, self._share, self._weight_decay
         )

@@ -28,7 +28,7 @@ def elements(dataset: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f"{name} has elements {spec}; allowed: pairs (image, label)")
     if int(dataset.cardinality()) == -1:
         raise InputError(f"{name} is infinite; allowed: one pass over the images, without repeat()")
-    join = np.concatenate if _is_batched(*(each.shape for each in spec), name) else np.stack
+    join = np.concatenate if _is_batched(spec[0].shape, spec[1].shape, name) else np.stack
     pairs = [*dataset.as_numpy_iterator()]
     if not pairs:
         raise InputError(f"{name} is empty")

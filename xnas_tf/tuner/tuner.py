@@ -163,7 +163,7 @@ class Tuner:
         for section, values in given.items():
             known = {key: value for key, value in values.items() if value is not None}
             sections[section] = {**(self._config.get(section) or {}), **known}
-        options = {"verbose": verbose} if "verbose" in _names_of(search) else {}
+        options: dict[str, Any] = {"verbose": verbose} if "verbose" in _names_of(search) else {}
         return search(validated(sections), self.run_dir, fresh=self._overwrite, **options)
 
     @staticmethod
