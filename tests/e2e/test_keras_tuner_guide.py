@@ -8,6 +8,7 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import xnas_tf as xt
@@ -80,6 +81,35 @@ def test_a_search_from_the_function_to_the_best_model(mnist, capsys):
     x_all, y_all = np.concatenate((x_train, x_val)), np.concatenate((y_train, y_val))
     model.fit(x=x_all, y=y_all, epochs=1, verbose=0)
     assert model.count_params() == best_model.count_params()
+
+
+def test_a_search_with_callbacks_and_class_weights(mnist, tmp_path):
+    """As in the documentation of KerasTuner's ``search``."""
+    arrays, validation = mnist
+    train = tf.data.Dataset.from_tensor_slices(arrays).batch(32)
+
+    def searched(patience):
+        named = {"directory": "my_dir", "project_name": "callbacks"}
+        tuner = xt.Tuner(build_model, "val_loss", max_trials=1, **named)
+        stop = keras.callbacks.EarlyStopping("val_loss", patience=patience, min_delta=9)
+        return tuner.search(
+            train,
+            validation_data=validation,
+            epochs=4,
+            callbacks=[stop, keras.callbacks.TensorBoard(tmp_path)],
+            class_weight={number: 1.0 + number for number in range(10)},
+            verbose=0,
+        )
+
+    run = searched(patience=1)
+    (candidate,) = run
+    assert candidate.state == "done" and len(candidate.history) == 2
+    assert [*(tmp_path / "candidate-00001" / "train").iterdir()]
+    assert run.config.training.class_weight["9"] == 10
+    assert [*searched(patience=1)] == [candidate]
+    with pytest.raises(xt.InputError, match="patience=1(.|\n)*patience=2(.|\n)*`overwrite`"):
+        searched(patience=2)
+    assert xt.retrain(run, epochs=1, seeds=1, baseline=False).trainings()[0].state == "done"
 
 
 class Shuffling(keras_tuner.HyperModel):

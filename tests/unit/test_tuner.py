@@ -85,7 +85,7 @@ def test_the_same_search_again_trains_nothing_and_another_is_refused(searched):
     mine, run, folder = searched
     before = run.candidates()
     assert tuner(folder).search(X, Y, **SIZES).candidates() == before
-    with pytest.raises(InputError, match="run with another configuration"):
+    with pytest.raises(InputError, match="run with another configuration(.|\n)*`project_name`"):
         tuner(folder).search(X, Y, epochs=2, batch_size=32)
     with pytest.raises(InputError, match="run with another configuration"):
         tuner(folder).search(1 - X, Y, **SIZES)

@@ -81,4 +81,5 @@ def register_callback(callback: keras.callbacks.Callback) -> str:
     values = {name: getattr(callback, name, ...) for name in inspect.signature(kind).parameters}
     plain = {n: v for n, v in values.items() if v is None or isinstance(v, str | int | float)}
     arguments = ", ".join(f"{name}={value!r}" for name, value in plain.items())
-    return register_object(callback, f"{kind.__module__}.{kind.__qualname__}({arguments})")
+    module = "keras.callbacks" if kind.__module__.startswith("keras.") else kind.__module__
+    return register_object(callback, f"{module}.{kind.__qualname__}({arguments})")

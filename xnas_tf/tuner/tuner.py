@@ -164,7 +164,12 @@ class Tuner:
             known = {key: value for key, value in values.items() if value is not None}
             sections[section] = {**(self._config.get(section) or {}), **known}
         options: dict[str, Any] = {"verbose": verbose} if "verbose" in _names_of(search) else {}
-        return search(validated(sections), self.run_dir, fresh=self._overwrite, **options)
+        try:
+            return search(validated(sections), self.run_dir, fresh=self._overwrite, **options)
+        except InputError as error:  # which names the arguments of ``xt.search``
+            text = str(error).replace("`run_dir`", "`project_name`")
+            error.args = (text.replace("`fresh`", "`overwrite`"),)
+            raise
 
     @staticmethod
     def _callback_names(callbacks: Any) -> list[str]:
