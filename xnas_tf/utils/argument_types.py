@@ -27,12 +27,13 @@ NUMBER = Kind(Real, "a number")
 TEXT = Kind(str, "a text")
 PATH = Kind(str | os.PathLike, "a path")
 LIST = Kind(Iterable, "a list")
+NAMES = Kind(Iterable, "a name or a list of names")
 
 
 def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function to check the types of some of its arguments.
 
-    None is accepted where it is the default. A text is no list.
+    None is accepted where it is the default. A text is no ``LIST``.
 
     Args:
         **kinds: The kinds of these arguments, by name.

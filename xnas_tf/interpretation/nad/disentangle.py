@@ -22,10 +22,10 @@ from xnas_tf.interpretation.nad.presets import preset_for
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
-from xnas_tf.utils.argument_types import LIST, WHOLE, check_types
+from xnas_tf.utils.argument_types import LIST, NAMES, WHOLE, check_types
 
 
-@check_types(classes=LIST, layers=LIST, epochs=WHOLE, images=WHOLE, seed=WHOLE)
+@check_types(classes=LIST, layers=NAMES, epochs=WHOLE, images=WHOLE, seed=WHOLE)
 def disentangle(  # noqa: PLR0913 - options with defaults
     model: keras.Model,
     dataset: str | Dataset,
