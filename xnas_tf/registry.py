@@ -54,6 +54,34 @@ class Registry:
         return import_object(target or name, self.kind)
 
 
+OBJECT = "object:"
+"""Prefix of the names of a user's objects that cannot be imported."""
+OBJECTS: dict[str, Any] = {}
+"""The objects of this process by these names."""
+
+
+def register_object(thing: Any, name: str) -> str:
+    """Register an object in this process, and return the name that ``find_object`` knows."""
+    OBJECTS[OBJECT + name] = thing
+    return OBJECT + name
+
+
+def find_object(name: str, kind: str) -> Any:
+    """Return the object that was registered under a name, or import ``package.module:Name``.
+
+    Raises:
+        InputError: If it is not registered in this process, or cannot be imported.
+    """
+    if not name.startswith(OBJECT):
+        return import_object(name, kind)
+    if name not in OBJECTS:
+        raise InputError(
+            f"{kind} {name!r} was given to xt.Tuner as an object, which this process does not "
+            "have: run the same script again, or give it as 'package.module:Name'"
+        )
+    return OBJECTS[name]
+
+
 def import_module(name: str) -> ModuleType:
     """Import a module, also from the current folder."""
     if os.getcwd() not in sys.path:

@@ -387,7 +387,7 @@ def test_parts_that_do_not_fit_are_refused():
     small = keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.Reshape((2, 2, 1))])
     with pytest.raises(InputError, match=r"decoder returns .2, 2, 2, 1.; allowed: .2, 8, 8, 1"):
         Interpreter(small_network(), 3, decoder=small)
-    with pytest.raises(InputError, match="given a str; allowed: a Keras model"):
+    with pytest.raises(InputError, match="`model` is of type str; allowed: a Keras model"):
         Interpreter("model.keras")
     model = InterpretableModel(small_network())
     model.compile("adam")

@@ -18,10 +18,11 @@ from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.keras_tools.model_files import check_loading, load_model, model_bytes
 from xnas_tf.registry import import_module
-from xnas_tf.spaces.options import HyperModelOptions, register_object
+from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import model_path, open_database
+from xnas_tf.tuner.translation import space_section
 
 SHAPE, CLASSES = (8, 8, 1), 3
 NETWORKS = """
@@ -173,7 +174,7 @@ def test_a_missing_module_is_named_where_it_is_needed(networks, tmp_path):
 def test_code_is_loaded_only_on_request(networks, tmp_path):
     run = kept_run(tmp_path / "run", "code")
     for load in (run.candidate(1).load_model, lambda **how: load_subject(run.path, 1, **how)):
-        with pytest.raises(InputError, match=r"safe mode: .*Lambda.*--unsafe \(in Python: safe=F"):
+        with pytest.raises(InputError, match=r"safe mode: .*Lambda.*`safe=False`"):
             load()
         assert load(safe=False)
 
@@ -209,8 +210,7 @@ def test_the_module_of_a_hypermodel_is_known_however_it_was_given(networks):
     own_networks = import_module(networks)
     assert options("plain").hypermodel_module == networks
     for given in (own_networks.Network("keras"), own_networks.inner):
-        name = register_object(given)
-        assert HyperModelOptions(hypermodel=name).hypermodel_module == networks
+        assert HyperModelOptions(**space_section(given)).hypermodel_module == networks
 
 
 # Names that TensorFlow refuses

@@ -189,6 +189,10 @@ def test_a_long_title_fits(width):
     assert box.x0 >= 0 and box.x1 <= figure.bbox.width
 
 
+FLAT = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+ZEROS = np.zeros((2, 8, 8, 1), np.float32)
+
+
 @pytest.mark.parametrize(
     ("call", "problem"),
     [
@@ -201,7 +205,57 @@ def test_a_long_title_fits(width):
             "`config` is of type dict; allowed: a path, or a Config",
         ),
         (lambda: xt.inspect_data(3), "`dataset` is of type int"),
+        (lambda: xt.search(run_dir=3), "`run_dir` is of type int; allowed: a path"),
+        (
+            lambda: xt.search(overrides="a=3"),
+            r"`overrides` is of type str; .*\['a=3'\]",
+        ),
+        (lambda: xt.load_config(overrides=[3]), "`overrides`: one is of type int"),
+        (lambda: xt.inspect_data("digits", 3), "`overrides` is of type int"),
+        (lambda: xt.Run(3), "`path` is of type int; allowed: a path"),
+        (lambda: xt.Retraining(None), "`path` is of type NoneType"),
+        (lambda: xt.retrain("nothing"), "nothing is no run: it does not exist"),
+        (
+            lambda: xt.retrain("nothing", seeds="a"),
+            "`seeds` is of type str; allowed: a whole",
+        ),
+        (lambda: xt.retrain("nothing", epochs=2.5), "`epochs` is of type float"),
+        (lambda: xt.retrainings(3), "`run` is of type int"),
+        (lambda: xt.export("runs/x"), "runs/x is no run"),
+        (lambda: xt.export("runs/x", formats="keras"), r"`formats` is of type str; .*\['keras'\]"),
+        (lambda: xt.export("runs/x", out=3), "`out` is of type int"),
+        (
+            lambda: xt.export(xt.Candidate(1, "g", {})),
+            "a Run; name a candidate with its run",
+        ),
+        (lambda: xt.save_report("runs/x", models="a"), "`models` is of type str"),
+        (
+            lambda: xt.save_report("runs/x", within="a"),
+            "`within` is of type str",
+        ),
         (lambda: xt.explain(3), "`model` is of type int; allowed: a Keras model, a Run, a Cand"),
+        (lambda: xt.explain(FLAT, "a"), "`images` are a str; allowed: .N, H, W. or"),
+        (lambda: xt.explain(FLAT, ZEROS, "occlusion"), "`methods` is of type str; allowed: a list"),
+        (lambda: xt.explain(FLAT, ZEROS, [3]), "`methods`: one is of type int"),
+        (lambda: xt.explain(FLAT, ZEROS, labels=3), r"`labels` are of shape \(\); .*each of the 2"),
+        (lambda: xt.explain(FLAT, ZEROS, class_names=3), "`class_names` is of type int"),
+        (lambda: xt.explain(FLAT, ZEROS, class_names="a"), "`class_names` is of type str"),
+        (lambda: xt.explain(FLAT, ZEROS, class_names=["a"]), "`class_names`: 1 given, but"),
+        (lambda: xt.disentangle(3), "`model` is of type int"),
+        (lambda: xt.disentangle(FLAT, 3), "`dataset` is of type int; allowed: a name"),
+        (lambda: xt.disentangle(FLAT, "digits", classes=3), "`classes` is of type int"),
+        (lambda: xt.disentangle(FLAT, "digits", epochs="a"), "`epochs` is of type str"),
+        (lambda: xt.train_interpreter(3), "`model` is of type int"),
+        (lambda: xt.train_interpreter(FLAT, 3), "`dataset` is of type int"),
+        (lambda: xt.train_interpreter(FLAT, "digits", layers=3), "`layers` is of type int"),
+        (lambda: xt.Interpreter(3), "`model` is of type int"),
+        (lambda: xt.load_dataset(3), "`name` is of type int; allowed: a text"),
+        (lambda: xt.load_dataset("digits", validation="a"), "`validation` is of type str"),
+        (lambda: xt.load_dataset("digits", size=[3]), r"`size` \[3\]; allowed: pixels"),
+        (lambda: xt.load_dataset("digits", channels=7), "`channels` 7; allowed: 1 or 3"),
+        (lambda: xt.Tuner(3), "`hypermodel` is of type int"),
+        (lambda: xt.Config(dataset=3), "dataset: given 3"),
+        (lambda: xt.Config(space={"channels": 4}), "space: given .*without a name; .*vgg_like"),
         (lambda: xt.explain(keras.Sequential()), "`images`: none are given"),
         (lambda: xt.disentangle(keras.Sequential()), "`dataset`: none is given"),
         (lambda: xt.Config(training={"epoch": 3}), "training.epoch: .*did you mean 'epochs'"),
@@ -223,14 +277,14 @@ def test_the_command_line_names_options_instead():
     @click.option("--candidate", "candidates", multiple=True)
     @click.option("--run-dir")
     @click.option("--set", "overrides")
+    @click.option("--unsafe", "safe")
     @click.argument("run")
     def command(**_):
-        click.echo(
-            with_options("`candidate` or `candidates`, `run_dir`, `overrides`, `run`, `x y`")
-        )
+        names = "`candidate` or `candidates`, `run_dir`, `overrides`, `safe=False`, `run`, `x y`"
+        click.echo(with_options(names))
 
     shown = CliRunner().invoke(command, ["here"]).stdout
-    assert shown == "--candidate or --candidate, --run-dir, --set, `run`, `x y`\n"
+    assert shown == "--candidate or --candidate, --run-dir, --set, --unsafe, `run`, `x y`\n"
 
 
 def test_a_command_of_a_group_names_options_too(tmp_path):

@@ -130,7 +130,7 @@ def test_parts_on_other_scales_are_refused():
 def test_digits_from_0_to_16_are_the_data_set_digits(tmp_path):
     """Bit for bit, so that they train as well."""
     raw, usual = load_digits(), load_dataset("digits")
-    name = stored(tmp_path / "run", (raw.images, raw.target))
+    name = stored(tmp_path / "run", (raw.images, raw.target)).name
     np.savez(tmp_path / "mine.npz", x=raw.images.astype(np.int64), y=raw.target)
     for each in (name, f"npz:{tmp_path / 'mine.npz'}"):
         found = load_dataset(each)

@@ -7,15 +7,17 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.datasets import load_digits
 
 import xnas_tf as xt
 from examples.small_convnet import SmallConvNet
+from tests.conftest import left_to_all
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.data.value_scaling import as_bytes
 from xnas_tf.errors import InputError
-from xnas_tf.storage.run_directory import locked_run_directory
+from xnas_tf.tuner.arguments import OF_TUNERS
 from xnas_tf.tuner.arrays import checked_arrays, stored
 from xnas_tf.tuner.translation import space_section, translated
 
@@ -45,7 +47,7 @@ class Dense(keras_tuner.HyperModel):
 
 
 def tuner(folder, **options):
-    given = {"objectives": ["val_accuracy", "parameters"], "max_trials": 3, **options}
+    given = {"objective": ["val_accuracy", "parameters"], "max_trials": 3, **options}
     return xt.Tuner(Dense([4, 8]), directory=folder, project_name="digits", **given)
 
 
@@ -83,7 +85,7 @@ def test_the_same_search_again_trains_nothing_and_another_is_refused(searched):
     mine, run, folder = searched
     before = run.candidates()
     assert tuner(folder).search(X, Y, **SIZES).candidates() == before
-    with pytest.raises(InputError, match="run with another configuration"):
+    with pytest.raises(InputError, match="run with another configuration(.|\n)*`project_name`"):
         tuner(folder).search(X, Y, epochs=2, batch_size=32)
     with pytest.raises(InputError, match="run with another configuration"):
         tuner(folder).search(1 - X, Y, **SIZES)
@@ -109,19 +111,48 @@ except xt.InputError as error:
 
 @pytest.mark.long
 def test_overwrite_moves_the_old_run_aside(searched, tmp_path):
-    options = {"max_trials": 1, "objectives": ["error"]}
+    options = {"max_trials": 1, "objective": ["error"]}
     first = tuner(tmp_path, **options).search(X, Y, **SIZES)
     again = tuner(tmp_path, overwrite=True, seed=1, **options).search(X, Y, **SIZES)
     assert again.path == first.path and again.config.search.seed == 1
     assert xt.load_run(tmp_path / "digits.1").config.search.seed == 0
 
 
-def test_a_run_without_facts_of_its_data_has_no_space_to_describe(tmp_path):
-    mine = tuner(tmp_path)
-    with locked_run_directory(mine.run_dir, load_config(), fresh=False):
-        pass
-    with pytest.raises(InputError, match="does not say what its images are: search first"):
-        mine.search_space_summary()
+def unbuilt(hp):
+    layers = [keras.layers.Flatten(), keras.layers.Dense(hp.Int("units", 2, 9), "relu")]
+    model = keras.Sequential([*layers, keras.layers.Dense(4, activation="softmax")])
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("hypermodel", "shown"),
+    [
+        (Dense([4, 8]), "images of 8x8x1 and 10 classes"),
+        (unbuilt, "images of 32x32x3 and 4 classes"),
+        *left_to_all(
+            (SmallConvNet, "images of 32x32x3 and 10 classes"),
+            ("vgg_like", "images of 32x32x3 and 10 classes"),
+        ),
+    ],
+)
+def test_the_search_space_is_shown_before_any_data(hypermodel, shown, tmp_path, capsys):
+    mine = xt.Tuner(hypermodel, directory=tmp_path)
+    mine.search_space_summary()
+    assert shown in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_best_models_can_be_evaluated(searched):
+    mine, run, _ = searched
+    (model,) = mine.get_best_models()
+    best = run.best or run.pareto()[0]
+    data = run.load_dataset()
+    images = data.validation.images.astype(np.float32) / 255
+    loss, accuracy = model.evaluate(images, data.validation.labels, verbose=0)
+    assert accuracy == pytest.approx(best.metrics["val_accuracy"])
+    assert loss == pytest.approx(best.metrics["val_loss"], rel=1e-4)
+    assert mine.hypermodel.build(mine.get_best_hyperparameters()[0]).count_params()
 
 
 def build(hp):
@@ -143,6 +174,8 @@ def test_what_can_be_imported_is_named():
         ("val_accuracy", "error"),
         (keras_tuner.Objective("val_accuracy", "max"), "error"),
         ("val_loss", {"name": "metric:loss", "direction": "minimize"}),
+        ("val_auc", {"name": "metric:auc", "direction": "maximize"}),
+        ("val_mse", {"name": "metric:mse", "direction": "minimize"}),
         (
             keras_tuner.Objective("val_top3", "max"),
             {"name": "metric:top3", "direction": "maximize"},
@@ -159,30 +192,30 @@ def test_objectives_are_translated(given, expected):
     ("given", "message"),
     [
         ("accuracy", "did you mean 'val_accuracy'"),
-        ("val_acuracy", "did you mean 'val_accuracy'"),
+        ("val_acuracy", "`objective`: 'val_acuracy' .did you mean 'val_accuracy'"),
         (keras_tuner.Objective("loss", "min"), "did you mean 'val_loss'"),
         ("val_top3", "keras_tuner.Objective"),
     ],
 )
 def test_objectives_without_a_meaning_are_named(given, message):
     with pytest.raises(InputError, match=message):
-        xt.Tuner(build, objectives=given)
+        xt.Tuner(build, objective=given)
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"search": {"candidates": 5}}, "search.candidates is set by the argument max_trials"),
-        ({"space": "vgg_like"}, "space is set by the argument hypermodel"),
-        ({"dataset": {"name": "digits"}}, "dataset.name is set by the argument x"),
-        ({"training": "adam"}, "training is 'adam'; allowed: a mapping"),
+        ({"search": {"candidates": 5}}, "search.candidates is set by the argument `max_trials`"),
+        ({"space": "vgg_like"}, "space is set by the argument `hypermodel`"),
+        ({"dataset": {"name": "digits"}}, "dataset.name is set by the argument `x`"),
+        ({"training": "adam"}, "`config`: training is 'adam'; allowed: a mapping"),
     ],
 )
 def test_sections_that_an_argument_gives_are_refused(config, message):
     with pytest.raises(InputError, match=message):
         xt.Tuner(build, config=config)
     more = xt.Tuner(build, config={"search": {"algorithm": "random"}, "training": None})
-    assert more.max_trials == 16
+    assert more._config["search"] == {"algorithm": "random", "candidates": 16, "seed": 0}
 
 
 def test_arrays_of_every_usual_form_are_the_same_data():
@@ -198,27 +231,33 @@ def test_arrays_of_every_usual_form_are_the_same_data():
 
 def test_given_parts_are_kept(tmp_path):
     validation, test = (X[:50] / 2, Y[:50]), (X[50:70], Y[50:70])
-    name = stored(tmp_path / "run", (X, Y), validation, test, class_names="abcdefghij")
+    name = stored(tmp_path / "run", (X, Y), validation, test, class_names="abcdefghij").name
     data = load_dataset(name)
     assert [len(part) for part in data.parts.values()] == [200, 50, 20]
     np.testing.assert_array_equal(data.validation.labels, Y[:50])
     assert data.class_names == tuple("abcdefghij")
-    assert name == stored(tmp_path / "run", (X, Y), validation, test, class_names="abcdefghij")
-    assert name != stored(tmp_path / "run", (X, Y), validation, test)
+    assert name == stored(tmp_path / "run", (X, Y), validation, test, "abcdefghij").name
+    assert name != stored(tmp_path / "run", (X, Y), validation, test).name
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"x": X, "y": None}, "y a NoneType"),
-        ({"x": object(), "y": Y}, "x is a object"),
+        ({"x": X, "y": None}, "`y` of type NoneType"),
+        ({"x": object(), "y": Y}, "`x` is of type object"),
         ({"x": X, "y": np.ones((200, 3))}, "not one-hot"),
         ({"x": X * np.nan, "y": Y}, "NaN or infinite values in .* images, the first is number 0"),
         ({"x": X, "y": Y, "validation_data": (X / 255, Y)}, "of validation from 0 to 0.0039"),
-        ({"x": X, "y": Y, "validation_data": X}, r"allowed: \(images, labels\)"),
-        ({"x": X, "y": Y, "validation_data": (X[:, :4], Y)}, "those of x are"),
-        ({"x": "folder:pets", "y": Y}, "leave y out"),
-        ({"x": X, "y": Y, "epochs": 0}, "xt.Tuner: training.epochs: given 0"),
+        (
+            {"x": X, "y": Y, "validation_data": X},
+            r"^`validation_data` is of type ndarray; allowed: \(images, l",
+        ),
+        (
+            {"x": X, "y": Y, "validation_data": (X[:, :4], Y)},
+            "^`validation_data`: .* those of `x` are",
+        ),
+        ({"x": "folder:pets", "y": Y}, "leave out `y`"),
+        ({"x": X, "y": Y, "epochs": 0}, "xt.Tuner: `epochs`: given 0"),
         ({"x": X[:, :4], "y": Y, **SIZES}, r"takes \(None, 8, 8, 1\), but the images are"),
     ],
 )
@@ -246,7 +285,7 @@ def test_parts_in_a_file_must_be_parts(tmp_path):
 )
 def test_labels_that_do_not_fit_are_named_before_anything_is_written(labels, message, tmp_path):
     images = np.zeros((5, 8, 8, 1), np.uint8)
-    with pytest.raises(InputError, match=f"^y: .*{message}"):
+    with pytest.raises(InputError, match=f"^`y`: .*{message}"):
         stored(tmp_path / "run", (images, labels))
     assert not list(tmp_path.iterdir())
 
@@ -257,8 +296,89 @@ def test_labels_that_do_not_fit_are_named_before_anything_is_written(labels, mes
 )
 def test_labels_of_other_kinds_are_mapped_and_said(kind, tmp_path):
     labels = np.vectorize(kind)(Y) if isinstance(kind, type) else kind(Y)
-    data = load_dataset(stored(tmp_path / "run", (X, labels), (X[:50], labels[:50])))
-    usual = load_dataset(stored(tmp_path / "run", (X, Y), (X[:50], Y[:50])))
+    found = stored(tmp_path / "run", (X, labels), (X[:50], labels[:50]))
+    data = load_dataset(found.name)
+    usual = load_dataset(stored(tmp_path / "run", (X, Y), (X[:50], Y[:50])).name)
     for part, wanted in usual.parts.items():
         np.testing.assert_array_equal(data.parts[part].labels, wanted.labels)
     assert len(data.notes) == len(usual.notes) + 1
+    given = np.argmax(labels, axis=1) if np.ndim(labels) == 2 else np.asarray(labels)
+    weights = found.weights({given[0]: 3.0, given[2].item(): 2})
+    assert weights == {data.class_names[Y[0]]: 3, data.class_names[Y[2]]: 2}
+
+
+def as_dataset(*arrays, batch=0):
+    dataset = tf.data.Dataset.from_tensor_slices(arrays)
+    return dataset.batch(batch) if batch else dataset
+
+
+TEXTS = np.array([f"class {n}" for n in Y])
+
+
+@pytest.mark.parametrize("batch", [0, 32])
+@pytest.mark.parametrize("labels", [Y, np.eye(10)[Y], TEXTS], ids=["numbers", "one-hot", "texts"])
+def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
+    pairs = [(X[..., None], labels), (X[:50, :, :, None], labels[:50])]
+    given = stored(
+        tmp_path / "run", (as_dataset(*pairs[0], batch=batch), None), as_dataset(*pairs[1])
+    )
+    assert given.name == stored(tmp_path / "run", *pairs).name
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"x": as_dataset(X, Y), "y": Y}, "`y`: leave it out, as `x` is a tf.data.Dataset"),
+        ({"x": as_dataset(X, Y).repeat()}, "`x` is infinite"),
+        ({"x": as_dataset(X, Y).take(0)}, "`x` is empty"),
+        ({"x": as_dataset(X, Y, Y)}, r"`x` has elements .*; allowed: pairs \(image, label\)"),
+        ({"x": as_dataset(X, Y).batch(8, drop_remainder=True)}, "an image and a label or batches"),
+        ({"x": X, "y": Y, "validation_data": as_dataset(X)}, "`validation_data` has elements"),
+        ({"x": X, "y": Y, "class_weight": [1] * 10}, "`class_weight` is of type list"),
+        ({"x": X, "y": Y, "class_weight": {10: 1}}, "`class_weight`: no image has the label 10"),
+        ({"x": X, "y": Y, "class_weight": {1: -1}}, "`class_weight`.1: given -1"),
+        ({"x": X, "y": Y, "callbacks": ["stop"]}, "`callbacks`: one is of type str"),
+        ({"x": X, "y": Y, "shuffle": False}, "`shuffle`: .* write HyperModel.fit"),
+        ({"x": X, "y": Y, "epoch": 3}, "`epoch`: there is no argument .*did you mean 'epochs'"),
+    ],
+)
+def test_what_is_wrong_with_datasets_and_arguments_of_fit_is_named(given, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        tuner(tmp_path).search(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"executions_per_trial": 2}, "`executions_per_trial`: given 2, .*xt.retrain"),
+        ({"hyperparameters": keras_tuner.HyperParameters()}, "`hyperparameters`: .*build.hp"),
+        ({"max_model_size": 9}, "constraints"),
+        ({"max_trial": 9}, "`max_trial`: there is no argument .*did you mean 'max_trials'"),
+        ({"max_trials": 0}, "`max_trials`: given 0"),
+        ({"seed": "a"}, "`seed`: given 'a'"),
+        ({"objective": 3}, "`objective`.0: given 3; allowed: a name"),
+        ({"objective": "eror"}, "`objective`.0: .*did you mean 'error'"),
+        ({"objective": []}, "`objective`: "),
+        ({"directory": 3}, "`directory` is of type int"),
+        ({"config": 3}, "`config` is of type int"),
+    ],
+)
+def test_arguments_of_keras_tuner_without_a_meaning_are_named(given, message):
+    with pytest.raises(InputError, match=message):
+        xt.Tuner(build, **given)
+
+
+def test_arguments_whose_value_changes_nothing_are_accepted():
+    neutral = {name: value for name, (value, _) in OF_TUNERS.items()}
+    assert xt.Tuner(build, "val_accuracy", 3, seed=None, directory=None, **neutral).run_dir
+
+
+def test_a_method_that_is_never_called_is_named():
+    class Mine(xt.Tuner):
+        def run_trial(self, trial, *args, **kwargs):
+            return 1.0
+
+    with pytest.raises(InputError, match=r"Mine.run_trial\(\) would never be called"):
+        Mine(build)
+    with pytest.raises(InputError, match="`hypermodel` is of type int; allowed: a HyperModel"):
+        xt.Tuner(3)

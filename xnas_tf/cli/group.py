@@ -95,7 +95,7 @@ def with_options(text: str) -> str:
         if isinstance(parameter, click.Option)
         for name in (parameter.name, parameter.opts[0].lstrip("-").replace("-", "_"))
     }
-    return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
+    return re.sub(r"`(\w+)(?:=False)?`", lambda found: options.get(found[1], found[0]), text)
 
 
 def print_message(text: str) -> None:

@@ -13,10 +13,12 @@ import yaml
 
 from xnas_tf.config.models import Config
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_FILE = Path("xnas.yaml")
 
 
+@check_types(overrides=LIST)
 def load_config(source: str | Path | Config | None = None, overrides: Iterable[str] = ()) -> Config:
     """Load a configuration.
 
@@ -172,6 +174,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _override(data: dict[str, Any], text: str) -> None:
     """Set ``a.b=value`` in nested data; a number in the key is an index of a list."""
+    if not isinstance(text, str):
+        raise InputError(
+            f"`overrides`: one is of type {type(text).__name__}; allowed: texts section.key=value"
+        )
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise InputError(f"`overrides` {text!r} is not of the form key=value")

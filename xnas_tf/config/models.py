@@ -130,6 +130,12 @@ class Config(Section):
             if given and messages:
                 raise _invalid(messages, key)
         rungs, training = search.fidelity.epochs, info.data.get("training")
+        if rungs and training and training.callbacks:
+            text = (
+                "training.callbacks are given, whose state no training can resume; leave one of "
+                "them out"
+            )
+            raise _invalid([text], "fidelity", "epochs")
         if rungs and training and rungs[-1] != training.epochs:
             text = (
                 f"its last rung is {rungs[-1]}, but training.epochs is {training.epochs}: these "

@@ -22,6 +22,7 @@ from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import Registry
+from xnas_tf.utils.argument_types import NUMBER, TEXT, WHOLE, check_types
 
 __all__ = [
     "DATASETS",
@@ -67,6 +68,7 @@ _SIGNS = {"imagenet16_120": "val_data*", "idx": "*idx3-ubyte*", "quickdraw": "*.
 """Files in a folder that show which data set it is; others are image folders."""
 
 
+@check_types(name=TEXT, validation=NUMBER, test=NUMBER, seed=WHOLE, group=TEXT, classes=WHOLE)
 def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     name: str,
     validation: float = 0.2,
@@ -101,6 +103,10 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     """
     if isinstance(size, int):
         size = (size, size)
+    if size is not None and not (len(size) == 2 and all(isinstance(each, int) for each in size)):
+        raise InputError(f"`size` {size!r}; allowed: pixels, or [height, width] in pixels")
+    if channels not in (None, 1, 3):
+        raise InputError(f"`channels` {channels!r}; allowed: 1 or 3")
     pixels = None if size is None else (size[0], size[1])
     source = _source(name)
     if isinstance(source, ImageFiles):

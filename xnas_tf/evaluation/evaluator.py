@@ -33,6 +33,7 @@ from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
 from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.custom_fit import CustomFitTrainer, check_own_training
+from xnas_tf.training.keras_callbacks import new_callbacks
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.timing import TimedCommunicator
@@ -226,6 +227,7 @@ class Evaluator:
             callback,
             result.seconds,
             self._config.training.epochs,
+            self._new_callbacks(candidate),
         )
         result.note(trainer.ignored)
         is_new = trainer.progress == TrainingProgress() and not trainer.ignored
@@ -239,8 +241,9 @@ class Evaluator:
             with trainer.checkpoint_if_interrupted():
                 metrics |= self._validate(predictor, epoch + 1, result)
             result.history.append(metrics)
-            trainer.end_epoch(result.history)
-            if callback.on_epoch_end(self._model, result.history, trainer.save_end_of_epoch):
+            is_stopped = trainer.end_epoch(result.history)
+            ends = callback.on_epoch_end(self._model, result.history, trainer.save_end_of_epoch)
+            if ends or is_stopped:
                 break
         result.metrics.update(result.history[-1])
         if candidate.epochs < self._config.training.epochs:
@@ -275,7 +278,8 @@ class Evaluator:
         )
         fit = partial(self._space.fit, candidate.hyperparameters)
         split = self._validator.split
-        trainer = CustomFitTrainer(self._model, self._dataset, split, training, fit)
+        callbacks = self._new_callbacks(candidate)
+        trainer = CustomFitTrainer(self._model, self._dataset, split, training, fit, callbacks)
         predictor = Predictor(self._model)
 
         def end_of_epoch(metrics: dict[str, float]) -> bool:
@@ -288,6 +292,10 @@ class Evaluator:
         result.metrics.update(result.history[-1] | trainer.returned)
         self._end_training(trainer, predictor, result)
         return trainer
+
+    def _new_callbacks(self, candidate: Candidate) -> list[keras.callbacks.Callback]:
+        names, folder = self._config.training.callbacks, f"candidate-{candidate.id:05d}"
+        return new_callbacks(names, folder, self._communicator.rank)
 
     def _validate(self, predictor: Predictor, epoch: int, result: Result) -> dict[str, float]:
         with result.seconds.timed("validate", within="train"):

@@ -18,7 +18,9 @@ from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
 from xnas_tf.registry import describe
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.spaces.variables import decode
+from xnas_tf.training.class_weights import class_weights
 from xnas_tf.training.custom_fit import check_own_training
+from xnas_tf.training.keras_callbacks import new_callbacks
 from xnas_tf.utils.cache_folder import host_lock
 from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.randomness import own_generator
@@ -145,6 +147,8 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
             "training.jit_compile must be false in groups of several ranks: XLA compiles a whole "
             "training step, which contains Horovod's sum of the gradients"
         )
+    class_weights(config.training.class_weight, dataset.class_names)
+    new_callbacks(config.training.callbacks, "candidate", rank=1)  # which writes nothing
     if space.has_fit:
         check_own_training(space.name, config.training, len(config.rungs), dataset, size)
     if space.trains_default:  # which may return any metrics

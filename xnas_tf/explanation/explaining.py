@@ -19,12 +19,14 @@ from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
 from xnas_tf.explanation.quality import quality_of
 from xnas_tf.keras_tools.input_range import AUTO, range_of, scaled
+from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
 IMAGES = 8
 """How many test images of a run are explained if none are given."""
 
 
+@check_types(methods=LIST, class_names=LIST)
 def explain(  # noqa: PLR0913 - options with defaults
     model: AnyModel,
     images: np.ndarray | None = None,
@@ -36,6 +38,7 @@ def explain(  # noqa: PLR0913 - options with defaults
     log: Callable[[str], None] = lambda _: None,
     *,
     input_range: str = AUTO,
+    safe: bool = True,
     shared_models: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
 ) -> Explanation:
     """Explain a model's output on images, with each method that applies to this model.
@@ -53,21 +56,28 @@ def explain(  # noqa: PLR0913 - options with defaults
         log: Called with the title of each method before it runs.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
+        safe: Whether to refuse to load a model that contains code of its own, as a Lambda layer
+            does.
         shared_models: By method, models that give the same maps and have been traced before.
 
     Raises:
         InputError: If there is no such model, a name is unknown, there are no images, or no
             method applies.
     """
-    subject = named_model(model)
+    subject = named_model(model, safe)
     model = subject.model
     if images is None:
         if labels is not None:
             raise InputError("`labels`: given without `images`, whose true classes they are")
         images, labels, names = _images_of(subject)
         class_names = class_names or names
-    chosen = [ATTRIBUTIONS.get(m)() if isinstance(m, str) else m for m in methods]
+    chosen = [_method(each) for each in methods]
     images = _checked_images(images)
+    if labels is not None and np.shape(labels) != (len(images),):
+        raise InputError(
+            f"`labels` are of shape {np.shape(labels)}; allowed: one for each of the "
+            f"{len(images)} images"
+        )
     inputs, range_name = images, ""
     if images.dtype == np.uint8:
         range_name = range_of(model, images.shape[1:], input_range).name
@@ -102,14 +112,25 @@ def _images_of(subject: NamedModel) -> tuple[np.ndarray, np.ndarray, Sequence[st
     return np.asarray(sample.images), sample.labels, data.class_names
 
 
+def _method(method: str | AttributionMethod) -> AttributionMethod:
+    if isinstance(method, str):
+        return ATTRIBUTIONS.get(method)()
+    if not isinstance(method, AttributionMethod):
+        raise InputError(
+            f"`methods`: one is of type {type(method).__name__}; allowed: a name, such as "
+            "'grad_cam', or an attribution method with options"
+        )
+    return method
+
+
 def _checked_images(images: Any) -> np.ndarray:
     try:
         array = np.asarray(images)
     except ValueError as error:  # images of different sizes
-        raise InputError(f"the images do not form an array: {error}") from error
+        raise InputError(f"`images` do not form an array: {error}") from error
     if array.ndim not in (3, 4) or not len(array):
         what = f"of shape {array.shape}" if array.ndim else f"a {type(images).__name__}"
-        raise InputError(f"images are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
+        raise InputError(f"`images` are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
     return array
 
 
@@ -126,5 +147,5 @@ def _checked_names(names: Sequence[str] | None, classes: int) -> list[str]:
     if names is None:
         return [str(c) for c in range(classes)]
     if len(names) != classes:
-        raise InputError(f"{len(names)} class names, but the model has {classes} classes")
+        raise InputError(f"`class_names`: {len(names)} given, but the model has {classes} classes")
     return [str(name) for name in names]

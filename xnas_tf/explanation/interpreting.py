@@ -15,6 +15,7 @@ def disentangle(
     dataset: str | Dataset | None = None,
     *arguments: Any,
     verbose: int = 1,
+    safe: bool = True,
     **options: Any,
 ) -> nad.Disentanglement:
     """Find each class's path through a trained network, and evaluate the paths.
@@ -23,15 +24,17 @@ def disentangle(
         model: A Keras image classifier; a run, meaning its recommended candidate; a candidate, such
             as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
         dataset: A data set or its name; that of the run if None.
-        *arguments: The further ones of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
+        *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
         verbose: 0 shows only warnings, 1 also the progress, 2 also a line per epoch.
+        safe: Whether to refuse to load a model that contains code of its own, as a Lambda layer
+            does.
         **options: The same, by name.
 
     Raises:
         InputError: If an argument is wrong or does not fit the model, or fewer than two classes
             have a correctly classified training image.
     """
-    subject = named_model(model)
+    subject = named_model(model, safe)
     data = subject.load_dataset(dataset)
     with displayed(verbose):
         return nad.disentangle(subject.model, data, *arguments, **options)
@@ -42,6 +45,7 @@ def train_interpreter(
     dataset: str | Dataset | None = None,
     *arguments: Any,
     verbose: int = 1,
+    safe: bool = True,
     **options: Any,
 ) -> flint.Interpretation:
     """Train an interpreter, and evaluate it on the validation and the test split.
@@ -52,12 +56,13 @@ def train_interpreter(
         dataset: A data set or its name; that of the run if None.
         *arguments: Those of ``xnas_tf.interpretation.flint.training.train_interpreter``.
         verbose: 0 shows only warnings, 1 also the progress, 2 also a line per epoch.
+        safe: See ``disentangle``.
         **options: The same, by name.
 
     Raises:
         InputError: If an argument is wrong or does not fit the model.
     """
-    subject = named_model(model)
+    subject = named_model(model, safe)
     data = subject.load_dataset(dataset)
     with displayed(verbose):
         return flint.train_interpreter(subject.model, data, *arguments, **options)

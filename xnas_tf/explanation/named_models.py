@@ -38,11 +38,20 @@ class NamedModel:
             return given
         if given is None and self.dataset is None:
             raise InputError("`dataset`: none is given, and the model does not come from a run")
+        if not isinstance(given, str | None):
+            raise InputError(
+                f"`dataset` is of type {type(given).__name__}; allowed: a name, such as 'digits', "
+                "or a Dataset"
+            )
         return load_dataset(given) if given is not None else load_dataset(**(self.dataset or {}))
 
 
-def named_model(model: AnyModel) -> NamedModel:
+def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
     """Return the model that is given, with the data of its run.
+
+    Args:
+        model: The model.
+        safe: Whether to refuse to load a model that contains code of its own.
 
     Raises:
         InputError: If there is no such model, or it cannot be loaded.
@@ -50,11 +59,11 @@ def named_model(model: AnyModel) -> NamedModel:
     if isinstance(model, keras.Model):
         return NamedModel(model)
     if isinstance(model, Run):
-        return NamedModel(model.choose().load_model(), model.config.dataset.model_dump())
+        return NamedModel(model.choose().load_model(safe), model.config.dataset.model_dump())
     if isinstance(model, Candidate):
-        return NamedModel(model.load_model(), _dataset_of(model))
+        return NamedModel(model.load_model(safe), _dataset_of(model))
     if isinstance(model, str | os.PathLike):
-        loaded = load_subject(Path(model))
+        loaded = load_subject(Path(model), safe=safe)
         return NamedModel(loaded.model, loaded.dataset)
     raise InputError(
         f"`model` is of type {type(model).__name__}; allowed: a Keras model, a Run, a Candidate, "

@@ -36,6 +36,7 @@ from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.latency import Latency
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run, load_run
+from xnas_tf.utils.argument_types import LIST, PATH, TEXT, check_types
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
@@ -47,6 +48,7 @@ SHOWN = 8
 """Number of images in the picture of the card."""
 
 
+@check_types(out=PATH, formats=LIST, licence=TEXT, retrained=TEXT)
 def export(  # noqa: PLR0913 - options with defaults
     run: Run | str | Path,
     candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),

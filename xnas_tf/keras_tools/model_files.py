@@ -119,8 +119,8 @@ def describe_failure(error: BaseException) -> str:
         )
     if _is_about_code(error):
         return (
-            "it contains Python code, as a Lambda layer does. If you trust its origin, give "
-            "--unsafe (in Python: safe=False)"
+            "it contains Python code, as a Lambda layer does. If you trust its origin, load it "
+            "with `safe=False`"
         )
     if causes := _CAUSE.findall(str(error)):
         return (

@@ -13,10 +13,12 @@ from xnas_tf.execution.callbacks import Callback, check_callbacks
 from xnas_tf.launcher.engine import chosen_engine
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import check_resumable
+from xnas_tf.utils.argument_types import LIST, PATH, TEXT, WHOLE, check_types
 from xnas_tf.utils.environment import set_defaults
 from xnas_tf.utils.progress import displayed
 
 
+@check_types(run_dir=PATH, overrides=LIST, address=TEXT, verbose=WHOLE)
 def search(  # noqa: PLR0913 - options with defaults
     config: str | Path | Config | None = None,
     run_dir: str | Path | None = None,

@@ -19,6 +19,7 @@ from xnas_tf.data.image_list import SPLITS
 from xnas_tf.errors import InputError
 from xnas_tf.reporting.contact_sheet import SHOWN_CLASSES, sheet_figure
 from xnas_tf.storage.run import Run
+from xnas_tf.utils.argument_types import LIST, check_types
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.pictures import save_png
@@ -132,6 +133,7 @@ class DataReport:
         return text
 
 
+@check_types(overrides=LIST)
 def inspect_data(
     dataset: str | Path | Config | Run,
     overrides: Iterable[str] = (),

@@ -18,6 +18,7 @@ from xnas_tf.retraining.results import FOLDER, Retraining
 from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, resolve
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import locked
+from xnas_tf.utils.argument_types import LIST, WHOLE, check_types
 from xnas_tf.utils.environment import set_defaults
 from xnas_tf.utils.progress import displayed, epochs_bar, log_message
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SEEDS = 3
 
 
+@check_types(epochs=WHOLE, seeds=WHOLE, patience=WHOLE, overrides=LIST)
 def retrain(  # noqa: PLR0913 - options with defaults
     run: Run | str | Path,
     candidates: Sequence[int | str | Candidate] | int | str | Candidate = (),

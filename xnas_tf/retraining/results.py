@@ -14,6 +14,7 @@ from xnas_tf.interpretation.drawing import BLUE, GREY, new_figure, set_title
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import CONFIG
+from xnas_tf.utils.argument_types import PATH, check_types
 from xnas_tf.utils.intervals import accuracy_interval, mean_interval
 from xnas_tf.utils.markup import page_html, short_repr, table_html
 from xnas_tf.utils.number_format import counted, format_value
@@ -182,8 +183,9 @@ class Retraining:
         InputError: If it cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    @check_types(path=PATH)
+    def __init__(self, path: str | Path) -> None:
+        self.path = path = Path(path)
         self.config: Config = load_stored_config(path / CONFIG)
         facts = _read(path / FACTS, _Facts)
         self.patience = facts.patience

@@ -30,6 +30,8 @@ LATER_KEYS = {
     "warmup_epochs": 0.0,
     "classes": None,
     "weighting": "normalized",
+    "class_weight": {},
+    "callbacks": [],
 }
 """Keys that earlier versions lack, with the values with which results are the same as theirs."""
 
@@ -139,7 +141,8 @@ def _base_config(run: Run) -> Config:
     """Return the run's configuration without what only a search needs.
 
     Constraints for small networks would refuse large ones, and rungs would set the epochs. The best
-    epoch is kept, whatever the search keeps.
+    epoch is kept, whatever the search keeps, and a retraining has its own early stopping, so that
+    Keras callbacks of the search are left out.
     """
     training = run.config.training
     return run.config.model_copy(
@@ -147,7 +150,7 @@ def _base_config(run: Run) -> Config:
             "search": SearchOptions(),
             "constraints": {},
             "training": training.model_copy(
-                update={"epochs": TIMES * training.epochs, "keep": "best"}
+                update={"epochs": TIMES * training.epochs, "keep": "best", "callbacks": []}
             ),
         }
     )

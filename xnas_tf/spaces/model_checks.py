@@ -25,7 +25,8 @@ def check_model(model: keras.Model, images: Shape, classes: int) -> None:
     check_single_output(model)
     inputs = tuple(model.input_shape)
     if not _fits(inputs, images):
-        raise TypeError(f"the model takes {inputs}, but the images are {images}")
+        hint = f": write keras.Input({images[1:]})" if len(inputs) == 3 else ""
+        raise TypeError(f"the model takes {inputs}, but the images are {images}{hint}")
     _check_dtype(model)
     check_head(model, classes)
 

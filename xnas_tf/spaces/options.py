@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.registry import describe, import_object
+from xnas_tf.registry import OBJECT, describe, find_object
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -121,7 +121,7 @@ class HyperModelOptions(SpaceOptions):
     @property
     def hypermodel_module(self) -> str:
         """See ``SpaceOptions.hypermodel_module``."""
-        if self.hypermodel.startswith(OBJECT):  # named by ``register_object``
+        if self.hypermodel.startswith(OBJECT):  # see ``space_section`` of the tuner
             name = self.hypermodel.removeprefix(OBJECT).partition(".<locals>")[0]
             return name.rpartition(".")[0]
         return self.hypermodel.partition(":")[0]
@@ -134,7 +134,7 @@ class HyperModelOptions(SpaceOptions):
         """
         import keras_tuner  # noqa: PLC0415 - heavy
 
-        target = _target(self.hypermodel)
+        target = find_object(self.hypermodel, "HyperModel")
         if callable(target) and not isinstance(target, keras_tuner.HyperModel):
             names = ("classes", "num_classes", "n_classes")
             available = {"input_shape": image_shape, **dict.fromkeys(names, classes)}
@@ -194,29 +194,3 @@ def _required(parameters: Mapping[str, inspect.Parameter], given: Mapping[str, A
         and parameter.kind not in variable
         and name not in given
     ]
-
-
-OBJECT = "object:"
-"""Prefix of the names of HyperModels that were given as objects and cannot be imported."""
-OBJECTS: dict[str, Any] = {}
-"""The HyperModels and functions ``build(hp)`` of this process that were given as objects."""
-
-
-def register_object(hypermodel: Any) -> str:
-    """Register a HyperModel or a function ``build(hp)`` in this process, and return its name."""
-    kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
-    name = f"{OBJECT}{kind.__module__}.{kind.__qualname__}"
-    OBJECTS[name] = hypermodel
-    return name
-
-
-def _target(name: str) -> Any:
-    """Return the HyperModel, class or function with a name, which is registered or imported."""
-    if not name.startswith(OBJECT):
-        return import_object(name, "HyperModel")
-    if name not in OBJECTS:
-        raise InputError(
-            f"HyperModel {name!r} was given to xt.Tuner as an object, which this process does not "
-            "have: run the same script again, or give the HyperModel as 'package.module:Name'"
-        )
-    return OBJECTS[name]

@@ -21,6 +21,7 @@ from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
 from xnas_tf.strategy.pareto import HypervolumeMeter, ended_candidates, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
+from xnas_tf.utils.argument_types import NUMBER, PATH, check_types
 from xnas_tf.utils.markup import page_html, short_repr, table_html
 from xnas_tf.utils.number_format import counted, format_value
 
@@ -40,6 +41,7 @@ class Run:
         InputError: If it is no run directory.
     """
 
+    @check_types(path=PATH)
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         missing = [n for n in (CONFIG, DATABASE) if not (self.path / n).is_file()]
@@ -99,6 +101,7 @@ class Run:
         """Return the Pareto-optimal candidates, best in the first objective first."""
         return ordered_front(self.candidates(), self.config)
 
+    @check_types(within=NUMBER)
     def recommendation(
         self, prefer: str | None = None, within: float | None = None
     ) -> Recommendation:
@@ -380,5 +383,8 @@ def load_run(path: str | Path | Run) -> Run:
     if isinstance(path, Run):
         return path
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"`run` is of type {type(path).__name__}; allowed: a path, a Run")
+        hint = (
+            "; name a candidate with its run, as in (run, 4)" if isinstance(path, Candidate) else ""
+        )
+        raise InputError(f"`run` is of type {type(path).__name__}; allowed: a path, a Run{hint}")
     return Run(path)

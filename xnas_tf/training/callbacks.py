@@ -82,8 +82,8 @@ class EvaluationCallback:
             save: Saves a checkpoint from which the training resumes after this epoch.
 
         Returns:
-            Whether to stop the training. In a search it never stops early, so that all candidates
-            of a fidelity are trained alike.
+            Whether to stop the training. In a search it never does, so that all candidates of a
+            fidelity are trained alike; only ``training.callbacks`` may end a training early.
         """
         return False
 

@@ -17,6 +17,7 @@ from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.keras_tools.tracing import without_trace_warnings
 from xnas_tf.training.best_epoch import BestEpoch
 from xnas_tf.training.checkpoint import TrainingProgress
+from xnas_tf.training.class_weights import class_weights
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions
@@ -95,6 +96,7 @@ class CustomFitTrainer:
         validation: The validation split in the order in which objectives see it.
         config: The ``training`` section.
         fit: Trains the model.
+        keras_callbacks: Callbacks of this training, which ``fit`` gets too.
     """
 
     progress = TrainingProgress()
@@ -106,6 +108,7 @@ class CustomFitTrainer:
         validation: Split,
         config: TrainingOptions,
         fit: Fit,
+        keras_callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         self._model = model
         self._config = config
@@ -123,6 +126,10 @@ class CustomFitTrainer:
             "batch_size": batch_size,
             "verbose": 0,
         }
+        weights = class_weights(config.class_weight, dataset.class_names)
+        if weights is not None:
+            self._arguments["class_weight"] = dict(enumerate(weights.tolist()))
+        self._keras_callbacks = keras_callbacks
 
     def train(self, seed: int, end_of_epoch: EndOfEpoch) -> None:
         """Train the model.
@@ -137,8 +144,9 @@ class CustomFitTrainer:
         with uninterrupted():
             keras.utils.set_random_seed(seed)
         callback = _FitCallback(end_of_epoch)
+        callbacks = [*self._keras_callbacks, callback]
         with without_trace_warnings():
-            found = self._fit(self._model, *self._arrays, **self._arguments, callbacks=[callback])
+            found = self._fit(self._model, *self._arrays, **self._arguments, callbacks=callbacks)
         if isinstance(found, Mapping):
             self.returned = finite_metrics(found)
         elif isinstance(found, int | float | np.number):

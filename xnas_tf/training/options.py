@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -55,6 +56,17 @@ class TrainingOptions(Section):
         description="epoch whose weights are scored and saved: the last one, or the one with the "
         "lowest validation error, and on a tie the lowest validation loss",
     )
+    class_weight: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {},
+        description="weight of each class in the loss, 1 where none is given, by the name of the "
+        "class, or its number if no class has that name, as in `{cat: 5}`",
+    )
+    callbacks: list[str] = Field(
+        [],
+        description="Keras callbacks, each the `package.module:Name` of a class or function that "
+        "is called without arguments, or of an object that is copied for each candidate; see "
+        "docs/how-to/models.md",
+    )
     augmentation: AugmentationOptions = AugmentationOptions()
     deterministic: bool = Field(
         True,
@@ -84,6 +96,22 @@ class TrainingOptions(Section):
                 f"given {warmup:g}; allowed: less than training.epochs ({info.data['epochs']})"
             )
         return warmup
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _name_classes(cls, weights: Any) -> Any:
+        is_mapping = isinstance(weights, Mapping)
+        return {str(name): weight for name, weight in weights.items()} if is_mapping else weights
+
+    @field_validator("callbacks")
+    @classmethod
+    def _check_callbacks(cls, callbacks: list[str], info: ValidationInfo) -> list[str]:
+        if callbacks and info.data.get("keep") == "best":
+            raise ValueError(
+                "keep: best already chooses an epoch; leave it out, and use "
+                "keras.callbacks.EarlyStopping(restore_best_weights=True)"
+            )
+        return callbacks
 
     @model_validator(mode="before")
     @classmethod

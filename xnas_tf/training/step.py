@@ -18,6 +18,7 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.targets import as_targets, target_form
 from xnas_tf.keras_tools.tracing import traced
 from xnas_tf.training.averaged_gradients import averaged_gradients
+from xnas_tf.training.class_weights import class_weights
 from xnas_tf.training.metrics import finite_metrics, metrics_of_all_ranks
 from xnas_tf.training.options import TrainingOptions
 
@@ -59,6 +60,8 @@ class Step:
         self._communicator = communicator
         self._images = len(shard(batch_size, communicator.rank, communicator.size))
         self._share = self._images / batch_size
+        weights = class_weights(config.class_weight, dataset.class_names)
+        self._class_weights = None if weights is None else tf.constant(weights)
         self._weight_decay = weight_decay
         self._precision = mixed_precision if config.mixed_precision else nullcontext
         if model.run_eagerly:
@@ -80,6 +83,11 @@ class Step:
         self._logs = self._run(tf.constant(images), tf.constant(labels))
         self.has_run = True
 
+    @property
+    def logs(self) -> Logs:
+        """What the latest step returned, on this rank."""
+        return self._logs
+
     def wait(self) -> None:
         """Wait until a GPU has computed the latest step."""
         for value in list(self._logs.values())[:1]:
@@ -88,11 +96,14 @@ class Step:
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> Logs:
         inputs = to_model_input(images)
         targets = as_targets(labels, self._targets, self._classes)
+        data: tuple[Any, ...] = inputs, targets
+        if self._class_weights is not None:  # as Keras' fit does with class_weight
+            data = inputs, targets, tf.gather(self._class_weights, labels)
         averaging = averaged_gradients(
             self._model, self._communicator, self._share, self._weight_decay
         )
         with self._precision(self._model), fused_layers(self._model), averaging:
-            logs = self._model.train_step((inputs, targets))
+            logs = self._model.train_step(data)
         flat: Logs = {}
         for name, value in (logs or {}).items():  # Keras lets a step return nothing
             flat |= value if isinstance(value, dict) else {name: value}

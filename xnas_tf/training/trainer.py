@@ -60,9 +60,11 @@ class Trainer:
         seconds: Times to which that of the first step, ``trace``, is added.
         longest: Number of epochs of the longest training that resumes trainings of this kind.
             Whether steps are traced must be the same in all of these, since it affects rounding.
+        keras_callbacks: Callbacks of this training. With any, no checkpoints are saved, as their
+            state would not be part of them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a training needs
         self,
         model: keras.Model,
         dataset: Dataset,
@@ -72,13 +74,16 @@ class Trainer:
         callback: EvaluationCallback | None = None,
         seconds: PhaseTimes | None = None,
         longest: int = 0,
+        keras_callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         self._model = model
         self._dataset = dataset
         self._config = config
         self._communicator = communicator
         self._seed = seed
-        self._callback = callback or EvaluationCallback()
+        self._callback = (
+            EvaluationCallback() if keras_callbacks else callback or EvaluationCallback()
+        )
         self._seconds = PhaseTimes() if seconds is None else seconds
         self._batch_size, self._steps = batching(len(dataset.train), config.batch_size)
         weight_decay = 0.0 if model.compiled else config.weight_decay
@@ -87,13 +92,19 @@ class Trainer:
         for optimizer in optimizers_of(model):
             if not optimizer.built:
                 optimizer.build(model.trainable_variables)
-        _check_reduction(model, communicator)
+        _check_reduction(model, communicator, bool(config.class_weight))
         build_metrics(model, dataset.classes)
         self.best = BestEpoch(model, communicator) if config.keep == "best" else None
         self._before_end = b""
         self.progress, self.ignored = self._restore()
         runs = self._steps * max(config.epochs, longest)
         self.step = self._new_step(weight_decay, runs)
+        parameters = {"verbose": 0, "epochs": config.epochs, "steps": self._steps}
+        self._keras_callbacks = (
+            keras.callbacks.CallbackList([*keras_callbacks], model=model, **parameters)
+            if keras_callbacks
+            else None
+        )
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
         return Step(
@@ -143,6 +154,8 @@ class Trainer:
             RunError: If the loss is no longer finite.
         """
         metrics = self.progress.metrics
+        if self._keras_callbacks:
+            self._begin_epoch(self._keras_callbacks)
         if not metrics:
             self._run_steps()  # even if none is left: a supernet loads the weights there
             metrics = self.step.metrics()
@@ -158,27 +171,47 @@ class Trainer:
         self.progress = TrainingProgress(epoch, history=history)
         return dict(metrics)
 
-    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Keep the weights if the last epoch of the history is the best one."""
+    def _begin_epoch(self, callbacks: keras.callbacks.CallbackList) -> None:
+        if self.progress.epoch == 0:
+            self._model.stop_training = False
+            callbacks.on_train_begin()
+        callbacks.on_epoch_begin(self.progress.epoch)
+
+    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> bool:
+        """Keep the weights if the last epoch of the history is the best one, and call callbacks.
+
+        Returns:
+            Whether a Keras callback stopped the training, on any rank.
+        """
         if self.best:
             self.best.update(history)
+        if self._keras_callbacks:
+            self._keras_callbacks.on_epoch_end(len(history) - 1, dict(history[-1]))
+        return self._is_stopped()
+
+    def _is_stopped(self) -> bool:
+        if not self._keras_callbacks:
+            return False
+        return bool(self._communicator.sum(np.array(int(self._model.stop_training)))[0])
 
     def finish(self) -> bool:
         """Set the final weights.
 
         These are those of the best epoch if they were kept, as after ``EarlyStopping`` with
         ``restore_best_weights``; else the moving averages, as after ``fit``, if there are any.
+        Then Keras callbacks may change them.
 
         Returns:
             Whether the weights have changed.
         """
         change = self._final_change()
-        if change is None:
-            return False
-        if self._communicator.rank == 0:
-            self._before_end = self._packed(self._epoch_end)
-        change()
-        return True
+        if change is not None:
+            if self._communicator.rank == 0:
+                self._before_end = self._packed(self._epoch_end)
+            change()
+        if self._keras_callbacks:
+            self._keras_callbacks.on_train_end(dict((self.progress.history or [{}])[-1]))
+        return change is not None or bool(self._keras_callbacks)
 
     def _final_change(self) -> Callable[[], None] | None:
         """Return what sets the final weights; None if these are the last epoch's."""
@@ -228,11 +261,17 @@ class Trainer:
         batch = next(batches, None)
         for step in range(self.progress.step + 1, self._steps + 1):
             assert batch is not None
+            if self._keras_callbacks:
+                self._keras_callbacks.on_train_batch_begin(step - 1)
             self._run(batch)
             batch = next(batches, None)  # loaded while a GPU computes
             self.step.wait()
+            if self._keras_callbacks:
+                self._keras_callbacks.on_train_batch_end(step - 1, self.step.logs)
             self._keep_checkpoint(step)
             report_progress()
+            if self._is_stopped():
+                break
 
     def _run(self, batch: Batch) -> None:
         """Train on a batch; the first one may be traced."""
@@ -316,7 +355,7 @@ def _sets_final_values(optimizer: Any) -> bool:
     return own is not None and (optimizer.use_ema or own is not of_keras)
 
 
-def _check_reduction(model: keras.Model, communicator: Communicator) -> None:
+def _check_reduction(model: keras.Model, communicator: Communicator, has_weights: bool) -> None:
     """Check that a loss is a mean over images, as gradients are averaged over the ranks.
 
     Raises:
@@ -324,7 +363,8 @@ def _check_reduction(model: keras.Model, communicator: Communicator) -> None:
     """
     for loss in keras.tree.flatten(model.loss):
         reduction = getattr(loss, "reduction", "mean")
-        if communicator.size > 1 and reduction in ("sum", "none", None):
+        wrong = ("sum", "none", None, *(["mean_with_sample_weight"] if has_weights else []))
+        if communicator.size > 1 and reduction in wrong:
             raise RunError(
                 f"the loss has reduction={reduction!r}; allowed where several ranks share a batch: "
                 "a mean, such as 'sum_over_batch_size'"

@@ -4,56 +4,93 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xnas_tf.data.dataset import check_images
-from xnas_tf.data.labels import as_text, encode, one_per_image
-from xnas_tf.errors import InputError
+from xnas_tf.data.labels import as_text, clean_label, encode, one_per_image
+from xnas_tf.errors import InputError, suggest
 from xnas_tf.storage.run_directory import write_atomically
+from xnas_tf.tuner.tf_data import elements, is_dataset
 
-Arrays = tuple[Any, Any]
-"""Images and labels."""
+Arrays = Any
+"""Images and labels, or a ``tf.data.Dataset`` of such pairs."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Arrays that were stored as a data set.
+
+    Attributes:
+        name: The data set's name.
+        class_of: The class name of each label.
+    """
+
+    name: str
+    class_of: dict[Any, str]
+
+    def weights(self, given: Any) -> dict[str, float]:
+        """Return class weights by class name, where they are given by label as in Keras.
+
+        Raises:
+            InputError: If they are no mapping, or no image has such a label.
+        """
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"`class_weight` is of type {type(given).__name__}; allowed: a mapping of labels "
+                "and weights, such as {0: 1.0, 1: 5.0}"
+            )
+        found = {}
+        for label, weight in given.items():
+            key = clean_label(label) if isinstance(label, str) else label
+            if key not in self.class_of:
+                raise InputError(
+                    f"`class_weight`: no image has the label {suggest(key, self.class_of)}"
+                )
+            found[self.class_of[key]] = weight
+        return found
 
 
 def stored(
     run_dir: Path,
-    data: Arrays,
+    data: tuple[Any, Any],
     validation: Arrays | None = None,
     test: Arrays | None = None,
     class_names: Sequence[str] | None = None,
-) -> str:
-    """Store arrays next to a run, so that its data can be loaded again; return the data set's name.
+) -> Stored:
+    """Store arrays next to a run, so that its data can be loaded again.
 
     The file is named after the run directory and a digest of the content.
 
     Raises:
         InputError: If they are not arrays of images and labels.
     """
-    images, labels = checked_arrays("x", "y", *data)
+    x, y = data
+    if is_dataset(x) and y is not None:
+        raise InputError("`y`: leave it out, as `x` is a tf.data.Dataset, which has the labels")
+    class_names = getattr(x, "class_names", None) if class_names is None else class_names
+    images, labels = (
+        _checked_pair("`x`", "`x`", x) if is_dataset(x) else checked_arrays("`x`", "`y`", x, y)
+    )
     arrays = {"x": images, "y": labels}
     for argument, key, pair in (
-        ("validation_data", "val", validation),
-        ("test_data", "test", test),
+        ("`validation_data`", "val", validation),
+        ("`test_data`", "test", test),
     ):
         if pair is None:
             continue
-        more, _ = arrays[f"x_{key}"], arrays[f"y_{key}"] = _checked_pair(argument, pair)
+        more, _ = arrays[f"x_{key}"], arrays[f"y_{key}"] = _checked_pair(argument, argument, pair)
         if images.shape[1:] != more.shape[1:]:
             raise InputError(
-                f"{argument}: images of shape {more.shape[1:]}; those of x are {images.shape[1:]}"
+                f"{argument}: images of shape {more.shape[1:]}; those of `x` are {images.shape[1:]}"
             )
     if class_names is not None:
         arrays["class_names"] = np.array([*map(as_text, class_names)])
-    given = {
-        key: one_per_image(arrays[f"y{key}"], len(arrays[f"x{key}"]), "y")[0]
-        for key in ("", "_val", "_test")
-        if f"y{key}" in arrays
-    }
-    encode(given, arrays.get("class_names"), "y")
+    class_of = _class_of(arrays)
     file = io.BytesIO()
     np.savez(file, **arrays)  # type: ignore[arg-type]  # no key is allow_pickle
     digest = hashlib.blake2b(digest_size=4)
@@ -64,7 +101,24 @@ def stored(
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, file.getvalue())
-    return f"npz:{path}"
+    return Stored(f"npz:{path}", class_of)
+
+
+def _class_of(arrays: Mapping[str, np.ndarray]) -> dict[Any, str]:
+    """Return the class name of each label, as the stored data set will have it."""
+    labels = {
+        key: one_per_image(arrays[f"y{key}"], len(arrays[f"x{key}"]), "`y`")[0]
+        for key in ("", "_val", "_test")
+        if f"y{key}" in arrays
+    }
+    encoded = encode(labels, arrays.get("class_names"), "`y`")
+    found: dict[Any, str] = {}
+    for key, given in labels.items():
+        _, first = np.unique(given, return_index=True)
+        for label, number in zip(given[first].tolist(), encoded.numbers[key][first], strict=True):
+            name = clean_label(label) if isinstance(label, str) else label
+            found[name] = encoded.class_names[number]
+    return found
 
 
 def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -79,15 +133,21 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray
     """
     if y is None or not hasattr(x, "__array__") and not isinstance(x, Sequence):
         raise InputError(
-            f"{x_name} is a {type(x).__name__}, {y_name} a {type(y).__name__}; allowed: arrays of "
-            "images and labels, or the name of a data set such as 'folder:pets' as x"
+            f"{x_name} is of type {type(x).__name__}, {y_name} of type {type(y).__name__}; "
+            "allowed: arrays of images and of labels, a tf.data.Dataset of both, or the name of a "
+            "data set such as 'folder:pets' as `x`"
         )
     images = np.asarray(check_images(x, x_name))
     labels, unused = one_per_image(y, len(images), y_name)
     return images, np.asarray(y) if unused else labels  # a data set says what is unused
 
 
-def _checked_pair(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
+def _checked_pair(x_name: str, y_name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
+    if is_dataset(pair):
+        pair = elements(pair, x_name)
     if not isinstance(pair, Sequence) or len(pair) != 2:
-        raise InputError(f"{name} is a {type(pair).__name__}; allowed: (images, labels)")
-    return checked_arrays(name, name, *pair)
+        raise InputError(
+            f"{x_name} is of type {type(pair).__name__}; allowed: (images, labels), or a "
+            "tf.data.Dataset of both"
+        )
+    return checked_arrays(x_name, y_name, *pair)

@@ -2,86 +2,142 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xnas_tf.config import Config, validate_config
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.registry import register_object
 from xnas_tf.spaces import SPACES
-from xnas_tf.spaces.options import register_object
 from xnas_tf.spaces.variables import Choice, Variable
 
 _OF_TRAINING = ("accuracy", "loss")
+_COMMON = ("val_accuracy", "val_loss")
 _DIRECTIONS = {"min": "minimize", "max": "maximize"}
 _ARGUMENTS = {
     "space": "hypermodel",
-    "objectives": "objectives",
+    "objectives": "objective",
     "dataset.name": "x",
     "search.candidates": "max_trials",
     "search.seed": "seed",
 }
 """Keys of the configuration that arguments of ``xt.Tuner`` and its ``search`` always set."""
+_OPTIONAL = {
+    "dataset.validation": "validation_split",
+    "training.epochs": "epochs",
+    "training.batch_size": "batch_size",
+    "training.class_weight": "class_weight",
+    "training.callbacks": "callbacks",
+}
+"""Keys that arguments set if they are given."""
 
 
 def space_section(hypermodel: Any) -> Any:
-    """Return the section ``space`` of the configuration for the argument ``hypermodel``."""
+    """Return the section ``space`` of the configuration for the argument ``hypermodel``.
+
+    Raises:
+        InputError: If it is none.
+    """
     if isinstance(hypermodel, Mapping):
         return hypermodel
+    if not (isinstance(hypermodel, str) or callable(hypermodel) or hasattr(hypermodel, "build")):
+        raise InputError(
+            f"`hypermodel` is of type {type(hypermodel).__name__}; allowed: a HyperModel, as an "
+            "object or a class; a function build(hp); 'package.module:Name' of one; or the name "
+            f"of a built-in space: {', '.join(SPACES.names())}"
+        )
     if isinstance(hypermodel, str):
         return {"name": hypermodel} if hypermodel in SPACES.names() else {"hypermodel": hypermodel}
     module, name = (getattr(hypermodel, key, "") for key in ("__module__", "__qualname__"))
     is_main = module == "__main__"  # which is another program in other processes
     if not is_main and name and getattr(sys.modules.get(module), name, None) is hypermodel:
         return {"hypermodel": f"{module}:{name}"}
-    return {"hypermodel": register_object(hypermodel)}
+    kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
+    return {"hypermodel": register_object(hypermodel, f"{kind.__module__}.{kind.__qualname__}")}
 
 
 def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Check further sections of the configuration, and return them unchanged.
+    """Check further sections of the configuration, and return those that are not None.
 
     Raises:
         InputError: If keys must be added to a section that is not a mapping, or a section has a
             key that an argument sets.
     """
+    if not isinstance(config, Mapping):
+        raise InputError(f"`config` is of type {type(config).__name__}; allowed: a mapping")
     given = {*config}
     for name in ("dataset", "training", "search"):
         section = config.get(name) or {}
         if not isinstance(section, Mapping):
-            raise InputError(f"config: {name} is {section!r}; allowed: a mapping of its keys")
+            raise InputError(f"`config`: {name} is {section!r}; allowed: a mapping of its keys")
         given |= {f"{name}.{key}" for key in section}
     for key, argument in _ARGUMENTS.items():
         if key in given:
-            raise InputError(f"config: {key} is set by the argument {argument}: leave it out")
-    return dict(config)
+            raise InputError(f"`config`: {key} is set by the argument `{argument}`: leave it out")
+    return {name: section for name, section in config.items() if section is not None}
+
+
+def validated(sections: Mapping[str, Any]) -> Config:
+    """Return the configuration of these sections.
+
+    Raises:
+        InputError: If it is invalid. The message names arguments of ``xt.Tuner`` where these set
+            the values.
+    """
+    try:
+        return validate_config(sections, "xt.Tuner")
+    except InputError as error:
+        text = str(error)
+        for key, argument in (_ARGUMENTS | _OPTIONAL).items():
+            text = re.sub(
+                rf"(?m)^xt.Tuner: {re.escape(key)}\b(?=[.:])", f"xt.Tuner: `{argument}`", text
+            )
+        raise InputError(text) from error
+
+
+def objectives_of(objective: Any) -> list[Any]:
+    """Return the section ``objectives`` of the configuration for the argument ``objective``."""
+    is_list = isinstance(objective, Sequence) and not isinstance(objective, str)
+    return [*map(translated, objective if is_list else [objective])]
 
 
 def translated(objective: Any) -> Any:
     """Translate an objective of keras-tuner for the configuration; return any other unchanged.
 
     Raises:
-        InputError: If it is not measured on validation images, or unknown.
+        InputError: If it is not measured on validation images, or its direction is unknown.
     """
     if isinstance(objective, str):
-        known = {"val_accuracy": "max", "val_loss": "min"}
-        if objective in _OF_TRAINING or (objective[:4] == "val_" and objective not in known):
-            raise InputError(
-                f"objectives: {suggest(objective, known)}, the name of an objective, or "
-                f'keras_tuner.Objective("val_NAME", "max") of any other metric'
-            )
-        if objective not in known:
+        if objective not in _OF_TRAINING and not objective.startswith("val_"):
             return objective
-        name, direction = objective, known[objective]
+        name, direction = objective, _direction_of(objective)
     elif getattr(objective, "direction", None) in _DIRECTIONS:
         name, direction = objective.name, objective.direction
     else:
         return objective
     if name in _OF_TRAINING:
         raise InputError(
-            f"objectives: {name!r} is measured on training images; did you mean 'val_{name}'?"
+            f"`objective`: {name!r} is measured on training images; did you mean 'val_{name}'?"
         )
     if name == "val_accuracy" and direction == "max":
         return "error"  # 1 - accuracy
     return {"name": f"metric:{name.removeprefix('val_')}", "direction": _DIRECTIONS[direction]}
+
+
+def _direction_of(name: str) -> str:
+    """Return ``min`` or ``max`` for a metric of Keras, as keras-tuner does."""
+    import keras_tuner  # noqa: PLC0415 - heavy
+
+    try:
+        oracle = keras_tuner.oracles.RandomSearchOracle(objective=name, max_trials=1)
+    except ValueError as error:
+        raise InputError(
+            f"`objective`: {suggest(name, _COMMON)}, the name of an objective, or "
+            f'keras_tuner.Objective({name!r}, "max") of any other metric'
+        ) from error
+    return oracle.objective.direction
 
 
 def described(variable: Variable) -> str:

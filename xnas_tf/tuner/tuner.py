@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,22 +10,34 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.config import validate_config
+from xnas_tf.config import Config
 from xnas_tf.errors import InputError
+from xnas_tf.execution.callbacks import Callback
 from xnas_tf.launcher.search import search
 from xnas_tf.reporting.candidate_tables import CandidateList, pareto_table
 from xnas_tf.reporting.wide_tables import split_to_fit
 from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import CONFIG
+from xnas_tf.tuner.arguments import OF_FIT, OF_TUNERS, check_hooks, refuse
 from xnas_tf.tuner.arrays import Arrays, stored
-from xnas_tf.tuner.translation import checked_sections, described, space_section, translated
+from xnas_tf.tuner.translation import (
+    checked_sections,
+    described,
+    objectives_of,
+    space_section,
+    validated,
+)
 
 if TYPE_CHECKING:
     import keras
     import keras_tuner
 
+VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
+"""Values of ``verbose`` that Keras has, and those of ``xt.search``."""
+
 
 class Tuner:
-    """Searches through the models of a HyperModel, with several objectives.
+    """Searches through the models of a HyperModel, with one objective or several.
 
     It has the arguments and methods of keras-tuner's tuners, and calls ``xt.search``. The run
     directory is ``directory/project_name``; all other commands work with it (``xnas-tf report``,
@@ -34,67 +47,95 @@ class Tuner:
         hypermodel: A HyperModel, as an object or a class; a function ``build(hp)``;
             ``package.module:Name`` of one; or the name of a built-in space such as ``vgg_like``.
             Classes and functions may take ``input_shape`` and ``classes``.
-        objectives: Names of objectives, such as ``error``; mappings of a name and options;
-            ``val_accuracy``, ``val_loss``; or ``keras_tuner.Objective`` of any metric that the
-            HyperModel compiles its models with.
+        objective: One or a list of: ``val_accuracy``, ``val_loss`` or another metric of Keras;
+            ``keras_tuner.Objective`` of any metric that the HyperModel compiles its models with;
+            the name of an objective, such as ``introspectability``, or a mapping of its name and
+            options.
         max_trials: How many candidates to train.
         directory: The folder of the runs.
         project_name: The name of the run.
         seed: The seed of the search.
         overwrite: Whether to move a run of that name aside and start again.
         config: Further sections of the configuration: ``{"training": {"optimizer": "adam"}}``.
+        **others: Other arguments of keras-tuner's tuners, which are refused with what to do
+            instead, unless their value changes nothing.
 
     Raises:
-        InputError: If an objective has no equivalent, or ``config`` has a key that another
-            argument sets.
+        InputError: If an argument is invalid or has no equivalent, ``config`` has a key that
+            another argument sets, or a subclass has methods that are never called.
     """
 
     def __init__(
         self,
         hypermodel: Any,
-        objectives: Any = ("error", "introspectability"),
+        objective: Any = ("error", "introspectability"),
         max_trials: int = 16,
-        directory: str | Path = "runs",
-        project_name: str = "untitled_project",
-        seed: int = 0,
+        *,
+        directory: str | Path | None = "runs",
+        project_name: str | None = "untitled_project",
+        seed: int | None = 0,
         overwrite: bool = False,
         config: Mapping[str, Any] | None = None,
+        **others: Any,
     ) -> None:
-        is_list = isinstance(objectives, Sequence) and not isinstance(objectives, str)
-        self.hypermodel = hypermodel
-        self.objectives = [*map(translated, objectives if is_list else [objectives])]
-        self.max_trials = max_trials
-        self.run_dir = Path(directory) / project_name
-        self.seed = seed
-        self.overwrite = overwrite
-        self._config = checked_sections(config or {})
+        check_hooks(type(self))
+        refuse(others, OF_TUNERS, _names_of(Tuner.__init__))
+        space_section(hypermodel)
+        self._hypermodel = hypermodel
+        self._overwrite = overwrite
+        self._config = {
+            **checked_sections(config or {}),
+            "objectives": objectives_of(objective),
+        }
+        searched = {"candidates": max_trials, "seed": seed or 0}
+        self._config["search"] = {**(self._config.get("search") or {}), **searched}
+        for name, given in (("directory", directory), ("project_name", project_name)):
+            if not isinstance(given, str | Path | None):
+                raise InputError(f"`{name}` is of type {type(given).__name__}; allowed: a path")
+        self.run_dir = Path(directory or "runs") / (project_name or "untitled_project")
+        validated(self._config)
 
-    def search(
+    def search(  # noqa: PLR0913 - those of Keras' fit
         self,
         x: Any,
         y: Any = None,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
         validation_data: Arrays | None = None,
         validation_split: float | None = None,
         test_data: Arrays | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
+        callbacks: Any = (),
+        class_weight: Mapping[Any, float] | None = None,
         class_names: Sequence[str] | None = None,
+        verbose: int | str = 1,
+        **others: Any,
     ) -> Run | None:
         """Run the search, or resume it.
 
         Args:
             x: Images, (N, H, W) or (N, H, W, C), with values in any range (see
-                docs/how-to/data.md); models get them as floats in [0, 1]. Or the name of a data
-                set, such as ``folder:pets``.
-            y: Class numbers, (N,) or (N, 1), or one-hot vectors (N, classes).
-            validation_data: Images and labels to compare candidates on.
+                docs/how-to/data.md); models get them as floats in [0, 1]. Or a
+                ``tf.data.Dataset`` of images and labels, batched or not, which is read once; or
+                the name of a data set, such as ``folder:pets``.
+            y: Labels: numbers or texts, (N,) or (N, 1), or one-hot vectors, (N, classes).
+            epochs: The number of epochs of a training.
+            batch_size: The batch size of a training.
+            validation_data: Images and labels to compare candidates on, as a pair or a
+                ``tf.data.Dataset``.
             validation_split: The share of ``x`` to use for that if they are not given, by default
                 0.2; drawn at random, the same share of each class.
             test_data: Images and labels for the final metrics. If not given, a share of ``x`` is
                 used: 0.2, unless ``config`` sets ``dataset.test``.
-            epochs: The number of epochs of a training.
-            batch_size: The batch size of a training.
+            callbacks: Keras callbacks, of which each candidate gets copies. Those that write files
+                write into a folder for each candidate, such as ``candidate-00007``. An
+                ``xnas_tf.Callback`` is called during the search.
+            class_weight: The weight of each class in the loss, by its label, as in Keras' ``fit``.
             class_names: Names of the classes.
+            verbose: 0 for warnings only, 1 (or "auto") for the progress too, 2 for a line per epoch
+                too.
+            **others: Other arguments of Keras' ``fit``, which are refused with what to do instead,
+                unless their value changes nothing.
 
         Returns:
             The finished run; None on ranks other than 0 of a Horovod job.
@@ -103,24 +144,67 @@ class Tuner:
             InputError: If an argument is invalid.
             RunError: If the search cannot continue, or no candidate finished.
         """
+        from xnas_tf.training.keras_callbacks import register_callbacks  # noqa: PLC0415 - heavy
+
+        refuse(others, OF_FIT, _names_of(Tuner.search))
+        if verbose not in VERBOSE:
+            raise InputError(f"`verbose`: given {verbose!r}; allowed: 'auto', 0, 1 or 2")
+        of_training, of_search = _split_callbacks(callbacks)
         if isinstance(x, str):
-            if y is not None or validation_data or test_data:
-                raise InputError(f"data set {x!r} has its own labels and splits: leave y out")
+            if y is not None or validation_data is not None or test_data is not None:
+                raise InputError(
+                    f"data set {x!r} has its own labels and splits: leave out `y`, "
+                    "`validation_data` and `test_data`"
+                )
             name = x
         else:
-            name = stored(self.run_dir, (x, y), validation_data, test_data, class_names)
+            data = stored(self.run_dir, (x, y), validation_data, test_data, class_names)
+            name = data.name
+            class_weight = None if class_weight is None else data.weights(class_weight)
         given: dict[str, dict[str, Any]] = {
             "dataset": {"name": name, "validation": validation_split},
-            "training": {"epochs": epochs, "batch_size": batch_size},
-            "search": {"candidates": self.max_trials, "seed": self.seed},
+            "training": {
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "class_weight": class_weight,
+                "callbacks": register_callbacks(of_training) or None,
+            },
         }
-        sections = {**self._config, "objectives": self.objectives}
-        sections["space"] = space_section(self.hypermodel)
+        sections = {**self._config, "space": space_section(self._hypermodel)}
         for section, values in given.items():
             known = {key: value for key, value in values.items() if value is not None}
             sections[section] = {**(self._config.get(section) or {}), **known}
-        config = validate_config(sections, "xt.Tuner")
-        return search(config, self.run_dir, fresh=self.overwrite)
+        try:
+            return search(
+                validated(sections),
+                self.run_dir,
+                fresh=self._overwrite,
+                callbacks=of_search,
+                verbose=VERBOSE[verbose],
+            )
+        except InputError as error:  # which names the arguments of ``xt.search``
+            text = str(error).replace("`run_dir`", "`project_name`")
+            error.args = (text.replace("`fresh`", "`overwrite`"),)
+            raise
+
+    @property
+    def hypermodel(self) -> keras_tuner.HyperModel:
+        """The HyperModel, as for ``tuner.hypermodel.build(best_hp)``."""
+        return self._space().create(*self._data()[:2])
+
+    def _space(self) -> Any:
+        section = space_section(self._hypermodel)  # as this process names it
+        return Config(space=section).space
+
+    def _data(self) -> tuple[tuple[int, int, int], int, bool]:
+        """Return the image shape and the number of classes, and whether a run shows them."""
+        facts = Run(self.run_dir).fact("dataset") if (self.run_dir / CONFIG).is_file() else None
+        if facts is None:
+            from xnas_tf.tuner.assumed_data import assumed_data  # noqa: PLC0415 - heavy
+
+            return *assumed_data(self._space()), False
+        height, width, channels = facts["image_shape"]
+        return (height, width, channels), len(facts["class_names"]), True
 
     @property
     def run(self) -> Run:
@@ -147,13 +231,38 @@ class Tuner:
         return best
 
     def get_best_models(self, num_models: int = 1, safe: bool = True) -> list[keras.Model]:
-        """Return the trained models of the best candidates.
+        """Return the trained models of the best candidates, ready to ``evaluate``.
 
-        They are in the order of ``get_best_hyperparameters``. Only models of candidates that were
-        on the front when they finished are kept. ``safe`` is that of ``Candidate.load_model``.
+        They are built and compiled by the HyperModel, or compiled as the search did, and have the
+        trained weights. They are in the order of ``get_best_hyperparameters``. Only models of
+        candidates that were on the front when they finished are kept. ``safe`` is that of
+        ``Candidate.load_model``.
         """
-        kept = [c for c in self._ordered(self.run) if c.model_path is not None]
-        return [candidate.load_model(safe) for candidate in kept[:num_models]]
+        run = self.run
+        kept = [c for c in self._ordered(run) if c.model_path is not None]
+        return [self._compiled(run, candidate, safe) for candidate in kept[:num_models]]
+
+    def _compiled(self, run: Run, candidate: Candidate, safe: bool) -> keras.Model:
+        import keras_tuner  # noqa: PLC0415 - heavy
+
+        from xnas_tf.keras_tools.input_range import declare_range  # noqa: PLC0415 - heavy
+        from xnas_tf.spaces.building import build_model  # noqa: PLC0415 - heavy
+        from xnas_tf.training.compilation import compile_model  # noqa: PLC0415 - heavy
+
+        weights = candidate.load_model(safe).get_weights()
+        hp = keras_tuner.HyperParameters()
+        hp.values = dict(candidate.hyperparameters)
+        model, _ = build_model(self.hypermodel, hp, (None, *self._data()[0]))
+        try:
+            model.set_weights(weights)
+        except ValueError as error:
+            raise InputError(
+                f"candidate {candidate.id}: `hypermodel` builds another model than in the search: "
+                f"{error}"
+            ) from error
+        if not model.compiled:
+            compile_model(model, run.config.training, steps=1)
+        return declare_range(model)
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print a table of the best candidates.
@@ -173,19 +282,20 @@ class Tuner:
     def search_space_summary(self) -> None:
         """Print the hyperparameters, their values, and when they are active.
 
+        Before the search, the shape of the images and the number of classes are those that the
+        default model is for.
+
         Raises:
-            InputError: If no search began yet: the search space may depend on the images.
+            InputError: If the HyperModel cannot build models that suit a search.
         """
         from xnas_tf.spaces.search_space import SearchSpace  # noqa: PLC0415 - heavy
 
-        run = self.run
-        space_section(self.hypermodel)  # as this process names it
-        facts = run.fact("dataset")
-        if facts is None:
-            raise InputError(f"{run.path} does not say what its images are: search first")
-        shape, classes = tuple(facts["image_shape"]), len(facts["class_names"])
-        space = SearchSpace(run.config.space.create(shape, classes), shape, classes)
+        shape, classes, is_known = self._data()
+        space = SearchSpace(self.hypermodel, shape, classes)
         print(f"Search space: {space.name}, at most {space.size:g} architectures")
+        if not is_known:
+            size = "x".join(map(str, shape))
+            print(f"  (for images of {size} and {classes} classes; no data are known yet)")
         for variable in space.variables:
             print(f"  {described(variable)}")
 
@@ -201,3 +311,28 @@ class Tuner:
             return c.id != recommended, c.id not in front, value, c.id
 
         return sorted((c for c in run.candidates() if c.state == "done"), key=sort_key)
+
+
+def _names_of(function: Any) -> list[str]:
+    """Return the names of a function's arguments."""
+    return [
+        name for name in inspect.signature(function).parameters if name not in ("self", "others")
+    ]
+
+
+def _split_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
+    """Return the callbacks of Keras, which act on each training, and those of the search."""
+    import keras  # noqa: PLC0415 - heavy
+
+    given = [*callbacks] if isinstance(callbacks, Sequence) else [callbacks]
+    for each in given:
+        if not isinstance(each, keras.callbacks.Callback | Callback):
+            raise InputError(
+                f"`callbacks`: one is of type {type(each).__name__}; allowed: "
+                "keras.callbacks.Callback or xnas_tf.Callback"
+            )
+    is_ours = [isinstance(each, Callback) for each in given]
+    return (
+        [each for each, ours in zip(given, is_ours, strict=True) if not ours],
+        [each for each, ours in zip(given, is_ours, strict=True) if ours],
+    )

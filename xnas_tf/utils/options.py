@@ -39,7 +39,10 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
     try:
         name = entry.get("name", "hypermodel" if "hypermodel" in entry else None)
         if not isinstance(name, str):
-            raise PydanticCustomError("entry", f"no name is given: {entry!r}")
+            known = ", ".join(registry.names())
+            raise PydanticCustomError(
+                "entry", f"given {entry!r}, without a name; allowed names: {known}"
+            )
         cls = registry.get(name)
         if not (isinstance(cls, type) and issubclass(cls, base)):
             raise InputError(f"{registry.kind} {name!r} is no {base.__module__}.{base.__name__}")

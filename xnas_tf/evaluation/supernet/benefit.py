@@ -37,7 +37,7 @@ def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int)
 
 def _is_possible(config: Config, space: SearchSpace) -> bool:
     training = config.training
-    is_plain = not (training.mixed_precision or training.jit_compile)
+    is_plain = not (training.mixed_precision or training.jit_compile or training.callbacks)
     is_on_cpu = not tf.config.list_physical_devices("GPU")
     has_cells = type(space.hypermodel) is NASBench201
     return has_cells and is_plain and is_on_cpu and len(config.rungs) == 1

@@ -98,11 +98,11 @@ class SupernetTrainer(Trainer):
             super()._average_statistics()
             self.binding.invalidate()
 
-    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> bool:
         """See ``Trainer.end_epoch``."""
         if self.best:
             self.binding.store()
-        super().end_epoch(history)
+        return super().end_epoch(history)
 
     def finish(self) -> bool:
         """See ``Trainer.finish``."""

@@ -68,7 +68,7 @@ class InterpretedModel(keras.Model):
     ) -> None:
         super().__init__(name=name, dtype="float32")
         if not isinstance(model, keras.Model):
-            raise InputError(f"given a {type(model).__name__}; allowed: a Keras model")
+            raise InputError(f"`model` is of type {type(model).__name__}; allowed: a Keras model")
         settings_for(settings, 1, attributes)  # raises if they are wrong, before anything is built
         self.predictor = model
         self.attribute_network: Any = attribute_network  # a model since ``build``, as the decoder

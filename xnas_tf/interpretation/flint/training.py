@@ -27,6 +27,7 @@ from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.trainer import Trainer
+from xnas_tf.utils.argument_types import NAMES, WHOLE, check_types
 from xnas_tf.utils.progress import ShowEpoch, epochs_bar, log_message
 
 MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
@@ -34,6 +35,7 @@ MAX_INTEGER = 2**30
 """Largest integer option: up to 3·seed + 2 is used as a seed, which must be less than 2³²."""
 
 
+@check_types(layers=NAMES, seed=WHOLE)
 def train_interpreter(  # noqa: PLR0913 - options with defaults
     model: keras.Model,
     dataset: str | Dataset,

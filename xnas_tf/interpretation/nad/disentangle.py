@@ -22,10 +22,12 @@ from xnas_tf.interpretation.nad.presets import preset_for
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.utils.argument_types import LIST, NAMES, WHOLE, check_types
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.progress import log_message, steps_bar
 
 
+@check_types(classes=LIST, layers=NAMES, epochs=WHOLE, images=WHOLE, seed=WHOLE)
 def disentangle(  # noqa: PLR0913 - options with defaults
     model: keras.Model,
     dataset: str | Dataset,

@@ -24,8 +24,7 @@ from xnas_tf.launcher.ray.group import Group
 from xnas_tf.launcher.ray.mailbox import Mailbox, Question
 from xnas_tf.launcher.ray.rank import Setting, facts_of
 from xnas_tf.launcher.ray.resources import Capacity
-from xnas_tf.registry import describe
-from xnas_tf.spaces.options import OBJECTS
+from xnas_tf.registry import OBJECTS, describe
 from xnas_tf.training.callbacks import Interrupted
 
 if TYPE_CHECKING:

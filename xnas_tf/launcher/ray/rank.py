@@ -19,7 +19,7 @@ from xnas_tf.distributed import Communicator, start
 from xnas_tf.errors import InputError
 from xnas_tf.execution.task import evaluate
 from xnas_tf.execution.task_source import Task, forwarding
-from xnas_tf.spaces.options import OBJECTS
+from xnas_tf.registry import OBJECTS
 from xnas_tf.utils.environment import set_defaults
 from xnas_tf.utils.versions import versions
 

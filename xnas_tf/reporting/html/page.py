@@ -14,6 +14,7 @@ from xnas_tf.reporting.html.run_report import report_data
 from xnas_tf.storage.model_source import is_run
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import write_atomically
+from xnas_tf.utils.argument_types import NUMBER, PATH, WHOLE, check_types
 from xnas_tf.utils.html_page import MARK, html_page
 from xnas_tf.utils.progress import log_message
 
@@ -39,6 +40,7 @@ SCRIPTS = {
 """The scripts of each kind of report."""
 
 
+@check_types(out=PATH, models=WHOLE, images=WHOLE, within=NUMBER)
 def save_report(  # noqa: PLR0913 - options with defaults
     run: AnyModel | Sequence[Run | str | Path],
     out: str | Path | None = None,

@@ -1,0 +1,33 @@
+"""The weights of classes in the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from xnas_tf.errors import InputError, suggest
+
+
+def class_weights(given: Mapping[str, float], class_names: Sequence[str]) -> np.ndarray | None:
+    """Return the weight of each class, (classes,), as float32; None if none is given.
+
+    Args:
+        given: Weights by the name of the class, or by its number if no class has that name.
+        class_names: The names of the classes.
+
+    Raises:
+        InputError: If there is no such class, or one is given twice.
+    """
+    if not given:
+        return None
+    numbers = {str(number): number for number in range(len(class_names))}
+    known = numbers | {name: number for number, name in enumerate(class_names)}
+    weights = np.full(len(class_names), np.nan, np.float32)
+    for name, weight in given.items():
+        if name not in known:
+            raise InputError(f"training.class_weight: no class {suggest(name, class_names)}")
+        if not np.isnan(weights[known[name]]):
+            raise InputError(f"training.class_weight: class {known[name]} is given twice")
+        weights[known[name]] = weight
+    return np.nan_to_num(weights, nan=1.0)

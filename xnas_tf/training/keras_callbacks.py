@@ -1,0 +1,94 @@
+"""Keras callbacks of a training: fresh ones for each candidate."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from xnas_tf.errors import InputError
+from xnas_tf.registry import describe, find_object, register_object
+
+WRITERS = {
+    keras.callbacks.ModelCheckpoint: "filepath",
+    keras.callbacks.CSVLogger: "filename",
+    keras.callbacks.TensorBoard: "log_dir",
+}
+"""Callbacks of Keras that write, and the attribute that says where."""
+
+
+def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.callbacks.Callback]:
+    """Return new callbacks for one training.
+
+    Those of ``WRITERS`` write on rank 0 only, and into a folder of this training: ``model.keras``
+    becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``.
+
+    Args:
+        names: The option ``training.callbacks``.
+        folder: The name of the folder, such as ``candidate-00007``.
+        rank: The number of this rank.
+
+    Raises:
+        InputError: If one cannot be imported, created or copied, or is no callback.
+    """
+    made = []
+    for callback in map(_new, names):
+        attribute = next((a for kind, a in WRITERS.items() if isinstance(callback, kind)), None)
+        if attribute is None or rank == 0:
+            made.append(callback)
+        if attribute and rank == 0:
+            path = Path(getattr(callback, attribute))
+            is_file = attribute != "log_dir"
+            path = path.parent / folder / path.name if is_file else path / folder
+            path.parent.mkdir(parents=True, exist_ok=True)
+            setattr(callback, attribute, str(path))
+    return made
+
+
+def _new(name: str) -> keras.callbacks.Callback:
+    found = find_object(name, "training.callbacks:")
+    try:
+        is_object = isinstance(found, keras.callbacks.Callback)
+        callback = copy.deepcopy(found) if is_object else found()
+    except Exception as error:  # a user's code may raise anything
+        raise InputError(
+            f"training.callbacks: {name}: no new one can be made for each candidate: "
+            f"{describe(error)}"
+        ) from error
+    if not isinstance(callback, keras.callbacks.Callback):
+        raise InputError(
+            f"training.callbacks: {name} is a {type(callback).__name__}; allowed: a "
+            "keras.callbacks.Callback, or a class or function that returns one"
+        )
+    if isinstance(callback, keras.callbacks.BackupAndRestore):
+        raise InputError(
+            "training.callbacks: BackupAndRestore has no use here: the same search resumes by "
+            "itself, and trains interrupted candidates again; leave it out"
+        )
+    return callback
+
+
+def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
+    """Register callbacks in this process, and return their names for ``training.callbacks``.
+
+    A name has the callback's class and those of its arguments that are texts, numbers or None, so
+    that a search with others is another one. Equal names are numbered.
+    """
+    names = [*map(_name, callbacks)]
+    counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
+    return [
+        register_object(callback, f"{name} {count}" if count > 1 else name)
+        for callback, name, count in zip(callbacks, names, counts, strict=True)
+    ]
+
+
+def _name(callback: keras.callbacks.Callback) -> str:
+    kind = type(callback)
+    values = {name: getattr(callback, name, ...) for name in inspect.signature(kind).parameters}
+    plain = {n: v for n, v in values.items() if v is None or isinstance(v, str | int | float)}
+    arguments = ", ".join(f"{name}={value!r}" for name, value in plain.items())
+    module = "keras.callbacks" if kind.__module__.startswith("keras.") else kind.__module__
+    return f"{module}.{kind.__qualname__}({arguments})"

@@ -1,0 +1,95 @@
+"""Arguments and methods of KerasTuner's tuners that have no meaning here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xnas_tf.errors import InputError, suggest
+
+_SCOPE = "all hyperparameters that build(hp) asks for are searched; set values in build(hp)"
+_COMPILED = "compile the model in build(hp)"
+_DISTRIBUTED = "Horovod or Ray distributes a search, see docs/how-to/distributed.md"
+_ALGORITHM = 'set the algorithm as in config={"search": {"algorithm": "nsga2"}}'
+_FIDELITY = 'train in rungs as in config={"search": {"fidelity": {"epochs": [3, 9, 27]}}}'
+_IN_FIT = "write HyperModel.fit(self, hp, model, *args, **kwargs), and pass it to model.fit there"
+
+OF_TUNERS: dict[str, tuple[Any, str]] = {
+    "executions_per_trial": (
+        1,
+        "each candidate is trained once, so that its values are those of its saved model; train "
+        "the best ones with several seeds: xt.retrain(tuner.run, pareto=True, seeds=3)",
+    ),
+    "hyperparameters": (None, _SCOPE),
+    "tune_new_entries": (True, _SCOPE),
+    "allow_new_entries": (True, _SCOPE),
+    "max_retries_per_trial": (0, "a failed candidate is recorded with the reason"),
+    "max_consecutive_failed_trials": (None, "failed candidates do not end a search"),
+    "max_model_size": (None, 'give config={"constraints": {"parameters": "<= 1_000_000"}}'),
+    "optimizer": (None, f'{_COMPILED}, or give config={{"training": {{"optimizer": "adam"}}}}'),
+    "loss": (None, _COMPILED),
+    "metrics": (None, _COMPILED),
+    "distribution_strategy": (None, _DISTRIBUTED),
+    "tuner_id": (None, _DISTRIBUTED),
+    "logger": (None, "the run directory has the record"),
+    "oracle": (None, _ALGORITHM),
+    "num_initial_points": (None, _ALGORITHM),
+    "alpha": (None, _ALGORITHM),
+    "beta": (None, _ALGORITHM),
+    "max_epochs": (None, _FIDELITY),
+    "factor": (None, _FIDELITY),
+    "hyperband_iterations": (None, _FIDELITY),
+}
+"""Arguments of KerasTuner's tuners: the value that changes nothing, and what to do instead."""
+OF_FIT: dict[str, tuple[Any, str]] = {
+    "shuffle": (True, _IN_FIT),
+    "sample_weight": (None, f"give `class_weight`, or {_IN_FIT}"),
+    "initial_epoch": (0, "an interrupted search resumes by itself"),
+    "steps_per_epoch": (None, "an epoch is one pass over the images"),
+    "validation_steps": (None, "all validation images are used"),
+    "validation_batch_size": (None, "it would change no result"),
+    "validation_freq": (1, "each epoch is validated"),
+}
+"""The same for the arguments of ``Model.fit`` that KerasTuner's ``search`` takes."""
+HOOKS = (
+    "run_trial",
+    *(
+        f"on_{what}_{when}"
+        for what in ("search", "trial", "epoch", "batch")
+        for when in ("begin", "end")
+    ),
+)
+"""Methods of KerasTuner's tuners that subclasses override, and that nothing would call here."""
+
+
+def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: list[str]) -> None:
+    """Refuse arguments that have no meaning here, unless their value changes nothing.
+
+    Args:
+        given: The arguments.
+        known: ``OF_TUNERS`` or ``OF_FIT``.
+        own: The names of the arguments that have a meaning.
+
+    Raises:
+        InputError: If there is one, with what to do instead.
+    """
+    for name, value in given.items():
+        if name not in known:
+            raise InputError(f"`{name}`: there is no argument {suggest(name, own)}")
+        neutral, instead = known[name]
+        if value is not None and (value is not neutral and value != neutral):
+            raise InputError(f"`{name}`: given {value!r}, which has no equivalent here: {instead}")
+
+
+def check_hooks(kind: type) -> None:
+    """Check that a subclass overrides no method of KerasTuner that is not called here.
+
+    Raises:
+        InputError: If it does.
+    """
+    if found := [name for name in HOOKS if hasattr(kind, name)]:
+        raise InputError(
+            f"{kind.__name__}.{found[0]}() would never be called: a search trains models of a "
+            "HyperModel. Write HyperModel.fit for your own training, callbacks for what else "
+            "happens during it"
+        )

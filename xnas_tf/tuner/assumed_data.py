@@ -1,0 +1,26 @@
+"""What is assumed of the data of a search before it is known."""
+
+from __future__ import annotations
+
+import keras
+import keras_tuner
+
+from xnas_tf.spaces.building import build_model
+from xnas_tf.spaces.options import SpaceOptions
+
+IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
+"""Assumed where the default model does not show them."""
+
+
+def assumed_data(space: SpaceOptions) -> tuple[tuple[int, int, int], int]:
+    """Return the image shape and the number of classes that the default model of a space is for."""
+    try:
+        hypermodel = space.create(IMAGE_SHAPE, CLASSES)
+        hp = keras_tuner.HyperParameters()
+        model, _ = build_model(hypermodel, hp, (None, *IMAGE_SHAPE))
+        height, width, channels = (*model.input_shape[1:], 1)[:3]
+        return (height or 32, width or 32, channels or 3), max(2, model.output_shape[-1])
+    except Exception:  # noqa: BLE001 - of a user's code; the search space says what is wrong
+        return IMAGE_SHAPE, CLASSES
+    finally:
+        keras.backend.clear_session()

@@ -1,0 +1,54 @@
+"""Images and labels of a ``tf.data.Dataset``, as arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xnas_tf.errors import InputError
+
+_IMAGE = 3
+"""The number of axes of an image with channels."""
+
+
+def is_dataset(data: Any) -> bool:
+    """Return whether something is a ``tf.data.Dataset``, without importing TensorFlow."""
+    return hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator")
+
+
+def elements(dataset: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and the labels of a ``tf.data.Dataset`` of pairs, batched or not.
+
+    Raises:
+        InputError: If it is not that, is infinite or empty, or its images differ in shape.
+    """
+    spec = dataset.element_spec
+    if not (isinstance(spec, tuple) and len(spec) == 2 and all(hasattr(s, "shape") for s in spec)):
+        raise InputError(f"{name} has elements {spec}; allowed: pairs (image, label)")
+    if int(dataset.cardinality()) == -1:
+        raise InputError(f"{name} is infinite; allowed: one pass over the images, without repeat()")
+    join = np.concatenate if _is_batched(spec[0].shape, spec[1].shape, name) else np.stack
+    pairs = [*dataset.as_numpy_iterator()]
+    if not pairs:
+        raise InputError(f"{name} is empty")
+    try:
+        images, labels = (join(each) for each in zip(*pairs, strict=True))
+    except ValueError as error:
+        raise InputError(f"{name}: images differ in shape: {error}") from error
+    return images, labels
+
+
+def _is_batched(image: Any, label: Any, name: str) -> bool:
+    """Return whether elements of these shapes are batches: (B, H, W[, C]) and (B,) or (B, K)."""
+    if image.rank is not None and label.rank is not None:
+        if image.rank != _IMAGE or label.rank == 0:
+            return bool(image.rank > _IMAGE)
+        if label.rank > 1 or image[0] is None:
+            return True
+        if image[0] != label[0]:  # a one-hot label of an image (H, W, C)
+            return False
+    raise InputError(
+        f"{name} has elements of shapes {image} and {label}, which may be an image and a label or "
+        "batches of them; allowed: batches (B, H, W, C) and (B,)"
+    )

@@ -1,0 +1,72 @@
+"""Checks of the types of a function's arguments, with errors that name them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable
+from functools import wraps
+from numbers import Integral, Real
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from xnas_tf.errors import InputError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Kind(NamedTuple):
+    """A kind of argument: its type, and what an error says is allowed."""
+
+    type: Any
+    allowed: str
+
+
+WHOLE = Kind(Integral, "a whole number")
+NUMBER = Kind(Real, "a number")
+TEXT = Kind(str, "a text")
+PATH = Kind(str | os.PathLike, "a path")
+LIST = Kind(Iterable, "a list")
+NAMES = Kind(Iterable, "a name or a list of names")
+
+
+def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function to check the types of some of its arguments.
+
+    None is accepted where it is the default. A text is no ``LIST``.
+
+    Args:
+        **kinds: The kinds of these arguments, by name.
+
+    Returns:
+        The decorator. The function it makes raises an ``InputError`` that names an argument of
+        another type.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError:
+                given = {}  # the call says what is wrong
+            for name, kind in kinds.items():
+                is_default = given.get(name) is None and signature.parameters[name].default is None
+                if name in given and not is_default:
+                    _check(name, given[name], kind)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def _check(name: str, value: Any, kind: Kind) -> None:
+    is_text_for_list = kind is LIST and isinstance(value, str | bytes)
+    if is_text_for_list or not isinstance(value, kind.type):
+        hint = f", such as [{value!r}]" if is_text_for_list else ""
+        raise InputError(
+            f"`{name}` is of type {type(value).__name__}; allowed: {kind.allowed}{hint}"
+        )
