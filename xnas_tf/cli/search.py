@@ -44,7 +44,7 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 
 
 @main.command()
-@click.argument("config", required=False, type=PATH)
+@click.argument("config", required=False, type=PATH, shell_complete=completion.configs)
 @click.option("--run-dir", type=PATH, help="Default: runs/NAME OF CONFIG.")
 @OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move an existing run aside and start again.")
@@ -67,6 +67,9 @@ def search(
     CONFIG is a YAML file; the default is ./xnas.yaml if it exists, else the quickstart on real
     digits. Its sections: dataset, space, objectives, record, constraints, training, search,
     distributed. docs/reference/configuration.md explains every key.
+
+    These configurations are part of xnas-tf, and need no file: quickstart, hypermodel, objective,
+    xnas-mnist, xnas-cifar10, xnas-imagenet16-120, and the last three with -control.
 
     The sources of introspectability rank networks in opposite ways: by activations (the paper's)
     accurate networks are higher, by Grad-CAM and integrated gradients (the default) less
