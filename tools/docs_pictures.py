@@ -108,12 +108,12 @@ def report(work: Work) -> None:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         view = chromium.new_page(viewport={"width": 900, "height": 1180})
         view.goto(page.resolve().as_uri())
-        view.locator("#front circle[tabindex='0']").focus()
+        view.locator("#front circle.front").last.focus()
         view.screenshot(path=shots[0])
         view.keyboard.press("Escape")
-        model = view.locator("[id^='model-']").first
-        model.locator("summary").first.click()
-        model.evaluate("each => each.scrollIntoView()")
+        model = view.locator("details[id^='model-']").first
+        model.evaluate("each => { each.open = true; each.scrollIntoView(); }")
+        model.locator("img").first.wait_for()
         view.screenshot(path=shots[1])
         chromium.close()
     save(row([Image.open(shot) for shot in shots], height=1180, gap=20), "report.png")
@@ -173,7 +173,7 @@ def cell_of_16(data):
     from common import CONVOLUTIONS, cell_network
 
     network = cell_network(CONVOLUTIONS, data.image_shape, 16)
-    return network, keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True)
+    return network, keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
 
 
 def paper_predictor(data):

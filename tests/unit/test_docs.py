@@ -89,3 +89,19 @@ def test_the_changelog_has_a_place_for_what_changes():
     assert "## [Unreleased]" in text
     kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_each_test_that_the_comparison_names_exists():
+    page = (ROOT / "docs/benchmarks/comparison.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:unit|e2e)/\w+\.py)::(\w+)`", page)
+    assert len(named) > 20
+    for file, test in named:
+        code = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert f"def {test}(" in code, f"{file}::{test}"
+
+
+def test_each_source_of_the_comparison_is_used_and_there():
+    page = (ROOT / "docs/benchmarks/comparison.md").read_text(encoding="utf-8")
+    text, _, sources = page.partition("## Sources")
+    used = re.findall(r"\b[OKRAN]\d\b", " ".join(re.findall(r"\[([^\]]*)\](?!\()", text)))
+    assert set(used) == set(re.findall(r"^- ([OKRAN]\d) ", sources, re.MULTILINE))
