@@ -23,7 +23,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+FLINT = ("relevance", "attributes", "conciseness", "explanations", "disagreements")
 
 
 @dataclass
@@ -157,7 +157,7 @@ def nad(work: Work) -> None:
 def flint(work: Work) -> None:
     path = work.model("predictor", "mnist5k", paper_predictor, epochs=8)
     made = work.made("attributes", "interpret", path, "--dataset", "mnist5k")
-    for name in ("relevance", "attributes", "conciseness", "explanations", "disagreements"):
+    for name in FLINT:
         copy(made / f"{name}.png", f"flint-{name}.png")
 
 
@@ -230,6 +230,14 @@ PICTURES: dict[str, Callable[[Work], None]] = {
     "debuggability": debuggability,
 }
 ON_REQUEST = ("debuggability",)
+DRAWN = {
+    "front": ("tutorial-front",),
+    "explain": ("tutorial-explain",),
+    "attributes": ("tutorial-attributes",),
+    "nad": ("nad-depth", "nad-similarity", "nad-paths", "nad-collages", "nad-mistakes"),
+    "flint": tuple(f"flint-{name}" for name in FLINT),
+}
+"""What each draws, unless it is one picture of the same name."""
 
 
 def main() -> None:
@@ -245,6 +253,7 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in PICTURES]:
         parser.error(f"unknown: {', '.join(unknown)}; allowed: {', '.join(PICTURES)}")
+    sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
     work = Work(given.work.resolve(), given.photographs)
     work.folder.mkdir(parents=True, exist_ok=True)
     for name in given.names or default:

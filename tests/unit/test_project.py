@@ -121,12 +121,19 @@ def one_class(root):
     make_folder(root / "pets", {"cat": 10})
 
 
+def corrupt(root):
+    make_folder(root / "pets", PETS)
+    for file in list(root.rglob("*.png")):
+        file.write_text("no image")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda root: None, "not given, and . has no folder with one folder of images per class"),
         (two, "has several; allowed: npz:a.npz, 'npz:b c.npz'"),
         (one_class, "folder:pets: all images are of one class"),
+        (corrupt, "4 of 20 images cannot be decoded; allowed: 10%"),
     ],
 )
 def test_what_is_no_data_set_or_several_is_refused(make, message, here):
@@ -145,3 +152,9 @@ def test_what_a_search_leaves_beside_the_classes_is_no_class(here):
     (here / "__pycache__" / "mine.pyc").touch()
     again = xt.load_dataset("folder:.")
     assert again.digest == digest and not again.findings.empty
+
+
+def test_a_configuration_is_no_data_set(here):
+    (here / "other.yaml").write_text("dataset: digits")
+    with pytest.raises(InputError, match="unknown data set 'other.yaml'"):
+        xt.init(".", "other.yaml")

@@ -38,10 +38,9 @@ def init(folder: Path, dataset: str | None) -> None:
     project = init_project(folder, dataset, print_message)
     print_tables(data_tables(project.report))
     click.echo(f"wrote {project.config} and {project.model}", err=True)
-    short = "--set search.candidates=2 --set training.epochs=1"
     commands = [
         *([] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]),
-        f"xnas-tf search {short} --run-dir runs/trial   # a short trial",
+        "xnas-tf search --set search.candidates=2 --run-dir runs/trial   # a short trial",
         "xnas-tf search",
         "xnas-tf report runs/xnas",
     ]

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from xnas_tf.data import path_in
+from xnas_tf.config import Config
+from xnas_tf.data import load_dataset, path_in
 from xnas_tf.errors import InputError
 from xnas_tf.project.files import config_text, model_text
 from xnas_tf.project.finding import find_dataset
-from xnas_tf.reporting.dataset import DataReport, inspect_data
+from xnas_tf.reporting.dataset import DataReport
 from xnas_tf.utils.markup import short_repr
 
 __all__ = ["Project", "init"]
@@ -66,7 +67,10 @@ def init(
     folder = Path(folder)
     _check_new(folder)
     name = find_dataset(folder) if dataset is None else dataset
-    project = Project(folder, inspect_data(name, log=log))
+    config = Config(dataset=name)
+    # As a search loads it, which refuses too many corrupt files.
+    data = load_dataset(**config.dataset.model_dump(), log=log)
+    project = Project(folder, DataReport(data, config))
     texts = {
         project.config: config_text(project.report, _as_seen_from(folder, name)),
         project.model: model_text(project.report),

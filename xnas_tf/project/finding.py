@@ -25,6 +25,20 @@ def find_dataset(root: Path) -> str:
     """
     if not root.is_dir():
         raise InputError(f"there is no folder {root} to look for a data set in")
+    try:
+        names = _names(root)
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
+    if not names:
+        raise InputError(f"`dataset`: not given, and {root} has {_WANTED}")
+    if len(names) > 1:
+        choices = ", ".join(map(shlex.quote, names))
+        raise InputError(f"`dataset`: not given, and {root} has several; allowed: {choices}")
+    return names[0]
+
+
+def _names(root: Path) -> list[str]:
+    """Return the names of all data sets in a folder."""
     inside = [path for path in sorted(root.iterdir()) if not is_hidden(path.name)]
     folders = [path for path in inside if path.is_dir()]
     found = [path for path in inside if path.suffix == ".npz" or _is_table(path)]
@@ -35,18 +49,12 @@ def find_dataset(root: Path) -> str:
     found += [path for path in tops if len(classes[path]) > 1]
     # One class alone is no data set: loading it says what is missing.
     found = sorted(set(found)) or [path for path in tops if classes[path]]
-    names = [f"{form_of(path)}:{path}" for path in found]
-    if not names:
-        raise InputError(f"`dataset`: not given, and {root} has {_WANTED}")
-    if len(names) > 1:
-        choices = ", ".join(map(shlex.quote, names))
-        raise InputError(f"`dataset`: not given, and {root} has several; allowed: {choices}")
-    return names[0]
+    return [f"{form_of(path)}:{path}" for path in found]
 
 
 def _is_table(path: Path) -> bool:
     """Return whether a file is a table of images, rather than another one."""
-    if path.suffix != ".csv":
+    if path.suffix != ".csv" or not path.is_file():
         return False
     with path.open("rb") as file:
         first = file.readline(1000).replace(b"\0", b"").lower()
