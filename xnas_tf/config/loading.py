@@ -122,7 +122,7 @@ def find_config(source: str | Path | None) -> Path | None:
         )
     path = Path(source)
     names = {each for name in packaged_configs() for each in (name, f"configs/{name}.yaml")}
-    if path.exists() or str(path) not in names:
+    if path.is_file() or str(path) not in names:
         return path
     return installed_folder("configs") / f"{path.stem}.yaml"
 
