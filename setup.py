@@ -19,10 +19,11 @@ BESIDE = ("configs", "examples")
 
 
 def plain_links(text: str) -> str:
-    """README.md for package indexes: without pictures and links to files of the repository."""
+    """README.md for package indexes, which have neither its pictures nor the files it links to."""
     link = r"\[([^\[\]]*)\]\((?!https?://)[^()\s]*\)"
     text = re.sub(r"<picture>.*?</picture>|<img\b[^>]*>", "", text, flags=re.DOTALL)
-    return re.sub(link, r"\1", re.sub("!" + link, "", text))
+    text = re.sub("!" + link, r"*(Picture in the repository: \1)*", text)
+    return re.sub(link, r"\1", text)
 
 
 setup(

@@ -91,6 +91,15 @@ def test_a_new_folder_has_the_path_as_seen_from_there(here, monkeypatch):
     assert len(xt.load_dataset(config.dataset.name).train) == 24
 
 
+def test_a_link_to_a_folder_elsewhere_has_a_path_that_leads_back(here, tmp_path, monkeypatch):
+    name = arrays(here)
+    (tmp_path / "deep/elsewhere").mkdir(parents=True)
+    (here / "link").symlink_to(tmp_path / "deep/elsewhere")
+    xt.init("link", name)
+    monkeypatch.chdir(here / "link")
+    assert len(xt.load_dataset(xt.load_config().dataset.name).train) == 24
+
+
 def test_few_photographs_start_from_a_trained_network_that_is_here(here, tmp_path):
     make_folder(here / "pets", PETS, (70, 64), formats=("png",))
     project = xt.init("without", "folder:pets")
@@ -158,3 +167,5 @@ def test_a_configuration_is_no_data_set(here):
     (here / "other.yaml").write_text("dataset: digits")
     with pytest.raises(InputError, match="unknown data set 'other.yaml'"):
         xt.init(".", "other.yaml")
+    with pytest.raises(InputError, match="`folder` is of type Config; allowed: a path"):
+        xt.init(xt.Config())

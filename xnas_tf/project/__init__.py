@@ -64,6 +64,8 @@ def init(
         InputError: If one of the files exists, if no data set or several are found, or if the data
             set is not fit for classification. Nothing is written then.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise InputError(f"`folder` is of type {type(folder).__name__}; allowed: a path")
     folder = Path(folder)
     _check_new(folder)
     name = find_dataset(folder) if dataset is None else dataset
@@ -101,4 +103,4 @@ def _as_seen_from(folder: Path, dataset: str) -> str:
     path = path_in(dataset)
     if path is None or path.startswith("~") or os.path.isabs(path):
         return dataset
-    return f"{dataset.partition(':')[0]}:{os.path.relpath(path, folder)}"
+    return f"{dataset.partition(':')[0]}:{os.path.relpath(path, os.path.realpath(folder))}"
