@@ -1,6 +1,7 @@
 """Packaging of xnas-tf: the ranges that work; requirements.txt has the exact pins."""
 
 import os
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -13,12 +14,23 @@ version = next(
 )
 # bin/setup installs one of TensorFlow's other packages: tensorflow-cpu has half the size.
 tensorflow = os.environ.get("XNAS_TENSORFLOW") or "tensorflow"
+BESIDE = ("configs", "examples")
+"""Folders beside the package that are inside it once it is installed."""
+
+
+def plain_links(text: str) -> str:
+    """README.md for package indexes, which have neither its pictures nor the files it links to."""
+    link = r"\[([^\[\]]*)\]\((?!https?://)[^()\s]*\)"
+    text = re.sub(r"<picture>.*?</picture>|<img\b[^>]*>", "", text, flags=re.DOTALL)
+    text = re.sub("!" + link, r"*(Picture in the repository: \1)*", text)
+    return re.sub(link, r"\1", text)
+
 
 setup(
     name="xnas-tf",
     version=version,
     description="Neural architecture search for networks that are accurate and can be understood",
-    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description=plain_links((here / "README.md").read_text(encoding="utf-8")),
     long_description_content_type="text/markdown",
     author="xnas-tf developers",
     license="GPL-3.0-or-later",
@@ -34,11 +46,18 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["xnas_tf", "xnas_tf.*"]),
+    packages=[
+        *find_packages(include=["xnas_tf", "xnas_tf.*"]),
+        *(f"xnas_tf.{name}" for name in BESIDE),
+    ],
+    package_dir={f"xnas_tf.{name}": name for name in BESIDE},
     package_data={
         "xnas_tf": ["py.typed"],
+        "xnas_tf.configs": ["*.yaml"],
+        "xnas_tf.examples": ["search.sbatch"],
         "xnas_tf.data": ["imagenet16_120_classes.txt"],
         "xnas_tf.objectives": ["*.csv", "WORDNET_LICENSE"],
+        "xnas_tf.project": ["templates/*"],
         "xnas_tf.reporting.html": ["assets/*"],
         "xnas_tf.utils": ["assets/*"],
     },

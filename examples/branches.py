@@ -1,7 +1,5 @@
 """A keras-tuner HyperModel with branches: hyperparameters that exist only under a choice.
 
-Run it from the project's root:
-
     xnas-tf search --set "space={hypermodel: 'examples.branches:Branches'}" --set dataset=digits
 
 What is inside an ``hp.conditional_scope`` is active only where its parent has one of the values

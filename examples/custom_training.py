@@ -1,7 +1,5 @@
 """A keras-tuner HyperModel that trains its models itself, and measures them with its own metric.
 
-Run it from the project's root:
-
     # mixup.yaml
     dataset: digits
     space: {hypermodel: "examples.custom_training:Mixup"}

@@ -34,6 +34,7 @@ _PUBLIC = {
     "disentangle": "xnas_tf.explanation.interpreting",
     "explain": "xnas_tf.explanation",
     "export": "xnas_tf.exporting.command",
+    "init": "xnas_tf.project",
     "inspect_data": "xnas_tf.reporting.dataset",
     "load_config": "xnas_tf.config",
     "load_dataset": "xnas_tf.data",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     )
     from xnas_tf.interpretation.nad import Disentanglement
     from xnas_tf.launcher.search import search
+    from xnas_tf.project import init
     from xnas_tf.reporting.dataset import DataReport, inspect_data
     from xnas_tf.reporting.html import save_report
     from xnas_tf.retraining import Retraining, retrain, retrainings

@@ -83,10 +83,25 @@ def find_object(name: str, kind: str) -> Any:
 
 
 def import_module(name: str) -> ModuleType:
-    """Import a module, also from the current folder."""
+    """Import a module, also from the current folder.
+
+    ``examples.NAME`` that is not there is imported from the installed package.
+    """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    return importlib.import_module(name)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        is_missing = f"{name}.".startswith(f"{error.name}.")
+        if not is_missing or not (installed_folder("examples") / f"{name[9:]}.py").is_file():
+            raise
+        return importlib.import_module(f"xnas_tf.{name}")
+
+
+def installed_folder(name: str) -> Path:
+    """Return ``configs`` or ``examples``: in the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    return next(path for path in (package / name, package.parent / name) if path.is_dir())
 
 
 def import_object(target: str, kind: str) -> Any:

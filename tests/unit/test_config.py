@@ -1,10 +1,14 @@
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+import xnas_tf
+from xnas_tf.cli import main
 from xnas_tf.config import (
     Config,
     Constraint,
@@ -12,10 +16,12 @@ from xnas_tf.config import (
     dump_config,
     load_config,
     load_stored_config,
+    packaged_configs,
 )
 from xnas_tf.config.reference import reference
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.search import default_run_dir, search
+from xnas_tf.registry import import_object
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,6 +119,40 @@ def test_a_missing_file_names_the_nearest(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError, match="did you mean 'configs/quickstart.yaml'"):
         load_config("configs/quickstrat.yaml")
+
+
+@pytest.mark.parametrize("name", packaged_configs())
+def test_a_packaged_configuration_needs_no_file(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = load_config(ROOT / f"configs/{name}.yaml")
+    assert load_config(name) == load_config(f"configs/{name}.yaml") == known
+    assert default_run_dir(name) == Path("runs") / name
+    (tmp_path / name).write_text("dataset: digits")  # a file of that name is that file
+    assert load_config(name).dataset.name == "digits"
+
+
+def test_the_help_of_a_search_names_the_packaged_configurations():
+    text = CliRunner().invoke(main, ["search", "--help"]).output
+    ending = "-control"
+    assert {name for name in packaged_configs() if name.removesuffix(ending) not in text} == set()
+    with pytest.raises(InputError, match="did you mean 'quickstart'"):
+        load_config("quickstrat")
+
+
+def test_an_example_is_imported_from_the_package_unless_there_is_another(tmp_path, monkeypatch):
+    """As outside a checkout, where a folder of that name may be the user's own."""
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p and Path(p) != ROOT])
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "examples"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(xnas_tf, "__path__", [*xnas_tf.__path__, str(ROOT)])
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "own.py").write_text("import missing_module")
+    found = import_object("examples.calibration:CalibrationError", "objective")
+    assert found.__module__ == "xnas_tf.examples.calibration"
+    for target in ("examples.own:A", "examples.absent:A"):
+        with pytest.raises(InputError, match="importing examples"):
+            import_object(target, "objective")
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "\x00"])

@@ -9,6 +9,7 @@ import yaml
 
 import xnas_tf
 from tests.documented import ROOT, blocks, commands, mentioned, pages
+from tools import docs_pictures
 from xnas_tf.cli import main
 from xnas_tf.config import Config, load_config
 
@@ -92,3 +93,27 @@ def test_the_changelog_has_a_place_for_what_changes():
     assert "## [Unreleased]" in text
     kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_each_test_that_the_comparison_names_exists():
+    page = (ROOT / "docs/benchmarks/comparison.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:unit|e2e)/\w+\.py)::(\w+)`", page)
+    assert len(named) > 20
+    for file, test in named:
+        code = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert f"def {test}(" in code, f"{file}::{test}"
+
+
+def test_each_source_of_the_comparison_is_used_and_there():
+    page = (ROOT / "docs/benchmarks/comparison.md").read_text(encoding="utf-8")
+    text, _, sources = page.partition("## Sources")
+    used = re.findall(r"\b[OKRAN]\d\b", " ".join(re.findall(r"\[([^\]]*)\](?!\()", text)))
+    assert set(used) == set(re.findall(r"^- ([OKRAN]\d) ", sources, re.MULTILINE))
+
+
+def test_each_picture_is_drawn_by_the_script_and_shown_in_a_page():
+    drawn = (docs_pictures.DRAWN.get(name, (name,)) for name in docs_pictures.PICTURES)
+    files = {path.stem for path in (ROOT / "docs/images").glob("*.png")}
+    assert files == {name for names in drawn for name in names}
+    text = "".join(page.read_text(encoding="utf-8") for page in pages())
+    assert [name for name in sorted(files) if f"images/{name}.png" not in text] == []

@@ -43,6 +43,12 @@ def _methods() -> list[str]:
     return ["all", *ATTRIBUTIONS.names()]
 
 
+def _configs() -> list[str]:
+    from xnas_tf.config import packaged_configs
+
+    return packaged_configs()
+
+
 def _keys() -> Iterator[str]:
     from xnas_tf.config import Config
 
@@ -59,5 +65,6 @@ def _keys_of(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 runs = _completion(_runs, or_file=True)
 datasets = _completion(_datasets, or_file=True)  # ``xnas-tf data`` takes a configuration too
+configs = _completion(_configs, or_file=True)
 methods = _completion(_methods)
 keys = _completion(_keys)

@@ -45,7 +45,7 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 
 
 @main.command()
-@click.argument("config", required=False, type=PATH)
+@click.argument("config", required=False, type=PATH, shell_complete=completion.configs)
 @click.option("--run-dir", type=PATH, help="Run directory.  [default: runs/NAME after CONFIG]")
 @OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move an existing run aside and start again.")
@@ -76,6 +76,9 @@ def search(
     CONFIG is a YAML file. The default is ./xnas.yaml if it exists, and otherwise the quickstart
     on handwritten digits. Its sections are dataset, space, objectives, record, constraints,
     training, search, distributed and callbacks. docs/reference/configuration.md explains every key.
+
+    These configurations are part of xnas-tf and need no file: quickstart, hypermodel, objective,
+    phone, xnas-mnist, xnas-cifar10, xnas-imagenet16-120, and the last three with -control.
 
     The two sources of introspectability rank networks in opposite ways: activations, as in the
     paper, favour accurate networks; Grad-CAM and integrated gradients, the default, favour less

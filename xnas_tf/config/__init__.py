@@ -7,6 +7,7 @@ from xnas_tf.config.loading import (
     find_config,
     load_config,
     load_stored_config,
+    packaged_configs,
     validate_config,
 )
 from xnas_tf.config.models import Config
@@ -22,4 +23,5 @@ __all__ = [
     "find_config",
     "load_config",
     "load_stored_config",
+    "packaged_configs",
 ]

@@ -13,6 +13,7 @@ import yaml
 
 from xnas_tf.config.models import Config
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.registry import installed_folder
 from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_FILE = Path("xnas.yaml")
@@ -23,8 +24,9 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     """Load a configuration.
 
     Args:
-        source: A YAML file, or a configuration to override. None: ``./xnas.yaml`` if it exists,
-            otherwise the quickstart, which is the defaults.
+        source: A YAML file, the name of a packaged configuration such as ``quickstart``, or a
+            configuration to override. None: ``./xnas.yaml`` if it exists, otherwise the
+            quickstart, which is the defaults.
         overrides: Overrides ``section.key=value``, the value in YAML.
 
     Raises:
@@ -110,7 +112,10 @@ def validate_config(data: Mapping[str, Any], where: str) -> Config:
 
 
 def find_config(source: str | Path | None) -> Path | None:
-    """Return the file that ``load_config`` reads; None for the quickstart."""
+    """Return the file that ``load_config`` reads; None for the quickstart.
+
+    If there is no file ``NAME`` or ``configs/NAME.yaml``, it is the packaged configuration.
+    """
     if source is None:
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
     if not isinstance(source, str | os.PathLike):
@@ -118,7 +123,16 @@ def find_config(source: str | Path | None) -> Path | None:
             f"`config` is of type {type(source).__name__}; allowed: a path, or a Config such as "
             'Config(dataset="digits", training={"epochs": 3})'
         )
-    return Path(source)
+    path = Path(source)
+    names = {each for name in packaged_configs() for each in (name, f"configs/{name}.yaml")}
+    if path.is_file() or str(path) not in names:
+        return path
+    return installed_folder("configs") / f"{path.stem}.yaml"
+
+
+def packaged_configs() -> list[str]:
+    """Return the names of the configurations that are part of xnas-tf, sorted."""
+    return sorted(path.stem for path in installed_folder("configs").glob("*.yaml"))
 
 
 def dump_config(config: Config) -> str:
@@ -160,7 +174,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         folder = path.parent if path.parent.is_dir() else Path()
-        near = [str(p) for p in (*folder.glob("*.y*ml"), *Path("configs").glob("*.y*ml"))]
+        files = (*folder.glob("*.y*ml"), *Path("configs").glob("*.y*ml"))
+        near = [*map(str, files), *packaged_configs()]
         raise InputError(f"there is no configuration file {suggest(str(path), near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"configuration file {path} cannot be read: {error}") from error

@@ -32,7 +32,9 @@ __all__ = [
     "Source",
     "Split",
     "dataset_forms",
+    "form_of",
     "load_dataset",
+    "path_in",
 ]
 
 DATASETS = Registry(
@@ -150,14 +152,22 @@ def _source(name: str) -> Source | ImageFiles:
 
 
 def _suggest(name: str) -> str:
-    path = Path(os.path.expanduser(name))
-    scheme = path.suffix[1:] if path.is_file() else ""
-    if path.is_dir():
-        found = (form for form, files in _SIGNS.items() if any(path.glob(files)))
-        scheme = next(found, "folder")
-    if scheme in _ARGUMENTS:
+    if scheme := form_of(Path(os.path.expanduser(name))):
         return f"{name!r}: did you mean {scheme}:{name}?"
     return suggest(name, dataset_forms())
+
+
+def form_of(path: Path) -> str:
+    """Return the form of the data set at a path, such as ``folder`` or ``csv``; or empty."""
+    if path.is_dir():
+        return next((form for form, files in _SIGNS.items() if any(path.glob(files))), "folder")
+    return path.suffix[1:] if path.is_file() and path.suffix[1:] in _ARGUMENTS else ""
+
+
+def path_in(name: str) -> str | None:
+    """Return the path in the name of a data set; None if it has none."""
+    scheme, _, argument = name.partition(":")
+    return argument if _ARGUMENTS.get(scheme, "NAME") != "NAME" else None
 
 
 def dataset_forms() -> list[str]:

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_NO_DATA = ("__MACOSX", "@eaDir")
-"""Folders with copies of images that macOS and Synology's NAS make."""
+_NO_DATA = ("__MACOSX", "@eaDir", "__pycache__")
+"""Folders that macOS, Synology's NAS and Python make."""
 
 
 def is_hidden(name: str) -> bool:

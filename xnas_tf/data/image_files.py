@@ -85,6 +85,19 @@ def _layout(root: Path, name: str) -> _Layout:
     return _Layout(classes, True, loose, broken, others)
 
 
+def class_folders(root: Path) -> Sequence[Path]:
+    """Return the folders of classes that have images directly inside, not deeper.
+
+    Folders of splits that have classes count as the classes inside them.
+    """
+    try:
+        return [each for each in _layout(root, str(root)).classes if _loose_images(each)]
+    except InputError:  # loading it says what is wrong
+        return _folders(root)
+    except OSError:
+        return []
+
+
 def _holds_classes(split: Path) -> bool:
     return bool(_folders(split)) and not _loose_images(split)
 
@@ -130,8 +143,9 @@ def _list_images(
 
 
 def _folders(root: Path) -> list[Path]:
-    """Return the visible folders in a folder, sorted by name."""
-    return sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
+    """Return the visible folders in a folder, sorted by name; not those that hold runs."""
+    tops = (path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
+    return sorted(path for path in tops if not any(path.glob("*/run.sqlite")))
 
 
 def _loose_images(root: Path) -> list[Path]:

@@ -1,0 +1,47 @@
+"""The command that begins a project."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from xnas_tf.cli import completion
+from xnas_tf.cli.group import main, print_message, print_tables
+from xnas_tf.cli.options import PATH
+
+
+@main.command()
+@click.argument("folder", metavar="[DIR]", type=PATH, default=".")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    shell_complete=completion.datasets,
+    help="As in `xnas-tf data`.  [default: the only data set in DIR]",
+)
+def init(folder: Path, dataset: str | None) -> None:
+    """Write a configuration and a model for your data.
+
+    DIR, by default the current folder, gets xnas.yaml and mine.py, which fit the images: their
+    size, classes and number. Both have comments, and are yours to change. Existing files are
+    never overwritten.
+
+    \b
+    Example:
+      xnas-tf init --dataset folder:pets
+      xnas-tf init digits --dataset mnist5k
+    """
+    from xnas_tf.project import init as init_project
+    from xnas_tf.reporting.dataset import data_tables
+
+    project = init_project(folder, dataset, print_message)
+    print_tables(data_tables(project.report))
+    click.echo(f"wrote {project.config} and {project.model}", err=True)
+    commands = [
+        *([] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]),
+        "xnas-tf search --set search.candidates=2 --run-dir runs/trial   # a short trial",
+        "xnas-tf search",
+        "xnas-tf report runs/xnas",
+    ]
+    click.echo("\n  ".join(["\nRead both files, then:", *commands]), err=True)

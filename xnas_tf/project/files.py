@@ -1,0 +1,99 @@
+"""The text of the files: a configuration and a search space that fit a data set."""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+import os
+from pathlib import Path
+from string import Template
+
+import yaml
+
+from xnas_tf.registry import installed_folder
+from xnas_tf.reporting.dataset import DataReport
+from xnas_tf.utils.image_size import size_text
+
+_STEPS = 20
+"""Training steps per epoch that small data sets get by small batches."""
+_TRAINING = 600
+"""Training steps per candidate that decide the number of epochs."""
+_BATCHES = (4, 64)
+_EPOCHS = (5, 40)
+"""Smallest and largest value."""
+_PHOTOGRAPH = 64
+"""Pixels from which images are large enough for a network that was trained on photographs."""
+_FEW = 5000
+"""Training images up to which such a network is a better start than one from nothing."""
+_WEIGHTS = "mobilenet_2_5_128_tf_no_top.h5"
+"""What Keras downloads for examples/transfer_learning.py."""
+
+
+def config_text(report: DataReport, dataset: str) -> str:
+    """Return ``xnas.yaml`` for a data set whose name is ``dataset`` in the folder of the file."""
+    data = report.dataset
+    height, width, _ = data.image_shape
+    size = str(height) if height == width else f"[{height}, {width}]"
+    findings, count = data.findings, len(data.train)
+    batch = _power_of_two(count / _STEPS, *_BATCHES)
+    epochs = math.ceil(_TRAINING / math.ceil(count / batch))
+    return _filled(
+        "xnas.yaml.txt",
+        dataset=_scalar(dataset),
+        images=f"{sum(map(len, data.parts.values())):,}",
+        train=f"{count:,}",
+        classes=data.classes,
+        shape=_shape(report),
+        size=f"size: {size}" if findings.sizes else f"# size: {size}",
+        channels="channels: 1" if findings.is_all_grey else f"# channels: {data.image_shape[2]}",
+        options=", options: {weights: imagenet}" if _is_transfer(report) else "",
+        model="TransferLearning" if _is_transfer(report) else "MyModel",
+        batch=batch,
+        epochs=min(max(epochs, _EPOCHS[0]), _EPOCHS[1]),
+        flip="" if data.mirrored else "# ",
+    )
+
+
+def model_text(report: DataReport) -> str:
+    """Return ``mine.py`` for a data set."""
+    if _is_transfer(report):
+        return (installed_folder("examples") / "transfer_learning.py").read_text(encoding="utf-8")
+    height, width, _ = report.dataset.image_shape
+    # Each block halves the images; four pixels or more are left for the attributions.
+    most = max(1, int(math.log2(max(1, min(height, width) / 4))) + 1)
+    return _filled(
+        "mine.py.txt",
+        classes=report.dataset.classes,
+        shape=_shape(report),
+        fewest=max(1, most - 2),
+        most=most,
+    )
+
+
+def _is_transfer(report: DataReport) -> bool:
+    """Return whether to start from a trained network, whose weights must be here already."""
+    height, width, _ = report.dataset.image_shape
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    is_few_photographs = min(height, width) >= _PHOTOGRAPH and len(report.dataset.train) <= _FEW
+    return is_few_photographs and (home / "models" / _WEIGHTS).is_file()
+
+
+def _shape(report: DataReport) -> str:
+    height, width, channels = report.dataset.image_shape
+    colour = {1: "grey", 3: "in colour"}.get(channels, f"of {channels} channels")
+    return f"{size_text(height, width)} pixels, {colour}"
+
+
+def _power_of_two(value: float, least: int, most: int) -> int:
+    return min(max(2 ** int(math.log2(max(1.0, value))), least), most)
+
+
+def _scalar(text: str) -> str:
+    """Return a text as YAML, in quotes where it needs them."""
+    dumped = yaml.safe_dump(text, allow_unicode=True, width=math.inf)
+    return dumped.removesuffix("\n").removesuffix("\n...")
+
+
+def _filled(name: str, **values: object) -> str:
+    template = importlib.resources.files(__package__) / "templates" / name
+    return Template(template.read_text(encoding="utf-8")).substitute(values)
