@@ -190,6 +190,12 @@ def test_each_candidate_gets_new_callbacks_that_write_into_its_own_folder(tmp_pa
     assert given[1].filepath == str(tmp_path / "m" / "{epoch}.keras")
 
 
+def test_callbacks_of_equal_arguments_are_told_apart():
+    given = [kc.LambdaCallback(on_epoch_end=print), kc.LambdaCallback(on_epoch_end=repr)]
+    found = new_callbacks(register_callbacks(given), "c", rank=0)
+    assert [each.on_epoch_end for each in found] == [print, repr]
+
+
 def stop_early():
     return kc.EarlyStopping(patience=1, min_delta=9)
 
