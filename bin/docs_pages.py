@@ -26,9 +26,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def commands_page() -> str:
     """What ``--help`` says of each command, as Markdown."""
     intro = (
-        "# Commands\n\nResults go to stdout, messages to stderr. The exit code is 0, 1 for what "
-        "failed, 2 for wrong input, 130 after Ctrl-C. In a checkout `bin/xnas-tf` is the same, "
-        "and sets itself up. [Shell completion](../how-to/completion.md) fills in commands, "
+        "# Command line\n\nOn this page you find every command and option, as `--help` shows "
+        "them. Results go to stdout, messages to stderr. The exit code is 0 for success, 1 for a "
+        "run that failed, 2 for wrong input, 130 after Ctrl-C and 143 after SIGTERM. In a "
+        "checkout, `bin/xnas-tf` is the same command and sets itself up. [Shell "
+        "completion](../get-started/installation.md#shell-completion) completes commands, "
         "options, runs and keys.\n"
     )
     pages = (f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(main, "xnas-tf"))
