@@ -1,26 +1,105 @@
-"""Pages that mkdocs makes while it builds: the commands' help, and the notebook."""
+"""Pages that mkdocs makes while it builds, and the entries of the menu that lead to them.
+
+The commands' help, the notebook, a page for each section of the configuration, and a page for each
+object of the Python reference. The last two are cut from docs/reference/{configuration,api}.md, of
+which an index remains.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 import click
+import griffe
+from markdown.extensions.toc import slugify
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from xnas_tf.cli import main
 
-NOTEBOOK = Path(__file__).parents[1] / "docs/get-started/notebook.ipynb"
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs/reference"
+_SECTION = re.compile(r"^## `?(\w+)`?\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^##+ (.*)$", re.MULTILINE)
+_OBJECT = re.compile(r"^::: xnas_tf\.([\w.]+)\n((?: +\S.*\n)*)\n*", re.MULTILINE)
+_LINK = re.compile(r"configuration\.md#([\w-]+)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Adds the pages of sections and objects to the menu; called by mkdocs (``hooks``)."""
+    (reference,) = (each["Reference"] for each in config.nav if "Reference" in each)
+    for entry in reference:
+        for title, path in entry.items():
+            folder = path.removesuffix(".md")
+            if folder == "reference/configuration":
+                names = list(sections())
+            elif folder == "reference/api":
+                names = list(objects())
+            else:
+                continue
+            entry[title] = [path, *({name: f"{folder}/{name}.md"} for name in names)]
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages; called by mkdocs (``hooks`` in mkdocs.yml)."""
-    files.append(File.generated(config, "reference/commands.md", content=commands_page()))
-    files.append(File.generated(config, "get-started/notebook.md", content=notebook_page(NOTEBOOK)))
+    """Adds the pages."""
+    pages = {
+        "reference/commands.md": commands_page(),
+        "get-started/notebook.md": notebook_page(ROOT / "docs/get-started/notebook.ipynb"),
+        **{f"reference/configuration/{name}.md": text for name, text in sections().items()},
+        **{f"reference/api/{name}.md": text for name, text in objects().items()},
+    }
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Leaves an index of what has pages of its own, and lets links find these."""
+    if page.file.src_uri == "reference/configuration.md":
+        links = (f"- [`{name}`](configuration/{name}.md)" for name in sections())
+        return "\n".join([_SECTION.sub("", markdown), *links])
+    if page.file.src_uri == "reference/api.md":
+        package = griffe.load("xnas_tf", search_paths=[ROOT])
+        return _OBJECT.sub(lambda found: _entry(found[1], package), markdown)
+    places = _anchors()
+    return _LINK.sub(lambda found: f"configuration/{places[found[1]]}", markdown)
+
+
+def sections() -> dict[str, str]:
+    """The sections of the configuration as pages, by name."""
+    text = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+    return {
+        name: f"# `{name}`\n{body.replace('### ', '## ')}" for name, body in _SECTION.findall(text)
+    }
+
+
+def _anchors() -> dict[str, str]:
+    """Page and anchor, by the anchor in the page that holds all sections."""
+    found = {}
+    for name, text in sections().items():
+        found[name] = f"{name}.md"
+        for heading in _HEADING.findall(text):
+            anchor = slugify(heading, "-")
+            found[anchor] = f"{name}.md#{anchor}"
+    return found
+
+
+def objects() -> dict[str, str]:
+    """The objects of the Python reference as pages, by their path within the package."""
+    text = (REFERENCE / "api.md").read_text(encoding="utf-8")
+    return {name: f"::: xnas_tf.{name}\n{options}" for name, options in _OBJECT.findall(text)}
+
+
+def _entry(name: str, package: griffe.Object | griffe.Alias) -> str:
+    documented = package[name].docstring
+    summary = documented.value.splitlines()[0] if documented else ""
+    return f"- [`{name}`](api/{name}.md): {summary}\n"
 
 
 def commands_page() -> str:

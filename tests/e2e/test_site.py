@@ -40,8 +40,11 @@ def test_its_pages_ask_for_nothing_from_elsewhere(site):
 
 
 def test_the_references_are_filled_in(site):
-    names = re.findall(r'id="xnas_tf\.(\w+)"', (site / "reference/api.html").read_text("utf-8"))
-    assert {"search", "explain", "Run", "InterpretableModel"} <= set(names)
+    for name in ("search", "explain", "Run", "InterpretableModel"):
+        page = (site / f"reference/api/{name}.html").read_text("utf-8")
+        assert f'id="xnas_tf.{name}"' in page
+    objectives = (site / "reference/configuration/objectives.html").read_text("utf-8")
+    assert 'id="introspectability"' in objectives
     commands = (site / "reference/commands.html").read_text("utf-8")
     for name in ("search", "report", "benchmark search"):
         assert f"xnas-tf {name}" in commands
