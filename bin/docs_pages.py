@@ -42,8 +42,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
                 names = list(objects())
             else:
                 continue
-            entry[title] = [path, *({name: f"{folder}/{name}.md"} for name in names)]
+            entry[title] = [path, *({_short(name): f"{folder}/{name}.md"} for name in names)]
     return config
+
+
+def _short(name: str) -> str:
+    return ".".join(name.split(".")[-2:])
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

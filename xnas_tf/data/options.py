@@ -19,7 +19,7 @@ class DatasetOptions(Section):
         "mnist5k",
         description="`mnist5k`, `digits`, `folder:PATH`, `csv:FILE`, `npz:FILE`, `idx:FOLDER`, "
         "`quickdraw:FOLDER`, `imagenet16_120:FOLDER`, `tfrecord:FILES`, `keras:NAME`, `tfds:NAME` "
-        "or `package.module:function`: docs/how-to/data.md",
+        "or `package.module:function`: docs/reference/data.md",
     )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the images for validation")
     test: float = Field(

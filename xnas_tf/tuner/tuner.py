@@ -84,7 +84,7 @@ class Tuner:
 
         Args:
             x: Images, (N, H, W) or (N, H, W, C), with values in any range (see
-                docs/how-to/data.md); models get them as floats in [0, 1]. Or the name of a data
+                docs/reference/data.md); models get them as floats in [0, 1]. Or the name of a data
                 set, such as ``folder:pets``.
             y: Class numbers, (N,) or (N, 1), or one-hot vectors (N, classes).
             validation_data: Images and labels to compare candidates on.
