@@ -27,6 +27,7 @@ REFERENCE = ROOT / "docs/reference"
 _SECTION = re.compile(r"^## `?(\w+)`?\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^##+ (.*)$", re.MULTILINE)
 _OBJECT = re.compile(r"^::: xnas_tf\.([\w.]+)\n((?: +\S.*\n)*)\n*", re.MULTILINE)
+_STYLE = re.compile(r'<style.*?</style>| class="dataframe"| border="1"', re.DOTALL)
 _LINK = re.compile(r"configuration\.md#([\w-]+)")
 
 
@@ -141,19 +142,22 @@ def _cell(cell: dict) -> Iterator[str]:
         yield source
         return
     yield f"```python\n{source}\n```"
-    for is_image, outputs in groupby(map(_output, cell["outputs"]), key=lambda each: each[0]):
+    for kind, outputs in groupby(map(_output, cell["outputs"]), key=lambda each: each[0]):
         text = "".join(each for _, each in outputs).strip()
-        if is_image:
+        if kind == "image/png":
             yield f"![What the lines above draw](data:image/png;base64,{text})"
+        elif kind == "text/html":
+            yield _STYLE.sub("", text)
         elif text:
             yield f"```text\n{text}\n```"
 
 
-def _output(output: dict) -> tuple[bool, str]:
-    """Whether it is a picture, and its text; none of what is told on stderr."""
+def _output(output: dict) -> tuple[str, str]:
+    """The kind of an output and its text, which is empty for messages on stderr."""
     data = output.get("data", {})
-    if "image/png" in data:
-        return True, "".join(data["image/png"])
-    told = output.get("name") == "stderr"
-    text = "".join("" if told else output.get("text") or data.get("text/plain", ""))
-    return False, text.rstrip("\n") + "\n"
+    for kind in ("image/png", "text/html"):
+        if kind in data:
+            return kind, "".join(data[kind])
+    is_message = output.get("name") == "stderr"
+    text = "".join("" if is_message else output.get("text") or data.get("text/plain", ""))
+    return "text/plain", text.rstrip("\n") + "\n"
