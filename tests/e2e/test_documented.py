@@ -141,7 +141,8 @@ def prepared(finished, tmp_path_factory):
     for name in ("configs", "examples"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "configs" / "quickstart.yaml").write_text(dump_config(load_config(None, TINY)))
-    shutil.copytree(finished[0], folder / "runs/quickstart")
+    for name in ("quickstart", "xnas-cifar10"):
+        shutil.copytree(finished[0], folder / "runs" / name)
     shutil.copy(sorted((finished[0] / "models").glob("*.keras"))[0], folder / "model.keras")
     rng = np.random.default_rng(0)
     for number in range(60):
