@@ -86,13 +86,16 @@ REPLACED = {
     "--epochs 200 --seeds 5": "",
     "--set space.channels=32 --set space.cells_per_stack=5": "--set space.channels=4",
 }
-FEW = "--set training.epochs=1 --set search.candidates=2 --set search.population=2"
+FEW = "--set training.epochs=3 --set search.candidates=2 --set search.population=2"
 SHORTENED = {
     # The copy of configs/quickstart.yaml is short already.
     'xnas-tf search configs/quickstart.yaml --set "search.fid': "--set training.epochs=3",
     "xnas-tf search configs/quickstart.yaml": "",
     "xnas-tf search configs/objective.yaml": f"{FEW} --set space.channels=2",
     "xnas-tf search": FEW,
+    # Random weights stand in for ImageNet's, and learn too little to be recommended.
+    "xnas-tf explain runs/transfer": "--count 2 --candidate best",
+    "xnas-tf export runs/transfer": "--candidate best",
     "xnas-tf explain": "--count 2",
     # A tiny network knows few of the classes.
     "xnas-tf disentangle model.keras": "--epochs 1 --images 6 --classes 0,1,2,4,5,6,7,9",
@@ -145,10 +148,11 @@ def prepared(finished, tmp_path_factory):
         shutil.copytree(finished[0], folder / "runs" / name)
     shutil.copy(sorted((finished[0] / "models").glob("*.keras"))[0], folder / "model.keras")
     rng = np.random.default_rng(0)
-    for number in range(60):
+    for number in range(120):  # each kind has a colour, which is learned at once
         place = folder / "pets" / ("cat", "dog", "horse")[number % 3]
         place.mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(0, 256, (36, 36, 3), dtype=np.uint8)
+        pixels = rng.integers(0, 100, (36, 36, 3), dtype=np.uint8)
+        pixels[..., number % 3] += 150
         PIL.Image.fromarray(pixels).save(place / f"{number}.jpg")
     for number in range(2):
         PIL.Image.fromarray(pixels[:8, :8, number]).save(folder / f"{number}.png")
