@@ -1,34 +1,120 @@
-"""Pages that mkdocs makes while it builds: the commands' help, and the notebook."""
+"""Pages that mkdocs makes while it builds, and the entries of the menu that lead to them.
+
+The commands' help, the notebook, a page for each section of the configuration, and a page for each
+object of the Python reference. The last two are cut from docs/reference/{configuration,api}.md, of
+which an index remains.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 import click
+import griffe
+from markdown.extensions.toc import slugify
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from xnas_tf.cli import main
 
-NOTEBOOK = Path(__file__).parents[1] / "docs/get-started/notebook.ipynb"
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs/reference"
+_SECTION = re.compile(r"^## `?(\w+)`?\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^##+ (.*)$", re.MULTILINE)
+_OBJECT = re.compile(r"^::: xnas_tf\.([\w.]+)\n((?: +\S.*\n)*)\n*", re.MULTILINE)
+_STYLE = re.compile(r'<style.*?</style>| class="dataframe"| border="1"', re.DOTALL)
+_LINK = re.compile(r"configuration\.md#([\w-]+)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Adds the pages of sections and objects to the menu; called by mkdocs (``hooks``)."""
+    (reference,) = (each["Reference"] for each in config.nav if "Reference" in each)
+    for entry in reference:
+        for title, path in entry.items():
+            folder = path.removesuffix(".md")
+            if folder == "reference/configuration":
+                names = list(sections())
+            elif folder == "reference/api":
+                names = list(objects())
+            else:
+                continue
+            entry[title] = [path, *({_short(name): f"{folder}/{name}.md"} for name in names)]
+    return config
+
+
+def _short(name: str) -> str:
+    return ".".join(name.split(".")[-2:])
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages; called by mkdocs (``hooks`` in mkdocs.yml)."""
-    files.append(File.generated(config, "reference/commands.md", content=commands_page()))
-    files.append(File.generated(config, "get-started/notebook.md", content=notebook_page(NOTEBOOK)))
+    """Adds the pages."""
+    pages = {
+        "reference/commands.md": commands_page(),
+        "get-started/notebook.md": notebook_page(ROOT / "docs/get-started/notebook.ipynb"),
+        **{f"reference/configuration/{name}.md": text for name, text in sections().items()},
+        **{f"reference/api/{name}.md": text for name, text in objects().items()},
+    }
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Leaves an index of what has pages of its own, and lets links find these."""
+    if page.file.src_uri == "reference/configuration.md":
+        links = (f"- [`{name}`](configuration/{name}.md)" for name in sections())
+        return "\n".join([_SECTION.sub("", markdown), *links])
+    if page.file.src_uri == "reference/api.md":
+        package = griffe.load("xnas_tf", search_paths=[ROOT])
+        return _OBJECT.sub(lambda found: _entry(found[1], package), markdown)
+    places = _anchors()
+    return _LINK.sub(lambda found: f"configuration/{places[found[1]]}", markdown)
+
+
+def sections() -> dict[str, str]:
+    """The sections of the configuration as pages, by name."""
+    text = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+    return {
+        name: f"# `{name}`\n{body.replace('### ', '## ')}" for name, body in _SECTION.findall(text)
+    }
+
+
+def _anchors() -> dict[str, str]:
+    """Page and anchor, by the anchor in the page that holds all sections."""
+    found = {}
+    for name, text in sections().items():
+        found[name] = f"{name}.md"
+        for heading in _HEADING.findall(text):
+            anchor = slugify(heading, "-")
+            found[anchor] = f"{name}.md#{anchor}"
+    return found
+
+
+def objects() -> dict[str, str]:
+    """The objects of the Python reference as pages, by their path within the package."""
+    text = (REFERENCE / "api.md").read_text(encoding="utf-8")
+    return {name: f"::: xnas_tf.{name}\n{options}" for name, options in _OBJECT.findall(text)}
+
+
+def _entry(name: str, package: griffe.Object | griffe.Alias) -> str:
+    documented = package[name].docstring
+    summary = documented.value.splitlines()[0] if documented else ""
+    return f"- [`{name}`](api/{name}.md): {summary}\n"
 
 
 def commands_page() -> str:
     """What ``--help`` says of each command, as Markdown."""
     intro = (
-        "# Commands\n\nResults go to stdout, messages to stderr. The exit code is 0, 1 for what "
-        "failed, 2 for wrong input, 130 after Ctrl-C. In a checkout `bin/xnas-tf` is the same, "
-        "and sets itself up. [Shell completion](../how-to/completion.md) fills in commands, "
+        "# Command line\n\nOn this page you find every command and option, as `--help` shows "
+        "them. Results go to stdout, messages to stderr. The exit code is 0 for success, 1 for a "
+        "run that failed, 2 for wrong input, 130 after Ctrl-C and 143 after SIGTERM. In a "
+        "checkout, `bin/xnas-tf` is the same command and sets itself up. [Shell "
+        "completion](../get-started/installation.md#shell-completion) completes commands, "
         "options, runs and keys.\n"
     )
     pages = (f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(main, "xnas-tf"))
@@ -56,19 +142,22 @@ def _cell(cell: dict) -> Iterator[str]:
         yield source
         return
     yield f"```python\n{source}\n```"
-    for is_image, outputs in groupby(map(_output, cell["outputs"]), key=lambda each: each[0]):
+    for kind, outputs in groupby(map(_output, cell["outputs"]), key=lambda each: each[0]):
         text = "".join(each for _, each in outputs).strip()
-        if is_image:
+        if kind == "image/png":
             yield f"![What the lines above draw](data:image/png;base64,{text})"
+        elif kind == "text/html":
+            yield _STYLE.sub("", text)
         elif text:
             yield f"```text\n{text}\n```"
 
 
-def _output(output: dict) -> tuple[bool, str]:
-    """Whether it is a picture, and its text; none of what is told on stderr."""
+def _output(output: dict) -> tuple[str, str]:
+    """The kind of an output and its text, which is empty for messages on stderr."""
     data = output.get("data", {})
-    if "image/png" in data:
-        return True, "".join(data["image/png"])
-    told = output.get("name") == "stderr"
-    text = "".join("" if told else output.get("text") or data.get("text/plain", ""))
-    return False, text.rstrip("\n") + "\n"
+    for kind in ("image/png", "text/html"):
+        if kind in data:
+            return kind, "".join(data[kind])
+    is_message = output.get("name") == "stderr"
+    text = "".join("" if is_message else output.get("text") or data.get("text/plain", ""))
+    return "text/plain", text.rstrip("\n") + "\n"

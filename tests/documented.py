@@ -1,19 +1,34 @@
-"""What the documentation shows: its commands, Python and configurations, and where they stand."""
+"""What the documentation shows: its commands, Python, files and configurations, page by page."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"(^|\s+)# .*$", re.MULTILINE)
+_FILE = re.compile(r"# ([\w./-]+\.(?:yaml|py))$", re.MULTILINE)
+
+
+class Step(NamedTuple):
+    """What a reader does with a block: write a ``file``, run ``python``, or run a command."""
+
+    kind: str
+    text: str
+    file: str = ""
 
 
 def pages() -> list[Path]:
     """All pages for people."""
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+
+
+def name_of(page: Path) -> str:
+    """The path of a page within the project."""
+    return str(page.relative_to(ROOT))
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -22,13 +37,30 @@ def blocks(page: Path, language: str) -> list[str]:
     return [text for _, kind, text in found if kind == language]
 
 
+def steps(page: Path) -> list[Step]:
+    """What a reader does on a page, in its order.
+
+    A block of Python or YAML whose first line is a comment with a file's name is that file.
+    """
+    found = []
+    for _, language, text in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        file = _FILE.match(text) if language in ("yaml", "python") else None
+        if file:
+            found.append(Step("file", text, file[1]))
+        elif language == "python":
+            found.append(Step("python", text))
+        elif language == "sh":
+            found.extend(Step("command", command) for command in split(text))
+    return found
+
+
 def commands() -> dict[str, list[str]]:
     """Each command of a ``sh`` block, without comments, with the names of its pages."""
     found: dict[str, list[str]] = {}
     for page in pages():
-        for block in blocks(page, "sh"):
-            for command in split(block):
-                found.setdefault(command, []).append(str(page.relative_to(ROOT)))
+        for step in steps(page):
+            if step.kind == "command":
+                found.setdefault(step.text, []).append(name_of(page))
     return found
 
 

@@ -1,7 +1,8 @@
-"""Every command that the documentation shows is run, or stands below with the reason why not.
+"""Each page is read from top to bottom: its files are written, its commands and Python are run.
 
-A command runs in a folder in which what the pages name is there: the configurations with a tiny
-search in place of the quickstart, runs of it, images of pets, a model.
+They run in one folder for each page, with what the page takes for granted: the configurations,
+with a tiny search in place of the quickstart, a run of it, images of pets, a model. What is not
+run stands below with the reason.
 """
 
 import glob
@@ -18,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 import xnas_tf as xt
-from tests.documented import ROOT, blocks, commands, pages
+from tests.documented import ROOT, commands, name_of, pages, steps
 from tests.e2e.conftest import TINY, environment
 from xnas_tf.cli import main
 from xnas_tf.config import dump_config, load_config
@@ -29,7 +30,6 @@ RAY = "tests/e2e/test_ray.py runs it on what takes seconds"
 HOSTS = "needs several hosts, or a cluster"
 HOURS = "takes hours"
 SETS_UP = "changes the machine's set-up"
-CARD = "a model card has the same, run by tests/e2e/test_exports.py"
 NOT_RUN = {
     "bin/test": "runs this test",
     "bin/docs": "run by tests/e2e/test_site.py, but for the set-up",
@@ -40,19 +40,14 @@ NOT_RUN = {
     "horovodrun -np 8 xnas-tf disentangle runs/quickstart": (
         "run with two ranks by tests/e2e/test_horovod.py"
     ),
-    "saved_model_cli show --dir served/candidate-00007/1 --tag_set serve --signature_def explain": (
-        CARD
-    ),
-    "saved_model_cli run --dir served/candidate-00007/1 --tag_set serve --signature_def explain "
-    "--inputs images=images.npy --input_exprs 'class_index=[-1, 3]' --outdir explained": CARD,
     "horovodrun -np 8 xnas-tf retrain runs/quickstart --pareto": (
         "run with two ranks by tests/e2e/test_retraining.py"
     ),
-    "tensorboard --logdir runs/xnas-cifar10/tensorboard": GPU,
     "bin/setup --gpu horovod": NETWORK,
     "xnas-tf search CONFIG --engine ray --groups 4": RAY,
     "xnas-tf search CONFIG --address HOST:6379": RAY,
     "xnas-tf search CONFIG --engine ray --set distributed.ranks_per_candidate=2": RAY,
+    "bin/setup horovod": SETS_UP,
     "bin/setup --system": SETS_UP,
     "XNAS_PYTHON=/opt/tensorflow/bin/python bin/setup --system": SETS_UP,
     "module load tensorflow": HOSTS,
@@ -88,22 +83,25 @@ REPLACED = {
     "bin/xnas-tf": "xnas-tf",  # what it sets up was set up before the tests
     "runs/phone": "runs/quickstart",
     "--dataset mnist5k": "--dataset digits",  # what the tiny search has learned
-    "--candidate 7 --candidate 9": "--candidate {front}",  # on the tiny search's front are others
-    "--candidate 7 --out": "--candidate {front} --out",
     "report runs/quickstart runs/second": "report runs/quickstart runs/CONFIG",
+    "search.candidates=24": "search.candidates=5",
+    "--epochs 200 --seeds 5": "",
+    "--set space.channels=32 --set space.cells_per_stack=5": "--set space.channels=4",
 }
+FEW = "--set training.epochs=3 --set search.candidates=2 --set search.population=2"
 SHORTENED = {
     "xnas-tf search configs/phone.yaml": (
         "--set dataset=digits --set training.epochs=1 --set search.candidates=2 "
         "--set search.population=2 --set space.channels=2"
     ),
-    "xnas-tf search pets.yaml": "--set training.epochs=1 --set search.candidates=2",
-    "xnas-tf search configs/hypermodel.yaml": (
-        "--set training.epochs=1 --set search.candidates=2 --set search.population=2"
-    ),
-    "xnas-tf search configs/objective.yaml": (
-        "--set training.epochs=1 --set search.candidates=2 --set space.channels=2"
-    ),
+    # The copy of configs/quickstart.yaml is short already.
+    'xnas-tf search configs/quickstart.yaml --set "search.fid': "--set training.epochs=3",
+    "xnas-tf search configs/quickstart.yaml": "",
+    "xnas-tf search configs/objective.yaml": f"{FEW} --set space.channels=2",
+    "xnas-tf search": FEW,
+    # Random weights stand in for ImageNet's, and learn too little to be recommended.
+    "xnas-tf explain runs/transfer": "--count 2 --candidate best",
+    "xnas-tf export runs/transfer": "--candidate best",
     "xnas-tf explain": "--count 2",
     # A tiny network knows few of the classes.
     "xnas-tf disentangle model.keras": "--epochs 1 --images 6 --classes 0,1,2,4,5,6,7,9",
@@ -113,7 +111,7 @@ SHORTENED = {
     "xnas-tf retrain": "--epochs 1 --seeds 1",
 }
 """What is added to commands that begin so: shorter trainings, fewer images."""
-PYTHON = {
+TEXT = {
     '"mnist5k"': '"digits"',
     '"runs/phone"': '"runs/quickstart"',
     '"runs/second"': '"runs/CONFIG"',
@@ -123,14 +121,19 @@ PYTHON = {
     "model.fit(images": "model.fit(inputs",  # as its line says, in [0, 1]
     "images=16": "images=1",
     "steps=64": "steps=4",
-    "[7], epochs=30": "[{front}], epochs=1, seeds=1",
+    "run, epochs=30": "run, epochs=1, seeds=1",
+    "space.channels=16": "space.channels=4",
     "(2, 28, 28, 1)": "(2, 8, 8, 1)",
+    "keras.Input((28, 28, 1))": "keras.Input((8, 8, 1))",
     "keras.Input((224, 224, 3))": "keras.Input((32, 32, 3))",
     "vgg16.VGG16()": "vgg16.VGG16(weights=None, classes=10, input_shape=(32, 32, 3))",
     "max_trials=40": "max_trials=2",
     "epochs=10, batch_size=32": "epochs=1, batch_size=32",
+    "{size: 128, weights: imagenet}": "{size: 32, weights: null}",
 }
-"""What is replaced in the pages' Python, for the same reason."""
+"""What is replaced in the pages' Python and files, for the same reason."""
+BEGINS_THERE = {"README.md", "docs/get-started/quickstart.md", "docs/tutorials/digits.md"}
+"""Pages on which the reader searches first: there is no run before."""
 COMMANDS = commands()
 
 
@@ -138,68 +141,103 @@ def is_left_out(command):
     return command in NOT_RUN or any(part in command for part in SCRIPTS)
 
 
+def is_acted_on(page):
+    return any(s.kind == "python" or not is_left_out(s.text) for s in steps(page) if not s.file)
+
+
 @pytest.fixture(scope="module")
 def prepared(finished, tmp_path_factory):
-    """The folder in which the commands run, and a candidate of its run's front."""
+    """The folder in which a reader works: a checkout with a tiny quickstart, images and a model."""
     folder = tmp_path_factory.mktemp("documented")
-    tiny = load_config(None, TINY)
     for name in ("configs", "examples"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "configs" / "quickstart.yaml").write_text(dump_config(tiny))
-    for name in ("quickstart", "CONFIG", "xnas-cifar10"):
+    (folder / "configs" / "quickstart.yaml").write_text(dump_config(load_config(None, TINY)))
+    for name in ("quickstart", "xnas-cifar10"):
         shutil.copytree(finished[0], folder / "runs" / name)
-    model = sorted((finished[0] / "models").glob("*.keras"))[0]
-    shutil.copy(model, folder / "model.keras")
-    (folder / "served").mkdir()
-    (exported,) = xt.export(xt.load_run(finished[0]), [int(model.stem)], folder / "exported")
-    exported.rename(folder / "served" / "candidate-00007")
-    front = [int(model.stem)]
-    found = xt.retrain(folder / "runs/quickstart", front, epochs=1, seeds=1, baseline=False)
-    shutil.copy(model, found.path / "models" / "candidate-00007-seed-0.keras")
-    (folder / "pets.yaml").write_text(blocks(ROOT / "docs/how-to/data.md", "yaml")[0])
-    (folder / "mine.py").write_text(blocks(ROOT / "docs/how-to/models.md", "python")[0])
+    shutil.copy(sorted((finished[0] / "models").glob("*.keras"))[0], folder / "model.keras")
     rng = np.random.default_rng(0)
-    for number in range(40):
-        place = folder / "pets" / ("cat" if number % 2 else "dog")
+    for number in range(120):  # each kind has a colour, which is learned at once
+        place = folder / "pets" / ("cat", "dog", "horse")[number % 3]
         place.mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(0, 256, (36, 36, 3), dtype=np.uint8)
+        pixels = rng.integers(0, 100, (36, 36, 3), dtype=np.uint8)
+        pixels[..., number % 3] += 150
         PIL.Image.fromarray(pixels).save(place / f"{number}.jpg")
     for number in range(2):
         PIL.Image.fromarray(pixels[:8, :8, number]).save(folder / f"{number}.png")
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "home/.config/fish/completions").mkdir(parents=True)
-    return folder, int(model.stem)
+    return folder
 
 
 @pytest.fixture
 def here(prepared, tmp_path, monkeypatch):
     """A copy of it, which is the current folder, and home too."""
-    place = shutil.copytree(prepared[0], tmp_path / "here", symlinks=True)
+    place = shutil.copytree(prepared, tmp_path / "here", symlinks=True)
     monkeypatch.chdir(place)
     monkeypatch.setenv("HOME", str(place / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    return place
+    monkeypatch.syspath_prepend(place)
+    yield place
+    sys.modules.pop("mine", None)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if not is_left_out(c)])
+@pytest.mark.parametrize("page", [*filter(is_acted_on, pages())], ids=name_of)
 @pytest.mark.long
-def test_it_runs(command, here, prepared):
-    for old, new in REPLACED.items():
-        command = command.replace(old, new.format(front=prepared[1]))
+def test_a_page_from_top_to_bottom(page, here):
+    """Its files are written, its commands and Python run, in the order of the page."""
+    if name_of(page) in BEGINS_THERE:
+        shutil.rmtree(here / "runs")
+    names = reader_names()
+    for step in steps(page):
+        if step.kind == "command":
+            if not is_left_out(step.text):
+                run(step.text)
+            continue
+        text = replaced(step.text, TEXT)
+        if step.kind == "python":
+            exec(compile(text, name_of(page), "exec"), names)
+        elif not (here / step.file).exists():
+            (here / step.file).write_text(text)
+
+
+def reader_names():
+    """What the pages' Python takes for granted."""
+    digits = xt.load_dataset("digits")
+    test, few = digits.test.take(slice(20)), digits.train.take(slice(96))
+    return {
+        "x_train": few.images,
+        "y_train": few.labels,
+        "x_val": test.images,
+        "y_val": test.labels,
+        "model": keras.models.load_model("model.keras"),
+        "images": test.images,
+        "labels": test.labels,
+        "inputs": test.images / np.float32(255),
+    }
+
+
+def replaced(text, changes):
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
+
+
+def run(command):
+    """Runs a command as the shell would, xnas-tf in this process, which has TensorFlow."""
+    command = replaced(command, REPLACED)
     more = next((more for start, more in SHORTENED.items() if command.startswith(start)), "")
-    command = f"{command} {more}"
+    command = f"{command} {more}".strip()
     if not command.startswith("xnas-tf "):
         done = subprocess.run(
             ["bash", "-ec", command], env=environment(), capture_output=True, text=True, timeout=120
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return
-    # In this process, which has imported TensorFlow already: as the shell would, otherwise.
     words = [
         path for word in shlex.split(command)[1:] for path in (sorted(glob.glob(word)) or [word])
     ]
     done = CliRunner().invoke(main, words, prog_name="xnas-tf")
-    assert done.exit_code == 0, done.output + repr(done.exception)
+    assert done.exit_code == 0, f"{command}\n{done.output}{done.exception!r}"
 
 
 def test_what_is_not_run_is_still_documented():
@@ -213,32 +251,9 @@ def test_what_is_not_run_is_right_for_the_shell(command):
     assert subprocess.run(["bash", "-n"], input=command, text=True).returncode == 0
 
 
-@pytest.mark.parametrize("page", [p for p in pages() if blocks(p, "python")], ids=lambda p: p.name)
-@pytest.mark.long
-def test_python_of_the_pages(page, here, prepared, monkeypatch):
-    """The blocks of a page one after the other, with the names that they take for granted."""
-    code = "\n".join(blocks(page, "python"))
-    for old, new in PYTHON.items():
-        code = code.replace(old, new.format(front=prepared[1]))
-    monkeypatch.syspath_prepend(here)
-    digits = xt.load_dataset("digits")
-    test, few = digits.test.take(slice(20)), digits.train.take(slice(96))
-    given = {
-        "x_train": few.images,
-        "y_train": few.labels,
-        "x_val": test.images,
-        "y_val": test.labels,
-        "model": keras.models.load_model("model.keras"),
-        "images": test.images,
-        "labels": test.labels,
-        "inputs": test.images / np.float32(255),
-    }
-    exec(compile(code, page, "exec"), given)
-
-
 @pytest.mark.long
 def test_bash_completes(here):
-    """With the line of docs/how-to/completion.md in a new shell."""
+    """With the line of docs/get-started/installation.md in a new shell."""
     line = next(c for c in COMMANDS if "bash_source" in c)
     ask = """
     source ~/.bashrc

@@ -26,7 +26,7 @@ def folder(tmp_path):
         for i in np.flatnonzero(digits.target == label)[:30]:
             image = Image.fromarray((digits.images[i] * 15.9).astype(np.uint8))
             image.resize((16, 16)).save(tmp_path / "pets" / f"kind {label}" / f"{i}.png")
-    docs = (ROOT / "docs/how-to/models.md").read_text(encoding="utf-8")
+    docs = (ROOT / "docs/tutorials/my-hypermodel.md").read_text(encoding="utf-8")
     (tmp_path / "mine.py").write_text(block(docs, "python"))
     (tmp_path / "pets.yaml").write_text(block(docs, "yaml"))
     return tmp_path

@@ -40,8 +40,11 @@ def test_its_pages_ask_for_nothing_from_elsewhere(site):
 
 
 def test_the_references_are_filled_in(site):
-    names = re.findall(r'id="xnas_tf\.(\w+)"', (site / "reference/api.html").read_text("utf-8"))
-    assert {"search", "explain", "Run", "InterpretableModel"} <= set(names)
+    for name in ("search", "explain", "Run", "InterpretableModel"):
+        page = (site / f"reference/api/{name}.html").read_text("utf-8")
+        assert f'id="xnas_tf.{name}"' in page
+    objectives = (site / "reference/configuration/objectives.html").read_text("utf-8")
+    assert 'id="introspectability"' in objectives
     commands = (site / "reference/commands.html").read_text("utf-8")
     for name in ("search", "report", "benchmark search"):
         assert f"xnas-tf {name}" in commands
@@ -53,11 +56,11 @@ def test_it_can_be_read_and_searched_from_the_disk(site, page):
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: failed.append(str(error)))
     page.goto((site / "index.html").as_uri())
-    page.get_by_role("link", name="the tutorial").click()
+    page.get_by_role("link", name="From digits to a model you understand").first.click()
     assert page.url == (site / "tutorials/digits.html").as_uri()
-    page.get_by_role("textbox", name="Search").press_sequentially("completion")
+    page.get_by_role("textbox", name="Search").press_sequentially("troubleshooting")
     page.locator(".md-search-result__link").first.wait_for()
     page.keyboard.press("Enter")
-    page.wait_for_url("**/completion.html*")
+    page.wait_for_url("**/troubleshooting.html*")
     assert not failed
     assert all(url.startswith(("file:", "data:")) for url in asked)

@@ -1,4 +1,4 @@
-"""A real Slurm of two nodes runs the very script of docs/how-to/slurm.md."""
+"""A real Slurm of two nodes runs the very script of docs/how-to/scaling.md."""
 
 import shutil
 import time
@@ -20,7 +20,7 @@ WORDS = tiny(
 
 
 def test_the_page_shows_the_script():
-    assert SCRIPT.read_text() in blocks(ROOT / "docs/how-to/slurm.md", "sh")
+    assert SCRIPT.read_text() in blocks(ROOT / "docs/how-to/scaling.md", "sh")
 
 
 @pytest.fixture(scope="module")

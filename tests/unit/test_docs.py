@@ -12,6 +12,7 @@ from tests.documented import ROOT, blocks, commands, mentioned, pages
 from tools import docs_pictures
 from xnas_tf.cli import main
 from xnas_tf.config import Config, load_config
+from xnas_tf.objectives import OBJECTIVES
 
 
 def examples(command):
@@ -68,6 +69,24 @@ def test_configurations_are_valid(page, text, tmp_path, monkeypatch):
 def test_every_public_name_is_in_the_reference(name):
     text = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
     assert re.search(rf"^::: xnas_tf[.\w]*\.{name}$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES.names())
+def test_every_objective_is_among_the_metrics(name):
+    shown = name.replace("metric:", "metric:NAME")
+    assert f"| `{shown}` |" in (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+
+
+KINDS = ("get-started", "tutorials", "how-to", "reference")
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in pages() if p.parent.name in KINDS], ids=lambda p: p.name
+)
+def test_a_page_begins_with_what_its_reader_can_do(page):
+    title, text = page.read_text(encoding="utf-8").split("\n\n")[:2]
+    assert title.startswith("# ")
+    assert re.match(r"(After this (page|tutorial)|On this page) ", text)
 
 
 def test_the_example_of_an_objective_is_that_of_its_page():

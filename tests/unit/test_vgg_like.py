@@ -56,7 +56,7 @@ def test_the_size_is_that_of_the_enumeration(blocks):
 
 def test_the_documented_sizes():
     for text in (
-        (ROOT / "docs/how-to/models.md").read_text(),
+        (ROOT / "docs/reference/hypermodels.md").read_text(),
         (ROOT / "docs/reference/configuration.md").read_text(),
     ):
         stated = {int(n.replace(",", "")) for n in re.findall(r"\d{1,3}(?:,\d{3})+", text)}

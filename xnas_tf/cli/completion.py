@@ -1,4 +1,4 @@
-"""Shell completion; see docs/how-to/completion.md. Does not import TensorFlow."""
+"""Shell completion; see docs/get-started/installation.md. Does not import TensorFlow."""
 
 from __future__ import annotations
 

@@ -120,5 +120,5 @@ def launch(words: tuple[str, ...]) -> None:
     raise InputError(
         f"launch has been replaced: {command} runs groups of ranks and restarts those that die, on "
         "this machine or, with --address, on a cluster; horovodrun -np RANKS xnas-tf search runs "
-        "all ranks in one job (docs/how-to/distributed.md)"
+        "all ranks in one job (docs/how-to/scaling.md)"
     )

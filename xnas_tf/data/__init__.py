@@ -86,8 +86,8 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     """Load a data set and split it, stratified by class.
 
     Args:
-        name: A name of docs/how-to/data.md, such as ``mnist5k``, ``folder:PATH`` or ``npz:FILE``; a
-            registered name; or ``package.module:function`` returning a ``Source``.
+        name: A name of docs/reference/data.md, such as ``mnist5k``, ``folder:PATH`` or
+            ``npz:FILE``; a registered name; or ``package.module:function`` returning a ``Source``.
         validation: Share of all images for validation.
         test: Share of all images for test; not used if a test split is published.
         seed: Seed of the split; independent of the search's seed, so that runs with

@@ -20,7 +20,7 @@ class DatasetOptions(Section):
         description="name of the data set: `mnist5k`, `digits`, `folder:PATH`, `csv:FILE`, "
         "`npz:FILE`, `idx:FOLDER`, `quickdraw:FOLDER`, `imagenet16_120:FOLDER`, "
         "`tfrecord:FILES`, `keras:NAME`, `tfds:NAME` or `package.module:function`; "
-        "see docs/how-to/data.md",
+        "see docs/reference/data.md",
     )
     validation: float = Field(
         0.2, gt=0, lt=1, description="share of the images in the validation split"

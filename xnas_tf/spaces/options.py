@@ -85,7 +85,7 @@ class NASBench201Options(SpaceOptions):
 
 
 class VGGLikeOptions(SpaceOptions):
-    """VGG-like chains of convolution blocks; see docs/how-to/models.md.
+    """VGG-like chains of convolution blocks; see docs/reference/hypermodels.md.
 
     There are 4,446,000 networks with at most four blocks, 246,960 with at most three.
     """
@@ -105,7 +105,10 @@ class VGGLikeOptions(SpaceOptions):
 
 
 class HyperModelOptions(SpaceOptions):
-    """Your own keras-tuner HyperModel; see docs/how-to/models.md. Images are floats in [0, 1]."""
+    """Your own keras-tuner HyperModel: docs/reference/hypermodels.md.
+
+    Its models get images as floats in [0, 1].
+    """
 
     name: Literal["hypermodel"] = "hypermodel"
     hypermodel: str = Field(

@@ -65,7 +65,7 @@ class TrainingOptions(Section):
         [],
         description="Keras callbacks, each the `package.module:Name` of a class or function that "
         "is called without arguments, or of an object that is copied for each candidate; see "
-        "docs/how-to/models.md",
+        "docs/how-to/custom-training.md",
     )
     augmentation: AugmentationOptions = AugmentationOptions()
     deterministic: bool = Field(

@@ -9,7 +9,7 @@ from xnas_tf.errors import InputError, suggest
 
 _SCOPE = "all hyperparameters that build(hp) asks for are searched; set values in build(hp)"
 _COMPILED = "compile the model in build(hp)"
-_DISTRIBUTED = "Horovod or Ray distributes a search, see docs/how-to/distributed.md"
+_DISTRIBUTED = "Horovod or Ray distributes a search, see docs/how-to/scaling.md"
 _ALGORITHM = 'set the algorithm as in config={"search": {"algorithm": "nsga2"}}'
 _FIDELITY = 'train in rungs as in config={"search": {"fidelity": {"epochs": [3, 9, 27]}}}'
 _IN_FIT = "write HyperModel.fit(self, hp, model, *args, **kwargs), and pass it to model.fit there"

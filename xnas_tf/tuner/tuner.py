@@ -115,7 +115,7 @@ class Tuner:
 
         Args:
             x: Images, (N, H, W) or (N, H, W, C), with values in any range (see
-                docs/how-to/data.md); models get them as floats in [0, 1]. Or a
+                docs/reference/data.md); models get them as floats in [0, 1]. Or a
                 ``tf.data.Dataset`` of images and labels, batched or not, which is read once; or
                 the name of a data set, such as ``folder:pets``.
             y: Labels: numbers or texts, (N,) or (N, 1), or one-hot vectors, (N, classes).

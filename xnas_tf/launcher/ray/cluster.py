@@ -43,7 +43,7 @@ def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
         raise InputError(
             f"`address` {address}: there is no token in {', '.join(TOKENS)} or {LOCAL_TOKEN}, and "
             "without one anyone who can reach its ports can run code on the cluster; allowed: "
-            "the token that the cluster was started with (docs/how-to/distributed.md), or "
+            "the token that the cluster was started with (docs/how-to/scaling.md), or "
             "`insecure`"
         )
     with (
