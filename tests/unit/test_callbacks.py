@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 
 import pytest
+import yaml
 
 import xnas_tf as xt
 from tests.unit.test_conductor import Groups, Killed, candidates, configuration, result_of
@@ -213,7 +214,7 @@ def test_what_is_no_callback_is_named(given, problem):
 def test_no_run_depends_on_them(tmp_path):
     config = load_config(overrides=[f"callbacks=['{HERE}']"])
     open_database(tmp_path / "run", config).close()
-    assert "callbacks" not in (tmp_path / "run" / "config.yaml").read_text()
+    assert "callbacks" not in yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     check_resumable(tmp_path / "run", load_config())
     assert load_config(config, ["search.candidates=3"]).callbacks == config.callbacks
 

@@ -89,4 +89,4 @@ def test_a_single_attribute_is_drawn_once_for_each_class():
 
 def test_an_interpreter_that_says_little_is_said_to():
     assert low_fidelity_warning(0.97) == low_fidelity_warning(None) == ""
-    assert "19.8%" in low_fidelity_warning(0.198) and "--rate" in low_fidelity_warning(0.198)
+    assert "19.8%" in low_fidelity_warning(0.198) and "`rate`" in low_fidelity_warning(0.198)

@@ -1,5 +1,7 @@
 """The help of each command, in a terminal of 80 columns."""
 
+import re
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -20,7 +22,7 @@ def commands(group, words=()):
 )
 def test_help_fits_80_columns_and_explains_every_option(words, command):
     text = CliRunner().invoke(main, [*words, "--help"], terminal_width=80).output
-    assert "Example:" in text and "..." not in text.replace("]...", "")  # no summary is cut off
+    assert "Example:" in text and not re.search(r"[a-z]\.\.\.", text)  # no summary is cut off
     assert max(map(len, text.splitlines())) <= 80
     options = [each for each in command.params if isinstance(each, click.Option)]
     assert all(each.help and each.help.endswith((".", "]")) for each in options)

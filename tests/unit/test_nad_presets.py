@@ -1,5 +1,7 @@
 """NAD's published settings by name."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tests.conftest import left_to_all
 from tests.unit.test_nad import CLASSES, colours, disjoint_model, weighted
 from xnas_tf.cli import main
 from xnas_tf.errors import InputError
+from xnas_tf.utils.number_format import counted
 from xnas_tf.interpretation.feature_taps import find_taps
 from xnas_tf.interpretation.nad import disentangle
 from xnas_tf.interpretation.nad.presets import PRESETS, preset_for
@@ -71,13 +74,13 @@ def test_a_preset_gives_layers_and_beta_unless_they_are_given(given, layers, bet
     def learn(network, images, classes, lesson, *_):
         raise Learned([tap.name for tap in network.taps], lesson.beta)
 
-    monkeypatch.setitem(disentangle.__globals__, "learn", learn)
+    monkeypatch.setitem(inspect.unwrap(disentangle).__globals__, "learn", learn)
     messages = []
     with pytest.raises(Learned) as caught:
         options = {"preset": "darts", "images": 2, **given}
         disentangle(chain(["first", *DARTS]), colours(), log=messages.append, **options)
     assert caught.value.args == (layers, beta)
-    is_said = f"preset darts: {len(layers)} layers, β {beta}" in messages
+    is_said = f"preset darts: {counted(len(layers), 'layer')}, β {beta}" in messages
     assert is_said == (options["preset"] == "darts")
 
 

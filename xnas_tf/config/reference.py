@@ -70,7 +70,7 @@ def _sections() -> Iterator[str]:
     names = ", ".join(f"`{name}`" for name in CALLBACKS.names())
     yield (
         f"## `callbacks`\n\nA list of {called}: {names}, or `module:Name` for your own. "
-        "[Callbacks](../how-to/callbacks.md) explains them. They are not stored with the run and "
+        "docs/how-to/callbacks.md explains them. They are not stored with the run and "
         "may change when it is resumed."
     )
 
