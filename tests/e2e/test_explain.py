@@ -25,7 +25,8 @@ def test_a_run_is_explained_beside_itself(finished, tmp_path):
     folder = run / "explanations" / f"candidate-{best.id:05d}"
     assert "quality of the explanations" in done.stdout and str(folder) in done.stderr
     names = {path.name for path in folder.iterdir()}
-    assert names == {"explanation.json", "maps.npz", "overlays", "overview-1.png", "tensorboard"}
+    pictures = {"overlays", "overview-1.png", "tensorboard"}
+    assert names == {"explanation.json", "index.html", "maps.npz", *pictures}
     assert len(list((folder / "overlays").glob("*.png"))) == 3 * 6
     facts = json.loads((folder / "explanation.json").read_text())
     assert [image["explained"] for image in facts["images"]] == [
