@@ -86,7 +86,7 @@ def test_all_commands_choose_the_same(searched, tmp_path):
     assert shown_in_report(run) == {"id": 2, "why": found.why}
     told = {name: said(name, run.path, *words) for name, words in WORDS.items()}
     for name in ("explain", "disentangle", "interpret"):
-        assert told[name].stderr.splitlines()[-1].endswith("candidate-00002")
+        assert "candidate-00002: open" in told[name].stderr.splitlines()[-1]
     assert told["export"].stdout.split() == [str(run.path / "exports" / "candidate-00002")]
     trained = json.loads(told["retrain"].stdout)["trainings"]
     assert [training["candidate"] for training in trained] == [2]
