@@ -6,8 +6,8 @@
     objectives: [error, {name: "metric:top2", direction: maximize}]
     training: {epochs: 5}
 
-``fit`` is called as keras-tuner calls it. Pass on the callbacks that it gets: they bring the
-figures of each epoch to the search, and tell it that the work goes on.
+``fit`` is called as keras-tuner calls it. Pass on the callbacks that it gets: they report
+the metrics of each epoch to the search, and that the training is still running.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""A keras-tuner HyperModel that goes on from a trained network: MobileNet of keras.applications.
+"""A keras-tuner HyperModel that starts from a trained network: MobileNet of keras.applications.
 
     # transfer.yaml
     dataset: folder:pets
@@ -9,7 +9,8 @@
 
 ``weights: imagenet`` lets Keras download ImageNet's weights once, into ``~/.keras/models``.
 Without a network give a file that was copied from there, or saved by ``save_weights`` of a
-MobileNet of the same ``alpha`` without its top; ``null`` begins from nothing.
+MobileNet of the same ``alpha`` without its top. With ``null`` the whole network is trained from
+random weights.
 """
 
 import re
@@ -23,10 +24,10 @@ BLOCKS = 13
 
 
 class TransferLearning(keras_tuner.HyperModel):
-    """A frozen base, of which the last blocks may learn on, and a new head.
+    """A pretrained base, of which the last blocks may be trained, and a new head.
 
-    Resizing, colour and the range that the base expects are parts of the model, so that they
-    are there too where the model is explained or served.
+    Resizing, colour and the range that the base expects are layers of the model, so that they
+    also apply when the model is explained or served.
     """
 
     def __init__(
@@ -51,13 +52,14 @@ class TransferLearning(keras_tuner.HyperModel):
         )
         learning = hp.Int("learning_blocks", 0, 4)
         for layer in base.layers:
-            layer.trainable = block_of(layer.name) > BLOCKS - learning
+            layer.trainable = self.weights is None or block_of(layer.name) > BLOCKS - learning
         x = inputs = keras.Input(self.image_shape)
         if self.image_shape[2] == 1:
             x = layers.Concatenate(name="colour")([x, x, x])
         x = layers.Resizing(self.size, self.size)(x)
         x = layers.Rescaling(2, offset=-1)(x)  # images come in [0, 1], MobileNet wants [-1, 1]
-        x = base(x, training=False)  # the statistics of its batch normalisation stay
+        # The statistics of the batch normalisation of trained weights stay.
+        x = base(x) if self.weights is None else base(x, training=False)
         x = layers.GlobalAveragePooling2D()(x)
         if hp.Boolean("hidden"):
             x = layers.Dense(64, activation="relu")(x)

@@ -212,11 +212,12 @@ def test_masks_moving_pictures_and_plain_colours_are_named(tmp_path):
     assert "of several frames, the first is used (1): b/moving.gif" in notes
 
 
-def test_doubled_images_are_counted(pets):
+def test_doubled_images_are_named(pets):
     for number in range(10):
         (pets / "cat" / f"copy{number}.png").write_bytes((pets / "cat" / "000.png").read_bytes())
     data = load_dataset(f"folder:{pets}")
     labels = np.concatenate([part.labels for part in data.parts.values()])
     in_parts = sum(len(np.unique(p.images[:], axis=0)) for p in data.parts.values())
-    assert data.findings.repeated == len(labels) - in_parts > 0
-    assert f"class: {data.findings.repeated}" in " ".join(data.notes)
+    names = data.findings.repeated
+    assert len(names) == len(labels) - in_parts > 0
+    assert f"class ({len(names)}): {names[0]}" in " ".join(data.notes)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.execution.search_state import SearchState
+from xnas_tf.figures.front_figure import FrontInfo, front_figure
 from xnas_tf.strategy.pareto import Front, HypervolumeMeter, costs, pareto_front
 
 TWO = load_config(overrides=["objectives=[error, introspectability]"])
@@ -206,3 +207,15 @@ def test_the_epsilon_front_has_the_boxes_of_platypus(rows):
     theirs = {tuple(np.floor(np.array(s.objectives[:]) / 0.5)) for s in archive}
     ours = [tuple(box) for box in np.floor(costs(pareto_front(everyone, config), config) / 0.5)]
     assert len(ours) == len(theirs) and set(ours) == theirs
+
+
+def test_a_long_interval_leaves_the_points_apart():
+    front = np.array([[0.1, 0.3], [0.2, 0.5], [0.3, 0.8]])
+    intervals = np.stack([front - 0.02, front + 0.02], axis=-1)
+    titles = ("error ↓", "introspectability ↑")
+    rest = np.zeros((0, 2)), np.zeros((0, 2))
+    info = FrontInfo(("error", "i"), front, (1, 2, 3), *rest, 1, titles, intervals)
+    low, high = front_figure(info).axes[0].get_ylim()
+    intervals[2, 1] = -3.7, 5.3
+    long_low, long_high = front_figure(info).axes[0].get_ylim()
+    assert long_low < low and long_high > high and long_high - long_low < 3.5 * (high - low)

@@ -199,9 +199,8 @@ def test_one_line_says_what_why_and_what_it_costs():
         candidate(WITHOUT_ERROR, 1, 140, (0.5, 9.0)),
         candidate(WITHOUT_ERROR, 2, 139, (0.4, 8.0)),
     ]
-    assert (
-        "one of 2 within its 95% interval; among these the best mean of introspectability and"
-        in (recommend(best_of_both, WITHOUT_ERROR, COUNTS).why)
+    assert "one of 2 within its 95% interval; among these the best in introspectability and" in (
+        recommend(best_of_both, WITHOUT_ERROR, COUNTS).why
     )
 
 
@@ -210,7 +209,7 @@ def test_the_line_claims_nothing_that_is_not_so():
     rows = [(1, 140, (0.45, 400.0)), (2, 139, (0.5, 700.0)), (3, 138, (0.4, 300.0))]
     front = [candidate(THREE, *row) for row in rows]
     found = recommend(front, THREE, COUNTS)
-    assert found.id == 1 and "among these the best mean of" in found.why
+    assert found.id == 1 and "overall, each scaled from 0 to 1" in found.why
     preferred = recommend(front, THREE, COUNTS, prefer="error", within=10)
     assert preferred.id == 1 and "best mean" not in preferred.why
     alone = recommend(front, THREE, COUNTS, prefer="knee", within=0)

@@ -221,8 +221,8 @@ def _findings(source: Source, rows: dict[str, np.ndarray]) -> Findings:
         splits[each] = number
     owners = np.stack([splits, source.labels], axis=1)
     found = identical(source.images.digests, owners, source.names)
-    count = repeated(source.images.digests, owners)
-    return replace(source.findings, identical=found, repeated=count)
+    same = repeated(source.images.digests, owners, source.names)
+    return replace(source.findings, identical=found, repeated=same)
 
 
 def _how_split(source: Source) -> str:

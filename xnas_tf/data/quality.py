@@ -35,7 +35,7 @@ class Findings:
         animated: Images with several frames, of which the first is used.
         blank: Images whose pixels are all the same.
         dark: By name, why images of more than 8 bits have low values only.
-        repeated: Number of images that are equal to another one of their split and class.
+        repeated: Images that are equal to an earlier one of their split and class.
         highest: The highest value of all images.
     """
 
@@ -53,7 +53,7 @@ class Findings:
     animated: Sequence[str] = ()
     blank: Sequence[str] = ()
     dark: dict[str, str] = field(default_factory=dict)
-    repeated: int = 0
+    repeated: Sequence[str] = ()
     highest: int = 255
 
     @property
@@ -91,7 +91,9 @@ class Findings:
         if self.is_all_grey:
             notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
         if self.repeated:
-            notes.append(f"images equal to another one of their split and class: {self.repeated}")
+            names = join_names(self.repeated)
+            count = len(self.repeated)
+            notes.append(f"equal to another image of their split and class ({count}): {names}")
         return notes
 
 
@@ -125,7 +127,12 @@ def identical(
     )
 
 
-def repeated(digests: np.ndarray, owners: np.ndarray) -> int:
-    """Return how many images are equal to an earlier one with the same owner; see ``identical``."""
+def repeated(digests: np.ndarray, owners: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of images that are equal to an earlier one of the same owner.
+
+    The arguments are those of ``identical``.
+    """
     rows = np.concatenate([owners.astype(np.int32).view(np.uint8), digests], axis=1)
-    return len(rows) - len(np.unique(np.ascontiguousarray(rows).view(f"V{rows.shape[1]}")))
+    texts = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
+    _, first = np.unique(texts, return_index=True)
+    return tuple(names[row] for row in np.setdiff1d(np.arange(len(rows)), first).tolist())

@@ -104,6 +104,8 @@ class Objective(BaseModel):
     """False if the value is known before training, so that constraints on it cost no training."""
     is_measured: ClassVar[bool] = False
     """True if the value differs between measurements of the same model."""
+    unit: ClassVar[str] = ""
+    """The unit of the value, if it has one."""
 
     name: str
     direction: Direction = "minimize"
@@ -145,6 +147,11 @@ class Objective(BaseModel):
         return 1 if self.direction == "minimize" else -1
 
     @property
+    def label(self) -> str:
+        """The name, with the unit if there is one."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
     def heading(self) -> str:
-        """The name with an arrow towards better values."""
-        return f"{self.name} {'↓' if self.direction == 'minimize' else '↑'}"
+        """The label with an arrow towards better values."""
+        return f"{self.label} {'↓' if self.direction == 'minimize' else '↑'}"

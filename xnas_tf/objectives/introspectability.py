@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from xnas_tf.attribution.base import AttributionMethod
     from xnas_tf.distributed import Communicator
 
+LARGEST_ERROR = 1.0
+"""No value from 0 to 2 has a larger standard deviation. Estimates exceed it where class means
+nearly vanish, because a distance is then far from linear in the images."""
 ACTIVATIONS = "activations"
 LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
 """Default minimum numbers of images, in total and per class. Per class it is at least twice
@@ -268,8 +271,10 @@ class Introspectability(Objective):
         weights = np.array(list(self.sources.values())) / sum(self.sources.values())
         values = [metrics[f"{self.name}/{source}"] for source in self.sources]
         for source, values_of_source in zip(self.sources, replicates, strict=True):
-            metrics[f"{self.name}/{source}/standard_error"] = standard_error(values_of_source)
-        metrics[f"{self.name}/standard_error"] = standard_error(weights @ np.stack(replicates))
+            error = min(standard_error(values_of_source), LARGEST_ERROR)
+            metrics[f"{self.name}/{source}/standard_error"] = error
+        error = min(standard_error(weights @ np.stack(replicates)), LARGEST_ERROR)
+        metrics[f"{self.name}/standard_error"] = error
         return ObjectiveValue(float(weights @ values), metrics, "; ".join(dict.fromkeys(reasons)))
 
     def _layers(

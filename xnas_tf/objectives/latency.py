@@ -40,6 +40,7 @@ class Latency(Objective):
 
     needs_training: ClassVar[bool] = False
     is_measured: ClassVar[bool] = True
+    unit: ClassVar[str] = "ms"
     name: Literal["latency"] = "latency"
     backend: Literal["keras", "tflite", "tflite_int8"] = Field(
         "keras", description="what runs the network"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import OBJECT, describe, find_object
@@ -120,6 +120,14 @@ class HyperModelOptions(SpaceOptions):
     options: dict[str, Any] = Field(
         {}, description="further arguments of the class or function, by name"
     )
+
+    @field_validator("options")
+    @classmethod
+    def _check_none(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            if value == "None":
+                raise ValueError(f"given the text 'None' for {name}; in YAML, write null")
+        return options
 
     @property
     def hypermodel_module(self) -> str:

@@ -40,7 +40,7 @@ def measured_columns(config: Config) -> list[Column]:
         is_objective = measure in config.objectives
         arrow = measure.heading.rpartition(" ")[2]
         mark = arrow if is_objective else f"{arrow} (recorded)"
-        title = f"{measure.name} {mark}"
+        title = f"{measure.label} {mark}"
         columns.append(Column(measure.name, title, measure.direction, is_objective))
         for part in measure.parts:
             short = part.removeprefix(f"{measure.name}/")

@@ -185,8 +185,8 @@ def _advantage(chosen: Candidate, best: Candidate, near: int, config: Goals) -> 
     names = _others(config)
     if chosen is not best or near == 1 or not names:
         return ""
-    what = "the best in" if len(names) == 1 else "the best mean of"
-    return f"among these {what} {' and '.join(names)} too"
+    scaled = "" if len(names) == 1 else " overall, each scaled from 0 to 1"
+    return f"among these the best in {' and '.join(names)}{scaled}"
 
 
 def _comparison(chosen: Candidate, best: Candidate, config: Goals) -> str:

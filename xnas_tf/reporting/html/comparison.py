@@ -47,7 +47,9 @@ def comparison_data(
         "title": f"Comparison of {len(runs)} runs",
         "subtitle": made_text(),
         "dataset": data_text(first.config.dataset.name, first.fact("dataset") or {}),
-        "objectives": [{"name": o.name, "direction": o.direction} for o in first.config.objectives],
+        "objectives": [
+            {"name": o.label, "direction": o.direction} for o in first.config.objectives
+        ],
         "reference": [[o.heading, reference[o.name]] for o in first.config.objectives]
         if reference
         else [],

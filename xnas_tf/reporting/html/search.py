@@ -33,7 +33,7 @@ def search_data(
     """Collect the data of all sections about the search; the front is sorted, the best first."""
     config = run.config
     return {
-        "objectives": [{"name": o.name, "direction": o.direction} for o in config.objectives],
+        "objectives": [{"name": o.label, "direction": o.direction} for o in config.objectives],
         "measured": [column.title for column in _others(config)],
         "collapses": collapse_text(candidates, config),
         "candidates": candidates_data(candidates, config),

@@ -33,8 +33,8 @@ function frontsSection() {
     made.append(el("div", { class: "controls" }, picker("x axis", titles, shown.x, change("x")),
       picker("y axis", titles, shown.y, change("y"))));
   }
-  const axis = (at) => ({ title: titles[at], values: data.runs.flatMap((run) => [...column(run, at),
-    ...run.intervals.flatMap((row) => row[at] || [])]) });
+  const axis = (at) => ({ title: titles[at], values: spread(data.runs.flatMap((run) => column(run, at)),
+    data.runs.flatMap((run) => run.intervals.flatMap((row) => row[at] || []))) });
   const plot = new Plot(made, "Pareto fronts", 420, () => ({ x: axis(shown.x), y: axis(shown.y),
     draw: (drawn) => data.runs.forEach((run, at) => drawRun(drawn, run, at, shown)) }));
   made.append(key());

@@ -5,8 +5,8 @@ const axes = [...data.objectives.map((objective, at) =>
   ...data.measured.map((title, at) => ({ title, values: all.measured[at] }))
     .filter(({ values }) => shownPlaces.every((place) => values[place] !== null)),
   { title: "candidate", values: all.id, whole: true }];
-const only = (axis, places) => ({ ...axis, values: [...places.map((place) => axis.values[place]),
-  ...places.flatMap((place) => (axis.intervals && axis.intervals.get(place)) || [])] });
+const only = (axis, places) => ({ ...axis, values: spread(places.map((place) => axis.values[place]),
+  places.flatMap((place) => (axis.intervals && axis.intervals.get(place)) || [])) });
 const frontPlaces = data.front.map((id) => placeOf.get(id));
 const others = shownPlaces.filter((place) => !onFront.has(all.id[place]));
 const dominated = others.filter((place) => !all.violations[place]);

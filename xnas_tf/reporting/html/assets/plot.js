@@ -12,6 +12,14 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignific
 const tickText = (value) => (value && Math.abs(value) < 1e-3 ? value.toExponential(0)
   : short.format(value));
 
+const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+// What an axis shows: the points, and their intervals up to one spread of the points further.
+function spread(points, intervals) {
+  const known = points.filter((value) => value !== null);
+  const low = Math.min(...known), high = Math.max(...known), wide = high - low || Infinity;
+  return [...points, ...intervals.map((value) => clamp(value, low - wide, high + wide))];
+}
+
 // Map values to a range of pixels; logarithmic if isLog, or if they span two orders of magnitude.
 function scale(values, from, to, whole = false, isLog = false) {
   const known = values.filter((value) => value !== null);
@@ -95,8 +103,9 @@ class Plot {
   }
   // Intervals [low, high] of a point's values, across and up.
   whiskers(x, y, across, up, style) {
-    if (across) this.path(across.map((value) => [this.x(value), y]), style, 1);
-    if (up) this.path(up.map((value) => [x, this.y(value)]), style, 1);
+    const { left, right, top, bottom } = this.area;
+    if (across) this.path(across.map((value) => [clamp(this.x(value), left, right), y]), style, 1);
+    if (up) this.path(up.map((value) => [x, clamp(this.y(value), top, bottom)]), style, 1);
   }
   path(points, style, width = 1, dash = []) {
     const { context } = this;
