@@ -24,7 +24,8 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
     """Return new callbacks for one training.
 
     Those of ``WRITERS`` write on rank 0 only, and into a folder of this training: ``model.keras``
-    becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``.
+    becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``. In their
+    place, other ranks get one that does nothing: all ranks must agree on whether there are any.
 
     Args:
         names: The option ``training.callbacks``.
@@ -37,8 +38,8 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
     made = []
     for callback in map(_new, names):
         attribute = next((a for kind, a in WRITERS.items() if isinstance(callback, kind)), None)
-        if attribute is None or rank == 0:
-            made.append(callback)
+        writes = attribute is not None
+        made.append(keras.callbacks.Callback() if writes and rank != 0 else callback)
         if attribute and rank == 0:
             path = Path(getattr(callback, attribute))
             is_file = attribute != "log_dir"
