@@ -197,6 +197,20 @@ def test_callbacks_of_equal_arguments_are_told_apart():
     assert [each.on_epoch_end for each in found] == [print, repr]
 
 
+class Posting(kc.Callback):
+    def __init__(self, token, every=1):
+        super().__init__()
+        self.token, self.every = token, every
+
+
+def test_no_secret_is_in_a_name():
+    server = "https://me:secret@here"
+    given = [Posting("secret", 2), Posting("other", 2), kc.RemoteMonitor(server)]
+    names = register_callbacks(given)
+    assert "secret" not in str(names) and "every=2" in names[0]
+    assert len(set(names)) == 3 and not names[1].endswith(" 2")  # other texts, another search
+
+
 def stop_early():
     return kc.EarlyStopping(patience=1, min_delta=9)
 
