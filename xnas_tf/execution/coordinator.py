@@ -149,9 +149,7 @@ class Coordinator:
         if task.id in self._pending:
             candidate = replace(deepcopy(task), history=deepcopy(history))
             epoch, logs = len(history), candidate.history[-1]
-            self._notify(
-                lambda callback: callback.on_epoch_end(self.run, candidate, epoch, logs)
-            )
+            self._notify(lambda callback: callback.on_epoch_end(self.run, candidate, epoch, logs))
 
     def tell(self, task: Task, result: Result) -> None:
         """Record a candidate's result.
