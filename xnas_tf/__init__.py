@@ -9,13 +9,11 @@
 Everything is imported when first used, so that importing the package costs nothing.
 """
 
-import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from xnas_tf.version import __version__
 
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 _PUBLIC = {
     "Callback": "xnas_tf.execution.callbacks",
     "Candidate": "xnas_tf.candidate",

@@ -93,7 +93,11 @@ def import_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         is_missing = f"{name}.".startswith(f"{error.name}.")
-        if not is_missing or not (installed_folder("examples") / f"{name[9:]}.py").is_file():
+        package, _, module = name.partition(".")
+        is_example = (
+            package == "examples" and (installed_folder(package) / f"{module}.py").is_file()
+        )
+        if not is_missing or not is_example:
             raise
         return importlib.import_module(f"xnas_tf.{name}")
 

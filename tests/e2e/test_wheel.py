@@ -50,6 +50,26 @@ def run(words, folder, **variables):
     return done
 
 
+def test_configurations_and_examples_are_found_in_the_wheel(wheel, tmp_path):
+    site, folder = tmp_path / "site", tmp_path / "new"
+    folder.mkdir()
+    with ZipFile(wheel) as file:
+        file.extractall(site)
+    code = """
+import xnas_tf
+from xnas_tf.config import load_config
+print(xnas_tf.__file__)
+print(load_config("hypermodel").space.hypermodel)
+print(load_config("configs/xnas-mnist.yaml").space.name)
+"""
+    found = run([sys.executable, "-c", code], folder, PYTHONPATH=str(site)).stdout.splitlines()
+    assert found[0] == str(site / "xnas_tf" / "__init__.py")
+    example, _ = found[1].split(":")
+    assert (site / "xnas_tf" / example.replace(".", "/")).with_suffix(".py").is_file()
+    assert found[2] == "nas_bench_201"
+
+
+@pytest.mark.long
 def test_a_search_finds_configurations_and_examples_in_the_wheel(wheel, tmp_path):
     site, folder = tmp_path / "site", tmp_path / "new"
     folder.mkdir()

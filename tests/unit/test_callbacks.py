@@ -121,6 +121,43 @@ def test_its_run_has_the_front_and_the_hypervolume_that_a_reader_finds(tmp_path)
     assert Compared.count >= 18 and not listening.messages
 
 
+class Clearing(xt.Callback):
+    """Changes all that it is given."""
+
+    def clear(self, candidate):
+        for values in (candidate.objectives, candidate.metrics, candidate.hyperparameters):
+            values.clear()
+
+    def on_candidate_begin(self, run, candidate):
+        self.clear(candidate)
+
+    def on_epoch_end(self, run, candidate, epoch, logs):
+        self.clear(candidate)
+        logs.clear()
+
+    def on_candidate_end(self, run, candidate):
+        self.clear(candidate)
+        for each in run.pareto():
+            self.clear(each)
+
+
+def test_a_callback_that_changes_candidates_does_not_change_the_search(tmp_path):
+    history = [{"loss": 1.0}]
+
+    def end_epoch(coordinator):
+        with coordinator.transaction():
+            for task in list(coordinator._pending.values()):
+                coordinator.on_epoch_end(task, history)
+
+    search(tmp_path / "a", Clearing(), between=end_epoch)
+    search(tmp_path / "b")
+    found, wanted = (candidates(tmp_path / name, configuration()) for name in "ab")
+    for one, other in zip(found, wanted, strict=True):
+        assert (one.genotype, one.objectives) == (other.genotype, other.objectives)
+        assert (one.hyperparameters, one.metrics) == (other.hyperparameters, other.metrics)
+    assert history == [{"loss": 1.0}]
+
+
 @pytest.mark.parametrize("error", [ValueError("no server"), SystemExit(3)])
 def test_a_callback_that_fails_costs_a_message_for_each_reason(tmp_path, error):
     alone, beside, broken = Events(), Events(), Events(error)

@@ -153,6 +153,8 @@ def test_an_example_is_imported_from_the_package_unless_there_is_another(tmp_pat
     for target in ("examples.own:A", "examples.absent:A"):
         with pytest.raises(InputError, match="importing examples"):
             import_object(target, "objective")
+    with pytest.raises(InputError, match=r"There is no mymodels\.py"):  # of the same length
+        import_object("mymodels.calibration:A", "objective")
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "\x00"])

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -113,6 +114,12 @@ def run(tmp_path_factory):
     return made_run(tmp_path_factory.mktemp("grey") / "run", "grey", models)
 
 
+@pytest.fixture(scope="module")
+def keras_export(run, tmp_path_factory):
+    """The folder and the card of a model exported as ``keras``, only to be read."""
+    return exported(run, GREY, tmp_path_factory.mktemp("keras"), "keras")
+
+
 def other_images(shape, count=7):
     return np.random.default_rng(5).integers(0, 256, (count, *shape), dtype=np.uint8)
 
@@ -128,8 +135,14 @@ def exported(run, number, out, *formats, **more):
     return folder, json.loads((folder / "card.json").read_text())
 
 
-@pytest.mark.parametrize("number", [LOGITS, *left_to_all(GREY)])
-@pytest.mark.parametrize("name", FORMATS.names())
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        # a model in 8 bits is exported below
+        *[(name, LOGITS) for name in FORMATS.names() if name != "tflite_int8"],
+        *left_to_all(("tflite_int8", LOGITS), *[(name, GREY) for name in FORMATS.names()]),
+    ],
+)
 def test_each_format_says_what_the_model_says(run, tmp_path, name, number):
     kind = FORMATS.get(name)()
     if any(find_spec(module) is None for module in kind.modules):
@@ -449,8 +462,8 @@ def test_formats_that_are_unknown_or_not_installed(monkeypatch):
         chosen_formats(["keras", "onnx"])
 
 
-def test_nothing_is_exported_over_what_is_there(run, tmp_path):
-    folder, _ = exported(run, GREY, tmp_path, "keras")
+def test_nothing_is_exported_over_what_is_there(run, keras_export, tmp_path):
+    folder = shutil.copytree(keras_export[0], tmp_path / keras_export[0].name)
     (folder / "card.json").write_text("mine")
     with pytest.raises(InputError, match="nothing was exported"):
         xt.export(run, [DENSE, GREY], tmp_path)
@@ -485,8 +498,8 @@ def test_a_run_that_is_being_searched_is_not_written_to(tmp_path):
     assert any("could not be saved: another process is searching" in line for line in told)
 
 
-def test_test_figures_are_right_and_have_wilsons_intervals(run, tmp_path):
-    _, card = exported(run, GREY, tmp_path, "keras")
+def test_test_figures_are_right_and_have_wilsons_intervals(run, keras_export):
+    _, card = keras_export
     test = load_dataset(**run.config.dataset.model_dump()).test
     model = run.candidate(GREY).load_model()
     right = probabilities_of(model, test.images).argmax(axis=1) == test.labels
@@ -517,8 +530,8 @@ def test_a_card_for_programs(run, tmp_path):
     assert any(limit.startswith("Introspectability") for limit in card["limits"])
 
 
-def test_names_in_a_card_for_people_are_only_text(run, tmp_path):
-    folder, _ = exported(run, GREY, tmp_path, "keras")
+def test_names_in_a_card_for_people_are_only_text(keras_export):
+    folder, _ = keras_export
     written = (folder / "README.md").read_text()
     assert "<script" not in written and "[d](" not in written and "not stated" in written
     rows = [line for line in written.splitlines() if line.startswith("| ")]

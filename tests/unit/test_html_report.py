@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
+from tests.conftest import make_dataset
 from tests.unit.test_conductor import Groups, configuration
 from tests.unit.test_front import ONE, THREE, TWO, candidates
 from xnas_tf.candidate import Candidate
@@ -28,6 +29,7 @@ from xnas_tf.figures.importance import importance_data
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.keras_tools.input_range import scaled
 from xnas_tf.reporting.html.comparison import comparison_data
+from xnas_tf.reporting.html.examination import Examiner
 from xnas_tf.reporting.html.interpretations import interpretations_data, model_interpretations
 from xnas_tf.reporting.html.model_report import _from_unit
 from xnas_tf.reporting.html.models import chosen_models
@@ -295,6 +297,7 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
         ("candidate-00003", json.dumps(known)),  # of a version before the correction
         ("candidate-00007", json.dumps(known | corrected)),
         ("candidate-00012", "{"),
+        ("candidate-00013", "[]"),
     ):
         (folder / name).mkdir(parents=True)
         (folder / name / "disentanglement.json").write_text(text)
@@ -302,7 +305,7 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
     (folder / "candidate-00007" / "hit_rate.png").write_bytes(b"\x89PNG")
     kind, other = interpretations_data(SimpleNamespace(path=tmp_path))
     assert not other["found"]
-    old, good, broken = kind["found"]
+    old, good, broken, other = kind["found"]
     assert old["candidate"] == 3
     assert [m.value for m in old["metrics"] if m.name.startswith("diversity")] == ["0.50"]
     values = {metric.name: metric.value for metric in good["metrics"]}
@@ -312,6 +315,18 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
     assert values["similarity of paths (Jaccard index)"] == "0.60 (random paths: 0.30)"
     assert [picture["name"] for picture in good["pictures"]] == ["Whether a path finds its class"]
     assert broken["candidate"] == 12 and "candidate-00012 cannot be read" in broken["problem"]
+    assert other["candidate"] == 13 and "candidate-00013 cannot be read" in other["problem"]
+
+
+def test_a_model_to_which_not_all_methods_apply_is_shown():
+    data = make_dataset()
+    inputs = keras.Input(data.image_shape)
+    outputs = keras.layers.Dense(data.classes)(keras.layers.Flatten()(inputs))
+    found = Examiner(data, 2, measured=True).examine(keras.Model(inputs, outputs))
+    assert list(found["maps"]) == ["integrated gradients"]
+    assert list(found["quality"]) == ["integrated_gradients"]
+    assert "Grad-CAM" in str(found["inapplicable"])
+    assert [each["source"] for each in found["means"]] == ["integrated gradients"]
 
 
 def test_only_an_earlier_report_is_replaced(run, tmp_path, monkeypatch):

@@ -86,7 +86,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(
     st.integers(0, 10**6),
     st.integers(2, 80),
@@ -118,7 +118,7 @@ def test_the_papers_options_give_the_papers_formula_on_stored_activations(
         )
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(st.integers(0, 10**6), st.integers(30, 60), OPTIONS)
 def test_the_score_is_the_unbiased_formula_on_stored_activations(seed, count, options):
     model = make_model(seed % 7)
@@ -369,7 +369,7 @@ def test_noise_around_zero_has_no_direction_and_no_distance(sizes):
     assert sampled_distances(np.zeros((5, 400)), sizes, 50, 1, "plain").mean() > 0.9
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=6)
 @given(st.integers(0, 10**6), st.integers(8, 16))
 def test_few_images_do_not_shift_the_mean(seed, size):
     """Nor does the ratio's own bias, of second order, matter."""

@@ -63,8 +63,11 @@ DARTS = [*PRESETS["darts"].layers]
     [
         ({}, DARTS, 0.45),
         ({"layers": ["first"]}, ["first"], 0.45),
-        *left_to_all(({"beta": 2.0}, DARTS, 2.0), ({"beta": "auto"}, DARTS, "auto")),
-        ({"preset": None}, ["first", *DARTS], "auto"),
+        *left_to_all(
+            ({"beta": 2.0}, DARTS, 2.0),
+            ({"beta": "auto"}, DARTS, "auto"),
+            ({"preset": None}, ["first", *DARTS], "auto"),
+        ),
     ],
 )
 def test_a_preset_gives_layers_and_beta_unless_they_are_given(given, layers, beta, monkeypatch):

@@ -66,8 +66,11 @@ def clock(monkeypatch):
     return set_durations
 
 
-GIVEN = {"metric:": {"name": "metric:loss", "direction": "minimize"}}
-"""Options of those objectives that need some."""
+GIVEN = {
+    "metric:": {"name": "metric:loss", "direction": "minimize"},
+    **dict.fromkeys(("fidelity", "conciseness", "disentanglement"), {"epochs": 1}),
+}
+"""Options of those objectives that need some, or would take long."""
 
 
 @pytest.mark.parametrize("name", OBJECTIVES.names())

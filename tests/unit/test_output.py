@@ -3,6 +3,8 @@
 import functools
 import io
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -73,3 +75,21 @@ def test_streams_that_are_no_files_stay_as_they_are(monkeypatch):
     monkeypatch.setattr(output.sys, "stdout", stream)
     make_output_robust()
     assert output.sys.stdout is stream
+
+
+CLOSED = """
+import os, sys
+from xnas_tf.cli.output import make_output_robust
+from xnas_tf.utils.quiet_stderr import silenced_native_code
+os.close(2)
+sys.stderr = None  # as after 2>&-
+with silenced_native_code():
+    pass
+make_output_robust()
+print("lost", file=sys.stderr, flush=True)
+assert open(sys.argv[1]).fileno() > 2
+"""
+
+
+def test_no_file_takes_the_place_of_a_closed_stream():
+    subprocess.run([sys.executable, "-c", CLOSED, __file__], check=True)

@@ -116,14 +116,16 @@ def test_only_an_allowed_verbosity_is_taken():
         pass
 
 
-def test_importing_the_package_configures_no_logging():
+def test_importing_the_package_configures_no_logging_and_warnings_are_shown():
     check = """
 import logging, xnas_tf
-assert not logging.getLogger().handlers
-(handler,) = logging.getLogger("xnas_tf").handlers
-assert isinstance(handler, logging.NullHandler)
+from xnas_tf.utils.progress import log_message
+assert not logging.getLogger().handlers and not logging.getLogger("xnas_tf").handlers
+log_message("a note")
+log_message("warning: less accurate")
 """
-    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT).returncode == 0
+    found = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "warning: less accurate\n")
 
 
 def test_logging_is_afterwards_as_it_was_before(caplog, capsys):

@@ -19,13 +19,13 @@ EPSILONS = "epsilons: {error: 0.1, parameters: 0.1}"
     ("algorithm", "surrogate"), [*itertools.product(sorted(SELECTIONS), [False]), ("nsga2", True)]
 )
 @pytest.mark.parametrize("steady_state", [True, *left_to_all(False)])
-@settings(deadline=None, max_examples=3)
-@given(st.lists(st.integers(0, 45), min_size=1, max_size=2))
+@settings(deadline=None, max_examples=2)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=2))
 def test_a_killed_search_goes_on_as_if_nothing_had_been(
     tmp_path_factory, algorithm, surrogate, steady_state, kills
 ):
     search = f"algorithm: {algorithm}, surrogate: {str(surrogate).lower()}, {EPSILONS}"
-    overrides = [*WORDS, f"search={{candidates: 18, population: 6, {search}}}"]
+    overrides = [*WORDS, f"search={{candidates: 12, population: 4, {search}}}"]
     config = load_config(overrides=overrides)
 
     def play(kills):

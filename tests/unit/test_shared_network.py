@@ -206,12 +206,12 @@ def test_models_that_were_kept_are_asked_again_in_turn():
             np.testing.assert_allclose(method(stand_in, *given), method(model, *given), atol=1e-5)
 
 
-def test_what_another_cell_answered_is_asked_by_itself():
+def test_what_another_cell_answered_is_asked_by_itself(monkeypatch):
     """Its layers may have the same names and shapes as those of the candidate's cell."""
     shared, _ = judges()
     cell = dict.fromkeys(EDGES, "nor_conv_3x3")
     model = parts()[2].build(cell)
-    judged(shared, cell)
+    monkeypatch.setattr(shared._backend, "_has_trained", True)
     answered = Candidate(9, "cell", ALL_SKIPS, seed=0, epochs=4, reused_from="candidate 1 of other")
     access = shared.reloaded(answered, model)
     predictor, shared_models = access.predictor, access.shared_models

@@ -39,7 +39,7 @@ def test_every_space_is_under_contract():
 def test_what_is_drawn_can_be_built(name):
     space, rng = make(name), np.random.default_rng(0)
     texts = set()
-    for _ in range(4):
+    for _ in range(2):
         values = drawn(space, rng)
         model = space.build(values)
         texts.add(space.genotype(values))
@@ -49,7 +49,7 @@ def test_what_is_drawn_can_be_built(name):
         if ends_in_softmax(model):
             np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
         keras.backend.clear_session()
-    assert len(texts) == 4
+    assert len(texts) == 2
 
 
 @pytest.mark.parametrize("name", SPACES.names())

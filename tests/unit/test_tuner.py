@@ -17,6 +17,7 @@ from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.data.value_scaling import as_bytes
 from xnas_tf.errors import InputError
+from xnas_tf.tuner import tuner as tuner_module
 from xnas_tf.tuner.arguments import OF_TUNERS
 from xnas_tf.tuner.arrays import checked_arrays, stored
 from xnas_tf.tuner.translation import space_section, translated
@@ -339,6 +340,9 @@ def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
         ({"x": X, "y": Y, "class_weight": {1: -1}}, "`class_weight`.1: given -1"),
         ({"x": X, "y": Y, "callbacks": ["stop"]}, "`callbacks`: one is of type str"),
         ({"x": X, "y": Y, "shuffle": False}, "`shuffle`: .* write HyperModel.fit"),
+        ({"x": X, "y": Y, "sample_weight": np.ones(200)}, "`sample_weight`: given a value of type"),
+        ({"x": X, "y": Y, "verbose": [1]}, r"`verbose`: given \[1\]; allowed: 'auto', 0, 1 or 2"),
+        ({"x": X, "y": Y, "validation_split": 0}, "`validation_split`: given 0"),
         ({"x": X, "y": Y, "epoch": 3}, "`epoch`: there is no argument .*did you mean 'epochs'"),
     ],
 )
@@ -371,6 +375,15 @@ def test_arguments_of_keras_tuner_without_a_meaning_are_named(given, message):
 def test_arguments_whose_value_changes_nothing_are_accepted():
     neutral = {name: value for name, (value, _) in OF_TUNERS.items()}
     assert xt.Tuner(build, "val_accuracy", 3, seed=None, directory=None, **neutral).run_dir
+
+
+def test_defaults_of_fit_are_accepted(tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(tuner_module, "search", lambda config, *_, **more: found.append(config))
+    defaults = {"callbacks": None, "class_weight": None, "sample_weight": None, "shuffle": True}
+    both = {"validation_data": (X, Y), "validation_split": 0.0}
+    tuner(tmp_path).search(X, Y, batch_size=None, verbose="auto", **both, **defaults)
+    assert found[0].training.callbacks == []
 
 
 def test_a_method_that_is_never_called_is_named():

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.conftest import left_to_all
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
@@ -45,7 +46,7 @@ def size(blocks):
     return sum((3 * 2 * 3) ** depth for depth in range(1, blocks + 1)) * 2 * 2 * (1 + 3 * 3)
 
 
-@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("blocks", [1, *left_to_all(2)])
 def test_the_size_is_that_of_the_enumeration(blocks):
     made = space((32, 32, 3), blocks=blocks)
     everything = list(networks(made.variables))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 from typing import Any
 
@@ -49,7 +50,8 @@ class _Descriptor(io.FileIO):
 
 
 def make_output_robust() -> None:
-    """Let this process print any text to standard output and error, also to a closed pipe."""
+    """Let this process print any text to standard output and error, also if these are closed."""
+    _open_closed_streams()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         buffer = getattr(stream, "buffer", None)
@@ -66,3 +68,18 @@ def make_output_robust() -> None:
             write_through=stream.write_through,
         )
         setattr(sys, name, robust)
+
+
+def _open_closed_streams() -> None:
+    """Discard what is printed to streams without which the process was started, as by ``2>&-``.
+
+    Otherwise their numbers would become those of the next files, such as the database of a run, and
+    TensorFlow would log into these.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115

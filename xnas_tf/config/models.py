@@ -76,7 +76,7 @@ class Config(Section):
     callbacks: list[AnyCallback] = Field(
         [],
         exclude=True,  # no result depends on them
-        description="code that is called during a search, each a name or a name with options",
+        description="callbacks of the search, each a name or a name with options",
     )
 
     def __init__(self, **sections: Any) -> None:

@@ -25,18 +25,19 @@ from xnas_tf.training.options import TrainingOptions
 
 _INTRO = """# Configuration
 
-On this page you find every key of a configuration, with its default and what is allowed.
+On this page you find every key of a configuration, with its type, its default and its meaning.
 
-A configuration is a YAML file of the sections below. Every key has a default, and the
-defaults together are the quickstart. `--set section.key=value` overrides a key on the command
-line; a number in the key is an index of a list: `--set objectives.1.images=512`. A name can replace
-a name with options: `dataset: digits`. Unknown keys are errors. This page is the output of
-`python -m xnas_tf.config.reference`.
+A configuration is a YAML file with the sections below. Every key has a default, and the defaults
+together are the quickstart. Unknown keys are errors.
 
-Besides the names below, `package.module:Name` works wherever an objective, a search space, a
-data set or a callback is named, and other packages can register their own names under the
-entry-point groups `xnas_tf.objectives`, `xnas_tf.spaces`, `xnas_tf.datasets` and
-`xnas_tf.callbacks`."""
+- `--set section.key=value` overrides a key on the command line. A number in the key is an index
+  of a list: `--set objectives.1.images=512`.
+- A name without options can replace a section: `dataset: digits`.
+- Objectives, search spaces, data sets and callbacks can also be given as `package.module:Name`.
+  Other packages can register names under the entry-point groups `xnas_tf.objectives`,
+  `xnas_tf.spaces`, `xnas_tf.datasets` and `xnas_tf.callbacks`.
+
+`python -m xnas_tf.config.reference` generates this page."""
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 
 
@@ -52,26 +53,26 @@ def _sections() -> Iterator[str]:
     yield _model_section("## `search`", SearchOptions)
     yield _model_section("### `search.fidelity`", FidelityOptions)
     yield _model_section("## `distributed`", DistributedOptions)
-    yield "## `space`\n\nOne search space, by name with options."
+    yield "## `space`\n\nThe search space: a name, or a name with options."
     for name in SPACES.names():
         yield _model_section(f"### `{name}`", SPACES.get(name))
-    yield "## `objectives`\n\nOne to five objectives, each a name or a name with options."
+    yield "## `objectives`\n\nA list of one to five objectives, each a name or a name with options."
     for name in OBJECTIVES.names():
         yield _model_section(f"### `{name}`", OBJECTIVES.get(name))
     measures = Config.model_fields["record"].description
-    yield f"## `record`\n\nA list of {measures}, for instance `record: [introspectability]`."
+    yield f"## `record`\n\nA list of {measures}, such as `record: [introspectability]`."
     limits = Config.model_fields["constraints"].description
     yield (
-        f"## `constraints`\n\nA mapping of {limits}. A candidate that breaks a limit on a value "
-        "known before training is infeasible and is not trained; one that breaks another limit "
-        "cannot enter the front."
+        f"## `constraints`\n\nA mapping of {limits}. A candidate that violates a limit on a "
+        "value known before training is infeasible and is not trained. A candidate that violates "
+        "another limit is never on the front."
     )
     called = Config.model_fields["callbacks"].description
     names = ", ".join(f"`{name}`" for name in CALLBACKS.names())
     yield (
         f"## `callbacks`\n\nA list of {called}: {names}, or `module:Name` for your own. "
-        "docs/how-to/callbacks.md explains them. They are not stored with the run and "
-        "may change when it is resumed."
+        "docs/how-to/callbacks.md explains them. They are not stored with the run, and you can "
+        "change them when you resume it."
     )
 
 

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -108,7 +109,8 @@ class Coordinator:
             return None
         candidate = self._pending[self._queue.popleft()]
         candidate = self._save(replace(candidate, group=group, started=now()))
-        self._notify(lambda callback: callback.on_candidate_begin(self.run, candidate))
+        begun = deepcopy(candidate)  # callbacks must not change what the search uses
+        self._notify(lambda callback: callback.on_candidate_begin(self.run, begun))
         return candidate
 
     def known(self, task: Task, result: Result) -> Result | None:
@@ -145,12 +147,9 @@ class Coordinator:
     def on_epoch_end(self, task: Task, history: list[dict[str, float]]) -> None:
         """See ``TaskSource.on_epoch_end``."""
         if task.id in self._pending:
-            candidate = replace(task, history=list(history))
-            self._notify(
-                lambda callback: callback.on_epoch_end(
-                    self.run, candidate, len(history), history[-1]
-                )
-            )
+            candidate = replace(deepcopy(task), history=deepcopy(history))
+            epoch, logs = len(history), candidate.history[-1]
+            self._notify(lambda callback: callback.on_epoch_end(self.run, candidate, epoch, logs))
 
     def tell(self, task: Task, result: Result) -> None:
         """Record a candidate's result.
@@ -164,7 +163,7 @@ class Coordinator:
         candidate = replace(candidate, finished=now(), finish_order=self._results)
         self._database.save(candidate)
         self._stopping.save()
-        ended = self.run.located(candidate)
+        ended = self.run.located(deepcopy(candidate))
         self._notify(lambda callback: callback.on_candidate_end(self.run, ended))
         self._finish(candidate)
 

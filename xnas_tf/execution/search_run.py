@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ class SearchRun(Run):
         """Return the Pareto-optimal candidates, best in the first objective first."""
         if self._front is not self._state.front:
             self._front = self._state.front
-            self._ordered = [self.located(c) for c in ordered_front(self._front, self.config)]
+            ordered = ordered_front(self._front, self.config)
+            self._ordered = [self.located(deepcopy(c)) for c in ordered]
         return list(self._ordered)
 
     def hypervolume(self) -> float | None:

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
-from xnas_tf.errors import InputError, suggest
+from xnas_tf.errors import InputError, NotApplicable, suggest
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, Weighting
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
@@ -207,10 +207,14 @@ class Introspectability(Objective):
         return self._combined(metrics, replicates, reasons)
 
     def class_means(self, subject: Subject) -> Iterator[ClassMeans]:
-        """Compute the class means behind the score, source by source."""
+        """Compute the class means behind the score, for each source that applies to the model."""
         chosen = self._chosen(subject)
         for source in self.sources:
-            yield self._class_means(source, subject, chosen)
+            try:
+                means = self._class_means(source, subject, chosen)
+            except NotApplicable:
+                continue
+            yield means
 
     def _chosen(self, subject: Subject) -> ChosenImages:
         """Choose images and weights, independently of the number of ranks."""

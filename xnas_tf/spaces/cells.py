@@ -109,7 +109,7 @@ def path_counts(cell: Mapping[str, str]) -> list[float]:
 
     For each path, return whether it has no ``none``, and if so the number of each other operation
     on it, else zeros. Surrogates predict errors better from these counts than from the edges
-    alone (docs/explanation/search.md).
+    alone (docs/benchmarks/search.md).
     """
     counts: list[float] = []
     for path in PATHS:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -24,7 +26,8 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
     """Return new callbacks for one training.
 
     Those of ``WRITERS`` write on rank 0 only, and into a folder of this training: ``model.keras``
-    becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``.
+    becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``. In their
+    place, other ranks get one that does nothing: all ranks must agree on whether there are any.
 
     Args:
         names: The option ``training.callbacks``.
@@ -37,8 +40,8 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
     made = []
     for callback in map(_new, names):
         attribute = next((a for kind, a in WRITERS.items() if isinstance(callback, kind)), None)
-        if attribute is None or rank == 0:
-            made.append(callback)
+        writes = attribute is not None
+        made.append(keras.callbacks.Callback() if writes and rank != 0 else callback)
         if attribute and rank == 0:
             path = Path(getattr(callback, attribute))
             is_file = attribute != "log_dir"
@@ -75,7 +78,8 @@ def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[st
     """Register callbacks in this process, and return their names for ``training.callbacks``.
 
     A name has the callback's class and those of its arguments that are texts, numbers or None, so
-    that a search with others is another one. Equal names are numbered.
+    that a search with others is another one. Texts of a user's own callbacks and addresses are
+    hashed: they may contain passwords, and the names are stored. Equal names are numbered.
     """
     names = [*map(_name, callbacks)]
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
@@ -89,6 +93,14 @@ def _name(callback: keras.callbacks.Callback) -> str:
     kind = type(callback)
     values = {name: getattr(callback, name, ...) for name in inspect.signature(kind).parameters}
     plain = {n: v for n, v in values.items() if v is None or isinstance(v, str | int | float)}
-    arguments = ", ".join(f"{name}={value!r}" for name, value in plain.items())
-    module = "keras.callbacks" if kind.__module__.startswith("keras.") else kind.__module__
+    is_of_keras = kind.__module__.startswith("keras.")
+    shown = {n: v if is_of_keras and "://" not in str(v) else _hidden(v) for n, v in plain.items()}
+    arguments = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+    module = "keras.callbacks" if is_of_keras else kind.__module__
     return f"{module}.{kind.__qualname__}({arguments})"
+
+
+def _hidden(value: Any) -> Any:
+    """Return a hash of a text; other values are no secrets."""
+    is_text = isinstance(value, str)
+    return hashlib.blake2b(value.encode(), digest_size=4).hexdigest() if is_text else value

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from xnas_tf.errors import InputError, suggest
 
 _SCOPE = "all hyperparameters that build(hp) asks for are searched; set values in build(hp)"
@@ -77,8 +79,10 @@ def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: 
         if name not in known:
             raise InputError(f"`{name}`: there is no argument {suggest(name, own)}")
         neutral, instead = known[name]
-        if value is not None and (value is not neutral and value != neutral):
-            raise InputError(f"`{name}`: given {value!r}, which has no equivalent here: {instead}")
+        is_plain = isinstance(value, bool | int | float | str | np.generic)
+        if value is not None and not (is_plain and value == neutral):
+            shown = repr(value) if is_plain else f"a value of type {type(value).__name__}"
+            raise InputError(f"`{name}`: given {shown}, which has no equivalent here: {instead}")
 
 
 def check_hooks(kind: type) -> None:

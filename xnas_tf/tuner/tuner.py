@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,9 +148,11 @@ class Tuner:
         from xnas_tf.training.keras_callbacks import register_callbacks  # noqa: PLC0415 - heavy
 
         refuse(others, OF_FIT, _names_of(Tuner.search))
-        if verbose not in VERBOSE:
+        if not isinstance(verbose, str | Integral) or verbose not in VERBOSE:
             raise InputError(f"`verbose`: given {verbose!r}; allowed: 'auto', 0, 1 or 2")
         of_training, of_search = _split_callbacks(callbacks)
+        if validation_data is not None and validation_split == 0:  # the default of Keras' fit
+            validation_split = None
         if isinstance(x, str):
             if y is not None or validation_data is not None or test_data is not None:
                 raise InputError(
@@ -324,7 +327,8 @@ def _split_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
     """Return the callbacks of Keras, which act on each training, and those of the search."""
     import keras  # noqa: PLC0415 - heavy
 
-    given = [*callbacks] if isinstance(callbacks, Sequence) else [callbacks]
+    some = () if callbacks is None else callbacks
+    given = [*some] if isinstance(some, Sequence) else [some]
     for each in given:
         if not isinstance(each, keras.callbacks.Callback | Callback):
             raise InputError(

@@ -15,13 +15,22 @@ def silenced_native_code() -> Iterator[None]:
     TensorFlow's converters and interpreters log to it directly, regardless of
     ``TF_CPP_MIN_LOG_LEVEL``. Their errors are also raised as exceptions.
     """
-    sys.stderr.flush()
-    original = os.dup(2)
     try:
+        original = os.dup(2)
+    except OSError:  # the process was started without it
+        yield
+        return
+    try:
+        _flush()
         with open(os.devnull, "wb") as devnull:
             os.dup2(devnull.fileno(), 2)
         yield
     finally:
-        sys.stderr.flush()
+        _flush()
         os.dup2(original, 2)
         os.close(original)
+
+
+def _flush() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()

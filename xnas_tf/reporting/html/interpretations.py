@@ -77,7 +77,8 @@ def model_interpretations(root: Path, name: str, accuracy: Accuracy) -> list[dic
 
 
 def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"title": kind.title, "about": kind.about, "command": kind.command, "found": found}
+    shown = [{key: each[key] for key in each if key != "accuracy"} for each in found]
+    return {"title": kind.title, "about": kind.about, "command": kind.command, "found": shown}
 
 
 def _of_candidates(kind: _Kind, path: Path) -> list[dict[str, Any]]:
@@ -100,7 +101,7 @@ def _read(kind: _Kind, folder: Path) -> dict[str, Any]:
             title, about = page.caption(picture.stem)
             source = picture_uri(picture.read_bytes())
             pictures.append({"name": title, "about": about, "picture": source})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - the file may contain anything
         return {"problem": f"{folder.parent.name}/{folder.name} cannot be read: {error!r}"}
     return {
         "accuracy": content.get("accuracy"),

@@ -12,6 +12,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import now
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.number_format import counted
 from xnas_tf.version import __version__
 
 _SPLITS = {"train": "training"}
@@ -72,6 +73,7 @@ def _budget_text(run: Run, status: Mapping[str, Any]) -> str:
     trained = status["done"] + status["failed"] - status["reused"]
     spent = run.fact(SPENT)
     took = f", {duration(spent)} of searching" if spent else ""
-    epochs = " or ".join(map(str, run.config.rungs))
+    *shorter, longest = run.config.rungs
+    unit = " or ".join([*map(str, shorter), counted(longest, "epoch")])
     state = "searching" if status["searching"] else "finished" if status["ended"] else "stopped"
-    return f"{trained} of {status['wanted']} trainings of {epochs} epochs{took}; {state}"
+    return f"{trained} of {status['wanted']} trainings of {unit}{took}; {state}"
