@@ -72,8 +72,8 @@ def test_a_keras_file_and_image_files(model):
     [
         (["model.keras"], "give --images FILE… or --dataset NAME"),
         (["model.kers", "--dataset", "digits"], "model.kers does not exist"),
-        (["model.keras", "--candidate", "3"], "model.keras is no run"),
-        (["model.keras", "--candidate", "recommended"], "model.keras is no run"),
+        (["model.keras", "--candidate", "3"], "model.keras is not a run"),
+        (["model.keras", "--candidate", "recommended"], "model.keras is not a run"),
         (["model.keras", "--candidate", "beste"], "did you mean 'best'"),
         (["model.keras", "--dataset", "digits"], "the model takes (12, 10, 3)"),
         (["model.keras", "--images", "no.png"], "image no.png cannot be read"),

@@ -259,7 +259,7 @@ def test_logits_are_what_comes_before_the_softmax(kind):
 
 
 class Hidden(keras.Model):
-    """Its softmax is no layer."""
+    """Its softmax is not a layer."""
 
     def __init__(self):
         super().__init__()

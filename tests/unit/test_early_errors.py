@@ -32,12 +32,12 @@ COMMANDS = {
     "interpret --hypermodel mine:Net --out taken": TAKEN,
     "interpret model.keras --hypermodel mine:Net": "both are given",
     "export run --out taken": "exist already: taken/candidate-00001",
-    "report run --out notes.txt": "exists, is no report and was not touched",
+    "report run --out notes.txt": "exists, is not a report and was not touched",
     "pareto run --plot notes.txt": "is no PNG file and was not touched",
     "data digits --out nowhere/sheet.png": "there is no folder nowhere",
     "search --run-dir run": "--fresh to move it aside and start again.",
-    "search --run-dir taken": "taken exists and is no run",
-    "search --run-dir notes.txt": "notes.txt exists and is no directory",
+    "search --run-dir taken": "taken exists and is not a run",
+    "search --run-dir notes.txt": "notes.txt exists and is not a directory",
 }
 
 

@@ -67,7 +67,7 @@ def convolutional(shape, activation=None, policy=None):
         ]
     )
     inputs = keras.Input(shape)
-    # holds constants that are no variables
+    # holds constants that are not variables
     x = body(layers.Normalization(mean=[0.5], variance=[0.1], dtype=policy)(inputs))
     x = layers.GlobalAveragePooling2D(dtype=policy)(x)
     model = keras.Model(inputs, layers.Dense(3, activation, dtype=policy)(x))

@@ -460,7 +460,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     for wrong, problem in (
         (["--attributes", "0"], "--attributes 0: allowed: whole numbers, 1 to"),
         (["--layers", "onne"], "did you mean 'one'"),
-        (["--candidate", "3"], "model.keras is no run"),
+        (["--candidate", "3"], "model.keras is not a run"),
         (["--explain", "4000"], "--explain 4000: allowed: 0 to 359, of the test split"),
         (["--hypermodel", "a:b"], "both are given"),
         (["--dataset", "mnist5k"], "images of shape (28, 28, 1); the model takes (8, 8, 1)"),

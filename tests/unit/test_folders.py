@@ -73,7 +73,7 @@ def test_files_that_are_no_images_are_counted(pets):
     for name in ("a.heic", "b.HEIC", "notes.txt", "Makefile"):
         (pets / "cat" / name).write_text("no image")
     (note,) = load_dataset(f"folder:{pets}").notes
-    assert note == "files that are no images, left out: 2 .heic, 1 without suffix, 1 .txt"
+    assert note == "files that are not images, left out: 2 .heic, 1 without suffix, 1 .txt"
 
 
 def test_images_beside_the_folders_of_classes_are_named(pets):

@@ -481,7 +481,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     assert table.exit_code == 0 and "diversity of paths" in table.stdout
     for wrong, problem in (
         (["--beta", "much"], "--beta 'much': allowed: auto, or a number"),
-        (["--candidate", "3"], "model.keras is no run"),
+        (["--candidate", "3"], "model.keras is not a run"),
         (["--layers", "cnv"], "did you mean 'conv'"),
     ):
         done = CliRunner().invoke(main, [*words, *wrong, "--out", "never"])

@@ -12,10 +12,10 @@ from tests.conftest import left_to_all
 from tests.unit.test_nad import CLASSES, colours, disjoint_model, weighted
 from xnas_tf.cli import main
 from xnas_tf.errors import InputError
-from xnas_tf.utils.number_format import counted
 from xnas_tf.interpretation.feature_taps import find_taps
 from xnas_tf.interpretation.nad import disentangle
 from xnas_tf.interpretation.nad.presets import PRESETS, preset_for
+from xnas_tf.utils.number_format import counted
 
 CHANNELS = {
     "VGG16": [64, 64, 128, 128, 256, 256, 256, *[512] * 6],

@@ -43,7 +43,7 @@ def create_callback(entry: Any) -> Any:
 
 def _called(create: Any, name: str, options: dict[str, Any]) -> Any:
     if not callable(create):
-        raise InputError(f"callback {name!r} is no class")
+        raise InputError(f"callback {name!r} is not a class")
     allowed = inspect.signature(create).parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in allowed.values())
     for key in options:

@@ -16,26 +16,26 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class Findings:
-    """Problems found in the images of a data set. Names are those of files or records.
+    """Problems found in the images of a data set. Images are named by file or record.
 
     Attributes:
-        unreadable: By name, why an image cannot be decoded; it is left out.
+        unreadable: Reason why an image cannot be decoded and is left out, by name.
         grey: Images without colour, if others have colour.
-        is_all_grey: Whether no image has colour, although all are stored with colour.
-        odd: By name, height and width of images whose shape differs so much from the usual one
+        is_all_grey: Whether all images are grey although they are stored with colour.
+        odd: Height and width, by name, of images whose shape differs so much from the usual one
             that they are stretched by more than half.
         empty: Classes without images; they are left out.
         identical: Groups of images that are equal pixel by pixel, but are in several splits or
             classes.
-        ignored: Number of files that are no images.
+        ignored: Number of files that are not images.
         sizes: Height and width of the smallest, the median and the largest image.
         different_sizes: Number of different sizes.
-        remarks: Notes of the loader on the files.
-        left_out: By reason, names of files and folders that are left out.
+        remarks: The loader's notes on the files.
+        left_out: Names of the files and folders that are left out, by reason.
         animated: Images with several frames, of which the first is used.
         blank: Images whose pixels are all the same.
-        dark: By name, why images of more than 8 bits have low values only.
-        repeated: Number of images that are equal to another one of their split and class.
+        dark: Reason why an image of more than 8 bits has only low values, by name.
+        repeated: Number of images that are equal to another image of their split and class.
         highest: The highest value of all images.
     """
 
@@ -58,7 +58,7 @@ class Findings:
 
     @property
     def problems(self) -> list[tuple[str, str]]:
-        """The kind of each problem, and the file, class or files concerned with details."""
+        """The kind of each problem, with the files or the class concerned, and details."""
         kinds = {
             "unreadable and left out": [f"{name} ({why})" for name, why in self.unreadable.items()],
             "class without images, left out": self.empty,
@@ -78,7 +78,7 @@ class Findings:
 
     @property
     def problem_notes(self) -> list[str]:
-        """One text per kind of problem, with the names."""
+        """One message per kind of problem, with the names."""
         found: dict[str, list[str]] = defaultdict(list)
         for kind, name in self.problems:
             found[kind].append(name)
@@ -86,12 +86,12 @@ class Findings:
 
     @property
     def notes(self) -> list[str]:
-        """All texts for the user: on the problems, and others."""
+        """All messages for the user, on problems and other findings."""
         notes = [*self.problem_notes, *self.remarks]
         if self.is_all_grey:
-            notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
+            notes.append("grey, though stored with colour: dataset.channels: 1 is enough")
         if self.repeated:
-            notes.append(f"images equal to another one of their split and class: {self.repeated}")
+            notes.append(f"images equal to another image of their split and class: {self.repeated}")
         return notes
 
 
@@ -105,7 +105,7 @@ def join_names(names: Iterable[str], most: int = LISTED) -> str:
 def identical(
     digests: np.ndarray, owners: np.ndarray, names: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
-    """Return the names of groups of identical images with different owners.
+    """Return the names of the images in each group of identical ones with different owners.
 
     Args:
         digests: A hash of each image, (N, 16) bytes.

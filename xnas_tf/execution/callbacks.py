@@ -88,7 +88,7 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
     """Return the callbacks as a list.
 
     Raises:
-        InputError: If they are no callbacks.
+        InputError: If they are not callbacks.
     """
     if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
         raise InputError(f"`callbacks`: given {callbacks!r}; allowed: a list of xnas_tf.Callback")

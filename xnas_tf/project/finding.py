@@ -47,7 +47,7 @@ def _names(root: Path) -> list[str]:
     # What lies in train and test is a part of the data set around them.
     tops = [path for path in classes if not (classes[root] and split_name(path.name))]
     found += [path for path in tops if len(classes[path]) > 1]
-    # One class alone is no data set: loading it says what is missing.
+    # One class alone is not a data set: loading it says what is missing.
     found = sorted(set(found)) or [path for path in tops if classes[path]]
     return [f"{form_of(path)}:{path}" for path in found]
 

@@ -22,7 +22,7 @@ from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import TrainingCurves, write_image, writer
 
 TEST_ACCURACY, SECONDS = "test/accuracy", "seconds"
-"""Tags of metrics that are no objectives."""
+"""Tags of metrics that are not objectives."""
 
 
 class TensorBoard(Callback):

@@ -73,7 +73,7 @@ def model_file(path: Path, candidate: int | str | None = None) -> Path:
         InputError: If there is none, or a candidate of a run is asked for.
     """
     if candidate is not None:
-        raise InputError(f"`candidate` {candidate}: {path} is no run")
+        raise InputError(f"`candidate` {candidate}: {path} is not a run")
     file = path / "model.keras" if (path / "model.keras").is_file() else path
     if not file.is_file():
         what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"

@@ -38,7 +38,7 @@ class Run:
     show; ``figure.savefig("front.png")`` writes one.
 
     Raises:
-        InputError: If it is no run directory.
+        InputError: If it is not a run directory.
     """
 
     @check_types(path=PATH)
@@ -49,7 +49,7 @@ class Run:
             what = "has no" if self.path.is_dir() else "does not exist, so it has no"
             near = sorted(str(p.parent) for p in Path("runs").glob(f"*/{DATABASE}"))
             hint = f"; runs here: {', '.join(near[:10])}" if near else ""
-            raise InputError(f"{self.path} is no run: it {what} {' and '.join(missing)}{hint}")
+            raise InputError(f"{self.path} is not a run: it {what} {' and '.join(missing)}{hint}")
         self.config = run_config(self.path)
 
     def __repr__(self) -> str:
@@ -378,7 +378,7 @@ def load_run(path: str | Path | Run) -> Run:
     """Open a run directory to read it; see ``Run``. A run that is open is returned as it is.
 
     Raises:
-        InputError: If it is no run directory.
+        InputError: If it is not a run directory.
     """
     if isinstance(path, Run):
         return path

@@ -96,7 +96,7 @@ def open_database(path: Path, config: Config) -> Database:
             config_changes(path, config)
         else:
             save_config(path, config)
-        (path / "models").mkdir(exist_ok=True)  # last: a folder with only this is no run
+        (path / "models").mkdir(exist_ok=True)  # last: a folder with only this is not a run
     return Database(path / DATABASE, create=True)
 
 
@@ -208,10 +208,10 @@ def check_resumable(path: Path, config: Config) -> None:
 
 def _check_free(path: Path) -> None:
     if path.exists() and not path.is_dir():
-        raise InputError(f"{path} exists and is no directory")
+        raise InputError(f"{path} exists and is not a directory")
     is_used = path.is_dir() and any(not child.name.startswith(".") for child in path.iterdir())
     if is_used and not (path / CONFIG).is_file():
-        raise InputError(f"{path} exists and is no run; nothing was changed there")
+        raise InputError(f"{path} exists and is not a run; nothing was changed there")
 
 
 def config_changes(path: Path, config: Config) -> list[str]:

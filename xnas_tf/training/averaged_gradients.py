@@ -22,7 +22,7 @@ Change = Callable[[Gradients, Sequence[keras.Variable]], Gradients]
 
 
 def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Return a model's optimizers: the compiled one, and attributes or members of attributes."""
+    """Return a model's optimizers: the compiled one, and those in its attributes."""
     values: list[Any] = [model.optimizer] if model.compiled else []
     for attribute in vars(model).values():
         members = attribute.values() if isinstance(attribute, dict) else attribute
@@ -43,9 +43,9 @@ def averaged_gradients(
         model: The compiled model.
         communicator: The ranks.
         share: This rank's share of the global batch, in (0, 1]: the weight of its gradients.
-        weight_decay: This times the weights is added to the averaged gradients.
+        weight_decay: Factor of the weights that are added to the averaged gradients.
     """
-    names = (f"gradients_{number}" for number in count())  # of Horovod's operations
+    names = (f"gradients_{number}" for number in count())  # for Horovod's operations
 
     def change(gradients: Gradients, variables: Sequence[keras.Variable]) -> Gradients:
         if communicator.size > 1:

@@ -37,7 +37,7 @@ class Stored:
         """Return class weights by class name, where they are given by label as in Keras.
 
         Raises:
-            InputError: If they are no mapping, or no image has such a label.
+            InputError: If they are not a mapping, or no image has such a label.
         """
         if not isinstance(given, Mapping):
             raise InputError(

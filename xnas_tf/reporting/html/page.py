@@ -150,6 +150,6 @@ def _checked(file: str | Path) -> Path:
         raise InputError(f"`out` {path} cannot be written: {error}") from error
     if not is_report:
         raise InputError(
-            f"{path} exists, is no report and was not touched; name another file with `out`"
+            f"{path} exists, is not a report and was not touched; name another file with `out`"
         )
     return path
