@@ -167,7 +167,7 @@ class HyperModelOptions(SpaceOptions):
                 raise self._refused(f"has no parameter {suggest(unknown[0], allowed)}")
             if missing := [name for name in missing if name in allowed]:
                 raise self._refused(
-                    f"needs {', '.join(missing)}: add these there.  Only "
+                    f"needs {', '.join(missing)}: add these there. Only "
                     f"{', '.join(available)} are passed automatically"
                 )
             function = partial(target, **passed | self.options)

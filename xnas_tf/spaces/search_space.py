@@ -142,7 +142,7 @@ class SearchSpace(Space):
 
     @property
     def notes(self) -> list[str]:
-        """Warnings for the user on values, scaled images, names, and models that cannot be loaded."""
+        """Warnings on values, scaled images, names and models that do not load."""
         failures = list(self._failures.items())
         found = [f"build() fails with {values}: {why}" for values, why in failures[:MOST_SHOWN]]
         if more := len(failures) - len(found):
@@ -207,7 +207,7 @@ class SearchSpace(Space):
     def _asked_for(
         self, function: str, values: Mapping[str, Any]
     ) -> Iterator[keras_tuner.HyperParameters]:
-        """Yield hyperparameters with given values; then check that no unknown ones were requested."""
+        """Yield hyperparameters with given values; then check that no others were requested."""
         self._settings.apply()  # the user's code may have changed them for another candidate
         hp = self._declared.copy()
         hp.values = dict(values)

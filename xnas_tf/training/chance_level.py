@@ -151,7 +151,7 @@ def report_accuracy(
         tried = ": " + ", ".join(f"{value:.2%} with {name}" for name, value in found.items())
     log(
         f"{WARNING}this is no better than always predicting the most frequent class ({share:.2%}), "
-        "so explanations of this model mean little. The likely causes: it expects values other than "
+        "so explanations of this model mean little. Likely causes: it expects values other than "
         f"{input_range.name} (`input_range` {' or '.join(others)}{tried}), its classes are in "
         "a different order from the data set's, or it learned nothing"
     )
