@@ -20,14 +20,14 @@ class InputError(XnasError):
 
 
 class RunInUseError(InputError):
-    """The run directory is in use by another process that is searching."""
+    """A run directory is in use by another process that is searching."""
 
     def __init__(self, path: object) -> None:
         super().__init__(f"another process is searching in {path}")
 
 
 class NotApplicable(InputError):
-    """The attribution method cannot be applied to this kind of model."""
+    """An attribution method cannot be applied to this kind of model."""
 
 
 class RunError(XnasError):

@@ -1,4 +1,4 @@
-"""Baselines to compare with: random search, and algorithms of other packages."""
+"""Baselines for comparisons: random search, and algorithms from other packages."""
 
 from __future__ import annotations
 
