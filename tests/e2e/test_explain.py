@@ -39,7 +39,7 @@ def test_a_run_is_explained_beside_itself(finished, tmp_path):
     picture = np.asarray(PIL.Image.open(folder / "overview-1.png").convert("RGB"))
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
     again = explain(run, "--count", 1, code=2)
-    assert "is there already and was not touched" in again.stderr
+    assert "already exists and was not touched" in again.stderr
     elsewhere = explain(run, "--count", 1, "--format", "json", "--out", tmp_path / "new")
     assert set(json.loads(elsewhere.stdout)["methods"]) == {"grad_cam", "integrated_gradients"}
 

@@ -456,7 +456,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     assert isinstance(keras.models.load_model(folder / "interpreted.keras"), xt.Interpreter)
     assert {each.stem for each in folder.glob("*.png")} >= {"relevance", "explanations"}
     again = CliRunner().invoke(main, words)
-    assert again.exit_code == 2 and "is there already and was not touched" in again.stderr
+    assert again.exit_code == 2 and "already exists and was not touched" in again.stderr
     for wrong, problem in (
         (["--attributes", "0"], "--attributes 0: allowed: whole numbers, 1 to"),
         (["--layers", "onne"], "did you mean 'one'"),

@@ -36,7 +36,7 @@ def benchmark() -> None:
     help="Columns of the table to minimise, or max:COLUMN to maximise.",
 )
 @click.option(
-    "--column", help="Accuracy column that `error` is computed from.  [default: the first]"
+    "--column", help="Accuracy column from which `error` is computed.  [default: the first]"
 )
 @click.option(
     "--reference",
@@ -79,7 +79,7 @@ def benchmark_search(
     Searches look up results in a table instead of training. Its header is `arch,column…`, where
     arch is a genotype of NAS-Bench-201. The package nats-bench is needed to read NATS-Bench's own
     files. The algorithms are those of search.algorithm, each also with "+surrogate" after its
-    name, and for comparison pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
+    name, and, for comparison, pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
 
     \b
     Example:
@@ -105,7 +105,7 @@ def benchmark_search(
 
 @main.command()
 def doctor() -> None:
-    """Check versions, devices and Horovod, and advise on problems.
+    """Check versions, devices and Horovod, and give advice on problems.
 
     \b
     Example:

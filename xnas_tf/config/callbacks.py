@@ -35,7 +35,7 @@ def create_callback(entry: Any) -> Any:
     options.pop("name", None)
     try:
         if not isinstance(name, str):
-            raise InputError(f"no name is given: {entry!r}")
+            raise InputError(f"no name given: {entry!r}")
         return _called(CALLBACKS.get(name), name, options)
     except InputError as error:
         raise PydanticCustomError("entry", "{text}", {"text": str(error)}) from error

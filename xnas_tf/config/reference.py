@@ -25,10 +25,10 @@ from xnas_tf.training.options import TrainingOptions
 
 _INTRO = """# Configuration
 
-On this page you find every key of a configuration, with its default and what is allowed.
+This page lists every key of a configuration, with its default and the allowed values.
 
-A configuration is a YAML file of the sections below. Every key has a default, and the
-defaults together are the quickstart. `--set section.key=value` overrides a key on the command
+A configuration is a YAML file with the sections below. Every key has a default, and the
+defaults together form the quickstart. `--set section.key=value` overrides a key on the command
 line; a number in the key is an index of a list: `--set objectives.1.images=512`. A name can replace
 a name with options: `dataset: digits`. Unknown keys are errors. This page is the output of
 `python -m xnas_tf.config.reference`.
