@@ -75,7 +75,7 @@ def test_a_keras_file_and_image_files(model):
         (["model.keras", "--candidate", "3"], "model.keras is not a run"),
         (["model.keras", "--candidate", "recommended"], "model.keras is not a run"),
         (["model.keras", "--candidate", "beste"], "did you mean 'best'"),
-        (["model.keras", "--dataset", "digits"], "the model takes (12, 10, 3)"),
+        (["model.keras", "--dataset", "digits"], "the model expects (12, 10, 3)"),
         (["model.keras", "--images", "no.png"], "image no.png cannot be read"),
         (["model.keras", "--images", "model.keras"], "image model.keras cannot be read"),
         (["model.keras", "--images", "0.png", "--method", "gradcam"], "did you mean 'grad_cam'"),
@@ -83,7 +83,7 @@ def test_a_keras_file_and_image_files(model):
         (["model.keras", "--images", "0.png", "--target", "true"], "are not known"),
         (["model.keras", "--images", "0.png", "--set", "grad_cam.layr=1"], "did you mean 'layer'"),
         (["model.keras", "--images", "0.png", "--set", "grad_cam.layer=cnv"], "'conv'"),
-        (["model.keras", "--images", "0.png", "--set", "occlusion.patch=1"], "no method chosen"),
+        (["model.keras", "--images", "0.png", "--set", "occlusion.patch=1"], "no chosen method"),
         (["0.png", "--images", "0.png"], "0.png cannot be loaded in safe mode"),
     ],
 )

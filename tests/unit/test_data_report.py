@@ -37,7 +37,10 @@ def test_everything_found_is_in_the_json(pets):
 def test_what_a_search_would_refuse_is_shown_all_the_same(pets):
     spoil(pets)
     report = inspect_data(f"folder:{pets}", ["dataset.max_corrupt=0.02"])
-    assert report.notes[0] == "a search refuses this: 7% is unreadable, dataset.max_corrupt 2%"
+    assert (
+        report.notes[0]
+        == "a search refuses this data set: 7% is unreadable, dataset.max_corrupt 2%"
+    )
 
 
 def test_steps_follow_the_configuration(pets, tmp_path):

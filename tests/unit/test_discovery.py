@@ -178,8 +178,8 @@ def nothing(hp):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("dict_output", r"returns a dict of 1 tensor\(s\); wanted: the classes alone"),
-        ("two_outputs", r"returns a list of 2 tensor\(s\); wanted: the classes alone"),
+        ("dict_output", r"returns a dict of 1 tensor\(s\); wanted: only the classes"),
+        ("two_outputs", r"returns a list of 2 tensor\(s\); wanted: only the classes"),
         ("nothing", r"build\(\) returned nothing \(is there a return statement\?\)"),
     ],
 )

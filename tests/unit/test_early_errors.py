@@ -31,7 +31,7 @@ COMMANDS = {
     "disentangle run --out taken": TAKEN,
     "interpret --hypermodel mine:Net --out taken": TAKEN,
     "interpret model.keras --hypermodel mine:Net": "both are given",
-    "export run --out taken": "exist already: taken/candidate-00001",
+    "export run --out taken": "already exist: taken/candidate-00001",
     "report run --out notes.txt": "exists, is not a report and was not touched",
     "pareto run --plot notes.txt": "is not a PNG file and was not touched",
     "data digits --out nowhere/sheet.png": "there is no folder nowhere",

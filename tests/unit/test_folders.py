@@ -56,7 +56,7 @@ def test_linked_folders_are_followed_once(pets, tmp_path):
     data = load_dataset(f"folder:{pets}")
     assert total(data) == 31 and data.class_names == ("cat", "dog", "emu")
     kinds = [kind for kind, _ in data.findings.problems]
-    assert kinds.count("link to what is there already, left out") == 5
+    assert kinds.count("link to a file or folder already listed, left out") == 5
 
 
 @pytest.mark.parametrize("suffix", [".ppm", ".pgm", ".jfif", ".JPG", "", ".0001", ".jpg_large"])

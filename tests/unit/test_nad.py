@@ -441,9 +441,9 @@ def broken_model():
     ("make", "options", "problem"),
     [
         (dense_model, {}, "the model has no convolutions"),
-        (lambda: with_convolution(1), {}, "has 3 classes; the model has 2"),
-        (lambda: with_convolution(4), {}, "3 classes; the model has 4"),
-        (lambda: with_convolution(3, (9, 9, 1)), {}, "takes no images of shape"),
+        (lambda: with_convolution(1), {}, "has 3 classes, but the model has 2"),
+        (lambda: with_convolution(4), {}, "3 classes, but the model has 4"),
+        (lambda: with_convolution(3, (9, 9, 1)), {}, "does not accept images of shape"),
         (broken_model, {}, "not finite"),
         (small_network, {"layers": ["won"]}, "'won' .did you mean 'two'"),
         (small_network, {"classes": ["rot"]}, "`classes`: no class 'rot'"),

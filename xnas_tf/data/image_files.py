@@ -49,7 +49,7 @@ def folder(argument: str) -> ImageFiles:
         raise InputError(f"{name}: {error.filename} cannot be read: {error.strerror}") from error
     paths = {
         "hidden folder, left out": [path for own in found.values() for path in own.hidden],
-        "link to what is there already, left out": [
+        "link to a file or folder already listed, left out": [
             path for own in found.values() for path in own.repeated
         ],
         "in no folder of a class, left out": layout.loose,

@@ -1,4 +1,4 @@
-"""Finds the custom code that a model depends on: classes and functions that are not Keras'."""
+"""Finds the custom code on which a model depends: classes and functions that are not Keras'."""
 
 from __future__ import annotations
 

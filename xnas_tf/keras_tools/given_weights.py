@@ -1,4 +1,4 @@
-"""Distinguishes weights that a model's build drew from initializers from those it was given."""
+"""Distinguishes weights drawn from initializers from weights given to a model."""
 
 from __future__ import annotations
 

@@ -23,8 +23,9 @@ def target_form(model: keras.Model, classes: int) -> Form:
     """Return the form of the targets that a model's loss expects.
 
     A model with a single output gets a column of that shape. For other models, the names of Keras'
-    losses tell the form. A custom loss is tried with both forms: if it fails with one, it expects
-    the other; if it accepts both, it gets one-hot vectors, since class numbers would be broadcast.
+    losses determine the form. A custom loss is tried with both forms: if it fails with one, it
+    expects the other; if it accepts both, it gets one-hot vectors, since class numbers would be
+    broadcast.
 
     Args:
         model: A compiled model. One without a loss, whose ``train_step`` has its own, gets class
@@ -47,7 +48,7 @@ def target_form(model: keras.Model, classes: int) -> Form:
 
 
 def as_targets(labels: Any, form: Form, classes: int) -> Any:
-    """Return class numbers (N,), an array or a tensor, as targets of a form."""
+    """Convert class numbers (N,), an array or a tensor, to targets of a form."""
     if form == "vectors":
         return tf.one_hot(labels, classes)
     return tf.cast(labels, tf.float32)[:, None] if form == "column" else labels
@@ -65,18 +66,19 @@ def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndar
 
 
 def build_metrics(model: keras.Model, classes: int) -> list[str]:
-    """Let Keras create the variables of a compiled model's metrics, which it does at first use.
+    """Let Keras create the variables of a compiled model's metrics, which happens on first use.
 
     Returns:
         The names of the metrics.
 
     Raises:
-        InputError: If a metric does not take the form of targets that the loss takes.
+        InputError: If a metric does not accept the form of targets that the loss expects.
     """
     metrics = metrics_in_compile(model) if model.compiled else None
     if metrics is None:
         return []
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # no square of one-hot vectors
+    # One more, so that one-hot vectors do not form a square matrix.
+    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes
     outputs: Form = "column" if has_single_output(model) else "vectors"
     form = target_form(model, classes)
     try:

@@ -38,7 +38,7 @@ class ModelSource:
     hypermodel: str | None = None
 
     def folder(self, kind: str) -> Path:
-        """Return the folder to write to, by default that for a kind of results, as ``explanations``.
+        """Return the folder to write to, by default for a kind of results, as ``explanations``.
 
         It requires no slow import, so it can be called first.
 

@@ -14,7 +14,7 @@ import numpy as np
 TAUS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """Thresholds 1/τ at which the paper measures conciseness."""
 TAU = TAUS[-1]
-"""The one used where a single value is reported."""
+"""The threshold used where a single value is reported."""
 
 
 @dataclass(frozen=True)

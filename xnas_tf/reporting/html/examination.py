@@ -1,4 +1,4 @@
-"""What a report shows of a trained model: test metrics, attributions, class distances, layers."""
+"""Data of a trained model for a report: test metrics, attributions, class distances, layers."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ MAX_PIXELS = 96
 
 
 class Examiner:
-    """Examine models, all on the same ``count`` test images.
+    """Examines models, all on the same ``count`` test images.
 
     Args:
-        data: The data; the introspectability is measured on its validation split.
+        data: The data; introspectability is measured on their validation split.
         count: Number of test images for which attributions are shown.
         order: Indices of the validation images to use, in this order; all if None.
         objective: The introspectability to measure.
