@@ -22,7 +22,7 @@ class Registry:
     """The implementations of one extension point, imported on first use.
 
     Args:
-        kind: What is registered, for messages ("objective").
+        kind: Kind of the implementations for messages, such as "objective".
         group: Entry-point group in which other packages register theirs.
         builtin: ``module:Name`` of the implementations that are part of xnas-tf, by name.
     """

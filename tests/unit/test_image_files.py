@@ -142,7 +142,7 @@ def test_imbalance_is_noted(tmp_path):
             lambda root: make_folder(root, {"test": 5, "val": 5}),
             "has the folders test, val, but no",
         ),
-        (lambda root: make_folder(root.parent, {"pets": 5}), "5 images lie in no folder"),
+        (lambda root: make_folder(root.parent, {"pets": 5}), "5 images are in no folder"),
         (lambda root: make_folder(root, {"cat": 5, "dog": 1}), "too few to split off a test split"),
     ],
 )

@@ -55,7 +55,7 @@ Limit = Annotated[Constraint, PlainValidator(Constraint.parse), PlainSerializer(
 
 
 class Config(Section):
-    """Everything that a run depends on."""
+    """All options on which a run depends."""
 
     dataset: Annotated[DatasetOptions, BeforeValidator(_dataset)] = DatasetOptions()
     space: AnySpace = Field("nas_bench_201", validate_default=True)

@@ -65,7 +65,7 @@ _ARGUMENTS = {
     "keras": "NAME",
     "tfds": "NAME",
 }
-"""What follows the colon in a name."""
+"""Argument after the colon in a name."""
 _SIGNS = {"imagenet16_120": "val_data*", "idx": "*idx3-ubyte*", "quickdraw": "*.npy"}
 """Files that identify the data set in a folder; folders without them are image folders."""
 
@@ -219,9 +219,9 @@ def _findings(source: Source, rows: dict[str, np.ndarray]) -> Findings:
     splits = np.zeros(len(source.labels), np.int32)
     for number, each in enumerate(rows.values()):
         splits[each] = number
-    owners = np.stack([splits, source.labels], axis=1)
-    found = identical(source.images.digests, owners, source.names)
-    count = repeated(source.images.digests, owners)
+    origins = np.stack([splits, source.labels], axis=1)
+    found = identical(source.images.digests, origins, source.names)
+    count = repeated(source.images.digests, origins)
     return replace(source.findings, identical=found, repeated=count)
 
 

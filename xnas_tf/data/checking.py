@@ -1,4 +1,4 @@
-"""Checks of what a loader returns."""
+"""Checks the data that a loader returns."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def walk(root: Path) -> ClassFolder:
     seen: set[str] = set()
     file_links: list[Path] = []
     tops = [root]
-    for top in tops:  # grows by links to folders, which come after what they may lead to
+    for top in tops:  # grows by links to folders, which come after their possible targets
         if top is not root and _contains(top, root):
             found.repeated.append(top)
             continue

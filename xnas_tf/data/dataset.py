@@ -1,4 +1,4 @@
-"""Labelled images, their splits, and checks of what a loader returns."""
+"""Labelled images, their splits, and checks of loaded images."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _content(images: np.ndarray | DiskImages) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True)
 class Source:
-    """What a loader returns: all images, and the published test split if there is one.
+    """The data that a loader returns: all images, and the published test split if there is one.
 
     Attributes:
         images: (N, height, width[, channels]); numbers of any range, see
@@ -188,14 +188,14 @@ class Source:
         labels: Labels, (N,) or (N, 1), or one-hot (N, classes): class numbers from 0, or anything
             that ``labels.encode`` converts to them.
         class_names: One name per class; the labels themselves if None.
-        test: Images and labels of the published test split, used as it is.
+        test: Images and labels of the published test split, which is used unchanged.
         mirrored: See ``Dataset``.
         groups: Group of each image, (N,), empty if none, as text; all images of a group go into the
             same split.
         parts: Split of each image, (N,): ``train``, ``validation``, ``test`` or empty.
         names: Name of each image, (N,).
         findings: Problems found in image files.
-        validation: Images and labels of the published validation split, used as it is.
+        validation: Images and labels of the published validation split, which is used unchanged.
     """
 
     images: np.ndarray | DiskImages

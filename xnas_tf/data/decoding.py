@@ -67,7 +67,7 @@ def look_at(encoded: Encoded) -> Look:
         width, height = image.size
         if image.getexif().get(_ORIENTATION, 1) > 4:  # rotated by 90 degrees
             width, height = height, width
-        # A photograph in MPO format has frames too: smaller copies, or the view of the other eye.
+        # A photograph in MPO format also has frames: smaller copies, or the view of the other eye.
         is_animated = image.format != "MPO" and getattr(image, "is_animated", False)
         highest = int(_deep_values(image).max()) if _is_deep(image) else 0
         return Look(height, width, _is_grey(image), is_animated, image.mode, highest)

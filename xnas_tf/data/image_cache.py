@@ -278,7 +278,7 @@ def _save(
 
 
 def _load(folder: Path) -> tuple[dict[str, np.ndarray], Findings]:
-    """Return what ``_save`` stored."""
+    """Load the arrays and findings that ``_save`` stored."""
     try:
         with np.load(folder / "listing.npz") as archive:
             listing = dict(archive)

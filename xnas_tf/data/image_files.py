@@ -74,8 +74,8 @@ def _layout(root: Path, name: str) -> _Layout:
     with_images = [top for top in others if any(map(_is_called_image, walk(top).files))]
     if with_images:
         raise InputError(
-            f"{name}: {_listed(splits)} hold a folder per class, but {_listed(with_images)} beside "
-            "them has images too; allowed: folders of splits, or folders of classes"
+            f"{name}: {_listed(splits)} hold a folder per class, but {_listed(with_images)} next "
+            "to them has images too; allowed: folders of splits, or folders of classes"
         )
     if not any(split_name(top.name) == "train" for top in splits):
         raise InputError(f"{name}: it has the folders {_listed(splits)}, but no train")
@@ -92,7 +92,7 @@ def class_folders(root: Path) -> Sequence[Path]:
     """
     try:
         return [each for each in _layout(root, str(root)).classes if _loose_images(each)]
-    except InputError:  # loading it says what is wrong
+    except InputError:  # loading it reports the error
         return _folders(root)
     except OSError:
         return []
@@ -117,7 +117,7 @@ def _list_images(
         raise InputError(
             f"{name}: no images in folders inside it; wanted: one folder per class, with files "
             f"such as {', '.join(SUFFIXES)}"
-            + (f"; {loose} images lie in no folder" if loose else "")
+            + (f"; {loose} images are in no folder" if loose else "")
             + (f"; files that are not images: {others}" if others else "")
         )
     files = [file for _, file in images]

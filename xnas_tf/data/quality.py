@@ -103,13 +103,13 @@ def join_names(names: Iterable[str], most: int = LISTED) -> str:
 
 
 def identical(
-    digests: np.ndarray, owners: np.ndarray, names: Sequence[str]
+    digests: np.ndarray, origins: np.ndarray, names: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
-    """Return the names of the images in each group of identical ones with different owners.
+    """Return the names of the images in each group of identical ones of different origins.
 
     Args:
         digests: A hash of each image, (N, 16) bytes.
-        owners: Split and class of each image, (N, 2), which must be the same in a group.
+        origins: Split and class of each image, (N, 2), which must be the same in a group.
         names: Name of each image, (N,).
     """
     _, kinds, counts = np.unique(
@@ -121,11 +121,11 @@ def identical(
     return tuple(
         tuple(names[row] for row in rows)
         for rows in groups.values()
-        if (owners[rows] != owners[rows[0]]).any()
+        if (origins[rows] != origins[rows[0]]).any()
     )
 
 
-def repeated(digests: np.ndarray, owners: np.ndarray) -> int:
-    """Return how many images are equal to an earlier one with the same owner; see ``identical``."""
-    rows = np.concatenate([owners.astype(np.int32).view(np.uint8), digests], axis=1)
+def repeated(digests: np.ndarray, origins: np.ndarray) -> int:
+    """Return how many images are equal to an earlier one of the same origin; see ``identical``."""
+    rows = np.concatenate([origins.astype(np.int32).view(np.uint8), digests], axis=1)
     return len(rows) - len(np.unique(np.ascontiguousarray(rows).view(f"V{rows.shape[1]}")))

@@ -43,7 +43,7 @@ def evaluation_digest(
         model: The model, built by the search space and not trained.
         options: The ``space`` section of the configuration.
         space: The search space.
-        values: The active hyperparameters that the model was built from.
+        values: The active hyperparameters from which the model was built.
     """
     graph = None if space.has_fit or space.gives_weights(model) else _graph(model)
     if graph is None:

@@ -274,7 +274,7 @@ def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
 
 
 def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Show how to call the model: each block runs as it is, in the folder of the card."""
+    """Show how to call the model: each block runs unchanged in the folder of the card."""
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
     blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
     for kind in kinds:

@@ -49,7 +49,7 @@ def has_graph(model: Any) -> bool:
 
 
 def graph_nodes(model: keras.Model) -> Iterator[Node]:
-    """Yield the calls in a functional or built sequential model, each after those it depends on."""
+    """Yield the calls in a functional or built sequential model in topological order."""
     by_depth = getattr(model, "_functional", model)._nodes_by_depth
     for depth in sorted(by_depth, reverse=True):
         yield from (node for node in by_depth[depth] if not node.is_input)

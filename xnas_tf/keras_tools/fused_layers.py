@@ -46,7 +46,7 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
 def fused_layers(model: keras.Model) -> Iterator[None]:
     """Trace the model's batch normalisations with ``FusedBatchNormV3`` where that is possible.
 
-    They stay ordinary Keras layers: only what is traced inside the context differs.
+    They stay ordinary Keras layers: only graphs traced inside the context differ.
     """
     fused = [
         layer

@@ -56,7 +56,7 @@ def kept_kernels() -> Iterator[None]:
 
 
 class _Kernels:
-    """What is known about the kept kernels, and the functions of TensorFlow that report it."""
+    """The state of the kept kernels, and the functions of TensorFlow that report it."""
 
     def __init__(self) -> None:
         self._clear = pywrap_tfe.TFE_ContextClearCaches

@@ -28,8 +28,8 @@ def target_form(model: keras.Model, classes: int) -> Form:
     broadcast.
 
     Args:
-        model: A compiled model. One without a loss, whose ``train_step`` has its own, gets class
-            numbers.
+        model: A compiled model. If it has no loss, as its ``train_step`` has its own, it gets
+            class numbers.
         classes: Number of classes.
     """
     if has_single_output(model):
@@ -100,9 +100,9 @@ def check_loss(model: keras.Model, classes: int) -> None:
     """Compute a compiled model's loss once: Keras looks up names of losses and outputs only then.
 
     Raises:
-        Exception: Whatever Keras or a user's loss raises.
+        Exception: Any exception of Keras or a user's loss.
     """
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more than there are classes
+    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more labels than classes
     outputs = as_targets(labels, "column" if has_single_output(model) else "vectors", classes)
     model.compute_loss(None, targets_for(model, labels, classes), outputs)
 
@@ -118,7 +118,7 @@ def losses_of(model: keras.Model) -> list[Any]:
 
 
 def loss_name(loss: Any) -> str:
-    """Return the name of a loss: of a function, of what a partial calls, or of its class."""
+    """Return the name of a loss: of the function, the function in a partial, or the class."""
     loss = getattr(loss, "func", loss)
     return getattr(loss, "__name__", type(loss).__name__)
 
@@ -146,11 +146,11 @@ def _resolved(loss: Any) -> Any:
 def _is_accepted(model: keras.Model, classes: int, form: Form) -> bool:
     """Return whether a loss has a finite gradient for targets of one form."""
     loss = losses_of(model)[0]
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more than there are classes
+    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more labels than classes
     targets = as_targets(labels, form, classes)
     outputs = np.random.default_rng(0).dirichlet(np.ones(classes), len(labels))
 
-    @tf.function(autograph=False)  # traced: most shapes that do not fit are noticed without a run
+    @tf.function(autograph=False)  # traced: most mismatched shapes are detected without a run
     def gradient(outputs: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(outputs)

@@ -1,4 +1,4 @@
-"""The base class of objectives, and what they receive and return."""
+"""The base class of objectives, with their inputs and results."""
 
 from __future__ import annotations
 

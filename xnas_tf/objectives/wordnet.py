@@ -17,7 +17,7 @@ from xnas_tf.errors import InputError
 
 DEBIAN_FOLDER = Path("/usr/share/wordnet")
 _HYPERNYM = re.compile(rb" @i? (\d{8}) n ")
-"""Symbols of pointers to hypernyms, and from people or places to the classes they belong to."""
+"""Symbols of pointers to hypernyms, and from people or places to their classes."""
 _ID = re.compile(r"n\d{8}")
 
 

@@ -53,7 +53,7 @@ def _spare(group: Sequence[int], widths: Sequence[tuple[int, int]], console: Con
 def _chosen_widths(
     group: Sequence[int], widths: Sequence[tuple[int, int]], spare: int
 ) -> dict[int, int]:
-    """Return the width of each column; the last ones, which are texts, share what remains."""
+    """Return the width of each column; the last ones, which contain text, share the rest."""
     chosen = {}
     for index in reversed(group):
         least, most = widths[index]

@@ -48,7 +48,7 @@ class Training:
         metrics: Further metrics; the names of those on the test split start with ``test_``.
         history: Metrics of each epoch.
         seconds: Time by phase, since the last start.
-        versions: Versions of the software that the result depends on.
+        versions: Versions of the software on which the result depends.
         finished: Time of the end, ISO 8601 UTC.
     """
 

@@ -188,7 +188,7 @@ class SearchSpace(Space):
         return own is not keras_tuner.HyperModel.fit
 
     def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        """Train a model with the HyperModel's ``fit`` as keras-tuner does; return what it returns.
+        """Train a model with the HyperModel's ``fit`` as keras-tuner does; return its result.
 
         Args:
             values: The active hyperparameters of the model.

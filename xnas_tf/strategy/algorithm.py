@@ -136,7 +136,7 @@ class Algorithm:
         """Record the result of a proposal.
 
         Args:
-            proposal: What ``ask`` returned.
+            proposal: The return value of ``ask``.
             candidate: Its id, which its offspring list among their parents.
             objectives: Its objective values; None if its training failed.
             violation: Total constraint violation; 0 where all constraints hold.

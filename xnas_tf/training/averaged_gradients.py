@@ -83,7 +83,7 @@ def _averaged(
 ) -> Gradients:
     """Return the mean of the gradients over the ranks; None stays None."""
     used = [i for i, gradient in enumerate(gradients) if gradient is not None]
-    if not used:  # Keras says what is wrong
+    if not used:  # Keras reports the error
         return gradients
     mine = [tf.convert_to_tensor(gradients[i]) for i in used]
     shares = [gradient * tf.cast(share, gradient.dtype) for gradient in mine]

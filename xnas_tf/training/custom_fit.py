@@ -96,7 +96,7 @@ class CustomFitTrainer:
         validation: The validation split in the order in which objectives see it.
         config: The ``training`` section.
         fit: Trains the model.
-        keras_callbacks: Callbacks of this training, which ``fit`` gets too.
+        keras_callbacks: Callbacks of this training, which ``fit`` also gets.
     """
 
     progress = TrainingProgress()

@@ -64,7 +64,7 @@ class Trainer:
             these would lack the callbacks' state.
     """
 
-    def __init__(  # noqa: PLR0913 - what a training needs
+    def __init__(  # noqa: PLR0913 - the parts of a training
         self,
         model: keras.Model,
         dataset: Dataset,
@@ -214,7 +214,7 @@ class Trainer:
         return change is not None or bool(self._keras_callbacks)
 
     def _final_change(self) -> Callable[[], None] | None:
-        """Return what sets the final weights; None if these are the last epoch's."""
+        """Return the function that sets the final weights; None if they are the last epoch's."""
         if self.best:
             return self.best.restore if self.best.epoch < self.progress.epoch else None
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)

@@ -40,7 +40,7 @@ OF_TUNERS: dict[str, tuple[Any, str]] = {
     "factor": (None, _FIDELITY),
     "hyperband_iterations": (None, _FIDELITY),
 }
-"""Arguments of KerasTuner's tuners: the value that changes nothing, and what to do instead."""
+"""Arguments of KerasTuner's tuners: the value without effect, and the alternative."""
 OF_FIT: dict[str, tuple[Any, str]] = {
     "shuffle": (True, _IN_FIT),
     "sample_weight": (None, f"give `class_weight`, or {_IN_FIT}"),

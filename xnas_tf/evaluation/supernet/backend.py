@@ -29,7 +29,7 @@ from xnas_tf.training.trainer import Trainer
 
 SHARED_METHODS = (GradCAM, IntegratedGradients)
 """Attribution methods that need no layer of a cell's own model: in a search, Grad-CAM explains the
-last feature map, which the supernet has too."""
+last feature map, which the supernet also has."""
 
 
 class SupernetBackend:

@@ -70,7 +70,7 @@ def trained_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: T
         operation: See ``training_edge``.
         x: See ``training_edge``.
         before: See ``training_edge``.
-        weights: Kernel and bias; they get no gradients.
+        weights: Kernel and bias, for which no gradients are computed.
 
     Returns:
         The target node.

@@ -44,7 +44,7 @@ class ExportFormat(ABC):
 
     @abstractmethod
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
-        """Run what ``write`` created on uint8 images (N, H, W, C)."""
+        """Run the result of ``write`` on uint8 images (N, H, W, C)."""
 
     def latency(self, path: Path, options: Latency) -> list[float] | None:
         """Return the 10th, 50th and 90th percentiles in milliseconds per image, if measured."""

@@ -54,7 +54,7 @@ class InterpretedModel(keras.Model):
 
     is_by_design: bool
 
-    def __init__(  # noqa: PLR0913 - what Keras saves of the model
+    def __init__(  # noqa: PLR0913 - the configuration that Keras saves
         self,
         model: keras.Model,
         attributes: int | None = None,

@@ -58,7 +58,7 @@ class InterpreterPredictions:
         return float((self.ranks < top).mean()) if top < self.weights.shape[1] else None
 
     def contributions(self, classes: np.ndarray) -> np.ndarray:
-        """Compute α = φ_j(x) · w_{j,c}, what attributes add to the logits of classes c (N,)."""
+        """Compute α = φ_j(x) · w_{j,c}, the contributions of attributes to logits of classes c."""
         return self.attributes * self.weights[:, classes].T
 
     @cached_property

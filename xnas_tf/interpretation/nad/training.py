@@ -168,7 +168,7 @@ def _batch(
     error_weights = is_right / np.maximum(1, np.bincount(units, is_right))[units]
     indices = train.own(rows)
     images = train.images[indices]
-    missing = 0 if len(images) else 1  # a rank without images gets one of weight 0
+    missing = 0 if len(images) else 1  # a rank without images gets one with weight 0
 
     def own(values: np.ndarray) -> np.ndarray:
         return np.pad(values[train.is_own(rows)], (0, missing))
@@ -198,7 +198,7 @@ def _updated(
 class _MaskSelection:
     """Keeps the best masks of each class.
 
-    Of the masks within the limits these are the last ones, or with ``auto`` the sparsest. The
+    Among the masks within the limits, these are the last ones, or with ``auto`` the sparsest. The
     limits are checked on all images of the class, and on a sample of others.
     """
 
