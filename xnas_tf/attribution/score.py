@@ -27,7 +27,7 @@ class TargetScore:
         inputs: All inputs of a batch, nested as the model expects them.
         position: Index of the image to explain among the flattened inputs.
         given: Target classes, (B,); None for the predicted classes.
-        ending: How the model ends.
+        ending: The end of the model.
         output: The output to explain.
     """
 

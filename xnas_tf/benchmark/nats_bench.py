@@ -11,7 +11,7 @@ from xnas_tf.errors import InputError
 
 DATASETS = ("cifar10", "cifar10-valid", "cifar100", "ImageNet16-120")
 COSTS = ("flops", "params", "latency")
-"""In millions of floating point operations, millions of parameters, seconds per batch of 256."""
+"""Costs in millions of operations, millions of parameters, and seconds per batch of 256."""
 
 
 def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pymoo.algorithms.base.genetic import GeneticAlgorithm
 
 POPULATION = 64
-"""As in XNAS (arXiv 2112.08645)."""
+"""Population size of XNAS (arXiv 2112.08645)."""
 
 
 def random(simulation: SimulatedTraining, seed: int) -> None:

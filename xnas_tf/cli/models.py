@@ -97,7 +97,7 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
 @click.option(
     "--target",
     default="predicted",
-    help="Class to explain: `predicted`, `true`, or its name or number.",
+    help="Class to explain: `predicted`, `true`, a name or a number.",
 )
 @_loading_options
 @QUIET

@@ -24,8 +24,8 @@ def init(folder: Path, dataset: str | None) -> None:
     """Write a configuration and a model for your data.
 
     This writes xnas.yaml and mine.py to DIR, by default the current folder. They fit the size,
-    classes and number of the images, have comments, and are yours to change. Existing files are
-    never overwritten.
+    classes and number of the images. Edit them as you like; comments explain the options. Existing
+    files are never overwritten.
 
     \b
     Example:

@@ -83,7 +83,7 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
 def status(run: Path, form: str, plot: Path | None) -> None:
     """Show the progress of RUN: candidates, rate and time left.
 
-    --plot draws when each group of ranks was busy.
+    With --plot, draw the times when each group of ranks was busy.
 
     \b
     Example:

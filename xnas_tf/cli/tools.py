@@ -58,7 +58,7 @@ def benchmark() -> None:
     "overrides",
     multiple=True,
     metavar="search.KEY=VALUE",
-    help="Set an option of search, for the algorithms of xnas-tf; may be repeated.",
+    help="Override a key of search for the algorithms of xnas-tf; may be repeated.",
 )
 @click.option("--seeds", default=20, help="Number of searches of each algorithm.")
 @click.option("--trainings", default=600, help="Number of trainings of each search.")
@@ -78,8 +78,8 @@ def benchmark_search(
 
     Searches look up results in a table instead of training. Its header is `arch,column…`, where
     arch is a genotype of NAS-Bench-201. The package nats-bench is needed to read NATS-Bench's own
-    files. The algorithms are those of search.algorithm, each also with "+surrogate" after its
-    name, and, for comparison, pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
+    files. The algorithms are those of search.algorithm, optionally with "+surrogate" after the
+    name. For comparison, there are pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
 
     \b
     Example:

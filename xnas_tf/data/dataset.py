@@ -70,7 +70,7 @@ class Dataset:
             photographs, false for digits and letters. Controls horizontal flips.
         findings: Problems found in image files.
         how_split: Origin of the splits, for reports.
-        scaling: How values were converted to uint8.
+        scaling: Conversion of values to uint8.
     """
 
     name: str

@@ -54,7 +54,7 @@ R = TypeVar("R")
 
 
 class Reading(NamedTuple):
-    """How to read image files; see the section ``dataset`` of the configuration."""
+    """Options for reading image files; see the section ``dataset`` of the configuration."""
 
     size: tuple[int, int] | None
     channels: int | None

@@ -104,7 +104,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield rows that are not empty, with their numbers as in a spreadsheet and an editor."""
+    """Yield rows that are not empty, with their numbers in a spreadsheet and a text editor."""
     line = 1
     for number, values in enumerate(reader, 1):
         cells = [value.strip() for value in values]

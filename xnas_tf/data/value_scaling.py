@@ -26,7 +26,7 @@ _SIGNED = 0.1
 
 @dataclass(frozen=True)
 class Scaling:
-    """How values were converted: ``level = round((value - low) * 255 / (high - low))``.
+    """Conversion of values: ``level = round((value - low) * 255 / (high - low))``.
 
     Attributes:
         low: The value of level 0.

@@ -47,7 +47,7 @@ class Backend(Protocol):
 
         Args:
             candidate: The candidate.
-            model: Its trained model.
+            model: The candidate's trained model.
             images: The number of images to predict.
         """
 

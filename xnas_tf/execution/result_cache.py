@@ -52,7 +52,7 @@ class ResultCache:
 
         Args:
             candidate: The candidate.
-            result: Its result so far, with the digest and costs of its network.
+            result: The candidate's result so far, with the digest and costs of its network.
             wants: Returns whether a candidate would be on the front.
             keep: Saves the model of the candidate.
         """

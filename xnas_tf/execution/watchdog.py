@@ -158,4 +158,4 @@ def _has_no_reader(stream: TextIO | None) -> bool:
 
 
 def _ignore(*_: object) -> None:
-    """A signal handler that neither ends the process nor interrupts a step."""
+    """Handle a signal without ending the process or interrupting a step."""

@@ -42,7 +42,7 @@ class Evidence:
         data: The data set; None if it cannot be loaded or has changed.
         problem: Reason why the data set is None; otherwise empty.
         images: uint8 images (N, H, W, C) on which to verify models: of the test split, or noise.
-        labels: Their true classes, (N,); None for noise.
+        labels: True classes of the images, (N,); None for noise.
     """
 
     run: Run

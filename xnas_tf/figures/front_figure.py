@@ -28,7 +28,7 @@ class FrontInfo:
 
     Attributes:
         names: The K objectives drawn.
-        front: Their values (N, K) for the Pareto-optimal candidates, sorted by the first.
+        front: Values (N, K) of the Pareto-optimal candidates, sorted by the first objective.
         ids: Ids of the Pareto-optimal candidates.
         dominated: Values (M, K) of the other finished candidates of the front's fidelity.
         violating: Values (V, K) of those that violate constraints, of the same fidelity.

@@ -25,7 +25,7 @@ class HistoryInfo:
     Attributes:
         titles: The K objectives, each with an arrow towards better values.
         places: Position of each of N candidates in the order in which they ended, from 1, (N,).
-        values: Their objectives, (N, K).
+        values: Objectives of these candidates, (N, K).
         trainings: Numbers of trainings after which the front changed, (M,).
         best: The best values on the front at that point, (K, M).
         hypervolume: The hypervolume at that point, (M,); NaN where it is unknown.

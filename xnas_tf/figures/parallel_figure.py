@@ -29,7 +29,7 @@ class Upright:
     """One vertical axis.
 
     Attributes:
-        title: Its heading.
+        title: Heading of the axis.
         heights: The height of each candidate, from 0 to 1, with better objectives higher; NaN for a
             hyperparameter that is not active, (N,).
         ticks: Labels by height.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
-"""As in the plots of Pareto fronts; colour-blind readers can distinguish them."""
+"""Colours of the plots of Pareto fronts, which colour-blind readers can distinguish."""
 
 
 LONGEST = 24

@@ -48,7 +48,7 @@ def class_logits(outputs: tf.Tensor, ending: Ending) -> tf.Tensor:
         outputs: The outputs of a model that was traced inside ``linear_output(ending)``,
             (B, classes), or (B, 1) for two classes: the logit of the first is then 0. They are
             probabilities if its softmax or sigmoid cannot be left out.
-        ending: How the model ends.
+        ending: The end of the model.
     """
     if not ending.can_be_linear:
         probabilities = class_probabilities(outputs, ending.activation)

@@ -28,8 +28,8 @@ def kept_kernels() -> Iterator[None]:
 
     They are cleared because those of TensorFlow's older random operations, such as
     ``tf.random.normal``, have a state that a seed must reset. Keras' initializers and layers use
-    none of these. All operations with such a state get their seeds in one place: once any has,
-    kernels are cleared as usual.
+    none of these. All operations with such a state get their seeds in one place: once one of them
+    has, kernels are cleared as usual.
 
     A user's graphs with random operations that were traced before, or loaded, do not get seeds
     there, so this is only for models of this package's own search spaces. It affects the whole

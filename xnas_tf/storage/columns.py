@@ -17,8 +17,8 @@ class Column:
     """One measured value of every candidate.
 
     Attributes:
-        name: Its name among a candidate's objectives and metrics.
-        title: A short heading, with an arrow towards better values.
+        name: Name of the value among a candidate's objectives and metrics.
+        title: Short heading, with an arrow towards better values.
         direction: ``minimize`` or ``maximize``.
         is_objective: Whether the search ranks by it.
     """

@@ -137,8 +137,8 @@ class Algorithm:
 
         Args:
             proposal: The return value of ``ask``.
-            candidate: Its id, which its offspring list among their parents.
-            objectives: Its objective values; None if its training failed.
+            candidate: Id of the candidate, which its offspring list among their parents.
+            objectives: Objective values of the candidate; None if its training failed.
             violation: Total constraint violation; 0 where all constraints hold.
 
         Returns:

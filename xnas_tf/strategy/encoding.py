@@ -31,8 +31,8 @@ class Encoding:
         """Encode an architecture.
 
         Args:
-            values: Its active hyperparameters.
-            encoded: Its variables in their encoded form. Only those of a ``Range`` are used.
+            values: Active hyperparameters of the architecture.
+            encoded: Encoded variables of the architecture. Only those of a ``Range`` are used.
 
         Returns:
             Array of shape (features,), the same length for all architectures.

@@ -33,7 +33,7 @@ class FidelityOptions(Section):
 
 
 class SearchOptions(Section):
-    """How candidates are proposed, when the search ends, and how the front is measured."""
+    """The search algorithm, the end of a search, and the measurement of the front."""
 
     algorithm: Literal["nsga2", "random", "regularized_evolution"] = Field(
         "nsga2",
@@ -109,7 +109,7 @@ class SearchOptions(Section):
 
 
 class Goals(Protocol):
-    """What a search optimises: the part of a configuration that this package needs."""
+    """Goals of a search: the part of a configuration that this package needs."""
 
     @property
     def objectives(self) -> Sequence[Objective]:

@@ -53,7 +53,7 @@ class Front:
 
     Attributes:
         candidates: The candidates on the front; a new list whenever it changes.
-        epochs: Their fidelity.
+        epochs: Fidelity of these candidates.
     """
 
     def __init__(self, config: Goals, is_exact: bool = False) -> None:
@@ -139,7 +139,7 @@ class HypervolumeMeter:
     enters, and never falls within a fidelity.
 
     Args:
-        candidates: The first candidates to update with, in the order in which they ended.
+        candidates: The first candidates, in the order in which they ended.
         config: The run's configuration.
     """
 

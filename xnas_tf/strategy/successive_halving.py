@@ -44,7 +44,7 @@ class SuccessiveHalving:
 
         Args:
             number: The candidate's id.
-            epochs: Its rung. Results of the last rung are ignored.
+            epochs: Rung of the candidate. Results of the last rung are ignored.
             costs: Objective values, negated where more is better.
             violation: Total constraint violation; candidates that violate a limit come last.
         """

@@ -1,8 +1,8 @@
 """Averages gradients over the ranks before a model's optimizers apply them.
 
 As in Horovod's ``DistributedOptimizer``, this happens in ``apply``, so that it works for every
-``train_step``. Loss scaling, clipping and gradient accumulation come after it, as they must: all
-ranks skip a step with infinite gradients alike.
+``train_step``. Loss scaling, clipping and gradient accumulation come after it, so that all ranks
+skip the same steps with infinite gradients.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class BestEpoch:
 
     Attributes:
         epoch: Number of that epoch, the same on all ranks; 0 before the end of the first one.
-        weights: Its weights as a checkpoint; empty on ranks other than 0.
+        weights: Weights of that epoch as a checkpoint; empty on ranks other than 0.
 
     Args:
         model: The model in training.

@@ -96,7 +96,7 @@ def evaluate_outputs(
 
     Args:
         model: A compiled model for which ``needs_evaluate`` is false.
-        outputs: Its outputs for all images.
+        outputs: The model's outputs for all images.
         labels: Class numbers of the images, (N,), converted to the targets that the model expects.
 
     Returns:

@@ -17,7 +17,7 @@ RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 
 
 class TrainingOptions(Section):
-    """How one candidate is trained.
+    """Training of one candidate.
 
     If a HyperModel's model is compiled, it keeps its optimizer, with its learning rate and
     schedule, and its loss.

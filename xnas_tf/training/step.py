@@ -78,7 +78,7 @@ class Step:
 
         Args:
             images: This rank's images of the batch, (B, H, W, C), uint8.
-            labels: Their classes, (B,).
+            labels: Classes of the images, (B,).
         """
         self._logs = self._run(tf.constant(images), tf.constant(labels))
         self.has_run = True

@@ -22,7 +22,7 @@ class Section:
 
     Attributes:
         id: Name of its anchor in the page, for links.
-        title: Its heading, which is also its link in the navigation.
+        title: Heading of the section, which is also its link in the navigation.
         about: Description of the content and how to read it, as plain text.
         content: HTML, in which users' text has been escaped. Style attributes have no effect.
     """

@@ -21,7 +21,7 @@ from xnas_tf.utils.heartbeat import report_progress
 BATCH = 256
 """Batch size outside training, which bounds memory use."""
 Masks = list[np.ndarray]
-"""For each layer the masks of all units, (units, channels)."""
+"""The masks of all units for each layer, (units, channels)."""
 Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
 """Maps a batch's logits and the masked outputs of each layer to the requested values."""
 

@@ -35,7 +35,7 @@ def chosen_models(
         named: Ids, ``recommended`` or ``best``.
         most: Maximum number of candidates of the front: the recommended one, which comes first,
             and others evenly from one end to the other.
-        recommended: Its id; None if there is none.
+        recommended: Id of the recommended candidate; None if there is none.
 
     Raises:
         InputError: If there is no such candidate.

@@ -31,7 +31,7 @@ def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -
 
     Args:
         run: The run.
-        front: Its Pareto-optimal candidates.
+        front: The Pareto-optimal candidates of the run.
         status: The result of ``run_status``.
     """
     facts = [
