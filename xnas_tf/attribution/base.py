@@ -97,5 +97,5 @@ class AttributionMethod(BaseModel):
         """Compute maps (B, H, W) of images (B, H, W[, C]), float32.
 
         ``score`` is the model's output for each image's target class, as a function of the
-        images. Traced once per model, unless a single forward pass is enough.
+        images. The method is traced once per model, unless a single forward pass is enough.
         """

@@ -76,9 +76,9 @@ def benchmark_search(
 ) -> None:
     """Count the trainings that simulated searches need.
 
-    Searches look up results in a table instead of training. Its header is `arch,column…`, where
-    arch is a genotype of NAS-Bench-201. The package nats-bench is needed to read NATS-Bench's own
-    files. The algorithms are those of search.algorithm, optionally with "+surrogate" after the
+    Searches look up results in a table instead of training. The table's header is `arch,column…`,
+    where arch is a genotype of NAS-Bench-201. The package nats-bench is needed to read NATS-Bench's
+    own files. The algorithms are those of search.algorithm, optionally with "+surrogate" after the
     name. For comparison, there are pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
 
     \b

@@ -32,7 +32,7 @@ def folder(argument: str) -> ImageFiles:
     """Find the images in a folder with one folder per class.
 
     There may also be such folders inside ``train``, ``validation`` and ``test``. Files whose names
-    are not those of images are images if their content is an image. Hidden folders are left out.
+    are not those of images are recognized by their content. Hidden folders are left out.
 
     Raises:
         InputError: If the folder does not exist or cannot be read, or has folders of classes next

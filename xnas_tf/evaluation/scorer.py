@@ -46,7 +46,7 @@ class Scorer:
 
         Args:
             subject: The candidate.
-            result: The result to add the values to.
+            result: The result to which the values are added.
             trained: Whether the candidate is trained.
 
         Raises:

@@ -57,7 +57,7 @@ def explain(  # noqa: PLR0913 - options with defaults
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
         safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
-        shared_models: By method, models that give the same maps and have been traced before.
+        shared_models: Models that give the same maps and have been traced before, by method.
 
     Raises:
         InputError: If there is no such model, a name is unknown, there are no images, or no

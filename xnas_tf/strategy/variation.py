@@ -21,7 +21,7 @@ class Variation:
         variables: The variables of the search space.
         rng: The generator of all random numbers.
         crossover: Probability of crossover.
-        mutation: Probability that an active variable is mutated; 1 / their number if None.
+        mutation: Probability that an active variable mutates; 1 / number of these if None.
     """
 
     def __init__(

@@ -138,7 +138,7 @@ def report_accuracy(
         input_range: The range of the pixel values that the model received.
         log: Called with each message; warnings begin with ``WARNING``.
         model: The model; other input ranges are tried on it if it is at chance.
-        split: The images to try them on.
+        split: The images on which to try them.
     """
     log(accuracy.text)
     if not accuracy.is_chance:

@@ -38,7 +38,7 @@ def check_own_training(
     """Check that a user's code can train as the configuration requires.
 
     Args:
-        who: The code that trains, for messages.
+        who: Name of the code that trains, for messages.
         training: The ``training`` section.
         rungs: Number of fidelities of the search.
         dataset: The data set.

@@ -100,7 +100,7 @@ def evaluate_outputs(
         labels: Class numbers of the images, (N,), converted to the targets that the model expects.
 
     Returns:
-        The values by the names that Keras gives them.
+        The values, by their names in Keras.
     """
     targets = targets_for(model, labels, number_of_classes(model))
     model.reset_metrics()

@@ -23,7 +23,7 @@ one edge and reused for all others in that graph. They must not be used in anoth
 
 
 def numbers_of(cell: Mapping[str, str]) -> list[int]:
-    """Encode a cell as numbers (11,).
+    """Encode a cell as 11 numbers.
 
     They are the operation of each edge (6), whether each node is the cell's input itself (4), and
     the order in which the input's gradients are summed.
