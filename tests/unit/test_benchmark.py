@@ -116,7 +116,7 @@ WRONG = {
     "no rows": ([], ("arch", "accuracy"), "has no rows"),
     "genotype": ([(CELLS[0], 1), ("|x~0|", 2)], ("arch", "accuracy"), "line 3: .*'x'"),
     "duplicate": ([(CELLS[0], 1)] * 2, ("arch", "accuracy"), "line 3: .* is already in line 2"),
-    "short": ([(CELLS[0],)], ("arch", "accuracy"), "line 2: 1 values; .* 2 columns"),
+    "short": ([(CELLS[0],)], ("arch", "accuracy"), "line 2: 1 values, .* 2 columns"),
     "text": ([(CELLS[0], "high")], ("arch", "accuracy"), "line 2, column accuracy: .*'high'"),
     "nan": ([(CELLS[0], "nan")], ("arch", "accuracy"), "line 2, column accuracy: given 'nan'"),
     "not in %": ([(CELLS[0], 101)], ("arch", "accuracy"), "column accuracy: .* allowed: accu"),

@@ -65,7 +65,7 @@ def test_what_was_retrained_the_seed_that_is_best_on_the_validation_part(tmp_pat
     with pytest.raises(InputError, match="has no candidate 77; allowed: 1 to"):
         xt.export(run, [77], retrained="latest")
     kept.unlink()
-    with pytest.raises(InputError, match="seed 1, is gone"):
+    with pytest.raises(InputError, match="seed 1, is missing"):
         xt.export(run, out=tmp_path / "gone", retrained="3-epochs-a")
 
 
