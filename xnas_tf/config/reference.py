@@ -25,7 +25,7 @@ from xnas_tf.training.options import TrainingOptions
 
 _INTRO = """# Configuration
 
-On this page, every key of a configuration is listed with its default and the allowed values.
+On this page every key of a configuration is listed with its default and the allowed values.
 
 A configuration is a YAML file with the sections below. Every key has a default, and the
 defaults together form the quickstart. `--set section.key=value` overrides a key on the command
