@@ -417,7 +417,7 @@ class Broken(Wrong):
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (Wrong, r"exported as wrong: its probabilities of 16 .*by 0\.\d+; allowed: 1e-03"),
+        (Wrong, r"exported as wrong: its probabilities for 16 .*by 0\.\d+; allowed: 1e-03"),
         (Lost, r"exported as lost: .* nan; allowed: 1e-03"),
         *left_to_all((Broken, "exported as broken: ValueError: no such operation")),
     ],

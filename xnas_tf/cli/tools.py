@@ -105,7 +105,7 @@ def benchmark_search(
 
 @main.command()
 def doctor() -> None:
-    """Check versions, devices and Horovod, and give advice on problems.
+    """Check versions, devices and Horovod, and advise on problems.
 
     \b
     Example:
