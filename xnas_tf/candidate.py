@@ -23,7 +23,7 @@ RECOMMENDED, BEST = "recommended", "best"
 CHOICES = (RECOMMENDED, BEST)
 """Names that can be given instead of an id: see ``Run.choose``."""
 NO_GROUP = -1
-"""The group of a candidate that has none yet."""
+"""The group of a candidate that has not been assigned one."""
 
 
 @dataclass(repr=False)
@@ -34,10 +34,10 @@ class Candidate:
         id: Number in the run, from 1, in the order of proposal.
         genotype: Canonical text of the architecture.
         hyperparameters: Active hyperparameters by name.
-        parents: Ids of the candidates it was generated from; none in generation 0.
+        parents: Ids of the candidates from which it was generated; none in generation 0.
         generation: Generation of the search that proposed it.
         seed: Seed of its training; a function of the run's seed and the genotype.
-        epochs: Fidelity: epochs of training, including those of lower rungs.
+        epochs: Fidelity: number of epochs of training, including those of lower rungs.
         promoted_from: Id of the candidate on the rung below whose training this one resumes
             (``search.fidelity``); 0 for one trained from scratch.
         state: State of its evaluation; stays ``running`` if the search was killed.
@@ -46,18 +46,18 @@ class Candidate:
         metrics: Further values by name.
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
             validate, score, record (saving its model) and clean (freeing it); included in these,
-            the communication between ranks; and the time that its group waited for it. A
+            the communication between ranks; and the time for which its group waited for it. A
             promotion does not include the time of the rungs below.
         history: Metrics of each epoch.
-        versions: Versions of the packages it was evaluated with.
+        versions: Versions of the packages with which it was evaluated.
         started: Start time, ISO 8601 UTC.
         finished: End time, ISO 8601 UTC.
         group: Group of ranks that trains or trained it.
         finished_before: Number of candidates that had ended when this one was proposed.
         finish_order: Position in the order in which candidates ended, from 1; 0 until it ends.
-        lost_groups: How often its group was lost while training it.
-        digest: Hash of its network and all else that distinguishes evaluations; empty if no model
-            was built. See ``evaluation_digest``.
+        lost_groups: Number of times that its group was lost while training it.
+        digest: Hash of its network and everything else that distinguishes evaluations; empty if no
+            model was built. See ``evaluation_digest``.
         reused_from: Origin of reused results, ``candidate N of RUN``; empty if they are its own.
         model_path: File of the saved Keras model, if it was on the front when it finished.
         module: Name of the module that defines its HyperModel, and may register layers with Keras.
@@ -111,7 +111,7 @@ class Candidate:
 
     @property
     def seconds_total(self) -> float:
-        """Seconds of its evaluation, without the time its group waited for it."""
+        """Seconds of its evaluation, without the time for which its group waited for it."""
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)
 
     def __repr__(self) -> str:
@@ -153,7 +153,7 @@ class Candidate:
         """Load the trained Keras model, after the module of its HyperModel.
 
         Args:
-            safe: Whether to refuse a model that contains code of its own, as a Lambda layer does.
+            safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
 
         Raises:
             InputError: If it cannot be loaded, or none was saved: only candidates that were on
@@ -181,7 +181,7 @@ class Candidate:
 
 @dataclass
 class Result:
-    """The result of an evaluation, as it goes from the evaluator to the database.
+    """The result of an evaluation, passed from the evaluator to the database.
 
     See ``Candidate`` for the fields.
     """

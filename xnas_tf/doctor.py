@@ -14,7 +14,7 @@ from xnas_tf.utils.versions import PACKAGES, package_version
 
 @dataclass(frozen=True)
 class Finding:
-    """What was checked, what was found, and advice if something needs to be done."""
+    """The result of a check, with advice if action is needed."""
 
     name: str
     value: str
@@ -48,7 +48,7 @@ def _devices() -> list[Finding]:
     names = ", ".join(str(each.get("device_name")) for each in details)
     advice = ""
     if not gpus and shutil.which("nvidia-smi"):
-        advice = "there is a driver but TensorFlow sees no GPU: remove .venv and run bin/setup"
+        advice = "there is a driver, but TensorFlow sees no GPU: remove .venv and run bin/setup"
     build = "CUDA" if tf.test.is_built_with_cuda() else "CPU only"
     return [Finding("GPUs", names or "none", advice), Finding("TensorFlow's build", build)]
 
@@ -77,7 +77,7 @@ def _horovod() -> list[Finding]:
 
 
 def _is_of_installation(error: Exception) -> bool:
-    """Return whether a package failed because of its files, not of the environment it runs in."""
+    """Return whether a package failed because of its files rather than its environment."""
     return isinstance(error, ImportError) or "undefined symbol" in str(error)
 
 
@@ -89,7 +89,7 @@ def _cache() -> Finding:
     advice = ""
     if folder.is_relative_to(private):
         advice = (
-            "a temporary folder, since there is no home directory that can be written; "
+            "a temporary folder, since there is no writable home directory; "
             "XDG_CACHE_HOME names another place"
         )
     return Finding("cache", str(folder), advice)

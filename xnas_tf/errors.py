@@ -1,4 +1,4 @@
-"""Errors shown to users without a traceback, and the nearest match to a wrong name."""
+"""Errors shown to users without a traceback, and suggestions for a wrong name."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class InputError(XnasError):
 
 
 class RunInUseError(InputError):
-    """The run directory is in use by another process that is searching."""
+    """A run directory is in use by another process that is searching."""
 
     def __init__(self, path: object) -> None:
         super().__init__(f"another process is searching in {path}")
 
 
 class NotApplicable(InputError):
-    """The attribution method cannot be applied to this kind of model."""
+    """An attribution method cannot be applied to this kind of model."""
 
 
 class RunError(XnasError):
@@ -39,7 +39,7 @@ class RankDiedError(RunError):
 
 
 def suggest(given: str, allowed: Iterable[str]) -> str:
-    """Describe a wrong name: what was given, the nearest allowed name and all allowed names.
+    """Describe a wrong name: the given name, the nearest allowed one, and all allowed names.
 
     Returns:
         For example ``'eror' (did you mean 'error'? allowed: error, flops, parameters)``.

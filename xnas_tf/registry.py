@@ -22,7 +22,7 @@ class Registry:
     """The implementations of one extension point, imported on first use.
 
     Args:
-        kind: What is registered, for messages ("objective").
+        kind: Kind of the implementations for messages, such as "objective".
         group: Entry-point group in which other packages register theirs.
         builtin: ``module:Name`` of the implementations that are part of xnas-tf, by name.
     """
@@ -57,11 +57,11 @@ class Registry:
 OBJECT = "object:"
 """Prefix of the names of a user's objects that cannot be imported."""
 OBJECTS: dict[str, Any] = {}
-"""The objects of this process by these names."""
+"""The objects of this process, by these names."""
 
 
 def register_object(thing: Any, name: str) -> str:
-    """Register an object in this process, and return the name that ``find_object`` knows."""
+    """Register an object in this process, and return its name for ``find_object``."""
     OBJECTS[OBJECT + name] = thing
     return OBJECT + name
 
@@ -83,7 +83,7 @@ def find_object(name: str, kind: str) -> Any:
 
 
 def import_module(name: str) -> ModuleType:
-    """Import a module, also from the current folder.
+    """Import a module, which may be in the current folder.
 
     ``examples.NAME`` that is not there is imported from the installed package.
     """
@@ -103,13 +103,13 @@ def import_module(name: str) -> ModuleType:
 
 
 def installed_folder(name: str) -> Path:
-    """Return ``configs`` or ``examples``: in the installed package, or beside it in a checkout."""
+    """Return ``configs`` or ``examples``: in the installed package, or next to it in a checkout."""
     package = Path(__file__).parent
     return next(path for path in (package / name, package.parent / name) if path.is_dir())
 
 
 def import_object(target: str, kind: str) -> Any:
-    """Import ``package.module:Name``, also from the current folder.
+    """Import ``package.module:Name``, which may be in the current folder.
 
     Raises:
         InputError: If the module is missing, fails to import or has no such name.
@@ -134,7 +134,7 @@ def import_object(target: str, kind: str) -> Any:
 
 
 def _hint(error: Exception, module_name: str) -> str:
-    """Return a hint if the module itself is missing, rather than one that it imports."""
+    """Return a hint if the module itself is missing, rather than a module that it imports."""
     first = module_name.partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or error.name != first:
         return ""
@@ -152,14 +152,14 @@ def describe(error: BaseException) -> str:
 
 
 _IN_LAYER = re.compile(r"Exception encountered when calling (.+)\.\s+(?:\x1b\[1m)?([^\x1b\n]+)")
-"""How Keras says in which layer an error was raised, before the message in bold."""
+"""Keras' description of the layer in which an error was raised, before the message in bold."""
 
 
 def _message(text: str) -> str:
-    """Return the line that says what is wrong.
+    """Return the line that describes the error.
 
-    TensorFlow puts a traceback before it: of the code being traced, or of where the node of a
-    graph that failed was created.
+    TensorFlow precedes it with a traceback: of the code being traced, or of the place where the
+    failing node of a graph was created.
     """
     if found := _IN_LAYER.search(text):
         layer, reason = found.groups()

@@ -40,7 +40,7 @@ def test_a_run_is_explained_beside_itself(finished, tmp_path):
     picture = np.asarray(PIL.Image.open(folder / "overview-1.png").convert("RGB"))
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
     again = explain(run, "--count", 1, code=2)
-    assert "is there already and was not touched" in again.stderr
+    assert "already exists and was not touched" in again.stderr
     elsewhere = explain(run, "--count", 1, "--format", "json", "--out", tmp_path / "new")
     assert set(json.loads(elsewhere.stdout)["methods"]) == {"grad_cam", "integrated_gradients"}
 
@@ -73,10 +73,10 @@ def test_a_keras_file_and_image_files(model):
     [
         (["model.keras"], "give --images FILE… or --dataset NAME"),
         (["model.kers", "--dataset", "digits"], "model.kers does not exist"),
-        (["model.keras", "--candidate", "3"], "model.keras is no run"),
-        (["model.keras", "--candidate", "recommended"], "model.keras is no run"),
+        (["model.keras", "--candidate", "3"], "model.keras is not a run"),
+        (["model.keras", "--candidate", "recommended"], "model.keras is not a run"),
         (["model.keras", "--candidate", "beste"], "did you mean 'best'"),
-        (["model.keras", "--dataset", "digits"], "the model takes (12, 10, 3)"),
+        (["model.keras", "--dataset", "digits"], "the model expects (12, 10, 3)"),
         (["model.keras", "--images", "no.png"], "image no.png cannot be read"),
         (["model.keras", "--images", "model.keras"], "image model.keras cannot be read"),
         (["model.keras", "--images", "0.png", "--method", "gradcam"], "did you mean 'grad_cam'"),
@@ -84,7 +84,7 @@ def test_a_keras_file_and_image_files(model):
         (["model.keras", "--images", "0.png", "--target", "true"], "are not known"),
         (["model.keras", "--images", "0.png", "--set", "grad_cam.layr=1"], "did you mean 'layer'"),
         (["model.keras", "--images", "0.png", "--set", "grad_cam.layer=cnv"], "'conv'"),
-        (["model.keras", "--images", "0.png", "--set", "occlusion.patch=1"], "no method chosen"),
+        (["model.keras", "--images", "0.png", "--set", "occlusion.patch=1"], "no chosen method"),
         (["0.png", "--images", "0.png"], "0.png cannot be loaded in safe mode"),
     ],
 )

@@ -55,9 +55,9 @@ def test_what_needs_no_tensorflow_imports_none(code):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["pareto", "nowhere"], "nowhere is no run: it does not exist"),
-        (["status", "."], "is no run"),
-        (["export", "nowhere"], "is no run"),
+        (["pareto", "nowhere"], "nowhere is not a run: it does not exist"),
+        (["status", "."], "is not a run"),
+        (["export", "nowhere"], "is not a run"),
         (["search", "--set", "training.epocks=1"], "did you mean 'epochs'"),
     ],
 )

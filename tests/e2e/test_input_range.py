@@ -105,7 +105,7 @@ def test_the_wrong_range_is_warned_of_in_red(data, tmp_path):
     done = CliRunner(env={"FORCE_COLOR": "1", "COLUMNS": "300"}).invoke(main, words)
     assert done.exit_code == 0, done.output
     red = next(line for line in done.stderr.splitlines() if "\x1b[31m" in line)
-    assert "no better than always answering" in red and "--input-range" in red
+    assert "no better than always predicting" in red and "--input-range" in red
 
 
 @pytest.mark.parametrize("command", ["explain", "disentangle", "interpret"])

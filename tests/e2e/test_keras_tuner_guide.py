@@ -245,7 +245,7 @@ class Cropping(Shuffling):
         ),
         (
             lambda x, y: xt.Tuner(Shuffling(), directory="my_dir").search(x, y),
-            "introspectability: .*choose methods that need none",
+            "introspectability: .*choose methods that do not need them",
         ),
     ],
     ids=["executions", "regression", "sizes", "convolutions"],

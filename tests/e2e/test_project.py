@@ -13,5 +13,5 @@ def test_a_search_works_at_once_and_so_does_another_when_its_files_are_there(tmp
     assert "wrote xnas.yaml and mine.py" in said.stderr
     assert "2 classes" in said.stdout
     xnas(*SEARCH, cwd=tmp_path)
-    xnas(*SEARCH, cwd=tmp_path)  # runs/ and __pycache__ are no classes
+    xnas(*SEARCH, cwd=tmp_path)  # runs/ and __pycache__ are not classes
     assert "nothing was written" in xnas("init", cwd=tmp_path, code=2).stderr

@@ -74,7 +74,7 @@ def test_a_node_that_is_lost_and_comes_back_is_used_again(tmp_path):
         wait_until(lambda: process.poll() or {c.group for c in done(tmp_path)} == {0, 1})
         assert process.poll() is None, (tmp_path / "stderr").read_text()
         cluster.remove("b")
-        wait_until(lambda: "is lost and replaced" in (tmp_path / "stderr").read_text())
+        wait_until(lambda: "was lost and is replaced" in (tmp_path / "stderr").read_text())
         lost = len(done(tmp_path))
         wait_until(lambda: len(done(tmp_path)) > lost)  # the other one goes on
         assert len(cluster.ranks()) == 1
@@ -104,7 +104,7 @@ def test_a_killed_rank_costs_its_group_alone(tmp_path):
     candidates = check_whole(tmp_path / "run", 4)
     assert sum(c.lost_groups for c in candidates) == 1
     assert all(c.state == "done" for c in candidates) and running
-    assert "is lost and replaced" in (tmp_path / "stderr").read_text()
+    assert "was lost and is replaced" in (tmp_path / "stderr").read_text()
 
 
 @pytest.mark.long

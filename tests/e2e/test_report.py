@@ -301,7 +301,7 @@ def test_bad_input_ends_with_2(reported, tmp_path):
     run = reported[0].path
     (tmp_path / "mine.html").write_text("notes")
     for words, message in (
-        (["--out", "mine.html"], "is no report and was not touched"),
+        (["--out", "mine.html"], "is not a report and was not touched"),
         (["--candidate", 99], "has no candidate 99"),
         (["--out", "no/where.html"], "there is no folder"),
     ):

@@ -169,7 +169,7 @@ def test_a_space_of_one_value_and_one_without_feasible_networks_are_said(tmp_pat
     (tmp_path / "few.py").write_text(TINY.format(most=1))
     words = tiny("space={hypermodel: 'few:build'}")
     done = xnas("search", *words, cwd=tmp_path, code=2)
-    assert "no hyperparameter has two values or more" in done.stderr
+    assert "no hyperparameter has two or more values" in done.stderr
     (tmp_path / "few.py").write_text(TINY.format(most=3))
     limit = ["--set", "constraints={parameters: '<= 5'}"]
     done = xnas("search", *words, *limit, cwd=tmp_path, code=1)

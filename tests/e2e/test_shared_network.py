@@ -10,7 +10,7 @@ from tests.e2e.records import needs_horovod
 from tests.e2e.test_durability import start, wait_for
 from tests.e2e.test_horovod import horovodrun
 
-NOTE = "one network is traced and trained in place of those of all cells"
+NOTE = "one supernet is traced and trained in place of each cell's own network"
 WORDS = tiny(
     "search={candidates: 14, population: 14, mode: generational}",
     "training={epochs: 2, batch_size: 200}",

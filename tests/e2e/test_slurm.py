@@ -100,7 +100,7 @@ def test_a_preempted_job_goes_on(job):
 def test_a_node_without_power_costs_its_group_alone(job):
     job.submit()
     job.lab.cut_power("hostb")
-    job.wait(lambda: "is lost and replaced" in job.output())
+    job.wait(lambda: "was lost and is replaced" in job.output())
     assert job.state() == "RUNNING"
     try:
         job.check()

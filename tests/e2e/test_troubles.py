@@ -61,7 +61,7 @@ def build(hp):
 """
 
 
-DEAD = "a rank of its group died 2 times while it was trained"
+DEAD = "a rank of its group died 2 times during its training"
 
 
 def search(kinds, *more):

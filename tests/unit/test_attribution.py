@@ -210,7 +210,7 @@ def test_what_no_method_can_explain_is_a_clear_error():
         GradCAM()(linear_model(), images)
     with pytest.raises(InputError, match="stride is 4; allowed: at most the patch's side, 2"):
         Occlusion(patch=2, stride=4)(linear_model(), images)
-    with pytest.raises(InputError, match=r"shape \(16, 5, 4\); the model takes"):
+    with pytest.raises(InputError, match=r"shape \(16, 5, 4\); the model expects"):
         GradientInput()(linear_model(), images[..., 0])
     first = keras.Sequential([keras.Input((2, 8, 8)), keras.layers.Flatten("channels_first")])
     with pytest.raises(InputError, match="channels first"):
@@ -259,7 +259,7 @@ def test_logits_are_what_comes_before_the_softmax(kind):
 
 
 class Hidden(keras.Model):
-    """Its softmax is no layer."""
+    """Its softmax is not a layer."""
 
     def __init__(self):
         super().__init__()

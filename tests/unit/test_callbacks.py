@@ -230,7 +230,7 @@ def test_they_are_named_in_the_configuration_with_options():
         (f"{__name__}:Option", "callbacks.0: .*has no 'Option' .did you mean 'Options'"),
         ({"name": HERE, "chanel": 1}, "callbacks.0: .*no option 'chanel' .did you mean 'channel'"),
         ({"name": HERE, "repeat": 0}, "callbacks.0: .*ValueError: repeat must be positive"),
-        ({"channel": 1}, "callbacks.0: no name is given"),
+        ({"channel": 1}, "callbacks.0: no name given"),
         ({"name": "wandb", "mode": "ofline"}, "callbacks.0: .*mode: .*did you mean 'offline'"),
     ],
 )

@@ -213,7 +213,7 @@ def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_p
     first, second = candidates(tmp_path / "run", configuration())
     assert (first.state, first.lost_groups) == ("running", 0)
     assert (second.state, second.lost_groups) == ("failed", 2)
-    assert second.reason == "a rank of its group died 2 times while it was trained"
+    assert second.reason == "a rank of its group died 2 times during its training"
     assert coordinator.ask().id == 1  # and 2 is not tried again
 
 

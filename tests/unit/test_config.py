@@ -71,7 +71,7 @@ def test_reference_is_up_to_date():
         ("space.channels=0", "space.channels: given 0"),
         ("constraints.parameters=500", "constraints.parameters: given 500; allowed"),
         ("constraints.params='<= 1'", "unknown objective 'params'"),
-        ("dataset.validation=0.9", "leave nothing to train on"),
+        ("dataset.validation=0.9", "leave no images to train on"),
         ("training.learning_rate=.nan", "training.learning_rate: given nan"),
         (
             "search.reference={eror: 1, introspectability: 0}",

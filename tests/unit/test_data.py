@@ -62,13 +62,13 @@ def test_npz_with_a_published_test_part_keeps_it(tmp_path):
         ({"x": IMAGES[:0], "y": LABELS[:0]}, "no images"),
         (
             {"x": IMAGES * np.nan, "y": LABELS},
-            "NaN or infinite values in 40 images, the first is number 0",
+            "NaN or infinite values in 40 images, first in image 0",
         ),
         ({"x": IMAGES + np.inf, "y": LABELS}, "NaN or infinite values in 40 images"),
         ({"x": IMAGES.astype(str), "y": LABELS}, "not real numbers"),
         ({"x": IMAGES * 1j, "y": LABELS}, "not real numbers"),
         ({"x": IMAGES, "y": LABELS[:9]}, "40 images but labels of shape"),
-        ({"x": IMAGES, "y": LABELS * 0.5}, "label 0.5 of image 1 is no whole number"),
+        ({"x": IMAGES, "y": LABELS * 0.5}, "label 0.5 of image 1 is not a whole number"),
         ({"x": IMAGES, "y": LABELS - 1}, "label -1 is out of range; allowed: numbers from 0"),
         ({"x": IMAGES, "y": LABELS, "class_names": ["a", "b"]}, "0 to 1 .2 class names"),
         ({"x": IMAGES, "y": LABELS * 0}, "all images are of one class"),
@@ -128,7 +128,7 @@ def test_missing_and_corrupt_files_are_named(tmp_path):
         with pytest.raises(InputError, match="not a readable npz"):
             load_dataset(f"npz:{tmp_path}/bad.npz")
     np.save(tmp_path / "one.npy", IMAGES)
-    with pytest.raises(InputError, match="it holds a single array"):
+    with pytest.raises(InputError, match="it contains a single unnamed array"):
         load_dataset(f"npz:{tmp_path}/one.npy")
 
 

@@ -228,7 +228,7 @@ def test_drawings_of_both_names_are_read_up_to_a_number(tmp_path, monkeypatch):
     assert data.class_names == ("The Eiffel Tower", "ant", "bee")
     assert sum(data.counts.values()).tolist() == [30, 30, 20]
     assert data.image_shape == (28, 28, 1) and not data.mirrored
-    assert "of 110 drawings, the first 30 of each class at most are used" in data.notes
+    assert "of 110 drawings, at most the first 30 of each class are used" in data.notes
     first = np.load(folder / "bee.npy").reshape(-1, 28, 28, 1)
     kept = np.concatenate([np.asarray(s.images)[s.labels == 2] for s in data.parts.values()])
     assert sorted(map(bytes, kept)) == sorted(map(bytes, first))
@@ -246,7 +246,7 @@ def test_drawings_of_both_names_are_read_up_to_a_number(tmp_path, monkeypatch):
         (lambda file: file.write_bytes(b""), "is truncated or cannot be read"),
         (
             lambda file: file.with_name("full_numpy_bitmap_bee.npy").touch(),
-            "bee.npy and full_numpy_bitmap_bee.npy are of the same class",
+            "bee.npy and full_numpy_bitmap_bee.npy are for the same class",
         ),
     ],
 )
@@ -316,8 +316,8 @@ def test_an_uncompressed_file_comes_first_and_a_test_split_may_lack(tmp_path):
             "it has 99 bytes; wanted: 47,056, for shape",
         ),
         (lambda f: f.write_bytes(f.read_bytes() + b"1"), "it has 47,057 bytes; wanted: 47,056"),
-        (lambda f: f.write_bytes(b"GIF89a"), "is no IDX file of images: it begins with"),
-        (lambda f: write_idx(f, np.zeros(60)), "is no IDX file of images"),
+        (lambda f: f.write_bytes(b"GIF89a"), "is not an IDX file of images: it begins with"),
+        (lambda f: write_idx(f, np.zeros(60)), "is not an IDX file of images"),
         (lambda f: write_idx(f, np.zeros((59, 28, 28))), "has 59 images, .* 60 labels"),
         (lambda f: write_idx(f, np.zeros((60, 9, 9))), r"are \(28, 28\), the others \(9, 9\)"),
         (

@@ -37,7 +37,10 @@ def test_everything_found_is_in_the_json(pets):
 def test_what_a_search_would_refuse_is_shown_all_the_same(pets):
     spoil(pets)
     report = inspect_data(f"folder:{pets}", ["dataset.max_corrupt=0.02"])
-    assert report.notes[0] == "a search refuses this: 7% is unreadable, dataset.max_corrupt 2%"
+    assert (
+        report.notes[0]
+        == "a search refuses this data set: 7% is unreadable, dataset.max_corrupt 2%"
+    )
 
 
 def test_steps_follow_the_configuration(pets, tmp_path):
@@ -73,7 +76,7 @@ def test_notes_that_are_no_problems_stand_below_their_table(pets):
     (pets / "cat" / "nothing.png").touch()
     *_, problems, note = data_tables(inspect_data(f"folder:{pets}"))
     assert problems.title == "problems" and problems.row_count == 1
-    assert str(note) == "files that are no images, left out: 1 .txt"
+    assert str(note) == "files that are not images, left out: 1 .txt"
 
 
 def test_the_picture_shows_images_of_each_class(pets):
@@ -106,7 +109,7 @@ def test_many_classes_and_odd_names_are_drawn(tmp_path, pets):
         (["folder:pest"], "did you mean 'pets'"),
         (["pets"], "did you mean folder:pets?"),
         (["folder:pets", "--set", "dataset.size=[3]"], "allowed: one number, or height and width"),
-        (["folder:pets", "--set", "dataset.group=("], "is no regular expression"),
+        (["folder:pets", "--set", "dataset.group=("], "is not a regular expression"),
         (["digits", "--set", "dataset.group=x"], "has no image files"),
         (["digit"], "did you mean 'digits'"),
         (["nothing.yaml"], "nothing.yaml"),

@@ -149,7 +149,7 @@ def test_options_reach_a_builder_whose_argument_has_another_name():
         (
             "Needy",
             {},
-            "space.options: .*needs num_of_classes: add what it needs there. Only ",
+            "space.options: .*needs num_of_classes: add these there. Only ",
         ),
         ("Usual", {"widht": 2}, "has no parameter 'widht' .did you mean 'width'"),
         ("with_data", {"hyperparameters": 2}, "could not be created: AttributeError: "),
@@ -178,8 +178,8 @@ def nothing(hp):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("dict_output", r"returns a dict of 1 tensor\(s\); wanted: the classes alone"),
-        ("two_outputs", r"returns a list of 2 tensor\(s\); wanted: the classes alone"),
+        ("dict_output", r"returns a dict of 1 tensor\(s\); wanted: only the classes"),
+        ("two_outputs", r"returns a list of 2 tensor\(s\); wanted: only the classes"),
         ("nothing", r"build\(\) returned nothing \(is there a return statement\?\)"),
     ],
 )

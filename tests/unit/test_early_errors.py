@@ -21,7 +21,7 @@ for line in sys.stdin:
     heavy = [name for name in ("tensorflow", "keras") if name in sys.modules]
     print(found.exit_code, heavy, found.stderr.splitlines()[-1])
 """
-TAKEN = "is there already and was not touched"
+TAKEN = "already exists and was not touched"
 COMMANDS = {
     "explain run --out taken": TAKEN,
     "explain run": f"run/explanations/candidate-00001 {TAKEN}",
@@ -31,13 +31,13 @@ COMMANDS = {
     "disentangle run --out taken": TAKEN,
     "interpret --hypermodel mine:Net --out taken": TAKEN,
     "interpret model.keras --hypermodel mine:Net": "both are given",
-    "export run --out taken": "exist already: taken/candidate-00001",
-    "report run --out notes.txt": "exists, is no report and was not touched",
-    "pareto run --plot notes.txt": "is no PNG file and was not touched",
+    "export run --out taken": "already exist: taken/candidate-00001",
+    "report run --out notes.txt": "exists, is not a report and was not touched",
+    "pareto run --plot notes.txt": "is not a PNG file and was not touched",
     "data digits --out nowhere/sheet.png": "there is no folder nowhere",
     "search --run-dir run": "--fresh to move it aside and start again.",
-    "search --run-dir taken": "taken exists and is no run",
-    "search --run-dir notes.txt": "notes.txt exists and is no directory",
+    "search --run-dir taken": "taken exists and is not a run",
+    "search --run-dir notes.txt": "notes.txt exists and is not a directory",
 }
 
 
@@ -72,7 +72,7 @@ def test_only_pictures_are_replaced_by_pictures(tmp_path):
     for name in ("old.png", "empty", "new.png"):
         check_picture(tmp_path / name, "--plot")
     (tmp_path / "text.png").write_text("not a picture")
-    with pytest.raises(InputError, match="text.png exists, is no PNG file"):
+    with pytest.raises(InputError, match="text.png exists, is not a PNG file"):
         check_picture(tmp_path / "text.png", "--plot")
     with pytest.raises(InputError, match="there is no folder"):
         check_picture(tmp_path / "none" / "new.png", "--plot")

@@ -125,6 +125,6 @@ def test_the_doctor_names_the_cause_it_found(monkeypatch, error, is_of_installat
 
 
 def test_the_doctor_says_where_the_cache_is(homeless, tmp_path, monkeypatch):
-    assert "no home directory" in doctor._cache().advice
+    assert "no writable home directory" in doctor._cache().advice
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert doctor._cache() == doctor.Finding("cache", str(tmp_path / "xnas-tf"))

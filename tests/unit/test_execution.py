@@ -162,7 +162,7 @@ def test_a_group_avoids_a_node_that_it_was_lost_on_twice_in_a_row(monkeypatch):
     assert losses.avoided(0, {}) == ["a"] and losses.avoided(1, {}) == []
     monkeypatch.setattr(module, "_nodes", lambda _: ["a"])
     assert losses.avoided(0, {}) == []  # there is no other
-    with pytest.raises(RunError, match="2 groups were lost one after the other"):
+    with pytest.raises(RunError, match="2 groups were lost in a row"):
         monkeypatch.setattr(module, "MAX_LOSSES", 1)
         losses.check(2, "killed")
 

@@ -68,7 +68,7 @@ def convolutional(shape, activation=None, policy=None):
         ]
     )
     inputs = keras.Input(shape)
-    # holds constants that are no variables
+    # holds constants that are not variables
     x = body(layers.Normalization(mean=[0.5], variance=[0.1], dtype=policy)(inputs))
     x = layers.GlobalAveragePooling2D(dtype=policy)(x)
     model = keras.Model(inputs, layers.Dense(3, activation, dtype=policy)(x))
@@ -430,7 +430,7 @@ class Broken(Wrong):
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (Wrong, r"exported as wrong: its probabilities of 16 .*by 0\.\d+; allowed: 1e-03"),
+        (Wrong, r"exported as wrong: its probabilities for 16 .*by 0\.\d+; allowed: 1e-03"),
         (Lost, r"exported as lost: .* nan; allowed: 1e-03"),
         *left_to_all((Broken, "exported as broken: ValueError: no such operation")),
     ],

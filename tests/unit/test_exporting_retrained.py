@@ -43,7 +43,7 @@ def retrained(run, key, figures):
 @pytest.mark.long
 def test_what_was_retrained_the_seed_that_is_best_on_the_validation_part(tmp_path):
     run = made_run(tmp_path / "run", "grey", {GREY: convolutional((8, 8, 1), "softmax")})
-    with pytest.raises(InputError, match="not retrained yet"):
+    with pytest.raises(InputError, match="has not been retrained yet"):
         xt.export(run, retrained="latest")
     retrained(run, "3-epochs-a", [0.5, 0.9, 0.7])
     retrained(run, "30-epochs-b", [0.6])
@@ -65,7 +65,7 @@ def test_what_was_retrained_the_seed_that_is_best_on_the_validation_part(tmp_pat
     with pytest.raises(InputError, match="has no candidate 77; allowed: 1 to"):
         xt.export(run, [77], retrained="latest")
     kept.unlink()
-    with pytest.raises(InputError, match="seed 1, is gone"):
+    with pytest.raises(InputError, match="seed 1, is missing"):
         xt.export(run, out=tmp_path / "gone", retrained="3-epochs-a")
 
 
@@ -73,5 +73,5 @@ def test_a_retraining_in_which_nothing_is_done_yet(tmp_path):
     run = made_run(tmp_path / "run", "grey", {GREY: convolutional((8, 8, 1), "softmax")})
     retrained(run, "3-epochs-a", [])
     for candidates in ([], [GREY]):
-        with pytest.raises(InputError, match="no candidate whose training is done"):
+        with pytest.raises(InputError, match="no candidate with a finished training"):
             xt.export(run, candidates, retrained="latest")

@@ -352,9 +352,9 @@ def signed():
     ("make", "options", "problem"),
     [
         (dense_model, {}, "the model has no convolutions"),
-        (lambda: small_network(classes=1), {}, "3 classes; the model has 2"),
-        (lambda: small_network(classes=4), {}, "3 classes; the model has 4"),
-        (lambda: small_network(shape=(9, 9, 1)), {}, r"shape \(8, 8, 1\); the model takes \(9, 9"),
+        (lambda: small_network(classes=1), {}, "3 classes, but the model has 2"),
+        (lambda: small_network(classes=4), {}, "3 classes, but the model has 4"),
+        (lambda: small_network(shape=(9, 9, 1)), {}, r"\(8, 8, 1\); the model expects \(9, 9"),
         (small_network, {"layers": ["twu"]}, "'twu' .did you mean 'two'"),
         (not_finite, {}, "values that are not finite"),
         (small_network, {"layers": "twu"}, "'twu' .did you mean 'two'"),
@@ -391,7 +391,7 @@ def test_parts_that_do_not_fit_are_refused():
         Interpreter("model.keras")
     model = InterpretableModel(small_network())
     model.compile("adam")
-    with pytest.raises(InputError, match="no loss, so that f would learn nothing"):
+    with pytest.raises(InputError, match="no loss, so f would learn nothing"):
         model.fit(np.zeros((2, 8, 8, 1)), np.zeros(2), verbose=0)
 
 
@@ -456,14 +456,14 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     assert isinstance(keras.models.load_model(folder / "interpreted.keras"), xt.Interpreter)
     assert {each.stem for each in folder.glob("*.png")} >= {"relevance", "explanations"}
     again = CliRunner().invoke(main, words)
-    assert again.exit_code == 2 and "is there already and was not touched" in again.stderr
+    assert again.exit_code == 2 and "already exists and was not touched" in again.stderr
     for wrong, problem in (
         (["--attributes", "0"], "--attributes 0: allowed: whole numbers, 1 to"),
         (["--layers", "onne"], "did you mean 'one'"),
-        (["--candidate", "3"], "model.keras is no run"),
+        (["--candidate", "3"], "model.keras is not a run"),
         (["--explain", "4000"], "--explain 4000: allowed: 0 to 359, of the test split"),
         (["--hypermodel", "a:b"], "both are given"),
-        (["--dataset", "mnist5k"], "images of shape (28, 28, 1); the model takes (8, 8, 1)"),
+        (["--dataset", "mnist5k"], "images of shape (28, 28, 1); the model expects (8, 8, 1)"),
     ):
         done = CliRunner().invoke(main, [*words, *wrong, "--out", "never"])
         assert done.exit_code == 2 and problem in " ".join(done.stderr.split()), done.stderr

@@ -56,7 +56,7 @@ def test_linked_folders_are_followed_once(pets, tmp_path):
     data = load_dataset(f"folder:{pets}")
     assert total(data) == 31 and data.class_names == ("cat", "dog", "emu")
     kinds = [kind for kind, _ in data.findings.problems]
-    assert kinds.count("link to what is there already, left out") == 5
+    assert kinds.count("link to a file or folder already listed, left out") == 5
 
 
 @pytest.mark.parametrize("suffix", [".ppm", ".pgm", ".jfif", ".JPG", "", ".0001", ".jpg_large"])
@@ -73,7 +73,7 @@ def test_files_that_are_no_images_are_counted(pets):
     for name in ("a.heic", "b.HEIC", "notes.txt", "Makefile"):
         (pets / "cat" / name).write_text("no image")
     (note,) = load_dataset(f"folder:{pets}").notes
-    assert note == "files that are no images, left out: 2 .heic, 1 without suffix, 1 .txt"
+    assert note == "files that are not images, left out: 2 .heic, 1 without suffix, 1 .txt"
 
 
 def test_images_beside_the_folders_of_classes_are_named(pets):

@@ -333,7 +333,7 @@ def test_only_an_earlier_report_is_replaced(run, tmp_path, monkeypatch):
     monkeypatch.setattr(influence, "RESAMPLES", 2)
     mine = tmp_path / "mine.html"
     mine.write_text("<p>my notes</p>")
-    with pytest.raises(InputError, match="is no report and was not touched"):
+    with pytest.raises(InputError, match="is not a report and was not touched"):
         save_report(run, mine, models=0)
     assert mine.read_text() == "<p>my notes</p>"
     with pytest.raises(InputError, match="there is no folder"):

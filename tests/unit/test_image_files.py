@@ -113,7 +113,7 @@ def test_grey_images_stored_with_colour_are_no_problem_but_a_hint(pets):
             file.unlink()
     dataset = load_dataset(f"folder:{pets}")
     assert dataset.image_shape == (12, 12, 3) and not dataset.findings.grey
-    assert dataset.notes == ["stored with colour, but without any: dataset.channels: 1 is enough"]
+    assert dataset.notes == ["grey, though stored with colour: dataset.channels: 1 is enough"]
 
 
 def test_names_of_any_bytes_can_be_printed(pets):
@@ -142,7 +142,7 @@ def test_imbalance_is_noted(tmp_path):
             lambda root: make_folder(root, {"test": 5, "val": 5}),
             "has the folders test, val, but no",
         ),
-        (lambda root: make_folder(root.parent, {"pets": 5}), "5 images lie in no folder"),
+        (lambda root: make_folder(root.parent, {"pets": 5}), "5 images are in no folder"),
         (lambda root: make_folder(root, {"cat": 5, "dog": 1}), "too few to split off a test split"),
     ],
 )
@@ -323,7 +323,7 @@ def test_a_split_column_is_respected(pets):
 
 def test_a_group_with_images_in_two_given_parts_leaks(pets):
     rows = table_rows(pets, split=lambda n: ["train", "test"][n % 2], group=lambda n: f"g{n // 4}")
-    with pytest.raises(InputError, match="10 groups have images in test and in train, which leaks"):
+    with pytest.raises(InputError, match="10 groups have images both in test and in train"):
         load_dataset(write_table(pets, rows))
 
 

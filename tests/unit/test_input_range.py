@@ -170,7 +170,7 @@ def test_a_model_at_chance_is_warned_of_with_what_may_be_wrong():
     accuracy = accuracy_of(model, images, taken.name)
     report_accuracy(accuracy, taken, told.append, model, images)
     assert told[0].startswith("accuracy 50.00%: 20 of 40 test images")
-    assert told[1].startswith("warning: this is no better than always answering the commonest")
+    assert told[1].startswith("warning: this is no better than always predicting the most frequent")
     assert "100.00% with 0-255" in told[1] and "`input_range`" in told[1]
     good = accuracy_of(model, images, "0-255")
     assert good == Accuracy(40, 40, 20) and not good.is_chance

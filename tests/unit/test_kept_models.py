@@ -193,7 +193,7 @@ def test_models_that_cannot_be_saved_are_refused_before_the_search(networks):
     ("kind", "note"),
     [
         ("code", "only with --unsafe"),
-        ("inner", "do not find its layer Inner"),
+        ("inner", "cannot find its layer Inner"),
         ("plain", "not find its class Plain. Put @keras.saving.register_keras_serializable"),
         ("clipped", r"constraint identifier: .*'Clip'.* Write a get_config\(\)"),
         ("failing", "later commands cannot use its models: "),

@@ -226,7 +226,7 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
         ("dataset.seed=4", "dataset.seed: 0 there, here 4"),
         ("objectives=[error, {name: latency, repeats: 7}]", "objectives.parameters.name"),
         ("constraints={deletion: '<= 0.5'}", "constraints.deletion: not measured there"),
-        ("search.reuse=[nowhere]", "search.reuse: nowhere is no run: it does not exist"),
+        ("search.reuse=[nowhere]", "search.reuse: nowhere is not a run: it does not exist"),
         ("search.reuse=[HERE/run]", "is the run itself"),
         ("training.optimizer=adam", "training.optimizer: 'sgd' there, here 'adam'"),
         ("training.jit_compile=true", "training.jit_compile: False there, here True"),

@@ -83,9 +83,9 @@ def test_all_splits_are_mapped_alike(values, data):
     [
         (Y - 1, None, "label -1 is out of range; allowed: numbers from 0"),
         (Y + 2, ["a", "b", "c"], "label 4 is out of range; allowed: 0 to 2 .3 class names"),
-        (Y / 2, None, "label 0.5 of image 1 is no whole number"),
-        (Y * np.nan, None, "label nan of image 0 is no whole number"),
-        (Y * 1e300, None, "is no whole number"),
+        (Y / 2, None, "label 0.5 of image 1 is not a whole number"),
+        (Y * np.nan, None, "label nan of image 0 is not a whole number"),
+        (Y * 1e300, None, "is not a whole number"),
         (Y * 1j, None, "labels are of type complex128; allowed: whole numbers, texts"),
         (np.ones((6, 3)), None, "rows of 3 labels that are not one-hot"),
         (np.array(["a", "", "b", "a", "b", "a"]), None, "label of image 1 is empty"),
@@ -103,7 +103,7 @@ def test_what_cannot_be_mapped_is_refused(labels, names, message):
 
 
 def test_texts_beside_numbers_are_refused():
-    with pytest.raises(InputError, match="texts in one split, numbers in another: train int64"):
+    with pytest.raises(InputError, match="text in one split, numbers in another: train int64"):
         encoded(Y, test=np.array(["0", "1"]))
 
 
@@ -148,7 +148,7 @@ LABELS = np.arange(40) % 2
         ({"groups": np.arange(3)}, "groups of shape .3,. for 40 images"),
         ({"images": np.ma.masked_equal(IMAGES, IMAGES[0, 0, 0])}, "images have masked values"),
         ({"images": [IMAGES[0], IMAGES[0, 1:]]}, "images differ in shape"),
-        ({"labels": [0, [1, 2]]}, "labels are not one for each image"),
+        ({"labels": [0, [1, 2]]}, "labels are not one per image"),
     ],
 )
 def test_what_is_wrong_with_a_source_is_named(source, message):

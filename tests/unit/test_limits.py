@@ -259,7 +259,9 @@ def test_a_search_whose_candidates_are_all_infeasible_says_so_early(tmp_path, fi
             task = coordinator.ask()
             begun = {"done": done(task), "failed": Result("failed", "why")}.get(first)
             coordinator.tell(task, begun if begun and number == 0 else wrong)
-    warned = [note for note in listener.notes if note.startswith("warning: nothing is trained yet")]
+    warned = [
+        note for note in listener.notes if note.startswith("warning: nothing has been trained yet")
+    ]
     assert len(warned) == (first is None)
     assert all("the last one: parameters is 12,345" in note for note in warned)
 

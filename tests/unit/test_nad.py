@@ -390,7 +390,7 @@ def test_a_beta_that_empties_masks_is_recorded_and_leaves_no_nan(tmp_path):
     }
     with np.load(out / "masks.npz") as masks:
         assert set(masks.files) == {"class_names", "first"}
-    with pytest.raises(InputError, match="is there already and was not touched"):
+    with pytest.raises(InputError, match="already exists and was not touched"):
         found.save(out)
 
 
@@ -441,9 +441,9 @@ def broken_model():
     ("make", "options", "problem"),
     [
         (dense_model, {}, "the model has no convolutions"),
-        (lambda: with_convolution(1), {}, "has 3 classes; the model has 2"),
-        (lambda: with_convolution(4), {}, "3 classes; the model has 4"),
-        (lambda: with_convolution(3, (9, 9, 1)), {}, "takes no images of shape"),
+        (lambda: with_convolution(1), {}, "has 3 classes, but the model has 2"),
+        (lambda: with_convolution(4), {}, "3 classes, but the model has 4"),
+        (lambda: with_convolution(3, (9, 9, 1)), {}, "does not accept images of shape"),
         (broken_model, {}, "not finite"),
         (small_network, {"layers": ["won"]}, "'won' .did you mean 'two'"),
         (small_network, {"classes": ["rot"]}, "`classes`: no class 'rot'"),
@@ -476,12 +476,12 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     assert known == json.loads((folder / "disentanglement.json").read_text())
     assert known["settings"]["false_alarms"] == DisentanglementObjective().false_alarms == 0.1
     again = CliRunner().invoke(main, words)
-    assert again.exit_code == 2 and "is there already and was not touched" in again.stderr
+    assert again.exit_code == 2 and "already exists and was not touched" in again.stderr
     table = CliRunner().invoke(main, [*words, "--out", "new", "--beta", "0.1", "--layers", "conv"])
     assert table.exit_code == 0 and "diversity of paths" in table.stdout
     for wrong, problem in (
         (["--beta", "much"], "--beta 'much': allowed: auto, or a number"),
-        (["--candidate", "3"], "model.keras is no run"),
+        (["--candidate", "3"], "model.keras is not a run"),
         (["--layers", "cnv"], "did you mean 'conv'"),
     ):
         done = CliRunner().invoke(main, [*words, *wrong, "--out", "never"])

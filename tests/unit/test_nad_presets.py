@@ -74,8 +74,8 @@ def test_a_preset_gives_layers_and_beta_unless_they_are_given(given, layers, bet
     class Learned(Exception):
         """Carries what masks are learned with, in place of learning them."""
 
-    def learn(network, images, classes, lesson, *_):
-        raise Learned([tap.name for tap in network.taps], lesson.beta)
+    def learn(network, images, classes, mask_options, *_):
+        raise Learned([tap.name for tap in network.taps], mask_options.beta)
 
     monkeypatch.setitem(inspect.unwrap(disentangle).__globals__, "learn", learn)
     messages = []

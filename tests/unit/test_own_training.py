@@ -268,7 +268,7 @@ def test_it_beats_with_each_batch_and_can_be_interrupted():
 
 @keras.saving.register_keras_serializable("tests")
 class Signed(keras.Model):
-    """Trains with the signs of the gradients, and has a part that is no part of the network."""
+    """Trains with the signs of the gradients, and has a part that is not part of the network."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -38,9 +38,9 @@ def test_what_fails_on_one_rank_fails_on_all():
         on_all_ranks(mine, world)
 
     assert failures(3, work) == [
-        "another rank could not be prepared; it says why",
+        "another rank could not be prepared; see its message",
         "my module is missing",
-        "another rank could not be prepared; it says why",
+        "another rank could not be prepared; see its message",
     ]
 
 
@@ -54,9 +54,9 @@ def test_what_is_no_fault_of_the_input_is_none_on_other_ranks_either(failure):
         on_all_ranks(mine, world)
 
     assert failures(3, work, (RunError, OSError)) == [
-        "another rank could not be prepared; it says why",
+        "another rank could not be prepared; see its message",
         "no space left",
-        "another rank could not be prepared; it says why",
+        "another rank could not be prepared; see its message",
     ]
 
 
@@ -71,13 +71,13 @@ def test_a_held_run_is_refused_on_all_ranks(tmp_path, ranks):
     with locked(tmp_path / "run"):
         said = failures(ranks, work)
     assert "another process is searching in" in said[0]
-    assert said[1:] == ["another rank could not be prepared; it says why"] * (ranks - 1)
+    assert said[1:] == ["another rank could not be prepared; see its message"] * (ranks - 1)
 
 
 def test_another_configuration_is_refused_with_both_values():
     configs = [load_config(overrides=[*TINY, f"training.epochs={3 + rank}"]) for rank in (0, 1)]
     said = failures(2, lambda world: prepare(configs[world.rank], world, 2))
-    assert said[0] == "another rank could not be prepared; it says why"
+    assert said[0] == "another rank could not be prepared; see its message"
     assert "rank 1 on " in said[1] and "config.training.epochs: 4 here, on rank 0 3" in said[1]
 
 

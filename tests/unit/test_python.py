@@ -214,14 +214,14 @@ ZEROS = np.zeros((2, 8, 8, 1), np.float32)
         (lambda: xt.inspect_data("digits", 3), "`overrides` is of type int"),
         (lambda: xt.Run(3), "`path` is of type int; allowed: a path"),
         (lambda: xt.Retraining(None), "`path` is of type NoneType"),
-        (lambda: xt.retrain("nothing"), "nothing is no run: it does not exist"),
+        (lambda: xt.retrain("nothing"), "nothing is not a run: it does not exist"),
         (
             lambda: xt.retrain("nothing", seeds="a"),
             "`seeds` is of type str; allowed: a whole",
         ),
         (lambda: xt.retrain("nothing", epochs=2.5), "`epochs` is of type float"),
         (lambda: xt.retrainings(3), "`run` is of type int"),
-        (lambda: xt.export("runs/x"), "runs/x is no run"),
+        (lambda: xt.export("runs/x"), "runs/x is not a run"),
         (lambda: xt.export("runs/x", formats="keras"), r"`formats` is of type str; .*\['keras'\]"),
         (lambda: xt.export("runs/x", out=3), "`out` is of type int"),
         (

@@ -185,7 +185,7 @@ def test_one_line_says_what_why_and_what_it_costs():
         "error 8.0%, 1.3 points above the best, 7; preferred: the best introspectability; "
         "introspectability 0.61 against 0.48"
     )
-    assert "; there is no knee; it is nearest" in recommend(front, TWO, COUNTS, "knee").why
+    assert "; there is no knee; it is closest" in recommend(front, TWO, COUNTS, "knee").why
     assert recommend(front[:1], TWO, COUNTS).why == "error 6.7%, the lowest on the front"
     assert recommend(front, TWO, None).why.endswith(
         "within 2 points of it; introspectability 0.61 against 0.48; "

@@ -96,7 +96,7 @@ def test_the_one_recommended_is_the_default_and_others_can_be_named(run):
         ({"overrides": ["dataset.seed=3"]}, "no section 'dataset' .*allowed: distributed, obj"),
         (
             {"overrides": ["space={hypermodel: 'a:b'}"]},
-            "space.name=hypermodel: .* are of nas_bench_201",
+            "space.name=hypermodel: .* are from nas_bench_201",
         ),
     ],
 )

@@ -105,7 +105,7 @@ def test_what_is_said_of_the_values():
     assert "no value is over 16" in notes(noise(0, 16, np.uint8))[0]
     outlier = np.tile(noise(0, 1), (20, 1, 1, 1))
     outlier[0, 0, 0, 0] = 1e4
-    assert "clip these before" in notes(outlier)[1]
+    assert "clip these first" in notes(outlier)[1]
 
 
 def test_the_published_test_part_is_scaled_alike(tmp_path):

@@ -84,7 +84,7 @@ def test_columns_that_are_not_used_are_named(pets):
         ),
         (table(end="a,b.png,cat\n"), "row 18: 3 cells, but the first line has 2"),
         (table(end='"cat/008.png,cat\n'), "not a readable CSV file: unexpected end of data"),
-        (table(header=""), "its first line is no header; wanted: path,label"),
+        (table(header=""), "its first line is not a header; wanted: path,label"),
         (table(header="file,label\n"), "no column 'path'"),
         (table(header="path,label,Label\n"), "2 columns are named label"),
         (table("{path}x,{label}\n"), "none of its 16 files exists, such as 'cat/000.pngx'"),

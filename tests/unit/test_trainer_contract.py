@@ -368,7 +368,7 @@ def test_a_train_step_that_lets_ranks_drift_apart_is_refused():
     models = [Case(kind=Unequal).build() for _ in range(2)]
 
     def refused(ranks):
-        with pytest.raises(RunError, match="gives each rank other weights"):
+        with pytest.raises(RunError, match="gives each rank different weights"):
             by_us(models[ranks.rank], make_dataset(), ranks)
 
     on_ranks(2, refused)

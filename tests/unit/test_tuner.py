@@ -247,7 +247,7 @@ def test_given_parts_are_kept(tmp_path):
         ({"x": X, "y": None}, "`y` of type NoneType"),
         ({"x": object(), "y": Y}, "`x` is of type object"),
         ({"x": X, "y": np.ones((200, 3))}, "not one-hot"),
-        ({"x": X * np.nan, "y": Y}, "NaN or infinite values in .* images, the first is number 0"),
+        ({"x": X * np.nan, "y": Y}, "NaN or infinite values in .* images, first in image 0"),
         ({"x": X, "y": Y, "validation_data": (X / 255, Y)}, "of validation from 0 to 0.0039"),
         (
             {"x": X, "y": Y, "validation_data": X},
@@ -278,7 +278,7 @@ def test_parts_in_a_file_must_be_parts(tmp_path):
     [
         (np.zeros(4, int), "5 images but labels of shape"),
         (np.zeros(5), "all images are of one class"),
-        ([0, 1, 0.5, 1, 0], "label 0.5 of image 2 is no whole number"),
+        ([0, 1, 0.5, 1, 0], "label 0.5 of image 2 is not a whole number"),
         (["a", "b", None, "b", "a"], "label None of image 2 is a NoneType, the first is a str"),
         ([0, 1, -1, 1, 0], "label -1 is out of range"),
         (np.eye(5) * 0.9 + 0.02, "not one-hot"),
@@ -329,7 +329,7 @@ def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"x": as_dataset(X, Y), "y": Y}, "`y`: leave it out, as `x` is a tf.data.Dataset"),
+        ({"x": as_dataset(X, Y), "y": Y}, "`y`: leave it out, as the tf.data.Dataset `x`"),
         ({"x": as_dataset(X, Y).repeat()}, "`x` is infinite"),
         ({"x": as_dataset(X, Y).take(0)}, "`x` is empty"),
         ({"x": as_dataset(X, Y, Y)}, r"`x` has elements .*; allowed: pairs \(image, label\)"),

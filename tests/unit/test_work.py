@@ -262,7 +262,7 @@ def test_a_failure_of_one_rank_alone_ends_the_job(monkeypatch):
             raise RuntimeError("nobody comes")
 
     source = Source(task(1))
-    with pytest.raises(RunError, match="candidate 1 failed on rank 0 of its group alone"):
+    with pytest.raises(RunError, match="candidate 1 failed only on rank 0 of its group"):
         worker(source, Evaluator(fails), First()).run()
     ((number, state, reason),) = source.told
     assert (number, state) == (1, "failed") and "out of memory" in reason

@@ -1,4 +1,4 @@
-"""Attributions: maps over the input that show what a prediction is based on.
+"""Attributions: maps over the input that show the evidence for a prediction.
 
 Call a method with a model, images and target classes to get one map per image:
 

@@ -24,9 +24,9 @@ ACTIVATIONS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.Softmax)
 LAYERS = CONVOLUTIONS + ACTIVATIONS
 """Convolution and activation layers, as in the XNAS paper."""
 BATCH = 250
-"""Images per batch, which bounds the memory."""
+"""Number of images per batch, which bounds memory use."""
 SAMPLE = 64
-"""Positions of a layer's output to sample for each image."""
+"""Number of positions of a layer's output to sample for each image."""
 _BatchSums = dict[str, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 """The sums, squared norms and samples of each layer, by the layer's name."""
 

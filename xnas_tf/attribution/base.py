@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xnas_tf.attribution.score import TargetScore
 
 PIXELS = 64 * 32 * 32
-"""Default number of pixels in a batch, which has at least 64 images."""
+"""Default number of pixels in a batch, which contains at least 64 images."""
 
 
 class AttributionMethod(BaseModel):
@@ -38,12 +38,12 @@ class AttributionMethod(BaseModel):
     """Whether negative values of a map are evidence against the class."""
 
     output: Output = Field(
-        "logits", description="what is explained: the model's output before or after a softmax"
+        "logits", description="output to explain: before (`logits`) or after the softmax"
     )
     batch: int | None = Field(
         None,
         ge=1,
-        description="images per forward pass, which bounds the memory; by default 64, or more if "
+        description="images per forward pass, which bounds memory use; by default 64, or more if "
         "they are smaller than 32x32 pixels",
     )
     input: int | str | None = Field(
@@ -53,7 +53,7 @@ class AttributionMethod(BaseModel):
 
     @property
     def points(self) -> int | None:
-        """How many points per image pass through the network, or None if that is unknown.
+        """Number of points per image that pass through the network; None if unknown.
 
         None also if ``attribute`` must be traced, for instance because it calls
         ``tf.gradients``. A subclass that overrides ``attribute`` overrides this as well.
@@ -61,7 +61,7 @@ class AttributionMethod(BaseModel):
         return None
 
     def batch_size_for(self, shape: Sequence[int]) -> int:
-        """Return the images of shape (B, H, W[, C]) per forward pass; B is ignored."""
+        """Return the number of images of shape (B, H, W[, C]) per forward pass; B is ignored."""
         return self.batch or max(64, PIXELS // (shape[1] * shape[2]))
 
     def __call__(
@@ -97,5 +97,5 @@ class AttributionMethod(BaseModel):
         """Compute maps (B, H, W) of images (B, H, W[, C]), float32.
 
         ``score`` is the model's output for each image's target class, as a function of the
-        images. Traced once per model, unless a single forward pass is enough.
+        images. The method is traced once per model, unless a single forward pass is enough.
         """

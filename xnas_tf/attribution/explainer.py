@@ -181,12 +181,12 @@ class Explainer:
         )
         if declared and not fits:
             raise InputError(
-                f"images of shape {', '.join(map(str, given))}; the model takes "
+                f"images of shape {', '.join(map(str, given))}; the model expects "
                 f"{', '.join(map(str, declared))}"
             )
 
     def _position(self, inputs: Any) -> int:
-        """Return which of the flattened inputs to explain."""
+        """Return the index of the flattened input to explain."""
         shapes = [a.shape for a in tf.nest.flatten(inputs)]
         images = [i for i, shape in enumerate(shapes) if len(shape) in (3, 4)]
         wanted = self._method.input

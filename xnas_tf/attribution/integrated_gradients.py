@@ -24,7 +24,7 @@ class IntegratedGradients(AttributionMethod):
 
     name: ClassVar[str] = "integrated_gradients"
     title: ClassVar[str] = "integrated gradients"
-    steps: int = Field(32, ge=1, description="points on the path from the baseline")
+    steps: int = Field(32, ge=1, description="number of points on the path from the baseline")
     baseline: BaselineName = "zero"
     seed: int = Field(0, ge=0, description="seed of the noise baseline")
 

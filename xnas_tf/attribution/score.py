@@ -1,4 +1,4 @@
-"""The output for a target class as a function of the image: what attributions explain."""
+"""The function that attributions explain: the output for a target class, given the image."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class TargetScore:
     Attributes:
         model: The model.
         inputs: All inputs of a batch, nested as the model expects them.
-        position: Which of the flattened inputs is the image to explain.
+        position: Index of the image to explain among the flattened inputs.
         given: Target classes, (B,); None for the predicted classes.
-        ending: How the model ends.
-        output: Which output to explain.
+        ending: The end of the model.
+        output: The output to explain.
     """
 
     model: keras.Model

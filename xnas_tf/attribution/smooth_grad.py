@@ -15,17 +15,17 @@ from xnas_tf.attribution.score import TargetScore
 class SmoothGrad(AttributionMethod):
     """SmoothGrad (Smilkov et al. 2017, arXiv 1706.03825, section 3).
 
-    The mean gradient over noisy copies of an image; absolute values, summed over the channels.
-    tf-explain 0.3.1 uses the gradient of the cross-entropy, which vanishes where the model is
-    confident, and unseeded noise with a fixed standard deviation. This class uses the gradient
-    of the score, and noise proportional to each image's range, as in the paper. The noise is
-    seeded and the same for every image, so that a map doesn't depend on its batch.
+    Maps are the mean gradient over noisy copies of an image, as absolute values summed over
+    channels. tf-explain 0.3.1 uses the gradient of the cross-entropy, which vanishes where the
+    model is confident, and unseeded noise with a fixed standard deviation. This class uses the
+    gradient of the score, and noise proportional to each image's range, as in the paper. The noise
+    is seeded and the same for every image, so that a map doesn't depend on its batch.
     """
 
     name: ClassVar[str] = "smooth_grad"
     title: ClassVar[str] = "SmoothGrad"
     signed: ClassVar[bool] = False
-    samples: int = Field(25, ge=1, description="noisy copies of an image")
+    samples: int = Field(25, ge=1, description="number of noisy copies of an image")
     noise: float = Field(0.15, ge=0, description="standard deviation, as a fraction of the range")
     seed: int = Field(0, ge=0)
 

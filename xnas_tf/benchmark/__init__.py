@@ -1,4 +1,4 @@
-"""Run searches on tables of known results, with simulated training."""
+"""Searches on tables of known results, with simulated training."""
 
 from xnas_tf.benchmark.comparison import Comparison, compare
 from xnas_tf.benchmark.problem import Problem, make_problem, parse_reference

@@ -1,4 +1,4 @@
-"""Comparison of algorithms by many searches on one table, run in parallel."""
+"""Compares algorithms by many searches on one table, run in parallel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xnas_tf.utils.progress import steps_bar
 CHECKPOINTS = (50, 100, 200, 400)
 """Numbers of trainings after which shares are listed, besides the last."""
 SHARES = (0.95, 0.97, 0.99)
-"""Shares of the table's hypervolume to which trainings are counted."""
+"""Shares of the table's hypervolume up to which trainings are counted."""
 
 
 @dataclass(frozen=True)

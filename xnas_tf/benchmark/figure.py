@@ -1,4 +1,4 @@
-"""Plot of a comparison: the share of the hypervolume still missing, by trainings."""
+"""Plots a comparison: the share of the hypervolume still missing after each training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xnas_tf.benchmark.comparison import SHARES, Comparison
 from xnas_tf.utils.pictures import save_png
 
 MIN_MISSING = 1e-4
-"""Smallest missing share that is drawn, as the logarithm of 0 cannot be."""
+"""Smallest missing share that is drawn, as the logarithm of 0 is undefined."""
 TICKS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
 
 
@@ -33,7 +33,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     for share in SHARES:
         axis.axhline(1 - share, color="#606060", lw=0.9, ls="--", zorder=0)
     medians = np.array([median for _, median, _ in missing.values()])
-    begin = min(5, comparison.trainings) - 1  # earlier shares say little
+    begin = min(5, comparison.trainings) - 1  # earlier shares mean little
     lowest, highest = min(medians.min(), 1 - SHARES[-1]), max(medians[:, begin].max(), 0.1)
     axis.set(yscale="log", ylim=(highest * 1.2, lowest / 1.5), xlim=(0, comparison.trainings))
     _label_shares(axis.yaxis)
@@ -45,7 +45,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
 
 
 def _missing(curves: np.ndarray) -> np.ndarray:
-    """Return quartiles (3, trainings) of what is missing from shares (seeds, trainings)."""
+    """Return quartiles (3, trainings) of the missing share, given shares (seeds, trainings)."""
     return np.clip(1 - np.quantile(curves, (0.25, 0.5, 0.75), axis=0), MIN_MISSING, None)
 
 

@@ -11,20 +11,20 @@ from xnas_tf.errors import InputError
 
 DATASETS = ("cifar10", "cifar10-valid", "cifar100", "ImageNet16-120")
 COSTS = ("flops", "params", "latency")
-"""In millions of floating point operations, millions of parameters, seconds per batch of 256."""
+"""Costs in millions of operations, millions of parameters, and seconds per batch of 256."""
 
 
 def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
     """Read genotypes and results of NATS-Bench's topology space, after the longest trainings.
 
-    The files are pickled, and the package unpickles them: use only those of the authors.
+    The files are pickled, and the package unpickles them: use only the authors' files.
 
     Columns are accuracies in %, such as ``cifar10_test_accuracy`` and
     ``cifar100_valid_accuracy``, means over the trainings of a cell, and ``cifar10_flops``,
-    ``_params`` and ``_latency``. Those that are not known for all cells are left out.
+    ``_params`` and ``_latency``. Columns that are not known for all cells are left out.
 
     Args:
-        path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the one large ``.pickle.pbz2``.
+        path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the single ``.pickle.pbz2`` file.
 
     Raises:
         InputError: If the package is missing, or it cannot read the files.
@@ -40,7 +40,7 @@ def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
             api = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
             genotypes = [api.arch(index) for index in range(len(api))]
             rows = [_metrics(api, index) for index in range(len(api))]
-    except Exception as error:  # whatever the package or pickle raises
+    except Exception as error:  # the package or pickle may raise anything
         raise InputError(f"--table {path} is not readable as NATS-Bench: {error!r}") from error
     known = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
     return genotypes, {name: [row[name] for row in rows] for name in known}
@@ -59,5 +59,5 @@ def _metrics(api: Any, index: int) -> dict[str, float]:
             metrics[f"{dataset}_{split}_accuracy"] = info.get(f"{split}-accuracy")
         costs = api.get_cost_info(index, dataset, hp=epochs)
         metrics |= {f"{dataset}_{name}": costs[name] for name in COSTS}
-    del api.arch2infos_dict[index]  # all cells together hold gigabytes
+    del api.arch2infos_dict[index]  # all cells together take gigabytes
     return {name: value for name, value in metrics.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Baselines to compare with: random search, and algorithms of other packages."""
+"""Baselines for comparisons: random search, and algorithms from other packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pymoo.algorithms.base.genetic import GeneticAlgorithm
 
 POPULATION = 64
-"""As in XNAS (arXiv 2112.08645)."""
+"""Population size of XNAS (arXiv 2112.08645)."""
 
 
 def random(simulation: SimulatedTraining, seed: int) -> None:

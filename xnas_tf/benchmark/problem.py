@@ -14,7 +14,7 @@ from xnas_tf.spaces.cells import format_genotype, parse_genotype
 
 MAXIMISED = "max:"
 NEED_NO_TRAINING = ("param", "flop", "latency")
-"""Parts of the names of objectives and columns that are known without training."""
+"""Parts of the names of objectives and columns whose values are known without training."""
 PUBLISHED_REFERENCE = {"error": 20.0, "parameters": 1.6}
 """Reference point of the published comparison on CIFAR-10: error in %, parameters in millions."""
 
@@ -56,7 +56,7 @@ class Problem:
         return (_signs(self.objectives) * self.reference).tolist()
 
     def known_costs(self, values: Mapping[str, str]) -> dict[int, float]:
-        """Return the costs of a cell that need no training, by the objective's index."""
+        """Return the costs of a cell that require no training, by the objective's index."""
         row = self.rows[format_genotype(values)]
         return {
             index: float(self.costs[row, index])
@@ -75,16 +75,16 @@ def make_problem(
     column: str | None = None,
     reference: Sequence[float] | None = None,
 ) -> Problem:
-    """Make a problem from a table.
+    """Create a problem from a table.
 
     Args:
         table: The table.
         objectives: Two to five of ``error``, ``parameters`` (in millions), or columns. A column
             is minimised, or maximised with the prefix ``max:``. An accuracy column without the
             prefix becomes an error: 100 minus the accuracy.
-        column: Accuracy column that ``error`` is computed from; the first column if None.
-        reference: Reference point of the hypervolume, in the objectives' own units. None: the
-            published one for ``error`` and ``parameters`` if any row is better; otherwise the
+        column: Accuracy column from which ``error`` is computed; the first column if None.
+        reference: Reference point of the hypervolume, in the objectives' own units. If None, the
+            published one for ``error`` and ``parameters`` if any row is better, otherwise the
             worst value of each objective.
 
     Raises:
@@ -156,7 +156,7 @@ def parameters(genotype: str) -> float:
     """Return the number of trainable parameters, in millions, of a cell's network.
 
     The network has C=16, N=5, RGB images and 10 classes. As in NAS-Bench-201, convolutions that do
-    not lead to the output are counted too.
+    not lead to the output are counted as well.
     """
     operations = parse_genotype(genotype).values()
     full = _in_cells([KERNELS["nor_conv_3x3"]] * len(operations))

@@ -1,4 +1,4 @@
-"""Report of a comparison, as tables or JSON."""
+"""Reports a comparison as tables or JSON."""
 
 from __future__ import annotations
 

@@ -8,13 +8,13 @@ from xnas_tf.benchmark.problem import Problem
 from xnas_tf.spaces.cells import EDGES, OPERATIONS
 
 PATIENCE = 100
-"""Requests in a row without a new cell after which a search ends, on a table of all cells; more
-in proportion where cells are missing. In 600 trainings pymoo makes at most 3, Optuna's NSGA-II
-fewer than 100; its TPE makes 131 after 150 trainings, as it repeats itself from there on."""
+"""Number of consecutive requests without a new cell after which a search ends, on a table of all
+cells; proportionally more where cells are missing. In 600 trainings pymoo makes at most 3, Optuna's
+NSGA-II fewer than 100; its TPE makes 131 after 150 trainings, as it then repeats itself."""
 
 
 class SimulatedTraining:
-    """Look up results for a search, and record the hypervolume it has found.
+    """Looks up results for a search, and records the hypervolume that it has found.
 
     Only the first request of a cell counts as a training; repeated requests cost nothing.
 

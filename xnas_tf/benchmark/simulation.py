@@ -31,7 +31,7 @@ OWN_ALGORITHMS = tuple(
     name + suffix
     for name in SELECTIONS
     for suffix in ("", WITH_SURROGATE)
-    if name + suffix not in BASELINES  # random: of cells, not networks, as in published work
+    if name + suffix not in BASELINES  # random samples cells, not networks, as in publications
 )
 FIXED = ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
 """Keys of ``search`` that cannot be overridden."""

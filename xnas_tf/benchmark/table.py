@@ -1,4 +1,4 @@
-"""Tables of known results of NAS-Bench-201's cells, and reading them."""
+"""Reads tables of known results of NAS-Bench-201's cells."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def read_table(path: Path) -> Table:
 
     Args:
         path: A CSV file with the header ``arch,column…``, which may be compressed (``.gz``), or
-            the files of NATS-Bench, see ``read_nats_bench``.
+            the files of NATS-Bench; see ``read_nats_bench``.
 
     Raises:
-        InputError: If the file is missing or is not such a table.
+        InputError: If the file is missing, or is not a table in one of these forms.
     """
     if not path.exists():
         near = [str(p) for p in path.parent.glob("*.csv*")] if path.parent.is_dir() else []
@@ -92,12 +92,12 @@ def _parse(name: str, text: Iterable[str]) -> Table:
         line = reader.line_num
         if len(row) != len(header):
             raise InputError(
-                f"{name}, line {line}: {len(row)} values; the header names {len(header)} columns"
+                f"{name}, line {line}: {len(row)} values, but the header has {len(header)} columns"
             )
         genotype = _checked_genotype(row[arch].strip(), f"{name}, line {line}")
         if genotype in lines:
             known = lines[genotype]
-            raise InputError(f"{name}, line {line}: {genotype} is in line {known} already")
+            raise InputError(f"{name}, line {line}: {genotype} is already in line {known}")
         rows[genotype], lines[genotype] = row, line
     if not rows:
         raise InputError(f"{name}: the table has no rows")

@@ -1,4 +1,4 @@
-"""The command line: parse, call the library, print results on stdout and the rest on stderr."""
+"""The command line: parses arguments, calls the library, and prints results on stdout."""
 
 from xnas_tf.utils.environment import set_defaults
 

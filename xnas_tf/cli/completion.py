@@ -64,7 +64,7 @@ def _keys_of(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 runs = _completion(_runs, or_file=True)
-datasets = _completion(_datasets, or_file=True)  # ``xnas-tf data`` takes a configuration too
+datasets = _completion(_datasets, or_file=True)  # ``xnas-tf data`` accepts a configuration too
 configs = _completion(_configs, or_file=True)
 methods = _completion(_methods)
 keys = _completion(_keys)

@@ -1,4 +1,4 @@
-"""What all commands share: their group, error messages, output."""
+"""Shared parts of all commands: their group, error messages and output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Command(click.Command):
-    """A command whose errors name its options, where those of the library name arguments."""
+    """A command whose errors name its options instead of the library's arguments."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -39,7 +39,7 @@ class _Group(click.Group):
     """Commands that exit with one message and the right exit code on a user's error."""
 
     command_class = _Command
-    group_class = type  # subgroups too
+    group_class = type  # for subgroups as well
 
     def main(self, *args: Any, **options: Any) -> Any:
         """See ``click.Group.main``."""
@@ -99,7 +99,7 @@ def with_options(text: str) -> str:
 
 
 def print_message(text: str) -> None:
-    """Show a message, which may name arguments, or a warning."""
+    """Show a message or warning, which may name arguments."""
     log_message(with_options(text))
 
 
@@ -117,13 +117,13 @@ def print_result(
 
 
 def print_tables(tables: Iterable[RenderableType], err: bool = False) -> None:
-    """Print tables, on stderr if ``err``; those wider than the terminal in several parts."""
+    """Print tables, on stderr if ``err``; split those that are wider than the terminal."""
     from rich.console import Console
     from rich.table import Table
 
     from xnas_tf.reporting.wide_tables import ANY_WIDTH, split_to_fit
 
-    # In a file or a pipe, each row is one line.
+    # In a file or a pipe, each row takes one line.
     stream = sys.stderr if err else sys.stdout
     console = Console(stderr=err, width=None if stream.isatty() else ANY_WIDTH)
     for table in tables:

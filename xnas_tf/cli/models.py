@@ -31,7 +31,7 @@ def _model_argument(required: bool = True) -> Callable:
 
 
 def _names_option(name: str, about: str) -> Callable:
-    """Return an option of names; may be repeated, each time with one or several."""
+    """Return a repeatable option that takes one or several names each time."""
     return click.option(
         name,
         multiple=True,
@@ -42,7 +42,7 @@ def _names_option(name: str, about: str) -> Callable:
 
 
 def _loading_options(command: Callable) -> Callable:
-    """Add the options of all commands that load a model and write a folder."""
+    """Add the options that all commands that load a model and write a folder have."""
     for option in (
         FORMAT,
         UNSAFE,
@@ -54,9 +54,9 @@ def _loading_options(command: Callable) -> Callable:
 
 
 def _source(options: dict[str, Any], kind: str) -> ModelSource:
-    """Take the model, the data set and the folder to write out of a command's options.
+    """Extract the model, the data set and the folder to write to from a command's options.
 
-    Before TensorFlow is imported, an error says if there is no such model, or the folder exists.
+    If there is no such model or the folder exists, this is an error before TensorFlow is imported.
     """
     from xnas_tf.storage.model_source import ModelSource
 
@@ -97,7 +97,7 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
 @click.option(
     "--target",
     default="predicted",
-    help="Class to explain: `predicted`, `true`, or its name or number.",
+    help="Class to explain: `predicted`, `true`, a name or a number.",
 )
 @_loading_options
 @QUIET
@@ -154,7 +154,7 @@ def explain(
 @click.option(
     "--false-alarms",
     default=0.1,
-    help="Share of other classes' images that a path may mistake for its class; 1 sets no limit.",
+    help="Share of other classes' images that a path may mistake for its class; 1 for no limit.",
 )
 @click.option("--epochs", default=20, help="Passes over the training images of each class.")
 @click.option(

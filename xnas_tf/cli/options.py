@@ -126,5 +126,5 @@ WITHIN = click.option(
     type=float,
     metavar="POINTS",
     help="Percentage points by which the recommended candidate's error may exceed the lowest.  "
-    "[default: the 95% interval of the lowest, or 2]",
+    "[default: the 95% interval of the lowest error, or 2]",
 )

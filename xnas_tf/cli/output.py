@@ -9,12 +9,12 @@ import sys
 from typing import Any
 
 SIGNS = {"↓": "v", "↑": "^", "×": "x", "±": "~", "–": "-", "…": ".", "≥": ">", "≤": "<"}
-"""ASCII for the signs in tables, of the same width."""
+"""ASCII replacements, of the same width, for the symbols in tables."""
 _ERRORS = "xnas_tf.output"
 
 
 def _substitute(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Replace a character that an encoding lacks by its sign, or else by its escape."""
+    """Replace a character that an encoding lacks by an ASCII symbol, or by its escape sequence."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = error.object[error.start]
@@ -30,16 +30,16 @@ codecs.register_error(_ERRORS, _substitute)
 
 
 class _Descriptor(io.FileIO):
-    """A file descriptor that drops what is written once its reader is gone, as in ``| head``.
+    """A file descriptor that drops output once its reader is gone, as in ``| head``.
 
-    Another error is raised once; what is written after it is dropped too.
+    Any other error is raised once; output after it is dropped as well.
     """
 
     _is_lost = False
 
     def write(self, data: Any) -> int:
         """See ``io.FileIO.write``."""
-        if len(data) and not self._is_lost:  # click writes nothing to find out if it can write
+        if len(data) and not self._is_lost:  # click writes empty data to test whether it can write
             try:
                 return super().write(data)
             except OSError as error:
@@ -56,7 +56,7 @@ def make_output_robust() -> None:
         stream = getattr(sys, name)
         buffer = getattr(stream, "buffer", None)
         if type(getattr(buffer, "raw", buffer)) is not io.FileIO:
-            continue  # a notebook's or a test's, or done before
+            continue  # that of a notebook or a test, or replaced already
         stream.flush()
         descriptor = _Descriptor(stream.fileno(), "w", closefd=False)
         is_buffered = isinstance(buffer, io.BufferedWriter)  # not with PYTHONUNBUFFERED

@@ -1,4 +1,4 @@
-"""The command that begins a project."""
+"""The command that starts a project."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from xnas_tf.cli.options import PATH
 def init(folder: Path, dataset: str | None) -> None:
     """Write a configuration and a model for your data.
 
-    DIR, by default the current folder, gets xnas.yaml and mine.py, which fit the images: their
-    size, classes and number. Both have comments, and are yours to change. Existing files are
-    never overwritten.
+    This writes xnas.yaml and mine.py to DIR, by default the current folder. They fit the size,
+    classes and number of the images. Edit them as you like; comments explain the options. Existing
+    files are never overwritten.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Commands on a run: show it, report on it, train its candidates in full, export them."""
+"""Commands on a run: show it, report on it, retrain its candidates, export them."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ PARETO = click.option("--pareto", is_flag=True, help="Take all Pareto-optimal ca
 def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: Any) -> None:
     """List the Pareto-optimal candidates of RUN, and recommend one.
 
-    Of the candidates whose error is near the lowest and better than chance, the one that is best
-    in the other objectives is recommended. Other commands use it by default.
+    Among the candidates whose error is close to the lowest and better than chance, the one that is
+    best in the other objectives is recommended. Other commands use it by default.
     docs/explanation/search.md explains the rule.
 
     \b
@@ -83,7 +83,7 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
 def status(run: Path, form: str, plot: Path | None) -> None:
     """Show the progress of RUN: candidates, rate and time left.
 
-    --plot draws when each group of ranks was busy.
+    With --plot, draw the times when each group of ranks was busy.
 
     \b
     Example:
@@ -141,17 +141,17 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="For a model: the data to measure it on.",
+    help="For a model: the data set on which to measure it.",
 )
 @INPUT_RANGE
 @UNSAFE
 def report(runs: tuple[Path, ...], **options: Any) -> None:
     """Write a report on a run, several runs or a model.
 
-    It is one HTML file that needs no network. Of a run, which may still be searching, it shows
-    the recommended model, the front, how the search went, and what each model looks at. Several
-    runs on the same data are compared. Of a .keras file it shows accuracy, mistakes, calibration
-    and explanations. docs/how-to/report.md explains how to read it.
+    It is one HTML file that needs no network. For a run, which may still be searching, it shows
+    the recommended model, the front, the course of the search, and explanations of each model.
+    Several runs on the same data are compared. For a .keras file it shows accuracy, mistakes,
+    calibration and explanations. docs/how-to/report.md explains how to read it.
 
     \b
     Example:
@@ -198,8 +198,8 @@ def retrain(
 ) -> None:
     """Train candidates of RUN in full, with several seeds.
 
-    A residual network of the same size is trained too, for comparison. All ranks train one model
-    at a time. The weights of the epoch with the best validation accuracy are kept, and tested
+    A residual network of the same size is trained as well, for comparison. All ranks train one
+    model at a time. The weights of the epoch with the best validation accuracy are kept, and tested
     once. If the command was interrupted, run it again: it resumes from the last checkpoint.
     docs/how-to/retraining.md explains the table.
 
@@ -261,8 +261,8 @@ def export(  # noqa: PLR0913 - options
 
     By default, the recommended one is exported; with --retrained, all retrained models. A
     SavedModel takes raw images and explains its predictions, without xnas-tf. Each file is run
-    after it was written, and refused if its predictions differ from the model's. tflite_int8 is
-    calibrated on training images; its accuracy is measured and a loss reported.
+    after it has been written, and refused if its predictions differ from the model's. tflite_int8
+    is calibrated on training images; its accuracy is measured, and any loss is reported.
 
     \b
     Example:
@@ -300,7 +300,7 @@ def export(  # noqa: PLR0913 - options
 
 
 def print_pareto(listed: CandidateList) -> None:
-    """Print candidates of a run, and which one is recommended."""
+    """Print candidates of a run, with the recommended one."""
     from xnas_tf.reporting import candidate_tables as tables
     from xnas_tf.reporting.collapses import collapse_text
 

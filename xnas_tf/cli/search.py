@@ -1,4 +1,4 @@
-"""Commands that inspect a data set, and that search."""
+"""Commands that inspect a data set, and run a search."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xnas_tf.registry import describe
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
     """Show a data set, its problems, and how a search prepares it.
 
-    DATASET is a configuration file, or a name as in one: folder:PATH, csv:FILE, npz:FILE,
+    DATASET is a configuration file, or the name of a data set: folder:PATH, csv:FILE, npz:FILE,
     idx:FOLDER, quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME,
     mnist5k, digits or module:function. --out draws some images of each class as a network sees
     them.
@@ -114,7 +114,7 @@ def search(
 @main.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def launch(words: tuple[str, ...]) -> None:
-    """Explain what replaces this command of version 0.1."""
+    """Name the replacement for this command of version 0.1."""
     options = words[words.index("search") + 1 :] if "search" in words else ("CONFIG",)
     command = shlex.join(["xnas-tf", "search", *options, "--engine", "ray"])
     raise InputError(

@@ -36,7 +36,7 @@ def benchmark() -> None:
     help="Columns of the table to minimise, or max:COLUMN to maximise.",
 )
 @click.option(
-    "--column", help="Accuracy column that `error` is computed from.  [default: the first]"
+    "--column", help="Accuracy column from which `error` is computed.  [default: the first]"
 )
 @click.option(
     "--reference",
@@ -58,7 +58,7 @@ def benchmark() -> None:
     "overrides",
     multiple=True,
     metavar="search.KEY=VALUE",
-    help="Set an option of search, for the algorithms of xnas-tf; may be repeated.",
+    help="Override a key of search for the algorithms of xnas-tf; may be repeated.",
 )
 @click.option("--seeds", default=20, help="Number of searches of each algorithm.")
 @click.option("--trainings", default=600, help="Number of trainings of each search.")
@@ -76,10 +76,10 @@ def benchmark_search(
 ) -> None:
     """Count the trainings that simulated searches need.
 
-    Searches look up results in a table instead of training. Its header is `arch,column…`, where
-    arch is a genotype of NAS-Bench-201. The package nats-bench is needed to read NATS-Bench's own
-    files. The algorithms are those of search.algorithm, each also with "+surrogate" after its
-    name, and for comparison pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
+    Searches look up results in a table instead of training. The table's header is `arch,column…`,
+    where arch is a genotype of NAS-Bench-201. The package nats-bench is needed to read NATS-Bench's
+    own files. The algorithms are those of search.algorithm, optionally with "+surrogate" after the
+    name. For comparison, there are pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
 
     \b
     Example:

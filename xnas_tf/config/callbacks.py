@@ -35,7 +35,7 @@ def create_callback(entry: Any) -> Any:
     options.pop("name", None)
     try:
         if not isinstance(name, str):
-            raise InputError(f"no name is given: {entry!r}")
+            raise InputError(f"no name given: {entry!r}")
         return _called(CALLBACKS.get(name), name, options)
     except InputError as error:
         raise PydanticCustomError("entry", "{text}", {"text": str(error)}) from error
@@ -43,7 +43,7 @@ def create_callback(entry: Any) -> Any:
 
 def _called(create: Any, name: str, options: dict[str, Any]) -> Any:
     if not callable(create):
-        raise InputError(f"callback {name!r} is no class")
+        raise InputError(f"callback {name!r} is not a class")
     allowed = inspect.signature(create).parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in allowed.values())
     for key in options:

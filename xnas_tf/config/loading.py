@@ -25,9 +25,9 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
 
     Args:
         source: A YAML file, the name of a packaged configuration such as ``quickstart``, or a
-            configuration to override. None: ``./xnas.yaml`` if it exists, otherwise the
-            quickstart, which is the defaults.
-        overrides: Overrides ``section.key=value``, the value in YAML.
+            configuration to override. If None, ``./xnas.yaml`` if it exists, otherwise the
+            quickstart, which has only defaults.
+        overrides: Overrides as ``section.key=value``, with the value in YAML.
 
     Raises:
         InputError: If the file is missing, or it or an override is invalid.
@@ -50,25 +50,24 @@ _EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
     "introspectability": {"estimator": "plain", "missing_classes": "ignore", "min_images": 1},
     "disentanglement": {"false_alarms": 1.0},
 }
-"""Options of objectives whose defaults differ from what was measured before they existed."""
+"""Options of objectives whose defaults differ from the measurements before they existed."""
 _DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
-"""Values of ``search.algorithm`` that only runs of earlier versions have."""
+"""Values of ``search.algorithm`` that exist only in runs of earlier versions."""
 
 
 def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
     """Load the configuration stored with a run or a retraining.
 
-    Options of objectives that did not exist in the version that wrote it get the value that comes
-    nearest to what that version measured, so that resuming with today's defaults is refused. The
-    results still differ slightly: that version used other images, and did not correct
-    disentanglement for chance.
+    Options of objectives that did not exist in the version that wrote it get the value closest to
+    what that version measured, so that resuming with today's defaults is refused. The results still
+    differ slightly: that version used other images, and did not correct disentanglement for chance.
 
-    A search algorithm that no longer exists is kept as it is, so that the run can be read; it
-    differs from any algorithm of today, so resuming is refused too.
+    A search algorithm that no longer exists is kept unchanged, so that the run can be read; it
+    differs from all current algorithms, so resuming is refused as well.
 
     Args:
         path: The file, with all keys of the version that wrote it.
-        modes: What an earlier version's trial chose for keys of ``training`` that are ``auto``.
+        modes: Values chosen by an earlier version for keys of ``training`` that are ``auto``.
 
     Raises:
         InputError: If the file is missing or invalid.
@@ -102,7 +101,7 @@ def validate_config(data: Mapping[str, Any], where: str) -> Config:
     """Validate the sections of a configuration; missing keys get their defaults.
 
     Raises:
-        InputError: If anything in them is invalid; each line begins with ``where``.
+        InputError: If anything in them is invalid; each line starts with ``where``.
     """
     try:
         return Config(**{str(name): section for name, section in data.items()})
@@ -212,7 +211,7 @@ def _child(parent: Any, name: str, text: str) -> Any:
     key = _key(parent, name, text)
     child = parent[key] if isinstance(parent, list) else parent.get(key)
     if child is None:
-        # Without the options of the default space: another name has others.
+        # Without the options of the default space: another space has different ones.
         fields = Config.model_fields
         child = copy(fields[name].default) if name in ("space", "objectives") else {}
     if isinstance(child, str):  # short form of a section with a name

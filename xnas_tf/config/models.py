@@ -1,4 +1,4 @@
-"""The configuration as a typed model. The defaults are the quickstart."""
+"""The configuration as a typed model. The defaults form the quickstart."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Limit = Annotated[Constraint, PlainValidator(Constraint.parse), PlainSerializer(
 
 
 class Config(Section):
-    """Everything that a run depends on."""
+    """All options on which a run depends."""
 
     dataset: Annotated[DatasetOptions, BeforeValidator(_dataset)] = DatasetOptions()
     space: AnySpace = Field("nas_bench_201", validate_default=True)
@@ -64,7 +64,7 @@ class Config(Section):
     )
     record: list[AnyObjective] = Field(
         [],
-        description="measures that are recorded for every candidate but take no part in the "
+        description="measures that are recorded for every candidate but do not influence the "
         "search, with the names and options of objectives",
     )
     constraints: dict[str, Limit] = Field(
@@ -138,8 +138,8 @@ class Config(Section):
             raise _invalid([text], "fidelity", "epochs")
         if rungs and training and rungs[-1] != training.epochs:
             text = (
-                f"its last rung is {rungs[-1]}, but training.epochs is {training.epochs}: these "
-                "must be equal, or leave training.epochs out"
+                f"its last rung is {rungs[-1]}, but training.epochs is {training.epochs}: make "
+                "them equal, or leave training.epochs out"
             )
             raise _invalid([text], "fidelity", "epochs")
         if rungs and training and training.warmup_epochs >= rungs[0]:
@@ -180,7 +180,7 @@ class Config(Section):
         return self.search.fidelity.epochs or [self.training.epochs]
 
     def measures(self) -> list[Objective]:
-        """Return the objectives, the recorded measures, and those that only constraints need.
+        """Return the objectives, the recorded measures, and those that only constraints require.
 
         The latter have default options.
         """

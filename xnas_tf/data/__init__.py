@@ -65,9 +65,9 @@ _ARGUMENTS = {
     "keras": "NAME",
     "tfds": "NAME",
 }
-"""What follows the colon of a name."""
+"""Argument after the colon in a name."""
 _SIGNS = {"imagenet16_120": "val_data*", "idx": "*idx3-ubyte*", "quickdraw": "*.npy"}
-"""Files in a folder that show which data set it is; others are image folders."""
+"""Files that identify the data set in a folder; folders without them are image folders."""
 
 
 @check_types(name=TEXT, validation=NUMBER, test=NUMBER, seed=WHOLE, group=TEXT, classes=WHOLE)
@@ -93,9 +93,9 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         seed: Seed of the split; independent of the search's seed, so that runs with
             several seeds use the same splits.
         size: Height and width of the images in pixels, or one number for both. If None, image
-            files get their usual size, and others keep theirs.
-        channels: 1 or 3; those of the source if None.
-        group: Regular expression that finds the group of an image file in its name.
+            files are resized to their usual size, and other images keep theirs.
+        channels: 1 or 3; as in the source if None.
+        group: Regular expression that matches the group of an image file in its name.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
         classes: Number of classes to keep, the first ones; all if None.
         log: Called with a message before work that takes a while.
@@ -115,7 +115,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         reading = Reading(pixels, channels, group, max_corrupt, classes)
         source = load_image_files(source, reading, name, log)
     elif group:
-        raise InputError(f"dataset.group: {name} has no image files; allowed: with those alone")
+        raise InputError(f"dataset.group: {name} has no image files; allowed only with image files")
     source, class_names = checked(source, name)
     if classes is not None and classes != len(class_names):
         class_names = first_classes(classes, class_names, name)
@@ -158,14 +158,14 @@ def _suggest(name: str) -> str:
 
 
 def form_of(path: Path) -> str:
-    """Return the form of the data set at a path, such as ``folder`` or ``csv``; or empty."""
+    """Return the form of the data set at a path, such as ``folder`` or ``csv``; empty if none."""
     if path.is_dir():
         return next((form for form, files in _SIGNS.items() if any(path.glob(files))), "folder")
     return path.suffix[1:] if path.is_file() and path.suffix[1:] in _ARGUMENTS else ""
 
 
 def path_in(name: str) -> str | None:
-    """Return the path in the name of a data set; None if it has none."""
+    """Return the path in the name of a data set; None if there is none."""
     scheme, _, argument = name.partition(":")
     return argument if _ARGUMENTS.get(scheme, "NAME") != "NAME" else None
 
@@ -202,7 +202,7 @@ def _as_bytes(
 def _resize(
     images: np.ndarray | DiskImages, size: tuple[int, int] | None, channels: int | None, name: str
 ) -> np.ndarray | DiskImages:
-    """Return images in a size and number of channels, which those of files have already."""
+    """Resize images and convert their channels; those of files are converted already."""
     _, *own, depth = images.shape
     if isinstance(images, DiskImages) or (size in (None, tuple(own)) and channels in (None, depth)):
         return images
@@ -213,15 +213,15 @@ def _resize(
 
 
 def _findings(source: Source, rows: dict[str, np.ndarray]) -> Findings:
-    """Return the source's findings, and identical images in several splits or classes."""
+    """Return the source's findings, with identical images in several splits or classes added."""
     if not isinstance(source.images, DiskImages):
         return source.findings
     splits = np.zeros(len(source.labels), np.int32)
     for number, each in enumerate(rows.values()):
         splits[each] = number
-    owners = np.stack([splits, source.labels], axis=1)
-    found = identical(source.images.digests, owners, source.names)
-    same = repeated(source.images.digests, owners, source.names)
+    origins = np.stack([splits, source.labels], axis=1)
+    found = identical(source.images.digests, origins, source.names)
+    same = repeated(source.images.digests, origins, source.names)
     return replace(source.findings, identical=found, repeated=same)
 
 

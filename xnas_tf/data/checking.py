@@ -1,4 +1,4 @@
-"""Checks of what a loader returns."""
+"""Checks the data that a loader returns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xnas_tf.errors import InputError
 def checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
     """Check a source, and return it with the class names.
 
-    The images of published validation and test splits are put behind the others.
+    The images of published validation and test splits are appended to the others.
 
     Raises:
         InputError: If it is not suitable for classification.

@@ -1,4 +1,4 @@
-"""Walks through the folder of a class."""
+"""Finds the files of a class in its folder."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _NO_DATA = ("__MACOSX", "@eaDir", "__pycache__")
-"""Folders that macOS, Synology's NAS and Python make."""
+"""Folders that macOS, Synology NAS devices and Python create."""
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder of this name is no data, such as ``.ipynb_checkpoints``."""
+    """Return whether a file or folder of this name is not data, such as ``.ipynb_checkpoints``."""
     return name.startswith(".") or name in _NO_DATA
 
 
@@ -21,8 +21,8 @@ class ClassFolder:
 
     Attributes:
         files: Visible files, ordered by their paths.
-        hidden: Folders that are no data.
-        repeated: Links to folders and files of the class that are found elsewhere in it, or loops.
+        hidden: Folders that are not data.
+        repeated: Links to folders and files that are in the class already, and loops of links.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -31,7 +31,7 @@ class ClassFolder:
 
 
 def walk(root: Path) -> ClassFolder:
-    """Find all files of a class. Links are followed, but nothing is taken twice.
+    """Find all files of a class. Links are followed, but no file is listed twice.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -40,7 +40,7 @@ def walk(root: Path) -> ClassFolder:
     seen: set[str] = set()
     file_links: list[Path] = []
     tops = [root]
-    for top in tops:  # grows by links to folders, so that these come after what they may lead to
+    for top in tops:  # grows by links to folders, which come after their possible targets
         if top is not root and _contains(top, root):
             found.repeated.append(top)
             continue

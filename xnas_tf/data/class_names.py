@@ -1,4 +1,4 @@
-"""Classes by name or number, and the first classes."""
+"""Looks up classes by name or number, and selects the first ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def class_number(
     """Return the number of a class that is given by name or number.
 
     Raises:
-        InputError: If there is no such class; it names ``option`` and ``others``, the other values
-            that the option allows.
+        InputError: If there is no such class. The message names ``option`` and ``others``, the
+            other values that the option allows.
     """
     if text in class_names:
         return list(class_names).index(text)

@@ -1,4 +1,4 @@
-"""Labelled images, their splits, and checks of what a loader returns."""
+"""Labelled images, their splits, and checks of loaded images."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
 
 _CHUNK = 2**24
-"""Bytes of images that are hashed at a time."""
+"""Number of bytes that are hashed at a time."""
 _IMBALANCED = 2
-"""Ratio of the largest class to the smallest from which classes are called imbalanced."""
+"""Smallest ratio of the largest class to the smallest at which a warning is given."""
 _MOST_CHANNELS = 4
-"""Channels of usual images; arrays with more on the last axis may have channels first."""
+"""Usual numbers of channels; arrays with another last axis may have channels first."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class Dataset:
     Attributes:
         name: As in the configuration.
         class_names: One name per class.
-        mirrored: Whether an image and its mirror image have the same class: true for
+        mirrored: Whether an image and its mirror image belong to the same class: true for
             photographs, false for digits and letters. Controls horizontal flips.
         findings: Problems found in image files.
         how_split: Origin of the splits, for reports.
-        scaling: How values were converted to uint8.
+        scaling: Conversion of values to uint8.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Dataset:
 
     @property
     def parts(self) -> dict[str, Split]:
-        """The splits by name."""
+        """The splits, by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
@@ -180,22 +180,22 @@ def _content(images: np.ndarray | DiskImages) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True)
 class Source:
-    """What a loader returns: all images, and the published test split if there is one.
+    """The data that a loader returns: all images, and the published test split if there is one.
 
     Attributes:
         images: (N, height, width[, channels]); numbers of any range, see
             ``value_scaling.as_bytes``.
         labels: Labels, (N,) or (N, 1), or one-hot (N, classes): class numbers from 0, or anything
-            that ``labels.encode`` maps to them.
-        class_names: One name per class; the labels if None.
-        test: Images and labels of the published test split, used as it is.
+            that ``labels.encode`` converts to them.
+        class_names: One name per class; the labels themselves if None.
+        test: Images and labels of the published test split, which is used unchanged.
         mirrored: See ``Dataset``.
-        groups: Group of each image, (N,) texts, empty if none; all images of a group go into the
+        groups: Group of each image, (N,), empty if none, as text; all images of a group go into the
             same split.
         parts: Split of each image, (N,): ``train``, ``validation``, ``test`` or empty.
         names: Name of each image, (N,).
         findings: Problems found in image files.
-        validation: Images and labels of the published validation split, used as it is.
+        validation: Images and labels of the published validation split, which is used unchanged.
     """
 
     images: np.ndarray | DiskImages
@@ -219,7 +219,7 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     if isinstance(images, DiskImages):
         return images
     if np.ma.is_masked(images):
-        raise InputError(f"data set {name}: images have masked values; fill them before")
+        raise InputError(f"data set {name}: images have masked values; fill them first")
     try:
         images = np.asarray(images)
     except ValueError as error:
@@ -232,14 +232,14 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
             "(N, height, width) or (N, height, width, channels)"
         )
     if 0 in images.shape:
-        raise InputError(f"data set {name}: no images, their shape is {images.shape}")
+        raise InputError(f"data set {name}: no images: their shape is {images.shape}")
     if images.dtype.kind not in "buif":
         raise InputError(f"data set {name}: images are of type {images.dtype}, not real numbers")
     low, high = float(images.min()), float(images.max())
     if not np.isfinite(high - low):
         wrong = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
         what = (
-            f"NaN or infinite values in {len(wrong)} images, the first is number {wrong[0]}"
+            f"NaN or infinite values in {len(wrong)} images, first in image {wrong[0]}"
             if len(wrong)
             else f"image values range from {low} to {high}"
         )

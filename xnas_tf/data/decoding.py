@@ -16,27 +16,27 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
 )
-"""Suffixes of image files. Files with others are images if their content says so."""
+"""Suffixes of image files. Other files are recognized as images by their content."""
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
-"""Pillow's formats that are read. Others have no reliable signature or start other programs."""
+"""Formats of Pillow that are read. Others have no reliable signature or run other programs."""
 _DEPTHS = (1, 8, 10, 12, 14, 16)
-"""Usual bits per value of images whose values are stored in 16 or 32 bits."""
+"""Usual numbers of bits per value in images that store values in 16 or 32 bits."""
 _DARK = 8
-"""An image is darker than the others if its highest value is less than one of so many of theirs."""
+"""An image is dark if the highest value of others is more than this many times its own."""
 _GREY = ("1", "L", "LA", "La", "F")
-"""Pillow's modes of images without colour; those that begin with ``I`` are too."""
+"""Pillow's modes of images without colour, besides those that begin with ``I``."""
 _ORIENTATION = 0x0112
-"""The EXIF tag of the camera's orientation."""
+"""EXIF tag of the camera's orientation."""
 Encoded = Path | bytes | np.ndarray
 """An image file, its content, or its pixels as uint8, (height, width) or (height, width, 3)."""
 
 
 class Unreadable(Exception):
-    """An image cannot be decoded; the message says why."""
+    """An image that cannot be decoded; the message says why."""
 
 
 class Look(NamedTuple):
-    """What is known of an image before it is decoded to a size.
+    """Properties of an image that are known before it is decoded.
 
     Attributes:
         height: In pixels.
@@ -44,7 +44,7 @@ class Look(NamedTuple):
         is_grey: Whether it is stored without colour.
         is_animated: Whether it has several frames.
         mode: Pillow's mode, such as ``RGB``.
-        highest: The highest value of an image of more than 8 bits, 0 of others.
+        highest: The highest value of an image of more than 8 bits; 0 for others.
     """
 
     height: int
@@ -56,7 +56,7 @@ class Look(NamedTuple):
 
 
 def look_at(encoded: Encoded) -> Look:
-    """Read the header of an image, and the values of one of more than 8 bits.
+    """Read the header of an image, and its values if they have more than 8 bits.
 
     Raises:
         Unreadable: If it is not an image.
@@ -67,7 +67,7 @@ def look_at(encoded: Encoded) -> Look:
         width, height = image.size
         if image.getexif().get(_ORIENTATION, 1) > 4:  # rotated by 90 degrees
             width, height = height, width
-        # A photograph of format MPO has frames too: smaller copies, or the other eye's view.
+        # A photograph in MPO format also has frames: smaller copies, or the view of the other eye.
         is_animated = image.format != "MPO" and getattr(image, "is_animated", False)
         highest = int(_deep_values(image).max()) if _is_deep(image) else 0
         return Look(height, width, _is_grey(image), is_animated, image.mode, highest)
@@ -85,10 +85,10 @@ def is_image(file: Path) -> bool:
 
 
 def full_scales(looks: Iterable[Look]) -> dict[str, int]:
-    """Return by mode the value that becomes 255 in images of more than 8 bits.
+    """Return, by mode, the value that becomes 255 in images of more than 8 bits.
 
-    It is the highest one of the usual depth, such as 4095 of 12 bits, that all images of this mode
-    fit in.
+    It is the highest value of the smallest usual depth, such as 4095 for 12 bits, that is enough
+    for all images of this mode.
     """
     highest: dict[str, int] = {}
     for look in looks:
@@ -120,9 +120,9 @@ def read_image(
 
     Args:
         encoded: The image.
-        size: Height and width; its own if None.
+        size: Height and width; those of the image if None.
         channels: 1 or 3.
-        scales: See ``full_scales``; that of the image alone if None.
+        scales: See ``full_scales``; computed from this image alone if None.
 
     Raises:
         Unreadable: If the image is truncated or broken, or not an image.
@@ -142,7 +142,7 @@ def to_pixels(
     channels: int,
     scales: Mapping[str, int] | None = None,
 ) -> np.ndarray:
-    """Return the pixels of an image in a size and number of channels; see ``read_image``."""
+    """Resize an image and convert its channels; see ``read_image``."""
     image = _with_8_bits(image, scales or {})
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -159,7 +159,7 @@ def _opened(encoded: Path | bytes) -> Iterator[Image.Image]:
         file = BytesIO(encoded) if isinstance(encoded, bytes) else encoded
         with Image.open(file, formats=_formats()) as image:
             yield image
-    except Exception as error:  # Pillow raises many kinds
+    except Exception as error:  # Pillow raises many types
         raise Unreadable(_reason(encoded, error)) from error
 
 
@@ -168,7 +168,7 @@ def _reason(encoded: Path | bytes, error: Exception) -> str:
         return "there is no such file"
     if isinstance(error, PermissionError):
         return "may not be read"
-    if isinstance(error, OSError) and error.strerror:  # not of Pillow
+    if isinstance(error, OSError) and error.strerror:  # not from Pillow
         return error.strerror
     length = len(encoded) if isinstance(encoded, bytes) else encoded.stat().st_size
     if length == 0:
@@ -196,14 +196,14 @@ def _is_deep(image: Image.Image) -> bool:
 def _deep_values(image: Image.Image) -> np.ndarray:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0:
-        raise ValueError("it has negative values; 8 or 16 bits without sign are wanted")
+        raise ValueError("it has negative values; wanted: 8 or 16 bits, unsigned")
     return values
 
 
 def _with_8_bits(image: Image.Image, scales: Mapping[str, int]) -> Image.Image:
     """Return an image with 8 bits per channel; Pillow would clip 16-bit values at 255."""
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers; 8 or 16 bits are wanted")
+        raise ValueError("its pixels are floating-point numbers; wanted: 8 or 16 bits")
     if not _is_deep(image):
         return image
     values = _deep_values(image)

@@ -9,10 +9,10 @@ import numpy as np
 
 
 class DiskImages:
-    """Some images of a file, in any order, read when they are indexed.
+    """Selected images of a file, in any order, which are read when they are indexed.
 
-    Can be used like an array (N, height, width, channels) of uint8. ``numpy.asarray`` reads all
-    images, which may not fit into memory.
+    They can be used like an array (N, height, width, channels) of uint8. ``numpy.asarray`` reads
+    all images, which may not fit into memory.
 
     Args:
         stored: All M images of the file, memory-mapped.

@@ -1,4 +1,4 @@
-"""IDX files, the form in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published."""
+"""IDX files, the format in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _FILE = re.compile(
 )
 _AXES = {"images": 3, "labels": 1}
 _BYTES = 8
-"""The code of unsigned bytes in the third byte of a file."""
+"""The code for unsigned bytes, in the third byte of a file."""
 
 
 def idx(argument: str) -> ImageFiles:
     """Find ``train-images-idx3-ubyte`` and the like in a folder, with or without ``.gz``.
 
     The files ``t10k-…`` or ``test-…``, if there are any, are the test split. If a folder has
-    files of several data sets, as EMNIST's has, the argument ends with the beginning of their
-    names, as ``FOLDER/emnist-letters``.
+    files of several data sets, like that of EMNIST, the argument ends with the prefix of their
+    names, as in ``FOLDER/emnist-letters``.
 
     Raises:
-        InputError: If there are no such files, or they are of several data sets.
+        InputError: If there are no such files, or they belong to several data sets.
     """
     name, path = f"data set idx:{argument}", Path(os.path.expanduser(argument or "."))
     folder, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
@@ -53,7 +53,7 @@ def idx(argument: str) -> ImageFiles:
 
 
 def _is_fashion(folder: Path, prefix: str) -> bool:
-    """Return whether the names say Fashion-MNIST, such as torchvision's ``FashionMNIST/raw``."""
+    """Return whether the names are of Fashion-MNIST, such as torchvision's ``FashionMNIST/raw``."""
     folder = folder.resolve()
     named = prefix or (folder.parent if folder.name == "raw" else folder).name
     return "fashion" in named.lower()
@@ -62,7 +62,7 @@ def _is_fashion(folder: Path, prefix: str) -> bool:
 def _pair(
     found: Mapping[tuple[str, str], Path], part: str, prefix: str, name: str
 ) -> tuple[Path, Path]:
-    """Return the files of images and of labels of a part."""
+    """Return the image file and the label file of a split."""
     for kind, axes in _AXES.items():
         if (part, kind) not in found:
             wanted = "-".join(filter(None, (prefix, part, kind, f"idx{axes}-ubyte")))
@@ -71,9 +71,9 @@ def _pair(
 
 
 def _choose(folder: Path, prefix: str | None, name: str) -> tuple[str, dict[tuple[str, str], Path]]:
-    """Return the prefix of the files to read, and the files by part and kind."""
+    """Return the prefix of the files to read, and the files by split and kind."""
     sets: dict[str, dict[tuple[str, str], Path]] = defaultdict(dict)
-    for file in sorted(folder.iterdir()):  # a file comes before the same with .gz
+    for file in sorted(folder.iterdir()):  # a file comes before its .gz version
         if match := _FILE.fullmatch(file.name):
             sets[match["prefix"] or ""].setdefault((match["part"], match["kind"]), file)
     if prefix is None:
@@ -133,7 +133,7 @@ def _check(
 
 
 def _read(file: Path, kind: str, name: str) -> np.ndarray:
-    """Return the array of a file; memory-mapped, unless the file is compressed."""
+    """Return the array in a file, memory-mapped unless the file is compressed."""
     try:
         if file.suffix == ".gz":
             content = np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8)
@@ -145,7 +145,7 @@ def _read(file: Path, kind: str, name: str) -> np.ndarray:
     begin = 4 + 4 * axes
     if content[:4].tolist() != [0, 0, _BYTES, axes] or len(content) < begin:
         raise InputError(
-            f"{name}: {file.name} is no IDX file of {kind}: it begins with "
+            f"{name}: {file.name} is not an IDX file of {kind}: it begins with "
             f"{content[:4].tolist()}; wanted: {[0, 0, _BYTES, axes]} and {axes} lengths"
         )
     shape = content[4:begin].copy().view(">u4").tolist()

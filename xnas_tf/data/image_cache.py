@@ -1,7 +1,7 @@
-"""Decodes image files once, into an array on disk that need not fit into memory.
+"""Decodes image files once, into an array on disk, which need not fit into memory.
 
 The name of the array in the cache directory is a hash of the files' names, sizes and modification
-times and of the settings. If any of these changes, another array is created.
+times and of the settings. If any of these change, another array is created.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ from xnas_tf.utils.output_folder import atomic_folder
 LONGEST = 128
 """Maximum length in pixels of the longer side of images if no size is given."""
 STRETCH = 1.5
-"""Factor by which an image's aspect ratio must differ from the usual one to be odd."""
+"""Factor by which an aspect ratio must differ from the usual one to be reported."""
 _FORMAT = 2
-"""Version of the stored files and of the decoding; to be increased with each change."""
+"""Version of the stored files and of the decoding; increase it with each change."""
 _WINDOW = 64
 """Maximum number of images in memory."""
 _ABANDONED = 24 * 3600
-"""Age in seconds at which the unfinished files of a killed process are removed."""
+"""Age in seconds after which the unfinished files of a killed process are removed."""
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Reading(NamedTuple):
-    """How to read image files; see the section ``dataset`` of the configuration."""
+    """Options for reading image files; see the section ``dataset`` of the configuration."""
 
     size: tuple[int, int] | None
     channels: int | None
@@ -64,7 +64,7 @@ class Reading(NamedTuple):
 
 
 class _Decoded(NamedTuple):
-    """Hash of an image's pixels, facts about them, and why it cannot be decoded."""
+    """Hash and properties of an image's pixels, and the reason if it cannot be decoded."""
 
     digest: bytes
     is_grey: bool = False
@@ -76,7 +76,7 @@ class _Decoded(NamedTuple):
 def load_image_files(
     files: ImageFiles, reading: Reading, name: str, log: Callable[[str], None]
 ) -> Source:
-    """Load the images of files from the cache, after decoding them into it if necessary.
+    """Load the images of files from the cache; decode them into it first if necessary.
 
     Raises:
         InputError: If too many images cannot be decoded, or the cache cannot be written.
@@ -172,7 +172,7 @@ def _look(encoded: Encoded) -> Look | str:
 
 
 def usual_size(looks: Sequence[Look]) -> tuple[int, int]:
-    """Return the median height and width, reduced if the longer side is over 128 pixels."""
+    """Return the median height and width, reduced if the longer side exceeds 128 pixels."""
     height, width = np.median([look[:2] for look in looks], axis=0)
     scale = min(1.0, LONGEST / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
@@ -186,7 +186,7 @@ def _decode(
     begin, length = array.offset, int(np.prod(shape[1:]))
     del array
     with file.open("r+b") as output:
-        # A full disk raises an error here. Writing to a mapped file would be a fatal signal.
+        # A full disk raises an error here. Writing to a mapped file would cause a fatal signal.
         os.posix_fallocate(output.fileno(), 0, begin + length * shape[0])
 
         def work(item: tuple[int, Encoded]) -> _Decoded:
@@ -271,14 +271,14 @@ def _save(
         labels=listing.labels,
         class_names=np.array(listing.class_names),
         digests=np.frombuffer(b"".join(each.digest for each in decoded), np.uint8).reshape(-1, 16),
-        # NumPy's type of the keywords includes that of its flag ``allow_pickle``.
+        # NumPy's type for the keywords includes that of its flag ``allow_pickle``.
         **{key: values for key, values in optional.items() if values is not None},  # type: ignore[arg-type]
     )
     (folder / "findings.json").write_text(json.dumps(asdict(findings)), encoding="utf-8")
 
 
 def _load(folder: Path) -> tuple[dict[str, np.ndarray], Findings]:
-    """Return what ``_save`` stored."""
+    """Load the arrays and findings that ``_save`` stored."""
     try:
         with np.load(folder / "listing.npz") as archive:
             listing = dict(archive)

@@ -19,7 +19,7 @@ from xnas_tf.errors import InputError
 
 @dataclass(frozen=True)
 class _Layout:
-    """The folders of the classes, whether they lie in folders of splits, and what is left out."""
+    """The folders of the classes, whether they are in folders of splits, and what is left out."""
 
     classes: Sequence[Path]
     has_splits: bool
@@ -32,11 +32,11 @@ def folder(argument: str) -> ImageFiles:
     """Find the images in a folder with one folder per class.
 
     There may also be such folders inside ``train``, ``validation`` and ``test``. Files whose names
-    are not those of images are images if their content says so. Hidden folders are left out.
+    are not those of images are recognized by their content. Hidden folders are left out.
 
     Raises:
-        InputError: If the folder does not exist or cannot be read, or folders of classes lie beside
-            those of splits.
+        InputError: If the folder does not exist or cannot be read, or has folders of classes next
+            to those of splits.
     """
     root = Path(os.path.expanduser(argument or "."))
     name = f"data set folder:{argument}"
@@ -49,7 +49,7 @@ def folder(argument: str) -> ImageFiles:
         raise InputError(f"{name}: {error.filename} cannot be read: {error.strerror}") from error
     paths = {
         "hidden folder, left out": [path for own in found.values() for path in own.hidden],
-        "link to what is there already, left out": [
+        "link to a file or folder already listed, left out": [
             path for own in found.values() for path in own.repeated
         ],
         "in no folder of a class, left out": layout.loose,
@@ -74,8 +74,8 @@ def _layout(root: Path, name: str) -> _Layout:
     with_images = [top for top in others if any(map(_is_called_image, walk(top).files))]
     if with_images:
         raise InputError(
-            f"{name}: {_listed(splits)} hold a folder per class, but {_listed(with_images)} beside "
-            "them has images too; allowed: folders of splits, or folders of classes"
+            f"{name}: {_listed(splits)} hold a folder per class, but {_listed(with_images)} next "
+            "to them has images too; allowed: folders of splits, or folders of classes"
         )
     if not any(split_name(top.name) == "train" for top in splits):
         raise InputError(f"{name}: it has the folders {_listed(splits)}, but no train")
@@ -86,13 +86,13 @@ def _layout(root: Path, name: str) -> _Layout:
 
 
 def class_folders(root: Path) -> Sequence[Path]:
-    """Return the folders of classes that have images directly inside, not deeper.
+    """Return the folders of classes that contain images directly, not in folders inside them.
 
     Folders of splits that have classes count as the classes inside them.
     """
     try:
         return [each for each in _layout(root, str(root)).classes if _loose_images(each)]
-    except InputError:  # loading it says what is wrong
+    except InputError:  # loading it reports the error
         return _folders(root)
     except OSError:
         return []
@@ -117,8 +117,8 @@ def _list_images(
         raise InputError(
             f"{name}: no images in folders inside it; wanted: one folder per class, with files "
             f"such as {', '.join(SUFFIXES)}"
-            + (f"; {loose} images lie in no folder" if loose else "")
-            + (f"; files that are no images: {others}" if others else "")
+            + (f"; {loose} images are in no folder" if loose else "")
+            + (f"; files that are not images: {others}" if others else "")
         )
     files = [file for _, file in images]
     names = {_shown(each.name) for each in found}
@@ -137,13 +137,13 @@ def _list_images(
         parts=split_names(splits, name) if layout.has_splits else None,
         empty=tuple(sorted(names.difference(class_names))),
         ignored=len(pairs) - len(images),
-        remarks=(f"files that are no images, left out: {others}",) if others else (),
+        remarks=(f"files that are not images, left out: {others}",) if others else (),
         left_out=left_out,
     )
 
 
 def _folders(root: Path) -> list[Path]:
-    """Return the visible folders in a folder, sorted by name; not those that hold runs."""
+    """Return the visible folders in a folder, sorted by name, except those of runs."""
     tops = (path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
     return sorted(path for path in tops if not any(path.glob("*/run.sqlite")))
 
@@ -175,7 +175,7 @@ def _by_suffix(files: Iterable[Path]) -> str:
 
 
 def _shown(path: str | Path) -> str:
-    """Return a path as printable text, also if it is not valid UTF-8."""
+    """Return a path as printable text, even if it is not valid UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""Lists of encoded images with their labels, which loaders of image files return."""
+"""Lists of encoded images with their labels, as loaders of image files return them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class ImageList:
         groups: See ``Source``.
         parts: See ``Source``.
         empty: Names of classes without images.
-        ignored: Number of files that are no images.
+        ignored: Number of files that are not images.
         remarks: Notes for the user on the files.
-        left_out: By reason, names of files and folders that are left out.
+        left_out: Names of the files and folders that are left out, by reason.
     """
 
     names: Sequence[str]
@@ -63,10 +63,10 @@ class ImageList:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """What a loader of image files returns.
+    """Image files of a data set, as a loader returns them.
 
     Attributes:
-        files: All files of the data set, whose names, sizes and modification times show changes.
+        files: All files of the data set; changes show in their names, sizes and modification times.
         listing: Returns the list of images; may read all files.
         root: Identifies the data set together with ``files``.
         mirrored: See ``Dataset``.
@@ -79,13 +79,13 @@ class ImageFiles:
 
 
 def split_name(text: str) -> str | None:
-    """Return ``train``, ``validation`` or ``test`` for its usual names; None for other texts."""
+    """Return ``train``, ``validation`` or ``test`` for its usual names; None for other text."""
     word = _ALSO.get(text.strip().lower(), text.strip().lower())
     return word if word in SPLITS else None
 
 
 def split_names(texts: Iterable[str], where: str) -> np.ndarray:
-    """Return the split that each text names, see ``split_name``, or none if it is empty.
+    """Return the split that each text names (see ``split_name``); empty for an empty text.
 
     Raises:
         InputError: If a text, which comes from ``where``, names no split.
@@ -100,7 +100,7 @@ def split_names(texts: Iterable[str], where: str) -> np.ndarray:
 
 
 def encode_labels(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the class number of each class name, and the names sorted as integers or texts."""
+    """Return the class number of each class name, and the names, sorted as integers or as text."""
     ordered = sorted(set(texts))
     if all(re.fullmatch(r"-?\d+", name) for name in ordered):
         ordered.sort(key=int)  # 01 stays before 1
@@ -109,9 +109,9 @@ def encode_labels(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def match_groups(pattern: str, names: Sequence[str], name: str) -> np.ndarray:
-    """Return the group of each image: what a regular expression finds in its name.
+    """Return the group of each image: the text that a regular expression matches in its name.
 
-    The first parenthesis of the expression is the group, if it has one.
+    If the expression has parentheses, only the first pair counts.
 
     Raises:
         InputError: If a name does not match.

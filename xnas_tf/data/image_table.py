@@ -1,4 +1,4 @@
-"""Image files in a table."""
+"""Image files listed in a table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DELIMITERS = ",;\t|"
 
 
 class _Row(NamedTuple):
-    """A row of the table, and where it is."""
+    """A row of the table, and its position."""
 
     where: str
     path: str
@@ -37,10 +37,10 @@ class _Row(NamedTuple):
 
 
 def table(argument: str) -> ImageFiles:
-    """Find the images of a CSV file with the columns ``path`` and ``label``.
+    """Find the images listed in a CSV file with the columns ``path`` and ``label``.
 
     The columns ``split`` and ``group`` are optional. Paths are relative to the file's folder.
-    Columns are separated by commas, semicolons, tabs or bars; the text is UTF-8 or UTF-16.
+    Columns are separated by commas, semicolons, tabs or vertical bars; the text is UTF-8 or UTF-16.
 
     Raises:
         InputError: If the file cannot be read, or has missing or invalid values.
@@ -104,13 +104,13 @@ def _decoded(content: bytes) -> str:
 
 
 def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield rows that are not empty, with their numbers as in a spreadsheet and an editor."""
+    """Yield rows that are not empty, with their numbers in a spreadsheet and a text editor."""
     line = 1
     for number, values in enumerate(reader, 1):
         cells = [value.strip() for value in values]
         if any(cells):
             yield f"row {number}" + (f" (line {line})" if line != number else ""), cells
-        line = reader.line_num + 1  # type: ignore[attr-defined]  # of csv.reader
+        line = reader.line_num + 1  # type: ignore[attr-defined]  # from csv.reader
 
 
 def _checked_header(cells: Sequence[str], path: Path, name: str) -> list[str]:
@@ -118,7 +118,7 @@ def _checked_header(cells: Sequence[str], path: Path, name: str) -> list[str]:
     for column in ("path", "label"):
         if column not in header:
             if any((path.parent / cell).is_file() for cell in cells if cell):
-                raise InputError(f"{name}: its first line is no header; wanted: path,label")
+                raise InputError(f"{name}: its first line is not a header; wanted: path,label")
             raise InputError(f"{name}: its first line has no column {suggest(column, cells)}")
     for column in _COLUMNS:
         if header.count(column) > 1:
@@ -141,7 +141,7 @@ def _row(header: Sequence[str], cells: Sequence[str], where: str, name: str) -> 
 
 
 def _with_files(rows: Sequence[_Row], root: Path, name: str) -> list[_Row]:
-    """Return the rows with normalised paths, each of which is there once."""
+    """Return the rows with normalised paths, without duplicates."""
     found: dict[str, _Row] = {}
     for row in rows:
         path = row.path
@@ -165,13 +165,13 @@ def _with_files(rows: Sequence[_Row], root: Path, name: str) -> list[_Row]:
 
 
 def _near_stem(file: Path) -> str:
-    """Suggest a file of that name with a suffix."""
+    """Suggest a file of the same name with a suffix."""
     found = sorted(file.parent.glob(f"{glob.escape(file.name)}.*"))
     return f" (did you mean {found[0].name!r}?)" if found else ""
 
 
 def _whole_numbers(labels: list[str]) -> tuple[list[str], list[str]]:
-    """Return labels, those such as 1.0 as 1 if all are whole numbers, and notes."""
+    """Write labels such as 1.0 as 1 if all are whole numbers; return them with notes."""
     if not all(re.fullmatch(r"-?\d+(\.0*)?", label) for label in labels):
         return labels, []
     whole = [label.partition(".")[0] for label in labels]

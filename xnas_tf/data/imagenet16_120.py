@@ -22,12 +22,12 @@ from xnas_tf.data.restricted_pickle import Refused, read_pickle
 from xnas_tf.errors import InputError
 
 CLASSES_FILE = Path(__file__).with_name("imagenet16_120_classes.txt")
-"""WordNet 3.0 id and name of each class, in the order of the labels."""
+"""WordNet 3.0 ID and name of each class, in the order of the labels."""
 _SIDE = 16
 _LABELS = 1000
-"""Classes of the whole files; labels begin at 1."""
+"""Number of classes in the complete files; labels begin at 1."""
 _COUNTS = {"train": 151_700, "test": 6_000}
-"""Images of the 120 classes in the published files (NAS-Bench-201, section 2.2)."""
+"""Number of images of the 120 classes in the published files (NAS-Bench-201, section 2.2)."""
 MD5 = {
     "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
     "train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
@@ -41,16 +41,16 @@ MD5 = {
     "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
     "val_data": "3410e3017fdaefba8d5073aaa65e4bd6",
 }
-"""The files and their checksums as pickles, which NAS-Bench-201's own loader compares."""
+"""The files, and their checksums as pickles, as in NAS-Bench-201's own loader."""
 _HINT = (
     "Download the 16x16 images of ImageNet for training and validation from "
     "https://image-net.org/download-images (which needs an account) and unpack them into one "
-    "folder: train_data_batch_1 to train_data_batch_10 and val_data, or the same with .npz"
+    "folder: train_data_batch_1 to train_data_batch_10 and val_data, or the .npz versions"
 )
 
 
 def class_names_by_id() -> dict[str, str]:
-    """Return the names of the 120 classes by WordNet id, such as ``n02119789: kit_fox``."""
+    """Return the names of the 120 classes by WordNet ID, such as ``n02119789: kit_fox``."""
     lines = CLASSES_FILE.read_text(encoding="utf-8").splitlines()
     return dict(line.split() for line in lines)  # type: ignore[misc]
 
@@ -80,7 +80,7 @@ def _existing(folder: Path, each: str) -> Path | None:
 
 
 class _Batch(NamedTuple):
-    """Images (N, 16, 16, 3) of the 120 classes in a file, their labels from 0, and their rows."""
+    """Images (N, 16, 16, 3) of the 120 classes in a file, with their labels from 0 and rows."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -120,7 +120,7 @@ def _read(file: Path, classes: int, name: str) -> _Batch:
             f"{name}: {file.name} is not the published file: it asks for {error}, which images do "
             "not need and which was not run"
         ) from error
-    except Exception as error:  # a broken pickle raises many kinds
+    except Exception as error:  # a broken pickle raises many types
         raise InputError(
             f"{name}: {file.name} is truncated or cannot be read: {error}; if it is "
             "truncated, download it again"
@@ -160,7 +160,7 @@ def _checked(content: object, where: str) -> tuple[np.ndarray, np.ndarray]:
 def _remarks(files: Sequence[Path], counts: dict[str, int]) -> tuple[str, ...]:
     """Return how the files differ from the published ones.
 
-    A difference is no error: the public script that makes such files from ImageNet shuffles.
+    A difference is not an error: the public script that creates these files shuffles the images.
     """
     remarks = []
     pickles = [file for file in files if not file.suffix]

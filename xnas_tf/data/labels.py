@@ -1,4 +1,4 @@
-"""Labels of any usual kind as class numbers and class names."""
+"""Converts labels of any usual kind to class numbers and class names."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xnas_tf.errors import InputError, suggest
 
 ALLOWED = "whole numbers, texts, true and false, or one-hot rows"
 _EXACT = 2.0**53
-"""Floats below this can be whole numbers without loss."""
+"""Floats below this represent whole numbers exactly."""
 
 
 class Encoded(NamedTuple):
-    """Class numbers (N,) as int32 by split, class names, and notes on what was done to labels."""
+    """Class numbers (N,) as int32 by split, class names, and notes on converted labels."""
 
     numbers: dict[str, np.ndarray]
     class_names: tuple[str, ...]
@@ -26,7 +26,7 @@ class Encoded(NamedTuple):
 
 
 def clean_label(text: str) -> str:
-    """Return a text without spaces around it, with accents in one form."""
+    """Strip the spaces around a text and normalise its accents."""
     return unicodedata.normalize("NFC", text.strip())
 
 
@@ -47,12 +47,12 @@ def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list
         (N,) of booleans, integers, floats or texts.
 
     Raises:
-        InputError: If they are not that.
+        InputError: If ``labels`` has another form.
     """
     try:
         values = np.asarray(labels)
     except ValueError as error:
-        raise InputError(f"{where}: labels are not one for each image: {error}") from error
+        raise InputError(f"{where}: labels are not one per image: {error}") from error
     if np.ma.is_masked(labels):
         raise InputError(f"{where}: labels have masked values; leave these images out")
     remarks = []
@@ -82,7 +82,7 @@ def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list
 
 
 def _of_objects(labels: list[Any], where: str) -> np.ndarray:
-    """Return labels of one Python type as an array that is not of objects."""
+    """Convert labels of one Python type to an array whose dtype is not ``object``."""
     first = type(labels[0])
     for number, label in enumerate(labels):
         if type(label) is not first:
@@ -106,8 +106,9 @@ def encode(
 ) -> Encoded:
     """Return class numbers from 0, the same for all splits.
 
-    Whole numbers from 0 to the number of classes - 1 are unchanged. Others are numbered in their
-    order, texts in the order of ``class_names`` or, without, of the texts; a remark says so.
+    Whole numbers from 0 to the number of classes - 1 are unchanged. Other numbers are numbered in
+    ascending order, texts in the order of ``class_names`` or, without it, in alphabetical order; a
+    remark says so.
 
     Args:
         labels: Labels by split, as ``one_per_image`` returns them.
@@ -122,7 +123,7 @@ def encode(
     are_texts = joined.dtype.kind == "U"
     names = None if class_names is None else tuple(map(as_text, class_names))
     if names and are_texts:
-        names = tuple(map(clean_label, names))  # as the labels
+        names = tuple(map(clean_label, names))  # like the labels
     if names == ():
         raise InputError(f"{where}: class_names are empty; leave them out, or give one per class")
     if names and len(set(names)) < len(names):
@@ -130,7 +131,7 @@ def encode(
         raise InputError(f"{where}: {names.count(twice)} classes are named {twice!r}")
     if len({each.dtype.kind == "U" for each in labels.values()}) > 1:
         kinds = ", ".join(f"{part or 'train'} {each.dtype}" for part, each in labels.items())
-        raise InputError(f"{where}: labels are texts in one split, numbers in another: {kinds}")
+        raise InputError(f"{where}: labels are text in one split, numbers in another: {kinds}")
     remarks: list[str] = []
     if are_texts:
         joined, names, remarks = _numbered_texts([*map(str, joined)], names, where)
@@ -153,7 +154,7 @@ def _whole(labels: np.ndarray, where: str) -> tuple[np.ndarray, list[str]]:
     wrong = np.flatnonzero(~((labels == np.rint(labels)) & (np.abs(labels) < _EXACT)))
     if wrong.size:
         raise InputError(
-            f"{where}: label {labels[wrong[0]]} of image {wrong[0]} is no whole number; "
+            f"{where}: label {labels[wrong[0]]} of image {wrong[0]} is not a whole number; "
             f"allowed: {ALLOWED}"
         )
     return labels.astype(np.int64), ["labels are floats, taken as whole numbers"]

@@ -23,19 +23,19 @@ class DatasetOptions(Section):
         "see docs/reference/data.md",
     )
     validation: float = Field(
-        0.2, gt=0, lt=1, description="share of the images in the validation split"
+        0.2, gt=0, lt=1, description="share of the images for the validation split"
     )
     test: float = Field(
         0.2,
         gt=0,
         lt=1,
-        description="share of the images in the test split, unless the data set has one",
+        description="share of the images for the test split, unless the data set has one",
     )
     seed: int = Field(0, ge=0, description="seed of the split")
     size: Pixels | list[Pixels] | None = Field(
         None,
         description="image size in pixels: one number, or height and width. By default images "
-        "keep their size; image files get their median size, with at most 128 pixels "
+        "keep their size; image files are resized to their median size, at most 128 pixels "
         "on the longer side",
     )
     channels: Literal[1, 3] | None = Field(
@@ -45,9 +45,9 @@ class DatasetOptions(Section):
     )
     group: str | None = Field(
         None,
-        description="for image files: a regular expression with a group in parentheses that finds "
-        "what or whom a file shows in its path. Images with the same match go into "
-        "the same split",
+        description="for image files: a regular expression with a group in parentheses that "
+        "matches the subject, such as a patient, in a file's path. Images with the same match go "
+        "into the same split",
     )
     max_corrupt: float = Field(
         0.1,
@@ -57,7 +57,9 @@ class DatasetOptions(Section):
         "left out",
     )
     classes: int | None = Field(
-        None, ge=2, description="number of classes to keep, from the first; by default all"
+        None,
+        ge=2,
+        description="number of classes to keep, beginning with the first; by default all",
     )
 
     @field_validator("size")
@@ -73,14 +75,14 @@ class DatasetOptions(Section):
         try:
             re.compile(group or "")
         except re.error as error:
-            raise ValueError(f"{group!r} is no regular expression: {error}") from error
+            raise ValueError(f"{group!r} is not a regular expression: {error}") from error
         return group
 
     @model_validator(mode="after")
     def _check_shares(self) -> DatasetOptions:
         if self.validation + self.test >= 1:
             raise ValueError(
-                f"validation ({self.validation}) and test ({self.test}) leave nothing to train on"
+                f"validation ({self.validation}) and test ({self.test}) leave no images to train on"
             )
         return self
 

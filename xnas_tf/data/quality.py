@@ -16,25 +16,25 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class Findings:
-    """Problems found in the images of a data set. Names are those of files or records.
+    """Problems found in the images of a data set. Images are named by file or record.
 
     Attributes:
-        unreadable: By name, why an image cannot be decoded; it is left out.
+        unreadable: Reason why an image cannot be decoded and is left out, by name.
         grey: Images without colour, if others have colour.
-        is_all_grey: Whether no image has colour, although all are stored with colour.
-        odd: By name, height and width of images whose shape differs so much from the usual one
+        is_all_grey: Whether all images are grey although they are stored with colour.
+        odd: Height and width, by name, of images whose shape differs so much from the usual one
             that they are stretched by more than half.
         empty: Classes without images; they are left out.
         identical: Groups of images that are equal pixel by pixel, but are in several splits or
             classes.
-        ignored: Number of files that are no images.
+        ignored: Number of files that are not images.
         sizes: Height and width of the smallest, the median and the largest image.
         different_sizes: Number of different sizes.
-        remarks: Notes of the loader on the files.
-        left_out: By reason, names of files and folders that are left out.
+        remarks: The loader's notes on the files.
+        left_out: Names of the files and folders that are left out, by reason.
         animated: Images with several frames, of which the first is used.
         blank: Images whose pixels are all the same.
-        dark: By name, why images of more than 8 bits have low values only.
+        dark: Reason why an image of more than 8 bits has only low values, by name.
         repeated: Images that are equal to an earlier one of their split and class.
         highest: The highest value of all images.
     """
@@ -58,7 +58,7 @@ class Findings:
 
     @property
     def problems(self) -> list[tuple[str, str]]:
-        """The kind of each problem, and the file, class or files concerned with details."""
+        """The kind of each problem, with the files or the class concerned, and details."""
         kinds = {
             "unreadable and left out": [f"{name} ({why})" for name, why in self.unreadable.items()],
             "class without images, left out": self.empty,
@@ -78,7 +78,7 @@ class Findings:
 
     @property
     def problem_notes(self) -> list[str]:
-        """One text per kind of problem, with the names."""
+        """One message per kind of problem, with the names."""
         found: dict[str, list[str]] = defaultdict(list)
         for kind, name in self.problems:
             found[kind].append(name)
@@ -86,10 +86,10 @@ class Findings:
 
     @property
     def notes(self) -> list[str]:
-        """All texts for the user: on the problems, and others."""
+        """All messages for the user, on problems and other findings."""
         notes = [*self.problem_notes, *self.remarks]
         if self.is_all_grey:
-            notes.append("stored with colour, but without any: dataset.channels: 1 is enough")
+            notes.append("grey, though stored with colour: dataset.channels: 1 is enough")
         if self.repeated:
             names = join_names(self.repeated)
             count = len(self.repeated)
@@ -105,13 +105,13 @@ def join_names(names: Iterable[str], most: int = LISTED) -> str:
 
 
 def identical(
-    digests: np.ndarray, owners: np.ndarray, names: Sequence[str]
+    digests: np.ndarray, origins: np.ndarray, names: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
-    """Return the names of groups of identical images with different owners.
+    """Return the names of the images in each group of identical ones of different origins.
 
     Args:
         digests: A hash of each image, (N, 16) bytes.
-        owners: Split and class of each image, (N, 2), which must be the same in a group.
+        origins: Split and class of each image, (N, 2), which must be the same in a group.
         names: Name of each image, (N,).
     """
     _, kinds, counts = np.unique(
@@ -123,16 +123,16 @@ def identical(
     return tuple(
         tuple(names[row] for row in rows)
         for rows in groups.values()
-        if (owners[rows] != owners[rows[0]]).any()
+        if (origins[rows] != origins[rows[0]]).any()
     )
 
 
-def repeated(digests: np.ndarray, owners: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of images that are equal to an earlier one of the same owner.
+def repeated(digests: np.ndarray, origins: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of images that are equal to an earlier one of the same origin.
 
     The arguments are those of ``identical``.
     """
-    rows = np.concatenate([owners.astype(np.int32).view(np.uint8), digests], axis=1)
+    rows = np.concatenate([origins.astype(np.int32).view(np.uint8), digests], axis=1)
     texts = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
     _, first = np.unique(texts, return_index=True)
     return tuple(names[row] for row in np.setdiff1d(np.arange(len(rows)), first).tolist())

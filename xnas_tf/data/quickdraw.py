@@ -15,8 +15,8 @@ from xnas_tf.data.image_list import ImageFiles, ImageList
 from xnas_tf.errors import InputError
 
 MOST = 5_000
-"""Drawings of each class that are used, the first of its file. Files have 100,000 and more; MNIST
-and CIFAR-10 have 6,000 and 5,000 images of each class to train on."""
+"""Number of drawings that are used from the beginning of each file. Files have 100,000 or more;
+MNIST and CIFAR-10 have 6,000 and 5,000 training images of each class."""
 _PREFIX = "full_numpy_bitmap_"
 _SIDE = 28
 
@@ -24,10 +24,10 @@ _SIDE = 28
 def quickdraw(argument: str) -> ImageFiles:
     """Find the files ``CLASS.npy`` or ``full_numpy_bitmap_CLASS.npy`` in a folder.
 
-    Each has an array (N, 784) of uint8; its first 5,000 rows are used.
+    Each contains an array (N, 784) of uint8, of which the first 5,000 rows are used.
 
     Raises:
-        InputError: If the folder does not exist, has no such files, or several of a class.
+        InputError: If the folder does not exist, has no such files, or has several for a class.
     """
     name, folder = f"data set quickdraw:{argument}", Path(os.path.expanduser(argument))
     if not folder.is_dir():
@@ -38,7 +38,7 @@ def quickdraw(argument: str) -> ImageFiles:
         if file.suffix == ".npy":
             other = found.setdefault(file.stem.removeprefix(_PREFIX), file)
             if other is not file:
-                raise InputError(f"{name}: {other.name} and {file.name} are of the same class")
+                raise InputError(f"{name}: {other.name} and {file.name} are for the same class")
     if not found:
         raise InputError(
             f"{name}: it has no .npy files; wanted: one for each class, such as cat.npy, from "
@@ -53,7 +53,7 @@ def _list_drawings(classes: Mapping[str, Path], ignored: int, name: str) -> Imag
     stored = [_open(file, name) for file in classes.values()]
     used = [rows[:MOST].reshape(-1, _SIDE, _SIDE) for rows in stored]
     counts, total = list(map(len, used)), sum(map(len, stored))
-    remark = f"of {total:,} drawings, the first {MOST:,} of each class at most are used"
+    remark = f"of {total:,} drawings, at most the first {MOST:,} of each class are used"
     return ImageList(
         [
             f"{file.name}#{row}"

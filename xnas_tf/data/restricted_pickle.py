@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 
 _NUMBERS = re.compile(r"[<>=|]?[biuf][1248]")
-"""The types of arrays that are read; not those of objects or of several fields."""
+"""Types of arrays that are read; arrays of objects or of several fields are refused."""
 
 
 class Refused(Exception):
-    """A pickle asks for something else than arrays; the message names it."""
+    """A pickle that asks for something other than arrays; the message names it."""
 
 
 def read_pickle(file: Path) -> object:
     """Return the arrays, numbers, texts, lists, tuples and dictionaries of a pickle.
 
-    Texts of Python 2 are read as Latin-1. No code that a pickle names is looked up or run.
+    Strings of Python 2 are read as Latin-1. No code that a pickle names is looked up or run.
 
     Raises:
         Refused: If it asks for anything else.
-        Exception: Of many kinds, if it is truncated or no pickle.
+        Exception: Of many types, if it is truncated or not a pickle.
     """
     with file.open("rb") as stream:
         return _Unpickler(stream, encoding="latin1").load()
@@ -40,7 +40,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Type:
-    """A type of numbers. NumPy's own may be changed to one of objects by the state in a pickle."""
+    """A numeric type. A pickle's state could change NumPy's own to a type of objects."""
 
     def __init__(self, code: str, *_: object) -> None:
         if not _NUMBERS.fullmatch(code):
@@ -55,7 +55,7 @@ class _Type:
 
 
 class _Array(np.ndarray):
-    """An array that takes its pickled shape, type and values from a state."""
+    """An array that takes its shape, type and values from the pickled state."""
 
     def __setstate__(self, state: Any) -> None:
         version, shape, kind, is_fortran, values = state
@@ -75,12 +75,12 @@ def _from_buffer(values: bytes, kind: _Type, shape: tuple[int, ...], order: Any)
 
 
 def _bytes(values: str | bytes) -> bytes:
-    """Return the values of an array, which Python 2 pickled as text."""
+    """Return the values of an array as bytes; Python 2 pickled them as text."""
     return values.encode("latin1") if isinstance(values, str) else bytes(values)
 
 
 def _latin1(text: str, *_: object) -> bytes:
-    """Return bytes that were pickled as a text, always in this encoding."""
+    """Return bytes that were pickled as text, always in this encoding."""
     return text.encode("latin1")
 
 
@@ -93,4 +93,4 @@ _ALLOWED: dict[tuple[str, str], Callable[..., object] | None] = {
     ("_codecs", "encode"): _latin1,
     ("__builtin__", "bytes"): bytes,  # how Python 3 writes b"" for Python 2
 }
-"""Module and name -> what stands for it."""
+"""Replacement for each module and name."""

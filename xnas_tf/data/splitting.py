@@ -33,7 +33,7 @@ def split(
         seed: Seed of the split.
         name: Name of the data set, for messages.
         groups: Group of each image, (N,), empty if none.
-        given: Split of each image, (N,), empty if not given.
+        given: Split of each image, (N,), empty if none is given.
 
     Returns:
         Sorted indices of the images of each split.
@@ -87,8 +87,8 @@ def _check_groups(groups: np.ndarray, rows: dict[str, np.ndarray], name: str) ->
         shared = np.intersect1d(groups[rows[part]], groups[rows[other]])
         if shared.size:
             raise InputError(
-                f"data set {name}: {shared.size} groups have images in {part} and in {other}, "
-                "which leaks"
+                f"data set {name}: {shared.size} groups have images both in {part} and in {other}, "
+                "which would leak information"
             )
 
 
@@ -107,10 +107,10 @@ def _draw(labels: np.ndarray, share: float, seed: int, class_names: Sequence[str
 def _draw_groups(
     labels: np.ndarray, groups: np.ndarray, share: float, seed: int, class_names: Sequence[str]
 ) -> np.ndarray:
-    """Return a mask of groups, large ones first, that bring the classes nearer to their share.
+    """Return a mask of groups, added in order of size, that bring each class close to its share.
 
-    scikit-learn's ``StratifiedGroupKFold`` makes folds that lack a class: with 20 groups of one
-    image, seven of them of one class, one of five folds had none of that class.
+    scikit-learn's ``StratifiedGroupKFold`` can create folds that lack a class: with 20 groups of
+    one image, seven of them of one class, one of five folds had none of that class.
     """
     present, label = np.unique(labels, return_inverse=True)
     _, group_of = np.unique(groups, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Encoded images in TFRecord files and from TensorFlow Datasets."""
+"""Encoded images from TFRecord files and TensorFlow Datasets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IMAGE = "image/encoded"
 LABEL = "image/class/label"
 TEXT = "image/class/text"
 OPTIONAL = ("image/filename", "image/split", "image/group")
-"""Keys of optional features. Those of TensorFlow's own scripts, except for the last two."""
+"""Keys of optional features, as in TensorFlow's own scripts except for the last two."""
 
 
 def tfrecord(argument: str) -> ImageFiles:
@@ -43,7 +43,7 @@ def tfrecord(argument: str) -> ImageFiles:
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
-    """Return the files of a name or pattern, in which brackets may be meant as they stand."""
+    """Return the files that match a name or pattern, whose brackets may be literal."""
     if (folder / pattern).is_file():
         return [folder / pattern]
     for each in (pattern, pattern.replace("[", "[[]")):
@@ -96,7 +96,7 @@ def _records(file: Path, name: str) -> Iterator[dict[str, Any]]:
 def _classes(
     numbers: Sequence[int], texts: Sequence[str], name: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return labels and class names: by number if all records have one, else by text.
+    """Return labels and class names: by number if all records have one, otherwise by text.
 
     Numbers may begin at 1.
     """
@@ -116,7 +116,7 @@ def _classes(
 def tfds(argument: str) -> ImageFiles:
     """Load a data set of TensorFlow Datasets with ``image`` and ``label``, and its splits.
 
-    Classes of ImageNet-16-120 that have WordNet ids, as in ``imagenet_resized``, get their names.
+    Classes of ImageNet-16-120 given by WordNet ID, as in ``imagenet_resized``, get their names.
 
     Raises:
         InputError: If TensorFlow Datasets is not installed, or the data set cannot be loaded or
@@ -136,7 +136,7 @@ def tfds(argument: str) -> ImageFiles:
     except Exception as error:  # the network, the name or the format may be at fault
         raise InputError(f"{name} could not be loaded: {describe(error)}") from error
     features = builder.info.features
-    label = features["label"] if "label" in features else None  # noqa: SIM401 - it is no mapping
+    label = features["label"] if "label" in features else None  # noqa: SIM401 - it is not a mapping
     class_names = getattr(label, "names", None)
     if class_names is None or "image" not in features:
         raise InputError(

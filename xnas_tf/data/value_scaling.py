@@ -12,28 +12,28 @@ from xnas_tf.errors import InputError
 LEVELS = 255
 """The highest level; the lowest is 0."""
 _CHUNK = 2**22
-"""Number of values that are converted at a time, to limit memory."""
+"""Number of values that are converted at a time, to limit memory use."""
 _NARROW = 8.0
-"""Standard deviation in levels below which a note advises to clip outliers. Images of digits and
-photographs have 50 to 90."""
+"""Standard deviation in levels below which a note recommends clipping outliers. Images of digits
+and photographs have 50 to 90."""
 _UNLIKE = 50.0
-"""Maximum ratio of the values of two splits. The usual mistake, one with values from 0 to 255 and
-one from 0 to 1, has 255."""
+"""Maximum ratio of the values of two splits. The usual mistake, values from 0 to 255 in one and
+from 0 to 1 in the other, has a ratio of 255."""
 
 _SIGNED = 0.1
-"""Share of the highest value that the lowest must be below zero for values to be signed."""
+"""Values count as signed if the lowest is below minus this share of the highest."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How values were converted: ``level = round((value - low) * 255 / (high - low))``.
+    """Conversion of values: ``level = round((value - low) * 255 / (high - low))``.
 
     Attributes:
         low: The value of level 0.
         high: The value of level 255.
         error: The largest rounding error, in the units of the values; 0 if different values have
             different levels, so that no information is lost.
-        deviation: The standard deviation of all values, in levels, if they were converted.
+        deviation: The standard deviation of all converted values, in levels.
         highest: The highest value of images that were uint8 and are unchanged.
         remarks: Further notes on the values.
     """
@@ -60,7 +60,7 @@ class Scaling:
 
     @property
     def notes(self) -> list[str]:
-        """Warnings for the user; none for images on a usual scale without loss."""
+        """Warnings for the user; none for images of a usual scale without loss."""
         notes = [*self.remarks]
         if self.low == self.high:
             notes.append(f"all values are {self.low:.6g}")
@@ -71,12 +71,12 @@ class Scaling:
         if self.error and self.deviation < _NARROW:
             notes.append(
                 f"the standard deviation of the values is only {self.deviation:.1f} of 255 levels: "
-                "a few are far from all others; clip these before"
+                "a few are far from all others; clip these first"
             )
         if self.highest <= LEVELS / 2:
             notes.append(
-                f"no value is over {self.highest}, but images of 8 bits are taken as 0 to 255, so "
-                "they are dark; arrays of another type, such as float32, are scaled"
+                f"no value is over {self.highest}, but 8-bit images are taken as 0 to 255, so "
+                "they are dark; arrays of other types, such as float32, are scaled"
             )
         return notes
 
@@ -94,7 +94,7 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
         A note if only some splits have values far below zero.
 
     Raises:
-        InputError: If they are, like values from 0 to 255 and from 0 to 1.
+        InputError: If they are, such as values from 0 to 255 and from 0 to 1.
     """
     ranges = {split: _range(images) for split, images in splits.items()}
     texts = {
@@ -117,7 +117,7 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
     """Convert images (N, H, W, C) with finite values of any real type to uint8.
 
     uint8 images are unchanged. Values from 0 to 255 or from 0 to 1 keep that scale if the
-    largest is in its upper half; those up to half a level outside, as float arithmetic leaves
+    largest is in its upper half; values up to half a level outside, as float arithmetic produces
     them, become the first or the last level. Otherwise, the smallest of all values becomes 0 and
     the largest 255.
     """

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 class Communicator:
     """Collective operations, which all ranks must call in the same order.
 
-    This base class has those of a single rank.
+    This base class implements those of a single rank.
 
     Attributes:
         rank: Number of this rank, from 0.
         size: Number of ranks.
-        local_rank: Number of this rank among those on its host.
+        local_rank: Number of this rank among the ranks on its host.
         local_size: Number of ranks on this host.
     """
 

@@ -26,7 +26,7 @@ class HorovodCommunicator(Communicator):
 
     def broadcast(self, message: Any = None) -> Any:
         """See ``Communicator.broadcast``."""
-        # JSON rather than ``hvd.broadcast_object``, which unpickles what it receives.
+        # JSON rather than ``hvd.broadcast_object``, which unpickles the data that it receives.
         data = np.frombuffer(json.dumps(message).encode(), np.uint8) if self.rank == 0 else None
         length = hvd.broadcast(tf.constant(0 if data is None else len(data)), 0, name="length")
         if data is None:

@@ -16,7 +16,7 @@ HOW_TO_BUILD = (
     "in a checkout bin/setup horovod builds it, otherwise see docs/get-started/installation.md; "
     "xnas-tf doctor shows what is installed"
 )
-"""What to do if Horovod is missing or broken."""
+"""Instructions if Horovod is missing or broken."""
 _THREADS = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
 """Environment variables that TensorFlow itself reads."""
 
@@ -46,17 +46,17 @@ def start(
         config: The section ``distributed``.
         deterministic: Whether TensorFlow may only use deterministic operations.
         branches: Number of operations that run at once.
-        alone: Whether this process trains without others, and needs no Horovod.
+        alone: Whether this process trains without others and does not need Horovod.
 
     Raises:
         RunError: If horovodrun started this process but Horovod cannot be loaded.
     """
     # A rank that fails alone leaves the others waiting in a collective operation. The watchdog
-    # (execution/watchdog.py) should notice this first, since it can name the candidate. The other
-    # ranks may also have to wait long for the one that downloads the data.
+    # (execution/watchdog.py) should detect this first, since it can name the candidate. The other
+    # ranks may also have to wait a long time for the one that downloads the data.
     seconds = str(int(2 * config.stall_minutes * 60) + 7200)
     os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", seconds)
-    # By default a rank aborts if another one has not arrived after 30 s (measured). Importing
+    # By default a rank aborts if another one has not joined after 30 s (measured). Importing
     # TensorFlow from a slow disk on many ranks can take longer.
     os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", "300")
     ranks = SingleProcess() if alone else _join()
@@ -88,7 +88,7 @@ def _join() -> Communicator:
         return HorovodCommunicator()
     if started_ranks() > 1:
         raise RunError(
-            f"{started_ranks()} processes were started, but each would search alone: this "
+            f"{started_ranks()} processes were started, but each would run its own search: this "
             "Horovod was built without MPI, so start them with horovodrun"
         )
     return SingleProcess()
@@ -118,8 +118,8 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None, branches
     try:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-        # If each of several ranks sees one GPU, it is its own (srun --gpus-per-task=1); if it is
-        # not, NCCL reports it.
+        # If each of several ranks sees one GPU, it is its own (srun --gpus-per-task=1); otherwise
+        # NCCL reports an error.
         if 1 < len(gpus) < local_size:
             raise InputError(
                 f"{local_size} ranks were started on this host, which has {len(gpus)} GPUs; "

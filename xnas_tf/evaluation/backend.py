@@ -1,4 +1,4 @@
-"""Backends: train and query each candidate's model by itself, or all through a supernet."""
+"""Backends: train and query each candidate's own model, or one supernet for all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ModelAccess:
 
     Attributes:
         predictor: Predicts with the model.
-        stand_ins: See ``Subject.stand_ins``.
+        stand_ins: Models to explain instead of the model; see ``Subject.shared_models``.
     """
 
     predictor: Predictor
@@ -40,14 +40,14 @@ class Backend(Protocol):
         """Create the predictor of a model that is being trained; see ``Predictor``."""
 
     def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
-        """Return the models to explain in place of the trained one, by attribution method."""
+        """Return the models to explain instead of the trained one, by attribution method."""
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
-        """Return the fastest access to a trained model that was saved, valid until the next call.
+        """Return the fastest access to a saved trained model, valid until the next call.
 
         Args:
             candidate: The candidate.
-            model: Its trained model.
+            model: The candidate's trained model.
             images: The number of images to predict.
         """
 

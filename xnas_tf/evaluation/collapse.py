@@ -1,4 +1,4 @@
-"""Collapsed trainings: those that did not fail, but whose model learned nothing."""
+"""Detects collapsed trainings, which did not fail, but whose model learned nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from xnas_tf.utils.intervals import better_than_chance
 
 NEARLY_ALL = 0.95
-"""Share of the images from which a prediction counts as that for nearly all."""
+"""Minimum share of the images that counts as nearly all of them."""
 
 
 def describe_collapse(
@@ -21,7 +21,7 @@ def describe_collapse(
     """Describe how a training collapsed; return an empty string if it did not.
 
     It collapsed if the network predicts one class for nearly all images, though far more of them
-    are of other classes, or if the training loss did not fall and the predictions are no better
+    belong to other classes, or if the training loss did not fall and the predictions are no better
     than always predicting the most common class.
 
     Args:
@@ -33,7 +33,7 @@ def describe_collapse(
     images, most_predicted = int(labels.sum()), int(predictions.argmax())
     share, others = predictions[most_predicted] / images, 1 - labels[most_predicted] / images
     if share >= NEARLY_ALL and 1 - share <= others / 4:
-        return f"the same class is predicted for {share:.0%} of the validation images"
+        return f"one class is predicted for {share:.0%} of the validation images"
     losses = [epoch["loss"] for epoch in history if "loss" in epoch]
     has_fallen = len(losses) < 2 or losses[-1] < losses[0]
     if not has_fallen and not better_than_chance(correct, images, int(labels.max())):

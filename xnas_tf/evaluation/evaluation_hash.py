@@ -1,4 +1,4 @@
-"""The hash that is the same for evaluations of the same network."""
+"""Hashes of evaluations, which are equal for evaluations of the same network."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def evaluation_digest(
 
     The digest is ``network_digest``, combined with
 
-    - the HyperModel's identity if it has one, which may distinguish networks of the same graph;
+    - the HyperModel's identity if it defines one, which may distinguish networks of the same graph;
     - the options given to the HyperModel.
 
-    Whatever may depend on a hyperparameter in a way that the graph does not show makes the
-    identity decide instead, which by default is that of all hyperparameters: classes and
-    functions that are not Keras' in the model or its compilation, weights that were loaded or
-    set, and a ``fit`` of the HyperModel. The digest is then that of the identity and the options
-    of the search space, and of the code, which may have changed since an earlier run.
+    The identity, by default all hyperparameters, replaces the graph where something may depend on
+    a hyperparameter without showing in the graph: classes and functions that are not from Keras in
+    the model or its compilation, weights that were loaded or set, or the HyperModel's own ``fit``.
+    The digest then combines the identity, the options of the search space, and the code, which may
+    have changed since an earlier run.
 
     Args:
         model: The model, built by the search space and not trained.
         options: The ``space`` section of the configuration.
         space: The search space.
-        values: The active hyperparameters that the model was built from.
+        values: The active hyperparameters from which the model was built.
     """
     graph = None if space.has_fit or space.gives_weights(model) else _graph(model)
     if graph is None:
@@ -71,7 +71,7 @@ def _outline(model: keras.Model) -> list[Any]:
 
 def _modules(space: SearchSpace, model: keras.Model) -> list[str]:
     """Return the modules of the HyperModel and of the custom code in a model."""
-    function = getattr(space.hypermodel.build, "func", None)  # of a function `build(hp)`
+    function = getattr(space.hypermodel.build, "func", None)  # for a function `build(hp)`
     owners = [*type(space.hypermodel).__mro__, function, *custom_code(model)]
     modules = {getattr(owner, "__module__", None) or "builtins" for owner in owners}
     return sorted(modules - set(sys.builtin_module_names))
@@ -79,7 +79,7 @@ def _modules(space: SearchSpace, model: keras.Model) -> list[str]:
 
 @cache
 def _source(module: str) -> str:
-    """Return a hash of a module's file; without one, a text that no other process returns."""
+    """Return a hash of a module's file; if there is none, a text unique to this process."""
     try:
         content = Path(sys.modules[module].__file__ or "").read_bytes()
     except (KeyError, AttributeError, OSError):

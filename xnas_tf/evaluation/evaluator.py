@@ -46,7 +46,7 @@ from xnas_tf.utils.randomness import uninterrupted
 AnyTrainer = Trainer | CustomFitTrainer
 Keep = Callable[[Result, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
-"""Exceptions in a user's code that are failures of the candidate: even its ``sys.exit()`` must not
+"""Exceptions in a user's code that count as failures of the candidate: not even ``sys.exit()`` may
 end the search."""
 
 
@@ -61,7 +61,7 @@ class Evaluator:
         dataset: The data set.
         space: The search space.
         communicator: The ranks that evaluate a candidate together.
-        backend: How models are trained and queried; ``SeparateModels`` if None.
+        backend: Trains and queries models; ``SeparateModels`` if None.
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class Evaluator:
 
         Raises:
             RankDiedError: If another rank died.
-            Exception: Any exception of the callback, and ``OSError``, ``RunError`` or
-                ``Interrupted`` from ``keep``; these are not failures of the candidate.
+            Exception: Any exception raised by the callback, and ``OSError``, ``RunError`` or
+                ``Interrupted`` raised by ``keep``; these are not failures of the candidate.
         """
         callback = callback or EvaluationCallback()
         result = Result()
@@ -123,10 +123,10 @@ class Evaluator:
             if self._communicator.size > 1 and _is_of_horovod(error):
                 raise RankDiedError(f"another rank died: {describe(error)}") from error
             reason = str(error) if isinstance(error, XnasError) else describe(error)
-            if not isinstance(error, XnasError):  # those are raised on all ranks
+            if not isinstance(error, XnasError):  # these are raised on all ranks
                 callback.failed(reason)
             result = result.failed(reason)
-            error.__traceback__ = None  # it holds the model
+            error.__traceback__ = None  # it references the model
         else:
             if keep and result.state == "done" and not result.reused_from:
                 with result.seconds.timed("record"):
@@ -144,9 +144,9 @@ class Evaluator:
         """Save the model; the candidate fails if its model cannot be saved."""
         try:
             keep(result, self._network)
-        except (OSError, RunError, Interrupted):  # from the disk, rank 0 or the user
+        except (OSError, RunError, Interrupted):  # caused by the disk, rank 0 or the user
             raise
-        except _FAILURES as error:  # from a user's layers
+        except _FAILURES as error:  # caused by a user's layers
             return result.failed(f"the model cannot be saved: {describe_failure(error)}")
         return result
 
@@ -181,7 +181,7 @@ class Evaluator:
         self._trainings += 1
 
     def _build(self, candidate: Candidate) -> keras.Model:
-        """Build the model on all ranks; if it fails on one it fails on all, so that none waits."""
+        """Build the model on all ranks; a failure on one fails on all, so that none waits."""
         failure = model = None
         try:
             with uninterrupted():
@@ -213,7 +213,7 @@ class Evaluator:
     def _train(
         self, candidate: Candidate, result: Result, callback: EvaluationCallback
     ) -> AnyTrainer:
-        # The learning rate decays to its end on each rung, so that rungs rank candidates alike.
+        # The learning rate decays fully on each rung, so that rungs rank candidates alike.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.has_fit:
             return self._train_with_own_fit(candidate, result, callback, training)
@@ -253,7 +253,7 @@ class Evaluator:
         return trainer
 
     def _end_training(self, trainer: AnyTrainer, predictor: Predictor, result: Result) -> None:
-        """Set the final weights, if they are not those of the last epoch, and validate them."""
+        """Set the final weights, and validate them if they are not those of the last epoch."""
         has_changed, epoch = trainer.finish(), len(result.history)
         if trainer.best:
             epoch = trainer.best.epoch
@@ -338,7 +338,7 @@ class Evaluator:
 
 
 def _is_of_horovod(error: BaseException) -> bool:
-    """Return whether a collective operation failed for another reason than a lack of memory.
+    """Return whether a collective operation failed for a reason other than a lack of memory.
 
     Horovod's messages and the names of its operations are capitalised; the paths of files that
     TensorFlow quotes do not count.

@@ -14,14 +14,14 @@ from xnas_tf.utils.heartbeat import report_progress
 
 
 class Scorer:
-    """Measures the objectives, what is only recorded, and what only a constraint needs.
+    """Measures objectives, values that are only recorded, and values for constraints.
 
     Args:
         config: The configuration.
         class_names: Names of the data set's classes.
 
     Raises:
-        InputError: If an objective's options do not fit the data set.
+        InputError: If the options of an objective do not fit the data set.
     """
 
     def __init__(self, config: Config, class_names: tuple[str, ...]) -> None:
@@ -32,10 +32,10 @@ class Scorer:
             measure.check(class_names)
 
     def check_model(self, model: keras.Model) -> None:
-        """Check that what the search needs can be measured on a model, before it is trained.
+        """Check before training that the values that the search needs can be measured on a model.
 
         Raises:
-            NotApplicable: If it cannot.
+            NotApplicable: If they cannot.
         """
         for measure in self._measures:
             if measure.name not in self._recorded:
@@ -46,7 +46,7 @@ class Scorer:
 
         Args:
             subject: The candidate.
-            result: The result to add the values to.
+            result: The result to which the values are added.
             trained: Whether the candidate is trained.
 
         Raises:
@@ -67,7 +67,7 @@ class Scorer:
         if math.isfinite(score.value):
             result.note(score.reason)
             target = result.objectives if measure.name in self._objectives else result.metrics
-            # Builtin numbers: a user's measure may return NumPy's, which the database rejects.
+            # Built-in types: a user's measure may return NumPy's, which the database rejects.
             target[measure.name] = float(score.value)
         else:
             why = f" ({score.reason})" if score.reason else ""

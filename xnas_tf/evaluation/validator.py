@@ -42,11 +42,11 @@ class Validator:
         self.clear()
 
     def clear(self) -> None:
-        """Forget the latest predictions."""
+        """Discard the latest predictions."""
         self.probabilities = np.zeros((0, 0), np.float32)
 
     def validate(self, model: keras.Model, predictor: Predictor, epoch: int) -> dict[str, float]:
-        """Return loss, accuracy and a compiled model's metrics as Keras' ``evaluate`` gives them.
+        """Compute the loss, accuracy and compiled metrics as Keras' ``evaluate`` does.
 
         Args:
             model: The model.
@@ -79,7 +79,7 @@ class Validator:
         return evaluate_outputs(model, ModelOutputs(*everything), labels)
 
     def _of_all_images(self, values: np.ndarray) -> np.ndarray:
-        """Return an array of the whole split that has this rank's values at their places."""
+        """Return an array for the whole split with this rank's values in their positions."""
         everything = np.zeros((self._total, *values.shape[1:]), values.dtype)
         everything[self._mine] = values
         return everything

@@ -1,1 +1,1 @@
-"""Execution of a search: the coordinator, the workers, and what both need on each rank."""
+"""Execution of a search: the coordinator, the workers, and shared code for each rank."""

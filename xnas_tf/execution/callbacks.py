@@ -1,4 +1,4 @@
-"""Callbacks: a user's own code, and ours, that is called during a search."""
+"""Callbacks: code of the user and of this package that is called during a search."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xnas_tf.registry import describe
 from xnas_tf.storage.database import Database
 from xnas_tf.training.callbacks import Interrupted
 
-if TYPE_CHECKING:  # xnas-tf status needs no TensorFlow
+if TYPE_CHECKING:  # xnas-tf status does not need TensorFlow
     from xnas_tf.data import Dataset
     from xnas_tf.spaces.search_space import SearchSpace
 
@@ -46,8 +46,8 @@ class Callback:
     def on_search_begin(self, run: SearchRun) -> None:
         """Called before the first candidate.
 
-        A run that is resumed already has candidates: ``for candidate in run`` goes through them.
-        The other methods are not called again for what happened in an earlier session.
+        A resumed run already has candidates: ``for candidate in run`` iterates over them.
+        The other methods are not called again for events of an earlier session.
         """
 
     def on_candidate_begin(self, run: SearchRun, candidate: Candidate) -> None:
@@ -61,7 +61,7 @@ class Callback:
         Args:
             run: The search.
             candidate: The candidate, with the ``history`` of its epochs so far.
-            epoch: The number of the epoch, from 1.
+            epoch: Number of the epoch, from 1.
             logs: The metrics of the epoch.
         """
 
@@ -88,7 +88,7 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
     """Return the callbacks as a list.
 
     Raises:
-        InputError: If they are no callbacks.
+        InputError: If they are not callbacks.
     """
     if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
         raise InputError(f"`callbacks`: given {callbacks!r}; allowed: a list of xnas_tf.Callback")
@@ -104,9 +104,9 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
 class Callbacks:
     """The callbacks of a search, in the order in which they are called.
 
-    A search is recorded before they are called. Whatever fails in one of them, be it a name that
-    TensorBoard refuses, a closed terminal or a server that is down, costs a message, once for each
-    reason.
+    A search is recorded before they are called. Any failure in one of them, such as a name that
+    TensorBoard refuses, a closed terminal or a server that is down, only prints a message, once for
+    each reason.
     """
 
     def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
@@ -155,7 +155,7 @@ class Callbacks:
 
 @dataclass(frozen=True)
 class SearchContext:
-    """The search that callbacks are created for, with the path of its run directory."""
+    """The search for which callbacks are created, with the path of its run directory."""
 
     path: Path
     config: Config

@@ -37,7 +37,7 @@ from xnas_tf.strategy import Algorithm, Proposal
 from xnas_tf.utils.versions import versions
 
 MAX_LOST_GROUPS = 2
-"""Lost groups after which a candidate counts as failed."""
+"""Number of lost groups after which a candidate counts as failed."""
 
 
 class Coordinator:
@@ -49,10 +49,10 @@ class Coordinator:
     Args:
         algorithm: A new instance of the search algorithm.
         clock: Returns the seconds that ``search.hours`` limits.
-        networks: Results of networks that earlier runs trained.
+        networks: Results of networks that were trained in earlier runs.
 
     Raises:
-        RunError: If the algorithm does not propose the candidates of the database.
+        RunError: If the algorithm does not propose the candidates in the database.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Coordinator:
         self._pending: dict[int, Candidate] = {}
         """Candidates without a result, by id."""
         self._proposals: dict[int, Proposal] = {}
-        """The algorithm's proposals of the pending candidates; a promotion has none."""
+        """The algorithm's proposals for the pending candidates; a promotion has none."""
         self._queue: deque[int] = deque()
         """Ids of the pending candidates that are not being evaluated."""
         self._last_id = 0
@@ -197,7 +197,7 @@ class Coordinator:
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Record that the search has ended, unless this is recorded and nothing has begun since.
+        """Record that the search has ended, unless that is recorded and nothing has begun since.
 
         Raises:
             RunError: If no candidate can be recommended.
@@ -224,11 +224,11 @@ class Coordinator:
 
     @property
     def _left(self) -> int:
-        """Trainings still to propose, besides those that are done or pending."""
+        """Number of trainings still to propose, besides those that are done or pending."""
         return self._stopping.left(len(self._pending) - self._promotions.open)
 
     def _propose(self) -> bool:
-        """Queue a new candidate of the algorithm; return whether there was one."""
+        """Queue a new candidate from the algorithm; return whether there was one."""
         if not (self._left > 0 and self._algorithm.can_ask):
             return False
         proposal = self._algorithm.ask()
@@ -252,9 +252,9 @@ class Coordinator:
         return True
 
     def _begin(self, candidate: Candidate, proposal: Proposal | None) -> None:
-        """Add a new pending candidate, also to a search that has ended before."""
+        """Add a new pending candidate, even to a search that had ended."""
         if self._has_ended:
-            # More trainings are wanted than before: the last generation may be incomplete.
+            # More trainings are requested than before: the last generation may be incomplete.
             self._has_ended = False
             self._database.set_fact("ended", False)
             self._database.set_fact("generations", self._algorithm.generation)
@@ -297,7 +297,7 @@ class Coordinator:
         """
         candidate = self._pending[number]
         if candidate.lost_groups >= MAX_LOST_GROUPS:
-            reason = f"a rank of its group died {candidate.lost_groups} times while it was trained"
+            reason = f"a rank of its group died {candidate.lost_groups} times during its training"
             self.tell(candidate, Result("failed", reason))
             return False
         self._save(replace(candidate, group=NO_GROUP))
@@ -359,9 +359,9 @@ class Coordinator:
                 self._requeue_last(number)
 
     def _record_config(self) -> None:
-        """Record the configuration of this session, unless the run has ended and it adds nothing.
+        """Record the configuration of this session, unless the run has ended and gets no trainings.
 
-        Otherwise a longer search would be recorded as a shorter one.
+        Without this exception, a longer search would be recorded as a shorter one.
         """
         changes = config_changes(self._path, self._config)
         if not (self._has_ended and self.is_over):
@@ -369,7 +369,7 @@ class Coordinator:
                 save_config(self._path, self._config)
             return
         because = self._database.fact("ended_because")  # None in runs of earlier versions
-        ended = f"the search has ended before ({because})" if because else "the search has ended"
+        ended = f"the search has already ended ({because})" if because else "the search has ended"
         kept = f"; not recorded, as it changes nothing: {', '.join(changes)}"
         self._note(f"{ended}, and nothing is left to train{kept if changes else ''}")
 

@@ -1,4 +1,4 @@
-"""A search on one process or on all ranks of a Horovod job, as one of its ranks runs it."""
+"""One rank's part of a search, in one process or on all ranks of a Horovod job."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run_job(
 ) -> None:
     """Run a search as one rank of a job; see ``xnas_tf.search``.
 
-    Only rank 0 accesses the run directory: it also has the session, with database and coordinator.
+    Only rank 0 accesses the run directory: it also has the session with database and coordinator.
     """
     _check_size(config.distributed.ranks_per_candidate, world.size)
     dataset, space = prepare(config, world, world.size)
@@ -70,7 +70,7 @@ def _work(
 ) -> Evaluator:
     """Evaluate candidates until there are no more; return the evaluator."""
     with job_watchdog(config.distributed, world) as watchdog:
-        # The faster backend: values do not depend on it.
+        # The faster backend is chosen: values do not depend on it.
         backend = backend_for(config, dataset, space, world)
         if session and backend.note:
             session.note(backend.note)
@@ -84,7 +84,7 @@ def _work(
 
 
 def _check_size(wanted: int | None, ranks: int) -> None:
-    """Check that the configuration lets all ranks train each candidate.
+    """Check that the configuration allows all ranks to train each candidate.
 
     Raises:
         InputError: If fewer or more ranks are wanted.

@@ -43,4 +43,4 @@ def writing_to(path: Path) -> Iterator[None]:
             "command again to resume"
         ) from error
     finally:
-        gc.unfreeze()  # what an evaluator froze may belong to a notebook
+        gc.unfreeze()  # objects that an evaluator froze may belong to a notebook

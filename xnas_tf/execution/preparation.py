@@ -1,4 +1,4 @@
-"""What all ranks do before the first candidate: load the data, build the space, compare both."""
+"""Preparation of all ranks before the first candidate: load data and space, compare both."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from xnas_tf.utils.versions import versions
 
 T = TypeVar("T")
 SAMPLES = 4
-"""Random models that are tried if an objective cannot be measured on the default model."""
+"""Number of random models to try if an objective cannot be measured on the default model."""
 
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
     """Call a function on all ranks; if it fails on one rank, it fails on all, and none waits.
 
     Returns:
-        What the function returns on this rank.
+        The function's return value on this rank.
 
     Raises:
-        InputError: On the other ranks, if a rank found its input wrong.
+        InputError: On the other ranks, if the input of one rank is invalid.
         RunError: On the other ranks, if one failed for another reason, such as a full disk: a
             restart may succeed, which exit code 2 would deny.
-        Exception: What the function raised, on the ranks where it did.
+        Exception: The function's exception, on the ranks where it raised one.
     """
     results: list[T] = []
     failure: Exception | None = None
@@ -55,17 +55,17 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
     failed, refused = world.sum(*(np.array(kind, np.int64) for kind in kinds))
     if failed:
         kind = InputError if refused else RunError
-        raise failure or kind("another rank could not be prepared; it says why")
+        raise failure or kind("another rank could not be prepared; see its message")
     return results[0]
 
 
 def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, SearchSpace]:
-    """Load the data and the search space, and check what the configuration alone cannot show.
+    """Load the data and the search space, and check them against the configuration.
 
     ``size`` is the number of ranks in a group.
 
     Raises:
-        InputError: On all ranks, if any input is wrong on one of them.
+        InputError: On all ranks, if any input is invalid on one of them.
         RunError: On the other ranks, if one failed for another reason.
     """
     reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})
@@ -87,7 +87,7 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
 
 
 def _check_same(reference: dict[str, Any], config: Config, rank: int) -> None:
-    """Check that this rank has the configuration and the versions of rank 0."""
+    """Check that this rank has the same configuration and versions as rank 0."""
     mine = {"versions": versions(), "config": config.model_dump(mode="json")}
     lines = differences(mine, reference, "here, on rank 0")
     if lines:
@@ -98,13 +98,13 @@ def _check_same(reference: dict[str, Any], config: Config, rank: int) -> None:
 def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
     if dataset.digest != digest:
         raise InputError(
-            f"rank {rank} on {platform.node()} has other images or labels than rank 0 under the "
-            f"name {dataset.name}: make sure that its files are the same on all hosts"
+            f"rank {rank} on {platform.node()} has different images or labels from rank 0 "
+            f"under the name {dataset.name}: make sure that its files are the same on all hosts"
         )
 
 
 def _load_in_turn(config: Config, world: Communicator) -> Dataset:
-    """Load the data on one rank of each host first, so that only this rank downloads."""
+    """Load the data on one rank of each host first, so that only this rank downloads them."""
 
     def load() -> Dataset:
         return load_dataset(**config.dataset.model_dump(), log=log_message)
@@ -148,10 +148,10 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
             "training step, which contains Horovod's sum of the gradients"
         )
     class_weights(config.training.class_weight, dataset.class_names)
-    new_callbacks(config.training.callbacks, "candidate", rank=1)  # which writes nothing
+    new_callbacks(config.training.callbacks, "candidate", rank=1)  # rank 1 writes nothing
     if space.has_fit:
         check_own_training(space.name, config.training, len(config.rungs), dataset, size)
-    if space.trains_default:  # which may return any metrics
+    if space.trains_default:  # its training may return any metrics
         return
     known = [*space.metrics, *STANDARD_METRICS]
     for measure in config.measures():
@@ -162,7 +162,7 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
 
 
 def _check_models(config: Config, space: SearchSpace) -> None:
-    """Check that what the search needs can be measured on the default model, or on a random one."""
+    """Check that all required values can be measured on the default model, or on a random one."""
     if space.is_built_in:
         return
     rng = np.random.default_rng(0)
@@ -179,7 +179,7 @@ def _check_models(config: Config, space: SearchSpace) -> None:
             raise InputError(
                 f"{section}: {measure.name}: {problems[0]}: neither in the default model of "
                 f"{space.name} nor in {SAMPLES} random ones. For models without convolutions "
-                "choose methods that need none, such as integrated_gradients"
+                "choose methods that do not need them, such as integrated_gradients"
             )
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import tensorflow as tf
 
 PROFILED = 2
-"""Which evaluation of a process is profiled; the first one also warms up TensorFlow."""
+"""Number of the evaluation that is profiled; the first one also warms up TensorFlow."""
 
 
 class Profiler:
     """Profiles the second evaluation of this process.
 
     Args:
-        path: TensorBoard's log directory, where the profile is written to ``plugins/profile``;
+        path: TensorBoard's log directory, in which the profile is written to ``plugins/profile``;
             None to profile nothing.
     """
 
@@ -31,7 +31,7 @@ class Profiler:
     def over_evaluation(self) -> AbstractContextManager[None]:
         """Count an evaluation, and return a context that profiles it if it is the second one.
 
-        The profile of an interrupted evaluation is kept too.
+        The profile of an interrupted evaluation is kept as well.
         """
         self._evaluations += 1
         if self._path is None or self._evaluations != PROFILED:

@@ -24,7 +24,7 @@ class ResultCache:
     network is trained again, since each candidate on the front has a model.
 
     Args:
-        earlier: The earlier runs, in the order in which they are searched.
+        earlier: The earlier runs, in the order of lookup.
     """
 
     def __init__(self, earlier: Iterable[Run] = ()) -> None:
@@ -52,7 +52,7 @@ class ResultCache:
 
         Args:
             candidate: The candidate.
-            result: Its result so far, with the digest and costs of its network.
+            result: The candidate's result so far, with the digest and costs of its network.
             wants: Returns whether a candidate would be on the front.
             keep: Saves the model of the candidate.
         """
@@ -77,7 +77,7 @@ def _key(candidate: Candidate) -> tuple[str, int]:
 def _reused(result: Result, known: Candidate, path: Path) -> Result:
     """Return an earlier result, but with the costs measured here.
 
-    The latency there may be that of another machine.
+    The earlier latency may be that of another machine.
     """
     metrics = {name: value for name, value in known.metrics.items() if name not in _TESTED}
     return replace(
@@ -95,7 +95,7 @@ def _saved_model(known: Candidate) -> bytes | None:
     """Return the content of a candidate's saved model; None if there is none."""
     try:
         return known.model_path.read_bytes() if known.model_path else None
-    except FileNotFoundError:  # removed since
+    except FileNotFoundError:  # it has been removed
         return None
 
 
@@ -130,7 +130,7 @@ def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """Return what a network's results depend on, besides the network and the images."""
+    """Return the settings on which results depend, besides the network and the images."""
     return {
         "dataset": config.dataset.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json", exclude={"checkpoint_minutes"}),
@@ -140,9 +140,9 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _not_measured(config: Config, there: Config) -> list[str]:
-    """Return the measures of this run that the earlier run has no values of, with the reasons.
+    """Return the measures of this run for which the earlier run has no values, with the reasons.
 
-    It did not measure them, or with other options. Costs are measured here before they are needed.
+    They were not measured there, or with other options. Costs are measured here in any case.
     """
     measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}

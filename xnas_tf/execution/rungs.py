@@ -1,4 +1,4 @@
-"""Promotions to higher rungs: which candidate is next, and the checkpoint it resumes from."""
+"""Promotions to higher rungs: the next candidate, and the checkpoint from which it resumes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Promotions:
 
     @property
     def is_any(self) -> bool:
-        """Whether a candidate can be promoted."""
+        """Whether any candidate can be promoted."""
         return self._halving.next(is_idle=True) is not None
 
     def next(self, number: int, is_idle: bool) -> Candidate | None:
@@ -57,7 +57,7 @@ class Promotions:
         )
 
     def begin(self, candidate: Candidate) -> None:
-        """Note that a promotion has started."""
+        """Record that a promotion has started."""
         below = self._done.pop(candidate.promoted_from)
         self._halving.promoted(below.id, below.epochs)
         self.open += 1
@@ -72,15 +72,15 @@ class Promotions:
             self._done[candidate.id] = replace(candidate, history=[], metrics={}, versions={})
 
     def useless(self, candidate: Candidate) -> list[int]:
-        """Return the ids whose checkpoints are not needed once a candidate has finished."""
+        """Return the ids whose checkpoints are no longer needed once a candidate has finished."""
         own = [] if candidate.id in self._done else [candidate.id]
         return [*own, candidate.promoted_from]
 
     def state(self, candidate: Candidate) -> bytes:
         """Return the checkpoint from which a candidate's training resumes.
 
-        This is its own checkpoint, or else that of the end of the rung below; empty if there is
-        none.
+        This is its own checkpoint, or otherwise that from the end of the rung below; empty if there
+        is none.
         """
         for number in (candidate.id, candidate.promoted_from):
             path = checkpoint_path(self._path, number)

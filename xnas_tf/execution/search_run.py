@@ -1,4 +1,4 @@
-"""The run of a search that is in progress, as callbacks get it."""
+"""The run of a search in progress, which callbacks receive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SearchRun(Run):
-    """The run of a search that is in progress.
+    """The run of a search in progress.
 
     It has everything that a ``Run`` has. The front and the hypervolume are kept in memory, so that
     callbacks can use them after each candidate.
@@ -29,7 +29,7 @@ class SearchRun(Run):
     def __init__(
         self, path: Path, config: Config, state: SearchState, stop: Callable[[str], None]
     ) -> None:
-        # Without Run's constructor, which reads what the search has in memory.
+        # Does not call Run's constructor, which reads data that the search has in memory.
         self.path, self.config = path, config
         self.evaluator: Evaluator | None = None
         self._state = state
@@ -52,6 +52,6 @@ class SearchRun(Run):
     def stop(self, reason: str) -> None:
         """End the search early: no candidate is proposed after those already being trained.
 
-        The reason is printed and recorded. The same search again continues the run.
+        The reason is printed and recorded. Starting the same search again continues the run.
         """
         self._stop(reason)

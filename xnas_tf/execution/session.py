@@ -25,7 +25,7 @@ from xnas_tf.strategy import Algorithm
 
 @dataclass(frozen=True)
 class Session:
-    """The part of a search that only one process has."""
+    """The part of a search that exists in only one process."""
 
     database: Database
     callbacks: Callbacks
@@ -67,8 +67,8 @@ def opened_session(
     of groups of ranks at the start.
 
     Raises:
-        InputError: If the directory cannot be used for this run, its data has changed, or
-            ``search.reuse`` is wrong.
+        InputError: If the directory cannot be used for this run, its data have changed, or
+            ``search.reuse`` is invalid.
         RunInUseError: If another search has locked it.
     """
     networks = ResultCache(earlier_runs(config, path, dataset.facts))
@@ -92,7 +92,7 @@ def opened_session(
 
 
 def _notes(search: SearchContext) -> Iterator[str]:
-    """Yield what the user should read before the search."""
+    """Yield notes for the user to read before the search."""
     dataset = search.dataset
     yield from (f"data set {dataset.name}: {note}" for note in dataset.notes)
     warnings = [*search.space.notes, *ignored_options(search.config, search.space)]
@@ -112,14 +112,15 @@ def _check_data(search: SearchContext) -> None:
             f"a new one:\n  {listed}"
         )
     search.database.set_fact("dataset", facts)
-    # A fact of its own, which is not compared: runs of earlier versions lack it.
+    # A separate fact, which is not compared: runs of earlier versions lack it.
     search.database.set_fact("validation", search.dataset.counts["validation"].tolist())
 
 
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:
     """Return whether the search is steady-state.
 
-    The configuration decides, then how the run was started, then whether there are several groups.
+    This is decided by the configuration, otherwise by the first session, otherwise by whether there
+    are several groups.
     """
     default = "generational" if groups == 1 else "steady_state"
     mode = config.search.mode or database.fact("mode") or default

@@ -11,9 +11,9 @@ from xnas_tf.storage.database import Database
 from xnas_tf.strategy.options import SearchOptions
 
 PATIENCE = 1000
-"""Infeasible proposals and duplicates in a row after which a search stops."""
+"""Number of consecutive infeasible proposals and duplicates after which a search stops."""
 WARNED = 20
-"""The same if nothing has been trained yet, after which a warning says so."""
+"""The number after which a warning is given if nothing has been trained yet."""
 PLATEAU_GROWTH = 0.001
 """Relative growth of the hypervolume below which it is on a plateau."""
 SPENT = "seconds_searched"
@@ -28,15 +28,15 @@ def spent(database: Database) -> float:
 
 
 class StoppingCriteria:
-    """Compares what a search has spent and found with the limits of its configuration.
+    """Compares the time, trainings and results of a search with its configured limits.
 
     Candidates that were proposed before a limit is reached are still trained: they may be in
     flight already, and a run that is killed and resumed must train the same ones.
 
     Args:
-        database: Keeps the time that earlier sessions spent.
+        database: Stores the time that earlier sessions spent.
         notify: Called with the reason when no more candidates are proposed.
-        clock: Returns seconds since any fixed moment, such as ``time.monotonic``.
+        clock: Returns seconds since an arbitrary fixed time, such as ``time.monotonic``.
 
     Attributes:
         trained: Number of finished trainings, without promotions.
@@ -71,7 +71,7 @@ class StoppingCriteria:
 
     @property
     def has_time(self) -> bool:
-        """Whether ``search.hours`` have not passed; other limits do not stop promotions."""
+        """Whether ``search.hours`` have not yet passed; other limits do not stop promotions."""
         if self._is_stopped:
             return False
         hours = self._search.hours
@@ -99,9 +99,9 @@ class StoppingCriteria:
         self._has_results |= candidate.counts
         if self._fruitless == WARNED and not self._has_results:
             self._notify(
-                f"warning: nothing is trained yet, as {WARNED} proposals in a row were infeasible "
-                f"or known networks, the last one: {candidate.reason}; the search stops after "
-                f"{PATIENCE} of them"
+                f"warning: nothing has been trained yet, as {WARNED} proposals in a row were "
+                f"infeasible or known networks, the last one: {candidate.reason}; the search stops "
+                f"after {PATIENCE} of them"
             )
         if self._fruitless == PATIENCE:
             self.close(
@@ -116,7 +116,7 @@ class StoppingCriteria:
             self._notify(reason)
 
     def stop(self, reason: str) -> None:
-        """Stop proposing candidates, and promoting them too."""
+        """Stop proposing and promoting candidates."""
         self._is_stopped = True
         self.close(reason)
 
@@ -133,7 +133,7 @@ class StoppingCriteria:
     def _check_plateau(self, state: SearchState) -> None:
         """Stop if the hypervolume has hardly grown over the last trainings.
 
-        A front of a higher fidelity is not compared with those before it.
+        A front of a higher fidelity is not compared with earlier ones.
         """
         plateau = self._search.plateau
         if plateau is None:

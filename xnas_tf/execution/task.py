@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from xnas_tf.evaluation.evaluator import Keep
 
 FAILURE_TIMEOUT = 10.0
-"""Seconds within which all ranks of a group fail if a candidate fails on all of them."""
+"""Maximum seconds between the failures of ranks if a candidate fails on all of them."""
 
 
 class RankFailedError(RunError):
-    """A candidate failed on one rank, for which the others would wait forever."""
+    """A candidate failed on a single rank, for which the others would wait forever."""
 
 
 class TaskEvaluator(Protocol):
@@ -37,10 +37,10 @@ class TaskEvaluator(Protocol):
 
 
 class Signals(Protocol):
-    """How an evaluation reports progress, and learns when to stop; a watchdog or a heartbeat."""
+    """Interface to report progress and learn when to stop: a watchdog or a heartbeat."""
 
     stopping: int
-    """The exit code to stop with; 0 if the rank is not to stop."""
+    """Exit code with which to stop; 0 if the rank is not to stop."""
 
     def report_progress(self) -> None:
         """Report progress."""
@@ -85,7 +85,7 @@ class GroupCallback(EvaluationCallback):
         """
         if self._ranks.size > 1 and not _has_failed_everywhere(self._ranks):
             raise RankFailedError(
-                f"candidate {self._task.id} failed on rank {self._ranks.rank} of its group alone, "
+                f"candidate {self._task.id} failed only on rank {self._ranks.rank} of its group, "
                 f"which leaves the others waiting: {reason}"
             )
 
@@ -119,7 +119,7 @@ class TaskCallback(GroupCallback):
 
     def wants_checkpoint(self) -> bool:
         """Return whether a checkpoint is due, or the evaluation is about to be interrupted."""
-        self._signals.report_progress()  # may receive a signal, which interrupts at the next beat
+        self._signals.report_progress()  # may receive a signal, which interrupts next time
         is_due = time.monotonic() - self._last_checkpoint > self._checkpoint_seconds
         return is_due or bool(self._signals.stopping)
 

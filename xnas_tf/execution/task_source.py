@@ -1,4 +1,4 @@
-"""Task sources: the one interface between a worker and the coordinator, here or over Ray."""
+"""Task sources: the interface between a worker and the coordinator, locally or over Ray."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 from xnas_tf.candidate import Candidate, Result
 
 Task = Candidate
-"""A candidate to evaluate, as the task source hands it out: without a result."""
+"""A candidate to evaluate, which has no result yet."""
 
 
 class TaskSource(Protocol):
@@ -23,7 +23,7 @@ class TaskSource(Protocol):
     def known(self, task: Task, result: Result) -> Result | None:
         """Return the known result of a network, to use instead of training it.
 
-        The given result is that so far, with the network's digest and costs.
+        The given result contains the network's digest and costs so far.
         """
 
     def wants_model(self, task: Task, result: Result) -> bool:
@@ -39,7 +39,7 @@ class TaskSource(Protocol):
         """Return the checkpoint from which a training resumes; empty if there is none."""
 
     def on_epoch_end(self, task: Task, history: list[dict[str, float]]) -> None:
-        """Report that an epoch of a task's training has ended, with the metrics of all so far."""
+        """Report the end of an epoch of a task, with the metrics of all its epochs so far."""
 
     def tell(self, task: Task, result: Result) -> None:
         """Record the result of a task."""
@@ -64,10 +64,10 @@ def forwarding(call: Callable[..., Any]) -> TaskSource:
 def local_source(
     source: TaskSource, transaction: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> TaskSource:
-    """Return a task source of this process for use in several threads.
+    """Return a task source in this process that can be used by several threads.
 
-    Calls are made one at a time, as the watchdog's thread may report a hang while the main thread
-    is in a call, and each inside a transaction.
+    Calls are made one at a time, as the watchdog's thread may report a hang during a call of the
+    main thread, and each call is a transaction.
     """
     lock = RLock()
 

@@ -1,4 +1,4 @@
-"""The watchdog: notices signals and hangs in its own thread, whatever the main thread is doing."""
+"""The watchdog: detects signals and hangs in its own thread, whatever the main thread does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 20.0
-"""Seconds from a signal to the end of the process, at most: batch systems give 30."""
+"""Maximum seconds from a signal to the end of the process; batch systems allow 30."""
 _CLOSE = b"\0"
 
 
@@ -29,18 +29,17 @@ class Watchdog:
     """Watches this process inside its context.
 
     SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) only set ``stopping``, which the main
-    thread reads after every few steps to save and stop. If it has not stopped within ``GRACE``
-    seconds, or at a second SIGINT, the watchdog ends the process, whatever the main thread is
-    waiting for.
+    thread reads every few steps to save and stop. If it has not stopped within ``GRACE`` seconds,
+    or on a second SIGINT, the watchdog ends the process, whatever the main thread is waiting for.
 
     Args:
-        stall_seconds: How long an evaluation may run without a ``report_progress``.
+        stall_seconds: Maximum seconds of an evaluation between calls of ``report_progress``.
         has_launcher: Whether this process belongs to a job whose launcher it must not outlive.
             horovodrun ends the ranks on other hosts by closing the connection to them: they
-            get no signal (measured), and would run forever.
+            receive no signal (measured), and would run forever.
 
     Attributes:
-        stopping: The exit code to stop with (130 or 143) after a signal; 0 before.
+        stopping: Exit code with which to stop after a signal, 130 or 143; 0 before.
     """
 
     def __init__(self, stall_seconds: float, has_launcher: bool = False) -> None:
@@ -70,7 +69,7 @@ class Watchdog:
         self._handlers.close()
         if not (self.stopping and self._parent is not None):
             self._thread.close()
-        # else it watches until the process has ended, which Horovod may prevent
+        # otherwise it watches until the process has ended, which Horovod may prevent
 
     def report_progress(self) -> None:
         """Report progress."""
@@ -78,7 +77,7 @@ class Watchdog:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until a process that was asked to stop is ended."""
+        """Seconds until the process is ended after it was asked to stop."""
         return self._deadline - time.monotonic()
 
     def interruption(self) -> Interrupted:
@@ -90,8 +89,8 @@ class Watchdog:
         """Watch an evaluation inside the context.
 
         Args:
-            on_hang: Called in another thread if there was no progress for ``stall_seconds``; then
-                the process ends with exit code 1.
+            on_hang: Called in another thread if there was no progress for ``stall_seconds``; the
+                process then ends with exit code 1.
         """
         self.report_progress()
         self._on_hang = on_hang
@@ -131,7 +130,7 @@ class Watchdog:
 
 
 def job_watchdog(options: DistributedOptions, world: Communicator) -> Watchdog:
-    """Return the watchdog of a rank, which horovodrun may have started, even as the only one."""
+    """Return the watchdog of a rank, which may be the only rank that horovodrun started."""
     has_launcher = world.size > 1 or "HOROVOD_RANK" in os.environ
     return Watchdog(60 * options.stall_minutes, has_launcher)
 
@@ -159,4 +158,4 @@ def _has_no_reader(stream: TextIO | None) -> bool:
 
 
 def _ignore(*_: object) -> None:
-    """A signal handler that neither ends the process nor interrupts a step."""
+    """Handle a signal without ending the process or interrupting a step."""

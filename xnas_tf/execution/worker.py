@@ -18,12 +18,12 @@ from xnas_tf.registry import describe
 from xnas_tf.utils.progress import LOGGER
 
 LAST_SECONDS = 5.0
-"""Seconds before the end that a signal sets, in which ranks may end each other."""
+"""Seconds before the deadline that a signal sets, during which ranks may end each other."""
 
 
 @dataclass
 class Worker:
-    """This rank of a job whose ranks all evaluate the same candidate.
+    """One rank of a job whose ranks all evaluate the same candidate.
 
     Only rank 0 has a task source.
     """
@@ -39,7 +39,7 @@ class Worker:
         """Evaluate candidates until there are no more.
 
         Raises:
-            Interrupted: After a signal, once everything that can be saved is saved.
+            Interrupted: After a signal, once everything that can be saved has been saved.
             RunError: If another rank has ended.
         """
         try:
@@ -94,7 +94,7 @@ class Worker:
         """Return whether the other rank ended before a signal could have ended it.
 
         horovodrun sends SIGTERM to the others when a rank has died. But ranks also die after a
-        signal, when a step takes longer than the time that the signal leaves them.
+        signal, if a step takes longer than the time that the signal allows.
         """
         return not self.watch.stopping or self.watch.seconds_left > LAST_SECONDS
 
@@ -103,7 +103,7 @@ class Worker:
             self.source.tell(task, result)
 
     def _watched(self, task: Task) -> AbstractContextManager[None]:
-        """Watch an evaluation on rank 0, which waits for the others and so notices their hangs."""
+        """Watch an evaluation on rank 0, which waits for the others and so detects their hangs."""
         return self.watch.over(lambda: self._give_up(task)) if self.source else nullcontext()
 
     def _give_up(self, task: Task) -> None:

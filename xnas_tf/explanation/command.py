@@ -34,7 +34,7 @@ class _Inputs(NamedTuple):
     images: np.ndarray
     class_names: Sequence[str]
     labels: np.ndarray | None = None  # unknown for image files
-    test: Split | None = None  # where the images are from, other than image files
+    test: Split | None = None  # source of the images unless they are image files
 
 
 def explain_request(
@@ -47,12 +47,12 @@ def explain_request(
     input_range: str,
     log: Callable[[str], None],
 ) -> tuple[Explanation, Path]:
-    """Explain and save.
+    """Explain images and save the explanation.
 
     Args:
-        source: The model, the data set and the folder to write.
+        source: The model, the data set and the folder to write to.
         files: Image files; images of the data set if empty.
-        count: The number of images of the data set.
+        count: Number of images of the data set.
         methods: Names of attribution methods; ``all`` for every registered one, the default ones
             if empty.
         options: Options of the methods as ``METHOD.OPTION=VALUE``, with a value in YAML.
@@ -61,10 +61,10 @@ def explain_request(
         log: Called with progress messages.
 
     Returns:
-        The explanation, and the folder that it was written to.
+        The explanation, and the folder to which it was written.
 
     Raises:
-        InputError: If anything named is missing or wrong, or the folder exists.
+        InputError: If anything named is missing or invalid, or the folder exists.
     """
     check_range(input_range)
     chosen = _chosen_methods(methods or DEFAULT_METHODS, options)
@@ -113,7 +113,7 @@ def _chosen_methods(names: Sequence[str], options: Sequence[str]) -> list[Attrib
         if not (equals and dot and option):
             raise InputError(f"--set {text!r} is not of the form METHOD.OPTION=VALUE")
         if name not in by_method:
-            raise InputError(f"--set {text!r}: no method chosen is called {suggest(name, wanted)}")
+            raise InputError(f"--set {text!r}: no chosen method is called {suggest(name, wanted)}")
         try:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
@@ -146,6 +146,6 @@ def _from_dataset(count: int, source: ModelSource, subject: ModelSubject) -> _In
     _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown if it is subclassed
     if any(size not in (None, given) for size, given in zip(expected, shape, strict=False)):
         raise InputError(
-            f"data set {data.name}: images of shape {shape}; the model takes {tuple(expected)}"
+            f"data set {data.name}: images of shape {shape}; the model expects {tuple(expected)}"
         )
     return _Inputs(np.asarray(sample.images), data.class_names, sample.labels, data.test)

@@ -17,20 +17,20 @@ from xnas_tf.storage.model_source import DISENTANGLEMENTS, ModelSource
 def disentangle_request(
     source: ModelSource, beta: str | None, log: Callable[[str], None], **options: Any
 ) -> tuple[Disentanglement, Path] | None:
-    """Disentangle and save, in one process or on all ranks of a job.
+    """Disentangle a model and save the result, in one process or on all ranks of a job.
 
     β is ``auto`` or a number, as text, or None; the other options are those of ``disentangle``.
 
     Returns:
-        The result and the folder that it was written to; None on ranks other than 0.
+        The result and the folder to which it was written; None on ranks other than 0.
 
     Raises:
-        InputError: If anything named is missing or wrong, or the folder exists.
+        InputError: If anything named is missing or invalid, or the folder exists.
     """
     weight = _beta(beta)
     with joined(DistributedOptions()) as ranks:  # first, as it sets the visible devices
         subject, out = load_source(source, DISENTANGLEMENTS)
-        data = load_data(source, subject, "--dataset NAME to learn the paths from")
+        data = load_data(source, subject, "--dataset NAME from which to learn the paths")
         found = disentangle(
             subject.model,
             data,

@@ -1,4 +1,4 @@
-"""Figures of attribution maps and the images they explain."""
+"""Draws attribution maps and the images that they explain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 10
-"""Images in a row of a saved figure."""
+"""Number of images in a row of a saved figure."""
 SIDE = 224
 """Smallest length of an overlay's longer side, in pixels."""
 GAP = 1.08
@@ -37,9 +37,9 @@ def attribution_figure(
     (for the class). Each map is scaled to its own largest value.
 
     Args:
-        images: (N, H, W, C).
+        images: Images, (N, H, W, C).
         maps: Maps (N, H, W) by method.
-        headings: A text above each image, and its colour.
+        headings: Text above each image, and its colour.
         title: The title of the figure.
     """
     count, rows = len(images), 1 + len(maps)

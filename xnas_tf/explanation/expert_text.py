@@ -1,4 +1,4 @@
-"""Attribution maps, explained to a reader who knows the images."""
+"""Texts that explain attribution maps to a reader who knows the images."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from xnas_tf.interpretation.expert_page import (
 QUALITY = {
     "deletion": "Mean probability of the class while the most important pixels are removed first.",
     "insertion": "Mean probability of the class while the most important pixels are added first.",
-    "sensitivity_n": "Correlation between the importance of random sets of pixels and what "
-    "removing them does to the model's output; 1 at best, about 0 for a random map.",
-    "max_sensitivity": "How much the map changes when the image changes invisibly; 0 at best.",
+    "sensitivity_n": "Correlation between the importance of random sets of pixels and the effect "
+    "of removing them on the model's output; 1 at best, about 0 for a random map.",
+    "max_sensitivity": "How much the map changes under invisible changes of the image; 0 at best.",
     "randomization": "How similar the map stays when the model's weights are replaced by random "
     "ones. Near 1, the map does not depend on what the model has learned.",
     "sparseness": "From 0, all pixels equally important, to 1, a single important pixel.",
-    "completeness_error": "How far the map's sum is from the change of output that it should "
-    "explain, as a share of that change; 0 at best.",
+    "completeness_error": "Difference between the map's sum and the change of output that it "
+    "should explain, as a share of that change; 0 at best.",
 }
-"""What each metric of ``quality_of`` means."""
+"""The meaning of each metric of ``quality_of``."""
 LIMITS = (
     "A map shows which pixels this model's output depends on. It does not show why, nor that the "
     "reason is a good one.",
@@ -52,11 +52,12 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
 
 
 def captions(known: dict[str, Any]) -> dict[str, Caption]:
-    """Return the captions of the overviews by name, the first with how to read them all."""
+    """Return the captions of the overviews by name; the first explains how to read them all."""
     text = (
         "First row: the images, with their true class if it is known; mistakes are red. Rows "
-        "below: what each method finds important. Over the image, from dark blue (unimportant) to "
-        "yellow (important); or on white, purple for the class and orange against it."
+        "below: the pixels that each method rates as important. Over the image, from dark blue "
+        "(unimportant) to yellow (important); or on white, purple for the class and orange "
+        "against it."
     )
     starts = range(0, len(known["images"]), COLUMNS)
     titles = ["The images and their maps", *(f"Images from number {start}" for start in starts[1:])]

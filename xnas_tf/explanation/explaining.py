@@ -23,7 +23,7 @@ from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
 IMAGES = 8
-"""How many test images of a run are explained if none are given."""
+"""Number of test images of a run to explain if none are given."""
 
 
 @check_types(methods=LIST, class_names=LIST)
@@ -46,19 +46,18 @@ def explain(  # noqa: PLR0913 - options with defaults
     Args:
         model: A Keras image classifier; a run, meaning its recommended candidate; a candidate, such
             as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
-        images: (N, H, W, C); uint8 images are scaled to the model's input range, floats are
+        images: Images, (N, H, W, C); uint8 is scaled to the model's input range, floats are
             passed unchanged. If None, some of the test split of the run, with their labels.
         methods: Names, or methods with options.
-        targets: ``"predicted"``, a class number, or one for each image, (N,).
+        targets: ``"predicted"``, a class number, or a class number for each image, (N,).
         labels: The true class of each image, (N,); None if unknown.
-        class_names: The classes; if None, those of the run with its images, else their numbers.
+        class_names: Names of the classes; if None, those of the run, or else their numbers.
         measured: Whether to measure the quality of the maps as well, which takes longer.
         log: Called with the title of each method before it runs.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
-        safe: Whether to refuse to load a model that contains code of its own, as a Lambda layer
-            does.
-        shared_models: By method, models that give the same maps and have been traced before.
+        safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
+        shared_models: Models that give the same maps and have been traced before, by method.
 
     Raises:
         InputError: If there is no such model, a name is unknown, there are no images, or no
@@ -104,7 +103,7 @@ def explain(  # noqa: PLR0913 - options with defaults
 
 
 def _images_of(subject: NamedModel) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
-    """Return test images of a model's run, their labels, and the names of the classes."""
+    """Return test images of a model's run, their labels, and the class names."""
     if subject.dataset is None:
         raise InputError("`images`: none are given, and the model does not come from a run")
     data = subject.load_dataset(None)

@@ -1,4 +1,4 @@
-"""Images with a model's predictions and attribution maps, drawn and saved."""
+"""Draws and saves images with a model's predictions and attribution maps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PLOTTED = 6
-"""Images that ``plot`` shows by default."""
+"""Number of images that ``plot`` shows by default."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,17 +34,17 @@ class Explanation:
     """Images with a model's predictions and attribution maps.
 
     Attributes:
-        images: (N, H, W, C) as given.
+        images: The given images, (N, H, W, C).
         probabilities: The predicted class probabilities, (N, classes).
         targets: The class explained for each image, (N,).
-        class_names: The classes.
+        class_names: Names of the classes.
         labels: The true class of each image, (N,); None if unknown.
         maps: Maps (N, H, W) by method.
         quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``.
-        failures: Why a method gave no maps, by its title.
-        input_range: The range that the images were scaled to; empty if they were not scaled.
+        failures: Reasons why methods gave no maps, by the method's title.
+        input_range: The range to which the images were scaled; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
-        files: The file of each image, N; empty if they are of a data set.
+        files: The file of each image, N; empty if they come from a data set.
     """
 
     images: np.ndarray
@@ -110,7 +110,7 @@ class Explanation:
         return Path(out)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return predictions and the quality of the maps as JSON can hold them; NaN as None."""
+        """Return predictions and the quality of the maps as JSON values, with None for NaN."""
         images = [
             {
                 "file": self.files[i] if self.files else None,
@@ -149,7 +149,7 @@ class Explanation:
         return (true, "black") if true == predicted else (f"{true}, predicted {predicted}", "#a00")
 
     def _methods(self) -> dict[str, AttributionMethod]:
-        """Return the methods by name in files, numbered if one has several sets of options."""
+        """Return the methods by file name, numbered if one has several sets of options."""
         names = [method.name for method in self.maps]
         return {
             name if names.count(name) == 1 else f"{name}_{1 + names[:i].count(name)}": method

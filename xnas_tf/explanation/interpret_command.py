@@ -28,26 +28,26 @@ def interpret_request(
     log: Callable[[str], None],
     **options: Any,
 ) -> tuple[Interpretation, Path] | None:
-    """Interpret and save, in one process or on all ranks of a job.
+    """Interpret a model and save the result, in one process or on all ranks of a job.
 
     Args:
-        source: The model or the HyperModel whose default network is trained, the data set and
-            the folder to write.
+        source: The model or the HyperModel whose default network is trained, the data set, and
+            the folder to write to.
         explained: Indices of images of the test split whose predictions are explained.
         log: Called with progress messages.
-        **options: Those of ``train_interpreter``.
+        **options: Options of ``train_interpreter``.
 
     Returns:
-        The result and the folder that it was written to; None on ranks other than 0.
+        The result and the folder to which it was written; None on ranks other than 0.
 
     Raises:
-        InputError: If anything named is missing or wrong, or the folder exists.
+        InputError: If anything named is missing or invalid, or the folder exists.
     """
     check_options(**options)
     with joined(DistributedOptions()) as ranks:
         if source.hypermodel is None:
             subject, out = load_source(source, INTERPRETATIONS)
-            data = load_data(source, subject, "--dataset NAME to learn from")
+            data = load_data(source, subject, "--dataset NAME from which to learn")
         else:
             subject, data, out = _build(source, options["mode"], options["seed"])
         check_indices(explained, data.test)
@@ -67,7 +67,7 @@ def interpret_request(
 
 
 def low_fidelity_warning(fidelity: float | None) -> str:
-    """Return a warning about an interpreter of low fidelity; else an empty string."""
+    """Return a warning if an interpreter has low fidelity, otherwise an empty string."""
     if fidelity is None or fidelity >= LOW_FIDELITY:
         return ""
     return (
@@ -85,7 +85,7 @@ def _build(source: ModelSource, mode: str, seed: int) -> tuple[ModelSubject, Dat
             f"--hypermodel {hypermodel}: its network is not trained yet; allowed: --mode by-design"
         )
     if source.dataset is None:
-        raise InputError(f"--hypermodel {hypermodel}: give --dataset NAME to learn from")
+        raise InputError(f"--hypermodel {hypermodel}: give --dataset NAME from which to learn")
     out = source.folder(INTERPRETATIONS)
     data = load_dataset(source.dataset)
     builder = HyperModelOptions(hypermodel=hypermodel).create(data.image_shape, data.classes)
@@ -94,6 +94,6 @@ def _build(source: ModelSource, mode: str, seed: int) -> tuple[ModelSubject, Dat
         model = builder.build(keras_tuner.HyperParameters())
     except Exception as error:  # a user's code may raise anything
         raise InputError(
-            f"HyperModel {hypermodel!r} builds no network: {describe(error)}"
+            f"HyperModel {hypermodel!r} cannot build its network: {describe(error)}"
         ) from error
     return ModelSubject(model, hypermodel.rpartition(":")[2]), data, out

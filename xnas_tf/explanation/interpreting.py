@@ -1,4 +1,4 @@
-"""Interpret a model given as a Keras model, a run, a candidate or a path."""
+"""Interprets a model given as a Keras model, a run, a candidate or a path."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ def disentangle(
             as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
         dataset: A data set or its name; that of the run if None.
         *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
-        verbose: 0 shows only warnings, 1 also the progress, 2 also a line per epoch.
-        safe: Whether to refuse to load a model that contains code of its own, as a Lambda layer
-            does.
-        **options: The same, by name.
+        verbose: 0 for warnings only, 1 for progress as well, 2 for a line per epoch as well.
+        safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
+        **options: The same arguments by name.
 
     Raises:
-        InputError: If an argument is wrong or does not fit the model, or fewer than two classes
+        InputError: If an argument is invalid or does not fit the model, or fewer than two classes
             have a correctly classified training image.
     """
     subject = named_model(model, safe)
@@ -54,13 +53,14 @@ def train_interpreter(
         model: See ``disentangle``. Post-hoc it is not changed; by design it is trained, starting
             from its current weights.
         dataset: A data set or its name; that of the run if None.
-        *arguments: Those of ``xnas_tf.interpretation.flint.training.train_interpreter``.
-        verbose: 0 shows only warnings, 1 also the progress, 2 also a line per epoch.
+        *arguments: Further arguments of
+            ``xnas_tf.interpretation.flint.training.train_interpreter``.
+        verbose: 0 for warnings only, 1 for progress as well, 2 for a line per epoch as well.
         safe: See ``disentangle``.
-        **options: The same, by name.
+        **options: The same arguments by name.
 
     Raises:
-        InputError: If an argument is wrong or does not fit the model.
+        InputError: If an argument is invalid or does not fit the model.
     """
     subject = named_model(model, safe)
     data = subject.load_dataset(dataset)

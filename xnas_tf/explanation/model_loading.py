@@ -1,4 +1,4 @@
-"""Loads what a user names: models, data sets and images."""
+"""Loads the models, data sets and images that a user names."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class ModelSubject:
     """A model to explain.
 
     Attributes:
-        title: Its name in figures.
-        dataset: Arguments of ``load_dataset`` for its training data; None if unknown.
+        title: Name of the model in figures.
+        dataset: Arguments of ``load_dataset`` for the model's training data; None if unknown.
     """
 
     model: keras.Model
@@ -40,7 +40,7 @@ class ModelSubject:
 
 
 def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
-    """Choose the folder to write, by default for a kind of results, and load the model.
+    """Choose the folder to write to, by default for a kind of results, and load the model.
 
     Raises:
         InputError: If the model cannot be loaded, or the folder exists.
@@ -51,10 +51,10 @@ def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
 
 
 def load_data(source: ModelSource, subject: ModelSubject, needed: str) -> Dataset:
-    """Load the data set by its name, or else that of the model's run.
+    """Load the data set by its name, or otherwise that of the model's run.
 
     Raises:
-        InputError: If there is neither; the message asks for what is ``needed``.
+        InputError: If there is neither; the message asks for ``needed``.
     """
     known = {"name": source.dataset} if source.dataset else subject.dataset
     if known is None:
@@ -73,7 +73,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
     file = model_file(path, candidate)
     model = load_model(file, safe, _hypermodel_module(file))
     if not isinstance(model, keras.Model):
-        raise InputError(f"{file} holds a {type(model).__name__}; allowed: a Keras model")
+        raise InputError(f"{file} contains a {type(model).__name__}; allowed: a Keras model")
     if _is_from_run(file):
         declare_range(model)
     return ModelSubject(model, path.stem)
@@ -116,7 +116,7 @@ def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
     """Read image files as a data set does, with the size and the channels of a model's input.
 
     Returns:
-        (N, H, W, C), uint8.
+        Images, (N, H, W, C), uint8.
 
     Raises:
         InputError: If a file cannot be read, or the model's input has no known size and the

@@ -29,7 +29,7 @@ class NamedModel:
     dataset: dict[str, Any] | None = None
 
     def load_dataset(self, given: str | Dataset | None) -> Dataset:
-        """Return a data set that is given, or else that of the model's run.
+        """Return the given data set, or otherwise that of the model's run.
 
         Raises:
             InputError: If there is neither, or it cannot be loaded.
@@ -47,11 +47,11 @@ class NamedModel:
 
 
 def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
-    """Return the model that is given, with the data of its run.
+    """Return the given model, with the data of its run.
 
     Args:
         model: The model.
-        safe: Whether to refuse to load a model that contains code of its own.
+        safe: Whether to refuse a model that contains Python code.
 
     Raises:
         InputError: If there is no such model, or it cannot be loaded.
@@ -72,7 +72,7 @@ def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
 
 
 def _dataset_of(candidate: Candidate) -> dict[str, Any] | None:
-    """Return the data set of a candidate's run, in which its model is."""
+    """Return the data set of the run that contains a candidate's model."""
     path = candidate.model_path and candidate.model_path.parent.parent
     if path is None or not (path / DATABASE).is_file():
         return None

@@ -10,13 +10,13 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 
 MORE_IS_BETTER = {"insertion", "sensitivity_n", "sparseness"}
-"""For all other metrics, lower is better."""
+"""Metrics for which higher is better; for all others, lower is better."""
 STAGES = 4
 """Number of groups of layers that are randomised one after the other."""
 RADIUS = 0.02
 """Radius of the noise for max-sensitivity, as a share of the images' range."""
 SHARE = 0.25
-"""Share of the pixels that are removed at a time for sensitivity-n."""
+"""Share of the pixels that are removed at once for sensitivity-n."""
 
 
 def quality_of(
@@ -29,7 +29,7 @@ def quality_of(
     """Compute the metrics of ``xnas_tf.attribution.metrics`` that apply to a method, (N,) by name.
 
     ``inputs`` (N, H, W[, C]) are in the model's input range; ``maps`` (N, H, W) are the method's
-    for the classes ``targets`` (N,).
+    maps for the classes ``targets`` (N,).
     """
     explained = (model, inputs, maps, targets)
     subset, noise, weights = (np.random.default_rng(0) for _ in range(3))

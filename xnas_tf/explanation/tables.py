@@ -1,4 +1,4 @@
-"""An explanation as tables."""
+"""Formats an explanation as tables."""
 
 from __future__ import annotations
 

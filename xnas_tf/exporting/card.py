@@ -27,7 +27,7 @@ NOT_STATED = (
     "files contain no code of xnas-tf, which is itself GPL-3.0-or-later."
 )
 PICTURE = "attributions.png"
-"""The file with what the model looks at."""
+"""The file with pictures of attributions."""
 
 
 def model_card(
@@ -139,11 +139,11 @@ def _verified_on(evidence: Evidence) -> str:
     count = len(evidence.images)
     if evidence.data is not None:
         return f"{counted(count, 'image')} of the test split"
-    return f"{count} images of noise, since there are no test images: {evidence.problem}"
+    return f"{count} images of noise, as there are no test images: {evidence.problem}"
 
 
 def _meaning(objective: Objective) -> str:
-    """Return the first line of an objective's documentation, and where a latency was measured."""
+    """Return the first line of an objective's documentation, with the device of a latency."""
     meaning = (getdoc(type(objective)) or "").partition("\n")[0]
     if isinstance(objective, Latency):
         device = "the machine of the search" if objective.device == "auto" else objective.device
@@ -167,16 +167,16 @@ def _summary(evidence: Evidence, chosen: ExportSelection) -> str:
 
 
 def _use(evidence: Evidence) -> dict[str, Any]:
-    """Return what the model is for and what not, as far as its data tells."""
+    """Return intended and other uses of the model, as far as they follow from its data."""
     name = evidence.run.config.dataset.name
     return {
         "intended": f"Classifying {_kind_of_images(evidence)} that are similar to those of {name}. "
-        "Measure its accuracy on images of your own before you rely on it.",
+        "Measure its accuracy on your own images before you rely on it.",
         "out_of_scope": [
             f"images that differ from those of {name}, or show none of its classes: it predicts "
-            "one of them anyway",
-            "decisions about people, or where mistakes cause harm, unless it was evaluated for "
-            "them",
+            "one of the classes anyway",
+            "decisions about people, or decisions where mistakes cause harm, unless it was "
+            "evaluated for them",
         ],
     }
 

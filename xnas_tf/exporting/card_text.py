@@ -13,7 +13,7 @@ from xnas_tf.utils.image_size import size_text
 
 SPLITS = ("train", "validation", "test")
 SETTINGS = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
-"""Settings of the training to show; ``card.json`` has all."""
+"""Settings of the training to show; ``card.json`` contains all of them."""
 _IMAGES = """\
 import numpy as np
 
@@ -37,7 +37,7 @@ curl -d @request.json http://localhost:8501/v1/models/{name}:predict"""
 
 
 def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Return a card of ``model_card``, of these formats, as Markdown."""
+    """Return a card of ``model_card`` for these formats as Markdown."""
     how = ", trained in full" if card["retrained"] else ""
     data = text(card["dataset"]["name"])
     use = card["use"]
@@ -76,9 +76,9 @@ def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
 
 
 def text(given: object) -> str:
-    """Escape a text so that Markdown shows it literally, in one line: names come from users.
+    """Escape a text so that Markdown shows it literally, on one line; names come from users.
 
-    Not every Markdown renderer knows a backslash before ``|``, ``~`` and ``$``.
+    Not every Markdown renderer supports a backslash before ``|``, ``~`` and ``$``.
     """
     escaped = html.escape(" ".join(str(given).split()), quote=False)
     escaped = re.sub(r"([\\`*\[\]]|\b_|_\b|(?<!\w)_|_(?!\w))", r"\\\1", escaped)
@@ -86,7 +86,7 @@ def text(given: object) -> str:
 
 
 def code(given: object) -> str:
-    """Return a text as code in one line, outside of tables."""
+    """Return a text as code on one line, outside of tables."""
     line = " ".join(str(given).split())
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if line.startswith("`") or line.endswith("`") else ""
@@ -120,10 +120,10 @@ def _picture(card: dict[str, Any]) -> str:
     if not card["picture"]:
         return ""
     return (
-        f"![Test images and what the model looks at]({card['picture']})\n\n"
-        "*Test images with their true class, and below each what the model's prediction depends "
-        "on. Grad-CAM: from dark blue (little) to yellow (much). Integrated gradients: purple for "
-        "the predicted class, orange against it.*"
+        f"![Test images and attribution maps]({card['picture']})\n\n"
+        "*Test images with their true class, and below each the pixels on which the prediction "
+        "depends. Grad-CAM: from dark blue (little) to yellow (much). Integrated gradients: "
+        "purple for the predicted class, orange against it.*"
     )
 
 
@@ -165,7 +165,9 @@ def _training(card: dict[str, Any]) -> str:
     used = ", ".join(
         f"{name} {versions[name]}" for name in ("tensorflow", "keras") if name in versions
     )
-    return text(f"{', '.join(shown)}; seed {card['seed']}; {used}. card.json has all settings.")
+    return text(
+        f"{', '.join(shown)}; seed {card['seed']}; {used}. card.json contains all settings."
+    )
 
 
 def _test(card: dict[str, Any]) -> str:
@@ -175,7 +177,7 @@ def _test(card: dict[str, Any]) -> str:
     accuracy = (
         f"Accuracy on the {test['images']:,} images of the test split: "
         f"**{percent(test['accuracy'])}**. Intervals are Wilson's, at "
-        f"{test['confidence']:.0%} confidence. `card.json` has the confusion matrix."
+        f"{test['confidence']:.0%} confidence. `card.json` contains the confusion matrix."
     )
     calibration = test.get("calibration")
     if not calibration:
@@ -188,7 +190,7 @@ def _test(card: dict[str, Any]) -> str:
 
 
 def percent(interval: Sequence[float] | None) -> str:
-    """Return ``[low, value, high]`` as a text; an empty one without images."""
+    """Return ``[low, value, high]`` as text; empty if there are no images."""
     if interval is None:
         return ""
     low, value, high = interval
@@ -243,7 +245,7 @@ def _explanations(card: dict[str, Any]) -> str:
 
 
 def _map_quality(maps: dict[str, dict[str, float]], images: str) -> str:
-    """Return the quality of the maps, with that of random ones to compare with."""
+    """Return the quality of the maps, with that of random ones for comparison."""
     if not maps:
         return ""
     rows = [
@@ -272,7 +274,7 @@ def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
 
 
 def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Show how to call the model: each block runs as it is, in the folder of the card."""
+    """Show how to call the model: each block runs unchanged in the folder of the card."""
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
     blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
     for kind in kinds:
@@ -308,7 +310,7 @@ def _files(card: dict[str, Any]) -> str:
     ]
     header = ("file", "format", "size", "difference", "allowed", "ms an image")
     parts = [
-        f"Each was run after it was written, on {text(card['verified_on'])}.",
+        f"Each file was run after it was written, on {text(card['verified_on'])}.",
         _table(header, rows),
         *(_latency(each["latency"]) for each in card["files"] if "latency" in each),
         *(_quantization(each) for each in card["files"] if "quantization" in each),

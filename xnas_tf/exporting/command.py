@@ -60,25 +60,25 @@ def export(  # noqa: PLR0913 - options with defaults
     pareto: bool = False,
     safe: bool = True,
 ) -> list[Path]:
-    """Export models, each into a folder of its own, ``OUT/candidate-00007``.
+    """Export models, each into its own folder, ``OUT/candidate-00007``.
 
     The folder contains a file or folder for each format, and a model card as ``README.md`` and
     ``card.json``. Each file is run after it was written, and compared with the model.
 
     Args:
         run: The run, or its directory.
-        candidates: A candidate or several, each by id, ``recommended``, ``best``, or itself. If
-            empty and ``pareto`` is false, the recommended one; of a retraining, all that were
-            retrained.
+        candidates: One or several candidates, each as an id, ``recommended``, ``best`` or a
+            ``Candidate``. If empty and ``pareto`` is false, the recommended one, or all retrained
+            ones of a retraining.
         out: The folder of the exports; ``RUN/exports`` if None.
         formats: Names of formats; see ``FORMATS``.
         licence: Licence of the models, for their cards.
-        log: Called with messages about the progress, and the difference of each file.
+        log: Called with messages on progress, and the difference of each file.
         retrained: A folder in ``RUN/retrained``, or ``latest``, to export its models instead of
-            the search's: of each candidate the seed that is best on the validation split, into
+            the search's: for each candidate, the seed that is best on the validation split, into
             ``OUT/candidate-00007-seed-2``.
         pareto: Whether to export all Pareto-optimal candidates.
-        safe: Whether to refuse models that contain code of their own, as a Lambda layer does.
+        safe: Whether to refuse models that contain Python code, as a Lambda layer does.
 
     Returns:
         The folders.
@@ -88,7 +88,7 @@ def export(  # noqa: PLR0913 - options with defaults
             does not exist, a model was not kept, there is nothing to export, or a folder exists
             already: nothing is overwritten.
         XnasError: If a model cannot be converted, or a file does not agree with it; its folder is
-            not created then.
+            not created in that case.
     """
     run = load_run(run)
     kinds = chosen_formats(formats)
@@ -195,7 +195,7 @@ def _written(
         with silenced_native_code():
             kind.write(served, path)
             found = differences(kind, path, expected)
-    except Exception as error:  # whatever converters raise
+    except Exception as error:  # converters may raise anything
         why = str(error) if isinstance(error, XnasError) else describe(error)
         raise XnasError(
             f"{served.source.name} could not be exported as {kind.name}: {why}"
@@ -214,7 +214,7 @@ def _written(
 
 
 def _timing(chosen: ExportSelection) -> Latency:
-    """Return how to measure latency: as the search did, if it did."""
+    """Return the options to measure latency, which are those of the search if it did."""
     measured = (each for each in chosen.config.measures() if isinstance(each, Latency))
     return next(measured, Latency())
 

@@ -1,4 +1,4 @@
-"""The data on which exported models are verified and tested."""
+"""Data on which exported models are verified and tested."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from xnas_tf.utils.number_format import counted
 VERIFIED_ON = 16
 """Number of images to compare; integrated gradients of each take 32 forward passes."""
 CALIBRATED_ON = 200
-"""Training images that calibrate a quantized model: Jacob et al. (2018, arXiv 1712.05877) and the
-TensorFlow Lite guide take some hundred."""
+"""Number of training images to calibrate a quantized model: Jacob et al. (2018, arXiv 1712.05877)
+and the TensorFlow Lite guide use a few hundred."""
 COMPARED_ON = 2000
-"""Most test images on which the accuracy of a quantized model is measured."""
+"""Maximum number of test images on which the accuracy of a quantized model is measured."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Evidence:
     Attributes:
         facts: The recorded facts of the data; see ``Dataset.facts``.
         data: The data set; None if it cannot be loaded or has changed.
-        problem: Why the data set is None; otherwise empty.
-        images: uint8 images (N, H, W, C) to verify models on: of the test split, or noise.
-        labels: Their true classes, (N,); None for noise.
+        problem: Reason why the data set is None; otherwise empty.
+        images: uint8 images (N, H, W, C) on which to verify models: of the test split, or noise.
+        labels: True classes of the images, (N,); None for noise.
     """
 
     run: Run
@@ -55,11 +55,11 @@ class Evidence:
     def test_metrics(
         self, chosen: ExportSelection, model: keras.Model, log: Callable[[str], None]
     ) -> dict[str, Any] | None:
-        """Return a model's metrics on the test split, measured once and kept in the database.
+        """Return a model's metrics on the test split, measured once and stored in the database.
 
         Returns:
             See ``predictions_data``, with the number of ``images``, the ``confidence`` of the
-            intervals, and the ``calibration``. None if they are not known and the data is not
+            intervals, and the ``calibration``. None if they are not known and the data are not
             available.
         """
         name = f"test figures of {chosen.name}"
@@ -70,7 +70,7 @@ class Evidence:
         if self.data is None or (measured and "calibration" in measured):  # new in 0.3
             return measured
         test = self.data.test
-        log(f"measuring it on the {counted(len(test), 'image')} of the test split")
+        log(f"measuring the model on the {counted(len(test), 'image')} of the test split")
         probabilities = Predictor(model, len(test))(test.images)
         answers = predictions_data(test.labels, probabilities.argmax(axis=1), self.data.classes)
         metrics = {
@@ -86,7 +86,7 @@ class Evidence:
         """Return uint8 images (N, H, W, C) of the training split, drawn with seed 0.
 
         Raises:
-            InputError: If the data is not available.
+            InputError: If the data are not available.
         """
         if self.data is None:
             raise InputError(f"quantization needs the training images: {self.problem}")
@@ -94,7 +94,7 @@ class Evidence:
 
     def compared_images(self) -> Batch:
         """Return the test split, or as many of its images as are compared, drawn with seed 0."""
-        assert self.data is not None  # else there were no calibration images
+        assert self.data is not None  # or there were no calibration images
         return _drawn(self.data.test, COMPARED_ON)
 
 

@@ -1,4 +1,4 @@
-"""The metadata at the head of a model card that the Hugging Face Hub reads.
+"""The metadata at the top of a model card, which the Hugging Face Hub reads.
 
 Its fields: https://github.com/huggingface/hub-docs/blob/main/modelcard.md
 """
@@ -28,14 +28,14 @@ _LICENCES = frozenset(
     "gpl-3.0 lgpl-2.1 lgpl-3.0 isc ms-pl mpl-2.0 odc-by odbl osl-3.0 postgresql ncsa unlicense "
     "zlib pddl openrail".split()
 )
-"""Ids of licences on the Hub, which refuses others."""
+"""Ids of licences on the Hub, which rejects others."""
 
 
 def hub_header(card: dict[str, Any]) -> str:
     """Return the YAML header of a card of ``model_card``, between lines of ``---``.
 
-    It has only what is known: no licence unless one was stated, no data set unless the Hub has it,
-    and no result without a test split.
+    It contains only known facts: no licence unless one was stated, no data set unless the Hub has
+    it, and no result without a test split.
     """
     formats = [file["format"] for file in card["files"]]
     dataset = _hub_dataset(card["dataset"]["name"])

@@ -16,7 +16,7 @@ RANDOM = "random maps"
 def map_quality(model: keras.Model, expected: Reference) -> dict[str, dict[str, float]]:
     """Compute mean deletion and insertion by attribution method, and those of ``RANDOM`` maps.
 
-    A method that does no better than random maps shows nothing of the model.
+    A method that does no better than random maps shows nothing about the model.
     """
     images = to_model_input(expected.images).numpy()
     maps = {method.name: expected.outputs[method.name] for method in expected.methods}

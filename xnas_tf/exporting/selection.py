@@ -1,4 +1,4 @@
-"""The models to export: those that the search kept, or those of a retraining."""
+"""The models to export, from the search or from a retraining."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATEST = "latest"
 class ExportSelection:
     """A model to export into a folder of this name.
 
-    The candidate has the metrics and the file of this model, even if it comes from a retraining.
+    The candidate holds the metrics and the file of this model, even if it comes from a retraining.
     """
 
     name: str
@@ -30,16 +30,16 @@ class ExportSelection:
 
     @property
     def model_path(self) -> Path:
-        """The file that the model was loaded from."""
+        """The file from which the model was loaded."""
         path = self.candidate.model_path
-        assert path is not None  # else Candidate.load_model fails
+        assert path is not None  # or Candidate.load_model would fail
         return path
 
 
 def export_folders(
     run: Run, chosen: Sequence[ExportSelection], out: str | Path | None
 ) -> list[Path]:
-    """Return the folder to write for each model, without importing anything slow.
+    """Return the folder to write to for each model, without slow imports.
 
     Raises:
         InputError: If one exists.
@@ -47,7 +47,7 @@ def export_folders(
     base = Path(out) if out else run.path / "exports"
     folders = [base / each.name for each in chosen]
     if taken := [str(folder) for folder in folders if folder.exists()]:
-        raise InputError(f"nothing was exported, since these exist already: {', '.join(taken)}")
+        raise InputError(f"nothing was exported, as these already exist: {', '.join(taken)}")
     return folders
 
 
@@ -74,7 +74,7 @@ def _retraining(run: Run, name: str) -> Retraining:
     known = {retraining.path.name: retraining for retraining in retrainings(run)}
     if not known:
         raise InputError(
-            f"{run.path} was not retrained yet: xnas-tf retrain {shlex.quote(str(run.path))}"
+            f"{run.path} has not been retrained yet: xnas-tf retrain {shlex.quote(str(run.path))}"
         )
     if name == LATEST:
         ended = {n: max((t.finished for t in r.trainings()), default="") for n, r in known.items()}
@@ -95,7 +95,7 @@ def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[
         if network.candidate != BASELINE
     }
     if not best:
-        raise InputError(f"{retraining.path} has no candidate whose training is done")
+        raise InputError(f"{retraining.path} has no candidate with a finished training")
     for number in wanted:
         if number not in best:
             known = ", ".join(map(str, best))
@@ -110,7 +110,7 @@ def _validation_key(training: Training) -> tuple[float, float]:
 def _selection_of(run: Run, retraining: Retraining, training: Training) -> ExportSelection:
     path = retraining.model_path(training.key, training.seed)
     if not path.is_file():
-        raise InputError(f"the model of {training.title}, seed {training.seed}, is gone: {path}")
+        raise InputError(f"the model of {training.title}, seed {training.seed}, is missing: {path}")
     candidate = replace(
         run.candidate(training.candidate),
         seed=training.seed,

@@ -21,14 +21,14 @@ from xnas_tf.keras_tools.preprocessing import exact_model_input
 from xnas_tf.keras_tools.tracing import freed_custom_gradients, unoptimized_graphs
 
 PREDICTED = -1
-"""The class index that stands for the predicted class."""
+"""The class index that denotes the predicted class."""
 
 
 class ServedModel:
-    """The functions that an exported model offers; formats trace them inside ``traceable``.
+    """The functions of an exported model, which formats trace inside ``traceable``.
 
-    The model was loaded from the file ``source``, and all the attribution methods apply to it.
-    ``calibration`` are images for quantized formats, uint8 (N, H, W, C).
+    The model was loaded from the file ``source``, and all of the attribution methods apply to it.
+    ``calibration`` contains images for quantized formats, uint8 (N, H, W, C).
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ServedModel:
             class_index: int32, (B,): the class to explain, or -1 for the predicted one.
 
         Returns:
-            What ``serve`` returns; ``explained`` (B,), the names of the explained classes; and
+            The results of ``serve``; ``explained`` (B,), the names of the explained classes; and
             maps (B, H, W) by attribution method, as ``xnas_tf.explain`` computes them.
 
         Raises:
@@ -127,9 +127,9 @@ def _unoptimized(
     """Return a function that runs exactly as it is traced inside ``unoptimized_graphs``.
 
     It does so even in a larger graph that is optimized when it is loaded. The gradient of a ReLU
-    jumps at 0. Of 16 images explained by a network of the quickstart, one had an activation on the
-    other side of 0 after TensorFlow had optimized the graph, and integrated gradients that
-    differed by up to 0.001.
+    jumps at 0. For 16 images and a network of the quickstart, one had an activation on the other
+    side of 0 after TensorFlow had optimized the graph, and its integrated gradients differed by up
+    to 0.001.
     """
     return tf.function(
         function,

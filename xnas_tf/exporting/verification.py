@@ -1,4 +1,4 @@
-"""Comparison of exported files with the model they were written from."""
+"""Compares exported files with the model from which they were written."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ALLOWED_LOSS = 0.01
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a quantized model does beside the model it was made from, on the same test images.
+    """Comparison of a quantized model with the original model, on the same test images.
 
     Attributes:
-        images: Their number.
-        model_accuracy: The model's, as ``[low, accuracy, high]``, with Wilson's interval.
-        accuracy: The quantized model's.
-        agreement: The share of the images to which both give the same class, likewise.
+        images: Number of test images.
+        model_accuracy: Accuracy of the original, ``[low, accuracy, high]``, with Wilson's interval.
+        accuracy: Accuracy of the quantized model, likewise.
+        agreement: The share of the images for which both predict the same class, likewise.
     """
 
     images: int
@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def loss(self) -> float:
-        """The accuracy that quantization costs."""
+        """The loss of accuracy due to quantization."""
         return self.model_accuracy[1] - self.accuracy[1]
 
 
@@ -61,14 +61,14 @@ def compare(kind: ExportFormat, path: Path, model: keras.Model, images: Batch) -
 
 @dataclass(frozen=True)
 class Reference:
-    """The outputs of a model in this process, to compare exported files with.
+    """The outputs of a model in this process, to which exported files are compared.
 
     Attributes:
-        images: uint8, (N, H, W, C).
-        outputs: See ``Outputs``; the maps are of the predicted class.
+        images: uint8 images, (N, H, W, C).
+        outputs: See ``Outputs``; the maps explain the predicted class.
         methods: The attribution methods that apply to the model.
-        inapplicable: By name, why other methods do not apply.
-        is_coarse: Whether the model computes in less than float32.
+        inapplicable: Reasons why other methods do not apply, by name.
+        is_coarse: Whether the model computes with less precision than float32.
     """
 
     images: np.ndarray
@@ -78,7 +78,7 @@ class Reference:
     is_coarse: bool
 
     def tolerance(self, kind: ExportFormat) -> float:
-        """Return how far the outputs of a format may be from these."""
+        """Return the maximum difference of a format's outputs from these."""
         return max(kind.tolerance, COARSE) if self.is_coarse else kind.tolerance
 
 
@@ -114,14 +114,14 @@ def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str
         found[name] = difference(values, wanted)
         if not found[name] <= allowed:  # NaN is too far as well
             raise XnasError(
-                f"its {name} of {len(values)} images differ from the model's by "
+                f"its {name} for {len(values)} images differ from the model's by "
                 f"{found[name]:.2g}; allowed: {allowed:.0e}"
             )
     return found
 
 
 def difference(values: np.ndarray, wanted: np.ndarray) -> float:
-    """Return how far outputs are from the expected ones.
+    """Return the difference of outputs from the expected ones.
 
     For probabilities (N, classes), it is the largest absolute difference. For maps (N, H, W), it is
     the largest mean absolute difference of an image, divided by the largest value of all maps. On

@@ -1,1 +1,1 @@
-"""Figures of the candidates of a run: first the data to show, then the drawing."""
+"""Figures of the candidates of a run: functions that collect the data, and that draw them."""

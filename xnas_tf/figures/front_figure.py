@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CANDIDATE = "candidate"
-"""The axis of the ids, against which a single objective is drawn."""
+"""Axis of the ids, against which a single objective is drawn."""
 
 
 @dataclass(frozen=True)
 class FrontInfo:
-    """The data that a figure of a front shows.
+    """The data shown in a figure of a front.
 
     Attributes:
         names: The K objectives drawn.
-        front: Their values (N, K) for the Pareto-optimal candidates, sorted by the first.
+        front: Values (N, K) of the Pareto-optimal candidates, sorted by the first objective.
         ids: Ids of the Pareto-optimal candidates.
-        dominated: Values (M, K) of the other candidates that are done, of the front's fidelity.
+        dominated: Values (M, K) of the other finished candidates of the front's fidelity.
         violating: Values (V, K) of those that violate constraints, of the same fidelity.
         recommended: Row of the recommended candidate in ``front``; None if there is none.
         titles: The objectives drawn, each with an arrow towards better values.
@@ -85,7 +85,7 @@ def front_figure(info: FrontInfo) -> Figure:
 
     Pareto-optimal candidates are blue, dominated ones grey, and orange crosses violate
     constraints; a ring marks the recommended one. Bars are the 95% intervals of the
-    Pareto-optimal ones. With two objectives, a line is the border of what these dominate.
+    Pareto-optimal ones. With two objectives, a line bounds the region that these dominate.
     """
     size = len(info.names) - 1
     figure = new_figure(*((6, 4.6) if size == 1 else (2.6 * size, 2.2 * size + 0.4)))
@@ -107,7 +107,7 @@ def front_figure(info: FrontInfo) -> Figure:
 
 
 def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
-    """Draw two objectives; if there are no others, with the border of the front and with ids."""
+    """Draw two objectives; if there are no others, add the border of the front and the ids."""
     front = info.front[:, pair]
     is_only = len(info.names) == 2
     area, size = (36, 6.0) if is_only else (9, 3.5)
@@ -125,7 +125,7 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
         label = f"recommended: {info.ids[row]}"
         axes.plot(*front[row], "o", markersize=2 * size, label=label, **style)
     if is_only and info.names[1] != CANDIDATE:
-        # Between two neighbours, the front dominates what is worse than both.
+        # Between two neighbours, the front dominates points that are worse than both.
         steps = "steps-post" if info.titles[0].endswith("↓") else "steps-pre"
         axes.plot(*front.T, drawstyle=steps, color=BLUE, linewidth=1)
     _draw_intervals(axes, front, info.intervals[:, pair])

@@ -1,4 +1,4 @@
-"""How the objectives of a run improved, as a figure."""
+"""Figure of how the objectives of a run improved."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HistoryInfo:
-    """The data that a figure of a history shows.
+    """The data shown in a figure of a history.
 
     Attributes:
         titles: The K objectives, each with an arrow towards better values.
         places: Position of each of N candidates in the order in which they ended, from 1, (N,).
-        values: Their objectives, (N, K).
+        values: Objectives of these candidates, (N, K).
         trainings: Numbers of trainings after which the front changed, (M,).
-        best: The best values on the front then, (K, M).
-        hypervolume: The hypervolume then, (M,); NaN where it is not known.
+        best: The best values on the front at that point, (K, M).
+        hypervolume: The hypervolume at that point, (M,); NaN where it is unknown.
     """
 
     titles: tuple[str, ...]
@@ -40,7 +40,7 @@ class HistoryInfo:
 
 
 def history_info(candidates: Sequence[Candidate], config: Config) -> HistoryInfo:
-    """Collect the values of the candidates that are done, and of the front as it grew."""
+    """Collect the values of the finished candidates, and of the front as it grew."""
     ended = ended_candidates(candidates)
     trained = np.cumsum([c.trained for c in ended], dtype=int)
     done = [(at, c) for at, c in zip(trained, ended, strict=True) if c.state == "done"]

@@ -1,11 +1,12 @@
-"""Which hyperparameters an objective depends on, and how, with the uncertainty of both.
+"""Estimates which hyperparameters affect an objective and how, with uncertainties.
 
-A search samples good values more often than others, so means of the recorded values confuse the
+A search samples good values more often than others, so means of the recorded values confound the
 effects of hyperparameters that are good together. Instead, a random forest learns the objective
 from all hyperparameters. Permutation importance (Breiman 2001, section 10) measures how much its
-predictions rely on each, on candidates it was not trained on. Partial dependence (Friedman 2001,
-section 8.2) is its mean prediction when all candidates are given one value. Forests on bootstrap
-samples of the candidates show how much both would vary with other candidates (Efron 1979).
+predictions rely on each of them, on candidates on which it was not trained. Partial dependence
+(Friedman 2001, section 8.2) is its mean prediction if all candidates had the same value. Forests on
+bootstrap samples of the candidates show how much both would vary with other candidates (Efron
+1979).
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 
 MIN_CANDIDATES = 10
-"""With fewer candidates nothing can be learned."""
+"""Minimum number of candidates to learn from."""
 MAX_CANDIDATES = 1000
-"""Size of the random sample of more candidates; a larger one only takes more time."""
+"""Maximum number of candidates; a random sample is drawn from more. A larger one is only slower."""
 RESAMPLES, TREES, REPEATS = 20, 20, 3
 MAX_VALUES = 6
-"""Maximum number of values of a number for which the dependence is computed."""
+"""Maximum number of values of a numeric hyperparameter for which dependence is computed."""
 INTERVAL = (5, 95)
 """Percentiles over the resamples."""
 
@@ -38,7 +39,7 @@ class Hyperparameter:
 
     Attributes:
         values: The distinct values: numbers in ascending order, then strings.
-        places: For each candidate, the index of its value in ``values``; -1 if not active.
+        places: Index of each candidate's value in ``values``; -1 if not active.
     """
 
     name: str
@@ -62,11 +63,11 @@ def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
 def importance_data(
     candidates: Sequence[Candidate], config: Config, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Estimate what each objective depends on, from candidates with results of one fidelity.
+    """Estimate how each objective depends on hyperparameters, from candidates of one fidelity.
 
     Returns:
         For each objective, the share of its variance that is predicted (R²), the importance of
-        each hyperparameter and its dependence on each value, as ``[low, mean, high]``; or the
+        each hyperparameter and the dependence on each value, as ``[low, mean, high]``; or the
         reason why nothing can be learned.
     """
     columns = [column for column in hyperparameters(candidates) if len(set(column.places)) > 1]
@@ -84,7 +85,7 @@ def importance_data(
 
 
 def _shown_values(values: Sequence[Any]) -> np.ndarray:
-    """Return the indices of the values to compute a dependence for: a few of many numbers."""
+    """Return the indices of the values for which to compute dependence: a few of many numbers."""
     count = len(values) if isinstance(values[-1], str) else min(len(values), MAX_VALUES)
     return np.linspace(0, len(values) - 1, count).round().astype(int)
 
@@ -109,7 +110,7 @@ def _influence(
         seed = int(rng.integers(2**31))
         forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=seed)
         forest.fit(codes[sample], values[sample])
-        # Relative to the variance of all values: that of the few left out may be nearly zero.
+        # Relative to the variance of all values, as that of the few held out may be nearly zero.
         error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
         scores.append(1 - error / variance)
         permuted = permutation_importance(

@@ -1,4 +1,4 @@
-"""What the objectives of a run depend on, as a figure."""
+"""Figure of the hyperparameters on which a run's objectives depend."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def importance_figure(influence: dict[str, Any], config: Config) -> Figure:
     """Draw the importance of the hyperparameters for each objective, with 90% intervals.
 
     Args:
-        influence: The result of ``importance_data``, of candidates with something to learn from.
+        influence: The result of ``importance_data``, which must not be a reason.
         config: The run's configuration.
     """
     objectives = influence["objectives"]

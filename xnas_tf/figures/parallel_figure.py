@@ -29,8 +29,8 @@ class Upright:
     """One vertical axis.
 
     Attributes:
-        title: Its heading.
-        heights: The height of each candidate, from 0 to 1 with better objectives above; NaN for a
+        title: Heading of the axis.
+        heights: The height of each candidate, from 0 to 1, with better objectives higher; NaN for a
             hyperparameter that is not active, (N,).
         ticks: Labels by height.
     """
@@ -69,7 +69,7 @@ def parallel_figure(
     """Draw a line for each candidate through its hyperparameters and objectives.
 
     Pareto-optimal candidates are blue, the recommended one orange, others grey. The better end of
-    an objective is above.
+    an objective is at the top.
     """
     axes = uprights(candidates, config)
     heights = np.array([upright.heights for upright in axes]).T

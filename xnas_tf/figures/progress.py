@@ -1,4 +1,4 @@
-"""How the front of a run improved, as plain data."""
+"""Data on how the front of a run improved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ five objectives and hundreds of points."""
 
 
 class _Change(NamedTuple):
-    """The fronts after a number of trainings; that of the hypervolume once its unit is known."""
+    """The front after a number of trainings, and the one to measure once the unit is known."""
 
     trained: int
     hours: float | None
@@ -30,9 +30,9 @@ def progress_data(candidates: Iterable[Candidate], config: Config) -> dict[str, 
     """Compute the hypervolume and the best objective values of the front wherever it changed.
 
     Returns:
-        The hypervolumes, which are those that the search itself logged (None until their unit is
-        known), and the best values by objective, with the number of trainings and the hours since
-        the first started.
+        The hypervolumes, as the search itself logged them (None until their unit is known), and the
+        best values by objective, with the number of trainings and the hours since the first one
+        started.
     """
     ended = ended_candidates(candidates)
     meter = HypervolumeMeter([], config)

@@ -1,4 +1,4 @@
-"""The uncertainty of an objective's value, as figures show it."""
+"""The uncertainty of an objective's value, for figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from xnas_tf.utils.intervals import accuracy_interval, normal_interval
 def interval_of(candidate: Candidate, name: str, images: int) -> tuple[float, float]:
     """Return the 95% interval of an objective; NaN where no uncertainty is known.
 
-    Of the error it is Wilson's over the validation images; of others, the normal interval of the
-    standard error that was recorded, which does not contain the variation between trainings.
+    For the error it is Wilson's interval over the validation images; for others, the normal
+    interval from the recorded standard error, which does not include the variation between
+    trainings.
 
     Args:
-        candidate: A candidate that is done.
+        candidate: A finished candidate.
         name: The objective.
-        images: The number of validation images; 0 if unknown.
+        images: Number of validation images; 0 if unknown.
     """
     value = candidate.objectives[name]
     if name == "error" and images:

@@ -14,13 +14,13 @@ from xnas_tf.registry import describe
 
 
 def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
-    """Return a model's number of classes and how it ends, found by running it on a few images.
+    """Return a model's number of classes and its ending, found by running it on a few images.
 
-    A single output, a sigmoid or its logit, stands for two classes.
+    A single output, a sigmoid or its logit, represents two classes.
 
     Args:
         model: A Keras image classifier.
-        images: (B, H, W, C) in the model's input range.
+        images: Images (B, H, W, C) in the model's input range.
 
     Raises:
         InputError: If the model does not accept these images, returns values that are not
@@ -31,7 +31,8 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
         classes, ending = _classes(outputs), observed_ending(model, images)
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise InputError(
-            f"the model takes no images of shape {tuple(images.shape[1:])}: {describe(error)}"
+            f"the model does not accept images of shape {tuple(images.shape[1:])}: "
+            f"{describe(error)}"
         ) from error
     if not np.isfinite(outputs).all():
         raise InputError("the model returns values that are not finite: it cannot be interpreted")
@@ -47,7 +48,7 @@ def check_classes(classes: int, class_names: Sequence[str], dataset: str) -> Non
     """Raise an ``InputError`` unless a data set has as many classes as a model."""
     if classes != len(class_names):
         raise InputError(
-            f"data set {dataset} has {len(class_names)} classes; the model has {classes}"
+            f"data set {dataset} has {len(class_names)} classes, but the model has {classes}"
         )
 
 

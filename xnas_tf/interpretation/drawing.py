@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
-"""As in the plots of Pareto fronts; colour-blind readers can distinguish them."""
+"""Colours of the plots of Pareto fronts, which colour-blind readers can distinguish."""
 
 
 LONGEST = 24
-"""Number of characters of the longest name at a tick."""
+"""Maximum number of characters of a tick's name."""
 CHARACTERS_PER_INCH = 117
-"""How many characters of a text fit into an inch, times the size of the text in points."""
+"""Number of characters that fit into an inch, times the font size in points."""
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches, which notebooks can show."""
+    """Return an empty figure of a size in inches, which notebooks can display."""
     from xnas_tf.utils.notebook_figure import NotebookFigure  # noqa: PLC0415 - heavy
 
     return NotebookFigure(figsize=(width, height), layout="constrained")
@@ -54,7 +54,7 @@ def set_title(figure: Figure, title: str) -> None:
 
 
 def wrapped(text: str, inches: float, points: float = 8) -> str:
-    """Break each line of a text, in a size of ``points``, that is wider than that many inches."""
+    """Break the lines of a text, in a size of ``points``, that are wider than ``inches``."""
     width = max(1, int(CHARACTERS_PER_INCH / points * inches))
     lines = [textwrap.wrap(line, width) or [""] for line in text.splitlines()]
     return "\n".join(part for parts in lines for part in parts)

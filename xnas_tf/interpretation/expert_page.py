@@ -15,7 +15,7 @@ PAGE = "index.html"
 
 
 class Metric(NamedTuple):
-    """A metric: its name, its value as text, and what it means."""
+    """A metric: its name, its value as text, and its meaning."""
 
     name: str
     value: str
@@ -31,15 +31,15 @@ class Caption(NamedTuple):
 
 @dataclass(frozen=True)
 class ExpertPage:
-    """The texts of a page; all are plain text.
+    """The contents of a page, as plain text.
 
     Attributes:
-        title: What was done.
-        summary: Paragraphs: what was done, and how far the result can be trusted.
+        title: The title.
+        summary: Paragraphs on what was done and how far the result can be trusted.
         metrics: The metrics.
         findings: The headings of a table of the findings, and its rows.
         captions: The captions of pictures by name, in their order on the page.
-        limits: What the result does not show.
+        limits: Statements on what the result does not show.
     """
 
     title: str
@@ -50,7 +50,7 @@ class ExpertPage:
     limits: Sequence[str] = ()
 
     def caption(self, name: str) -> Caption:
-        """Return the caption of a picture, or a title made from its name."""
+        """Return the caption of a picture, or a title derived from its name."""
         return self.captions.get(name) or Caption(name.replace("_", " "), "")
 
     def html(self, subtitle: str, pictures: Mapping[str, bytes]) -> str:
@@ -72,7 +72,7 @@ class ExpertPage:
 
 
 def accuracy_paragraph(accuracy: Mapping[str, Any] | None) -> str:
-    """Say how good a model is, from ``Accuracy.as_dict``; empty if it is not known."""
+    """Describe the accuracy of a model, given ``Accuracy.as_dict``; empty if unknown."""
     if not accuracy or not accuracy["images"]:
         return ""
     low, value, high = accuracy["interval"]

@@ -1,4 +1,4 @@
-"""Where feature maps are read: at the ends of convolution blocks, or at layers by name."""
+"""Finds where to read feature maps: at the ends of convolution blocks, or at named layers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Tap:
         name: The layer's name; the second call of the same layer is ``NAME_2``.
         layer: The layer.
         call: Index of the call among the layer's calls, from 0.
-        shape: Of one image's output, (H, W, channels).
+        shape: Shape of the output for one image, (H, W, channels).
     """
 
     name: str
@@ -47,7 +47,7 @@ class Tap:
 
     @property
     def channels(self) -> int:
-        """Channels of the output, its last axis."""
+        """Number of channels of the output, its last axis."""
         return self.shape[-1]
 
 

@@ -1,4 +1,4 @@
-"""Results as files: PNGs, a page, TensorBoard images and JSON."""
+"""Writes results as files: PNGs, a page, TensorBoard images and JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_pictures(folder: Path, tag: str, figures: Mapping[str, Figure]) -> dic
 def write_page(
     folder: Path, page: ExpertPage, subtitle: str, pictures: Mapping[str, bytes]
 ) -> None:
-    """Write a page with PNG pictures by name, which loads nothing else."""
+    """Write a self-contained page with PNG pictures by name."""
     (folder / PAGE).write_text(page.html(subtitle, pictures), encoding="utf-8")
 
 

@@ -1,1 +1,1 @@
-"""What we need to know of any Keras model, and what we change in it while it runs."""
+"""Tools that inspect Keras models of any kind, and change how they run."""

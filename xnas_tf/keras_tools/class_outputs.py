@@ -1,7 +1,7 @@
 """The class probabilities and logits behind the outputs of a classifier.
 
 A model has an output for each class, the probabilities of a softmax or logits; or a single output,
-a sigmoid or its logit, for two classes: it is that of the second class.
+a sigmoid or its logit, for the second of two classes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ def class_probabilities(outputs: tf.Tensor, activation: str | None) -> tf.Tensor
 
     Args:
         outputs: (B, classes), or (B, 1) for two classes.
-        activation: What computed the outputs: ``softmax``, ``sigmoid``, or None for logits.
+        activation: Function that computed the outputs: ``softmax``, ``sigmoid``, or None for
+            logits.
 
     Returns:
-        (B, classes).
+        Probabilities, (B, classes).
     """
     if outputs.shape[1] == 1:
         second = outputs if activation else tf.sigmoid(outputs)
@@ -47,7 +48,7 @@ def class_logits(outputs: tf.Tensor, ending: Ending) -> tf.Tensor:
         outputs: The outputs of a model that was traced inside ``linear_output(ending)``,
             (B, classes), or (B, 1) for two classes: the logit of the first is then 0. They are
             probabilities if its softmax or sigmoid cannot be left out.
-        ending: How the model ends.
+        ending: The end of the model.
     """
     if not ending.can_be_linear:
         probabilities = class_probabilities(outputs, ending.activation)

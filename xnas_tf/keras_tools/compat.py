@@ -25,7 +25,7 @@ class Node(Protocol):
     """One call of a layer or operation in the graph of a functional model.
 
     Attributes:
-        arguments: What the call was given, as ``args`` and ``kwargs``, with symbolic tensors.
+        arguments: Arguments of the call, as ``args`` and ``kwargs``, with symbolic tensors.
         input_tensors: The symbolic tensors among the arguments, flattened.
         outputs: The symbolic tensors that the call returned, flattened.
         is_input: Whether this is an input of the model.
@@ -39,17 +39,17 @@ class Node(Protocol):
 
 
 def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Return the layers inside a layer or model, with those inside them."""
+    """Return the layers inside a layer or model, at any depth."""
     return layer._flatten_layers(include_self=False)
 
 
 def has_graph(model: Any) -> bool:
-    """Return whether an object is a functional model, also one of a subclass of its own."""
+    """Return whether an object is a functional model, possibly of a subclass."""
     return hasattr(model, "_nodes_by_depth")
 
 
 def graph_nodes(model: keras.Model) -> Iterator[Node]:
-    """Yield the calls in a functional or built sequential model, each after those it depends on."""
+    """Yield the calls in a functional or built sequential model in topological order."""
     by_depth = getattr(model, "_functional", model)._nodes_by_depth
     for depth in sorted(by_depth, reverse=True):
         yield from (node for node in by_depth[depth] if not node.is_input)
@@ -61,7 +61,7 @@ def producer(tensor: keras.KerasTensor) -> Any:
 
 
 def untraced(function: tf.types.experimental.PolymorphicFunction) -> Any:
-    """Return the Python function that a ``tf.function`` was made from."""
+    """Return the Python function from which a ``tf.function`` was created."""
     return function.python_function
 
 
@@ -71,7 +71,7 @@ def rename_variable(variable: keras.Variable, path: str) -> None:
 
 
 def metrics_in_compile(model: keras.Model) -> keras.metrics.Metric | None:
-    """Return the metrics that a compiled model was given, as one metric; None if there are none."""
+    """Return the metrics given to ``compile``, as one metric; None if there are none."""
     return model._compile_metrics
 
 
@@ -88,7 +88,7 @@ def reset_layer_names() -> None:
 
 
 def logits_behind(outputs: Any) -> Any:
-    """Return the logits that Keras keeps with the result of its softmax or sigmoid; else None.
+    """Return the logits that Keras keeps with the result of its softmax or sigmoid, or None.
 
     Its losses are computed from these: a probability that was rounded to 0 has no logarithm.
     """
@@ -102,12 +102,12 @@ def with_logits(outputs: tf.Tensor, logits: Any) -> tf.Tensor:
 
 
 def safe_mode() -> bool | None:
-    """Return whether Keras refuses code in files: None unless a scope or a user has set it."""
+    """Return whether Keras refuses code in files; None unless a scope or a user has set it."""
     return serialization_lib.in_safe_mode()
 
 
 def set_safe_mode(value: bool | None) -> None:
-    """Set what ``safe_mode`` returns, as ``keras.config.enable_unsafe_deserialization`` does."""
+    """Set the value of ``safe_mode``, as ``keras.config.enable_unsafe_deserialization`` does."""
     global_state.set_global_attribute("safe_mode_saving", value)
 
 

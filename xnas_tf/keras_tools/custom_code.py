@@ -1,4 +1,4 @@
-"""Finds the custom code that a model depends on: classes and functions that are not Keras'."""
+"""Finds the custom code on which a model depends: classes and functions that are not Keras'."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _package(module: Any) -> str:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    """Yield the objects that an object refers to."""
+    """Yield the objects to which an object refers."""
     if isinstance(value, FunctionType):
         yield from value.__defaults__ or ()
         yield from (value.__kwdefaults__ or {}).values()

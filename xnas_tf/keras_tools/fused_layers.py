@@ -19,7 +19,7 @@ from xnas_tf.keras_tools.inspection import all_layers
 
 
 class _FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Ordinary batch normalisation, computed at once; has no state of its own."""
+    """Ordinary batch normalisation in a single operation, without its own state."""
 
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
@@ -46,7 +46,7 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
 def fused_layers(model: keras.Model) -> Iterator[None]:
     """Trace the model's batch normalisations with ``FusedBatchNormV3`` where that is possible.
 
-    They stay ordinary Keras layers: only what is traced inside the context differs.
+    They stay ordinary Keras layers: only graphs traced inside the context differ.
     """
     fused = [
         layer
@@ -66,7 +66,7 @@ def biased(inputs: tf.Tensor) -> np.float32 | tf.Tensor:
     """Return the factor from the unbiased variances of ``FusedBatchNormV3`` to those of Keras.
 
     Args:
-        inputs: What was normalised, (B, H, W, channels); a known shape takes no operations.
+        inputs: The normalised tensor, (B, H, W, channels); a known shape takes no operations.
     """
     values = inputs.shape[:-1].num_elements()
     count = np.float32(values) if values else tf.cast(tf.size(inputs[..., 0]), tf.float32)

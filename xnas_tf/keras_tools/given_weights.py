@@ -1,4 +1,4 @@
-"""Distinguishes weights that a model's build drew from initializers from those it was given."""
+"""Distinguishes weights drawn from initializers from weights given to a model."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class BuildRecord:
     assigned: list[keras.Variable] = field(default_factory=list)
 
     def gives_weights(self, model: keras.Model) -> bool:
-        """Return whether a weight of the model has another value than its initializer's."""
+        """Return whether a weight of the model has a value other than its initializer's."""
         fresh = _ids(self.created) - _ids(self.assigned)
         return not _ids(model.weights) <= fresh
 
     def older_layer(self, model: keras.Model) -> keras.layers.Layer | None:
-        """Return a layer that trains weights from before the build; None if there is none."""
+        """Return a layer that trains weights created before the build; None if there is none."""
         created = _ids(self.created)
         layers = all_layers(model)
         return next((layer for layer in layers if not _ids(_trained(layer)) <= created), None)
 
 
 def _trained(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """Return the weights of a layer that training changes, by gradients or otherwise."""
+    """Return the weights of a layer that change in training, by gradients or otherwise."""
     has_statistics = isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     return layer.weights if has_statistics else layer.trainable_variables
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 Edge = tuple[str, int]
-"""A label and the vertex that the edge leads to."""
+"""A label and the vertex to which the edge leads."""
 
 
 class Graph:
@@ -29,7 +29,7 @@ class Graph:
         return len(self._labels) - 1
 
     def digest(self, root: int) -> str:
-        """Hash the subgraph that can be reached from a vertex, as SHA-256 in hexadecimal.
+        """Hash the subgraph that is reachable from a vertex, as SHA-256 in hexadecimal.
 
         Vertices are coloured by refinement (Weisfeiler & Leman 1968). While some have the same
         colour, one of these is individualised and the colours are refined again. The choice does
@@ -55,7 +55,7 @@ class Graph:
         return sorted(reached)
 
     def _refine(self, vertices: list[int], colours: dict[int, str]) -> dict[int, str]:
-        """Distinguish vertices by their successors and predecessors too."""
+        """Distinguish vertices by their successors and predecessors as well."""
         incoming: dict[int, list[Edge]] = {vertex: [] for vertex in vertices}
         for vertex in vertices:
             for label, target in self._edges[vertex]:

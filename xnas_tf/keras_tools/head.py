@@ -1,4 +1,4 @@
-"""Which heads and losses of a classifier are supported, and the loss that a head gets."""
+"""Checks the head and loss of a classifier, and chooses the loss for a head."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from xnas_tf.keras_tools.targets import is_loss_of_keras, loss_name, losses_of, 
 
 
 def check_head(model: keras.Model, classes: int) -> None:
-    """Check that a model's outputs suit classes of which each image has exactly one.
+    """Check that a model's outputs suit images that each belong to exactly one class.
 
-    Allowed are a softmax or logits for each class; for two classes also one output, a sigmoid or
-    its logit. The loss of a single output without a sigmoid shows whether it is a logit.
+    A softmax or logits for each class are allowed, and for two classes also a single output, a
+    sigmoid or its logit. The loss of a single output without a sigmoid shows whether it is a logit.
 
     Args:
         model: A functional or sequential model, compiled or not.
         classes: Number of classes of the data.
 
     Raises:
-        InputError: If they do not. The message says what to write.
+        InputError: If they do not; the message suggests a head.
     """
     shape, activation = tuple(model.output_shape), ending_of(model).activation
     if shape == (None, 1) and classes > 2:
@@ -41,7 +41,7 @@ def check_head(model: keras.Model, classes: int) -> None:
 
 
 def compile_head(model: keras.Model, optimizer: Any) -> None:
-    """Compile a model with cross-entropy and accuracy, as its head needs them."""
+    """Compile a model with the cross-entropy and accuracy that its head requires."""
     activation = ending_of(model).activation
     if has_single_output(model):
         loss = keras.losses.BinaryCrossentropy(from_logits=activation is None)
@@ -54,7 +54,7 @@ def compile_head(model: keras.Model, optimizer: Any) -> None:
 
 
 def _problem_of_one(activation: str | None, loss: Any) -> str:
-    """Return why a single output with a loss of Keras, if any, does not classify two classes."""
+    """Return why a single output, possibly with a loss of Keras, does not classify two classes."""
     name = loss_name(loss) if loss is not None else ""
     if activation == "softmax":
         return "a softmax of one output is always 1"
@@ -69,7 +69,7 @@ def _problem_of_one(activation: str | None, loss: Any) -> str:
 
 
 def _problem_of_many(activation: str | None, loss: Any) -> str:
-    """Return why several outputs with a loss of Keras, if any, form no classifier."""
+    """Return why several outputs, possibly with a loss of Keras, do not form a classifier."""
     name = loss_name(loss) if loss is not None else ""
     is_binary = name.lower().replace("_", "").startswith("binary")
     if activation == "sigmoid" or (activation is None and is_binary):
@@ -79,7 +79,7 @@ def _problem_of_many(activation: str | None, loss: Any) -> str:
             "classes of an image or none, but each image has one class"
         )
     if activation is None and "crossentropy" in name.lower() and not takes_logits(loss):
-        return f"the model's outputs are logits, but {name} takes probabilities"
+        return f"the model's outputs are logits, but {name} expects probabilities"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The range of values that a Keras model takes, inferred from its first layers."""
+"""The range of values that a Keras model expects, inferred from its first layers."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 
 AUTO = "auto"
 DEFAULT_RANGE = "0-1"
-"""The range that all models of a search are trained on."""
+"""The range on which all models of a search are trained."""
 RANGES = {DEFAULT_RANGE: (0.0, 1.0), "-1-1": (-1.0, 1.0), "0-255": (0.0, 255.0)}
 """Lowest and highest value of each range, the narrowest range first."""
 CHOICES = (AUTO, *RANGES)
 _PROBES = (0.0, 128.0, 255.0)
 """Values of the constant images on which the first layers are measured."""
 _TOLERANCE = 0.02
-"""Relative to a range: more than the errors of rounding and half precision."""
+"""Tolerance relative to a range, larger than errors of rounding and half precision."""
 _MAX_SLOPE_0_255 = 1 / 8
-"""Layers that only multiply, by less than this, take 0 to 255. At 0.125, values from 0 to 1 would
-be 16 times too narrow for -1 to 1, and those from 0 to 255 would be 16 times too wide."""
+"""Layers that only multiply by less than this factor expect 0 to 255. At 0.125, values from 0 to 1
+would be 16 times too narrow for -1 to 1, and those from 0 to 255 would be 16 times too wide."""
 
 
 @dataclass(frozen=True)
 class InputRange:
-    """The range of values that a model takes: one of ``RANGES``, and how it was determined."""
+    """The range of values that a model expects: one of ``RANGES``, and how it was determined."""
 
     name: str
     reason: str
@@ -64,15 +64,15 @@ def check_range(given: str, allowed: Sequence[str] = CHOICES) -> str:
 
 
 def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:
-    """Record the range that a model was trained on, in memory only, and return the model."""
+    """Record the range on which a model was trained, in memory only, and return the model."""
     object.__setattr__(model, "_xnas_tf_input_range", name)  # without Keras' attribute tracking
     return model
 
 
 def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) -> InputRange:
-    """Return the range of values that a model takes on images of a shape (H, W, C).
+    """Return the range of values that a model expects for images of a shape (H, W, C).
 
-    With ``auto``, models trained by a run take 0 to 1, whatever their layers are. For other
+    With ``auto``, models trained by a run expect 0 to 1, whatever their layers are. For other
     models, the effect of everything before the first layer with weights (other than
     ``Normalization``) is measured on constant images. This includes nested models, Keras
     Applications and functions.
@@ -110,7 +110,7 @@ def _default(why: str) -> InputRange:
 
 
 def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return slopes and offsets, (channels,), of what ``_probe`` saw; None if it is not linear."""
+    """Return slopes and offsets, (channels,), of the values of ``_probe``; None if not linear."""
     if values is None or not np.isfinite(values).all():
         return None
     offsets = values[0]
@@ -124,7 +124,7 @@ def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | No
 
 
 def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray | None, list[str]]:
-    """Return the central values of constant images as the first layer with weights gets them.
+    """Return the central values of constant images at the input of the first layer with weights.
 
     Returns:
         An array (3, channels), None if no such layer is reached; and the scaling layers before it.
@@ -162,7 +162,7 @@ def _has_weights(layer: keras.layers.Layer) -> bool:
 
 
 def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> str:
-    """Return the range that layers ``slope * value + offset`` were made for.
+    """Return the range for which layers ``slope * value + offset`` were made.
 
     The first choice is a range that they map to 0 to 1 or to -1 to 1. Data in [a, b] with mean m
     has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000), so the second choice is the

@@ -28,7 +28,7 @@ Edit = Callable[[keras.layers.Layer, list[tf.Tensor], tf.Tensor], tf.Tensor]
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers of a model, including those inside nested models and layers."""
-    layers = sublayers(model)  # `model.layers` has no layers of layers
+    layers = sublayers(model)  # `model.layers` lacks layers inside layers
     return [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
@@ -45,25 +45,25 @@ def is_transparent(layer: Any) -> bool:
 
 
 def check_single_output(model: keras.Model) -> None:
-    """Check that a functional or sequential model returns one tensor, by itself.
+    """Check that a functional or sequential model returns a single tensor, not in a list.
 
     Raises:
-        TypeError: If it does not. The message says what to write.
+        TypeError: If it does not; the message suggests a fix.
     """
     outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
     if isinstance(outputs, list | tuple) and len(outputs) == 1:
-        outputs = outputs[0]  # which a call returns by itself
+        outputs = outputs[0]  # a call returns it without the list
     if not isinstance(outputs, keras.KerasTensor):
         raise TypeError(
             f"the model returns a {type(outputs).__name__} of {len(model.outputs)} tensor(s); "
-            "wanted: the classes alone, as in keras.Model(inputs, classes)"
+            "wanted: only the classes, as in keras.Model(inputs, classes)"
         )
 
 
 def network_of(model: keras.Model) -> keras.Model:
     """Return a plain functional model of the same layers, which loads without a custom class.
 
-    If the model's class does more than train differently (``train_step``), it is returned itself.
+    If the model's class changes more than training (``train_step``), the model itself is returned.
     """
     if not is_transparent(model) or isinstance(model, keras.Sequential):
         return model
@@ -73,7 +73,7 @@ def network_of(model: keras.Model) -> keras.Model:
 def functional_model(model: keras.Model) -> keras.Model:
     """Return a new functional model of the same layers whose only input is not in a list.
 
-    ``model.inputs`` is a list. A model made of it warns when it is called with a tensor.
+    ``model.inputs`` is a list. A model created with it warns when it is called with a tensor.
     """
     inputs, outputs = (
         each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs)
@@ -88,7 +88,7 @@ def has_feature_map(model: keras.Model) -> bool:
         if any(_is_map(output) for node in nodes for output in node.outputs):
             return True
     inputs = [tf.zeros([1, *(size or 1 for size in t.shape[1:])], t.dtype) for t in model.inputs]
-    with inlined_calls(model), recorded_calls(model) as calls:  # of layers inside others too
+    with inlined_calls(model), recorded_calls(model) as calls:  # includes layers inside others
         model(inputs[0] if len(inputs) == 1 else inputs, training=False)
     return any(_is_map(output) for _, output in calls)
 
@@ -99,7 +99,7 @@ def _is_map(tensor: tf.Tensor | keras.KerasTensor) -> bool:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a model ends.
+    """The end of a model.
 
     Attributes:
         layer: The layer or Keras operation that computes the output; None if unknown.
@@ -175,9 +175,9 @@ def ends_in_softmax(model: keras.Model) -> bool:
 
 @contextmanager
 def linear_output(ending: Ending) -> Iterator[None]:
-    """Leave out a final softmax or sigmoid of a model that is traced in the context.
+    """Leave out the final softmax or sigmoid of a model that is traced in the context.
 
-    The model then returns logits, unless it is unknown where the activation is.
+    The model then returns logits, unless the location of the activation is unknown.
     """
     layer = ending.layer
     if layer is None or ending.activation is None:

@@ -13,7 +13,7 @@ from tensorflow.python.framework import random_seed
 from tensorflow.python.ops import gen_resource_variable_ops
 
 MOST_VARIABLES = 3000
-"""Number of variables after which kernels are cleared: each has one of 35 KB."""
+"""Number of variables after which kernels are cleared, since each has a kernel of 35 KB."""
 _turn = threading.Lock()
 
 
@@ -28,12 +28,12 @@ def kept_kernels() -> Iterator[None]:
 
     They are cleared because those of TensorFlow's older random operations, such as
     ``tf.random.normal``, have a state that a seed must reset. Keras' initializers and layers use
-    none of these. All operations with such a state get their seeds in one place: once any has,
-    kernels are cleared as usual.
+    none of these. All operations with such a state get their seeds in one place: once one of them
+    has, kernels are cleared as usual.
 
-    A user's graphs with random operations that were traced before, or loaded, get none there, so
-    this is only for models of this package's own search spaces. It affects the whole process: while
-    one thread is inside, entering has no effect in other threads.
+    A user's graphs with random operations that were traced before, or loaded, do not get seeds
+    there, so this is only for models of this package's own search spaces. It affects the whole
+    process: while one thread is inside, entering has no effect in other threads.
     """
     if not _turn.acquire(blocking=False):
         yield
@@ -56,7 +56,7 @@ def kept_kernels() -> Iterator[None]:
 
 
 class _Kernels:
-    """What is known about the kept kernels, and the functions of TensorFlow that report it."""
+    """The state of the kept kernels, and the functions of TensorFlow that report it."""
 
     def __init__(self) -> None:
         self._clear = pywrap_tfe.TFE_ContextClearCaches

@@ -1,6 +1,6 @@
 """Describes layers, calls and compilations, without their names, as values that can be hashed.
 
-Raises ``NotImplementedError`` for what cannot be described.
+Functions raise ``NotImplementedError`` for objects that cannot be described.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def describe_compilation(model: keras.Model) -> list[Any]:
 
 
 def describe_variable(variable: keras.Variable) -> list[Any]:
-    """Return what distinguishes a variable, except its value."""
+    """Return the properties that distinguish a variable, except its value."""
     functions = [getattr(variable, name, None) for name in ("regularizer", "constraint")]
     config = _without_names(keras.saving.serialize_keras_object(functions))
     return ["variable", variable.shape, variable.dtype, variable.trainable, config]
@@ -70,7 +70,7 @@ def describe_variable(variable: keras.Variable) -> list[Any]:
 
 @contextmanager
 def _describing(owner: Any) -> Iterator[None]:
-    """Raise ``NotImplementedError`` for what Keras cannot serialize, and silence its warnings."""
+    """Raise ``NotImplementedError`` if Keras cannot serialize something; silence its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -99,7 +99,7 @@ def _state(value: Any) -> Any:
     """Return data, names of functions and attributes of objects, some of which Keras leaves out.
 
     Keras leaves out the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``, for example. It
-    gives functions without their module, but ``keras.ops.gelu`` and ``keras.activations.gelu`` are
+    names functions without their module, but ``keras.ops.gelu`` and ``keras.activations.gelu`` are
     different.
     """
     if isinstance(value, FunctionType):

@@ -1,4 +1,4 @@
-"""Names of layers that TensorFlow accepts in a graph."""
+"""Renames layers to names that TensorFlow accepts in a graph."""
 
 from __future__ import annotations
 

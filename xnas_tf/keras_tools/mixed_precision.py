@@ -34,7 +34,7 @@ def mixed_precision(model: keras.Model) -> Iterator[None]:
         (layer, layer.dtype_policy)
         for layer in all_layers(model)
         if layer not in exact
-        and layer.activity_regularizer is None  # whose loss is added to others in float32
+        and layer.activity_regularizer is None  # its loss is added to others in float32
         and layer.dtype_policy.name == "float32"
     ]
     for layer, _ in changed:
@@ -58,5 +58,5 @@ def check_devices() -> None:
             version = ".".join(map(str, found))
             raise InputError(
                 f"training.mixed_precision: {gpu.name} has compute capability {version}; "
-                "bfloat16 needs 8.0 or more"
+                "bfloat16 requires 8.0 or higher"
             )

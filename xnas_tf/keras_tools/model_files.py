@@ -1,4 +1,4 @@
-"""Saving trained models as ``.keras`` files, and loading them in another process."""
+"""Saves trained models as ``.keras`` files, and loads them in another process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CAUSE = re.compile(r"Exception encountered: (.+)")
 
 
 def model_bytes(model: keras.Model) -> bytes:
-    """Return a Keras model as the content of a ``.keras`` file, without how it was compiled.
+    """Return a Keras model as the content of a ``.keras`` file, without its compilation.
 
     A custom loss or metric may be impossible to save, and is not needed to load the model.
     """
@@ -41,12 +41,12 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
 
     Args:
         file: A ``.keras`` file, or another one that Keras reads.
-        safe: Whether to refuse a model that contains code of its own, as a Lambda layer does.
+        safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
         module: Name of the module that registers the model's own layers with Keras, and is
             imported first; none if empty.
 
     Raises:
-        InputError: If it cannot be loaded, with what to do.
+        InputError: If it cannot be loaded; the message suggests a fix.
     """
     problem = _import_problem(module) if module else ""
     safe = safe and _is_safe()
@@ -57,7 +57,7 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
         raise InputError(
             f"{file} cannot be loaded{mode}: {describe_failure(error)}{problem}"
         ) from error
-    if isinstance(model, keras.Model):  # a file may hold a single layer
+    if isinstance(model, keras.Model):  # a file may contain a single layer
         use_accepted_names(model)
     return model
 
@@ -67,17 +67,17 @@ def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
 
     Args:
         model: The model.
-        images: Images to compare the outputs of, (N, H, W, C).
+        images: Images on which to compare the outputs, (N, H, W, C).
 
     Returns:
-        Whether it loads in safe mode, and the problem: why it does not load, or that the loaded
-        model gives other outputs. The problem is empty if there is none.
+        Whether it loads in safe mode, and a description of the problem if it does not load or the
+        loaded model has other outputs; empty if there is none.
 
     Raises:
-        Exception: Whatever Keras or a user's layers raise if it cannot be saved.
+        Exception: Any exception of Keras or a user's layers if it cannot be saved.
     """
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
-        # The caller reports code in a model itself.
+        # The caller itself reports code in a model.
         warnings.simplefilter("ignore")
         file = Path(folder) / "model.keras"
         file.write_bytes(model_bytes(model))
@@ -97,7 +97,7 @@ def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
         return safe, ""
     return safe, (
         "the saved model gives other outputs. Write a get_config() that returns all arguments of "
-        "the constructor, for each layer of your own"
+        "the constructor, for each of your own layers"
     )
 
 
@@ -113,7 +113,7 @@ def describe_failure(error: BaseException) -> str:
     if found := _NOT_FOUND.search(str(error)):
         kind, name = found.groups()
         return (
-            f"Keras does not find its {kind} {name}. Put "
+            f"Keras cannot find its {kind} {name}. Put "
             "@keras.saving.register_keras_serializable() before the definition, at the top level "
             "of the HyperModel's module or of one that it imports"
         )
@@ -135,7 +135,7 @@ def describe_failure(error: BaseException) -> str:
 def layers_out_of_reach(model: keras.Model) -> list[str]:
     """Return the classes of a model's layers that another process cannot find, by name.
 
-    They are not at the top level of a module: defined in a function, a script or a notebook.
+    They are defined in a function, a script or a notebook rather than at the top level of a module.
     """
     return sorted({type(layer).__name__ for layer in all_layers(model) if _is_hidden(type(layer))})
 
@@ -151,12 +151,12 @@ def _is_about_code(error: BaseException) -> bool:
 
 
 def _is_safe() -> bool:
-    """Return whether the user's module did not call ``enable_unsafe_deserialization``."""
+    """Return whether safe mode is on: ``enable_unsafe_deserialization`` was not called."""
     return safe_mode() is not False
 
 
 def _import_problem(module: str) -> str:
-    """Import a module that may register layers; return why it could not be imported, if so."""
+    """Import a module that may register layers; return the reason if that failed."""
     try:
         import_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything

@@ -34,14 +34,14 @@ def network_digest(model: keras.Model) -> str:
     configurations, shapes and trainability; names and seeds do not count. Nested models are part
     of the graph, the inputs of commutative merge layers have no order, and a sum of sums is one
     sum (so that the FLOPs of models with the same digest may differ by some additions). If the
-    model is compiled, its optimizer and loss count too.
+    model is compiled, its optimizer and loss count as well.
 
     Only isomorphic graphs have the same digest, however they were built: see ``Graph.digest``.
     The values of weights do not count.
 
     Raises:
         NotImplementedError: If the model or its compilation contains a class or function that is
-            not Keras': see ``custom_code``. Or if it has no graph.
+            not Keras' (see ``custom_code``), or the model has no graph.
     """
     if (custom := next(custom_code(model), None)) is not None:
         raise NotImplementedError(f"{custom!r} is not a class or function of Keras")
@@ -88,7 +88,7 @@ class _Network(Graph):
         return self.add([describe_operation(operation), arguments], edges)
 
     def _add_merge(self, layer: layers.Layer, sources: list[Source]) -> int:
-        """Add a commutative merge. A sum takes over the terms of sums of equal configuration."""
+        """Add a commutative merge. A sum absorbs the terms of sums with the same configuration."""
         description = describe_operation(layer)
         terms: Counter[Source] = Counter()
         for source in sources:

@@ -14,7 +14,7 @@ from xnas_tf.keras_tools.compat import safe_mode, set_safe_mode
 
 @dataclass(frozen=True)
 class KerasSettings:
-    """Settings that a module makes when it is imported, such as the dtype policy.
+    """Settings that a module may change when it is imported, such as the dtype policy.
 
     Keras keeps most of these for each thread, and ``keras.backend.clear_session`` resets them.
 
@@ -45,7 +45,7 @@ class KerasSettings:
 
     @property
     def facts(self) -> dict[str, str | float]:
-        """The settings that results depend on, as JSON values."""
+        """The settings on which results depend, as JSON values."""
         return {"policy": self.policy.name, "floatx": self.floatx, "epsilon": self.epsilon}
 
     def apply(self) -> None:
@@ -69,7 +69,7 @@ def clear_session() -> None:
 
 @contextmanager
 def float32_layers() -> Iterator[None]:
-    """Create float32 layers in the context, whatever policy a user has set."""
+    """Create float32 layers in the context, whatever policy the user has set."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

@@ -18,7 +18,7 @@ from xnas_tf.keras_tools.inspection import all_layers
 def avoid_strided_1x1(model: keras.Model) -> keras.Model:
     """Make such layers select the positions first and then convolve them without strides.
 
-    The layers, their outputs and what is saved stay the same. The model, of any kind, is changed
+    The layers, their outputs and the saved files stay the same. The model, of any kind, is changed
     in place and returned.
     """
     for layer in all_layers(model):

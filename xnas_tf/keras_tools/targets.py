@@ -23,12 +23,13 @@ def target_form(model: keras.Model, classes: int) -> Form:
     """Return the form of the targets that a model's loss expects.
 
     A model with a single output gets a column of that shape. For other models, the names of Keras'
-    losses tell the form. A custom loss is tried with both forms: if it fails with one, it expects
-    the other; if it accepts both, it gets one-hot vectors, since class numbers would be broadcast.
+    losses determine the form. A custom loss is tried with both forms: if it fails with one, it
+    expects the other; if it accepts both, it gets one-hot vectors, since class numbers would be
+    broadcast.
 
     Args:
-        model: A compiled model. One without a loss, whose ``train_step`` has its own, gets class
-            numbers.
+        model: A compiled model. If it has no loss, as its ``train_step`` has its own, it gets
+            class numbers.
         classes: Number of classes.
     """
     if has_single_output(model):
@@ -47,7 +48,7 @@ def target_form(model: keras.Model, classes: int) -> Form:
 
 
 def as_targets(labels: Any, form: Form, classes: int) -> Any:
-    """Return class numbers (N,), an array or a tensor, as targets of a form."""
+    """Convert class numbers (N,), an array or a tensor, to targets of a form."""
     if form == "vectors":
         return tf.one_hot(labels, classes)
     return tf.cast(labels, tf.float32)[:, None] if form == "column" else labels
@@ -65,18 +66,19 @@ def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndar
 
 
 def build_metrics(model: keras.Model, classes: int) -> list[str]:
-    """Let Keras create the variables of a compiled model's metrics, which it does at first use.
+    """Let Keras create the variables of a compiled model's metrics, which happens on first use.
 
     Returns:
         The names of the metrics.
 
     Raises:
-        InputError: If a metric does not take the form of targets that the loss takes.
+        InputError: If a metric does not accept the form of targets that the loss expects.
     """
     metrics = metrics_in_compile(model) if model.compiled else None
     if metrics is None:
         return []
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # no square of one-hot vectors
+    # One more, so that one-hot vectors do not form a square matrix.
+    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes
     outputs: Form = "column" if has_single_output(model) else "vectors"
     form = target_form(model, classes)
     try:
@@ -98,9 +100,9 @@ def check_loss(model: keras.Model, classes: int) -> None:
     """Compute a compiled model's loss once: Keras looks up names of losses and outputs only then.
 
     Raises:
-        Exception: Whatever Keras or a user's loss raises.
+        Exception: Any exception of Keras or a user's loss.
     """
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more than there are classes
+    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more labels than classes
     outputs = as_targets(labels, "column" if has_single_output(model) else "vectors", classes)
     model.compute_loss(None, targets_for(model, labels, classes), outputs)
 
@@ -116,7 +118,7 @@ def losses_of(model: keras.Model) -> list[Any]:
 
 
 def loss_name(loss: Any) -> str:
-    """Return the name of a loss: of a function, of what a partial calls, or of its class."""
+    """Return the name of a loss: of the function, the function in a partial, or the class."""
     loss = getattr(loss, "func", loss)
     return getattr(loss, "__name__", type(loss).__name__)
 
@@ -144,11 +146,11 @@ def _resolved(loss: Any) -> Any:
 def _is_accepted(model: keras.Model, classes: int, form: Form) -> bool:
     """Return whether a loss has a finite gradient for targets of one form."""
     loss = losses_of(model)[0]
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more than there are classes
+    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more labels than classes
     targets = as_targets(labels, form, classes)
     outputs = np.random.default_rng(0).dirichlet(np.ones(classes), len(labels))
 
-    @tf.function(autograph=False)  # traced: most shapes that do not fit are noticed without a run
+    @tf.function(autograph=False)  # traced: most mismatched shapes are detected without a run
     def gradient(outputs: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(outputs)

@@ -21,7 +21,7 @@ from xnas_tf.utils.heartbeat import report_progress
 
 Precision = Literal["float32", "float16", "int8"]
 WARM_UP = 5
-"""Calls before a measurement; TensorFlow Lite prepares its kernels at the first."""
+"""Number of warm-up calls; TensorFlow Lite prepares its kernels during the first."""
 
 
 def convert(
@@ -36,14 +36,14 @@ def convert(
     Args:
         model: The Keras model, to name the layers that cannot be converted.
         probabilities: Maps uint8 images (B, H, W, C) to class probabilities (B, classes).
-        image_shape: (H, W, C).
+        image_shape: Shape of an image, (H, W, C).
         precision: ``float16`` stores weights in half precision. ``int8`` is full-integer
             quantization: weights and activations are integers, except in operations for which
             TensorFlow Lite has no integer kernel, such as ELU.
-        calibration: For ``int8``, uint8 images (N, H, W, C) that show the range of each activation.
+        calibration: For ``int8``, uint8 images (N, H, W, C) to determine the range of activations.
 
     Returns:
-        The file's content: ``images``, any number of them -> ``probabilities``, float32.
+        The file's content, which maps any number of ``images`` to ``probabilities``, float32.
 
     Raises:
         XnasError: If an operation cannot be converted.
@@ -76,7 +76,7 @@ def _converted(converter: tf.lite.TFLiteConverter, model: keras.Model) -> bytes:
     """Convert a model to TensorFlow Lite; name the layers that cannot be converted."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # images are uint8 already, and are not quantized
+            warnings.simplefilter("ignore")  # images are already uint8, and are not quantized
             return converter.convert()
     except Exception as error:  # the converter's own class is not public
         names = {layer.name for layer in all_layers(model)}
@@ -87,7 +87,7 @@ def _converted(converter: tf.lite.TFLiteConverter, model: keras.Model) -> bytes:
 
 
 def predict(content: bytes, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-    """Return what a converted model makes of uint8 images (N, H, W, C), (N, classes)."""
+    """Return the outputs (N, classes) of a converted model for uint8 images (N, H, W, C)."""
     serve = _interpreter(content, threads=None).get_signature_runner()
     batches = range(0, len(images), batch_size)
     return np.concatenate(

@@ -1,4 +1,4 @@
-"""Graphs that are traced for one model, run a few times and then freed."""
+"""Tools for graphs that are traced for one model, run a few times and then freed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import tensorflow as tf
 from xnas_tf.keras_tools.compat import custom_gradients, remove_custom_gradients
 
 FEW_RUNS = 4
-"""Functions that run at most this often are not traced. Tracing a training step of a network with
-C=16, N=2 takes as long as about five steps without a trace (benchmarks/throughput.py)."""
+"""Maximum number of runs for which a function is not traced. Tracing a training step of a network
+with C=16, N=2 takes as long as about five untraced steps (benchmarks/throughput.py)."""
 FEW_PASSES = 1
-"""Attributions of at most this many passes through a network are not traced. On one core and 128
-images of 8x8 pixels, which are one pass, Grad-CAM took 0.03 to 0.09 s instead of 0.14 to 0.31 s
-and integrated gradients of 8 steps 0.10 to 0.27 s instead of 0.35 to 0.78 s. At 32x32 pixels and
+"""Maximum number of passes through a network for which attributions are not traced. On one core and
+128 images of 8x8 pixels, which take one pass, Grad-CAM took 0.03 to 0.09 s instead of 0.14 to 0.31
+s and integrated gradients of 8 steps 0.10 to 0.27 s instead of 0.35 to 0.78 s. At 32x32 pixels and
 C=16, N=2, two passes of Grad-CAM took 0.52 to 1.20 s instead of 0.42 to 0.74 s: outside a graph,
-the gradients of the weights are computed too, although they are not needed."""
+the gradients of the weights are computed as well, although they are not needed."""
 
 _lock = threading.RLock()
 
 
 def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Callable[..., tf.Tensor]:
-    """Return a function as it is if it will run only a few times, otherwise traced.
+    """Return a function unchanged if it will run only a few times, otherwise traced.
 
-    The choice does not depend on measurements: results with and without a trace are rounded
+    The choice does not depend on measurements: traced and untraced results are rounded
     differently, and the same search must give the same values.
 
     Args:
@@ -43,7 +43,7 @@ def freed_custom_gradients() -> Iterator[None]:
     """Free the custom gradients of the graphs traced in the context when it ends.
 
     Each use of ``tf.custom_gradient`` in a graph adds a closure to a table of the process, and
-    the closure holds the graph with all that was traced. Every Keras optimizer uses one
+    the closure references the whole traced graph. Every Keras optimizer uses one
     (``ReplicaContext.all_reduce``), and so do ``tf.nn.silu`` and others: some 7 MB per candidate
     were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced in the context can
     still be run afterwards, but their gradients can no longer be traced. As the table is shared
@@ -83,7 +83,7 @@ def kept_arithmetic() -> Iterator[None]:
 
     TensorFlow's arithmetic optimizer sorts the terms of a sum by name, and its remapper fuses a
     normalization with a sum and a ReLU that follow it. The same network then gives different last
-    digits if it is traced in another way, and training amplifies them to differences of tenths.
+    digits if it is traced in another way, and training amplifies the differences to tenths.
     Steps of the quickstart took 0.99 to 1.02 of the time without these two. The options are
     global.
     """

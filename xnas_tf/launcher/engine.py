@@ -1,4 +1,4 @@
-"""The choice of the engine: this process, the ranks of a Horovod launcher, or a Ray cluster."""
+"""Chooses the engine: this process, the ranks of a Horovod launcher, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _engine(distributed: DistributedOptions, address: str | None) -> Engine:
 
 
 def gpus_here() -> int:
-    """Return how many NVIDIA GPUs of this machine this process may use.
+    """Return the number of NVIDIA GPUs of this machine that this process may use.
 
     TensorFlow is not asked, since it would reserve them.
     """

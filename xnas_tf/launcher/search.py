@@ -33,31 +33,32 @@ def search(  # noqa: PLR0913 - options with defaults
     """Run a search, or resume one that was interrupted.
 
     Args:
-        config: A YAML file or a ``Config``; if None, ``./xnas.yaml``, or else the quickstart.
-        run_dir: The run directory; if None, ``runs/NAME`` after the configuration file. A
-            ``Config`` has no name, so it needs one.
-        overrides: Strings ``section.key=value``.
+        config: A YAML file or a ``Config``; if None, ``./xnas.yaml``, or otherwise the quickstart.
+        run_dir: The run directory; if None, ``runs/NAME`` after the configuration file. Required
+            with a ``Config``, which has no name.
+        overrides: Options as ``section.key=value``.
         fresh: Whether to move an existing run aside and start a new one.
         profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
         address: ``HOST:PORT`` of a Ray cluster, or ``auto``; RAY_ADDRESS if None.
         insecure: Whether to join a Ray cluster without a token, where others can run code.
         callbacks: Instances of ``Callback`` that are called after those of the configuration.
-        verbose: What rank 0 shows: 0 only warnings, 1 also the progress, 2 also a line per epoch.
+        verbose: Output of rank 0: 0 for warnings only, 1 for progress as well, 2 for a line per
+            epoch as well.
 
     Returns:
         The finished run; None on ranks other than 0 of a Horovod job, which only train.
 
     Raises:
-        InputError: If any input is wrong.
+        InputError: If any input is invalid.
         RunError: If the search cannot continue, or no candidate can be recommended.
-        Interrupted: After SIGINT or SIGTERM, once everything that can be saved is saved.
+        Interrupted: After SIGINT or SIGTERM, once everything that can be saved has been saved.
     """
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)
     given = [*check_callbacks(resolved.callbacks), *check_callbacks(callbacks)]
     set_defaults()
     if not fresh:
-        check_resumable(path, resolved)  # before any slow import, and before the data is loaded
+        check_resumable(path, resolved)  # before any slow import, and before the data are loaded
     if chosen_engine(resolved.distributed, address) == "ray":
         if profile:
             raise InputError("`profile`: not available with Ray; allowed: one process")
@@ -81,11 +82,11 @@ def default_run_dir(config: str | Path | Config | None) -> Path:
     """Return ``runs/NAME`` after the configuration file, or ``runs/quickstart`` without one.
 
     Raises:
-        InputError: If the configuration is no file, as different ones would share a directory.
+        InputError: If the configuration is not a file, as different ones would share a directory.
     """
     if isinstance(config, Config):
         raise InputError(
-            "`run_dir`: not given, but a Config has no file that a run could be named after; "
+            "`run_dir`: not given, but a Config has no file after which a run could be named; "
             "allowed: a directory, such as run_dir='runs/first'"
         )
     file = find_config(config)

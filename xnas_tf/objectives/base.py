@@ -1,4 +1,4 @@
-"""The base class of objectives, and what they receive and return."""
+"""The base class of objectives, with their inputs and results."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Subject:
         )
 
     def gathered(self, values: np.ndarray | DiskImages) -> np.ndarray:
-        """Return integers of the images of all ranks, (N, ...), given those of this rank's."""
+        """Return integers of the images of all ranks, (N, ...), given those of this rank."""
         rank, size = self.communicator.rank, self.communicator.size
         (count,) = self.communicator.sum(np.array(len(values)))
         own = np.zeros((int(count), *values.shape[1:]), np.int32)
@@ -88,7 +88,7 @@ class ObjectiveValue:
     Attributes:
         value: The value.
         metrics: Related metrics to record, by name.
-        reason: What limits the value's meaning, recorded as the candidate's reason.
+        reason: Limitation of the value's meaning, recorded as the candidate's reason.
     """
 
     value: float

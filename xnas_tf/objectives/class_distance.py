@@ -17,7 +17,7 @@ MAX_NAMES = 5
 
 @dataclass(frozen=True)
 class ClassPairs:
-    """Which pairs of classes to compare, and their weights.
+    """The pairs of classes to compare, and their weights.
 
     Attributes:
         counts: Images of each class, (classes,).
@@ -79,7 +79,7 @@ class ClassPairs:
         return reasons
 
     def degenerate_reasons(self, gram: np.ndarray, names: Sequence[str]) -> list[str]:
-        """Return messages about class means without a direction or that aren't finite."""
+        """Return messages about class means that have no direction or aren't finite."""
         if not np.isfinite(gram).all():
             return ["not a finite number"]
         if zero := _listed(names, self.present & (np.diag(gram) <= 0)):

@@ -19,7 +19,7 @@ class ChosenImages:
     """This rank's images to use, and how to compare their classes.
 
     Attributes:
-        images: (N, H, W, C).
+        images: Images, (N, H, W, C).
         groups: The class of each image, (N,).
         resamples: Each resample's weights of the images, (resamples, N).
         pairs: The pairs of classes, with the number of images of each class over all ranks.

@@ -65,7 +65,7 @@ def resampled_sums(
     """Compute the sums of resampled images in each layer, (resamples, ...), over all ranks.
 
     Squared norms are summed with squared weights, so that unbiased estimates, which exclude the
-    products of an image with itself, are unbiased for resamples too.
+    products of an image with itself, are also unbiased for resamples.
 
     Args:
         rows: This rank's representations, (N, d) for each layer.

@@ -27,8 +27,8 @@ class Parameters(Objective):
 class Flops(Objective):
     """Floating-point operations per image; a multiplication and an addition count as two.
 
-    Counted by TensorFlow's profiler in the inference graph, which includes all layers that are
-    made of TensorFlow operations.
+    TensorFlow's profiler counts them in the inference graph, which includes all layers that
+    consist of TensorFlow operations.
     """
 
     needs_training: ClassVar[bool] = False

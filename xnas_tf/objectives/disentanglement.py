@@ -81,7 +81,7 @@ class DisentanglementObjective(Objective):
             images = np.zeros((1, *images.shape[1:]), np.uint8)
         network = MaskedNetwork(subject.model, images, self.layers)
         labelled = Images(images, labels, is_right, ranks)
-        paths = learn(network, labelled, classes, self.lesson())
+        paths = learn(network, labelled, classes, self.mask_options())
         if not all(np.isfinite(each).all() for each in paths.logits):
             return ObjectiveValue(float("nan"), {}, f"{self.name}: the gradients are not finite")
         metrics = {
@@ -98,8 +98,8 @@ class DisentanglementObjective(Objective):
         }
         return ObjectiveValue(paths.diversity * _share_of_pairs(classes, labels), metrics)
 
-    def lesson(self) -> MaskTrainingOptions:
-        """Return how to learn masks: β increases, and each class keeps its sparsest valid masks."""
+    def mask_options(self) -> MaskTrainingOptions:
+        """Return the options of mask training: β increases, and classes keep the sparsest masks."""
         from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 
         stages = self.beta * np.geomspace(0.01, 1, STAGES * self.epochs)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xnas_tf.interpretation.flint.predictions import InterpreterPredictions
 
 TRAINING_SHARE = 0.75
-"""Share of the images on which the interpreter is trained; it is evaluated on the others."""
+"""Share of the images on which the interpreter is trained; it is evaluated on the rest."""
 
 
 class _InterpreterObjective(Objective):
@@ -35,7 +35,7 @@ class _InterpreterObjective(Objective):
     layers: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="names or patterns of the layers that attributes are computed from; by "
+        description="names or patterns of the layers from which attributes are computed; by "
         "default the last blocks",
     )
     seed: int = Field(
@@ -48,7 +48,7 @@ class _InterpreterObjective(Objective):
         images = subject.gathered(subject.images).astype(np.uint8)
         labels = subject.gathered(subject.labels)
         if len(labels) < 2:
-            reason = f"{self.name}: {len(labels)} validation images, 2 are needed"
+            reason = f"{self.name}: {len(labels)} validation images; at least 2 are needed"
             return ObjectiveValue(self._worst, {}, reason)
         try:
             predictions = self._predictions(subject, images, labels)

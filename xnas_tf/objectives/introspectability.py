@@ -235,9 +235,9 @@ class Introspectability(Objective):
         return ChosenImages(subject.images[mine], own[mine], weights[:, is_mine], pairs)
 
     def _required_images(self, available: int, classes: int) -> int:
-        """Return the images that a class needs.
+        """Return the minimum number of images of a class.
 
-        They are fewer than ``min_images`` only if the validation split is so small that many
+        It is less than ``min_images`` only if the validation split is so small that many
         classes would be missing for any network.
         """
         if available >= self.max_images(classes):

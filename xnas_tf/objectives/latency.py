@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 WARM_UP = 5
-"""Calls before the measurement, during which TensorFlow traces and optimizes the graph."""
+"""Number of warm-up calls, during which TensorFlow traces and optimizes the graph."""
 _NOISE = 8
-"""Images that calibrate an untrained network; their number does not change the latency."""
+"""Number of images to calibrate an untrained network; it does not affect the latency."""
 
 
 class Latency(Objective):
@@ -43,7 +43,7 @@ class Latency(Objective):
     unit: ClassVar[str] = "ms"
     name: Literal["latency"] = "latency"
     backend: Literal["keras", "tflite", "tflite_int8"] = Field(
-        "keras", description="what runs the network"
+        "keras", description="software that runs the network"
     )
     batch_size: int = Field(1, ge=1, description="number of images per batch")
     repeats: int = Field(50, ge=3, description="number of timed batches")
@@ -105,7 +105,7 @@ class Latency(Objective):
     def percentiles_of_file(self, content: bytes) -> list[float]:
         """Return the 10th, 50th and 90th percentiles of a TensorFlow Lite model, in milliseconds.
 
-        They are of an image, with this batch size and number of threads.
+        They are per image, with this batch size and number of threads.
         """
         from xnas_tf.keras_tools import tflite
 

@@ -17,18 +17,18 @@ from xnas_tf.errors import InputError
 
 DEBIAN_FOLDER = Path("/usr/share/wordnet")
 _HYPERNYM = re.compile(rb" @i? (\d{8}) n ")
-"""A pointer to a hypernym, or from a person or place to what it is an instance of."""
+"""Symbols of pointers to hypernyms, and from people or places to their classes."""
 _ID = re.compile(r"n\d{8}")
 
 
 class WordNet:
     """The nouns of the installed WordNet 3.0.
 
-    It is read from the folder in the environment variable ``WNSEARCHDIR``, which is WordNet's
-    own; else from Debian's package ``wordnet-base`` or from nltk's data.
+    It is read from the folder in WordNet's environment variable ``WNSEARCHDIR``, otherwise from
+    Debian's package ``wordnet-base`` or from nltk's data.
 
     Raises:
-        InputError: If it is not installed or another version, whose ids differ.
+        InputError: If it is not installed, or is another version, whose ids differ.
     """
 
     def __init__(self) -> None:

@@ -37,7 +37,7 @@ def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
 
 
 def ambiguous_names(class_names: tuple[str, ...]) -> list[str]:
-    """Say which sense is used for each name that has several senses in WordNet.
+    """Describe the sense that is used for each name with several senses in WordNet.
 
     Raises:
         InputError: See ``path_similarity``.

@@ -1,4 +1,4 @@
-"""A configuration and a search space that fit a data set, to begin a search with."""
+"""Writes a configuration and a search space for a data set, as the start of a search."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Project:
 
     Attributes:
         folder: The folder.
-        report: What was found in the data set.
+        report: Report on the data set.
     """
 
     folder: Path
@@ -52,17 +52,17 @@ def init(
     dataset: str | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Project:
-    """Write ``xnas.yaml`` and ``mine.py`` that fit a data set into a folder.
+    """Write ``xnas.yaml`` and ``mine.py`` for a data set into a folder.
 
     Args:
-        folder: Where to write; created if missing. ``xt.search()`` works there.
-        dataset: Name of the data set, such as ``folder:pets``, with a path as seen from the current
+        folder: The folder to write to; created if missing. ``xt.search()`` works there.
+        dataset: Name of the data set, such as ``folder:pets``, with a path relative to the current
             folder. If None, the only data set in ``folder``.
         log: Called with a message before work that takes a while.
 
     Raises:
         InputError: If one of the files exists, if no data set or several are found, or if the data
-            set is not fit for classification. Nothing is written then.
+            set is not suitable for classification. Nothing is written in that case.
     """
     if not isinstance(folder, str | os.PathLike):
         raise InputError(f"`folder` is of type {type(folder).__name__}; allowed: a path")
@@ -70,7 +70,7 @@ def init(
     _check_new(folder)
     name = find_dataset(folder) if dataset is None else dataset
     config = Config(dataset=name)
-    # As a search loads it, which refuses too many corrupt files.
+    # Loaded as in a search, which refuses too many corrupt files.
     data = load_dataset(**config.dataset.model_dump(), log=log)
     project = Project(folder, DataReport(data, config))
     texts = {
@@ -93,8 +93,8 @@ def _check_new(folder: Path) -> None:
     names = [name for name in ("xnas.yaml", "mine.py") if os.path.lexists(folder / name)]
     if names:
         raise InputError(
-            f"{folder} already has {' and '.join(names)}; nothing was written. Move what is there "
-            "away, or name another folder"
+            f"{folder} already has {' and '.join(names)}; nothing was written. Move them away, "
+            "or name another folder"
         )
 
 

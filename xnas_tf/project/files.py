@@ -1,4 +1,4 @@
-"""The text of the files: a configuration and a search space that fit a data set."""
+"""The text of the files: a configuration and a search space for a data set."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from xnas_tf.reporting.dataset import DataReport
 from xnas_tf.utils.image_size import size_text
 
 _STEPS = 20
-"""Training steps per epoch that small data sets get by small batches."""
+"""Minimum number of training steps per epoch; small data sets get small batches for it."""
 _TRAINING = 600
-"""Training steps per candidate that decide the number of epochs."""
+"""Number of training steps per candidate, from which the number of epochs follows."""
 _BATCHES = (4, 64)
 _EPOCHS = (5, 40)
-"""Smallest and largest value."""
+"""Smallest and largest number of epochs."""
 _PHOTOGRAPH = 64
-"""Pixels from which images are large enough for a network that was trained on photographs."""
+"""Minimum size of images in pixels for a network that was pretrained on photographs."""
 _FEW = 5000
-"""Training images up to which such a network is a better start than one from nothing."""
+"""Maximum number of training images for which a pretrained network is the better start."""
 _WEIGHTS = "mobilenet_2_5_128_tf_no_top.h5"
-"""What Keras downloads for examples/transfer_learning.py."""
+"""File that Keras downloads for examples/transfer_learning.py."""
 
 
 def config_text(report: DataReport, dataset: str) -> str:
@@ -59,7 +59,7 @@ def model_text(report: DataReport) -> str:
     if _is_transfer(report):
         return (installed_folder("examples") / "transfer_learning.py").read_text(encoding="utf-8")
     height, width, _ = report.dataset.image_shape
-    # Each block halves the images; four pixels or more are left for the attributions.
+    # Each block halves the images; at least four pixels are left for the attributions.
     most = max(1, int(math.log2(max(1, min(height, width) / 4))) + 1)
     return _filled(
         "mine.py.txt",
@@ -71,7 +71,7 @@ def model_text(report: DataReport) -> str:
 
 
 def _is_transfer(report: DataReport) -> bool:
-    """Return whether to start from a trained network, whose weights must be here already."""
+    """Return whether to start from a pretrained network; its weights must be available locally."""
     height, width, _ = report.dataset.image_shape
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     is_few_photographs = min(height, width) >= _PHOTOGRAPH and len(report.dataset.train) <= _FEW
@@ -89,7 +89,7 @@ def _power_of_two(value: float, least: int, most: int) -> int:
 
 
 def _scalar(text: str) -> str:
-    """Return a text as YAML, in quotes where it needs them."""
+    """Return a text as YAML, in quotes if needed."""
     dumped = yaml.safe_dump(text, allow_unicode=True, width=math.inf)
     return dumped.removesuffix("\n").removesuffix("\n...")
 

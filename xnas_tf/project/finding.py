@@ -24,7 +24,7 @@ def find_dataset(root: Path) -> str:
         InputError: If there is none, or more than one.
     """
     if not root.is_dir():
-        raise InputError(f"there is no folder {root} to look for a data set in")
+        raise InputError(f"there is no folder {root} in which to look for a data set")
     try:
         names = _names(root)
     except OSError as error:
@@ -44,10 +44,10 @@ def _names(root: Path) -> list[str]:
     found = [path for path in inside if path.suffix == ".npz" or _is_table(path)]
     found += [path for path in (root, *folders) if form_of(path) not in ("", "folder")]
     classes = {path: class_folders(path) for path in (root, *folders)}
-    # What lies in train and test is a part of the data set around them.
+    # Data in train and test are part of the surrounding data set.
     tops = [path for path in classes if not (classes[root] and split_name(path.name))]
     found += [path for path in tops if len(classes[path]) > 1]
-    # One class alone is no data set: loading it says what is missing.
+    # One class alone is not a data set: the error on loading it describes what is missing.
     found = sorted(set(found)) or [path for path in tops if classes[path]]
     return [f"{form_of(path)}:{path}" for path in found]
 

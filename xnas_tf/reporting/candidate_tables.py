@@ -23,7 +23,7 @@ from xnas_tf.utils.number_format import format_value
 
 @dataclass(frozen=True)
 class CandidateList:
-    """The candidates of a run to list, in this order, with the ids of the Pareto-optimal ones."""
+    """Candidates of a run to list, in this order, with the ids of the Pareto-optimal ones."""
 
     run: Run
     candidates: Sequence[Candidate]
@@ -34,7 +34,7 @@ class CandidateList:
 def listing(
     run: Run, everyone: bool, prefer: str | None = None, within: float | None = None
 ) -> CandidateList:
-    """Select the Pareto-optimal candidates and, if ``everyone``, all others that are done.
+    """Select the Pareto-optimal candidates and, if ``everyone``, all other finished ones.
 
     Dominated candidates come first, then those that violate constraints. See
     ``Run.recommendation`` for the other arguments and for errors.
@@ -73,7 +73,7 @@ def pareto_table(listed: CandidateList) -> Table:
             f"{test:.2%}" if test is not None else "",
             *([remark] if any(remarks) else []),
             ", ".join(map(str, candidate.parents)),
-            Text(candidate.genotype),  # may contain what rich would take for markup
+            Text(candidate.genotype),  # may contain text that rich would interpret as markup
         )
     return table
 
@@ -131,7 +131,7 @@ def _directions(objectives: Sequence[Objective]) -> list[dict[str, str]]:
 def pareto_csv(listed: CandidateList, any_state: bool = False) -> str:
     """Return the candidates as CSV with a header line; see ``candidate_rows``.
 
-    With ``any_state``, the other candidates of the run follow, whatever became of them.
+    With ``any_state``, the other candidates of the run follow, in any state.
     """
     ids = {candidate.id for candidate in listed.candidates}
     others = [c for c in listed.run.candidates() if c.id not in ids] if any_state else []

@@ -11,7 +11,7 @@ from xnas_tf.training.options import RATES, TrainingOptions
 from xnas_tf.utils.number_format import counted
 
 _ACCURACY_GAP = 0.2
-"""By how much training accuracy exceeds validation accuracy where a network has learned and only
+"""Minimum excess of training accuracy over validation accuracy if a network has learned and only
 its predictions in inference mode are wrong."""
 
 

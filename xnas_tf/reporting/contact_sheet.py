@@ -53,7 +53,7 @@ def _title(data: Dataset, shown: int) -> str:
 
 
 def _shortened(name: str, length: int) -> str:
-    """Shorten a name, and escape what Matplotlib would read as mathematics."""
+    """Shorten a name, and escape characters that Matplotlib would interpret as mathematics."""
     short = name if len(name) <= length else f"{name[: length - 1]}…"
     return short.replace("$", r"\$")
 

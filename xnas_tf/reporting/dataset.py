@@ -26,12 +26,12 @@ from xnas_tf.utils.pictures import save_png
 from xnas_tf.utils.progress import log_message
 
 SHOWN_PROBLEMS = 100
-"""Maximum number of files in the table; JSON has all."""
+"""Maximum number of files in the table; JSON lists all."""
 
 
 @dataclass(frozen=True, repr=False)
 class DataReport:
-    """A data set, and what a search with a configuration would do to it."""
+    """A data set, and its preprocessing in a search with a configuration."""
 
     dataset: Dataset
     config: Config
@@ -55,7 +55,7 @@ class DataReport:
         if share <= limit:
             return self.dataset.notes
         refused = f"{share:.0%} is unreadable, dataset.max_corrupt {limit:.0%}"
-        return [f"a search refuses this: {refused}", *self.dataset.notes]
+        return [f"a search refuses this data set: {refused}", *self.dataset.notes]
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON-serialisable values."""
@@ -129,7 +129,7 @@ class DataReport:
         }
         text = ", ".join(step for step, is_used in steps.items() if is_used) or "none"
         if options.flip == "auto" and self.dataset.findings.sizes and not flips:
-            text += "; training.augmentation.flip: true if mirror images mean the same"
+            text += "; training.augmentation.flip: true if mirror images have the same class"
         return text
 
 
@@ -142,12 +142,12 @@ def inspect_data(
     """Load a data set as a search would, and report on it.
 
     Args:
-        dataset: A data set's name, a YAML configuration file, a configuration, or a run.
-        overrides: Strings ``section.key=value``.
+        dataset: The name of a data set, a YAML configuration file, a configuration, or a run.
+        overrides: Options as ``section.key=value``.
         log: Called with a message before work that takes a while.
 
     Raises:
-        InputError: If there is no such data set, or it is not fit for classification.
+        InputError: If there is no such data set, or it is not suitable for classification.
     """
     dataset = dataset.config if isinstance(dataset, Run) else dataset
     if not isinstance(dataset, str | os.PathLike | Config):
@@ -172,14 +172,15 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     if problems:
         tables.append(_pair_table(problems[:SHOWN_PROBLEMS], "problems"))
     if len(problems) > SHOWN_PROBLEMS:
-        texts.insert(0, f"and {len(problems) - SHOWN_PROBLEMS} more: as JSON, all are listed")
+        texts.insert(0, f"and {len(problems) - SHOWN_PROBLEMS} more: JSON lists them all")
     return [*tables, *map(Text, texts)]
 
 
 def _pair_table(pairs: Iterable[tuple[str, str]], title: str) -> Table:
     table = Table(box=box.SIMPLE, title=title, title_justify="left", show_header=False)
     for pair in pairs:
-        table.add_row(*map(Text, pair))  # names may contain what rich would take for markup
+        # Names may contain text that rich would interpret as markup.
+        table.add_row(*map(Text, pair))
     return table
 
 

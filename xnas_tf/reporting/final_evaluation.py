@@ -28,7 +28,7 @@ SHOWN = 8
 
 
 class FinalEvaluation(Callback):
-    """Evaluate the Pareto-optimal models on the test split and draw their attributions.
+    """Evaluates the Pareto-optimal models on the test split and draws their attributions.
 
     The search itself never uses the test split. Models that already have test metrics are skipped.
     """
@@ -41,7 +41,7 @@ class FinalEvaluation(Callback):
         self._log = log
 
     def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
-        """Test the models, if the search finished."""
+        """Test the models if the search finished."""
         if error or run.evaluator is None:
             return
         if run.groups()[0] > 1:
@@ -65,7 +65,7 @@ class FinalEvaluation(Callback):
             clear_session()
 
     def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
-        # This process runs the code in its HyperModel anyway.
+        # This process runs the HyperModel's code anyway.
         model = candidate.load_model(safe=self._context.space.is_built_in)
         access = evaluator.reloaded(candidate, model)
         self._draw(candidate, model, access.shared_models)

@@ -1,4 +1,4 @@
-"""A model's predictions as plain data: confusion matrix, accuracies, calibration."""
+"""Data on a model's predictions: confusion matrix, accuracies, calibration."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     """Summarise a model's predictions on the test split.
 
     Returns:
-        ``confusion`` (classes, classes), true class by row; and ``accuracy`` of all images and
-        ``classes`` of each class as ``[low, accuracy, high]``, with Wilson's interval (1927);
-        None for a class without images.
+        ``confusion`` (classes, classes), with true classes in rows; and as ``[low, accuracy,
+        high]``, with Wilson's interval (1927), ``accuracy`` over all images and ``classes`` for
+        each class, None for a class without images.
     """
     confusion = confusion_matrix(labels, predicted, labels=np.arange(classes))
     correct, totals = np.diag(confusion), confusion.sum(axis=1)
@@ -28,7 +28,7 @@ def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
 
 
 BINS = 10
-"""Bins of confidence."""
+"""Number of bins of confidence."""
 
 
 def calibration_data(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
@@ -40,8 +40,8 @@ def calibration_data(labels: np.ndarray, probabilities: np.ndarray) -> dict[str,
 
     Returns:
         ``error``, the expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3) with
-        bins of equal width; and ``bins``: of each that has images its mean confidence, its
-        accuracy as ``[low, accuracy, high]`` with Wilson's 95% interval, and its images.
+        bins of equal width; and ``bins``: for each bin that has images, its mean confidence, its
+        accuracy as ``[low, accuracy, high]`` with Wilson's 95% interval, and its number of images.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)

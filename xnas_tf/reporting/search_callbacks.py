@@ -1,4 +1,4 @@
-"""The callbacks of a search: ours, which report on it, and then the user's."""
+"""The callbacks of a search: those of this package, which report on it, and the user's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xnas_tf.reporting.tensorboard import TensorBoard
 
 
 def search_callbacks(context: SearchContext, more: Sequence[Callback] = ()) -> Sequence[Callback]:
-    """Create our callbacks of a search, and add the user's."""
+    """Create this package's callbacks for a search, and add the user's."""
     progress = SearchProgress(context.config, context.seconds_spent)
     board = TensorBoard(context)
     return [progress, board, FinalEvaluation(context, board, progress.on_message), *more]

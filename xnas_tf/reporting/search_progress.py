@@ -20,7 +20,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 class SearchProgress(Callback):
-    """Move a bar with the epochs of a search, and log a line for each candidate that has ended."""
+    """Moves a bar with the epochs of a search, and logs a line for each candidate that ends."""
 
     def __init__(self, config: Config, seconds_spent: float = 0.0) -> None:
         self._config = config
@@ -80,7 +80,7 @@ class SearchProgress(Callback):
         self._update(self._trained, self._goal, f"{text}  {self._summary_text}")
 
     def _count(self, candidate: Candidate) -> int:
-        """Count a candidate that has ended, and return the epochs of its training."""
+        """Count a candidate that has ended, and return its number of epochs."""
         self._trained += candidate.trained and not candidate.promoted_from
         epochs = epochs_of(self._config.rungs, candidate.epochs) if candidate.trained else 0
         self._epochs += epochs
@@ -102,7 +102,7 @@ class SearchProgress(Callback):
         promoted = f" (promoted from {candidate.promoted_from})" if candidate.promoted_from else ""
         about = f"candidate {candidate.id}{promoted}"
         source = candidate.reused_from or f"{candidate.seconds_total:.1f} s"
-        if candidate.state != "done":  # the reason of a failure has a line of its own
+        if candidate.state != "done":  # the reason for a failure has its own line
             reason = "" if candidate.state == "failed" else f": {candidate.reason}"
             return f"{about} {candidate.state}{reason}  ({source})"
         values = [f"{name} {value:.4g}" for name, value in candidate.objectives.items()]
@@ -122,7 +122,7 @@ class SearchProgress(Callback):
 
 
 def duration(seconds: float) -> str:
-    """Format seconds for people: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    """Format seconds for humans: ``45 s``, ``12 min``, ``3 h 20 min``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

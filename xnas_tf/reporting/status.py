@@ -47,25 +47,25 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "failed": states["failed"],
         "infeasible": states["infeasible"],
         "duplicate": states["duplicate"],
-        # Trained, but with a value beyond a limit that was known only then.
+        # Trained, but violating a limit on a value that is known only after training.
         "violating": sum(
             not c.promoted_from and bool(c.violations(run.config.constraints)) for c in candidates
         ),
-        # With promotions.
+        # Including promotions.
         "collapsed": sum(c.state == "done" and c.collapsed for c in candidates),
         "collapsed_because": collapse_text(candidates, run.config),
-        # Done with the results of earlier runs.
+        # Done by reusing results of earlier runs.
         "reused": reused,
-        # In flight or interrupted by a kill, and not queued.
+        # Being evaluated or interrupted by a kill, but not queued.
         "running": sum(c.state == "running" and c.group != NO_GROUP for c in candidates),
-        # How many are done, by epochs of training.
+        # Number of candidates that are done, by epochs of training.
         "reached": {epochs: reached[epochs] for epochs in run.config.rungs},
         "promotions_failed": sum(bool(c.promoted_from) and c.state in _LOST for c in candidates),
         "trainings_saved": states["infeasible"] + states["duplicate"] + reused + proposed_again,
         "groups": groups,
         "ranks_per_group": ranks,
         "utilisation": utilisation(candidates),
-        # Trainings per hour of evaluation; None before the first, as is the time left.
+        # Trainings per hour of evaluation; None before the first one, like the time left.
         "per_hour": len(trained) / spent * 3600 if trained and spent else None,
         "seconds_left": _seconds_left(run, trained, spent, ended) if trained and spent else None,
         "recommended": recommended.id,
@@ -85,7 +85,7 @@ def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool)
 
 
 def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
-    """Format the values of ``run_status`` as text, wrapped between words to a width if given."""
+    """Format the values of ``run_status`` as text, wrapped to a width if given."""
     done, failed = status["done"] - status["reused"], status["failed"]
     duplicates, reused = status["duplicate"], status["reused"]
     lines = {
@@ -113,7 +113,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
 
 
 def _of(count: int, wanted: int) -> str:
-    """Return ``3 of 16``; a run may have more than the configuration now asks for."""
+    """Return ``3 of 16``; a run may have more than the configuration now requests."""
     return f"{count} of {wanted}" if count <= wanted else f"{count}, {wanted} wanted"
 
 

@@ -1,4 +1,4 @@
-"""A search in TensorBoard: ``tensorboard --logdir RUN/tensorboard``."""
+"""Shows a search in TensorBoard: ``tensorboard --logdir RUN/tensorboard``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import TrainingCurves, write_image, writer
 
 TEST_ACCURACY, SECONDS = "test/accuracy", "seconds"
-"""Tags of metrics that are no objectives."""
+"""Tags of metrics that are not objectives."""
 
 
 class TensorBoard(Callback):
-    """Write one TensorBoard run for the search and one for each candidate."""
+    """Writes one TensorBoard run for the search and one for each candidate."""
 
     def __init__(self, context: SearchContext) -> None:
         self._context = context
@@ -41,7 +41,7 @@ class TensorBoard(Callback):
         }
 
     def on_search_begin(self, run: SearchRun) -> None:
-        """Write the candidates that an earlier session recorded but had no time to write."""
+        """Write candidates that an earlier session recorded but did not get to write."""
         for candidate in run:
             self._write(candidate)
 
@@ -60,7 +60,7 @@ class TensorBoard(Callback):
         self._write(candidate)
 
     def _write(self, candidate: Candidate) -> None:
-        """Write a candidate that is done, unless it has been written."""
+        """Write a finished candidate, unless it has been written."""
         folder = self._folder(candidate)
         if candidate.state != "done":
             self._curves.close(folder)
@@ -121,7 +121,7 @@ class TensorBoard(Callback):
 
     @contextmanager
     def _search_writer(self) -> Iterator[None]:
-        """Make the writer of the search itself, which stays open, the default one."""
+        """Make the writer of the search itself, which stays open, the default writer."""
         self._search = self._search or tf.summary.create_file_writer(str(self._path / "search"))
         with self._search.as_default():
             yield

@@ -25,9 +25,9 @@ class Bar(NamedTuple):
     """The time of one candidate on its group, in hours since the first candidate started.
 
     Attributes:
-        begin: When the candidate was assigned to the group.
-        length: How long its evaluation took.
-        wait: How long the group had waited for the candidate.
+        begin: Time at which the candidate was assigned to the group.
+        length: Duration of its evaluation.
+        wait: Time for which the group had waited for the candidate.
     """
 
     candidate: int
@@ -39,7 +39,7 @@ class Bar(NamedTuple):
 
 
 def utilisation(candidates: Sequence[Candidate]) -> dict[int, float]:
-    """Return, by group, the share of its time that it spent evaluating rather than waiting."""
+    """Return the share of time that each group spent evaluating rather than waiting, by group."""
     busy: dict[int, float] = defaultdict(float)
     waited: dict[int, float] = defaultdict(float)
     for c in sorted(candidates, key=lambda c: c.group):

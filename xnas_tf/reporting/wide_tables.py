@@ -9,13 +9,13 @@ from rich.measure import measure_renderables
 from rich.table import Column, Table
 
 MAX_WIDTH = 48
-"""Width of a column at which a longer text, such as a genotype, may take more lines."""
+"""Width of a column beyond which text, such as a genotype, may take more lines."""
 ANY_WIDTH = 10_000
-"""More than any table needs."""
+"""Number larger than any table needs."""
 
 
 def split_to_fit(table: Table, console: Console) -> list[Table]:
-    """Split a table that does not fit into tables below each other, so that no value is cut off.
+    """Split a table that does not fit into several tables, so that no value is cut off.
 
     Each has some of the columns, and the first one again. Texts wrap between words, most in two
     lines; only words longer than ``MAX_WIDTH`` may be folded.
@@ -46,14 +46,14 @@ def _width_range(column: Column, console: Console) -> tuple[int, int]:
 
 def _spare(group: Sequence[int], widths: Sequence[tuple[int, int]], console: Console) -> int:
     """Return the width that remains in the terminal if all columns are as narrow as possible."""
-    # Each column has a space on both sides and an edge, and the table an edge more.
+    # Each column has a space on both sides and an edge, and the table has one more edge.
     return console.width - 1 - sum(widths[index][0] + 3 for index in group)
 
 
 def _chosen_widths(
     group: Sequence[int], widths: Sequence[tuple[int, int]], spare: int
 ) -> dict[int, int]:
-    """Return the width of each column; the last ones, which are texts, share what remains."""
+    """Return the width of each column; the last ones, which contain text, share the rest."""
     chosen = {}
     for index in reversed(group):
         least, most = widths[index]

@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard of what networks look at while they learn."""
+"""Draws attributions for TensorBoard while networks learn."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images
 
 PICTURES = 10
-"""About how many pictures of a training are drawn; each takes some seconds."""
+"""Approximate number of pictures per training; each takes a few seconds."""
 SHOWN = 8
-"""Validation images in a picture."""
+"""Number of validation images in a picture."""
 
 
 class AttributionPictures:
@@ -28,7 +28,7 @@ class AttributionPictures:
     Args:
         folder: TensorBoard's folder for the retraining.
         dataset: The images.
-        epochs: The greatest number of epochs of a training.
+        epochs: Maximum number of epochs of a training.
         log: Called with messages about pictures that cannot be drawn.
     """
 
@@ -44,12 +44,12 @@ class AttributionPictures:
         self._failed: set[str] = set()
 
     def __call__(self, name: str, model: keras.Model, epoch: int) -> None:
-        """Draw what a model looks at, after the first epoch and every few epochs.
+        """Draw attributions of a model, after the first epoch and every few epochs.
 
         Args:
             name: The name of the training; its pictures go to the folder ``NAME-attributions``.
-            model: The model in its present state.
-            epoch: The number of the epoch, from 1.
+            model: The model in its current state.
+            epoch: Number of the epoch, from 1.
         """
         if name in self._failed or (epoch > 1 and epoch % self._every):
             return

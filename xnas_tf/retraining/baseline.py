@@ -1,6 +1,6 @@
-"""The hand-designed network that retrained candidates are compared with.
+"""The hand-designed network to which retrained candidates are compared.
 
-A residual network as He et al. (2016, arXiv 1512.03385, section 4.2) used for CIFAR-10: a
+It is the residual network of He et al. (2016, arXiv 1512.03385, section 4.2) for CIFAR-10: a
 convolution, three stages of n residual blocks with C, 2C and 4C channels, global average pooling
 and a linear classifier; 6n + 2 layers with weights. Theirs have C = 16. Shortcuts that change the
 shape are 1x1 convolutions (their option B), which need no custom layer.
@@ -21,7 +21,7 @@ Shape = tuple[int, int, int]
 STAGES = 3
 HE_CHANNELS = 16
 HE_BLOCKS = (1, 3, 5, 7, 9)
-"""Blocks of a stage: the least possible, and those of ResNet-20, -32, -44 and -56."""
+"""Numbers of blocks of a stage: the minimum, and those of ResNet-20, -32, -44 and -56."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ResNet:
     """A residual network.
 
     Attributes:
-        blocks: Residual blocks in each of the three stages.
-        channels: Channels of the first stage.
+        blocks: Number of residual blocks in each of the three stages.
+        channels: Number of channels of the first stage.
     """
 
     blocks: int
@@ -38,12 +38,12 @@ class ResNet:
 
     @property
     def key(self) -> str:
-        """The name in files."""
+        """Name in file names."""
         return f"resnet-{6 * self.blocks + 2}-channels-{self.channels}"
 
     @property
     def title(self) -> str:
-        """The name for users."""
+        """Name shown to users."""
         return f"ResNet-{6 * self.blocks + 2}, {self.channels} channels"
 
     def parameters(self, image_shape: Shape, classes: int) -> int:
@@ -82,10 +82,10 @@ class ResNet:
 
 
 def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
-    """Return the residual network whose number of trainable parameters is nearest to the given one.
+    """Return the residual network whose number of trainable parameters is closest to the given one.
 
     Its depth is that of the deepest published network that has no more parameters with 16
-    channels; its number of channels is then chosen.
+    channels; the number of channels is chosen after that.
     """
     fitting = [
         blocks
@@ -148,7 +148,7 @@ def _block(x: keras.KerasTensor, channels: int, name: str, strides: int) -> kera
 
     shortcut = x
     if strides > 1:
-        # Every second position, then a 1x1 convolution: equal to a strided convolution, whose
+        # Every second position, then a 1x1 convolution: equivalent to a strided convolution, whose
         # gradient oneDNN computes wrongly for few channels (keras_tools/strided_convolution.py).
         positions = layers.MaxPooling2D(1, strides, "same", name=f"{name}_shortcut_positions")
         shortcut = _conv_norm(positions(x), channels, 1, f"{name}_shortcut")

@@ -34,8 +34,8 @@ class Retrainer:
         dataset: The images.
         space: Builds the candidates.
         communicator: All ranks.
-        patience: Epochs without improvement after which a training ends.
-        pictures: Draws attributions of the networks as they learn, on rank 0 and for the first
+        patience: Number of epochs without improvement after which a training ends.
+        pictures: Draws attributions of the networks while they learn, on rank 0 and for the first
             seed.
     """
 
@@ -49,7 +49,7 @@ class Retrainer:
         pictures: AttributionPictures | None = None,
     ) -> None:
         self._candidates = Evaluator(config, dataset, space, communicator)
-        # Not a search space, but it has all that an evaluator calls.
+        # Not a search space, but it has every method that an evaluator calls.
         baselines: Any = BaselineSpace(dataset.image_shape, dataset.classes)
         self._baselines = Evaluator(_baseline_config(config), dataset, baselines, communicator)
         self._communicator = communicator
@@ -127,9 +127,9 @@ class EarlyStopping(EvaluationCallback):
     """Saves a checkpoint after each epoch, and ends a training that no longer improves.
 
     Args:
-        callback: Keeps the checkpoints.
+        callback: Stores the checkpoints.
         communicator: All ranks.
-        patience: Epochs without improvement after which the training ends.
+        patience: Number of epochs without improvement after which the training ends.
         report: Called on all ranks with the model and the history after each epoch.
         test: Returns the test metrics of a model; called on all ranks.
     """

@@ -1,4 +1,4 @@
-"""Retraining, on one process or on all ranks of a job."""
+"""Retraining, in one process or on all ranks of a job."""
 
 from __future__ import annotations
 
@@ -51,25 +51,25 @@ def retrain(  # noqa: PLR0913 - options with defaults
     Each network is trained with several seeds.
     A training ends early when the validation accuracy stops improving; the weights of the best
     epoch are kept, and evaluated once on the test split. Everything is written to a folder in
-    ``RUN/retrained``. The same settings resume what was interrupted there; other settings get
+    ``RUN/retrained``. The same settings resume an interrupted retraining; other settings get
     another folder.
 
     Args:
         run: The run, or its directory.
-        candidates: A candidate or several, each by id, ``recommended``, ``best``, or itself; the
-            recommended one if empty and ``pareto`` is false.
+        candidates: One or several candidates, each as an id, ``recommended``, ``best`` or a
+            ``Candidate``; the recommended one if empty and ``pareto`` is false.
         pareto: Whether to add the Pareto-optimal candidates.
-        epochs: The greatest number of epochs of a training; 10 times as many as in the search if
-            None.
-        seeds: The number of seeds for each network, from seed 0.
-        patience: Epochs without improvement after which a training ends; a third of the epochs,
-            at least 5, if None.
-        overrides: Texts ``section.key=value``, of ``space``, ``training``, ``objectives``,
-            ``record`` and ``distributed``.
+        epochs: Maximum number of epochs of a training; 10 times as many as in the search if None.
+        seeds: Number of seeds for each network, from seed 0.
+        patience: Number of epochs without improvement after which a training ends; a third of the
+            epochs, at least 5, if None.
+        overrides: Options as ``section.key=value``, in the sections ``space``, ``training``,
+            ``objectives``, ``record`` and ``distributed``.
         baseline: Whether to train the residual network.
-        gallery: Whether to draw attributions of each network for TensorBoard as it learns with
+        gallery: Whether to draw attributions of each network for TensorBoard while it learns with
             its first seed.
-        verbose: What rank 0 shows: 0 only warnings, 1 also the progress, 2 also a line per epoch.
+        verbose: Output of rank 0: 0 for warnings only, 1 for progress as well, 2 for a line per
+            epoch as well.
         log: Called on rank 0 with messages about the start and the end of each training.
 
     Returns:
@@ -148,7 +148,7 @@ class _Job:
         )
 
     def _check_data(self, dataset: Dataset) -> None:
-        """Refuse data that has changed: its test images may have been used by the search."""
+        """Refuse data that have changed: the search may have used their test images."""
         facts = dataset.facts
         lines = differences(self.source.fact("dataset") or facts, facts, "in the search, now")
         if lines:
@@ -179,7 +179,7 @@ class _Job:
 
 
 def hold(stack: ExitStack, folder: Path) -> None:
-    """Lock the folder of a run's retrainings until a stack is closed.
+    """Lock the folder of a run's retrainings until an exit stack is closed.
 
     Raises:
         InputError: If another process holds the lock.
@@ -188,7 +188,7 @@ def hold(stack: ExitStack, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         stack.enter_context(locked(folder))
     except RunInUseError as error:
-        message = f"another process is retraining in {folder} at this moment"
+        message = f"another process is retraining in {folder} right now"
         raise InputError(message) from error
 
 

@@ -1,4 +1,4 @@
-"""Reading of a retraining: ``RUN/retrained/30-epochs-1a2b3c4d``."""
+"""Reads the results of a retraining from ``RUN/retrained/30-epochs-1a2b3c4d``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 FOLDER = "retrained"
 FACTS = "retraining.json"
 BASELINE = 0
-"""Stands for a candidate's id."""
+"""Used in place of a candidate's id."""
 Interval = list[float]
 """``[low, mean, high]``."""
 
@@ -37,18 +37,18 @@ class Training:
     """One network trained with one seed.
 
     Attributes:
-        key: The network's name in files.
-        title: The network's name for users.
-        candidate: The candidate's id; ``BASELINE`` of the baseline.
+        key: The network's name in file names.
+        title: The network's name shown to users.
+        candidate: The candidate's id; ``BASELINE`` for the baseline.
         genotype: The architecture.
         seed: Seed of the initial weights, the order of images and the augmentation.
         state: ``done`` or ``failed``.
-        reason: Why it failed, or what is odd about its values.
+        reason: Why it failed, or a remark on unusual values.
         objectives: Values after the best epoch, on the validation split.
-        metrics: Further metrics; names of those on the test split start with ``test_``.
+        metrics: Further metrics; the names of those on the test split start with ``test_``.
         history: Metrics of each epoch.
         seconds: Time by phase, since the last start.
-        versions: Versions of the software that the result depends on.
+        versions: Versions of the software on which the result depends.
         finished: Time of the end, ISO 8601 UTC.
     """
 
@@ -68,12 +68,12 @@ class Training:
 
     @property
     def name(self) -> str:
-        """The name in files."""
+        """Name in file names."""
         return training_name(self.key, self.seed)
 
 
 def network_key(candidate: int, genotype: str) -> str:
-    """Return what the names of a network's files start with; of the baseline, its genotype."""
+    """Return the prefix of the names of a network's files; its genotype for the baseline."""
     return genotype if candidate == BASELINE else f"candidate-{candidate:05d}"
 
 
@@ -84,11 +84,11 @@ def training_name(key: str, seed: int) -> str:
 
 @dataclass(frozen=True)
 class Retrained:
-    """One network with all its trainings that are done.
+    """One network with all its finished trainings.
 
     Attributes:
         trainings: The trainings, by seed; at least one.
-        test_images: Images in the test split.
+        test_images: Number of images in the test split.
     """
 
     trainings: tuple[Training, ...]
@@ -96,17 +96,17 @@ class Retrained:
 
     @property
     def title(self) -> str:
-        """The network's name for users."""
+        """The network's name shown to users."""
         return self.trainings[0].title
 
     @property
     def candidate(self) -> int:
-        """The candidate's id; ``BASELINE`` of the baseline."""
+        """The candidate's id; ``BASELINE`` for the baseline."""
         return self.trainings[0].candidate
 
     @property
     def parameters(self) -> int:
-        """The number of trainable parameters."""
+        """Number of trainable parameters."""
         return int(self.trainings[0].metrics["parameters"])
 
     @property
@@ -125,7 +125,7 @@ class Retrained:
 
     @property
     def kind(self) -> str:
-        """The kind of interval that the test accuracy has."""
+        """Kind of interval of the test accuracy."""
         count = len(self.trainings)
         return f"t, {count} seeds" if count > 1 else f"Wilson, {self.test_images:,} images"
 
@@ -140,7 +140,7 @@ class Retrained:
     def measured(self, name: str) -> dict[str, Any] | None:
         """Return the mean and the interval of an objective or a recorded metric.
 
-        None if the network has none, as the baseline has no metrics of a HyperModel.
+        None if the network has no such value, as the baseline has none of a HyperModel's metrics.
         """
         if any(name not in {**t.metrics, **t.objectives} for t in self.trainings):
             return None
@@ -151,7 +151,7 @@ class Retrained:
         return {"mean": self.mean(value), "interval": self.over_seeds(value)}
 
     def as_dict(self, config: Config) -> dict[str, Any]:
-        """Return everything as plain data, with intervals as ``[low, mean, high]``.
+        """Return everything as JSON values, with intervals as ``[low, mean, high]``.
 
         Args:
             config: The configuration of the retraining.
@@ -216,11 +216,11 @@ class Retraining:
         """Draw the test accuracies of the networks, with 95% intervals and each seed as a dot.
 
         Raises:
-            InputError: If no training is done yet.
+            InputError: If no training is finished yet.
         """
         models = self.models()
         if not models:
-            raise InputError(f"{self.path} has no training that is done yet")
+            raise InputError(f"{self.path} has no finished training yet")
         figure = new_figure(6, 1.2 + 0.45 * len(models))
         axis = figure.subplots()
         for place, model in enumerate(models):
@@ -248,7 +248,7 @@ class Retraining:
         return sorted(found, key=lambda t: (t.candidate == BASELINE, t.candidate, t.key, t.seed))
 
     def models(self) -> list[Retrained]:
-        """Return all networks with trainings that are done, candidates first, by id."""
+        """Return all networks with finished trainings, candidates first, by id."""
         by_key: dict[str, list[Training]] = {}
         for training in self.trainings():
             if training.state == "done":
@@ -256,7 +256,7 @@ class Retraining:
         return [Retrained(tuple(each), self.test_images) for each in by_key.values()]
 
     def failures(self) -> list[Training]:
-        """Return the trainings that failed; the same command tries them again."""
+        """Return the trainings that failed; the same command repeats them."""
         return [training for training in self.trainings() if training.state == "failed"]
 
     def model_path(self, key: str, seed: int) -> Path:
@@ -274,7 +274,7 @@ class Retraining:
         return load_subject(self.model_path(training.key, training.seed), safe=safe).model
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain data."""
+        """Return everything as JSON values."""
         return {
             "folder": str(self.path),
             "epochs": self.config.training.epochs,

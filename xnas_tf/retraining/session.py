@@ -1,4 +1,4 @@
-"""Rank 0 of a retraining: decides what is trained next, and writes the results."""
+"""Rank 0 of a retraining, which schedules the trainings and writes the results."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class RetrainingSession:
     Args:
         retraining: The folder.
         candidates: The candidates to retrain.
-        seeds: The number of seeds for each network, from seed 0.
-        dataset: The images of the baseline; None to train no baseline.
+        seeds: Number of seeds for each network, from seed 0.
+        dataset: The images for the baseline; None to train no baseline.
         folder: TensorBoard's folder for the retraining.
         show_epoch: Called after each epoch.
         log: Called with messages about the start and the end of each training.
@@ -157,8 +157,8 @@ class RetrainingSession:
     def tell(self, task: Task, result: Result) -> None:
         """See ``TaskSource.tell``.
 
-        The next command tries a training that failed again, from its last checkpoint: it may
-        have been out of memory.
+        The next command resumes a failed training from its last checkpoint: it may have run out of
+        memory.
         """
         if self._current is None:
             return
@@ -201,7 +201,7 @@ class RetrainingSession:
         """See ``TaskSource.lost``; the next command resumes from the last checkpoint."""
 
     def check(self) -> None:
-        """Check in the end that a training succeeded.
+        """Check at the end that at least one training succeeded.
 
         Raises:
             RunError: If all trainings of this command failed.
@@ -212,7 +212,7 @@ class RetrainingSession:
             raise RunError(f"every training failed; {ended[0].name}: {ended[0].reason}")
 
     def _upcoming(self) -> tuple[int, Network, int] | None:
-        """Return the place of the next training, its network and seed; None if none is left."""
+        """Return the index of the next training, its network and seed; None if none is left."""
         trainings = ((network, seed) for seed in self._seeds for network in self._with_baseline())
         for place, (network, seed) in enumerate(trainings, start=1):
             if training_name(network.key, seed) not in self._ended:
@@ -220,7 +220,7 @@ class RetrainingSession:
         return None
 
     def _with_baseline(self) -> Iterator[Network]:
-        """Yield the candidates, then the baseline: as large as the largest one trained so far."""
+        """Yield the candidates, then a baseline of the size of the largest one trained so far."""
         yield from self._networks
         ids = {network.candidate for network in self._networks}
         done = [training for training in self._ended.values() if training.state == "done"]

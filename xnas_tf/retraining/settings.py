@@ -1,4 +1,4 @@
-"""The settings of a retraining, from a run and the user's changes."""
+"""Settings of a retraining, derived from a run and the user's changes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from xnas_tf.storage.run import Run
 from xnas_tf.strategy.options import SearchOptions
 
 TIMES = 10
-"""The default number of epochs, as a multiple of the search's. Published: 17 (NAS-Bench-201: 12 and
-200 epochs), 12 (DARTS: 50 and 600)."""
+"""The default number of epochs, as a multiple of the search's. Published multiples: 17
+(NAS-Bench-201: 12 and 200 epochs), 12 (DARTS: 50 and 600)."""
 PATIENCE_SHARE, LEAST_PATIENCE = 3, 5
 """The default patience is a third of the epochs: while the learning rate of a cosine schedule is
 still high, a network may not improve for a while."""
@@ -33,7 +33,7 @@ LATER_KEYS = {
     "class_weight": {},
     "callbacks": [],
 }
-"""Keys that earlier versions lack, with the values with which results are the same as theirs."""
+"""Keys that earlier versions lack, with the values that give the same results as there."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RetrainingOptions:
 
     Attributes:
         config: The run's configuration without search and constraints, with the user's changes.
-        patience: Epochs without improvement after which a training ends.
+        patience: Number of epochs without improvement after which a training ends.
     """
 
     config: Config
@@ -50,7 +50,7 @@ class RetrainingOptions:
 
     @property
     def key(self) -> str:
-        """Identifies the settings that results depend on."""
+        """A hash of the settings on which results depend."""
         config = self.config.model_dump(mode="json", exclude={"search", "distributed"})
         del config["training"]["checkpoint_minutes"]
         text = json.dumps([_without_later_keys(config), self.patience], sort_keys=True)
@@ -59,13 +59,13 @@ class RetrainingOptions:
 
 
 def _without_later_keys(config: Any) -> Any:
-    """Leave out what would give retrainings of earlier versions another ``key``."""
+    """Leave out keys that would give retrainings of earlier versions another ``key``."""
     if isinstance(config, list):
         return [_without_later_keys(each) for each in config]
     if not isinstance(config, dict):
         return config
     kept = {k: v for k, v in config.items() if k not in LATER_KEYS or v != LATER_KEYS[k]}
-    # The arguments of a user's HyperModel may have any names.
+    # The arguments of a user's HyperModel may have any name.
     return {k: v if k == "options" else _without_later_keys(v) for k, v in kept.items()}
 
 
@@ -76,10 +76,10 @@ def resolve(
 
     Args:
         run: The run.
-        epochs: The greatest number of epochs of each training; if None, what an override gives, or
-            ``TIMES`` as many as in the search.
+        epochs: Maximum number of epochs of each training; if None, the number that an override
+            sets, or ``TIMES`` as many as in the search.
         patience: See ``RetrainingOptions``; a share of the epochs if None.
-        overrides: Texts ``section.key=value``.
+        overrides: Options as ``section.key=value``.
 
     Raises:
         InputError: If an argument is invalid or does not apply to a retraining.
@@ -97,7 +97,7 @@ def resolve(
     config = load_config(_base_config(run), overrides)
     if config.space.name != run.config.space.name:
         raise InputError(
-            f"`overrides` space.name={config.space.name}: the candidates of {run.path} are of "
+            f"`overrides` space.name={config.space.name}: the candidates of {run.path} are from "
             f"{run.config.space.name}; allowed: other options of that space"
         )
     if epochs is not None:
@@ -105,7 +105,7 @@ def resolve(
     if config.training.keep != "best":
         raise InputError(
             f"training.keep: given {config.training.keep!r}; allowed: 'best', as a retraining ends "
-            "when it no longer improves"
+            "when the model no longer improves"
         )
     default = max(LEAST_PATIENCE, config.training.epochs // PATIENCE_SHARE)
     return RetrainingOptions(config, patience or default)
@@ -138,11 +138,11 @@ def chosen_candidates(
 
 
 def _base_config(run: Run) -> Config:
-    """Return the run's configuration without what only a search needs.
+    """Return the run's configuration without options that only a search needs.
 
-    Constraints for small networks would refuse large ones, and rungs would set the epochs. The best
-    epoch is kept, whatever the search keeps, and a retraining has its own early stopping, so that
-    Keras callbacks of the search are left out.
+    Constraints for small networks would reject large ones, and rungs would set the epochs. The best
+    epoch is always kept, and a retraining has its own early stopping, so Keras callbacks of the
+    search are left out.
     """
     training = run.config.training
     return run.config.model_copy(

@@ -1,4 +1,4 @@
-"""Interface between a search algorithm and a search space, without Keras or TensorFlow."""
+"""Interface between a search algorithm and a search space, independent of Keras and TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xnas_tf.spaces.variables import Variable
 
 
 class Space(ABC):
-    """Base class of search spaces, as search algorithms see them.
+    """Base class of search spaces: the interface that search algorithms use.
 
     All methods take the values of the active hyperparameters by name.
 
@@ -31,7 +31,7 @@ class Space(ABC):
         return values
 
     def identity(self, values: Mapping[str, Any]) -> str:
-        """Return a text that is equal for equal networks, of which only one is proposed."""
+        """Return a text that is the same for equal networks, only one of which is proposed."""
         return self.genotype(values)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:

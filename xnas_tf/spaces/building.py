@@ -1,4 +1,4 @@
-"""Builds models of a HyperModel so that none depends on those that were built before."""
+"""Builds models of a HyperModel, each independent of those that were built before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xnas_tf.keras_tools.given_weights import recorded_build
 
 
 def name_of(hypermodel: keras_tuner.HyperModel) -> str:
-    """Return the name of a HyperModel, or of the function that is its ``build``, for messages."""
+    """Return the name of a HyperModel, or of its ``build`` function, for messages."""
     function = getattr(hypermodel.build, "func", None)
     return f"HyperModel {getattr(function, '__name__', type(hypermodel).__name__)}"
 
@@ -23,7 +23,7 @@ def build_model(
     hp: keras_tuner.HyperParameters,
     input_shape: tuple[int | None, ...],
 ) -> tuple[keras.Model, bool]:
-    """Build a model of some hyperparameters.
+    """Build the model of given hyperparameters.
 
     Layers that Keras names get the same names each time, as hyperparameters may be named after
     them.
@@ -31,14 +31,14 @@ def build_model(
     Args:
         hypermodel: The HyperModel.
         hp: The hyperparameters.
-        input_shape: The shape for which a model without one is built.
+        input_shape: The input shape for models that do not define one.
 
     Returns:
         The model, and whether some of its weights are not those of their initializers, such as
         pretrained ones.
 
     Raises:
-        InputError: If the model would go on with weights that an earlier model has trained.
+        InputError: If the model would resume from weights that were trained by an earlier model.
         TypeError: If ``build`` does not return a model.
     """
     reset_layer_names()
@@ -58,7 +58,7 @@ def build_model(
 
 
 def _what(model: Any) -> str:
-    """Name what ``build`` returned instead of a model, with what may be wrong."""
+    """Describe what ``build`` returned instead of a model, with a likely cause."""
     if model is None:
         return "nothing (is there a return statement?)"
     name = f"a {type(model).__name__}"

@@ -1,4 +1,4 @@
-"""Cells of NAS-Bench-201 and their genotype strings, without Keras or TensorFlow."""
+"""Cells of NAS-Bench-201 and their genotype strings, independent of Keras and TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EDGES: dict[str, tuple[int, int]] = {
 
 
 def format_genotype(cell: Mapping[str, str]) -> str:
-    """Return a cell, the operation of each edge, as ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
+    """Format a cell, the operation of each edge, as ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
     nodes = []
     for node in range(1, NODES):
         edges = (f"{cell[f'edge_{source}_{node}']}~{source}" for source in range(node))
@@ -50,7 +50,7 @@ def parse_genotype(genotype: str) -> dict[str, str]:
 def live_edges(cell: Mapping[str, str]) -> set[str]:
     """Return the edges that lie on a path from the cell's input to its output.
 
-    Edges with ``none`` are on no path. The set is empty if no path reaches the output.
+    Edges with ``none`` lie on no path. The set is empty if no path reaches the output.
     """
     kept = {edge: ends for edge, ends in EDGES.items() if cell[edge] != "none"}
     reached = {0}
@@ -67,11 +67,11 @@ def live_edges(cell: Mapping[str, str]) -> set[str]:
 def network_of(cell: Mapping[str, str]) -> str:
     """Return the network of a cell as text.
 
-    Two cells have the same text exactly if their networks are the same except for the names of
-    layers. Only live edges count, a skip connection is replaced by its source, and the order of
+    Two cells have the same text if and only if their networks are the same except for the names
+    of layers. Only live edges count, a skip connection is replaced by its source, and the order of
     summands does not matter. The text is the sum at the output and, after ``with``, each layer
-    once, which distinguishes one convolution used twice from two convolutions of the same input.
-    The 15,625 cells are 5,425 networks; the text of the 341 infeasible cells is empty.
+    once, to distinguish one convolution used twice from two convolutions of the same input.
+    The 15,625 cells form 5,425 networks; the text of the 341 infeasible cells is empty.
     """
     live = live_edges(cell)
     terms: dict[int, list[str]] = {0: ["0"], **{node: [] for node in range(1, NODES)}}

@@ -6,8 +6,8 @@
         filters = hp.Int(f"filters_{i}", 8, 64)
 
 keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs to know them
-from the start, and that they are active only if ``head`` is ``hidden``, or ``blocks`` 2 or 3. So a
-model is built for each value of each choice, and of each number whose largest value adds some.
+from the start, and that they are active only if ``head`` is ``hidden``, or ``blocks`` is 2 or 3. So
+a model is built for each value of each choice, and of each number whose largest value adds some.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_BUILDS = 100
 def active_values(
     declared: keras_tuner.HyperParameters, wanted: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the values of the active hyperparameters: those in ``wanted``, else the defaults."""
+    """Return the values of the active hyperparameters, from ``wanted`` or by default."""
     hp = declared.copy()
     hp.values = {}
     for hyperparameter in hp.space:  # parents come first
@@ -45,14 +45,14 @@ def active_values(
 def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParameters) -> list[Any]:
     """Return the hyperparameters of ``hp`` whose names are not declared yet.
 
-    Without a scope, a model asks for a conditional hyperparameter without its condition.
+    Without a scope, a model requests a conditional hyperparameter without its condition.
     """
     known = {hyperparameter.name for hyperparameter in declared.space}
     return [hyperparameter for hyperparameter in hp.space if hyperparameter.name not in known]
 
 
 def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None:
-    """Add hyperparameters to those declared."""
+    """Add hyperparameters to the declared ones."""
     for hyperparameter in found:
         declared._register(hyperparameter)  # noqa: SLF001 - there is no public way
 
@@ -63,7 +63,7 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
     A hyperparameter that depends on several choices gets no condition: it is always active.
 
     Returns:
-        The names and values that no model could be built with, each with the reason.
+        Description of each value with which no model could be built -> the reason.
 
     Raises:
         InputError: If ``build`` raises it.
@@ -111,7 +111,7 @@ def _asked_by_value(
 ) -> dict[Any, list[Any]]:
     """Build a model with each value of a choice; return the hyperparameters that each adds.
 
-    Of an integer whose largest value can be built and adds none, only that is built.
+    If the largest value of an integer can be built and adds none, only that value is built.
     """
     *others, last = values
     added = _asked(declared, build, choice, last, failures)
@@ -129,7 +129,7 @@ def _asked(
     value: Any,
     failures: Failures,
 ) -> list[Any]:
-    """Return the hyperparameters that a model with one value adds; none if it cannot be built."""
+    """Return the hyperparameters that a model with one value adds; empty if it cannot be built."""
     hp = declared.copy()
     parents = {condition.name: condition.values[0] for condition in choice.conditions}
     hp.values = active_values(declared, {**parents, choice.name: value})

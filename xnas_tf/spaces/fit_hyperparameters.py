@@ -20,11 +20,11 @@ Data = tuple[np.ndarray, np.ndarray]
 
 
 class _TrainingBegins(BaseException):
-    """Ends the call of ``fit``; not an ``Exception``, which a user's code might catch."""
+    """Ends the call of ``fit``; not an ``Exception``, since a user's code might catch that."""
 
 
 class _StopAtBeginning(keras.callbacks.Callback):
-    """Ends a training before its first step."""
+    """Ends training before its first step."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Raise the exception that ends the call of ``fit``."""
@@ -37,9 +37,9 @@ def discover_in_fit(
     build: Build,
     data: Data,
 ) -> frozenset[str]:
-    """Call ``fit`` on a few images of noise until the model's training begins.
+    """Call ``fit`` on a few images of noise until training begins.
 
-    The hyperparameters that it asks for are added to ``declared``. A custom training loop that
+    The hyperparameters that it requests are added to ``declared``. A custom training loop that
     does not call callbacks trains for one epoch of one batch.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Checks that a model that a HyperModel built is suitable for a search."""
+"""Checks that a HyperModel's model is suitable for a search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Shape = tuple[int | None, ...]
 
 
 def check_model(model: keras.Model, images: Shape, classes: int) -> None:
-    """Check that a model takes images (None, H, W, C) and tells the classes apart.
+    """Check that a model classifies images (None, H, W, C) into the given number of classes.
 
     Raises:
         InputError: If its head or its input does not fit the data.
@@ -54,9 +54,9 @@ def _check_dtype(model: keras.Model) -> None:
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
     if "float" not in dtype:
         raise InputError(
-            f"the model's input is of type {dtype}, but images are floats from 0 to 1, of which "
-            f"{dtype} would leave 0 and 1: write keras.Input(shape) without this dtype, and leave "
-            "out the layer that scales bytes, such as Rescaling(1 / 255)"
+            f"the model's input is of type {dtype}, but images are floats from 0 to 1, which "
+            f"{dtype} would round to 0 and 1: write keras.Input(shape) without this dtype, and "
+            "remove the layer that scales bytes, such as Rescaling(1 / 255)"
         )
 
 

@@ -30,7 +30,7 @@ from xnas_tf.spaces.layers import batch_norm, convolution
 
 
 class NASBench201(keras_tuner.HyperModel):
-    """Builds the network of a cell from images of ``input_shape`` (height, width, channels).
+    """HyperModel of the networks of a cell for images of ``input_shape`` (height, width, channels).
 
     The all-``nor_conv_3x3`` cell with C=16 ``channels`` in the stem and the first stack, N=5
     ``cells_per_stack``, RGB images and 10 classes has the published 1,531,546 trainable parameters.
@@ -69,7 +69,7 @@ class NASBench201(keras_tuner.HyperModel):
     def stacked(self, cell: Callable[[Any, int, str], Any]) -> keras.Model:
         """Build the uncompiled Keras model of the skeleton.
 
-        ``cell`` builds a cell from its input, its channels and its name; it returns its output.
+        ``cell`` builds a cell from its input, number of channels and name, and returns its output.
         """
         inputs = keras.Input(self.image_shape, name="image")
         x = convolution(inputs, self.channels, 3, "stem_conv")

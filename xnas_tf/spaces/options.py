@@ -30,7 +30,7 @@ class SpaceOptions(BaseModel):
 
     @property
     def hypermodel_module(self) -> str:
-        """Name of a user's module that defines the HyperModel; empty if there is none.
+        """Name of the user's module that defines the HyperModel; empty if there is none.
 
         It is imported before models are loaded, as it may register layers with Keras.
         """
@@ -40,14 +40,14 @@ class SpaceOptions(BaseModel):
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """Create the HyperModel.
 
-        A HyperModel may also have the following. All methods get the active hyperparameters.
+        A HyperModel may also define the following. All methods get the active hyperparameters.
 
         - ``genotype(values) -> str``: the canonical text of the architecture.
         - ``simplify(values) -> dict``: the simplest hyperparameters of the same network, which
           are proposed instead.
         - ``identity(values) -> str``: architectures with the same identity are the same network,
           and only one of them is ever trained, so whatever changes training or measurements must
-          change the identity. By default the genotype, which by default is all hyperparameters.
+          change the identity. By default it is the genotype, and that is all hyperparameters.
         - ``infeasible(values) -> str | None``: the reason why no network can be built.
         - ``shows_all = True``: all hyperparameters are requested by the default model and by those
           of each ``conditional_scope``. Otherwise a model is built for each value of each choice
@@ -87,7 +87,7 @@ class NASBench201Options(SpaceOptions):
 class VGGLikeOptions(SpaceOptions):
     """VGG-like chains of convolution blocks; see docs/reference/hypermodels.md.
 
-    There are 4,446,000 networks with at most four blocks, 246,960 with at most three.
+    There are 4,446,000 networks with at most four blocks and 246,960 with at most three.
     """
 
     name: Literal["vgg_like"] = "vgg_like"
@@ -175,8 +175,8 @@ class HyperModelOptions(SpaceOptions):
                 raise self._refused(f"has no parameter {suggest(unknown[0], allowed)}")
             if missing := [name for name in missing if name in allowed]:
                 raise self._refused(
-                    f"needs {', '.join(missing)}: add what it needs there. Only "
-                    f"{', '.join(available)} are passed by themselves"
+                    f"needs {', '.join(missing)}: add these there. Only "
+                    f"{', '.join(available)} are passed automatically"
                 )
             function = partial(target, **passed | self.options)
             if not is_builder:
@@ -196,7 +196,7 @@ class HyperModelOptions(SpaceOptions):
 
 
 def _required(parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> list[str]:
-    """Return the names of the parameters that need a value and are not given one."""
+    """Return the names of the required parameters that are not given."""
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [
         name

@@ -30,7 +30,7 @@ from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 from xnas_tf.utils.randomness import uninterrupted
 
 MOST_SHOWN = 5
-"""Maximum number of values that cannot be built to name in warnings."""
+"""Maximum number of values named in a warning of models that cannot be built."""
 
 
 class SearchSpace(Space):
@@ -38,15 +38,15 @@ class SearchSpace(Space):
 
     Attributes:
         hypermodel: Any keras-tuner HyperModel.
-        trains_default: Whether the default model is trained by the HyperModel's or its own code.
+        trains_default: Whether the HyperModel or the default model has its own training code.
         compiles_default: Whether the default model is compiled, with its own optimizer.
         metrics: Names of the metrics that the default model is compiled with.
         input_range: The range of values that the default model's first layers expect.
-        loads_safely: Whether the default model, once it is saved, loads in Keras' safe mode.
+        loads_safely: Whether the saved default model loads in Keras' safe mode.
 
     Raises:
-        InputError: If the HyperModel fails to build its default model or to begin its ``fit``,
-            its models cannot be saved, or it leaves nothing to choose.
+        InputError: If the HyperModel cannot build its default model or begin its ``fit``, its
+            models cannot be saved, or there is nothing to choose.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class SearchSpace(Space):
         self.size = float(np.prod([float(variable.size) for variable in self.variables]))
         if not any(variable.size > 1 for variable in self.variables):
             raise InputError(
-                f"{self.name} leaves nothing to choose: no hyperparameter has two values or more"
+                f"{self.name} leaves nothing to choose: no hyperparameter has two or more values"
             )
 
     @property
@@ -83,23 +83,23 @@ class SearchSpace(Space):
         return name_of(self.hypermodel)
 
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """Return the HyperModel's genotype of an architecture if it has one, else JSON."""
+        """Return the genotype of an architecture as the HyperModel defines it, or as JSON."""
         if hasattr(self.hypermodel, "genotype"):
             return self.hypermodel.genotype(values)
         return json.dumps(dict(values), sort_keys=True)
 
     def identity(self, values: Mapping[str, Any]) -> str:
-        """Return the HyperModel's identity of a network if it has one, else the genotype."""
+        """Return the identity of a network as the HyperModel defines it, or its genotype."""
         own = self.own_identity(values)
         return self.genotype(values) if own is None else own
 
     def own_identity(self, values: Mapping[str, Any]) -> str | None:
-        """Return the HyperModel's identity of a network; None if it has none."""
+        """Return the identity of a network as the HyperModel defines it; None if it does not."""
         identity = getattr(self.hypermodel, "identity", None)
         return identity(values) if identity else None
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the simplest hyperparameters of the same network, if the HyperModel can."""
+        """Return the simplest hyperparameters of the same network if the HyperModel finds them."""
         simplify = getattr(self.hypermodel, "simplify", None)
         return simplify(values) if simplify else values
 
@@ -118,14 +118,14 @@ class SearchSpace(Space):
 
         Raises:
             InputError: If the model's head or input does not fit the data.
-            TypeError: If the HyperModel does not return a suitable model, or asks for
+            TypeError: If the HyperModel does not return a suitable model, or requests
                 hyperparameters that were not discovered before.
         """
         with self._asked_for("build", values) as hp:
             return self._built(hp)
 
     def trains(self, model: keras.Model) -> bool:
-        """Return whether a user's code trains or evaluates a model in its own way."""
+        """Return whether the user's code trains or evaluates a model in its own way."""
         own = ("train_step", "test_step", "compute_loss", "compute_metrics")
         return self.has_fit or any(
             getattr(type(model), name) is not getattr(keras.Model, name) for name in own
@@ -142,7 +142,7 @@ class SearchSpace(Space):
 
     @property
     def notes(self) -> list[str]:
-        """Warnings for the user: of values, scaled images, names, and models that do not load."""
+        """Warnings on values, scaled images, names and models that do not load."""
         failures = list(self._failures.items())
         found = [f"build() fails with {values}: {why}" for values, why in failures[:MOST_SHOWN]]
         if more := len(failures) - len(found):
@@ -164,13 +164,13 @@ class SearchSpace(Space):
             found.append(f"later commands cannot use its models: {self._loading_problem}")
         elif not self.loads_safely:
             found.append(
-                "its models contain Python code, as a Lambda layer does, so that later commands "
+                "its models contain Python code, as a Lambda layer does, so later commands "
                 "load them only with --unsafe. Write a layer of Keras instead, such as Rescaling, "
                 "or a class with @keras.saving.register_keras_serializable() before it"
             )
         if self._hidden_layers:
             found.append(
-                f"other processes do not find its layer {', '.join(self._hidden_layers)}, so that "
+                f"other processes cannot find its layer {', '.join(self._hidden_layers)}, so "
                 "later commands cannot load its models. Define it at the top level of the "
                 "HyperModel's module, not in a function or script"
             )
@@ -188,7 +188,7 @@ class SearchSpace(Space):
         return own is not keras_tuner.HyperModel.fit
 
     def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        """Train a model with the HyperModel's ``fit`` as keras-tuner does; return what it returns.
+        """Train a model with the HyperModel's ``fit`` as keras-tuner does; return its result.
 
         Args:
             values: The active hyperparameters of the model.
@@ -197,7 +197,7 @@ class SearchSpace(Space):
             **kwargs: Arguments of Keras' ``Model.fit``; those that the HyperModel sets are dropped.
 
         Raises:
-            TypeError: If ``fit`` asks for hyperparameters that were not discovered before.
+            TypeError: If ``fit`` requests hyperparameters that were not discovered before.
         """
         kept = {name: value for name, value in kwargs.items() if name not in self._dropped_by_fit}
         with self._asked_for("fit", values) as hp:
@@ -207,8 +207,8 @@ class SearchSpace(Space):
     def _asked_for(
         self, function: str, values: Mapping[str, Any]
     ) -> Iterator[keras_tuner.HyperParameters]:
-        """Yield hyperparameters with some values; then check that no unknown one was asked for."""
-        self._settings.apply()  # a user's code may have changed them for another candidate
+        """Yield hyperparameters with given values; then check that no others were requested."""
+        self._settings.apply()  # the user's code may have changed them for another candidate
         hp = self._declared.copy()
         hp.values = dict(values)
         yield hp
@@ -220,7 +220,7 @@ class SearchSpace(Space):
             )
 
     def _built(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build the model of some hyperparameters, and check that it is suitable."""
+        """Build the model of given hyperparameters, and check that it is suitable."""
         model = self._new_model(hp)
         check_model(model, self._input, self._classes)
         use_accepted_names(model)
@@ -234,7 +234,7 @@ class SearchSpace(Space):
 
     @contextmanager
     def _named_errors(self, message: str) -> Iterator[None]:
-        """Put a message before any error of a user's code, and forget the models that it built."""
+        """Prefix errors of the user's code with a message, and discard the models that it built."""
         try:
             yield
         except InputError as error:
@@ -281,12 +281,12 @@ class SearchSpace(Space):
         return np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
-        """Add the hyperparameters that ``fit`` asks for; see ``discover_in_fit``."""
+        """Add the hyperparameters that ``fit`` requests; see ``discover_in_fit``."""
         classes = self._classes
         images = np.random.default_rng(0).random((classes, *self._input[1:]), np.float32)
         data = images, np.arange(classes, dtype=np.int32)
         with uninterrupted():
-            # With op determinism, TensorFlow does not shuffle without a seed, as Keras does.
+            # With op determinism, TensorFlow refuses to shuffle without a seed, as Keras does.
             keras.utils.set_random_seed(0)
         message = (
             f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "

@@ -1,4 +1,4 @@
-"""Decision variables of a search, without Keras or TensorFlow.
+"""Decision variables of a search, independent of Keras and TensorFlow.
 
 Variation works on a variable's encoded form, and a HyperModel gets its value. A ``Choice`` is
 encoded as the index of its value, a ``Range`` as a number in [0, 1].
@@ -23,7 +23,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of a finite sequence; ``ordered`` if neighbouring values are similar."""
+    """A value from a finite sequence; ``ordered`` if neighbouring values are similar."""
 
     name: str
     values: Sequence[Any]
@@ -44,7 +44,7 @@ class Choice:
         return int(rng.integers(self.size))
 
     def mutate(self, index: int, rng: np.random.Generator) -> int:
-        """Return another index: any other, or mostly a near one if the values are ordered."""
+        """Return another index: any other, or usually a nearby one if the values are ordered."""
         if self.size == 1:
             return index
         if not self.ordered:
@@ -60,7 +60,7 @@ MUTATION_WIDTH = 0.1
 
 @dataclass(frozen=True)
 class Range:
-    """A number between two bounds; ``to_value`` maps [0, 1] to them (linear, log, …)."""
+    """A number between two bounds; ``to_value`` maps [0, 1] to that range (linear, log, …)."""
 
     name: str
     to_value: Callable[[float], float]
@@ -76,7 +76,7 @@ class Range:
         return float(rng.random())
 
     def mutate(self, position: float, rng: np.random.Generator) -> float:
-        """Return a near position, reflected at the bounds."""
+        """Return a nearby position, reflected at the bounds."""
         moved = abs(position + rng.normal(0, MUTATION_WIDTH)) % 2
         return min(moved, 2 - moved)
 
@@ -87,8 +87,8 @@ Variable = Choice | Range
 def decode(variables: Sequence[Variable], encoded: Sequence[Any]) -> dict[str, Any]:
     """Return the values of the active variables by name.
 
-    ``variables`` has parents before the variables that depend on them, ``encoded`` their encoded
-    form.
+    ``variables`` lists parents before the variables that depend on them; ``encoded`` contains their
+    encoded values.
     """
     values: dict[str, Any] = {}
     for variable, code in zip(variables, encoded, strict=True):

@@ -23,16 +23,16 @@ CONVOLUTIONS = 3
 """Maximum number of convolutions in a block; VGG-16 has 2 or 3."""
 KERNELS = (3, 5)
 WIDTHS = (0.5, 1.0, 2.0)
-"""Filters of a block relative to the default at its depth."""
+"""Number of filters of a block relative to the default at its depth."""
 WIDEST = 8
-"""Maximum growth of filters with depth: VGG's last block is as wide as the one before."""
+"""Maximum growth of the number of filters: VGG's last block is as wide as the one before."""
 POOLING = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
 UNITS = (64, 128, 256)
 DROPOUT = (0.0, 0.25, 0.5)
 
 
 class VGGLike(keras_tuner.HyperModel):
-    """Builds chains of at most ``blocks`` blocks; the first has ``channels`` filters at width 1."""
+    """HyperModel of at most ``blocks`` blocks; the first has ``channels`` filters at width 1."""
 
     shows_all = True
 
@@ -62,13 +62,13 @@ class VGGLike(keras_tuner.HyperModel):
         return "|".join(parts)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return which pooling has no pixels left to pool; None if all have."""
+        """Return which pooling has no pixels left to pool; None if every one has."""
         height, width, _ = self.image_shape
         side = min(height, width)
         for pooled in range(values["blocks"]):
             if side < 2:
                 return (
-                    f"{values['blocks']} blocks pool as often, but images of "
+                    f"{values['blocks']} blocks pool that often, but images of "
                     f"{size_text(height, width)} are one pixel high or wide after {pooled}"
                 )
             side = -(-side // 2)

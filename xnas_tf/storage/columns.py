@@ -1,4 +1,4 @@
-"""The values that tables, data frames and reports show of every candidate."""
+"""The values of each candidate in tables, data frames and reports."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Column:
     """One measured value of every candidate.
 
     Attributes:
-        name: Its name among a candidate's objectives and metrics.
-        title: A short heading, with an arrow towards better values.
+        name: Name of the value among a candidate's objectives and metrics.
+        title: Short heading, with an arrow towards better values.
         direction: ``minimize`` or ``maximize``.
         is_objective: Whether the search ranks by it.
     """
@@ -57,7 +57,7 @@ def candidate_rows(
     """Return the columns of a table of candidates in any state, and its rows.
 
     Objectives and metrics have their own names, hyperparameters ``hyperparameters/NAME``, and the
-    seconds of each phase ``seconds/PHASE``. A row has no value in a column that does not apply.
+    seconds of each phase ``seconds/PHASE``. A row has no value in columns that do not apply to it.
 
     Args:
         candidates: The candidates, one per row.

@@ -28,23 +28,23 @@ class Database:
 
     Args:
         path: The database file.
-        create: Whether to write, and to create a missing file or migrate one of an earlier
+        create: Whether to open the file for writing, and create it or migrate it from an earlier
             version; otherwise it is only read, and migrated in a copy in memory.
 
     Raises:
-        InputError: If the file is not the database of a run, or a later version wrote it.
+        InputError: If the file is not the database of a run, or was written by a later version.
         RunError: If it cannot be written.
     """
 
     def __init__(self, path: Path, create: bool = False) -> None:
         self._path = path
-        # The watchdog's thread writes when a candidate hangs, the main thread everything else.
+        # The watchdog's thread writes when a candidate hangs; the main thread writes all else.
         self._lock = threading.RLock()
         with self._errors(RunError if create else InputError):
             mode = "rwc" if create else _reading_mode(path)
             uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._connection = sqlite3.connect(uri, uri=True, timeout=60, check_same_thread=False)
-            # A power cut must not undo a commit either.
+            # Not even a power cut may undo a commit.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
                 self._migrate()
@@ -84,7 +84,7 @@ class Database:
         self._connection.close()
 
     def fact(self, name: str) -> Any:
-        """Return a fact about the whole run, as JSON holds it; None if it was never set."""
+        """Return a fact about the whole run, a JSON value; None if it was never set."""
         with self._lock, self._errors(InputError):
             query = self._connection.execute("SELECT value FROM facts WHERE name=?", (name,))
             row = query.fetchone()
@@ -135,7 +135,7 @@ class Database:
 
 
 def _reading_mode(path: Path) -> str:
-    """Return SQLite's mode for reading; after a kill in mid-commit, reading must roll back."""
+    """Return SQLite's mode for reading, which must roll back after a kill during a commit."""
     return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
 
 

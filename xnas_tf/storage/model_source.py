@@ -1,4 +1,4 @@
-"""A model that a user names, before it is opened: where it is, and where results belong."""
+"""The location of a model that a user names, and the folder for its results, before loading."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from xnas_tf.utils.output_folder import check_new
 EXPLANATIONS = "explanations"
 DISENTANGLEMENTS = "disentanglements"
 INTERPRETATIONS = "interpretations"
-"""Kinds of results, and the folders in which they are by default."""
+"""Kinds of results, and their default folders."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model to explain, the data set to do it with, and the folder to write.
+    """A model to explain, the data set to use, and the folder to write to.
 
     Attributes:
         path: A run, an exported candidate or a Keras model file; None with a HyperModel.
         candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
-        dataset: A data set's name; that of the run if None.
-        out: The folder to write; one inside the run or in the current directory if None.
-        safe: Whether to refuse models that contain their own code.
+        dataset: Name of a data set; that of the run if None.
+        out: The folder to write to; one inside the run or in the current directory if None.
+        safe: Whether to refuse models that contain Python code.
         hypermodel: ``package.module:Name`` of a HyperModel, whose default network is built.
     """
 
@@ -38,9 +38,9 @@ class ModelSource:
     hypermodel: str | None = None
 
     def folder(self, kind: str) -> Path:
-        """Return the folder to write, by default for a kind of results, such as ``explanations``.
+        """Return the folder to write to, by default for a kind of results, as ``explanations``.
 
-        It needs no slow import, so it can be called first.
+        It requires no slow import, so it can be called first.
 
         Raises:
             InputError: If there is no such model, or the folder exists.
@@ -70,12 +70,12 @@ def model_file(path: Path, candidate: int | str | None = None) -> Path:
     """Return the Keras file of a path that is not a run: an exported candidate or the file itself.
 
     Raises:
-        InputError: If there is none, or a candidate of a run is asked for.
+        InputError: If there is none, or a candidate of a run is requested.
     """
     if candidate is not None:
-        raise InputError(f"`candidate` {candidate}: {path} is no run")
+        raise InputError(f"`candidate` {candidate}: {path} is not a run")
     file = path / "model.keras" if (path / "model.keras").is_file() else path
     if not file.is_file():
-        what = "holds neither a run nor a model.keras" if path.is_dir() else "does not exist"
+        what = "contains neither a run nor a model.keras" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
     return file

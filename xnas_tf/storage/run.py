@@ -1,4 +1,4 @@
-"""A run directory, to read."""
+"""Reads a run directory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Run:
     show; ``figure.savefig("front.png")`` writes one.
 
     Raises:
-        InputError: If it is no run directory.
+        InputError: If it is not a run directory.
     """
 
     @check_types(path=PATH)
@@ -49,7 +49,7 @@ class Run:
             what = "has no" if self.path.is_dir() else "does not exist, so it has no"
             near = sorted(str(p.parent) for p in Path("runs").glob(f"*/{DATABASE}"))
             hint = f"; runs here: {', '.join(near[:10])}" if near else ""
-            raise InputError(f"{self.path} is no run: it {what} {' and '.join(missing)}{hint}")
+            raise InputError(f"{self.path} is not a run: it {what} {' and '.join(missing)}{hint}")
         self.config = run_config(self.path)
 
     def __repr__(self) -> str:
@@ -59,7 +59,7 @@ class Run:
         return len(self.candidates())
 
     def __bool__(self) -> bool:
-        return True  # also without candidates
+        return True  # even without candidates
 
     def __getitem__(self, number: int) -> Candidate:
         return self.candidate(number)
@@ -105,11 +105,11 @@ class Run:
     def recommendation(
         self, prefer: str | None = None, within: float | None = None
     ) -> Recommendation:
-        """Return the recommended Pareto-optimal candidate, and why.
+        """Return the recommended Pareto-optimal candidate with the reason.
 
         Args:
-            prefer: What decides instead of the default rule: ``error``, the name of an objective,
-                or ``knee``.
+            prefer: Criterion to use instead of the default rule: ``error``, the name of an
+                objective, or ``knee``.
             within: Percentage points above the best error to tolerate instead of the default.
 
         Raises:
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def validation_counts(self) -> list[int] | None:
-        """Validation images of each class; None in a run of an earlier version."""
+        """Number of validation images of each class; None in a run of an earlier version."""
         return self.fact("validation")
 
     @property
@@ -132,7 +132,7 @@ class Run:
         """Return the candidate that the user names.
 
         Args:
-            which: ``recommended``; ``best``, the one with the least validation error on the
+            which: ``recommended``; ``best``, the one with the lowest validation error on the
                 front; an id; or a candidate.
 
         Raises:
@@ -156,7 +156,7 @@ class Run:
         which: Sequence[int | str | Candidate] | int | str | Candidate = (),
         pareto: bool = False,
     ) -> list[Candidate]:
-        """Return the candidates that the user names, each once.
+        """Return the candidates that the user names, without duplicates.
 
         Args:
             which: See ``choose``; the recommended one if this is empty and ``pareto`` is false.
@@ -185,7 +185,7 @@ class Run:
         """Load the data set that the search used.
 
         Raises:
-            InputError: If it is no longer there.
+            InputError: If it no longer exists.
         """
         return load_dataset(**self.config.dataset.model_dump())
 
@@ -213,8 +213,8 @@ class Run:
     def plot_front(self, prefer: str | None = None, within: float | None = None) -> Figure:
         """Draw the front, with a panel for each pair of objectives.
 
-        Bars are 95% intervals: of the error over the validation images, of other objectives by
-        the standard error that was recorded. See ``recommendation`` for the arguments.
+        Bars are 95% intervals: of the error over the validation images, and of other objectives
+        from the recorded standard error. See ``recommendation`` for the arguments.
 
         Raises:
             InputError: If no candidate is Pareto-optimal yet, or an argument is invalid.
@@ -260,7 +260,7 @@ class Run:
         influence = importance_data(comparable, self.config, np.random.default_rng(0))
         if influence["why_not"]:
             raise InputError(f"{self.path}: {influence['why_not']}")
-        title = f"Importance of hyperparameters, of {influence['candidates']} candidates"
+        title = f"Importance of hyperparameters, from {influence['candidates']} candidates"
         return self._titled(importance_figure(influence, self.config), title)
 
     def plot_parallel(self) -> Figure:
@@ -302,7 +302,7 @@ class Run:
     def _snapshot(
         self, prefer: str | None = None, within: float | None = None
     ) -> tuple[list[Candidate], list[Candidate], Recommendation]:
-        """Return all candidates, the front and the recommendation at one moment."""
+        """Return all candidates, the front and the recommendation from a single read."""
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
         counts = self.validation_counts
@@ -317,17 +317,17 @@ class Run:
         return figure
 
     def fact(self, name: str) -> Any:
-        """Return a recorded fact about the whole run, as JSON holds it; None if there is none."""
+        """Return a recorded fact about the whole run, a JSON value; None if there is none."""
         with closing(Database(self.path / DATABASE)) as database:
             return database.fact(name)
 
     def groups(self) -> tuple[int, int]:
-        """Return how many groups train, or trained last, at the same time, and their ranks."""
+        """Return the number of groups that train in parallel, now or last, and of their ranks."""
         split = self.fact("groups") or {"ranks": 1, "size": 1}
         return split["ranks"] // split["size"], split["size"]
 
     def is_searching(self) -> bool:
-        """Return whether a process is searching in this run at the moment."""
+        """Return whether a process is currently searching in this run."""
         try:
             with locked(self.path, patience=0):
                 return False
@@ -347,7 +347,7 @@ def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candi
 def named_candidates(
     which: Iterable[int | str | Candidate] | int | str | Candidate,
 ) -> list[int | str | Candidate]:
-    """Return one or several names of candidates as a list; ids may be those of a data frame.
+    """Return one or several names of candidates as a list; ids may come from a data frame.
 
     Raises:
         InputError: If they are of another type.
@@ -365,7 +365,7 @@ def named_candidates(
 def comparable_candidates(
     candidates: Iterable[Candidate], front: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Return the candidates that are done, of the fidelity of the front.
+    """Return the finished candidates with the fidelity of the front.
 
     If there is no front because all violate constraints, the highest fidelity is used.
     """
@@ -375,10 +375,10 @@ def comparable_candidates(
 
 
 def load_run(path: str | Path | Run) -> Run:
-    """Open a run directory to read it; see ``Run``. A run that is open is returned as it is.
+    """Open a run directory to read it; see ``Run``. A ``Run`` is returned unchanged.
 
     Raises:
-        InputError: If it is no run directory.
+        InputError: If it is not a run directory.
     """
     if isinstance(path, Run):
         return path

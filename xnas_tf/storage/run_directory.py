@@ -1,4 +1,4 @@
-"""Creating, locking and changing a run directory."""
+"""Creates, locks and changes run directories."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from xnas_tf.storage.database import Database
 CONFIG = "config.yaml"
 DATABASE = "run.sqlite"
 LOCK_SECONDS = 2.0
-"""How long to wait for a lock: ``xnas-tf status`` holds it for an instant."""
+"""Seconds to wait for a lock, which ``xnas-tf status`` holds for an instant."""
 _TEMPORARY = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
-"""Errors of a disk or its server, not of a path: a restart may succeed."""
+"""Errors of a disk or its server rather than a path: a restart may succeed."""
 _CHANGEABLE = (
     "distributed.",
     "training.checkpoint_minutes:",
@@ -30,8 +30,8 @@ _CHANGEABLE = (
     "search.plateau:",
     "search.reuse:",
 )
-"""Keys that may change when a run is resumed: what was proposed and measured so far does not depend
-on them, or is recorded."""
+"""Keys that may change when a run is resumed: earlier proposals and results do not depend on them,
+or are recorded."""
 
 
 def model_path(run: Path, candidate: int) -> Path:
@@ -50,7 +50,7 @@ def now() -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically: a kill leaves all of it or none."""
+    """Write a file atomically: after a kill, all of it exists or none."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_bytes(data)
     os.replace(draft, path)
@@ -74,9 +74,9 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
         The database, to read and write.
 
     Raises:
-        InputError: If the directory holds something else, or a run with another configuration,
+        InputError: If the directory contains something else, or a run with another configuration,
             or cannot be written for a reason other than a full or failing disk.
-        RunInUseError: If another process holds it.
+        RunInUseError: If another process holds the lock.
         RunError: If it cannot be written, as on a full disk.
     """
     _make_directory(path, fresh)
@@ -85,9 +85,9 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
 
 
 def open_database(path: Path, config: Config) -> Database:
-    """Open the database of a locked run directory, and create what is missing in the directory.
+    """Open the database of a locked run directory, and create missing files in the directory.
 
-    The configuration of an existing run stays as it is; see ``save_config``. See
+    The configuration of an existing run is not changed; see ``save_config``. See
     ``locked_run_directory`` for the arguments and errors.
     """
     with _write_errors(path):
@@ -96,16 +96,16 @@ def open_database(path: Path, config: Config) -> Database:
             config_changes(path, config)
         else:
             save_config(path, config)
-        (path / "models").mkdir(exist_ok=True)  # last: a folder with only this is no run
+        (path / "models").mkdir(exist_ok=True)  # last: a folder with only this is not a run
     return Database(path / DATABASE, create=True)
 
 
 def save_config(path: Path, config: Config) -> None:
-    """Write the configuration with which a run resumes into its directory.
+    """Write the configuration of a resumed run into its directory.
 
     Raises:
         InputError: If it cannot be written.
-        RunError: If it cannot be written at the moment, as on a full disk.
+        RunError: If it cannot currently be written, as on a full disk.
     """
     with _write_errors(path):
         write_atomically(path / CONFIG, dump_config(config).encode())
@@ -113,7 +113,7 @@ def save_config(path: Path, config: Config) -> None:
 
 @contextmanager
 def locked(path: Path, patience: float | None = None) -> Iterator[None]:
-    """Lock a run directory, so that one process at a time searches in it.
+    """Lock a run directory, so that only one process at a time searches in it.
 
     Waits ``patience`` seconds, or ``LOCK_SECONDS``, for another process that holds the lock.
 
@@ -140,7 +140,7 @@ def _lock(path: Path, deadline: float) -> int:
             if is_last:
                 raise RunInUseError(path)
         except OSError as error:
-            # While --fresh moves a run aside, the directory is missing for a moment.
+            # While --fresh moves a run aside, the directory is briefly missing.
             if is_last or not isinstance(error, FileNotFoundError):
                 raise RunError(f"{path} cannot be locked: {error}") from error
         time.sleep(0.05)
@@ -153,7 +153,7 @@ def _try_lock(path: Path) -> int | None:
     is_locked = False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The directory may have been moved aside meanwhile, and another put in its place.
+        # In the meantime, the directory may have been moved aside and replaced by another one.
         is_locked = os.path.samestat(os.fstat(handle), os.stat(file))
     except (BlockingIOError, FileNotFoundError):
         pass
@@ -195,10 +195,10 @@ def run_config(path: Path) -> Config:
 
 
 def check_resumable(path: Path, config: Config) -> None:
-    """Check that a directory holds no run, or one that this configuration can resume.
+    """Check that a directory contains no run, or one that this configuration can resume.
 
     Raises:
-        InputError: If it has not.
+        InputError: If it contains another run or other files.
     """
     if (path / CONFIG).is_file():
         config_changes(path, config)
@@ -208,10 +208,10 @@ def check_resumable(path: Path, config: Config) -> None:
 
 def _check_free(path: Path) -> None:
     if path.exists() and not path.is_dir():
-        raise InputError(f"{path} exists and is no directory")
+        raise InputError(f"{path} exists and is not a directory")
     is_used = path.is_dir() and any(not child.name.startswith(".") for child in path.iterdir())
     if is_used and not (path / CONFIG).is_file():
-        raise InputError(f"{path} exists and is no run; nothing was changed there")
+        raise InputError(f"{path} exists and is not a run; nothing was changed there")
 
 
 def config_changes(path: Path, config: Config) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 VERSION = 4
-"""Stored as the fact ``format``. Increase it with every change of ``CREATE``, and add what brings
-the version before it up to date to ``MIGRATIONS``."""
+"""Stored as the fact ``format``. Increase it with every change of ``CREATE``, and add a migration
+from the previous version to ``MIGRATIONS``."""
 CREATE = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     """CREATE TABLE candidates (
@@ -28,8 +28,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE candidates RENAME COLUMN answered_by TO reused_from",
     ),
 }
-"""SQL statements that bring a database to the next version, by the version it has. Versions before
-3 were never released."""
+"""SQL statements that bring a database to the next version, by its version. Versions before 3 were
+never released."""
 
 
 def migration(version: int) -> tuple[str, ...]:

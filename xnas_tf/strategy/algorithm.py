@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from xnas_tf.strategy.surrogate import Costs, Surrogate
 
 OFFSPRING_TRIES = 100
-"""Offspring generated in search of a new network before random architectures are tried."""
+"""Number of offspring generated to find a new network before random architectures are tried."""
 RANDOM_TRIES = 1000
-"""Random architectures tried before the rest of the space is enumerated."""
+"""Number of random architectures tried before the rest of the space is enumerated."""
 MAX_ENUMERATED = 1_000_000
 """Size of the largest space that is enumerated; a larger one counts as exhausted when all
 random tries fail."""
 POOL_OFFSPRING, POOL_RANDOM = 96, 32
-"""Offspring and random architectures generated for the pool that a surrogate chooses from."""
+"""Number of offspring and random architectures in the pool from which a surrogate chooses."""
 RANDOM_SHARE = 0.1
 """Share of the proposals that are taken from the pool without asking the surrogate."""
 
@@ -36,14 +36,14 @@ Solutions = Iterator[tuple[platypus.Solution, tuple[int, ...]]]
 
 
 class Algorithm:
-    """Propose architectures and learn from their results; the selection tells algorithms apart.
+    """Proposes architectures and learns from their results; algorithms differ in their selection.
 
     Several proposals may be pending at once, and their results may arrive in any order. A
-    generational search generates the next generation when all results of the current one are
+    generational search generates the next generation once all results of the current one are
     known. A steady-state search (Durillo et al. 2009, section 3) generates each proposal from
     all results known at that moment.
 
-    Given the same seed and the same results at the same moments, it proposes the same
+    Given the same seed and the same results at the same points, it proposes the same
     architectures, so a search is resumed by asking again and telling the recorded results.
     Failed and infeasible candidates never enter the population. Infeasible architectures, and
     those whose network was proposed before, are never proposed.
@@ -107,9 +107,9 @@ class Algorithm:
         """Propose a new architecture.
 
         Args:
-            expected: The genotype proposed at this point before the search was resumed. It
-                spares the surrogate a choice, which would need a fit and might differ by
-                rounding on another machine.
+            expected: The genotype proposed at this point before the search was resumed. The
+                surrogate then need not choose, which would require a fit and might differ due
+                to rounding on another machine.
 
         Returns:
             The proposal; None when no architecture is left.
@@ -136,9 +136,9 @@ class Algorithm:
         """Record the result of a proposal.
 
         Args:
-            proposal: What ``ask`` returned.
-            candidate: Its id, which its offspring list among their parents.
-            objectives: Its objective values; None if its training failed.
+            proposal: The return value of ``ask``.
+            candidate: Id of the candidate, which its offspring list among their parents.
+            objectives: Objective values of the candidate; None if its training failed.
             violation: Total constraint violation; 0 where all constraints hold.
 
         Returns:
@@ -164,7 +164,7 @@ class Algorithm:
         return True
 
     def reject(self, proposal: Proposal) -> None:
-        """Drop a proposal that is not evaluated, as it is infeasible or its network is known.
+        """Drop a proposal that is not evaluated because it is infeasible or its network is known.
 
         It does not count in its generation: another proposal takes its place.
         """
@@ -179,7 +179,7 @@ class Algorithm:
             self._pool = []
 
     def _choose(self, expected: str | None) -> Proposal | None:
-        """Take the most promising proposal from the pool, or at times an arbitrary one."""
+        """Take the most promising proposal from the pool, or occasionally an arbitrary one."""
         surrogate = self._surrogate
         if not (surrogate and surrogate.is_ready):
             return None
@@ -213,7 +213,7 @@ class Algorithm:
         return self._new(itertools.chain(offspring, random, self._enumeration))
 
     def _new(self, solutions: Solutions) -> Iterator[Proposal]:
-        """Yield those solutions that are feasible and whose network was not proposed before."""
+        """Yield the solutions that are feasible and whose network was not proposed before."""
         for solution, parents in solutions:
             values = decode(self._space.variables, solution.variables[:])
             values = self._space.simplify(values)

@@ -12,12 +12,12 @@ from xnas_tf.spaces.variables import Choice, Variable, is_active
 
 
 class Encoding:
-    """Encode the hyperparameters of a search space as numbers.
+    """Numeric encoding of the hyperparameters of a search space.
 
     An unordered choice is one-hot. An ordered choice is the index of its value, scaled to
     [0, 1]; a number is its position in its range. The features of an inactive variable are 0,
     and a conditional variable has one more feature: whether it is active. The features that
-    the space itself defines follow.
+    the space itself defines come last.
     """
 
     def __init__(self, space: Space) -> None:
@@ -31,8 +31,8 @@ class Encoding:
         """Encode an architecture.
 
         Args:
-            values: Its active hyperparameters.
-            encoded: Its variables in their encoded form. Only those of a ``Range`` are used.
+            values: Active hyperparameters of the architecture.
+            encoded: Encoded variables of the architecture. Only those of a ``Range`` are used.
 
         Returns:
             Array of shape (features,), the same length for all architectures.

@@ -15,7 +15,7 @@ FLAT = 1e-9
 
 
 def knee(front: Sequence[Candidate], config: Goals) -> tuple[Candidate, str]:
-    """Find the knee of a front, or the candidate that comes nearest to one.
+    """Find the knee of a front, or the candidate closest to one.
 
     Ties go to the best in the first objective that differs, then to the lowest id.
 
@@ -32,15 +32,15 @@ def knee(front: Sequence[Candidate], config: Goals) -> tuple[Candidate, str]:
     if bulge[index] > FLAT:
         through = "line" if scaled.shape[1] == 2 else "plane"
         return front[index], (
-            f"the knee: with all objectives scaled to 1 it lies furthest ({bulge[index]:.2f}) "
+            f"the knee: with all objectives scaled to 1 it lies farthest ({bulge[index]:.2f}) "
             f"before the {through} through the front's extremes"
         )
     index = int(np.argmin(np.linalg.norm(scaled, axis=1)))
-    return front[index], "there is no knee; it is nearest to the best values of all objectives"
+    return front[index], "there is no knee; it is closest to the best values of all objectives"
 
 
 def normalised(values: np.ndarray) -> np.ndarray:
-    """Scale the costs (N, M) of a front to [0, 1], without the objectives in which all agree."""
+    """Scale the costs (N, M) of a front to [0, 1], without objectives that are equal for all."""
     span = np.ptp(values, axis=0)
     return ((values - values.min(axis=0)) / np.where(span > 0, span, 1.0))[:, span > 0]
 
@@ -48,12 +48,12 @@ def normalised(values: np.ndarray) -> np.ndarray:
 def distances(scaled: np.ndarray) -> np.ndarray:
     """Return the distances of points to the hyperplane through the extremes of their front.
 
-    The knee is the point furthest from it towards the best values (Das 1999, "On
+    The knee is the point farthest from it towards the best values (Das 1999, "On
     characterizing the 'knee' of the Pareto curve based on normal-boundary intersection"). With
     two objectives the plane is the line between the best points of each. The extreme point of an
     objective is the one nearest to its axis, as in NSGA-III (Deb and Jain 2014, section IV-C).
-    If these points do not span a plane that cuts all axes, as with few points and many
-    objectives, the plane through their centre that cuts all axes alike is used.
+    If these points do not span a plane that intersects all axes, as with few points and many
+    objectives, the plane through their centre that intersects all axes alike is used.
 
     Args:
         scaled: Costs (N, M), see ``normalised``.

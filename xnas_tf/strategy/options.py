@@ -13,7 +13,7 @@ from xnas_tf.utils.options import Section
 
 
 class FidelityOptions(Section):
-    """Successive halving: all candidates are trained for a few epochs, and the best for more.
+    """Successive halving: all candidates are trained for a few epochs, and the best ones for more.
 
     See docs/explanation/search.md.
     """
@@ -33,7 +33,7 @@ class FidelityOptions(Section):
 
 
 class SearchOptions(Section):
-    """How candidates are proposed, when the search ends, and how the front is measured."""
+    """The search algorithm, the end of a search, and the measurement of the front."""
 
     algorithm: Literal["nsga2", "random", "regularized_evolution"] = Field(
         "nsga2",
@@ -64,7 +64,7 @@ class SearchOptions(Section):
     )
     population: int = Field(8, ge=2, description="number of candidates in a generation")
     crossover: float = Field(
-        0.9, ge=0, le=1, description="probability that two parents are crossed"
+        0.9, ge=0, le=1, description="probability of crossover between two parents"
     )
     mutation: float | None = Field(
         None,
@@ -74,7 +74,7 @@ class SearchOptions(Section):
     )
     mode: Literal["generational", "steady_state"] | None = Field(
         None,
-        description="`generational`: a generation begins once all results of the one before are "
+        description="`generational`: a generation begins once all results of the previous one are "
         "known, which is reproducible. `steady_state`: an idle group gets its next "
         "candidate at once, based on the results so far. By default `steady_state` "
         "with several groups",
@@ -96,7 +96,7 @@ class SearchOptions(Section):
     )
     fidelity: FidelityOptions = FidelityOptions()
     seed: int = Field(
-        0, ge=0, description="seed of the search; the seed of each training depends on it too"
+        0, ge=0, description="seed of the search, from which the seed of each training is derived"
     )
 
     @field_validator("epsilons")
@@ -109,7 +109,7 @@ class SearchOptions(Section):
 
 
 class Goals(Protocol):
-    """What a search optimises: the part of a configuration that this package needs."""
+    """Goals of a search: the part of a configuration that this package needs."""
 
     @property
     def objectives(self) -> Sequence[Objective]:

@@ -26,7 +26,7 @@ def costs(candidates: Sequence[Candidate], config: Goals) -> np.ndarray:
 def pareto_front(
     candidates: Iterable[Candidate], config: Goals, is_exact: bool = False
 ) -> list[Candidate]:
-    """Return the Pareto-optimal candidates as they were given, in order; see ``Front``."""
+    """Return the Pareto-optimal candidates in the given order; see ``Front``."""
     front = Front(config, is_exact)
     for candidate in candidates:
         front.add(candidate)
@@ -49,11 +49,11 @@ class Front:
 
     Args:
         config: The run's configuration.
-        is_exact: Whether to leave ``search.epsilons`` out.
+        is_exact: Whether to ignore ``search.epsilons``.
 
     Attributes:
         candidates: The candidates on the front; a new list whenever it changes.
-        epochs: Their fidelity.
+        epochs: Fidelity of these candidates.
     """
 
     def __init__(self, config: Goals, is_exact: bool = False) -> None:
@@ -62,8 +62,8 @@ class Front:
         self._epsilons = np.array([epsilons[o.name] for o in config.objectives if epsilons])
         self.candidates: list[Candidate] = []
         self.epochs = 0
-        # Cached, as most new candidates do not enter the front: with many groups, a tenth of the
-        # coordinator's time was spent on computing them again.
+        # Cached, as most new candidates do not enter the front: with many groups, the coordinator
+        # spent a tenth of its time on recomputing them.
         self._boxes = costs([], config)
 
     def wants(self, new: Candidate) -> bool:
@@ -106,7 +106,7 @@ class Front:
         return (self._boxes == box).all(axis=1)
 
     def _order(self, candidate: Candidate) -> tuple[float, ...]:
-        """Return the key by which a box keeps the least.
+        """Return a sort key; a box keeps the candidate with the smallest one.
 
         A candidate that dominates another in its box comes first even where rounding makes
         their distances equal.
@@ -122,7 +122,7 @@ def _dominates(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 class HypervolumeMeter:
-    """Measure the hypervolume of a front, in a unit that never changes once it is known.
+    """Measures the hypervolume of a front, in a unit that never changes once it is known.
 
     With ``search.reference``, each objective's gain over its reference value is measured in
     units of that value's magnitude (1 where it is 0); a candidate that is no better than the
@@ -132,14 +132,14 @@ class HypervolumeMeter:
 
     Without a reference, the unit is the box that generation 0 spans, from the best to the worst
     value of every objective among its done candidates; the worst corner is the reference point.
-    This value can exceed 1. It is known once as many results have come as the population has
+    This value can exceed 1. The unit is known once there are as many results as the population has
     members, at least two of them done; with several fidelities, results on the lowest one.
 
-    To give it the front of ``Front(config, is_exact=True)`` makes the value rise with every
-    candidate that enters, and never fall on one fidelity.
+    With the front of ``Front(config, is_exact=True)``, the value rises with every candidate that
+    enters, and never falls within a fidelity.
 
     Args:
-        candidates: The first candidates to update with, in the order in which they ended.
+        candidates: The first candidates, in the order in which they ended.
         config: The run's configuration.
     """
 
@@ -158,7 +158,7 @@ class HypervolumeMeter:
         return bool(search.reference) or (self._results >= search.population and self._done > 1)
 
     def update(self, candidate: Candidate) -> bool:
-        """Update the unit with a candidate that has ended; return whether it is known by this."""
+        """Update the unit with a candidate that has ended; return whether that made it known."""
         if self.has_unit or not candidate.counts or candidate.promoted_from:
             return False
         self._results += 1

@@ -15,9 +15,9 @@ class Proposal:
 
     Attributes:
         genotype: Canonical text of the architecture.
-        identity: Text that is equal for equal networks.
+        identity: Text that is the same for equal networks.
         hyperparameters: Active hyperparameters by name.
-        parents: Ids of the candidates it was generated from.
+        parents: Ids of the candidates from which it was generated.
         solution: The Platypus solution.
         number: Number of the proposal in the search, from 1.
         generation: Generation in which it was proposed.

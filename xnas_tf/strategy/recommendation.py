@@ -27,12 +27,12 @@ ADVICE = (
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A candidate of a front, and why it is recommended.
+    """A candidate of a front, with the reason why it is recommended.
 
     Attributes:
         id: Id of the candidate; None if none is recommended.
-        why: One line that says why it is recommended, and how its error compares with the best;
-            or why none is recommended, and what to change.
+        why: One line with the reason for the recommendation and a comparison with the lowest error,
+            or the reason why none is recommended and what to change.
         best: Id of the candidate with the lowest validation error on the front, however high that
             is; None if no error is known.
     """
@@ -56,24 +56,25 @@ def recommend(
 ) -> Recommendation:
     """Recommend a candidate of a front.
 
-    A candidate whose validation accuracy is not better than always predicting the commonest class
-    (lower end of the 95% interval) is never recommended. The others are eligible if their error
-    is near the best: inside its 95% interval or at most 2 percentage points above it. Among these
-    the best in the remaining objective is chosen; with several, the one with the smallest mean of
-    their costs, each scaled to [0, 1]. Ties go to the lower error, then to the lower id.
+    A candidate whose validation accuracy (lower end of the 95% interval) is not better than always
+    predicting the most frequent class is never recommended. The others are eligible if their error
+    is close to the best: inside its 95% interval or at most 2 percentage points above it. Among
+    these, the best in the remaining objective is chosen; with several remaining objectives, the one
+    with the smallest mean of their costs, each scaled to [0, 1]. Ties go to the lower error, then
+    to the lower id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.
         config: The run's configuration.
         validation_counts: Number of validation images of each class. None if unknown: then every
             candidate whose accuracy is known counts as better than chance.
-        prefer: ``error``, the name of an objective, or ``knee``: decides instead of the rule,
+        prefer: ``error``, the name of an objective, or ``knee``: replaces the rule and chooses
             among all candidates that are better than chance.
         within: Percentage points above the best error to tolerate instead; applies to ``prefer``
             too.
 
     Raises:
-        InputError: If ``prefer`` is not such a name, or ``within`` is negative or not finite.
+        InputError: If ``prefer`` is none of these, or ``within`` is negative or not finite.
     """
     _check(config, prefer, within)
     if not front:
@@ -151,14 +152,14 @@ def _others(config: Goals) -> list[str]:
 def _choose(
     eligible: Sequence[Candidate], config: Goals, prefer: str | None
 ) -> tuple[Candidate, str]:
-    """Return the best eligible candidate, and the criterion if it is not the rule."""
+    """Return the best eligible candidate, and the criterion if it differs from the rule."""
     if prefer == KNEE:
         return knee(eligible, config)
     wanted = _others(config) if prefer is None else [prefer]
     indices = [i for i, o in enumerate(config.objectives) if o.name in wanted and prefer != ERROR]
     values = costs(eligible, config)[:, indices]
     if len(indices) > 1:
-        values = normalised(values)  # drops objectives in which all agree
+        values = normalised(values)  # drops objectives that are equal for all
     totals = zip(values.sum(axis=1), eligible, strict=True)
     _, chosen = min(totals, key=lambda pair: (pair[0], *_by_error(pair[1])))
     return chosen, f"preferred: the best {prefer}" if prefer else ""
@@ -172,7 +173,7 @@ def _gap(chosen: Candidate, best: Candidate) -> str:
 
 
 def _nearness(chosen: Candidate, best: Candidate, near: int, learned: int, tolerance: str) -> str:
-    """Say how many candidates are near enough to the best error."""
+    """Describe how many candidates are close enough to the best error."""
     if chosen is not best:
         return f"within {tolerance}"
     if near == 1:
@@ -181,7 +182,7 @@ def _nearness(chosen: Candidate, best: Candidate, near: int, learned: int, toler
 
 
 def _advantage(chosen: Candidate, best: Candidate, near: int, config: Goals) -> str:
-    """Say why the candidate of the lowest error is preferred to others near it."""
+    """Explain why the candidate with the lowest error is preferred to others close to it."""
     names = _others(config)
     if chosen is not best or near == 1 or not names:
         return ""
@@ -190,7 +191,7 @@ def _advantage(chosen: Candidate, best: Candidate, near: int, config: Goals) -> 
 
 
 def _comparison(chosen: Candidate, best: Candidate, config: Goals) -> str:
-    """Compare the other objectives with those of the candidate of the lowest error."""
+    """Compare the other objectives with those of the candidate with the lowest error."""
     if chosen is best:
         return ""
     return ", ".join(
@@ -205,7 +206,7 @@ def _number(value: float) -> str:
 
 
 def _why_none(size: int, known: Sequence[Candidate], counts: Sequence[int] | None) -> str:
-    """Say why nothing is recommended, and what to change."""
+    """Explain why nothing is recommended, and what to change."""
     if not known:
         return "no candidate on the front has a recorded validation accuracy"
     assert counts is not None  # otherwise all known candidates count as better than chance

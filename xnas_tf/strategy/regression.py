@@ -12,17 +12,17 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 
 POWERS = np.linspace(0, 1, 6)
-"""From the logarithm to the identity. Smaller powers would compress large values so much that
-nothing better than the best known value could be predicted."""
+"""Range of powers, from the logarithm to the identity. Smaller powers would compress large values
+so much that no value better than the best known one could be predicted."""
 
 
 class Regression:
     """A Gaussian process (Matérn 3/2 and noise) on values transformed to be nearly normal.
 
-    Values such as errors have a long tail of bad ones, while the differences between good ones
-    matter. Their distance to the best value, in units of the median distance, is therefore
-    transformed with the power between 0 and 1 (Yeo & Johnson 2000) under which a normal
-    distribution is most likely.
+    Values such as errors have a long tail of bad values, whereas the differences between good
+    values matter. Their distance to the best value, in units of the median distance, is therefore
+    transformed with the power between 0 and 1 (Yeo & Johnson 2000) that makes a normal
+    distribution most likely.
     """
 
     def __init__(self) -> None:
@@ -32,16 +32,16 @@ class Regression:
         """Find the kernel's length scale, variance and noise by maximum likelihood."""
         start = ConstantKernel(1, (1e-2, 1e2)) * Matern(3, (0.3, 100), nu=1.5)
         with warnings.catch_warnings():
-            # A parameter at its bound is right where the values hardly differ.
+            # A parameter may be at its bound where the values hardly differ.
             warnings.simplefilter("ignore", ConvergenceWarning)
             process = GaussianProcessRegressor(start + WhiteKernel(0.05, (1e-4, 1)))
             process.fit(features, _Transform.of(values).apply(values))
         self._kernel = process.kernel_
 
     def fit(self, features: np.ndarray, values: np.ndarray) -> None:
-        """Fit to values (N,), of which less is better, of features (N, features).
+        """Fit to features (N, features) with values (N,), where lower is better.
 
-        ``tune`` comes before.
+        Call ``tune`` first.
         """
         self._transform = _Transform.of(values)
         self._process = GaussianProcessRegressor(self._kernel, optimizer=None)
@@ -78,7 +78,7 @@ class _Transform:
         return (transformed - self.mean) / self.deviation
 
     def invert(self, transformed: np.ndarray) -> np.ndarray:
-        """Apply the inverse, which Yeo & Johnson's map defines for values below the best too."""
+        """Apply the inverse, which Yeo & Johnson's map also defines for values below the best."""
         distances = _inverse(transformed * self.deviation + self.mean, self.power)
         return distances * self.unit + self.best
 

@@ -1,4 +1,4 @@
-"""Survival and parent selection, in which algorithms differ."""
+"""Survivor and parent selection, in which algorithms differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Population = list[platypus.Solution]
 
 
 class CrowdedComparison(platypus.Dominance):
-    """Prefer the lower rank, then the larger crowding distance (Deb et al. 2002, section III-B)."""
+    """Preference for lower rank, then larger crowding distance (Deb et al. 2002, section III-B)."""
 
     def compare(self, solution1: platypus.Solution, solution2: platypus.Solution) -> int:
         """Return -1 if the first is better, 1 if the second is, 0 if neither is."""
@@ -24,7 +24,7 @@ class CrowdedComparison(platypus.Dominance):
 
 
 class Selection(ABC):
-    """Select survivors and parents.
+    """Base class that selects survivors and parents.
 
     Args:
         size: Population size.
@@ -37,11 +37,11 @@ class Selection(ABC):
 
     @abstractmethod
     def survive(self, population: Population, offspring: Population) -> Population:
-        """Return the population that follows when the results of offspring are known.
+        """Return the next population once the results of offspring are known.
 
         Args:
-            population: What this returned last; empty at first.
-            offspring: One or more, in the order in which they were proposed.
+            population: The previous return value; empty at first.
+            offspring: One or more solutions, in the order in which they were proposed.
         """
 
     def parents(self, population: Population) -> Population:
@@ -57,7 +57,7 @@ class Selection(ABC):
 
 
 class NSGA2(Selection):
-    """Non-dominated sorting and crowding (Deb et al. 2002, NSGA-II), elitist, by Platypus."""
+    """Elitist non-dominated sorting with crowding (Deb et al. 2002, NSGA-II), from Platypus."""
 
     def survive(self, population: Population, offspring: Population) -> Population:
         """Keep the best of both by rank, then crowding distance."""
@@ -69,12 +69,12 @@ class NSGA2(Selection):
 class RegularizedEvolution(Selection):
     """Ageing evolution (Real et al. 2019, algorithm 1).
 
-    The youngest survive, and the best of a sample is mutated. As there are several objectives,
-    the best is determined by rank, then crowding distance.
+    The youngest survive, and the best of a sample is mutated. With several objectives, the best is
+    determined by rank, then by crowding distance.
     """
 
     def survive(self, population: Population, offspring: Population) -> Population:
-        """Keep the youngest, in the order of their age."""
+        """Keep the youngest, in order of age."""
         youngest = (population + offspring)[-self._size :]
         platypus.nondominated_sort(youngest)
         return youngest

@@ -1,16 +1,16 @@
 """Asynchronous successive halving over non-domination rank.
 
-All candidates are trained on the lowest rung, for a few epochs. The best of a rung are promoted:
-trained for more. No candidate waits for a rung to be full (ASHA: Li et al. 2020, "A System for
-Massively Parallel Hyperparameter Tuning", algorithm 2); with several objectives the best are those
-of the lowest non-domination rank (Schmucker et al. 2021, "Multi-objective Asynchronous Successive
-Halving").
+All candidates are trained on the lowest rung, for a few epochs. The best of a rung are promoted,
+that is, trained for more. No candidate waits for a rung to be full (ASHA: Li et al. 2020, "A System
+for Massively Parallel Hyperparameter Tuning", algorithm 2); with several objectives the best are
+those with the lowest non-domination rank (Schmucker et al. 2021, "Multi-objective Asynchronous
+Successive Halving").
 
 Unlike in ASHA, a rung is ranked once per generation, or when there is nothing else to do, rather
-than after each result, as the first few results of a rung say little about which are good: with 16
-candidates, 2 objectives and 3 times the epochs on the second rung, ASHA's rule makes 6.7 to 7.8
-promotions and ours 5.3 to 5.7, and what these find is the same within 0.5% (simulated, with noise
-of 0.3 standard deviations between rungs; 2% with noise of one).
+than after each result, as the first few results of a rung do not show which candidates are good.
+With 16 candidates, 2 objectives and 3 times the epochs on the second rung, ASHA's rule makes 6.7 to
+7.8 promotions and ours 5.3 to 5.7, with results that are the same within 0.5% (simulated, with
+noise of 0.3 standard deviations between rungs; 2% with noise of one).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import platypus
 
 
 class SuccessiveHalving:
-    """Choose which candidates to promote, as a function of the results so far.
+    """Chooses which candidates to promote, as a function of the results so far.
 
     Args:
         rungs: Epochs of each rung, increasing. With a single rung nothing is promoted.
         every: Number of results on the lowest rung after which it is ranked again: the size of
-            a generation. Fewer in proportion on the other rungs.
+            a generation. On the other rungs it is proportionally smaller.
     """
 
     def __init__(self, rungs: Sequence[int], every: int) -> None:
@@ -44,9 +44,9 @@ class SuccessiveHalving:
 
         Args:
             number: The candidate's id.
-            epochs: Its rung. Results of the last rung are ignored.
+            epochs: Rung of the candidate. Results of the last rung are ignored.
             costs: Objective values, negated where more is better.
-            violation: Total constraint violation: those that break a limit come last.
+            violation: Total constraint violation; candidates that violate a limit come last.
         """
         if epochs in self._rungs:
             self._rungs[epochs].results.append((number, costs, violation))
@@ -78,12 +78,12 @@ class _Rung:
         """Id, costs and constraint violation of each candidate."""
         self.promoted: set[int] = set()
         self._ranked = 0
-        """Number of results that were ranked last."""
+        """Number of results in the last ranking."""
         self._promotable: list[int] = []
         """Candidates that may be promoted according to that ranking, the best last."""
 
     def best(self, is_idle: bool) -> int | None:
-        """Return the best candidate that is due for promotion and was not promoted yet.
+        """Return the best candidate that is due for promotion but has not been promoted yet.
 
         A share of ``lower / upper`` of the candidates is promoted.
         """
@@ -101,7 +101,7 @@ class _Rung:
 
 
 def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[int]:
-    """Return the indices of the best of many points, in the order in which NSGA-II prefers them.
+    """Return the indices of the best points, in NSGA-II's order of preference.
 
     As in constrained NSGA-II, a point with less constraint violation dominates; between equal
     violations the costs decide. Ties go to the earlier point. Ranks are moocore's, as
@@ -127,7 +127,7 @@ def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[in
 
 
 def _ranks(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:
-    """Return the index of each point's front, (N,); points of less violation come first."""
+    """Return the index of each point's front, (N,); points with less violation come first."""
     ranks = np.zeros(len(costs), int)
     first = 0
     for violation in np.unique(violations):
@@ -138,14 +138,15 @@ def _ranks(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:
 
 
 def expected_epochs(rungs: Sequence[int], count: int) -> int:
-    """Estimate the epochs that candidates started on the lowest rung cost with all promotions.
+    """Estimate the number of epochs for candidates on the lowest rung and all promotions.
 
-    The actual number is higher, as candidates are promoted that would not be with more results.
+    The actual number is higher, as some candidates are promoted that would not be with more
+    results.
     """
     promotions = [(count * rungs[0] // upper) * (upper - lower) for lower, upper in pairwise(rungs)]
     return count * rungs[0] + sum(promotions)
 
 
 def epochs_of(rungs: Sequence[int], epochs: int) -> int:
-    """Return the epochs that a training on a rung costs when it resumes from the rung below."""
+    """Return the number of epochs of a training on a rung when it resumes from the rung below."""
     return epochs - max((rung for rung in rungs if rung < epochs), default=0)

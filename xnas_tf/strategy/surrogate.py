@@ -15,40 +15,40 @@ from xnas_tf.strategy.proposal import Proposal
 from xnas_tf.strategy.regression import Regression
 
 ENOUGH = 10
-"""Number of results from which on it predicts."""
+"""Minimum number of results for predictions."""
 MAX_RESULTS = 256
-"""Number of latest results to fit to, besides the front: the cost of a fit grows with the cube."""
+"""Number of latest results to fit to, besides the front; the cost of a fit is cubic in it."""
 MAX_FRONT = 64
-"""Members of the front to fit to, and to measure hypervolume gains over."""
+"""Number of members of the front used for the fit and for hypervolume gains."""
 TUNING_GROWTH = 1.25
 """Growth of the number of results after which length scale, variance and noise are tuned again."""
 TUNING_RESULTS = 128
-"""Number of latest results to tune with, which takes 20 to 50 fits."""
+"""Number of latest results used for tuning, which takes 20 to 50 fits."""
 OPTIMISM = 1.0
-"""Standard deviations that are subtracted from predicted costs."""
+"""Number of standard deviations that are subtracted from predicted costs."""
 FINALISTS = 8
 """Number of offspring whose exact costs are computed before one of them is chosen."""
 MAX_CHOICES, RESULTS_PER_CHOICE = 32, 64
-"""Choices from the same pool: one, and one more per so many results, up to the maximum. Where many
-results are known, one more matters less, and fits cost more."""
+"""Choices from the same pool: one, plus one per this many results, up to the maximum. The more
+results are known, the less another one matters, and the more fits cost."""
 MIN_PROBABILITY = 0.05
 """Lower bound of the predicted probability that a network is trained and keeps all constraints."""
 
 Costs = Callable[[Mapping[str, Any]], Mapping[int, float]]
-"""Maps hyperparameters to the costs that need no training, by the objective's index."""
+"""Maps hyperparameters to the costs that require no training, by the objective's index."""
 
 
 class Surrogate:
-    """Predict costs, and the hypervolume that networks would add to the front.
+    """Predicts costs, and the hypervolume that networks would add to the front.
 
     Each cost has its own ``Regression``. Once a candidate has failed or broken a constraint,
-    another one predicts whether a candidate keeps all constraints. A choice is a function of
+    another one predicts whether a candidate satisfies all constraints. A choice is a function of
     the results so far and the pending proposals, so resuming a search needs no further state.
 
     Args:
         space: The search space.
         objectives: Number of objectives.
-        costs: Computes exact costs that need no training, which replace predictions.
+        costs: Computes the exact costs that require no training, which replace predictions.
         reference: Reference point of the hypervolume, as costs (objectives,); empty: the worst
             costs of the first results.
     """
@@ -105,7 +105,7 @@ class Surrogate:
             self._front = [*itertools.compress(self._front, kept), row]
 
     def begin_pool(self) -> int:
-        """Prepare for a new pool, with the results so far; return the choices to make from it."""
+        """Prepare for a new pool with the results so far; return the number of choices from it."""
         count = len(self._costs)
         latest = range(max(0, count - MAX_RESULTS), count)
         self._fitted_rows = np.array(
@@ -121,7 +121,7 @@ class Surrogate:
         """Return the index of the most promising proposal of a pool.
 
         Args:
-            pool: The pool, or what is left of it; predictions are made once, on the first call
+            pool: The rest of the pool; predictions are made once, on the first call
                 after ``begin_pool``.
             pending: Proposals whose results are not known yet.
         """
@@ -144,7 +144,7 @@ class Surrogate:
         return int(finalists[int(np.argmax(gains))])
 
     def _fit(self) -> None:
-        """Fit to the results that were known at ``begin_pool``."""
+        """Fit to the results that were known when ``begin_pool`` was called."""
         for objective, regression in enumerate(self._regressions):
             if not self._is_tuned:
                 regression.tune(*self._examples(self._tuning_rows, objective))
@@ -152,7 +152,7 @@ class Surrogate:
         self._is_fitted = self._is_tuned = True
 
     def _examples(self, rows: np.ndarray, objective: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the features (N, features) and the costs (N,) of results that have some."""
+        """Return the features (N, features) and the costs (N,) of results that have costs."""
         costs = self._costs_of(rows)[:, objective]
         features = np.array([self._features[row] for row in rows])
         return features[np.isfinite(costs)], costs[np.isfinite(costs)]
@@ -162,7 +162,7 @@ class Surrogate:
         return np.array(costs).reshape(len(costs), self._objectives)
 
     def _predict(self, features: np.ndarray) -> np.ndarray:
-        """Predict costs (N, objectives), at the optimistic end of what is likely."""
+        """Predict costs (N, objectives), at the optimistic end of the likely range."""
         return np.column_stack([r.predict(features, OPTIMISM) for r in self._regressions])
 
     def _predict_pool(self, pool: Sequence[Proposal]) -> None:
@@ -185,10 +185,10 @@ class Surrogate:
         return np.clip(1 - regression.predict(features), MIN_PROBABILITY, 1)
 
     def _gains(self, costs: np.ndarray, front: np.ndarray) -> np.ndarray:
-        """Return what each network (N, objectives) would add to the front's hypervolume, (N,).
+        """Return the hypervolume (N,) that each network (N, objectives) would add to the front.
 
-        This is the volume of its own box, less what the front dominates of it (While, Bradstreet
-        and Barone 2012, WFG: limitsets).
+        This is the volume of its own box, minus the part that the front dominates (While,
+        Bradstreet and Barone 2012, WFG: limitsets).
         """
         reference = self._reference
         if not reference.size:

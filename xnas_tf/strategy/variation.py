@@ -13,15 +13,15 @@ from xnas_tf.spaces.variables import Variable, decode, is_active
 class Variation:
     """Uniform crossover of two parents, then the mutation that each variable defines.
 
-    Unlike simulated binary crossover and polynomial mutation on integers, this assumes no order
-    of unordered choices. Only variables that are active after crossover mutate. The child
+    Unlike simulated binary crossover and polynomial mutation on integers, this does not assume an
+    order of unordered choices. Only variables that are active after crossover mutate. The child
     differs from its first parent in at least one of them.
 
     Args:
         variables: The variables of the search space.
         rng: The generator of all random numbers.
         crossover: Probability of crossover.
-        mutation: Probability that an active variable is mutated; 1 / their number if None.
+        mutation: Probability that an active variable mutates; 1 / number of these if None.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Trains one Keras model on a data set over ranks."""
+"""Trains one Keras model on a data set, on one or several ranks."""

@@ -1,8 +1,8 @@
 """Averages gradients over the ranks before a model's optimizers apply them.
 
 As in Horovod's ``DistributedOptimizer``, this happens in ``apply``, so that it works for every
-``train_step``. Loss scaling, clipping and gradient accumulation come after it, as they must: all
-ranks skip a step with infinite gradients alike.
+``train_step``. Loss scaling, clipping and gradient accumulation come after it, so that all ranks
+skip the same steps with infinite gradients.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Change = Callable[[Gradients, Sequence[keras.Variable]], Gradients]
 
 
 def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Return a model's optimizers: the compiled one, and attributes or members of attributes."""
+    """Return a model's optimizers: the compiled one, and those in its attributes."""
     values: list[Any] = [model.optimizer] if model.compiled else []
     for attribute in vars(model).values():
         members = attribute.values() if isinstance(attribute, dict) else attribute
@@ -43,9 +43,9 @@ def averaged_gradients(
         model: The compiled model.
         communicator: The ranks.
         share: This rank's share of the global batch, in (0, 1]: the weight of its gradients.
-        weight_decay: This times the weights is added to the averaged gradients.
+        weight_decay: Factor of the weights that are added to the averaged gradients.
     """
-    names = (f"gradients_{number}" for number in count())  # of Horovod's operations
+    names = (f"gradients_{number}" for number in count())  # for Horovod's operations
 
     def change(gradients: Gradients, variables: Sequence[keras.Variable]) -> Gradients:
         if communicator.size > 1:
@@ -83,7 +83,7 @@ def _averaged(
 ) -> Gradients:
     """Return the mean of the gradients over the ranks; None stays None."""
     used = [i for i, gradient in enumerate(gradients) if gradient is not None]
-    if not used:  # Keras says what is wrong
+    if not used:  # Keras reports the error
         return gradients
     mine = [tf.convert_to_tensor(gradients[i]) for i in used]
     shares = [gradient * tf.cast(share, gradient.dtype) for gradient in mine]

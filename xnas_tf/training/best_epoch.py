@@ -13,7 +13,7 @@ from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
 def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
     """Return the number, from 1, of the epoch with the highest validation accuracy.
 
-    Of several, it is the one with the lowest validation loss, and of these the first.
+    On a tie, it is the one with the lowest validation loss, and then the first.
     """
     losses = [(-epoch["val_accuracy"], epoch["val_loss"]) for epoch in history]
     return 1 + losses.index(min(losses))
@@ -24,10 +24,10 @@ class BestEpoch:
 
     Attributes:
         epoch: Number of that epoch, the same on all ranks; 0 before the end of the first one.
-        weights: Its weights as a checkpoint; empty on ranks other than 0.
+        weights: Weights of that epoch as a checkpoint; empty on ranks other than 0.
 
     Args:
-        model: The model that is trained.
+        model: The model in training.
         communicator: The ranks that train it together.
     """
 

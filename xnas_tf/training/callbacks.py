@@ -1,4 +1,4 @@
-"""Communication between an evaluation and the code that supervises it."""
+"""Callbacks with which an evaluation communicates with the code that supervises it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(XnasError):
-    """An evaluation was asked to stop; its candidate has not failed.
+    """Interruption of an evaluation that was asked to stop; its candidate has not failed.
 
     Args:
         message: The reason.
@@ -28,9 +28,9 @@ class Interrupted(XnasError):
 
 
 def interruption(code: int) -> Interrupted:
-    """Return the exception for an exit code, 130 or 143, that stands for a signal."""
+    """Return the exception for the exit code of a signal, 130 or 143."""
     name = signal.Signals(code - 128).name
-    return Interrupted(f"{name}: the same command resumes from here", code)
+    return Interrupted(f"{name}: run the same command to resume from here", code)
 
 
 class EvaluationCallback:
@@ -41,10 +41,10 @@ class EvaluationCallback:
     """
 
     def report_progress(self) -> None:
-        """Called on every rank every few steps or batches and after each score: no hang so far."""
+        """Called on every rank every few steps or batches and after each score, as a heartbeat."""
 
     def wants_checkpoint(self) -> bool:
-        """Return whether to save a checkpoint of the training now.
+        """Return whether to save a checkpoint now.
 
         Called every few steps, on rank 0 only, before its ``report_progress``: a callback that is
         about to interrupt gets a checkpoint first.
@@ -79,16 +79,16 @@ class EvaluationCallback:
         Args:
             model: The model.
             history: Metrics of each epoch so far.
-            save: Saves a checkpoint from which the training resumes after this epoch.
+            save: Saves a checkpoint from which training resumes after this epoch.
 
         Returns:
-            Whether to stop the training. In a search it never does, so that all candidates of a
+            Whether to stop training. In a search it never does, so that all candidates of a
             fidelity are trained alike; only ``training.callbacks`` may end a training early.
         """
         return False
 
     def further_metrics(self, model: keras.Model) -> dict[str, float]:
-        """Return metrics to add to those of a model that was scored; called on every rank."""
+        """Return metrics to add to those of a scored model; called on every rank."""
         return {}
 
     def failed(self, reason: str) -> None:

@@ -45,18 +45,18 @@ class Accuracy:
 
     @classmethod
     def of(cls, predicted: np.ndarray, labels: np.ndarray) -> Accuracy:
-        """Compute the accuracy of predicted classes (N,) against the true ones (N,)."""
+        """Compute the accuracy of predicted classes (N,), given the true ones (N,)."""
         commonest = int(np.bincount(labels).max()) if len(labels) else 0
         return cls(int((predicted == labels).sum()), len(labels), commonest)
 
     @property
     def value(self) -> float | None:
-        """The accuracy in [0, 1]; None without images."""
+        """The accuracy in [0, 1]; None if there are no images."""
         return self.correct / self.images if self.images else None
 
     @property
     def is_chance(self) -> bool:
-        """Whether it is not significantly above that of always predicting one class."""
+        """Whether it is not significantly higher than that of always predicting one class."""
         return self.images > 0 and not better_than_chance(self.correct, self.images, self.commonest)
 
     @property
@@ -92,7 +92,7 @@ def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
         input_range: Name in ``RANGES`` of the range that the model takes.
 
     Raises:
-        InputError: If the model does not take these images.
+        InputError: If the model does not accept these images.
     """
     predicted = np.zeros(len(split), np.int64)
     try:
@@ -103,7 +103,7 @@ def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
             report_progress()
     except (ValueError, TypeError, tf.errors.OpError) as error:
         shape = tuple(split.images.shape[1:])
-        message = f"the model takes no images of shape {shape}: {describe(error)}"
+        message = f"the model does not accept images of shape {shape}: {describe(error)}"
         raise InputError(message) from error
     return Accuracy.of(predicted, split.labels)
 
@@ -135,10 +135,10 @@ def report_accuracy(
 
     Args:
         accuracy: The accuracy.
-        input_range: The range of the images that the model got.
+        input_range: The range of the pixel values that the model received.
         log: Called with each message; warnings begin with ``WARNING``.
-        model: The model, to try the other input ranges if it is at chance.
-        split: The images to try it on.
+        model: The model; other input ranges are tried on it if it is at chance.
+        split: The images on which to try them.
     """
     log(accuracy.text)
     if not accuracy.is_chance:
@@ -150,8 +150,8 @@ def report_accuracy(
         found = {name: accuracy_of(model, split, name).value for name in others}
         tried = ": " + ", ".join(f"{value:.2%} with {name}" for name, value in found.items())
     log(
-        f"{WARNING}this is no better than always answering the commonest class ({share:.2%}), so "
-        "explanations of this model mean little. The likely causes: it takes values other than "
+        f"{WARNING}this is no better than always predicting the most frequent class ({share:.2%}), "
+        "so explanations of this model mean little. Likely causes: it expects values other than "
         f"{input_range.name} (`input_range` {' or '.join(others)}{tried}), its classes are in "
-        "another order than the data set's, or it learned nothing"
+        "a different order from the data set's, or it learned nothing"
     )

@@ -1,6 +1,6 @@
 """Checkpoints of a training between two steps, as bytes in NumPy's npz format, without pickle.
 
-Rank 0 saves them alone, without collective operations: weights, optimizer state, seeds and totals
+Only rank 0 saves them, without collective operations: weights, optimizer state, seeds and totals
 are the same on all ranks. In the middle of an epoch, only statistics such as BatchNorm's moving
 averages differ, since they are averaged over the ranks at its end: those of rank 0 are saved.
 """
@@ -22,7 +22,7 @@ from xnas_tf.registry import describe
 
 
 class CheckpointError(XnasError):
-    """A checkpoint is damaged or belongs to another model."""
+    """A checkpoint that is damaged or belongs to another model."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TrainingProgress:
     Attributes:
         epoch: Number of completed epochs.
         step: Number of completed steps of the current epoch.
-        metrics: Loss and metrics of the current epoch if all its steps are completed.
+        metrics: Loss and metrics of the current epoch once all its steps are completed.
         history: Metrics of each completed epoch.
     """
 
@@ -43,7 +43,7 @@ class TrainingProgress:
 
 
 def pack(progress: TrainingProgress, variables: Sequence[keras.Variable]) -> bytes:
-    """Convert a training's progress and variables to a checkpoint."""
+    """Convert the progress and variables of a training to a checkpoint."""
     header = {"progress": asdict(progress), "variables": _types_and_shapes(variables)}
     # As raw bytes, since NumPy cannot load bfloat16.
     contents = [tf.convert_to_tensor(variable).numpy().tobytes() for variable in variables]
@@ -120,7 +120,7 @@ def _types_and_shapes(variables: Sequence[keras.Variable]) -> list[list[Any]]:
 
 def _check(found: list[list[Any]], expected: list[list[Any]]) -> None:
     if len(found) != len(expected):
-        raise CheckpointError(f"it has {len(found)} variables, the model has {len(expected)}")
+        raise CheckpointError(f"it has {len(found)} variables, but the model has {len(expected)}")
     for index, (saved, needed) in enumerate(zip(found, expected, strict=True)):
         if saved != needed:
-            raise CheckpointError(f"its variable {index} is {saved}, the model's is {needed}")
+            raise CheckpointError(f"its variable {index} is {saved}, but the model's is {needed}")

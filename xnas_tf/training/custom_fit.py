@@ -35,17 +35,17 @@ MOST_BYTES = 2**32
 def check_own_training(
     who: str, training: TrainingOptions, rungs: int, dataset: Dataset, ranks: int
 ) -> None:
-    """Check that a user's code can train in the way that the configuration asks for.
+    """Check that a user's code can train as the configuration requires.
 
     Args:
-        who: The code that trains, for messages.
+        who: Name of the code that trains, for messages.
         training: The ``training`` section.
         rungs: Number of fidelities of the search.
         dataset: The data set.
         ranks: Number of ranks that train a candidate together.
 
     Raises:
-        InputError: If an option needs the search's own training.
+        InputError: If an option requires the search's own training.
     """
     wrong = []
     if ranks > 1:
@@ -72,7 +72,7 @@ def check_own_training(
     pixels = (len(dataset.train) + len(dataset.validation)) * math.prod(dataset.image_shape)
     if 4 * pixels > MOST_BYTES:
         wrong.append(
-            f"the images take {4 * pixels / 2**30:.1f} GiB as float32 arrays, but it gets at most "
+            f"the images take {4 * pixels / 2**30:.1f} GiB as float32 arrays, but the limit is "
             f"{MOST_BYTES / 2**30:g} GiB: set a smaller dataset.size"
         )
     if wrong:
@@ -82,11 +82,11 @@ def check_own_training(
 class CustomFitTrainer:
     """Lets a user's code train one model, on one rank.
 
-    It has the methods of ``Trainer`` that others need, but saves no checkpoints: an interrupted
-    training starts again.
+    It has the methods of ``Trainer`` that its callers need, but saves no checkpoints: an
+    interrupted training starts again.
 
     Attributes:
-        progress: Always that of the beginning.
+        progress: Always the initial progress.
         best: See ``Trainer``.
         returned: Metrics that ``fit`` returned, if any.
 
@@ -96,7 +96,7 @@ class CustomFitTrainer:
         validation: The validation split in the order in which objectives see it.
         config: The ``training`` section.
         fit: Trains the model.
-        keras_callbacks: Callbacks of this training, which ``fit`` gets too.
+        keras_callbacks: Callbacks of this training, which ``fit`` also gets.
     """
 
     progress = TrainingProgress()
@@ -117,7 +117,7 @@ class CustomFitTrainer:
         self.returned: dict[str, float] = {}
         batch_size = min(config.batch_size, len(dataset.train))
         if not model.compiled:
-            # Unlike in the search's own training, an incomplete last batch is a step too.
+            # Unlike in the search's own training, an incomplete last batch is a step as well.
             compile_model(model, config, math.ceil(len(dataset.train) / batch_size))
         self._arrays = as_arrays(dataset.train, model, dataset.classes)
         self._arguments = {
@@ -135,11 +135,11 @@ class CustomFitTrainer:
         """Train the model.
 
         Args:
-            seed: Seed of Keras' random generators, which a user's code uses.
+            seed: Seed of Keras' random generators, which the user's code uses.
             end_of_epoch: Called after each epoch.
 
         Raises:
-            RunError: If the loss is no longer finite.
+            RunError: If the loss is not finite.
         """
         with uninterrupted():
             keras.utils.set_random_seed(seed)
@@ -160,7 +160,7 @@ class CustomFitTrainer:
             self.best.update(history)
 
     def finish(self) -> bool:
-        """Set the weights of the best epoch if they were kept, in place of those ``fit`` ends with.
+        """Restore the weights of the best epoch if they were kept.
 
         Returns:
             True: weights may have changed, as ``fit`` may have restored those of an epoch.
@@ -176,7 +176,7 @@ class CustomFitTrainer:
 
 
 class _FitCallback(keras.callbacks.Callback):
-    """Passes metrics on, sends heartbeats and stops the training if asked to."""
+    """Passes metrics on, sends heartbeats and stops training if asked to."""
 
     def __init__(self, end_of_epoch: EndOfEpoch) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ class _FitCallback(keras.callbacks.Callback):
 
 
 def as_arrays(split: Split, model: keras.Model, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return images (N, H, W, C) as float32 in [0, 1], and targets as the model's loss needs."""
+    """Return images (N, H, W, C) as float32 in [0, 1], and targets in the form the loss needs."""
     everything = split.take(np.arange(len(split)))
     images = everything.images.astype(np.float32)
     images /= 255

@@ -1,4 +1,4 @@
-"""Keras callbacks of a training: fresh ones for each candidate."""
+"""Keras callbacks of a training, created for each candidate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ WRITERS = {
     keras.callbacks.CSVLogger: "filename",
     keras.callbacks.TensorBoard: "log_dir",
 }
-"""Callbacks of Keras that write, and the attribute that says where."""
+"""Callbacks of Keras that write files, and the attribute that contains the path."""
 
 
 def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.callbacks.Callback]:
     """Return new callbacks for one training.
 
-    Those of ``WRITERS`` write on rank 0 only, and into a folder of this training: ``model.keras``
+    Those in ``WRITERS`` write on rank 0 only, into a folder of this training: ``model.keras``
     becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``. In their
     place, other ranks get one that does nothing: all ranks must agree on whether there are any.
 
@@ -35,7 +35,7 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
         rank: The number of this rank.
 
     Raises:
-        InputError: If one cannot be imported, created or copied, or is no callback.
+        InputError: If one cannot be imported, created or copied, or is not a callback.
     """
     made = []
     for callback in map(_new, names):
@@ -58,8 +58,7 @@ def _new(name: str) -> keras.callbacks.Callback:
         callback = copy.deepcopy(found) if is_object else found()
     except Exception as error:  # a user's code may raise anything
         raise InputError(
-            f"training.callbacks: {name}: no new one can be made for each candidate: "
-            f"{describe(error)}"
+            f"training.callbacks: {name}: cannot be created for each candidate: {describe(error)}"
         ) from error
     if not isinstance(callback, keras.callbacks.Callback):
         raise InputError(
@@ -68,8 +67,8 @@ def _new(name: str) -> keras.callbacks.Callback:
         )
     if isinstance(callback, keras.callbacks.BackupAndRestore):
         raise InputError(
-            "training.callbacks: BackupAndRestore has no use here: the same search resumes by "
-            "itself, and trains interrupted candidates again; leave it out"
+            "training.callbacks: BackupAndRestore has no use here: a search resumes by itself, "
+            "and trains interrupted candidates again; leave it out"
         )
     return callback
 
@@ -77,8 +76,8 @@ def _new(name: str) -> keras.callbacks.Callback:
 def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
     """Register callbacks in this process, and return their names for ``training.callbacks``.
 
-    A name has the callback's class and those of its arguments that are texts, numbers or None, so
-    that a search with others is another one. Texts of a user's own callbacks and addresses are
+    A name contains the callback's class and its arguments that are strings, numbers or None, so
+    that different arguments make a different search. Texts of a user's own callbacks and addresses are
     hashed: they may contain passwords, and the names are stored. Equal names are numbered.
     """
     names = [*map(_name, callbacks)]

@@ -20,22 +20,22 @@ from xnas_tf.training.predictor import BATCH, ModelOutputs
 from xnas_tf.utils.heartbeat import report_progress
 
 _STEPS = ("test_step", "compute_loss", "compute_metrics", "evaluate")
-"""Methods with which a class of its own changes what ``evaluate`` computes."""
+"""Methods with which a subclass changes what ``evaluate`` computes."""
 _OURS_OR_KERAS = ("keras.", "xnas_tf.")
 """Packages whose layers add no losses, except for an ``activity_regularizer``."""
 
 
 def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Convert metrics to floats; one of several numbers becomes ``NAME_0``, ``NAME_1`` and so on.
+    """Convert metrics to floats; arrays become ``NAME_0``, ``NAME_1`` and so on.
 
-    Values that are not finite are left out: the database takes none, and a metric may have no
-    value yet, such as the precision of a class that is never predicted.
+    Values that are not finite are left out: the database does not accept them, and a metric may be
+    undefined, such as the precision of a class that is never predicted.
     """
     return {name: value for name, value in as_floats(metrics).items() if math.isfinite(value)}
 
 
 def as_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Do the same as ``finite_metrics``, but with values that are not finite."""
+    """Do the same as ``finite_metrics``, but keep values that are not finite."""
     found = {}
     for name, value in metrics.items():
         numbers = np.asarray(value, np.float64)
@@ -54,8 +54,8 @@ def overrides_evaluation(model: keras.Model) -> bool:
 def needs_evaluate(model: keras.Model) -> bool:
     """Return whether only ``evaluate`` can compute a model's loss and metrics.
 
-    If not, its outputs suffice. They do not if its class overrides the computation, or if layers
-    add losses of their activations.
+    Its outputs suffice unless its class overrides the computation, or layers add losses that
+    depend on their activations.
     """
     if overrides_evaluation(model):
         return True
@@ -73,7 +73,7 @@ def _may_add_losses(layer: keras.layers.Layer) -> bool:
 
 
 def evaluate(model: keras.Model, split: Split, communicator: Communicator) -> dict[str, float]:
-    """Return what Keras' ``evaluate`` does: loss and metrics of a compiled model.
+    """Compute the loss and metrics of a compiled model with Keras' ``evaluate``.
 
     Args:
         model: The model.
@@ -92,15 +92,15 @@ def evaluate(model: keras.Model, split: Split, communicator: Communicator) -> di
 def evaluate_outputs(
     model: keras.Model, outputs: ModelOutputs, labels: np.ndarray
 ) -> dict[str, float]:
-    """Compute the same as ``evaluate`` from a model's outputs, in batches of the same size.
+    """Compute the same values as ``evaluate`` from a model's outputs, in batches of the same size.
 
     Args:
         model: A compiled model for which ``needs_evaluate`` is false.
-        outputs: Its outputs for all images.
-        labels: Their class numbers, (N,). Losses and metrics get the targets that they expect.
+        outputs: The model's outputs for all images.
+        labels: Class numbers of the images, (N,), converted to the targets that the model expects.
 
     Returns:
-        The values by the names that Keras gives them.
+        The values, by their names in Keras.
     """
     targets = targets_for(model, labels, number_of_classes(model))
     model.reset_metrics()
@@ -116,7 +116,7 @@ def evaluate_outputs(
 
 
 def _as_computed(outputs: ModelOutputs, rows: slice) -> tf.Tensor:
-    """Return outputs with their logits, from which Keras' losses are computed if it has them."""
+    """Attach the logits to the outputs, from which Keras' losses are computed if it has them."""
     values = tf.constant(outputs.values[rows])
     return values if outputs.logits is None else with_logits(values, outputs.logits[rows])
 
@@ -126,13 +126,13 @@ def metrics_of_all_ranks(
 ) -> dict[str, float]:
     """Combine the loss and metrics of the ranks that share images.
 
-    As in Keras, the values are the results of the model's metrics, or what its step returned last
+    As in Keras, the values are the results of the model's metrics, or what its last step returned
     if that has other names. The variables of Keras' own metrics are sums over images or steps, so
     they are summed over the ranks; of other values, the mean over the images is taken.
 
     Args:
         model: The model.
-        logs: What the step returned last on this rank.
+        logs: Values that the last step returned on this rank.
         images: The number of images of this rank.
         communicator: The ranks.
     """
@@ -147,7 +147,7 @@ def metrics_of_all_ranks(
         variable.assign(total)
     others = {metric.name for metric in _metrics_of(model) if not _is_of_keras(metric)}
     found = as_floats(model.get_metrics_result())
-    # NAME, or NAME_0, NAME_1, … of a metric of several numbers.
+    # NAME, or NAME_0, NAME_1, … for a metric of several numbers.
     own_names = {name for name in found if {name, name.rpartition("_")[0]} & others}
     return {name: means[name] if name in own_names else found[name] for name in found}
 
@@ -161,7 +161,7 @@ def _mean_over_ranks(
 
 
 def _metrics_of(model: keras.Model) -> list[keras.metrics.Metric]:
-    """Return the metrics of a model, with those inside the one that ``compile`` makes."""
+    """Return the metrics of a model, including those inside the one that ``compile`` creates."""
     return [inner for each in model.metrics for inner in getattr(each, "metrics", [each])]
 
 

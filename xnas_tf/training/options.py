@@ -13,14 +13,14 @@ from xnas_tf.data.options import AugmentationOptions
 from xnas_tf.utils.options import Section
 
 RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
-"""Default learning rates: that of NAS-Bench-201 for SGD, those of Keras for the others."""
+"""Default learning rates: NAS-Bench-201's for SGD, Keras' for the other optimizers."""
 
 
 class TrainingOptions(Section):
-    """How one candidate is trained.
+    """Training of one candidate.
 
-    A compiled model from a HyperModel keeps its optimizer, with its learning rate and schedule, and
-    its loss.
+    If a HyperModel's model is compiled, it keeps its optimizer, with its learning rate and
+    schedule, and its loss.
     """
 
     epochs: int = Field(3, ge=1, description="number of passes over the training split")
@@ -40,7 +40,7 @@ class TrainingOptions(Section):
     weight_decay: float = Field(
         0.0,
         ge=0,
-        description="L2 regularization: the weights times this number are added to the gradient",
+        description="L2 regularization: this number times the weights is added to the gradient",
     )
     schedule: Literal["cosine", "constant"] = Field(
         "cosine", description="schedule of the learning rate"
@@ -58,8 +58,8 @@ class TrainingOptions(Section):
     )
     class_weight: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {},
-        description="weight of each class in the loss, 1 where none is given, by the name of the "
-        "class, or its number if no class has that name, as in `{cat: 5}`",
+        description="weight of each class in the loss, 1 if not given, by name of the class, "
+        "or by its number if no class has that name, as in `{cat: 5}`",
     )
     callbacks: list[str] = Field(
         [],
@@ -116,6 +116,6 @@ class TrainingOptions(Section):
     @model_validator(mode="before")
     @classmethod
     def _default_rate(cls, data: Any) -> Any:
-        with suppress(AttributeError, KeyError, TypeError):  # of invalid input, reported later
+        with suppress(AttributeError, KeyError, TypeError):  # invalid input, reported later
             return {"learning_rate": RATES[data["optimizer"]], **data}
         return data

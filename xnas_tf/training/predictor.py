@@ -1,4 +1,4 @@
-"""Predictions of a model, with one trace for all batches if there are many."""
+"""Predictions of a model, traced once for all batches if there are many."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class ModelOutputs(NamedTuple):
     """The outputs of a model for N images, float32.
 
     Attributes:
-        values: Probabilities or logits, (N, classes); (N, 1) of a single output for two classes.
-        logits: Those that Keras notes of probabilities, of the same shape; None if it does not.
+        values: Probabilities or logits, (N, classes); (N, 1) for a single output for two classes.
+        logits: Logits that Keras keeps with probabilities, of the same shape; None if there are
+            none.
     """
 
     values: np.ndarray
@@ -47,7 +48,7 @@ class Predictor:
         self._activation = ending_of(model).activation
 
         def predict(images: tf.Tensor) -> list[tf.Tensor]:
-            # Cast first: like a loss, which sees no logits behind outputs of half precision.
+            # Cast first: like a loss, which gets no logits with outputs of half precision.
             outputs = tf.cast(model.predict_step(to_model_input(images)), tf.float32)
             logits = logits_behind(outputs)
             return [outputs] if logits is None else [outputs, tf.cast(logits, tf.float32)]
@@ -61,14 +62,14 @@ class Predictor:
         size = min(most, max(1, len(images)))
         found = []
         for begin in range(0, max(len(images), 1), size):
-            batch = images[begin : begin + size]  # all of them may not fit into memory
+            batch = images[begin : begin + size]  # not all of them may fit into memory
             padded = np.pad(batch, [(0, size - len(batch))] + [(0, 0)] * 3)
             found.append([each.numpy() for each in self._predict(tf.constant(padded))])
             report_progress()
         return ModelOutputs(*(np.concatenate(e)[: len(images)] for e in zip(*found, strict=True)))
 
     def probabilities(self, outputs: ModelOutputs) -> np.ndarray:
-        """Return the probabilities (N, classes) that outputs stand for."""
+        """Convert outputs to probabilities (N, classes)."""
         return np.asarray(class_probabilities(outputs.values, self._activation))
 
     def __call__(self, images: np.ndarray | DiskImages) -> np.ndarray:

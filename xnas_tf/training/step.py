@@ -28,17 +28,17 @@ Logs = dict[str, Any]
 class Step:
     """Runs a compiled model's ``train_step``, each time on this rank's share of a global batch.
 
-    Loss, metrics, loss scaling and all else are Keras'; only the gradients are averaged over the
-    ranks, weighted by their shares, before they are applied.
+    Loss, metrics, loss scaling and everything else are Keras'; only the gradients are averaged over
+    the ranks, weighted by their shares, before they are applied.
 
     Attributes:
-        has_run: Whether a step was run: the first one may be traced.
+        has_run: Whether a step has run; the first one may be traced.
 
     Args:
         model: The compiled model.
         dataset: The data set of the images.
         batch_size: Number of images in a global batch.
-        weight_decay: That of the configuration; 0 if the model has its own optimizer.
+        weight_decay: The configured weight decay; 0 if the model has its own optimizer.
         config: The ``training`` section.
         communicator: The ranks that share a batch.
         runs: Maximum number of steps; many if None.
@@ -78,14 +78,14 @@ class Step:
 
         Args:
             images: This rank's images of the batch, (B, H, W, C), uint8.
-            labels: Their classes, (B,).
+            labels: Classes of the images, (B,).
         """
         self._logs = self._run(tf.constant(images), tf.constant(labels))
         self.has_run = True
 
     @property
     def logs(self) -> Logs:
-        """What the latest step returned, on this rank."""
+        """Values that the latest step returned on this rank."""
         return self._logs
 
     def wait(self) -> None:
@@ -119,6 +119,6 @@ class Step:
 
     @property
     def unrecorded_logs(self) -> dict[str, float]:
-        """What the latest step returned, if the model's metrics do not hold it."""
+        """Values that the latest step returned and the model's metrics do not contain."""
         is_held = set(self._logs) == set(self._model.get_metrics_result())
         return {} if is_held else finite_metrics(self._logs)

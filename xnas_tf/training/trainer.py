@@ -44,27 +44,27 @@ class Trainer:
     those of a rank's share).
 
     Attributes:
-        progress: Progress of the training, at first that of the callback's checkpoint. The
+        progress: Progress of the training, initially that of the callback's checkpoint. The
             caller of ``run_epoch`` adds the metrics to its history.
         step: Trains the model on a batch.
-        best: The best epoch, if its weights are to be kept (``training.keep``); else None.
+        best: The best epoch; None unless its weights are to be kept (``training.keep``).
         ignored: Why the callback's checkpoint was ignored; empty if it was not.
 
     Args:
         model: The model; compiled according to the configuration unless it already is.
-        dataset: The data set, of which only the train split is used.
+        dataset: The data set; only its train split is used.
         config: The ``training`` section.
         communicator: The ranks that train this model together.
-        seed: Seed of the order of images and of their augmentation.
+        seed: Seed of the order and the augmentation of images.
         callback: Saves checkpoints.
-        seconds: Times to which that of the first step, ``trace``, is added.
+        seconds: Times to which ``trace``, that of the first step, is added.
         longest: Number of epochs of the longest training that resumes trainings of this kind.
-            Whether steps are traced must be the same in all of these, since it affects rounding.
-        keras_callbacks: Callbacks of this training. With any, no checkpoints are saved, as their
-            state would not be part of them.
+            All of these must trace their steps, or none, since tracing affects rounding.
+        keras_callbacks: Callbacks of this training. If there are any, no checkpoints are saved, as
+            these would lack the callbacks' state.
     """
 
-    def __init__(  # noqa: PLR0913 - what a training needs
+    def __init__(  # noqa: PLR0913 - the parts of a training
         self,
         model: keras.Model,
         dataset: Dataset,
@@ -127,7 +127,7 @@ class Trainer:
         """Load rank 0's checkpoint, if any, on all ranks.
 
         Returns:
-            The progress, and why a checkpoint was ignored.
+            The progress, and the reason if a checkpoint was ignored.
         """
         progress, ignored = TrainingProgress(), ""
         if self._communicator.rank == 0:
@@ -140,7 +140,7 @@ class Trainer:
         fields, ignored = self._communicator.broadcast([asdict(progress), ignored])
         self._communicator.broadcast_variables(self._state)
         if self._communicator.rank != 0:
-            self._model.reset_metrics()  # rank 0's are of its own images
+            self._model.reset_metrics()  # rank 0's are for its own images
         return TrainingProgress(**fields), ignored
 
     def run_epoch(self) -> dict[str, float]:
@@ -148,10 +148,10 @@ class Trainer:
 
         Returns:
             Loss and metrics over the epoch's images, computed while the weights were changing. If
-            several ranks resumed, those of other ranks than 0 lack the images before that.
+            several ranks resumed, images of ranks other than 0 before that are not included.
 
         Raises:
-            RunError: If the loss is no longer finite.
+            RunError: If the loss is not finite.
         """
         metrics = self.progress.metrics
         if self._keras_callbacks:
@@ -166,7 +166,7 @@ class Trainer:
         self._check_equal_weights()
         self._average_statistics()
         history = self.progress.history
-        # With a copy of the history, since the caller adds this epoch's metrics to the list.
+        # The history is copied, since the caller adds this epoch's metrics to the list.
         self._epoch_end = TrainingProgress(epoch - 1, self._steps, metrics, list(history))
         self.progress = TrainingProgress(epoch, history=history)
         return dict(metrics)
@@ -197,9 +197,9 @@ class Trainer:
     def finish(self) -> bool:
         """Set the final weights.
 
-        These are those of the best epoch if they were kept, as after ``EarlyStopping`` with
-        ``restore_best_weights``; else the moving averages, as after ``fit``, if there are any.
-        Then Keras callbacks may change them.
+        They are those of the best epoch if they were kept, as after ``EarlyStopping`` with
+        ``restore_best_weights``; otherwise the moving averages, as after ``fit``, if there are any.
+        Keras callbacks may then change them.
 
         Returns:
             Whether the weights have changed.
@@ -214,7 +214,7 @@ class Trainer:
         return change is not None or bool(self._keras_callbacks)
 
     def _final_change(self) -> Callable[[], None] | None:
-        """Return what sets the final weights; None if these are the last epoch's."""
+        """Return the function that sets the final weights; None if they are the last epoch's."""
         if self.best:
             return self.best.restore if self.best.epoch < self.progress.epoch else None
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
@@ -234,8 +234,8 @@ class Trainer:
     def checkpoint_if_interrupted(self) -> Iterator[None]:
         """Save a checkpoint if the context, after the steps of an epoch, is interrupted.
 
-        For the validation of an epoch and the scoring of the model. The training resumes with the
-        rest of this epoch, which has no more steps, and what was interrupted is done again.
+        Used for the validation of an epoch and the scoring of the model. Training resumes with the
+        rest of this epoch, which has no more steps, and repeats what was interrupted.
         """
         try:
             yield
@@ -301,8 +301,8 @@ class Trainer:
         )
         if self._communicator.sum(np.array(int(differ)))[0]:
             raise RunError(
-                "training gives each rank other weights: train_step must change them with an "
-                "optimizer that is an attribute of the model, in whose apply gradients are averaged"
+                "training gives each rank different weights: train_step must change them with an "
+                "optimizer that is an attribute of the model, whose apply averages gradients"
             )
 
     def _keep_checkpoint(self, step: int) -> None:
@@ -332,8 +332,8 @@ class Trainer:
     def _average_statistics(self) -> None:
         """Average the statistics of layers such as BatchNorm over the ranks.
 
-        In float64, where the mean of equal float32 numbers is exactly that number, so that frozen
-        weights do not change.
+        The mean is computed in float64, where the mean of equal float32 numbers is exact, so that
+        frozen weights do not change.
         """
         statistics = [
             variable

@@ -9,9 +9,9 @@ import numpy as np
 
 from xnas_tf.errors import InputError, suggest
 
-_SCOPE = "all hyperparameters that build(hp) asks for are searched; set values in build(hp)"
+_SCOPE = "all hyperparameters that build(hp) requests are searched; set values in build(hp)"
 _COMPILED = "compile the model in build(hp)"
-_DISTRIBUTED = "Horovod or Ray distributes a search, see docs/how-to/scaling.md"
+_DISTRIBUTED = "Horovod or Ray distributes a search; see docs/how-to/scaling.md"
 _ALGORITHM = 'set the algorithm as in config={"search": {"algorithm": "nsga2"}}'
 _FIDELITY = 'train in rungs as in config={"search": {"fidelity": {"epochs": [3, 9, 27]}}}'
 _IN_FIT = "write HyperModel.fit(self, hp, model, *args, **kwargs), and pass it to model.fit there"
@@ -19,7 +19,7 @@ _IN_FIT = "write HyperModel.fit(self, hp, model, *args, **kwargs), and pass it t
 OF_TUNERS: dict[str, tuple[Any, str]] = {
     "executions_per_trial": (
         1,
-        "each candidate is trained once, so that its values are those of its saved model; train "
+        "each candidate is trained once, so its values are those of its saved model; train "
         "the best ones with several seeds: xt.retrain(tuner.run, pareto=True, seeds=3)",
     ),
     "hyperparameters": (None, _SCOPE),
@@ -33,7 +33,7 @@ OF_TUNERS: dict[str, tuple[Any, str]] = {
     "metrics": (None, _COMPILED),
     "distribution_strategy": (None, _DISTRIBUTED),
     "tuner_id": (None, _DISTRIBUTED),
-    "logger": (None, "the run directory has the record"),
+    "logger": (None, "the run directory contains the record"),
     "oracle": (None, _ALGORITHM),
     "num_initial_points": (None, _ALGORITHM),
     "alpha": (None, _ALGORITHM),
@@ -42,7 +42,7 @@ OF_TUNERS: dict[str, tuple[Any, str]] = {
     "factor": (None, _FIDELITY),
     "hyperband_iterations": (None, _FIDELITY),
 }
-"""Arguments of KerasTuner's tuners: the value that changes nothing, and what to do instead."""
+"""Arguments of KerasTuner's tuners: the value without effect, and the alternative."""
 OF_FIT: dict[str, tuple[Any, str]] = {
     "shuffle": (True, _IN_FIT),
     "sample_weight": (None, f"give `class_weight`, or {_IN_FIT}"),
@@ -52,7 +52,7 @@ OF_FIT: dict[str, tuple[Any, str]] = {
     "validation_batch_size": (None, "it would change no result"),
     "validation_freq": (1, "each epoch is validated"),
 }
-"""The same for the arguments of ``Model.fit`` that KerasTuner's ``search`` takes."""
+"""The same for the arguments of ``Model.fit`` that KerasTuner's ``search`` accepts."""
 HOOKS = (
     "run_trial",
     *(
@@ -61,7 +61,7 @@ HOOKS = (
         for when in ("begin", "end")
     ),
 )
-"""Methods of KerasTuner's tuners that subclasses override, and that nothing would call here."""
+"""Methods of KerasTuner's tuners that subclasses override but that are never called here."""
 
 
 def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: list[str]) -> None:
@@ -70,10 +70,10 @@ def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: 
     Args:
         given: The arguments.
         known: ``OF_TUNERS`` or ``OF_FIT``.
-        own: The names of the arguments that have a meaning.
+        own: Names of the arguments that are supported.
 
     Raises:
-        InputError: If there is one, with what to do instead.
+        InputError: If there is one; the message suggests an alternative.
     """
     for name, value in given.items():
         if name not in known:
@@ -86,7 +86,7 @@ def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: 
 
 
 def check_hooks(kind: type) -> None:
-    """Check that a subclass overrides no method of KerasTuner that is not called here.
+    """Check that a subclass does not override methods of KerasTuner that are never called here.
 
     Raises:
         InputError: If it does.
@@ -94,6 +94,6 @@ def check_hooks(kind: type) -> None:
     if found := [name for name in HOOKS if hasattr(kind, name)]:
         raise InputError(
             f"{kind.__name__}.{found[0]}() would never be called: a search trains models of a "
-            "HyperModel. Write HyperModel.fit for your own training, callbacks for what else "
-            "happens during it"
+            "HyperModel. Write HyperModel.fit for your own training, and callbacks for anything "
+            "else during training"
         )

@@ -1,4 +1,4 @@
-"""Images and labels in memory, stored as a data set that a run can name."""
+"""Stores images and labels in memory as a data set that a run can name."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Stored:
     class_of: dict[Any, str]
 
     def weights(self, given: Any) -> dict[str, float]:
-        """Return class weights by class name, where they are given by label as in Keras.
+        """Convert class weights by label, as in Keras, to class weights by class name.
 
         Raises:
-            InputError: If they are no mapping, or no image has such a label.
+            InputError: If they are not a mapping, or no image has such a label.
         """
         if not isinstance(given, Mapping):
             raise InputError(
@@ -71,7 +71,7 @@ def stored(
     """
     x, y = data
     if is_dataset(x) and y is not None:
-        raise InputError("`y`: leave it out, as `x` is a tf.data.Dataset, which has the labels")
+        raise InputError("`y`: leave it out, as the tf.data.Dataset `x` contains the labels")
     class_names = getattr(x, "class_names", None) if class_names is None else class_names
     images, labels = (
         _checked_pair("`x`", "`x`", x) if is_dataset(x) else checked_arrays("`x`", "`y`", x, y)
@@ -105,7 +105,7 @@ def stored(
 
 
 def _class_of(arrays: Mapping[str, np.ndarray]) -> dict[Any, str]:
-    """Return the class name of each label, as the stored data set will have it."""
+    """Return the class name of each label in the stored data set."""
     labels = {
         key: one_per_image(arrays[f"y{key}"], len(arrays[f"x{key}"]), "`y`")[0]
         for key in ("", "_val", "_test")
@@ -139,7 +139,7 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray
         )
     images = np.asarray(check_images(x, x_name))
     labels, unused = one_per_image(y, len(images), y_name)
-    return images, np.asarray(y) if unused else labels  # a data set says what is unused
+    return images, np.asarray(y) if unused else labels  # a data set reports what is unused
 
 
 def _checked_pair(x_name: str, y_name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What is assumed of the data of a search before it is known."""
+"""Assumptions about the data of a search before they are known."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from xnas_tf.spaces.building import build_model
 from xnas_tf.spaces.options import SpaceOptions
 
 IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
-"""Assumed where the default model does not show them."""
+"""Assumed where the default model does not determine them."""
 
 
 def assumed_data(space: SpaceOptions) -> tuple[tuple[int, int, int], int]:
-    """Return the image shape and the number of classes that the default model of a space is for."""
+    """Return the image shape and the number of classes that a space's default model expects."""
     try:
         hypermodel = space.create(IMAGE_SHAPE, CLASSES)
         hp = keras_tuner.HyperParameters()

@@ -9,7 +9,7 @@ import numpy as np
 from xnas_tf.errors import InputError
 
 _IMAGE = 3
-"""The number of axes of an image with channels."""
+"""Number of axes of an image with channels."""
 
 
 def is_dataset(data: Any) -> bool:
@@ -21,7 +21,7 @@ def elements(dataset: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the images and the labels of a ``tf.data.Dataset`` of pairs, batched or not.
 
     Raises:
-        InputError: If it is not that, is infinite or empty, or its images differ in shape.
+        InputError: If it has other elements, is infinite or empty, or its images differ in shape.
     """
     spec = dataset.element_spec
     if not (isinstance(spec, tuple) and len(spec) == 2 and all(hasattr(s, "shape") for s in spec)):

@@ -38,7 +38,7 @@ def space_section(hypermodel: Any) -> Any:
     """Return the section ``space`` of the configuration for the argument ``hypermodel``.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is not a HyperModel.
     """
     if isinstance(hypermodel, Mapping):
         return hypermodel
@@ -51,7 +51,7 @@ def space_section(hypermodel: Any) -> Any:
     if isinstance(hypermodel, str):
         return {"name": hypermodel} if hypermodel in SPACES.names() else {"hypermodel": hypermodel}
     module, name = (getattr(hypermodel, key, "") for key in ("__module__", "__qualname__"))
-    is_main = module == "__main__"  # which is another program in other processes
+    is_main = module == "__main__"  # a different program in other processes
     if not is_main and name and getattr(sys.modules.get(module), name, None) is hypermodel:
         return {"hypermodel": f"{module}:{name}"}
     kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
@@ -83,8 +83,8 @@ def validated(sections: Mapping[str, Any]) -> Config:
     """Return the configuration of these sections.
 
     Raises:
-        InputError: If it is invalid. The message names arguments of ``xt.Tuner`` where these set
-            the values.
+        InputError: If it is invalid. The message names arguments of ``xt.Tuner`` that set the
+            values.
     """
     try:
         return validate_config(sections, "xt.Tuner")
@@ -104,7 +104,7 @@ def objectives_of(objective: Any) -> list[Any]:
 
 
 def translated(objective: Any) -> Any:
-    """Translate an objective of keras-tuner for the configuration; return any other unchanged.
+    """Translate an objective of keras-tuner for the configuration; return others unchanged.
 
     Raises:
         InputError: If it is not measured on validation images, or its direction is unknown.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import keras_tuner
 
 VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
-"""Values of ``verbose`` that Keras has, and those of ``xt.search``."""
+"""Values of ``verbose`` in Keras, and the corresponding ones of ``xt.search``."""
 
 
 class Tuner:
@@ -42,7 +42,7 @@ class Tuner:
 
     It has the arguments and methods of keras-tuner's tuners, and calls ``xt.search``. The run
     directory is ``directory/project_name``; all other commands work with it (``xnas-tf report``,
-    …). The same search again resumes the run, or finds it finished.
+    …). Repeating the same search resumes the run unless it is finished.
 
     Args:
         hypermodel: A HyperModel, as an object or a class; a function ``build(hp)``;
@@ -52,14 +52,14 @@ class Tuner:
             ``keras_tuner.Objective`` of any metric that the HyperModel compiles its models with;
             the name of an objective, such as ``introspectability``, or a mapping of its name and
             options.
-        max_trials: How many candidates to train.
+        max_trials: Number of candidates to train.
         directory: The folder of the runs.
         project_name: The name of the run.
         seed: The seed of the search.
         overwrite: Whether to move a run of that name aside and start again.
-        config: Further sections of the configuration: ``{"training": {"optimizer": "adam"}}``.
-        **others: Other arguments of keras-tuner's tuners, which are refused with what to do
-            instead, unless their value changes nothing.
+        config: Further sections of the configuration, as ``{"training": {"optimizer": "adam"}}``.
+        **others: Other arguments of keras-tuner's tuners, which are refused with a suggestion
+            unless their value has no effect.
 
     Raises:
         InputError: If an argument is invalid or has no equivalent, ``config`` has a key that
@@ -116,27 +116,27 @@ class Tuner:
 
         Args:
             x: Images, (N, H, W) or (N, H, W, C), with values in any range (see
-                docs/reference/data.md); models get them as floats in [0, 1]. Or a
-                ``tf.data.Dataset`` of images and labels, batched or not, which is read once; or
+                docs/reference/data.md); models get them as floats in [0, 1]. Alternatively a
+                ``tf.data.Dataset`` of images and labels, batched or not, which is read once, or
                 the name of a data set, such as ``folder:pets``.
             y: Labels: numbers or texts, (N,) or (N, 1), or one-hot vectors, (N, classes).
-            epochs: The number of epochs of a training.
+            epochs: Number of epochs of a training.
             batch_size: The batch size of a training.
             validation_data: Images and labels to compare candidates on, as a pair or a
                 ``tf.data.Dataset``.
-            validation_split: The share of ``x`` to use for that if they are not given, by default
-                0.2; drawn at random, the same share of each class.
+            validation_split: The share of ``x`` to use if ``validation_data`` is not given, by
+                default 0.2; drawn at random, with the same share of each class.
             test_data: Images and labels for the final metrics. If not given, a share of ``x`` is
                 used: 0.2, unless ``config`` sets ``dataset.test``.
-            callbacks: Keras callbacks, of which each candidate gets copies. Those that write files
+            callbacks: Keras callbacks, which are copied for each candidate. Those that write files
                 write into a folder for each candidate, such as ``candidate-00007``. An
                 ``xnas_tf.Callback`` is called during the search.
             class_weight: The weight of each class in the loss, by its label, as in Keras' ``fit``.
             class_names: Names of the classes.
-            verbose: 0 for warnings only, 1 (or "auto") for the progress too, 2 for a line per epoch
-                too.
-            **others: Other arguments of Keras' ``fit``, which are refused with what to do instead,
-                unless their value changes nothing.
+            verbose: 0 for warnings only, 1 (or "auto") for progress as well, 2 for a line per epoch
+                as well.
+            **others: Other arguments of Keras' ``fit``, which are refused with a suggestion unless
+                their value has no effect.
 
         Returns:
             The finished run; None on ranks other than 0 of a Horovod job.
@@ -185,7 +185,7 @@ class Tuner:
                 callbacks=of_search,
                 verbose=VERBOSE[verbose],
             )
-        except InputError as error:  # which names the arguments of ``xt.search``
+        except InputError as error:  # it names the arguments of ``xt.search``
             text = str(error).replace("`run_dir`", "`project_name`")
             error.args = (text.replace("`fresh`", "`overwrite`"),)
             raise
@@ -200,7 +200,7 @@ class Tuner:
         return Config(space=section).space
 
     def _data(self) -> tuple[tuple[int, int, int], int, bool]:
-        """Return the image shape and the number of classes, and whether a run shows them."""
+        """Return the image shape and number of classes, and whether they come from a run."""
         facts = Run(self.run_dir).fact("dataset") if (self.run_dir / CONFIG).is_file() else None
         if facts is None:
             from xnas_tf.tuner.assumed_data import assumed_data  # noqa: PLC0415 - heavy
@@ -211,7 +211,7 @@ class Tuner:
 
     @property
     def run(self) -> Run:
-        """The run; raises an ``InputError`` if there was no search yet."""
+        """The run; raises an ``InputError`` if no search was started yet."""
         return Run(self.run_dir)
 
     def pareto(self) -> list[Candidate]:
@@ -221,8 +221,8 @@ class Tuner:
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
         """Return the hyperparameters of the best candidates.
 
-        The recommended candidate comes first, then the others on the front, then the rest, both
-        best in the first objective first.
+        The recommended candidate comes first, then the others on the front, then the rest; both
+        groups start with the best in the first objective.
         """
         import keras_tuner  # noqa: PLC0415 - heavy
 
@@ -236,8 +236,8 @@ class Tuner:
     def get_best_models(self, num_models: int = 1, safe: bool = True) -> list[keras.Model]:
         """Return the trained models of the best candidates, ready to ``evaluate``.
 
-        They are built and compiled by the HyperModel, or compiled as the search did, and have the
-        trained weights. They are in the order of ``get_best_hyperparameters``. Only models of
+        They are built and compiled by the HyperModel, or compiled as in the search, and have the
+        trained weights. They come in the order of ``get_best_hyperparameters``. Only models of
         candidates that were on the front when they finished are kept. ``safe`` is that of
         ``Candidate.load_model``.
         """
@@ -260,8 +260,7 @@ class Tuner:
             model.set_weights(weights)
         except ValueError as error:
             raise InputError(
-                f"candidate {candidate.id}: `hypermodel` builds another model than in the search: "
-                f"{error}"
+                f"candidate {candidate.id}: `hypermodel` builds a different model now: {error}"
             ) from error
         if not model.compiled:
             compile_model(model, run.config.training, steps=1)
@@ -270,7 +269,7 @@ class Tuner:
     def results_summary(self, num_trials: int = 10) -> None:
         """Print a table of the best candidates.
 
-        A star marks those on the front, two stars the recommended one; the reason is below.
+        One star marks those on the front, two stars the recommended one; the reason is given below.
         """
         run = self.run
         recommended = run.recommendation()
@@ -286,7 +285,7 @@ class Tuner:
         """Print the hyperparameters, their values, and when they are active.
 
         Before the search, the shape of the images and the number of classes are those that the
-        default model is for.
+        default model expects.
 
         Raises:
             InputError: If the HyperModel cannot build models that suit a search.
@@ -324,7 +323,7 @@ def _names_of(function: Any) -> list[str]:
 
 
 def _split_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
-    """Return the callbacks of Keras, which act on each training, and those of the search."""
+    """Split callbacks into those of Keras, which act on each training, and those of the search."""
     import keras  # noqa: PLC0415 - heavy
 
     some = () if callbacks is None else callbacks

@@ -1,4 +1,4 @@
-"""Checks of the types of a function's arguments, with errors that name them."""
+"""Checks the types of a function's arguments, with errors that name them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Kind(NamedTuple):
-    """A kind of argument: its type, and what an error says is allowed."""
+    """A kind of argument: its type, and the text for errors on what is allowed."""
 
     type: Any
     allowed: str
@@ -33,13 +33,13 @@ NAMES = Kind(Iterable, "a name or a list of names")
 def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function to check the types of some of its arguments.
 
-    None is accepted where it is the default. A text is no ``LIST``.
+    None is accepted where it is the default. A string does not count as a ``LIST``.
 
     Args:
         **kinds: The kinds of these arguments, by name.
 
     Returns:
-        The decorator. The function it makes raises an ``InputError`` that names an argument of
+        The decorator. The decorated function raises an ``InputError`` that names an argument of
         another type.
     """
 
@@ -51,7 +51,7 @@ def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
             try:
                 given = signature.bind(*args, **kwargs).arguments
             except TypeError:
-                given = {}  # the call says what is wrong
+                given = {}  # the call itself raises the error
             for name, kind in kinds.items():
                 is_default = given.get(name) is None and signature.parameters[name].default is None
                 if name in given and not is_default:

@@ -1,4 +1,4 @@
-"""The cache directory of this host: ``$XDG_CACHE_HOME/xnas-tf``, or one among temporary files."""
+"""The cache directory of this host: ``$XDG_CACHE_HOME/xnas-tf``, or a temporary directory."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path
 def cache_folder(entry: str = "") -> Path:
     """Return the path of the cache directory or of an entry in it, which may not exist yet.
 
-    If the usual directory cannot be written and lacks the entry, it is one in
-    ``private_folder``.
+    If the usual directory cannot be written and lacks the entry, a directory in
+    ``private_folder`` is used.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     usual = Path(base) / "xnas-tf" / entry
@@ -27,7 +27,7 @@ def cache_folder(entry: str = "") -> Path:
 
 @cache
 def private_folder() -> Path:
-    """Return a folder among the temporary files that only this user can use.
+    """Return a temporary folder that only this user can access.
 
     Raises:
         OSError: If there is no place for temporary files.

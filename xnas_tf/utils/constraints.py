@@ -20,7 +20,7 @@ class Constraint:
 
     @classmethod
     def parse(cls, text: Any) -> Constraint:
-        """Parse a text such as ``"<= 500_000"``; return a ``Constraint`` as it is.
+        """Parse a text such as ``"<= 500_000"``; return a ``Constraint`` unchanged.
 
         Raises:
             ValueError: If the text has another form.
@@ -33,7 +33,7 @@ class Constraint:
         raise ValueError(f'given {text!r}; allowed: "<= NUMBER" or ">= NUMBER", in quotes')
 
     def violation(self, value: float) -> float:
-        """Return how far a value is beyond the limit, as a share of the limit; 0 if it is not."""
+        """Return how far a value violates the limit, as a share of the limit; 0 if it does not."""
         excess = value - self.limit if self.operator == "<=" else self.limit - value
         return max(0.0, excess) / max(abs(self.limit), 1e-12)
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from xnas_tf.utils.cache_folder import private_folder
 
 DEFAULTS = {
-    # TensorFlow's messages from errors on. Its note on oneDNN remains: the libraries print it when
-    # they are loaded, before they read this level (TensorFlow 2.21, also with 3).
+    # Only errors of TensorFlow. Its note on oneDNN remains: the libraries print it when they are
+    # loaded, before they read this level (TensorFlow 2.21, even with level 3).
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "KERAS_BACKEND": "tensorflow",
     # By default TensorFlow uses oneDNN's kernels only on processors with AVX512-VNNI or AMX.
@@ -20,10 +20,10 @@ DEFAULTS = {
 def set_defaults() -> None:
     """Set the variables that the user has not set. Call it before TensorFlow is imported.
 
-    Without a home directory, HOME is a private folder among the temporary files.
+    Without a home directory, HOME becomes a private temporary folder.
     """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     if os.path.expanduser("~") == "~":  # a container's user without an entry in passwd
         with suppress(OSError):
-            os.environ["HOME"] = str(private_folder())  # else Keras creates a folder "~" here
+            os.environ["HOME"] = str(private_folder())  # or Keras creates a folder "~" here

@@ -1,4 +1,4 @@
-"""Heartbeats from long-running work, which let a watchdog notice hangs."""
+"""Heartbeats from long-running work, with which a watchdog detects hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole HTML page of titled sections, which loads nothing else."""
+"""A self-contained HTML page of titled sections."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Section:
     """A section of a page.
 
     Attributes:
-        id: The name of its place in the page, for links.
-        title: Its heading, which is also its link in the navigation.
-        about: What it shows and how to read it, as plain text.
-        content: HTML, in which texts of users have been escaped. Style attributes have no effect.
+        id: Name of its anchor in the page, for links.
+        title: Heading of the section, which is also its link in the navigation.
+        about: Description of the content and how to read it, as plain text.
+        content: HTML, in which users' text has been escaped. Style attributes have no effect.
     """
 
     id: str
@@ -40,17 +40,17 @@ def html_page(
     scripts: Iterable[str] = (),
     data: Any = None,
 ) -> str:
-    """Return a page with a sticky navigation, in the light or dark colours of the system.
+    """Return a page with sticky navigation, in the light or dark colours of the system.
 
-    The content security policy allows only the page's own script and style and the pictures in
-    it. The data is JSON without ``<``, so no text in it can become markup.
+    The content security policy allows only the page's own script and style and embedded pictures.
+    The data are JSON without ``<``, so no text in them can become markup.
 
     Args:
         title: Plain text, as is ``subtitle``.
-        sections: What the page shows without scripts.
+        sections: Content of the page without scripts.
         subtitle: A line below the title.
-        scripts: Texts of JavaScript, which are run as one.
-        data: What the scripts show: the content of the element ``#data``.
+        scripts: JavaScript sources, which are run as one script.
+        data: Data for the scripts: the content of the element ``#data``.
     """
     style, page = _asset("page.css"), _asset("page.html")
     script = "\n".join(['"use strict";', *scripts])
@@ -77,7 +77,7 @@ def picture_uri(png: bytes) -> str:
 
 
 def figure_html(png: bytes, alt: str, caption: str = "") -> str:
-    """Return a picture that is as wide as the page at most, with a caption below."""
+    """Return a picture, at most as wide as the page, with a caption below."""
     below = f"<figcaption>{_escape(caption)}</figcaption>" if caption else ""
     picture = f'<img src="{picture_uri(png)}" alt="{_escape(alt)}">'
     return f'<figure class="wide">{picture}{below}</figure>'

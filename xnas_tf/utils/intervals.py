@@ -10,15 +10,15 @@ import numpy as np
 CONFIDENCE = 0.95
 """Confidence level of all intervals."""
 _QUANTILE = 1.959963984540054
-"""Quantile of the normal distribution at that level; a constant, since importing SciPy takes a
+"""Quantile of the normal distribution at that level, a constant since importing SciPy takes a
 second."""
 
 
 def accuracy_interval(correct: float, count: int) -> list[float] | None:
-    """Compute Wilson's confidence interval (1927) of an accuracy, of ``count`` images.
+    """Compute Wilson's confidence interval (1927) of an accuracy on ``count`` images.
 
     Returns:
-        ``[low, accuracy, high]``; None without images.
+        ``[low, accuracy, high]``; None if there are no images.
     """
     if not count:
         return None
@@ -36,10 +36,10 @@ def normal_interval(value: float, standard_error: float) -> tuple[float, float]:
 
 
 def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
-    """Return whether an accuracy is significantly above that of always predicting one class.
+    """Return whether an accuracy is significantly higher than that of always predicting one class.
 
-    This is whether the lower end of its confidence interval is above the share of the most
-    frequent class; False without images.
+    It is if the lower end of its confidence interval is above the share of the most frequent
+    class. Return False if there are no images.
 
     Args:
         correct: Number of correct predictions; NaN if unknown.
@@ -54,7 +54,7 @@ def mean_interval(values: Sequence[float]) -> list[float] | None:
     """Compute Student's confidence interval (1908) of a mean.
 
     Returns:
-        ``[low, mean, high]``; None of fewer than two values.
+        ``[low, mean, high]``; None for fewer than two values.
     """
     from scipy.stats import t  # noqa: PLC0415 - heavy
 

@@ -1,4 +1,4 @@
-"""Results as HTML for notebooks, and as one line; all text is escaped."""
+"""Formats results as HTML for notebooks, and on one line; all text is escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 ROWS = 50
-"""Maximum number of rows that a notebook shows."""
+"""Maximum number of rows in a notebook."""
 
 
 def table_html(
@@ -44,7 +44,7 @@ def _plain(text: Any) -> str:
 
 
 def page_html(title: str, facts: Mapping[str, Any], *tables: str, notes: Iterable[str] = ()) -> str:
-    """Return a page with a title, named facts (without empty ones), HTML tables, and notes."""
+    """Return a page with a title, named facts (except empty ones), HTML tables, and notes."""
     shown = [(name, value) for name, value in facts.items() if value not in ("", None)]
     lines = "".join(
         f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in shown

@@ -1,4 +1,4 @@
-"""A Matplotlib figure that notebooks show without pyplot."""
+"""A Matplotlib figure that notebooks display without pyplot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PIXELS_PER_INCH = 100
 
 
 class NotebookFigure(Figure):
-    """A figure that is drawn when it is the result of a notebook's cell.
+    """A figure that is drawn if it is the result of a notebook cell.
 
     It does not belong to pyplot, whose figures stay in memory until they are closed.
     """

@@ -1,4 +1,4 @@
-"""Numbers as text for people."""
+"""Formats numbers for humans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def format_value(value: float | None) -> str:
 
 
 def six_digits(value: float | None) -> float | None:
-    """Round to six significant digits, more than a picture or a table shows."""
+    """Round to six significant digits, which is more than a picture or a table shows."""
     return None if value is None else float(f"{value:.6g}")
 
 

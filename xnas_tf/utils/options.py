@@ -25,7 +25,7 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
     Args:
         registry: The implementations by name.
         entry: A name, a mapping with a name and options, or an instance of ``base``.
-        base: Class that the implementation must be derived from.
+        base: Class from which the implementation must be derived.
 
     Raises:
         PydanticCustomError: If the entry is invalid.
@@ -45,7 +45,8 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
             )
         cls = registry.get(name)
         if not (isinstance(cls, type) and issubclass(cls, base)):
-            raise InputError(f"{registry.kind} {name!r} is no {base.__module__}.{base.__name__}")
+            target = f"{base.__module__}.{base.__name__}"
+            raise InputError(f"{registry.kind} {name!r} is not a subclass of {target}")
         return cls.model_validate({**entry, "name": name})
     except InputError as error:
         raise PydanticCustomError("entry", "{text}", {"text": str(error)}) from error

@@ -19,7 +19,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     After a kill or an error, ``path`` does not exist.
 
     Yields:
-        A temporary directory to write into, which is renamed to ``path`` in the end.
+        A temporary directory to write into, which is renamed to ``path`` at the end.
 
     Raises:
         InputError: If ``path`` exists already, or cannot be written.
@@ -41,7 +41,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def check_new(path: Path) -> Path:
     """Return a path; raise an ``InputError`` if it exists."""
     if path.exists():
-        raise InputError(f"{path} is there already and was not touched; name another with `out`")
+        raise InputError(f"{path} already exists and was not touched; name another with `out`")
     return path
 
 

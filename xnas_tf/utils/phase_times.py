@@ -1,4 +1,4 @@
-"""Measures how much time each phase of an evaluation takes; imports no TensorFlow."""
+"""Measures how much time each phase of an evaluation takes; does not import TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matplotlib figures as PNG."""
+"""Draws Matplotlib figures as PNG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png(figure: Figure, dpi: int = 90) -> bytes:
-    """Draw a Matplotlib figure as PNG, with all text as it is: a ``$`` does not start a formula."""
+    """Draw a Matplotlib figure as PNG, with literal text: a ``$`` does not start a formula."""
     import matplotlib as mpl  # noqa: PLC0415 - heavy
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
     from matplotlib.text import Text  # noqa: PLC0415 - heavy
@@ -23,7 +23,7 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
     # ``savefig`` would draw the figure twice to lay it out.
     figure.set_dpi(dpi)
     buffer = io.BytesIO()
-    with mpl.rc_context({"text.parse_math": False}):  # for ticks that are made while drawing
+    with mpl.rc_context({"text.parse_math": False}):  # for ticks that are created while drawing
         for text in figure.findobj(Text):
             text.set_parse_math(False)
         FigureCanvasAgg(figure).print_png(buffer)
@@ -42,7 +42,7 @@ def check_picture(path: Path, option: str) -> None:
         raise InputError(f"{option} {path}: there is no folder {path.parent}")
     try:
         if path.exists() and path.stat().st_size and not path.read_bytes().startswith(_SIGNATURE):
-            raise InputError(f"{option} {path} exists, is no PNG file and was not touched")
+            raise InputError(f"{option} {path} exists, is not a PNG file and was not touched")
     except OSError as error:
         raise InputError(f"{option} {path} cannot be written: {error}") from error
 

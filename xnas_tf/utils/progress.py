@@ -19,23 +19,23 @@ from xnas_tf.errors import InputError
 
 LOGGER = logging.getLogger("xnas_tf")
 SHOWN_LINES = 10
-"""Latest lines that a notebook shows; all warnings are shown."""
+"""Number of latest lines that a notebook shows; warnings are always shown."""
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """The lowest level that is shown, by verbosity."""
 _SILENT = logging.CRITICAL + 1
 Update = Callable[[float, float, str], None]
-"""Takes how much is done, the total, and a text on what is happening."""
+"""Called with the completed amount, the total, and a description of the current work."""
 ShowEpoch = Callable[[int, int, dict[str, float]], None]
-"""Takes the number of an epoch, the number of epochs, and the epoch's metrics."""
+"""Called with the number of an epoch, the number of epochs, and the epoch's metrics."""
 ShowStep = Callable[[int, int], None]
-"""Takes how many steps are done, and how many there are."""
+"""Called with the number of completed steps, and of all steps."""
 
 
 class Display(logging.Handler):
     """Prints messages on stderr; in a notebook it updates one output of the cell.
 
     Args:
-        verbose: 0 shows warnings, 1 also messages and a bar, 2 also a line per epoch.
+        verbose: 0 for warnings only, 1 for messages and a bar as well, 2 for a line per epoch too.
     """
 
     def __init__(self, verbose: int) -> None:
@@ -112,7 +112,7 @@ def display() -> Display | None:
 
 
 def has_bar() -> bool:
-    """Return whether a bar can be shown: not in a log file, nor if only warnings are wanted."""
+    """Return whether a bar can be shown: not in a log file, and not if only warnings are shown."""
     handler = display()
     if handler is None or handler.level > logging.INFO:
         return False
@@ -129,7 +129,7 @@ def displayed(verbose: int = 1) -> Iterator[None]:
     level, propagate = LOGGER.level, LOGGER.propagate
     LOGGER.addHandler(handler)
     LOGGER.setLevel(min(level or handler.level, handler.level))
-    LOGGER.propagate = False  # else a handler of the root logger prints each message again
+    LOGGER.propagate = False  # or a handler of the root logger prints each message again
     try:
         yield
     finally:
@@ -139,14 +139,14 @@ def displayed(verbose: int = 1) -> Iterator[None]:
 
 
 def silence() -> None:
-    """Show nothing more on this rank, as rank 0 shows the progress of all."""
+    """Stop output on this rank, as rank 0 shows the progress of all."""
     if handler := display():
         handler.setLevel(_SILENT)
 
 
 @contextmanager
 def progress_bar(text: str, total: float | None = None) -> Iterator[Update]:
-    """Show a bar inside the context if the display can; yield the function that moves it."""
+    """Show a bar inside the context if possible; yield the function that moves it."""
     handler = display()
     if handler is None or not has_bar():
         yield lambda _completed, _total, _text: None
@@ -181,7 +181,7 @@ def epochs_bar() -> Iterator[ShowEpoch]:
 
 @contextmanager
 def steps_bar(text: str) -> Iterator[ShowStep]:
-    """Show the steps of any work in a bar, or as ten lines where a bar is not possible."""
+    """Show the steps of a task in a bar, or as ten lines where a bar is not possible."""
     with progress_bar(text) as update:
 
         def show(step: int, steps: int) -> None:
@@ -193,5 +193,5 @@ def steps_bar(text: str) -> Iterator[ShowStep]:
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:
-    """Return metrics on one line."""
+    """Format metrics on one line."""
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

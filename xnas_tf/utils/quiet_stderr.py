@@ -1,4 +1,4 @@
-"""Silencing of native code."""
+"""Silences native code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def silenced_native_code() -> Iterator[None]:
-    """Discard what the process writes to stderr.
+    """Discard output of the process on stderr.
 
     TensorFlow's converters and interpreters log to it directly, regardless of
     ``TF_CPP_MIN_LOG_LEVEL``. Their errors are also raised as exceptions.

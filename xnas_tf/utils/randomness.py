@@ -1,7 +1,7 @@
 """Python's global random generator, which Keras and Platypus use, for one thread at a time.
 
-The watchdog's thread may report a hang to the search while the main thread builds models. Numbers
-that one thread draws must not change those of the other.
+The watchdog's thread may report a hang to the search while the main thread builds models. Random
+numbers in one thread must not affect those in the other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files for TensorBoard: training curves and images."""
+"""Writes files for TensorBoard: training curves and images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 
 class TrainingCurves:
-    """Writes the curves and final metrics of trainings, each in its folder, while they run."""
+    """Writes the curves and final metrics of trainings while they run, each in its own folder."""
 
     def __init__(self) -> None:
         self._running: dict[Path, _Curves] = {}
@@ -50,7 +50,7 @@ class TrainingCurves:
             folder: TensorBoard's log directory of the training.
             history: Metrics of each epoch.
             metrics: Final metrics by tag, written at the step of the last epoch.
-            hyperparameters: Shown in the HParams tab, if given.
+            hyperparameters: Hyperparameters for the HParams tab, if given.
             title: Name of the training in the HParams tab.
         """
         if any(folder.glob("*.v2")):
@@ -104,7 +104,7 @@ def write_images(folder: Path, tag: str, pictures: Sequence[bytes], first: int =
 
 @contextmanager
 def writer(folder: Path) -> Iterator[None]:
-    """Write the summaries made inside the context to a new file in ``folder``."""
+    """Write the summaries created inside the context to a new file in ``folder``."""
     file_writer = tf.summary.create_file_writer(str(folder))
     with file_writer.as_default():
         yield

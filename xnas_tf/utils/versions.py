@@ -1,4 +1,4 @@
-"""Versions of the packages that results depend on."""
+"""Versions of the packages on which results depend."""
 
 from __future__ import annotations
 

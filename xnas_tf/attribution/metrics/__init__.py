@@ -2,8 +2,8 @@
 
 Call a metric with a Keras classifier, images (N, H, W[, C]) as floats in the model's range, and
 either maps (N, H, W) or the method that computes them, an ``AttributionMethod`` or a function with
-the same arguments. ``targets`` are those of ``Targets`` other than ``"all"``, ``baseline`` is what
-replaces pixels, ``output`` is what the maps explain, and ``rng`` draws random samples:
+the same arguments. ``targets`` are those of ``Targets`` other than ``"all"``, ``baseline`` replaces
+pixels, ``output`` is the output that the maps explain, and ``rng`` draws random samples:
 
     maps = IntegratedGradients()(model, images)
     deletion(model, images, maps)                                     # (N,), lower is better

@@ -28,7 +28,7 @@ def completeness_error(
     """Compute the difference between the sum of integrated gradients and the score's change.
 
     |sum of the map - (score(image) - score(baseline))| is 0 for the exact integral
-    (Sundararajan et al. 2017, arXiv 1703.01365, proposition 1); what remains is the error of
+    (Sundararajan et al. 2017, arXiv 1703.01365, proposition 1); the remainder is the error of
     the Riemann sum. The relative error is divided by the larger of the sum and the change. It is
     in [0, 2], and 0 where both are 0.
     """

@@ -1,4 +1,4 @@
-"""How maps change under small noise on the image, and when the weights are randomized."""
+"""Stability of maps under small noise on the image, and changes under randomized weights."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def randomization(
 
 
 def _weights_by_layer(model: keras.Model, shape: tuple[int, ...]) -> list[list[keras.Variable]]:
-    """Return the floating-point weights that each layer itself has, the last called layer first."""
+    """Return the floating-point weights of each layer itself, the last called layer first."""
     with inlined_calls(model), recorded_calls(model) as calls:
         model(tf.zeros((1, *shape)), training=False)
     order = {id(layer): index for index, (layer, _) in enumerate(calls)}

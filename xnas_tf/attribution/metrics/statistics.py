@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 RESOLUTION = 1e-6
-"""Values that vary less than this fraction of the largest count as constant: float32 scores of
-an image differ by as much between batches."""
+"""Values that vary by less than this fraction of the largest count as constant: float32 scores of
+an image differ by that much between batches."""
 
 
 class Errors(NamedTuple):
@@ -22,8 +22,8 @@ class Errors(NamedTuple):
 def relative_to_larger(error: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Divide an error by the larger of two magnitudes; return 0 where both are 0.
 
-    Relative to only one of them it would be unbounded where that one vanishes, and a single
-    such image would dominate the mean.
+    Relative to only one of them, it would be unbounded where that one vanishes, and a single image
+    would dominate the mean.
     """
     larger = np.maximum(one, other)
     # `!= 0`, not `> 0`: NaN must stay NaN

@@ -29,7 +29,7 @@ from xnas_tf.training.trainer import Trainer
 
 SHARED_METHODS = (GradCAM, IntegratedGradients)
 """Attribution methods that need no layer of a cell's own model: in a search, Grad-CAM explains the
-last feature map, which the supernet has too."""
+last feature map, which the supernet also has."""
 
 
 class SupernetBackend:
@@ -44,7 +44,7 @@ class SupernetBackend:
         communicator: The ranks that train a candidate together.
     """
 
-    note = "one network is traced and trained in place of those of all cells"
+    note = "one supernet is traced and trained in place of each cell's own network"
 
     def __init__(
         self, config: Config, dataset: Dataset, space: SearchSpace, communicator: Communicator
@@ -77,8 +77,8 @@ class SupernetBackend:
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
         """See ``Backend.reloaded``."""
-        # Without a training, nothing may be traced in this process; and the saved model of a
-        # reused result may be of another cell that computes the same.
+        # Without training, nothing may have been traced in this process; and the saved model of a
+        # reused result may belong to another cell that computes the same function.
         if not self._has_trained or candidate.reused_from:
             return SeparateModels().reloaded(candidate, model, images)
         binding = WeightBinding(self._graphs.network, candidate.hyperparameters, model)

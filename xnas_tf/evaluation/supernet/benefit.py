@@ -1,4 +1,4 @@
-"""Decides whether one supernet for all cells is faster than a network for each."""
+"""Decides whether one supernet for all cells is faster than a network for each of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRACE = 6.0
 STEP = 0.0013
 """Additional time of a training step of the supernet, in the same unit."""
 UNTRACED = 0.35
-"""Cost of a cell whose own network is trained for too few steps to be traced, in the same unit."""
+"""Cost of a cell whose own network takes too few training steps to be traced, in the same unit."""
 
 
 def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int) -> bool:
@@ -30,7 +30,7 @@ def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int)
         config: The configuration.
         dataset: The data set.
         space: The search space.
-        groups: The number of groups of ranks, each of which traces its own networks.
+        groups: Number of groups of ranks, each of which traces its own networks.
     """
     return _is_possible(config, space) and _gain(config, dataset, groups) > 0
 

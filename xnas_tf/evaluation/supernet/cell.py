@@ -18,14 +18,14 @@ from xnas_tf.spaces.layers import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 
 _functions: WeakKeyDictionary[Any, dict[Any, Callable[..., Any]]] = WeakKeyDictionary()
 """Traced functions by the graph that is being traced. A function and its gradient are traced for
-one edge and used for all others in that graph. They must not be used in another graph:
+one edge and reused for all others in that graph. They must not be used in another graph:
 ``freed_custom_gradients`` removes the gradient that the function has registered."""
 
 
 def numbers_of(cell: Mapping[str, str]) -> list[int]:
-    """Encode a cell as numbers (11,).
+    """Encode a cell as 11 numbers.
 
-    These are the operation of each edge (6), whether each node is the cell's input itself (4), and
+    They are the operation of each edge (6), whether each node is the cell's input itself (4), and
     the order in which the input's gradients are summed.
     """
     operation_of = plain(cell)
@@ -41,7 +41,7 @@ class SupernetCell(keras.layers.Layer):
     variables for the optimizer small.
 
     Args:
-        channels: Channels of the input and the output.
+        channels: Number of channels of the input and the output.
         numbers: The cell to compute, see ``numbers_of``, int32 (11,).
         name: The cell's name in the network.
 
@@ -120,7 +120,7 @@ class SupernetCell(keras.layers.Layer):
 def _function(function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
     """Return a function that is traced only once for the cells of all stacks.
 
-    Its signature has no numbers of channels and pixels.
+    Its signature does not contain the numbers of channels and pixels.
     """
     run = partial(function, *settings)
     if tf.executing_eagerly():
@@ -157,10 +157,10 @@ def _edge(training: bool, sources: int, befores: int, *inputs: tf.Tensor) -> lis
     """Compute an edge with ``training_edge`` or ``trained_edge``.
 
     Args:
-        training: Whether with ``training_edge``.
-        sources: The number of inputs that give the source node. 1: the edge's copy of the cell's
+        training: Whether to use ``training_edge``.
+        sources: Number of inputs that specify the source node. 1: the edge's copy of the cell's
             input; 3: whether the source node is the cell's input, the source node, and the copy.
-        befores: The number of inputs that give the previous value of the target node: 0 or 1.
+        befores: Number of inputs with the previous value of the target node: 0 or 1.
         inputs: The operation's number, the source node, the target node, then the weights.
     """
     operation, *rest = inputs

@@ -1,6 +1,6 @@
 """An edge that computes the operation with a given number, and its gradient.
 
-The gradients are implemented here: TensorFlow's own gradient of ``tf.switch_case`` passes on the
+The gradients are implemented here because TensorFlow's gradient of ``tf.switch_case`` passes on the
 intermediate values of all branches, and spends time on every operation of the branches not taken.
 """
 
@@ -25,7 +25,7 @@ Gradient = Callable[..., list[Any]]
 def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: Tensors) -> Tensors:
     """Add an edge's output to its target node in training.
 
-    A target node is passed from edge to edge, so that ``none`` needs no sum.
+    A target node is passed from edge to edge, so that ``none`` requires no sum.
 
     Args:
         operation: The operation's number.
@@ -70,7 +70,7 @@ def trained_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: T
         operation: See ``training_edge``.
         x: See ``training_edge``.
         before: See ``training_edge``.
-        weights: Kernel and bias; they get no gradients.
+        weights: Kernel and bias, for which no gradients are computed.
 
     Returns:
         The target node.

@@ -5,7 +5,7 @@ difference in the last digit to a tenth of the loss within 20 steps. A cell's ow
 gradients of its input with ``AddN``, in the order of the tape's backward pass: breadth first
 (``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves to the front
 the first term whose memory nothing else uses (tensorflow/core/kernels/aggregate_ops.h), which is
-the first of all unless the same term occurs twice. The supernet sums in this order too.
+the first of all unless the same term occurs twice. The supernet sums in this order as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xnas_tf.spaces.cells import EDGES, NODES, plain
 Order = tuple[int, ...]
 """Indices of the edges whose gradients are summed, from left to right."""
 Term = str | tuple[str, Any]
-"""A gradient, identified by the operations and gradients that it is computed from."""
+"""A gradient, identified by the operations and gradients from which it is computed."""
 OPERATIONS_OF_EDGE = {"none": 0, "skip_connect": 0, "avg_pool_3x3": 1}
 """Number of TensorFlow operations on an edge; ``CONVOLUTION_OPERATIONS`` if not listed."""
 CONVOLUTION_OPERATIONS = 3
@@ -46,8 +46,8 @@ def order_of(cell: Mapping[str, str]) -> Order:
 
     Returns:
         The edges whose gradients are summed; the first two may be swapped, as a + b is b + a. An
-        edge that only passes the input on has no gradient of its own: that of the edges after it
-        counts instead, or finally that of the last edge.
+        edge that only passes the input on has no gradient of its own: the gradients of the edges
+        after it count instead, or ultimately that of the last edge.
     """
     graph = _Backward(cell)
     if graph.output == graph.input:
@@ -73,7 +73,7 @@ def _first_alone_in_front(order: list[int], terms: list[Term]) -> Order:
 
 
 def _term(edge: int, cell: Mapping[str, str]) -> Term:
-    """Return what an edge's gradient is computed from.
+    """Return the inputs from which an edge's gradient is computed.
 
     Equal terms are the same tensor, which TensorFlow computes once, as no weights are involved.
     """
@@ -85,7 +85,7 @@ def _term(edge: int, cell: Mapping[str, str]) -> Term:
 
 
 def _gradient_of(node: int, cell: Mapping[str, str]) -> Term:
-    """Return what a node's gradient is computed from."""
+    """Return the inputs from which a node's gradient is computed."""
     operations = plain(cell)
     outgoing = [
         index
@@ -100,10 +100,10 @@ def _is_last(edge: str, cell: Mapping[str, str]) -> bool:
 
 
 class _Backward:
-    """The graph of a cell's operations, as the backward pass sees it.
+    """The graph of a cell's operations that the backward pass traverses.
 
-    Tensors are numbers. An input is a pair of the tensor and the edge whose gradient flows back to
-    it; None between the operations of an edge.
+    Tensors are numbered. An input is a pair of a tensor and the edge whose gradient flows back to
+    it (None between the operations of an edge).
 
     Attributes:
         operations: The inputs of each operation, by the tensor that it computes.
@@ -148,9 +148,9 @@ FULL_ORDERS: tuple[Order, ...] = tuple(
     for order in itertools.permutations(edges)
     if order[0] < order[1]
 )
-"""Orders in which the gradients of any cell can be summed, with zeros for edges that have none. The
-edges are those that start from the input if no other node is the input itself, if the third node
-is, if all are, and if the second is. The first two of a sum may be swapped."""
+"""Orders in which the gradients of any cell can be summed, with zeros for edges that have none: the
+edges that start from the input if no other node is the input itself, if the third node is, if all
+are, and if the second is. The first two terms of a sum may be swapped."""
 
 
 def number_of(cell: Mapping[str, str]) -> int:

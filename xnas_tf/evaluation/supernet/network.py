@@ -1,4 +1,4 @@
-"""The supernet, and the slices of its variables that are the variables of a cell's own model."""
+"""The supernet, and the slices of its variables that correspond to a cell's own model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Supernet:
 def _slices_of(
     network: keras.Model, cell: Mapping[str, str], model: keras.Model
 ) -> Iterator[VariableSlice]:
-    """Yield the slices of the supernet's variables that are those of a cell's model."""
+    """Yield the slices of the supernet's variables that correspond to a cell's model."""
     layers = {layer.name: layer for layer in network.layers}
     for layer in model.layers:
         if layer.name in layers:
@@ -89,7 +89,7 @@ def _slices_of_slots(
 
 
 def _slots(model: keras.Model) -> list[list[keras.Variable]]:
-    """Return the optimizer's lists of a value per trainable variable, such as momentums."""
+    """Return the optimizer's lists with a value per trainable variable, such as momentums."""
     kept = {id(v) for v in model.optimizer.variables}
     count = len(model.trainable_variables)
     return [

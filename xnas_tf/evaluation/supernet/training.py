@@ -1,4 +1,4 @@
-"""Training of and prediction with candidates' models through the supernet."""
+"""Trains candidates' models, and predicts with them, through the supernet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from xnas_tf.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class SupernetGraphs:
-    """A supernet with what is traced once for all candidates.
+    """A supernet with its graphs, which are traced once for all candidates.
 
     Attributes:
         network: The supernet.
@@ -65,8 +65,8 @@ def graphs_of_all_cells(
 class SupernetTrainer(Trainer):
     """Trains a candidate's own model through the supernet.
 
-    Checkpoints contain the model's own variables and those of its optimizer, to which the binding
-    stores the supernet's values.
+    Checkpoints contain the model's own variables and those of its optimizer, into which the binding
+    copies the supernet's values.
 
     Args:
         graphs: The supernet.

@@ -1,4 +1,4 @@
-"""Bindings of candidates' own models to a supernet, with which they share weights."""
+"""Binds candidates' own models to a supernet, with which they share weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BoundNetwork(Protocol):
 
     Attributes:
         model: The Keras model.
-        bound: The binding whose model's values it has; None if there is none.
+        bound: The binding of the model whose values it has; None if there is none.
     """
 
     model: keras.Model
@@ -29,7 +29,7 @@ class BoundNetwork(Protocol):
         """Compute the network of a candidate from now on."""
 
     def slices(self, candidate: Mapping[str, Any], model: keras.Model) -> list[VariableSlice]:
-        """Return the slices that are the variables of a candidate's own model."""
+        """Return the slices that correspond to the variables of a candidate's own model."""
 
 
 class WeightBinding:
@@ -50,7 +50,7 @@ class WeightBinding:
         self._variables = all_variables(network.model)
 
     def load(self) -> None:
-        """Copy the model's values to the supernet, unless it has them; set all others to zero."""
+        """Copy the model's values to the supernet if it lacks them; set all others to zero."""
         if self._network.bound is self:
             return
         self._network.become(self._candidate)
@@ -70,7 +70,7 @@ class WeightBinding:
             own.assign(values[id(shared)][index])
 
     def synchronize(self) -> None:
-        """Make the values of both the latest ones."""
+        """Bring both to the latest values."""
         self.store()
         self.load()
 

@@ -1,4 +1,4 @@
-"""The formats that a model can be exported in, by name."""
+"""The formats in which a model can be exported, by name."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ DEFAULT_FORMATS = ("saved_model", "keras")
 
 
 def chosen_formats(names: Sequence[str]) -> list[ExportFormat]:
-    """Return formats by name, each once.
+    """Return formats by name, without duplicates.
 
     Raises:
         InputError: If none is given, a name is unknown, or a converter is not installed.
     """
     chosen = [_format(name) for name in dict.fromkeys(names)]
     if not chosen:
-        raise InputError("no format to export in")
+        raise InputError("no format given for the export")
     return chosen
 
 

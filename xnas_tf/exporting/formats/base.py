@@ -17,22 +17,22 @@ Outputs = dict[str, "np.ndarray"]
 
 
 class ExportFormat(ABC):
-    """Writes a model as a file or folder, and runs that to compare it with the model.
+    """Writes a model as a file or folder, and runs the result to compare it with the model.
 
     Plug-ins subclass this and implement ``write`` and ``outputs``.
     """
 
     name: ClassVar[str]
-    """The name it is registered under."""
+    """The name under which it is registered."""
     file: ClassVar[str]
     """Name of the file or folder that it writes."""
     tolerance: ClassVar[float]
-    """How far outputs may be from the model's; see ``xnas_tf.exporting.verification``."""
+    """Maximum difference from the model's outputs; see ``xnas_tf.exporting.verification``."""
     is_quantized: ClassVar[bool] = False
-    """Whether it computes with integers: it needs calibration images, and its accuracy on the test
-    split is compared with the model's."""
+    """Whether it computes with integers. If so, it needs calibration images, and its accuracy on
+    the test split is compared with the model's."""
     modules: ClassVar[tuple[str, ...]] = ()
-    """Modules that it needs besides TensorFlow."""
+    """Modules that it requires besides TensorFlow."""
     extra: ClassVar[str] = ""
     """The extra of this package that installs them."""
     usage: ClassVar[str] = ""
@@ -44,8 +44,8 @@ class ExportFormat(ABC):
 
     @abstractmethod
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
-        """Run what ``write`` created on uint8 images (N, H, W, C)."""
+        """Run the result of ``write`` on uint8 images (N, H, W, C)."""
 
     def latency(self, path: Path, options: Latency) -> list[float] | None:
-        """Return the 10th, 50th and 90th percentiles in milliseconds an image, if measured."""
+        """Return the 10th, 50th and 90th percentiles in milliseconds per image, if measured."""
         return None

@@ -24,9 +24,9 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.objectives.latency import Latency
 
 WILDCARDS = re.compile(r"[*?\[\\]")
-"""Characters in a path with which TensorFlow cannot load a SavedModel from it."""
+"""Characters in a path that prevent TensorFlow from loading a SavedModel."""
 OPSET = 17
-"""Of 2022: old enough for runtimes on devices, and sufficient for all built-in search spaces."""
+"""From 2022: old enough for runtimes on devices, and sufficient for all built-in search spaces."""
 
 
 class SavedModel(ExportFormat):
@@ -63,7 +63,7 @@ print({name: values.shape for name, values in explained.items()})"""
 
 @contextmanager
 def _path_without_wildcards(path: Path) -> Iterator[Path]:
-    """Yield a path that TensorFlow can load; it takes brackets in others as a pattern."""
+    """Yield a path that TensorFlow can load, as it treats brackets as a pattern."""
     if not WILDCARDS.search(str(path)):
         yield path
         return
@@ -74,7 +74,7 @@ def _path_without_wildcards(path: Path) -> Iterator[Path]:
 
 
 class KerasFile(ExportFormat):
-    """The Keras model as the run kept it, without the scaling of images, to train it further."""
+    """The Keras model as saved in the run, without the scaling of images, for further training."""
 
     name = "keras"
     file = "model.keras"
@@ -83,7 +83,7 @@ class KerasFile(ExportFormat):
 import keras
 
 model = keras.saving.load_model("model.keras", compile=False)
-print(model(images / np.float32(255)).shape)  # it takes values from 0 to 1"""
+print(model(images / np.float32(255)).shape)  # it expects values from 0 to 1"""
 
     def write(self, served: ServedModel, path: Path) -> None:
         """See ``ExportFormat.write``."""
@@ -91,7 +91,7 @@ print(model(images / np.float32(255)).shape)  # it takes values from 0 to 1"""
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
-        # A copy of a file that was loaded before, be it in safe mode or not.
+        # A copy of a file that was loaded before, in safe mode or not.
         model = keras.saving.load_model(path, compile=False, safe_mode=False)
         return {"probabilities": probabilities_of(model, to_model_input(images).numpy())}
 
@@ -142,7 +142,7 @@ class TFLiteInt8(TFLite):
 
     name = "tflite_int8"
     file = "model_int8.tflite"
-    tolerance = 1.0  # any probabilities: how much accuracy they cost is measured
+    tolerance = 1.0  # any probabilities are allowed: the loss of accuracy is measured
     is_quantized = True
     usage = TFLite.usage.replace("model.tflite", file)
     precision = "int8"

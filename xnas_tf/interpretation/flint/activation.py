@@ -18,7 +18,7 @@ from xnas_tf.interpretation.flint.interpreter import InterpretedModel
 from xnas_tf.utils.heartbeat import report_progress
 
 STAGES, STEPS, RATE = 12, 50, 0.05
-"""Of Adam, as published; the learning rate is halved after each stage."""
+"""Options of Adam, as published; the learning rate is halved after each stage."""
 
 EPSILON = 1e-3
 """Added to attributes before the logarithm, as some are zero."""
@@ -26,10 +26,10 @@ EPSILON = 1e-3
 
 @dataclass(frozen=True)
 class Maximisation:
-    """How images are changed.
+    """Options for changing images.
 
     Attributes:
-        dim: Factor that the samples are multiplied by at the start.
+        dim: Factor by which the samples are multiplied at the start.
         gain: C, the weight of the attribute's logarithm.
         bound: λ_bound, the weight of values outside [0, 1].
         variation: λ_tv, the weight of the total variation.

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAIRS = 10
-"""Largest number of pairs of a class and an attribute that are drawn."""
+"""Maximum number of pairs of a class and an attribute that are drawn."""
 SAMPLES = 3
-"""Images of each pair."""
+"""Number of images of each pair."""
 SHOWN = 5
-"""Largest number of explained images, and of disagreements, that are drawn."""
+"""Maximum number of explained images, and of disagreements, that are drawn."""
 TOP = 3
-"""Attributes drawn for an image."""
+"""Number of attributes drawn for an image."""
 
 
 def drawings(
@@ -121,7 +121,7 @@ def _attributes_figure(
         best.append(own[order][:SAMPLES])
     attributes = np.repeat([attribute for _, attribute in pairs], [len(each) for each in best])
     changed = iter(maximize_activation(model, test.images[np.concatenate(best)], attributes))
-    across, down = 2 * SAMPLES, -(-len(pairs) // 2)  # two pairs in a row
+    across, down = 2 * SAMPLES, -(-len(pairs) // 2)  # two pairs per row
     figure = new_figure(2 * (0.85 * across + 0.6), 1.2 * down + 0.5)
     figure.set_layout_engine("constrained", h_pad=0.12)
     axes = figure.subplots(down, 2 * across, squeeze=False)

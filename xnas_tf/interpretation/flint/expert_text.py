@@ -1,4 +1,4 @@
-"""The attributes of an interpreter, explained to a reader who knows the images."""
+"""Texts that explain an interpreter's attributes to a reader who knows the images."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def _summary(known: dict[str, Any]) -> list[str]:
     return [
         f"An interpreter was trained for a network. It has {total} attributes: "
         "detectors, learned from the hidden layers, that are each active on some images and 0 on "
-        "others. From them alone, a simple weighted sum predicts what the network predicts, so its "
-        "weights say which attributes count for which class (FLINT, arXiv 2010.09345). "
+        "others. From them alone, a simple weighted sum reproduces the network's predictions, so "
+        "its weights show which attributes count for which class (FLINT, arXiv 2010.09345). "
         f"{how.get(known.get('mode', ''), '')}",
         accuracy_paragraph(known.get("accuracy")),
         _fidelity_text(test["fidelity"]["top1"], known.get("images", {}).get("test")),
@@ -151,7 +151,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
 
 
 def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return a row for each attribute that matters: for and against what, and how often."""
+    """Return a row for each attribute that matters: the classes it counts for and against."""
     headings = ["attribute", "counts for (relevance)", "counts against", "matters for"]
     relevance = np.array(known.get("class_relevance", []), float)  # NaN if never predicted
     names, use = known.get("class_names", []), known["test"]["attribute_use"]

@@ -39,9 +39,9 @@ class Interpretation:
     """A classifier with its interpreter, and their predictions on held-out images.
 
     Attributes:
-        model: Both, trained.
-        mode: How they were trained.
-        class_names: The classes.
+        model: The trained classifier and interpreter.
+        mode: The mode of their training.
+        class_names: Names of the classes.
         validation: Predictions on the validation split.
         answers: Predictions on the test split.
         test: The test split.
@@ -49,7 +49,7 @@ class Interpretation:
         seed: Seed of the initial weights and of the order of the images.
         history: Loss and accuracy on the training split in each epoch.
         input_range: The range of the classifier's inputs.
-        before: The classifier's accuracy on the test split before the training.
+        before: The classifier's accuracy on the test split before training.
     """
 
     model: InterpretedModel
@@ -127,7 +127,7 @@ class Interpretation:
         return Path(out)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all metrics as JSON can hold them; undefined values are None."""
+        """Return all metrics as JSON values; undefined values are None."""
         names, answers = self.class_names, self.answers
         never = np.isnan(answers.class_relevance).any(axis=1)
         return {

@@ -27,7 +27,7 @@ from xnas_tf.keras_tools.inspection import inlined_calls, is_functional, linear_
 from xnas_tf.keras_tools.settings import float32_layers
 
 PACKAGE = "xnas_tf"
-"""The package that Keras registers the classes under, to find them when it loads a file."""
+"""The package under which Keras registers the classes, to find them when it loads a file."""
 
 
 class InterpreterOutputs(NamedTuple):
@@ -47,14 +47,14 @@ class InterpreterOutputs(NamedTuple):
 
 
 class InterpretedModel(keras.Model):
-    """A predictor with attributes, and a classifier and a decoder that take these as input.
+    """A predictor with attributes, and a classifier and a decoder with these as inputs.
 
     The base class of ``Interpreter``, which describes the arguments, and ``InterpretableModel``.
     """
 
     is_by_design: bool
 
-    def __init__(  # noqa: PLR0913 - what Keras saves of the model
+    def __init__(  # noqa: PLR0913 - the configuration that Keras saves
         self,
         model: keras.Model,
         attributes: int | None = None,
@@ -69,9 +69,9 @@ class InterpretedModel(keras.Model):
         super().__init__(name=name, dtype="float32")
         if not isinstance(model, keras.Model):
             raise InputError(f"`model` is of type {type(model).__name__}; allowed: a Keras model")
-        settings_for(settings, 1, attributes)  # raises if they are wrong, before anything is built
+        settings_for(settings, 1, attributes)  # raises if invalid, before anything is built
         self.predictor = model
-        self.attribute_network: Any = attribute_network  # a model since ``build``, as the decoder
+        self.attribute_network: Any = attribute_network  # a model after ``build``, as the decoder
         self.decoder: Any = decoder
         self.communicator: Communicator = SingleProcess()
         declare_range(self)  # whatever range the predictor expects
@@ -82,7 +82,7 @@ class InterpretedModel(keras.Model):
             "input_range": check_range(input_range, list(RANGES)),
             "seed": seed,
         }
-        # Keras files hold weights by attribute names: another name could not read older files.
+        # Keras files store weights by attribute names: older files need these names.
         self._has_own = {"attribute_network": attribute_network, "decoder": decoder}
         shape = model.input_shape if is_functional(model) else None
         if isinstance(shape, tuple) and None not in shape[1:]:
@@ -102,7 +102,7 @@ class InterpretedModel(keras.Model):
             self._arguments["settings"], shape[-1], self._arguments["attributes"]
         )
         with tf.init_scope():  # eager, even if Keras is tracing
-            # Noise, as zeros may look like the output of a softmax to ``examine``.
+            # Noise, as ``examine`` may mistake zeros for the output of a softmax.
             sample = np.random.default_rng(0).random((2, *shape), np.float32)
             sample = self._scaled(tf.constant(sample))
             self.classes, self._ending = examine(self.predictor, sample)
@@ -198,14 +198,14 @@ class InterpretedModel(keras.Model):
         """See ``keras.Model.fit``; the weights of the losses follow their schedule.
 
         Raises:
-            InputError: If f is to be trained but ``compile`` was given no loss.
+            InputError: If f is to be trained but no loss was given to ``compile``.
         """
         if self.is_by_design and self.loss is None:
             raise InputError(
-                "compile was given no loss, so that f would learn nothing; give one for class "
+                "compile was given no loss, so f would learn nothing; give a loss for class "
                 "probabilities, such as 'sparse_categorical_crossentropy'"
             )
-        if not self.built:  # Keras would build it symbolically, and ``build`` needs values
+        if not self.built:  # Keras would build it symbolically, but ``build`` needs values
             spec = getattr(x, "element_spec", None)
             self.build((None, *np.shape(x)[1:]) if spec is None else tuple(spec[0].shape))
         with_schedule = [*keras.tree.flatten(callbacks or []), _LossWeightSchedule()]
@@ -267,15 +267,15 @@ class Interpreter(InterpretedModel):
     """A post-hoc interpreter of a trained predictor f, which is not changed.
 
     The attributes are Φ = Ψ(hidden layers of f); a linear classifier g predicts f's class from
-    them, and a decoder d reconstructs the image. The outputs are those of g. Training needs f
-    alone, so ``compile`` needs no loss.
+    them, and a decoder d reconstructs the image. The outputs are those of g. Training only needs
+    f, so ``compile`` needs no loss.
 
     Inputs are images (B, H, W, C) in [0, 1]. The model is built at once if the predictor has a
-    known input shape, else on its first call.
+    known input shape, otherwise on its first call.
 
     Args:
         model: A Keras image classifier of any kind.
-        attributes: J; that of the settings if None.
+        attributes: Number of attributes, J; that of the settings if None.
         layers: Names or patterns of the layers that are the inputs of Ψ; if None, see
             ``flint.networks.default_taps``.
         attribute_network: Ψ: a model from the list of these layers' outputs (from the single
@@ -288,7 +288,7 @@ class Interpreter(InterpretedModel):
         name: The model's name.
 
     Raises:
-        InputError: If an argument is wrong, or does not fit the model.
+        InputError: If an argument is invalid, or does not fit the model.
     """
 
     is_by_design = False
@@ -326,7 +326,7 @@ class _LossWeightSchedule(keras.callbacks.Callback):
 
 
 def _serialized(model: keras.Model) -> dict[str, Any]:
-    """Return a model's configuration without that of its training."""
+    """Return a model's configuration without its training configuration."""
     config = keras.saving.serialize_keras_object(model)
     config.pop("compile_config", None)
     return config

@@ -32,7 +32,7 @@ class AveragePoolingToGrid(keras.layers.Layer):
     Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n; columns likewise.
 
     Args:
-        output_size: Rows and columns of the grid.
+        output_size: Numbers of rows and columns of the grid.
     """
 
     def __init__(self, output_size: Sequence[int], **kwargs: Any) -> None:
@@ -57,7 +57,7 @@ class AveragePoolingToGrid(keras.layers.Layer):
 
 
 def average_pooling_to(output_size: Sequence[int]) -> keras.layers.Layer:
-    """Return Keras' layer if it has one, otherwise ours."""
+    """Return Keras' layer if it exists, otherwise ``AveragePoolingToGrid``."""
     layer = getattr(keras.layers, "AdaptiveAveragePooling2D", AveragePoolingToGrid)
     return layer(output_size)
 

@@ -13,9 +13,9 @@ from xnas_tf.interpretation.flint.layers import NonNegative, average_pooling_to
 CELLS = 3
 """Side of the grid to which feature maps are pooled (the paper's)."""
 WIDTH = 64
-"""Channels of the attribute network's convolutions (the paper's for MNIST)."""
+"""Number of channels of the attribute network's convolutions (the paper's for MNIST)."""
 DEEP = 6
-"""Networks with this many blocks or more are read at two depths."""
+"""Minimum number of blocks of networks that are read at two depths."""
 
 
 def default_taps(ends: Sequence[Tap]) -> list[Tap]:
@@ -32,7 +32,7 @@ def attribute_network(
     """Build Ψ, which maps feature maps of shapes (H, W, C) to non-negative attributes (B, J).
 
     A convolution is applied to each map, and the result is pooled to a grid of 3×3 unless it is
-    smaller. A linear layer follows on all of them. The model takes a list of maps, or a single one.
+    smaller. A linear layer follows on all of them. The input is a list of maps, or a single map.
     """
     weights = _initializers(seed)
     inputs = [keras.Input(shape) for shape in shapes]

@@ -1,7 +1,7 @@
-"""How an interpreter is trained: the published settings for each kind of images.
+"""Options to train an interpreter: the published settings for each kind of images.
 
-From arXiv 2010.09345 and its code. The losses are switched on one after the other, so that the
-attributes first learn to describe the image, then to agree with the predictor, then to be few.
+They are from arXiv 2010.09345 and its code. The losses are switched on one after the other, so that
+the attributes first learn to describe the image, then to agree with the predictor, then to be few.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.utils.options import Section, problems
 
 FASTER = 20.0
-"""Largest factor on the initial learning rate where there are few images: what mnist5k needs,
-with 3,000 training images instead of 60,000, in the same number of epochs
+"""Maximum factor on the initial learning rate if there are few images: the factor that mnist5k
+needs, with 3,000 training images instead of 60,000, in the same number of epochs
 (docs/explanation/flint.md)."""
 Ramp = tuple[tuple[int, float], ...]
 """Pairs of an epoch, counted from 1, and the weight from that epoch on; it is 0 before the
@@ -24,12 +24,12 @@ first."""
 
 
 class FlintOptions(Section):
-    """How an interpreter is trained.
+    """Options to train an interpreter.
 
     Attributes:
-        attributes: J, the number of attributes.
+        attributes: Number of attributes, J.
         batch: Batch size.
-        epochs: The number of epochs that the ramps refer to; they are stretched to the actual
+        epochs: Number of epochs to which the ramps refer; they are stretched to the actual
             number.
         input_fidelity: Weight γ of the reconstruction error.
         output_fidelity: Weight β of the cross-entropy between f and g.
@@ -37,7 +37,7 @@ class FlintOptions(Section):
         entropy: Weight of the entropy terms.
         distance: The reconstruction error: ``squared`` or ``absolute``.
         rate: Adam's learning rate.
-        images: The number of training images that these values were published for.
+        images: Number of training images for which these values were published.
     """
 
     attributes: int = Field(ge=1)
@@ -56,7 +56,7 @@ class FlintOptions(Section):
 
         ``epoch`` is one of ``epochs``, counted from 0.
         """
-        # Rounded up, so that the last epoch has the published final weights however few there are.
+        # Rounded up, so that the last epoch has the published final weights even if there are few.
         published = -(-(epoch + 1) * self.epochs // epochs)
         ramps = (self.output_fidelity, self.input_fidelity, self.entropy, self.sparsity)
         return tuple(_weight(ramp, published) for ramp in ramps)
@@ -135,7 +135,7 @@ def settings_for(
 ) -> FlintOptions:
     """Return settings by name or by value; by default those for grey or for colour images.
 
-    A mapping replaces some of the defaults, and ``attributes`` the number of any settings.
+    A mapping replaces some of the defaults, and ``attributes`` the number of attributes.
 
     Raises:
         InputError: If the name is unknown, or a value is not allowed.

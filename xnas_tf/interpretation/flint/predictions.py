@@ -14,7 +14,7 @@ import numpy as np
 TAUS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """Thresholds 1/τ at which the paper measures conciseness."""
 TAU = TAUS[-1]
-"""The one used where a single value is reported."""
+"""The threshold used where a single value is reported."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class InterpreterPredictions:
         return float((self.ranks < top).mean()) if top < self.weights.shape[1] else None
 
     def contributions(self, classes: np.ndarray) -> np.ndarray:
-        """Compute α = φ_j(x) · w_{j,c}, what attributes add to the logits of classes c (N,)."""
+        """Compute α = φ_j(x) · w_{j,c}, the contributions of attributes to logits of classes c."""
         return self.attributes * self.weights[:, classes].T
 
     @cached_property

@@ -57,13 +57,13 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
             trained, starting from its current weights.
         dataset: A data set or its name.
         mode: ``posthoc`` or ``by-design``.
-        attributes: J; that of the settings if None.
-        layers: Names or patterns of the layers that attributes are computed from; if None, see
+        attributes: Number of attributes, J; that of the settings if None.
+        layers: Names or patterns of the layers from which attributes are computed; if None, see
             ``flint.networks.default_taps``.
         settings: See ``Interpreter``.
-        epochs: The number of epochs; if None, it depends on the number of training images, see
-            ``FlintOptions.fitted``.
-        rate: Adam's initial learning rate; if None, it depends on that number too.
+        epochs: Number of epochs; if None, it depends on the number of training images (see
+            ``FlintOptions.fitted``).
+        rate: Adam's initial learning rate; if None, it depends on that number as well.
         seed: Seed of the initial weights and of the order of the images.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
@@ -71,7 +71,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         log: Called with progress messages.
 
     Raises:
-        InputError: If an argument is wrong or does not fit the model.
+        InputError: If an argument is invalid or does not fit the model.
     """
     check_options(mode, attributes, epochs, rate, seed)
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
@@ -138,7 +138,7 @@ def check_options(
 def _check_dataset(data: Dataset, interpreter: InterpretedModel) -> None:
     if interpreter.image_shape != data.image_shape:
         raise InputError(
-            f"data set {data.name}: images of shape {data.image_shape}; the model takes "
+            f"data set {data.name}: images of shape {data.image_shape}; the model expects "
             f"{interpreter.image_shape}"
         )
     check_classes(interpreter.classes, data.class_names, data.name)
@@ -166,7 +166,7 @@ def learn(
         Loss and accuracy of the model's outputs in each epoch.
 
     Raises:
-        RunError: If the loss is no longer finite.
+        RunError: If the loss is not finite.
     """
     _reseed(model, seed)
     loss = keras.losses.SparseCategoricalCrossentropy() if model.is_by_design else None

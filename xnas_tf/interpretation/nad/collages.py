@@ -16,7 +16,7 @@ class Collages:
     """2x2 collages of the size of one image.
 
     Attributes:
-        images: (N, H, W, C), uint8.
+        images: Collages, (N, H, W, C), uint8.
         owners: The class to locate in each collage, (N,).
         inside: The pixels of its quadrant, (N, H, W), bool.
     """
@@ -27,7 +27,7 @@ class Collages:
 
     @property
     def chance(self) -> float:
-        """The hit rate by chance; 0.25 if height and width are even."""
+        """The hit rate of chance; 0.25 if height and width are even."""
         return float(self.inside.mean())
 
 

@@ -57,12 +57,12 @@ def disentangle(  # noqa: PLR0913 - options with defaults
             or without one the ends of all convolution blocks.
         beta: Weight of sparsity in the loss; ``auto`` finds the sparsest masks that keep each
             class's accuracy and limit its false alarms. None: that of the preset, or ``auto``.
-        epochs: Passes over the training images of each class.
+        epochs: Number of passes over the training images of each class.
         tolerance: Largest loss of a class's accuracy on its own images with ``auto``.
         false_alarms: Largest share of other classes' images that a path may classify as its
             class; a class without such masks keeps all channels. 1 sets no limit, as in the paper.
         seed: Seed of the order of images, and of collages.
-        images: Largest number of images of each class used in each split; all if None.
+        images: Maximum number of images of each class in each split; all if None.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
         preset: Published layers and β for an architecture, unless these are given: ``vgg16``,
@@ -72,7 +72,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
             the same result.
 
     Raises:
-        InputError: If an argument is wrong or does not fit the model, or fewer than two classes
+        InputError: If an argument is invalid or does not fit the model, or fewer than two classes
             have a correctly classified training image.
     """
     published = preset_for(preset, model) if preset is not None else None
@@ -80,7 +80,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         beta = published.beta if published else "auto"
     if layers is None and published:
         layers = published.layers
-    lesson = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
+    mask_options = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     wanted = _class_numbers(classes, data.class_names)
     train, validation, test = (
@@ -100,7 +100,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     report_accuracy(accuracy, resolved, log, model, test)
     learnable, left_out = _learnable(wanted, shown, data.class_names)
     with steps_bar(f"learning masks of {len(learnable)} classes") as show_step:
-        learned = learn(network, shown, learnable, lesson, held_out, show_step)
+        learned = learn(network, shown, learnable, mask_options, held_out, show_step)
     paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
     log("evaluating the masked networks")
     soft = evaluation.masked_answers(network, test, learnable, paths.soft, ranks)
@@ -115,7 +115,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         confusion=metrics.confusions(probabilities, test.labels, learnable),
         hits=evaluation.path_hits(network, correct, learnable, paths.hard, seed),
         mistakes=evaluation.find_mistakes(network, test, predicted, learnable, paths.hard),
-        lesson=lesson,
+        mask_options=mask_options,
         left_out=left_out,
         images={"train": len(train), "validation": len(validation), "test": len(test)},
         input_range=resolved,
@@ -123,18 +123,18 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     )
 
 
-def _checked(lesson: MaskTrainingOptions) -> MaskTrainingOptions:
-    beta = lesson.beta
+def _checked(mask_options: MaskTrainingOptions) -> MaskTrainingOptions:
+    beta = mask_options.beta
     if beta != "auto" and not (isinstance(beta, int | float) and 0 <= beta < float("inf")):
         raise InputError(f"`beta` {beta}: allowed: auto, or a number from 0")
-    if lesson.epochs < 1:
-        raise InputError(f"`epochs` {lesson.epochs}: allowed: 1 or more")
+    if mask_options.epochs < 1:
+        raise InputError(f"`epochs` {mask_options.epochs}: allowed: 1 or more")
     for name in ("tolerance", "false_alarms"):
-        if not 0 <= getattr(lesson, name) <= 1:
-            raise InputError(f"`{name}` {getattr(lesson, name)}: allowed: 0 to 1")
-    if lesson.seed < 0:
-        raise InputError(f"`seed` {lesson.seed}: allowed: 0 or more")
-    return lesson
+        if not 0 <= getattr(mask_options, name) <= 1:
+            raise InputError(f"`{name}` {getattr(mask_options, name)}: allowed: 0 to 1")
+    if mask_options.seed < 0:
+        raise InputError(f"`seed` {mask_options.seed}: allowed: 0 or more")
+    return mask_options
 
 
 def _class_numbers(classes: Sequence[str | int] | None, names: Sequence[str]) -> np.ndarray:
@@ -176,7 +176,7 @@ def _learnable(
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Return the classes with a correctly classified image, and why other classes have no path."""
     known = np.unique(train.labels[train.is_right])
-    reason = "no training image of it is classified correctly"
+    reason = "none of its training images is classified correctly"
     left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}
     learnable = np.intersect1d(wanted, known)
     if len(learnable) < 2:

@@ -1,4 +1,4 @@
-"""A disentangled network: its metrics, also as JSON, and its files."""
+"""A disentangled network: its metrics and files."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Disentanglement:
         confusion: Mean probability of class j on images of class i, without masks, (K, K).
         hits: Path hits; None if no collages could be made.
         mistakes: Held-out images that the network misclassifies.
-        lesson: How the masks were learned.
-        left_out: Why classes have no path, by class name.
-        images: The number of images of each split that were used, by its name.
+        mask_options: Options with which the masks were learned.
+        left_out: Reasons why classes have no path, by class name.
+        images: Number of images used of each split, by its name.
         input_range: The range of the network's inputs.
         accuracy: Accuracy on the test split, over all classes.
     """
@@ -57,7 +57,7 @@ class Disentanglement:
     confusion: np.ndarray
     hits: PathHits | None
     mistakes: Mistakes
-    lesson: MaskTrainingOptions
+    mask_options: MaskTrainingOptions
     left_out: dict[str, str]
     images: dict[str, int]
     input_range: InputRange
@@ -135,7 +135,7 @@ class Disentanglement:
 
 
 def facts(found: Disentanglement) -> dict[str, Any]:
-    """Return all metrics as JSON can hold them; undefined values are None."""
+    """Return all metrics as JSON values; undefined values are None."""
     paths, hits = found.paths, found.hits
     return {
         "diversity": paths.diversity,
@@ -144,7 +144,7 @@ def facts(found: Disentanglement) -> dict[str, Any]:
         "rank_correlation": plain(found.rank_correlation()),
         "kept": float(paths.share.mean()),
         "chance": None if hits is None else hits.collages.chance,
-        "settings": asdict(found.lesson),
+        "settings": asdict(found.mask_options),
         "images": found.images,
         "input_range": found.input_range.name,
         "accuracy": found.accuracy.as_dict(),
@@ -204,7 +204,7 @@ def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
 def _mistakes(found: Disentanglement) -> dict[str, Any]:
     """Return how the paths of predicted classes relate to those of true classes.
 
-    That is, how often the predicted class's path is among the three most similar ones, and how
+    That is how often the predicted class's path is among the three most similar ones, and how
     often an image agrees more with it than with the true class's path, over all layers.
     """
     mistakes, names = found.mistakes, found.paths.class_names

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from xnas_tf.interpretation.nad.paths import Paths
 
 CHOSEN = 4
-"""Classes whose paths are drawn, and layers whose maps are drawn."""
+"""Maximum number of classes whose paths are drawn, and of layers whose maps are drawn."""
 SHOWN = 6
-"""Largest number of collages, and of misclassified images, that are drawn."""
+"""Maximum number of collages, and of misclassified images, that are drawn."""
 
 
 def drawings(
@@ -188,7 +188,7 @@ def _depth_figure(
 ) -> Figure:
     """Draw shares (L, K) by depth: a dot per class, a line for mean and deviation.
 
-    A second line shows what is ``expected`` by chance, (L,).
+    A second line shows the values ``expected`` by chance, (L,).
     """
     layers = paths.layers
     figure = new_figure(2.4 + 0.32 * max(8, len(layers)), 4.2)

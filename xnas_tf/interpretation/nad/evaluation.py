@@ -17,12 +17,12 @@ from xnas_tf.interpretation.nad.metrics import defined_mean
 COLLAGES = 32
 """Number of collages of each class."""
 TOP_PIXELS = 0.1
-"""The share of a map's pixels that count as hits or misses; the paper uses 0.05 to 0.1."""
+"""Share of a map's pixels that count as hits or misses; the paper uses 0.05 to 0.1."""
 
 
 @dataclass(frozen=True)
 class PathPredictions:
-    """How well a network, with the masks of each class or without masks, recognises the class.
+    """Accuracy with which a network, with each class's masks or without, recognises the class.
 
     Attributes:
         accuracy: Accuracy on images of the class, (K,); NaN if there are none.
@@ -35,7 +35,7 @@ class PathPredictions:
 
 @dataclass(frozen=True)
 class PathHits:
-    """How well paths locate their class in collages.
+    """Hits of paths that locate their class in collages.
 
     Attributes:
         collages: The N collages.
@@ -54,10 +54,10 @@ class PathHits:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Misclassified images, and the paths that they agree with.
+    """Misclassified images, and the paths with which they agree.
 
     Attributes:
-        images: (N, H, W, C), uint8.
+        images: Images, (N, H, W, C), uint8.
         labels: The true classes, as indices into the K classes, (N,).
         predicted: The predicted classes, as indices into the K classes, (N,).
         right: Agreement with the true class's path, (L, N); see ``metrics.path_agreement``.

@@ -1,4 +1,4 @@
-"""The paths of classes, explained to a reader who knows the images."""
+"""Texts that explain the paths of classes to a reader who knows the images."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ CAPTIONS = {
     "layer_similarity": Caption(
         "Where the paths separate",
         "How many channels two paths share, by layer, as a share of all channels on either path "
-        "(the Jaccard index). The dashed line is what random paths of the same sizes would share. "
+        "(the Jaccard index). The dashed line is the share for random paths of the same sizes. "
         "Where the line is close to it, the classes have separate channels.",
     ),
     "hit_rate": Caption(
         "Whether a path finds its class",
         "Four images are combined into one, and only one of them shows the class. The hit rate is "
         "the share of a path's strongest activity that falls on that image. The dashed line is "
-        "what chance would give.",
+        "the hit rate of chance.",
     ),
     "collages": Caption(
         "Examples of combined images",

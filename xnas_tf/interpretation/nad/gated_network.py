@@ -19,9 +19,9 @@ from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 256
-"""Batch size outside the training; bounds the memory."""
+"""Batch size outside training, which bounds memory use."""
 Masks = list[np.ndarray]
-"""For each layer the masks of all units, (units, channels)."""
+"""The masks of all units for each layer, (units, channels)."""
 Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
 """Maps a batch's logits and the masked outputs of each layer to the requested values."""
 
@@ -68,7 +68,7 @@ class MaskedNetwork:
         """Predict class probabilities (N, classes).
 
         Args:
-            images: (N, H, W, C), uint8.
+            images: Images, (N, H, W, C), uint8.
             units: The unit of each image, (N,).
             masks: For each layer (units, channels); no masks if None.
         """
@@ -164,7 +164,7 @@ class MaskedNetwork:
             errors = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
             losses = loss_weights * errors
             loss = tf.reduce_sum(losses) / len(self.taps)
-        # The gradients of the squared errors are written out, as the tape would need twice as
+        # The gradients of the squared errors are implemented here, as the tape would need twice as
         # many passes over the feature maps for them, and a quarter more time for tracing.
         slopes = []
         for ours, original in zip(masked, originals, strict=True):

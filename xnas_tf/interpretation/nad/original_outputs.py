@@ -1,4 +1,4 @@
-"""The layers' outputs without masks, kept in memory as each epoch needs the same ones."""
+"""Layers' outputs without masks, kept in memory because every epoch needs the same ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xnas_tf.interpretation.nad.gated_network import BATCH, MaskedNetwork
 from xnas_tf.utils.heartbeat import report_progress
 
 MEMORY = 2 * 2**30
-"""Largest number of bytes kept: those of a C=16, N=1 cell network on 5,500 images of 28x28."""
+"""Maximum number of bytes, enough for a C=16, N=1 cell network on 5,500 images of 28x28."""
 
 
 def kept_originals(

@@ -1,4 +1,4 @@
-"""The masks of classes, and how similar they are."""
+"""The masks of classes, and their similarity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Paths:
     Attributes:
         layers: The L layers.
         logits: For each layer (K, channels).
-        betas: The β that each class's masks were learned with, (K,); 0 if it kept all channels.
+        betas: The β of each class's masks, (K,); 0 if it kept all channels.
         class_names: The K classes; empty if unknown.
     """
 
@@ -41,12 +41,12 @@ class Paths:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """Channels that each class keeps in each layer, (L, K)."""
+        """Number of channels that each class keeps in each layer, (L, K)."""
         return np.stack([mask.sum(axis=1) for mask in self.hard]).astype(int)
 
     @cached_property
     def channels(self) -> np.ndarray:
-        """Channels of each layer, (L,)."""
+        """Number of channels of each layer, (L,)."""
         return np.array([mask.shape[1] for mask in self.hard])
 
     @cached_property

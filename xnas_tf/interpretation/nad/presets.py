@@ -1,8 +1,8 @@
-"""The published settings of NAD: which layers are masked, and β.
+"""The published settings of NAD: the masked layers, and β.
 
-From the code of arXiv 2003.13268 (github.com/hujiecpp/NAD): the masks in ``models/imagenet``, and
-the table of β at the top of ``findpath.py``, for ImageNet. For Places365 it has β = 5.0 for VGG-16
-and 0.20 for DARTS, and the same for the others.
+They are from the code of arXiv 2003.13268 (github.com/hujiecpp/NAD): the masks in
+``models/imagenet``, and the table of β for ImageNet at the top of ``findpath.py``. For Places365 it
+has β = 5.0 for VGG-16 and 0.20 for DARTS, and the same values for the others.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Preset:
     """Published settings for one architecture.
 
     Attributes:
-        layers: Names or patterns of the layers whose channels are masked; those of the same outputs
-            in Keras Applications, where it has the architecture.
+        layers: Names or patterns of the layers whose channels are masked, as in Keras Applications
+            if it has the architecture.
         beta: Weight of sparsity.
     """
 
@@ -31,7 +31,7 @@ class Preset:
 
 
 PRESETS = {
-    # 13 layers: each convolution, after the pooling that follows it if there is one.
+    # 13 layers: each convolution, or the pooling that follows it.
     "vgg16": Preset(
         (
             *("block1_conv1", "block1_pool", "block2_conv1", "block2_pool"),
@@ -41,9 +41,9 @@ PRESETS = {
         ),
         beta=4.5,
     ),
-    # 17: the stem after its pooling, and the 16 residual blocks.
+    # 17 layers: the pooling of the stem, and the 16 residual blocks.
     "resnet50": Preset(("pool1_pool", "conv?_block*_out"), beta=0.02),
-    # 8: the stem after its pooling, the dense blocks, and the transitions after their pooling.
+    # 8 layers: the pooling of the stem, the dense blocks, and the pooling of the transitions.
     "densenet121": Preset(
         (
             *("pool1", "conv2_block6_concat", "pool2_pool", "conv3_block12_concat"),
@@ -51,7 +51,7 @@ PRESETS = {
         ),
         beta=0.02,
     ),
-    # 16: both stems and the 14 cells. Keras Applications has no such network.
+    # 16 layers: both stems and the 14 cells. Keras Applications has no such network.
     "darts": Preset(("stem0", "stem1", *(f"cell{number}" for number in range(14))), beta=0.45),
 }
 

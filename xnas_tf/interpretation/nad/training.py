@@ -26,10 +26,10 @@ from xnas_tf.utils.progress import ShowStep
 RATE = 0.1
 """Minimum length of a step of all logits of a layer (the paper's)."""
 TRAVEL = 10.0
-"""How far each logit of a layer can move during the training if all move equally. The paper's
+"""Distance that each logit of a layer can move during training if all move equally. The paper's
 thousands of steps allow for that; fewer steps are longer."""
 LEAST_OTHERS = 32
-"""Smallest number of images of other classes that false alarms are measured on."""
+"""Minimum number of images of other classes on which false alarms are measured."""
 START = 1.0
 """Initial logits: all channels are on, scaled by 0.73. With the paper's random logits, half of
 the channels that have no gradient stay on."""
@@ -39,7 +39,7 @@ BETAS: tuple[float, ...] = tuple(np.geomspace(0.02, 50, 10).tolist())
 
 @dataclass(frozen=True)
 class MaskTrainingOptions:
-    """How masks are learned.
+    """Options to learn masks.
 
     Attributes:
         beta: Weight of sparsity, or ``auto``. With ``auto`` it increases during a single training
@@ -47,8 +47,8 @@ class MaskTrainingOptions:
             ``tolerance`` and ``false_alarms`` and leave no layer empty. With a number, each class
             keeps its masks of the last epoch after which they are within ``false_alarms``. If
             there are no such masks, the class keeps all channels.
-        epochs: Passes over a class's images.
-        batch: Images of each class in a step.
+        epochs: Number of passes over a class's images.
+        batch: Number of images of each class in a step.
         tolerance: Largest loss of accuracy on a class's own images with ``auto``.
         false_alarms: Largest share of other classes' images that a path may classify as its
             class; 1 sets no limit, as in the paper.
@@ -101,7 +101,7 @@ def learn(
     network: MaskedNetwork,
     train: Images,
     classes: np.ndarray,
-    lesson: MaskTrainingOptions,
+    mask_options: MaskTrainingOptions,
     held_out: Images | None = None,
     show_step: ShowStep = lambda *_: None,
 ) -> Paths:
@@ -110,18 +110,18 @@ def learn(
     Each of the K classes needs at least one training image. Accuracy and false alarms of masks
     are measured on the held-out images, by default on those of the training.
     """
-    plans = [_plan(train.labels, number, lesson) for number in classes]
+    plans = [_plan(train.labels, number, mask_options) for number in classes]
     logits = [np.full((len(classes), tap.channels), START, np.float32) for tap in network.taps]
     paths = Paths([tap.name for tap in network.taps], logits, np.zeros(len(classes)))
-    selection = _MaskSelection(network, held_out or train, classes, lesson, paths)
+    selection = _MaskSelection(network, held_out or train, classes, mask_options, paths)
     used = train.own(np.flatnonzero(np.isin(train.labels, classes)))
     kept = kept_originals(network, train.images, used)
     counts = np.array([len(plan) for plan in plans])
     steps = counts.max()
     # The stage of each class before each step and at the end; β is 0 after its last step.
-    stages = np.arange(steps + 1)[:, None] * len(lesson.betas) // counts
-    stages = np.minimum(stages, len(lesson.betas))
-    betas = np.append(lesson.betas, 0.0)[stages]
+    stages = np.arange(steps + 1)[:, None] * len(mask_options.betas) // counts
+    stages = np.minimum(stages, len(mask_options.betas))
+    betas = np.append(mask_options.betas, 0.0)[stages]
     for step in range(steps):
         rows, batch = _batch(plans, step, train, classes)
         if kept and len(rows):
@@ -140,21 +140,23 @@ def learn(
     return selection.best
 
 
-def _plan(labels: np.ndarray, number: int, lesson: MaskTrainingOptions) -> list[np.ndarray]:
+def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) -> list[np.ndarray]:
     """Return the images of each step of a class; they depend on the seed and the class alone."""
-    rng = np.random.default_rng([lesson.seed, int(number)])
+    rng = np.random.default_rng([mask_options.seed, int(number)])
     own = np.flatnonzero(labels == number)
     steps: list[np.ndarray] = []
-    for _ in range(lesson.epochs):
+    for _ in range(mask_options.epochs):
         order = rng.permutation(own)
-        steps += [order[i : i + lesson.batch] for i in range(0, len(order), lesson.batch)]
+        steps += [
+            order[i : i + mask_options.batch] for i in range(0, len(order), mask_options.batch)
+        ]
     return steps
 
 
 def _batch(
     plans: list[list[np.ndarray]], step: int, train: Images, classes: np.ndarray
 ) -> tuple[np.ndarray, list[tf.Tensor]]:
-    """Return where one step's images are in the rank's share, and arguments of ``gradients``.
+    """Return the positions of a step's images in the rank's share, and arguments of ``gradients``.
 
     The latter are the first five arguments of ``MaskedNetwork.gradients``.
     """
@@ -166,7 +168,7 @@ def _batch(
     error_weights = is_right / np.maximum(1, np.bincount(units, is_right))[units]
     indices = train.own(rows)
     images = train.images[indices]
-    missing = 0 if len(images) else 1  # a rank without images gets one of weight 0
+    missing = 0 if len(images) else 1  # a rank without images gets one with weight 0
 
     def own(values: np.ndarray) -> np.ndarray:
         return np.pad(values[train.is_own(rows)], (0, missing))
@@ -196,7 +198,7 @@ def _updated(
 class _MaskSelection:
     """Keeps the best masks of each class.
 
-    Of the masks within the limits these are the last ones, or with ``auto`` the sparsest. The
+    Among the masks within the limits, these are the last ones, or with ``auto`` the sparsest. The
     limits are checked on all images of the class, and on a sample of others.
     """
 
@@ -205,19 +207,19 @@ class _MaskSelection:
         network: MaskedNetwork,
         held_out: Images,
         classes: np.ndarray,
-        lesson: MaskTrainingOptions,
+        mask_options: MaskTrainingOptions,
         initial: Paths,
     ) -> None:
         self._network, self._held_out = network, held_out
-        self._classes, self._lesson = classes, lesson
+        self._classes, self._options = classes, mask_options
         self._own = [np.flatnonzero(held_out.labels == c) for c in classes]
         self._others = [
-            _sample_others(held_out.labels, c, max(LEAST_OTHERS, len(own)), lesson.seed)
+            _sample_others(held_out.labels, c, max(LEAST_OTHERS, len(own)), mask_options.seed)
             for c, own in zip(classes, self._own, strict=True)
         ]
         right = [held_out.is_right[own].sum() for own in self._own]
-        self._min_own = np.array(right) - lesson.tolerance * _lengths(self._own)
-        self._max_others = lesson.false_alarms * _lengths(self._others)
+        self._min_own = np.array(right) - mask_options.tolerance * _lengths(self._own)
+        self._max_others = mask_options.false_alarms * _lengths(self._others)
         self.best = initial
 
     def update(self, new: Paths, finished: np.ndarray) -> None:
@@ -225,11 +227,11 @@ class _MaskSelection:
         if not finished.any():
             return
         better, masks = finished.copy(), new.hard
-        if self._lesson.beta == "auto":
+        if self._options.beta == "auto":
             better &= new.share.mean(axis=0) <= self.best.share.mean(axis=0)
             better &= np.all([mask.any(axis=1) for mask in masks], axis=0)
             better &= self._count(self._own, masks, finished) >= self._min_own
-        if self._lesson.false_alarms < 1:
+        if self._options.false_alarms < 1:
             better &= self._count(self._others, masks, finished) <= self._max_others
         both = zip(new.logits, self.best.logits, strict=True)
         logits = [np.where(better[:, None], each, old) for each, old in both]

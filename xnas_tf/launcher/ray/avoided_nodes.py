@@ -10,11 +10,11 @@ import ray
 from xnas_tf.errors import RunError
 
 PATIENCE = 30.0
-"""Seconds that a group waits for a node that is not to be avoided, before it takes any."""
+"""Seconds for which a group waits for a node that is not to be avoided, before it takes any."""
 MAX_LOSSES = 5
-"""Losses per group without a finished candidate in between, after which the search gives up."""
+"""Losses per group, without a finished candidate in between, after which the search ends."""
 MAX_LOSSES_ON_NODE = 2
-"""Consecutive losses of a group on a node, after which it is placed elsewhere."""
+"""Consecutive losses of a group on a node after which it is placed elsewhere."""
 
 
 class LostGroups:
@@ -54,7 +54,7 @@ class LostGroups:
         """
         if self._losses >= MAX_LOSSES * groups:
             raise RunError(
-                f"{self._losses} groups were lost one after the other and no candidate finished; "
+                f"{self._losses} groups were lost in a row and no candidate finished; "
                 f"the last one: {why}"
             )
 

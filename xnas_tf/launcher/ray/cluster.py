@@ -17,9 +17,9 @@ TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 OBJECT_STORE = 512 * 2**20
 """Bytes for models and checkpoints on their way to the driver; any excess goes to the disk."""
 MAX_FOLDER_LENGTH = 40
-"""Length of a folder's path up to which the paths of Ray's sockets in it are short enough."""
+"""Maximum length of a folder's path for which the paths of Ray's sockets are short enough."""
 _TOKEN = secrets.token_hex(32)
-"""The token of all clusters that this process starts: Ray reads it only once."""
+"""The token of all clusters that this process starts, as Ray reads it only once."""
 LOCAL_TOKEN = Path("~/.ray/auth_token")
 """Where Ray looks for a token by default."""
 
@@ -91,7 +91,7 @@ def _security(folder: Path, address: str | None, insecure: bool) -> dict[str, st
     """Return the environment variables that Ray reads when it is imported."""
     variables = {
         "RAY_USAGE_STATS_ENABLED": "0",
-        # Without it, the GPUs that ranks share would be hidden from them.
+        # Otherwise, GPUs that ranks share would be hidden from them.
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
     if address and insecure and not _has_token():

@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 """Maximum seconds to wait for questions and results."""
 STARTUP_FACTOR = 6.0
-"""How many times longer than a step a group may take to load the data."""
+"""Time that a group may take to load the data, as a multiple of that for a step."""
 LAST_SECONDS = 5.0
-"""Seconds before its end in which the driver no longer waits for groups to save."""
+"""Seconds before its end during which the driver no longer waits for groups to save."""
 
 
 class Driver:
     """Hands out candidates to groups and replaces groups that are lost.
 
     Args:
-        digest: The digest of the driver's data, which must be that of all ranks.
-        size: The number of ranks in a group.
+        digest: The digest of the driver's data, which must be the same on all ranks.
+        size: Number of ranks in a group.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Driver:
         self._watchdog = watchdog
         self._groups: list[Group] = []
         self._losses = LostGroups()
-        # On this node, without which the search ends anyway.
+        # On this node: the search cannot outlive it anyway.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here)
         # Ray declares that ``remote`` may also return the class.
@@ -79,18 +79,18 @@ class Driver:
             facts_of(digest),
         )
         self._failure: XnasError | None = None
-        """Why the search cannot continue; raised once the other events of the turn are recorded."""
+        """Error that ends the search; raised once the other events of the turn are recorded."""
         self._silences: dict[int, float] = {}
         """Seconds since the last heartbeat, by group."""
         self._pending_questions: Any = None
-        """The reference to the questions for which the mailbox was asked; None if it was not."""
+        """The reference to questions requested from the mailbox; None if there is no request."""
 
     def run(self) -> None:
         """Evaluate candidates until there are no more.
 
         Raises:
             Interrupted: After a signal, once the groups have saved what they can.
-            InputError: If a group finds its input wrong.
+            InputError: If the input of a group is invalid.
             RunError: If groups are lost again and again.
         """
         try:
@@ -181,7 +181,7 @@ class Driver:
         self._check_hang(group)
 
     def _check_hang(self, group: Group) -> None:
-        """Give up a candidate without progress, or replace a group that never becomes ready."""
+        """Give up on a candidate without progress, or replace a group that never becomes ready."""
         limit = 60 * self._config.distributed.stall_minutes
         silence = self._silences.get(group.number, math.inf)  # it may hang before its first step
         elapsed = time.monotonic() - group.began
@@ -203,7 +203,7 @@ class Driver:
     def _lose(self, group: Group, why: str, is_preempted: bool) -> None:
         """Put the candidate of a lost group back in the queue, and replace the group.
 
-        The candidate is not blamed if a whole node is gone.
+        The candidate is not blamed if a whole node was lost.
         """
         if group.task:
             alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
@@ -213,7 +213,7 @@ class Driver:
 
     def _replace(self, group: Group, why: str) -> None:
         self._losses.note(group.number, group.nodes)
-        self._session.note(f"group {group.number} is lost and replaced: {why}")
+        self._session.note(f"group {group.number} was lost and is replaced: {why}")
         group.close()
         self._losses.check(len(self._groups), why)
         self._groups[group.number] = self._new(group.number)
@@ -222,7 +222,7 @@ class Driver:
         """Ask all groups to save and stop.
 
         Raises:
-            Interrupted: Once they have stopped, or time is up.
+            Interrupted: Once they have stopped or the time is up.
         """
         with suppress(ray.exceptions.RayError):
             ray.get(self._mailbox.stop.remote(self._watchdog.stopping))

@@ -27,16 +27,16 @@ class Group:
     the background; ``advance`` completes it, and starts the next step of the start-up.
 
     Args:
-        size: The number of ranks.
+        size: Number of ranks.
         bundle: The resources of a rank: CPU and GPU.
         avoided: Nodes on which not to place the group.
 
     Attributes:
         nodes: The ids of the nodes on which the ranks run, once they are placed.
         task: The task that is being evaluated; None if there is none.
-        pending: The references that the current step waits for.
+        pending: The references for which the current step waits.
         is_ready: Whether the ranks are prepared to evaluate.
-        began: When the current step began, by ``time.monotonic``.
+        began: Start time of the current step, as in ``time.monotonic``.
     """
 
     def __init__(
@@ -77,16 +77,16 @@ class Group:
         """Complete the current step if it is done.
 
         Returns:
-            The task and its result if the step was an evaluation and is done.
+            The task and its result if the step was an evaluation that is done; otherwise None.
 
         Raises:
             ray.exceptions.RayError: If a rank died.
-            Exception: What a rank raised.
+            Exception: The exception that a rank raised.
         """
         if not self.pending:
             return None
         ready, waiting = ray.wait(self.pending, num_returns=len(self.pending), timeout=0)
-        ray.get(ready)  # raises what a rank raised, even if others are waiting
+        ray.get(ready)  # raises a rank's exception, even if others are waiting
         if waiting:
             if self._avoided and not self._ranks and time.monotonic() - self.began > PATIENCE:
                 remove_placement_group(self._placement)
@@ -110,7 +110,7 @@ class Group:
         self._begin([rank.evaluate.remote(task) for rank in self._ranks], finish)
 
     def close(self) -> None:
-        """End the ranks and release their resources."""
+        """Terminate the ranks and release their resources."""
         for rank in self._ranks:
             ray.kill(rank)
         with suppress(ray.exceptions.RayError):

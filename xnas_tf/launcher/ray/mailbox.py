@@ -1,4 +1,4 @@
-"""The mailbox: a Ray actor that passes the ranks' calls to the coordinator on to the driver."""
+"""The mailbox: a Ray actor that passes the ranks' calls of the coordinator on to the driver."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Mailbox:
         self._exit_code = 0
 
     async def ask(self, method: str, *arguments: Any) -> Any:
-        """Return the coordinator's answer to a question of a rank."""
+        """Return the coordinator's answer to a rank's question."""
         self._count += 1
         future = self._futures[self._count] = asyncio.get_running_loop().create_future()
         self._questions.append((self._count, method, arguments))
@@ -34,12 +34,12 @@ class Mailbox:
         return await future
 
     async def report_progress(self, group: int) -> int:
-        """Note that a group makes progress; return the exit code to stop with, or 0."""
+        """Record that a group makes progress; return the exit code with which to stop, or 0."""
         self._beats[group] = time.monotonic()
         return self._exit_code
 
     async def questions(self, seconds: float) -> tuple[list[Question], dict[int, float]]:
-        """Wait for questions, for some seconds at most.
+        """Wait for questions, for at most the given number of seconds.
 
         Returns:
             The questions since the last call, and how many seconds ago each group made progress.
@@ -52,7 +52,7 @@ class Mailbox:
         return questions, {group: now - last for group, last in self._beats.items()}
 
     async def answer(self, answers: dict[int, Any]) -> None:
-        """Send answers, by number of the question, to the ranks that still wait for them."""
+        """Send answers, by number of the question, to the ranks that are still waiting for them."""
         for number, value in answers.items():
             future = self._futures.pop(number, None)
             if future and not future.done():

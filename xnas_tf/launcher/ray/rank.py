@@ -42,9 +42,9 @@ class Setting:
         mailbox: Takes questions to the coordinator.
         folder: The driver's working directory, to which paths are relative.
         path: The driver's ``sys.path``, on which a user's HyperModel may be.
-        groups: The number of groups at the start.
+        groups: Number of groups at the start.
         objects: Objects that the user passed, such as a HyperModel.
-        facts: What ``facts_of`` returns for the driver's data, and must return on all ranks.
+        facts: Result of ``facts_of`` for the driver's data, which must be the same on all ranks.
     """
 
     config: Config
@@ -58,7 +58,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class RankAddress:
-    """Where a rank runs: the id of the node, its IP address, and its network interface."""
+    """Location of a rank: the id of the node, its IP address, and its network interface."""
 
     node: str
     address: str
@@ -72,7 +72,7 @@ class Rank:
 
     Args:
         group: The group's number.
-        size: The number of ranks in the group.
+        size: Number of ranks in the group.
     """
 
     def __init__(self, setting: Setting, group: int, size: int) -> None:
@@ -83,7 +83,7 @@ class Rank:
         self._evaluate: Callable[..., Result] = evaluate  # ``join`` adds the arguments
 
     def place(self) -> RankAddress:
-        """Return where Ray started this rank."""
+        """Return the address at which Ray started this rank."""
         node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
         return RankAddress(node, address, _interface(address))
 
@@ -93,7 +93,7 @@ class Rank:
         Args:
             rank: The rank within the group, from 0.
             environment: Environment variables for Horovod; empty for a group of one rank.
-            threads: CPU threads, unless configured.
+            threads: Number of CPU threads, unless configured.
 
         Raises:
             InputError: If this rank does not have the driver's data and versions.
@@ -153,7 +153,7 @@ class Rank:
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of the coordinator through the mailbox."""
         answer: Any = self._setting.mailbox.ask.remote(method, *arguments)
-        # The driver may be drawing: a training does not wait for it to show an epoch.
+        # The driver may be drawing: training does not wait for it to show an epoch.
         return None if method == "on_epoch_end" else ray.get(answer)
 
 
@@ -161,7 +161,7 @@ class Heartbeat:
     """Reports progress to the driver, and learns from it when to stop.
 
     Attributes:
-        stopping: The exit code to stop with; 0 if the rank is not to stop.
+        stopping: Exit code with which to stop; 0 if the rank is not to stop.
     """
 
     def __init__(self, mailbox: ActorHandle[Mailbox], group: int) -> None:
@@ -171,7 +171,7 @@ class Heartbeat:
         self.stopping: int = 0
 
     def report_progress(self) -> None:
-        """Report progress, but not more often than every ``BEAT_SECONDS``."""
+        """Report progress, at most once every ``BEAT_SECONDS``."""
         if time.monotonic() - self._last_beat > BEAT_SECONDS:
             self._last_beat = time.monotonic()
             code: Any = ray.get(self._mailbox.report_progress.remote(self._group))
@@ -179,7 +179,7 @@ class Heartbeat:
 
 
 def facts_of(digest: str) -> dict[str, Any]:
-    """Return what must be equal on all hosts: the data, versions and Keras' settings."""
+    """Return the facts that must be equal on all hosts: data, versions and Keras' settings."""
     from xnas_tf.keras_tools.settings import KerasSettings
 
     return {"data": digest, "versions": versions(), "keras.config": KerasSettings.current().facts}

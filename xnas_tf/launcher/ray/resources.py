@@ -1,4 +1,4 @@
-"""The resources of a Ray cluster: how many a rank takes, and how many groups fit."""
+"""The resources of a Ray cluster: those that a rank takes, and the number of groups that fit."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Resources = Mapping[str, float]
 
 
 class Capacity:
-    """The number of groups to run, updated as the cluster grows.
+    """Number of groups to run, updated as the cluster grows.
 
     Args:
-        groups: The number that the user wants; None for as many as fit.
-        size: The number of ranks in a group.
-        is_local: Whether the cluster is only this machine, so that it does not grow.
+        groups: Number of groups that the user wants; None for as many as fit.
+        size: Number of ranks in a group.
+        is_local: Whether the cluster consists only of this machine, so that it does not grow.
 
     Attributes:
         bundle: The resources of a rank.
@@ -48,7 +48,7 @@ class Capacity:
             )
 
     def __call__(self) -> int:
-        """Returns the number of groups."""
+        """Return the number of groups."""
         if self._groups:
             return self._groups
         if time.monotonic() - self._refreshed > REFRESH_SECONDS:
@@ -62,9 +62,9 @@ class Capacity:
 def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dict[str, float]:
     """Return the resources of a rank.
 
-    A rank takes a GPU with its share of its node's cores. Without GPUs it takes as many cores as
-    leave room for all groups; for one group per node if their number is not given. ``size`` is the
-    number of ranks in a group.
+    A rank takes a GPU with its share of its node's cores. Without GPUs, it takes as many cores as
+    leave room for all groups, or for one group per node if their number is not given. ``size`` is
+    the number of ranks in a group.
     """
     with_gpus = [node for node in nodes if node.get("GPU")]
     if with_gpus:
@@ -79,7 +79,7 @@ def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dic
 
 
 def fitting(nodes: Sequence[Resources], bundle: Resources) -> int:
-    """Return how many ranks fit on empty nodes."""
+    """Return the number of ranks that fit on empty nodes."""
     return sum(
         int(min(node.get(name, 0) // each for name, each in bundle.items())) for node in nodes
     )

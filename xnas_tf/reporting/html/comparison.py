@@ -17,7 +17,7 @@ from xnas_tf.strategy.recommendation import recommend
 from xnas_tf.utils.number_format import six_digits
 
 _EXECUTION = ("distributed", "dataset")
-"""Sections that do not change what a search finds, or are compared by themselves."""
+"""Sections that do not affect the results of a search, or are compared separately."""
 
 
 def comparison_data(
@@ -26,12 +26,12 @@ def comparison_data(
     """Collect the fronts, the progress and the settings of runs on the same data.
 
     Args:
-        runs: Two or more, of the same data and objectives.
-        prefer: What decides which candidates are recommended; see ``Run.recommendation``.
+        runs: Two or more runs with the same data and objectives.
+        prefer: Criterion for the recommended candidates; see ``Run.recommendation``.
         within: Percentage points by which their error may exceed the best.
 
     Raises:
-        InputError: If the runs differ in these, so their values cannot be compared.
+        InputError: If the runs differ in these, so that their values cannot be compared.
     """
     _check_comparable(runs)
     first = runs[0]
@@ -59,7 +59,7 @@ def comparison_data(
 
 
 def _check_comparable(runs: Sequence[Run]) -> None:
-    """Raise an error if two runs have other data or objectives, or are the same."""
+    """Raise an error if two runs differ in data or objectives, or are the same."""
     first = runs[0]
     for other in runs[1:]:
         for what, one, two in (
@@ -69,7 +69,7 @@ def _check_comparable(runs: Sequence[Run]) -> None:
             if one != two:
                 raise InputError(
                     f"{first.path} and {other.path} cannot be compared: they differ in their "
-                    f"{what} ({_difference(what, first, other)}); report on each by itself"
+                    f"{what} ({_difference(what, first, other)}); report on each separately"
                 )
     paths = [run.path.resolve() for run in runs]
     if len(set(paths)) < len(paths):
@@ -77,7 +77,7 @@ def _check_comparable(runs: Sequence[Run]) -> None:
 
 
 def _data_of(run: Run) -> Any:
-    """Return what identifies the images and labels of all splits."""
+    """Return a value that identifies the images and labels of all splits."""
     known = run.fact("dataset")
     return known["digest"] if known else run.config.dataset.model_dump(mode="json")
 
@@ -109,7 +109,7 @@ def _flat(value: Any, key: str = "") -> dict[str, Any]:
 
 
 def _differing_settings(runs: Sequence[Run]) -> list[list[Any]]:
-    """Return each setting that is not the same in all runs, with its values as text."""
+    """Return each setting that differs between runs, with its values as text."""
     flats = [_flat(run.config.model_dump(mode="json", exclude=set(_EXECUTION))) for run in runs]
     names = dict.fromkeys(name for flat in flats for name in flat)
     rows = [[name, *(str(flat.get(name, "–")) for flat in flats)] for name in names]
@@ -117,7 +117,7 @@ def _differing_settings(runs: Sequence[Run]) -> list[list[Any]]:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return the folder of each run, or its path where two are called the same."""
+    """Return the name of each run's folder, or its path if two have the same name."""
     names = [run.path.resolve().name for run in runs]
     return [
         name if names.count(name) == 1 else str(run.path)
@@ -128,7 +128,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 def _reference(
     everyone: Sequence[Sequence[Candidate]], fronts: Sequence[Sequence[Candidate]], config: Config
 ) -> dict[str, float]:
-    """Return the worst value of each objective over all runs; empty without results."""
+    """Return the worst value of each objective over all runs; empty if there are no results."""
     done = [
         c
         for candidates, front in zip(everyone, fronts, strict=True)

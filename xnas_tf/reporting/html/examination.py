@@ -1,4 +1,4 @@
-"""What a report shows of a trained model: test metrics, attributions, class distances, layers."""
+"""Data of a trained model for a report: test metrics, attributions, class distances, layers."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ MAX_PIXELS = 96
 
 
 class Examiner:
-    """Examine models, all on the same ``count`` test images.
+    """Examines models, all on the same ``count`` test images.
 
     Args:
-        data: The data; the introspectability is measured on its validation split.
+        data: The data; introspectability is measured on their validation split.
         count: Number of test images for which attributions are shown.
         order: Indices of the validation images to use, in this order; all if None.
         objective: The introspectability to measure.
@@ -54,7 +54,7 @@ class Examiner:
         objective: Introspectability | None = None,
         measured: bool = False,
     ) -> None:
-        tf.get_logger().setLevel("ERROR")  # TensorFlow warns of each model's tracing
+        tf.get_logger().setLevel("ERROR")  # TensorFlow warns of the tracing of each model
         self._data = data
         sample = sample_images(data.test, count)
         self._images, self._labels = np.asarray(sample.images), sample.labels
@@ -64,7 +64,7 @@ class Examiner:
         self._measured = measured
 
     def shared(self) -> dict[str, Any]:
-        """Return what all models have in common: the images and the class names."""
+        """Return the data that all models share: the images and the class names."""
         max_images = self._objective.max_images(self._data.classes)
         return {
             "classes": list(self._data.class_names),
@@ -80,10 +80,10 @@ class Examiner:
         """Compute the test metrics, attributions and class distances of a model.
 
         Args:
-            model: An image classifier that takes values from 0 to 1.
+            model: An image classifier that expects values from 0 to 1.
 
         Raises:
-            Exception: Whatever a user's layers raise.
+            Exception: Any exception of a user's layers.
         """
         try:
             test = self._data.test
@@ -101,7 +101,7 @@ class Examiner:
             clear_session()
 
     def _attributions(self, model: keras.Model) -> dict[str, Any]:
-        """Return the model's prediction for each image, and each method's maps of the images."""
+        """Return the model's predictions for the images, and each method's maps of them."""
         explanation = explain(
             model,
             self._images,
@@ -150,7 +150,7 @@ def run_examiner(run: Run, count: int) -> Examiner:
 
 
 def layer_rows(model: keras.Model) -> list[list[Any]]:
-    """Return the name, the class, the output shape and the parameters of each layer."""
+    """Return the name, class, output shape and number of parameters of each layer."""
     return [
         [
             layer.name,
@@ -172,7 +172,7 @@ def _shape_text(layer: keras.layers.Layer) -> str:
 
 
 def _means_data(means: ClassMeans) -> dict[str, Any]:
-    """Return the distances of one source's class means, without classes without images."""
+    """Return the distances of one source's class means, except for classes without images."""
     chosen, counts = means.chosen, means.chosen.pairs.counts
     present = np.flatnonzero(counts)[:SHOWN_CLASSES]
     distances = means.distances[np.ix_(present, present)]

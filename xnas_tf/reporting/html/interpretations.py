@@ -1,4 +1,4 @@
-"""Results of ``disentangle`` and ``interpret``, as sections of a report."""
+"""Results of ``disentangle`` and ``interpret`` as sections of a report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Kind(NamedTuple):
-    """One kind of results, and what returns its texts from the content of its JSON file."""
+    """One kind of results, with the function that creates its texts from its JSON file."""
 
     title: str
     about: str
@@ -43,8 +43,8 @@ def _kinds() -> list[_Kind]:
         ),
         _Kind(
             "Attributes (FLINT)",
-            "A few attributes from which a linear classifier predicts what the network "
-            "predicts, and what activates them (arXiv 2010.09345).",
+            "A few attributes from which a linear classifier reproduces the network's "
+            "predictions, and images that activate them (arXiv 2010.09345).",
             "xnas-tf interpret",
             INTERPRETATIONS,
             "interpretation.json",
@@ -54,17 +54,17 @@ def _kinds() -> list[_Kind]:
 
 
 def interpretations_data(run: Run) -> list[dict[str, Any]]:
-    """Return what each command has saved, by candidate, or why it cannot be read."""
+    """Return the saved results of each command by candidate, or why they cannot be read."""
     return [_data(kind, _of_candidates(kind, run.path)) for kind in _kinds()]
 
 
 def model_interpretations(root: Path, name: str, accuracy: Accuracy) -> list[dict[str, Any]]:
-    """Return what each command has saved in its default folder of a model that is of no run.
+    """Return the saved results of each command for a model that does not belong to a run.
 
     Args:
-        root: The folder in which the commands were run.
-        name: The model's name in it.
-        accuracy: The model's accuracy on the test split. Results that state another one are of
+        root: The folder in which the commands were run, which contains their default folders.
+        name: The model's name in that folder.
+        accuracy: The model's accuracy on the test split. Results with another accuracy belong to
             another model or data set of this name, and are left out.
     """
     found = []

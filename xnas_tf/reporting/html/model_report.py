@@ -27,11 +27,11 @@ from xnas_tf.reporting.html.summary import Facts, data_text, made_text
 from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
 
 MOST_CLASSES = 30
-"""Maximum number of classes of which an image is shown, whatever number is asked for."""
+"""Maximum number of classes of which an image is shown, whatever number is requested."""
 
 
 def model_name(given: AnyModel) -> str:
-    """Return the name of a model in files."""
+    """Return the name of a model in file names."""
     if isinstance(given, str | Path):
         return Path(given).stem
     if isinstance(given, Candidate):
@@ -48,7 +48,7 @@ def model_data(
     safe: bool = True,
     input_range: str = AUTO,
 ) -> dict[str, Any]:
-    """Collect all data that the page shows; see ``save_report`` for the arguments.
+    """Collect all data for the page; see ``save_report`` for the arguments.
 
     Raises:
         InputError: If there is no such model or data set, or they do not fit.
@@ -86,7 +86,7 @@ def _subject(given: AnyModel, safe: bool) -> NamedModel:
 
 
 def _from_unit(model: keras.Model, data: Dataset, range_name: str) -> keras.Model:
-    """Return a model that takes values from 0 to 1, as those of a search do."""
+    """Return a model that expects values from 0 to 1, as the models of a search do."""
     if range_name == DEFAULT_RANGE:
         return model
     low, high = RANGES[range_name]

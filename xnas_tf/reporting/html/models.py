@@ -1,4 +1,4 @@
-"""What a report shows of a run's models, as plain data and pictures."""
+"""Data and pictures of a run's models for a report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def chosen_models(
     most: int,
     recommended: int | None,
 ) -> list[Candidate]:
-    """Choose the candidates that get a section: the named ones, or the first ones of the front.
+    """Choose the candidates with a section: the named ones, or the first ones of the front.
 
     Args:
         run: The run.
@@ -35,7 +35,7 @@ def chosen_models(
         named: Ids, ``recommended`` or ``best``.
         most: Maximum number of candidates of the front: the recommended one, which comes first,
             and others evenly from one end to the other.
-        recommended: Its id; None if there is none.
+        recommended: Id of the recommended candidate; None if there is none.
 
     Raises:
         InputError: If there is no such candidate.
@@ -56,7 +56,7 @@ def chosen_models(
 def models_data(
     run: Run, chosen: Sequence[Candidate], count: int, log: Callable[[str], None], safe: bool = True
 ) -> dict[str, Any]:
-    """Collect what is recorded of each model, and examine saved models on ``count`` test images."""
+    """Collect recorded data of each model, and examine saved models on ``count`` test images."""
     recorded = [recorded_data(run, candidate) for candidate in chosen]
     data: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
     if not any(candidate.model_path for candidate in chosen):
@@ -83,7 +83,7 @@ def _examine(examiner: Examiner, candidate: Candidate, safe: bool) -> dict[str, 
 
 
 def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
-    """Collect what the run records of a candidate, without its model."""
+    """Collect the recorded data of a candidate, without its model."""
     file = run.path / "explanations" / f"candidate-{candidate.id:05d}" / "explanation.json"
     return {
         "id": candidate.id,

@@ -54,10 +54,10 @@ def save_report(  # noqa: PLR0913 - options with defaults
     dataset: str | Dataset | None = None,
     input_range: str = "auto",
 ) -> Path:
-    """Write a report as one HTML file that loads nothing else.
+    """Write a report as a single self-contained HTML file.
 
     Args:
-        run: A finished or running search; several, to compare them; or a model: a Keras image
+        run: A finished or running search; several searches to compare; or a model: a Keras image
             classifier, a candidate, or the path of a ``.keras`` file or an exported candidate.
         out: The file. If None: ``RUN/report.html``, ``comparison.html`` for several runs, or
             ``NAME-report.html`` for a model. Only an earlier report is overwritten.
@@ -66,10 +66,11 @@ def save_report(  # noqa: PLR0913 - options with defaults
         models: Maximum number of Pareto-optimal models shown; with 0 no model is opened.
         images: Number of test images for which each model's attributions are shown.
         log: Called with progress messages.
-        prefer: What decides which candidate is recommended; see ``Run.recommendation``.
+        prefer: Criterion for the recommended candidate; see ``Run.recommendation``.
         within: Percentage points by which its error may exceed the best.
-        safe: Whether to refuse models that contain code of their own, as a Lambda layer does.
-        dataset: For a model, the data set to measure it on, or its name; that of its run if None.
+        safe: Whether to refuse models that contain Python code, as a Lambda layer does.
+        dataset: For a model, the data set on which to measure it, or its name; that of its run if
+            None.
         input_range: For a model, the values that it expects: ``0-1``, ``0-255``, ``-1-1`` or
             ``auto``, see ``keras_tools.input_range.range_of``.
 
@@ -78,7 +79,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
 
     Raises:
         InputError: If there is no such run, candidate or model, runs cannot be compared, or the
-            file is something else or cannot be written.
+            file exists and is not a report, or cannot be written.
     """
     runs: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     if not runs:
@@ -94,7 +95,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
         data = model_data(runs[0], dataset, images, log, safe, input_range)
         return _write(path, "model", data)
     given_range = None if input_range == "auto" else input_range
-    _refuse("a run, whose own data is used", dataset=dataset, input_range=given_range)
+    _refuse("a run, whose own data are used", dataset=dataset, input_range=given_range)
     opened = [load_run(each) for each in runs]
     if len(opened) == 1:
         path = _checked(out or opened[0].path / "report.html")
@@ -108,7 +109,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
 
 
 def render(data: dict[str, Any], kind: str = "run") -> str:
-    """Return the page of a kind of report with its data, which its scripts draw."""
+    """Return the page of a kind of report with its data, which the page's scripts draw."""
     assets = files(__package__) / "assets"
     scripts = [(assets / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS[kind]]
     return html_page(data["title"], subtitle=data["subtitle"], scripts=scripts, data=data)
@@ -150,6 +151,6 @@ def _checked(file: str | Path) -> Path:
         raise InputError(f"`out` {path} cannot be written: {error}") from error
     if not is_report:
         raise InputError(
-            f"{path} exists, is no report and was not touched; name another file with `out`"
+            f"{path} exists, is not a report and was not touched; name another file with `out`"
         )
     return path

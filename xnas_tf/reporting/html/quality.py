@@ -1,4 +1,4 @@
-"""The quality of a model's attributions, as plain data."""
+"""Data on the quality of a model's attributions."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ def report_data(
     within: float | None = None,
     safe: bool = True,
 ) -> dict[str, Any]:
-    """Collect all data that the page shows; see ``save_report`` for the arguments."""
+    """Collect all data for the page; see ``save_report`` for the arguments."""
     everyone = run.candidates()
-    front = ordered_front(everyone, run.config)  # of the same moment, while a search is running
+    front = ordered_front(everyone, run.config)  # from the same read, as a search may be running
     recommended = recommend(front, run.config, run.validation_counts, prefer, within)
     chosen = chosen_models(run, front, candidates, models, recommended.id)
     comparable = comparable_candidates(everyone, front)
     status = run_status(run, recommended)
-    log("what the objectives depend on")
+    log("estimating the importance of the hyperparameters")
     return {
         "title": run.path.resolve().name,
         "subtitle": made_text(),

@@ -1,4 +1,4 @@
-"""What a report shows of the search itself, as plain data."""
+"""Data of the search itself for a report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def search_data(
     front: Sequence[Candidate],
     recommended: Recommendation,
 ) -> dict[str, Any]:
-    """Collect the data of all sections about the search; the front is sorted, the best first."""
+    """Collect the data of all sections about the search; the front is sorted, best first."""
     config = run.config
     return {
         "objectives": [{"name": o.label, "direction": o.direction} for o in config.objectives],
@@ -59,7 +59,7 @@ def search_data(
 
 
 def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str, list[Any]]:
-    """Return all candidates by column, which takes a third of the space of records."""
+    """Return all candidates by column, which takes a third of the space that records take."""
     names = ("id", "genotype", "state", "generation", "epochs", "parents", "reason", "collapsed")
     return {
         **{name: [getattr(candidate, name) for candidate in candidates] for name in names},

@@ -1,4 +1,4 @@
-"""What a report says first: the data, the budget and the best accuracy, as text."""
+"""The summary of a report: the data, the budget and the best accuracy, as text."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from xnas_tf.utils.number_format import counted
 from xnas_tf.version import __version__
 
 _SPLITS = {"train": "training"}
-"""How the splits are called in a sentence."""
+"""Names of the splits in a sentence."""
 
 Facts = list[tuple[str, str]]
 """Names and texts."""
 
 
 def made_text() -> str:
-    """Return when the report was written, and by which version."""
+    """Return the time of the report and the version that wrote it."""
     return f"Written {now()[:16].replace('T', ' ')} UTC by xnas-tf {__version__}"
 
 
@@ -32,7 +32,7 @@ def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -
 
     Args:
         run: The run.
-        front: Its Pareto-optimal candidates.
+        front: The Pareto-optimal candidates of the run.
         status: The result of ``run_status``.
     """
     facts = [

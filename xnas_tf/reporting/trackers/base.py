@@ -1,4 +1,4 @@
-"""What the callbacks for experiment trackers have in common."""
+"""Base class of the callbacks for experiment trackers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from xnas_tf.storage.run_directory import write_atomically
 class Tracker(Callback):
     """Logs a search and its candidates to an experiment tracker.
 
-    Each candidate is logged once, when it has ended. What could not be logged then, because a
-    server was down or the search was killed, is logged when the search ends or is resumed.
+    Each candidate is logged once, when it has ended. If that fails because a server is down or the
+    search is killed, it is logged when the search ends or is resumed.
 
     Raises:
         InputError: If the tracker's package is not installed.
@@ -37,7 +37,7 @@ class Tracker(Callback):
         self._is_open = False
 
     def on_search_begin(self, run: SearchRun) -> None:
-        """Open the tracker, and log what is not logged yet."""
+        """Open the tracker, and log candidates that are not logged yet."""
         self._open(run)
         self._is_open = True
         self._log_missing(run)
@@ -48,7 +48,7 @@ class Tracker(Callback):
             self._log_candidate(candidate)
 
     def on_generation_end(self, run: SearchRun, generation: int) -> None:
-        """Log the hypervolume, the size of the front and its best value of each objective."""
+        """Log the hypervolume, the size of the front and the best value of each objective on it."""
         if not self._is_open:
             return
         front, hypervolume = run.pareto(), run.hypervolume()
@@ -61,7 +61,7 @@ class Tracker(Callback):
         self._log_generation(values, generation)
 
     def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
-        """Log the front and the recommended model, if the search finished, and close."""
+        """Log the front and the recommended model if the search finished, and close."""
         if not self._is_open:
             return
         try:
@@ -97,7 +97,7 @@ class Tracker(Callback):
 
 
 class TrackerRecord:
-    """What a tracker must remember to resume its run: a JSON file in the run directory."""
+    """The state that a tracker needs to resume its run: a JSON file in the run directory."""
 
     def __init__(self, run: SearchRun, package: str) -> None:
         self._path: Path = run.path / f"{package}.json"
@@ -114,7 +114,7 @@ class TrackerRecord:
 
 
 def search_parameters(config: Config) -> dict[str, Any]:
-    """Return the main options of a search; none of them can change when it is resumed."""
+    """Return the main options of a search, which cannot change when it is resumed."""
     return {
         "dataset": config.dataset.name,
         "space": config.space.name,
@@ -127,7 +127,7 @@ def search_parameters(config: Config) -> dict[str, Any]:
 
 
 def candidate_parameters(candidate: Candidate) -> dict[str, Any]:
-    """Return a candidate's hyperparameters, and what else determines its training."""
+    """Return a candidate's hyperparameters, and the other values that determine its training."""
     own = {"genotype": candidate.genotype, "epochs": candidate.epochs, "seed": candidate.seed}
     return {**candidate.hyperparameters, **own}
 

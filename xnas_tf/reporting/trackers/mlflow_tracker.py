@@ -1,4 +1,4 @@
-"""A search in MLflow: one run for the search, with a nested run for each candidate."""
+"""Logs a search to MLflow: one run for the search, with a nested run for each candidate."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ CANDIDATE, STATE = "xnas_tf.candidate", "xnas_tf.state"
 """Tags of a candidate's run."""
 _PARENT = "mlflow.parentRunId"
 _MAX_PARAMETERS, _MAX_METRICS = 100, 1000
-"""How many of them MLflow takes at once."""
+"""Maximum number that MLflow accepts at once."""
 _GROUPS = ("best", "epoch", "front", "seconds")
-"""Prefixes of metrics that MLflow shows as groups."""
+"""Prefixes of metrics, which MLflow shows as groups."""
 _MAX_RUNS = 50_000
-"""How many runs MLflow returns at once."""
+"""Number of runs that MLflow returns at once."""
 
 
 class MLflow(Tracker):
-    """Log a search to MLflow.
+    """Logs a search to MLflow.
 
-    The ``MLFLOW_*`` environment variables apply, which is where credentials belong.
+    The ``MLFLOW_*`` environment variables apply; put credentials there.
 
     Args:
         experiment: Name of the experiment; MLFLOW_EXPERIMENT_NAME or ``xnas-tf`` if None.
@@ -68,7 +68,7 @@ class MLflow(Tracker):
         return candidate.id in self._runs
 
     def _resume(self, run_id: str | None) -> bool:
-        """Resume the MLflow run that an earlier session created; return whether it is there."""
+        """Resume the MLflow run that an earlier session created; return whether it exists."""
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - heavy
 
         try:
@@ -159,7 +159,7 @@ class MLflow(Tracker):
             self._client.log_batch(run_id, params=params[first : first + _MAX_PARAMETERS])
 
     def _log_metrics(self, run_id: str, values: Iterable[tuple[str, float, int]]) -> None:
-        """Log metrics, each a name, a value and a step."""
+        """Log metrics, each with a name, a value and a step."""
         from mlflow.entities import Metric  # noqa: PLC0415 - heavy
 
         time = _milliseconds("")
@@ -169,7 +169,7 @@ class MLflow(Tracker):
 
 
 def _name(key: str) -> str:
-    """Return a name that MLflow allows: a HyperModel may use any characters."""
+    """Return a name that MLflow allows, as a HyperModel may use any characters."""
     group, slash, name = key.partition("/")
     if group not in _GROUPS:  # MLflow's file store cannot keep both `a` and `a/b`
         group, slash, name = "", "", key
@@ -178,6 +178,6 @@ def _name(key: str) -> str:
 
 
 def _milliseconds(time: str) -> int:
-    """Return a recorded time, or now if it is empty, in MLflow's unit."""
+    """Return a recorded time, or the current time if it is empty, in MLflow's unit."""
     moment = datetime.fromisoformat(time) if time else datetime.now()
     return round(moment.timestamp() * 1000)

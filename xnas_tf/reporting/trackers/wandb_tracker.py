@@ -1,4 +1,4 @@
-"""A search in Weights & Biases: a group of runs, one for the search and one for each candidate."""
+"""Logs a search to Weights & Biases: a group with a run for the search and for each candidate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODES = ("online", "offline", "disabled")
 
 
 class WeightsAndBiases(Tracker):
-    """Log a search to Weights & Biases.
+    """Logs a search to Weights & Biases.
 
     Log in first with ``wandb login`` or WANDB_API_KEY, unless the mode is offline.
 
@@ -37,7 +37,7 @@ class WeightsAndBiases(Tracker):
         project: Name of the project; WANDB_PROJECT or ``xnas-tf`` if None.
         entity: User or team; your default one if None.
         mode: ``online``, ``offline`` or ``disabled``; WANDB_MODE or ``online`` if None. ``wandb
-            sync RUN/wandb/offline-*`` uploads what was logged offline.
+            sync RUN/wandb/offline-*`` uploads offline runs.
 
     Raises:
         InputError: If the mode is unknown.
