@@ -77,8 +77,8 @@ def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[st
     """Register callbacks in this process, and return their names for ``training.callbacks``.
 
     A name contains the callback's class and its arguments that are strings, numbers or None, so
-    that different arguments make a different search. Texts of a user's own callbacks and addresses are
-    hashed: they may contain passwords, and the names are stored. Equal names are numbered.
+    that different arguments make a different search. Texts of a user's own callbacks and addresses
+    are hashed: they may contain passwords, and the names are stored. Equal names are numbered.
     """
     names = [*map(_name, callbacks)]
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
