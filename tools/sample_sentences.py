@@ -21,7 +21,7 @@ BLOCKS = re.compile(r"^ *```.*?^ *```|^:::.*?$(?:\n    .*?$)*|<[^>]*>", re.MULTI
 
 def sentences(text: str) -> Iterator[str]:
     """Yield the sentences of running text, without code blocks, tables, headings and pictures."""
-    for paragraph in re.split(r"\n\s*\n|\n(?= *(?:[-*]|\d+\.) )", BLOCKS.sub("", text)):
+    for paragraph in re.split(r"\n\s*\n|\n(?= *(?:[-*]|\d+\.) )|\n *\**\w+: ", BLOCKS.sub("", text)):
         plain = " ".join(paragraph.split()).lstrip("-*0123456789. ")
         if plain.startswith(("|", "#", "!", ":::")):
             continue
