@@ -264,6 +264,7 @@ def test_given_parts_are_kept(tmp_path):
 def test_what_is_wrong_with_the_data_is_named(given, message, tmp_path):
     with pytest.raises(InputError, match=message):
         tuner(tmp_path).search(**given)
+    assert not list(tmp_path.iterdir())  # also no copy of the data
 
 
 def test_parts_in_a_file_must_be_parts(tmp_path):
@@ -318,11 +319,18 @@ TEXTS = np.array([f"class {n}" for n in Y])
 @pytest.mark.parametrize("batch", [0, 32])
 @pytest.mark.parametrize("labels", [Y, np.eye(10)[Y], TEXTS], ids=["numbers", "one-hot", "texts"])
 def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
-    pairs = [(X[..., None], labels), (X[:50, :, :, None], labels[:50])]
-    given = stored(
-        tmp_path / "run", (as_dataset(*pairs[0], batch=batch), None), as_dataset(*pairs[1])
-    )
-    assert given.name == stored(tmp_path / "run", *pairs).name
+    part = as_dataset(X[:50, :, :, None], labels[:50])
+    whole = tf.data.Dataset.from_tensor_slices((X[..., None], labels)).shuffle(200, seed=1)
+    given = stored(tmp_path / "run", (whole.batch(batch) if batch else whole, None), part)
+    again = stored(tmp_path / "run", (as_dataset(X[::-1, ..., None], labels[::-1]), None), part)
+    assert given.name == again.name  # in any order, they are the same data
+    found = load_dataset(given.name)
+    seen = {image.tobytes(): label for image, label in zip(X, Y, strict=True)}
+    for split in (found.train, found.validation, found.test):
+        images = split.images.astype(float)[..., 0] / 255
+        nearest = np.abs(images[:, None] - X).sum(axis=(2, 3)).argmin(axis=1)
+        np.testing.assert_array_equal([seen[X[row].tobytes()] for row in nearest], split.labels)
+    assert any("identical, but in several splits" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -345,6 +353,7 @@ def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
 def test_what_is_wrong_with_datasets_and_arguments_of_fit_is_named(given, message, tmp_path):
     with pytest.raises(InputError, match=message):
         tuner(tmp_path).search(**given)
+    assert not list(tmp_path.iterdir())  # also no copy of the data
 
 
 @pytest.mark.parametrize(

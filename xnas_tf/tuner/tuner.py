@@ -150,19 +150,8 @@ class Tuner:
         if verbose not in VERBOSE:
             raise InputError(f"`verbose`: given {verbose!r}; allowed: 'auto', 0, 1 or 2")
         of_training, of_search = _split_callbacks(callbacks)
-        if isinstance(x, str):
-            if y is not None or validation_data is not None or test_data is not None:
-                raise InputError(
-                    f"data set {x!r} has its own labels and splits: leave out `y`, "
-                    "`validation_data` and `test_data`"
-                )
-            name = x
-        else:
-            data = stored(self.run_dir, (x, y), validation_data, test_data, class_names)
-            name = data.name
-            class_weight = None if class_weight is None else data.weights(class_weight)
         given: dict[str, dict[str, Any]] = {
-            "dataset": {"name": name, "validation": validation_split},
+            "dataset": {"validation": validation_split},
             "training": {
                 "epochs": epochs,
                 "batch_size": batch_size,
@@ -170,6 +159,28 @@ class Tuner:
                 "callbacks": register_callbacks(of_training) or None,
             },
         }
+        if isinstance(x, str):
+            if y is not None or validation_data is not None or test_data is not None:
+                raise InputError(
+                    f"data set {x!r} has its own labels and splits: leave out `y`, "
+                    "`validation_data` and `test_data`"
+                )
+            return self._search(x, given, of_search, verbose)
+        data = stored(self.run_dir, (x, y), validation_data, test_data, class_names)
+        with data.removed_if_refused(self.run_dir):
+            if class_weight is not None:
+                given["training"]["class_weight"] = data.weights(class_weight)
+            return self._search(data.name, given, of_search, verbose)
+
+    def _search(
+        self,
+        dataset: str,
+        given: dict[str, dict[str, Any]],
+        callbacks: Sequence[Callback],
+        verbose: int | str,
+    ) -> Run | None:
+        """Run the search on a data set, with the values that are given for keys of sections."""
+        given["dataset"]["name"] = dataset
         sections = {**self._config, "space": space_section(self._hypermodel)}
         for section, values in given.items():
             known = {key: value for key, value in values.items() if value is not None}
@@ -179,7 +190,7 @@ class Tuner:
                 validated(sections),
                 self.run_dir,
                 fresh=self._overwrite,
-                callbacks=of_search,
+                callbacks=callbacks,
                 verbose=VERBOSE[verbose],
             )
         except InputError as error:  # which names the arguments of ``xt.search``
