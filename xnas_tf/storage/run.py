@@ -115,7 +115,14 @@ class Run:
         Raises:
             InputError: If one of these is invalid.
         """
-        return recommend(self.pareto(), self.config, self.validation_counts, prefer, within)
+        return self.recommended_of(self.pareto(), prefer, within)
+
+    def recommended_of(
+        self, front: Sequence[Candidate], prefer: str | None = None, within: float | None = None
+    ) -> Recommendation:
+        """Return the recommended candidate of a front of this run; see ``recommendation``."""
+        counts, own = self.validation_counts, bool(self.fact("own_optimizer"))
+        return recommend(front, self.config, counts, prefer, within, own)
 
     @property
     def validation_counts(self) -> list[int] | None:
@@ -305,8 +312,7 @@ class Run:
         """Return all candidates, the front and the recommendation at one moment."""
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
-        counts = self.validation_counts
-        return candidates, front, recommend(front, self.config, counts, prefer, within)
+        return candidates, front, self.recommended_of(front, prefer, within)
 
     def _check_drawable(self, front: Sequence[Candidate]) -> None:
         if not front:
@@ -375,11 +381,14 @@ def comparable_candidates(
 
 
 def load_run(path: str | Path | Run) -> Run:
-    """Open a run directory to read it; see ``Run``. A run that is open is returned as it is.
+    """Open a run directory to read it; see ``Run``.
+
+    A run that is open is returned as it is; a Tuner stands for its run.
 
     Raises:
         InputError: If it is no run directory.
     """
+    path = run_of(path)
     if isinstance(path, Run):
         return path
     if not isinstance(path, str | os.PathLike):
@@ -388,3 +397,14 @@ def load_run(path: str | Path | Run) -> Run:
         )
         raise InputError(f"`run` is of type {type(path).__name__}; allowed: a path, a Run{hint}")
     return Run(path)
+
+
+def run_of(given: Any) -> Any:
+    """Return the run of a Tuner, and anything else unchanged.
+
+    Raises:
+        InputError: If there was no search yet.
+    """
+    if isinstance(given, Run) or not isinstance(getattr(type(given), "run", None), property):
+        return given
+    return given.run
