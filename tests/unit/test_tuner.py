@@ -81,15 +81,18 @@ def test_a_search_as_keras_tuner_has_it(searched, capsys):
     assert "units: 4, 8  (where hidden is True)" in printed
 
 
-def test_the_same_search_again_trains_nothing_and_another_is_refused(searched):
+def test_the_same_search_again_trains_nothing_and_another_is_refused(searched, capsys):
     mine, run, folder = searched
     before = run.candidates()
     assert tuner(folder).search(X, Y, **SIZES).candidates() == before
+    assert "3 candidates to train in all, 3 of them done" in capsys.readouterr().err
+    assert run.fact("own_optimizer") and xt.load_run(mine).path == run.path
+    names = {path.name for path in folder.iterdir()}
     with pytest.raises(InputError, match="run with another configuration(.|\n)*`project_name`"):
         tuner(folder).search(X, Y, epochs=2, batch_size=32)
     with pytest.raises(InputError, match="run with another configuration"):
         tuner(folder).search(1 - X, Y, **SIZES)
-    assert run.candidates() == before
+    assert run.candidates() == before and {path.name for path in folder.iterdir()} == names
 
 
 @pytest.mark.long
@@ -313,6 +316,7 @@ def as_dataset(*arrays, batch=0):
     return dataset.batch(batch) if batch else dataset
 
 
+MODEL = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
 TEXTS = np.array([f"class {n}" for n in Y])
 
 
@@ -347,6 +351,7 @@ def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
         ({"x": X, "y": Y, "class_weight": {1: -1}}, "`class_weight`.1: given -1"),
         ({"x": X, "y": Y, "callbacks": ["stop"]}, "`callbacks`: one is of type str"),
         ({"x": X, "y": Y, "shuffle": False}, "`shuffle`: .* write HyperModel.fit"),
+        ({"x": X, "y": Y, "epochs": "4"}, "`epochs` is of type str"),
         ({"x": X, "y": Y, "epoch": 3}, "`epoch`: there is no argument .*did you mean 'epochs'"),
     ],
 )
@@ -364,7 +369,10 @@ def test_what_is_wrong_with_datasets_and_arguments_of_fit_is_named(given, messag
         ({"max_model_size": 9}, "constraints"),
         ({"max_trial": 9}, "`max_trial`: there is no argument .*did you mean 'max_trials'"),
         ({"max_trials": 0}, "`max_trials`: given 0"),
-        ({"seed": "a"}, "`seed`: given 'a'"),
+        ({"seed": "a"}, "`seed` is of type str"),
+        ({"max_trials": "4"}, "`max_trials` is of type str; allowed: a whole number"),
+        ({"max_trials": 4, "hypermodel": MODEL}, "`hypermodel` is a Keras model, Sequential"),
+        ({"hypermodel": keras.Sequential}, "allowed: a HyperModel, or a function"),
         ({"objective": 3}, "`objective`.0: given 3; allowed: a name"),
         ({"objective": "eror"}, "`objective`.0: .*did you mean 'error'"),
         ({"objective": []}, "`objective`: "),
@@ -374,7 +382,7 @@ def test_what_is_wrong_with_datasets_and_arguments_of_fit_is_named(given, messag
 )
 def test_arguments_of_keras_tuner_without_a_meaning_are_named(given, message):
     with pytest.raises(InputError, match=message):
-        xt.Tuner(build, **given)
+        xt.Tuner(**{"hypermodel": build, **given})
 
 
 def test_arguments_whose_value_changes_nothing_are_accepted():

@@ -27,6 +27,7 @@ from xnas_tf.tuner.translation import (
     space_section,
     validated,
 )
+from xnas_tf.utils.argument_types import NUMBER, WHOLE, check_types
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +55,7 @@ class Tuner:
         max_trials: How many candidates to train.
         directory: The folder of the runs.
         project_name: The name of the run.
-        seed: The seed of the search.
+        seed: The seed of the search; 0 if None.
         overwrite: Whether to move a run of that name aside and start again.
         config: Further sections of the configuration: ``{"training": {"optimizer": "adam"}}``.
         **others: Other arguments of keras-tuner's tuners, which are refused with what to do
@@ -65,6 +66,7 @@ class Tuner:
             another argument sets, or a subclass has methods that are never called.
     """
 
+    @check_types(max_trials=WHOLE, seed=WHOLE)
     def __init__(
         self,
         hypermodel: Any,
@@ -73,7 +75,7 @@ class Tuner:
         *,
         directory: str | Path | None = "runs",
         project_name: str | None = "untitled_project",
-        seed: int | None = 0,
+        seed: int | None = None,
         overwrite: bool = False,
         config: Mapping[str, Any] | None = None,
         **others: Any,
@@ -95,6 +97,7 @@ class Tuner:
         self.run_dir = Path(directory or "runs") / (project_name or "untitled_project")
         validated(self._config)
 
+    @check_types(epochs=WHOLE, batch_size=WHOLE, validation_split=NUMBER)
     def search(  # noqa: PLR0913 - those of Keras' fit
         self,
         x: Any,
