@@ -12,6 +12,10 @@ class XnasError(Exception):
     exit_code = 1
     """Exit code of the command line."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows: the message alone, as on the command line."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(XnasError):
     """Invalid input from the user: configuration, data, run directory or code."""
