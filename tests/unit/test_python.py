@@ -282,6 +282,16 @@ def test_arguments_are_named(call, problem):
     assert "--" not in str(caught.value)
 
 
+def test_a_data_set_and_its_splits_have_short_names():
+    data = xt.load_dataset("digits")
+    assert repr(data) == (
+        "Dataset(name=digits, classes=10, image_shape=(8, 8, 1), train=1077, validation=360, "
+        "test=360)"
+    )
+    assert repr(data.train) == "Split(images=(1077, 8, 8, 1), labels=(1077,))"
+    assert repr(data.test.take(slice(3))) == "Batch(images=(3, 8, 8, 1), labels=(3,))"
+
+
 def test_the_command_line_names_options_instead():
     @click.command()
     @click.option("--candidate", "candidates", multiple=True)

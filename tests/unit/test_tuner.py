@@ -1,5 +1,6 @@
 """``xt.Tuner``: keras-tuner's way to a search."""
 
+import html
 import subprocess
 import sys
 
@@ -86,6 +87,8 @@ def test_the_same_search_again_trains_nothing_and_another_is_refused(searched, c
     before = run.candidates()
     assert tuner(folder).search(X, Y, **SIZES).candidates() == before
     assert "3 candidates to train in all, 3 of them done" in capsys.readouterr().err
+    assert repr(mine) == f"Tuner(run={run.path}, objectives=error, parameters, max_trials=3)"
+    assert run.class_names == list("0123456789") == list(run.load_dataset().class_names)
     assert run.fact("own_optimizer") and xt.load_run(mine).path == run.path
     names = {path.name for path in folder.iterdir()}
     with pytest.raises(InputError, match="run with another configuration(.|\n)*`project_name`"):
@@ -93,6 +96,16 @@ def test_the_same_search_again_trains_nothing_and_another_is_refused(searched, c
     with pytest.raises(InputError, match="run with another configuration"):
         tuner(folder).search(1 - X, Y, **SIZES)
     assert run.candidates() == before and {path.name for path in folder.iterdir()} == names
+
+
+def test_a_notebook_shows_the_results_as_one_table(searched, monkeypatch):
+    shown = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    searched[0].results_summary()
+    (output,) = shown
+    assert output.data.count("<table>") == 1 and output.data.count("<tr>") == 4
+    assert html.escape(f"recommended: {searched[1].recommendation().text}") in output.data
 
 
 @pytest.mark.long
@@ -128,11 +141,17 @@ def unbuilt(hp):
     return model
 
 
+def real_valued(hp):
+    layers = [keras.layers.Flatten(), keras.layers.Dropout(hp.Float("rate", 0.1, 0.5))]
+    return keras.Sequential([*layers, keras.layers.Dense(4, activation="softmax")])
+
+
 @pytest.mark.parametrize(
     ("hypermodel", "shown"),
     [
         (Dense([4, 8]), "images of 8x8x1 and 10 classes"),
         (unbuilt, "images of 32x32x3 and 4 classes"),
+        (real_valued, "unbounded (real-valued hyperparameters)\n"),
         *left_to_all(
             (SmallConvNet, "images of 32x32x3 and 10 classes"),
             ("vgg_like", "images of 32x32x3 and 10 classes"),

@@ -130,6 +130,11 @@ class Run:
         return self.fact("validation")
 
     @property
+    def class_names(self) -> list[str]:
+        """The names of the classes: the class with the number ``n`` is ``class_names[n]``."""
+        return list((self.fact("dataset") or {}).get("class_names", ()))
+
+    @property
     def best(self) -> Candidate | None:
         """The recommended candidate; None if none is recommended."""
         number = self.recommendation().id

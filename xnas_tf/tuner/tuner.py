@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from xnas_tf.tuner.translation import (
     validated,
 )
 from xnas_tf.utils.argument_types import NUMBER, WHOLE, check_types
+from xnas_tf.utils.markup import page_html, rich_html, short_repr
 
 if TYPE_CHECKING:
     import keras
@@ -201,6 +203,12 @@ class Tuner:
             error.args = (text.replace("`fresh`", "`overwrite`"),)
             raise
 
+    def __repr__(self) -> str:
+        config = validated(self._config)
+        objectives = ", ".join(objective.name for objective in config.objectives)
+        trials = config.search.candidates
+        return short_repr(self, run=self.run_dir, objectives=objectives, max_trials=trials)
+
     @property
     def hypermodel(self) -> keras_tuner.HyperModel:
         """The HyperModel, as for ``tuner.hypermodel.build(best_hp)``."""
@@ -287,11 +295,18 @@ class Tuner:
         recommended = run.recommendation()
         front = {candidate.id for candidate in run.pareto()}
         shown = CandidateList(run, self._ordered(run)[:num_trials], front, recommended)
-        console = Console()
-        console.print(f"Results in {run.path}")
-        for part in split_to_fit(pareto_table(shown), console):
+        console = Console(highlight=False)
+        title, reason = f"Results in {run.path}", f"recommended: {recommended.text}"
+        table = pareto_table(shown)
+        if console.is_jupyter:
+            from IPython.display import HTML, display  # noqa: PLC0415 - optional
+
+            display(HTML(page_html(title, {}, rich_html(table), notes=[reason])))  # type: ignore[no-untyped-call]
+            return
+        console.print(title, markup=False, soft_wrap=True)
+        for part in split_to_fit(table, console):
             console.print(part)
-        console.print(f"recommended: {recommended.text}", markup=False, soft_wrap=True)
+        console.print(reason, markup=False, soft_wrap=True)
 
     def search_space_summary(self) -> None:
         """Print the hyperparameters, their values, and when they are active.
@@ -306,7 +321,10 @@ class Tuner:
 
         shape, classes, is_known = self._data()
         space = SearchSpace(self.hypermodel, shape, classes)
-        print(f"Search space: {space.name}, at most {space.size:g} architectures")
+        size = f"at most {space.size:g} architectures"
+        if math.isinf(space.size):
+            size = "unbounded (real-valued hyperparameters)"
+        print(f"Search space: {space.name}, {size}")
         if not is_known:
             size = "x".join(map(str, shape))
             print(f"  (for images of {size} and {classes} classes; no data are known yet)")
