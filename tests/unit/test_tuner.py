@@ -3,6 +3,7 @@
 import html
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -18,6 +19,7 @@ from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.data.value_scaling import as_bytes
 from xnas_tf.errors import InputError
+from xnas_tf.execution.session import _notes
 from xnas_tf.tuner.arguments import OF_TUNERS
 from xnas_tf.tuner.arrays import checked_arrays, stored
 from xnas_tf.tuner.translation import space_section, translated
@@ -353,7 +355,10 @@ def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
         images = split.images.astype(float)[..., 0] / 255
         nearest = np.abs(images[:, None] - X).sum(axis=(2, 3)).argmin(axis=1)
         np.testing.assert_array_equal([seen[X[row].tobytes()] for row in nearest], split.labels)
-    assert any("identical, but in several splits" in note for note in found.notes)
+    space = SimpleNamespace(notes=[], compiles_default=True, name="mine")
+    noted = [*_notes(SimpleNamespace(dataset=found, space=space, config=load_config()))]
+    assert any(note.startswith("warning: data set npz:") for note in noted)
+    assert any("identical, but in several splits" in note for note in noted)
 
 
 @pytest.mark.parametrize(

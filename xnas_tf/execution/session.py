@@ -94,7 +94,9 @@ def opened_session(
 def _notes(search: SearchContext) -> Iterator[str]:
     """Yield what the user should read before the search."""
     dataset = search.dataset
-    yield from (f"data set {dataset.name}: {note}" for note in dataset.notes)
+    problems = dataset.findings.problem_notes
+    for note in dataset.notes:
+        yield f"{'warning: ' * (note in problems)}data set {dataset.name}: {note}"
     warnings = [*search.space.notes, *ignored_options(search.config, search.space)]
     yield from (f"warning: {note}" for note in warnings)
     for measure in search.config.measures():
