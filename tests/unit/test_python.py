@@ -206,6 +206,8 @@ ZEROS = np.zeros((2, 8, 8, 1), np.float32)
         ),
         (lambda: xt.search(ZEROS, ZEROS), r"`config` is of type ndarray; .*see xt.Tuner\(hyper"),
         (lambda: xt.search(dataset="digits"), "`dataset`: search.. has no argument 'dataset' "),
+        (lambda: xt.disentangle(), "disentangle..: missing a required argument: 'model'"),
+        (lambda: xt.init(folders="a"), "'folders' .did you mean 'folder'"),
         (lambda: xt.explain(FLAT, ZEROS, method=[]), "'method' .did you mean 'methods'"),
         (lambda: xt.disentangle(FLAT, "digits", epoch=3), "'epoch' .did you mean 'epochs'"),
         (lambda: xt.train_interpreter(FLAT, "digits", epoch=3), "'epoch' .did you mean 'epochs'"),

@@ -222,6 +222,7 @@ class Run:
         columns, rows = candidate_rows(candidates, self.config, ids, recommended.id)
         return pandas.DataFrame(rows, columns=columns)
 
+    @check_types(within=NUMBER)
     def plot_front(self, prefer: str | None = None, within: float | None = None) -> Figure:
         """Draw the front, with a panel for each pair of objectives.
 
@@ -385,6 +386,7 @@ def comparable_candidates(
     return [candidate for candidate in done if candidate.epochs == epochs]
 
 
+@check_types()
 def load_run(path: str | Path | Run) -> Run:
     """Open a run directory to read it; see ``Run``.
 
