@@ -17,11 +17,12 @@ from xnas_tf.cli import main as cli
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.compile(r"^ *```.*?^ *```|^:::.*?$(?:\n    .*?$)*|<[^>]*>", re.MULTILINE | re.DOTALL)
+PARAGRAPHS = re.compile(r"\n\s*\n|\n(?= *(?:[-*]|\d+\.) )|\n *\**\w+: ")
 
 
 def sentences(text: str) -> Iterator[str]:
     """Yield the sentences of running text, without code blocks, tables, headings and pictures."""
-    for paragraph in re.split(r"\n\s*\n|\n(?= *(?:[-*]|\d+\.) )|\n *\**\w+: ", BLOCKS.sub("", text)):
+    for paragraph in PARAGRAPHS.split(BLOCKS.sub("", text)):
         plain = " ".join(paragraph.split()).lstrip("-*0123456789. ")
         if plain.startswith(("|", "#", "!", ":::")):
             continue

@@ -12,6 +12,10 @@ class XnasError(Exception):
     exit_code = 1
     """Exit code of the command line."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows: the message alone, as on the command line."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(XnasError):
     """Invalid input from the user: configuration, data, run directory or code."""
@@ -44,7 +48,7 @@ def suggest(given: str, allowed: Iterable[str]) -> str:
     Returns:
         For example ``'eror' (did you mean 'error'? allowed: error, flops, parameters)``.
     """
-    names = sorted(map(str, allowed))
+    names = sorted({*map(str, allowed)})
     near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{given!r} ({hint}allowed: {', '.join(names)})"

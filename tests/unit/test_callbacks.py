@@ -239,9 +239,18 @@ def test_what_is_wrong_in_the_configuration_is_named(entry, problem):
         configured(entry)
 
 
+class Misspelt(xt.Callback):
+    def on_epoch_ends(self, run, candidate, epoch, logs): ...
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
-    [([Options], "pass an instance"), ([print], "is not an"), (Options(), "allowed: a list")],
+    [
+        ([Options], "pass an instance"),
+        ([print], "is not an"),
+        (Options(), "allowed: a list"),
+        ([Misspelt()], "Misspelt.on_epoch_ends would never be called; .*mean 'on_epoch_end'"),
+    ],
 )
 def test_what_is_no_callback_is_named(given, problem):
     with pytest.raises(InputError, match=f"`callbacks`.*{problem}"):

@@ -108,8 +108,10 @@ def test_texts_beside_numbers_are_refused():
 
 
 def test_a_data_set_says_how_labels_are_mapped(tmp_path):
-    images, labels = np.zeros((40, 4, 4), np.uint8) + 200, np.arange(40) % 2
-    np.savez(tmp_path / "a.npz", x=images, y=labels + 1.0, x_test=images, y_test=labels + 1)
+    images, labels = np.full((80, 4, 4), 100, np.uint8), np.arange(40) % 2
+    images += np.arange(80, dtype=np.uint8)[:, None, None]
+    pairs = {"x": images[:40], "y": labels + 1.0, "x_test": images[40:], "y_test": labels + 1}
+    np.savez(tmp_path / "a.npz", **pairs)
     data = load_dataset(f"npz:{tmp_path / 'a.npz'}")
     assert data.class_names == ("1", "2") and set(data.test.labels) == {0, 1}
     assert data.notes == [

@@ -72,9 +72,10 @@ def test_a_terminal_gets_one_bar_and_lines_above_it(verbose, lines):
     assert ("3/3" in text and "loss 0.1667" in text) == (verbose > 0)
 
 
-def run_cell(code):
+def run_cell(code, **options):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
+    resources = {"metadata": {"path": str(ROOT)}}
+    NotebookClient(notebook, timeout=300, resources=resources, **options).execute()
     return notebook.cells[0].outputs
 
 
@@ -101,6 +102,23 @@ def test_a_search_in_a_notebook_has_one_output(tmp_path):
     outputs = run_cell(SEARCH.format(config=config, run=tmp_path / "run") + "None")
     shown = [each for each in outputs if each.output_type == "display_data"]
     assert len(shown) == 1 and "2/2  candidate" in shown[0].data["text/html"]
+
+
+MISTAKE = """
+import xnas_tf as xt
+def load():
+    try:
+        {}["a"]
+    except KeyError as error:
+        raise xt.InputError("`a`: wrong") from error
+load()
+"""
+
+
+@pytest.mark.long
+def test_a_notebook_shows_the_message_of_a_mistake_alone():
+    (output,) = run_cell(MISTAKE, allow_errors=True)
+    assert output.output_type == "error" and output.traceback == ["InputError: `a`: wrong"]
 
 
 def test_a_log_file_gets_ten_lines_of_many_steps(capsys):

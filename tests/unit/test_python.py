@@ -204,6 +204,18 @@ ZEROS = np.zeros((2, 8, 8, 1), np.float32)
             lambda: xt.search({"training": {}}),
             "`config` is of type dict; allowed: a path, or a Config",
         ),
+        (lambda: xt.search(ZEROS, ZEROS), r"`config` is of type ndarray; .*see xt.Tuner\(hyper"),
+        (lambda: xt.search(dataset="digits"), "`dataset`: search.. has no argument 'dataset' "),
+        (lambda: xt.disentangle(), "disentangle..: missing a required argument: 'model'"),
+        (lambda: xt.init(folders="a"), "'folders' .did you mean 'folder'"),
+        (lambda: xt.explain(FLAT, ZEROS, method=[]), "'method' .did you mean 'methods'"),
+        (lambda: xt.disentangle(FLAT, "digits", epoch=3), "'epoch' .did you mean 'epochs'"),
+        (lambda: xt.train_interpreter(FLAT, "digits", epoch=3), "'epoch' .did you mean 'epochs'"),
+        (lambda: xt.train_interpreter(FLAT, "digits", epochs="4"), "`epochs` '4': allowed"),
+        (lambda: xt.save_report(runs=[]), "'runs' .did you mean 'run'"),
+        (lambda: xt.save_report(), "missing a required argument: 'run'; its arguments: run, out"),
+        (lambda: xt.Config(epochs=3), "unknown key epochs: .*did you mean training.epochs"),
+        (lambda: xt.Config(dataset={"epochs": 3}), "dataset.epochs: .*mean training.epochs"),
         (lambda: xt.inspect_data(3), "`dataset` is of type int"),
         (lambda: xt.search(run_dir=3), "`run_dir` is of type int; allowed: a path"),
         (
@@ -270,6 +282,16 @@ def test_arguments_are_named(call, problem):
     with pytest.raises(xt.InputError, match=problem) as caught:
         call()
     assert "--" not in str(caught.value)
+
+
+def test_a_data_set_and_its_splits_have_short_names():
+    data = xt.load_dataset("digits")
+    assert repr(data) == (
+        "Dataset(name=digits, classes=10, image_shape=(8, 8, 1), train=1077, validation=360, "
+        "test=360)"
+    )
+    assert repr(data.train) == "Split(images=(1077, 8, 8, 1), labels=(1077,))"
+    assert repr(data.test.take(slice(3))) == "Batch(images=(3, 8, 8, 1), labels=(3,))"
 
 
 def test_the_command_line_names_options_instead():

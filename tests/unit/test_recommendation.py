@@ -171,6 +171,16 @@ def test_who_has_no_accuracy_is_never_recommended():
         assert none.id is None and none.best is None and "no candidate on the front has" in none.why
 
 
+@pytest.mark.parametrize(
+    ("own_optimizer", "advised"), [(False, "training.learning_rate"), (True, "in build(hp)")]
+)
+def test_who_may_be_at_chance_is_not_recommended_and_advice_has_an_effect(own_optimizer, advised):
+    little_better = [candidate(TWO, 1, max(COUNTS) + 1, (0.5,))]
+    found = recommend(little_better, TWO, COUNTS, has_own_optimizer=own_optimizer)
+    assert found.id is None and f"the learning rate ({advised})" in found.why
+    assert "clearly better (95% interval) than always predicting" in found.why
+
+
 def test_one_line_says_what_why_and_what_it_costs():
     front = [candidate(TWO, 7, 140, (0.48,)), candidate(TWO, 12, 138, (0.61,))]
     found = recommend(front, TWO, COUNTS)

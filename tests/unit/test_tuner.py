@@ -1,7 +1,9 @@
 """``xt.Tuner``: keras-tuner's way to a search."""
 
+import html
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -17,6 +19,7 @@ from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.data.value_scaling import as_bytes
 from xnas_tf.errors import InputError
+from xnas_tf.execution.session import _notes
 from xnas_tf.tuner import tuner as tuner_module
 from xnas_tf.tuner.arguments import OF_TUNERS
 from xnas_tf.tuner.arrays import checked_arrays, stored
@@ -82,15 +85,30 @@ def test_a_search_as_keras_tuner_has_it(searched, capsys):
     assert "units: 4, 8  (where hidden is True)" in printed
 
 
-def test_the_same_search_again_trains_nothing_and_another_is_refused(searched):
+def test_the_same_search_again_trains_nothing_and_another_is_refused(searched, capsys):
     mine, run, folder = searched
     before = run.candidates()
     assert tuner(folder).search(X, Y, **SIZES).candidates() == before
+    assert "3 candidates to train in all, 3 of them done" in capsys.readouterr().err
+    assert repr(mine) == f"Tuner(run={run.path}, objectives=error, parameters, max_trials=3)"
+    assert run.class_names == list("0123456789") == list(run.load_dataset().class_names)
+    assert run.fact("own_optimizer") and xt.load_run(mine).path == run.path
+    names = {path.name for path in folder.iterdir()}
     with pytest.raises(InputError, match="run with another configuration(.|\n)*`project_name`"):
         tuner(folder).search(X, Y, epochs=2, batch_size=32)
     with pytest.raises(InputError, match="run with another configuration"):
         tuner(folder).search(1 - X, Y, **SIZES)
-    assert run.candidates() == before
+    assert run.candidates() == before and {path.name for path in folder.iterdir()} == names
+
+
+def test_a_notebook_shows_the_results_as_one_table(searched, monkeypatch):
+    shown = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    searched[0].results_summary()
+    (output,) = shown
+    assert output.data.count("<table>") == 1 and output.data.count("<tr>") == 4
+    assert html.escape(f"recommended: {searched[1].recommendation().text}") in output.data
 
 
 @pytest.mark.long
@@ -126,11 +144,17 @@ def unbuilt(hp):
     return model
 
 
+def real_valued(hp):
+    layers = [keras.layers.Flatten(), keras.layers.Dropout(hp.Float("rate", 0.1, 0.5))]
+    return keras.Sequential([*layers, keras.layers.Dense(4, activation="softmax")])
+
+
 @pytest.mark.parametrize(
     ("hypermodel", "shown"),
     [
         (Dense([4, 8]), "images of 8x8x1 and 10 classes"),
         (unbuilt, "images of 32x32x3 and 4 classes"),
+        (real_valued, "unbounded (real-valued hyperparameters)\n"),
         *left_to_all(
             (SmallConvNet, "images of 32x32x3 and 10 classes"),
             ("vgg_like", "images of 32x32x3 and 10 classes"),
@@ -265,6 +289,7 @@ def test_given_parts_are_kept(tmp_path):
 def test_what_is_wrong_with_the_data_is_named(given, message, tmp_path):
     with pytest.raises(InputError, match=message):
         tuner(tmp_path).search(**given)
+    assert not list(tmp_path.iterdir())  # also no copy of the data
 
 
 def test_parts_in_a_file_must_be_parts(tmp_path):
@@ -313,17 +338,28 @@ def as_dataset(*arrays, batch=0):
     return dataset.batch(batch) if batch else dataset
 
 
+MODEL = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
 TEXTS = np.array([f"class {n}" for n in Y])
 
 
 @pytest.mark.parametrize("batch", [0, 32])
 @pytest.mark.parametrize("labels", [Y, np.eye(10)[Y], TEXTS], ids=["numbers", "one-hot", "texts"])
 def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
-    pairs = [(X[..., None], labels), (X[:50, :, :, None], labels[:50])]
-    given = stored(
-        tmp_path / "run", (as_dataset(*pairs[0], batch=batch), None), as_dataset(*pairs[1])
-    )
-    assert given.name == stored(tmp_path / "run", *pairs).name
+    part = as_dataset(X[:50, :, :, None], labels[:50])
+    whole = tf.data.Dataset.from_tensor_slices((X[..., None], labels)).shuffle(200, seed=1)
+    given = stored(tmp_path / "run", (whole.batch(batch) if batch else whole, None), part)
+    again = stored(tmp_path / "run", (as_dataset(X[::-1, ..., None], labels[::-1]), None), part)
+    assert given.name == again.name  # in any order, they are the same data
+    found = load_dataset(given.name)
+    seen = {image.tobytes(): label for image, label in zip(X, Y, strict=True)}
+    for split in (found.train, found.validation, found.test):
+        images = split.images.astype(float)[..., 0] / 255
+        nearest = np.abs(images[:, None] - X).sum(axis=(2, 3)).argmin(axis=1)
+        np.testing.assert_array_equal([seen[X[row].tobytes()] for row in nearest], split.labels)
+    space = SimpleNamespace(notes=[], compiles_default=True, name="mine")
+    noted = [*_notes(SimpleNamespace(dataset=found, space=space, config=load_config()))]
+    assert any(note.startswith("warning: data set npz:") for note in noted)
+    assert any("identical, but in several splits" in note for note in noted)
 
 
 @pytest.mark.parametrize(
@@ -343,12 +379,14 @@ def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
         ({"x": X, "y": Y, "sample_weight": np.ones(200)}, "`sample_weight`: given a value of type"),
         ({"x": X, "y": Y, "verbose": [1]}, r"`verbose`: given \[1\]; allowed: 'auto', 0, 1 or 2"),
         ({"x": X, "y": Y, "validation_split": 0}, "`validation_split`: given 0"),
+        ({"x": X, "y": Y, "epochs": "4"}, "`epochs` is of type str"),
         ({"x": X, "y": Y, "epoch": 3}, "`epoch`: there is no argument .*did you mean 'epochs'"),
     ],
 )
 def test_what_is_wrong_with_datasets_and_arguments_of_fit_is_named(given, message, tmp_path):
     with pytest.raises(InputError, match=message):
         tuner(tmp_path).search(**given)
+    assert not list(tmp_path.iterdir())  # also no copy of the data
 
 
 @pytest.mark.parametrize(
@@ -359,7 +397,10 @@ def test_what_is_wrong_with_datasets_and_arguments_of_fit_is_named(given, messag
         ({"max_model_size": 9}, "constraints"),
         ({"max_trial": 9}, "`max_trial`: there is no argument .*did you mean 'max_trials'"),
         ({"max_trials": 0}, "`max_trials`: given 0"),
-        ({"seed": "a"}, "`seed`: given 'a'"),
+        ({"seed": "a"}, "`seed` is of type str"),
+        ({"max_trials": "4"}, "`max_trials` is of type str; allowed: a whole number"),
+        ({"max_trials": 4, "hypermodel": MODEL}, "`hypermodel` is a Keras model, Sequential"),
+        ({"hypermodel": keras.Sequential}, "allowed: a HyperModel, or a function"),
         ({"objective": 3}, "`objective`.0: given 3; allowed: a name"),
         ({"objective": "eror"}, "`objective`.0: .*did you mean 'error'"),
         ({"objective": []}, "`objective`: "),
@@ -369,7 +410,7 @@ def test_what_is_wrong_with_datasets_and_arguments_of_fit_is_named(given, messag
 )
 def test_arguments_of_keras_tuner_without_a_meaning_are_named(given, message):
     with pytest.raises(InputError, match=message):
-        xt.Tuner(build, **given)
+        xt.Tuner(**{"hypermodel": build, **given})
 
 
 def test_arguments_whose_value_changes_nothing_are_accepted():

@@ -17,6 +17,8 @@ from xnas_tf.registry import installed_folder
 from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_FILE = Path("xnas.yaml")
+ALLOWED = 'a path, or a Config such as Config(dataset="digits", training={"epochs": 3})'
+"""What ``config`` may be."""
 
 
 @check_types(overrides=LIST)
@@ -118,10 +120,7 @@ def find_config(source: str | Path | None) -> Path | None:
     if source is None:
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
     if not isinstance(source, str | os.PathLike):
-        raise InputError(
-            f"`config` is of type {type(source).__name__}; allowed: a path, or a Config such as "
-            'Config(dataset="digits", training={"epochs": 3})'
-        )
+        raise InputError(f"`config` is of type {type(source).__name__}; allowed: {ALLOWED}")
     path = Path(source)
     names = {each for name in packaged_configs() for each in (name, f"configs/{name}.yaml")}
     if path.is_file() or str(path) not in names:

@@ -17,7 +17,7 @@ from xnas_tf.data.decoding import to_pixels
 from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_list import SPLITS, ImageFiles
-from xnas_tf.data.quality import Findings, identical, repeated
+from xnas_tf.data.quality import Findings, digests_of, identical, repeated
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, suggest
@@ -129,7 +129,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         class_names,
         **{part: everything.select(indices) for part, indices in rows.items()},
         mirrored=source.mirrored,
-        findings=_findings(source, rows),
+        findings=_findings(source, images, rows),
         how_split=_how_split(source),
         scaling=scaling,
     )
@@ -212,17 +212,24 @@ def _resize(
     return np.stack([to_pixels(Image.fromarray(each), size, channels or depth) for each in plain])
 
 
-def _findings(source: Source, rows: dict[str, np.ndarray]) -> Findings:
-    """Return the source's findings, with identical images in several splits or classes added."""
-    if not isinstance(source.images, DiskImages):
-        return source.findings
+def _findings(
+    source: Source, images: np.ndarray | DiskImages, rows: dict[str, np.ndarray]
+) -> Findings:
+    """Return the source's findings, with identical images in several splits or classes added.
+
+    An image without a name is called as it is indexed: ``train[12]``.
+    """
+    digests = images.digests if isinstance(images, DiskImages) else digests_of(images)
     splits = np.zeros(len(source.labels), np.int32)
-    for number, each in enumerate(rows.values()):
+    indexed = [""] * len(splits)
+    for number, (part, each) in enumerate(rows.items()):
         splits[each] = number
+        for position, row in enumerate(each.tolist()):
+            indexed[row] = f"{part}[{position}]"
     origins = np.stack([splits, source.labels], axis=1)
-    found = identical(source.images.digests, origins, source.names)
-    same = repeated(source.images.digests, origins, source.names)
-    return replace(source.findings, identical=found, repeated=same)
+    names = source.names if len(source.names) else indexed
+    found = identical(digests, origins, names)
+    return replace(source.findings, identical=found, repeated=repeated(digests, origins, names))
 
 
 def _how_split(source: Source) -> str:

@@ -14,6 +14,7 @@ from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
+from xnas_tf.utils.markup import short_repr
 
 _CHUNK = 2**24
 """Number of bytes that are hashed at a time."""
@@ -23,7 +24,7 @@ _MOST_CHANNELS = 4
 """Usual numbers of channels; arrays with another last axis may have channels first."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Images (N, height, width, channels) as uint8 with labels (N,) as int32.
 
@@ -36,6 +37,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return short_repr(self, images=tuple(self.images.shape), labels=self.labels.shape)
+
     def take(self, indices: np.ndarray | slice) -> Batch:
         """Return the images at ``indices``, in their order, in memory."""
         return Batch(self.images[indices], self.labels[indices])
@@ -45,7 +49,7 @@ class Split:
         return Split(selected(self.images, indices), self.labels[indices])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Batch(Split):
     """Images and labels that are in memory."""
 
@@ -59,7 +63,7 @@ def sample_images(split: Split, count: int) -> Batch:
     return split.take(np.concatenate([first, rest])[:count])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A data set with its splits for training, search (validation) and final metrics (test).
 
@@ -82,6 +86,11 @@ class Dataset:
     findings: Findings = field(default_factory=Findings)
     how_split: str = "by class"
     scaling: Scaling = field(default_factory=Scaling)
+
+    def __repr__(self) -> str:
+        images = {name: len(split) for name, split in self.parts.items()}
+        shape = self.image_shape
+        return short_repr(self, name=self.name, classes=self.classes, image_shape=shape, **images)
 
     @property
     def parts(self) -> dict[str, Split]:

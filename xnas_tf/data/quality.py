@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from xnas_tf.utils.image_size import size_text
 
 LISTED = 20
 """Maximum number of names in a message."""
+_OF_A_GROUP = 5
+"""Maximum number of identical images to name."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Findings:
                 f"{name} ({size_text(*size)})" for name, size in self.odd.items()
             ],
             "identical, but in several splits or classes": [
-                " = ".join(names) for names in self.identical
+                join_names(names, _OF_A_GROUP, " = ") for names in self.identical
             ],
             "of several frames, the first is used": self.animated,
             "of a single colour": self.blank,
@@ -97,11 +100,17 @@ class Findings:
         return notes
 
 
-def join_names(names: Iterable[str], most: int = LISTED) -> str:
+def join_names(names: Iterable[str], most: int = LISTED, between: str = ", ") -> str:
     """Join the first names, and add how many more there are."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return between.join(names[:most]) + more
+
+
+def digests_of(images: np.ndarray) -> np.ndarray:
+    """Return a hash of each image, (N, 16) bytes, for images (N, …) in memory."""
+    hashes = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16)
 
 
 def identical(

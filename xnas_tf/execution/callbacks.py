@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, suggest
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.registry import describe
 from xnas_tf.storage.database import Database
@@ -88,7 +88,7 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
     """Return the callbacks as a list.
 
     Raises:
-        InputError: If they are not callbacks.
+        InputError: If they are not callbacks, or have a method ``on_…`` that is never called.
     """
     if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
         raise InputError(f"`callbacks`: given {callbacks!r}; allowed: a list of xnas_tf.Callback")
@@ -97,8 +97,21 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
         if not isinstance(each, Callback):
             hint = ": pass an instance, not the class" if isinstance(each, type) else ""
             raise InputError(f"`callbacks`: {each!r} is not an xnas_tf.Callback{hint}")
+        _check_methods(type(each))
         found.append(each)
     return found
+
+
+def _check_methods(kind: type[Callback]) -> None:
+    """Check that each method ``on_…`` of a callback is one that a search calls."""
+    known = [name for name in vars(Callback) if name.startswith("on_")]
+    own = [name for each in kind.__mro__ if issubclass(each, Callback) for name in vars(each)]
+    for name in own:
+        if name.startswith("on_") and name not in known and callable(getattr(kind, name)):
+            raise InputError(
+                f"`callbacks`: {kind.__name__}.{name} would never be called; there is no method "
+                f"{suggest(name, known)}"
+            )
 
 
 class Callbacks:

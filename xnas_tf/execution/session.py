@@ -94,7 +94,9 @@ def opened_session(
 def _notes(search: SearchContext) -> Iterator[str]:
     """Yield notes for the user to read before the search."""
     dataset = search.dataset
-    yield from (f"data set {dataset.name}: {note}" for note in dataset.notes)
+    problems = dataset.findings.problem_notes
+    for note in dataset.notes:
+        yield f"{'warning: ' * (note in problems)}data set {dataset.name}: {note}"
     warnings = [*search.space.notes, *ignored_options(search.config, search.space)]
     yield from (f"warning: {note}" for note in warnings)
     for measure in search.config.measures():
@@ -112,8 +114,9 @@ def _check_data(search: SearchContext) -> None:
             f"a new one:\n  {listed}"
         )
     search.database.set_fact("dataset", facts)
-    # A separate fact, which is not compared: runs of earlier versions lack it.
+    # Separate facts, which are not compared: runs of earlier versions lack them.
     search.database.set_fact("validation", search.dataset.counts["validation"].tolist())
+    search.database.set_fact("own_optimizer", search.space.compiles_default)
 
 
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:

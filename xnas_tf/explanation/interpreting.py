@@ -7,9 +7,11 @@ from typing import Any
 from xnas_tf.data import Dataset
 from xnas_tf.explanation.named_models import AnyModel, named_model
 from xnas_tf.interpretation import flint, nad
+from xnas_tf.utils.argument_types import check_types
 from xnas_tf.utils.progress import displayed
 
 
+@check_types()
 def disentangle(
     model: AnyModel,
     dataset: str | Dataset | None = None,
@@ -39,6 +41,7 @@ def disentangle(
         return nad.disentangle(subject.model, data, *arguments, **options)
 
 
+@check_types()
 def train_interpreter(
     model: AnyModel,
     dataset: str | Dataset | None = None,

@@ -13,7 +13,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import load_subject
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, run_of
 from xnas_tf.storage.run_directory import DATABASE
 
 AnyModel: TypeAlias = keras.Model | Run | Candidate | str | Path
@@ -58,6 +58,7 @@ def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
     """
     if isinstance(model, keras.Model):
         return NamedModel(model)
+    model = run_of(model)
     if isinstance(model, Run):
         return NamedModel(model.choose().load_model(safe), model.config.dataset.model_dump())
     if isinstance(model, Candidate):

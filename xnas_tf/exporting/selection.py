@@ -47,7 +47,10 @@ def export_folders(
     base = Path(out) if out else run.path / "exports"
     folders = [base / each.name for each in chosen]
     if taken := [str(folder) for folder in folders if folder.exists()]:
-        raise InputError(f"nothing was exported, as these already exist: {', '.join(taken)}")
+        raise InputError(
+            f"nothing was exported, as these already exist: {', '.join(taken)}. Choose another "
+            f"folder with `out`, or remove {'them' if len(taken) > 1 else 'it'}"
+        )
     return folders
 
 

@@ -8,17 +8,24 @@ from functools import partial
 from pathlib import Path
 
 from xnas_tf.config import Config, find_config, load_config
+from xnas_tf.config.loading import ALLOWED
 from xnas_tf.errors import InputError
 from xnas_tf.execution.callbacks import Callback, check_callbacks
 from xnas_tf.launcher.engine import chosen_engine
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import check_resumable
-from xnas_tf.utils.argument_types import LIST, PATH, TEXT, WHOLE, check_types
+from xnas_tf.utils.argument_types import LIST, PATH, TEXT, WHOLE, Kind, check_types
 from xnas_tf.utils.environment import set_defaults
 from xnas_tf.utils.progress import displayed
 
+_CONFIG = Kind(
+    str | os.PathLike | Config,
+    f"{ALLOWED}. For images and labels in memory, or a HyperModel, see "
+    "xt.Tuner(hypermodel).search(x, y)",
+)
 
-@check_types(run_dir=PATH, overrides=LIST, address=TEXT, verbose=WHOLE)
+
+@check_types(config=_CONFIG, run_dir=PATH, overrides=LIST, address=TEXT, verbose=WHOLE)
 def search(  # noqa: PLR0913 - options with defaults
     config: str | Path | Config | None = None,
     run_dir: str | Path | None = None,

@@ -13,6 +13,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.project.files import config_text, model_text
 from xnas_tf.project.finding import find_dataset
 from xnas_tf.reporting.dataset import DataReport
+from xnas_tf.utils.argument_types import PATH, TEXT, check_types
 from xnas_tf.utils.markup import short_repr
 
 __all__ = ["Project", "init"]
@@ -47,6 +48,7 @@ class Project:
         return self.report._repr_html_()
 
 
+@check_types(folder=PATH, dataset=TEXT)
 def init(
     folder: str | Path = ".",
     dataset: str | None = None,
@@ -64,8 +66,6 @@ def init(
         InputError: If one of the files exists, if no data set or several are found, or if the data
             set is not suitable for classification. Nothing is written in that case.
     """
-    if not isinstance(folder, str | os.PathLike):
-        raise InputError(f"`folder` is of type {type(folder).__name__}; allowed: a path")
     folder = Path(folder)
     _check_new(folder)
     name = find_dataset(folder) if dataset is None else dataset

@@ -37,10 +37,11 @@ class SearchProgress(Callback):
     def on_search_begin(self, run: SearchRun) -> None:
         """See ``Callback.on_search_begin``."""
         self._update = self._bar.enter_context(progress_bar("candidate 1", self._goal))
-        goal = counted(self._goal, "candidate")
-        self.on_message(f"run directory {run.path}: {goal} to train in all")
         for candidate in run:
             self._count(candidate)
+        goal = counted(self._goal, "candidate")
+        done = f", {self._trained:,} of them done" if self._trained else ""
+        self.on_message(f"run directory {run.path}: {goal} to train in all{done}")
         self._update(self._trained, self._goal, "")
 
     def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:

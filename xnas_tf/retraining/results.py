@@ -289,6 +289,7 @@ def _mean_text(measured: dict[str, Any] | None) -> str:
     return "" if measured is None else format_value(measured["mean"])
 
 
+@check_types()
 def retrainings(run: Run | str | Path) -> list[Retraining]:
     """Return the retrainings of a run, one for each choice of settings, by folder.
 

@@ -115,12 +115,24 @@ class Run:
         Raises:
             InputError: If one of these is invalid.
         """
-        return recommend(self.pareto(), self.config, self.validation_counts, prefer, within)
+        return self.recommended_of(self.pareto(), prefer, within)
+
+    def recommended_of(
+        self, front: Sequence[Candidate], prefer: str | None = None, within: float | None = None
+    ) -> Recommendation:
+        """Return the recommended candidate of a front of this run; see ``recommendation``."""
+        counts, own = self.validation_counts, bool(self.fact("own_optimizer"))
+        return recommend(front, self.config, counts, prefer, within, own)
 
     @property
     def validation_counts(self) -> list[int] | None:
         """Number of validation images of each class; None in a run of an earlier version."""
         return self.fact("validation")
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes: the class with the number ``n`` is ``class_names[n]``."""
+        return list((self.fact("dataset") or {}).get("class_names", ()))
 
     @property
     def best(self) -> Candidate | None:
@@ -210,6 +222,7 @@ class Run:
         columns, rows = candidate_rows(candidates, self.config, ids, recommended.id)
         return pandas.DataFrame(rows, columns=columns)
 
+    @check_types(within=NUMBER)
     def plot_front(self, prefer: str | None = None, within: float | None = None) -> Figure:
         """Draw the front, with a panel for each pair of objectives.
 
@@ -305,8 +318,7 @@ class Run:
         """Return all candidates, the front and the recommendation from a single read."""
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
-        counts = self.validation_counts
-        return candidates, front, recommend(front, self.config, counts, prefer, within)
+        return candidates, front, self.recommended_of(front, prefer, within)
 
     def _check_drawable(self, front: Sequence[Candidate]) -> None:
         if not front:
@@ -374,12 +386,16 @@ def comparable_candidates(
     return [candidate for candidate in done if candidate.epochs == epochs]
 
 
+@check_types()
 def load_run(path: str | Path | Run) -> Run:
-    """Open a run directory to read it; see ``Run``. A ``Run`` is returned unchanged.
+    """Open a run directory to read it; see ``Run``.
+
+    A ``Run`` is returned unchanged, and a Tuner stands for its run.
 
     Raises:
         InputError: If it is not a run directory.
     """
+    path = run_of(path)
     if isinstance(path, Run):
         return path
     if not isinstance(path, str | os.PathLike):
@@ -388,3 +404,14 @@ def load_run(path: str | Path | Run) -> Run:
         )
         raise InputError(f"`run` is of type {type(path).__name__}; allowed: a path, a Run{hint}")
     return Run(path)
+
+
+def run_of(given: Any) -> Any:
+    """Return the run of a Tuner, and anything else unchanged.
+
+    Raises:
+        InputError: If there was no search yet.
+    """
+    if isinstance(given, Run) or not isinstance(getattr(type(given), "run", None), property):
+        return given
+    return given.run

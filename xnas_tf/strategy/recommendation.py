@@ -20,8 +20,8 @@ TOLERANCE = 2.0
 """Percentage points above the best error that are always tolerated."""
 ROUNDING = 1e-9
 ADVICE = (
-    "change how they are trained: the learning rate (training.learning_rate), more epochs "
-    "(training.epochs), normalisation layers in the model"
+    "change how they are trained: the learning rate ({rate}), more epochs (training.epochs), "
+    "normalisation layers in the model"
 )
 
 
@@ -53,6 +53,7 @@ def recommend(
     validation_counts: Sequence[int] | None,
     prefer: str | None = None,
     within: float | None = None,
+    has_own_optimizer: bool = False,
 ) -> Recommendation:
     """Recommend a candidate of a front.
 
@@ -72,6 +73,7 @@ def recommend(
             among all candidates that are better than chance.
         within: Percentage points above the best error to tolerate instead; applies to ``prefer``
             too.
+        has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
 
     Raises:
         InputError: If ``prefer`` is none of these, or ``within`` is negative or not finite.
@@ -84,7 +86,7 @@ def recommend(
     known.sort(key=_by_error)
     learned = [candidate for candidate in known if _has_learned(candidate, validation_counts)]
     if not learned:
-        why = _why_none(len(front), known, validation_counts)
+        why = _why_none(len(front), known, validation_counts, has_own_optimizer)
         return Recommendation(None, why, known[0].id if known else None)
     best = learned[0]
     limit, tolerance = _tolerated(best, validation_counts, within)
@@ -205,7 +207,12 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if is_whole else f"{value:.3g}"
 
 
-def _why_none(size: int, known: Sequence[Candidate], counts: Sequence[int] | None) -> str:
+def _why_none(
+    size: int,
+    known: Sequence[Candidate],
+    counts: Sequence[int] | None,
+    has_own_optimizer: bool,
+) -> str:
     """Explain why nothing is recommended, and what to change."""
     if not known:
         return "no candidate on the front has a recorded validation accuracy"
@@ -213,7 +220,9 @@ def _why_none(size: int, known: Sequence[Candidate], counts: Sequence[int] | Non
     share, best = max(counts) / sum(counts), 1 - _error(known[0])
     subject = f"none of the {size} candidates" if size > 1 else "the one candidate"
     negated = "is" if size > 1 else "is not"
+    advice = ADVICE.format(rate="in build(hp)" if has_own_optimizer else "training.learning_rate")
     return (
-        f"{subject} on the front {negated} better than always predicting the commonest class "
-        f"({share:.1%} of the validation images; validation accuracy {best:.1%} at most): {ADVICE}"
+        f"{subject} on the front {negated} clearly better (95% interval) than always predicting "
+        f"the commonest class ({share:.1%} of the validation images; validation accuracy "
+        f"{best:.1%} at most): {advice}"
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import numpy as np
 from xnas_tf.data.dataset import check_images
 from xnas_tf.data.labels import as_text, clean_label, encode, one_per_image
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.storage.run_directory import write_atomically
-from xnas_tf.tuner.tf_data import elements, is_dataset
+from xnas_tf.storage.run_directory import CONFIG, run_config, write_atomically
+from xnas_tf.tuner.tf_data import elements, is_dataset, sorted_by_content
 
 Arrays = Any
 """Images and labels, or a ``tf.data.Dataset`` of such pairs."""
@@ -28,10 +29,25 @@ class Stored:
     Attributes:
         name: The data set's name.
         class_of: The class name of each label.
+        is_new: Whether the file did not exist before.
     """
 
     name: str
     class_of: dict[Any, str]
+    is_new: bool
+
+    @contextmanager
+    def removed_if_refused(self, run_dir: Path) -> Iterator[None]:
+        """Remove the file again if an ``InputError`` leaves the context before the run began."""
+        try:
+            yield
+        except InputError:
+            has_begun = (run_dir / CONFIG).is_file() and run_config(
+                run_dir
+            ).dataset.name == self.name
+            if self.is_new and not has_begun:
+                Path(self.name.removeprefix("npz:")).unlink(missing_ok=True)
+            raise
 
     def weights(self, given: Any) -> dict[str, float]:
         """Convert class weights by label, as in Keras, to class weights by class name.
@@ -98,10 +114,11 @@ def stored(
         digest.update(f"{key} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     path = run_dir.with_name(f"{run_dir.name}-{digest.hexdigest()}.npz")
-    if not path.is_file():
+    is_new = not path.is_file()
+    if is_new:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, file.getvalue())
-    return Stored(f"npz:{path}", class_of)
+    return Stored(f"npz:{path}", class_of, is_new)
 
 
 def _class_of(arrays: Mapping[str, np.ndarray]) -> dict[Any, str]:
@@ -144,7 +161,7 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray
 
 def _checked_pair(x_name: str, y_name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
     if is_dataset(pair):
-        pair = elements(pair, x_name)
+        return sorted_by_content(*checked_arrays(x_name, y_name, *elements(pair, x_name)))
     if not isinstance(pair, Sequence) or len(pair) != 2:
         raise InputError(
             f"{x_name} is of type {type(pair).__name__}; allowed: (images, labels), or a "

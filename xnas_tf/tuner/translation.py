@@ -42,6 +42,13 @@ def space_section(hypermodel: Any) -> Any:
     """
     if isinstance(hypermodel, Mapping):
         return hypermodel
+    keras = sys.modules.get("keras")
+    kind = hypermodel if isinstance(hypermodel, type) else type(hypermodel)
+    if keras and issubclass(kind, keras.Model):
+        raise InputError(
+            f"`hypermodel` is a Keras model, {kind.__name__}, which leaves nothing to choose; "
+            "allowed: a HyperModel, or a function build(hp) that returns a model"
+        )
     if not (isinstance(hypermodel, str) or callable(hypermodel) or hasattr(hypermodel, "build")):
         raise InputError(
             f"`hypermodel` is of type {type(hypermodel).__name__}; allowed: a HyperModel, as an "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -28,6 +29,8 @@ from xnas_tf.tuner.translation import (
     space_section,
     validated,
 )
+from xnas_tf.utils.argument_types import NUMBER, WHOLE, check_types
+from xnas_tf.utils.markup import page_html, rich_html, short_repr
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +58,7 @@ class Tuner:
         max_trials: Number of candidates to train.
         directory: The folder of the runs.
         project_name: The name of the run.
-        seed: The seed of the search.
+        seed: The seed of the search; 0 if None.
         overwrite: Whether to move a run of that name aside and start again.
         config: Further sections of the configuration, as ``{"training": {"optimizer": "adam"}}``.
         **others: Other arguments of keras-tuner's tuners, which are refused with a suggestion
@@ -66,6 +69,7 @@ class Tuner:
             another argument sets, or a subclass has methods that are never called.
     """
 
+    @check_types(max_trials=WHOLE, seed=WHOLE)
     def __init__(
         self,
         hypermodel: Any,
@@ -74,7 +78,7 @@ class Tuner:
         *,
         directory: str | Path | None = "runs",
         project_name: str | None = "untitled_project",
-        seed: int | None = 0,
+        seed: int | None = None,
         overwrite: bool = False,
         config: Mapping[str, Any] | None = None,
         **others: Any,
@@ -96,6 +100,7 @@ class Tuner:
         self.run_dir = Path(directory or "runs") / (project_name or "untitled_project")
         validated(self._config)
 
+    @check_types(epochs=WHOLE, batch_size=WHOLE, validation_split=NUMBER)
     def search(  # noqa: PLR0913 - those of Keras' fit
         self,
         x: Any,
@@ -153,19 +158,8 @@ class Tuner:
         of_training, of_search = _split_callbacks(callbacks)
         if validation_data is not None and validation_split == 0:  # the default of Keras' fit
             validation_split = None
-        if isinstance(x, str):
-            if y is not None or validation_data is not None or test_data is not None:
-                raise InputError(
-                    f"data set {x!r} has its own labels and splits: leave out `y`, "
-                    "`validation_data` and `test_data`"
-                )
-            name = x
-        else:
-            data = stored(self.run_dir, (x, y), validation_data, test_data, class_names)
-            name = data.name
-            class_weight = None if class_weight is None else data.weights(class_weight)
         given: dict[str, dict[str, Any]] = {
-            "dataset": {"name": name, "validation": validation_split},
+            "dataset": {"validation": validation_split},
             "training": {
                 "epochs": epochs,
                 "batch_size": batch_size,
@@ -173,6 +167,28 @@ class Tuner:
                 "callbacks": register_callbacks(of_training) or None,
             },
         }
+        if isinstance(x, str):
+            if y is not None or validation_data is not None or test_data is not None:
+                raise InputError(
+                    f"data set {x!r} has its own labels and splits: leave out `y`, "
+                    "`validation_data` and `test_data`"
+                )
+            return self._search(x, given, of_search, verbose)
+        data = stored(self.run_dir, (x, y), validation_data, test_data, class_names)
+        with data.removed_if_refused(self.run_dir):
+            if class_weight is not None:
+                given["training"]["class_weight"] = data.weights(class_weight)
+            return self._search(data.name, given, of_search, verbose)
+
+    def _search(
+        self,
+        dataset: str,
+        given: dict[str, dict[str, Any]],
+        callbacks: Sequence[Callback],
+        verbose: int | str,
+    ) -> Run | None:
+        """Run the search on a data set, with the values that are given for keys of sections."""
+        given["dataset"]["name"] = dataset
         sections = {**self._config, "space": space_section(self._hypermodel)}
         for section, values in given.items():
             known = {key: value for key, value in values.items() if value is not None}
@@ -182,13 +198,19 @@ class Tuner:
                 validated(sections),
                 self.run_dir,
                 fresh=self._overwrite,
-                callbacks=of_search,
+                callbacks=callbacks,
                 verbose=VERBOSE[verbose],
             )
         except InputError as error:  # it names the arguments of ``xt.search``
             text = str(error).replace("`run_dir`", "`project_name`")
             error.args = (text.replace("`fresh`", "`overwrite`"),)
             raise
+
+    def __repr__(self) -> str:
+        config = validated(self._config)
+        objectives = ", ".join(objective.name for objective in config.objectives)
+        trials = config.search.candidates
+        return short_repr(self, run=self.run_dir, objectives=objectives, max_trials=trials)
 
     @property
     def hypermodel(self) -> keras_tuner.HyperModel:
@@ -275,11 +297,18 @@ class Tuner:
         recommended = run.recommendation()
         front = {candidate.id for candidate in run.pareto()}
         shown = CandidateList(run, self._ordered(run)[:num_trials], front, recommended)
-        console = Console()
-        console.print(f"Results in {run.path}")
-        for part in split_to_fit(pareto_table(shown), console):
+        console = Console(highlight=False)
+        title, reason = f"Results in {run.path}", f"recommended: {recommended.text}"
+        table = pareto_table(shown)
+        if console.is_jupyter:
+            from IPython.display import HTML, display  # noqa: PLC0415 - optional
+
+            display(HTML(page_html(title, {}, rich_html(table), notes=[reason])))  # type: ignore[no-untyped-call]
+            return
+        console.print(title, markup=False, soft_wrap=True)
+        for part in split_to_fit(table, console):
             console.print(part)
-        console.print(f"recommended: {recommended.text}", markup=False, soft_wrap=True)
+        console.print(reason, markup=False, soft_wrap=True)
 
     def search_space_summary(self) -> None:
         """Print the hyperparameters, their values, and when they are active.
@@ -294,7 +323,10 @@ class Tuner:
 
         shape, classes, is_known = self._data()
         space = SearchSpace(self.hypermodel, shape, classes)
-        print(f"Search space: {space.name}, at most {space.size:g} architectures")
+        size = f"at most {space.size:g} architectures"
+        if math.isinf(space.size):
+            size = "unbounded (real-valued hyperparameters)"
+        print(f"Search space: {space.name}, {size}")
         if not is_known:
             size = "x".join(map(str, shape))
             print(f"  (for images of {size} and {classes} classes; no data are known yet)")

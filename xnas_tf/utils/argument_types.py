@@ -9,7 +9,7 @@ from functools import wraps
 from numbers import Integral, Real
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, suggest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
     Returns:
         The decorator. The decorated function raises an ``InputError`` that names an argument of
-        another type.
+        another type, one that does not exist, or one that is missing.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
@@ -50,8 +50,8 @@ def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
             try:
                 given = signature.bind(*args, **kwargs).arguments
-            except TypeError:
-                given = {}  # the call itself raises the error
+            except TypeError as error:
+                raise InputError(_mismatch(function.__name__, signature, kwargs, error)) from None
             for name, kind in kinds.items():
                 is_default = given.get(name) is None and signature.parameters[name].default is None
                 if name in given and not is_default:
@@ -61,6 +61,17 @@ def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
         return call
 
     return decorate
+
+
+def _mismatch(
+    function: str, signature: inspect.Signature, given: Iterable[str], error: TypeError
+) -> str:
+    """Say why arguments do not fit a signature, with the nearest name if one does not exist."""
+    names = [name for name in signature.parameters if name != "self"]
+    for name in given:
+        if name not in signature.parameters:
+            return f"`{name}`: {function}() has no argument {suggest(name, names)}"
+    return f"{function}(): {error}; its arguments: {', '.join(names)}"
 
 
 def _check(name: str, value: Any, kind: Kind) -> None:

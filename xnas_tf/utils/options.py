@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -68,7 +68,7 @@ def _explain(item: ErrorDetails, model: type[BaseModel], prefix: str) -> Iterabl
             yield from _explain(inner, item["ctx"]["model"], f"{key}.")
     elif item["type"] == "extra_forbidden":
         *parents, name = map(str, item["loc"])
-        yield f"unknown key {key}: {suggest(name, _section(model, parents).model_fields)}"
+        yield f"unknown key {key}: {_suggested_key(model, parents, name)}"
     elif item["type"] == "literal_error":
         allowed = re.findall("'([^']*)'", item["ctx"]["expected"])
         yield f"{key}: given {suggest(item['input'], allowed)}"
@@ -76,6 +76,21 @@ def _explain(item: ErrorDetails, model: type[BaseModel], prefix: str) -> Iterabl
         yield f"{key}: {item['msg'].removeprefix('Value error, ')}"
     else:
         yield f"{key}: given {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _suggested_key(model: type[BaseModel], parents: Sequence[str], name: str) -> str:
+    """Describe a wrong key, with that of the same name in another section if there is one."""
+    own = _section(model, parents).model_fields
+    elsewhere = [
+        f"{section}.{name}"
+        for section in model.model_fields
+        if name in getattr(_section(model, [section]), "model_fields", {})
+    ]
+    if not elsewhere or [*parents, name] == elsewhere[0].split("."):
+        return suggest(name, own)
+    return (
+        f"{name!r} (did you mean {' or '.join(elsewhere)}? allowed here: {', '.join(sorted(own))})"
+    )
 
 
 def _section(model: type[BaseModel], location: Iterable[str]) -> type[BaseModel]:

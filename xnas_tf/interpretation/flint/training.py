@@ -130,9 +130,11 @@ def check_options(
     integers = ("attributes", attributes, 1), ("epochs", epochs, 1), ("seed", seed, 0)
     for option, value, low in integers:
         if value is not None and not (isinstance(value, int) and low <= value <= MAX_INTEGER):
-            raise InputError(f"`{option}` {value}: allowed: whole numbers, {low} to {MAX_INTEGER}")
+            raise InputError(
+                f"`{option}` {value!r}: allowed: whole numbers, {low} to {MAX_INTEGER}"
+            )
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
-        raise InputError(f"`rate` {rate}: allowed: more than 0")
+        raise InputError(f"`rate` {rate!r}: allowed: more than 0")
 
 
 def _check_dataset(data: Dataset, interpreter: InterpretedModel) -> None:

@@ -13,7 +13,6 @@ from xnas_tf.reporting.html.search import known_interval
 from xnas_tf.reporting.html.summary import data_text, made_text, run_facts
 from xnas_tf.reporting.status import run_status
 from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
-from xnas_tf.strategy.recommendation import recommend
 from xnas_tf.utils.number_format import six_digits
 
 _EXECUTION = ("distributed", "dataset")
@@ -150,7 +149,7 @@ def _run_data(
     prefer: str | None,
     within: float | None,
 ) -> dict[str, Any]:
-    recommended = recommend(front, run.config, run.validation_counts, prefer, within)
+    recommended = run.recommended_of(front, prefer, within)
     search = run.config.search.model_copy(update={"reference": reference})
     config = run.config.model_copy(update={"search": search})
     images = sum(run.validation_counts or ())

@@ -16,7 +16,6 @@ from xnas_tf.reporting.html.search import search_data
 from xnas_tf.reporting.html.summary import made_text, run_facts
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
-from xnas_tf.strategy.recommendation import recommend
 
 
 def report_data(
@@ -32,7 +31,7 @@ def report_data(
     """Collect all data for the page; see ``save_report`` for the arguments."""
     everyone = run.candidates()
     front = ordered_front(everyone, run.config)  # from the same read, as a search may be running
-    recommended = recommend(front, run.config, run.validation_counts, prefer, within)
+    recommended = run.recommended_of(front, prefer, within)
     chosen = chosen_models(run, front, candidates, models, recommended.id)
     comparable = comparable_candidates(everyone, front)
     status = run_status(run, recommended)

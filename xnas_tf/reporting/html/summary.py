@@ -35,11 +35,13 @@ def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -
         front: The Pareto-optimal candidates of the run.
         status: The result of ``run_status``.
     """
+    everyone = counted(len(run), "candidate")
+    verb = "is" if len(run) == 1 or len(front) == 1 else "are"
     facts = [
         ("data", data_text(run.config.dataset.name, run.fact("dataset") or {})),
         ("search space", run.config.space.name),
         ("budget", _budget_text(run, status)),
-        ("front", f"{len(front)} of {len(run)} candidates are Pareto-optimal"),
+        ("front", f"{len(front)} of {everyone} {verb} Pareto-optimal"),
         ("best validation accuracy", best_accuracy_text(front, sum(run.validation_counts or ()))),
     ]
     return [(name, text) for name, text in facts if text]
