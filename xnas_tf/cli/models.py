@@ -126,8 +126,8 @@ def explain(
 
     files = (*images, *files)
     explanation, folder = explain_request(source, files=files, log=print_message, **options)
-    for method, why in explanation.failures.items():
-        print_message(f"warning: {method} was left out: {why}")
+    for warning in explanation.warnings:
+        print_message(f"warning: {warning}")
     print_message(f"wrote {folder}: open its index.html in a browser")
     print_result(form, explanation.as_dict(), lambda known: known, explanation_tables)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from xnas_tf.explanation.drawing import COLUMNS
 from xnas_tf.explanation.quality import MORE_IS_BETTER
+from xnas_tf.explanation.tables import measured_images
 from xnas_tf.interpretation.expert_page import (
     Caption,
     ExpertPage,
@@ -70,13 +71,12 @@ def _summary(known: dict[str, Any]) -> list[str]:
     methods = [method["title"] for method in known["methods"].values()]
     images = known["images"]
     wrong = sum(i["label"] is not None and i["label"] != i["predicted"] for i in images)
-    left_out = [f"{title} was left out: {why}." for title, why in known["failures"].items()]
     mistakes = f" The model gets {wrong} of them wrong." if images[0]["label"] is not None else ""
     return [
         f"For each of {len(images)} images, {listed(methods)} computed a map that shows how much "
         f"each pixel contributes to the model's score for a class.{mistakes}",
         accuracy_paragraph(known["accuracy"]),
-        *left_out,
+        *(f"{warning}." for warning in known["warnings"]),
     ]
 
 
@@ -86,7 +86,8 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
     for method in known["methods"].values():
         for name, quality in method["quality"].items():
             mean = "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}"
-            means.setdefault(name, []).append(f"{method['title']}: {mean}")
+            some = f" ({measured_images(method)} images)" if any(method["empty"]) else ""
+            means.setdefault(name, []).append(f"{method['title']}: {mean}{some}")
     return [
         Metric(
             f"{name.replace('_', ' ')} {'↑' if name in MORE_IS_BETTER else '↓'}",

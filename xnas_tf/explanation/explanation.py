@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.metrics.maps import is_empty
 from xnas_tf.explanation.drawing import COLUMNS, attribution_figure, overlay
 from xnas_tf.explanation.expert_text import explanation_page
 from xnas_tf.explanation.tables import explanation_tables
@@ -40,7 +41,8 @@ class Explanation:
         class_names: The classes.
         labels: The true class of each image, (N,); None if unknown.
         maps: Maps (N, H, W) by method.
-        quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``.
+        quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``. NaN where a
+            map is empty.
         failures: Why a method gave no maps, by its title.
         input_range: The range that the images were scaled to; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
@@ -63,6 +65,19 @@ class Explanation:
     def predicted(self) -> np.ndarray:
         """The predicted class of each image, (N,)."""
         return self.probabilities.argmax(axis=1)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Which methods were left out, or have maps that are 0 everywhere, and why."""
+        left_out = [f"{title} was left out: {why}" for title, why in self.failures.items()]
+        empty = {method: int(is_empty(maps).sum()) for method, maps in self.maps.items()}
+        return left_out + [
+            f"{method.title} is empty for {count} of {counted(len(self.images), 'image')}: "
+            f"{method.why_empty}. Use another method for them"
+            + (", which are left out of its quality" if self.quality.get(method) else "")
+            for method, count in empty.items()
+            if count
+        ]
 
     def figure(self, title: str = "", chosen: slice = slice(None)) -> Figure:
         """Draw some or all of the images, with the maps of each method below."""
@@ -87,10 +102,8 @@ class Explanation:
         accuracy = self.accuracy and self.accuracy.text
         facts = {"test split": accuracy, "input range": self.input_range}
         tables = map(rich_html, explanation_tables(self.as_dict()))
-        notes = [f"{title} was left out: {why}" for title, why in self.failures.items()]
-        return page_html(
-            f"Explanation of {counted(len(self.images), 'image')}", facts, *tables, notes=notes
-        )
+        title = f"Explanation of {counted(len(self.images), 'image')}"
+        return page_html(title, facts, *tables, notes=self.warnings)
 
     def save(self, out: str | Path, title: str = "") -> Path:
         """Write figures with a title, maps, metrics and TensorBoard images into a new folder.
@@ -125,10 +138,8 @@ class Explanation:
             key: {
                 "title": method.title,
                 "options": method.model_dump(mode="json"),
-                "quality": {
-                    name: {"mean": plain(np.mean(values)), "images": plain(values)}
-                    for name, values in self.quality.get(method, {}).items()
-                },
+                "empty": is_empty(self.maps[method]).tolist(),
+                "quality": self._quality(method),
             }
             for key, method in self._methods().items()
         }
@@ -138,6 +149,18 @@ class Explanation:
             "images": images,
             "methods": methods,
             "failures": self.failures,
+            "warnings": self.warnings,
+        }
+
+    def _quality(self, method: AttributionMethod) -> dict[str, dict[str, Any]]:
+        """Return each metric's values, and their mean over the images whose map is not empty."""
+        kept = ~is_empty(self.maps[method])
+        return {
+            name: {
+                "mean": plain(np.mean(values[kept])) if kept.any() else None,
+                "images": plain(values),
+            }
+            for name, values in self.quality.get(method, {}).items()
         }
 
     def _heading(self, number: int) -> tuple[str, str]:

@@ -242,12 +242,19 @@ def _explanations(card: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _map_quality(maps: dict[str, dict[str, float]], images: str) -> str:
+def _map_quality(maps: dict[str, dict[str, float | None]], images: str) -> str:
     """Return the quality of the maps, with that of random ones to compare with."""
     if not maps:
         return ""
     rows = [
-        (text(name), f"{each['deletion']:.3f}", f"{each['insertion']:.3f}")
+        (
+            text(name)
+            + (f" ({empty} empty maps left out)" if (empty := each.get("empty")) else ""),
+            *(
+                "–" if (mean := each[key]) is None else f"{mean:.3f}"
+                for key in ("deletion", "insertion")
+            ),
+        )
         for name, each in maps.items()
     ]
     table = _table(("maps", "deletion ↓ (lower is better)", "insertion ↑ (higher is better)"), rows)
