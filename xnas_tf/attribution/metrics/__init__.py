@@ -11,8 +11,8 @@ replaces pixels, ``output`` is what the maps explain, and ``rng`` draws random s
 
 Metrics propagate NaN from models and maps, and never introduce it. They raise ``InputError`` if
 images, maps, targets or options don't fit. An empty map, 0 everywhere, explains
-nothing but is perfectly stable: leave such maps out of means with ``is_empty``, or give their value,
-``empty``.
+nothing but is perfectly stable: leave such maps out of means with ``is_empty``, or give their
+value, ``empty``.
 """
 
 from xnas_tf.attribution.metrics.faithfulness import (
