@@ -10,6 +10,7 @@ from xnas_tf.explanation import Explanation, explain
 from xnas_tf.explanation.drawing import overlay
 from xnas_tf.explanation.expert_text import QUALITY, explanation_page
 from xnas_tf.explanation.quality import quality_of
+from xnas_tf.explanation.regions import concentrations
 from xnas_tf.interpretation.drawing import short, wrapped
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, accuracy_paragraph, listed
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
@@ -110,6 +111,18 @@ def test_empty_maps_are_left_out_of_means_and_named(tmp_path):
     marked, unmarked = (overlay(images[0], found.maps[method][i], False) for i in (0, 1))
     white = [(np.asarray(each) == 255).all(axis=-1).any() for each in (marked, unmarked)]
     assert white == [True, False]
+
+
+def test_maps_in_one_place_are_a_finding():
+    maps = np.full((6, 9, 9), 0.01)
+    maps[:3, :3, :3] = [[[1.0]], [[-2.0]], [[0.0]]]  # the first class, in the upper left
+    maps[2] = 0
+    targets = np.array([0, 0, 0, 1, 1, 2])
+    (found,) = concentrations(maps, targets)
+    assert found[:2] == (0, "upper left") and found.images == 2  # without the empty map
+    inside = [9 * n / (9 * n + 72 * 0.01) for n in (1, 2)]
+    assert found.share == pytest.approx(np.mean(inside))
+    assert not concentrations(np.ones((4, 2, 2)), targets[:4])
 
 
 def test_names_fit():

@@ -14,6 +14,7 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.metrics.maps import is_empty
 from xnas_tf.explanation.drawing import COLUMNS, attribution_figure, overlay
 from xnas_tf.explanation.expert_text import explanation_page
+from xnas_tf.explanation.regions import concentrations
 from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.interpretation.files import plain, write_page
 from xnas_tf.training.chance_level import Accuracy
@@ -46,6 +47,8 @@ class Explanation:
         failures: Why a method gave no maps, by its title.
         input_range: The range that the images were scaled to; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
+        by_class: The correctly classified and all images of each class of the test split; empty
+            if not measured.
         files: The file of each image, N; empty if they are of a data set.
     """
 
@@ -59,6 +62,7 @@ class Explanation:
     failures: dict[str, str] = field(default_factory=dict)
     input_range: str = ""
     accuracy: Accuracy | None = None
+    by_class: Sequence[tuple[int, int]] = ()
     files: Sequence[str] = ()
 
     @property
@@ -73,8 +77,8 @@ class Explanation:
         empty = {method: int(is_empty(maps).sum()) for method, maps in self.maps.items()}
         return left_out + [
             f"{method.title} is empty for {count} of {counted(len(self.images), 'image')}: "
-            f"{method.why_empty}. Use another method for them"
-            + (", which are left out of its quality" if self.quality.get(method) else "")
+            f"{method.why_empty}. Use another method for these images"
+            + ("; the means of its quality leave them out" if self.quality.get(method) else "")
             for method, count in empty.items()
             if count
         ]
@@ -139,6 +143,10 @@ class Explanation:
                 "title": method.title,
                 "options": method.model_dump(mode="json"),
                 "empty": is_empty(self.maps[method]).tolist(),
+                "concentrated": [
+                    {**each._asdict(), "target": self.class_names[each.target]}
+                    for each in concentrations(self.maps[method], self.targets)
+                ],
                 "quality": self._quality(method),
             }
             for key, method in self._methods().items()
@@ -146,6 +154,10 @@ class Explanation:
         return {
             "input_range": self.input_range or None,
             "accuracy": self.accuracy and self.accuracy.as_dict(),
+            "accuracy_by_class": [
+                {"class": name, "correct": correct, "images": count}
+                for name, (correct, count) in zip(self.class_names, self.by_class, strict=False)
+            ],
             "images": images,
             "methods": methods,
             "failures": self.failures,
