@@ -97,7 +97,8 @@ function quality(model) {
   const metrics = [...new Set(methods.flatMap((method) => Object.keys(model.quality[method])))];
   return metrics.length ? scroller("Quality of attributions", table(["metric", ...methods], metrics.map((name) =>
     [el("th", { scope: "row" }, name, el("p", { class: "meaning" }, QUALITY[name] || "")),
-      ...methods.map((method) => number(model.quality[method][name]))]), "means over the images explained")) : null;
+      ...methods.map((method) => number(model.quality[method][name]))]),
+  "means over the images explained whose map is not empty")) : null;
 }
 const layers = (model) => scroller("Layers", table(["layer", "type", "output", "parameters"], model.layers.map((row) =>
   row.map(plain)), "layers of the model, in order"));
