@@ -49,6 +49,6 @@ def suggest(given: str, allowed: Iterable[str]) -> str:
         For example ``'eror' (did you mean 'error'? allowed: error, flops, parameters)``.
     """
     names = sorted({*map(str, allowed)})
-    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{given!r} ({hint}allowed: {', '.join(names)})"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.conftest import left_to_all, on_ranks
+from xnas_tf.attribution import integrated_gradients
 from xnas_tf.attribution import metrics as quality
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
@@ -21,7 +22,7 @@ from xnas_tf.attribution.metrics.statistics import pearson, spearman
 from xnas_tf.attribution.outputs import Probabilities
 from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.errors import InputError
-from xnas_tf.objectives import OBJECTIVES
+from xnas_tf.objectives import OBJECTIVES, attribution_quality
 from xnas_tf.objectives.base import Subject
 
 SHAPE = (6, 5, 2)
@@ -246,6 +247,26 @@ def test_a_map_that_never_changes_is_perfectly_stable():
     model, images = network(), images_of()
     for method in (constant_maps, lambda *given: 0 * constant_maps(*given)):
         assert not quality.max_sensitivity(model, images, method, rng=rng()).any()
+
+
+class Nothing(IntegratedGradients):
+    """Integrated gradients that are 0 everywhere."""
+
+    def __call__(self, model, images, targets="predicted"):
+        return 0 * super().__call__(model, images, targets)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_empty_maps_never_win_an_objective(name, monkeypatch):
+    """Unlike the measure alone, to which a map that is always empty is perfectly stable."""
+    objective = OBJECTIVES.get(name)(images=5)
+    (real,) = on_ranks(1, lambda one: objective.score(subject_of(network(), one, 5)))
+    monkeypatch.setattr(attribution_quality, "method_with_steps", lambda *_: Nothing(steps=2))
+    monkeypatch.setattr(integrated_gradients, "IntegratedGradients", Nothing)
+    (empty,) = on_ranks(1, lambda one: objective.score(subject_of(network(), one, 5)))
+    assert empty.value == pytest.approx(objective.worst)
+    sign = 1 if objective.direction == "minimize" else -1
+    assert sign * real.value < sign * empty.value
 
 
 def test_sensitivity_grows_with_the_radius_and_the_samples():

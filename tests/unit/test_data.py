@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_dataset
-from xnas_tf.data import load_dataset
+from xnas_tf.data import Split, load_dataset
 from xnas_tf.data.batches import batching, shard, training_batches
+from xnas_tf.data.dataset import sample_images
 from xnas_tf.data.options import AugmentationOptions
 from xnas_tf.errors import InputError
 
@@ -224,3 +225,12 @@ def test_cutout_blanks_a_square_and_crop_shifts():
         for b, a in zip(before, after, strict=True)
     ]
     assert all(moved)
+
+
+def test_a_sample_takes_an_image_of_each_class_in_turn():
+    labels = np.array([2, 0, 0, 0, 1, 2, 0, 1], np.int32)
+    split = Split(np.arange(8, dtype=np.uint8).reshape(8, 1, 1, 1), labels)
+    sample = sample_images(split, 7)
+    assert sample.images.ravel().tolist() == [1, 4, 0, 2, 7, 5, 3]
+    assert sample.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert len(sample_images(split, 99)) == 8

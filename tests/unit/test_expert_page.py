@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from xnas_tf.attribution import attribution_method
-from xnas_tf.explanation import Explanation
-from xnas_tf.explanation.expert_text import QUALITY
+from xnas_tf.explanation import Explanation, explain
+from xnas_tf.explanation.drawing import overlay
+from xnas_tf.explanation.expert_text import QUALITY, explanation_page
 from xnas_tf.explanation.quality import quality_of
+from xnas_tf.explanation.regions import concentrations
 from xnas_tf.interpretation.drawing import short, wrapped
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, accuracy_paragraph, listed
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
@@ -81,6 +83,46 @@ def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
     shown = (found.save(tmp_path / "out", "title") / "index.html").read_text("utf-8")
     assert "gets 2 of them wrong" in shown and "<script" not in shown
     assert all(name.replace("_", " ") in shown for name in QUALITY)
+
+
+def test_empty_maps_are_left_out_of_means_and_named(tmp_path):
+    """Grad-CAM of a network in which every channel counts against the first class."""
+    keras = pytest.importorskip("keras")
+    inputs = keras.Input((6, 6, 1))
+    x = keras.layers.Conv2D(2, 3, kernel_initializer="ones")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+    model.layers[-1].set_weights([np.tile([-1.0, 1.0], (32, 1)), np.zeros(2)])
+    images = np.random.default_rng(0).random((3, 6, 6, 1), np.float32)
+    found = explain(model, images, ["grad_cam"], targets=np.array([0, 1, 0]), measured=True)
+    (method,) = found.maps
+    for values in found.quality[method].values():
+        assert np.isnan(values).tolist() == [True, False, True]
+    known = found.as_dict()
+    stored = known["methods"]["grad_cam"]
+    assert stored["empty"] == [True, False, True]
+    for name, measured in stored["quality"].items():
+        assert measured["mean"] == pytest.approx(found.quality[method][name][1])
+    (warning,) = found.warnings
+    assert warning.startswith("Grad-CAM is empty for 2 of 3 images: no region")
+    page = explanation_page(known)
+    assert f"{warning}." in page.summary and "(1 of 3 images)" in page.metrics[0].value
+    texts = [each.get_text() for axes in found.plot().axes for each in axes.texts]
+    assert texts.count("empty map") == 2
+    marked, unmarked = (overlay(images[0], found.maps[method][i], False) for i in (0, 1))
+    white = [(np.asarray(each) == 255).all(axis=-1).any() for each in (marked, unmarked)]
+    assert white == [True, False]
+
+
+def test_maps_in_one_place_are_a_finding():
+    maps = np.full((6, 9, 9), 0.01)
+    maps[:3, :3, :3] = [[[1.0]], [[-2.0]], [[0.0]]]  # the first class, in the upper left
+    maps[2] = 0
+    targets = np.array([0, 0, 0, 1, 1, 2])
+    (found,) = concentrations(maps, targets)
+    assert found[:2] == (0, "upper left") and found.images == 2  # without the empty map
+    inside = [9 * n / (9 * n + 72 * 0.01) for n in (1, 2)]
+    assert found.share == pytest.approx(np.mean(inside))
+    assert not concentrations(np.ones((4, 2, 2)), targets[:4])
 
 
 def test_names_fit():

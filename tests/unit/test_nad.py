@@ -1,6 +1,7 @@
 """Disentanglement of constructed networks on which the right paths are known."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -17,8 +18,10 @@ from xnas_tf.interpretation.feature_taps import find_taps
 from xnas_tf.interpretation.nad import disentangle
 from xnas_tf.interpretation.nad import original_outputs as originals
 from xnas_tf.interpretation.nad.disentanglement import facts
+from xnas_tf.interpretation.nad.expert_text import hits_text, paths_page
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.paths import Paths
+from xnas_tf.interpretation.nad.tables import disentanglement_tables
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import DisentanglementObjective
@@ -392,6 +395,34 @@ def test_a_beta_that_empties_masks_is_recorded_and_leaves_no_nan(tmp_path):
         assert set(masks.files) == {"class_names", "first"}
     with pytest.raises(InputError, match="already exists and was not touched"):
         found.save(out)
+
+
+def test_only_classes_that_images_were_taken_for_are_confused():
+    found = disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)
+    assert [each["most_confused"] for each in facts(found)["classes"]] == [[], [], []]
+    page = paths_page(facts(found))
+    assert [row[-1] for row in page.findings[1]] == ["none"] * CLASSES
+    rows = disentanglement_tables(facts(found))[-1].columns[-1].cells
+    assert list(map(str, rows)) == ["none"] * CLASSES
+    labels, predicted = np.array([0, 0, 0]), np.array([2, 1, 2])
+    agreement = dict.fromkeys(("right", "wrong"), np.zeros((2, 3)))
+    wrong = replace(found.mistakes, labels=labels, predicted=predicted, **agreement)
+    known = facts(replace(found, mistakes=wrong))
+    assert [each["most_confused"] for each in known["classes"]] == [["blue", "green"], [], []]
+    # Each of three classes is among the three most similar to another.
+    texts = [*paths_page(known).summary, *(each.name for each in paths_page(known).metrics)]
+    assert "misclassified 3 of" in str(texts) and "three" not in str(texts)
+    known["mistakes"] |= {"by_chance": 0.5, "taken_for_a_similar_class": 1.0}
+    assert "chance would give 50.0%" in str(paths_page(known).summary)
+
+
+@pytest.mark.parametrize(("mean", "is_chance"), [(0.2, True), (0.26, True), (0.4, False)])
+def test_a_hit_rate_at_chance_is_called_so(mean, is_chance):
+    rate = {"mean": mean, "deviation": 0.1, "classes": dict.fromkeys("abcd", mean)}
+    known = {"chance": 0.25, "layers": [{"hit_rate": rate | {"mean": 0.1}}, {"hit_rate": rate}]}
+    text = hits_text(known)
+    assert ("not find more than chance" in text) == is_chance
+    assert not is_chance or f"{mean:.1%}" in text
 
 
 def blind_model(seen=(0, 1)):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import sys
 from contextlib import closing
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ from html.parser import HTMLParser
 import click
 import keras
 import numpy as np
+import PIL.Image
 import pytest
 from click.testing import CliRunner
 
@@ -253,6 +255,10 @@ ZEROS = np.zeros((2, 8, 8, 1), np.float32)
         (lambda: xt.explain(FLAT, ZEROS, class_names=3), "`class_names` is of type int"),
         (lambda: xt.explain(FLAT, ZEROS, class_names="a"), "`class_names` is of type str"),
         (lambda: xt.explain(FLAT, ZEROS, class_names=["a"]), "`class_names`: 1 given, but"),
+        (lambda: xt.explain(FLAT, ZEROS, labels=["0", "x"]), "`labels`: no class 'x' .allowed: 0"),
+        (lambda: xt.explain(FLAT, ZEROS, labels=[0, -1]), "`labels`: no class -1; allowed: 0 to"),
+        (lambda: xt.explain(FLAT, ZEROS, targets="x"), "`targets`: no class 'x'"),
+        (lambda: xt.explain(FLAT, ZEROS, mistakes=True), "`mistakes`: given with `images`"),
         (lambda: xt.disentangle(3), "`model` is of type int"),
         (lambda: xt.disentangle(FLAT, 3), "`dataset` is of type int; allowed: a name"),
         (lambda: xt.disentangle(FLAT, "digits", classes=3), "`classes` is of type int"),
@@ -292,6 +298,66 @@ def test_a_data_set_and_its_splits_have_short_names():
     )
     assert repr(data.train) == "Split(images=(1077, 8, 8, 1), labels=(1077,))"
     assert repr(data.test.take(slice(3))) == "Batch(images=(3, 8, 8, 1), labels=(3,))"
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """A model that sees brightness alone, with a data set that it gets half right, and a file."""
+    folder = tmp_path_factory.mktemp("shapes")
+    inputs = keras.Input((4, 4, 1))
+    outputs = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, outputs)
+    model.set_weights([np.tile([0.0, 1.0], (16, 1)), np.array([8.0, 0.0])])
+    model.save(folder / "model.keras")
+    images = np.random.default_rng(0).integers(0, 60, (40, 4, 4, 1)).astype(np.uint8)
+    images[10:] += 150
+    np.savez(folder / "data.npz", x=images, y=np.repeat([0, 1], 20))
+    PIL.Image.fromarray(images[-1, ..., 0]).save(folder / "bright.png")
+    return folder
+
+
+def explained(folder, *words):
+    words = ["explain", str(folder / "model.keras"), *words, "--method", "gradient_input"]
+    return CliRunner().invoke(main, [*words, "--format", "json"])
+
+
+def test_image_files_have_named_classes(shapes, tmp_path):
+    words = [str(shapes / "bright.png"), "--classes", "triangle,plus"]
+    done = explained(shapes, *words, "--target", "triangle", "--out", str(tmp_path / "a"))
+    (image,) = json.loads(done.stdout)["images"]
+    assert (image["predicted"], image["explained"]) == ("plus", "triangle")
+    wrong = explained(shapes, *words[:2], "a,b,c", "--out", str(tmp_path / "b"))
+    assert wrong.exit_code == 2 and "--classes: 3 given, but the model has 2" in wrong.stderr
+    unknown = explained(shapes, words[0], "--target", "triangle", "--out", str(tmp_path / "b"))
+    assert unknown.exit_code == 2 and "did you mean" not in unknown.stderr
+
+
+def test_mistakes_are_chosen_and_counted_by_class(shapes, tmp_path):
+    words = ["--dataset", f"npz:{shapes / 'data.npz'}", "--mistakes", "--out", str(tmp_path / "a")]
+    known = json.loads(explained(shapes, *words).stdout)
+    assert known["images"] and all(i["label"] != i["predicted"] for i in known["images"])
+    classes = known["accuracy_by_class"]
+    assert classes[1]["correct"] == classes[1]["images"] > classes[0]["correct"]
+    assert sum(each["correct"] for each in classes) == known["accuracy"]["correct"]
+    page = (tmp_path / "a" / "index.html").read_text("utf-8")
+    assert "accuracy by class" in page
+    files = explained(shapes, str(shapes / "bright.png"), "--mistakes", "--out", "never")
+    assert files.exit_code == 2 and "true classes of image files are not known" in files.stderr
+
+
+def test_classes_are_given_by_name(shapes):
+    model = keras.models.load_model(shapes / "model.keras")
+    images = np.zeros((3, 4, 4, 1), np.uint8)
+    found = xt.explain(
+        model,
+        images,
+        ["gradient_input"],
+        targets=["plus", "minus", "plus"],
+        labels=["minus", "plus", "plus"],
+        class_names=["minus", "plus"],
+    )
+    assert found.labels.tolist() == [0, 1, 1] and found.targets.tolist() == [1, 0, 1]
+    assert found.plot()
 
 
 def test_the_command_line_names_options_instead():
@@ -334,6 +400,9 @@ def test_models_are_named_in_any_way(tmp_path):
     keras.Sequential(layers).save(model_path(run.path, number))
     test = xt.load_dataset("digits").test
     found = [xt.explain(m, methods=["gradient_input"]) for m in (run, str(run.path), run[number])]
+    images = found[0].images
+    named = xt.explain(run, images, ["gradient_input"], class_names=None, labels=["3"] * 8)
+    assert named.class_names == list(xt.load_dataset("digits").class_names)
     network = run[number].load_model()
     method = attribution_method("gradient_input")()
     found.append(xt.explain(network, found[0].images, [method], labels=found[0].labels))

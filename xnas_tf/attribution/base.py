@@ -36,6 +36,8 @@ class AttributionMethod(BaseModel):
     """The method's name in plots."""
     signed: ClassVar[bool] = True
     """Whether negative values of a map are evidence against the class."""
+    why_empty: ClassVar[str] = "the output for the class does not depend on the image"
+    """What it means if a map is 0 everywhere."""
 
     output: Output = Field(
         "logits", description="output to explain: before (`logits`) or after the softmax"

@@ -30,6 +30,7 @@ class GradCAM(AttributionMethod):
     name: ClassVar[str] = "grad_cam"
     title: ClassVar[str] = "Grad-CAM"
     signed: ClassVar[bool] = False
+    why_empty: ClassVar[str] = "no region of the image counts for the class"
     layer: LayerKey | tuple[LayerKey, ...] | None = Field(
         None, description="name or index, or several; by default the last feature map"
     )

@@ -30,10 +30,11 @@ def _model_argument(required: bool = True) -> Callable:
     )
 
 
-def _names_option(name: str, about: str) -> Callable:
+def _names_option(name: str, about: str, *argument: str) -> Callable:
     """Return a repeatable option that takes one or several names each time."""
     return click.option(
         name,
+        *argument,
         multiple=True,
         metavar="NAME,…",
         callback=lambda _context, _option, values: ",".join(values).split(",") if values else None,
@@ -74,10 +75,17 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="Data set whose test images are explained.  [default: the run's own]",
+    help="Data set whose test images are explained, or that names the classes of image files.  "
+    "[default: the run's own]",
 )
 @click.option(
     "--count", type=click.IntRange(1), default=8, help="Number of test images to explain."
+)
+@click.option("--mistakes", is_flag=True, help="Choose only test images that the model gets wrong.")
+@_names_option(
+    "--classes",
+    "Classes of image files, in the order of the model's outputs.  [default: the data set's]",
+    "class_names",
 )
 @click.option(
     "--method",
@@ -116,7 +124,8 @@ def explain(
     \b
     Example:
       xnas-tf explain runs/quickstart --method all
-      xnas-tf explain model.keras *.png --set integrated_gradients.steps=64
+      xnas-tf explain runs/quickstart --mistakes
+      xnas-tf explain model.keras *.png --classes cat,dog --target dog
     """
     from xnas_tf.storage.model_source import EXPLANATIONS
 
@@ -126,8 +135,8 @@ def explain(
 
     files = (*images, *files)
     explanation, folder = explain_request(source, files=files, log=print_message, **options)
-    for method, why in explanation.failures.items():
-        print_message(f"warning: {method} was left out: {why}")
+    for warning in explanation.warnings:
+        print_message(f"warning: {warning}")
     print_message(f"wrote {folder}: open its index.html in a browser")
     print_result(form, explanation.as_dict(), lambda known: known, explanation_tables)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from xnas_tf.errors import InputError, suggest
 
@@ -24,6 +27,25 @@ def class_number(
     if text.isdecimal() and int(text) < len(class_names):
         return int(text)
     raise InputError(f"{option}: no class {suggest(text, [*others, *class_names])}")
+
+
+def class_numbers(values: Any, class_names: Sequence[str], option: str) -> np.ndarray:
+    """Return the numbers of classes that are given by name or number, in their shape.
+
+    Raises:
+        InputError: If there is no such class; it names ``option``.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "OSTU":
+        numbers = [class_number(str(each), class_names, option, ()) for each in array.ravel()]
+        return np.array(numbers, np.int64).reshape(array.shape)
+    is_known = (array >= 0) & (array < len(class_names)) & (array == np.floor(array))
+    if not is_known.all():
+        raise InputError(
+            f"{option}: no class {array[~is_known].flat[0]}; allowed: 0 to {len(class_names) - 1}, "
+            f"or a name: {', '.join(class_names)}"
+        )
+    return array.astype(np.int64)
 
 
 def first_classes(count: int, class_names: Sequence[str], name: str) -> tuple[str, ...]:

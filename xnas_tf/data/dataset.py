@@ -57,10 +57,17 @@ class Batch(Split):
 
 
 def sample_images(split: Split, count: int) -> Batch:
-    """Return the first images of as many different classes as possible, ordered by class."""
-    _, first = np.unique(split.labels, return_index=True)
-    rest = np.setdiff1d(np.arange(len(split)), first)
-    return split.take(np.concatenate([first, rest])[:count])
+    """Return the first image of each class, then the second of each, and so on, up to ``count``."""
+    return split.take(_round_robin(split.labels)[:count])
+
+
+def _round_robin(labels: np.ndarray) -> np.ndarray:
+    """Order images by how many of their class come before them, then by class."""
+    turn = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        turn[own] = np.arange(len(own))
+    return np.lexsort((labels, turn))
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,17 +14,16 @@ from pydantic import ValidationError
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.targets import Targets
-from xnas_tf.data import Split, load_dataset
+from xnas_tf.data import Split
 from xnas_tf.data.class_names import class_number
-from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain
+from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain, sample_of
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source, read_images
 from xnas_tf.keras_tools.class_outputs import number_of_classes
 from xnas_tf.keras_tools.input_range import check_range, range_of
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
-from xnas_tf.training.chance_level import accuracy_of, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, predicted_classes, report_accuracy
 from xnas_tf.utils.options import problems
 
 
@@ -37,13 +36,15 @@ class _Inputs(NamedTuple):
     test: Split | None = None  # source of the images unless they are image files
 
 
-def explain_request(
+def explain_request(  # noqa: PLR0913 - options of a command
     source: ModelSource,
     files: Sequence[Path],
     count: int,
     methods: Sequence[str],
     options: Sequence[str],
     target: str,
+    class_names: Sequence[str] | None,
+    mistakes: bool,
     input_range: str,
     log: Callable[[str], None],
 ) -> tuple[Explanation, Path]:
@@ -57,6 +58,9 @@ def explain_request(
             if empty.
         options: Options of the methods as ``METHOD.OPTION=VALUE``, with a value in YAML.
         target: ``predicted``, ``true``, or a class by name or number.
+        class_names: The classes of image files, in the order of the model's outputs; if None,
+            those of the data set, else their numbers.
+        mistakes: Whether to choose only images of the data set that the model gets wrong.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
         log: Called with progress messages.
 
@@ -70,15 +74,22 @@ def explain_request(
     chosen = _chosen_methods(methods or DEFAULT_METHODS, options)
     subject, out = load_source(source, EXPLANATIONS)
     if files:
-        inputs = _from_files(files, source, subject)
+        if mistakes:
+            raise InputError("--mistakes: the true classes of image files are not known")
+        inputs = _from_files(files, source, subject, class_names)
     else:
-        inputs = _from_dataset(count, source, subject)
+        if class_names:
+            raise InputError("--classes: given without image files; a data set has its own classes")
+        inputs = _from_dataset(count, source, subject, mistakes, input_range)
     targets = _targets(target, inputs)
     resolved = range_of(subject.model, inputs.images.shape[1:], input_range)
     log(resolved.text)
-    accuracy = None
+    accuracy, by_class = None, []
     if inputs.test is not None:
-        accuracy = accuracy_of(subject.model, inputs.test, resolved.name)
+        labels = inputs.test.labels
+        predicted = predicted_classes(subject.model, inputs.test, resolved.name)
+        accuracy = Accuracy.of(predicted, labels)
+        by_class = _by_class(predicted, labels, len(inputs.class_names))
         report_accuracy(accuracy, resolved, log, subject.model, inputs.test)
     found = explain(
         subject.model,
@@ -91,8 +102,16 @@ def explain_request(
         log=log,
         input_range=resolved.name,
     )
-    found = replace(found, accuracy=accuracy, files=tuple(map(str, files)))
+    found = replace(found, accuracy=accuracy, by_class=by_class, files=tuple(map(str, files)))
     return found, found.save(out, subject.title)
+
+
+def _by_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[tuple[int, int]]:
+    """Return the correctly classified and all images of each class."""
+    correct, counts = (
+        np.bincount(each, minlength=classes) for each in (labels[predicted == labels], labels)
+    )
+    return list(zip(correct.tolist(), counts.tolist(), strict=True))
 
 
 def _targets(text: str, inputs: _Inputs) -> Targets:
@@ -130,22 +149,32 @@ def _create(name: str, options: dict[str, Any]) -> AttributionMethod:
         raise InputError("\n".join(problems(error, method, f"{name}."))) from error
 
 
-def _from_files(files: Sequence[Path], source: ModelSource, subject: ModelSubject) -> _Inputs:
-    if source.dataset:
-        raise InputError("--images and --dataset cannot be combined")
+def _from_files(
+    files: Sequence[Path],
+    source: ModelSource,
+    subject: ModelSubject,
+    class_names: Sequence[str] | None,
+) -> _Inputs:
+    """Read image files; the classes are those given, of the data set, or else numbers."""
+    if source.dataset and class_names:
+        raise InputError("--classes and --dataset cannot be combined: both name the classes")
+    if class_names is None and (source.dataset or subject.dataset):
+        class_names = load_data(source, subject, "").class_names
     images = read_images(files, subject.model)
-    if subject.dataset:
-        return _Inputs(images, load_dataset(**subject.dataset).class_names)
-    return _Inputs(images, tuple(map(str, range(number_of_classes(subject.model)))))
+    if class_names is None:
+        class_names = tuple(map(str, range(number_of_classes(subject.model))))
+    return _Inputs(images, class_names)
 
 
-def _from_dataset(count: int, source: ModelSource, subject: ModelSubject) -> _Inputs:
+def _from_dataset(
+    count: int, source: ModelSource, subject: ModelSubject, mistakes: bool, input_range: str
+) -> _Inputs:
     data = load_data(source, subject, "--images FILE… or --dataset NAME to explain")
-    sample = sample_images(data.test, count)
-    shape = sample.images.shape[1:]
+    shape = data.test.images.shape[1:]
     _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown if it is subclassed
     if any(size not in (None, given) for size, given in zip(expected, shape, strict=False)):
         raise InputError(
             f"data set {data.name}: images of shape {shape}; the model expects {tuple(expected)}"
         )
+    sample = sample_of(subject.model, data.test, count, input_range, mistakes)
     return _Inputs(np.asarray(sample.images), data.class_names, sample.labels, data.test)

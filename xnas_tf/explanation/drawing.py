@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageDraw
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.interpretation.drawing import new_figure, set_title, wrapped
@@ -23,6 +24,9 @@ GAP = 1.08
 COVER = 0.65
 """Opacity of an unsigned map over its image."""
 
+EMPTY = "empty map"
+"""What is written over a map that is 0 everywhere."""
+
 
 def attribution_figure(
     images: np.ndarray,
@@ -34,7 +38,7 @@ def attribution_figure(
 
     Unsigned maps are drawn over their image, from dark blue to yellow (cividis, which colour-blind
     readers can read). Signed maps range from orange (against the class) over white to purple
-    (for the class). Each map is scaled to its own largest value.
+    (for the class). Each map is scaled to its own largest value; empty maps are marked.
 
     Args:
         images: Images, (N, H, W, C).
@@ -63,6 +67,10 @@ def attribution_figure(
             else:
                 axis.imshow(picture, **grey, extent=extent)
                 axis.imshow(_share(value), "cividis", vmin=0, vmax=1, alpha=COVER, extent=extent)
+            if not value.any():
+                middle = (extent[0] + width / 2, height / 2)
+                box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+                axis.text(*middle, EMPTY, ha="center", va="center", fontsize=7, bbox=box)
     for axis, label in zip(axes, ["image", *(method.title for method in maps)], strict=True):
         axis.set(xlim=(0, lefts[-1] + width), ylim=(height, 0), xticks=[], yticks=[])
         axis.set_ylabel(label, fontsize=8)
@@ -89,7 +97,12 @@ def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Im
     cover = 0.25 + 0.75 * np.abs(_share(values))[..., None] if signed else COVER
     picture = _over(image, _coloured(values, signed), cover)
     factor = -(-SIDE // max(values.shape))
-    return picture.resize([factor * n for n in picture.size], PIL.Image.Resampling.NEAREST)
+    picture = picture.resize([factor * n for n in picture.size], PIL.Image.Resampling.NEAREST)
+    if not values.any():
+        brush = PIL.ImageDraw.Draw(picture)
+        brush.rectangle(brush.textbbox((6, 6), EMPTY), fill="white")
+        brush.text((6, 6), EMPTY, fill="black")
+    return picture
 
 
 def map_picture(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:

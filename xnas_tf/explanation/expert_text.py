@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from xnas_tf.explanation.drawing import COLUMNS
 from xnas_tf.explanation.quality import MORE_IS_BETTER
+from xnas_tf.explanation.tables import measured_images
 from xnas_tf.interpretation.expert_page import (
     Caption,
     ExpertPage,
@@ -28,6 +30,8 @@ QUALITY = {
     "should explain, as a share of that change; 0 at best.",
 }
 """The meaning of each metric of ``quality_of``."""
+MOST_FINDINGS = 10
+"""Maximum number of classes for which a finding is shown."""
 LIMITS = (
     "A map shows which pixels this model's output depends on. It does not show why, nor that the "
     "reason is a good one.",
@@ -35,7 +39,8 @@ LIMITS = (
     "show is more reliable.",
     "Each map is scaled to its own largest value: the same colour in two maps does not mean the "
     "same importance.",
-    "A few images cannot represent all. Look at images that the model gets wrong, too.",
+    "A few images cannot represent all. Look at images that the model gets wrong, too: "
+    "`xnas-tf explain --mistakes` chooses them.",
 )
 
 
@@ -71,14 +76,42 @@ def _summary(known: dict[str, Any]) -> list[str]:
     methods = [method["title"] for method in known["methods"].values()]
     images = known["images"]
     wrong = sum(i["label"] is not None and i["label"] != i["predicted"] for i in images)
-    left_out = [f"{title} was left out: {why}." for title, why in known["failures"].items()]
     mistakes = f" The model gets {wrong} of them wrong." if images[0]["label"] is not None else ""
     return [
         f"For each of {len(images)} images, {listed(methods)} computed a map that shows how much "
         f"each pixel contributes to the model's score for a class.{mistakes}",
         accuracy_paragraph(known["accuracy"]),
-        *left_out,
+        *(f"{warning}." for warning in known["warnings"]),
+        *_concentrated(known["methods"].values()),
     ]
+
+
+def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
+    """Say for each method which classes it finds in one place of the image."""
+    return [
+        f"For {each['target']}, {each['share']:.0%} of the map of {method['title']} lies in the "
+        f"{each['region']} ninth of the image (a uniform map: 11%; mean of {each['images']} "
+        "images). Is that where the object is?"
+        for method in methods
+        for each in method["concentrated"][:MOST_FINDINGS]
+    ]
+
+
+def _by_class(known: dict[str, Any]) -> list[Metric]:
+    """Return the accuracy of each class, or of those with the lowest if there are many."""
+    classes = [each for each in known["accuracy_by_class"] if each["images"]]
+    worst = sorted(classes, key=lambda each: each["correct"] / each["images"])[:MOST_FINDINGS]
+    if not worst:
+        return []
+    values = [
+        f"{each['class']}: {each['correct'] / each['images']:.1%} of {each['images']:,}"
+        for each in worst
+    ]
+    name = "accuracy by class ↑"
+    if len(worst) < len(classes):
+        name = f"accuracy by class ↑, the {MOST_FINDINGS} lowest of {len(classes)}"
+    meaning = "The share of each class's test images that the model classifies correctly."
+    return [Metric(name, "; ".join(values), meaning)]
 
 
 def _metrics(known: dict[str, Any]) -> list[Metric]:
@@ -87,8 +120,9 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
     for method in known["methods"].values():
         for name, quality in method["quality"].items():
             mean = "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}"
-            means.setdefault(name, []).append(f"{method['title']}: {mean}")
-    return [
+            some = f" ({measured_images(method)} images)" if any(method["empty"]) else ""
+            means.setdefault(name, []).append(f"{method['title']}: {mean}{some}")
+    return _by_class(known) + [
         Metric(
             f"{name.replace('_', ' ')} {'↑' if name in MORE_IS_BETTER else '↓'}",
             "; ".join(values),

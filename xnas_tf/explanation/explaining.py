@@ -13,12 +13,15 @@ from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.targets import Targets
-from xnas_tf.data.dataset import sample_images
+from xnas_tf.data import Dataset
+from xnas_tf.data.class_names import class_number, class_numbers
+from xnas_tf.data.dataset import Batch, Split, sample_images
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
 from xnas_tf.explanation.quality import quality_of
 from xnas_tf.keras_tools.input_range import AUTO, range_of, scaled
+from xnas_tf.training.chance_level import predicted_classes
 from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
@@ -37,6 +40,7 @@ def explain(  # noqa: PLR0913 - options with defaults
     measured: bool = False,
     log: Callable[[str], None] = lambda _: None,
     *,
+    mistakes: bool = False,
     input_range: str = AUTO,
     safe: bool = True,
     shared_models: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
@@ -49,11 +53,12 @@ def explain(  # noqa: PLR0913 - options with defaults
         images: Images, (N, H, W, C); uint8 is scaled to the model's input range, floats are
             passed unchanged. If None, some of the test split of the run, with their labels.
         methods: Names, or methods with options.
-        targets: ``"predicted"``, a class number, or a class number for each image, (N,).
-        labels: The true class of each image, (N,); None if unknown.
+        targets: ``"predicted"``, a class by name or number, or one for each image, (N,).
+        labels: The true class of each image by name or number, (N,); None if unknown.
         class_names: Names of the classes; if None, those of the run, or else their numbers.
         measured: Whether to measure the quality of the maps as well, which takes longer.
         log: Called with the title of each method before it runs.
+        mistakes: Whether to choose only images that the model gets wrong, if no images are given.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
         safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
@@ -68,8 +73,14 @@ def explain(  # noqa: PLR0913 - options with defaults
     if images is None:
         if labels is not None:
             raise InputError("`labels`: given without `images`, whose true classes they are")
-        images, labels, names = _images_of(subject)
-        class_names = class_names or names
+        data = _data_of(subject)
+        sample = sample_of(model, data.test, IMAGES, input_range, mistakes)
+        images, labels = np.asarray(sample.images), sample.labels
+        class_names = class_names or data.class_names
+    elif mistakes:
+        raise InputError("`mistakes`: given with `images`; allowed: only without, to choose them")
+    elif class_names is None and subject.dataset is not None:
+        class_names = _names_of(subject, log)
     chosen = [_method(each) for each in methods]
     images = _checked_images(images)
     if labels is not None and np.shape(labels) != (len(images),):
@@ -83,9 +94,15 @@ def explain(  # noqa: PLR0913 - options with defaults
         inputs = scaled(images, range_name).numpy()
     probabilities = probabilities_of(model, inputs)
     _check_finite(probabilities)
+    names = _checked_names(class_names, probabilities.shape[1])
+    if labels is not None:
+        labels = class_numbers(labels, names, "`labels`")
     if isinstance(targets, str) and targets == "predicted":
         targets = probabilities.argmax(axis=1)
-    names = _checked_names(class_names, probabilities.shape[1])
+    elif isinstance(targets, str):
+        targets = class_number(targets, names, "`targets`", ("predicted",))
+    else:
+        targets = class_numbers(targets, names, "`targets`")
     classes = np.broadcast_to(targets, len(images))
     found = Explanation(images, probabilities, classes, names, labels, input_range=range_name)
     for method in chosen:
@@ -102,13 +119,35 @@ def explain(  # noqa: PLR0913 - options with defaults
     return found
 
 
-def _images_of(subject: NamedModel) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
-    """Return test images of a model's run, their labels, and the class names."""
+def sample_of(
+    model: keras.Model, test: Split, count: int, input_range: str, mistakes: bool
+) -> Batch:
+    """Choose up to ``count`` test images, or ``mistakes``, those that the model gets wrong.
+
+    Raises:
+        InputError: If mistakes are asked for, and there are none.
+    """
+    if not mistakes:
+        return sample_images(test, count)
+    resolved = range_of(model, test.images.shape[1:], input_range)
+    wrong = predicted_classes(model, test, resolved.name) != test.labels
+    if not wrong.any():
+        raise InputError(f"`mistakes`: the model classifies all {len(test)} test images correctly")
+    return sample_images(test.select(np.flatnonzero(wrong)), count)
+
+
+def _data_of(subject: NamedModel) -> Dataset:
     if subject.dataset is None:
         raise InputError("`images`: none are given, and the model does not come from a run")
-    data = subject.load_dataset(None)
-    sample = sample_images(data.test, IMAGES)
-    return np.asarray(sample.images), sample.labels, data.class_names
+    return subject.load_dataset(None)
+
+
+def _names_of(subject: NamedModel, log: Callable[[str], None]) -> Sequence[str] | None:
+    try:
+        return subject.load_dataset(None).class_names
+    except InputError as error:  # for example, the data set has been moved
+        log(f"warning: the names of the classes are unknown: {error}")
+        return None
 
 
 def _method(method: str | AttributionMethod) -> AttributionMethod:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.metrics.maps import is_empty
 from xnas_tf.explanation.drawing import COLUMNS, attribution_figure, overlay
 from xnas_tf.explanation.expert_text import explanation_page
+from xnas_tf.explanation.regions import concentrations
 from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.interpretation.files import plain, write_page
 from xnas_tf.training.chance_level import Accuracy
@@ -40,10 +42,13 @@ class Explanation:
         class_names: Names of the classes.
         labels: The true class of each image, (N,); None if unknown.
         maps: Maps (N, H, W) by method.
-        quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``.
+        quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``. NaN where a
+            map is empty.
         failures: Reasons why methods gave no maps, by the method's title.
         input_range: The range to which the images were scaled; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
+        by_class: The numbers of correctly classified images and of all images of each class of the
+            test split; empty if not measured.
         files: The file of each image, N; empty if they come from a data set.
     """
 
@@ -57,12 +62,26 @@ class Explanation:
     failures: dict[str, str] = field(default_factory=dict)
     input_range: str = ""
     accuracy: Accuracy | None = None
+    by_class: Sequence[tuple[int, int]] = ()
     files: Sequence[str] = ()
 
     @property
     def predicted(self) -> np.ndarray:
         """The predicted class of each image, (N,)."""
         return self.probabilities.argmax(axis=1)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Which methods were left out, or have maps that are 0 everywhere, and why."""
+        left_out = [f"{title} was left out: {why}" for title, why in self.failures.items()]
+        empty = {method: int(is_empty(maps).sum()) for method, maps in self.maps.items()}
+        return left_out + [
+            f"{method.title} is empty for {count} of {counted(len(self.images), 'image')}: "
+            f"{method.why_empty}. Use another method for these images"
+            + ("; the means of its quality leave them out" if self.quality.get(method) else "")
+            for method, count in empty.items()
+            if count
+        ]
 
     def figure(self, title: str = "", chosen: slice = slice(None)) -> Figure:
         """Draw some or all of the images, with the maps of each method below."""
@@ -87,10 +106,8 @@ class Explanation:
         accuracy = self.accuracy and self.accuracy.text
         facts = {"test split": accuracy, "input range": self.input_range}
         tables = map(rich_html, explanation_tables(self.as_dict()))
-        notes = [f"{title} was left out: {why}" for title, why in self.failures.items()]
-        return page_html(
-            f"Explanation of {counted(len(self.images), 'image')}", facts, *tables, notes=notes
-        )
+        title = f"Explanation of {counted(len(self.images), 'image')}"
+        return page_html(title, facts, *tables, notes=self.warnings)
 
     def save(self, out: str | Path, title: str = "") -> Path:
         """Write figures with a title, maps, metrics and TensorBoard images into a new folder.
@@ -125,19 +142,37 @@ class Explanation:
             key: {
                 "title": method.title,
                 "options": method.model_dump(mode="json"),
-                "quality": {
-                    name: {"mean": plain(np.mean(values)), "images": plain(values)}
-                    for name, values in self.quality.get(method, {}).items()
-                },
+                "empty": is_empty(self.maps[method]).tolist(),
+                "concentrated": [
+                    {**each._asdict(), "target": self.class_names[each.target]}
+                    for each in concentrations(self.maps[method], self.targets)
+                ],
+                "quality": self._quality(method),
             }
             for key, method in self._methods().items()
         }
         return {
             "input_range": self.input_range or None,
             "accuracy": self.accuracy and self.accuracy.as_dict(),
+            "accuracy_by_class": [
+                {"class": name, "correct": correct, "images": count}
+                for name, (correct, count) in zip(self.class_names, self.by_class, strict=False)
+            ],
             "images": images,
             "methods": methods,
             "failures": self.failures,
+            "warnings": self.warnings,
+        }
+
+    def _quality(self, method: AttributionMethod) -> dict[str, dict[str, Any]]:
+        """Return each metric's values, and their mean over the images whose map is not empty."""
+        kept = ~is_empty(self.maps[method])
+        return {
+            name: {
+                "mean": plain(np.mean(values[kept])) if kept.any() else None,
+                "images": plain(values),
+            }
+            for name, values in self.quality.get(method, {}).items()
         }
 
     def _heading(self, number: int) -> tuple[str, str]:

@@ -29,7 +29,8 @@ def quality_of(
     """Compute the metrics of ``xnas_tf.attribution.metrics`` that apply to a method, (N,) by name.
 
     ``inputs`` (N, H, W[, C]) are in the model's input range; ``maps`` (N, H, W) are the method's
-    maps for the classes ``targets`` (N,).
+    maps for the classes ``targets`` (N,). Values are NaN where a map is empty: it explains nothing,
+    yet stability metrics would call it perfect.
     """
     explained = (model, inputs, maps, targets)
     subset, noise, weights = (np.random.default_rng(0) for _ in range(3))
@@ -51,4 +52,4 @@ def quality_of(
     if isinstance(method, IntegratedGradients):
         errors = metrics.completeness_error(model, inputs, targets, method=method)
         found["completeness_error"] = errors.relative
-    return found
+    return {name: np.where(metrics.is_empty(maps), np.nan, each) for name, each in found.items()}

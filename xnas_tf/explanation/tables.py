@@ -34,9 +34,21 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
     if not metrics:
         return [images]
     titles = [f"{name} {'↑' if name in MORE_IS_BETTER else '↓'}" for name in metrics]
-    columns = [Column("method"), *(Column(title, justify="right") for title in titles)]
+    has_empty = any(any(method["empty"]) for method in methods)
+    right = [*(["images"] if has_empty else []), *titles]
+    columns = [Column("method"), *(Column(title, justify="right") for title in right)]
     quality = Table(*columns, box=box.SIMPLE_HEAD, title="mean quality of the explanations")
     for method in methods:
         means = [method["quality"].get(name, {}).get("mean") for name in metrics]
-        quality.add_row(method["title"], *("" if m is None else f"{m:.4f}" for m in means))
+        quality.add_row(
+            method["title"],
+            *([measured_images(method)] if has_empty else []),
+            *("" if m is None else f"{m:.4f}" for m in means),
+        )
     return [images, quality]
+
+
+def measured_images(method: Mapping[str, Any]) -> str:
+    """Say on how many images a method's quality was measured: those whose map is not empty."""
+    empty = method["empty"]
+    return f"{len(empty) - sum(empty)} of {len(empty)}"

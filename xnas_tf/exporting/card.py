@@ -37,7 +37,7 @@ def model_card(
     expected: Reference,
     files: Sequence[dict[str, Any]],
     licence: str,
-    maps: dict[str, dict[str, float]],
+    maps: dict[str, dict[str, float | None]],
 ) -> dict[str, Any]:
     """Return the content of ``card.json``.
 

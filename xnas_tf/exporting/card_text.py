@@ -244,20 +244,23 @@ def _explanations(card: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _map_quality(maps: dict[str, dict[str, float]], images: str) -> str:
+def _map_quality(maps: dict[str, dict[str, float | None]], images: str) -> str:
     """Return the quality of the maps, with that of random ones for comparison."""
     if not maps:
         return ""
-    rows = [
-        (text(name), f"{each['deletion']:.3f}", f"{each['insertion']:.3f}")
-        for name, each in maps.items()
-    ]
+    rows = [_map_row(name, each) for name, each in maps.items()]
     table = _table(("maps", "deletion ↓ (lower is better)", "insertion ↑ (higher is better)"), rows)
     return (
         f"The mean probability of the predicted class, on {text(images)}, while the pixels that a "
         "map marks as most important are deleted, or inserted, first. A useful method is better "
         f"than random maps:\n\n{table}"
     )
+
+
+def _map_row(name: str, means: dict[str, float | None]) -> tuple[str, ...]:
+    left_out = f" ({means['empty']} empty maps left out)" if means.get("empty") else ""
+    values = (means[key] for key in ("deletion", "insertion"))
+    return text(name) + left_out, *("–" if mean is None else f"{mean:.3f}" for mean in values)
 
 
 def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:

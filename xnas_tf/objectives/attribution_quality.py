@@ -3,12 +3,15 @@
 The metrics are those of ``xnas_tf.attribution.metrics``. A value is the mean over validation
 images, explained for their predicted class. Random draws are the same for every image and every
 rank, so a value depends on the images and the seed alone.
+
+A map that is 0 everywhere, as those of Grad-CAM often are, explains nothing. It counts as the worst
+value of the metric; otherwise networks with empty maps would win, as such maps never change.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -28,6 +31,9 @@ Values = dict[str, np.ndarray]
 
 class AttributionQuality(Objective):
     """Mean of a metric over images; its standard error is recorded."""
+
+    worst: ClassVar[float]
+    """The value of an image whose map is empty."""
 
     images: int = Field(32, ge=1, description="maximum number of validation images")
     steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
@@ -63,6 +69,7 @@ class CompletenessError(AttributionQuality):
     as ``completeness_error/absolute``.
     """
 
+    worst: ClassVar[float] = 2.0
     name: Literal["completeness_error"] = "completeness_error"
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
@@ -70,7 +77,7 @@ class CompletenessError(AttributionQuality):
         from xnas_tf.attribution.metrics import completeness_error
 
         method = IntegratedGradients(steps=self.steps)
-        errors = completeness_error(model, images, targets, method=method)
+        errors = completeness_error(model, images, targets, method=method, empty=self.worst)
         return {"": errors.relative, "absolute": errors.absolute}
 
 
@@ -97,6 +104,11 @@ class MethodQuality(AttributionQuality):
     def _attribution(self) -> AttributionMethod:
         return method_with_steps(self.method, self.steps)
 
+    def _with_empty(self, values: np.ndarray, maps: np.ndarray) -> np.ndarray:
+        from xnas_tf.attribution.metrics.statistics import with_empty
+
+        return with_empty(values, maps, self.worst)
+
 
 class Deletion(MethodQuality):
     """Area under the curve of the probability as the most important pixels turn black.
@@ -104,6 +116,7 @@ class Deletion(MethodQuality):
     In [0, 1]; lower is better (Petsiuk et al. 2018, arXiv 1806.07421).
     """
 
+    worst: ClassVar[float] = 1.0
     name: Literal["deletion"] = "deletion"
     curve_steps: int = Field(
         16, ge=1, description="number of equal steps in which pixels are removed"
@@ -113,7 +126,8 @@ class Deletion(MethodQuality):
         from xnas_tf.attribution.metrics import deletion
 
         maps = self._attribution()(model, images, targets)
-        return {"": deletion(model, images, maps, targets, steps=self.curve_steps)}
+        curves = deletion(model, images, maps, targets, steps=self.curve_steps)
+        return {"": self._with_empty(curves, maps)}
 
 
 class Insertion(MethodQuality):
@@ -123,6 +137,7 @@ class Insertion(MethodQuality):
     arXiv 1806.07421).
     """
 
+    worst: ClassVar[float] = 0.0
     name: Literal["insertion"] = "insertion"
     direction: Direction = "maximize"
     curve_steps: int = Field(
@@ -133,7 +148,8 @@ class Insertion(MethodQuality):
         from xnas_tf.attribution.metrics import insertion
 
         maps = self._attribution()(model, images, targets)
-        return {"": insertion(model, images, maps, targets, steps=self.curve_steps)}
+        curves = insertion(model, images, maps, targets, steps=self.curve_steps)
+        return {"": self._with_empty(curves, maps)}
 
 
 class Sparseness(MethodQuality):
@@ -142,6 +158,7 @@ class Sparseness(MethodQuality):
     In [0, 1); higher is better (Chalasani et al. 2020, arXiv 1810.06583).
     """
 
+    worst: ClassVar[float] = 0.0
     name: Literal["sparseness"] = "sparseness"
     direction: Direction = "maximize"
 
@@ -166,6 +183,7 @@ class SensitivityN(SeededQuality):
     In [-1, 1]; higher is better (Ancona et al. 2018, arXiv 1711.06104).
     """
 
+    worst: ClassVar[float] = -1.0
     name: Literal["sensitivity_n"] = "sensitivity_n"
     direction: Direction = "maximize"
     share: float = Field(0.25, gt=0, lt=1, description="share of the pixels that each set contains")
@@ -177,18 +195,20 @@ class SensitivityN(SeededQuality):
         maps = self._attribution()(model, images, targets)
         n = max(1, round(self.share * images.shape[1] * images.shape[2]))
         rng, subsets = self._rng(), self.subsets
-        return {"": sensitivity_n(model, images, maps, targets, n=n, rng=rng, subsets=subsets)}
+        found = sensitivity_n(model, images, maps, targets, n=n, rng=rng, subsets=subsets)
+        return {"": self._with_empty(found, maps)}
 
 
 class Infidelity(SeededQuality):
     """Squared difference of attributions and the logit's decrease when random squares turn black.
 
-    Relative to the larger of the two, in [0, 4]; 1 for a map of zeros; lower is better (Yeh et
+    Relative to the larger of the two, in [0, 4]; lower is better (Yeh et
     al. 2019, arXiv 1901.09392). Suitable for methods whose maps are contributions to the
     logit: integrated gradients, gradient times input, occlusion. Also recorded: the absolute
     metric as published, in squared units of the logit, as ``infidelity/absolute``.
     """
 
+    worst: ClassVar[float] = 4.0
     name: Literal["infidelity"] = "infidelity"
     perturbations: int = Field(64, ge=1, description="number of random squares")
 
@@ -199,7 +219,8 @@ class Infidelity(SeededQuality):
         errors = infidelity(
             model, images, maps, targets, rng=self._rng(), perturbations=self.perturbations
         )
-        return {"": errors.relative, "absolute": errors.absolute}
+        relative = self._with_empty(errors.relative, maps)
+        return {"": relative, "absolute": errors.absolute}
 
 
 class MaxSensitivity(SeededQuality):
@@ -208,6 +229,7 @@ class MaxSensitivity(SeededQuality):
     In [0, 2]; lower is better (Yeh et al. 2019, arXiv 1901.09392).
     """
 
+    worst: ClassVar[float] = 2.0
     name: Literal["max_sensitivity"] = "max_sensitivity"
     radius: float = Field(0.02, gt=0, description="maximum of the noise, for images in [0, 1]")
     samples: int = Field(4, ge=1, description="number of noisy copies of each image")
@@ -217,7 +239,14 @@ class MaxSensitivity(SeededQuality):
 
         method, rng = self._attribution(), self._rng()
         changes = max_sensitivity(
-            model, images, method, targets, rng=rng, radius=self.radius, samples=self.samples
+            model,
+            images,
+            method,
+            targets,
+            rng=rng,
+            radius=self.radius,
+            samples=self.samples,
+            empty=self.worst,
         )
         return {"": changes}
 
@@ -233,6 +262,7 @@ class Randomization(SeededQuality):
     trained on digits), so they hardly distinguish candidates here.
     """
 
+    worst: ClassVar[float] = 1.0
     name: Literal["randomization"] = "randomization"
     method: str = Field("smooth_grad", description="name of the attribution method")
     stages: int = Field(
@@ -243,7 +273,9 @@ class Randomization(SeededQuality):
         from xnas_tf.attribution.metrics import randomization
 
         method, rng = self._attribution(), self._rng()
-        correlations = randomization(model, images, method, targets, rng=rng, stages=self.stages)
+        correlations = randomization(
+            model, images, method, targets, rng=rng, stages=self.stages, empty=self.worst
+        )
         stages = {f"stage_{i}": each for i, each in enumerate(correlations, start=1)}
         # A map with inverted ranks is as informative as the original, so the sign is ignored.
         return {"": np.abs(correlations).mean(axis=0), **stages}

@@ -84,7 +84,12 @@ class Accuracy:
 
 
 def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
-    """Compute the accuracy of a model on all images of a split.
+    """Compute the accuracy of a model on all images of a split; see ``predicted_classes``."""
+    return Accuracy.of(predicted_classes(model, split, input_range), split.labels)
+
+
+def predicted_classes(model: keras.Model, split: Split, input_range: str) -> np.ndarray:
+    """Predict the class of each image of a split, (N,).
 
     Args:
         model: A Keras image classifier.
@@ -105,7 +110,7 @@ def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
         shape = tuple(split.images.shape[1:])
         message = f"the model does not accept images of shape {shape}: {describe(error)}"
         raise InputError(message) from error
-    return Accuracy.of(predicted, split.labels)
+    return predicted
 
 
 def _traced_prediction(

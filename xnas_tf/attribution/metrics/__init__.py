@@ -10,7 +10,9 @@ pixels, ``output`` is the output that the maps explain, and ``rng`` draws random
     max_sensitivity(model, images, GradCAM(), rng=np.random.default_rng(0))
 
 Metrics propagate NaN from models and maps, and never introduce it. They raise ``InputError`` if
-images, maps, targets or options don't fit.
+images, maps, targets or options don't fit. An empty map, 0 everywhere, explains
+nothing but is perfectly stable: leave such maps out of means with ``is_empty``, or give their
+value, ``empty``.
 """
 
 from xnas_tf.attribution.metrics.faithfulness import (
@@ -18,7 +20,12 @@ from xnas_tf.attribution.metrics.faithfulness import (
     infidelity,
     sensitivity_n,
 )
-from xnas_tf.attribution.metrics.maps import attribution_mass, pointing_game, sparseness
+from xnas_tf.attribution.metrics.maps import (
+    attribution_mass,
+    is_empty,
+    pointing_game,
+    sparseness,
+)
 from xnas_tf.attribution.metrics.removal import deletion, insertion
 from xnas_tf.attribution.metrics.stability import max_sensitivity, randomization
 from xnas_tf.attribution.metrics.statistics import Errors
@@ -30,6 +37,7 @@ __all__ = [
     "deletion",
     "infidelity",
     "insertion",
+    "is_empty",
     "max_sensitivity",
     "pointing_game",
     "randomization",

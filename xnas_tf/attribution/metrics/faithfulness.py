@@ -12,7 +12,12 @@ import numpy as np
 from xnas_tf.attribution.baselines import BaselineName
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 from xnas_tf.attribution.metrics.scores import Scores, replaced
-from xnas_tf.attribution.metrics.statistics import Errors, pearson, relative_to_larger
+from xnas_tf.attribution.metrics.statistics import (
+    Errors,
+    pearson,
+    relative_to_larger,
+    with_empty,
+)
 from xnas_tf.attribution.outputs import Outputs
 from xnas_tf.attribution.targets import Output, Targets
 from xnas_tf.errors import InputError
@@ -24,21 +29,24 @@ def completeness_error(
     targets: Targets = "predicted",
     *,
     method: IntegratedGradients | None = None,
+    empty: float | None = None,
 ) -> Errors:
     """Compute the difference between the sum of integrated gradients and the score's change.
 
     |sum of the map - (score(image) - score(baseline))| is 0 for the exact integral
     (Sundararajan et al. 2017, arXiv 1703.01365, proposition 1); the remainder is the error of
     the Riemann sum. The relative error is divided by the larger of the sum and the change. It is
-    in [0, 2], and 0 where both are 0.
+    in [0, 2], and 0 where both are 0; ``empty`` where the map is 0 everywhere, if given.
     """
     method = method or IntegratedGradients()
     scores = Scores(model, images, targets, Outputs(output=method.output))
     baselines = scores.baselines(method.baseline, method.seed)
     changes = scores.unchanged - scores(1, lambda rows: baselines[rows, None])[:, 0]
-    sums = method(model, scores.images, scores.targets).sum(axis=(1, 2), dtype=np.float64)
+    maps = method(model, scores.images, scores.targets)
+    sums = maps.sum(axis=(1, 2), dtype=np.float64)
     errors = np.abs(sums - changes)
-    return Errors(errors, relative_to_larger(errors, np.abs(sums), np.abs(changes)))
+    relative = relative_to_larger(errors, np.abs(sums), np.abs(changes))
+    return Errors(errors, with_empty(relative, maps, empty))
 
 
 def sensitivity_n(  # noqa: PLR0913 - keyword options of one metric

@@ -8,6 +8,14 @@ from scipy.ndimage import distance_transform_edt
 from xnas_tf.errors import InputError
 
 
+def is_empty(maps: np.ndarray) -> np.ndarray:
+    """Return whether each map (N, H, W) is 0 everywhere, as those of Grad-CAM may be; (N,), bool.
+
+    Such a map explains nothing, but several metrics cannot tell: it never changes.
+    """
+    return ~np.any(maps, axis=(1, 2))
+
+
 def sparseness(maps: np.ndarray) -> np.ndarray:
     """Compute the Gini index of the absolute attributions of maps (N, H, W).
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from xnas_tf.attribution.metrics.scores import Scores
-from xnas_tf.attribution.metrics.statistics import relative_to_larger, spearman
+from xnas_tf.attribution.metrics.statistics import relative_to_larger, spearman, with_empty
 from xnas_tf.attribution.outputs import Outputs
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.errors import InputError
@@ -29,6 +29,7 @@ def max_sensitivity(
     rng: np.random.Generator,
     radius: float = 0.02,
     samples: int = 4,
+    empty: float | None = None,
 ) -> np.ndarray:
     """Compute the largest relative change of a map under small noise on the image.
 
@@ -40,7 +41,7 @@ def max_sensitivity(
 
     Returns:
         (N,), float64, in [0, 2]; lower is better. 0 where the map doesn't change, including
-        where it is always empty.
+        where it is always empty; ``empty`` where the map of the unchanged image is, if given.
     """
     if samples < 1:
         raise InputError(f"given {samples} samples; allowed: at least 1")
@@ -51,7 +52,7 @@ def max_sensitivity(
         noise = rng.uniform(-radius, radius, scores.images.shape[1:]).astype(np.float32)
         noisy = method(model, scores.images + noise, scores.targets)
         changes.append(relative_to_larger(_norm(noisy - maps), _norm(noisy), _norm(maps)))
-    return np.max(changes, axis=0)
+    return with_empty(np.max(changes, axis=0), maps, empty)
 
 
 def randomization(
@@ -62,6 +63,7 @@ def randomization(
     *,
     rng: np.random.Generator,
     stages: int | None = None,
+    empty: float | None = None,
 ) -> np.ndarray:
     """Randomize a model's layers one after the other, from the output down, and compare maps.
 
@@ -75,7 +77,7 @@ def randomization(
 
     Returns:
         Rank correlations of |map| with the original, (stages, N), float64; lower is better. The
-        correlation with a constant map is 0.
+        correlation with a constant map is 0; that of an empty one is ``empty``, if given.
 
     Raises:
         InputError: If images or targets don't fit, or the model has no weights.
@@ -88,7 +90,8 @@ def randomization(
         raise InputError("the model has no weights that could be randomized")
     groups = np.array_split(np.arange(len(layers)), min(stages or len(layers), len(layers)))
     explained = (model, scores.images, scores.targets)
-    original = _magnitudes(method(*explained))
+    maps = method(*explained)
+    original = _magnitudes(maps)
     correlations = []
     before = [(weight, weight.numpy().copy()) for weight in model.weights]
     try:
@@ -100,7 +103,7 @@ def randomization(
     finally:
         for weight, value in before:
             weight.assign(value)
-    return np.stack(correlations)
+    return with_empty(np.stack(correlations), maps, empty)
 
 
 def _weights_by_layer(model: keras.Model, shape: tuple[int, ...]) -> list[list[keras.Variable]]:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
+from xnas_tf.attribution.metrics.maps import is_empty
+
 RESOLUTION = 1e-6
 """Values that vary by less than this fraction of the largest count as constant: float32 scores of
 an image differ by that much between batches."""
@@ -28,6 +30,14 @@ def relative_to_larger(error: np.ndarray, one: np.ndarray, other: np.ndarray) ->
     larger = np.maximum(one, other)
     # `!= 0`, not `> 0`: NaN must stay NaN
     return np.divide(error, larger, where=larger != 0, out=np.zeros_like(larger, np.float64))
+
+
+def with_empty(values: np.ndarray, maps: np.ndarray, empty: float | None) -> np.ndarray:
+    """Give images with an empty map the value ``empty``, unless it is None.
+
+    The values are (N,) or (stages, N), the maps (N, H, W).
+    """
+    return values if empty is None else np.where(is_empty(maps), empty, values)
 
 
 def pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -164,11 +164,12 @@ def facts(found: Disentanglement) -> dict[str, Any]:
 
 def _class(found: Disentanglement, place: int) -> dict[str, Any]:
     paths = found.paths
-    names, confusion = paths.class_names, found.confusion[place]
+    names = paths.class_names
     predictions = {"network": found.plain, "soft": found.soft, "hard": found.hard}
     similar = metrics.others_by(paths.similarity[place], place)
-    has_images = np.isfinite(confusion).all()
-    confused = metrics.others_by(confusion, place) if has_images else []
+    taken = found.mistakes.predicted[found.mistakes.labels == place]
+    times = np.bincount(taken, minlength=len(names))
+    confused = [other for other in metrics.others_by(times, place) if times[other]]
     return {
         "class": names[place],
         "beta": float(paths.betas[place]),
@@ -217,7 +218,7 @@ def _mistakes(found: Disentanglement) -> dict[str, Any]:
     return {
         "count": len(pairs),
         "taken_for_a_similar_class": plain(metrics.defined_mean(is_near, axis=0)),
-        "by_chance": min(1.0, 3 / (len(names) - 1)),
+        "by_chance": min(1.0, metrics.NEAREST / (len(names) - 1)),
         "nearer_to_wrong_path": plain(metrics.defined_mean(is_nearer, axis=0)),
         "images": [
             {

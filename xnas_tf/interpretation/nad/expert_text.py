@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from xnas_tf.interpretation.expert_page import (
@@ -93,6 +94,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
         accuracy_paragraph(known.get("accuracy")),
         _diversity_text(known),
         _mistakes_text(known["mistakes"]),
+        hits_text(known),
         *(f"Left out: {listed(names)} ({why})." for why, names in reasons.items()),
     ]
 
@@ -109,11 +111,32 @@ def _diversity_text(known: dict[str, Any]) -> str:
     )
 
 
+def hits_text(known: dict[str, Any]) -> str:
+    """Say so if no layer's hit rate is more than a standard error above chance."""
+    rates = [layer["hit_rate"] for layer in known.get("layers", [])]
+    measured = [rate for rate in rates if rate["mean"] is not None]
+    if known.get("chance") is None or not measured:
+        return ""
+    errors = [rate["deviation"] / math.sqrt(len(rate["classes"])) for rate in measured]
+    if any(
+        rate["mean"] - error > known["chance"] for rate, error in zip(measured, errors, strict=True)
+    ):
+        return ""
+    return (
+        "The paths do not find more than chance here: in combined images, at most "
+        f"{percent(max(rate['mean'] for rate in measured))} of a path's strongest activity, in "
+        f"any layer, is on the image of its class; chance would give {percent(known['chance'])}."
+    )
+
+
 def _mistakes_text(mistakes: dict[str, Any]) -> str:
     if not mistakes["count"]:
         return "The network misclassified none of the images examined."
+    counted = f"The network misclassified {mistakes['count']} of the images examined."
+    if mistakes["by_chance"] == 1:  # with four classes or fewer, all others are among the three
+        return counted
     return (
-        f"The network misclassified {mistakes['count']} of the images examined. For "
+        f"{counted} For "
         f"{percent(mistakes['taken_for_a_similar_class'])} of them the predicted class is one of "
         "the three whose paths are most similar to that of the true class; chance would give "
         f"{percent(mistakes['by_chance'])}."
@@ -131,12 +154,20 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
             "From −1 to 1. Above 0: classes with similar paths are confused more often.",
         ),
         Metric("misclassified images", str(mistakes["count"]), "Of the images examined."),
+        *_similar_mistakes(mistakes),
+    ]
+
+
+def _similar_mistakes(mistakes: dict[str, Any]) -> list[Metric]:
+    if not mistakes["count"] or mistakes["by_chance"] == 1:
+        return []
+    return [
         Metric(
             "misclassified as one of the three most similar classes",
             f"{percent(mistakes['taken_for_a_similar_class'])} "
             f"(chance: {percent(mistakes['by_chance'])})",
             "By their paths. Far above chance: the network confuses classes with similar paths.",
-        ),
+        )
     ]
 
 

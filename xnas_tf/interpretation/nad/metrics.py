@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import hypergeom, rankdata
 
+NEAREST = 3
+"""Number of other classes that are listed as the most similar to a class."""
+
 
 def defined_mean(values: np.ndarray, axis: int) -> np.ndarray:
     """Compute the mean of finite values; NaN if there are none, without ``nanmean``'s warning."""
@@ -113,7 +116,7 @@ def confusions(probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarra
     return np.stack(found)
 
 
-def others_by(values: np.ndarray, own: int, count: int = 3) -> list[int]:
+def others_by(values: np.ndarray, own: int, count: int = NEAREST) -> list[int]:
     """Return the indices of the ``count`` largest values except ``own``, the largest first."""
     order = np.argsort(-values, kind="stable")
     return [int(index) for index in order if index != own][:count]

@@ -18,20 +18,27 @@ def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
         known: The result of ``disentanglement.facts``.
     """
     whole = table("the network", ["metric", "value"])
-    mistakes = known["mistakes"]
-    similar, chance = share(mistakes["taken_for_a_similar_class"]), share(mistakes["by_chance"])
     for name, value in (
         ("diversity of paths, corrected for chance ↑", number(known["diversity"])),
         ("diversity as in the paper, not corrected", number(known["uncorrected_diversity"])),
         ("false alarms of the paths ↓", share(known["false_alarms"])),
         ("channels kept", share(known["kept"])),
         ("rank correlation of similarity and confusion", number(known["rank_correlation"])),
-        ("misclassified images", str(mistakes["count"])),
-        ("misclassified as one of the three most similar classes", f"{similar} (chance {chance})"),
+        *_mistake_rows(known["mistakes"]),
         ("empty masks", str(len(known["empty"]))),
     ):
         whole.add_row(name, value)
     return [whole, _layer_table(known), _class_table(known)]
+
+
+def _mistake_rows(mistakes: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the number of mistakes; and whether they are between similar classes, if it varies."""
+    rows = [("misclassified images", str(mistakes["count"]))]
+    if mistakes["count"] and mistakes["by_chance"] < 1:
+        similar, chance = share(mistakes["taken_for_a_similar_class"]), share(mistakes["by_chance"])
+        name = "misclassified as one of the three most similar classes"
+        rows.append((name, f"{similar} (chance {chance})"))
+    return rows
 
 
 def _layer_table(known: dict[str, Any]) -> Table:
@@ -68,6 +75,6 @@ def _class_table(known: dict[str, Any]) -> Table:
             "  ".join(map(share, each["accuracy"].values())),
             "  ".join(map(share, each["false_alarms"].values())),
             Text(", ".join(each["most_similar"])),
-            Text(", ".join(each["most_confused"])),
+            Text(", ".join(each["most_confused"]) or "none"),
         )
     return listed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import PIL.Image
 import tensorflow as tf
 
 from xnas_tf.attribution import attribution_method
+from xnas_tf.attribution.metrics.maps import is_empty
 from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.distributed import SingleProcess
@@ -120,7 +122,8 @@ class Examiner:
                 ]
                 for method, maps in explanation.maps.items()
             },
-            "inapplicable": explanation.failures,
+            "empty": {m.title: is_empty(maps).tolist() for m, maps in explanation.maps.items()},
+            "notes": explanation.warnings,
             **({"quality": quality_data(explanation.as_dict())} if self._measured else {}),
         }
 
@@ -135,7 +138,8 @@ class Examiner:
             predictor(self._validation),
         )
         sources = self._objective.class_means(subject)
-        return [_means_data(means) for means in sources if np.isfinite(means.value)]
+        names = self._data.class_names
+        return [_means_data(means, names) for means in sources if np.isfinite(means.value)]
 
 
 def run_examiner(run: Run, count: int) -> Examiner:
@@ -171,9 +175,9 @@ def _shape_text(layer: keras.layers.Layer) -> str:
     return ", ".join(" × ".join(str(size or "?") for size in shape) for shape in shapes)
 
 
-def _means_data(means: ClassMeans) -> dict[str, Any]:
+def _means_data(means: ClassMeans, names: Sequence[str]) -> dict[str, Any]:
     """Return the distances of one source's class means, except for classes without images."""
-    chosen, counts = means.chosen, means.chosen.pairs.counts
+    chosen, pairs, counts = means.chosen, means.chosen.pairs, means.chosen.pairs.counts
     present = np.flatnonzero(counts)[:SHOWN_CLASSES]
     distances = means.distances[np.ix_(present, present)]
     title, maps = "activations", []
@@ -190,6 +194,7 @@ def _means_data(means: ClassMeans) -> dict[str, Any]:
         "counts": counts[present].astype(int).tolist(),
         "distances": np.round(distances, 4).tolist(),
         "value": round(means.value, 4),
+        "reasons": [*pairs.missing_reasons(names), *pairs.degenerate_reasons(means.gram, names)],
         "maps": maps,
     }
 

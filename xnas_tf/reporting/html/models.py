@@ -10,7 +10,7 @@ import numpy as np
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
-from xnas_tf.reporting.html.quality import saved_quality
+from xnas_tf.reporting.html.quality import saved_quality, saved_warnings
 from xnas_tf.storage.run import Run, named_candidates
 from xnas_tf.utils.intervals import CONFIDENCE
 
@@ -91,5 +91,6 @@ def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
         "metrics": candidate.metrics,
         "seconds": candidate.seconds_total,
         "quality": saved_quality(file),
+        "warnings": saved_warnings(file),
         "problem": "" if candidate.model_path else NOT_KEPT,
     }

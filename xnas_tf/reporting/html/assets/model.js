@@ -1,13 +1,12 @@
 // The report on a single model.
 const [model] = models.models;
-const unmapped = Object.entries(model.inapplicable);
 
 drawAll([
   () => section("summary", "Summary", null,
     data.problem ? el("p", { class: "problem" }, data.problem) : null, list(data.facts)),
   () => section("gallery", "What the model looks at", "Test images, and below them the attributions for the class "
     + `that the model predicts. ${MAPS}`, gallery(models.models, () => null),
-  unmapped.map(([method, why]) => el("p", { class: "problem" }, `${method}: ${why}`))),
+  model.notes.map((note) => el("p", { class: "problem" }, note))),
   () => section("quality", "Quality of the attributions", "Whether the maps above can be trusted. ↓: less is better, "
     + "↑: more is better.", quality(model)),
   () => section("mistakes", "Accuracy and mistakes", "On the whole test split.",

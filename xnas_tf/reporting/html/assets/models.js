@@ -14,7 +14,8 @@ function gallery(able, heading) {
     { "data-id": model.id }, el("th", { scope: "row" }, heading(model), method),
     maps.map((map, at) => {
       const taken = names[model.predicted[at]], right = model.predicted[at] === models.labels[at];
-      const said = `${right ? "" : "✗ "}${taken} ${percent(model.probability[at])}`;
+      const said = `${right ? "" : "✗ "}${taken} ${percent(model.probability[at])}`
+        + (model.empty[method][at] ? " (empty map)" : "");
       return el("td", { class: right ? null : "wrong" }, picture(map,
         `${method} for an image of ${label(at)}, predicted as ${taken}`, said));
     }))));
@@ -74,7 +75,8 @@ function classMeans(means) {
     means.maps.length ? el("div", { class: "strip" }, means.maps.map((map, at) => picture(map,
       `mean ${means.source} map of class ${called[at]}`, `${called[at]} (${means.counts[at]})`))) : null,
     heat(means.distances, called, called, `distances of class means; introspectability ${number(means.value)}`,
-      (value) => value.toFixed(2), (value) => Math.max(value, 0) / top));
+      (value) => value.toFixed(2), (value) => Math.max(value, 0) / top),
+    means.reasons.map((reason) => el("p", { class: "about" }, reason)));
 }
 function classMeansOf(model) {
   return [el("p", { class: "about" }, `Mean representations of the classes on ${number(models.looked_at)} validation `
@@ -95,7 +97,8 @@ function quality(model) {
   const metrics = [...new Set(methods.flatMap((method) => Object.keys(model.quality[method])))];
   return metrics.length ? scroller("Quality of attributions", table(["metric", ...methods], metrics.map((name) =>
     [el("th", { scope: "row" }, name, el("p", { class: "meaning" }, QUALITY[name] || "")),
-      ...methods.map((method) => number(model.quality[method][name]))]), "means over the images explained")) : null;
+      ...methods.map((method) => number(model.quality[method][name]))]),
+  "means over the images explained whose map is not empty")) : null;
 }
 const layers = (model) => scroller("Layers", table(["layer", "type", "output", "parameters"], model.layers.map((row) =>
   row.map(plain)), "layers of the model, in order"));

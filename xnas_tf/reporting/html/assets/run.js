@@ -64,11 +64,12 @@ function modelCard(model, at) {
         el("h4", {}, "Calibration"), ...calibration(model.calibration));
     }
     if (model.means) inner.append(el("h4", {}, "Behind its introspectability"), ...classMeansOf(model));
-    for (const [method, why] of Object.entries(model.inapplicable || {})) {
-      inner.append(el("p", { class: "problem" }, `${method}: ${why}`));
-    }
+    for (const note of model.notes || []) inner.append(el("p", { class: "problem" }, note));
     const shown = quality(model);
-    if (shown) inner.append(el("h4", {}, "Quality of its attributions"), shown);
+    if (shown) {
+      inner.append(el("h4", {}, "Quality of its attributions"),
+        ...model.warnings.map((warning) => el("p", { class: "problem" }, warning)), shown);
+    }
     const recorded = Object.entries(model.metrics).map(([name, value]) => [name, number(value)]);
     inner.append(...[["Layers", model.layers && layers(model)], ["All recorded metrics", scroller(
       "All recorded metrics", table(["metric", "value"], recorded, "recorded metrics"))]]

@@ -1,0 +1,56 @@
+"""Where in the image the maps of a class are concentrated."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from xnas_tf.attribution.metrics.maps import is_empty
+
+CONCENTRATED = 1 / 3
+"""Share of a class's mean map in one ninth of the image from which it is a finding: three times
+that of a uniform map."""
+_FEWEST_IMAGES = 2
+_ROWS = ("upper", "middle", "lower")
+_COLUMNS = ("left", "middle", "right")
+
+
+class Concentration(NamedTuple):
+    """The share of a class's mean map that is in one ninth of the image."""
+
+    target: int
+    region: str
+    share: float
+    images: int
+
+
+def concentrations(maps: np.ndarray, targets: np.ndarray) -> list[Concentration]:
+    """Return the classes whose mean map is concentrated in one ninth, the most so first.
+
+    Each map's absolute values are divided by their sum, so that all images count the same. Empty
+    maps, and classes with a single map, are left out.
+
+    Args:
+        maps: (N, H, W).
+        targets: The class explained by each map, (N,).
+    """
+    kept = ~is_empty(maps)
+    if min(maps.shape[1:]) < len(_ROWS):
+        return []
+    found = []
+    for target in np.unique(targets[kept]):
+        own = np.abs(maps[kept & (targets == target)].astype(np.float64))
+        shares = _ninths((own / own.sum(axis=(1, 2), keepdims=True)).mean(axis=0))
+        row, column = np.unravel_index(shares.argmax(), shares.shape)
+        share = float(shares[row, column])
+        if len(own) >= _FEWEST_IMAGES and share > CONCENTRATED:
+            region = f"{_ROWS[row]} {_COLUMNS[column]}".replace("middle middle", "middle")
+            found.append(Concentration(int(target), region, share, len(own)))
+    return sorted(found, key=lambda each: -each.share)
+
+
+def _ninths(values: np.ndarray) -> np.ndarray:
+    """Sum the values (H, W) over each ninth of the image, (3, 3)."""
+    rows = np.array_split(values, len(_ROWS), axis=0)
+    return np.array([[part.sum() for part in np.array_split(row, 3, axis=1)] for row in rows])
