@@ -1,5 +1,6 @@
 """Pages for readers who know the images: what they say follows from the metrics."""
 
+import html
 import re
 
 import numpy as np
@@ -7,11 +8,12 @@ import pytest
 
 from xnas_tf.attribution import attribution_method
 from xnas_tf.explanation import Explanation
-from xnas_tf.explanation.expert_text import QUALITY
+from xnas_tf.explanation.expert_text import QUALITY, _trust_text
 from xnas_tf.explanation.quality import quality_of
 from xnas_tf.interpretation.drawing import short, wrapped
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, accuracy_paragraph, listed
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
+from xnas_tf.interpretation.nad.expert_text import _mistakes_text
 from xnas_tf.training.chance_level import Accuracy
 
 HOSTILE = '<script>alert(1)</script> & "a" | Egyptian Mau cat with a long name'
@@ -80,7 +82,30 @@ def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
     found.quality[method] = quality
     shown = (found.save(tmp_path / "out", "title") / "index.html").read_text("utf-8")
     assert "gets 2 of them wrong" in shown and "<script" not in shown
-    assert all(name.replace("_", " ") in shown for name in QUALITY)
+    said = html.unescape(shown)
+    assert all(name in said and meaning in said for name, meaning in QUALITY.values())
+    assert not [name for name in QUALITY if "_" in name and name in shown]  # names of code
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([0.5, 0.6, 0.4, 0.5, 0.6], "point to pixels that matter"),
+        ([0.5, -0.6, 0.1, -0.1, 0.2], "do not show which single pixels matter"),
+        ([0.5, 0.6, None, None, None], ""),  # too few to tell
+    ],
+)
+def test_maps_are_compared_with_random_ones(values, says):
+    quality = {"sensitivity_n": {"mean": None, "images": values}}
+    text = _trust_text({"grad_cam": {"title": "Grad-CAM", "quality": quality}})
+    assert says in text and bool(text) == bool(says)
+
+
+def test_mistakes_are_compared_with_chance_only_if_they_can_differ_from_it():
+    few = {"count": 2, "taken_for_a_similar_class": 1.0, "by_chance": 1.0}
+    assert "chance" not in _mistakes_text(few) and "chance" in _mistakes_text(
+        {**few, "by_chance": 0.5}
+    )
 
 
 def test_names_fit():

@@ -78,9 +78,10 @@ function classMeans(means) {
 }
 function classMeansOf(model) {
   return [el("p", { class: "about" }, `Mean representations of the classes on ${number(models.looked_at)} validation `
-    + "images; in brackets, the number of images of each class. Introspectability is the mean distance of two classes. "
-    + "Its sources rank networks in opposite ways: accurate networks tend to have higher values by activations, and "
-    + "lower ones by Grad-CAM and integrated gradients."),
+    + "images; in brackets, the number of images of each class. Introspectability is the mean distance of two classes: "
+    + "the higher it is, the more the model distinguishes the classes."
+    + (models.models.length > 1 ? " Its sources rank networks in opposite ways: accurate networks tend to have higher "
+      + "values by activations, and lower ones by Grad-CAM and integrated gradients." : "")),
   el("div", { class: "grid-of" }, model.means.map(classMeans))];
 }
 const QUALITY = { deletion: "↓ probability left as the most important pixels are removed",
@@ -94,7 +95,7 @@ function quality(model) {
   const methods = Object.keys(model.quality || {});
   const metrics = [...new Set(methods.flatMap((method) => Object.keys(model.quality[method])))];
   return metrics.length ? scroller("Quality of attributions", table(["metric", ...methods], metrics.map((name) =>
-    [el("th", { scope: "row" }, name, el("p", { class: "meaning" }, QUALITY[name] || "")),
+    [el("th", { scope: "row" }, name.replaceAll("_", " "), el("p", { class: "meaning" }, QUALITY[name] || "")),
       ...methods.map((method) => number(model.quality[method][name]))]), "means over the images explained")) : null;
 }
 const layers = (model) => scroller("Layers", table(["layer", "type", "output", "parameters"], model.layers.map((row) =>
