@@ -65,6 +65,8 @@ def test_texts_stay_texts_and_pictures_are_in_the_page():
     sources = re.findall(r'(?:src|href)="([^"]*)"', shown)
     assert all(source.startswith(("data:image/png", "#")) for source in sources)
     assert shown.index('id="b"') < shown.index('id="a"')  # pictures with captions come first
+    # What is wider than the page scrolls, also with the keyboard.
+    assert shown.count('tabindex="0"') == shown.count("<table") + shown.count("<img")
 
 
 def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):

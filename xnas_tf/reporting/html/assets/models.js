@@ -101,14 +101,21 @@ function quality(model) {
 const layers = (model) => scroller("Layers", table(["layer", "type", "output", "parameters"], model.layers.map((row) =>
   row.map(plain)), "layers of the model, in order"));
 
+function metricsTable(metrics) {
+  const made = table(["metric", "value", "meaning"], metrics, "metrics");
+  made.classList.add("metrics");
+  return made;
+}
+const pictureCard = (source, alt) => el("div", { class: "card", tabindex: 0, role: "region", "aria-label": alt },
+  el("img", { src: source, alt }));
 function interpretationsSections() {
   data.interpretations.filter((kind) => kind.found.length).forEach((kind, at) => section(`interpretation-${at}`,
     kind.title, kind.about, ...kind.found.map((each) => el("details", { open: true },
       el("summary", {}, el("h3", {}, each.name)),
       each.problem ? el("p", { class: "problem" }, each.problem) : null,
       (each.summary || []).map((text) => el("p", { class: "about" }, text)),
-      each.metrics ? scroller(kind.title, table(["metric", "value", "meaning"], each.metrics, "metrics")) : null,
+      each.metrics ? scroller(kind.title, metricsTable(each.metrics)) : null,
       (each.pictures || []).map(({ name, about, picture: source }) => el("figure", { class: "wide" },
-        el("img", { src: source, alt: `${name} of ${each.name}` }),
+        pictureCard(source, `${name} of ${each.name}`),
         el("figcaption", {}, about ? `${name}. ${about}` : name)))))));
 }
