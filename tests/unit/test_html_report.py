@@ -308,8 +308,8 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
     values = {metric.name: metric.value for metric in good["metrics"]}
     assert good["candidate"] == 7
     assert values["diversity of paths ↑"] == "0.50"
-    assert values["diversity as in the paper"] == "0.40"
-    assert values["similarity of paths (Jaccard index)"] == "0.60 (random paths: 0.30)"
+    assert values["diversity, not corrected for chance"] == "0.40"
+    assert values["channels that two paths share ↓"] == "0.60 (random paths: 0.30)"
     assert [picture["name"] for picture in good["pictures"]] == ["Whether a path finds its class"]
     assert broken["candidate"] == 12 and "candidate-00012 cannot be read" in broken["problem"]
 

@@ -65,13 +65,14 @@ def _relevance_figure(answers: InterpreterPredictions, names: Sequence[str]) -> 
     values = answers.class_relevance
     attributes = [str(j) for j in range(values.shape[1])]
     width = 2.2 + 0.27 * len(attributes) + ticks_width(names)
-    figure = new_figure(width, 1.4 + 0.3 * len(values))
+    figure = new_figure(width, 1.4 + 0.3 * max(3, len(values)))
     axis = figure.subplots()
     picture = axis.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
     figure.colorbar(picture, ax=axis, label="relevance")
     name_ticks(axis, attributes, names)
     axis.tick_params(axis="x", rotation=0)
-    axis.set(xlabel="attribute", ylabel="class predicted by the interpreter")
+    axis.set_xlabel("attribute")
+    axis.set_ylabel("predicted class", fontsize=8)
     return figure
 
 

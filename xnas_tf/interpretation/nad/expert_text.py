@@ -113,7 +113,9 @@ def _diversity_text(known: dict[str, Any]) -> str:
 
 def _hits_text(known: dict[str, Any]) -> str:
     """Compare how well the paths find their class, in the last layer, with chance."""
-    rate, chance = known["layers"][-1].get("hit_rate", {}).get("mean"), known.get("chance")
+    # Files of some earlier versions have no layers, and there may be no combined images.
+    layers = known.get("layers") or [{}]
+    rate, chance = (layers[-1].get("hit_rate") or {}).get("mean"), known.get("chance")
     if rate is None or chance is None:
         return ""
     return (
