@@ -14,6 +14,7 @@ from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
+from xnas_tf.utils.number_format import counted
 
 _CHUNK = 2**24
 """Bytes of images that are hashed at a time."""
@@ -239,7 +240,8 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     if not np.isfinite(high - low):
         wrong = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
         what = (
-            f"NaN or infinite values in {len(wrong)} images, the first is number {wrong[0]}"
+            f"NaN or infinite values in {counted(len(wrong), 'image')}, the first is number "
+            f"{wrong[0]}"
             if len(wrong)
             else f"image values range from {low} to {high}"
         )

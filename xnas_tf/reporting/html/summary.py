@@ -12,6 +12,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import now
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.number_format import counted
 from xnas_tf.version import __version__
 
 _SPLITS = {"train": "training"}
@@ -38,7 +39,7 @@ def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -
         ("data", data_text(run.config.dataset.name, run.fact("dataset") or {})),
         ("search space", run.config.space.name),
         ("budget", _budget_text(run, status)),
-        ("front", f"{len(front)} of {len(run)} candidates are Pareto-optimal"),
+        ("front", f"{len(front)} Pareto-optimal of {counted(len(run), 'candidate')}"),
         ("best validation accuracy", best_accuracy_text(front, sum(run.validation_counts or ()))),
     ]
     return [(name, text) for name, text in facts if text]
@@ -74,4 +75,5 @@ def _budget_text(run: Run, status: Mapping[str, Any]) -> str:
     took = f", {duration(spent)} of searching" if spent else ""
     epochs = " or ".join(map(str, run.config.rungs))
     state = "searching" if status["searching"] else "finished" if status["ended"] else "stopped"
-    return f"{trained} of {status['wanted']} trainings of {epochs} epochs{took}; {state}"
+    wanted, unit = counted(status["wanted"], "training"), "epoch" if epochs == "1" else "epochs"
+    return f"{trained} of {wanted} of {epochs} {unit}{took}; {state}"
