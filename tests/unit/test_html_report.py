@@ -29,7 +29,7 @@ from xnas_tf.figures.progress import progress_data
 from xnas_tf.keras_tools.input_range import scaled
 from xnas_tf.reporting.html.comparison import comparison_data
 from xnas_tf.reporting.html.interpretations import interpretations_data, model_interpretations
-from xnas_tf.reporting.html.model_report import _from_unit
+from xnas_tf.reporting.html.model_report import _called, _from_unit
 from xnas_tf.reporting.html.models import chosen_models
 from xnas_tf.reporting.html.page import render, save_report
 from xnas_tf.reporting.html.run_report import report_data
@@ -430,6 +430,18 @@ def test_a_model_of_any_input_range_gets_what_it_expects(name):
     adapted = _from_unit(model, data, name)
     expected = model(scaled(images, name))
     np.testing.assert_allclose(adapted(scaled(images, "0-1")), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("some/model.keras", "the classifier model.keras"),
+        ("some/export", "the classifier export"),
+        (keras.Sequential(name="mine"), "the classifier mine"),
+    ],
+)
+def test_a_report_names_the_model(given, name):
+    assert _called(given) == name
 
 
 def test_results_of_another_model_of_the_same_name_are_left_out(tmp_path):

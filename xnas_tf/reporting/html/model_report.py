@@ -44,8 +44,9 @@ def _called(given: AnyModel) -> str:
     """Return what a sentence calls the model."""
     if isinstance(given, Candidate):
         return f"candidate {given.id}"
-    is_path = isinstance(given, str | Path)
-    return f"the classifier {Path(given).resolve().name if is_path else model_name(given)}"
+    if isinstance(given, str | Path):
+        return f"the classifier {Path(given).resolve().name}"
+    return f"the classifier {model_name(given)}"
 
 
 def model_data(
